@@ -1,0 +1,41 @@
+# Everything a person types. Each target's line after ## is what `make help` prints.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+VECTORS ?= ../shared/conformance
+
+.DEFAULT_GOAL := help
+
+help: ## list every target
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+install: $(VENV)/.installed ## make .venv from requirements.lock; the command is then .venv/bin/courier
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Courier needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps "$$(grep -oE '^uv==[^ ]+' requirements.lock)"
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: ## resolve pyproject.toml anew into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
+
+lint: install ## ruff, mypy --strict and the rooms' import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## let ruff mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint ## environment, linters, types and all everyday tests
+	$(BIN)/pytest -n 2 -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+
+.PHONY: help install lock lint format test clean

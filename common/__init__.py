@@ -1,0 +1,1 @@
+"""What producer and workers share: settings, configuration, the alert, the ledger, the Celery application."""

@@ -1,0 +1,85 @@
+"""How a delivery attempt ends: the same words in code, metrics, logs, dead letters and documentation."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Reason(StrEnum):
+    """Why a delivery was skipped, is tried again or was rejected: a closed list, used as a metric label."""
+
+    # skipped: nothing to do for this alert
+    NO_HASH = "no_hash"
+    NOTHING_TO_LOOK_UP = "nothing_to_look_up"
+    RULE_EXCLUDED = "rule_excluded"
+    # worth another try
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    SERVER = "server"
+    BAD_ANSWER = "bad_answer"
+    SCRIPT_FAILED = "script_failed"
+    SCRIPT_TIMEOUT = "script_timeout"
+    SCRIPT_UNUSABLE = "script_unusable"
+    MANAGER_DOWN = "manager_down"
+    INTERNAL = "internal"
+    # final
+    AUTH = "auth"
+    CLIENT = "client"
+    REDIRECT = "redirect"
+    TLS = "tls"
+    BAD_URL = "bad_url"
+    BAD_ALERT = "bad_alert"
+    TOO_LARGE = "too_large"
+    WORKER_LOST = "worker_lost"
+    NOT_CONFIGURED = "not_configured"
+
+
+class ManagerEvent(msgspec.Struct, frozen=True):
+    """An event for the manager's queue socket.
+
+    `location` is the text between `1:` and the colon, already escaped (spec 7); `message` is the JSON text.
+    """
+
+    location: str
+    message: str
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """The service took it. `events` go to the manager, committed together with the settlement."""
+
+    events: tuple[ManagerEvent, ...] = ()
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """There is nothing to do for this alert; counted by reason."""
+
+    reason: Reason
+    detail: str = ""
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """It may work later. `after_s` is the service's own wish (Retry-After), which pauses the whole target.
+
+    `detail` is for a person and free of secrets. `events` go to the manager now; `last_words` only
+    if the delivery dies after all.
+    """
+
+    reason: Reason
+    detail: str = ""
+    after_s: float | None = None
+    events: tuple[ManagerEvent, ...] = ()
+    last_words: tuple[ManagerEvent, ...] = ()
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """It will never work as it is: a dead letter. `events` go to the manager now."""
+
+    reason: Reason
+    detail: str = ""
+    events: tuple[ManagerEvent, ...] = ()
+
+
+Outcome = Delivered | Skipped | Retry | Rejected

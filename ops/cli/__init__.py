@@ -1,0 +1,1 @@
+"""The command `courier`, one file per group of subcommands."""

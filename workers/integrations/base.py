@@ -1,0 +1,115 @@
+"""The one shape of every integration: `calls` turns an alert into calls, `read` an answer into an outcome.
+
+Both are pure: no sleeping, retrying, locking, logging or network. The delivery pipeline makes the calls,
+classifies what got no answer, retries and records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import msgspec
+
+from common.outcome import Reason, Rejected, Retry, Skipped
+from common.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.alert import Alert
+    from common.errors import TransportError
+    from common.outcome import Outcome
+
+FINAL_WITHOUT_ANSWER = frozenset({Reason.TLS, Reason.BAD_URL, Reason.REDIRECT, Reason.TOO_LARGE})
+"""Failures before any answer that no second try will mend."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request. Its parts may hold secrets, so its `repr` shows none of them.
+
+    `key` names the look-up within its delivery (`ip`, `md5`), so that a retry repeats only what failed.
+    `timeout_s` is the integration's own time limit where the stock script lets the user set it.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    params: Mapping[str, str] = {}
+    key: str = ""
+    timeout_s: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method}, key={self.key!r})"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back: `body` is at most the transport's limit, `headers` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a custom script: its file, the contents of the private files and the arguments (spec 4.3)."""
+
+    name: str
+    alert_file: bytes
+    options_file: bytes | None
+    api_key: Secret | None
+    hook_url: Secret | None
+    timeout_s: int
+    retries: int
+    key: str = ""
+
+
+class ScriptExit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a script ended: `status` as a shell would say it (128 + signal), `output` its last bytes."""
+
+    status: int
+    output: str = ""
+
+
+class Datagram(msgspec.Struct, frozen=True, kw_only=True):
+    """One message for the manager's queue socket (spec 7)."""
+
+    payload: bytes
+    key: str = ""
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """The manager's socket took the datagram; it never answers."""
+
+
+class Refusal(Exception):  # noqa: N818 — not an error of ours: it carries an outcome
+    """Raised by `calls` when there is nothing to send; carries the outcome, Skipped or Rejected."""
+
+    def __init__(self, outcome: Skipped | Rejected) -> None:
+        self.outcome = outcome
+        super().__init__(outcome.reason)
+
+
+C = TypeVar("C", Request, ScriptCall, Datagram)
+A_contra = TypeVar("A_contra", Answer, ScriptExit, Sent, contravariant=True)
+
+
+class Service(Protocol, Generic[C, A_contra]):
+    """What the pipeline needs of an integration; built once per block."""
+
+    def calls(self, alert: Alert) -> Sequence[C]:
+        """Return the calls that this alert needs, in order; raise Refusal when there are none."""
+
+    def read(self, alert: Alert, call: C, answer: A_contra) -> Outcome:
+        """Return what this answer means for the delivery."""
+
+    def unanswered(self, alert: Alert, call: C, error: TransportError) -> Outcome:
+        """Return what it means that no answer came."""
+
+
+def unanswered(error: TransportError) -> Outcome:
+    """Return the usual meaning of no answer: try again, unless no second try can mend it."""
+    if error.reason in FINAL_WITHOUT_ANSWER:
+        return Rejected(error.reason, error.detail)
+    return Retry(error.reason, error.detail)
