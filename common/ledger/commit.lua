@@ -1,0 +1,39 @@
+-- Deliveries and the cursor that they move, or nothing: this is what makes a restarted or doubled producer harmless.
+-- ARGV: now, node, cursor as the producer read it, new cursor, most deliveries, most bytes, then id, alert, ...
+-- Answers {'ok', stored}, {'stale', cursor} or {'full', room for deliveries}.
+local node, expected, new_cursor = ARGV[2], ARGV[3], ARGV[4]
+local held = redis.call('HGET', cursor, node) or ''
+if held ~= expected then
+  return {'stale', held}
+end
+local header = new_header()
+local wanted, bytes = (#ARGV - 6) / 2, 0
+for i = 8, #ARGV, 2 do
+  bytes = bytes + #header + #ARGV[i]
+end
+local room = tonumber(ARGV[5]) - redis.call('ZCARD', waiting) - redis.call('ZCARD', released)
+local room_bytes = tonumber(ARGV[6]) - tonumber(redis.call('HGET', totals, 'bytes') or 0)
+-- An empty ledger takes any single delivery, so that one larger than the limit cannot stall its integration.
+local backlog_empty = room == tonumber(ARGV[5])
+if wanted > 0 and (wanted > room or bytes > room_bytes) and not (wanted == 1 and backlog_empty) then
+  if bytes > room_bytes then
+    room = math.min(room, math.floor(wanted * math.max(room_bytes, 0) / bytes))
+  end
+  if backlog_empty then
+    room = math.max(room, 1)
+  end
+  return {'full', math.max(room, 0)}
+end
+local stored, stored_bytes = 0, 0
+for i = 7, #ARGV, 2 do
+  if redis.call('HSETNX', records, ARGV[i], header .. ARGV[i + 1]) == 1 then
+    redis.call('ZADD', waiting, now, ARGV[i])
+    stored, stored_bytes = stored + 1, stored_bytes + #header + #ARGV[i + 1]
+  end
+end
+redis.call('HSET', cursor, node, new_cursor)
+if stored > 0 then
+  count('committed', stored)
+  count('bytes', stored_bytes)
+end
+return {'ok', stored}

@@ -1,0 +1,13 @@
+-- Dead letters that an operator gives up. ARGV: now, id, ... Answers how many.
+local discarded = 0
+for i = 2, #ARGV do
+  local record = redis.call('HGET', records, ARGV[i])
+  if record and redis.call('ZSCORE', dead, ARGV[i]) then
+    remove(ARGV[i], record)
+    discarded = discarded + 1
+  end
+end
+if discarded > 0 then
+  count('discarded', discarded)
+end
+return discarded

@@ -1,0 +1,53 @@
+-- Stands in front of every script: the keys of one integration, the clock, and the few moves they share.
+local records, waiting, released, dead, cursor, control, totals, leases = unpack(KEYS, 1, 8)
+
+-- The first argument is the time in milliseconds, or '' for Redis's own clock, the one that all machines share.
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function count(field, by)
+  redis.call('HINCRBY', totals, field, by)
+end
+
+-- A record is one line of JSON, its header, then the alert's own bytes.
+local function new_header()
+  return string.format('{"committed_ms":%d}\n', now)
+end
+
+local function split(record)
+  local line_end = string.find(record, '\n', 1, true)
+  return string.sub(record, 1, line_end - 1), string.sub(record, line_end)
+end
+
+local function store(id, old, new)
+  redis.call('HSET', records, id, new)
+  count('bytes', #new - #old)
+end
+
+local function to_waiting(id, due)
+  redis.call('ZREM', released, id)
+  redis.call('HDEL', leases, id)
+  redis.call('ZADD', waiting, due, id)
+end
+
+local function to_dead(id, record, reason)
+  redis.call('ZREM', released, id)
+  redis.call('HDEL', leases, id)
+  redis.call('ZADD', dead, now, id)
+  count('bytes', -#record)
+  count('dead_bytes', #record)
+  count('dead', 1)
+  count('dead:' .. reason, 1)
+end
+
+local function remove(id, record)
+  local was_dead = redis.call('ZREM', dead, id) == 1
+  redis.call('ZREM', released, id)
+  redis.call('ZREM', waiting, id)
+  redis.call('HDEL', leases, id)
+  redis.call('HDEL', records, id)
+  count(was_dead and 'dead_bytes' or 'bytes', -#record)
+end

@@ -1,0 +1,37 @@
+-- Brings back what was lost: a lease that expired in a worker's hands is an attempt; a released delivery that nobody
+-- began is released again, but not while its queue still holds messages, since then it has merely not had its turn.
+-- ARGV: now, 1 if the queue is empty, lease in ms, most lost attempts, limit. Answers {lost, released again, dead}.
+local queue_empty, lease, most_lost = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
+local lost, again, died = 0, 0, 0
+for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[5])) do
+  local record = redis.call('HGET', records, id)
+  if not record then
+    redis.call('ZREM', released, id)
+    redis.call('HDEL', leases, id)
+  elseif redis.call('HEXISTS', leases, id) == 1 then
+    local line, alert = split(record)
+    local header = cjson.decode(line)
+    header.attempts, header.lost = (header.attempts or 0) + 1, (header.lost or 0) + 1
+    local rewritten = cjson.encode(header) .. alert
+    store(id, record, rewritten)
+    lost = lost + 1
+    if header.lost >= most_lost then
+      to_dead(id, rewritten, 'worker_lost')
+      died = died + 1
+    else
+      to_waiting(id, now)
+    end
+  elseif queue_empty then
+    to_waiting(id, now)
+    again = again + 1
+  else
+    redis.call('ZADD', released, now + lease, id)
+  end
+end
+if lost > 0 then
+  count('lost', lost)
+end
+if again > 0 then
+  count('released_again', again)
+end
+return {lost, again, died}

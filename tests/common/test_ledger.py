@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.errors import LedgerUnavailable, LedgerUnfit
+from common.ledger import Event, Full, Header, Ledger, Reaped, Settlement, Stale, Stored
+from ops.embedded import EmbeddedServer, free_port
+
+if TYPE_CHECKING:
+    import redis
+
+ID = "slack"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(client: redis.Redis, clock: Clock) -> Ledger:
+    return Ledger(client, clock=clock)
+
+
+def commit(ledger: Ledger, ids: list[str], expected: str = "", cursor: str = "c1", **limits: int) -> object:
+    limits = {"max_backlog": 1000, "max_backlog_bytes": 10**6} | limits
+    deliveries = [(i, f'{{"alert":"{i}"}}'.encode()) for i in ids]
+    return ledger.commit(ID, node="n", expected=expected, cursor=cursor, deliveries=deliveries, **limits)
+
+
+def release(ledger: Ledger, *, max_in_flight: int = 100, batch_max: int = 10) -> list[list[str]]:
+    return ledger.release(ID, max_in_flight=max_in_flight, batch_max=batch_max, lease_s=60, linger_s=1)
+
+
+def test_a_delivery_travels_from_commit_to_delivered(ledger: Ledger) -> None:
+    assert commit(ledger, ["a", "b"]) == Stored(2)
+    assert ledger.cursor(ID, "n") == "c1"
+    assert release(ledger) == [["a"], ["b"]]
+    begun = ledger.begin(ID, ["a", "b"], token="w1", lease_s=60)
+    assert [(d.id, d.alert) for d in begun] == [("a", b'{"alert":"a"}'), ("b", b'{"alert":"b"}')]
+    assert ledger.settle(ID, [Settlement(id=i, outcome="delivered") for i in "ab"], token="w1") == 2
+    status = ledger.status(ID)
+    assert (status.waiting, status.released, status.dead, status.oldest_age_s) == (0, 0, 0, None)
+    assert status.totals == {"committed": 2, "delivered": 2, "bytes": 0}
+
+
+def test_a_commit_from_another_position_is_refused_whole(ledger: Ledger) -> None:
+    commit(ledger, ["a"])
+    assert commit(ledger, ["b"], expected="", cursor="c2") == Stale("c1")
+    assert ledger.status(ID).waiting == 1
+    assert commit(ledger, ["b"], expected="c1", cursor="c2") == Stored(1)
+
+
+def test_a_commit_without_deliveries_moves_the_cursor(ledger: Ledger) -> None:
+    assert commit(ledger, [], cursor="c9") == Stored(0)
+    assert ledger.cursor(ID, "n") == "c9"
+
+
+def test_a_full_backlog_says_how_much_would_fit(ledger: Ledger) -> None:
+    assert commit(ledger, ["a", "b", "c"], max_backlog=2) == Full(2)
+    assert commit(ledger, ["a", "b"], max_backlog=2) == Stored(2)
+    assert commit(ledger, ["c"], expected="c1", max_backlog=2) == Full(0)
+    assert commit(ledger, [], expected="c1", cursor="c2", max_backlog=2) == Stored(0)
+
+
+def test_bytes_limit_the_backlog_too_but_one_delivery_always_fits_an_empty_ledger(ledger: Ledger) -> None:
+    assert commit(ledger, ["a", "b"], max_backlog_bytes=60) == Full(1)
+    assert commit(ledger, ["a"], max_backlog_bytes=1) == Stored(1)
+    assert commit(ledger, ["b"], expected="c1", max_backlog_bytes=1) == Full(0)
+
+
+def test_no_more_than_the_in_flight_cap_is_released(ledger: Ledger) -> None:
+    commit(ledger, [f"{n:03}" for n in range(50)])
+    assert sum(map(len, release(ledger, max_in_flight=30))) == 30
+    assert release(ledger, max_in_flight=30) == []
+
+
+def test_tasks_grow_with_what_is_in_flight_and_small_ones_linger(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, [f"{n:03}" for n in range(320)])
+    first = release(ledger, max_in_flight=320, batch_max=64)
+    assert [len(task) for task in first] == [20] * 16
+    commit(ledger, ["late"], expected="c1", cursor="c2")
+    assert release(ledger, max_in_flight=1000, batch_max=64) == []
+    clock.now_s += 1
+    assert release(ledger, max_in_flight=1000, batch_max=64) == [["late"]]
+
+
+def test_a_hanging_target_cannot_occupy_many_tasks(ledger: Ledger, clock: Clock) -> None:
+    cursor, tasks = "", 0
+    for n in range(512):
+        commit(ledger, [f"{n:03}"], expected=cursor, cursor=f"c{n}")
+        cursor = f"c{n}"
+        clock.now_s += 0.01
+        tasks += len(release(ledger, max_in_flight=512, batch_max=64))
+    assert tasks < 100
+
+
+def test_begin_leaves_out_what_is_settled_or_taken(ledger: Ledger) -> None:
+    commit(ledger, ["a", "b"])
+    release(ledger)
+    ledger.begin(ID, ["a"], token="w1", lease_s=60)
+    assert [d.id for d in ledger.begin(ID, ["a", "b", "gone"], token="w2", lease_s=60)] == ["b"]
+    ledger.settle(ID, [Settlement(id="a", outcome="delivered")], token="w1")
+    assert ledger.begin(ID, ["a"], token="w3", lease_s=60) == []
+
+
+def test_a_retry_waits_for_its_due_time_with_its_history(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a"])
+    release(ledger)
+    (delivery,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
+    header = Header(committed_ms=delivery.header.committed_ms, attempts=1, done=("ip",))
+    due = ledger.now_ms() + 5000
+    retry = Settlement(id="a", outcome="retry", reason="server", due_ms=due, header=header)
+    assert ledger.settle(ID, [retry], token="w", last_error="server: 500") == 1
+    assert release(ledger) == []
+    clock.now_s += 5
+    assert release(ledger) == [["a"]]
+    (again,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
+    assert again.header == header
+    assert again.alert == delivery.alert
+    status = ledger.status(ID)
+    assert status.totals["retried:server"] == 1
+    assert status.last_error == "server: 500"
+
+
+def test_an_expired_lease_is_a_lost_attempt(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a"])
+    release(ledger)
+    ledger.begin(ID, ["a"], token="w1", lease_s=10)
+    clock.now_s += 6
+    ledger.renew(ID, ["a"], token="w1", lease_s=10)
+    clock.now_s += 6
+    assert ledger.reap(ID, queue_empty=True, lease_s=60) == Reaped(0, 0, 0)
+    clock.now_s += 6
+    assert ledger.reap(ID, queue_empty=False, lease_s=60) == Reaped(1, 0, 0)
+    assert release(ledger) == [["a"]]
+    (delivery,) = ledger.begin(ID, ["a"], token="w2", lease_s=10)
+    assert (delivery.header.attempts, delivery.header.lost) == (1, 1)
+
+
+def test_what_nobody_began_comes_back_only_when_its_queue_is_empty(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a"])
+    release(ledger)
+    clock.now_s += 61
+    assert ledger.reap(ID, queue_empty=False, lease_s=60) == Reaped(0, 0, 0)
+    clock.now_s += 61
+    assert ledger.reap(ID, queue_empty=True, lease_s=60) == Reaped(0, 1, 0)
+    assert release(ledger) == [["a"]]
+
+
+def test_a_delivery_that_kills_its_workers_is_buried(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a"])
+    for _ in range(10):
+        release(ledger)
+        ledger.begin(ID, ["a"], token="w", lease_s=1)
+        clock.now_s += 2
+        reaped = ledger.reap(ID, queue_empty=True, lease_s=60)
+    assert reaped == Reaped(1, 0, 1)
+    assert ledger.status(ID).totals["dead:worker_lost"] == 1
+
+
+def test_a_late_success_ends_a_delivery_and_a_late_failure_does_not(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a", "b"])
+    release(ledger)
+    ledger.begin(ID, ["a", "b"], token="w1", lease_s=1)
+    clock.now_s += 2
+    ledger.reap(ID, queue_empty=True, lease_s=60)
+    late = Settlement(id="b", outcome="dead", reason="client", header=Header(committed_ms=1))
+    assert ledger.settle(ID, [Settlement(id="a", outcome="delivered"), late], token="w1") == 1
+    status = ledger.status(ID)
+    assert (status.waiting, status.dead) == (1, 0)
+
+
+def test_events_reach_the_manager_with_the_settlement_and_only_once(ledger: Ledger) -> None:
+    commit(ledger, ["a"])
+    release(ledger)
+    ledger.begin(ID, ["a"], token="w", lease_s=60)
+    settlement = Settlement(id="a", outcome="delivered", events=(Event("a:v1", b"{}"),))
+    assert ledger.settle(ID, [settlement], token="w") == 1
+    assert ledger.settle(ID, [settlement], token="w") == 0
+    assert ledger.status("manager").waiting == 1
+
+
+def test_dead_letters_are_listed_replayed_paced_and_discarded(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a", "b", "c"])
+    release(ledger)
+    for delivery in ledger.begin(ID, ["a", "b", "c"], token="w", lease_s=60):
+        header = Header(committed_ms=delivery.header.committed_ms, attempts=7)
+        ledger.settle(ID, [Settlement(id=delivery.id, outcome="dead", reason="client", header=header)], token="w")
+    assert [letter.delivery.id for letter in ledger.dead_letters(ID, chunk=2)] == ["a", "b", "c"]
+    clock.now_s += 100
+    assert ledger.replay(ID, ["a", "b", "nobody"], interval_s=10) == 2
+    assert release(ledger) == [["a"]]
+    (again,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
+    assert (again.header.attempts, again.header.replays, again.header.budget_began_ms()) == (0, 1, ledger.now_ms())
+    assert ledger.discard(ID, ["c", "b"]) == 1
+    status = ledger.status(ID)
+    assert (status.dead, status.totals["discarded"], status.totals["dead_bytes"]) == (0, 1, 0)
+
+
+def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_is_unfit(server: EmbeddedServer) -> None:
+    import redis  # noqa: PLC0415 — only for this test's own clients
+
+    with (
+        redis.Redis(port=free_port()) as nobody,
+        pytest.raises(LedgerUnavailable, match="answer"),
+    ):
+        Ledger(nobody).cursor(ID, "n")
+    with redis.Redis(port=server.port, password="wrong") as stranger, pytest.raises(LedgerUnfit, match="password"):
+        Ledger(stranger).cursor(ID, "n")
+
+
+def test_an_evicting_redis_is_refused(client: redis.Redis) -> None:
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(LedgerUnfit, match="noeviction"):
+        Ledger(client).check_server()
+    client.config_set("maxmemory-policy", "noeviction")
+    assert Ledger(client).check_server() == []

@@ -1,0 +1,31 @@
+"""One real server for the whole session, emptied before each test that asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A real Valkey with its append-only file on, on a free port."""
+    embedded = EmbeddedServer(tmp_path_factory.mktemp("valkey"))
+    embedded.start()
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
+    """A client of the real server, whose keys are all gone."""
+    with server.client() as connection:
+        connection.flushall()
+        yield connection
