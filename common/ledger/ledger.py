@@ -53,12 +53,15 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """How one begun delivery ended: delivered, skipped, retry or dead; the last two need the new `header`."""
+    """How one begun delivery ended: delivered, skipped, retry or dead; the last two need the new `header`.
+
+    `delay_ms` is how long a retry waits, by the ledger's clock.
+    """
 
     id: str
     outcome: str
     reason: str = ""
-    due_ms: int = 0
+    delay_ms: int = 0
     header: Header | None = None
     events: tuple[Event, ...] = ()
 
@@ -154,8 +157,8 @@ class Ledger:
 
     def begin(self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float) -> list[Delivery]:
         """Take the lease of every id that is still released and free; return those deliveries."""
-        records = self._run("begin", integration_id, token, _ms(lease_s), *ids)
-        return [decode_record(i, record) for i, record in zip(ids, records, strict=True) if record]
+        now_ms, *records = self._run("begin", integration_id, token, _ms(lease_s), *ids)
+        return [decode_record(i, record, now_ms) for i, record in zip(ids, records, strict=True) if record]
 
     def renew(self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float) -> None:
         """Extend the lease of what this worker still holds."""
@@ -168,7 +171,7 @@ class Ledger:
         arguments: list[str | bytes | int] = [token, last_error]
         for s in settlements:
             header = encode_header(s.header) if s.header else b""
-            arguments += (s.id, s.outcome, s.reason, s.due_ms, header, len(s.events))
+            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, len(s.events))
             for event in s.events:
                 arguments += (event.id, event.payload)
         records, waiting, _, _, _, _, totals, _ = _keys(MANAGER_ID)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-HISTORY_LIMIT = 50
-"""Attempts kept in a header; older ones are dropped, their number is in `attempts`."""
-
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """One attempt that did not succeed: when (ms since the epoch), the reason and a text for a person."""
@@ -37,11 +34,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One delivery as `begin` hands it out: its id, its header and the alert's own bytes."""
+    """One delivery: its id, its header and the alert's own bytes; `begun_ms` is the ledger's time at `begin`."""
 
     id: str
     header: Header
     alert: bytes
+    begun_ms: int = 0
 
 
 _encoder = msgspec.json.Encoder()
@@ -53,7 +51,7 @@ def encode_header(header: Header) -> bytes:
     return _encoder.encode(header)
 
 
-def decode_record(delivery_id: str, record: bytes) -> Delivery:
+def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0) -> Delivery:
     """Return the delivery that a record describes. Raises msgspec.DecodeError if it is not one of ours."""
     header, _, alert = record.partition(b"\n")
-    return Delivery(delivery_id, _decoder.decode(header), alert)
+    return Delivery(delivery_id, _decoder.decode(header), alert, begun_ms)

@@ -1,13 +1,13 @@
 -- One outcome for each delivery, together with the events for the manager that it caused.
 -- KEYS: 1-8 of the integration, 9-11 records, waiting and totals of the built-in integration `manager`.
--- ARGV: now, token, last error or '', then for each: id, outcome, reason, due in ms, new header,
+-- ARGV: now, token, last error or '', then for each: id, outcome, reason, delay in ms, new header,
 --       number of events, id, payload, ... Answers how many of them were settled; the rest came too late.
 --
 -- A delivery that succeeded is over whoever holds it now. Any other outcome counts only under a valid lease.
 local token, last_error = ARGV[2], ARGV[3]
 local settled, i = 0, 4
 while i <= #ARGV do
-  local id, outcome, reason, due, header, events = unpack(ARGV, i, i + 5)
+  local id, outcome, reason, delay, header, events = unpack(ARGV, i, i + 5)
   i = i + 6
   local record = redis.call('HGET', records, id)
   local over = outcome == 'delivered' or outcome == 'skipped'
@@ -24,7 +24,7 @@ while i <= #ARGV do
       local rewritten = header .. alert
       store(id, record, rewritten)
       if outcome == 'retry' then
-        to_waiting(id, tonumber(due))
+        to_waiting(id, now + delay)
         count('retried', 1)
         count('retried:' .. reason, 1)
       else

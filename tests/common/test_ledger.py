@@ -119,8 +119,7 @@ def test_a_retry_waits_for_its_due_time_with_its_history(ledger: Ledger, clock: 
     release(ledger)
     (delivery,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
     header = Header(committed_ms=delivery.header.committed_ms, attempts=1, done=("ip",))
-    due = ledger.now_ms() + 5000
-    retry = Settlement(id="a", outcome="retry", reason="server", due_ms=due, header=header)
+    retry = Settlement(id="a", outcome="retry", reason="server", delay_ms=5000, header=header)
     assert ledger.settle(ID, [retry], token="w", last_error="server: 500") == 1
     assert release(ledger) == []
     clock.now_s += 5

@@ -60,15 +60,13 @@ class Tally:
         """Return the one line that the run prints for the family."""
         deviations = self.deviations.total()
         total = self.same + deviations + len(self.different)
-        return (
-            f"{family}: {total} cases, {self.same} same, {deviations} deviations, {len(self.different)} different"
-        )
+        return f"{family}: {total} cases, {self.same} same, {deviations} deviations, {len(self.different)} different"
 
 
 def family_module(name: str) -> Family:
     """Import the module of a family."""
     module: Any = importlib.import_module(f"tests.conformance.{name}")
-    return module  # type: ignore[no-any-return] — a module stands for the protocol
+    return module  # type: ignore[no-any-return]  # a module stands for the protocol
 
 
 def cases(file: Path) -> Iterator[Case]:

@@ -1,0 +1,62 @@
+"""The Celery application, and the name of each integration's queue: all that Celery has to know.
+
+The ledger is the record of the work; Celery only carries ids to whoever is free. So there are no results, no ETA, no
+Celery retries: a task is acknowledged before it runs, and a lost one is released again when its lease expires.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from common.connection import SOCKET_TIMEOUT_S, broker_url
+
+DELIVER: Final = "courier.deliver"
+"""The one task: `deliver(integration_id, delivery_ids)`."""
+
+_EXCHANGE: Final = Exchange("courier", type="direct")
+
+
+def queue_name(integration_id: str) -> str:
+    """Return the name of an integration's Celery queue, which is also the Redis key of its list."""
+    return f"courier.{integration_id}"
+
+
+def queue(integration_id: str) -> Queue:
+    """Return an integration's queue."""
+    name = queue_name(integration_id)
+    return Queue(name, exchange=_EXCHANGE, routing_key=name)
+
+
+def make_app(redis_url: str, *, ca: str | None = None) -> Celery:
+    """Return the application for the Redis at `redis_url` (password included). Nothing is sent yet."""
+    app = Celery("courier", broker=broker_url(redis_url))
+    app.conf.update(
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={"socket_keepalive": True, "socket_timeout": SOCKET_TIMEOUT_S},
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_acks_late=False,
+        task_create_missing_queues=True,
+        task_default_queue="courier",
+        task_default_exchange="courier",
+        worker_disable_prefetch=True,  # celery#10302 and the prefetch drift of late acks: see the worker's guide
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_soft_shutdown_timeout=0,
+        enable_utc=True,
+    )
+    if redis_url.startswith("rediss:"):
+        app.conf.broker_use_ssl = _tls(ca)
+    return app
+
+
+def _tls(ca: str | None) -> dict[str, Any]:
+    return {"ssl_cert_reqs": "required"} | ({"ssl_ca_certs": ca} if ca else {})

@@ -1,0 +1,69 @@
+"""From the ledger to the Celery queues: whoever releases deliveries publishes them. Producer and workers both do.
+
+If this process dies between the two, the leases expire and the deliveries are released again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from kombu.exceptions import BatchPublishError, OperationalError
+from redis import RedisError
+
+from common.celery_app import DELIVER, queue, queue_name
+from common.errors import LedgerUnavailable
+from common.ledger.errors import translated
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from redis import Redis
+
+    from common.ledger import Ledger, Reaped
+    from common.settings import Policy
+
+LINGER_S: Final = 1.0
+"""How long a task that would carry few ids waits for more while many are in flight."""
+
+_PUBLISH_ERRORS: Final = (BatchPublishError, OperationalError, RedisError, OSError)
+
+
+class Dispatcher:
+    """Releases and publishes. Methods raise LedgerUnavailable or LedgerUnfit."""
+
+    def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
+        self._app, self._ledger, self._redis = app, ledger, client
+
+    def dispatch(self, integration_id: str, policy: Policy) -> int:
+        """Release what may go now and publish it. Return how many deliveries that were."""
+        tasks = self._ledger.release(
+            integration_id,
+            max_in_flight=policy.max_in_flight,
+            batch_max=policy.batch_max,
+            lease_s=policy.lease_s,
+            linger_s=LINGER_S,
+        )
+        if tasks:
+            self._publish(integration_id, tasks)
+        return sum(map(len, tasks))
+
+    def reap(self, integration_id: str, policy: Policy) -> Reaped:
+        """Bring back what was lost; deliveries that merely wait in the Celery queue are left there."""
+        with translated():
+            queued: Any = self._redis.llen(queue_name(integration_id))
+        return self._ledger.reap(integration_id, queue_empty=queued == 0, lease_s=policy.lease_s)
+
+    def _publish(self, integration_id: str, tasks: list[list[str]]) -> None:
+        target = queue(integration_id)
+        try:
+            with self._app.producer_pool.acquire(block=True) as producer, producer.batch(max_size=500):
+                for ids in tasks:
+                    self._app.send_task(
+                        DELIVER,
+                        args=(integration_id, ids),
+                        queue=target,
+                        producer=producer,
+                        retry=False,
+                        ignore_result=True,
+                    )
+        except _PUBLISH_ERRORS as error:
+            raise LedgerUnavailable(f"the released deliveries could not be published: {error}") from error

@@ -1,0 +1,55 @@
+"""What a manager node's producer tells about itself: counters and a heartbeat, for `courier status` and metrics.
+
+One hash a node, `courier:node:NAME`. It is telemetry: nothing is decided by it, and a lost second of it is no loss.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from common.ledger.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis import Redis
+
+_PREFIX: Final = "courier:node:"
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One node's counters (`lines`, `matched`, `bad:REASON`, …) and texts (`alerts`, `state`, …), as last told."""
+
+    node: str
+    counters: dict[str, int]
+    texts: dict[str, str]
+
+
+def report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping[str, str]) -> None:
+    """Add to a node's counters and replace its texts. Raises LedgerUnavailable or LedgerUnfit."""
+    key = _PREFIX + node
+    with translated(), client.pipeline(transaction=False) as pipe:
+        for name, number in added.items():
+            pipe.hincrby(key, f"n:{name}", number)
+        if texts:
+            pipe.hset(key, mapping=dict(texts))
+        pipe.execute()
+
+
+def reports(client: Redis) -> list[NodeReport]:
+    """Return what every node has told, by name. Raises LedgerUnavailable or LedgerUnfit."""
+    with translated():
+        keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
+        found: list[Any] = [client.hgetall(key) for key in keys]
+    return [_decoded(key.decode(), fields) for key, fields in zip(keys, found, strict=True)]
+
+
+def _decoded(key: str, fields: Mapping[bytes, bytes]) -> NodeReport:
+    texts = {k.decode(): v.decode("utf-8", "replace") for k, v in fields.items()}
+    return NodeReport(
+        node=key.removeprefix(_PREFIX),
+        counters={k[2:]: int(v) for k, v in texts.items() if k.startswith("n:")},
+        texts={k: v for k, v in texts.items() if not k.startswith("n:")},
+    )

@@ -1,0 +1,79 @@
+"""Keeps secrets unreadable in Redis: what the producer publishes, only holders of the key can read.
+
+The key is COURIER_SECRET_KEY, or the file `secret.key` in the state directory, which the first process that needs it
+creates. Workers on other machines get a copy of it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from common.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from common.secret import Secret
+
+
+class Vault:
+    """Encrypts and decrypts with one key (32 bytes, URL-safe base64: the format of the Fernet specification)."""
+
+    def __init__(self, key: bytes) -> None:
+        """Take the key. Raises SettingsError if it is not one."""
+        try:
+            self._fernet = Fernet(key)
+        except ValueError as error:
+            raise SettingsError(
+                "the secret key is not 32 bytes in URL-safe base64; delete it to have a new one made, "
+                "or copy the file secret.key of the manager"
+            ) from error
+
+    def seal(self, clear: bytes) -> bytes:
+        """Return `clear`, encrypted and authenticated."""
+        return self._fernet.encrypt(clear)
+
+    def open(self, sealed: bytes) -> bytes:
+        """Return what was sealed. Raises SettingsError if another key was used."""
+        try:
+            return self._fernet.decrypt(sealed)
+        except InvalidToken as error:
+            raise SettingsError(
+                "the registry in Redis was sealed with another secret key; give this process the producer's: "
+                "copy secret.key from its state directory, or set COURIER_SECRET_KEY_FILE"
+            ) from error
+
+
+def open_vault(key: Secret | None, state_dir: Path) -> Vault:
+    """Return the vault for the given key, else for the state directory's, which is created if it is missing."""
+    if key:
+        return Vault(key.reveal().encode())
+    path = state_dir / "secret.key"
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _create_once(path)
+        return Vault(path.read_bytes().strip())
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: {error.strerror or error}; name a writable state directory (state.dir, --state, "
+            "COURIER_STATE_DIR) or give the key in COURIER_SECRET_KEY"
+        ) from error
+
+
+def _create_once(path: Path) -> None:
+    """Create the key file unless it is there; two processes that try at once end up with one whole file."""
+    if path.exists():
+        return
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(Fernet.generate_key())
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()

@@ -1,0 +1,112 @@
+"""Keeps the processes of `courier up` running together: starts them, restarts what ends, stops all of it in order.
+
+Each child lives in a session of its own, so that Ctrl-C reaches only the supervisor, and dies with it in any case.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from common.errors import CourierError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+RESTART_PAUSE_S: Final = 1.0
+STOP_LIMIT_S: Final = 4.0
+"""How long all children together have to end after SIGTERM: Ctrl-C must be through within 5 s."""
+
+EX_CONFIG: Final = 78
+"""sysexits.h: a configuration error, which a restart does not mend."""
+
+_log = logging.getLogger("courier.up")
+
+
+class Child(NamedTuple):
+    """One process: its name in the log and its command line, which holds no secrets."""
+
+    name: str
+    command: Sequence[str]
+
+
+class Interrupted(CourierError):  # noqa: N818 — a request, not an error
+    """Raised in the main thread by SIGTERM or SIGINT."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into Interrupted while the block runs; a second one changes nothing."""
+
+    def interrupt(signum: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise Interrupted(signal.Signals(signum).name)
+
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+class Supervisor:
+    """The children and what to do with them. `environment` is theirs, secrets included."""
+
+    def __init__(
+        self, children: Sequence[Child], environment: Mapping[str, str], *, keep_open: Sequence[int] = ()
+    ) -> None:
+        """Take the parts; `keep_open` are file descriptors that every child inherits, such as a held lock."""
+        self._children, self._environment, self._keep_open = children, dict(environment), keep_open
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start every child."""
+        for child in self._children:
+            self._start(child)
+
+    def watch(self, *, until: Callable[[], bool] = lambda: False, every_s: float = 0.2) -> None:
+        """Restart what ends, until `until` says so. Raises CourierError if a child's configuration is wrong."""
+        while not until():
+            for child in self._children:
+                status = self._running[child.name].poll()
+                if status == EX_CONFIG:
+                    raise CourierError(f"{child.name} cannot run as it is configured; see its message above")
+                if status is not None:
+                    _log.error("%s ended with status %s; starting it again", child.name, status)
+                    time.sleep(RESTART_PAUSE_S)
+                    self._start(child)
+            time.sleep(every_s)
+
+    def stop(self) -> None:
+        """Let every child end what it is doing, and kill what is still there after the limit."""
+        for process in self._running.values():
+            process.terminate()
+        deadline = time.monotonic() + STOP_LIMIT_S
+        for name, process in self._running.items():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _log.warning("%s did not end in time; its work is taken up again at the next start", name)
+                process.kill()
+                process.wait()
+
+    def pids(self) -> dict[str, int]:
+        """Return the process ids by name."""
+        return {name: process.pid for name, process in self._running.items()}
+
+    def _start(self, child: Child) -> None:
+        self._running[child.name] = subprocess.Popen(
+            [sys.executable, "-m", "ops.attached", str(os.getpid()), *child.command],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=self._keep_open,
+        )

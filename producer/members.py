@@ -1,0 +1,140 @@
+"""Who reads where: each integration follows the alert log with a cursor of its own, like a consumer group.
+
+Normally all stand at the same place and the log is read once for all. One whose backlog is full is *parked*: its cursor
+stays, it is tried again after a pause, and reads on by itself until it has caught up with the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from common.ledger import Full, Stale, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from common.settings import Policy
+
+    from common.integration import Integration
+    from common.ledger import Ledger
+    from producer.alertlog import Position
+
+PARK_S: Final = 1.0
+"""How long a full backlog is left alone before it is tried again."""
+
+IDLE_COMMIT_S: Final = 1.0
+"""A cursor that moved over alerts which did not match is written at most this often: reading them again is harmless."""
+
+CHUNK_DELIVERIES: Final = 500
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+"""Most that one commit carries; a script that runs longer would hold up everybody else's."""
+
+_log = logging.getLogger("courier.producer")
+
+
+@dataclass(slots=True)
+class Match:
+    """One alert for one integration: the delivery's id, the alert's bytes and the position right after it."""
+
+    delivery_id: str
+    raw: bytes
+    after: Position
+
+
+@dataclass(slots=True)
+class Member:
+    """One integration as a reader. `committed` is the cursor that Redis holds, `position` how far it has read."""
+
+    integration: Integration
+    policy: Policy
+    position: Position
+    committed: str
+    committed_at_s: float = 0.0
+    parked_until_s: float = 0.0
+    parked: bool = False
+
+    def advance(self, ledger: Ledger, node: str, matches: Sequence[Match], after: Position, now_s: float) -> int:
+        """Commit these matches, which end before `after`, and move there; stop where the backlog is full.
+
+        Return how many deliveries are new. Raises LedgerUnavailable or LedgerUnfit.
+        """
+        if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or after.encode() == self.committed):
+            self.position = after
+            return 0
+        stored, pending = 0, list(chunks(matches)) or [[]]
+        while pending:
+            chunk = pending.pop(0)
+            target = chunk[-1].after if pending else after
+            result = ledger.commit(
+                self.integration.id,
+                node=node,
+                expected=self.committed,
+                cursor=target.encode(),
+                deliveries=[(m.delivery_id, m.raw) for m in chunk],
+                max_backlog=self.policy.max_backlog,
+                max_backlog_bytes=self.policy.max_backlog_bytes,
+            )
+            match result:
+                case Stored(new):
+                    stored += new
+                    self._moved(target, now_s)
+                case Full(0):
+                    self._park(now_s)
+                    return stored
+                case Full(room):
+                    pending = [chunk[:room], chunk[room:], *pending]
+                case Stale(cursor):
+                    self._follow(cursor)
+                    return stored
+        self._unpark()
+        return stored
+
+    def flush(self, ledger: Ledger, node: str, now_s: float) -> None:
+        """Write the cursor that is still held back. Raises LedgerUnavailable or LedgerUnfit."""
+        self.committed_at_s = now_s - IDLE_COMMIT_S
+        self.advance(ledger, node, [], self.position, now_s)
+
+    def _moved(self, target: Position, now_s: float) -> None:
+        self.position, self.committed, self.committed_at_s = target, target.encode(), now_s
+
+    def _park(self, now_s: float) -> None:
+        if not self.parked:
+            _log.warning("backlog full: parked; its alerts wait in the alert log", extra=self._extra())
+        self.parked, self.parked_until_s = True, now_s + PARK_S
+
+    def _unpark(self) -> None:
+        if self.parked:
+            _log.info("backlog has room again: reading on", extra=self._extra())
+        self.parked, self.parked_until_s = False, 0.0
+
+    def _follow(self, cursor: str) -> None:
+        """Take the cursor that Redis holds; if it lost it, put ours back at the next commit."""
+        if cursor:
+            _log.warning(
+                "somebody else moved the cursor (a second producer of this node, or a restored Redis); going there",
+                extra=self._extra() | {"cursor": cursor},
+            )
+            self.position = type(self.position).decode(cursor)
+        else:
+            _log.error("Redis has forgotten the cursor (emptied?); going on from where it was", extra=self._extra())
+            self.position = type(self.position).decode(self.committed)
+        self.committed = cursor
+
+    def _extra(self) -> dict[str, object]:
+        return {"integration": self.integration.id}
+
+
+def chunks(matches: Sequence[Match]) -> Iterable[list[Match]]:
+    """Split matches into what one commit carries."""
+    chunk: list[Match] = []
+    size = 0
+    for match in matches:
+        if chunk and (len(chunk) >= CHUNK_DELIVERIES or size + len(match.raw) > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(match)
+        size += len(match.raw)
+    if chunk:
+        yield chunk

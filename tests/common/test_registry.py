@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.fernet import Fernet
+
+from common.errors import SettingsError
+from common.integration import Integration
+from common.registry import KEY, PublishedRegistry
+from common.secret import Secret
+from common.vault import Vault, open_vault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/T0/secret"), rule_ids=(1, 2))
+TICKET = Integration(id="custom-ticket", name="custom-ticket", options=Secret('{"a": 1}'))
+
+
+@pytest.fixture
+def registry(client: redis.Redis) -> PublishedRegistry:
+    return PublishedRegistry(client, Vault(Fernet.generate_key()))
+
+
+def test_what_is_published_is_loaded_again(registry: PublishedRegistry) -> None:
+    assert registry.load().version == 0
+    published = registry.publish([SLACK, TICKET])
+    assert published.version == registry.version() == 1
+    assert registry.load().get("slack") == SLACK
+    assert set(published.entries) == {"slack", "custom-ticket", "manager"}
+
+
+def test_the_version_grows_only_with_a_change_and_removed_ones_stay(registry: PublishedRegistry) -> None:
+    registry.publish([SLACK, TICKET])
+    assert registry.publish([TICKET, SLACK]).version == 1
+    after = registry.publish([TICKET])
+    assert after.version == 2
+    assert after.entries["slack"].removed
+    assert registry.publish([TICKET]).version == 2
+    assert not registry.publish([SLACK, TICKET]).entries["slack"].removed
+
+
+def test_redis_holds_no_secret_in_clear(registry: PublishedRegistry, client: redis.Redis) -> None:
+    registry.publish([SLACK])
+    held = b"".join(client.hgetall(KEY).values())  # type: ignore[union-attr, arg-type]  # the client is synchronous
+    assert b"secret" not in held
+    assert b"hooks.example" not in held
+
+
+def test_another_key_is_told_what_to_do(registry: PublishedRegistry, client: redis.Redis) -> None:
+    registry.publish([SLACK])
+    with pytest.raises(SettingsError, match=r"another secret key.*copy secret\.key"):
+        PublishedRegistry(client, Vault(Fernet.generate_key())).load()
+
+
+def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
+    sealed = open_vault(None, tmp_path / "state").seal(b"x")
+    assert open_vault(None, tmp_path / "state").open(sealed) == b"x"
+    assert (tmp_path / "state" / "secret.key").stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["secret.key"]
+
+
+def test_a_given_key_wins_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+    key = Fernet.generate_key().decode()
+    assert open_vault(Secret(key), tmp_path).open(Vault(key.encode()).seal(b"y")) == b"y"
+    with pytest.raises(SettingsError, match="32 bytes"):
+        open_vault(Secret("short"), tmp_path)
+
+
+def test_an_unwritable_state_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="state directory"):
+        open_vault(None, tmp_path / "file" / "state")

@@ -1,0 +1,34 @@
+"""When a delivery that failed is tried again: exponential backoff with full jitter.
+
+Full jitter spreads the retries of many deliveries evenly (AWS Architecture Blog, "Exponential Backoff And Jitter").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from common.outcome import Reason, Retry
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from common.settings import Policy
+
+FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0}
+"""A service that is overloaded is not helped by a retry after a second, which full jitter may choose."""
+
+
+def delay_s(retry: Retry, attempts: int, policy: Policy, random: Random) -> float:
+    """Return how long to wait after failed attempt number `attempts` (from 1), in seconds.
+
+    The service's own wish (`after_s`) is kept to, with a little jitter so that not all come back at once.
+    """
+    if retry.after_s is not None:
+        return retry.after_s * random.uniform(1.0, 1.1)
+    ceiling = min(policy.retry_cap_s, policy.retry_base_s * 2.0 ** min(attempts - 1, 60))
+    return max(FLOOR_S.get(retry.reason, 0.0), random.uniform(0.0, ceiling))
+
+
+def budget_spent(attempts: int, age_s: float, policy: Policy) -> bool:
+    """Say whether a delivery that failed `attempts` times since `age_s` ago gets no further attempt."""
+    return age_s >= policy.retry_max_age_s or attempts >= policy.retry_max_attempts

@@ -1,0 +1,137 @@
+"""What the Celery task does: begin, attempt side by side, settle, and release what that made room for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import TYPE_CHECKING, Final
+
+from common.errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from common.dispatch import Dispatcher
+    from common.ledger import Ledger, Settlement
+    from workers.routes import Route, Routes
+
+SETTLE_EVERY_S: Final = 0.1
+"""A task's finished deliveries are settled together; the first never waits longer than this for the others."""
+
+SETTLE_PAUSES_S: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 30, 30)
+"""Pauses between tries to settle while Redis is away. After the last one the leases have long expired: it is given up
+and the deliveries are attempted again."""
+
+_log = logging.getLogger("courier.worker")
+_deliveries = logging.getLogger("courier.delivery")
+
+
+class Deliverer:
+    """Runs deliveries in this worker process. `sleep` waits for seconds; it is passed in for tests."""
+
+    def __init__(
+        self, ledger: Ledger, dispatcher: Dispatcher, routes: Routes, *, name: str, sleep: Callable[[float], object]
+    ) -> None:
+        self._ledger, self._dispatcher, self._routes = ledger, dispatcher, routes
+        self._name, self._sleep = name, sleep
+        self._held: dict[str, tuple[str, set[str]]] = {}
+        self._lock = threading.Lock()
+
+    def deliver(self, integration_id: str, ids: Sequence[str]) -> dict[str, int]:
+        """Attempt these deliveries and return how many ended how: what Flower shows as the task's result.
+
+        Never raises for a ledger that is away: what could not be begun or settled comes back when its lease expires.
+        """
+        route = self._routes.get(integration_id)
+        if route is None:
+            _log.warning("no such integration here; its deliveries wait", extra={"integration": integration_id})
+            return {"unknown": len(ids)}
+        token = f"{self._name}:{uuid.uuid4().hex}"
+        try:
+            begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s)
+        except LedgerError as error:
+            _log.warning("could not begin: %s", error, extra={"integration": integration_id})
+            return {"not_begun": len(ids)}
+        if not begun:
+            return {}
+        self._hold(token, integration_id, {d.id for d in begun})
+        try:
+            pending = {route.executor.submit(route.pipeline.attempt, d) for d in begun}
+            return dict(self._settle_as_they_end(integration_id, route, token, pending))
+        finally:
+            self._hold(token, integration_id, set())
+
+    def renew(self, integration_id: str, lease_s: float) -> None:
+        """Extend the leases of everything that this process is delivering for an integration."""
+        with self._lock:
+            held = [(token, list(ids)) for token, (held_for, ids) in self._held.items() if held_for == integration_id]
+        for token, ids in held:
+            self._ledger.renew(integration_id, ids, token=token, lease_s=lease_s)
+
+    def _hold(self, token: str, integration_id: str, ids: set[str]) -> None:
+        with self._lock:
+            if ids:
+                self._held[token] = (integration_id, ids)
+            else:
+                self._held.pop(token, None)
+
+    def _settle_as_they_end(
+        self, integration_id: str, route: Route, token: str, pending: set[Future[Settlement]]
+    ) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        while pending:
+            wait(pending, return_when=FIRST_COMPLETED)
+            done, pending = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
+            settlements = [future.result() for future in done]
+            self._settle(integration_id, token, settlements)
+            self._dispatch(integration_id, route)
+            counts.update(s.outcome for s in settlements)
+        return counts
+
+    def _settle(self, integration_id: str, token: str, settlements: list[Settlement]) -> None:
+        last_error = next((_told(s) for s in settlements if s.header is not None), "")
+        for pause_s in SETTLE_PAUSES_S:
+            try:
+                self._ledger.settle(integration_id, settlements, token=token, last_error=last_error)
+            except LedgerError as error:
+                _log.warning("could not settle, trying again: %s", error, extra={"integration": integration_id})
+                self._sleep(pause_s)
+            else:
+                break
+        for settlement in settlements:
+            _tell(integration_id, settlement)
+
+    def _dispatch(self, integration_id: str, route: Route) -> None:
+        try:
+            self._dispatcher.dispatch(integration_id, route.policy)
+        except LedgerError as error:
+            _log.warning("could not release: %s", error, extra={"integration": integration_id})
+
+
+def _told(settlement: Settlement) -> str:
+    assert settlement.header is not None  # noqa: S101 — the caller looked
+    attempt = settlement.header.history[-1]
+    return f"{attempt.reason}: {attempt.detail}" if attempt.detail else str(attempt.reason)
+
+
+_LEVELS: Final = {"retry": logging.WARNING, "dead": logging.ERROR}
+
+
+def _tell(integration_id: str, settlement: Settlement) -> None:
+    level = _LEVELS.get(settlement.outcome, logging.DEBUG)
+    if not _deliveries.isEnabledFor(level):
+        return
+    fields: dict[str, object] = {
+        "integration": integration_id,
+        "delivery": settlement.id,
+        "outcome": settlement.outcome,
+        "reason": settlement.reason,
+    }
+    if settlement.header is None:
+        _deliveries.log(level, settlement.outcome, extra=fields)
+    else:
+        fields |= {"attempts": settlement.header.attempts, "delay_ms": settlement.delay_ms}
+        _deliveries.log(level, "%s: %s", settlement.outcome, _told(settlement), extra=fields)

@@ -1,0 +1,84 @@
+"""What every worker does once a second, beside its deliveries: renew, reap, release, and follow the registry.
+
+A thread of its own, because Celery's event loop can be deaf after a reconnect and must not be held up by Redis either.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from common.errors import CourierError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from common.dispatch import Dispatcher
+    from workers.deliverer import Deliverer
+    from workers.routes import Routes
+
+EVERY_S: Final = 1.0
+
+_log = logging.getLogger("courier.worker")
+
+
+class Housekeeping:
+    """The round, and the thread that repeats it. `on_queues` is told the ids to consume when the registry changed."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        dispatcher: Dispatcher,
+        deliverer: Deliverer,
+        on_queues: Callable[[set[str]], None],
+    ) -> None:
+        self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
+        self._on_queues = on_queues
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._trouble = ""
+
+    def start(self) -> None:
+        """Begin to do a round every second."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the round under way; leases that are still held are not renewed any more."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def round(self) -> None:
+        """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
+        if self._routes.refresh():
+            self._on_queues(self._routes.ids())
+        for integration_id in self._routes.ids():
+            route = self._routes.get(integration_id)
+            if route is None:
+                continue
+            self._deliverer.renew(integration_id, route.policy.lease_s)
+            reaped = self._dispatcher.reap(integration_id, route.policy)
+            if reaped.lost or reaped.dead:
+                _log.warning(
+                    "deliveries were lost with their worker and are released again",
+                    extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
+                )
+            self._dispatcher.dispatch(integration_id, route.policy)
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            try:
+                self.round()
+            except CourierError as error:
+                self._tell_once(str(error))
+            except Exception:  # noqa: BLE001 — the thread must live: without it nothing is renewed or released
+                _log.exception("the housekeeping failed inside Courier")
+            else:
+                self._tell_once("")
+
+    def _tell_once(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            _log.warning("%s; trying again every second", trouble)
+        elif self._trouble and not trouble:
+            _log.info("all well again after: %s", self._trouble)
+        self._trouble = trouble

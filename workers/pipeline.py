@@ -1,0 +1,136 @@
+"""One attempt at one delivery: make its calls, classify what came back, and say how that settles it.
+
+The integration knows its service, the transport knows the wire, the ledger records: this is all that lies between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from common.alert import Alert
+from common.errors import TransportError
+from common.ledger import Attempt, Event, Header, Settlement
+from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Rejected, Retry, Skipped
+from workers.backoff import budget_spent, delay_s
+from workers.integrations.base import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from common.settings import Policy
+
+    from common.ledger import Delivery
+    from workers.integrations.base import Service
+
+HISTORY_LIMIT: Final = 50
+"""Attempts kept in a record; older ones are dropped, their number stays in `attempts`."""
+
+_log = logging.getLogger("courier.delivery")
+_encode = msgspec.json.Encoder().encode
+
+
+class Transport(Protocol):
+    """Makes one call; raises TransportError if no answer came."""
+
+    def send(self, call: Any) -> Any:
+        """Make the call and return the answer that the integration reads."""
+
+
+class Pipeline:
+    """The attempts of one integration."""
+
+    def __init__(
+        self,
+        service: Service[Any, Any],
+        transport: Transport,
+        policy: Policy,
+        random: Random,
+    ) -> None:
+        self._service, self._transport, self._policy, self._random = service, transport, policy, random
+
+    def attempt(self, delivery: Delivery) -> Settlement:
+        """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
+        try:
+            outcome, done = self._send(Alert(delivery.alert, delivery.id), delivery.header.done)
+        except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
+            _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
+            outcome, done = Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done
+        return self._settlement(delivery, outcome, done)
+
+    def _send(self, alert: Alert, done: tuple[str, ...]) -> tuple[Outcome, tuple[str, ...]]:
+        try:
+            calls = self._service.calls(alert)
+        except Refusal as refusal:
+            return refusal.outcome, done
+        outcomes: list[Outcome] = []
+        for call in calls:
+            if call.key not in done or not call.key:
+                outcome = self._call(alert, call)
+                outcomes.append(outcome)
+                if call.key and not isinstance(outcome, Retry):
+                    done = (*done, call.key)
+        return combine(outcomes), done
+
+    def _call(self, alert: Alert, call: Any) -> Outcome:
+        try:
+            answer = self._transport.send(call)
+        except TransportError as error:
+            return self._service.unanswered(alert, call, error)
+        return self._service.read(alert, call, answer)
+
+    def _settlement(self, delivery: Delivery, outcome: Outcome, done: tuple[str, ...]) -> Settlement:
+        if isinstance(outcome, Delivered):
+            return Settlement(id=delivery.id, outcome="delivered", events=_events(delivery, outcome.events))
+        if isinstance(outcome, Skipped):
+            return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason)
+        header = _failed(delivery, outcome, done)
+        age_s = (delivery.begun_ms - header.budget_began_ms()) / 1000
+        if isinstance(outcome, Retry) and not budget_spent(header.attempts, age_s, self._policy):
+            return Settlement(
+                id=delivery.id,
+                outcome="retry",
+                reason=outcome.reason,
+                delay_ms=round(1000 * delay_s(outcome, header.attempts, self._policy, self._random)),
+                header=header,
+                events=_events(delivery, outcome.events),
+            )
+        last_words = outcome.last_words if isinstance(outcome, Retry) else ()
+        events = _events(delivery, outcome.events + last_words)
+        return Settlement(id=delivery.id, outcome="dead", reason=outcome.reason, header=header, events=events)
+
+
+def combine(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return what several calls of one delivery mean together: the worst of them, with the events of all."""
+    worst = max(outcomes, key=_badness, default=Delivered())
+    if isinstance(worst, Skipped):
+        return worst
+    events = tuple(e for o in outcomes if not isinstance(o, Skipped) for e in o.events)
+    if isinstance(worst, Retry):
+        last_words = tuple(e for o in outcomes if isinstance(o, Retry) for e in o.last_words)
+        return msgspec.structs.replace(worst, events=events, last_words=last_words)
+    return msgspec.structs.replace(worst, events=events)
+
+
+def _badness(outcome: Outcome) -> int:
+    return (Skipped, Delivered, Rejected, Retry).index(type(outcome))
+
+
+def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]) -> Header:
+    header, attempt = delivery.header, Attempt(delivery.begun_ms, outcome.reason, outcome.detail)
+    return msgspec.structs.replace(
+        header, attempts=header.attempts + 1, done=done, history=(*header.history, attempt)[-HISTORY_LIMIT:]
+    )
+
+
+def _events(delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:
+    """Give each event an id that is the same if this delivery is ever repeated."""
+    return tuple(Event(f"{delivery.id}+{_digest(payload)}", payload) for payload in map(_encode, events))
+
+
+def _digest(payload: bytes) -> str:
+    return hashlib.blake2b(payload, digest_size=6).hexdigest()

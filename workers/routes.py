@@ -1,0 +1,110 @@
+"""Which integrations this worker serves, and with what: a route is everything that one of them needs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from common.integration import MANAGER_ID, Integration, Kind
+from common.registry import MANAGER, Registry
+from workers.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from common.settings import Policy
+
+    from common.registry import PublishedRegistry
+    from workers.integrations.base import Service
+    from workers.pipeline import Transport
+
+_log = logging.getLogger("courier.worker")
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """What a worker serves: every integration of these kinds, and those with these ids or names."""
+
+    kinds: frozenset[Kind] = frozenset(Kind)
+    names: frozenset[str] = frozenset()
+
+    def includes(self, integration: Integration) -> bool:
+        """Say whether this worker serves the integration."""
+        return integration.kind in self.kinds or bool(self.names & {integration.id, integration.name})
+
+
+class Route(NamedTuple):
+    """One integration as it is served here; `executor` bounds how many of its deliveries run at once."""
+
+    integration: Integration
+    policy: Policy
+    pipeline: Pipeline
+    executor: ThreadPoolExecutor
+
+
+class Routes:
+    """The routes of one worker process, kept equal to the published registry."""
+
+    def __init__(
+        self,
+        registry: PublishedRegistry,
+        selection: Selection,
+        *,
+        policy: Callable[[Integration], Policy],
+        outfit: Callable[[Integration, Policy], tuple[Service[Any, Any], Transport]],
+        random: Random,
+    ) -> None:
+        """Take the parts; `outfit` returns the service and the transport for an integration."""
+        self._registry, self._selection = registry, selection
+        self._policy, self._outfit, self._random = policy, outfit, random
+        self._version = 0
+        self._routes: dict[str, Route] = {}
+        self._lock = threading.Lock()
+
+    def get(self, integration_id: str) -> Route | None:
+        """Return the route of an integration, None if it is not served here."""
+        return self._routes.get(integration_id)
+
+    def ids(self) -> set[str]:
+        """Return the ids of everything served here."""
+        return set(self._routes)
+
+    def refresh(self) -> bool:
+        """Take over the registry if it changed; return whether it did. Raises LedgerError and SettingsError."""
+        with self._lock:
+            if self._routes and self._registry.version() == self._version:
+                return False
+            registry = self._registry.load()
+            if registry.version == self._version:
+                return False
+            self._routes = self._built(registry)
+            self._version = registry.version
+            return True
+
+    def _built(self, registry: Registry) -> dict[str, Route]:
+        wanted = {e.integration.id: e.integration for e in registry.entries.values()} | {MANAGER_ID: MANAGER}
+        built: dict[str, Route] = {}
+        for integration in wanted.values():
+            old = self._routes.get(integration.id)
+            if not self._selection.includes(integration):
+                continue
+            built[integration.id] = old if old and old.integration == integration else self._route(integration)
+        for integration_id, route in self._routes.items():
+            if built.get(integration_id) is not route:
+                route.executor.shutdown(wait=False)
+        return built
+
+    def _route(self, integration: Integration) -> Route:
+        policy = self._policy(integration)
+        service, transport = self._outfit(integration, policy)
+        _log.info("serving", extra={"integration": integration.id, "concurrency": policy.concurrency})
+        return Route(
+            integration,
+            policy,
+            Pipeline(service, transport, policy, random=self._random),
+            ThreadPoolExecutor(policy.concurrency, thread_name_prefix=integration.id),
+        )

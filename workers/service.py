@@ -1,0 +1,107 @@
+"""A worker process: a Celery worker that consumes the queues of the integrations it serves."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery, Task, bootsteps, signals
+from kombu import Queue
+
+from common.celery_app import DELIVER, make_app, queue, queue_name
+from common.connection import connect
+from common.dispatch import Dispatcher
+from common.ledger import Ledger
+from workers.deliverer import Deliverer
+from workers.housekeeping import Housekeeping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from redis import Redis
+
+    from workers.routes import Routes
+
+_log = logging.getLogger("courier.worker")
+
+
+class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+    """Starts the housekeeping once the pool is there; it goes on until every running delivery has ended."""
+
+    requires = ("celery.worker.components:Pool",)
+    housekeeping: Housekeeping
+
+    def start(self, worker: Any) -> None:  # noqa: ARG002 — the bootstep's interface
+        """Begin the rounds."""
+        self.housekeeping.start()
+
+
+class Worker:
+    """One worker process. `slots` is how many tasks it runs at once; each may carry several deliveries."""
+
+    def __init__(
+        self, *, name: str, slots: int, redis_url: str, ca: str | None, routes: Callable[[Redis], Routes]
+    ) -> None:
+        self.client = connect(redis_url, ca=ca)
+        self.routes = routes(self.client)
+        self._app = make_app(redis_url, ca=ca)
+        hostname = f"{name}@{socket.gethostname()}"
+        ledger = Ledger(self.client)
+        dispatcher = Dispatcher(self._app, ledger, self.client)
+        deliverer = Deliverer(ledger, dispatcher, self.routes, name=f"{hostname}:{os.getpid()}", sleep=sleep)
+        self._housekeeping = Housekeeping(self.routes, dispatcher, deliverer, self._consume)
+        self._worker = self._build(hostname, slots, deliverer)
+
+    def run(self) -> int:
+        """Consume until SIGTERM or SIGINT, finish what is running, and return the exit status."""
+        try:
+            self._worker.start()
+        finally:
+            self._housekeeping.stop()
+        return int(self._worker.exitcode or 0)
+
+    def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
+        signals.setup_logging.connect(_keep_our_logging)
+        _register(self._app, deliverer)
+        # A queue of its own name is always consumed, so that a worker without integrations still is one.
+        idle = Queue(self._app.conf.task_default_queue)
+        self._app.conf.task_queues = [idle, *map(queue, sorted(self.routes.ids()))]
+        step = type("Step", (HousekeepingStep,), {"housekeeping": self._housekeeping})
+        self._app.steps["worker"].add(step)
+        return self._app.Worker(
+            hostname=hostname,
+            pool="threads",
+            concurrency=slots,
+            without_mingle=True,
+            without_gossip=True,
+            quiet=True,
+        )
+
+    def _consume(self, ids: set[str]) -> None:
+        """Make the running consumer follow a changed registry; called from the housekeeping's thread."""
+        consumer = self._worker.consumer
+        known = self._app.amqp.queues
+        for integration_id in ids:
+            if queue_name(integration_id) not in known.consume_from:
+                known.add(queue(integration_id))
+                consumer.call_soon(consumer.add_task_queue, queue_name(integration_id))
+        ours = {queue_name(i) for i in ids} | {self._app.conf.task_default_queue}
+        for name in set(known.consume_from) - ours:
+            consumer.call_soon(consumer.cancel_task_queue, name)
+
+
+def _register(app: Celery, deliverer: Deliverer) -> Task:
+    @app.task(name=DELIVER)  # type: ignore[untyped-decorator]  # Celery ships no types
+    def deliver(integration_id: str, ids: Sequence[str]) -> dict[str, int]:
+        return deliverer.deliver(integration_id, ids)
+
+    return deliver
+
+
+def _keep_our_logging(**_: object) -> None:
+    """Being connected is all it takes: Celery then leaves logging alone. A line per task would drown the rest."""
+    for noisy in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
