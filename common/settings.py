@@ -40,7 +40,6 @@ from common.settings_sources import (
     from_environment,
     from_file,
     from_overrides,
-    key_at,
 )
 
 if TYPE_CHECKING:
@@ -142,14 +141,12 @@ def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Pa
 
 def _read(place: Place, given: Given) -> tuple[str, Any]:
     """Return the field and its value, paths made absolute."""
-    key = key_at(place)
-    if key is None:
-        raise SettingsError(f"{given.origin}: there is no key {dotted(place)}")
+    key, raw, origin, base = given
     try:
-        value = key.reader.parse(given.raw)
+        value = key.reader.parse(raw)
     except ValueError as error:
-        raise SettingsError(f"{given.origin}: {dotted(place)}: {error}; write {key.reader.wants}") from None
-    return key.field, given.base / value if isinstance(value, Path) else value
+        raise SettingsError(f"{origin}: {dotted(place)}: {error}; write {key.reader.wants}") from None
+    return key.field, base / value if isinstance(value, Path) else value
 
 
 def _check_together(settings: Settings) -> None:

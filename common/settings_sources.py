@@ -43,8 +43,9 @@ _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 class Given(NamedTuple):
-    """A value as written, where it came from and where its relative paths begin."""
+    """A value as written for a known key, where it came from and where its relative paths begin."""
 
+    key: Key
     raw: object
     origin: str
     base: Path
@@ -53,13 +54,6 @@ class Given(NamedTuple):
 def dotted(place: Place) -> str:
     """Return the key as TOML writes it, names with special characters in quotes."""
     return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in place)
-
-
-def key_at(place: Place) -> Key | None:
-    """Return what is known of the key at `place`, None if there is no such key."""
-    if len(place) == 3 and place[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
-        return POLICY_KEYS.get(place[2])
-    return FIXED.get(place)
 
 
 def from_file(file: Path, called: str) -> dict[Place, Given]:
@@ -73,9 +67,10 @@ def from_file(file: Path, called: str) -> dict[Place, Given]:
     given = {}
     for place, raw in _leaves(document):
         origin = f"{called}:{lines[place]}" if place in lines else called
-        if key_at(place) is None:
+        key = _key_at(place)
+        if key is None:
             raise SettingsError(f"{origin}: {_unknown_key(place, raw)}")
-        given[place] = Given(raw, origin, file.parent)
+        given[place] = Given(key, raw, origin, file.parent)
     return given
 
 
@@ -94,7 +89,7 @@ def from_environment(environment: Mapping[str, str], cwd: Path) -> dict[Place, G
         if place in given:
             raise SettingsError(f"{variable}: {given[place].origin} is set too; set one of them")
         raw = value if variable in _VARIABLES else _read_value(cwd / value, variable)
-        given[place] = Given(raw, variable, cwd)
+        given[place] = Given(FIXED[place], raw, variable, cwd)
     return given
 
 
@@ -106,8 +101,15 @@ def from_overrides(overrides: Mapping[str, str], cwd: Path) -> dict[Place, Given
         key = FIXED.get(place)
         if key is None:
             raise SettingsError(f"command line: {_unknown_key(place, value)}")
-        given[place] = Given(value, key.option, cwd)
+        given[place] = Given(key, value, key.option, cwd)
     return given
+
+
+def _key_at(place: Place) -> Key | None:
+    """Return what is known of the key at `place`, None if there is no such key."""
+    if len(place) == 3 and place[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
+        return POLICY_KEYS.get(place[2])
+    return FIXED.get(place)
 
 
 def _leaves(document: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
@@ -161,8 +163,7 @@ def _read(file: Path, called: str) -> str:
 
 
 def _read_value(file: Path, variable: str) -> str:
-    value = _read(file, f"{variable}: {file}")
-    value = value.removesuffix("\n").removesuffix("\r")
+    value = re.sub(r"\r?\n\Z", "", _read(file, f"{variable}: {file}"))
     if not value:
         raise SettingsError(f"{variable}: {file} is empty; write the value into it, or unset the variable")
     return value

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from common.secret import MASK
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOCAL_SCHEME: Final = "unix"
 """The scheme of a socket file: a path and no host."""
+
+NOT_ENCODED: Final = "cannot be read: special characters of a password must be percent-encoded"
 
 
 def check_url(url: str, schemes: Collection[str]) -> None:
@@ -37,7 +39,7 @@ def show_url(url: str) -> str:
     """Return a checked URL for people: whoever may log in is masked, and what follows a `?` is left out."""
     parts = _split(url)
     user, at, host = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, f"{MASK if user else ''}{at}{host}", parts.path, "", ""))
+    return f"{parts.scheme}://{MASK if user else ''}{at}{host}{parts.path}"
 
 
 def complete_url(url: str, *, password: Secret | None, query: Mapping[str, str]) -> str:
@@ -46,8 +48,8 @@ def complete_url(url: str, *, password: Secret | None, query: Mapping[str, str])
     user, at, host = parts.netloc.rpartition("@")
     if password:
         user, at = f"{user.partition(':')[0]}:{quote(password.reveal(), safe='')}", "@"
-    questions = "&".join(filter(None, (parts.query, urlencode(query))))
-    return urlunsplit((parts.scheme, f"{user}{at}{host}", parts.path, questions, ""))
+    queries = "&".join(filter(None, (parts.query, urlencode(query))))
+    return "?".join(filter(None, (f"{parts.scheme}://{user}{at}{host}{parts.path}", queries)))
 
 
 def _split(url: str) -> SplitResult:
@@ -55,5 +57,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port  # a bad port is noticed only when somebody asks
     except ValueError:
-        raise ValueError("is not a URL: special characters of a password must be percent-encoded") from None
+        raise ValueError(NOT_ENCODED) from None
+    if parts.fragment or "@" in parts.path + parts.query:  # the password's own /, ? or # ended the host too early
+        raise ValueError(NOT_ENCODED)
     return parts

@@ -30,10 +30,15 @@ def command(settings: Settings, as_json: bool) -> None:
     rows = list(settings.listing())
     if as_json:
         click.echo(json.dumps({key: {"value": value, "source": source} for key, value, source in rows}, indent=2))
-    elif sys.stdout.isatty():
+    elif is_terminal():
         print_table(rows)
     else:
-        click.echo("\n".join(f"{key} = {toml(value)}  # {json.dumps(source)[1:-1]}" for key, value, source in rows))
+        click.echo("\n".join(f"{key} = {toml(value)}  # {plain(source)}" for key, value, source in rows))
+
+
+def is_terminal() -> bool:
+    """Tell whether a person reads the output."""
+    return sys.stdout.isatty()
 
 
 def toml(value: Shown) -> str:
@@ -43,14 +48,20 @@ def toml(value: Shown) -> str:
     return json.dumps(value)
 
 
+def plain(source: str) -> str:
+    """Return the name of a source with control characters escaped: a file can be called anything."""
+    return json.dumps(source)[1:-1]
+
+
 def print_table(rows: Iterable[Row]) -> None:
     """Write a table to the terminal; what is not a default stands out."""
     from rich.console import Console  # noqa: PLC0415 — slow to import, and needed by nothing else here
-    from rich.table import Table  # noqa: PLC0415 — as above
+    from rich.table import Column, Table  # noqa: PLC0415 — as above
     from rich.text import Text  # noqa: PLC0415 — as above
 
-    table = Table("Key", "Value", "Source", box=None, header_style="bold", pad_edge=False)
+    columns = [Column(title, overflow="fold") for title in ("Key", "Value", "Source")]
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for key, value, source in rows:
         style = "dim" if source == "default" else ""
-        table.add_row(Text(key, style), Text(toml(value), style), Text(json.dumps(source)[1:-1], style))
+        table.add_row(Text(key, style), Text(toml(value), style), Text(plain(source), style))
     Console().print(table)

@@ -48,7 +48,14 @@ def setting(name: str, *, help: str) -> Callable[[F], F]:  # noqa: A002 — clic
             ctx.ensure_object(Invocation).overrides[name] = value
 
     key = FIXED[tuple(name.split("."))]
-    return click.option(key.option, "_", metavar=key.name.upper(), help=help, expose_value=False, callback=remember)
+    return click.option(
+        key.option,
+        name.replace(".", "_"),
+        metavar=key.name.upper(),
+        help=help,
+        expose_value=False,
+        callback=remember,
+    )
 
 
 def pass_settings(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
