@@ -152,8 +152,7 @@ class _Reader:
             raise self._error(f"{token!r} is missing")
 
     def _blank(self) -> None:
-        blank = _BLANK.match(self._text, self._at)
-        if blank:
+        if blank := _BLANK.match(self._text, self._at):
             self._at = blank.end()
 
     def _error(self, problem: str) -> ValueError:
