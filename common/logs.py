@@ -1,0 +1,113 @@
+"""One way to log for every process: JSON lines for machines, short lines for a person at a terminal.
+
+Fields travel as `extra={"integration": …}` and stay fields in JSON, so that nobody has to parse messages.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+Field = str | int | float | bool | None
+
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+"""The attributes that every record has; all others are extra fields."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+_INDISCREET: Final = ("urllib3", "requests")
+"""Libraries whose records below `error` quote whole request URLs: a Slack hook's URL is its secret."""
+
+
+class LogLevel(StrEnum):
+    """From which severity on records are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How records are written; `auto` is text at a terminal and JSON everywhere else."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
+    """Send every record from `level` on to `stream` (default: stderr), replacing whatever was configured before."""
+    stream = stream or sys.stderr
+    as_text = stream.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.TEXT
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    for name in _INDISCREET:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, the extra fields, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line of ASCII, which no message can break or forge."""
+        fields: dict[str, Field] = {
+            "time": _moment(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        trouble = _trouble(self, record)
+        if trouble:
+            fields["exception"] = trouble
+        return json.dumps(_extra(record) | fields)
+
+
+class TextFormatter(logging.Formatter):
+    """A short line for people: local time, level, logger, message and the extra fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line, and below it the traceback if there is one."""
+        time = _moment(record).astimezone().strftime("%H:%M:%S")
+        extra = "".join(f"  {name}={value}" for name, value in _extra(record).items())
+        line = f"{time} {record.levelname:<7} {record.name}: {record.getMessage()}{extra}"
+        return "\n".join(filter(None, (_one_line(line), _trouble(self, record))))
+
+
+def _moment(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Field]:
+    return {name: _plain(value) for name, value in record.__dict__.items() if name not in _STANDARD}
+
+
+def _plain(value: Any) -> Field:
+    """Return what JSON can say; anything else in its own words, which for a Secret is the mask."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, Field) else str(value)
+
+
+def _trouble(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    traceback = formatter.formatException(record.exc_info) if record.exc_info else record.exc_text
+    stack = formatter.formatStack(record.stack_info) if record.stack_info else None
+    return "\n".join(filter(None, (traceback, stack)))
+
+
+def _one_line(line: str) -> str:
+    """Return the line with its control characters escaped: an alert's text must not move the cursor."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)

@@ -1,0 +1,171 @@
+"""The settings in force, and where each value came from.
+
+    packaged courier.toml  <  courier.toml  <  COURIER_* variables  <  command-line options
+
+Everything is read once, at the start, and everything wrong is told then: an unknown key is an error, since the
+setting that it was meant to be would silently keep its default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from common.errors import SettingsError
+from common.settings_schema import (
+    DEFAULT,
+    INTEGRATIONS,
+    KEYS,
+    POLICY_KEYS,
+    STRUCTS,
+    FlowerSettings,
+    LogSettings,
+    Policy,
+    ProducerSettings,
+    RedisSettings,
+    StateSettings,
+    WorkerSettings,
+)
+from common.settings_sources import (
+    SETTINGS_VARIABLE,
+    Given,
+    Place,
+    dotted,
+    from_environment,
+    from_file,
+    from_overrides,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from common.integration import Integration
+    from common.settings_values import Shown
+
+DEFAULTS_FILE: Final = Path(__file__).with_name("courier.toml")
+DEFAULT_ORIGIN: Final = "default"
+LOCAL_FILE: Final = "courier.toml"
+NO_OVERRIDES: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an operator can set. `origin` tells by dotted key where each value came from.
+
+    `integrations` holds the policies as given, by the name or pattern of their table; `policy` merges them.
+    """
+
+    redis: RedisSettings
+    producer: ProducerSettings
+    worker: WorkerSettings
+    state: StateSettings
+    flower: FlowerSettings
+    log: LogSettings
+    integrations: Mapping[str, Mapping[str, Any]]
+    origin: Mapping[str, str]
+
+    def policy(self, integration: Integration) -> Policy:
+        """Return how `integration` is served: default < patterns < name < id."""
+        ranked = [(rank, table) for table in self.integrations if (rank := _rank(table, integration))]
+        merged: dict[str, Any] = {}
+        for _, table in sorted(ranked):
+            merged |= self.integrations[table]
+        return Policy(**merged)
+
+    def unused_tables(self, integrations: Iterable[Integration]) -> list[str]:
+        """Return the tables under `[integrations]` that an operator wrote and that serve none of `integrations`."""
+        known = list(integrations)
+        return [
+            table
+            for table in self.integrations
+            if table != DEFAULT and self._is_written(table) and not any(_rank(table, one) for one in known)
+        ]
+
+    def listing(self) -> Iterator[tuple[str, Shown, str]]:
+        """Yield each key, its value as it may be seen, and its origin, in the order of the packaged file."""
+        for section, keys in KEYS.items():
+            values = getattr(self, section)
+            for key in keys.values():
+                name = dotted((section, key.name))
+                yield name, key.reader.show(getattr(values, key.field)), self.origin[name]
+        for table, fields in self.integrations.items():
+            for key in POLICY_KEYS.values():
+                if key.field in fields:
+                    name = dotted((INTEGRATIONS, table, key.name))
+                    yield name, key.reader.show(fields[key.field]), self.origin[name]
+
+    def _is_written(self, table: str) -> bool:
+        start = f"{dotted((INTEGRATIONS, table))}."
+        return any(key.startswith(start) and origin != DEFAULT_ORIGIN for key, origin in self.origin.items())
+
+
+def load_settings(
+    *, file: Path | None, environment: Mapping[str, str], cwd: Path, overrides: Mapping[str, str] = NO_OVERRIDES
+) -> Settings:
+    """Return the settings in force; raise SettingsError, whose text names the source, key and remedy.
+
+    `file` is the operator's choice (`--settings`); without it COURIER_SETTINGS counts, then courier.toml in `cwd`.
+    `overrides` are texts from the command line by dotted key, such as `{"state.dir": "/srv/courier"}`.
+    """
+    given = {
+        place: value._replace(origin=DEFAULT_ORIGIN) for place, value in from_file(DEFAULTS_FILE, "default").items()
+    }
+    given |= _from_chosen_file(file, environment, cwd)
+    given |= from_environment(environment, cwd)
+    given |= from_overrides(overrides, cwd)
+    tables: dict[Place, dict[str, Any]] = {}
+    for place, value in given.items():
+        field, content = _read(place, value)
+        tables.setdefault(place[:-1], {})[field] = content
+    sections: dict[str, Any] = {name: struct(**tables[(name,)]) for name, struct in STRUCTS.items()}
+    policies = {place[1]: fields for place, fields in tables.items() if place[0] == INTEGRATIONS}
+    origin = {dotted(place): value.origin for place, value in given.items()}
+    settings = Settings(**sections, integrations=policies, origin=origin)
+    _check_together(settings)
+    return settings
+
+
+def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Path) -> dict[Place, Given]:
+    if file is not None:
+        return from_file(cwd / file, str(file))
+    if chosen := environment.get(SETTINGS_VARIABLE):
+        return from_file(cwd / chosen, chosen)
+    local = cwd / LOCAL_FILE
+    return from_file(local, LOCAL_FILE) if os.path.lexists(local) else {}
+
+
+def _read(place: Place, given: Given) -> tuple[str, Any]:
+    """Return the field and its value, paths made absolute."""
+    key, raw, origin, base = given
+    try:
+        value = key.reader.parse(raw)
+    except ValueError as error:
+        raise SettingsError(f"{origin}: {dotted(place)}: {error}; write {key.reader.wants}") from None
+    return key.field, base / value if isinstance(value, Path) else value
+
+
+def _check_together(settings: Settings) -> None:
+    """Raise SettingsError where two good values contradict each other."""
+    if settings.redis.ca and not settings.redis.is_tls:
+        raise SettingsError(
+            f"{settings.origin['redis.ca']}: redis.ca: the connection is not encrypted, since redis.url "
+            f"({settings.origin['redis.url']}) is no rediss:// URL; write one, or take redis.ca out"
+        )
+
+
+def _rank(table: str, integration: Integration) -> tuple[int, int] | None:
+    """Return how specifically a table under `[integrations]` names `integration`, None if not at all."""
+    if table == DEFAULT:
+        return 0, 0
+    if table == integration.id:
+        return 3, 0
+    if table == integration.name:
+        return 2, 0
+    if fnmatchcase(integration.id, table) or fnmatchcase(integration.name, table):
+        return 1, len(table)
+    return None

@@ -1,0 +1,180 @@
+"""Every setting once: its name, type, bounds and the field that holds it.
+
+The loader, `courier config`, the command line's options and the reference page all read this list. A field's name
+is the key's name in courier.toml plus the unit of the value: `lease = "60s"` becomes `lease_s`. What a setting
+means, and its default, stands in courier.toml and only there.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
+
+import msgspec
+
+from common.logs import LogFormat, LogLevel
+from common.secret import Secret
+from common.settings_secrets import credentials, secret, secret_url, variables
+from common.settings_values import Reader, duration, flag, moment, one_of, optional, path, size, text, whole
+from common.urls import complete_url, show_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INTEGRATIONS: Final = "integrations"
+"""The section whose tables are policies."""
+
+DEFAULT: Final = "default"
+"""The policy that applies to every integration; the only one that variables and options can set."""
+
+REDIS_URL: Final = secret_url(("redis", "rediss", "unix"), "redis://HOST:PORT/NUMBER, rediss://… or unix:///PATH")
+PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
+
+
+class Named(NamedTuple):
+    """A variable or option whose name does not follow from the key's."""
+
+    variable: str = ""
+    option: str = ""
+
+
+class Start(StrEnum):
+    """Where in the alert log a new integration begins."""
+
+    END = "end"
+    BEGINNING = "beginning"
+
+
+class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[redis]`."""
+
+    url: Annotated[Secret, REDIS_URL]
+    password: Annotated[Secret | None, optional(secret())]
+    ca: Annotated[Path | None, optional(path())]
+
+    @property
+    def address(self) -> str:
+        """The server for people: the URL without who may log in."""
+        return show_url(self.url.reveal())
+
+    @property
+    def connection_url(self) -> Secret:
+        """The URL for `redis.Redis.from_url`: `password` and `ca` are part of it."""
+        query = {"ssl_ca_certs": str(self.ca)} if self.ca and self.is_tls else {}
+        return Secret(complete_url(self.url.reveal(), password=self.password, query=query))
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the connection is encrypted, so that `ca` has a meaning."""
+        return self.url.reveal().startswith("rediss:")
+
+
+class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[producer]`."""
+
+    config: Annotated[Path, path()]
+    alerts: Annotated[Path, path()]
+    node: Annotated[
+        str, text("a name of letters, digits, '.', '_', '-'", r"[A-Za-z0-9_.-]{1,255}", empty=socket.gethostname)
+    ]
+    max_line_bytes: Annotated[int, size("64KiB", "256MiB")]
+    poll_s: Annotated[float, duration("10ms", "1m")]
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[worker]`."""
+
+    slots: Annotated[int, whole(1, 10_000)]
+    home: Annotated[Path, path()]
+    integrations_dir: Annotated[Path, path()]
+    socket: Annotated[Path, path()]
+    private_dir: Annotated[Path | None, optional(path())]
+
+
+class StateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[state]`."""
+
+    dir: Annotated[Path, path(), Named(option="--state")]
+    secret_key: Annotated[Secret | None, optional(secret()), Named(variable="COURIER_SECRET_KEY")]
+
+
+class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[flower]`."""
+
+    address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
+    port: Annotated[int, whole(0, 65_535)]
+    basic_auth: Annotated[Secret | None, optional(credentials())]
+    url_prefix: Annotated[str, text('a path such as "flower", or "" for none', r"[A-Za-z0-9_/.-]*")]
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[log]`."""
+
+    level: Annotated[LogLevel, one_of(LogLevel)]
+    format: Annotated[LogFormat, one_of(LogFormat)]
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How one integration is served: the tables under `[integrations]`, merged."""
+
+    max_backlog: Annotated[int, whole(1, 1_000_000_000)]
+    max_backlog_bytes: Annotated[int, size("1MiB", "1024TiB")]
+    max_in_flight: Annotated[int, whole(1, 100_000)]
+    batch_max: Annotated[int, whole(1, 1000)]
+    concurrency: Annotated[int, whole(1, 10_000)]
+    lease_s: Annotated[float, duration("1s", "1d")]
+    time_limit_s: Annotated[float, duration("100ms", "1h")]
+    connect_timeout_s: Annotated[float, duration("100ms", "1h")]
+    ca_bundle: Annotated[Path | None, optional(path())]
+    client_cert: Annotated[Path | None, optional(path())]
+    client_key: Annotated[Path | None, optional(path())]
+    verify_tls: Annotated[bool, flag()]
+    proxy: Annotated[Secret | None, optional(PROXY_URL)]
+    start_at: Annotated[Start | datetime, moment(Start)]
+    retry_base_s: Annotated[float, duration("100ms", "1d")]
+    retry_cap_s: Annotated[float, duration("1s", "30d")]
+    retry_max_age_s: Annotated[float, duration("1s", "365d")]
+    retry_max_attempts: Annotated[int, whole(1, 1_000_000)]
+    deadline_s: Annotated[float, duration("1s", "1d")]
+    output_limit_bytes: Annotated[int, size("1KiB", "16MiB")]
+    environment: Annotated[Mapping[str, Secret], variables()]
+
+
+class Key(NamedTuple):
+    """One key of courier.toml and its names elsewhere."""
+
+    name: str
+    field: str
+    reader: Reader[Any]
+    variable: str
+    option: str
+
+
+def _keys(struct: type[msgspec.Struct], *sections: str) -> Iterator[tuple[str, Key]]:
+    hints = get_type_hints(struct, include_extras=True)
+    for field, hint in hints.items():
+        reader, named = (*hint.__metadata__, Named())[:2]
+        name = field.removesuffix(reader.suffix)
+        if name in hints:  # max_backlog counts deliveries, so the bytes keep their unit
+            name = field
+        words = [*sections, *name.split("_")]
+        variable = named.variable or "_".join(["COURIER", *words]).upper()
+        yield name, Key(name, field, reader, variable, named.option or f"--{'-'.join(words)}")
+
+
+STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "redis": RedisSettings,
+    "producer": ProducerSettings,
+    "worker": WorkerSettings,
+    "state": StateSettings,
+    "flower": FlowerSettings,
+    "log": LogSettings,
+}
+KEYS: Final = {section: dict(_keys(struct, section)) for section, struct in STRUCTS.items()}
+"""Section → key → what is known of it."""
+
+POLICY_KEYS: Final = dict(_keys(Policy, INTEGRATIONS, DEFAULT))

@@ -1,0 +1,188 @@
+"""How one value of the settings is read, judged and shown.
+
+A file gives typed values, a variable or an option only text; one reader takes both. What it refuses, it refuses in
+two halves that the loader joins to a sentence: what is wrong (the ValueError) and what to write (`wants`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from common.units import format_duration, format_size, parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+N = TypeVar("N", int, float)
+
+Shown = bool | int | str | dict[str, str]
+"""A value as it may be seen: in the form in which it is written in courier.toml, secrets masked."""
+
+_QUOTED_CHARACTERS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[T]):
+    """Reads one key. `parse` raises ValueError saying what is wrong, `wants` completes "write …".
+
+    `suffix` ends the name of the field that holds the value and tells its unit: `_s` or `_bytes`.
+    """
+
+    wants: str
+    parse: Callable[[object], T]
+    show: Callable[[T], Shown]
+    suffix: str = ""
+
+
+def whole(low: int, high: int) -> Reader[int]:
+    """Read a whole number from `low` to `high`."""
+
+    def parse(raw: object) -> int:
+        if isinstance(raw, str) and re.fullmatch(r"[0-9][0-9_]{0,18}", raw):
+            raw = int(raw.replace("_", ""))
+        if not isinstance(raw, int) or isinstance(raw, bool):
+            raise ValueError(f"{quoted(raw)} is not a whole number")  # noqa: TRY004 — one kind of bad input
+        return _within(raw, low, high, str)
+
+    return Reader(f"a whole number from {low} to {high}", parse, int)
+
+
+def flag() -> Reader[bool]:
+    """Read `true` or `false`."""
+
+    def parse(raw: object) -> bool:
+        answer = raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw))
+        if answer is None:
+            raise ValueError(f"{quoted(raw)} is neither")
+        return answer
+
+    return Reader("true or false", parse, bool)
+
+
+def duration(low: str, high: str) -> Reader[float]:
+    """Read a duration such as "30s" into seconds."""
+    wants = f'a duration from "{low}" to "{high}"; units: ms, s, m, h, d'
+    low_s, high_s = parse_duration(low), parse_duration(high)
+    return _quantity(wants, parse_duration, format_duration, low=low_s, high=high_s, suffix="_s")
+
+
+def size(low: str, high: str) -> Reader[int]:
+    """Read a size such as "64KiB" into bytes."""
+    wants = f'a size from "{low}" to "{high}"; units: B, KiB, MiB, GiB, TiB'
+    low_bytes, high_bytes = parse_size(low), parse_size(high)
+    return _quantity(wants, parse_size, format_size, low=low_bytes, high=high_bytes, suffix="_bytes")
+
+
+def one_of(words: type[E]) -> Reader[E]:
+    """Read one word of a closed list."""
+
+    def parse(raw: object) -> E:
+        try:
+            return words(a_text(raw))
+        except ValueError:
+            raise ValueError(f"{quoted(raw)} is none of them") from None
+
+    return Reader(" or ".join(f'"{word}"' for word in words), parse, str)
+
+
+def text(wants: str, pattern: str, *, empty: Callable[[], str] | None = None) -> Reader[str]:
+    """Read a text that matches `pattern` entirely; `empty` says what an empty one stands for."""
+
+    def parse(raw: object) -> str:
+        value = a_text(raw) or (empty() if empty else "")
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{quoted(value)} is not allowed")
+        return value
+
+    return Reader(wants, parse, str)
+
+
+def path() -> Reader[Path]:
+    """Read a path; the loader makes it absolute."""
+    return Reader("a path", lambda raw: Path(a_filled_text(raw)), str)
+
+
+def moment(words: type[E]) -> Reader[E | datetime]:
+    """Read one word of a closed list, or a point in time with its offset from UTC."""
+
+    def parse(raw: object) -> E | datetime:
+        if raw in list(words):
+            return words(str(raw))
+        try:
+            time = raw if isinstance(raw, datetime) else datetime.fromisoformat(a_text(raw))
+            if time.tzinfo is not None:
+                return time.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        raise ValueError(f"{quoted(raw)} is neither one of the words nor a time with an offset")
+
+    def show(value: E | datetime) -> str:
+        return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+    listed = " or ".join(f'"{word}"' for word in words)
+    return Reader(f'{listed} or a time such as "2026-01-31T08:00:00Z"', parse, show)
+
+
+def optional(reader: Reader[T]) -> Reader[T | None]:
+    """Read the same, or None from an empty text."""
+
+    def parse(raw: object) -> T | None:
+        return None if raw == "" else reader.parse(raw)
+
+    def show(value: T | None) -> Shown:
+        return "" if value is None else reader.show(value)
+
+    return Reader(f'{reader.wants}, or "" for none', parse, show, reader.suffix)
+
+
+def a_text(raw: object) -> str:
+    """Return `raw` if it is a text that every system call and encoder takes; raise ValueError otherwise."""
+    if not isinstance(raw, str):
+        raise ValueError("the value (not shown) is no text")  # noqa: TRY004 — one kind of bad input
+    if "\0" in raw or any("\ud800" <= letter <= "\udfff" for letter in raw):
+        raise ValueError("the value (not shown) holds bytes that are no text")
+    return raw
+
+
+def a_filled_text(raw: object) -> str:
+    """Return `raw` if it is such a text and not empty; raise ValueError otherwise."""
+    value = a_text(raw)
+    if not value:
+        raise ValueError("the value is empty")
+    return value
+
+
+def quoted(raw: object) -> str:
+    """Return `raw` for an error text: on one line, shortened, control characters escaped."""
+    line = json.dumps(raw, default=str)
+    return line if len(line) <= _QUOTED_CHARACTERS else f"{line[:_QUOTED_CHARACTERS]}…"
+
+
+def _quantity(
+    wants: str, parse_text: Callable[[str], N], show: Callable[[N], str], *, low: N, high: N, suffix: str
+) -> Reader[N]:
+    def parse(raw: object) -> N:
+        if not isinstance(raw, str):
+            raise ValueError(f"{quoted(raw)} has no unit")  # noqa: TRY004 — one kind of bad input
+        try:
+            value = parse_text(raw)
+        except ValueError as error:
+            raise ValueError(f"{quoted(raw)} {error}") from None
+        return _within(value, low, high, show)
+
+    return Reader(wants, parse, show, suffix)
+
+
+def _within(value: N, low: N, high: N, show: Callable[[N], str]) -> N:
+    if value < low:
+        raise ValueError(f"{show(value)} is less than {show(low)}")
+    if value > high:
+        raise ValueError(f"{show(value)} is more than {show(high)}")
+    return value

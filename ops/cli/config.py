@@ -1,0 +1,67 @@
+"""`courier config`: what is in force and where it came from, the first question when something surprises."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ops.cli.options import pass_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from common.settings import Settings
+    from common.settings_values import Shown
+
+Row = tuple[str, "Shown", str]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: key → value and source.")
+@pass_settings
+def command(settings: Settings, as_json: bool) -> None:
+    """Show every setting in force and where it came from. Secrets are masked.
+
+    Writes a table at a terminal, elsewhere lines of `key = value  # source`, which are TOML.
+    """
+    rows = list(settings.listing())
+    if as_json:
+        click.echo(json.dumps({key: {"value": value, "source": source} for key, value, source in rows}, indent=2))
+    elif is_terminal():
+        print_table(rows)
+    else:
+        click.echo("\n".join(f"{key} = {toml(value)}  # {plain(source)}" for key, value, source in rows))
+
+
+def is_terminal() -> bool:
+    """Tell whether a person reads the output."""
+    return sys.stdout.isatty()
+
+
+def toml(value: Shown) -> str:
+    """Return a value as TOML writes it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name} = {toml(content)}' for name, content in value.items())}}}"
+    return json.dumps(value)
+
+
+def plain(source: str) -> str:
+    """Return the name of a source with control characters escaped: a file can be called anything."""
+    return json.dumps(source)[1:-1]
+
+
+def print_table(rows: Iterable[Row]) -> None:
+    """Write a table to the terminal; what is not a default stands out."""
+    from rich.console import Console  # noqa: PLC0415 — slow to import, and needed by nothing else here
+    from rich.table import Column, Table  # noqa: PLC0415 — as above
+    from rich.text import Text  # noqa: PLC0415 — as above
+
+    columns = [Column(title, overflow="fold") for title in ("Key", "Value", "Source")]
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for key, value, source in rows:
+        style = "dim" if source == "default" else ""
+        table.add_row(Text(key, style), Text(toml(value), style), Text(plain(source), style))
+    Console().print(table)

@@ -1,0 +1,91 @@
+"""The command `courier`: its subcommands, and the one place where an error becomes a line and an exit code.
+
+A subcommand is a click command called `command` in `ops/cli/NAME.py` (a `-` in NAME is `_` there) and one line in
+`COMMANDS`. It is imported when it is used, so that `courier --help` stays fast.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from common.errors import ConfigError, CourierError, LedgerUnavailable, SettingsError
+from ops.cli.options import Invocation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final = {
+    "config": "Show the settings in force and where each comes from.",
+}
+"""Name → the line that `courier --help` shows."""
+
+EX_FAILED: Final = 1
+EX_TEMPFAIL: Final = 75
+EX_CONFIG: Final = 78
+"""As in sysexits.h, so that a service manager can tell what a restart mends from what it does not."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its subcommands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 — click's signature
+        """Return the names in the order in which they are listed."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 — click's signature
+        """Import and return a subcommand, None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"ops.cli.{cmd_name.replace('-', '_')}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 — click's signature
+        """Write the list of subcommands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="courier-integrator", prog_name="courier", message="%(prog)s %(version)s")
+@click.option(
+    "--settings",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Settings file. [default: COURIER_SETTINGS, else ./courier.toml]",
+)
+@click.pass_context
+def courier(ctx: click.Context, file: Path | None) -> None:
+    """Deliver every Wazuh alert to its integrations, and lose none."""
+    ctx.obj = Invocation(file)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0, 1 failed, 2 wrong usage, 75 Redis away for now, 78 wrong configuration."""
+    try:
+        courier.main(args=arguments, prog_name="courier")
+    except CourierError as error:
+        click.echo(f"courier: {one_line(str(error))}", err=True)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: CourierError) -> int:
+    """Return the exit code that tells a service manager what kind of trouble this is."""
+    match error:
+        case SettingsError() | ConfigError():
+            return EX_CONFIG
+        case LedgerUnavailable():
+            return EX_TEMPFAIL
+        case _:
+            return EX_FAILED
+
+
+def one_line(message: str) -> str:
+    """Return a message without line breaks and other control characters, which a file may have brought in."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", message)

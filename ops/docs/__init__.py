@@ -1,0 +1,1 @@
+"""The documentation's generated pages and the scripts that write them."""

@@ -1,0 +1,59 @@
+"""Writes settings.md from the packaged courier.toml, so that the reference says what the program does.
+
+    python -m ops.docs.render_settings
+
+The file is read as blocks between blank lines: some comment, then a table's header or one key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from common.settings import DEFAULTS_FILE
+from common.settings_lines import path_of
+from common.settings_sources import FIXED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE: Final = Path(__file__).with_name("settings.md")
+
+HEAD: Final = "# Settings\n\n<!-- Written by `python -m ops.docs.render_settings` from common/courier.toml. -->\n\n"
+COLUMNS: Final = "| key | default | variable | meaning |\n|---|---|---|---|\n"
+
+
+def render(source: str) -> str:
+    """Return the reference page of a settings file of that shape."""
+    return HEAD + "".join(_pieces(source)).rstrip() + "\n"
+
+
+def _pieces(source: str) -> Iterator[str]:
+    table: tuple[str, ...] = ()
+    for block in source.strip().split("\n\n"):
+        lines = block.split("\n")
+        comment = "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines if line.startswith("#"))
+        statement = lines[-1]
+        if statement.startswith("#"):
+            yield f"{_escaped(comment)}\n"
+        elif statement.startswith("["):
+            table = path_of(statement)
+            yield f"\n## `{statement}`\n\n{_escaped(comment)}\n\n{COLUMNS}"
+        else:
+            yield _row(table, statement, " ".join(comment.split("\n")))
+
+
+def _row(table: tuple[str, ...], statement: str, meaning: str) -> str:
+    name, _, default = statement.partition(" = ")
+    known = FIXED.get((*table, name))
+    variable = f"`{known.variable}`" if known else ""
+    return f"| `{name}` | `{default}` | {variable} | {_escaped(meaning).replace('|', chr(92) + '|')} |\n"
+
+
+def _escaped(comment: str) -> str:
+    """Return a comment as Markdown: what looks like a tag is text."""
+    return comment.replace("<", "&lt;").replace("[", "\\[").replace("*", "\\*")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(DEFAULTS_FILE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,92 @@
+"""Which integrations an alert goes to: the filters of all blocks at once.
+
+Alerts come from rules, and a rule fixes level, id and groups. So the answer of those filters is remembered by
+rule, and fifty integrations cost little more than one: decoding, one look-up and, only where a block that
+passed has an `<event_location>`, a second look-up by location. What is remembered is bounded in number and size.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from producer.block import Block
+from producer.line import LineField, Rule, decode_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from msgspec import UnsetType
+
+    from common.integration import Integration
+    from producer.line import Line
+
+MAX_REMEMBERED: Final = 8192
+"""How many rules, and how many locations, are remembered: more than the manager's own ruleset has rules."""
+
+LONGEST_REMEMBERED_BYTES: Final = 4096
+"""What a longer line says is not remembered, so that memory stays below MAX_REMEMBERED times this."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class FilterIndex:
+    """The filters of all integrations. `wrong_types` counts lines by field with a value of the wrong type (D1)."""
+
+    def __init__(self, integrations: Sequence[Integration]) -> None:
+        """Prepare the filters. Raises ValueError if an `event_location` is too long for a pattern."""
+        self.wrong_types: Counter[LineField] = Counter()
+        self._blocks = tuple(Block(integration) for integration in integrations)
+        self._selections: dict[tuple[Block, ...], _Selection] = {}
+        self._by_rule: dict[Rule, _Selection] = {}
+        self._by_location: dict[tuple[_Selection, str | UnsetType], tuple[str, ...]] = {}
+
+    def match(self, raw: bytes) -> tuple[str, ...]:
+        """Return the ids of the integrations that the alert goes to, in file order.
+
+        `raw` is one line of the alert log, with or without its line end. Raises BadLine if it is no alert.
+        """
+        line = decode_line(raw)
+        if line.wrong_types:
+            self.wrong_types.update(line.wrong_types)
+        remember = len(raw) <= LONGEST_REMEMBERED_BYTES
+        selection = self._by_rule.get(line.rule) or self._select(line.rule, remember=remember)
+        if selection.ids is not None:
+            return selection.ids
+        ids = self._by_location.get((selection, line.location))
+        return self._locate(selection, line, remember=remember) if ids is None else ids
+
+    def _select(self, rule: Rule, *, remember: bool) -> _Selection:
+        blocks = tuple(block for block in self._blocks if block.passes_rule(rule))
+        selection = self._selections.get(blocks)
+        if selection is None:
+            selection = _Selection(blocks)
+            _remember(self._selections, blocks, selection)
+        if remember:
+            _remember(self._by_rule, rule, selection)
+        return selection
+
+    def _locate(self, selection: _Selection, line: Line, *, remember: bool) -> tuple[str, ...]:
+        ids = tuple(block.id for block in selection.blocks if block.passes_location(line.location))
+        if remember:
+            _remember(self._by_location, (selection, line.location), ids)
+        return ids
+
+
+class _Selection:
+    """Blocks that some rules pass. `ids` are theirs, or None if the location has a say too."""
+
+    __slots__ = ("blocks", "ids")
+
+    def __init__(self, blocks: tuple[Block, ...]) -> None:
+        self.blocks = blocks
+        settled = not any(block.looks_at_location for block in blocks)
+        self.ids = tuple(block.id for block in blocks) if settled else None
+
+
+def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """Keep the answer; a full memory is emptied, which is simpler than ageing and costs as little."""
+    if len(memory) >= MAX_REMEMBERED:
+        memory.clear()
+    memory[key] = value

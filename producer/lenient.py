@@ -1,0 +1,159 @@
+"""A JSON reader as forgiving as the stock Integrator's, for the rare line that the fast decoder refuses.
+
+An alert must not be lost because some program logged a byte that is not UTF-8. So, beyond strict JSON, this reader
+takes (spec 2.4) such bytes, raw control characters in strings and between tokens, a byte order mark, the numbers
+that C's strtod takes (`007`, `7.`, `-.5`), and whatever follows a NUL byte after the value. More forgiving still,
+it takes lone surrogates, NUL bytes elsewhere and any depth of nesting. NaN and Infinity stay invalid.
+
+It keeps only the outer levels, since filters look no deeper, and checks the rest without recursion.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+BOM: Final = b"\xef\xbb\xbf"
+SKIPPED: Final = object()
+"""Stands where an array or object lay too deep to be kept."""
+
+_BLANK: Final = re.compile(r"[\x00-\x20]*")
+_END: Final = re.compile(r"[\x01-\x20]*(?:\x00|\Z)")
+_NUMBER: Final = re.compile(r"(?:-?[0-9]+\.?[0-9]*|-\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,300}")
+_LITERAL: Final = re.compile(r"true|false|null")
+_LITERALS: Final = {"true": True, "false": False, "null": None}
+_CLOSERS: Final = {"{": "}", "[": "]"}
+_STRINGS: Final = json.JSONDecoder(strict=False)
+
+
+def read(raw: bytes, *, levels: int) -> object:
+    """Return the one JSON value of `raw`, of its arrays and objects only the outer `levels`, the rest SKIPPED.
+
+    Bytes that are not UTF-8 become lone surrogates (`surrogateescape`). Of equal keys the last wins (D3).
+    Raises ValueError, whose text says where and nothing of the content.
+    """
+    reader = _Reader(raw.removeprefix(BOM).decode("utf-8", "surrogateescape"))
+    value = reader.value(levels)
+    reader.end()
+    return value
+
+
+class _Reader:
+    """Goes through one text, token by token."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._at = text, 0
+
+    def value(self, levels: int) -> object:
+        """Read a value; containers below `levels` levels are checked and SKIPPED."""
+        opener = self._peek()
+        if opener not in _CLOSERS:
+            return self._scalar()
+        if not levels:
+            self._skip()
+            return SKIPPED
+        self._expect(opener)
+        return self._members(levels - 1) if opener == "{" else self._items(levels - 1)
+
+    def end(self) -> None:
+        """Make sure that nothing follows but blanks, or a NUL byte and what the stock reader ignores after it."""
+        if not _END.match(self._text, self._at):
+            raise self._error("something follows the value")
+
+    def _members(self, levels: int) -> dict[str, object]:
+        members: dict[str, object] = {}
+        if self._take("}"):
+            return members
+        while True:
+            key = self._key()
+            members[key] = self.value(levels)
+            if not self._take(","):
+                self._expect("}")
+                return members
+
+    def _items(self, levels: int) -> list[object]:
+        items: list[object] = []
+        if self._take("]"):
+            return items
+        while True:
+            items.append(self.value(levels))
+            if not self._take(","):
+                self._expect("]")
+                return items
+
+    def _skip(self) -> None:
+        """Check one value of any depth and keep nothing of it."""
+        open_until: list[str] = []
+        while True:
+            opener = self._peek()
+            if opener in _CLOSERS:
+                self._expect(opener)
+                if not self._take(_CLOSERS[opener]):
+                    open_until.append(_CLOSERS[opener])
+                    self._key_if_object(open_until)
+                    continue
+            else:
+                self._scalar()
+            if not self._next(open_until):
+                return
+
+    def _next(self, open_until: list[str]) -> bool:
+        """Close the containers that end here; say whether another value follows."""
+        while open_until:
+            if self._take(","):
+                self._key_if_object(open_until)
+                return True
+            self._expect(open_until.pop())
+        return False
+
+    def _key_if_object(self, open_until: list[str]) -> None:
+        if open_until[-1] == "}":
+            self._key()
+
+    def _key(self) -> str:
+        if self._peek() != '"':
+            raise self._error("a key is missing")
+        key = self._string()
+        self._expect(":")
+        return key
+
+    def _scalar(self) -> object:
+        if self._peek() == '"':
+            return self._string()
+        if literal := _LITERAL.match(self._text, self._at):
+            self._at = literal.end()
+            return _LITERALS[literal[0]]
+        number = _NUMBER.match(self._text, self._at)
+        if not number:
+            raise self._error("a value is missing")
+        self._at = number.end()
+        return int(number[0]) if _INTEGER.fullmatch(number[0]) else float(number[0])
+
+    def _string(self) -> str:
+        value, self._at = _STRINGS.raw_decode(self._text, self._at)
+        return str(value)
+
+    def _peek(self) -> str:
+        """Return the next character that is no blank, or an empty text at the end."""
+        self._blank()
+        return self._text[self._at : self._at + 1]
+
+    def _take(self, token: str) -> bool:
+        """Go past `token` if it comes next."""
+        if self._peek() != token:
+            return False
+        self._at += 1
+        return True
+
+    def _expect(self, token: str) -> None:
+        if not self._take(token):
+            raise self._error(f"{token!r} is missing")
+
+    def _blank(self) -> None:
+        if blank := _BLANK.match(self._text, self._at):
+            self._at = blank.end()
+
+    def _error(self, problem: str) -> ValueError:
+        return ValueError(f"{problem} at character {self._at}")

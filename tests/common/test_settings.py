@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import SettingsError
+from common.integration import Integration
+from common.logs import LogLevel
+from common.secret import MASK, Secret
+from common.settings import DEFAULTS_FILE, load_settings
+from common.settings_schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Start
+from common.settings_sources import FIXED, dotted, from_file
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+SLACK = Integration(id="slack-2", name="slack")
+SCRIPT = Integration(id="custom-x", name="custom-x")
+
+
+def load(
+    tmp_path: Path, toml: str | None = None, *, overrides: dict[str, str] | None = None, **env: str
+) -> Settings:
+    if toml is not None:
+        (tmp_path / "courier.toml").write_text(toml, encoding="utf-8")
+    return load_settings(file=None, environment=env, cwd=tmp_path, overrides=overrides or {})
+
+
+def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, toml, **given)
+    return str(refused.value)
+
+
+# The packaged file
+
+
+def test_the_packaged_file_gives_every_key_and_no_other() -> None:
+    places = list(from_file(DEFAULTS_FILE, "default"))
+    assert places == [*FIXED, (INTEGRATIONS, "custom-*", "concurrency")]
+
+
+def test_the_packaged_file_shows_values_as_they_are_shown(tmp_path: Path) -> None:
+    raw = {dotted(place): given.raw for place, given in from_file(DEFAULTS_FILE, "default").items()}
+    shown = {key: value for key, value, _ in load(tmp_path).listing()}
+    same = {"integrations.default.lease": "60s", "integrations.default.deadline": "60s", "producer.node": ""}
+    assert raw == shown | same
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert settings.redis.url == Secret("redis://127.0.0.1:6379/0")
+    assert settings.redis.password is None
+    assert settings.producer.node == socket.gethostname()
+    assert settings.producer.max_line_bytes == 16 * 2**20
+    assert settings.producer.poll_s == 0.25
+    assert settings.log.level is LogLevel.INFO
+    assert set(settings.origin.values()) == {"default"}
+
+
+def test_names_of_keys_fields_variables_and_options() -> None:
+    lease, size = POLICY_KEYS["lease"], POLICY_KEYS["max_backlog_bytes"]
+    assert (lease.field, lease.variable) == ("lease_s", "COURIER_INTEGRATIONS_DEFAULT_LEASE")
+    assert (size.field, POLICY_KEYS["max_backlog"].field) == ("max_backlog_bytes", "max_backlog")
+    assert KEYS["producer"]["max_line"].option == "--producer-max-line"
+    assert KEYS["state"]["dir"].option == "--state"
+    assert KEYS["state"]["secret_key"].variable == "COURIER_SECRET_KEY"
+
+
+# Precedence
+
+
+@given(sources=st.sets(st.sampled_from(["file", "variable", "option"])), as_file=st.booleans())
+def test_the_strongest_source_wins_and_is_named(
+    tmp_path_factory: pytest.TempPathFactory, sources: set[str], as_file: bool
+) -> None:
+    cwd = tmp_path_factory.mktemp("cwd")
+    environment, overrides, expected = {}, {}, (128, "default")
+    if "file" in sources:
+        (cwd / "courier.toml").write_text("[worker]\n\nslots = 1\n")
+        expected = (1, "courier.toml:3")
+    if "variable" in sources and as_file:
+        (cwd / "slots").write_text("2\n")
+        environment, expected = {"COURIER_WORKER_SLOTS_FILE": "slots"}, (2, "COURIER_WORKER_SLOTS_FILE")
+    elif "variable" in sources:
+        environment, expected = {"COURIER_WORKER_SLOTS": "2"}, (2, "COURIER_WORKER_SLOTS")
+    if "option" in sources:
+        overrides, expected = {"worker.slots": "3"}, (3, "--worker-slots")
+    settings = load_settings(file=None, environment=environment, cwd=cwd, overrides=overrides)
+    assert (settings.worker.slots, settings.origin["worker.slots"]) == expected
+
+
+def test_which_file_is_read(tmp_path: Path) -> None:
+    for name, slots in {"courier.toml": 1, "env.toml": 2, "option.toml": 3}.items():
+        (tmp_path / name).write_text(f"worker.slots = {slots}")
+    environment = {"COURIER_SETTINGS": "env.toml"}
+    chosen = load_settings(file=Path("option.toml"), environment=environment, cwd=tmp_path)
+    assert (chosen.worker.slots, chosen.origin["worker.slots"]) == (3, "option.toml:1")
+    assert load_settings(file=None, environment=environment, cwd=tmp_path).worker.slots == 2
+    assert load_settings(file=None, environment={"COURIER_SETTINGS": ""}, cwd=tmp_path).worker.slots == 1
+
+
+def test_an_empty_variable_is_not_set_and_an_empty_key_is_no_value(tmp_path: Path) -> None:
+    settings = load(tmp_path, 'redis.ca = ""', COURIER_WORKER_SLOTS="", COURIER_REDIS_URL_FILE="")
+    assert (settings.worker.slots, settings.redis.ca) == (128, None)
+
+
+def test_relative_paths_begin_at_the_file_or_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/c.toml").write_text('[worker]\nhome = "ossec"\nsocket = "/run/q"\n')
+    environment = {"COURIER_SETTINGS": "etc/c.toml", "COURIER_PRODUCER_ALERTS": "a.json"}
+    settings = load_settings(file=None, environment=environment, cwd=tmp_path, overrides={"state.dir": "s"})
+    assert settings.worker.home == tmp_path / "etc/ossec"
+    assert settings.worker.socket == Path("/run/q")
+    assert settings.producer.alerts == tmp_path / "a.json"
+    assert settings.state.dir == tmp_path / "s"
+
+
+def test_one_newline_is_removed_from_a_mounted_secret(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"pass word\r\r\n")
+    settings = load(tmp_path, COURIER_REDIS_PASSWORD_FILE="secret")
+    assert settings.redis.password == Secret("pass word\r")
+
+
+# Policies
+
+
+def test_a_policy_is_merged_from_general_to_specific(tmp_path: Path) -> None:
+    toml = """
+        [integrations.slack-2]
+        lease = "4s"
+        [integrations.slack]
+        lease = "3s"
+        deadline = "3s"
+        [integrations."slack*"]
+        lease = "2s"
+        deadline = "2s"
+        retry_cap = "2s"
+        [integrations."s*"]
+        retry_cap = "1s"
+        retry_base = "1s"
+    """
+    policy = load(tmp_path, toml).policy(SLACK)
+    assert (policy.lease_s, policy.deadline_s, policy.retry_cap_s, policy.retry_base_s) == (4, 3, 2, 1)
+    assert policy.max_in_flight == 512
+
+
+def test_scripts_run_four_at_once_unless_their_table_says_more(tmp_path: Path) -> None:
+    assert load(tmp_path, "integrations.default.concurrency = 9").policy(SCRIPT).concurrency == 4
+    assert load(tmp_path, "integrations.custom-x.concurrency = 9").policy(SCRIPT).concurrency == 9
+    assert load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_CONCURRENCY="7").policy(SLACK).concurrency == 7
+
+
+def test_policy_values(tmp_path: Path) -> None:
+    toml = """
+        [integrations.default]
+        start_at = 2026-01-31T09:00:00+01:00
+        max_backlog_bytes = "1GiB"
+        verify_tls = false
+        proxy = "http://user:hunter2@proxy:3128"
+        environment = { TOKEN = "hunter2" }
+    """
+    settings = load(tmp_path, toml)
+    policy = settings.policy(SLACK)
+    assert policy.start_at == datetime(2026, 1, 31, 8, tzinfo=UTC)
+    assert policy.max_backlog_bytes == 2**30
+    assert not policy.verify_tls
+    assert policy.environment == {"TOKEN": Secret("hunter2")}
+    shown = {key.rpartition(".")[2]: value for key, value, _ in settings.listing()}
+    assert shown["proxy"] == f"http://{MASK}@proxy:3128"
+    assert (shown["environment"], shown["start_at"]) == ({"TOKEN": MASK}, "2026-01-31T08:00:00Z")
+    assert "hunter2" not in repr(settings) + repr(policy)
+
+
+def test_start_at_from_a_variable(tmp_path: Path) -> None:
+    name = "COURIER_INTEGRATIONS_DEFAULT_START_AT"
+    assert load(tmp_path, **{name: "beginning"}).policy(SLACK).start_at is Start.BEGINNING
+    assert load(tmp_path, **{name: "2026-01-31T08:00:00Z"}).policy(SLACK).start_at == datetime(
+        2026, 1, 31, 8, tzinfo=UTC
+    )
+
+
+def test_tables_that_serve_nothing_are_told_but_no_error(tmp_path: Path) -> None:
+    toml = 'integrations.slak.lease = "5s"\nintegrations."sl*".lease = "5s"'
+    assert load(tmp_path, toml).unused_tables([SLACK]) == ["slak"]
+
+
+# Redis
+
+
+def test_password_and_ca_are_part_of_the_connection_url_only(tmp_path: Path) -> None:
+    toml = '[redis]\nurl = "rediss://me:old@db/1"\npassword = "hunter2"\nca = "/ca.pem"'
+    redis = load(tmp_path, toml).redis
+    assert redis.connection_url == Secret("rediss://me:hunter2@db/1?ssl_ca_certs=%2Fca.pem")
+    assert redis.address == f"rediss://{MASK}@db/1"
+
+
+def test_a_ca_without_tls_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, 'redis.ca = "/ca.pem"').startswith("courier.toml:1: redis.ca: the connection is not")
+
+
+def test_every_policy_key_stands_in_the_default_table(tmp_path: Path) -> None:
+    assert load(tmp_path).integrations[DEFAULT].keys() == {key.field for key in POLICY_KEYS.values()}

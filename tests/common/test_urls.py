@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+import redis
+
+from common.secret import MASK, Secret
+from common.urls import check_url, complete_url, show_url
+
+SCHEMES = ("redis", "rediss", "unix")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("rediss://:hunter2@db.example:6380/1", f"rediss://{MASK}@db.example:6380/1"),
+        ("redis://hunter2@db.example", f"redis://{MASK}@db.example"),
+        ("redis://user:hunter2@[::1]:6379", f"redis://{MASK}@[::1]:6379"),
+        ("redis://h/0?username=hunter2", "redis://h/0"),
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+    ],
+)
+def test_a_url_is_shown_without_who_may_log_in(url: str, shown: str) -> None:
+    check_url(url, SCHEMES)
+    assert show_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2",
+        "http://hunter2",
+        "redis://:hunter2@",
+        "redis://:hunter2/x@host",
+        "redis://host:hunter2",
+        "redis://[hunter2",
+        "unix://hunter2",
+        "redis://user:1234/hunter2@host",
+        "redis://user:1234?hunter2@host",
+        "redis://user:1234#hunter2@host",
+        "redis://host?password=hunter2",
+        "redis://:hunter2\u2100@host",
+    ],
+)
+def test_a_bad_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^(cannot|does|names|has) ") as refusal:
+        check_url(url, SCHEMES)
+    assert "hunter2" not in str(refusal.value)
+    assert refusal.value.__context__ is None or refusal.value.__suppress_context__
+
+
+def test_redis_reads_back_what_was_completed() -> None:
+    url = complete_url("redis://me:old@h:1/2?socket_timeout=3", password=Secret("p/@:?#%"), query={})
+    options = redis.ConnectionPool.from_url(url).connection_kwargs
+    assert options["username"] == "me"
+    assert options["password"] == "p/@:?#%"
+    assert (options["host"], options["port"], options["db"], options["socket_timeout"]) == ("h", 1, 2, 3.0)
+
+
+def test_a_socket_takes_a_password_too() -> None:
+    assert complete_url("unix:///run/r.sock", password=None, query={}) == "unix:///run/r.sock"
+    url = complete_url("unix:///run/r.sock?db=3", password=Secret("pw"), query={})
+    options = redis.ConnectionPool.from_url(url).connection_kwargs
+    assert (options["path"], options["password"], options["db"]) == ("/run/r.sock", "pw", 3)

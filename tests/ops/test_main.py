@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from common.errors import (
+    ConfigError,
+    CourierError,
+    LedgerError,
+    LedgerUnavailable,
+    LedgerUnfit,
+    SettingsError,
+)
+from ops.cli.main import COMMANDS, courier, exit_code, main, one_line
+from ops.cli.options import Invocation, pass_settings, setting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from common.settings import Settings
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    code = end.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_help_lists_every_command_without_importing_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+    probe = "import sys, ops.cli.main as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
+    probe += "sys.exit(any(f'ops.cli.{name}' in sys.modules for name in m.COMMANDS) or 'rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], check=False, capture_output=True).returncode == 0
+
+
+def test_every_command_can_be_imported() -> None:
+    context = click.Context(courier)
+    assert all(isinstance(courier.get_command(context, name), click.Command) for name in COMMANDS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("courier 0.")
+
+
+def test_an_unknown_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("deliver") == 2
+    assert "No such command 'deliver'" in capsys.readouterr().err
+
+
+def test_an_error_is_one_line_and_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--settings", str(tmp_path), "config") == 78
+    assert capsys.readouterr().err == f"courier: {tmp_path}: cannot be read: Is a directory\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("x"), 78),
+        (ConfigError("x", file="f"), 78),
+        (LedgerUnavailable("x"), 75),
+        (LedgerUnfit("x"), 1),
+        (LedgerError("x"), 1),
+        (CourierError("x"), 1),
+    ],
+)
+def test_exit_codes(error: CourierError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_a_message_cannot_move_the_cursor() -> None:
+    assert one_line("a\n\x1b[2Jb") == "a [2Jb"
+
+
+def test_an_option_that_is_a_setting_wins_and_is_named() -> None:
+    seen: list[Settings] = []
+
+    @click.command()
+    @setting("state.dir", help="Where.")
+    @setting("worker.slots", help="How many.")
+    @click.option("--fast", is_flag=True)
+    @pass_settings
+    def command(settings: Settings, fast: bool) -> None:
+        assert fast
+        seen.append(settings)
+
+    command.main(["--state", "/srv", "--worker-slots", "7", "--fast"], standalone_mode=False, obj=Invocation())
+    (settings,) = seen
+    assert (str(settings.state.dir), settings.worker.slots) == ("/srv", 7)
+    assert (settings.origin["state.dir"], settings.origin["worker.slots"]) == ("--state", "--worker-slots")

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from producer import lenient
+
+DEEP = 50_000
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (b"007", 7),
+        (b"-007", -7),
+        (b"7.", 7.0),
+        (b"-.5", -0.5),
+        (b"1.e2", 100.0),
+        (b"1e400", float("inf")),
+        (b"9" * 400, float("inf")),
+        (b'"a\x01\tb"', "a\x01\tb"),
+        (b'"\xff"', "\udcff"),
+        (rb'"\ud83d"', "\ud83d"),
+        (rb'"\ud83d\udd25\u00e9"', "🔥é"),
+        (b"\xef\xbb\xbf[]", []),
+        (b"\x0b[ \x1f1 ,\r2]\n", [1, 2]),
+        (b"\0\0[1]\0", [1]),
+        (b"[1]\0[2]", [1]),
+        (b'{"a":1,"a":2}', {"a": 2}),
+        (b"[true,false,null,{}]", [True, False, None, {}]),
+    ],
+)
+def test_what_it_takes(raw: bytes, value: object) -> None:
+    assert lenient.read(raw, levels=9) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "  ", "{", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", '{"a"}', '{"a":}', '{"a":1,}', "{1:2}", "{,}"),
+        *("NaN", "Infinity", "-Infinity", "-", "+7", ".5", "0x7", "1e", "tru", "nullx", "٣", "1 2", "{}{}", "[]]"),
+        *('"', '"a', r'"\x41"', r'"\u12"', r'"\u+123"', "'a'", "[1}", '{"a":[}]', "{}/* c */", '{"a" 1}'),
+    ],
+)
+@pytest.mark.parametrize("levels", [0, 1, 9])
+def test_what_it_refuses(text: str, levels: int) -> None:
+    with pytest.raises(ValueError, match=r"char"):
+        lenient.read(text.encode(), levels=levels)
+
+
+def test_it_keeps_the_outer_levels_only() -> None:
+    raw = b'{"a":{"b":[1,[2],{"c":3}]},"d":[[{},[]]]}'
+    assert lenient.read(raw, levels=3) == {
+        "a": {"b": [1, lenient.SKIPPED, lenient.SKIPPED]},
+        "d": [[lenient.SKIPPED, lenient.SKIPPED]],
+    }
+    assert lenient.read(raw, levels=0) is lenient.SKIPPED
+    assert lenient.read(raw, levels=9) == json.loads(raw)
+
+
+def test_any_depth_is_read() -> None:
+    raw = b'{"a":' + b'[{"b":' * DEEP + b"1" + b"}]" * DEEP + b"}"
+    assert lenient.read(raw, levels=1) == {"a": lenient.SKIPPED}

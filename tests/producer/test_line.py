@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+from msgspec import UNSET
+
+from producer.line import BadLine, LineFault, LineField, Rule, decode_leniently, decode_line
+
+LOWEST_INT, HIGHEST_INT = 2**31, 2**31 - 1
+
+
+def test_a_line_is_decoded_as_far_as_filters_look() -> None:
+    line = decode_line(
+        b'{"id":"1.2","rule":{"level":5,"id":"5710","groups":["a","b"],"mail":false},"location":"x"}\n'
+    )
+    assert (line.rule, line.location) == (Rule(level=5, id="5710", groups=("a", "b")), "x")
+    assert line.wrong_types == ()
+
+
+def test_what_is_absent_has_a_default() -> None:
+    line = decode_line(b'{"rule":{}}')
+    assert (line.rule, line.location, line.wrong_types) == (Rule(0, "", ()), UNSET, ())
+
+
+@pytest.mark.parametrize(
+    ("written", "level"),
+    [
+        ("7", 7),
+        ("7.9", 7),
+        ("7e0", 7),
+        ("-0.5", 0),
+        ("007", 7),
+        ("-1", 2**32 - 1),
+        ("-3000000000", LOWEST_INT),
+        ("3000000000", HIGHEST_INT),
+        ("1e30", HIGHEST_INT),
+        ("1e400", HIGHEST_INT),
+        ("9" * 5000, HIGHEST_INT),
+    ],
+)
+def test_levels_are_read_as_c_ints_and_compared_unsigned(written: str, level: int) -> None:
+    line = decode_line(f'{{"rule":{{"level":{written}}}}}'.encode())
+    assert (line.rule.level, line.wrong_types) == (level, ())
+
+
+@pytest.mark.parametrize(("written", "level"), [('"7"', 0), ("null", 0), ("false", 0), ("true", 1), ("[7]", 0)])
+def test_a_level_that_is_no_number_counts_little_and_is_told(written: str, level: int) -> None:
+    line = decode_line(f'{{"rule":{{"level":{written}}}}}'.encode())
+    assert (line.rule.level, line.wrong_types) == (level, (LineField.LEVEL,))
+
+
+@pytest.mark.parametrize(
+    ("text", "groups", "wrong"),
+    [
+        ('["a",3,["b"],{"c":"d"},null]', ("a",), True),
+        ('[5,"a"]', ("a",), True),
+        ('{"k":"a","l":"b"}', ("a", "b"), False),
+        ('{"k":1}', (), True),
+        ('"a"', (), True),
+        ("null", (), True),
+        ("[]", (), False),
+    ],
+)
+def test_groups_of_other_types(text: str, groups: tuple[str, ...], *, wrong: bool) -> None:
+    line = decode_line(b'{"rule":{"groups":' + text.encode() + b"}}")
+    assert line.rule.groups == groups
+    assert line.wrong_types == ((LineField.GROUPS,) if wrong else ())
+
+
+def test_every_wrong_type_is_told_and_counts_as_absent() -> None:
+    line = decode_line(b'{"rule":{"level":"7","id":5712,"groups":7},"location":null}')
+    assert (line.rule, line.location) == (Rule(0, "", ()), UNSET)
+    assert set(line.wrong_types) == set(LineField) - {LineField.RULE}
+    assert len(line.wrong_types) == 4
+
+
+@pytest.mark.parametrize("rule", ["null", '"x"', "3", "[]", '[{"level":10}]'])
+def test_a_rule_that_is_no_object_is_a_rule_without_fields(rule: str) -> None:
+    line = decode_line(f'{{"rule":{rule},"location":"x"}}'.encode())
+    assert (line.rule, line.location, line.wrong_types) == (Rule(), "x", (LineField.RULE,))
+
+
+def test_keys_are_case_sensitive_and_the_last_of_equals_wins() -> None:
+    line = decode_line(
+        b'{"Location":"no","rule":{"level":9},"rule":{"level":"x","level":3,"LEVEL":12},"location":1,"location":"b"}'
+    )
+    assert (line.rule.level, line.location, line.wrong_types) == (3, "b", ())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'  {"rule":{"level":7}}  ',
+        b'\t{"rule":{"level":7}}\r\n',
+        b'\xef\xbb\xbf{"rule":{"level":7}}',
+        b'{"rule":{"level":7},"x":"\xff\x01"}',
+        b'{"rule":{"level":7},"x":"\\ud83d"}',
+        b'{"rule":{"level":7},"x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"rule":{"level":7},"x":"' + b"L" * 70_000 + b'"}',
+        b'\0\0{"rule":{"level":7}}',
+        b'{"rule":{"level":7},"wrong_types":["rule"]}',
+    ],
+)
+def test_lines_that_can_be_read_are_read(raw: bytes) -> None:
+    line = decode_line(raw)
+    assert (line.rule, line.wrong_types) == (Rule(level=7), ())
+    assert decode_leniently(raw) == line
+
+
+def test_bytes_that_are_not_utf_8_reach_the_filters() -> None:
+    assert decode_line(b'{"rule":{},"location":"\xe9"}').location == "\udce9"
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", LineFault.INVALID_JSON),
+        (b"not json", LineFault.INVALID_JSON),
+        (b'{"rule":{}} x', LineFault.INVALID_JSON),
+        (b'{"rule":{}}{"rule":{}}', LineFault.INVALID_JSON),
+        (b'{"rule":{"level":NaN}}', LineFault.INVALID_JSON),
+        (b'{"rule":{},"full_log":"SECRET\\x41"}', LineFault.INVALID_JSON),
+        (b"\0\0\0", LineFault.NUL_BYTE),
+        (b'{"rule":{"le\0\0\0', LineFault.NUL_BYTE),
+        (b'[{"rule":{}}]', LineFault.NOT_AN_OBJECT),
+        (b"42", LineFault.NOT_AN_OBJECT),
+        (b"{}", LineFault.NO_RULE),
+        (b'{"RULE":{}}', LineFault.NO_RULE),
+    ],
+)
+def test_bad_lines_say_why_and_show_nothing(raw: bytes, reason: LineFault) -> None:
+    with pytest.raises(BadLine) as caught:
+        decode_line(raw)
+    assert caught.value.reason is reason
+    assert "SECRET" not in str(caught.value)
