@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from common.ledger import Ledger, Reaped
-    from common.settings import Policy
+    from common.settings_schema import Policy
 
 LINGER_S: Final = 1.0
 """How long a task that would carry few ids waits for more while many are in flight."""

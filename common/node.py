@@ -34,7 +34,8 @@ def report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping
         for name, number in added.items():
             pipe.hincrby(key, f"n:{name}", number)
         if texts:
-            pipe.hset(key, mapping=dict(texts))
+            mapping: dict[Any, Any] = dict(texts)
+            pipe.hset(key, mapping=mapping)
         pipe.execute()
 
 

@@ -70,7 +70,7 @@ class PublishedRegistry:
     def version(self) -> int:
         """Return the version that is published now; cheap, for polling."""
         with translated():
-            held: Any = self._redis.hget(KEY, VERSION)  # type: ignore[arg-type]  # redis-py types names as str
+            held: Any = self._redis.hget(KEY, VERSION.decode())
         return int(held or 0)
 
     def load(self) -> Registry:

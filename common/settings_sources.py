@@ -36,9 +36,7 @@ FIXED: Final[Mapping[Place, Key]] = {
 
 _VARIABLES: Final = {key.variable: place for place, key in FIXED.items()}
 
-_LINK_NAME: Final = re.compile(
-    r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
-)
+_LINK_NAME: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 

@@ -15,11 +15,10 @@ from common.ledger import Full, Stale, Stored
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from common.settings import Policy
-
     from common.integration import Integration
     from common.ledger import Ledger
-    from producer.alertlog import Position
+    from common.settings_schema import Policy
+    from producer.source import Line
 
 PARK_S: Final = 1.0
 """How long a full backlog is left alone before it is tried again."""
@@ -35,33 +34,24 @@ _log = logging.getLogger("courier.producer")
 
 
 @dataclass(slots=True)
-class Match:
-    """One alert for one integration: the delivery's id, the alert's bytes and the position right after it."""
-
-    delivery_id: str
-    raw: bytes
-    after: Position
-
-
-@dataclass(slots=True)
 class Member:
-    """One integration as a reader. `committed` is the cursor that Redis holds, `position` how far it has read."""
+    """One integration as a reader. `committed` is the cursor that Redis holds, `cursor` how far it has read."""
 
     integration: Integration
     policy: Policy
-    position: Position
+    cursor: str
     committed: str
     committed_at_s: float = 0.0
     parked_until_s: float = 0.0
     parked: bool = False
 
-    def advance(self, ledger: Ledger, node: str, matches: Sequence[Match], after: Position, now_s: float) -> int:
-        """Commit these matches, which end before `after`, and move there; stop where the backlog is full.
+    def advance(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
+        """Commit these matches, which end before the cursor `after`, and move there; stop where the backlog is full.
 
         Return how many deliveries are new. Raises LedgerUnavailable or LedgerUnfit.
         """
-        if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or after.encode() == self.committed):
-            self.position = after
+        if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or after == self.committed):
+            self.cursor = after
             return 0
         stored, pending = 0, list(chunks(matches)) or [[]]
         while pending:
@@ -71,8 +61,8 @@ class Member:
                 self.integration.id,
                 node=node,
                 expected=self.committed,
-                cursor=target.encode(),
-                deliveries=[(m.delivery_id, m.raw) for m in chunk],
+                cursor=target,
+                deliveries=[(f"{node}:{line.id}", line.raw) for line in chunk],
                 max_backlog=self.policy.max_backlog,
                 max_backlog_bytes=self.policy.max_backlog_bytes,
             )
@@ -94,10 +84,10 @@ class Member:
     def flush(self, ledger: Ledger, node: str, now_s: float) -> None:
         """Write the cursor that is still held back. Raises LedgerUnavailable or LedgerUnfit."""
         self.committed_at_s = now_s - IDLE_COMMIT_S
-        self.advance(ledger, node, [], self.position, now_s)
+        self.advance(ledger, node, [], self.cursor, now_s)
 
-    def _moved(self, target: Position, now_s: float) -> None:
-        self.position, self.committed, self.committed_at_s = target, target.encode(), now_s
+    def _moved(self, target: str, now_s: float) -> None:
+        self.cursor, self.committed, self.committed_at_s = target, target, now_s
 
     def _park(self, now_s: float) -> None:
         if not self.parked:
@@ -116,19 +106,19 @@ class Member:
                 "somebody else moved the cursor (a second producer of this node, or a restored Redis); going there",
                 extra=self._extra() | {"cursor": cursor},
             )
-            self.position = type(self.position).decode(cursor)
+            self.cursor = cursor
         else:
             _log.error("Redis has forgotten the cursor (emptied?); going on from where it was", extra=self._extra())
-            self.position = type(self.position).decode(self.committed)
+            self.cursor = self.committed
         self.committed = cursor
 
     def _extra(self) -> dict[str, object]:
         return {"integration": self.integration.id}
 
 
-def chunks(matches: Sequence[Match]) -> Iterable[list[Match]]:
+def chunks(matches: Sequence[Line]) -> Iterable[list[Line]]:
     """Split matches into what one commit carries."""
-    chunk: list[Match] = []
+    chunk: list[Line] = []
     size = 0
     for match in matches:
         if chunk and (len(chunk) >= CHUNK_DELIVERIES or size + len(match.raw) > CHUNK_BYTES):

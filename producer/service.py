@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerUnavailable
 from common.node import report
+from common.settings_schema import Start
 from producer.filters import FilterIndex
 from producer.line import BadLine
-from producer.members import Match, Member
+from producer.members import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from common.settings import Policy
     from redis import Redis
 
     from common.dispatch import Dispatcher
     from common.integration import Integration
     from common.ledger import Ledger
-    from producer.alertlog import AlertLog, Batch, Position
+    from common.settings_schema import Policy
+    from producer.source import Batch, Line, Source
 
 BATCH_BYTES: Final = 1024 * 1024
 IDLE_WAIT_S: Final = 1.0
@@ -38,7 +40,7 @@ class Producer:
         self,
         *,
         node: str,
-        log: AlertLog,
+        log: Source,
         integrations: Sequence[Integration],
         policy: Callable[[Integration], Policy],
         ledger: Ledger,
@@ -94,9 +96,9 @@ class Producer:
         places: defaultdict[str, list[Member]] = defaultdict(list)
         for member in self._members.values():
             if member.parked_until_s <= now_s:
-                places[member.position.encode()].append(member)
+                places[member.cursor].append(member)
         for members in places.values():
-            batch = self._log.read(members[0].position, BATCH_BYTES)
+            batch = self._log.read(members[0].cursor, BATCH_BYTES)
             busy = busy or not batch.at_end
             self._advance(members, batch, now_s)
         return busy
@@ -106,24 +108,29 @@ class Producer:
         for integration in self._integrations:
             policy = self._policy(integration)
             cursor = self._ledger.cursor(integration.id, self._node)
-            position = self._log.decode(cursor) if cursor else self._start(policy)
-            members[integration.id] = Member(integration, policy, position, cursor)
+            members[integration.id] = Member(integration, policy, cursor or self._start(policy), cursor)
         self._members = members
 
-    def _start(self, policy: Policy) -> Position:
-        return self._log.beginning() if policy.start_at == "beginning" else self._log.end()
+    def _start(self, policy: Policy) -> str:
+        match policy.start_at:
+            case datetime() as moment:
+                return self._log.at(moment)
+            case Start.BEGINNING:
+                return self._log.beginning()
+            case Start.END:
+                return self._log.end()
 
     def _advance(self, members: Sequence[Member], batch: Batch, now_s: float) -> None:
         matches = self._matches(batch)
         for member in members:
             ours = matches.get(member.integration.id, [])
-            stored = member.advance(self._ledger, self._node, ours, batch.position, now_s)
+            stored = member.advance(self._ledger, self._node, ours, batch.cursor, now_s)
             self._counts["matched"] += stored
             if stored:
                 self._dispatcher.dispatch(member.integration.id, member.policy)
 
-    def _matches(self, batch: Batch) -> dict[str, list[Match]]:
-        matches: defaultdict[str, list[Match]] = defaultdict(list)
+    def _matches(self, batch: Batch) -> dict[str, list[Line]]:
+        matches: defaultdict[str, list[Line]] = defaultdict(list)
         for line in batch.lines:
             try:
                 ids = self._index.match(line.raw)
@@ -131,8 +138,7 @@ class Producer:
                 self._count_bad(bad)
                 continue
             for integration_id in ids:
-                delivery_id = f"{self._node}:{line.fingerprint}:{line.start:010x}"
-                matches[integration_id].append(Match(delivery_id, line.raw, batch.after(line)))
+                matches[integration_id].append(line)
         self._counts["lines"] += len(batch.lines)
         return matches
 

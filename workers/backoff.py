@@ -12,7 +12,7 @@ from common.outcome import Reason, Retry
 if TYPE_CHECKING:
     from random import Random
 
-    from common.settings import Policy
+    from common.settings_schema import Policy
 
 FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0}
 """A service that is overloaded is not helped by a retry after a second, which full jitter may choose."""

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-    from common.settings import Policy
-
     from common.ledger import Delivery
+    from common.settings_schema import Policy
     from workers.integrations.base import Service
 
 HISTORY_LIMIT: Final = 50

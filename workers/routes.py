@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from common.settings import Policy
-
     from common.registry import PublishedRegistry
+    from common.settings_schema import Policy
     from workers.integrations.base import Service
     from workers.pipeline import Transport
 

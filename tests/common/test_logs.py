@@ -35,9 +35,7 @@ def _restored() -> Iterator[None]:
 
 
 def record(message: str, *args: object, **extra: Any) -> logging.LogRecord:
-    made = logging.getLogger("courier.test").makeRecord(
-        "courier.test", 20, "f", 1, message, args, None, None, extra
-    )
+    made = logging.getLogger("courier.test").makeRecord("courier.test", 20, "f", 1, message, args, None, None, extra)
     made.created = 1_769_846_400.25
     return made
 

@@ -24,9 +24,7 @@ SLACK = Integration(id="slack-2", name="slack")
 SCRIPT = Integration(id="custom-x", name="custom-x")
 
 
-def load(
-    tmp_path: Path, toml: str | None = None, *, overrides: dict[str, str] | None = None, **env: str
-) -> Settings:
+def load(tmp_path: Path, toml: str | None = None, *, overrides: dict[str, str] | None = None, **env: str) -> Settings:
     if toml is not None:
         (tmp_path / "courier.toml").write_text(toml, encoding="utf-8")
     return load_settings(file=None, environment=env, cwd=tmp_path, overrides=overrides or {})

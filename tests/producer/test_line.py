@@ -9,9 +9,7 @@ LOWEST_INT, HIGHEST_INT = 2**31, 2**31 - 1
 
 
 def test_a_line_is_decoded_as_far_as_filters_look() -> None:
-    line = decode_line(
-        b'{"id":"1.2","rule":{"level":5,"id":"5710","groups":["a","b"],"mail":false},"location":"x"}\n'
-    )
+    line = decode_line(b'{"id":"1.2","rule":{"level":5,"id":"5710","groups":["a","b"],"mail":false},"location":"x"}\n')
     assert (line.rule, line.location) == (Rule(level=5, id="5710", groups=("a", "b")), "x")
     assert line.wrong_types == ()
 

@@ -19,9 +19,7 @@ from tests.properties.test_sregex import plain
 
 words = st.sampled_from(["", "a", "A", "b", "a,b", "é", "a\0b", "7", "007x", "-1", " 7", "\ud83d"])
 scalars = words | st.integers(-2, 9) | st.sampled_from([7.9, -0.5, 2**31, 1e30, None, True, False])
-values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3)
-)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3))
 rules = st.fixed_dictionaries(
     {},
     optional={
@@ -57,9 +55,7 @@ def test_both_readers_decide_alike(alert: Any, ascii_only: bool) -> None:
     assert decode_leniently(raw) == fast
 
 
-@given(
-    st.lists(st.sampled_from([b"{", b"}", b"[", b"]", b'"rule"', b":", b",", b"1", b"01", b" ", b"\0", b"\xff"]))
-)
+@given(st.lists(st.sampled_from([b"{", b"}", b"[", b"]", b'"rule"', b":", b",", b"1", b"01", b" ", b"\0", b"\xff"])))
 def test_what_the_fast_reader_takes_the_lenient_one_takes(tokens: list[bytes]) -> None:
     raw = b"".join(tokens)
     try:

@@ -12,9 +12,7 @@ texts = st.text("aAbB^$|!é\n", max_size=8).map(str.encode)
 
 def plain(pattern: bytes, text: bytes) -> bool:
     negated, pattern = pattern[:1] == b"!", pattern[1:] if pattern[:1] == b"!" else pattern
-    return (
-        any(plain_alternative(alternative, text.lower()) for alternative in pattern.lower().split(b"|")) != negated
-    )
+    return any(plain_alternative(alternative, text.lower()) for alternative in pattern.lower().split(b"|")) != negated
 
 
 def plain_alternative(alternative: bytes, text: bytes) -> bool:

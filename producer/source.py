@@ -1,0 +1,82 @@
+"""Where alerts come from, as the producer sees it: a cursor goes in, lines and the next cursor come out.
+
+Today the one source is the manager's alert log. Wazuh 5 has none; there it will be the findings index, behind the same
+few methods. A cursor is a text that only its source understands: it is stored in Redis and survives everything there.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One complete line. `raw` has no line end.
+
+    `file` is the stable name of what it was read from (of a log file, the fingerprint of its first line), `start` and
+    `end` are byte offsets in there, `end` behind the line end.
+    """
+
+    raw: bytes
+    file: str
+    start: int
+    end: int
+
+    @property
+    def id(self) -> str:
+        """Return what identifies the line on its node, for ever."""
+        return f"{self.file}:{self.start:010x}"
+
+    @property
+    def after(self) -> str:
+        """Return the cursor right behind this line."""
+        return f"{self.file}:{self.end}"
+
+
+class Loss(StrEnum):
+    """Why something of the source was passed over: a closed list, used as a metric label."""
+
+    OVERLONG = "overlong"
+    """A line above `producer.max_line`."""
+    MISSING = "missing"
+    """A range of the log that no file holds any more."""
+    UNREADABLE = "unreadable"
+    """A damaged archive, or a file that may not be read."""
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """Something that was passed over: why, which range (for a person), and how its bytes begin."""
+
+    loss: Loss
+    detail: str
+    sample: bytes = b""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What one read returned: complete lines in order, the cursor behind them, and whether that is the end for now."""
+
+    lines: list[Line]
+    cursor: str
+    at_end: bool
+    passed: tuple[Passed, ...] = ()
+
+
+class Source(Protocol):
+    """A source of lines. A cursor comes from one of these methods or from `Line.after`, never from elsewhere."""
+
+    def beginning(self) -> str:
+        """Return the cursor before the oldest line that is there."""
+
+    def end(self) -> str:
+        """Return the cursor behind the newest complete line. It is good, too, while the log does not exist yet."""
+
+    def at(self, moment: datetime) -> str:
+        """Return a cursor before the first line written at `moment` or later."""
+
+    def read(self, cursor: str, max_bytes: int) -> Batch:
+        """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
