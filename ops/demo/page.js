@@ -1,6 +1,5 @@
 // Shows each message the way its service would. Everything shown came from alerts and is hostile until proven
 // otherwise: elements are made one by one and filled with text nodes; no HTML is ever parsed here.
-"use strict";
 
 const EVERY_MS = 500;
 const MOST_CARDS = 150; // a section; older ones are dropped from the page
@@ -27,7 +26,7 @@ function text(value) {
 function make(tag, classes, ...children) {
   const element = document.createElement(tag);
   if (classes) element.className = classes;
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined && child !== "") element.append(child instanceof Node ? child : text(child));
   }
   return element;
@@ -66,7 +65,7 @@ function slack(message) {
         one.text ? make("pre", "", one.text) : null, list.length ? make("dl", "", list) : null),
     ];
   });
-  return [bot, attachments.flat()];
+  return [bot, attachments];
 }
 
 function pagerduty(message) {
@@ -83,7 +82,7 @@ function virustotal(message) {
   const report = fields(message.body);
   const known = report.response_code === 1;
   const tint = !known ? "plain" : report.positives > 0 ? "danger" : "good";
-  const ring = make("div", `ring is-${tint}`, known ? String(report.positives) : "?", make("small", "", known ? `of ${report.total}` : "unknown"));
+  const ring = make("div", `ring is-${tint}`, known ? String(report.positives) : "?", known ? make("small", "", `of ${report.total}`) : null);
   const verdict = !known ? "Not in the collection" : report.positives > 0
     ? `Malicious: ${text(fields(fields(report.scans).Microsoft).result)}` : "No engine objects";
   return [make("div", "verdict", ring, make("div", "", top(message, make("strong", "", verdict)),

@@ -57,6 +57,7 @@ class Target:
         self._troubles = Troubles() if troubles is None else troubles
         self._socket_path = socket_path
         self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
+        self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="target", daemon=True)
