@@ -12,14 +12,13 @@ from celery import Celery, Task, bootsteps, signals
 from kombu import Queue
 
 from common.celery_app import DELIVER, make_app, queue, queue_name
-from common.connection import connect
 from common.dispatch import Dispatcher
 from common.ledger import Ledger
 from workers.deliverer import Deliverer
 from workers.housekeeping import Housekeeping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from redis import Redis
 
@@ -42,15 +41,12 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery
 class Worker:
     """One worker process. `slots` is how many tasks it runs at once; each may carry several deliveries."""
 
-    def __init__(
-        self, *, name: str, slots: int, redis_url: str, ca: str | None, routes: Callable[[Redis], Routes]
-    ) -> None:
-        self.client = connect(redis_url, ca=ca)
-        self.routes = routes(self.client)
-        self._app = make_app(redis_url, ca=ca)
+    def __init__(self, *, name: str, slots: int, redis_url: str, client: Redis, routes: Routes) -> None:
+        self.routes = routes
+        self._app = make_app(redis_url)
         hostname = f"{name}@{socket.gethostname()}"
-        ledger = Ledger(self.client)
-        dispatcher = Dispatcher(self._app, ledger, self.client)
+        ledger = Ledger(client)
+        dispatcher = Dispatcher(self._app, ledger, client)
         deliverer = Deliverer(ledger, dispatcher, self.routes, name=f"{hostname}:{os.getpid()}", sleep=sleep)
         self._housekeeping = Housekeeping(self.routes, dispatcher, deliverer, self._consume)
         self._worker = self._build(hostname, slots, deliverer)
