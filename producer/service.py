@@ -121,7 +121,7 @@ class Producer:
     def _take_places(self) -> dict[str, Member]:
         for warning in self._ledger.check_server():
             _log.warning("%s", warning)
-        return take_places(
+        members = take_places(
             self._integrations,
             node=self._node,
             ledger=self._ledger,
@@ -130,6 +130,8 @@ class Producer:
             policy=self._policy,
             remembered=self._remembered,
         )
+        self._remembered = {}
+        return members
 
     def _places(self, now_s: float) -> dict[str, list[Member]]:
         places: defaultdict[str, list[Member]] = defaultdict(list)
