@@ -1,0 +1,3 @@
+from tests.conformance.harness import Deviation
+
+DEVIATIONS: tuple[Deviation, ...] = ()
