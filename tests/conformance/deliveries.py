@@ -62,8 +62,8 @@ NEEDED_SETTINGS = {
 class Ours(NamedTuple):
     """What Courier makes of a case in one attempt.
 
-    `end` is outcome and reason. `datagrams` reach the manager after this attempt; `last_words` are those that would if it
-    were the last. `manager` says how their own deliveries ended.
+    `end` is outcome and reason. `datagrams` reach the manager after this attempt; `last_words` are those that would
+    if it were the last. `manager` says how their own deliveries ended.
     """
 
     requests: list[dict[str, Any]]

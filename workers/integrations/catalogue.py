@@ -13,6 +13,7 @@ from workers.integrations.blocks import wrong
 from workers.integrations.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
 from workers.integrations.pagerduty import PagerDuty
+from workers.integrations.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
 from workers.integrations.virustotal import VirusTotal
@@ -24,28 +25,36 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
+    from common.secret import Secret
     from workers.integrations.base import Service
     from workers.integrations.statuses import Clock
 
-    Maker = Callable[[Integration, Clock], Service[Any, Any]]
-
-HTTP: Final[Mapping[str, Maker]] = {
+WITH_HOOK: Final[Mapping[str, Callable[[Integration, Clock], Service[Any, Any]]]] = {
     "slack": Slack,
-    "pagerduty": PagerDuty,
     "shuffle": Shuffle,
-    "virustotal": VirusTotal,
     "maltiverse": Maltiverse,
 }
+"""Those whose address is the block's hook_url."""
+
+WITHOUT_HOOK: Final[Mapping[str, Callable[[Integration, Clock, Secret | None], Service[Any, Any]]]] = {
+    "pagerduty": PagerDuty,
+    "virustotal": VirusTotal,
+}
+"""Those whose address is the vendor's, unless the policy names another."""
 
 
-def service_for(integration: Integration, *, now: Clock = time.time) -> Service[Any, Any]:
+def service_for(
+    integration: Integration, *, endpoint: Secret | None = None, now: Clock = time.time
+) -> Service[Any, Any]:
     """Return the code that serves a block; `now` is the time in seconds since the epoch.
+
+    `endpoint` replaces the address of a service whose block has no hook_url.
 
     Never raises: of a block that cannot be served every delivery becomes a dead letter that says why, and the other
     integrations of the worker go on.
     """
     try:
-        return _make(integration, now)
+        return _make(integration, endpoint, now)
     except ConfigError as error:
         return Unusable(error)
 
@@ -69,11 +78,13 @@ class Unusable:
         return unanswered(error)
 
 
-def _make(integration: Integration, now: Clock) -> Service[Any, Any]:
+def _make(integration: Integration, endpoint: Secret | None, now: Clock) -> Service[Any, Any]:
     if integration.kind is Kind.MANAGER:
         return Manager()
-    # Kind.SCRIPT: `return Script(integration)` belongs here as soon as workers.integrations.script exists.
-    maker = HTTP.get(integration.name)
-    if maker is None:
-        raise wrong(integration, "name", "there is no such integration")
-    return maker(integration, now)
+    if integration.kind is Kind.SCRIPT:
+        return Script(integration)
+    if integration.name in WITHOUT_HOOK:
+        return WITHOUT_HOOK[integration.name](integration, now, endpoint)
+    if integration.name in WITH_HOOK:
+        return WITH_HOOK[integration.name](integration, now)
+    raise wrong(integration, "name", "there is no such integration")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
+    from common.secret import Secret
     from workers.integrations.base import Answer
     from workers.integrations.statuses import Clock
 
@@ -40,7 +41,8 @@ RATE_LIMIT_FLOOR_S: Final = 60.0
 class PagerDuty:
     """One PagerDuty block. Needs api_key, the routing key of the service."""
 
-    def __init__(self, block: Integration, now: Clock) -> None:
+    def __init__(self, block: Integration, now: Clock, endpoint: Secret | None = None) -> None:
+        self._url = endpoint.reveal() if endpoint else URL
         self._key = blocks.api_key(block)
         self._options = blocks.options(block)
         self._statuses = Statuses(now, self._key, *long_texts(self._options))
@@ -55,7 +57,7 @@ class PagerDuty:
             "client": "Wazuh Monitoring Service",
             "client_url": "https://wazuh.com",
         }
-        return (Request(method="POST", url=URL, headers=HEADERS, body=json_body(event | self._options)),)
+        return (Request(method="POST", url=self._url, headers=HEADERS, body=json_body(event | self._options)),)
 
     def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status; a 400 names what it does not like, and that becomes the detail."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import ManagerEvent, Outcome
+    from common.secret import Secret
     from workers.integrations.base import Answer
     from workers.integrations.statuses import Clock
 
@@ -57,7 +58,8 @@ _MD5: Final = re.compile(r"\b(?:[a-f0-9]{32}|[A-F0-9]{32})\b")
 class VirusTotal:
     """One VirusTotal block. Needs api_key. `timeout` is the time limit of a request in seconds."""
 
-    def __init__(self, block: Integration, now: Clock) -> None:
+    def __init__(self, block: Integration, now: Clock, endpoint: Secret | None = None) -> None:
+        self._url = endpoint.reveal() if endpoint else URL
         self._key = blocks.api_key(block)
         self._timeout_s = float(block.timeout_s) or None  # the stock client refuses every request with 0
         self._statuses = Statuses(now, self._key)
@@ -93,7 +95,7 @@ class VirusTotal:
 
     def _request(self, fields: Fields) -> Request:
         params = {"apikey": self._key.reveal(), "resource": fields["syscheck"]["md5_after"]}
-        return Request(method="GET", url=URL, headers=HEADERS, params=params, timeout_s=self._timeout_s)
+        return Request(method="GET", url=self._url, headers=HEADERS, params=params, timeout_s=self._timeout_s)
 
     def _failure(self, fields: Fields, answer: Answer) -> Outcome:
         """Go by the status table; the manager hears of it when the look-up has failed for good."""
