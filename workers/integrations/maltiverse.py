@@ -43,11 +43,12 @@ _HOOK_URL: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s<
 
 
 class LookUp(NamedTuple):
-    """One question: its path below hook_url, and the name of the thing in the event."""
+    """One question: its path below hook_url, and the thing's name and last part of its address in the event."""
 
     key: str
     path: str
     name: str
+    slug: str
 
 
 class Maltiverse:
@@ -105,13 +106,13 @@ def _look_ups(fields: Fields) -> Iterator[LookUp]:
     """Yield what there is to ask, in the stock script's order; a value that is no text is left alone."""
     for key in ("md5", "sha1"):
         if isinstance(value := found(fields, "syscheck", f"{key}_after"), str):
-            yield LookUp(key, f"/sample/{key}/{_quoted(value)}", value)
+            yield LookUp(key, f"/sample/{key}/{_quoted(value)}", value, value)
     if isinstance(address := found(fields, "data", "srcip"), str) and _is_public(address):
-        yield LookUp("ip", f"/ip/{_quoted(address)}", address)
+        yield LookUp("ip", f"/ip/{_quoted(address)}", address, address)
     if isinstance(hostname := found(fields, "data", "hostname"), str):
-        yield LookUp("hostname", f"/hostname/{_quoted(hostname)}", hostname)
+        yield LookUp("hostname", f"/hostname/{_quoted(hostname)}", hostname, hostname)
     if isinstance(url := found(fields, "data", "url"), str):
-        yield LookUp("url", f"/url/{_digest(url)}", url)
+        yield LookUp("url", f"/url/{_digest(url)}", url, _digest(url))
 
 
 def _is_public(text: str) -> bool:
@@ -132,11 +133,11 @@ def _digest(url: str) -> str:
 
 
 def _event(fields: Fields, key: str, known: Fields) -> ManagerEvent:
-    name = next(look_up.name for look_up in _look_ups(fields) if look_up.key == key)
+    look_up = next(one for one in _look_ups(fields) if one.key == key)
     message = {
         "integration": TAG,
         "alert_id": found(fields, "id"),
         "maltiverse": {"source": known},
-        "threat": threat(known, name),
+        "threat": threat(known, look_up.name, look_up.slug),
     }
     return event(credited_to_agent(fields, TAG), message)

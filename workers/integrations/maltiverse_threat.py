@@ -5,7 +5,6 @@ An answer with odd parts still gives an event: they are left out of the block, a
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 from common.json_text import as_number
@@ -22,8 +21,8 @@ CONFIDENCE: Final = {
 """By classification: with at most one blacklist entry, and with more."""
 
 
-def threat(known: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the block for an answer about the thing called `name`."""
+def threat(known: dict[str, Any], name: str, slug: str) -> dict[str, Any]:
+    """Return the block for an answer about the thing called `name`, whose page at Maltiverse ends in `slug`."""
     entries = _objects(known.get("blacklist"))
     kind = known.get("type")
     indicator = {
@@ -36,7 +35,7 @@ def threat(known: dict[str, Any], name: str) -> dict[str, Any]:
         "last_seen": known.get("modification_time"),
         "confidence": _confidence(known.get("classification"), len(entries)),
         "sightings": len(entries),
-        "reference": _reference(kind, name),
+        "reference": f"{SITE}/{kind}/{slug}" if kind else "",
     }
     if kind == "ip":
         indicator["ip"] = name
@@ -55,12 +54,6 @@ def _confidence(classification: object, sightings: int) -> str:
         return "Not Specified"
     levels = CONFIDENCE.get(classification, ("None", "None")) if isinstance(classification, str) else ("None", "None")
     return levels[sightings > 1]
-
-
-def _reference(kind: object, name: str) -> str:
-    if not kind:
-        return ""
-    return f"{SITE}/{kind}/{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest() if kind == 'url' else name}"
 
 
 def _distinct(entries: list[dict[str, Any]], key: str) -> str:

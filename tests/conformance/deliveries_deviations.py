@@ -1,3 +1,0 @@
-from tests.conformance.harness import Deviation
-
-DEVIATIONS: tuple[Deviation, ...] = ()
