@@ -9,16 +9,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from common.ossec_conf import read_ossec_conf
-
 from common.errors import ConfigError
+from common.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from common.ossec_conf import Configuration
-
     from common.integration import Integration
+    from common.ossec_conf import Configuration
 
 Stamp = tuple[int, int, int]
 

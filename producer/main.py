@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from common.celery_app import make_app
@@ -60,6 +61,6 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGHUP, reload)
     extra = {"alerts": str(settings.producer.alerts), "node": settings.producer.node, "redis": settings.redis.address}
     _log.info("following the alert log", extra=extra)
-    with watcher:
+    with closing(watcher):
         producer.run(watcher.wait, stop.is_set)
     _log.info("ended; every place in the log is kept")

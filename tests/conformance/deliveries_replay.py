@@ -106,7 +106,7 @@ def replay(case: Case) -> Ours:
 
 def _attempt(case: Case, policy: Policy) -> tuple[Canned, Settlement, list[str]]:
     """Make one attempt, and one for each event that it leaves for the manager."""
-    canned, random = Canned(case), Random(0)  # noqa: S311 — spreads retries, which nobody waits for here
+    canned, random = Canned(case), Random(0)
     service = service_for(integration_of(case), now=lambda: 0.0)
     settlement = Pipeline(service, canned, policy, random).attempt(_delivery(case["id"], case["alert"].encode()))
     manager = Pipeline(service_for(MANAGER), canned, POLICY, random)
