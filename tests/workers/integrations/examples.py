@@ -41,7 +41,7 @@ def alert(*without: str, **members: Any) -> Alert:
 
 
 def rule(**members: Any) -> dict[str, Any]:
-    return FIELDS["rule"] | members
+    return {**FIELDS["rule"], **members}
 
 
 def service(name: str, **settings: Any) -> Service[Any, Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from common.alert import Alert
 from common.outcome import Delivered, Reason, Rejected, Skipped
 from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
 
@@ -41,7 +42,7 @@ def test_a_numeric_id_is_not_caught() -> None:
 
 def test_the_numbers_of_the_alert_keep_their_digits() -> None:
     exact = alert(data={"big": 2**70}).raw.replace(b"10,", b"0.30000000000000004,", 1)
-    body = the_request("shuffle", type(alert())(exact), **HOOK).body or b""
+    body = the_request("shuffle", Alert(exact), **HOOK).body or b""
     assert b'"level": 0.30000000000000004,' in body
     assert str(2**70).encode() in body
 
@@ -57,3 +58,9 @@ def test_what_the_workflow_needs_must_be_there(needed: str) -> None:
 
 def test_any_2xx_delivers() -> None:
     assert service("shuffle", **HOOK).read(alert(), the_request("shuffle", alert(), **HOOK), answer(202)) == Delivered()
+
+
+def test_an_alert_nested_too_deeply_to_be_written_is_a_dead_letter() -> None:
+    deep = alert(data="HERE").raw.replace(b'"HERE"', b"[" * 700 + b"0.5" + b"]" * 700)
+    outcome = refusal("shuffle", Alert(deep), **HOOK)
+    assert outcome == Rejected(Reason.BAD_ALERT, "the alert cannot be written: it is nested too deeply")

@@ -120,3 +120,20 @@ def test_of_no_answer_only_a_time_out_is_told(reason: Reason, words: tuple[Manag
     error = TransportError(reason, "detail")
     outcome = virustotal.unanswered(FILE, virustotal.calls(FILE)[0], error)
     assert outcome == Retry(reason, "detail", last_words=words)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (json.dumps(REPORT).encode("utf-8-sig"), "application/json"),
+        (json.dumps(REPORT).encode("utf-16"), "application/json"),
+        (json.dumps(REPORT | {"permalink": "é"}, ensure_ascii=False).encode("latin-1"), "text/x; charset=ISO-8859-1"),
+    ],
+)
+def test_a_report_is_read_in_its_charset(body: bytes, content_type: str) -> None:
+    assert isinstance(read(200, body, content_type=content_type), Delivered)
+
+
+def test_a_charset_that_nobody_knows_is_a_bad_answer() -> None:
+    outcome = read(200, REPORT, content_type="application/json; charset=x-none")
+    assert outcome == Retry(Reason.BAD_ANSWER, "HTTP 200, but its charset is unknown")
