@@ -18,7 +18,7 @@ LONGEST_EXCERPT: Final = 200
 LONG_ENOUGH: Final = 16
 """A piece of a URL or an option of this length may be a token (Slack's has 24 characters), a shorter one is a word."""
 
-_PIECES: Final = re.compile(r"[/?&=#@:]")
+_PIECES: Final = re.compile(r"[/?&=#@:\s]")
 
 
 def excerpt(body: bytes, secrets: Iterable[Secret]) -> str:
