@@ -92,6 +92,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[worker]`."""
 
     slots: Annotated[int, whole(1, 10_000), Named(option="--slots")]
+    drain_s: Annotated[float, duration("1s", "1h")]
     home: Annotated[Path, path()]
     integrations_dir: Annotated[Path, path()]
     socket: Annotated[Path, path()]

@@ -63,15 +63,10 @@ class Supervisor:
         environment: Mapping[str, str],
         *,
         stop_limit_s: float,
-        keep_open: Sequence[int] = (),
     ) -> None:
-        """Take the parts.
-
-        `stop_limit_s` is how long all children together have to end after SIGTERM. `keep_open` are file descriptors
-        that every child inherits, such as a held lock.
-        """
+        """Take the parts; `stop_limit_s` is how long all children together have to end after SIGTERM."""
         self._children, self._environment = children, dict(environment)
-        self._stop_limit_s, self._keep_open = stop_limit_s, keep_open
+        self._stop_limit_s = stop_limit_s
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -115,5 +110,4 @@ class Supervisor:
             env=self._environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            pass_fds=self._keep_open,
         )

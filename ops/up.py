@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
 from ops import local
-from ops.embedded import EmbeddedServer, free_port
+from ops.embedded import EmbeddedServer, free_port, is_free
 from ops.flower import address
 from ops.supervisor import Child, Interrupted, Supervisor, interruptible
 
@@ -39,7 +37,9 @@ def run(
     Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
     """
     held = local.lock(settings.state.dir)
-    server = EmbeddedServer(settings.state.dir / "redis", password=_password(settings.state.dir))
+    port, password = local.server_access(settings.state.dir)
+    # Only the server holds the lock on: workers that outlive a killed run find the next one's server, and settle there.
+    server = EmbeddedServer(settings.state.dir / "redis", port=port, password=password, keep_open=[held])
     with interruptible():
         try:
             server.start()
@@ -48,7 +48,6 @@ def run(
                 _parts(settings, settings_file, http_workers),
                 _environment(settings, server),
                 stop_limit_s=stop_limit_s,
-                keep_open=[held],
             )
             _watch(supervisor, server, until)
         except Interrupted as interrupted:
@@ -95,25 +94,11 @@ def flower_port(settings: Settings) -> int:
     port = settings.flower.port
     if not port:
         return free_port()
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.flower.address, port))
-        except OSError:
-            return free_port() if settings.origin["flower.port"] == local.DEFAULT else port
-    return port
+    nobody_chose_it = settings.origin["flower.port"] == local.DEFAULT
+    return free_port() if nobody_chose_it and not is_free(settings.flower.address, port) else port
 
 
 def _environment(settings: Settings, server: EmbeddedServer) -> dict[str, str]:
     """Return the children's environment: where the server is never stands in a command line."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_REDIS_")}
     return ours | {"COURIER_REDIS_URL": server.url, "COURIER_STATE_DIR": str(settings.state.dir)}
-
-
-def _password(state_dir: Path) -> str:
-    """Return the embedded server's password, made at the first start: it stays, so that a restart changes nothing."""
-    path = state_dir / "redis.password"
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(24))
-    return path.read_text()

@@ -37,15 +37,22 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     registry = PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir))
     for warning in wait_for(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
-    wait_for(registry.load, _log)
 
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
         return outfit(integration, policy, settings.worker)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
     routes = Routes(registry, selection, policy=settings.policy, outfit=outfit_for, random=jitter)
+    wait_for(routes.refresh, _log)
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
-    worker = Worker(name=name, slots=settings.worker.slots, redis_url=url, client=client, routes=routes)
+    worker = Worker(
+        name=name,
+        slots=settings.worker.slots,
+        drain_s=settings.worker.drain_s,
+        redis_url=url,
+        client=client,
+        routes=routes,
+    )
     status = worker.run()
     _log.info("ended; what was not begun is left to others", extra={"worker": name})
     return status

@@ -123,6 +123,13 @@ def test_a_retry_repeats_only_the_calls_that_failed() -> None:
     assert (settlement.outcome, transport.asked) == ("delivered", ["b"])
 
 
+def test_a_rejected_call_is_not_forgotten_when_another_one_retries() -> None:
+    settlement, _ = attempt(400, 500, keys='["a", "b"]')
+    assert settlement.outcome == "retry"
+    settlement, transport = attempt(400, 200, keys='["a", "b"]', header=settlement.header)
+    assert (settlement.outcome, settlement.reason, transport.asked) == ("dead", "client", ["a", "b"])
+
+
 def test_an_error_of_our_own_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     settlement, _ = attempt(ZeroDivisionError("secret detail"))
     assert (settlement.outcome, settlement.reason) == ("retry", "internal")

@@ -42,6 +42,9 @@ WITHOUT_HOOK: Final[Mapping[str, Callable[[Integration, Clock, Secret | None], S
 }
 """Those whose address is the vendor's, unless the policy names another."""
 
+NATIVE: Final = (*WITH_HOOK, *WITHOUT_HOOK)
+"""The names of all that speak HTTP."""
+
 
 def service_for(
     integration: Integration, *, endpoint: Secret | None = None, now: Clock = time.time

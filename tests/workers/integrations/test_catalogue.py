@@ -6,12 +6,12 @@ from common.integration import Integration
 from common.outcome import Reason, Rejected
 from common.registry import MANAGER
 from tests.workers.integrations.examples import alert, refusal
-from workers.integrations.catalogue import HTTP, service_for
+from workers.integrations.catalogue import NATIVE, service_for
 from workers.integrations.manager import Manager
 
 
 def test_the_five_stock_integrations_and_the_manager_have_their_code() -> None:
-    assert set(HTTP) == {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse"}
+    assert set(NATIVE) == {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse"}
     assert isinstance(service_for(MANAGER), Manager)
 
 

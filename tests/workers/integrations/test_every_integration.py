@@ -12,7 +12,7 @@ from common.errors import TransportError
 from common.outcome import Delivered, Reason, Rejected, Retry
 from tests.workers.integrations.examples import alert, answer, service
 from workers.integrations.base import Refusal, Request
-from workers.integrations.catalogue import HTTP
+from workers.integrations.catalogue import NATIVE
 
 if TYPE_CHECKING:
     from common.outcome import Outcome
@@ -66,7 +66,7 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
     return (Retry, Reason.BAD_ANSWER) if looks_up and meaning == (Delivered, None) else meaning
 
 
-@pytest.mark.parametrize("name", HTTP)
+@pytest.mark.parametrize("name", NATIVE)
 def test_every_status_has_its_one_meaning(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     call = integration.calls(EVERY)[0]
@@ -75,7 +75,7 @@ def test_every_status_has_its_one_meaning(name: str) -> None:
     assert meanings == {status: expected(name, status) for status in range(100, 600)}
 
 
-@pytest.mark.parametrize("name", HTTP)
+@pytest.mark.parametrize("name", NATIVE)
 def test_no_secret_is_seen_in_anything_but_the_request_itself(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     (call, *_) = integration.calls(EVERY)
@@ -89,14 +89,14 @@ def test_no_secret_is_seen_in_anything_but_the_request_itself(name: str) -> None
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"rule": 7}', b"\xff", b"[" * 100_000, b'{"a":' * 900])
-@pytest.mark.parametrize("name", HTTP)
+@pytest.mark.parametrize("name", NATIVE)
 def test_no_line_makes_an_integration_fail_otherwise_than_by_refusing(name: str, raw: bytes) -> None:
     with pytest.raises(Refusal) as refused:
         service(name, **SETTINGS[name]).calls(Alert(raw))
     assert len(refused.value.outcome.detail) < 120
 
 
-@pytest.mark.parametrize("name", HTTP)
+@pytest.mark.parametrize("name", NATIVE)
 def test_a_block_that_cannot_be_served_refuses_with_file_and_line(name: str) -> None:
     with pytest.raises(Refusal) as refused:
         service(name).calls(EVERY)
