@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
+
+from common import lenient
+from common.json_text import read_json
+
+DEEPEST_ODD_LINE: Final = 200
+"""Levels of nesting kept of a line that is not strict JSON; the lenient reader is recursive."""
 
 
 class Alert:
@@ -20,8 +25,15 @@ class Alert:
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """The parsed alert. Bytes that are not UTF-8 become U+FFFD. Raises ValueError if it is no JSON object."""
-        parsed = json.loads(self.raw.decode("utf-8", "replace"), strict=False)
+        """The parsed alert, fractions as `Number`. Bytes that are not UTF-8 become U+FFFD.
+
+        Takes every line that the filters take. Raises ValueError, which quotes nothing, if it is no JSON object.
+        """
+        text = self.raw.decode("utf-8", "replace")
+        try:
+            parsed = read_json(text, strict=False)
+        except ValueError:
+            parsed = lenient.read(text.encode(), levels=DEEPEST_ODD_LINE)
         if not isinstance(parsed, dict):
             raise ValueError("the alert is not a JSON object")  # noqa: TRY004 — one kind of bad input
         return parsed

@@ -6,12 +6,12 @@ Celery retries: a task is acknowledged before it runs, and a lost one is release
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from celery import Celery
 from kombu import Exchange, Queue
 
-from common.connection import SOCKET_TIMEOUT_S, broker_url
+from common.connection import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, broker_tls, broker_url
 
 DELIVER: Final = "courier.deliver"
 """The one task: `deliver(integration_id, delivery_ids)`."""
@@ -30,13 +30,20 @@ def queue(integration_id: str) -> Queue:
     return Queue(name, exchange=_EXCHANGE, routing_key=name)
 
 
-def make_app(redis_url: str, *, ca: str | None = None) -> Celery:
-    """Return the application for the Redis at `redis_url` (password included). Nothing is sent yet."""
+def make_app(redis_url: str) -> Celery:
+    """Return the application for the Redis at `redis_url`, as `common.connection` takes it. Nothing is sent yet."""
     app = Celery("courier", broker=broker_url(redis_url))
     app.conf.update(
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={"socket_keepalive": True, "socket_timeout": SOCKET_TIMEOUT_S},
+        broker_transport_options={
+            "socket_keepalive": True,
+            "socket_timeout": SOCKET_TIMEOUT_S,
+            "socket_connect_timeout": CONNECT_TIMEOUT_S,
+            "max_retries": 1,  # publishing fails at once: the ledger releases it again, nobody waits inside kombu
+            "interval_start": 0,
+            "interval_step": 0,
+        },
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
@@ -53,10 +60,6 @@ def make_app(redis_url: str, *, ca: str | None = None) -> Celery:
         worker_soft_shutdown_timeout=0,
         enable_utc=True,
     )
-    if redis_url.startswith("rediss:"):
-        app.conf.broker_use_ssl = _tls(ca)
+    if tls := broker_tls(redis_url):
+        app.conf.broker_use_ssl = tls
     return app
-
-
-def _tls(ca: str | None) -> dict[str, Any]:
-    return {"ssl_cert_reqs": "required"} | ({"ssl_ca_certs": ca} if ca else {})

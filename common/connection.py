@@ -1,49 +1,45 @@
-"""One way to reach Redis for everybody: the client, and the same address in the form that Celery's transport takes."""
+"""One way to reach Redis for everybody: the client, and the same address in the form that Celery's transport takes.
+
+The address is what `settings.redis.connection_url` gives: the password and, for TLS, `ssl_ca_certs` are part of it.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from common.errors import SettingsError
-
 SOCKET_TIMEOUT_S: Final = 15.0
 """A Redis that has not answered a command by then is treated as down; our loops try again by themselves."""
 
-SCHEMES: Final = ("redis", "rediss", "unix")
+CONNECT_TIMEOUT_S: Final = 5.0
 
 
-def with_password(url: str, password: str | None) -> str:
-    """Return `url` with `password` in it, if there is one. Raises SettingsError for a scheme that is not ours."""
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
-        raise SettingsError(f"redis.url begins with {parts.scheme!r}; write redis://, rediss:// or unix://")
-    if not password:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.split(":", 1)[0]
-    return urlunsplit(parts._replace(netloc=f"{name}:{quote(password, safe='')}@{host}"))
-
-
-def connect(url: str, *, ca: str | None = None) -> redis.Redis:
-    """Return a client for `url` (password included), which never repeats a command by itself. Nothing is sent yet."""
+def connect(url: str) -> redis.Redis:
+    """Return a client for `url`, which never repeats a command by itself. Nothing is sent yet."""
     options: dict[str, Any] = {
         "socket_timeout": SOCKET_TIMEOUT_S,
-        "socket_connect_timeout": 5.0,
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 30,
     }
-    if url.startswith("unix:"):
-        del options["socket_connect_timeout"]
-    if url.startswith("rediss:") and ca:
-        options["ssl_ca_certs"] = ca
+    if not url.startswith("unix:"):
+        options["socket_connect_timeout"] = CONNECT_TIMEOUT_S
     return redis.Redis.from_url(url, **options)
 
 
 def broker_url(url: str) -> str:
     """Return the address as kombu writes it: a unix socket is `redis+socket://`, the database a parameter."""
-    return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
+    if url.startswith("unix:"):
+        return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
+    return url.partition("?")[0]
+
+
+def broker_tls(url: str) -> dict[str, Any] | None:
+    """Return what kombu must know of TLS, None for a connection without it."""
+    if not url.startswith("rediss:"):
+        return None
+    ca = parse_qs(urlsplit(url).query).get("ssl_ca_certs")
+    return {"ssl_cert_reqs": "required"} | ({"ssl_ca_certs": ca[0]} if ca else {})

@@ -5,6 +5,8 @@ If this process dies between the two, the leases expire and the deliveries are r
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from kombu.exceptions import BatchPublishError, OperationalError
@@ -48,9 +50,15 @@ class Dispatcher:
 
     def reap(self, integration_id: str, policy: Policy) -> Reaped:
         """Bring back what was lost; deliveries that merely wait in the Celery queue are left there."""
+        overdue = self._ledger.overdue(integration_id)
+        queued = self._queued(integration_id).intersection(overdue) if overdue else ()
+        return self._ledger.reap(integration_id, queued=queued, lease_s=policy.lease_s)
+
+    def _queued(self, integration_id: str) -> set[str]:
+        """Return the ids that the integration's queue carries, which are never more than the in-flight cap."""
         with translated():
-            queued: Any = self._redis.llen(queue_name(integration_id))
-        return self._ledger.reap(integration_id, queue_empty=queued == 0, lease_s=policy.lease_s)
+            messages: Any = self._redis.lrange(queue_name(integration_id), 0, -1)
+        return {delivery_id for message in messages for delivery_id in _ids(message)}
 
     def _publish(self, integration_id: str, tasks: list[list[str]]) -> None:
         target = queue(integration_id)
@@ -67,3 +75,9 @@ class Dispatcher:
                     )
         except _PUBLISH_ERRORS as error:
             raise LedgerUnavailable(f"the released deliveries could not be published: {error}") from error
+
+
+def _ids(message: bytes) -> list[str]:
+    """Return the delivery ids of one task as kombu stores it (Celery's message protocol 2, body in base64)."""
+    (_, ids), *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+    return list(ids)

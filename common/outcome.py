@@ -20,6 +20,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     SERVER = "server"
     BAD_ANSWER = "bad_answer"
+    NOT_READY = "not_ready"
     SCRIPT_FAILED = "script_failed"
     SCRIPT_TIMEOUT = "script_timeout"
     SCRIPT_UNUSABLE = "script_unusable"

@@ -1,7 +1,8 @@
 """The published registry: which integrations exist, so that workers anywhere know what a delivery is for.
 
 One hash, `courier:integrations`: the id of each integration → its sealed description, and `version`, which grows with
-every change. An integration that left ossec.conf stays, marked as removed: its deliveries can still be read and ended.
+every change. An integration that left every ossec.conf stays, marked as removed: what it had waiting is still delivered
+and its dead letters can still be read.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from redis import WatchError
 
 from common.integration import MANAGER_ID, Integration
 from common.ledger.errors import translated
@@ -26,12 +28,20 @@ VERSION: Final = b"version"
 
 MANAGER: Final = Integration(id=MANAGER_ID, name=MANAGER_ID)
 
+ALL_NODES: Final = ("*",)
+"""Stands for every node: the built-in integration is nobody's alone."""
+
 
 class Entry(msgspec.Struct, frozen=True):
-    """One integration of the registry, and whether it is still configured."""
+    """One integration of the registry, and the manager nodes that have it configured."""
 
     integration: Integration
-    removed: bool = False
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def removed(self) -> bool:
+        """Whether no node has it configured any more."""
+        return not self.nodes
 
 
 class Registry(msgspec.Struct, frozen=True):
@@ -60,6 +70,13 @@ _encoder = msgspec.json.Encoder(enc_hook=_enc_hook, order="sorted")
 _decoder = msgspec.json.Decoder(Entry, dec_hook=_dec_hook)
 
 
+def published_ids(client: Redis) -> list[str]:
+    """Return the ids of all integrations that were ever published, and `manager`, without needing the key."""
+    with translated():
+        names: Any = client.hkeys(KEY)
+    return sorted({name.decode() for name in names if name != VERSION} | {MANAGER_ID})
+
+
 class PublishedRegistry:
     """The registry in Redis. Methods raise LedgerUnavailable, LedgerUnfit, and SettingsError for a wrong key."""
 
@@ -79,24 +96,37 @@ class PublishedRegistry:
             fields: Any = self._redis.hgetall(KEY)
         version = int(fields.pop(VERSION, 0))
         entries = {k.decode(): _decoder.decode(self._vault.open(v)) for k, v in fields.items()}
-        return Registry(version, entries | {MANAGER_ID: Entry(MANAGER)})
+        return Registry(version, entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)})
 
-    def publish(self, integrations: Iterable[Integration]) -> Registry:
-        """Make these the configured integrations, others removed. The version grows only if something changed."""
-        before = self.load()
-        wanted = {i.id: Entry(i) for i in integrations}
-        gone = {
-            k: Entry(e.integration, removed=True)
-            for k, e in before.entries.items()
-            if k not in wanted and k != MANAGER_ID
-        }
-        after = wanted | gone
-        if before.version and after == {k: e for k, e in before.entries.items() if k != MANAGER_ID}:
-            return before
-        sealed: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in after.items()}
+    def publish(self, node: str, integrations: Iterable[Integration]) -> Registry:
+        """Make these the integrations of `node`; return the whole registry.
+
+        Where two nodes describe one id differently, the last to publish wins. The version grows only with a change,
+        and two nodes that publish at once both succeed.
+        """
+        wanted = {i.id: i for i in integrations}
         with translated(), self._redis.pipeline(transaction=True) as pipe:
-            if sealed:
-                pipe.hset(KEY, mapping=sealed)
-            pipe.hincrby(KEY, VERSION.decode(), 1)
-            pipe.execute()
-        return self.load()
+            while True:
+                try:
+                    pipe.watch(KEY)  # type: ignore[no-untyped-call]  # redis-py left it untyped
+                    before = self.load()
+                    after = _merged(before, node, wanted)
+                    changed = {k: e for k, e in after.items() if before.entries.get(k) != e}
+                    if not changed and before.version:
+                        return before
+                    sealed: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in changed.items()}
+                    pipe.multi()
+                    if sealed:
+                        pipe.hset(KEY, mapping=sealed)
+                    pipe.hincrby(KEY, VERSION.decode(), 1)
+                    pipe.execute()
+                except WatchError:
+                    continue
+                return self.load()
+
+
+def _merged(before: Registry, node: str, wanted: dict[str, Integration]) -> dict[str, Entry]:
+    others = {k: tuple(n for n in e.nodes if n != node) for k, e in before.entries.items() if k != MANAGER_ID}
+    kept = {k: Entry(before.entries[k].integration, nodes) for k, nodes in others.items() if k not in wanted}
+    ours = {k: Entry(i, tuple(sorted({*others.get(k, ()), node}))) for k, i in wanted.items()}
+    return kept | ours

@@ -32,6 +32,7 @@ DEFAULT: Final = "default"
 """The policy that applies to every integration; the only one that variables and options can set."""
 
 REDIS_URL: Final = secret_url(("redis", "rediss", "unix"), "redis://HOST:PORT/NUMBER, rediss://… or unix:///PATH")
+ENDPOINT_URL: Final = secret_url(("http", "https"), "https://HOST/PATH")
 PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
 
 
@@ -76,10 +77,12 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[producer]`."""
 
-    config: Annotated[Path, path()]
-    alerts: Annotated[Path, path()]
+    config: Annotated[Path, path(), Named(option="--config")]
+    alerts: Annotated[Path, path(), Named(option="--alerts")]
     node: Annotated[
-        str, text("a name of letters, digits, '.', '_', '-'", r"[A-Za-z0-9_.-]{1,255}", empty=socket.gethostname)
+        str,
+        text("a name of letters, digits, '.', '_', '-'", r"[A-Za-z0-9_.-]{1,255}", empty=socket.gethostname),
+        Named(option="--node"),
     ]
     max_line_bytes: Annotated[int, size("64KiB", "256MiB")]
     poll_s: Annotated[float, duration("10ms", "1m")]
@@ -88,7 +91,8 @@ class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[worker]`."""
 
-    slots: Annotated[int, whole(1, 10_000)]
+    slots: Annotated[int, whole(1, 10_000), Named(option="--slots")]
+    drain_s: Annotated[float, duration("1s", "1h")]
     home: Annotated[Path, path()]
     integrations_dir: Annotated[Path, path()]
     socket: Annotated[Path, path()]
@@ -107,6 +111,8 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
     port: Annotated[int, whole(0, 65_535)]
+    read_only: Annotated[bool, flag()]
+    max_tasks: Annotated[int, whole(100, 10_000_000)]
     basic_auth: Annotated[Secret | None, optional(credentials())]
     url_prefix: Annotated[str, text('a path such as "flower", or "" for none', r"[A-Za-z0-9_/.-]*")]
 
@@ -127,6 +133,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     batch_max: Annotated[int, whole(1, 1000)]
     concurrency: Annotated[int, whole(1, 10_000)]
     lease_s: Annotated[float, duration("1s", "1d")]
+    endpoint: Annotated[Secret | None, optional(ENDPOINT_URL)]
     time_limit_s: Annotated[float, duration("100ms", "1h")]
     connect_timeout_s: Annotated[float, duration("100ms", "1h")]
     ca_bundle: Annotated[Path | None, optional(path())]

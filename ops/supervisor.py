@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 RESTART_PAUSE_S: Final = 1.0
-STOP_LIMIT_S: Final = 4.0
-"""How long all children together have to end after SIGTERM: Ctrl-C must be through within 5 s."""
-
 EX_CONFIG: Final = 78
 """sysexits.h: a configuration error, which a restart does not mend."""
 
@@ -61,10 +58,15 @@ class Supervisor:
     """The children and what to do with them. `environment` is theirs, secrets included."""
 
     def __init__(
-        self, children: Sequence[Child], environment: Mapping[str, str], *, keep_open: Sequence[int] = ()
+        self,
+        children: Sequence[Child],
+        environment: Mapping[str, str],
+        *,
+        stop_limit_s: float,
     ) -> None:
-        """Take the parts; `keep_open` are file descriptors that every child inherits, such as a held lock."""
-        self._children, self._environment, self._keep_open = children, dict(environment), keep_open
+        """Take the parts; `stop_limit_s` is how long all children together have to end after SIGTERM."""
+        self._children, self._environment = children, dict(environment)
+        self._stop_limit_s = stop_limit_s
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -89,7 +91,7 @@ class Supervisor:
         """Let every child end what it is doing, and kill what is still there after the limit."""
         for process in self._running.values():
             process.terminate()
-        deadline = time.monotonic() + STOP_LIMIT_S
+        deadline = time.monotonic() + self._stop_limit_s
         for name, process in self._running.items():
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
@@ -108,5 +110,4 @@ class Supervisor:
             env=self._environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            pass_fds=self._keep_open,
         )

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from common import lenient
 from common.errors import CourierError
-from producer import lenient
 
 _INT_MIN: Final = -(2**31)
 _INT_MAX: Final = 2**31 - 1

@@ -99,6 +99,11 @@ class Member:
             _log.info("backlog has room again: reading on", extra=self._extra())
         self.parked, self.parked_until_s = False, 0.0
 
+    def check(self, held: str) -> None:
+        """Compare with the cursor that Redis holds: after a silent reconnect it may be a second younger."""
+        if held != self.committed:
+            self._follow(held)
+
     def _follow(self, cursor: str) -> None:
         """Take the cursor that Redis holds; if it lost it, put ours back at the next commit."""
         if cursor:
@@ -109,8 +114,9 @@ class Member:
             self.cursor = cursor
         else:
             _log.error("Redis has forgotten the cursor (emptied?); going on from where it was", extra=self._extra())
-            self.cursor = self.committed
+            self.cursor = self.committed or self.cursor
         self.committed = cursor
+        self.committed_at_s = 0.0
 
     def _extra(self) -> dict[str, object]:
         return {"integration": self.integration.id}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerUnavailable
 from common.node import report
-from common.settings_schema import Start
 from producer.filters import FilterIndex
 from producer.line import BadLine
-from producer.members import Member
+from producer.start import take_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,38 +20,46 @@ if TYPE_CHECKING:
     from common.dispatch import Dispatcher
     from common.integration import Integration
     from common.ledger import Ledger
+    from common.registry import PublishedRegistry
     from common.settings_schema import Policy
+    from producer.configuration import ConfigFile
+    from producer.members import Member
     from producer.source import Batch, Line, Source
 
 BATCH_BYTES: Final = 1024 * 1024
 IDLE_WAIT_S: Final = 1.0
 RETRY_PAUSE_S: Final = 1.0
-REPORT_EVERY_S: Final = 1.0
+HEARTBEAT_S: Final = 1.0
 
 _log = logging.getLogger("courier.producer")
 
 
 class Producer:
-    """Follows one manager node's alert log for these integrations. `now` returns seconds, monotonic."""
+    """Follows one manager node's alert log for the integrations of its ossec.conf. `now` is monotonic, in seconds."""
 
     def __init__(
         self,
         *,
         node: str,
-        log: Source,
-        integrations: Sequence[Integration],
+        source: Source,
+        config: ConfigFile,
+        registry: PublishedRegistry,
         policy: Callable[[Integration], Policy],
         ledger: Ledger,
         dispatcher: Dispatcher,
         client: Redis,
         now: Callable[[], float],
     ) -> None:
-        self._node, self._log, self._ledger, self._dispatcher = node, log, ledger, dispatcher
-        self._integrations, self._policy, self._client, self._now = integrations, policy, client, now
-        self._index = FilterIndex(integrations)
-        self._members: dict[str, Member] = {}
+        """Take the parts and read the configuration. Raises ConfigError if the file cannot be read at all."""
+        self._node, self._source, self._config, self._registry = node, source, config, registry
+        self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
+        self._client, self._now = client, now
+        self._members: dict[str, Member] | None = None
+        self._remembered: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
-        self._reported_at_s = 0.0
+        self._heartbeat_at_s = now()
+        self._reload_asked = False
+        self._configure(config.load())
 
     def run(self, wait: Callable[[float], object], stopped: Callable[[], bool]) -> None:
         """Follow the log until `stopped`; `wait` returns after so many seconds or when the log has changed.
@@ -63,64 +69,90 @@ class Producer:
         away = False
         while not stopped():
             try:
-                if not self._members:
-                    self._take_cursors()
-                    if away:
-                        _log.info("Redis is back")
-                        away = False
-                idle = not self.step()
-                self._tell()
+                busy = self.step()
+                if away:
+                    _log.info("Redis is back")
+                    away = False
             except LedgerUnavailable as error:
                 if not away:
                     _log.error("%s; waiting, the alert log keeps the alerts", error)
                 away = True
-                # The next start is from the cursors that Redis holds: it may be a second younger than we remember.
-                self._members = {}
+                self._forget_places()
                 wait(RETRY_PAUSE_S)
             else:
-                if idle:
+                if not busy:
                     wait(IDLE_WAIT_S)
         self._leave()
 
-    def _leave(self) -> None:
-        """Write the cursors that were held back, so that the next start has nothing to read again."""
-        try:
-            for member in self._members.values():
-                member.flush(self._ledger, self._node, self._now())
-        except LedgerUnavailable as error:
-            _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
-
     def step(self) -> bool:
-        """Read one batch at every place where a member stands. Return whether anything was there to read."""
-        now_s, busy = self._now(), False
-        places: defaultdict[str, list[Member]] = defaultdict(list)
-        for member in self._members.values():
-            if member.parked_until_s <= now_s:
-                places[member.cursor].append(member)
-        for members in places.values():
-            batch = self._log.read(members[0].cursor, BATCH_BYTES)
+        """Read one batch at every place where a member stands. Return whether there is more to read at once."""
+        now_s = self._now()
+        if self._members is not None and now_s - self._heartbeat_at_s >= HEARTBEAT_S:
+            self._heartbeat_at_s = now_s
+            self._heartbeat()
+        if self._members is None:
+            self._members = self._take_places()
+        busy = False
+        for cursor, members in self._places(now_s).items():
+            batch = self._source.read(cursor, BATCH_BYTES)
             busy = busy or not batch.at_end
             self._advance(members, batch, now_s)
         return busy
 
-    def _take_cursors(self) -> None:
-        members = {}
-        for integration in self._integrations:
-            policy = self._policy(integration)
-            cursor = self._ledger.cursor(integration.id, self._node)
-            members[integration.id] = Member(integration, policy, cursor or self._start(policy), cursor)
-        self._members = members
+    def ask_reload(self) -> None:
+        """Have the configuration read again at the next heartbeat, even if it looks unchanged; safe in a handler."""
+        self._reload_asked = True
 
-    def _start(self, policy: Policy) -> str:
-        match policy.start_at:
-            case datetime() as moment:
-                return self._log.at(moment)
-            case Start.BEGINNING:
-                return self._log.beginning()
-            case Start.END:
-                return self._log.end()
+    def _configure(self, integrations: Sequence[Integration]) -> None:
+        self._integrations = integrations
+        self._index = FilterIndex(integrations)
+
+    def _take_over(self, integrations: Sequence[Integration] | None) -> None:
+        if integrations is not None:
+            self._leave()
+            self._configure(integrations)
+            self._forget_places()
+
+    def _forget_places(self) -> None:
+        """Let the next step begin at the cursors that Redis holds: it may be a second younger than we remember."""
+        self._remembered |= {i: m.committed for i, m in (self._members or {}).items() if m.committed}
+        self._members = None
+
+    def _take_places(self) -> dict[str, Member]:
+        for warning in self._ledger.check_server():
+            _log.warning("%s", warning)
+        members = take_places(
+            self._integrations,
+            node=self._node,
+            ledger=self._ledger,
+            registry=self._registry,
+            source=self._source,
+            policy=self._policy,
+            remembered=self._remembered,
+        )
+        self._remembered = {}
+        return members
+
+    def _places(self, now_s: float) -> dict[str, list[Member]]:
+        places: defaultdict[str, list[Member]] = defaultdict(list)
+        for member in (self._members or {}).values():
+            if member.parked_until_s <= now_s:
+                places[member.cursor].append(member)
+        return places
+
+    def _leave(self) -> None:
+        """Write the cursors that were held back, so that the next start has nothing to read again."""
+        try:
+            for member in (self._members or {}).values():
+                member.flush(self._ledger, self._node, self._now())
+            self._tell()
+        except LedgerUnavailable as error:
+            _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
     def _advance(self, members: Sequence[Member], batch: Batch, now_s: float) -> None:
+        for passed in batch.passed:
+            self._counts[f"passed:{passed.loss}"] += 1
+            _log.error("%s", passed.detail, extra={"loss": str(passed.loss)})
         matches = self._matches(batch)
         for member in members:
             ours = matches.get(member.integration.id, [])
@@ -135,20 +167,39 @@ class Producer:
             try:
                 ids = self._index.match(line.raw)
             except BadLine as bad:
-                self._count_bad(bad)
+                self._passed_over(bad.reason, f"{bad} at byte {line.start} of the log file that begins {line.file}")
                 continue
             for integration_id in ids:
                 matches[integration_id].append(line)
         self._counts["lines"] += len(batch.lines)
+        for passed in batch.passed:
+            self._passed_over(passed.loss, passed.detail)
         return matches
 
-    def _count_bad(self, bad: BadLine) -> None:
-        self._counts[f"bad:{bad.reason}"] += 1
+    def _passed_over(self, reason: str, detail: str) -> None:
+        self._counts[f"bad:{reason}"] += 1
+        _log.warning("a line is passed over: %s", detail, extra={"reason": reason})
+
+    def _heartbeat(self) -> None:
+        """Once a second: follow the configuration, make sure that the cursors are still ours, and tell how it goes."""
+        forced, self._reload_asked = self._reload_asked, False
+        self._take_over(self._config.reload(forced=forced))
+        members = self._members or {}
+        held = self._ledger.cursors(list(members), self._node)
+        if members and not any(held.values()):
+            self._forget_places()  # Redis is empty: publish everything anew, and go on from the remembered places
+            return
+        for integration_id, cursor in held.items():
+            members[integration_id].check(cursor)
+        self._tell()
 
     def _tell(self) -> None:
-        now_s = self._now()
-        if now_s - self._reported_at_s >= REPORT_EVERY_S:
-            parked = sorted(m.integration.id for m in self._members.values() if m.parked)
-            report(self._client, self._node, added=self._counts, texts={"parked": ",".join(parked)})
-            self._counts.clear()
-            self._reported_at_s = now_s
+        members = (self._members or {}).values()
+        texts = {
+            "parked": ",".join(sorted(m.integration.id for m in members if m.parked)),
+            "config_trouble": self._config.trouble,
+            "config": str(self._config.path),
+            "seen_ms": str(self._ledger.now_ms()),
+        }
+        report(self._client, self._node, added=self._counts, texts=texts)
+        self._counts.clear()

@@ -47,6 +47,8 @@ class Loss(StrEnum):
     """A range of the log that no file holds any more."""
     UNREADABLE = "unreadable"
     """A damaged archive, or a file that may not be read."""
+    UNFINISHED = "unfinished"
+    """Half a line at the end of a file that another file follows."""
 
 
 class Passed(msgspec.Struct, frozen=True):

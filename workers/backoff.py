@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from common.settings_schema import Policy
 
-FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0}
-"""A service that is overloaded is not helped by a retry after a second, which full jitter may choose."""
+FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0, Reason.NOT_READY: 60.0}
+"""A service that is overloaded, or still at work on its answer, is not helped by a retry after a second, which full
+jitter may choose."""
 
 
 def delay_s(retry: Retry, attempts: int, policy: Policy, random: Random) -> float:

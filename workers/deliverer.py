@@ -93,11 +93,16 @@ class Deliverer:
 
     def _settle(self, integration_id: str, token: str, settlements: list[Settlement]) -> None:
         last_error = next((_told(s) for s in settlements if s.header is not None), "")
-        for pause_s in SETTLE_PAUSES_S:
+        for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
                 self._ledger.settle(integration_id, settlements, token=token, last_error=last_error)
             except LedgerError as error:
-                _log.warning("could not settle, trying again: %s", error, extra={"integration": integration_id})
+                if tries == 1 or pause_s is None:
+                    what = "could not settle, trying again" if pause_s else "gave up settling; they will be sent again"
+                    extra = {"integration": integration_id, "deliveries": len(settlements)}
+                    _log.warning("%s: %s", what, error, extra=extra)
+                if pause_s is None:
+                    return
                 self._sleep(pause_s)
             else:
                 break

@@ -71,7 +71,7 @@ class Pipeline:
             if call.key not in done or not call.key:
                 outcome = self._call(alert, call)
                 outcomes.append(outcome)
-                if call.key and not isinstance(outcome, Retry):
+                if call.key and not isinstance(outcome, Retry | Rejected):  # a rejection must be there at the end, too
                     done = (*done, call.key)
         return combine(outcomes), done
 

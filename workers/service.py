@@ -5,21 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
+import warnings
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+import celery.apps.worker
 from celery import Celery, Task, bootsteps, signals
+from celery.exceptions import SecurityWarning
 from kombu import Queue
 
 from common.celery_app import DELIVER, make_app, queue, queue_name
-from common.connection import connect
 from common.dispatch import Dispatcher
 from common.ledger import Ledger
 from workers.deliverer import Deliverer
 from workers.housekeeping import Housekeeping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from redis import Redis
 
@@ -40,19 +43,21 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery
 
 
 class Worker:
-    """One worker process. `slots` is how many tasks it runs at once; each may carry several deliveries."""
+    """One worker process.
 
-    def __init__(
-        self, *, name: str, slots: int, redis_url: str, ca: str | None, routes: Callable[[Redis], Routes]
-    ) -> None:
-        self.client = connect(redis_url, ca=ca)
-        self.routes = routes(self.client)
-        self._app = make_app(redis_url, ca=ca)
+    `slots` is how many tasks it runs at once; each may carry several deliveries. `drain_s` is how long it may take to
+    finish them when it is told to stop.
+    """
+
+    def __init__(self, *, name: str, slots: int, drain_s: float, redis_url: str, client: Redis, routes: Routes) -> None:
+        self.routes = routes
+        self._app = make_app(redis_url)
         hostname = f"{name}@{socket.gethostname()}"
-        ledger = Ledger(self.client)
-        dispatcher = Dispatcher(self._app, ledger, self.client)
+        ledger = Ledger(client)
+        dispatcher = Dispatcher(self._app, ledger, client)
         deliverer = Deliverer(ledger, dispatcher, self.routes, name=f"{hostname}:{os.getpid()}", sleep=sleep)
         self._housekeeping = Housekeeping(self.routes, dispatcher, deliverer, self._consume)
+        self._drain_s = drain_s
         self._worker = self._build(hostname, slots, deliverer)
 
     def run(self) -> int:
@@ -63,8 +68,16 @@ class Worker:
             self._housekeeping.stop()
         return int(self._worker.exitcode or 0)
 
+    def _stopping(self, **_: object) -> None:
+        """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
+        _log.info("stopping: finishing what is being sent, for %g s at most", self._drain_s)
+        limit = threading.Timer(self._drain_s, _end_now)
+        limit.daemon = True
+        limit.start()
+
     def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
         signals.setup_logging.connect(_keep_our_logging)
+        signals.worker_shutting_down.connect(self._stopping)
         _register(self._app, deliverer)
         # A queue of its own name is always consumed, so that a worker without integrations still is one.
         idle = Queue(self._app.conf.task_default_queue)
@@ -93,6 +106,15 @@ class Worker:
             consumer.call_soon(consumer.cancel_task_queue, name)
 
 
+def _end_now() -> None:
+    _log.warning("the time to finish is over; what is still being sent is left to its lease")
+    os._exit(0)
+
+
+def _say_nothing(*_: object) -> None:
+    """Stand in for a line on stderr that no log reader expects."""
+
+
 def _register(app: Celery, deliverer: Deliverer) -> Task:
     @app.task(name=DELIVER)  # type: ignore[untyped-decorator]  # Celery ships no types
     def deliver(integration_id: str, ids: Sequence[str]) -> dict[str, int]:
@@ -103,5 +125,7 @@ def _register(app: Celery, deliverer: Deliverer) -> Task:
 
 def _keep_our_logging(**_: object) -> None:
     """Being connected is all it takes: Celery then leaves logging alone. A line per task would drown the rest."""
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle and root: only JSON is accepted here
+    celery.apps.worker.safe_say = _say_nothing  # it writes past every logger; our own lines tell of the end
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -28,7 +28,7 @@ Each is one Lua script, so nothing is ever half done. They may run anywhere, any
 
 What a crash leaves behind
     between commit and release     waiting: the next release takes it
-    between release and publish    released, never begun: reaped once the lease expires and the queue is empty
+    between release and publish    released, never begun: reaped once the lease expires, if it is not in the queue
     queue messages lost            the same
     a message delivered twice      the second `begin` leaves its ids out
     a worker dies while sending    the lease expires: reaped, one lost attempt; perhaps sent twice

@@ -13,7 +13,7 @@ from common.ledger.errors import translated
 from common.ledger.record import Delivery, Header, decode_record, encode_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from redis import Redis
 
@@ -118,6 +118,19 @@ class Ledger:
             held: bytes | None = self._redis.hget(_keys(integration_id)[4], node)  # type: ignore[assignment]
         return (held or b"").decode()
 
+    def cursors(self, integration_ids: Sequence[str], node: str) -> dict[str, str]:
+        """Return the committed positions of several integrations at once, '' where there is none yet."""
+        with translated(), self._redis.pipeline(transaction=False) as pipe:
+            for integration_id in integration_ids:
+                pipe.hget(_keys(integration_id)[4], node)
+            found = pipe.execute()
+        return {i: (held or b"").decode() for i, held in zip(integration_ids, found, strict=True)}
+
+    def forget_cursor(self, integration_id: str, node: str) -> None:
+        """Forget the position of an integration that this node does not have any more."""
+        with translated():
+            self._redis.hdel(_keys(integration_id)[4], node)
+
     def commit(
         self,
         integration_id: str,
@@ -148,9 +161,17 @@ class Ledger:
         names = [i.decode() for i in ids]
         return [names[start : start + per_task] for start in range(0, len(names), per_task or 1)]
 
-    def reap(self, integration_id: str, *, queue_empty: bool, lease_s: float) -> Reaped:
-        """Bring back deliveries whose lease has expired; see the script for those that wait in a queue."""
-        answer = self._run("reap", integration_id, int(queue_empty), _ms(lease_s), MOST_LOST, REAP_LIMIT)
+    def overdue(self, integration_id: str) -> list[str]:
+        """Return released deliveries that nobody began before their lease expired, as many as one reap handles."""
+        keys = _keys(integration_id)
+        with translated():
+            ids: Any = self._redis.zrange(keys[2], "-inf", self.now_ms(), byscore=True, offset=0, num=REAP_LIMIT)
+            begun: Any = self._redis.hmget(keys[7], ids) if ids else []
+        return [i.decode() for i, token in zip(ids, begun, strict=True) if token is None]
+
+    def reap(self, integration_id: str, *, queued: Collection[str], lease_s: float) -> Reaped:
+        """Bring back deliveries whose lease has expired, but not those that are merely still `queued`."""
+        answer = self._run("reap", integration_id, _ms(lease_s), MOST_LOST, REAP_LIMIT, *queued)
         return Reaped(*answer)
 
     # -- the worker's side
@@ -194,9 +215,9 @@ class Ledger:
                 return
             start += chunk
 
-    def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0) -> int:
-        """Let dead letters wait again, one every `interval_s`. Return how many were dead."""
-        return int(self._run("replay", integration_id, _ms(interval_s), *ids))
+    def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
+        """Let dead letters wait again, the first after `after_s`, then one every `interval_s`. Return how many."""
+        return int(self._run("replay", integration_id, _ms(after_s), _ms(interval_s), *ids))
 
     def discard(self, integration_id: str, ids: Sequence[str]) -> int:
         """Forget dead letters for good, counted. Return how many were dead."""

@@ -1,9 +1,12 @@
 -- Brings back what was lost: a lease that expired in a worker's hands is an attempt; a released delivery that nobody
--- began is released again, but not while its queue still holds messages, since then it has merely not had its turn.
--- ARGV: now, 1 if the queue is empty, lease in ms, most lost attempts, limit. Answers {lost, released again, dead}.
-local queue_empty, lease, most_lost = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
+-- began is released again, unless it is still queued, since then it has merely not had its turn.
+-- ARGV: now, lease in ms, most lost attempts, limit, id that is still queued, ... Answers {lost, released again, dead}.
+local lease, most_lost, queued = tonumber(ARGV[2]), tonumber(ARGV[3]), {}
+for i = 5, #ARGV do
+  queued[ARGV[i]] = true
+end
 local lost, again, died = 0, 0, 0
-for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[5])) do
+for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[4])) do
   local record = redis.call('HGET', records, id)
   if not record then
     redis.call('ZREM', released, id)
@@ -21,11 +24,11 @@ for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMI
     else
       to_waiting(id, now)
     end
-  elseif queue_empty then
+  elseif queued[id] then
+    redis.call('ZADD', released, now + lease, id)
+  else
     to_waiting(id, now)
     again = again + 1
-  else
-    redis.call('ZADD', released, now + lease, id)
   end
 end
 if lost > 0 then

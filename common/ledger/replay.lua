@@ -1,6 +1,7 @@
--- Dead letters wait again, with a fresh budget and their history. ARGV: now, interval in ms, id, ... Answers how many.
-local interval, replayed = tonumber(ARGV[2]), 0
-for i = 3, #ARGV do
+-- Dead letters wait again, with a fresh budget and their history.
+-- ARGV: now, pause before the first in ms, interval in ms, id, ... Answers how many.
+local first, interval, replayed = now + tonumber(ARGV[2]), tonumber(ARGV[3]), 0
+for i = 4, #ARGV do
   local id = ARGV[i]
   local record = redis.call('HGET', records, id)
   if record and redis.call('ZREM', dead, id) == 1 then
@@ -12,7 +13,7 @@ for i = 3, #ARGV do
     redis.call('HSET', records, id, rewritten)
     count('dead_bytes', -#record)
     count('bytes', #rewritten)
-    redis.call('ZADD', waiting, now + replayed * interval, id)
+    redis.call('ZADD', waiting, first + replayed * interval, id)
     replayed = replayed + 1
   end
 end

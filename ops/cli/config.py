@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from ops.cli.options import pass_settings
+from ops.tables import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,11 +34,6 @@ def command(settings: Settings, as_json: bool) -> None:
         print_table(rows)
     else:
         click.echo("\n".join(f"{key} = {toml(value)}  # {plain(source)}" for key, value, source in rows))
-
-
-def is_terminal() -> bool:
-    """Tell whether a person reads the output."""
-    return sys.stdout.isatty()
 
 
 def toml(value: Shown) -> str:

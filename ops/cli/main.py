@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from common.errors import ConfigError, CourierError, LedgerUnavailable, SettingsError
+from common.errors import ConfigError, CourierError, LedgerUnavailable, LedgerUnfit, SettingsError
 from ops.cli.options import Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
+    "up": "Run everything on this machine, in the foreground.",
+    "producer": "Follow the alert log and enqueue what matches.",
+    "worker": "Deliver what was enqueued.",
+    "flower": "Show workers, queues and tasks in a browser.",
+    "status": "Show per integration what waits, went through and failed.",
+    "dead": "List, show, replay or discard dead letters.",
     "config": "Show the settings in force and where each comes from.",
 }
 """Name → the line that `courier --help` shows."""
@@ -78,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def exit_code(error: CourierError) -> int:
     """Return the exit code that tells a service manager what kind of trouble this is."""
     match error:
-        case SettingsError() | ConfigError():
+        case SettingsError() | ConfigError() | LedgerUnfit():
             return EX_CONFIG
         case LedgerUnavailable():
             return EX_TEMPFAIL
@@ -89,3 +95,7 @@ def exit_code(error: CourierError) -> int:
 def one_line(message: str) -> str:
     """Return a message without line breaks and other control characters, which a file may have brought in."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", message)
+
+
+if __name__ == "__main__":
+    main()

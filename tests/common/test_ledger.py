@@ -7,19 +7,12 @@ import pytest
 from common.errors import LedgerUnavailable, LedgerUnfit
 from common.ledger import Event, Full, Header, Ledger, Reaped, Settlement, Stale, Stored
 from ops.embedded import EmbeddedServer, free_port
+from tests.support.fakes import Clock
 
 if TYPE_CHECKING:
     import redis
 
 ID = "slack"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
@@ -139,22 +132,24 @@ def test_an_expired_lease_is_a_lost_attempt(ledger: Ledger, clock: Clock) -> Non
     clock.now_s += 6
     ledger.renew(ID, ["a"], token="w1", lease_s=10)
     clock.now_s += 6
-    assert ledger.reap(ID, queue_empty=True, lease_s=60) == Reaped(0, 0, 0)
+    assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(0, 0, 0)
     clock.now_s += 6
-    assert ledger.reap(ID, queue_empty=False, lease_s=60) == Reaped(1, 0, 0)
+    assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(1, 0, 0)
     assert release(ledger) == [["a"]]
     (delivery,) = ledger.begin(ID, ["a"], token="w2", lease_s=10)
     assert (delivery.header.attempts, delivery.header.lost) == (1, 1)
 
 
-def test_what_nobody_began_comes_back_only_when_its_queue_is_empty(ledger: Ledger, clock: Clock) -> None:
-    commit(ledger, ["a"])
+def test_what_nobody_began_comes_back_unless_it_is_still_queued(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a", "b"])
     release(ledger)
+    assert ledger.overdue(ID) == []
     clock.now_s += 61
-    assert ledger.reap(ID, queue_empty=False, lease_s=60) == Reaped(0, 0, 0)
+    assert ledger.overdue(ID) == ["a", "b"]
+    assert ledger.reap(ID, queued=["a"], lease_s=60) == Reaped(0, 1, 0)
+    assert release(ledger) == [["b"]]
     clock.now_s += 61
-    assert ledger.reap(ID, queue_empty=True, lease_s=60) == Reaped(0, 1, 0)
-    assert release(ledger) == [["a"]]
+    assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(0, 2, 0)
 
 
 def test_a_delivery_that_kills_its_workers_is_buried(ledger: Ledger, clock: Clock) -> None:
@@ -163,7 +158,7 @@ def test_a_delivery_that_kills_its_workers_is_buried(ledger: Ledger, clock: Cloc
         release(ledger)
         ledger.begin(ID, ["a"], token="w", lease_s=1)
         clock.now_s += 2
-        reaped = ledger.reap(ID, queue_empty=True, lease_s=60)
+        reaped = ledger.reap(ID, queued=(), lease_s=60)
     assert reaped == Reaped(1, 0, 1)
     assert ledger.status(ID).totals["dead:worker_lost"] == 1
 
@@ -173,7 +168,7 @@ def test_a_late_success_ends_a_delivery_and_a_late_failure_does_not(ledger: Ledg
     release(ledger)
     ledger.begin(ID, ["a", "b"], token="w1", lease_s=1)
     clock.now_s += 2
-    ledger.reap(ID, queue_empty=True, lease_s=60)
+    ledger.reap(ID, queued=(), lease_s=60)
     late = Settlement(id="b", outcome="dead", reason="client", header=Header(committed_ms=1))
     assert ledger.settle(ID, [Settlement(id="a", outcome="delivered"), late], token="w1") == 1
     status = ledger.status(ID)

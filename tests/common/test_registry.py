@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import redis
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/T0/secret"), rule_ids=(1, 2))
+NODE = "wazuh-1"
 TICKET = Integration(id="custom-ticket", name="custom-ticket", options=Secret('{"a": 1}'))
 
 
@@ -27,31 +28,39 @@ def registry(client: redis.Redis) -> PublishedRegistry:
 
 def test_what_is_published_is_loaded_again(registry: PublishedRegistry) -> None:
     assert registry.load().version == 0
-    published = registry.publish([SLACK, TICKET])
+    published = registry.publish(NODE, [SLACK, TICKET])
     assert published.version == registry.version() == 1
     assert registry.load().get("slack") == SLACK
     assert set(published.entries) == {"slack", "custom-ticket", "manager"}
 
 
 def test_the_version_grows_only_with_a_change_and_removed_ones_stay(registry: PublishedRegistry) -> None:
-    registry.publish([SLACK, TICKET])
-    assert registry.publish([TICKET, SLACK]).version == 1
-    after = registry.publish([TICKET])
+    registry.publish(NODE, [SLACK, TICKET])
+    assert registry.publish(NODE, [TICKET, SLACK]).version == 1
+    after = registry.publish(NODE, [TICKET])
     assert after.version == 2
     assert after.entries["slack"].removed
-    assert registry.publish([TICKET]).version == 2
-    assert not registry.publish([SLACK, TICKET]).entries["slack"].removed
+    assert registry.publish(NODE, [TICKET]).version == 2
+    assert not registry.publish(NODE, [SLACK, TICKET]).entries["slack"].removed
+
+
+def test_an_integration_is_removed_when_the_last_node_gives_it_up(registry: PublishedRegistry) -> None:
+    registry.publish(NODE, [SLACK])
+    both = registry.publish("wazuh-2", [SLACK, TICKET])
+    assert both.entries["slack"].nodes == (NODE, "wazuh-2")
+    assert not registry.publish(NODE, []).entries["slack"].removed
+    assert registry.publish("wazuh-2", [TICKET]).entries["slack"].removed
 
 
 def test_redis_holds_no_secret_in_clear(registry: PublishedRegistry, client: redis.Redis) -> None:
-    registry.publish([SLACK])
+    registry.publish(NODE, [SLACK])
     held = b"".join(client.hgetall(KEY).values())  # type: ignore[union-attr, arg-type]  # the client is synchronous
     assert b"secret" not in held
     assert b"hooks.example" not in held
 
 
 def test_another_key_is_told_what_to_do(registry: PublishedRegistry, client: redis.Redis) -> None:
-    registry.publish([SLACK])
+    registry.publish(NODE, [SLACK])
     with pytest.raises(SettingsError, match=r"another secret key.*copy secret\.key"):
         PublishedRegistry(client, Vault(Fernet.generate_key())).load()
 

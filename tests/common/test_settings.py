@@ -89,7 +89,7 @@ def test_the_strongest_source_wins_and_is_named(
     elif "variable" in sources:
         environment, expected = {"COURIER_WORKER_SLOTS": "2"}, (2, "COURIER_WORKER_SLOTS")
     if "option" in sources:
-        overrides, expected = {"worker.slots": "3"}, (3, "--worker-slots")
+        overrides, expected = {"worker.slots": "3"}, (3, "--slots")
     settings = load_settings(file=None, environment=environment, cwd=cwd, overrides=overrides)
     assert (settings.worker.slots, settings.origin["worker.slots"]) == expected
 

@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from common.ossec_conf import parse_ossec_conf
 from producer.filters import FilterIndex
 from producer.line import BadLine
-from tests.conformance._ossec_conf_stand_in import parse_ossec_conf
 from tests.conformance.harness import Deviation
 from tests.conformance.sregex import has_unanchored_non_ascii
 

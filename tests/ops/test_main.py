@@ -67,7 +67,7 @@ def test_an_error_is_one_line_and_a_code(tmp_path: Path, capsys: pytest.CaptureF
         (SettingsError("x"), 78),
         (ConfigError("x", file="f"), 78),
         (LedgerUnavailable("x"), 75),
-        (LedgerUnfit("x"), 1),
+        (LedgerUnfit("x"), 78),
         (LedgerError("x"), 1),
         (CourierError("x"), 1),
     ],
@@ -92,7 +92,7 @@ def test_an_option_that_is_a_setting_wins_and_is_named() -> None:
         assert fast
         seen.append(settings)
 
-    command.main(["--state", "/srv", "--worker-slots", "7", "--fast"], standalone_mode=False, obj=Invocation())
+    command.main(["--state", "/srv", "--slots", "7", "--fast"], standalone_mode=False, obj=Invocation())
     (settings,) = seen
     assert (str(settings.state.dir), settings.worker.slots) == ("/srv", 7)
-    assert (settings.origin["state.dir"], settings.origin["worker.slots"]) == ("--state", "--worker-slots")
+    assert (settings.origin["state.dir"], settings.origin["worker.slots"]) == ("--state", "--slots")

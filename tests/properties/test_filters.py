@@ -11,8 +11,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import lenient
 from common.integration import Integration
-from producer import lenient
 from producer.filters import FilterIndex
 from producer.line import BadLine, Line, decode_leniently
 from tests.properties.test_sregex import plain

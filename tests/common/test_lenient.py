@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from producer import lenient
+from common import lenient
 
 DEEP = 50_000
 

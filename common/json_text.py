@@ -1,0 +1,97 @@
+"""JSON in and out without touching a number: `0.30000000000000004`, `1.10` or `1e400` leave as they came (D4).
+
+Python's own reader turns fractions into doubles, which rounds them, and refuses integers of thousands of digits. The
+writer's text is that of `json.dumps`: `, ` and `: ` between the parts, and escapes for what is not ASCII.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NoReturn
+
+LONGEST_INT: Final = 1000
+"""Digits up to which an integer becomes an `int`; Python refuses more than 4300."""
+
+
+class Number:
+    """A number that is written as it was read. `float()` gives its value."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __float__(self) -> float:
+        return float(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class _SlowPathNeeded(Exception):  # noqa: N818 — a signal inside this module
+    """Raised out of the fast writer when it meets a Number."""
+
+
+def read_json(text: str, *, strict: bool = True) -> Any:
+    """Return the value of a JSON text; unless `strict`, strings may hold raw control characters.
+
+    Raises ValueError, which quotes nothing of the text, if it is no JSON, has NaN or Infinity, or nests too deeply.
+    """
+    try:
+        return json.loads(text, strict=strict, parse_float=Number, parse_int=_integer, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def write_json(value: Any) -> str:
+    """Return the JSON text of a value. Raises ValueError if there is none: NaN, an unknown type, too deep."""
+    try:
+        return json.dumps(value, default=_not_plain, allow_nan=False)
+    except _SlowPathNeeded:
+        return _write_slowly(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def as_number(value: object) -> float | None:
+    """Return what a JSON number is worth, true and false being 1 and 0 as in Python; None for anything else."""
+    if isinstance(value, int):
+        return value
+    return float(value) if isinstance(value, float | Number) else None
+
+
+def _integer(text: str) -> int | Number:
+    return int(text) if len(text) <= LONGEST_INT else Number(text)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _not_plain(value: object) -> NoReturn:
+    if isinstance(value, Number):
+        raise _SlowPathNeeded
+    raise ValueError("it holds something that JSON has no form for")
+
+
+def _write_slowly(value: Any) -> str:
+    try:
+        return _text(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, dict):
+        return "{" + ", ".join([f"{json.dumps(str(key))}: {_text(item)}" for key, item in value.items()]) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join([_text(item) for item in value]) + "]"
+    return json.dumps(value, default=_not_plain, allow_nan=False)

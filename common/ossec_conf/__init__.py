@@ -1,0 +1,73 @@
+"""Reads the `<integration>` blocks of a manager's ossec.conf, as the stock Integrator would (spec 1.2 to 1.5).
+
+ossec.conf looks like XML and is not: the file goes through `dialect`, which turns it into XML, `structure`, which
+finds the blocks with lxml, and `block`, which reads one of them. A block that cannot be used is refused with its
+reasons and never stops the others (D6); what is wrong outside of the blocks is a warning.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from common.errors import ConfigError
+from common.identity import assign_ids
+from common.ossec_conf.block import read_block
+from common.ossec_conf.dialect import to_xml
+from common.ossec_conf.model import Configuration, ConfigWarning
+from common.ossec_conf.structure import find_blocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from common.integration import Integration
+    from common.ossec_conf.block import Reading
+
+__all__ = ["MAX_FILE_BYTES", "ConfigWarning", "Configuration", "parse_ossec_conf", "read_ossec_conf"]
+
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+"""A larger file is something else: the ossec.conf of a big manager has a few hundred kilobytes."""
+
+
+def read_ossec_conf(path: Path) -> Configuration:
+    """Read a file. Raises ConfigError if it is missing, unreadable, too large or no ossec.conf at all."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        problem = "there is no such file: name the manager's ossec.conf with the setting producer.config"
+        raise ConfigError(problem, file=str(path)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "this is no name of a file"
+        raise ConfigError(f"cannot be read: {reason}", file=str(path)) from None
+    return parse_ossec_conf(content, file=str(path))
+
+
+def parse_ossec_conf(content: bytes, *, file: str) -> Configuration:
+    """Read the content of a file; `file` is its name in errors. Raises ConfigError if it is no ossec.conf at all."""
+    if len(content) > MAX_FILE_BYTES:
+        problem = f"is larger than {MAX_FILE_BYTES // 1024**2} MiB: that is no ossec.conf"
+        raise ConfigError(problem, file=file)
+    translation = to_xml(content)
+    found = find_blocks(translation.xml, file)
+    readings = [read_block(block, file) for block in found.blocks]
+    integrations, refused = _named(readings, file)
+    warnings = [ConfigWarning(note.text, file, note.line) for note in translation.notes]
+    warnings += found.warnings
+    warnings += [warning for reading in readings for warning in reading.warnings]
+    return Configuration(integrations, refused, tuple(warnings))
+
+
+def _named(readings: list[Reading], file: str) -> tuple[tuple[Integration, ...], tuple[ConfigError, ...]]:
+    """Give every block its id. Refused ones take part, so that breaking one block renames no other."""
+    integrations: list[Integration] = []
+    refused: list[ConfigError] = []
+    for reading, name in zip(readings, assign_ids([reading.claim for reading in readings]), strict=True):
+        refused += reading.errors
+        if name is None:
+            problem = f'id="{reading.claim.wanted}" is the id of an earlier block: give each block an id of its own'
+            refused.append(ConfigError(problem, file=file, line=reading.line, element="integration"))
+        elif reading.integration and not reading.errors:
+            integrations.append(msgspec.structs.replace(reading.integration, id=name))
+    return tuple(integrations), tuple(refused)

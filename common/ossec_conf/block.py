@@ -1,0 +1,172 @@
+"""Reads one `<integration>` block: its options, whether it may run, and everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from difflib import get_close_matches
+from html import unescape
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from common.errors import ConfigError
+from common.identity import Claim, check_id
+from common.integration import SCRIPT_PREFIX, Integration
+from common.ossec_conf import options
+from common.ossec_conf.advice import advise
+from common.ossec_conf.dialect import MAX_TEXT_BYTES, UNREADABLE
+from common.ossec_conf.model import ConfigWarning
+from common.ossec_conf.options import ELEMENTS, NEEDS
+from common.ossec_conf.structure import BLOCK, line_of, name_of
+from common.secret import Secret
+from common.settings_values import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lxml.etree import _Element
+
+    from common.ossec_conf.structure import Block
+
+_NUMBERS: Final[dict[str, Callable[[str], int]]] = {
+    "level": options.unsigned,
+    "max_log": options.max_log,
+    "timeout": options.signed,
+    "retries": options.signed,
+}
+_SECRETS: Final = ("hook_url", "api_key", "options")
+_FIELDS: Final = {"rule_id": "rule_ids", "timeout": "timeout_s"}
+
+
+class Reading(NamedTuple):
+    """What was read of a block. `claim` is what its id is made of, as far as it could be read."""
+
+    line: int
+    claim: Claim
+    integration: Integration | None
+    errors: tuple[ConfigError, ...]
+    warnings: tuple[ConfigWarning, ...] = ()
+
+
+def read_block(block: Block, file: str) -> Reading:
+    """Read one block. The integration has no id yet, and is None if there are errors."""
+    if block.element is None:
+        errors = (block.problem,) if block.problem else ()
+        return Reading(block.line, _claim_of_broken(block.source), None, errors)
+    return _Reader(block.element, file).reading()
+
+
+def _claim_of_broken(source: str) -> Claim:
+    """Return what can be told of a broken block's identity, so that its namesakes keep their ids."""
+    wanted = re.match(rf"<{BLOCK}\s[^<>]*?\bid=\s*[\"']([^\"'<>]*)[\"']", source)
+    texts = re.findall(rf"<({'|'.join(ELEMENTS)})\b[^<>]*>([^<]*)</\1\s*>", source)
+    return Claim.of(((name, unescape(text)) for name, text in texts), wanted[1] if wanted else None)
+
+
+class _Reader:
+    """Gathers the values, errors and warnings of one block."""
+
+    def __init__(self, element: _Element, file: str) -> None:
+        self.element, self.file, self.line = element, file, line_of(element)
+        self.texts: dict[str, list[str]] = defaultdict(list)
+        self.lines: dict[str, int] = {}
+        self.errors: list[ConfigError] = []
+        self.warnings: list[ConfigWarning] = []
+
+    def reading(self) -> Reading:
+        for child in self.element:
+            self._take(child)
+        values = self._values()
+        wanted = self._wanted()
+        self._check_start(values)
+        pairs = ((name, text) for name, texts in self.texts.items() for text in texts)
+        claim = Claim.of(pairs, wanted)
+        if self.errors:
+            return Reading(self.line, claim, None, tuple(self.errors))
+        integration = Integration(id="", file=self.file, line=self.line, **values)
+        for element, text in advise(integration, self.texts):
+            self._warn(text, element)
+        return Reading(self.line, claim, integration, (), tuple(self.warnings))
+
+    def _take(self, child: _Element) -> None:
+        name = name_of(child)
+        if name.lower() == "var":
+            return
+        self.lines[name] = line_of(child)
+        if name not in ELEMENTS:
+            close = get_close_matches(name.lower(), ELEMENTS, 1)
+            hint = f"write <{close[0]}>" if close else f"write one of {', '.join(ELEMENTS)}"
+            self._refuse(f"is no option of an integration: {hint} or take it out", name)
+            return
+        text = (child[-1].tail if len(child) else child.text) or ""
+        if len(child):
+            self._warn(r"holds an element, so only the text behind it counts: write < as \u003c or %3C", name)
+        self.texts[name].append(text)
+        if len(text.encode()) > MAX_TEXT_BYTES:
+            self._refuse(f"is longer than {MAX_TEXT_BYTES} bytes: the stock daemon takes no more", name)
+        if UNREADABLE in text:
+            self._refuse("holds a control character or is not UTF-8: save the file as UTF-8", name)
+
+    def _values(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, texts in self.texts.items():
+            try:
+                values[_FIELDS.get(name, name)] = _value(name, texts)
+            except ValueError as error:
+                self._refuse(str(error), name)
+        return values
+
+    def _wanted(self) -> str | None:
+        wanted = self.element.get("id")
+        if wanted is not None:
+            try:
+                check_id(wanted)
+            except ValueError as error:
+                self._refuse(f"id={quoted(wanted)} {error}", BLOCK)
+        return wanted
+
+    def _check_start(self, values: dict[str, Any]) -> None:
+        """Refuse what the stock daemon would disable, and what could never deliver (spec 1.4)."""
+        if "name" not in self.texts:
+            self._refuse(f"has no <name>: add one of {', '.join(NEEDS)} or {SCRIPT_PREFIX}…", BLOCK)
+            return
+        name = self.texts["name"][-1]
+        if name not in NEEDS:
+            if not name.startswith(SCRIPT_PREFIX):
+                self._refuse(_unsupported(name), "name")
+            return
+        for element in NEEDS[name]:
+            if element not in self.texts:
+                self._refuse(f"is missing: {name} needs it; add <{element}>…</{element}> to the block", element)
+        if "hook_url" in values and "hook_url" in NEEDS[name]:
+            self._check("hook_url", options.check_hook_url)
+        if "options" in values and name in options.USES_OPTIONS:
+            self._check("options", options.check_options)
+
+    def _check(self, element: str, check: Callable[[str], None]) -> None:
+        try:
+            check(self.texts[element][-1])
+        except ValueError as error:
+            self._refuse(str(error), element)
+
+    def _refuse(self, problem: str, element: str) -> None:
+        line = self.lines.get(element, self.line)
+        self.errors.append(ConfigError(problem, file=self.file, line=line, element=element))
+
+    def _warn(self, text: str, element: str) -> None:
+        self.warnings.append(ConfigWarning(text, self.file, self.lines.get(element, self.line), element))
+
+
+def _value(name: str, texts: list[str]) -> object:
+    """Return an option's value: of repeated elements the last counts, but all are checked (spec 1.3)."""
+    if name == "rule_id":
+        return options.rule_ids(texts).numbers
+    if name in _NUMBERS:
+        return [_NUMBERS[name](text) for text in texts][-1]
+    return Secret(texts[-1]) if name in _SECRETS else texts[-1]
+
+
+def _unsupported(name: str) -> str:
+    meant = name.strip().lower()
+    known = meant in NEEDS or meant.startswith(SCRIPT_PREFIX)
+    hint = f"write {meant}" if known else f"write {', '.join(NEEDS)} or a name that begins with {SCRIPT_PREFIX}"
+    return f"{quoted(name)} is not supported: {hint}, exactly so"

@@ -1,0 +1,103 @@
+"""Turns the language of ossec.conf into XML, so that lxml can read it and every value stays verbatim.
+
+The stock reader knows elements, attributes and comments, and nothing else (spec 1.2): `&` is a letter, `&amp;` five,
+a backslash protects a `<` and stays, a comment begins with `<!` and ends with `-->` or `!>` wherever it stands.
+What follows is one pass over the text that writes all this as XML does. Line breaks stay where they are, so a line
+of the result is that line of the file. What the stock reader would not take as a tag is left as a bare `<`: it is
+for lxml to stumble over it, and for the caller to tell.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+UNREADABLE: Final = "\ufdd0"
+"""Stands for a byte that XML cannot hold: a control character, or not UTF-8. Unicode keeps it for such private use."""
+
+MAX_ATTRIBUTES: Final = 49
+MAX_TEXT_BYTES: Final = 20_479
+"""The most that the stock reader takes: attributes of an element, bytes of a name or value (spec 1.2)."""
+
+_NO_TEXT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufdd0\ufffe\uffff"
+_SPACE = r"[ \t\r\n]"
+_COMMENT = r"<!.*?(?:-->|!>)"
+_NAME = rf"(?>(?:[^ \t\r\n<>/=\"'&!?\\{_NO_TEXT}]|{_COMMENT})+)"
+_VALUE = rf"(?:\"[^\"]{{0,{MAX_TEXT_BYTES}}}\"|'[^']{{0,{MAX_TEXT_BYTES}}}')"
+_ATTRIBUTE = rf"{_SPACE}+[^ \t\r\n<>/=\"'&{_NO_TEXT}]+={_SPACE}*{_VALUE}"
+_TOKEN: Final = re.compile(
+    rf"(?P<cdata><!\[CDATA\[(?P<literal>.*?)\]\]>)"
+    rf"|(?P<comment>{_COMMENT})"
+    rf"|(?P<endless><!.*)"
+    rf"|(?P<declaration><\?xml{_SPACE}[^<>]*\?>)"
+    rf"|</(?P<end>{_NAME})>"
+    rf"|<(?P<start>{_NAME})(?P<attributes>(?>(?:{_ATTRIBUTE}){{0,{MAX_ATTRIBUTES}}})){_SPACE}*(?P<empty>/?)>"
+    rf"|(?P<escape>\\[\\<])"
+    rf"|(?P<special>[&>\r{_NO_TEXT}])",
+    re.DOTALL,
+)
+_NO_TEXT_CODES: Final = (*range(9), 11, 12, *range(14, 32), 127, *range(0xD800, 0xE000), 0xFDD0, 0xFFFE, 0xFFFF)
+_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}) | dict.fromkeys(
+    _NO_TEXT_CODES, UNREADABLE
+)
+_CDATA_NOTE: Final = "CDATA is read as text here, but the stock daemon takes it for a comment and refuses the file"
+_DECLARATION_NOTE: Final = "<?xml …?> is skipped here, but the stock daemon refuses the file because of it"
+
+
+class Note(NamedTuple):
+    """Something that the stock reader would not take."""
+
+    line: int
+    text: str
+
+
+class Translation(NamedTuple):
+    """The whole file as XML, except that it may have several roots and text around them."""
+
+    xml: str
+    notes: tuple[Note, ...]
+
+
+def to_xml(content: bytes) -> Translation:
+    """Translate the content of a file. Never fails: what is broken in it is broken in the result, on the same line."""
+    text = content.decode("utf-8", "surrogateescape")
+    notes: list[Note] = []
+
+    def replace(token: re.Match[str]) -> str:
+        if token["cdata"] is not None or token["declaration"] is not None:
+            note = _CDATA_NOTE if token["declaration"] is None else _DECLARATION_NOTE
+            notes.append(Note(text.count("\n", 0, token.start()) + 1, note))
+        return _translated(token)
+
+    return Translation(_TOKEN.sub(replace, text), tuple(notes))
+
+
+def _translated(token: re.Match[str]) -> str:
+    match token.lastgroup:
+        case "cdata":
+            return token["literal"].translate(_ESCAPES)
+        case "comment" | "declaration":
+            return _line_breaks(token[0])
+        case "endless":
+            return "<" + _line_breaks(token[0])
+        case "end":
+            return f"</{_name(token['end'])}>"
+        case "empty":
+            attributes = re.sub(r"[^\s=\"']+=", _attribute_name, token["attributes"].translate(_ESCAPES))
+            return f"<{_name(token['start'])}{attributes}{token['empty']}>"
+        case _:
+            return token[0].translate(_ESCAPES)
+
+
+def _name(text: str) -> str:
+    """Return a tag's name without the comments in it; a colon has no meaning in ossec.conf, but one in XML."""
+    name = re.sub(_COMMENT, "", text, flags=re.DOTALL)
+    return name.replace(":", ".") + _line_breaks(text)
+
+
+def _attribute_name(match: re.Match[str]) -> str:
+    return match[0].replace(":", ".")
+
+
+def _line_breaks(text: str) -> str:
+    return "\n" * text.count("\n")

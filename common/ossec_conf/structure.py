@@ -1,0 +1,158 @@
+"""Finds the `<integration>` blocks of a translated file.
+
+A well-formed file has them where they belong, in an `<ossec_config>` at the top. Files of real managers are often
+damaged somewhere else, in a section that this daemon does not even look at: then every piece from `<integration>` to
+`</integration>` is read by itself. No text of the file stands in the errors, except the names of elements that Courier
+knows: behind a stray `<` any word may be a piece of a key.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from lxml import etree
+
+from common.errors import ConfigError
+from common.ossec_conf.model import ConfigWarning
+from common.ossec_conf.options import ELEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lxml.etree import XMLSyntaxError, _Element
+
+ROOT: Final = "ossec_config"
+BLOCK: Final = "integration"
+
+_WRAPPER: Final = "file"
+_START: Final = rf"<{BLOCK}(?=[\s/>])(?:[^<>]*/>)?"
+_TAGS: Final = re.compile(rf"{_START}|</{BLOCK}\s*>")
+_MISMATCH: Final = re.compile(r"mismatch: (\S+) line (\d+) and ([^\s,]+)")
+_UNCLOSED: Final = re.compile(r"in tag (\S+) line (\d+)")
+_BARE_LESS_THAN: Final = (
+    r"there is a bare < (in JSON write \u003c, in a URL %3C) or a tag that is not written <name> or </name>"
+)
+_EXPLAINED: Final = {
+    41: 'an attribute is not written name="value"',  # XML_ERR_ATTRIBUTE_WITHOUT_VALUE
+    42: "an attribute stands twice in one tag",  # XML_ERR_ATTRIBUTE_REDEFINED
+    114: "elements are nested too deep",  # XML_ERR_RESOURCE_LIMIT
+}
+
+
+class Block(NamedTuple):
+    """One block. `element` is None if it is broken: then `problem` says why, and `source` is what there is of it."""
+
+    line: int
+    element: _Element | None
+    source: str = ""
+    problem: ConfigError | None = None
+
+
+class Found(NamedTuple):
+    """The blocks in file order, and what is strange around them."""
+
+    blocks: tuple[Block, ...]
+    warnings: tuple[ConfigWarning, ...]
+
+
+def find_blocks(xml: str, file: str) -> Found:
+    """Find the blocks. Raises ConfigError if there is no `<ossec_config>`, or damage and no block at all."""
+    try:
+        # the wrapper is on the file's own first and last line, so that no number changes
+        tree = _parse(f"<{_WRAPPER}>{xml}</{_WRAPPER}>")
+    except etree.XMLSyntaxError as error:
+        return _find_in_damaged(xml, file, error)
+    roots = [root for root in tree if name_of(root) == ROOT]
+    if not roots:
+        raise ConfigError(f"has no <{ROOT}>: that is no ossec.conf, or it is not saved as UTF-8", file=file)
+    blocks = (child for root in roots for child in root if name_of(child) == BLOCK)
+    return Found(tuple(Block(line_of(e), e) for e in blocks), tuple(_strange(tree, file)))
+
+
+def name_of(element: _Element) -> str:
+    """Return the name of an element; `xmlns` means nothing in ossec.conf."""
+    return str(etree.QName(element).localname)
+
+
+def line_of(element: _Element) -> int:
+    """Return the line on which an element begins, counted from 1."""
+    return cast("int", element.sourceline)
+
+
+def _parse(xml: str) -> _Element:
+    parser = etree.XMLParser(recover=False, no_network=True, resolve_entities=False, load_dtd=False, huge_tree=True)
+    return etree.fromstring(xml.encode(), parser)
+
+
+def _find_in_damaged(xml: str, file: str, damage: XMLSyntaxError) -> Found:
+    line, text = _explain(damage)
+    blocks = tuple(_isolated(xml, file))
+    if not blocks or not re.search(rf"<{ROOT}[\s/>]", xml):
+        raise ConfigError(f"is not well-formed: {text}", file=file, line=line) from None
+    text = f"the file is not well-formed: {text}. Its integrations are read one by one; the stock daemon refuses it"
+    return Found(blocks, (ConfigWarning(text, file, line),))
+
+
+def _isolated(xml: str, file: str) -> Iterator[Block]:
+    """Yield each piece from `<integration>` to `</integration>`; one that ends nowhere is a broken block."""
+    start: int | None = None
+    for tag in _TAGS.finditer(xml):
+        if tag[0].startswith("</"):
+            if start is not None:
+                yield _read_piece(xml, start, tag.end(), file)
+            start = None
+            continue
+        if start is not None:
+            yield _unclosed(xml, start, tag.start(), file)
+        start = None if tag[0].endswith("/>") else tag.start()
+        if start is None:
+            yield _read_piece(xml, tag.start(), tag.end(), file)
+    if start is not None:
+        yield _unclosed(xml, start, len(xml), file)
+
+
+def _read_piece(xml: str, start: int, end: int, file: str) -> Block:
+    lines_before = xml.count("\n", 0, start)
+    source = xml[start:end]
+    try:
+        element = _parse("\n" * lines_before + source)
+    except etree.XMLSyntaxError as error:
+        line, text = _explain(error)
+        problem = ConfigError(f"is not well-formed: {text}", file=file, line=line, element=BLOCK)
+        return Block(lines_before + 1, None, source, problem)
+    return Block(lines_before + 1, element)
+
+
+def _unclosed(xml: str, start: int, end: int, file: str) -> Block:
+    line = xml.count("\n", 0, start) + 1
+    problem = ConfigError(f"is not closed: add </{BLOCK}>", file=file, line=line, element=BLOCK)
+    return Block(line, None, xml[start:end], problem)
+
+
+def _explain(error: XMLSyntaxError) -> tuple[int, str]:
+    """Return the line of a syntax error and what it is, in words of ossec.conf and without text of the file."""
+    line, message = error.lineno or 1, error.msg or ""
+    if opened := _MISMATCH.search(message) or _UNCLOSED.search(message):
+        return line, _never_closed(opened[1], opened[2])
+    return line, _EXPLAINED.get(getattr(error, "code", 0), _BARE_LESS_THAN)
+
+
+def _never_closed(name: str, line: str) -> str:
+    if name == _WRAPPER:
+        return "an element is closed that was not opened"
+    known = f"<{name}>" if name in {*ELEMENTS, ROOT, BLOCK} else "an element"
+    return rf"{known} of line {line} is not closed; a value may not hold a bare < nor end in a single \ "[:-1]
+
+
+def _strange(tree: _Element, file: str) -> Iterator[ConfigWarning]:
+    """Yield what the stock daemon refuses although it is not its business (spec 1.2)."""
+    for root in tree:
+        if name_of(root) not in {ROOT, "var"}:
+            text = f"is not read, it is no <{ROOT}>; the stock daemon refuses the file"
+            yield ConfigWarning(text, file, line_of(root), name_of(root))
+            continue
+        for section in root:
+            if len(section) == 0 and name_of(section).lower() not in {BLOCK, "var"}:
+                text = "has no elements in it; the stock daemon refuses the file"
+                yield ConfigWarning(text, file, line_of(section), name_of(section))

@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, every figure beside a reference measured in the same run."""

@@ -1,0 +1,95 @@
+"""A target that costs little and answers after a given time: so that a benchmark measures Courier and not its target.
+
+    python -m ops.bench.target PORT LATENCY_MS
+
+Speaks just enough HTTP/1.1: every request with a Content-Length gets `200 ok` on a kept connection. `GET /count`
+answers at once with the number of requests so far, their distinct alert ids and the times of the first and the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import time
+from typing import Final
+
+ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+_LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_ID: Final = re.compile(rb'"(?:ts|id)": "(\d+\.\d+)"')
+
+
+class Record:
+    """What has arrived so far; times are seconds since the epoch."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.ids: dict[bytes, float] = {}
+        self.first_s = self.last_s = 0.0
+
+    def note(self, body: bytes) -> None:
+        """Count one request."""
+        now_s = time.time()
+        self.requests += 1
+        self.first_s = self.first_s or now_s
+        self.last_s = now_s
+        if found := _ID.search(body):
+            self.ids.setdefault(found[1], now_s)
+
+    def summary(self) -> bytes:
+        """Return the counts as an HTTP answer."""
+        counts = {
+            "requests": self.requests,
+            "distinct": len(self.ids),
+            "first_s": self.first_s,
+            "last_s": self.last_s,
+        }
+        body = json.dumps(counts).encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+class Connection(asyncio.Protocol):
+    """One kept connection; requests on it come one after the other."""
+
+    def __init__(self, record: Record, latency_s: float) -> None:
+        self._record, self._latency_s = record, latency_s
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way back."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 — a stream is all that this protocol is used for
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each whole request."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            length = _LENGTH.search(self._buffer, 0, end)
+            total = end + 4 + (int(length[1]) if length else 0)
+            if len(self._buffer) < total:
+                return
+            head, body = self._buffer[:end], self._buffer[end + 4 : total]
+            self._buffer = self._buffer[total:]
+            if head.startswith(b"GET /count"):
+                self._transport.write(self._record.summary())
+            else:
+                self._record.note(body)
+                asyncio.get_running_loop().call_later(self._latency_s, self._answer)
+
+    def _answer(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(ANSWER)
+
+
+async def serve(port: int, latency_s: float) -> None:
+    """Serve until cancelled."""
+    record = Record()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(record, latency_s), "127.0.0.1", port, backlog=1024)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))

@@ -1,0 +1,192 @@
+"""`courier dead`: the deliveries that could not be made, each with its history, until somebody decides about them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from common.errors import CourierError
+from common.units import parse_duration
+from ops.access import access
+from ops.cli.options import pass_settings, setting
+from ops.dead_letters import Filter, Found, detail, find, reason, rule
+from ops.tables import age, plain, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from common.settings import Settings
+    from ops.access import Access
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+COLUMNS = ("Integration", "Delivery", "Died", "Reason", "Attempts", "Rule", "What happened")
+CHUNK = 500
+
+
+def seconds(_ctx: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Return an option such as 30s, 5m, 2h or 3d in seconds."""
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} {error}; write 30s, 5m, 2h or 3d") from None
+
+
+def filters(function: F) -> F:
+    """Add the options and arguments that say which letters are meant."""
+    options = (
+        click.argument("deliveries", metavar="[DELIVERY]...", nargs=-1),
+        click.option(
+            "--integration", "integrations", metavar="ID", multiple=True, help="Only of this one; repeatable."
+        ),
+        click.option("--reason", "reasons", metavar="REASON", multiple=True, help="Only that died of it; repeatable."),
+        click.option("--rule", "rules", metavar="ID", multiple=True, help="Only alerts of this rule; repeatable."),
+        click.option("--older", callback=seconds, metavar="AGE", help="Only that died at least so long ago."),
+        click.option("--newer", callback=seconds, metavar="AGE", help="Only that died at most so long ago."),
+        setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL."),
+        setting("state.dir", help="State directory of `courier up`, where its server is found."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def wanted(options: dict[str, Any]) -> tuple[tuple[str, ...], Filter]:
+    """Return the integrations and the filter that the options describe."""
+    return options["integrations"], Filter(
+        deliveries=frozenset(options["deliveries"]),
+        reasons=frozenset(options["reasons"]),
+        rules=frozenset(options["rules"]),
+        older_s=options["older"],
+        newer_s=options["newer"],
+    )
+
+
+@click.group()
+def command() -> None:
+    """List, show, replay or discard dead letters: deliveries that no retry could make."""
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
+@filters
+@pass_settings
+def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
+    """List dead letters, the oldest first."""
+    ids, chosen = wanted(options)
+    with access(settings) as door:
+        found = find(door.ledger, door.chosen(ids), chosen)
+        if as_json:
+            for one in found:
+                click.echo(json.dumps(as_plain_data(one)))
+            return
+        now_ms = door.ledger.now_ms()
+        rows = [_row(one, now_ms) for one in found]
+    print_table(COLUMNS, rows) if rows else click.echo("no dead letters")
+
+
+@command.command()
+@filters
+@pass_settings
+def show(settings: Settings, /, **options: Any) -> None:
+    """Show dead letters whole: every attempt, and the alert."""
+    ids, chosen = wanted(options)
+    count = 0
+    with access(settings) as door:
+        for count, one in enumerate(find(door.ledger, door.chosen(ids), chosen), start=1):  # noqa: B007 — the last counts
+            click.echo(json.dumps(as_plain_data(one) | {"alert": _alert(one)}, indent=2, ensure_ascii=False))
+    if not count:
+        raise CourierError("there is no such dead letter; `courier dead list` shows all that there are")
+
+
+@command.command()
+@click.option("--rate", default=10.0, show_default=True, type=click.FloatRange(0.01), help="Letters a second.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@filters
+@pass_settings
+def replay(settings: Settings, /, *, rate: float, yes: bool, **options: Any) -> None:
+    """Let dead letters be delivered again, with a fresh budget and their history."""
+    with access(settings) as door:
+        letters = _agreed(door, options, "Replay", yes=yes)
+        done, later = 0, 0.0
+        for integration_id, ids in letters.items():
+            for start in range(0, len(ids), CHUNK):
+                chunk = ids[start : start + CHUNK]
+                done += door.ledger.replay(integration_id, chunk, interval_s=1 / rate, after_s=later)
+                later += len(chunk) / rate
+    click.echo(f"{done} wait for delivery again, the last one in {age(later)}")
+
+
+@command.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@filters
+@pass_settings
+def discard(settings: Settings, /, *, yes: bool, **options: Any) -> None:
+    """Give dead letters up for good; they are counted as discarded."""
+    with access(settings) as door:
+        letters = _agreed(door, options, "Discard", yes=yes)
+        done = sum(
+            door.ledger.discard(integration_id, ids[start : start + CHUNK])
+            for integration_id, ids in letters.items()
+            for start in range(0, len(ids), CHUNK)
+        )
+    click.echo(f"{done} discarded")
+
+
+def as_plain_data(found: Found) -> dict[str, Any]:
+    """Return what `--json` prints of a letter; times in ms since the epoch."""
+    header = found.letter.delivery.header
+    rule_id, description = rule(found.letter)
+    return {
+        "integration": found.integration_id,
+        "delivery": found.letter.delivery.id,
+        "died_ms": found.letter.died_ms,
+        "committed_ms": header.committed_ms,
+        "reason": reason(found.letter),
+        "detail": detail(found.letter),
+        "attempts": header.attempts,
+        "replays": header.replays,
+        "rule": {"id": rule_id, "description": description},
+        "history": [{"at_ms": a.at_ms, "reason": a.reason, "detail": a.detail} for a in header.history],
+    }
+
+
+def _agreed(door: Access, options: dict[str, Any], verb: str, *, yes: bool) -> dict[str, list[str]]:
+    """Return the ids that are meant, by integration, once the operator has seen their number and agreed."""
+    ids, chosen = wanted(options)
+    letters: dict[str, list[str]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in find(door.ledger, door.chosen(ids), chosen):
+        letters.setdefault(one.integration_id, []).append(one.letter.delivery.id)
+        counts[one.integration_id, reason(one.letter)] += 1
+    for (integration_id, why), count in sorted(counts.items()):
+        click.echo(f"{count}\t{integration_id}\t{why}")
+    total = counts.total()
+    if total and not yes:
+        click.confirm(f"{verb} {total} dead letter{'s' if total > 1 else ''}?", abort=True)
+    return letters
+
+
+def _row(found: Found, now_ms: int) -> Sequence[str]:
+    letter = found.letter
+    rule_id, description = rule(letter)
+    return (
+        found.integration_id,
+        letter.delivery.id,
+        f"{age((now_ms - letter.died_ms) / 1000)} ago",
+        reason(letter),
+        str(letter.delivery.header.attempts),
+        plain(f"{rule_id} {description}".strip()),
+        plain(detail(letter)),
+    )
+
+
+def _alert(found: Found) -> Any:
+    raw = found.letter.delivery.alert
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode("utf-8", "replace")

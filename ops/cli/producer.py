@@ -1,0 +1,30 @@
+"""`courier producer`: follows the manager's alert log and enqueues what matches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from common.logs import configure_logging
+from ops.cli.options import pass_settings, setting
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+
+@click.command()
+@setting("producer.config", help="The manager's ossec.conf.")
+@setting("producer.alerts", help="The manager's alerts.json.")
+@setting("producer.node", help="Name of this manager; never change it.")
+@setting("state.dir", help="Folder for what Courier keeps on disk.")
+@pass_settings
+def command(settings: Settings) -> None:
+    """Follow the alert log, match every alert and enqueue it per integration.
+
+    SIGTERM ends it with every place in the log kept, SIGHUP reads ossec.conf again.
+    """
+    from producer.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
+
+    configure_logging(settings.log.level, settings.log.format)
+    run(settings)

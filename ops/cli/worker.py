@@ -1,0 +1,47 @@
+"""`courier worker`: delivers what was enqueued."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from common.integration import Kind
+from common.logs import configure_logging
+from ops.cli.options import pass_settings, setting
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+
+@click.command()
+@click.option(
+    "--integration", "names", metavar="NAME", multiple=True, help="Serve this one, by name or id; repeatable."
+)
+@click.option("--http", is_flag=True, help="Serve the native integrations: Slack, PagerDuty, …")
+@click.option("--scripts", is_flag=True, help="Serve the custom scripts; runs beside the manager's files.")
+@click.option("--manager", is_flag=True, help="Inject verdicts into the manager's queue socket; runs beside it.")
+@click.option("--name", metavar="NAME", help="Name in Flower and logs. [default: what it serves]")
+@setting("worker.slots", help="Deliveries at once in this process.")
+@setting("state.dir", help="Folder with the secret key.")
+@pass_settings
+def command(
+    settings: Settings, names: tuple[str, ...], name: str | None, *, http: bool, scripts: bool, manager: bool
+) -> None:
+    """Deliver what was enqueued; any number of workers may run, on any host.
+
+    Without an option it serves everything. SIGTERM lets it finish what is running.
+    """
+    from workers.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
+    from workers.routes import Selection  # noqa: PLC0415 — as above
+
+    configure_logging(settings.log.level, settings.log.format)
+    flags = {Kind.HTTP: http, Kind.SCRIPT: scripts, Kind.MANAGER: manager}
+    kinds = [kind for kind, wanted in flags.items() if wanted]
+    if not kinds and not names:
+        selection, called = Selection(), "all"
+    else:
+        selection = Selection(frozenset(kinds), frozenset(names))
+        called = "+".join([*kinds, *names])
+    sys.exit(run(settings, selection, name=name or called))

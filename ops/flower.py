@@ -1,0 +1,83 @@
+"""Flower in this process, from Courier's settings: it shows workers, queues and tasks, and touches nothing.
+
+It is a window, not a record: it keeps its tasks in memory, and they carry ids only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import secrets
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from flower.app import Flower
+from flower.urls import settings as handler_settings
+from flower.utils import prepend_url
+from tornado.options import options
+
+from common.celery_app import make_app
+from common.connection import connect
+from common.errors import SettingsError
+from common.ledger import Ledger
+from common.waiting import wait_for
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+    from common.settings_schema import FlowerSettings
+
+COLUMNS: Final = "name,uuid,state,args,result,received,runtime,worker"
+
+_log = logging.getLogger("courier.flower")
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises SettingsError if the port is taken, LedgerUnfit for a wrong password."""
+    url = settings.redis.connection_url.reveal()
+    with connect(url) as client:
+        wait_for(Ledger(client).check_server, _log)
+    _configure(settings.flower)
+    flower = Flower(capp=make_app(url), options=options, **_handler_settings(settings.flower))
+    atexit.register(flower.stop)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda _signum, _frame: sys.exit(0))
+    _log.info("Flower is at %s", address(settings.flower, _listen(flower, settings)))
+    flower.start()
+
+
+def address(flower: FlowerSettings, port: int) -> str:
+    """Return the URL at which a person finds it."""
+    prefix = flower.url_prefix.strip("/")
+    return f"http://{flower.address}:{port}/{prefix + '/' if prefix else ''}"
+
+
+def _listen(flower: Any, settings: Settings) -> int:
+    try:
+        port: int = flower.start_http_server()
+    except OSError as error:
+        raise SettingsError(
+            f"Flower cannot listen on {settings.flower.address}:{settings.flower.port} "
+            f"({settings.origin['flower.port']}): {error.strerror or error}; set another flower.port, or 0"
+        ) from None
+    return port
+
+
+def _configure(flower: FlowerSettings) -> None:
+    options.address = flower.address
+    options.port = flower.port
+    options.read_only = flower.read_only
+    options.max_tasks = flower.max_tasks
+    options.tasks_columns = COLUMNS
+    options.basic_auth = [flower.basic_auth.reveal()] if flower.basic_auth else []
+    if flower.url_prefix:
+        options.url_prefix = flower.url_prefix
+
+
+def _handler_settings(flower: FlowerSettings) -> dict[str, Any]:
+    """Return what Flower's own command would hand to its handlers, with a cookie secret that is nobody else's."""
+    ours = dict(handler_settings) | {"debug": False, "cookie_secret": secrets.token_urlsafe(48)}
+    if flower.url_prefix:
+        for name in ("login_url", "static_url_prefix"):
+            ours[name] = prepend_url(ours[name], flower.url_prefix)
+    return ours

@@ -1,0 +1,78 @@
+"""The state directory of `courier up`: one at a time, and where its server is found by the operator's commands."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from common.errors import CourierError, SettingsError
+from ops.embedded import free_port, is_free
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from common.settings import Settings
+
+LOCK_LIMIT_S: Final = 10.0
+"""How long a start waits for the processes of an earlier one that was killed: they are still ending their work."""
+
+DEFAULT: Final = "default"
+ADDRESS: Final = "127.0.0.1"
+ADDRESS_FILE: Final = "redis.url"
+
+
+def lock(state_dir: Path) -> int:
+    """Return the descriptor of the lock. Raises CourierError if another one holds it, SettingsError if unusable."""
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"{state_dir}: {error.strerror or error}; name a writable state directory (--state, COURIER_STATE_DIR)"
+        ) from None
+    deadline = time.monotonic() + LOCK_LIMIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise CourierError(
+                    f"another `courier up` runs in {state_dir}; stop it, or name another --state"
+                ) from None
+            time.sleep(0.1)
+        else:
+            return descriptor
+
+
+def server_access(state_dir: Path) -> tuple[int, str]:
+    """Return port and password of the embedded server: those of the last run if the port is free, else new ones."""
+    last = urlsplit(_last_url(state_dir))
+    password = last.password or secrets.token_urlsafe(24)
+    return (last.port if last.port and is_free(ADDRESS, last.port) else free_port()), password
+
+
+def write_address(state_dir: Path, url: str) -> None:
+    """Keep where the embedded server is, for this user only: the URL holds its password."""
+    fresh = state_dir / ".redis.url"
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(url)
+    fresh.rename(state_dir / ADDRESS_FILE)
+
+
+def redis_url(settings: Settings) -> str:
+    """Return the address of the ledger: as set, else that of the server of `courier up` in the state directory."""
+    local = _last_url(settings.state.dir) if settings.origin["redis.url"] == DEFAULT else ""
+    return local or settings.redis.connection_url.reveal()
+
+
+def _last_url(state_dir: Path) -> str:
+    try:
+        return (state_dir / ADDRESS_FILE).read_text()
+    except OSError:
+        return ""

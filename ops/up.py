@@ -1,0 +1,104 @@
+"""`courier up`: the whole system as one foreground command, for a small manager."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from ops import local
+from ops.embedded import EmbeddedServer, free_port, is_free
+from ops.flower import address
+from ops.supervisor import Child, Interrupted, Supervisor, interruptible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from common.settings import Settings
+
+STOP_LIMIT_S: Final = 15.0
+"""How long the workers have to finish what they are sending; longer than `time_limit` by default is."""
+
+_log = logging.getLogger("courier.up")
+
+
+def run(
+    settings: Settings,
+    *,
+    settings_file: Path | None,
+    http_workers: int,
+    until: Callable[[], bool] = lambda: False,
+    stop_limit_s: float = STOP_LIMIT_S,
+) -> None:
+    """Start everything and keep it running until SIGTERM, SIGINT or `until`.
+
+    Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
+    """
+    held = local.lock(settings.state.dir)
+    port, password = local.server_access(settings.state.dir)
+    # Only the server holds the lock on: workers that outlive a killed run find the next one's server, and settle there.
+    server = EmbeddedServer(settings.state.dir / "redis", port=port, password=password, keep_open=[held])
+    with interruptible():
+        try:
+            server.start()
+            local.write_address(settings.state.dir, server.url)
+            supervisor = Supervisor(
+                _parts(settings, settings_file, http_workers),
+                _environment(settings, server),
+                stop_limit_s=stop_limit_s,
+            )
+            _watch(supervisor, server, until)
+        except Interrupted as interrupted:
+            _log.info("stopped by %s", interrupted)
+        finally:
+            server.stop()
+            os.close(held)
+
+
+def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], bool]) -> None:
+    def through() -> bool:
+        if server.pid is None:
+            _log.error("the embedded server ended; starting it again")
+            server.start()
+        return until()
+
+    try:
+        supervisor.start()
+        _log.info("running", extra=supervisor.pids() | {"redis": server.pid})
+        supervisor.watch(until=through)
+    finally:
+        supervisor.stop()
+
+
+def _parts(settings: Settings, settings_file: Path | None, http_workers: int) -> list[Child]:
+    courier = [sys.executable, "-m", "ops.cli.main", *(["--settings", str(settings_file)] if settings_file else [])]
+    workers = [
+        Child(name, [*courier, "worker", "--http", "--name", name])
+        for name in ("http" if http_workers == 1 else f"http-{n + 1}" for n in range(http_workers))
+    ]
+    producer = ["producer", "--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
+    port = flower_port(settings)
+    _log.info("Flower will be at %s", address(settings.flower, port))
+    return [
+        Child("producer", [*courier, *producer, "--node", settings.producer.node]),
+        *workers,
+        Child("local", [*courier, "worker", "--scripts", "--manager", "--name", "local"]),
+        Child("flower", [*courier, "flower", "--flower-port", str(port)]),
+    ]
+
+
+def flower_port(settings: Settings) -> int:
+    """Return the port as set; one that nobody chose gives way when it is taken."""
+    port = settings.flower.port
+    if not port:
+        return free_port()
+    nobody_chose_it = settings.origin["flower.port"] == local.DEFAULT
+    return free_port() if nobody_chose_it and not is_free(settings.flower.address, port) else port
+
+
+def _environment(settings: Settings, server: EmbeddedServer) -> dict[str, str]:
+    """Return the children's environment: where the server is never stands in a command line."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_REDIS_")}
+    return ours | {"COURIER_REDIS_URL": server.url, "COURIER_STATE_DIR": str(settings.state.dir)}

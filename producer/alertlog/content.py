@@ -1,0 +1,176 @@
+"""The bytes of one file of the alert log, read forward: plain or compressed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from gzip import GzipFile
+from io import FileIO
+from typing import Final, Protocol
+from zlib import error as ZlibError  # noqa: N812 — an exception should look like one
+
+from producer.alertlog.position import read_head
+
+BLOCK_BYTES: Final = 256 * 1024
+
+Inode = tuple[int, int]
+"""Device and inode."""
+
+
+class Changed(Exception):  # noqa: N818 — a state of the file, not a mistake
+    """Raised when an open file no longer is what it was: emptied or written anew in place."""
+
+
+class Content(Protocol):
+    """An open file. `head` is what its fingerprint is made from, `at` how far it has been read."""
+
+    head: bytes
+    at: int
+    damage: str
+    """Why nothing can be read beyond `at`, if so."""
+    inode: Inode
+
+    def read(self, max_bytes: int) -> bytes:
+        """Return up to `max_bytes` more, none at the end or where it is damaged. Raises Changed."""
+
+    def seek(self, offset: int) -> bool:
+        """Go to the line that starts at `offset`; say whether one may start there."""
+
+    def end_of_lines(self) -> int:
+        """Return the offset behind the last complete line."""
+
+    def links(self) -> int:
+        """Return how many names the file has."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def open_content(path: str, *, zipped: bool) -> Content:
+    """Open a file of the log. Raises OSError; what is no regular file is refused as well."""
+    # Without O_NONBLOCK a pipe at this path would hold us up until somebody writes into it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return Archive(descriptor) if zipped else Plain(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _inode(descriptor: int) -> Inode:
+    """Return the inode of a regular file; refuse anything else."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    return status.st_dev, status.st_ino
+
+
+class Plain:
+    """An uncompressed file. It may grow while it is read, and it may be emptied or cut."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.inode = _inode(descriptor)
+        self.at, self.damage = 0, ""
+        self.head = read_head(self._take)
+        self.at = 0
+
+    def read(self, max_bytes: int) -> bytes:
+        """Read on; what was read belongs to the same file as the head that is still there afterwards."""
+        try:
+            size = os.fstat(self._descriptor).st_size
+            data = self._take(min(max_bytes, size - self.at)) if size > self.at else b""
+            head = os.pread(self._descriptor, len(self.head), 0) if data else self.head
+        except OSError as error:
+            self.damage = error.strerror or str(error)
+            return b""
+        self.damage = ""
+        if size < self.at or head != self.head:
+            raise Changed
+        return data
+
+    def _take(self, max_bytes: int) -> bytes:
+        data = os.pread(self._descriptor, max_bytes, self.at)
+        self.at += len(data)
+        return data
+
+    def seek(self, offset: int) -> bool:
+        """Go there if a line ends right before: this need not be true of a file that was cut and has grown again."""
+        self.at = offset
+        return offset == 0 or os.pread(self._descriptor, 1, offset - 1) == b"\n"
+
+    def end_of_lines(self) -> int:
+        """Look for the last line end backwards."""
+        end = os.fstat(self._descriptor).st_size
+        while end > 0:
+            start = max(0, end - BLOCK_BYTES)
+            newline = os.pread(self._descriptor, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+        return 0
+
+    def links(self) -> int:
+        """Ask the file system."""
+        return os.fstat(self._descriptor).st_nlink
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._descriptor)
+
+
+class Archive:
+    """A compressed file, whose content is final. Going back means to decompress it from the start."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.inode = _inode(descriptor)
+        self._descriptor = descriptor
+        self._file = FileIO(descriptor, closefd=False)
+        self._restart()
+        self.head = read_head(self.read)
+
+    def _restart(self) -> None:
+        self._file.seek(0)
+        self._text = GzipFile(fileobj=self._file, mode="rb")
+        self.at, self.damage = 0, ""
+
+    def read(self, max_bytes: int) -> bytes:
+        """Read on: in small steps, so that of a damaged archive everything before the damage is had."""
+        if self.damage:
+            return b""
+        try:
+            data = self._text.read1(max_bytes)
+        except (EOFError, OSError, ZlibError) as error:
+            self.damage = str(error)
+            return b""
+        self.at += len(data)
+        return data
+
+    def seek(self, offset: int) -> bool:
+        """Decompress up to there; in front of damage there is no telling, so that counts as right."""
+        if offset < self.at:
+            self._restart()
+        last = b"\n"
+        while self.at < offset and (more := self.read(min(BLOCK_BYTES, offset - self.at))):
+            last = more[-1:]
+        return bool(self.damage) or (self.at == offset and last == b"\n")
+
+    def end_of_lines(self) -> int:
+        """Decompress all of it."""
+        self._restart()
+        end = 0
+        while more := self.read(BLOCK_BYTES):
+            newline = more.rfind(b"\n")
+            end = self.at - len(more) + newline + 1 if newline >= 0 else end
+        return end
+
+    def links(self) -> int:
+        """Ask the file system."""
+        return os.fstat(self._descriptor).st_nlink
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        self._text.close()
+        self._file.close()
+        os.close(self._descriptor)

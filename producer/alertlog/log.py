@@ -1,0 +1,206 @@
+"""The alert log as the producer sees it: lines from a cursor on, from file to file, none lost and none twice.
+
+All that is assumed of whoever writes: once a later file has lines, the earlier one gets none any more. It is then
+read to its end through the descriptor that is still open, so it does not matter whether it was meanwhile renamed,
+packed or removed. What cannot be had is told in `Batch.passed`; what is only odd is logged, once.
+
+Where both cannot be had, a line comes twice rather than never.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from producer.alertlog import order, start
+from producer.alertlog.content import Changed
+from producer.alertlog.folder import CURRENT, Folder
+from producer.alertlog.position import NEW, Place, earliest_day
+from producer.alertlog.readers import Readers
+from producer.source import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from producer.alertlog.folder import File
+    from producer.alertlog.reader import Chunk, Reader
+
+LOOKS: Final = 3
+"""How often to look, while files change between being found and being opened, before something counts as gone."""
+
+_log = logging.getLogger("courier.producer")
+
+
+class AlertLog:
+    """The alert log whose current file is `path`; a `Source`, for one thread at a time.
+
+    Lines above `max_line_bytes` are passed over. `now` returns seconds since 1970.
+    """
+
+    def __init__(self, path: Path, *, max_line_bytes: int, now: Callable[[], float] = time.time) -> None:
+        self._path, self._now = path, now
+        self._folder = Folder(path)
+        self._readers = Readers(self._folder, max_line_bytes)
+        self._trouble = ""
+
+    def beginning(self) -> str:
+        """Return the cursor before the oldest line that is there."""
+        return str(start.beginning(self._folder))
+
+    def end(self) -> str:
+        """Return the cursor behind the newest complete line, or for what will come if there is none."""
+        return str(start.end(self._folder, self._readers, self._now()))
+
+    def at(self, moment: datetime) -> str:
+        """Return the cursor before the first line whose timestamp is `moment` or later."""
+        found = start.at(self._folder, self._readers, moment.timestamp())
+        return str(found) if found else self.end()
+
+    def close(self) -> None:
+        """Close every file."""
+        self._readers.close()
+
+    def read(self, cursor: str, max_bytes: int) -> Batch:
+        """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
+        place = Place.parse(cursor)
+        for look in range(LOOKS):
+            batch = self._read(place, max_bytes, hasty=look < LOOKS - 1)
+            if batch:
+                return batch
+        return _wait(place)
+
+    def _read(self, place: Place, max_bytes: int, *, hasty: bool) -> Batch | None:
+        """Do it, or return nothing if it is worth another look."""
+        if place.file == NEW:
+            return self._first(place)
+        reader = self._readers.at(place)
+        if not reader:
+            files = self._files(place)
+            reader = self._readers.open(place, files)
+            if not reader:
+                return None if hasty else self._lost(place, files)
+            self._readers.keep(reader)
+        try:
+            chunk = reader.read(place.offset, max_bytes)
+            if _is_more(chunk, place):
+                return _batch(chunk, place)
+            return self._beyond(place, reader)
+        except Changed:
+            self._readers.drop(reader)
+            return None
+
+    def _files(self, place: Place) -> list[File]:
+        return list(self._folder.oldest_first(earliest_day(place.began_at_s)))
+
+    def _first(self, place: Place) -> Batch:
+        """Start with what was not there when the cursor was made."""
+        files = list(self._folder.oldest_first(earliest_day(place.offset)))
+        new = (file for file in files if file.name == CURRENT or file.changed_at_s >= place.offset)
+        first = next((file for file in new if file.fingerprint), None)
+        if first:
+            return Batch([], str(Place(first.fingerprint, 0)), at_end=False)
+        self._tell_trouble(files)
+        return _wait(place)
+
+    def _beyond(self, place: Place, reader: Reader) -> Batch | None:
+        """Go on from the end of a file to a longer copy of it, or to the next one, if there is one. Raises Changed."""
+        if self._is_current(reader) and reader.content.links() > 1:
+            return _wait(place)
+        files = self._files(place)
+        if self._move_to_copy(place, reader, files):
+            return None
+        step = order.step(files, place)
+        if not step:
+            self._tell_trouble(files)
+            return _wait(place)
+        # It may have grown after we were at its end and before the next file had a line.
+        chunk = reader.read(place.offset, 1)
+        if _is_more(chunk, place):
+            return _batch(chunk, place)
+        return self._leave(place, reader, files, step)
+
+    def _is_current(self, reader: Reader) -> bool:
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 — once for each look; a Path costs ten times as much
+        except OSError:
+            return False
+        current = (status.st_dev, status.st_ino) == reader.content.inode
+        reader.followed = reader.followed or current
+        if current:
+            self._trouble_over()
+        return current
+
+    def _move_to_copy(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
+        """Go to another file with this fingerprint if it has more, or is now `alerts.json`. Say whether it did."""
+        content = reader.content
+        copies = [file for file in order.copies(files, place.file) if not file.zipped and file.inode != content.inode]
+        better = [
+            file for file in copies if file.size > content.at or (file.name == CURRENT and file.size == content.at)
+        ]
+        other = self._readers.open(place, better)
+        replaced = any(file.name == CURRENT for file in copies) and all(file.inode != content.inode for file in files)
+        if other:
+            self._readers.keep(other)
+        if other or replaced:
+            # A copy that does not go on where we are is found wanting by the next look.
+            self._readers.drop(reader)
+        return bool(other or replaced)
+
+    def _leave(self, place: Place, reader: Reader, files: Sequence[File], step: order.Step) -> Batch:
+        """Go on to the next file; tell what remains unread in this one, and between the two."""
+        passed = []
+        rest, damage = reader.rest(place.offset), reader.content.damage
+        if damage:
+            passed.append(order.unreadable(reader.path, f"what follows byte {reader.content.at}", damage))
+        elif rest:
+            passed.append(order.unfinished(reader.path, place.offset, rest))
+        gap = None if reader.followed else order.gap(order.name_of(files, place.file), step.file)
+        passed += [gap, *step.unreadable] if gap else step.unreadable
+        self._readers.drop(reader)
+        return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=tuple(passed))
+
+    def _lost(self, place: Place, files: Sequence[File]) -> Batch:
+        """Go on although no file has what comes at `place`."""
+        if place.offset and order.copies(files, place.file):
+            # Cut, or restored from an older copy: what is new in it cannot be told from what we have read.
+            _log.warning("%s was cut before byte %d: reading it again from its start", self._path, place.offset)
+            return Batch([], str(Place(place.file, 0)), at_end=False)
+        step = order.step(files, place)
+        if not step:
+            self._tell_trouble(files)
+            return _wait(place)
+        passed = (order.gone(place, step.file), *step.unreadable)
+        return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=passed)
+
+    def _tell_trouble(self, files: Sequence[File]) -> None:
+        """Log, once, if `alerts.json` is missing or cannot be read."""
+        current = next((file for file in files if file.name == CURRENT), None)
+        trouble = (
+            f"cannot be read ({current.problem})" if current and current.problem else "" if current else "is missing"
+        )
+        if not trouble:
+            self._trouble_over()
+        elif trouble != self._trouble:
+            _log.warning("%s %s: waiting for it; is <jsonout_output> yes in ossec.conf?", self._path, trouble)
+        self._trouble = trouble
+
+    def _trouble_over(self) -> None:
+        if self._trouble:
+            _log.info("%s can be read again", self._path)
+        self._trouble = ""
+
+
+def _is_more(chunk: Chunk, place: Place) -> bool:
+    return chunk.end > place.offset or not chunk.at_end
+
+
+def _batch(chunk: Chunk, place: Place) -> Batch:
+    return Batch(chunk.lines, str(Place(place.file, chunk.end)), at_end=False, passed=chunk.passed)
+
+
+def _wait(place: Place) -> Batch:
+    return Batch([], str(place), at_end=True)

@@ -1,0 +1,103 @@
+"""Which file comes after which, and what is missing in between.
+
+The names say the order. A file that is gone has left its name nowhere, but its fingerprint says when it began. A copy
+under a later name of something that was read is read again: twice rather than never.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from producer.alertlog.folder import CURRENT, Name
+from producer.alertlog.position import Place
+from producer.source import Loss, Passed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from producer.alertlog.folder import File
+
+
+class Step(NamedTuple):
+    """The file to go on with, and the ones before it that cannot be read."""
+
+    file: File
+    unreadable: tuple[Passed, ...]
+
+
+def copies(files: Sequence[File], fingerprint: str) -> list[File]:
+    """Return the files with this fingerprint, the one to read first: plain before packed, then the longest."""
+    found = [file for file in files if file.fingerprint == fingerprint]
+    return sorted(found, key=lambda file: (not file.zipped, file.size, file.name), reverse=True)
+
+
+def step(files: Sequence[File], place: Place) -> Step | None:
+    """Return the next one of `files` (oldest first) behind the file of `place`, if there is one with a line in it."""
+    later = [file for file in _later(files, place) if file.fingerprint != place.file]
+    following = next((file for file in later if file.fingerprint), None)
+    if not following:
+        return None
+    broken = [file for file in later if file.problem and file.name < following.name]
+    return Step(following, tuple(unreadable(file.path, "all of it", file.problem) for file in broken))
+
+
+def _later(files: Sequence[File], place: Place) -> list[File]:
+    name = name_of(files, place.file)
+    if name:
+        return [file for file in files if file.name > name]
+    began_at_s = place.began_at_s
+    return [file for file in files if file.name == CURRENT or (began_at_s and _began_later(file, began_at_s))]
+
+
+def _began_later(file: File, began_at_s: int) -> bool:
+    return (Place(file.fingerprint, 0).began_at_s or file.changed_at_s) >= began_at_s
+
+
+def name_of(files: Sequence[File], fingerprint: str) -> Name | None:
+    """Return the oldest name that the file with this fingerprint has."""
+    return next((file.name for file in files if file.fingerprint == fingerprint), None)
+
+
+def unreadable(path: str, what: str, problem: str) -> Passed:
+    """Tell that a file is damaged or may not be read."""
+    return Passed(Loss.UNREADABLE, f"{path}: {what} cannot be read ({problem}) and was passed over")
+
+
+def unfinished(path: str, offset: int, sample: bytes) -> Passed:
+    """Tell that a file ends in half a line and another file follows."""
+    return Passed(Loss.UNFINISHED, f"{path}: the last line, at byte {offset}, was never finished", sample)
+
+
+def gone(place: Place, following: File) -> Passed:
+    """Tell that the file of `place` is nowhere, and what therefore is missing."""
+    if place.file.startswith("?"):
+        return Passed(Loss.MISSING, f"the cursor {place.file[1:]!r} is none; going on with {following.path}")
+    since = f"that began at {_time(place.began_at_s)}" if place.began_at_s else f"with fingerprint {place.file}"
+    next_s = Place(following.fingerprint, 0).began_at_s
+    until = f", which begins at {_time(next_s)}" if next_s else ""
+    detail = (
+        f"the alerts file {since} is gone or was emptied: what it had behind byte {place.offset}, and what else came"
+        f" before {following.path}{until}, is missing; going on there"
+    )
+    return Passed(Loss.MISSING, detail)
+
+
+def gap(before: Name | None, after: File) -> Passed | None:
+    """Tell which files seem to be missing between two, by their names: a day, or a part of a day."""
+    if not before or CURRENT in {before, after.name}:
+        return None
+    same_day = before.day == after.name.day
+    if same_day and after.name.part > before.part + 1:
+        what = f"part {before.part + 1} to {after.name.part - 1} of {before.day}"
+    elif after.name.day - before.day > timedelta(days=1):
+        what = f"every file of {before.day + timedelta(days=1)} to {after.name.day - timedelta(days=1)}"
+    elif not same_day and after.name.part > 0:
+        what = f"what came before part {after.name.part} of {after.name.day}"
+    else:
+        return None
+    return Passed(Loss.MISSING, f"{what} is not there (removed, or there were no alerts); going on with {after.path}")
+
+
+def _time(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,66 @@
+"""The producer as a process: parts put together from the settings, signals, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from common.celery_app import make_app
+from common.connection import connect
+from common.dispatch import Dispatcher
+from common.ledger import Ledger
+from common.registry import PublishedRegistry
+from common.vault import open_vault
+from producer.alertlog import AlertLog
+from producer.alertlog.watch import Watcher
+from producer.configuration import ConfigFile
+from producer.service import Producer
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+_log = logging.getLogger("courier.producer")
+
+
+def run(settings: Settings) -> None:
+    """Follow the alert log until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+    Raises ConfigError, SettingsError and LedgerUnfit for what waiting does not mend.
+    """
+    url = settings.redis.connection_url.reveal()
+    client = connect(url)
+    ledger = Ledger(client)
+    producer = Producer(
+        node=settings.producer.node,
+        source=AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes),
+        config=ConfigFile(settings.producer.config),
+        registry=PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir)),
+        policy=settings.policy,
+        ledger=ledger,
+        dispatcher=Dispatcher(make_app(url), ledger, client),
+        client=client,
+        now=time.monotonic,
+    )
+    watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_s)
+    stop = threading.Event()
+
+    def end(_signum: int, _frame: object) -> None:
+        stop.set()
+        watcher.wake()
+
+    def reload(_signum: int, _frame: object) -> None:
+        producer.ask_reload()
+        watcher.wake()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, end)
+    signal.signal(signal.SIGHUP, reload)
+    extra = {"alerts": str(settings.producer.alerts), "node": settings.producer.node, "redis": settings.redis.address}
+    _log.info("following the alert log", extra=extra)
+    with closing(watcher):
+        producer.run(watcher.wait, stop.is_set)
+    _log.info("ended; every place in the log is kept")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from common.celery_app import make_app
+from common.connection import connect
+from common.dispatch import Dispatcher
+from common.errors import LedgerUnavailable
+from common.ledger import Ledger
+from ops.embedded import EmbeddedServer, free_port
+from tests.support.fakes import Clock, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import redis
+
+ALERT = b'{"secret-content": 1}'
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(client: redis.Redis, clock: Clock) -> Ledger:
+    return Ledger(client, clock=clock)
+
+
+@pytest.fixture
+def dispatcher(server: EmbeddedServer, client: redis.Redis, ledger: Ledger) -> Iterator[Dispatcher]:
+    app = make_app(server.url)
+    yield Dispatcher(app, ledger, client)
+    app.close()
+
+
+def commit(ledger: Ledger, count: int) -> None:
+    deliveries = [(f"{n:04}", ALERT) for n in range(count)]
+    limits = {"max_backlog": 10_000, "max_backlog_bytes": 10**9}
+    ledger.commit("slack", node="n", expected="", cursor="c", deliveries=deliveries, **limits)
+
+
+def published(client: redis.Redis) -> list[Any]:
+    messages: Any = client.lrange("courier.slack", 0, -1)
+    return [json.loads(base64.b64decode(json.loads(m)["body"]))[0] for m in messages]
+
+
+def test_a_short_backlog_goes_out_one_by_one_and_a_message_carries_ids_only(
+    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
+) -> None:
+    commit(ledger, 2)
+    assert dispatcher.dispatch("slack", policy()) == 2
+    assert sorted(published(client)) == [["slack", ["0000"]], ["slack", ["0001"]]]
+    (raw,) = client.lrange("courier.slack", 0, 0)  # type: ignore[misc]  # the client is synchronous
+    assert b"secret-content" not in base64.b64decode(json.loads(raw)["body"])
+
+
+def test_a_long_backlog_goes_out_in_batches(client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher) -> None:
+    commit(ledger, 3000)
+    assert dispatcher.dispatch("slack", policy(max_in_flight=2048, batch_max=64)) == 2048
+    sizes = [len(ids) for _, ids in published(client)]
+    assert sizes == [64] * 32
+
+
+def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_one_is_not(
+    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, clock: Clock
+) -> None:
+    commit(ledger, 3)
+    dispatcher.dispatch("slack", policy(lease_s=60.0))
+    client.ltrim("courier.slack", 0, 0)
+    clock.now_s += 61
+    assert dispatcher.reap("slack", policy(lease_s=60.0)).released_again == 2
+    assert dispatcher.dispatch("slack", policy()) == 2
+    assert len(published(client)) == 3
+
+
+def test_a_server_that_dies_between_release_and_publish_is_unavailable_and_nothing_is_lost(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path, port=free_port())
+    server.start()
+    with connect(server.url) as client:
+        ledger = Ledger(client)
+        commit(ledger, 1)
+
+        class Dying(Ledger):
+            def release(self, *args: Any, **kwargs: Any) -> list[list[str]]:
+                tasks = super().release(*args, **kwargs)
+                server.kill()
+                return tasks
+
+        app = make_app(server.url)
+        with pytest.raises(LedgerUnavailable, match="published"):
+            Dispatcher(app, Dying(client), client).dispatch("slack", policy())
+        app.close()
+    server.start()
+    with connect(server.url) as client:
+        status = Ledger(client).status("slack")
+        assert status.waiting + status.released == 1
+    server.stop()

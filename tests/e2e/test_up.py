@@ -1,0 +1,107 @@
+"""`courier up` through its public door: real processes, a real server, a real target."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READY = "new here: begins to read"
+
+
+@pytest.fixture
+def target() -> Iterator[Recorder]:
+    with Recorder() as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def manager(tmp_path: Path, target: Recorder) -> Manager:
+    return Manager(tmp_path, target)
+
+
+def up(manager: Manager) -> Courier:
+    return Courier(manager.folder, "up", *manager.files(), "--flower-port", "0")
+
+
+def children(pid: int) -> set[int]:
+    """Return the process ids of all that descend from `pid`."""
+    parents = {int(stat.parent.name): fields(stat)[1] for stat in Path("/proc").glob("[0-9]*/stat")}
+    family, more = set[int](), {pid}
+    while more := {child for child, parent in parents.items() if parent in more}:
+        family |= more
+    return family
+
+
+def fields(stat: Path) -> list[int]:
+    """Return state (0 for a zombie) and parent of a process (proc(5))."""
+    try:
+        state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return [0, 0]
+    return [int(state != "Z"), int(parent)]
+
+
+def alive(pid: int) -> bool:
+    return bool(fields(Path(f"/proc/{pid}/stat"))[0])
+
+
+def test_it_delivers_stops_and_goes_on_with_nothing_lost_or_repeated(manager: Manager, target: Recorder) -> None:
+    with up(manager) as courier:
+        eventually(lambda: READY in courier.log)
+        manager.append(50)
+        eventually(lambda: len(target.bodies) >= 50)
+        family = children(courier.process.pid)
+        assert len(family) >= 5
+        assert courier.stop(signal.SIGINT) == 0
+        assert not [pid for pid in family if alive(pid)]
+    manager.append(50)
+    with up(manager):
+        eventually(lambda: len(target.bodies) >= 100)
+        manager.append(1)
+        eventually(lambda: len(target.bodies) >= 101)
+    assert Counter(target.ids) == Counter(manager.ids)
+
+
+def test_killed_in_the_middle_it_loses_nothing(tmp_path: Path) -> None:
+    with Recorder(latency_s=0.02) as target:
+        manager = Manager(tmp_path, target)
+        (tmp_path / "courier.toml").write_text('[integrations.default]\nlease = "2s"\n')
+        settings = {"COURIER_SETTINGS": str(tmp_path / "courier.toml")}
+        arguments = ("up", *manager.files(), "--flower-port", "0")
+        with Courier(tmp_path, *arguments, **settings) as courier:
+            eventually(lambda: READY in courier.log)
+            manager.append(2000)
+            eventually(lambda: len(target.bodies) >= 500)
+            family = children(courier.process.pid)
+            courier.process.kill()
+            eventually(lambda: not [pid for pid in family if alive(pid)])
+        manager.append(10)
+        with Courier(tmp_path, *arguments, **settings):
+            eventually(lambda: set(target.ids) == manager.ids, limit_s=60)
+
+
+def test_two_in_one_state_directory_are_one_too_many(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.local.LOCK_LIMIT_S", 0.0)
+    with up(manager) as courier:
+        eventually(lambda: READY in courier.log)
+        other = subprocess.run(
+            [sys.executable, "-m", "ops.cli.main", "up", *manager.files()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert other.returncode == 1
+    assert "another `courier up` runs in" in other.stderr
+    assert "Traceback" not in other.stderr

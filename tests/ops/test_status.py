@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from common.ledger import Header, Ledger, Settlement
+from common.ledger.record import Attempt
+from common.node import report
+from ops.cli.main import courier
+
+if TYPE_CHECKING:
+    import redis
+
+    from ops.embedded import EmbeddedServer
+
+
+@pytest.fixture(autouse=True)
+def _address(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURIER_REDIS_URL", server.url)
+
+
+@pytest.fixture
+def ledger(client: redis.Redis) -> Ledger:
+    client.hset("courier:integrations", mapping={"slack": "sealed", "version": 1})
+    return Ledger(client)
+
+
+def run(*arguments: str, answer: str = "") -> str:
+    result = CliRunner().invoke(courier, arguments, input=answer, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def bury(ledger: Ledger, delivery_id: str, *, rule: str, reason: str, detail: str = "no\x1b[2J") -> None:
+    alert = json.dumps({"rule": {"id": rule, "description": "sshd: brute force"}}).encode()
+    ledger.commit(
+        "slack",
+        node="n",
+        expected=ledger.cursor("slack", "n"),
+        cursor=delivery_id,
+        deliveries=[(delivery_id, alert)],
+        max_backlog=100,
+        max_backlog_bytes=10**6,
+    )
+    ledger.release("slack", max_in_flight=10, batch_max=10, lease_s=60, linger_s=0)
+    (begun,) = ledger.begin("slack", [delivery_id], token="w", lease_s=60)
+    header = Header(committed_ms=begun.header.committed_ms, attempts=3, history=(Attempt(1, reason, detail),))
+    settlement = Settlement(id=delivery_id, outcome="dead", reason=reason, header=header)
+    assert ledger.settle("slack", [settlement], token="w", last_error=f"{reason}: {detail}") == 1
+
+
+def test_status_shows_every_integration_and_node(client: redis.Redis, ledger: Ledger) -> None:
+    bury(ledger, "n:f:1", rule="5712", reason="client")
+    report(client, "wazuh-1", added={"lines": 7, "matched": 3, "bad:no_rule": 2}, texts={"parked": "slack"})
+    text = run("status")
+    (slack,) = [line.split("\t") for line in text.splitlines() if line.startswith("slack\t")]
+    assert slack[:4] == ["slack", "0", "0", "1"]
+    assert "client: no\\u001b[2J" in slack[-1]
+    assert "wazuh-1\t7\t3\t2\tnever\tslack\t" in text
+    told = json.loads(run("status", "--json"))
+    assert told["integrations"]["slack"]["dead"] == 1
+    assert told["integrations"]["manager"]["waiting"] == 0
+    assert told["nodes"]["wazuh-1"]["counters"]["matched"] == 3
+
+
+def test_dead_letters_are_listed_by_what_is_asked_for(ledger: Ledger) -> None:
+    bury(ledger, "n:f:1", rule="5712", reason="client")
+    bury(ledger, "n:f:2", rule="550", reason="auth")
+    assert [line.split("\t")[1] for line in run("dead", "list").splitlines()] == ["Delivery", "n:f:1", "n:f:2"]
+    for narrowed in (["--rule", "550"], ["--reason", "auth"], ["n:f:2"]):
+        (line,) = run("dead", "list", "--json", *narrowed).splitlines()
+        assert json.loads(line)["delivery"] == "n:f:2"
+    assert run("dead", "list", "--older", "1h") == "no dead letters\n"
+    assert run("dead", "list", "--integration", "manager") == "no dead letters\n"
+
+
+def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:
+    bury(ledger, "n:f:1", rule="5712", reason="client")
+    shown = json.loads(run("dead", "show", "n:f:1"))
+    assert shown["alert"]["rule"]["id"] == "5712"
+    assert shown["history"] == [{"at_ms": 1, "reason": "client", "detail": "no\x1b[2J"}]
+
+
+def test_replay_counts_asks_and_lets_them_wait_again(ledger: Ledger) -> None:
+    for n in range(3):
+        bury(ledger, f"n:f:{n}", rule="5712", reason="client")
+    refused = CliRunner().invoke(courier, ["dead", "replay"], input="n\n")
+    assert (refused.exit_code, ledger.status("slack").dead) == (1, 3)
+    assert "3 wait for delivery again" in run("dead", "replay", "--rate", "2", answer="y\n")
+    status = ledger.status("slack")
+    assert (status.dead, status.waiting, status.totals["replayed"]) == (0, 3, 3)
+
+
+def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
+    bury(ledger, "n:f:1", rule="5712", reason="client")
+    bury(ledger, "n:f:2", rule="550", reason="auth")
+    assert "1 discarded" in run("dead", "discard", "--yes", "--reason", "client")
+    status = ledger.status("slack")
+    assert (status.dead, status.totals["discarded"]) == (1, 1)
+
+
+def test_a_wrong_name_says_which_there_are(ledger: Ledger) -> None:
+    del ledger
+    result = CliRunner().invoke(courier, ["dead", "list", "--integration", "slak"])
+    assert "there is no integration 'slak'; there are: manager, slack" in str(result.exception)

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from common.ledger import Ledger, Settlement
+from common.node import reports
+from common.registry import PublishedRegistry
+from common.vault import Vault
+from producer.configuration import ConfigFile
+from producer.service import Producer
+from tests.support.fakes import Clock, ListSource, NoDispatch, policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+    from common.integration import Integration
+    from common.settings_schema import Policy
+    from ops.embedded import EmbeddedServer
+
+NODE = "wazuh-1"
+SLACK_BLOCK = "<integration><name>slack</name><hook_url>https://h.example/a</hook_url>{}</integration>"
+SHUFFLE_BLOCK = "<integration><name>shuffle</name><hook_url>https://s.example/a</hook_url></integration>"
+
+
+def alert(number: int, level: int = 5) -> bytes:
+    return json.dumps({"id": str(number), "rule": {"level": level, "id": "1"}, "location": "x"}).encode()
+
+
+class World:
+    """A producer with everything around it; `limits` changes the policy of every integration."""
+
+    def __init__(self, client: redis.Redis, directory: Path, *blocks: str, **limits: Any) -> None:
+        self.config = directory / "ossec.conf"
+        self.write(*blocks or (SLACK_BLOCK.format(""),))
+        self.client, self.clock, self.source, self.limits = client, Clock(), ListSource(), limits
+        self.dispatcher, self.key = NoDispatch(), Fernet.generate_key()
+        self.ledger = Ledger(client)
+
+    def write(self, *blocks: str) -> None:
+        self.config.write_text(f"<ossec_config>{''.join(blocks)}</ossec_config>")
+
+    def producer(self) -> Producer:
+        return Producer(
+            node=NODE,
+            source=self.source,
+            config=ConfigFile(self.config),
+            registry=PublishedRegistry(self.client, Vault(self.key)),
+            policy=self.policy,
+            ledger=self.ledger,
+            dispatcher=self.dispatcher,  # type: ignore[arg-type]  # notes instead of releasing
+            client=self.client,
+            now=self.clock,
+        )
+
+    def policy(self, _integration: Integration) -> Policy:
+        return policy(**self.limits)
+
+    def settle(self, producer: Producer) -> None:
+        """Step, a second at a time, until nothing is left to read."""
+        for _ in range(100):
+            self.clock.now_s += 1
+            if not producer.step():
+                return
+
+    def waiting(self, integration_id: str = "slack") -> list[str]:
+        ids: Any = self.client.zrange(f"courier:{{{integration_id}}}:waiting", 0, -1)
+        return [one.decode() for one in ids]
+
+
+@pytest.fixture
+def world(client: redis.Redis, tmp_path: Path) -> World:
+    return World(client, tmp_path)
+
+
+def test_a_new_integration_begins_at_the_end_and_gets_what_comes_then(world: World) -> None:
+    world.source.lines = [alert(n) for n in range(3)]
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(3), alert(4)]
+    world.settle(producer)
+    assert world.waiting() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
+    assert world.dispatcher.dispatched == ["slack"]
+
+
+def test_a_restarted_producer_goes_on_at_its_cursor_and_repeats_nothing(world: World) -> None:
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(n) for n in range(5)]
+    world.settle(producer)
+    world.source.lines += [alert(n) for n in range(5, 9)]
+    world.settle(world.producer())
+    assert len(world.waiting()) == 9
+    assert world.ledger.status("slack").totals["committed"] == 9
+
+
+def test_the_beginning_can_be_asked_for(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, start_at="beginning")
+    world.source.lines = [alert(n) for n in range(3)]
+    world.settle(world.producer())
+    assert len(world.waiting()) == 3
+
+
+def test_two_producers_of_one_node_enqueue_nothing_twice(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    one, two = world.producer(), world.producer()
+    one.step()
+    two.step()
+    world.source.lines += [alert(n) for n in range(4)]
+    for _ in range(3):
+        world.settle(one)
+        world.settle(two)
+        world.source.lines.append(alert(len(world.source.lines)))
+    assert len(world.waiting()) == world.ledger.status("slack").totals["committed"] == 6
+    assert "somebody else moved the cursor" in caplog.text
+
+
+def test_a_full_backlog_parks_one_integration_and_not_the_other(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, SLACK_BLOCK.format("<level>7</level>"), SHUFFLE_BLOCK, max_backlog=4)
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(n, level=7 if n % 2 else 3) for n in range(8)]
+    world.settle(producer)
+    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (4, 4)
+    for one in world.waiting("shuffle"):
+        world.ledger.release("shuffle", max_in_flight=9, batch_max=9, lease_s=9, linger_s=0)
+        begun = world.ledger.begin("shuffle", [one], token="w", lease_s=9)
+        _deliver(world.ledger, "shuffle", begun[0].id)
+    world.source.lines += [alert(8, level=7)]
+    world.settle(producer)
+    world.settle(producer)
+    assert world.ledger.status("shuffle").totals["committed"] == 8
+    assert len(world.waiting("slack")) == 4
+    assert world.ledger.status("slack").cursors == {NODE: "log:8"}
+
+
+def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: World) -> None:
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(n) for n in range(3)]
+    world.settle(producer)
+    world.client.flushall()
+    world.source.lines += [alert(n) for n in range(3, 5)]
+    world.settle(producer)
+    world.settle(producer)
+    assert world.waiting() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
+    assert PublishedRegistry(world.client, Vault(world.key)).load().get("slack") is not None
+
+
+def test_a_redis_that_is_a_second_younger_is_read_to_again_even_if_nothing_new_comes(world: World) -> None:
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    world.client.hset("courier:{slack}:cursor", NODE, "log:0")
+    world.client.delete("courier:{slack}:records", "courier:{slack}:waiting")
+    world.settle(producer)
+    world.settle(producer)
+    assert len(world.waiting()) == 1
+
+
+def test_while_redis_is_away_nothing_is_lost(server: EmbeddedServer, world: World) -> None:
+    producer = world.producer()
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        world.clock.now_s += 1
+        if len(waits) == 2:
+            server.kill()
+            world.source.lines += [alert(0), alert(1)]
+        if len(waits) == 4:
+            server.start()
+
+    producer.run(wait, lambda: len(waits) > 6)
+    assert len(world.waiting()) == 2
+
+
+def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) -> None:
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [b"garbage", b"[1]", b"{}", alert(1), b"\xff\xfe", b""]
+    world.settle(producer)
+    world.settle(producer)
+    assert len(world.waiting()) == 1
+    (node,) = reports(world.client)
+    assert {k: v for k, v in node.counters.items() if k.startswith("bad:")} == {
+        "bad:invalid_json": 3,
+        "bad:not_an_object": 1,
+        "bad:no_rule": 1,
+    }
+
+
+def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: World) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    world.write(SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
+    world.settle(producer)
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (1, 1)
+    world.write(SLACK_BLOCK.format("<level>x</level>"))
+    world.settle(producer)
+    world.source.lines += [alert(1)]
+    world.settle(producer)
+    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 2)
+    (node,) = reports(world.client)
+    assert "level" in node.texts["config_trouble"]
+
+
+def test_a_block_whose_id_changes_hands_on_its_place(world: World) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    world.source.lines += [alert(0)]
+    other = SLACK_BLOCK.format("").replace("/a<", "/b<")
+    world.write(SLACK_BLOCK.format(""), other)
+    later = world.producer()
+    world.settle(later)
+    totals = {
+        i: world.ledger.status(i).totals.get("committed", 0)
+        for i in PublishedRegistry(world.client, Vault(world.key)).load().entries
+        if i.startswith("slack-")
+    }
+    assert sorted(totals.values()) == [0, 1]
+    assert world.ledger.cursor("slack", NODE) == ""
+
+
+def test_an_integration_that_comes_back_later_begins_anew(world: World) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    world.write(SHUFFLE_BLOCK)
+    world.settle(producer)
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    world.write(SHUFFLE_BLOCK, SLACK_BLOCK.format(""))
+    world.settle(producer)
+    world.source.lines += [alert(1)]
+    world.settle(producer)
+    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (1, 2)
+
+
+def _deliver(ledger: Ledger, integration_id: str, delivery_id: str) -> None:
+    assert ledger.settle(integration_id, [Settlement(id=delivery_id, outcome="delivered")], token="w") == 1

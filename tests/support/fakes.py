@@ -1,0 +1,72 @@
+"""Stand-ins that several tests share: a clock that is set, a log in memory, a dispatcher that only notes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from common.integration import Integration
+from common.secret import Secret
+from common.settings import load_settings
+from producer.source import Batch, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from common.settings_schema import Policy
+
+SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
+
+
+class Clock:
+    """Seconds that only a test moves; the start is a wall-clock time, for the ledger."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class ListSource:
+    """A source whose lines are given; a cursor is `log:INDEX`."""
+
+    def __init__(self, lines: Sequence[bytes] = ()) -> None:
+        self.lines = list(lines)
+        self.reads: list[str] = []
+
+    def beginning(self) -> str:
+        return "log:0"
+
+    def end(self) -> str:
+        return f"log:{len(self.lines)}"
+
+    def at(self, moment: datetime) -> str:
+        return f"log:{moment.second}"
+
+    def read(self, cursor: str, max_bytes: int) -> Batch:
+        self.reads.append(cursor)
+        start = int(cursor.removeprefix("log:"))
+        stop = min(len(self.lines), start + max(1, max_bytes // 100_000))
+        lines = [Line(self.lines[n], "log", n, n + 1) for n in range(start, stop)]
+        return Batch(lines, f"log:{stop}", at_end=stop == len(self.lines))
+
+
+class NoDispatch:
+    """Notes who was dispatched; nothing is released."""
+
+    def __init__(self) -> None:
+        self.dispatched: list[str] = []
+
+    def dispatch(self, integration_id: str, _policy: Policy) -> int:
+        self.dispatched.append(integration_id)
+        return 0
+
+
+def policy(**changes: object) -> Policy:
+    """Return the default policy with changes, as fields."""
+    settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
+    return msgspec.structs.replace(settings.policy(SLACK), **changes)

@@ -1,0 +1,96 @@
+"""Runs `courier` as a user does: in a process of its own, with what it wrote to stderr kept for assertions."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from tests.support.recorder import Recorder
+
+STOP_LIMIT_S = 20.0
+
+
+def alert(number: int, level: int = 10) -> bytes:
+    """Return a complete line of the alert log."""
+    fields = {
+        "timestamp": "2026-01-31T08:00:00.000+0000",
+        "rule": {"level": level, "id": "5712", "description": "sshd: brute force", "groups": ["sshd"]},
+        "agent": {"id": "001", "name": "web01", "ip": "10.0.0.5"},
+        "manager": {"name": "wazuh"},
+        "id": f"1769846400.{number}",
+        "full_log": "Invalid user x",
+        "location": "/var/log/secure",
+    }
+    return json.dumps(fields).encode() + b"\n"
+
+
+class Courier:
+    """One `courier` process; use as a context, which ends it with SIGTERM."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        self._log = folder / f"{arguments[0]}.log"
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ops.cli.main", *arguments],
+                env=ours | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text()
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        """End it and return its exit status."""
+        self.process.send_signal(signum)
+        return self.process.wait(STOP_LIMIT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.stop()
+
+
+class Manager:
+    """A manager's files in a folder: ossec.conf with one Slack block for the target, and alerts.json."""
+
+    def __init__(self, folder: Path, target: Recorder) -> None:
+        self.folder = folder
+        self.config, self.alerts, self.state = folder / "ossec.conf", folder / "alerts.json", folder / "state"
+        self.config.write_text(
+            f"<ossec_config><integration><name>slack</name><hook_url>{target.url}</hook_url>"
+            "<alert_format>json</alert_format></integration></ossec_config>"
+        )
+        self.alerts.touch()
+        self.written = 0
+
+    def append(self, count: int) -> None:
+        """Write that many new alerts."""
+        with self.alerts.open("ab") as log:
+            log.writelines(alert(n) for n in range(self.written, self.written + count))
+        self.written += count
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of everything that was written."""
+        return {f"1769846400.{n}" for n in range(self.written)}
+
+    def files(self) -> tuple[str, ...]:
+        """Return the options that name the files."""
+        return ("--config", str(self.config), "--alerts", str(self.alerts), "--state", str(self.state))

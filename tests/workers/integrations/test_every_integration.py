@@ -1,0 +1,123 @@
+"""What holds for all of them: one meaning of every HTTP status, and no secret in anything that people see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import pytest
+
+from common.alert import Alert
+from common.errors import TransportError
+from common.outcome import Delivered, Reason, Rejected, Retry
+from tests.workers.integrations.examples import alert, answer, service
+from workers.integrations.base import Refusal, Request
+from workers.integrations.catalogue import NATIVE
+
+if TYPE_CHECKING:
+    from common.outcome import Outcome
+
+TOKEN = "c4n4ry-0123456789abcdef"
+PASSWORD = "p4ssw0rd-of-the-proxy"
+SETTINGS: dict[str, dict[str, Any]] = {
+    "slack": {"hook_url": f"https://me:{PASSWORD}@hooks.example.com/services/T0/{TOKEN}?key={TOKEN}"},
+    "shuffle": {"hook_url": f"https://hooks.example.com/{TOKEN}", "options": f'{{"authorization": "Bearer {TOKEN}"}}'},
+    "pagerduty": {"api_key": TOKEN, "options": f'{{"routing_key": "{TOKEN}-other"}}'},
+    "virustotal": {"api_key": TOKEN},
+    "maltiverse": {"hook_url": f"https://api.example.com/{TOKEN}", "api_key": TOKEN},
+}
+EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278abb02f", "sha1_after": "3395"})
+SECRETS = (TOKEN, PASSWORD)
+
+
+def plain_meaning(status: int) -> tuple[type, Reason | None]:
+    """Say what D9 makes of a status, without the table under test."""
+    special = {
+        401: (Rejected, Reason.AUTH),
+        403: (Rejected, Reason.AUTH),
+        408: (Retry, Reason.TIMEOUT),
+        425: (Retry, Reason.SERVER),
+        429: (Retry, Reason.RATE_LIMITED),
+    }
+    usual = {
+        1: (Retry, Reason.BAD_ANSWER),
+        2: (Delivered, None),
+        3: (Rejected, Reason.REDIRECT),
+        4: (Rejected, Reason.CLIENT),
+        5: (Retry, Reason.SERVER),
+    }
+    return special.get(status) or usual[status // 100]
+
+
+EXCEPTIONS: dict[tuple[str, int], tuple[type, Reason | None]] = {
+    ("virustotal", 204): (Retry, Reason.RATE_LIMITED),
+    ("maltiverse", 200): (Retry, Reason.BAD_ANSWER),  # the body of this test is no JSON
+    ("virustotal", 200): (Retry, Reason.BAD_ANSWER),
+    ("maltiverse", 404): (Delivered, None),
+    ("maltiverse", 204): (Delivered, None),
+}
+
+
+def expected(name: str, status: int) -> tuple[type, Reason | None]:
+    if exception := EXCEPTIONS.get((name, status)):
+        return exception
+    meaning = plain_meaning(status)
+    looks_up = name in {"virustotal", "maltiverse"}
+    return (Retry, Reason.BAD_ANSWER) if looks_up and meaning == (Delivered, None) else meaning
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_every_status_has_its_one_meaning(name: str) -> None:
+    integration = service(name, **SETTINGS[name])
+    call = integration.calls(EVERY)[0]
+    read = {status: integration.read(EVERY, call, answer(status, b"words")) for status in range(100, 600)}
+    meanings = {status: (type(outcome), getattr(outcome, "reason", None)) for status, outcome in read.items()}
+    assert meanings == {status: expected(name, status) for status in range(100, 600)}
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_no_secret_is_seen_in_anything_but_the_request_itself(name: str) -> None:
+    integration = service(name, **SETTINGS[name])
+    (call, *_) = integration.calls(EVERY)
+    echoes = [form.encode() for text in everything_in(call) for form in (text, quote(text, safe=""), unquote(text))]
+    seen = [repr(integration), str(integration), repr(call), str(call)]
+    for echo in echoes:
+        seen += [shown(integration.read(EVERY, call, answer(status, echo))) for status in range(100, 600, 7)]
+    for reason in Reason:
+        seen.append(shown(integration.unanswered(EVERY, call, TransportError(reason, "no answer"))))
+    assert [text for text in seen if any(secret.lower() in text.lower() for secret in SECRETS)] == []
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"rule": 7}', b"\xff", b"[" * 100_000, b'{"a":' * 900])
+@pytest.mark.parametrize("name", NATIVE)
+def test_no_line_makes_an_integration_fail_otherwise_than_by_refusing(name: str, raw: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        service(name, **SETTINGS[name]).calls(Alert(raw))
+    assert len(refused.value.outcome.detail) < 120
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_block_that_cannot_be_served_refuses_with_file_and_line(name: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        service(name).calls(EVERY)
+    assert isinstance(refused.value.outcome, Rejected)
+    assert refused.value.outcome.reason is Reason.NOT_CONFIGURED
+    assert refused.value.outcome.detail.startswith("ossec.conf:7: <")
+
+
+@pytest.mark.parametrize("name", ["slack", "shuffle", "pagerduty"])
+@pytest.mark.parametrize("options", ["", TOKEN, "[1]", '{"a": NaN}', f'{{"{TOKEN}": }}', '"x"', '[[1, "a"]]'])
+def test_broken_options_are_refused_without_quoting_them(name: str, options: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        service(name, **(SETTINGS[name] | {"options": options})).calls(EVERY)
+    assert refused.value.outcome.detail.startswith("ossec.conf:7: <options>: ")
+    assert TOKEN not in shown(refused.value.outcome)
+
+
+def everything_in(call: Request) -> list[str]:
+    body = (call.body or b"").decode()
+    return [call.url, call.url.split("/", 3)[3], body, str(dict(call.headers)), str(dict(call.params))]
+
+
+def shown(outcome: Outcome) -> str:
+    return f"{outcome} {outcome!r}"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from common.alert import Alert
+from common.errors import TransportError
+from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
+from common.registry import MANAGER
+from workers.integrations.base import Datagram, Refusal, Sent
+from workers.integrations.catalogue import service_for
+
+manager = service_for(MANAGER)
+
+
+def delivery(location: str, message: str) -> Alert:
+    return Alert(msgspec.json.encode(ManagerEvent(location, message)))
+
+
+def test_an_event_becomes_one_datagram() -> None:
+    event = delivery("[002] (wé:b) any->virustotal", '{"a": 1}')
+    assert manager.calls(event) == (Datagram(payload='1:[002] (wé:b) any->virustotal:{"a": 1}'.encode()),)
+
+
+def test_the_longest_event_that_the_manager_takes_is_sent() -> None:
+    (datagram,) = manager.calls(delivery("t", "x" * 65_531))
+    assert len(datagram.payload) == 65_535
+
+
+def test_a_longer_one_is_not_because_it_would_arrive_cut() -> None:
+    with pytest.raises(Refusal) as refused:
+        manager.calls(delivery("t", "é" * 32_766))
+    assert refused.value.outcome.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b'{"location": 1, "message": ""}', b"\xff"])
+def test_what_is_no_event_is_a_dead_letter(raw: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        manager.calls(Alert(raw))
+    assert refused.value.outcome == Rejected(Reason.BAD_ALERT, "this is no event for the manager")
+
+
+def test_the_socket_takes_it_and_that_is_all() -> None:
+    event = delivery("t", "m")
+    assert manager.read(event, manager.calls(event)[0], Sent()) == Delivered()
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        (Reason.CONNECT, Retry(Reason.MANAGER_DOWN, "why")),
+        (Reason.MANAGER_DOWN, Retry(Reason.MANAGER_DOWN, "why")),
+        (Reason.TOO_LARGE, Rejected(Reason.TOO_LARGE, "why")),
+    ],
+)
+def test_a_manager_that_is_away_is_waited_for(reason: Reason, outcome: object) -> None:
+    event = delivery("t", "m")
+    assert manager.unanswered(event, manager.calls(event)[0], TransportError(reason, "why")) == outcome

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+
+from common.alert import Alert
+from common.outcome import Delivered, Reason, Rejected, Retry
+from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
+
+KEY = {"api_key": "0123456789abcdef0123456789abcdef"}
+
+
+def test_the_alert_is_a_trigger_that_a_repetition_does_not_double() -> None:
+    request = the_request("pagerduty", alert(), **KEY)
+    assert (request.method, request.url) == ("POST", "https://events.pagerduty.com/v2/enqueue")
+    assert the_body("pagerduty", alert(), **KEY) == {
+        "routing_key": KEY["api_key"],
+        "event_action": "trigger",
+        "dedup_key": "node1:4f2a:1024",
+        "payload": {
+            "summary": FIELDS["rule"]["description"],
+            "timestamp": FIELDS["timestamp"],
+            "source": "web01",
+            "severity": "error",
+            "group": "syslog, sshd, authentication_failures",
+            "custom_details": FIELDS,
+        },
+        "client": "Wazuh Monitoring Service",
+        "client_url": "https://wazuh.com",
+    }
+
+
+@pytest.mark.parametrize(
+    ("level", "severity"),
+    [(0, "info"), (6.9, "info"), (7, "warning"), (9, "warning"), (10, "error"), (12, "error"), (13, "critical")],
+)
+def test_the_level_gives_the_severity(level: float, severity: str) -> None:
+    assert the_body("pagerduty", alert(rule=rule(level=level)), **KEY)["payload"]["severity"] == severity
+
+
+@pytest.mark.parametrize(
+    ("members", "source"),
+    [
+        ({"agentless": {"host": "root@router"}}, "root@router"),
+        ({}, "wazuh-mgr"),
+        ({"agent": {}}, "wazuh-mgr"),
+    ],
+)
+def test_an_alert_without_agent_has_another_source(members: dict[str, object], source: str) -> None:
+    given = alert(**members) if "agent" in members else alert("agent", **members)
+    assert the_body("pagerduty", given, **KEY)["payload"]["source"] == source
+
+
+def test_an_alert_that_happened_to_nobody_is_a_dead_letter() -> None:
+    outcome = refusal("pagerduty", alert("agent", "manager"), **KEY)
+    assert isinstance(outcome, Rejected)
+    assert outcome.detail.startswith("agent.name is missing")
+
+
+def test_a_rule_without_groups_is_sent_without_group() -> None:
+    assert the_body("pagerduty", alert(rule={"level": 3}), **KEY)["payload"]["group"] == ""
+
+
+def test_groups_that_are_no_texts_are_refused() -> None:
+    outcome = refusal("pagerduty", alert(rule=rule(groups=["a", 5])), **KEY)
+    assert outcome == Rejected(Reason.BAD_ALERT, "rule.groups is not a list of texts")
+
+
+def test_options_replace_top_level_members_only() -> None:
+    body = the_body("pagerduty", alert(), options='{"payload": {"summary": "x"}, "severity": "critical"}', **KEY)
+    assert (body["payload"], body["severity"]) == ({"summary": "x"}, "critical")
+
+
+def test_a_dedup_key_is_never_too_long_for_pagerduty() -> None:
+    keys = {
+        the_body("pagerduty", Alert(alert().raw, delivery_id), **KEY)["dedup_key"]
+        for delivery_id in ("n" * 255, "n" * 256, "n" * 257)
+    }
+    assert len(keys) == 3
+    assert max(map(len, keys)) == 255
+
+
+def test_what_pagerduty_does_not_like_is_the_detail() -> None:
+    body = {"status": "invalid event", "errors": ["'payload.summary' is missing or blank"]}
+    outcome = service("pagerduty", **KEY).read(alert(), the_request("pagerduty", alert(), **KEY), answer(400, body))
+    assert isinstance(outcome, Rejected)
+    assert "'payload.summary' is missing" in outcome.detail
+
+
+@pytest.mark.parametrize(("asked", "after_s"), [({}, 60), ({"retry_after": "5"}, 60), ({"retry_after": "90"}, 90)])
+def test_after_a_429_it_waits_for_a_minute_or_as_asked(asked: dict[str, str], after_s: float) -> None:
+    call = the_request("pagerduty", alert(), **KEY)
+    outcome = service("pagerduty", **KEY).read(alert(), call, answer(429, **asked))
+    assert outcome == Retry(Reason.RATE_LIMITED, "HTTP 429", after_s)
+
+
+def test_202_delivers() -> None:
+    assert (
+        service("pagerduty", **KEY).read(alert(), the_request("pagerduty", alert(), **KEY), answer(202)) == Delivered()
+    )

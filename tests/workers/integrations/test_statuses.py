@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from common.secret import Secret
+from tests.workers.integrations.examples import NOW_S, answer
+from workers.integrations.statuses import Statuses, retry_after_s
+
+if TYPE_CHECKING:
+    from workers.integrations.base import Answer
+
+URL = Secret("https://hooks.example.com/services/T0/0123456789abcdefXYZ?k=v")
+
+
+def outcome(given: Answer) -> Outcome:
+    return Statuses(lambda: NOW_S, URL).outcome(given)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (100, Reason.BAD_ANSWER),
+        (408, Reason.TIMEOUT),
+        (425, Reason.SERVER),
+        (429, Reason.RATE_LIMITED),
+        (500, Reason.SERVER),
+        (503, Reason.SERVER),
+        (599, Reason.SERVER),
+        (999, Reason.BAD_ANSWER),
+    ],
+)
+def test_what_may_work_later_is_tried_again(status: int, reason: Reason) -> None:
+    assert outcome(answer(status)) == Retry(reason, f"HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(301, Reason.REDIRECT), (400, Reason.CLIENT), (401, Reason.AUTH), (403, Reason.AUTH), (404, Reason.CLIENT)],
+)
+def test_what_never_will_is_rejected(status: int, reason: Reason) -> None:
+    assert outcome(answer(status)) == Rejected(reason, f"HTTP {status}")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_every_2xx_delivers(status: int) -> None:
+    assert outcome(answer(status, b"no")) == Delivered()
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("120", 120),
+        (" 7 ", 7),
+        ("1.5", 1.5),
+        ("0", 0),
+        (formatdate(NOW_S + 90, usegmt=True), 90),
+        (formatdate(NOW_S - 90, usegmt=True), 0),
+        ("Sat, 11 May 2024 12:30:00 -0000", 40),
+        ("99999999", 86_400),
+        (formatdate(NOW_S + 10**9, usegmt=True), 86_400),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("٣", None),
+        ("Sat, 99 May 2024 12:30:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(asked: str, seconds: float | None) -> None:
+    expected = pytest.approx(seconds, abs=1) if seconds else seconds
+    assert retry_after_s(answer(503, retry_after=asked), NOW_S) == expected
+
+
+def test_a_pause_is_kept_to_for_every_retry() -> None:
+    assert outcome(answer(503, retry_after="30")) == Retry(Reason.SERVER, "HTTP 503", 30)
+
+
+def test_the_detail_is_one_short_line() -> None:
+    said = outcome(answer(400, b"<p>\n\tno\x00good\x1b[2J</p>  \xff" + b"x" * 1000))
+    assert isinstance(said, Rejected)
+    assert said.detail.startswith("HTTP 400: <p> no good [2J</p> �xxx")
+    assert len(said.detail) == len("HTTP 400: ") + 200
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        URL.reveal(),
+        URL.reveal().upper(),
+        "/services/T0/0123456789abcdefXYZ",
+        "token 0123456789abcdefXYZ",
+        "https%3A%2F%2Fhooks.example.com%2Fservices%2FT0%2F0123456789abcdefXYZ%3Fk%3Dv",
+        r"https:\/\/hooks.example.com\/services\/T0\/0123456789abcdefXYZ",
+        "x" * 195 + "0123456789abcdefXYZ",
+    ],
+)
+def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> None:
+    said = outcome(answer(404, f"no such hook: {echo}".encode()))
+    assert isinstance(said, Rejected)
+    assert "0123456789abcdef".lower() not in said.detail.lower()
+    assert said.detail.startswith("HTTP 404: no such hook: ")

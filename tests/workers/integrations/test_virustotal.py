@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from common.errors import TransportError
+from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Rejected, Retry, Skipped
+from tests.workers.integrations.examples import alert, answer, refusal, service, the_request
+
+KEY = {"api_key": "f" * 64}
+MD5 = "44d88612fea8a8f36de82e1278abb02f"
+SHA1 = "3395856ce81f2b7382dee72602f798b642f14140"
+FILE = alert(syscheck={"path": "/tmp/eicar.com", "md5_after": MD5, "sha1_after": SHA1})
+SOURCE = {"alert_id": "1715430559.1549653", "file": "/tmp/eicar.com", "md5": MD5, "sha1": SHA1}
+REPORT = {
+    "response_code": 1,
+    "sha1": SHA1,
+    "scan_date": "2024-05-11 11:58:20",
+    "positives": 63,
+    "total": 68,
+    "permalink": "https://www.virustotal.com/gui/file/275a",
+}
+
+
+def read(status: int, body: object = b"", **headers: str) -> Outcome:
+    virustotal = service("virustotal", **KEY)
+    return virustotal.read(FILE, virustotal.calls(FILE)[0], answer(status, body, **headers))
+
+
+def error_event(status: int, description: str) -> ManagerEvent:
+    message = {"virustotal": {"error": status, "description": description, "source": SOURCE}}
+    return ManagerEvent("virustotal", json.dumps(message | {"integration": "virustotal"}))
+
+
+def test_it_asks_for_the_report_of_the_md5() -> None:
+    request = the_request("virustotal", FILE, timeout_s=7, **KEY)
+    assert (request.method, request.url) == ("GET", "https://www.virustotal.com/vtapi/v2/file/report")
+    assert request.params == {"apikey": KEY["api_key"], "resource": MD5}
+    assert request.headers["User-Agent"] == "gzip,  Python library-client-VirusTotal"
+    assert request.timeout_s == 7
+
+
+def test_a_time_limit_of_zero_is_none_of_its_own() -> None:
+    assert the_request("virustotal", FILE, timeout_s=0, **KEY).timeout_s is None
+
+
+@pytest.mark.parametrize("md5", [MD5.upper(), f"md5: {MD5} (after)"])
+def test_a_hash_in_upper_case_or_with_text_around_it_is_looked_up(md5: str) -> None:
+    given = alert(syscheck={"path": "/x", "md5_after": md5, "sha1_after": SHA1})
+    assert the_request("virustotal", given, **KEY).params["resource"] == md5
+
+
+@pytest.mark.parametrize(
+    "syscheck",
+    [None, {}, {"md5_after": ""}, {"md5_after": 5}, {"md5_after": f"{MD5} {MD5}"}, {"md5_after": f"A{MD5[1:]}"}],
+)
+def test_an_alert_without_exactly_one_hash_is_skipped(syscheck: object) -> None:
+    assert refusal("virustotal", alert(syscheck=syscheck), **KEY) == Skipped(
+        Reason.NO_HASH, "no MD5 in syscheck.md5_after"
+    )
+
+
+def test_a_verdict_that_nobody_could_be_credited_with_costs_no_quota() -> None:
+    given = alert(syscheck={"md5_after": MD5}, agent={"id": "012"})
+    assert refusal("virustotal", given, **KEY) == Rejected(Reason.BAD_ALERT, "agent.name is missing")
+
+
+def test_a_malicious_file_is_told_word_for_word_as_the_stock_script_does() -> None:
+    message = (
+        '{"virustotal": {"found": 1, "malicious": 1, "source": {"alert_id": "1715430559.1549653", '
+        f'"file": "/tmp/eicar.com", "md5": "{MD5}", "sha1": "{SHA1}"}}, "sha1": "{SHA1}", '
+        '"scan_date": "2024-05-11 11:58:20", "positives": 63, "total": 68, '
+        '"permalink": "https://www.virustotal.com/gui/file/275a"}, "integration": "virustotal"}'
+    )
+    assert read(200, REPORT) == Delivered((ManagerEvent("[001] (web01) 10.0.0.5->virustotal", message),))
+
+
+def test_clean_and_unknown_files_are_told_as_well() -> None:
+    clean, unknown = read(200, REPORT | {"positives": 0}), read(200, {"response_code": 0})
+    assert isinstance(clean, Delivered)
+    assert isinstance(unknown, Delivered)
+    verdicts = [json.loads(outcome.events[0].message)["virustotal"] for outcome in (clean, unknown)]
+    assert [(verdict["found"], verdict["malicious"]) for verdict in verdicts] == [(1, 0), (0, 0)]
+    assert verdicts[1] == {"found": 0, "malicious": 0, "source": SOURCE}
+
+
+def test_a_queued_file_is_asked_for_again_later() -> None:
+    assert read(200, {"response_code": -2}) == Retry(Reason.NOT_READY, "VirusTotal has queued the file for analysis")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"null", {}, [REPORT], REPORT | {"positives": "63"}, b"\xff"])
+def test_what_is_no_report_is_asked_for_again(body: Any) -> None:
+    outcome = read(200, body)
+    assert isinstance(outcome, Retry)
+    assert (outcome.reason, outcome.last_words) == (Reason.BAD_ANSWER, ())
+
+
+def test_a_spent_quota_pauses_the_key_for_a_minute() -> None:
+    event = error_event(204, "Error: Public API request rate limit reached")
+    assert read(204) == Retry(Reason.RATE_LIMITED, "HTTP 204: the quota is spent", 60, last_words=(event,))
+
+
+def test_a_wrong_key_is_told_at_once_because_it_is_final() -> None:
+    assert read(403) == Rejected(Reason.AUTH, "HTTP 403", (error_event(403, "Error: Check credentials"),))
+
+
+def test_a_failing_server_is_told_when_the_last_try_has_failed() -> None:
+    event = error_event(503, "Error: API request fail")
+    assert read(503, retry_after="30") == Retry(Reason.SERVER, "HTTP 503", 30, last_words=(event,))
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [(Reason.TIMEOUT, (error_event(408, "Error: API request timed out"),)), (Reason.CONNECT, ())],
+)
+def test_of_no_answer_only_a_time_out_is_told(reason: Reason, words: tuple[ManagerEvent, ...]) -> None:
+    virustotal = service("virustotal", **KEY)
+    error = TransportError(reason, "detail")
+    outcome = virustotal.unanswered(FILE, virustotal.calls(FILE)[0], error)
+    assert outcome == Retry(reason, "detail", last_words=words)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (json.dumps(REPORT).encode("utf-8-sig"), "application/json"),
+        (json.dumps(REPORT).encode("utf-16"), "application/json"),
+        (json.dumps(REPORT | {"permalink": "é"}, ensure_ascii=False).encode("latin-1"), "text/x; charset=ISO-8859-1"),
+    ],
+)
+def test_a_report_is_read_in_its_charset(body: bytes, content_type: str) -> None:
+    assert isinstance(read(200, body, content_type=content_type), Delivered)
+
+
+def test_a_charset_that_nobody_knows_is_a_bad_answer() -> None:
+    outcome = read(200, REPORT, content_type="application/json; charset=x-none")
+    assert outcome == Retry(Reason.BAD_ANSWER, "HTTP 200, but its charset is unknown")

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from common.outcome import Reason, Retry
+from tests.support.fakes import policy
+from workers.backoff import budget_spent, delay_s
+
+POLICY = policy(retry_base_s=2.0, retry_cap_s=600.0, retry_max_age_s=3600.0, retry_max_attempts=5)
+
+
+@pytest.mark.parametrize(("attempts", "ceiling"), [(1, 2), (2, 4), (5, 32), (9, 512), (10, 600), (1000, 600)])
+def test_the_pause_is_a_random_part_of_a_doubling_ceiling(attempts: int, ceiling: float) -> None:
+    pauses = [delay_s(Retry(Reason.SERVER), attempts, POLICY, Random(seed)) for seed in range(200)]
+    assert max(pauses) <= ceiling
+    assert max(pauses) > 0.9 * ceiling
+    assert min(pauses) < 0.1 * ceiling
+
+
+def test_an_overloaded_service_is_left_alone_for_longer() -> None:
+    assert all(delay_s(Retry(Reason.RATE_LIMITED), 1, POLICY, Random(seed)) >= 30 for seed in range(50))
+    assert all(delay_s(Retry(Reason.TIMEOUT), 1, POLICY, Random(seed)) >= 10 for seed in range(50))
+
+
+def test_a_wish_of_the_service_is_kept_to() -> None:
+    pauses = [delay_s(Retry(Reason.RATE_LIMITED, after_s=90), 3, POLICY, Random(seed)) for seed in range(50)]
+    assert 90 <= min(pauses) <= max(pauses) <= 99
+
+
+@pytest.mark.parametrize(
+    ("attempts", "age_s", "spent"), [(1, 0, False), (4, 3599, False), (5, 0, True), (1, 3600, True)]
+)
+def test_the_budget_ends_by_age_or_by_attempts(attempts: int, age_s: float, spent: bool) -> None:
+    assert budget_spent(attempts, age_s, POLICY) is spent

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+from random import Random
+from threading import Barrier, BrokenBarrierError
+from typing import TYPE_CHECKING, Any
+
+from cryptography.fernet import Fernet
+
+from common.errors import LedgerUnavailable
+from common.integration import Integration
+from common.ledger import Ledger, Settlement
+from common.outcome import Delivered, Reason, Retry
+from common.registry import PublishedRegistry
+from common.vault import Vault
+from tests.support.fakes import SLACK, NoDispatch, policy
+from workers.deliverer import Deliverer
+from workers.integrations.base import Answer, Request
+from workers.routes import Routes, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pytest
+    import redis
+
+    from common.alert import Alert
+    from common.outcome import Outcome
+
+TICKET = Integration(id="custom-ticket", name="custom-ticket")
+
+
+class Plain:
+    """One call an alert; any answer below 500 is a delivery."""
+
+    def calls(self, alert: Alert) -> Sequence[Request]:
+        return [Request(method="POST", url="http://x", headers={}, body=alert.raw)]
+
+    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
+        del alert, call
+        return Delivered() if answer.status < 500 else Retry(Reason.SERVER, f"answered {answer.status}")
+
+    def unanswered(self, alert: Alert, call: Request, error: Exception) -> Outcome:
+        del alert, call
+        return Retry(Reason.CONNECT, str(error))
+
+
+class Calls:
+    def __init__(self, send: Callable[[Request], Answer]) -> None:
+        self.send = send
+
+
+class World:
+    """A worker's deliverer with a real ledger; `send` is the wire."""
+
+    def __init__(self, client: redis.Redis, send: Callable[[Request], Answer]) -> None:
+        self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
+        self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+        self.registry.publish("n", [SLACK, TICKET])
+        self.routes = Routes(
+            self.registry,
+            Selection(),
+            policy=lambda _integration: policy(),
+            outfit=lambda _integration, _policy: (Plain(), Calls(send)),
+            random=Random(1),
+        )
+        self.routes.refresh()
+        dispatcher: Any = self.dispatcher
+        self.deliverer = Deliverer(self.ledger, dispatcher, self.routes, name="w", sleep=self.pauses.append)
+
+    def released(self, *ids: str) -> list[str]:
+        self.ledger.commit(
+            "slack",
+            node="n",
+            expected=self.ledger.cursor("slack", "n"),
+            cursor=ids[-1],
+            deliveries=[(i, json.dumps({"id": i}).encode()) for i in ids],
+            max_backlog=1000,
+            max_backlog_bytes=10**6,
+        )
+        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0)
+        return [one for task in tasks for one in task]
+
+
+def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Redis) -> None:
+    world = World(client, lambda call: Answer(status=500 if b'"b"' in (call.body or b"") else 200))
+    assert world.deliverer.deliver("slack", world.released("a", "b", "c")) == {"delivered": 2, "retry": 1}
+    status = world.ledger.status("slack")
+    assert (status.waiting, status.released, status.totals["delivered"]) == (1, 0, 2)
+    assert status.last_error == "server: answered 500"
+    assert set(world.dispatcher.dispatched) == {"slack"}
+
+
+def test_the_deliveries_of_one_task_run_side_by_side(client: redis.Redis) -> None:
+    together = Barrier(5)
+
+    def send(_call: Request) -> Answer:
+        try:
+            together.wait(10)
+        except BrokenBarrierError:
+            return Answer(status=500)
+        return Answer(status=200)
+
+    world = World(client, send)
+    assert world.deliverer.deliver("slack", world.released(*"abcde")) == {"delivered": 5}
+
+
+def test_a_task_that_comes_twice_delivers_once(client: redis.Redis) -> None:
+    sent: list[Request] = []
+    world = World(client, lambda call: sent.append(call) or Answer(status=200))  # type: ignore[func-returns-value]
+    ids = world.released("a")
+    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
+    assert world.deliverer.deliver("slack", ids) == {}
+    assert len(sent) == 1
+
+
+def test_a_task_for_an_integration_that_is_not_served_here_is_left(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    assert world.deliverer.deliver("nobody", ["x"]) == {"unknown": 1}
+
+
+def test_a_settlement_survives_a_redis_that_is_away(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids = world.released("a")
+    real, failures = world.ledger.settle, [LedgerUnavailable("gone")] * 3
+
+    def settle(*args: Any, **kwargs: Any) -> int:
+        if failures:
+            raise failures.pop()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(world.ledger, "settle", settle)
+    world.deliverer.deliver("slack", ids)
+    assert world.ledger.status("slack").totals["delivered"] == 1
+    assert world.pauses == [0.1, 0.5, 1]
+
+
+def test_a_ledger_that_is_away_at_the_begin_leaves_the_task_to_its_lease(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids = world.released("a")
+
+    def begin(*_args: Any, **_kwargs: Any) -> None:
+        raise LedgerUnavailable("gone")
+
+    monkeypatch.setattr(world.ledger, "begin", begin)
+    assert world.deliverer.deliver("slack", ids) == {"not_begun": 1}
+    assert world.ledger.status("slack").released == 1
+
+
+def test_what_is_being_delivered_keeps_its_lease(client: redis.Redis) -> None:
+    expiries: list[float] = []
+
+    def send(_call: Request) -> Answer:
+        before = client.zscore("courier:{slack}:released", "a")
+        world.deliverer.renew("slack", 3600)
+        after = client.zscore("courier:{slack}:released", "a")
+        expiries.extend(float(str(value)) for value in (before, after))
+        return Answer(status=200)
+
+    world = World(client, send)
+    world.deliverer.deliver("slack", world.released("a"))
+    assert expiries[1] - expiries[0] > 3_000_000
+
+
+def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    assert world.routes.ids() == {"slack", "custom-ticket", "manager"}
+    kept = world.routes.get("slack")
+    world.registry.publish("n", [SLACK, Integration(id="custom-ticket", name="custom-ticket", level=7)])
+    assert world.routes.refresh()
+    assert not world.routes.refresh()
+    assert world.routes.get("slack") is kept
+    ticket = world.routes.get("custom-ticket")
+    assert ticket is not None
+    assert ticket.integration.level == 7
+
+
+def test_a_removed_integration_is_still_served_until_nothing_of_it_is_left(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids = world.released("a")
+    world.registry.publish("n", [])
+    world.routes.refresh()
+    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
+
+
+def test_a_late_failure_of_a_lost_lease_changes_nothing(client: redis.Redis) -> None:
+    def send(_call: Request) -> Answer:
+        client.hset("courier:{slack}:leases", "a", "somebody-else")
+        return Answer(status=500)
+
+    world = World(client, send)
+    world.deliverer.deliver("slack", world.released("a"))
+    assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else") == 1

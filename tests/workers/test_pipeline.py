@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.errors import TransportError
+from common.ledger import Delivery, Header
+from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry, Skipped
+from tests.support.fakes import policy
+from workers.integrations.base import Answer, Refusal, Request, unanswered
+from workers.pipeline import Pipeline, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.alert import Alert
+    from common.ledger import Settlement
+    from common.outcome import Outcome
+
+EVENT = ManagerEvent("virustotal", '{"found": 1}')
+
+
+class Echo:
+    """A service whose answers are outcomes by status; one call for each key in the alert."""
+
+    def __init__(self, outcomes: dict[int, Outcome]) -> None:
+        self.outcomes = outcomes
+
+    def calls(self, alert: Alert) -> Sequence[Request]:
+        keys = alert.fields["keys"]
+        if not keys:
+            raise Refusal(Skipped(Reason.NO_HASH))
+        return [Request(method="POST", url="http://x", headers={}, key=key) for key in keys]
+
+    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
+        del alert, call
+        return self.outcomes[answer.status]
+
+    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:
+        del alert, call
+        return unanswered(error)
+
+
+class Canned:
+    """Answers in order; an exception among them is raised."""
+
+    def __init__(self, *answers: int | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    def send(self, call: Request) -> Answer:
+        self.asked.append(call.key)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return Answer(status=answer)
+
+
+OUTCOMES: dict[int, Outcome] = {
+    200: Delivered((EVENT,)),
+    429: Retry(Reason.RATE_LIMITED, "slow down", after_s=60),
+    500: Retry(Reason.SERVER, "oops", last_words=(EVENT,)),
+    400: Rejected(Reason.CLIENT, "no"),
+}
+
+
+def attempt(
+    *answers: int | Exception, keys: str = '["a"]', header: Header | None = None, **changes: object
+) -> tuple[Settlement, Canned]:
+    transport = Canned(*answers)
+    pipeline = Pipeline(Echo(OUTCOMES), transport, policy(**changes), Random(1))
+    header = header or Header(committed_ms=1_000_000)
+    delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000)
+    return pipeline.attempt(delivery), transport
+
+
+def test_a_success_is_delivered_with_its_events_under_an_id_that_repeats() -> None:
+    settlement, _ = attempt(200)
+    again, _ = attempt(200)
+    assert (settlement.outcome, settlement.header) == ("delivered", None)
+    assert settlement.events == again.events
+    assert settlement.events[0].id.startswith("n:f:1+")
+
+
+def test_nothing_to_send_is_skipped_with_its_reason() -> None:
+    settlement, transport = attempt(keys="[]")
+    assert (settlement.outcome, settlement.reason, transport.asked) == ("skipped", "no_hash", [])
+
+
+def test_a_failure_that_may_pass_waits_and_remembers() -> None:
+    settlement, _ = attempt(429)
+    assert (settlement.outcome, settlement.reason) == ("retry", "rate_limited")
+    assert 60_000 <= settlement.delay_ms <= 66_000
+    assert settlement.header is not None
+    assert settlement.header.attempts == 1
+    assert settlement.header.history[-1].detail == "slow down"
+
+
+def test_no_answer_is_a_retry_unless_none_can_mend_it() -> None:
+    assert attempt(TransportError(Reason.CONNECT, "refused"))[0].outcome == "retry"
+    assert attempt(TransportError(Reason.TLS, "unknown CA"))[0].outcome == "dead"
+
+
+def test_what_is_rejected_is_dead_at_once() -> None:
+    settlement, _ = attempt(400)
+    assert (settlement.outcome, settlement.reason, settlement.events) == ("dead", "client", ())
+
+
+@pytest.mark.parametrize("changes", [{"retry_max_attempts": 1}, {"retry_max_age_s": 5.0}])
+def test_when_the_budget_is_spent_the_last_words_are_said(changes: dict[str, object]) -> None:
+    settlement, _ = attempt(500, **changes)
+    assert (settlement.outcome, settlement.reason, len(settlement.events)) == ("dead", "server", 1)
+
+
+def test_a_retry_repeats_only_the_calls_that_failed() -> None:
+    settlement, transport = attempt(200, 500, 200, keys='["a", "b", "c"]')
+    assert (settlement.outcome, len(settlement.events)) == ("retry", 2)
+    assert settlement.header is not None
+    assert settlement.header.done == ("a", "c")
+    settlement, transport = attempt(200, keys='["a", "b", "c"]', header=settlement.header)
+    assert (settlement.outcome, transport.asked) == ("delivered", ["b"])
+
+
+def test_a_rejected_call_is_not_forgotten_when_another_one_retries() -> None:
+    settlement, _ = attempt(400, 500, keys='["a", "b"]')
+    assert settlement.outcome == "retry"
+    settlement, transport = attempt(400, 200, keys='["a", "b"]', header=settlement.header)
+    assert (settlement.outcome, settlement.reason, transport.asked) == ("dead", "client", ["a", "b"])
+
+
+def test_an_error_of_our_own_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    settlement, _ = attempt(ZeroDivisionError("secret detail"))
+    assert (settlement.outcome, settlement.reason) == ("retry", "internal")
+    assert settlement.header is not None
+    assert settlement.header.history[-1].detail == "ZeroDivisionError"
+    assert "inside Courier" in caplog.text
+
+
+def test_the_history_is_bounded() -> None:
+    header: Header | None = None
+    for _ in range(60):
+        header = attempt(500, header=header)[0].header
+    assert header is not None
+    assert (header.attempts, len(header.history)) == (60, 50)
+
+
+def test_several_outcomes_are_as_bad_as_the_worst() -> None:
+    good, odd = Delivered((EVENT,)), Rejected(Reason.AUTH, "key")
+    assert combine([]) == Delivered()
+    assert combine([Skipped(Reason.NO_HASH)]) == Skipped(Reason.NO_HASH)
+    assert combine([good, odd]) == Rejected(Reason.AUTH, "key", (EVENT,))
+    assert combine([good, odd, OUTCOMES[500]]) == Retry(Reason.SERVER, "oops", events=(EVENT,), last_words=(EVENT,))

@@ -1,0 +1,23 @@
+"""Reads the JSON that a service answered."""
+
+from __future__ import annotations
+
+import json
+from email.message import Message
+from typing import TYPE_CHECKING, Any
+
+from common.json_text import read_json
+
+if TYPE_CHECKING:
+    from workers.integrations.base import Answer
+
+
+def answered_json(answer: Answer) -> Any:
+    """Return the body's JSON value, in the stated charset or whichever UTF it is. Raises ValueError if it has none."""
+    header = Message()
+    header["content-type"] = answer.headers.get("content-type", "")
+    charset = header.get_content_charset() or json.detect_encoding(answer.body)
+    try:
+        return read_json(answer.body.decode(charset).removeprefix("\ufeff"), strict=False)
+    except LookupError:
+        raise ValueError("its charset is unknown") from None

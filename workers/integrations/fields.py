@@ -1,0 +1,68 @@
+"""Takes an alert apart for the integrations, and says in words what is missing: such an alert is a dead letter.
+
+The stock scripts die of a missing key and lose the alert.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from common.json_text import as_number, write_json
+from common.outcome import Reason, Rejected
+from workers.integrations.base import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from common.alert import Alert
+
+Fields = dict[str, Any]
+
+
+def fields_of(alert: Alert) -> Fields:
+    """Return the parsed alert; raise Refusal if it is no JSON object."""
+    try:
+        return alert.fields
+    except ValueError as error:
+        raise bad_alert(f"the alert cannot be read: {error}") from None
+
+
+def needed(fields: Fields, *path: str) -> Any:
+    """Return the value at a path such as `"rule", "level"`; raise Refusal, naming the path, if there is none."""
+    value: Any = fields
+    for depth, name in enumerate(path, start=1):
+        if not isinstance(value, dict):
+            raise bad_alert(f"{'.'.join(path[: depth - 1])} is not an object")
+        if name not in value:
+            raise bad_alert(f"{'.'.join(path[:depth])} is missing")
+        value = value[name]
+    return value
+
+
+def found(fields: Fields, *path: str) -> Any:
+    """Return the value at a path, or None if there is none."""
+    value: Any = fields
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def needed_level(fields: Fields) -> float:
+    """Return the rule's level for comparing; raise Refusal if it is no number."""
+    level = as_number(needed(fields, "rule", "level"))
+    if level is None:
+        raise bad_alert("rule.level is not a number")
+    return level
+
+
+def json_body(message: Mapping[str, Any]) -> bytes:
+    """Return a message as the stock scripts write it; raise Refusal if the alert in it cannot be written."""
+    try:
+        return write_json(message).encode("ascii")
+    except ValueError as error:
+        raise bad_alert(f"the alert cannot be written: {error}") from None
+
+
+def bad_alert(what: str) -> Refusal:
+    """Return what to raise so that the alert becomes a dead letter that says what is wrong with it."""
+    return Refusal(Rejected(Reason.BAD_ALERT, what))

@@ -1,0 +1,143 @@
+"""Maltiverse: asks about hashes, address, host name and URL of an alert, and tells the manager what is known.
+
+Spec 5.6 and, where it differs from the stock script, D12.
+
+Each look-up stands by itself: its `key` lets a retry repeat only what failed, and what others found is not lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote
+
+from common.outcome import Delivered, Reason, Retry, Skipped
+from workers.integrations import blocks
+from workers.integrations.answers import answered_json
+from workers.integrations.base import Refusal, Request, unanswered
+from workers.integrations.events import credited_to_agent, event
+from workers.integrations.fields import Fields, fields_of, found
+from workers.integrations.maltiverse_threat import threat
+from workers.integrations.statuses import Statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from common.alert import Alert
+    from common.errors import TransportError
+    from common.integration import Integration
+    from common.outcome import ManagerEvent, Outcome
+    from workers.integrations.base import Answer
+    from workers.integrations.statuses import Clock
+
+TAG: Final = "maltiverse"
+NO_CONTENT: Final = 204
+NOT_FOUND: Final = 404
+
+SAFE: Final = "!$&'()*+,;=:@"
+"""Characters that stand for themselves in a path. `/`, `?` and `#` do not: a value must not choose what is asked."""
+
+_HOOK_URL: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s<>\"'{}|\\^`?#]*)?")
+
+
+class LookUp(NamedTuple):
+    """One question: its path below hook_url, and the thing's name and last part of its address in the event."""
+
+    key: str
+    path: str
+    name: str
+    slug: str
+
+
+class Maltiverse:
+    """One Maltiverse block. Needs hook_url, the address of the API, and api_key."""
+
+    def __init__(self, block: Integration, now: Clock) -> None:
+        self._url, self._key = blocks.hook_url(block), blocks.api_key(block)
+        if not _HOOK_URL.fullmatch(self._url.reveal()):
+            raise blocks.wrong(
+                block, "hook_url", "is not http(s)://HOST[:PORT][/PATH] without login, query or fragment"
+            )
+        if not _fits_a_header(self._key.reveal()):
+            raise blocks.wrong(block, "api_key", "has characters that cannot stand in an HTTP header")
+        self._statuses = Statuses(now, self._key, self._url)
+
+    def calls(self, alert: Alert) -> Sequence[Request]:
+        """Return one GET for everything that can be looked up, or skip the alert."""
+        fields = fields_of(alert)
+        requests = tuple(self._request(look_up) for look_up in _look_ups(fields))
+        if not requests:
+            raise Refusal(Skipped(Reason.NOTHING_TO_LOOK_UP, "no hash, public address, host name or URL"))
+        credited_to_agent(fields, TAG)  # what the events will need is missed before anything is asked
+        return requests
+
+    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
+        """Turn what is known into an event; nothing known is no event."""
+        if answer.status in {NO_CONTENT, NOT_FOUND}:
+            return Delivered()
+        outcome = self._statuses.outcome(answer)
+        if not isinstance(outcome, Delivered):
+            return outcome
+        try:
+            known = answered_json(answer)
+            if known and not isinstance(known, dict):
+                return Retry(Reason.BAD_ANSWER, "the answer is JSON, but no object")
+            return Delivered((_event(alert.fields, call.key, known),)) if known else Delivered()
+        except ValueError as error:
+            return Retry(Reason.BAD_ANSWER, f"HTTP {answer.status}, but {error}")
+
+    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — the shape of all
+        """Try again, unless that cannot help."""
+        return unanswered(error)
+
+    def _request(self, look_up: LookUp) -> Request:
+        url = self._url.reveal().rstrip("/") + look_up.path
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {self._key.reveal()}"}
+        return Request(method="GET", url=url, headers=headers, key=look_up.key)
+
+
+def _fits_a_header(key: str) -> bool:
+    return all(character.isprintable() and ord(character) <= 0xFF for character in key)  # noqa: PLR2004 — Latin-1
+
+
+def _look_ups(fields: Fields) -> Iterator[LookUp]:
+    """Yield what there is to ask, in the stock script's order; a value that is no text is left alone."""
+    for key in ("md5", "sha1"):
+        if isinstance(value := found(fields, "syscheck", f"{key}_after"), str):
+            yield LookUp(key, f"/sample/{key}/{_quoted(value)}", value, value)
+    if isinstance(address := found(fields, "data", "srcip"), str) and _is_public(address):
+        yield LookUp("ip", f"/ip/{_quoted(address)}", address, address)
+    if isinstance(hostname := found(fields, "data", "hostname"), str):
+        yield LookUp("hostname", f"/hostname/{_quoted(hostname)}", hostname, hostname)
+    if isinstance(url := found(fields, "data", "url"), str):
+        yield LookUp("url", f"/url/{_digest(url)}", url, _digest(url))
+
+
+def _is_public(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (address.is_private or address.is_loopback or address.is_reserved)
+
+
+def _quoted(value: str) -> str:
+    """Return a value as one segment of a path; `.` and `..` would be resolved and lead elsewhere."""
+    return value.replace(".", "%2E") if value in {".", ".."} else quote(value, safe=SAFE, errors="replace")
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
+
+
+def _event(fields: Fields, key: str, known: Fields) -> ManagerEvent:
+    look_up = next(one for one in _look_ups(fields) if one.key == key)
+    message = {
+        "integration": TAG,
+        "alert_id": found(fields, "id"),
+        "maltiverse": {"source": known},
+        "threat": threat(known, look_up.name, look_up.slug),
+    }
+    return event(credited_to_agent(fields, TAG), message)

@@ -1,0 +1,107 @@
+"""PagerDuty: the alert as a `trigger` of the Events API v2 (spec 5.3; D10 is what differs from the stock script)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from common.outcome import Reason, Retry
+from workers.integrations import blocks
+from workers.integrations.base import Request, unanswered
+from workers.integrations.excerpt import long_texts
+from workers.integrations.fields import Fields, bad_alert, fields_of, found, json_body, needed, needed_level
+from workers.integrations.statuses import Statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.alert import Alert
+    from common.errors import TransportError
+    from common.integration import Integration
+    from common.outcome import Outcome
+    from common.secret import Secret
+    from workers.integrations.base import Answer
+    from workers.integrations.statuses import Clock
+
+URL: Final = "https://events.pagerduty.com/v2/enqueue"
+HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
+
+SEVERITIES: Final = ((13, "critical"), (10, "error"), (7, "warning"))
+"""The lowest level of each severity; below all of them it is `info`."""
+
+LONGEST_DEDUP_KEY: Final = 255
+"""Characters (PagerDuty's Events API v2 overview)."""
+
+RATE_LIMIT_FLOOR_S: Final = 60.0
+"""PagerDuty counts the events of a routing key by the minute: sooner is of no use."""
+
+
+class PagerDuty:
+    """One PagerDuty block. Needs api_key, the routing key of the service."""
+
+    def __init__(self, block: Integration, now: Clock, endpoint: Secret | None = None) -> None:
+        self._url = endpoint.reveal() if endpoint else URL
+        self._key = blocks.api_key(block)
+        self._options = blocks.options(block)
+        self._statuses = Statuses(now, self._key, *long_texts(self._options))
+
+    def calls(self, alert: Alert) -> Sequence[Request]:
+        """Return the one POST."""
+        event = {
+            "routing_key": self._key.reveal(),
+            "event_action": "trigger",
+            "dedup_key": _dedup_key(alert.delivery_id),
+            "payload": _payload(fields_of(alert)),
+            "client": "Wazuh Monitoring Service",
+            "client_url": "https://wazuh.com",
+        }
+        return (Request(method="POST", url=self._url, headers=HEADERS, body=json_body(event | self._options)),)
+
+    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
+        """Go by the status; a 400 names what it does not like, and that becomes the detail."""
+        outcome = self._statuses.outcome(answer)
+        if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
+            after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)
+            return msgspec.structs.replace(outcome, after_s=after_s)
+        return outcome
+
+    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+        """Try again, unless that cannot help."""
+        return unanswered(error)
+
+
+def _payload(fields: Fields) -> dict[str, Any]:
+    level = needed_level(fields)
+    return {
+        "summary": needed(fields, "rule").get("description", "N/A"),
+        "timestamp": needed(fields, "timestamp"),
+        "source": _source(fields),
+        "severity": next((name for lowest, name in SEVERITIES if level >= lowest), "info"),
+        "group": _group(needed(fields, "rule").get("groups", ())),
+        "custom_details": fields,
+    }
+
+
+def _source(fields: Fields) -> Any:
+    """Return who it happened to; PagerDuty requires one, and an agentless alert has no agent (D10)."""
+    for path in (("agent", "name"), ("agentless", "host"), ("manager", "name")):
+        if source := found(fields, *path):
+            return source
+    raise bad_alert("agent.name is missing, and agentless.host and manager.name as well")
+
+
+def _group(groups: Any) -> str:
+    """Join the groups; a rule without any has no such key, which the stock script does not survive."""
+    try:
+        return ", ".join(groups)
+    except TypeError:
+        raise bad_alert("rule.groups is not a list of texts") from None
+
+
+def _dedup_key(delivery_id: str) -> str:
+    """Return what makes a repeated delivery one incident (D10)."""
+    if len(delivery_id) <= LONGEST_DEDUP_KEY:
+        return delivery_id
+    return hashlib.blake2b(delivery_id.encode(), digest_size=32).hexdigest()

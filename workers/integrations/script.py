@@ -1,0 +1,118 @@
+"""Custom scripts: each alert is one run of the user's own program, with the contract that the stock Integrator gave it.
+
+Only the contents of the files are made here; how a process gets them is the script transport's business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from typing import TYPE_CHECKING, Final
+
+from common import lenient
+from common.outcome import Delivered, Reason, Rejected, Retry
+from workers.integrations import base
+from workers.integrations.base import Refusal, ScriptCall
+from workers.integrations.script_output import last_line
+from workers.integrations.text_form import text_form
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.alert import Alert
+    from common.errors import TransportError
+    from common.integration import Integration
+    from common.outcome import Outcome
+    from workers.integrations.base import ScriptExit
+
+UNUSABLE: Final = {
+    126: "it, or a program that it calls, may not be executed",
+    127: "it, or a program that it calls, was not found",
+}
+"""What a shell says where a command could not be run at all (POSIX, Shell Command Language, 2.8.2)."""
+
+_SIGNALLED: Final = 128
+_CONTROL: Final = re.compile(rb"[\x00-\x1f]")
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+class Script:
+    """Runs one block's script. Built once per block."""
+
+    def __init__(self, integration: Integration) -> None:
+        self._integration = integration
+        options = integration.options
+        self._options = None if options is None else f"{options.reveal()}\n".encode("utf-8", "surrogateescape")
+
+    def calls(self, alert: Alert) -> Sequence[ScriptCall]:
+        """Return the one run; raise Refusal if the alert has no text form."""
+        block = self._integration
+        return (
+            ScriptCall(
+                name=block.name,
+                alert_file=self._alert_file(alert.raw),
+                options_file=self._options,
+                api_key=block.api_key,
+                hook_url=block.hook_url,
+                timeout_s=block.timeout_s,
+                retries=block.retries,
+            ),
+        )
+
+    def read(self, alert: Alert, call: ScriptCall, answer: ScriptExit) -> Outcome:  # noqa: ARG002 — a Service's shape
+        """Return what the exit status means: the last line of output says why, as the script's author meant it."""
+        if answer.status == 0:
+            return Delivered()
+        detail = ": ".join(filter(None, (_status(answer.status), last_line(answer.output, call))))
+        return Retry(Reason.SCRIPT_UNUSABLE if answer.status in UNUSABLE else Reason.SCRIPT_FAILED, detail)
+
+    def unanswered(self, alert: Alert, call: ScriptCall, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+        """Return the usual meaning."""
+        return base.unanswered(error)
+
+    def _alert_file(self, raw: bytes) -> bytes:
+        if self._integration.wants_json:
+            return json_form(raw)
+        try:
+            return text_form(raw, self._integration.max_log)
+        except ValueError as error:
+            raise Refusal(Rejected(Reason.BAD_ALERT, str(error))) from None
+
+
+def json_form(raw: bytes) -> bytes:
+    """Return the JSON file for one line of the alert log: the line's own bytes (D4) and a newline.
+
+    Only what is no part of a JSON text goes: a byte order mark and what follows a NUL byte behind the value (spec 2.4).
+    Raw control characters in strings, which strict readers refuse, are escaped.
+    """
+    raw = raw.removeprefix(lenient.BOM)
+    if b"\0" in raw:
+        raw = _until_nul(raw)
+    if _CONTROL.search(raw):
+        raw = _STRING.sub(lambda string: _CONTROL.sub(_escaped, string[0]), raw)
+    return raw + b"\n"
+
+
+def _until_nul(raw: bytes) -> bytes:
+    """Return what stands before the first NUL byte if that is a whole value, else everything."""
+    before = raw.partition(b"\0")[0]
+    try:
+        lenient.read(before, levels=0)
+    except ValueError:
+        return raw
+    return before
+
+
+def _escaped(control: re.Match[bytes]) -> bytes:
+    return json.dumps(control[0].decode())[1:-1].encode()
+
+
+def _status(status: int) -> str:
+    """Return an exit status in words."""
+    if status in UNUSABLE:
+        return f"exit status {status}: {UNUSABLE[status]}"
+    try:
+        return f"killed by {signal.Signals(status - _SIGNALLED).name}"
+    except ValueError:
+        return f"exit status {status}"

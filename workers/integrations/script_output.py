@@ -1,0 +1,67 @@
+"""What a script said last, fit for a dead letter: one line, short, and without the secrets that it was given.
+
+Scripts print what they failed on, and that is often the URL they called: the path of a Slack hook is its secret. So
+not only the settings are masked, but also the parts of them that error texts commonly quote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from common.secret import Secret, scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from workers.integrations.base import ScriptCall
+
+LONGEST_LINE: Final = 500
+"""Characters kept of the line; a dead letter carries one for each attempt."""
+
+_SHORTEST_PART: Final = 6
+"""Shorter parts are words such as `/api` or `info`: masking them would spoil the text and hide nothing."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def last_line(output: str, call: ScriptCall, others: Iterable[Secret] = ()) -> str:
+    """Return the last line of `output` that is not blank, with the secrets of `call` and the `others` masked."""
+    line = output.replace("\r", "\n").rstrip().rpartition("\n")[2]
+    longest_first = sorted({*_secrets(call), *others}, key=lambda secret: -len(secret.reveal()))
+    clean = _CONTROL.sub(" ", scrub(line, *longest_first)).strip()
+    return clean if len(clean) <= LONGEST_LINE else f"{clean[:LONGEST_LINE]}…"
+
+
+def _secrets(call: ScriptCall) -> Iterator[Secret]:
+    """Yield the settings as they are, and their telling parts."""
+    key, url = (secret.reveal().strip() if secret else "" for secret in (call.api_key, call.hook_url))
+    options = (call.options_file or b"").decode("utf-8", "surrogateescape").strip()
+    yield from map(Secret, (key, url, options))
+    yield from (Secret(part) for part in (*_url_parts(url), *_texts(options)) if len(part) >= _SHORTEST_PART)
+
+
+def _url_parts(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    yield from (parts.path, parts.query, parts.fragment, parts.netloc.rpartition("@")[0], parts.password or "")
+    if parts.query:
+        yield f"{parts.path}?{parts.query}"
+
+
+def _texts(options: str) -> Iterator[str]:
+    """Yield every text in the options; a key or token may stand in any of them."""
+    try:
+        pending: list[Any] = [json.loads(options)]
+    except (ValueError, RecursionError):
+        return
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            pending.extend(value.values() if isinstance(value, dict) else value)

@@ -1,0 +1,69 @@
+"""Shuffle: the alert as a workflow's trigger, posted to its webhook (spec 5.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from common.outcome import Reason, Skipped
+from workers.integrations import blocks
+from workers.integrations.base import Refusal, Request, unanswered
+from workers.integrations.excerpt import long_texts
+from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
+from workers.integrations.statuses import Statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.alert import Alert
+    from common.errors import TransportError
+    from common.integration import Integration
+    from common.outcome import Outcome
+    from workers.integrations.base import Answer
+    from workers.integrations.statuses import Clock
+
+HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
+
+EXCLUDED_RULES: Final = (
+    *("5710", "80710", "86001", "86002", "86003", "87900", "87901", "87902", "87903", "87904"),
+    *("87924", "87928", "87929", "87932"),
+)
+"""Rules that the stock script does not send, some of which Shuffle's own responses trigger (spec 5.4)."""
+
+
+class Shuffle:
+    """One Shuffle block. Needs hook_url."""
+
+    def __init__(self, block: Integration, now: Clock) -> None:
+        self._url = blocks.hook_url(block)
+        self._options = blocks.options(block)
+        self._statuses = Statuses(now, self._url, *long_texts(self._options))
+
+    def calls(self, alert: Alert) -> Sequence[Request]:
+        """Return the one POST, or skip the alert for its rule."""
+        fields = fields_of(alert)
+        if (rule_id := needed(fields, "rule", "id")) in EXCLUDED_RULES:
+            raise Refusal(Skipped(Reason.RULE_EXCLUDED, f"rule {rule_id}"))
+        body = json_body(_message(fields) | self._options)
+        return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
+
+    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
+        """Go by the status alone."""
+        return self._statuses.outcome(answer)
+
+    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+        """Try again, unless that cannot help."""
+        return unanswered(error)
+
+
+def _message(fields: Fields) -> dict[str, Any]:
+    level = needed_level(fields)
+    return {
+        "severity": 1 if level <= 4 else 2 if level <= 7 else 3,  # noqa: PLR2004 — spec 5.4
+        "pretext": "WAZUH Alert",
+        "title": needed(fields, "rule").get("description", "N/A"),
+        "text": found(fields, "full_log"),
+        "rule_id": needed(fields, "rule", "id"),
+        "timestamp": needed(fields, "timestamp"),
+        "id": needed(fields, "id"),
+        "all_fields": fields,
+    }

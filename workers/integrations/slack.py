@@ -1,0 +1,74 @@
+"""Slack: the alert as one attachment, posted to an incoming webhook (spec 5.2).
+
+Slack answers 200 if and only if it posted the message, and otherwise 4xx or 5xx with a word such as `invalid_payload`,
+`no_service` or `channel_is_archived` (api.slack.com, "Handling errors" of incoming webhooks): the status says it all,
+and the word becomes the detail. So whatever a 200 says is a success, also from the targets that imitate Slack.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workers.integrations import blocks
+from workers.integrations.base import Request, unanswered
+from workers.integrations.excerpt import long_texts
+from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
+from workers.integrations.statuses import Statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.alert import Alert
+    from common.errors import TransportError
+    from common.integration import Integration
+    from common.outcome import Outcome
+    from workers.integrations.base import Answer
+    from workers.integrations.statuses import Clock
+
+HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
+
+
+class Slack:
+    """One Slack block. Needs hook_url."""
+
+    def __init__(self, block: Integration, now: Clock) -> None:
+        self._url = blocks.hook_url(block)
+        self._options = blocks.options(block)
+        self._statuses = Statuses(now, self._url, *long_texts(self._options))
+
+    def calls(self, alert: Alert) -> Sequence[Request]:
+        """Return the one POST; its body is byte for byte that of the stock script."""
+        attachment = _attachment(fields_of(alert)) | self._options
+        body = json_body({"attachments": [attachment]})
+        return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
+
+    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
+        """Go by the status alone."""
+        return self._statuses.outcome(answer)
+
+    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+        """Try again, unless that cannot help."""
+        return unanswered(error)
+
+
+def _attachment(fields: Fields) -> dict[str, Any]:
+    level = needed_level(fields)
+    return {
+        "color": "good" if level <= 4 else "warning" if level <= 7 else "danger",  # noqa: PLR2004 — spec 5.2
+        "pretext": "WAZUH Alert",
+        "title": needed(fields, "rule").get("description", "N/A"),
+        "text": found(fields, "full_log"),
+        "fields": _table(fields),
+        "ts": needed(fields, "id"),
+    }
+
+
+def _table(fields: Fields) -> list[dict[str, Any]]:
+    table: dict[str, Any] = {}
+    if "agent" in fields:
+        table["Agent"] = f"({needed(fields, 'agent', 'id')}) - {needed(fields, 'agent', 'name')}"
+    if "agentless" in fields:
+        table["Agentless Host"] = needed(fields, "agentless", "host")
+    table["Location"] = needed(fields, "location")
+    table["Rule ID"] = f"{needed(fields, 'rule', 'id')} _(Level {needed(fields, 'rule', 'level')})_"
+    return [{"title": title, "value": value} for title, value in table.items()]

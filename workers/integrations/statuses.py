@@ -1,0 +1,84 @@
+"""What an HTTP status means for a delivery: one table for all integrations (D9).
+
+    2xx                        delivered
+    408 timeout                    try again
+    425 and 5xx server             try again
+    429 rate_limited               try again; a Retry-After header, on this or any other of them, is kept to
+    401, 403 auth                  rejected
+    3xx redirect                   rejected: a POST would arrive as a GET without its body
+    other 4xx client               rejected
+    anything else bad_answer       try again: no server means to say it
+
+An integration whose service means something else by a status has that exception beside its own code.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+from common.outcome import Delivered, Reason, Rejected, Retry
+from workers.integrations.excerpt import excerpt, recognisable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from common.outcome import Outcome
+    from common.secret import Secret
+    from workers.integrations.base import Answer
+
+    Clock = Callable[[], float]
+
+EXACT: Final = {
+    401: Reason.AUTH,
+    403: Reason.AUTH,
+    408: Reason.TIMEOUT,
+    425: Reason.SERVER,
+    429: Reason.RATE_LIMITED,
+}
+BY_HUNDREDS: Final = {3: Reason.REDIRECT, 4: Reason.CLIENT, 5: Reason.SERVER}
+REJECTED: Final = frozenset({Reason.AUTH, Reason.REDIRECT, Reason.CLIENT})
+DELIVERED: Final = range(200, 300)
+
+LONGEST_PAUSE_S: Final = 86_400.0
+"""A Retry-After beyond a day is taken for a day: a slip of the service must not silence an integration for years."""
+
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]+)?", re.ASCII)
+
+
+class Statuses:
+    """Reads the status of the answers of one integration. `now` is the time in seconds since the epoch."""
+
+    def __init__(self, now: Clock, *secrets: Secret | None) -> None:
+        """Take the clock, and the keys and URLs that no detail may show."""
+        self._now, self._secrets = now, recognisable(*secrets)
+
+    def outcome(self, answer: Answer) -> Outcome:
+        """Return what the table says, with the answer's own words as the detail."""
+        if answer.status in DELIVERED:
+            return Delivered()
+        reason = EXACT.get(answer.status) or BY_HUNDREDS.get(answer.status // 100, Reason.BAD_ANSWER)
+        if reason in REJECTED:
+            return Rejected(reason, self.detail(answer))
+        return Retry(reason, self.detail(answer), retry_after_s(answer, self._now()))
+
+    def detail(self, answer: Answer) -> str:
+        """Return status and body for a person: bounded, one line, without secrets."""
+        said = excerpt(answer.body, self._secrets)
+        return f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
+
+
+def retry_after_s(answer: Answer, now_s: float) -> float | None:
+    """Return the seconds that Retry-After asks for, as a number or a date (RFC 9110, 10.2.3); None if it does not."""
+    text = answer.headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), LONGEST_PAUSE_S)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_s
+    return min(max(math.ceil(seconds), 0.0), LONGEST_PAUSE_S)

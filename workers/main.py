@@ -1,0 +1,58 @@
+"""A worker as a process: parts put together from the settings, the wait for Redis, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from common.connection import connect
+from common.ledger import Ledger
+from common.registry import PublishedRegistry
+from common.vault import open_vault
+from common.waiting import wait_for
+from workers.outfit import outfit
+from workers.routes import Routes
+from workers.service import Worker
+
+if TYPE_CHECKING:
+    from common.integration import Integration
+    from common.settings import Settings
+    from common.settings_schema import Policy
+    from workers.integrations.base import Service
+    from workers.pipeline import Transport
+    from workers.routes import Selection
+
+_log = logging.getLogger("courier.worker")
+
+
+def run(settings: Settings, selection: Selection, *, name: str) -> int:
+    """Deliver until SIGTERM or SIGINT, then finish what is running. Return the exit status.
+
+    Raises SettingsError and LedgerUnfit for what waiting does not mend.
+    """
+    url = settings.redis.connection_url.reveal()
+    client = connect(url)
+    registry = PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir))
+    for warning in wait_for(Ledger(client).check_server, _log):
+        _log.warning("%s", warning)
+
+    def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
+        return outfit(integration, policy, settings.worker)
+
+    jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
+    routes = Routes(registry, selection, policy=settings.policy, outfit=outfit_for, random=jitter)
+    wait_for(routes.refresh, _log)
+    _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
+    worker = Worker(
+        name=name,
+        slots=settings.worker.slots,
+        drain_s=settings.worker.drain_s,
+        redis_url=url,
+        client=client,
+        routes=routes,
+    )
+    status = worker.run()
+    _log.info("ended; what was not begun is left to others", extra={"worker": name})
+    return status
