@@ -146,6 +146,10 @@ class Show:
         self._list("not expected", comparison.unexpected, "yellow")
         self._list("more than once", comparison.repeated, "yellow")
 
+    def verdict(self, *, arrived: int, of: int, noun: str) -> None:
+        """Write the last line: whether all is well."""
+        self.say(f"{arrived} of {of} {noun} arrived", "bold green" if arrived == of else "bold red")
+
     def _list(self, title: str, arrivals: Sequence[Arrival], style: str) -> None:
         for arrival in arrivals[:LISTED]:
             self.say(f"{title}: {arrival.integration}: {clean(arrival.identity, 100)}", style)
