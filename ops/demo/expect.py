@@ -95,28 +95,28 @@ def _arrivals(integration_id: str, name: str, alert: dict[str, Any]) -> Iterator
             yield Arrival(integration_id, md5)
             yield Arrival(MANAGER_ID, f"virustotal {identity}")
     elif name == "maltiverse":
-        for wanted in look_ups(alert):
+        for wanted, name_there in look_ups(alert):
             yield Arrival(integration_id, wanted)
             if wanted in INDICATORS:
-                yield Arrival(MANAGER_ID, f"maltiverse {identity} {wanted.rpartition('/')[2]}")
+                yield Arrival(MANAGER_ID, f"maltiverse {identity} {name_there}")
     elif name != "shuffle" or part(alert, "rule", "id") not in NOT_FOR_SHUFFLE:
         yield Arrival(integration_id, identity)
 
 
-def look_ups(alert: dict[str, Any]) -> Iterator[str]:
-    """Yield what Maltiverse is asked about this alert, as the end of the path (spec 5.6)."""
+def look_ups(alert: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what Maltiverse is asked about this alert: the end of the path, and the name in the event (spec 5.6)."""
     syscheck, data = alert.get("syscheck"), alert.get("data")
     for kind in ("md5", "sha1"):
         value = part(syscheck, f"{kind}_after")
         if isinstance(value, str):
-            yield f"sample/{kind}/{value}"
+            yield f"sample/{kind}/{value}", value
     address, hostname, url = (part(data, name) for name in ("srcip", "hostname", "url"))
     if isinstance(address, str) and _is_public(address):
-        yield f"ip/{address}"
+        yield f"ip/{address}", address
     if isinstance(hostname, str):
-        yield f"hostname/{hostname}"
+        yield f"hostname/{hostname}", hostname
     if isinstance(url, str):
-        yield f"url/{hashlib.sha256(url.encode()).hexdigest()}"
+        yield f"url/{hashlib.sha256(url.encode()).hexdigest()}", url
 
 
 def _is_public(text: str) -> bool:

@@ -10,10 +10,12 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from common.integration import MANAGER_ID
 from ops.demo.expect import NOT_FOUND
 
 if TYPE_CHECKING:
@@ -23,8 +25,11 @@ if TYPE_CHECKING:
     from ops.demo.expect import Arrival, Comparison
     from ops.demo.messages import Message
 
-TITLE_WIDTH: Final = 62
+TITLE_WIDTH: Final = 60
 NAME_WIDTH: Final = 18
+PLAIN_WIDTH: Final = 160
+"""Columns of a line that goes to a file."""
+
 LISTED: Final = 10
 """Differences listed of each kind; the others are counted."""
 
@@ -42,10 +47,13 @@ _STYLES: Final = {
 
 
 class Row(NamedTuple):
-    """One line of the summary: counts of deliveries, and seconds from the first alert to the last message."""
+    """One line of the summary: counts of deliveries, and seconds from the first alert to the last message.
+
+    `read` is None for `manager`, whose deliveries do not come from the alert log.
+    """
 
     name: str
-    read: int
+    read: int | None
     matched: int
     delivered: int
     skipped: int
@@ -60,18 +68,23 @@ def line(message: Message, latency_s: float | None) -> Text:
     at = datetime.fromtimestamp(message.at_s).astimezone()
     return Text.assemble(
         (f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}  ", "dim"),
-        (f"{clean(message.integration, NAME_WIDTH):{NAME_WIDTH}} ", _STYLES.get(message.service, "")),
+        (f"{column(message.integration, NAME_WIDTH)} ", _STYLES.get(message.service, "")),
         (f"{mark} ", style),
-        f"{clean(message.title, TITLE_WIDTH):{TITLE_WIDTH}} ",
+        f"{column(message.title, TITLE_WIDTH)} ",
         (words, style),
         ("" if latency_s is None else f"  {latency_s:.2f} s", "dim"),
     )
 
 
 def clean(text: str, width: int) -> str:
-    """Return `text` on one line, without control characters, shortened to `width` characters."""
+    """Return `text` on one line, without control characters, shortened to `width` columns of the terminal."""
     text = _UNPRINTABLE.sub(" ", text).strip()
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…"
+
+
+def column(text: str, width: int) -> str:
+    """Return the same, filled up to `width` columns."""
+    return set_cell_size(clean(text, width), width)
 
 
 def summary_row(name: str, read: int, status: Status, seconds: float | None) -> Row:
@@ -79,7 +92,7 @@ def summary_row(name: str, read: int, status: Status, seconds: float | None) -> 
     totals = status.totals
     return Row(
         name=name,
-        read=read,
+        read=None if name == MANAGER_ID else read,
         matched=totals.get("committed", 0),
         delivered=totals.get("delivered", 0),
         skipped=totals.get("skipped", 0),
@@ -121,6 +134,8 @@ class Show:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
+        if not self._console.is_terminal:
+            self._console.width = PLAIN_WIDTH
 
     def say(self, text: str, style: str = "") -> None:
         """Write a line of our own."""
@@ -168,8 +183,10 @@ def _outcome(message: Message) -> tuple[str, str, str]:
 
 
 def _cells(row: Row) -> list[Text]:
-    numbers = [Text(f"{number:,}", "" if number else "dim") for number in row[1:-1]]
+    counts = (row.matched, row.delivered, row.skipped, row.retried, row.dead)
+    numbers = [Text(f"{number:,}", "" if number else "dim") for number in counts]
     if row.dead:
         numbers[-1].stylize("bold red")
     seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-    return [Text(clean(row.name, 40)), *numbers, Text(seconds)]
+    read = "" if row.read is None else f"{row.read:,}"
+    return [Text(clean(row.name, 40)), Text(read), *numbers, Text(seconds)]
