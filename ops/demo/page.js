@@ -60,7 +60,7 @@ function slack(message) {
     const list = [].concat(one.fields || []).map((field) =>
       make("div", "", make("dt", "", fields(field).title), make("dd", "", ...mrkdwn(fields(field).value))));
     return [
-      make("p", "soft attachment is-plain", one.pretext),
+      make("div", "soft pretext", one.pretext),
       make("div", `attachment is-${tints[one.color] || "plain"}`, make("p", "title", one.title),
         one.text ? make("pre", "", one.text) : null, list.length ? make("dl", "", list) : null),
     ];
