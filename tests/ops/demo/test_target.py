@@ -155,3 +155,10 @@ def test_the_inbox_keeps_the_newest() -> None:
         inbox.add(service="s", integration="i", status=200, accepted=True, identity=str(number), title="t")
     assert (len(inbox), inbox.after(0)[0].number, inbox.after(KEPT + 2)[0].at_s) == (KEPT + 3, 4, 5.0)
     assert inbox.after(KEPT + 3) == []
+
+
+def test_a_target_that_was_never_started_is_closed_too(tmp_path: Path) -> None:
+    target = Target(socket_path=tmp_path / "q")
+    target.stop()
+    again = Target(socket_path=tmp_path / "q", port=target.port)
+    again.stop()
