@@ -76,7 +76,7 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[producer]`."""
 
-    config: Annotated[Path, path()]
+    config: Annotated[Path, path(), Named(option="--config")]
     alerts: Annotated[Path, path()]
     node: Annotated[
         str, text("a name of letters, digits, '.', '_', '-'", r"[A-Za-z0-9_.-]{1,255}", empty=socket.gethostname)

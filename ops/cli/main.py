@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
+    "check": "Read ossec.conf and say which integrations will run, and what is wrong with the others.",
     "config": "Show the settings in force and where each comes from.",
 }
 """Name → the line that `courier --help` shows."""
