@@ -81,7 +81,7 @@ class ScriptTransport:
         except OSError as error:
             raise unusable(f"{path} {_why_not_started(error)}") from None
         except ValueError:
-            raise unusable(f"{path} cannot be given its arguments: one holds a NUL byte") from None
+            raise unusable(f"{path} cannot be given its arguments: one holds a NUL byte or half a character") from None
         return self._exit(call, ended)
 
     def _shown(self, path: Path) -> str:
