@@ -77,9 +77,10 @@ def run(
             _signal_group(process.pid, signal.SIGTERM)
             watch.until(clock() + GRACE_S)
             _signal_group(process.pid, signal.SIGKILL)
+        held = os.dup(process.stdout.fileno()) if watch.is_open and not timed_out else None
     with suppress(subprocess.TimeoutExpired):
         process.wait(_KILLED_S)
-    leftovers.watch(process.pid, until)
+    leftovers.watch(process.pid, until, held)
     return Ended(process.returncode, watch.output(), timed_out)
 
 
@@ -89,7 +90,7 @@ class _Watch:
     def __init__(self, pid: int, pipe: int, limit: int, clock: Callable[[], float]) -> None:
         self._pid, self._pipe, self._limit, self._clock = pid, pipe, limit, clock
         self._kept = bytearray()
-        self._open, self._tick_s = True, _SHORTEST_TICK_S
+        self.is_open, self._tick_s = True, _SHORTEST_TICK_S
         self._poll = select.poll()
         self._poll.register(pipe, select.POLLIN)
 
@@ -100,7 +101,7 @@ class _Watch:
             now = self._clock()
             if not ended and _has_ended(self._pid):
                 ended, moment = True, min(moment, now + LINGER_S)
-            if now >= moment or (ended and not self._open):
+            if now >= moment or (ended and not self.is_open):
                 return ended
             self._wait(min(moment - now, self._pause_s()))
 
@@ -110,7 +111,7 @@ class _Watch:
 
     def _pause_s(self) -> float:
         """Output wakes us by itself; the end of a process that has closed it follows soon, so look often at first."""
-        if self._open:
+        if self.is_open:
             return _TICK_S
         self._tick_s = min(2 * self._tick_s, _TICK_S)
         return self._tick_s
@@ -124,7 +125,7 @@ class _Watch:
         if len(self._kept) > 2 * self._limit:
             del self._kept[: -self._limit]
         if not chunk:
-            self._open = False
+            self.is_open = False
             self._poll.unregister(self._pipe)
 
 

@@ -276,6 +276,14 @@ def test_a_child_that_holds_the_output_is_not_waited_for(home: Home) -> None:
     assert eventually(lambda: not runs(child))
 
 
+def test_a_child_may_go_on_printing(home: Home) -> None:
+    work = "(sleep 1.5; head -c 300000 /dev/zero; echo done >done; sleep 99) & echo $!"
+    answer = home.run(f"#!/bin/sh\n{work}\n", deadline_s=20)
+    assert eventually((home.path / "done").exists)
+    os.killpg(os.getpgid(int(answer.output)), signal.SIGKILL)
+    assert eventually(lambda: not any(t.name == "courier-leftovers" for t in threading.enumerate()))
+
+
 def test_a_child_that_ignores_the_end_is_killed(home: Home) -> None:
     answer = home.run('#!/bin/sh\n(trap "" TERM; sleep 99; sleep 98) >/dev/null 2>&1 &\necho $!\n', deadline_s=0.3)
     assert answer.status == 0
