@@ -1,0 +1,38 @@
+"""What an integration is served with: its service and the transport that its kind of call needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from common.integration import Kind
+from workers.integrations.catalogue import service_for
+from workers.transports.http import HttpTransport
+from workers.transports.manager_socket import ManagerSocket
+from workers.transports.script import ScriptTransport
+
+if TYPE_CHECKING:
+    from common.integration import Integration
+    from common.settings_schema import Policy, WorkerSettings
+    from workers.integrations.base import Service
+    from workers.pipeline import Transport
+
+
+def outfit(
+    integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
+) -> tuple[Service[Any, Any], Transport]:
+    """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is."""
+    return service_for(integration), _transport(integration.kind, policy, worker, debug=debug)
+
+
+def _transport(kind: Kind, policy: Policy, worker: WorkerSettings, *, debug: bool) -> Transport:
+    if kind is Kind.HTTP:
+        return HttpTransport(policy)
+    if kind is Kind.MANAGER:
+        return ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
+    return ScriptTransport(
+        policy,
+        home=worker.home,
+        integrations_dir=worker.integrations_dir,
+        private_dir=worker.private_dir,
+        debug=debug,
+    )
