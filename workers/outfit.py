@@ -21,7 +21,8 @@ def outfit(
     integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
 ) -> tuple[Service[Any, Any], Transport]:
     """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is."""
-    return service_for(integration), _transport(integration.kind, policy, worker, debug=debug)
+    service = service_for(integration, endpoint=policy.endpoint)
+    return service, _transport(integration.kind, policy, worker, debug=debug)
 
 
 def _transport(kind: Kind, policy: Policy, worker: WorkerSettings, *, debug: bool) -> Transport:

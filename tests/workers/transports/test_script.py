@@ -95,7 +95,7 @@ class Home:
             private_dir=self.private,
             debug=debug,
             environ={"PATH": os.environ["PATH"]} if environ is None else environ,
-            random=Random(7),  # noqa: S311 — the names of files
+            random=Random(7),
         )
         self._transports.append(made)
         return made
