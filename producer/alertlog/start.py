@@ -25,9 +25,12 @@ def end(folder: Folder, readers: Readers, now_s: float) -> Place:
         start = Place(newest.fingerprint, 0)
         reader = readers.open(start, list(folder.oldest_first(earliest_day(start.began_at_s))))
         if reader:
-            found = Place(reader.file, reader.content.end_of_lines())
-            reader.content.close()
-            return found
+            try:
+                return Place(reader.file, reader.content.end_of_lines())
+            except OSError:
+                pass
+            finally:
+                reader.content.close()
     return Place(NEW, int(now_s))
 
 
