@@ -101,7 +101,7 @@ class Plain:
         try:
             size = os.fstat(self._descriptor).st_size
             data = self._take(min(max_bytes, size - self.at)) if size > self.at else b""
-            head = os.pread(self._descriptor, len(self.head), 0) if data else self.head
+            head = os.pread(self._descriptor, len(self.head), 0)
         except OSError as error:
             if error.errno == errno.ESTALE:  # NFS: it has to be opened again
                 raise Changed from None

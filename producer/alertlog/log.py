@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from producer.alertlog.folder import File
+    from producer.alertlog.folder import File, Name
     from producer.alertlog.reader import Chunk, Reader
 
 LOOKS: Final = 3
 """How often to look, while files change between being found and being opened, before something counts as gone."""
+
+INATTENTIVE_S: Final = 60.0
+"""Whoever waits at the end of a file and looks more often than this misses no file. The manager does not begin another
+more often than every 600 s; that it skips days, on which there were no alerts, is then no reason for alarm."""
 
 _log = logging.getLogger("courier.producer")
 
@@ -55,7 +59,7 @@ class AlertLog:
         """Return the cursor behind the newest complete line, or for what will come if there is none."""
         found = start.end(self._folder, self._readers, self._now())
         if found.file == NEW:
-            self._readers.hold_empty(self._files(found))
+            self._readers.hold_empty(found, self._files(found))
         return str(found)
 
     def at(self, moment: datetime) -> str:
@@ -97,12 +101,10 @@ class AlertLog:
             return None
 
     def _files(self, place: Place) -> list[File]:
-        """Return the files that matter at `place`, oldest first, with one that is open though nowhere to be seen."""
+        """Return the files that matter at `place`, oldest first; before them one that is open but nowhere any more."""
         files = list(self._folder.oldest_first(earliest_day(place.began_at_s)))
-        if begun := self._readers.begun(files):
-            files.append(begun)
-            files.sort(key=lambda file: (file.name, file is not begun))
-        return files
+        begun = self._readers.begun(place, files)
+        return [begun, *files] if begun else files
 
     def _first(self, place: Place) -> Batch:
         """Start with what was not there when the cursor was made."""
@@ -115,6 +117,7 @@ class AlertLog:
 
     def _beyond(self, place: Place, reader: Reader) -> Batch | None:
         """Go on from the end of a file to a longer copy of it, or to the next one, if there is one. Raises Changed."""
+        waited_at_s, reader.waited_at_s = reader.waited_at_s, self._now()
         if self._names(reader) > 1:
             return _wait(place)
         files = self._files(place)
@@ -127,7 +130,10 @@ class AlertLog:
         chunk = reader.read(place.offset, 1)
         if _is_more(chunk, place):
             return _batch(chunk, place)
-        return self._leave(place, reader, files, step)
+        if self._move_to_archive(place, reader, files):
+            return None
+        before = None if self._now() - waited_at_s < INATTENTIVE_S else order.name_of(files, place.file)
+        return self._leave(place, reader, before, step)
 
     def _names(self, reader: Reader) -> int:
         """Return how many names the reader's file has if it is `alerts.json`, else 0.
@@ -140,7 +146,6 @@ class AlertLog:
             return 0
         if (status.st_dev, status.st_ino) != reader.content.inode:
             return 0
-        reader.followed = True
         self._tell(f"cannot be read ({reader.content.damage})" if reader.content.damage else "")
         return status.st_nlink
 
@@ -160,15 +165,30 @@ class AlertLog:
             self._readers.drop(reader)
         return bool(other or replaced)
 
-    def _leave(self, place: Place, reader: Reader, files: Sequence[File], step: order.Step) -> Batch:
-        """Go on to the next file; tell what remains unread in this one, and between the two."""
+    def _move_to_archive(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
+        """Go to a compressed file with this fingerprint if it has more than what we have read, which is gone."""
+        if any(file.inode == reader.content.inode for file in files):
+            return False
+        archive = self._readers.open(place, [file for file in files if file.zipped])
+        if not archive:
+            return False
+        more = _is_more(archive.read(place.offset, 1), place)
+        if more:
+            self._readers.drop(reader)
+            self._readers.keep(archive)
+        else:
+            archive.content.close()
+        return more
+
+    def _leave(self, place: Place, reader: Reader, before: Name | None, step: order.Step) -> Batch:
+        """Go on to the next file; tell what remains unread in this one, and if it is not the next by name."""
         passed = []
         rest, damage = reader.rest(place.offset), reader.content.damage
         if damage:
             passed.append(order.unreadable(reader.path, f"what follows byte {reader.content.at}", damage))
         elif rest:
             passed.append(order.unfinished(reader.path, place.offset, rest))
-        gap = None if reader.followed else order.gap(order.name_of(files, place.file), step.file)
+        gap = order.gap(before, step.file)
         passed += [gap, *step.unreadable] if gap else step.unreadable
         self._readers.drop(reader)
         return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=tuple(passed))
@@ -187,7 +207,7 @@ class AlertLog:
 
     def _wait(self, place: Place, files: Sequence[File]) -> Batch:
         """Wait for a file that comes after all of `files`."""
-        self._readers.hold_empty(files)
+        self._readers.hold_empty(place, files)
         current = next((file for file in files if file.name == CURRENT), None)
         if not current:
             self._tell("is missing")

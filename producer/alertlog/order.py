@@ -38,7 +38,8 @@ def step(files: Sequence[File], place: Place) -> Step | None:
     following = next((file for file in later if file.fingerprint), None)
     if not following:
         return None
-    broken = [file for file in later if file.problem and file.name < following.name]
+    before = later[: later.index(following)]
+    broken = [file for file in before if file.problem and file.name < following.name]
     return Step(following, tuple(unreadable(file.path, "all of it", file.problem) for file in broken))
 
 

@@ -29,6 +29,7 @@ class Readers:
         self._folder, self._max_line_bytes = folder, max_line_bytes
         self._kept: list[Reader] = []
         self._empty: Plain | None = None
+        self._waiting = ""
 
     def at(self, place: Place) -> Reader | None:
         """Return a kept reader that can go on from `place`."""
@@ -38,8 +39,9 @@ class Readers:
             self._kept.append(found)
         return found
 
-    def hold_empty(self, files: Sequence[File]) -> None:
-        """Hold `alerts.json` open while it has no line yet: it may get some and be gone before the next look."""
+    def hold_empty(self, place: Place, files: Sequence[File]) -> None:
+        """Hold `alerts.json` open while we wait for its first line: it may get some and be gone by the next look."""
+        self._waiting = place.file
         empty = next((file for file in files if file.name == CURRENT and not file.fingerprint), None)
         if not empty or (self._empty and self._empty.inode == empty.inode):
             return
@@ -47,9 +49,9 @@ class Readers:
         with suppress(OSError):
             self._empty = open_plain(empty.path)
 
-    def begun(self, files: Sequence[File]) -> File | None:
-        """Return the file that is held so, if by now it has a line and is none of `files`."""
-        if not self._empty:
+    def begun(self, place: Place, files: Sequence[File]) -> File | None:
+        """Return the file that is held so since we waited at `place`, if now it has a line and is none of `files`."""
+        if not self._empty or place.file != self._waiting:
             return None
         seen = next((file for file in files if file.inode == self._empty.inode), None)
         if seen:
