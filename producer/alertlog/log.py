@@ -188,8 +188,7 @@ class AlertLog:
             passed.append(order.unreadable(reader.path, f"what follows byte {reader.content.at}", damage))
         elif rest:
             passed.append(order.unfinished(reader.path, place.offset, rest))
-        gap = order.gap(before, step.file)
-        passed += [gap, *step.unreadable] if gap else step.unreadable
+        passed += [*step.gaps(before), *step.unreadable()]
         self._readers.drop(reader)
         return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=tuple(passed))
 
@@ -202,7 +201,7 @@ class AlertLog:
         step = order.step(files, place)
         if not step:
             return self._wait(place, files)
-        passed = (order.gone(place, step.file), *step.unreadable)
+        passed = (order.gone(place, step.file), *step.unreadable())
         return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=passed)
 
     def _wait(self, place: Place, files: Sequence[File]) -> Batch:

@@ -53,7 +53,7 @@ class Files(RuleBasedStateMachine):
         self.half_bytes = b""
         self.copied = False
         self.cut: set[bytes] = set()
-        self.open_reader()
+        self.log = self.new_log()
 
     @initialize(lines=st.integers(0, 3), at_end=st.booleans())
     def begin(self, lines: int, at_end: bool) -> None:
@@ -185,11 +185,13 @@ class Files(RuleBasedStateMachine):
             if line.raw in self.owed:
                 self.owed.remove(line.raw)
 
+    def new_log(self) -> AlertLog:
+        return AlertLog(self.current, max_line_bytes=MAX_LINE_BYTES, now=self.now_s)
+
     @rule()
-    def open_reader(self) -> None:
-        if self.got or self.days:
-            self.log.close()
-        self.log = AlertLog(self.current, max_line_bytes=MAX_LINE_BYTES, now=self.now_s)
+    def restart_reader(self) -> None:
+        self.log.close()
+        self.log = self.new_log()
 
     @invariant()
     def nothing_comes_twice(self) -> None:

@@ -31,15 +31,16 @@ class Log:
     def __init__(self, root: Path) -> None:
         self.path = root / "alerts.json"
         self.now_s = NOW.timestamp()
-        self.cursor = ""
         self.passed: list[Passed] = []
-        self.restart()
+        self.log = self.open()
+        self.cursor = self.log.end()
+
+    def open(self) -> AlertLog:
+        return AlertLog(self.path, max_line_bytes=MAX_LINE_BYTES, now=lambda: self.now_s)
 
     def restart(self) -> None:
-        if self.cursor:
-            self.log.close()
-        self.log = AlertLog(self.path, max_line_bytes=MAX_LINE_BYTES, now=lambda: self.now_s)
-        self.cursor = self.cursor or self.log.end()
+        self.log.close()
+        self.log = self.open()
 
     def write(self, data: bytes) -> None:
         with self.path.open("ab") as file:
