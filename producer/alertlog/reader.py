@@ -35,8 +35,8 @@ class Reader:
     def __init__(self, content: Content, path: str, max_line_bytes: int) -> None:
         self.content, self.path = content, path
         self.file = fingerprint(content.head)
-        self.followed = False
-        """Whether it was `alerts.json` while we read it: then we saw everything that came after it."""
+        self.waited_at_s = 0.0
+        """When we last waited at its end, and so saw whatever came next."""
         self._max_line_bytes = max_line_bytes
         self._held, self._held_at = b"", content.at
         self._long: tuple[int, bytes] | None = None
