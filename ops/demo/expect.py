@@ -1,0 +1,127 @@
+"""Which messages must arrive for a log and a configuration, and how that compares with what did arrive.
+
+The reading of spec 5.4 to 5.6 here is a second one, independent of the workers', and covers what the sample holds.
+A look-up carries no alert's id, so what must arrive of it is what is looked up; the manager's events name the alert.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from common.integration import MANAGER_ID
+from ops.demo.knowledge import INDICATORS
+from ops.demo.wire import part
+from producer.filters import FilterIndex
+from producer.line import BadLine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from common.integration import Integration
+    from ops.demo.messages import Message
+
+NOT_FOR_SHUFFLE: Final = frozenset(
+    (
+        *("5710", "80710", "86001", "86002", "86003", "87900", "87901", "87902"),
+        *("87903", "87904", "87924", "87928", "87929", "87932"),
+    )
+)
+"""Spec 5.4."""
+
+NOT_FOUND: Final = 404
+_MD5: Final = re.compile(r"[0-9a-f]{32}|[0-9A-F]{32}")
+
+
+class Arrival(NamedTuple):
+    """One message: which integration's, and what tells it from the others."""
+
+    integration: str
+    identity: str
+
+
+class Comparison(NamedTuple):
+    """What differs between expected and arrived; all empty if nothing does."""
+
+    missing: tuple[Arrival, ...]
+    unexpected: tuple[Arrival, ...]
+    repeated: tuple[Arrival, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything arrived that had to."""
+        return not self.missing
+
+
+def expected(lines: Iterable[bytes], integrations: Sequence[Integration]) -> Counter[Arrival]:
+    """Return how often each message must arrive for these lines of an alert log, line ends allowed."""
+    index = FilterIndex(integrations)
+    names = {integration.id: integration.name for integration in integrations}
+    arrivals: Counter[Arrival] = Counter()
+    for line in lines:
+        try:
+            matched = index.match(line)
+        except BadLine:
+            continue
+        alert = json.loads(line)
+        for integration_id in matched:
+            arrivals.update(_arrivals(integration_id, names[integration_id], alert))
+    return arrivals
+
+
+def arrived(messages: Iterable[Message]) -> Counter[Arrival]:
+    """Return how often each message arrived and was taken; an answer that nothing is known counts as well."""
+    return Counter(Arrival(m.integration, m.identity) for m in messages if m.accepted or m.status == NOT_FOUND)
+
+
+def compare(must: Counter[Arrival], did: Counter[Arrival]) -> Comparison:
+    """Compare what must arrive with what did."""
+    return Comparison(
+        missing=tuple(sorted((must - did).elements())),
+        unexpected=tuple(sorted(a for a in did if a not in must)),
+        repeated=tuple(sorted(a for a in did if 0 < must[a] < did[a])),
+    )
+
+
+def _arrivals(integration_id: str, name: str, alert: dict[str, Any]) -> Iterator[Arrival]:
+    identity = str(alert.get("id", ""))
+    if name == "virustotal":
+        md5 = part(alert, "syscheck", "md5_after")
+        if isinstance(md5, str) and _MD5.fullmatch(md5):
+            yield Arrival(integration_id, md5)
+            yield Arrival(MANAGER_ID, f"virustotal {identity}")
+    elif name == "maltiverse":
+        for wanted, name_there in look_ups(alert):
+            yield Arrival(integration_id, wanted)
+            if wanted in INDICATORS:
+                yield Arrival(MANAGER_ID, f"maltiverse {identity} {name_there}")
+    elif name != "shuffle" or part(alert, "rule", "id") not in NOT_FOR_SHUFFLE:
+        yield Arrival(integration_id, identity)
+
+
+def look_ups(alert: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what Maltiverse is asked about this alert: the end of the path, and the name in the event (spec 5.6)."""
+    syscheck, data = alert.get("syscheck"), alert.get("data")
+    for kind in ("md5", "sha1"):
+        value = part(syscheck, f"{kind}_after")
+        if isinstance(value, str):
+            yield f"sample/{kind}/{value}", value
+    address, hostname, url = (part(data, name) for name in ("srcip", "hostname", "url"))
+    if isinstance(address, str) and _is_public(address):
+        yield f"ip/{address}", address
+    if isinstance(hostname, str):
+        yield f"hostname/{hostname}", hostname
+    if isinstance(url, str):
+        yield f"url/{hashlib.sha256(url.encode()).hexdigest()}", url
+
+
+def _is_public(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (address.is_private or address.is_loopback or address.is_reserved)

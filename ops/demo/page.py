@@ -1,0 +1,59 @@
+"""The target's page: three static files, and the messages as JSON, which the page asks for again and again.
+
+What the page shows came from alerts, that is, from attackers. The page's script makes text nodes only, the policy below
+lets nothing run or load that is not one of the three files, and the JSON cannot be taken for HTML.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from ops.demo.wire import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ops.demo.messages import Inbox
+
+FILES: Final = {
+    "": ("page.html", "text/html; charset=utf-8"),
+    "page.css": ("page.css", "text/css; charset=utf-8"),
+    "page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+PER_ANSWER: Final = 200
+"""Messages in one answer; the page asks at once for the next ones."""
+
+
+def page(name: str, query: Mapping[str, str], inbox: Inbox) -> Reply | None:
+    """Return what the page asks for under `name`, None if it is no part of the page."""
+    if name in FILES:
+        file, content_type = FILES[name]
+        return Reply(content=_content(file), content_type=content_type, headers=HEADERS)
+    if name == "messages":
+        return Reply(content=_messages(query.get("after", ""), inbox), headers=HEADERS)
+    return None
+
+
+def _messages(after: str, inbox: Inbox) -> bytes:
+    messages = inbox.after(int(after[:15]) if after.isdecimal() else 0, PER_ANSWER)
+    return msgspec.json.encode({"total": len(inbox), "messages": messages}).replace(b"<", b"\\u003c")
+
+
+@cache
+def _content(file: str) -> bytes:
+    return resources.files("ops.demo").joinpath(file).read_bytes()

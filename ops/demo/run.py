@@ -1,0 +1,185 @@
+"""The demo from beginning to end: set the stage, start target and system, write the alerts, wait, sum up, stop all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from common.errors import CourierError
+from ops.demo.expect import arrived, compare, expected
+from ops.demo.feed import SMALL_BYTES, Feed, bursts
+from ops.demo.show import summary_row
+from ops.demo.stage import ALERTS, queue_socket, set_stage
+from ops.demo.system import System, running
+from ops.demo.target import Target
+from ops.embedded import free_port
+from ops.supervisor import Interrupted, interruptible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from common.ledger import Status
+    from ops.demo.messages import Message
+    from ops.demo.show import Show
+
+PAUSE_S: Final = 0.6
+"""Between two bursts: the sample takes about ten seconds, so that a person can follow."""
+
+QUIET_LIMIT_S: Final = 30.0
+"""When nothing has moved for so long, what is left is not waited for any more."""
+
+LOOK_EVERY_S: Final = 0.05
+READ_EVERY_S: Final = 0.5
+
+INTERRUPTED: Final = 130
+"""What a shell calls the end by Ctrl-C."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to show: a user's own files, None for the sample's; whether to stay; the page's port, 0 for a free one."""
+
+    alerts: Path | None = None
+    config: Path | None = None
+    keep: bool = False
+    port: int = 0
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether all of it is the committed sample, so that it is known what must arrive."""
+        return self.alerts is None and self.config is None
+
+
+def run(plan: Plan, show: Show) -> int:
+    """Show it and return the exit status: 0 if all arrived that must. Raises CourierError for what cannot be used."""
+    complete: bool | None = None
+    with interruptible():
+        try:
+            with ExitStack() as stack:
+                demo = _Demo(plan, show, stack)
+                demo.begin()
+                complete = demo.play()
+                if plan.keep:
+                    demo.stay()
+                show.say("stopping…", "dim")
+        except Interrupted:
+            show.say("stopped")
+    return INTERRUPTED if complete is None else int(not complete)
+
+
+class _Demo:
+    """The parts of one demo. What they open is closed by `stack`, the system before the target."""
+
+    def __init__(self, plan: Plan, show: Show, stack: ExitStack) -> None:
+        self._plan, self._show = plan, show
+        self._log = _readable(plan.alerts) if plan.alerts else ALERTS
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="courier-demo-")))
+        self._target = Target(socket_path=queue_socket(home), port=plan.port)
+        self._flower_port = free_port()
+        self._stage = set_stage(home, plan.config, address=self._target.address, flower_port=self._flower_port)
+        self._target.routes |= self._stage.routes()
+        self._target.start()
+        stack.callback(self._target.stop)
+        self._system: System = stack.enter_context(running(self._stage))
+        self._feed = Feed(self._stage.alerts, time.time)
+        self._shown = 0
+
+    def begin(self) -> None:
+        """Say where everything is, and wait for the system."""
+        self._show.say("Courier's demo: every service is played by this machine; nothing leaves it.", "bold")
+        self._show.places(
+            {
+                "page": f"{self._target.address}/",
+                "Flower": f"http://127.0.0.1:{self._flower_port}/",
+                "alerts": str(self._stage.alerts),
+                "log": str(self._stage.log),
+            }
+        )
+        self._show.say("starting server, producer, workers and Flower…", "dim")
+        self._system.wait_until_ready(time.sleep)
+
+    def play(self) -> bool:
+        """Write the alerts, wait until all is through, sum up. Return whether everything that must arrive did."""
+        began_s = time.time()
+        self._write()
+        read, statuses = self._wait()
+        self._arrivals()
+        messages = self._target.inbox.after(0)
+        ended = {m.integration: m.at_s - began_s for m in messages}
+        rows = [summary_row(name, read, status, ended.get(name)) for name, status in statuses.items()]
+        self._show.summary(rows, read)
+        return self._judge(messages, read, statuses)
+
+    def stay(self) -> None:
+        """Go on until Ctrl-C."""
+        self._show.say(f"running until Ctrl-C; lines that you append to {self._stage.alerts} are delivered too")
+        while True:
+            self._look(READ_EVERY_S)
+
+    def _write(self) -> None:
+        with self._log.open("rb") as log:
+            size_bytes = os.fstat(log.fileno()).st_size
+            for burst in bursts(log, size_bytes):
+                self._feed.append(burst)
+                self._look(PAUSE_S if size_bytes <= SMALL_BYTES else 0.0)
+        self._feed.finish()
+
+    def _wait(self) -> tuple[int, dict[str, Status]]:
+        """Wait until nothing is under way any more, or nothing has moved for a while; return what the ledger says."""
+        moved_s, before = time.monotonic(), None
+        while True:
+            self._look(READ_EVERY_S)
+            read, statuses = self._system.read()
+            if read >= self._feed.lines and not any(s.waiting or s.released for s in statuses.values()):
+                return read, statuses
+            now = (read, {name: status.totals for name, status in statuses.items()})
+            if now != before:
+                moved_s, before = time.monotonic(), now
+            elif time.monotonic() - moved_s > QUIET_LIMIT_S:
+                self._show.say(f"nothing has moved for {QUIET_LIMIT_S:.0f} s; see {self._stage.log}", "bold red")
+                return read, statuses
+
+    def _look(self, for_s: float) -> None:
+        """Show what arrives for so long, at least once."""
+        until = time.monotonic() + for_s
+        while True:
+            self._arrivals()
+            self._system.check()
+            if (left := until - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left, LOOK_EVERY_S))
+
+    def _arrivals(self) -> None:
+        for message in self._target.inbox.after(self._shown):
+            self._show.arrival(message, self._feed.since_s(message.identity, message.at_s))
+            self._shown = message.number
+
+    def _judge(self, messages: Iterable[Message], read: int, statuses: Mapping[str, Status]) -> bool:
+        if not self._plan.is_sample:
+            return self._judge_totals(read, statuses)
+        with self._log.open("rb") as log:
+            must = expected(log, self._stage.integrations)
+        comparison = compare(must, arrived(messages))
+        self._show.differences(comparison)
+        self._show.verdict(arrived=must.total() - len(comparison.missing), of=must.total(), noun="expected messages")
+        return comparison.complete
+
+    def _judge_totals(self, read: int, statuses: Mapping[str, Status]) -> bool:
+        """Of a user's own files it is only known that every match must end as delivered or skipped."""
+        totals = [status.totals for status in statuses.values()]
+        matched, delivered, skipped = (sum(t.get(w, 0) for t in totals) for w in ("committed", "delivered", "skipped"))
+        self._show.verdict(arrived=delivered + skipped, of=matched, noun="deliveries")
+        return matched == delivered + skipped and read >= self._feed.lines
+
+
+def _readable(log: Path) -> Path:
+    try:
+        log.open("rb").close()
+    except OSError as error:
+        raise CourierError(f"{log}: cannot be read: {error.strerror or error}; name a log of alerts") from None
+    return log

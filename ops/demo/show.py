@@ -1,0 +1,192 @@
+"""What a person sees of the demo in the terminal: a line for every message as it arrives, and a table at the end.
+
+At a terminal it has colours; elsewhere there are plain lines, one a message, which a log can keep. What is shown came
+from alerts: rich markup in it means nothing, and control characters are taken out.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from common.integration import MANAGER_ID
+from ops.demo.expect import NOT_FOUND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from common.ledger import Status
+    from ops.demo.expect import Arrival, Comparison
+    from ops.demo.messages import Message
+
+TITLE_WIDTH: Final = 60
+NAME_WIDTH: Final = 18
+PLAIN_WIDTH: Final = 160
+"""Columns of a line that goes to a file."""
+
+LISTED: Final = 10
+"""Differences listed of each kind; the others are counted."""
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+
+_STYLES: Final = {
+    "slack": "magenta",
+    "pagerduty": "green",
+    "virustotal": "blue",
+    "shuffle": "yellow",
+    "maltiverse": "red",
+    "ticket": "cyan",
+    "manager": "bright_blue",
+}
+
+
+class Row(NamedTuple):
+    """One line of the summary: counts of deliveries, and seconds from the first alert to the last message.
+
+    `read` is None for `manager`, whose deliveries do not come from the alert log.
+    """
+
+    name: str
+    read: int | None
+    matched: int
+    delivered: int
+    skipped: int
+    retried: int
+    dead: int
+    seconds: float | None
+
+
+def line(message: Message, latency_s: float | None) -> Text:
+    """Return the line for one message; `latency_s` is the time since its alert was written, None if not known."""
+    mark, style, words = _outcome(message)
+    at = datetime.fromtimestamp(message.at_s).astimezone()
+    return Text.assemble(
+        (f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}  ", "dim"),
+        (f"{column(message.integration, NAME_WIDTH)} ", _STYLES.get(message.service, "")),
+        (f"{mark} ", style),
+        f"{column(message.title, TITLE_WIDTH)} ",
+        (words, style),
+        ("" if latency_s is None else f"  {latency_s:.2f} s", "dim"),
+    )
+
+
+def clean(text: str, width: int) -> str:
+    """Return `text` on one line, without control characters, shortened to `width` columns of the terminal."""
+    text = _UNPRINTABLE.sub(" ", text).strip()
+    return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…"
+
+
+def column(text: str, width: int) -> str:
+    """Return the same, filled up to `width` columns."""
+    return set_cell_size(clean(text, width), width)
+
+
+def summary_row(name: str, read: int, status: Status, seconds: float | None) -> Row:
+    """Return an integration's line of the summary from what the ledger says of it."""
+    totals = status.totals
+    return Row(
+        name=name,
+        read=None if name == MANAGER_ID else read,
+        matched=totals.get("committed", 0),
+        delivered=totals.get("delivered", 0),
+        skipped=totals.get("skipped", 0),
+        retried=totals.get("retried", 0),
+        dead=status.dead,
+        seconds=seconds,
+    )
+
+
+def in_all(rows: Sequence[Row], read: int) -> Row:
+    """Return the last line: what was read, and the sums of the others."""
+    return Row(
+        name="in all",
+        read=read,
+        matched=sum(row.matched for row in rows),
+        delivered=sum(row.delivered for row in rows),
+        skipped=sum(row.skipped for row in rows),
+        retried=sum(row.retried for row in rows),
+        dead=sum(row.dead for row in rows),
+        seconds=max((row.seconds for row in rows if row.seconds is not None), default=None),
+    )
+
+
+def table(rows: Sequence[Row], total: Row) -> Table:
+    """Return the summary table."""
+    result = Table(title="What became of the alerts", title_justify="left", title_style="bold", header_style="bold")
+    result.add_column("integration")
+    for title in ("read", "matched", "delivered", "skipped", "retried", "dead", "seconds"):
+        result.add_column(title, justify="right")
+    for row in rows:
+        result.add_row(*_cells(row))
+    result.add_section()
+    result.add_row(*_cells(total), style="bold")
+    return result
+
+
+class Show:
+    """Writes to the terminal. `console` is rich's; it knows whether a person is there."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        if not self._console.is_terminal:
+            self._console.width = PLAIN_WIDTH
+
+    def say(self, text: str, style: str = "") -> None:
+        """Write a line of our own."""
+        self._console.print(Text(text, style))
+
+    def places(self, places: Mapping[str, str]) -> None:
+        """Write where something can be looked at: a name and an address or path each."""
+        for name, place in places.items():
+            self._console.print(Text.assemble((f"  {name:10}", "dim"), (place, "bold")))
+
+    def arrival(self, message: Message, latency_s: float | None) -> None:
+        """Write the line for a message."""
+        self._console.print(line(message, latency_s))
+
+    def summary(self, rows: Sequence[Row], read: int) -> None:
+        """Write the table."""
+        self._console.print()
+        self._console.print(table(rows, in_all(rows, read)))
+
+    def differences(self, comparison: Comparison) -> None:
+        """Write what is missing, what came unexpectedly and what came again."""
+        self._list("missing", comparison.missing, "bold red")
+        self._list("not expected", comparison.unexpected, "yellow")
+        self._list("more than once", comparison.repeated, "yellow")
+
+    def verdict(self, *, arrived: int, of: int, noun: str) -> None:
+        """Write the last line: whether all is well."""
+        self.say(f"{arrived} of {of} {noun} arrived", "bold green" if arrived == of else "bold red")
+
+    def _list(self, title: str, arrivals: Sequence[Arrival], style: str) -> None:
+        for arrival in arrivals[:LISTED]:
+            self.say(f"{title}: {arrival.integration}: {clean(arrival.identity, 100)}", style)
+        if len(arrivals) > LISTED:
+            self.say(f"{title}: {len(arrivals) - LISTED} more", style)
+
+
+def _outcome(message: Message) -> tuple[str, str, str]:
+    if message.service == "manager":
+        return ("▸", "bright_blue", message.note or "event") if message.accepted else ("✗", "red", "unreadable")
+    if message.accepted:
+        return "✓", "green", f"taken, {message.status}"
+    if message.status == NOT_FOUND:
+        return "✓", "dim", "not known, 404"
+    return "↻", "yellow", f"trouble: {message.note or message.status}"
+
+
+def _cells(row: Row) -> list[Text]:
+    counts = (row.matched, row.delivered, row.skipped, row.retried, row.dead)
+    numbers = [Text(f"{number:,}", "" if number else "dim") for number in counts]
+    if row.dead:
+        numbers[-1].stylize("bold red")
+    seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+    read = "" if row.read is None else f"{row.read:,}"
+    return [Text(clean(row.name, 40)), Text(read), *numbers, Text(seconds)]
