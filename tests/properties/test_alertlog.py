@@ -222,4 +222,4 @@ class Files(RuleBasedStateMachine):
 
 
 TestFiles = Files.TestCase
-TestFiles.settings = settings(deadline=None, max_examples=300)
+TestFiles.settings = settings(deadline=None, max_examples=200)
