@@ -22,6 +22,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 lock: ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
 
+demo: install ## see it work: a sample through every integration, no Docker needed (ALERTS=FILE CONFIG=FILE KEEP=1 PORT=N)
+	@$(BIN)/python -m ops.demo $(if $(ALERTS),--alerts "$(ALERTS)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(filter-out 0,$(KEEP)),--keep) $(if $(PORT),--port $(PORT))
+
 lint: install ## ruff, mypy --strict and the rooms' import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,4 +41,4 @@ test: lint ## environment, linters, types and all everyday tests
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock lint format test clean
+.PHONY: help install lock demo lint format test clean

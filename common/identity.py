@@ -93,12 +93,14 @@ def _derived(claims: Sequence[Claim], taken: set[str]) -> list[str]:
 
 
 def _numbered(names: Sequence[str], taken: set[str]) -> list[str]:
-    used, result = set(taken), []
+    """Return the names, with a number at each that an earlier one or an explicit id has already."""
+    used, seen = {*taken, *names}, Counter(taken)
+    result = []
     for name in names:
-        unique, number = name, 1
-        while unique in used:
-            number += 1
-            unique = f"{name}-{number}"
+        seen[name] += 1
+        unique = name
+        while seen[name] > 1 and (unique := f"{name}-{seen[name]}") in used:
+            seen[name] += 1
         used.add(unique)
         result.append(unique)
     return result

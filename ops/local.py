@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from common.settings import Settings
 
-LOCK_LIMIT_S: Final = 10.0
-"""How long a start waits for the processes of an earlier one that was killed: they are still ending their work."""
+LOCK_LIMIT_S: Final = 5.0
+"""How long a start waits for the server of an earlier run that was killed: it writes its data down before it ends."""
 
 DEFAULT: Final = "default"
 ADDRESS: Final = "127.0.0.1"

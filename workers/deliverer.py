@@ -10,12 +10,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerError
+from common.integration import MANAGER_ID
+from common.registry import MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from common.dispatch import Dispatcher
     from common.ledger import Ledger, Settlement
+    from common.settings_schema import Policy
     from workers.routes import Route, Routes
 
 SETTLE_EVERY_S: Final = 0.1
@@ -87,7 +90,9 @@ class Deliverer:
             done, pending = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
             settlements = [future.result() for future in done]
             self._settle(integration_id, token, settlements)
-            self._dispatch(integration_id, route)
+            self._dispatch(integration_id, route.policy)
+            if any(s.events for s in settlements):
+                self._dispatch(MANAGER_ID, self._routes.policy(MANAGER))
             counts.update(s.outcome for s in settlements)
         return counts
 
@@ -109,9 +114,9 @@ class Deliverer:
         for settlement in settlements:
             _tell(integration_id, settlement)
 
-    def _dispatch(self, integration_id: str, route: Route) -> None:
+    def _dispatch(self, integration_id: str, policy: Policy) -> None:
         try:
-            self._dispatcher.dispatch(integration_id, route.policy)
+            self._dispatcher.dispatch(integration_id, policy)
         except LedgerError as error:
             _log.warning("could not release: %s", error, extra={"integration": integration_id})
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.connection import connect
 from common.ledger import Ledger
+from common.logs import LogLevel
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from common.waiting import wait_for
@@ -39,7 +40,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         _log.warning("%s", warning)
 
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
-        return outfit(integration, policy, settings.worker)
+        return outfit(integration, policy, settings.worker, debug=settings.log.level is LogLevel.DEBUG)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
     routes = Routes(registry, selection, policy=settings.policy, outfit=outfit_for, random=jitter)

@@ -1,22 +1,39 @@
+"""What an integration is served with: its service and the transport that its kind of call needs."""
+
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import requests
-
-from workers.integrations.base import Answer
+from common.integration import Kind
 from workers.integrations.catalogue import service_for
+from workers.transports.http import HttpTransport
+from workers.transports.manager_socket import ManagerSocket
+from workers.transports.script import ScriptTransport
+
+if TYPE_CHECKING:
+    from common.integration import Integration
+    from common.settings_schema import Policy, WorkerSettings
+    from workers.integrations.base import Service
+    from workers.pipeline import Transport
 
 
-class T:
-    def __init__(self, policy: Any) -> None:
-        self.s = requests.Session()
-        self.s.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=policy.concurrency))
-
-    def send(self, r: Any) -> Any:
-        a = self.s.request(r.method, r.url, headers=dict(r.headers), data=r.body, params=r.params, timeout=10)
-        return Answer(status=a.status_code, headers={k.lower(): v for k, v in a.headers.items()}, body=a.content)
+def outfit(
+    integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
+) -> tuple[Service[Any, Any], Transport]:
+    """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is."""
+    service = service_for(integration, endpoint=policy.endpoint)
+    return service, _transport(integration.kind, policy, worker, debug=debug)
 
 
-def outfit(integration: Any, policy: Any, worker: Any) -> Any:
-    return service_for(integration, endpoint=policy.endpoint), T(policy)
+def _transport(kind: Kind, policy: Policy, worker: WorkerSettings, *, debug: bool) -> Transport:
+    if kind is Kind.HTTP:
+        return HttpTransport(policy)
+    if kind is Kind.MANAGER:
+        return ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
+    return ScriptTransport(
+        policy,
+        home=worker.home,
+        integrations_dir=worker.integrations_dir,
+        private_dir=worker.private_dir,
+        debug=debug,
+    )

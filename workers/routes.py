@@ -59,7 +59,8 @@ class Routes:
     ) -> None:
         """Take the parts; `outfit` returns the service and the transport for an integration."""
         self._registry, self._selection = registry, selection
-        self._policy, self._outfit, self._random = policy, outfit, random
+        self.policy = policy
+        self._outfit, self._random = outfit, random
         self._version = 0
         self._routes: dict[str, Route] = {}
         self._lock = threading.Lock()
@@ -98,7 +99,7 @@ class Routes:
         return built
 
     def _route(self, integration: Integration) -> Route:
-        policy = self._policy(integration)
+        policy = self.policy(integration)
         service, transport = self._outfit(integration, policy)
         _log.info("serving", extra={"integration": integration.id, "concurrency": policy.concurrency})
         return Route(

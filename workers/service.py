@@ -76,6 +76,7 @@ class Worker:
         limit.start()
 
     def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
+        warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: only JSON is accepted
         signals.setup_logging.connect(_keep_our_logging)
         signals.worker_shutting_down.connect(self._stopping)
         _register(self._app, deliverer)
@@ -125,7 +126,6 @@ def _register(app: Celery, deliverer: Deliverer) -> Task:
 
 def _keep_our_logging(**_: object) -> None:
     """Being connected is all it takes: Celery then leaves logging alone. A line per task would drown the rest."""
-    warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle and root: only JSON is accepted here
     celery.apps.worker.safe_say = _say_nothing  # it writes past every logger; our own lines tell of the end
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

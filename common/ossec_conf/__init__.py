@@ -36,7 +36,7 @@ def read_ossec_conf(path: Path) -> Configuration:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        problem = "there is no such file: name the manager's ossec.conf with the setting producer.config"
+        problem = "there is no such file: name the manager's ossec.conf with --config or producer.config"
         raise ConfigError(problem, file=str(path)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "this is no name of a file"

@@ -18,6 +18,8 @@ _ENTITIES: Final = ("&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#")
 
 def advise(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
     """Yield element and warning; `texts` is what the block says, by element. No warning holds a secret."""
+    if integration.name != integration.name.strip():
+        yield "name", "has spaces or line breaks at its ends, and they count: the script's file needs them too"
     yield from _about_rules(integration, texts)
     yield from _about_groups(integration.group)
     if integration.level > _HIGHEST_LEVEL:

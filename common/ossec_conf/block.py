@@ -52,7 +52,7 @@ def read_block(block: Block, file: str) -> Reading:
     if block.element is None:
         errors = (block.problem,) if block.problem else ()
         return Reading(block.line, _claim_of_broken(block.source), None, errors)
-    return _Reader(block.element, file).reading()
+    return _Reader(block.element, file, block.lines_before).reading()
 
 
 def _claim_of_broken(source: str) -> Claim:
@@ -65,8 +65,9 @@ def _claim_of_broken(source: str) -> Claim:
 class _Reader:
     """Gathers the values, errors and warnings of one block."""
 
-    def __init__(self, element: _Element, file: str) -> None:
-        self.element, self.file, self.line = element, file, line_of(element)
+    def __init__(self, element: _Element, file: str, lines_before: int) -> None:
+        self.element, self.file, self.lines_before = element, file, lines_before
+        self.line = line_of(element) + lines_before
         self.texts: dict[str, list[str]] = defaultdict(list)
         self.lines: dict[str, int] = {}
         self.errors: list[ConfigError] = []
@@ -91,7 +92,7 @@ class _Reader:
         name = name_of(child)
         if name.lower() == "var":
             return
-        self.lines[name] = line_of(child)
+        self.lines[name] = line_of(child) + self.lines_before
         if name not in ELEMENTS:
             close = get_close_matches(name.lower(), ELEMENTS, 1)
             hint = f"write <{close[0]}>" if close else f"write one of {', '.join(ELEMENTS)}"

@@ -4,7 +4,7 @@ The stock reader knows elements, attributes and comments, and nothing else (spec
 a backslash protects a `<` and stays, a comment begins with `<!` and ends with `-->` or `!>` wherever it stands.
 What follows is one pass over the text that writes all this as XML does. Line breaks stay where they are, so a line
 of the result is that line of the file. What the stock reader would not take as a tag is left as a bare `<`: it is
-for lxml to stumble over it, and for the caller to tell.
+for lxml to stumble over it, and for the caller to tell. So is a comment that does not end.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _NAME = rf"(?>(?:[^ \t\r\n<>/=\"'&!?\\{_NO_TEXT}]|{_COMMENT})+)"
 _VALUE = rf"(?:\"[^\"]{{0,{MAX_TEXT_BYTES}}}\"|'[^']{{0,{MAX_TEXT_BYTES}}}')"
 _ATTRIBUTE = rf"{_SPACE}+[^ \t\r\n<>/=\"'&{_NO_TEXT}]+={_SPACE}*{_VALUE}"
 _TOKEN: Final = re.compile(
-    rf"(?P<cdata><!\[CDATA\[(?P<literal>.*?)\]\]>)"
+    rf"(?P<cdata><!\[CDATA\[(?P<literal>(?:[^<]|<(?!!\[CDATA\[))*?)\]\]>)"
     rf"|(?P<comment>{_COMMENT})"
     rf"|(?P<endless><!.*)"
     rf"|(?P<declaration><\?xml{_SPACE}[^<>]*\?>)"
     rf"|</(?P<end>{_NAME})>"
-    rf"|<(?P<start>{_NAME})(?P<attributes>(?>(?:{_ATTRIBUTE}){{0,{MAX_ATTRIBUTES}}})){_SPACE}*(?P<empty>/?)>"
+    rf"|<(?P<start>{_NAME})(?P<attributes>(?>(?:{_ATTRIBUTE}){{0,{MAX_ATTRIBUTES}}}){_SPACE}*)(?P<empty>/?)>"
     rf"|(?P<escape>\\[\\<])"
     rf"|(?P<special>[&>\r{_NO_TEXT}])",
     re.DOTALL,
@@ -79,7 +79,7 @@ def _translated(token: re.Match[str]) -> str:
         case "comment" | "declaration":
             return _line_breaks(token[0])
         case "endless":
-            return "<" + _line_breaks(token[0])
+            return "<!--"
         case "end":
             return f"</{_name(token['end'])}>"
         case "empty":

@@ -36,15 +36,20 @@ _BARE_LESS_THAN: Final = (
 _EXPLAINED: Final = {
     41: 'an attribute is not written name="value"',  # XML_ERR_ATTRIBUTE_WITHOUT_VALUE
     42: "an attribute stands twice in one tag",  # XML_ERR_ATTRIBUTE_REDEFINED
+    45: "a comment is not closed: end it with -->",  # XML_ERR_COMMENT_NOT_FINISHED
     114: "elements are nested too deep",  # XML_ERR_RESOURCE_LIMIT
 }
 
 
 class Block(NamedTuple):
-    """One block. `element` is None if it is broken: then `problem` says why, and `source` is what there is of it."""
+    """One block. `element` is None if it is broken: then `problem` says why, and `source` is what there is of it.
+
+    `line` is where it begins, and `lines_before` what has to be added to the lines of its element.
+    """
 
     line: int
     element: _Element | None
+    lines_before: int = 0
     source: str = ""
     problem: ConfigError | None = None
 
@@ -96,53 +101,52 @@ def _find_in_damaged(xml: str, file: str, damage: XMLSyntaxError) -> Found:
 
 def _isolated(xml: str, file: str) -> Iterator[Block]:
     """Yield each piece from `<integration>` to `</integration>`; one that ends nowhere is a broken block."""
+    for lines_before, source in _pieces(xml):
+        yield _read_piece(source, lines_before, file)
+
+
+def _pieces(xml: str) -> Iterator[tuple[int, str]]:
+    """Yield each piece and the number of lines before it; what does not end goes up to the next one."""
     start: int | None = None
-    for tag in _TAGS.finditer(xml):
-        if tag[0].startswith("</"):
-            if start is not None:
-                yield _read_piece(xml, start, tag.end(), file)
-            start = None
-            continue
+    lines = counted = 0
+    for tag in _TAGS.finditer(f"{xml}<{BLOCK}>"):
+        closes, empty = tag[0].startswith("</"), tag[0].endswith("/>")
         if start is not None:
-            yield _unclosed(xml, start, tag.start(), file)
-        start = None if tag[0].endswith("/>") else tag.start()
-        if start is None:
-            yield _read_piece(xml, tag.start(), tag.end(), file)
-    if start is not None:
-        yield _unclosed(xml, start, len(xml), file)
+            yield lines, xml[start : tag.end() if closes else tag.start()]
+        start = None if closes else tag.start()
+        if start is not None:
+            lines, counted = lines + xml.count("\n", counted, start), start
+        if empty:
+            yield lines, tag[0]
+            start = None
 
 
-def _read_piece(xml: str, start: int, end: int, file: str) -> Block:
-    lines_before = xml.count("\n", 0, start)
-    source = xml[start:end]
+def _read_piece(source: str, lines_before: int, file: str) -> Block:
+    line = lines_before + 1
+    if not re.search(rf"(?:</{BLOCK}\s*|/)>\Z", source):
+        problem = ConfigError(f"is not closed: add </{BLOCK}>", file=file, line=line, element=BLOCK)
+        return Block(line, None, source=source, problem=problem)
     try:
-        element = _parse("\n" * lines_before + source)
+        return Block(line, _parse(source), lines_before)
     except etree.XMLSyntaxError as error:
-        line, text = _explain(error)
-        problem = ConfigError(f"is not well-formed: {text}", file=file, line=line, element=BLOCK)
-        return Block(lines_before + 1, None, source, problem)
-    return Block(lines_before + 1, element)
+        at, text = _explain(error, lines_before)
+        problem = ConfigError(f"is not well-formed: {text}", file=file, line=at, element=BLOCK)
+        return Block(line, None, source=source, problem=problem)
 
 
-def _unclosed(xml: str, start: int, end: int, file: str) -> Block:
-    line = xml.count("\n", 0, start) + 1
-    problem = ConfigError(f"is not closed: add </{BLOCK}>", file=file, line=line, element=BLOCK)
-    return Block(line, None, xml[start:end], problem)
-
-
-def _explain(error: XMLSyntaxError) -> tuple[int, str]:
+def _explain(error: XMLSyntaxError, lines_before: int = 0) -> tuple[int, str]:
     """Return the line of a syntax error and what it is, in words of ossec.conf and without text of the file."""
-    line, message = error.lineno or 1, error.msg or ""
+    line, message = (error.lineno or 1) + lines_before, error.msg or ""
     if opened := _MISMATCH.search(message) or _UNCLOSED.search(message):
-        return line, _never_closed(opened[1], opened[2])
+        return line, _never_closed(opened[1], int(opened[2]) + lines_before)
     return line, _EXPLAINED.get(getattr(error, "code", 0), _BARE_LESS_THAN)
 
 
-def _never_closed(name: str, line: str) -> str:
+def _never_closed(name: str, line: int) -> str:
     if name == _WRAPPER:
         return "an element is closed that was not opened"
     known = f"<{name}>" if name in {*ELEMENTS, ROOT, BLOCK} else "an element"
-    return rf"{known} of line {line} is not closed; a value may not hold a bare < nor end in a single \ "[:-1]
+    return f"{known} of line {line} is not closed; a value may not hold a bare < nor end in a backslash"
 
 
 def _strange(tree: _Element, file: str) -> Iterator[ConfigWarning]:

@@ -7,10 +7,15 @@ import os
 import stat
 from gzip import GzipFile
 from io import FileIO
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import error as ZlibError  # noqa: N812 — an exception should look like one
 
 from producer.alertlog.position import read_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Kind = TypeVar("_Kind")
 
 BLOCK_BYTES: Final = 256 * 1024
 
@@ -35,24 +40,35 @@ class Content(Protocol):
         """Return up to `max_bytes` more, none at the end or where it is damaged. Raises Changed."""
 
     def seek(self, offset: int) -> bool:
-        """Go to the line that starts at `offset`; say whether one may start there."""
+        """Go to the line that starts at `offset`; say whether one may start there. Raises OSError."""
 
     def end_of_lines(self) -> int:
-        """Return the offset behind the last complete line."""
-
-    def links(self) -> int:
-        """Return how many names the file has."""
+        """Return the offset behind the last complete line. Raises OSError."""
 
     def close(self) -> None:
         """Let go of the file."""
 
 
+def open_archive(path: str) -> Archive:
+    """Open a compressed file. Raises OSError; what is no regular file is refused as well."""
+    return _open(path, Archive)
+
+
+def open_plain(path: str) -> Plain:
+    """Open an uncompressed file; the same."""
+    return _open(path, Plain)
+
+
 def open_content(path: str, *, zipped: bool) -> Content:
-    """Open a file of the log. Raises OSError; what is no regular file is refused as well."""
+    """Open either."""
+    return open_archive(path) if zipped else open_plain(path)
+
+
+def _open(path: str, kind: Callable[[int], _Kind]) -> _Kind:
     # Without O_NONBLOCK a pipe at this path would hold us up until somebody writes into it.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        return Archive(descriptor) if zipped else Plain(descriptor)
+        return kind(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
@@ -73,6 +89,10 @@ class Plain:
         self._descriptor = descriptor
         self.inode = _inode(descriptor)
         self.at, self.damage = 0, ""
+        self.read_head()
+
+    def read_head(self) -> None:
+        """Take the head anew, for a file that had no line when it was opened. Raises OSError."""
         self.head = read_head(self._take)
         self.at = 0
 
@@ -81,8 +101,10 @@ class Plain:
         try:
             size = os.fstat(self._descriptor).st_size
             data = self._take(min(max_bytes, size - self.at)) if size > self.at else b""
-            head = os.pread(self._descriptor, len(self.head), 0) if data else self.head
+            head = os.pread(self._descriptor, len(self.head), 0)
         except OSError as error:
+            if error.errno == errno.ESTALE:  # NFS: it has to be opened again
+                raise Changed from None
             self.damage = error.strerror or str(error)
             return b""
         self.damage = ""
@@ -110,10 +132,6 @@ class Plain:
                 return start + newline + 1
             end = start
         return 0
-
-    def links(self) -> int:
-        """Ask the file system."""
-        return os.fstat(self._descriptor).st_nlink
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -164,10 +182,6 @@ class Archive:
             newline = more.rfind(b"\n")
             end = self.at - len(more) + newline + 1 if newline >= 0 else end
         return end
-
-    def links(self) -> int:
-        """Ask the file system."""
-        return os.fstat(self._descriptor).st_nlink
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from producer.alertlog.folder import File
+    from producer.alertlog.folder import File, Name
     from producer.alertlog.reader import Chunk, Reader
 
 LOOKS: Final = 3
 """How often to look, while files change between being found and being opened, before something counts as gone."""
+
+INATTENTIVE_S: Final = 60.0
+"""Whoever waits at the end of a file and looks more often than this misses no file. The manager does not begin another
+more often than every 600 s; that it skips days, on which there were no alerts, is then no reason for alarm."""
 
 _log = logging.getLogger("courier.producer")
 
@@ -53,7 +57,10 @@ class AlertLog:
 
     def end(self) -> str:
         """Return the cursor behind the newest complete line, or for what will come if there is none."""
-        return str(start.end(self._folder, self._readers, self._now()))
+        found = start.end(self._folder, self._readers, self._now())
+        if found.file == NEW:
+            self._readers.hold_empty(found, self._files(found))
+        return str(found)
 
     def at(self, moment: datetime) -> str:
         """Return the cursor before the first line whose timestamp is `moment` or later."""
@@ -94,45 +101,53 @@ class AlertLog:
             return None
 
     def _files(self, place: Place) -> list[File]:
-        return list(self._folder.oldest_first(earliest_day(place.began_at_s)))
+        """Return the files that matter at `place`, oldest first; before them one that is open but nowhere any more."""
+        files = list(self._folder.oldest_first(earliest_day(place.began_at_s)))
+        begun = self._readers.begun(place, files)
+        return [begun, *files] if begun else files
 
     def _first(self, place: Place) -> Batch:
         """Start with what was not there when the cursor was made."""
-        files = list(self._folder.oldest_first(earliest_day(place.offset)))
+        files = self._files(place)
         new = (file for file in files if file.name == CURRENT or file.changed_at_s >= place.offset)
         first = next((file for file in new if file.fingerprint), None)
         if first:
             return Batch([], str(Place(first.fingerprint, 0)), at_end=False)
-        self._tell_trouble(files)
-        return _wait(place)
+        return self._wait(place, files)
 
     def _beyond(self, place: Place, reader: Reader) -> Batch | None:
         """Go on from the end of a file to a longer copy of it, or to the next one, if there is one. Raises Changed."""
-        if self._is_current(reader) and reader.content.links() > 1:
+        waited_at_s, reader.waited_at_s = reader.waited_at_s, self._now()
+        if self._names(reader) > 1:
             return _wait(place)
         files = self._files(place)
         if self._move_to_copy(place, reader, files):
             return None
         step = order.step(files, place)
         if not step:
-            self._tell_trouble(files)
-            return _wait(place)
+            return self._wait(place, files)
         # It may have grown after we were at its end and before the next file had a line.
         chunk = reader.read(place.offset, 1)
         if _is_more(chunk, place):
             return _batch(chunk, place)
-        return self._leave(place, reader, files, step)
+        if self._move_to_archive(place, reader, files):
+            return None
+        before = None if self._now() - waited_at_s < INATTENTIVE_S else order.name_of(files, place.file)
+        return self._leave(place, reader, before, step)
 
-    def _is_current(self, reader: Reader) -> bool:
+    def _names(self, reader: Reader) -> int:
+        """Return how many names the reader's file has if it is `alerts.json`, else 0.
+
+        With more than one name it is the dated file as well, and no other file can be ahead of it.
+        """
         try:
             status = os.stat(self._path)  # noqa: PTH116 — once for each look; a Path costs ten times as much
         except OSError:
-            return False
-        current = (status.st_dev, status.st_ino) == reader.content.inode
-        reader.followed = reader.followed or current
-        if current:
-            self._trouble_over()
-        return current
+            return 0
+        if (status.st_dev, status.st_ino) != reader.content.inode:
+            return 0
+        self._tell(f"cannot be read ({reader.content.damage})" if reader.content.damage else "")
+        return status.st_nlink
 
     def _move_to_copy(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
         """Go to another file with this fingerprint if it has more, or is now `alerts.json`. Say whether it did."""
@@ -150,16 +165,30 @@ class AlertLog:
             self._readers.drop(reader)
         return bool(other or replaced)
 
-    def _leave(self, place: Place, reader: Reader, files: Sequence[File], step: order.Step) -> Batch:
-        """Go on to the next file; tell what remains unread in this one, and between the two."""
+    def _move_to_archive(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
+        """Go to a compressed file with this fingerprint if it has more than what we have read, which is gone."""
+        if any(file.inode == reader.content.inode for file in files):
+            return False
+        archive = self._readers.open(place, [file for file in files if file.zipped])
+        if not archive:
+            return False
+        more = _is_more(archive.read(place.offset, 1), place)
+        if more:
+            self._readers.drop(reader)
+            self._readers.keep(archive)
+        else:
+            archive.content.close()
+        return more
+
+    def _leave(self, place: Place, reader: Reader, before: Name | None, step: order.Step) -> Batch:
+        """Go on to the next file; tell what remains unread in this one, and if it is not the next by name."""
         passed = []
         rest, damage = reader.rest(place.offset), reader.content.damage
         if damage:
             passed.append(order.unreadable(reader.path, f"what follows byte {reader.content.at}", damage))
         elif rest:
             passed.append(order.unfinished(reader.path, place.offset, rest))
-        gap = None if reader.followed else order.gap(order.name_of(files, place.file), step.file)
-        passed += [gap, *step.unreadable] if gap else step.unreadable
+        passed += [*step.gaps(before), *step.unreadable()]
         self._readers.drop(reader)
         return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=tuple(passed))
 
@@ -171,27 +200,27 @@ class AlertLog:
             return Batch([], str(Place(place.file, 0)), at_end=False)
         step = order.step(files, place)
         if not step:
-            self._tell_trouble(files)
-            return _wait(place)
-        passed = (order.gone(place, step.file), *step.unreadable)
+            return self._wait(place, files)
+        passed = (order.gone(place, step.file), *step.unreadable())
         return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=passed)
 
-    def _tell_trouble(self, files: Sequence[File]) -> None:
-        """Log, once, if `alerts.json` is missing or cannot be read."""
+    def _wait(self, place: Place, files: Sequence[File]) -> Batch:
+        """Wait for a file that comes after all of `files`."""
+        self._readers.hold_empty(place, files)
         current = next((file for file in files if file.name == CURRENT), None)
-        trouble = (
-            f"cannot be read ({current.problem})" if current and current.problem else "" if current else "is missing"
-        )
-        if not trouble:
-            self._trouble_over()
-        elif trouble != self._trouble:
-            _log.warning("%s %s: waiting for it; is <jsonout_output> yes in ossec.conf?", self._path, trouble)
-        self._trouble = trouble
+        if not current:
+            self._tell("is missing")
+        else:
+            self._tell(f"cannot be read ({current.problem})" if current.problem else "")
+        return _wait(place)
 
-    def _trouble_over(self) -> None:
-        if self._trouble:
+    def _tell(self, trouble: str) -> None:
+        """Log, once, what is wrong with `alerts.json`, and when it is over."""
+        if trouble and trouble != self._trouble:
+            _log.warning("%s %s: waiting for it; is <jsonout_output> yes in ossec.conf?", self._path, trouble)
+        elif self._trouble and not trouble:
             _log.info("%s can be read again", self._path)
-        self._trouble = ""
+        self._trouble = trouble
 
 
 def _is_more(chunk: Chunk, place: Place) -> bool:

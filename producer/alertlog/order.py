@@ -23,7 +23,17 @@ class Step(NamedTuple):
     """The file to go on with, and the ones before it that cannot be read."""
 
     file: File
-    unreadable: tuple[Passed, ...]
+    broken: list[File]
+
+    def unreadable(self) -> list[Passed]:
+        """Tell of the ones that cannot be read."""
+        return [unreadable(file.path, "all of it", file.problem) for file in self.broken]
+
+    def gaps(self, before: Name | None) -> list[Passed]:
+        """Tell which files seem to be missing between the one called `before` and this one."""
+        names = [file.name for file in self.broken]
+        between = [gap(one, other) for one, other in zip([before, *names], [*names, self.file.name], strict=True)]
+        return [Passed(Loss.MISSING, f"{what}; going on with {self.file.path}") for what in between if what]
 
 
 def copies(files: Sequence[File], fingerprint: str) -> list[File]:
@@ -38,8 +48,9 @@ def step(files: Sequence[File], place: Place) -> Step | None:
     following = next((file for file in later if file.fingerprint), None)
     if not following:
         return None
-    broken = [file for file in later if file.problem and file.name < following.name]
-    return Step(following, tuple(unreadable(file.path, "all of it", file.problem) for file in broken))
+    before = later[: later.index(following)]
+    broken = [file for file in before if file.problem and file.name < following.name]
+    return Step(following, broken)
 
 
 def _later(files: Sequence[File], place: Place) -> list[File]:
@@ -83,20 +94,20 @@ def gone(place: Place, following: File) -> Passed:
     return Passed(Loss.MISSING, detail)
 
 
-def gap(before: Name | None, after: File) -> Passed | None:
-    """Tell which files seem to be missing between two, by their names: a day, or a part of a day."""
-    if not before or CURRENT in {before, after.name}:
-        return None
-    same_day = before.day == after.name.day
-    if same_day and after.name.part > before.part + 1:
-        what = f"part {before.part + 1} to {after.name.part - 1} of {before.day}"
-    elif after.name.day - before.day > timedelta(days=1):
-        what = f"every file of {before.day + timedelta(days=1)} to {after.name.day - timedelta(days=1)}"
-    elif not same_day and after.name.part > 0:
-        what = f"what came before part {after.name.part} of {after.name.day}"
+def gap(before: Name | None, after: Name) -> str:
+    """Say which files seem to be missing between two, by their names: days, or parts of one."""
+    if not before or CURRENT in {before, after}:
+        return ""
+    day = timedelta(days=1)
+    if before.day == after.day and after.part > before.part + 1:
+        what = f"part {before.part + 1} to {after.part - 1} of {before.day}"
+    elif after.day - before.day > day:
+        what = f"every file of {before.day + day} to {after.day - day}"
+    elif before.day != after.day and after.part > 0:
+        what = f"what came before part {after.part} of {after.day}"
     else:
-        return None
-    return Passed(Loss.MISSING, f"{what} is not there (removed, or there were no alerts); going on with {after.path}")
+        return ""
+    return f"{what} is not there (removed, or there were no alerts)"
 
 
 def _time(time_s: float) -> str:

@@ -45,7 +45,9 @@ class Place(NamedTuple):
 
     @property
     def began_at_s(self) -> int:
-        """When the file's first line was written, in seconds since 1970; 0 if unknown."""
+        """When the file's first line was written, in seconds since 1970; 0 if unknown. Of NEW, its offset."""
+        if self.file == NEW:
+            return self.offset
         return int(self.file[:8], 16) if _FINGERPRINT.fullmatch(self.file) else 0
 
 

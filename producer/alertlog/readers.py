@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from producer.alertlog import order
-from producer.alertlog.content import open_content
+from producer.alertlog.content import open_content, open_plain
+from producer.alertlog.folder import CURRENT, File
 from producer.alertlog.position import fingerprint
 from producer.alertlog.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producer.alertlog.folder import File, Folder
+    from producer.alertlog.content import Plain
+    from producer.alertlog.folder import Folder
     from producer.alertlog.position import Place
 
 MOST: Final = 32
@@ -25,14 +28,56 @@ class Readers:
     def __init__(self, folder: Folder, max_line_bytes: int) -> None:
         self._folder, self._max_line_bytes = folder, max_line_bytes
         self._kept: list[Reader] = []
+        self._empty: Plain | None = None
+        self._waiting = ""
 
     def at(self, place: Place) -> Reader | None:
         """Return a kept reader that can go on from `place`."""
-        found = next((reader for reader in self._kept if reader.serves(*place)), None)
+        found = next((reader for reader in self._kept if reader.serves(*place)), None) or self._begun(place)
         if found:
             self._kept.remove(found)
             self._kept.append(found)
         return found
+
+    def hold_empty(self, place: Place, files: Sequence[File]) -> None:
+        """Hold `alerts.json` open while we wait for its first line: it may get some and be gone by the next look."""
+        self._waiting = place.file
+        empty = next((file for file in files if file.name == CURRENT and not file.fingerprint), None)
+        if not empty or (self._empty and self._empty.inode == empty.inode):
+            return
+        self._let_go_of_empty()
+        with suppress(OSError):
+            self._empty = open_plain(empty.path)
+
+    def begun(self, place: Place, files: Sequence[File]) -> File | None:
+        """Return the file that is held so since we waited at `place`, if now it has a line and is none of `files`."""
+        if not self._empty or place.file != self._waiting:
+            return None
+        seen = next((file for file in files if file.inode == self._empty.inode), None)
+        if seen:
+            if seen.fingerprint:
+                self._let_go_of_empty()
+            return None
+        with suppress(OSError):
+            self._empty.read_head()
+        if not self._empty.head:
+            return None
+        path, inode, mark = "the former alerts.json", self._empty.inode, fingerprint(self._empty.head)
+        return File(path, CURRENT, False, inode, 0, 0.0, mark, "")
+
+    def _begun(self, place: Place) -> Reader | None:
+        """Make a reader of the file that is held so, if it is the one of `place`."""
+        if not self._empty or place != (fingerprint(self._empty.head), 0):
+            return None
+        reader = Reader(self._empty, "the former alerts.json", self._max_line_bytes)
+        self._empty = None
+        self._kept.append(reader)
+        return reader
+
+    def _let_go_of_empty(self) -> None:
+        if self._empty:
+            self._empty.close()
+        self._empty = None
 
     def open(self, place: Place, files: Sequence[File]) -> Reader | None:
         """Open the best of `files` that has the fingerprint and a line that starts, or may start, at the offset."""
@@ -41,8 +86,9 @@ class Readers:
                 content = open_content(file.path, zipped=file.zipped)
             except OSError:
                 continue
-            if fingerprint(content.head) == place.file and content.seek(place.offset):
-                return Reader(content, file.path, self._max_line_bytes)
+            with suppress(OSError):
+                if fingerprint(content.head) == place.file and content.seek(place.offset):
+                    return Reader(content, file.path, self._max_line_bytes)
             content.close()
             self._folder.forget(file.path)
         return None
@@ -60,5 +106,6 @@ class Readers:
 
     def close(self) -> None:
         """Let go of all."""
+        self._let_go_of_empty()
         for reader in self._kept[:]:
             self.drop(reader)

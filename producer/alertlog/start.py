@@ -25,40 +25,47 @@ def end(folder: Folder, readers: Readers, now_s: float) -> Place:
         start = Place(newest.fingerprint, 0)
         reader = readers.open(start, list(folder.oldest_first(earliest_day(start.began_at_s))))
         if reader:
-            found = Place(reader.file, reader.content.end_of_lines())
-            reader.content.close()
-            return found
+            try:
+                return Place(reader.file, reader.content.end_of_lines())
+            except OSError:
+                pass
+            finally:
+                reader.content.close()
     return Place(NEW, int(now_s))
 
 
 def at(folder: Folder, readers: Readers, moment_s: float) -> Place | None:
     """Return the place before the first line that was written at `moment_s` or later; nothing if there are no files.
 
-    It is looked for in the last file whose first line was written before. Lines without a time do not count.
+    It is looked for from the last file on whose first line was surely written before. Lines without a time do not
+    count. If there is none, that is behind the last line.
     """
     files = [file for file in folder.oldest_first(earliest_day(moment_s)) if file.fingerprint]
-    places = [Place(file.fingerprint, 0) for file in files]
-    before = [place for place in places if 0 < place.began_at_s <= moment_s]
-    if not before:
-        return places[0] if places else None
-    reader = readers.open(before[-1], files)
+    places = list(dict.fromkeys(Place(file.fingerprint, 0) for file in files))
+    # A fingerprint knows whole seconds only.
+    before = [at for at, place in enumerate(places) if 0 < place.began_at_s <= moment_s - 1]
+    found = None
+    for place in places[before[-1] if before else 0 :]:
+        found, reached = _search(readers.open(place, files), place, moment_s)
+        if reached:
+            break
+    return found
+
+
+def _search(reader: Reader | None, start: Place, moment_s: float) -> tuple[Place, bool]:
+    """Return where in a file `moment_s` is, and whether it is there; else its end, or `start` if it cannot be read."""
     if not reader:
-        return before[-1]
+        return start, True
+    offset, at_end = 0, False
     try:
-        return _first_line(reader, moment_s)
+        while not at_end:
+            chunk = reader.read(offset, BLOCK_BYTES)
+            for line in chunk.lines:
+                if (written_at_s(line.raw) or 0) >= moment_s:
+                    return Place(line.file, line.start), True
+            at_end, offset = chunk.at_end and chunk.end == offset, chunk.end
     except Changed:
-        return before[-1]
+        return start, True
     finally:
         reader.content.close()
-
-
-def _first_line(reader: Reader, moment_s: float) -> Place:
-    offset = 0
-    while True:
-        chunk = reader.read(offset, BLOCK_BYTES)
-        for line in chunk.lines:
-            if (written_at_s(line.raw) or 0) >= moment_s:
-                return Place(line.file, line.start)
-        if chunk.at_end and chunk.end == offset:
-            return Place(reader.file, offset)
-        offset = chunk.end
+    return Place(reader.file, offset), False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from common.errors import ConfigError
 from common.ossec_conf import parse_ossec_conf
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Block = dict[str, Any]
 
 FILE = "etc/ossec.conf"
+LONGEST_STOCK_TEXT = 20_479
+DEEPEST_STOCK = 1_000
 SCRIPTS_PRESENT = {"custom-a", "custom-b", "custom-a b", "custom-min", "custom-thing"}
 REFUSED_AT_STARTUP = {
     "missing hook_url": "hook_url",
@@ -127,19 +130,30 @@ def _has_unusable_options(block: Block) -> bool:
         return False
     try:
         options = json.loads(block["options"])
-    except ValueError:
+        {}.update(options or {})  # what the scripts do with it
+    except (ValueError, TypeError):
         return True
-    return bool(options) and not isinstance(options, dict | list)
+    return False
 
 
 def _has_unusable_hook_url(block: Block) -> bool:
-    """Say whether every request of the stock script ends in an error: there is no scheme, no host or a space in it."""
+    """Say whether every request of the stock script ends in an error: no scheme, no host or no real host or port."""
     url, needed = block.get("hook_url"), block["name"] in {"slack", "shuffle", "maltiverse"}
-    return needed and url is not None and not re.match(r"\s*https?://[^/?#\s]+([/?#]|$)", url)
+    if url is None or not needed:
+        return False
+    try:
+        parts = urlsplit(url.lstrip())
+        _ = parts.port
+    except ValueError:
+        return True
+    is_host = re.fullmatch(r"[^\s*.]\S*", parts.netloc) and parts.netloc == re.split("[/?#]", url)[2]
+    return parts.scheme not in {"http", "https"} or not parts.hostname or not is_host
 
 
-def _is_not_utf_8(block: Block) -> bool:
-    return any(name.endswith("_b64") for name in block)
+def _is_no_text(block: Block) -> bool:
+    """Say whether a value is not UTF-8, so that it is recorded in base64, or has control characters."""
+    values = [value for value in block.values() if isinstance(value, str)]
+    return any(name.endswith("_b64") for name in block) or bool(re.search(r"[\0-\x08\v\f\x0e-\x1f]", "".join(values)))
 
 
 def _refuses(element: str, holds: Callable[[Block], bool], case: Case, ours: Ours) -> bool:
@@ -156,9 +170,8 @@ def _refuses_rule_id(case: Case, ours: Ours) -> bool:
     return has_text and _refuses("rule_id", _has_rule_id_without_number, case, ours)
 
 
-def _refuses_text_that_is_not_utf_8(case: Case, ours: Ours) -> bool:
-    names = [name.removesuffix("_b64") for block in case.get("integrations", []) for name in block if "_b64" in name]
-    return bool(names) and _refuses(names[0], _is_not_utf_8, case, ours)
+def _refuses_what_is_no_text(case: Case, ours: Ours) -> bool:
+    return any(_refuses(element, _is_no_text, case, ours) for element in set(ours.refused))
 
 
 class _Parts(NamedTuple):
@@ -170,7 +183,8 @@ class _Parts(NamedTuple):
 
 def _parts(case: Case) -> _Parts:
     xml = field_bytes(case, "xml").decode("utf-8", "surrogateescape")
-    block = re.compile(r"<integration\b[^<>]*/>|<integration\b.*?</integration>", re.DOTALL)
+    inside = r"(?:(?!<integration\b).)"
+    block = re.compile(rf"<integration\b(?:[^<>]*/>|{inside}*?</integration>|{inside}*)", re.DOTALL)
     roots = "".join(re.findall(r"<ossec_config\b.*?</ossec_config>", xml, re.DOTALL))
     clean = [f"<ossec_config>{text}</ossec_config>" for text in block.findall(roots)]
     return _Parts(block.sub("", xml), [read(text.encode("utf-8", "surrogateescape")) for text in clean])
@@ -182,15 +196,19 @@ def _reads_all_but_the_bad_block(case: Case, ours: Ours) -> bool:
     good = [block for part in alone for block in part.blocks]
     bad = [element for part in alone for element in part.refused]
     named = re.search(r"'([^']*)'", case.get("error_text", "").removeprefix(f"Error reading XML file '{FILE}'"))
-    cause = case["outcome"] == "error" and bool(bad) and (named is None or named[1] in bad)
+    cause = (
+        case["outcome"] == "error" and bool(bad) and (named is None or not {named[1], "integration"}.isdisjoint(bad))
+    )
     return cause and bool(good) and ours.blocks == good and ours.refused == bad
 
 
 def _reads_xml_declaration_and_cdata(case: Case, ours: Ours) -> bool:
     xml = field_bytes(case, "xml")
     cause = case["outcome"] == "error" and (b"<?xml" in xml or b"<![CDATA[" in xml)
-    without = read(re.sub(rb"<\?xml[^<>]*\?>|<!\[CDATA\[(.*?)\]\]>", rb"\1", xml, flags=re.DOTALL))
-    return cause and bool(ours.blocks) and ours.warnings > without.warnings and ours.blocks == without.blocks
+    plain = re.sub(rb"<!\[CDATA\[(.*?)\]\]>", lambda cdata: cdata[1].replace(b"<", b"{LESS}"), xml, flags=re.DOTALL)
+    without = read(re.sub(rb"<\?xml[^<>]*\?>", b"", plain))
+    alike = json.dumps(ours.blocks) == json.dumps(without.blocks).replace("{LESS}", "<")
+    return cause and bool(ours.blocks) and ours.warnings > without.warnings and alike
 
 
 def _reads_blocks_whatever_is_around(case: Case, ours: Ours) -> bool:
@@ -198,9 +216,15 @@ def _reads_blocks_whatever_is_around(case: Case, ours: Ours) -> bool:
     rest, alone = _parts(case)
     good = [block for part in alone for block in part.blocks]
     named = re.search(r"element in the configuration: '([^']*)'", case.get("error_text", ""))
-    outside = f"<{named[1]}" in rest if named else ours.warnings > sum(part.warnings for part in alone)
+    warned = ours.warnings > sum(part.warnings for part in alone)
+    outside = f"<{named[1]}" in rest if named else warned or _exceeds_stock_limits(field_bytes(case, "xml"))
     cause = case["outcome"] == "error" and outside and not any(part.refused for part in alone)
     return cause and bool(good) and ours.blocks == good and not ours.refused
+
+
+def _exceeds_stock_limits(xml: bytes) -> bool:
+    """Say whether there is more text, or more depth, than the stock reader takes (spec 1.2)."""
+    return any(len(text) > LONGEST_STOCK_TEXT for text in re.split(b"[<>]", xml)) or b"<a>" * DEEPEST_STOCK in xml
 
 
 DEVIATIONS = (
@@ -210,5 +234,5 @@ DEVIATIONS = (
     Deviation("D13", lambda case, ours: _refuses("options", _has_unusable_options, case, ours)),
     Deviation("config-1", _reads_blocks_whatever_is_around),
     Deviation("config-2", lambda case, ours: _refuses("hook_url", _has_unusable_hook_url, case, ours)),
-    Deviation("config-3", _refuses_text_that_is_not_utf_8),
+    Deviation("config-3", _refuses_what_is_no_text),
 )

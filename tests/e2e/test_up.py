@@ -84,16 +84,13 @@ def test_killed_in_the_middle_it_loses_nothing(tmp_path: Path) -> None:
             eventually(lambda: READY in courier.log)
             manager.append(2000)
             eventually(lambda: len(target.bodies) >= 500)
-            family = children(courier.process.pid)
-            courier.process.kill()
-            eventually(lambda: not [pid for pid in family if alive(pid)])
+            courier.stop(signal.SIGKILL)
         manager.append(10)
         with Courier(tmp_path, *arguments, **settings):
             eventually(lambda: set(target.ids) == manager.ids, limit_s=60)
 
 
-def test_two_in_one_state_directory_are_one_too_many(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.local.LOCK_LIMIT_S", 0.0)
+def test_two_in_one_state_directory_are_one_too_many(manager: Manager) -> None:
     with up(manager) as courier:
         eventually(lambda: READY in courier.log)
         other = subprocess.run(

@@ -100,7 +100,8 @@ def test_a_failure_that_may_pass_waits_and_remembers() -> None:
 
 def test_no_answer_is_a_retry_unless_none_can_mend_it() -> None:
     assert attempt(TransportError(Reason.CONNECT, "refused"))[0].outcome == "retry"
-    assert attempt(TransportError(Reason.TLS, "unknown CA"))[0].outcome == "dead"
+    assert attempt(TransportError(Reason.TLS, "expired"))[0].outcome == "retry"
+    assert attempt(TransportError(Reason.BAD_URL, "no host"))[0].outcome == "dead"
 
 
 def test_what_is_rejected_is_dead_at_once() -> None:

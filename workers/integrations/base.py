@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.outcome import Outcome
 
-FINAL_WITHOUT_ANSWER = frozenset({Reason.TLS, Reason.BAD_URL, Reason.REDIRECT, Reason.TOO_LARGE})
-"""Failures before any answer that no second try will mend."""
+FINAL_WITHOUT_ANSWER = frozenset({Reason.BAD_URL, Reason.REDIRECT, Reason.TOO_LARGE})
+"""Failures before any answer that no second try will mend. A certificate, by contrast, is renewed one day."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,177 @@
+"""What is refused and what is warned of: where, why, and what to write instead; and never with a secret in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.ossec_conf import Configuration, parse_ossec_conf
+
+HOOK = "<name>slack</name><hook_url>https://x/s3cr3t</hook_url><alert_format>json</alert_format>"
+
+
+def read(block: str, attributes: str = "") -> Configuration:
+    text = f"<ossec_config>\n<integration{attributes}>\n{block}\n</integration>\n</ossec_config>"
+    return parse_ossec_conf(text.encode("utf-8", "surrogateescape"), file="ossec.conf")
+
+
+def refusals(block: str, attributes: str = "") -> list[str]:
+    configuration = read(block, attributes)
+    assert configuration.integrations == ()
+    assert "s3cr3t" not in f"{configuration}"
+    return [str(error) for error in configuration.refused]
+
+
+def warnings(block: str) -> list[str]:
+    configuration = read(block)
+    assert configuration.refused == ()
+    assert "s3cr3t" not in f"{configuration}"
+    return [str(warning) for warning in configuration.warnings]
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("<level>1</level>", "ossec.conf:2: <integration>: has no <name>: add one of slack, pagerduty"),
+        ("<name>Slack</name>", '3: <name>: "Slack" is not supported: write slack, exactly so'),
+        ("<name> custom-a</name>", '3: <name>: " custom-a" is not supported: write custom-a,'),
+        ("<name>webhook</name>", '3: <name>: "webhook" is not supported: write slack, pagerduty, virustotal, '),
+        ("<name>slack</name>", "2: <hook_url>: is missing: slack needs it; add <hook_url>…</hook_url> to the block"),
+        ("<name>pagerduty</name>", "2: <api_key>: is missing: pagerduty needs it"),
+        (HOOK + "<level>+3</level>", '3: <level>: "+3" is no number: write digits only'),
+        (HOOK + "<level>٣</level>", "is no number"),
+        (HOOK + "\n<level>x</level><level>3</level>", '4: <level>: "x" is no number'),
+        (HOOK + "<timeout>10s</timeout>", '<timeout>: "10s" is no number'),
+        (HOOK + "<retries>-1</retries>", '<retries>: "-1" is no number'),
+        (HOOK + "<max_log>164</max_log>", '<max_log>: "164" is out of range: write a number from 165 to 1024'),
+        (HOOK + "<max_log/>", '<max_log>: "" is out of range'),
+        (HOOK + "<rule_id>!5710</rule_id>", "<rule_id>: begins with no number, which for the stock daemon means no"),
+        (HOOK + "<rule_id>\t5710</rule_id>", "<rule_id>: begins with no number"),
+        (HOOK + "<api-key>s3cr3t</api-key>", "<api-key>: is no option of an integration: write <api_key> or take it"),
+        (HOOK + "<LEVEL/>", "<LEVEL>: is no option of an integration: write <level>"),
+        (HOOK + "<zzz/>", "<zzz>: is no option of an integration: write one of name, hook_url"),
+        (HOOK + "<options/>", "<options>: is no JSON (line 1, column 1 of the text): write an object such as {}"),
+        (HOOK + "<options>\n{s3cr3t}</options>", "<options>: is no JSON (line 2, column 2 of the text)"),
+        (HOOK + r'<options>{"a":"\<s3cr3t\>"}</options>', r"; write < as \u003c"),
+        (HOOK + '<options>"s3cr3t"</options>', "<options>: is JSON, but no object"),
+        (HOOK + "<options>5</options>", "is JSON, but no object"),
+        (HOOK + '<options>[{"s3cr3t":1}]</options>', "is JSON, but no object"),
+        (HOOK + f"<options>{'[' * 9000}</options>", "is no JSON"),
+        (HOOK + f"<group>{'g' * 20480}</group>", "<group>: is longer than 20479 bytes"),
+        (HOOK + "<api_key>s3cr3t\udce9</api_key>", "<api_key>: holds a control character or is not UTF-8"),
+        (HOOK + "<api_key>s3cr3t\0</api_key>", "<api_key>: holds a control character"),
+        (HOOK + "<hook_url>x/s3cr3t</hook_url>", "<hook_url>: is no address: write the whole URL, from https:// on"),
+        (HOOK + "<hook_url>ftp://s3cr3t</hook_url>", "<hook_url>: is no address"),
+        (HOOK + "<hook_url>https://</hook_url>", "<hook_url>: is no address"),
+        (HOOK + "<hook_url>http://[s3cr3t/</hook_url>", "<hook_url>: is no address"),
+        (HOOK + "<hook_url>http://a:s3cr3t/</hook_url>", "<hook_url>: is no address"),
+        (HOOK + "<hook_url> http://x </hook_url>", "with no space or line break around it"),
+        (HOOK + "<hook_url>$HOOK</hook_url>", "variables such as $NAME are not replaced"),
+        (HOOK + "<hook_url>http://x/a<s3cr3t</hook_url>", r"there is a bare < (in JSON write \u003c, in a URL %3C)"),
+        (HOOK + "<api_key>a<s3cr3t>b</api_key>", "an element of line 3 is not closed"),
+        (HOOK + "\n<api_key>s3cr3t\\</api_key>", "<api_key> of line 4 is not closed; a value may not hold a bare <"),
+    ],
+)
+def test_refusals(block: str, message: str) -> None:
+    assert any(message in text for text in refusals(block)), refusals(block)
+
+
+def test_everything_that_is_wrong_is_told_at_once_and_in_order() -> None:
+    texts = refusals("<name>maltiverse</name>\n<level>x</level>\n<foo/>\n<rule_id>y</rule_id>")
+    assert sorted(text.partition(" is ")[0].partition(" begins ")[0] for text in texts) == [
+        "ossec.conf:2: <api_key>:",
+        "ossec.conf:2: <hook_url>:",
+        'ossec.conf:4: <level>: "x"',
+        "ossec.conf:5: <foo>:",
+        "ossec.conf:6: <rule_id>:",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("so c", 'id="so c" is no id: write 1 to 64 letters, digits, _, . and -'),
+        ("", 'id="" is no id'),
+        ("manager", 'id="manager" is reserved: write another id'),
+    ],
+)
+def test_bad_ids(wanted: str, message: str) -> None:
+    (text,) = refusals(HOOK, f' id="{wanted}"')
+    assert text.startswith(f"ossec.conf:2: <integration>: {message}")
+
+
+def test_an_id_is_taken_once() -> None:
+    block = f'<integration id="soc">{HOOK}</integration>'
+    configuration = parse_ossec_conf(f"<ossec_config>\n{block}\n{block}\n</ossec_config>".encode(), file="f")
+    assert [integration.id for integration in configuration.integrations] == ["soc"]
+    (error,) = configuration.refused
+    assert str(error).startswith('f:3: <integration>: id="soc" is the id of an earlier block')
+
+
+@pytest.mark.parametrize("options", ["{}", "[]", "null", "0", '""', "false", '[["a",1]]', '["ab"]', '{"a":NaN}'])
+def test_options_that_the_stock_scripts_can_use(options: str) -> None:
+    assert warnings(HOOK + f"<options>{options}</options>") == []
+
+
+@pytest.mark.parametrize("options", ["", "text", "5"])
+def test_options_are_whatever_a_script_of_ones_own_likes(options: str) -> None:
+    assert warnings(f"<name>custom-a</name><options>{options}</options>") == []
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:p@ss@host:8080/x", "http://ñ.example/é", "http://x/#frag", "http://x/]]>", "http://[::1]:80"]
+)
+def test_hook_urls_that_are_addresses(url: str) -> None:
+    assert warnings(HOOK + f"<hook_url>{url}</hook_url>") == []
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (HOOK + "<rule_id/>", "ossec.conf:3: <rule_id>: is empty, which means no filter: alerts of every rule pass"),
+        (HOOK + "<rule_id>0</rule_id>", "<rule_id>: is 0, which is no rule: no alert passes"),
+        (HOOK + "<rule_id>5710;5712</rule_id>", "<rule_id>: is not all read: only 5710 counts"),
+        (HOOK + "<rule_id>5710,\n5712</rule_id>", "<rule_id>: is not all read: only 5710 counts"),
+        (HOOK + "<group/>", "<group>: is empty: no alert passes"),
+        (HOOK + "<group>a, b</group>", "<group>: has spaces or line breaks at an item, and they count: write a,b"),
+        (HOOK + "<group>a|b</group>", "<group>: has a | in it"),
+        (HOOK + "<level>17</level>", "<level>: no rule has a level above 16"),
+        (HOOK + "<alert_format>full</alert_format>", "<alert_format>: is not json: the stock script would fail"),
+        (HOOK + "<hook_url>https://s3cr3t/?a=1&amp;b=2</hook_url>", "<hook_url>: has an entity such as &amp; in it"),
+        ("<name>pagerduty</name><api_key/>", "<api_key>: is empty: the service will refuse it"),
+        ("<name>pagerduty</name><api_key> s3cr3t</api_key>", "<api_key>: has spaces or line breaks at its ends"),
+        ("<name>virustotal</name><api_key>k</api_key><options>x</options>", "<options>: has no effect: virustotal"),
+        ("<name>virustotal</name><api_key>k</api_key><timeout>0</timeout>", "<timeout>: leaves no time"),
+        ("<name>custom-a\n</name>", "<name>: has spaces or line breaks at its ends"),
+        (HOOK + "<group>a<b/>c</group>", "<group>: holds an element, so only the text behind it counts"),
+        (HOOK + "<group><![CDATA[a]]></group>", "ossec.conf:3: CDATA is read as text here, but the stock daemon"),
+    ],
+)
+def test_warnings(block: str, message: str) -> None:
+    assert any(message in text for text in warnings(block)), warnings(block)
+
+
+@pytest.mark.parametrize("block", [HOOK, HOOK + "<rule_id> 5710 , 5712, </rule_id>", HOOK + "<group>a,b,</group>"])
+def test_a_plain_block_has_no_warnings(block: str) -> None:
+    assert warnings(block) == []
+
+
+@pytest.mark.parametrize(
+    ("around", "message"),
+    [
+        ('<?xml version="1.0"?>\n<ossec_config>{}</ossec_config>', "f:1: <?xml …?> is skipped here"),
+        (
+            "<ossec_config>\n<global/>{}</ossec_config>",
+            "f:2: <global>: has no elements in it; the stock daemon refuses",
+        ),
+        ("<ossec_config>{}</ossec_config>\n<foo/>", "f:2: <foo>: is not read, it is no <ossec_config>"),
+        ("<ossec_config>{}\n<a><b></a></ossec_config>", "f:2: the file is not well-formed: an element of line 2 is"),
+        ("<ossec_config>{}\n<a>x < y</a></ossec_config>", "f:2: the file is not well-formed: there is a bare <"),
+        ("<ossec_config>{}</b></ossec_config>", "f:1: the file is not well-formed: <ossec_config> of line 1"),
+        ("</ossec_config><ossec_config>{}</ossec_config>", "an element is closed that was not opened"),
+    ],
+)
+def test_warnings_about_what_is_around(around: str, message: str) -> None:
+    text = around.replace("{}", f"<integration>{HOOK}</integration>")
+    configuration = parse_ossec_conf(text.encode(), file="f")
+    assert len(configuration.integrations) == 1
+    assert [message in str(warning) for warning in configuration.warnings] == [True]

@@ -1,0 +1,83 @@
+"""What the tests of the alert log share: lines with a time, dated files, and a reader that reads on."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from producer.alertlog import AlertLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from producer.source import Line, Passed
+
+MAX_LINE_BYTES = 64 * 1024
+NOW = datetime(2024, 5, 20, 12, 0, tzinfo=UTC)
+
+
+def line(text: str, time: str = "2024-05-11T12:00:00.000+0000") -> bytes:
+    return f'{{"timestamp":"{time}","id":"{text}"}}\n'.encode()
+
+
+def day_lines(day: int, *texts: str) -> bytes:
+    return b"".join(line(text, f"2024-05-{day:02}T12:00:{at:02}.000+0000") for at, text in enumerate(texts))
+
+
+class Log:
+    """A folder with an alert log in it, and one reader."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "alerts.json"
+        self.now_s = NOW.timestamp()
+        self.passed: list[Passed] = []
+        self.log = self.open()
+        self.cursor = self.log.end()
+
+    def open(self) -> AlertLog:
+        return AlertLog(self.path, max_line_bytes=MAX_LINE_BYTES, now=lambda: self.now_s)
+
+    def restart(self) -> None:
+        self.log.close()
+        self.log = self.open()
+
+    def write(self, data: bytes) -> None:
+        with self.path.open("ab") as file:
+            file.write(data)
+
+    def dated(self, day: int, part: int = 0) -> Path:
+        name = f"ossec-alerts-{day:02}" + (f"-{part:03}" if part else "")
+        path = self.path.parent / "2024" / "May" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def rotate(self, path: Path, data: bytes = b"") -> None:
+        path.write_bytes(data)
+        self.path.unlink(missing_ok=True)
+        self.path.hardlink_to(path)
+
+    def read_lines(self, max_bytes: int = 100) -> list[Line]:
+        """Read until there is no more for now."""
+        lines: list[Line] = []
+        while True:
+            batch = self.log.read(self.cursor, max_bytes)
+            self.cursor = batch.cursor
+            lines += batch.lines
+            self.passed += batch.passed
+            if batch.at_end:
+                return lines
+
+    def read(self) -> list[str]:
+        """The same; return the ids."""
+        return [line.raw.rpartition(b'"id":"')[2][:-2].decode() for line in self.read_lines()]
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(str(passed.loss), passed.detail.replace(str(self.path.parent), "")) for passed in self.passed]
+
+
+def compress(path: Path) -> Path:
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    return packed

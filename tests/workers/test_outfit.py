@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from common.alert import Alert
+from common.integration import MANAGER_ID, Integration
+from common.outcome import Delivered, Reason, Retry
+from common.secret import Secret
+from common.settings import load_settings
+from workers import outfit as outfits
+from workers.outfit import outfit
+from workers.transports.http import HttpTransport
+from workers.transports.manager_socket import ManagerSocket
+from workers.transports.script import ScriptTransport
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("block", "kind"),
+    [
+        (Integration(id="slack", name="slack"), HttpTransport),
+        (Integration(id=MANAGER_ID, name="manager"), ManagerSocket),
+        (Integration(id="custom-x-2", name="custom-x"), ScriptTransport),
+    ],
+)
+def test_the_kind_decides_about_the_transport(
+    block: Integration, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outfits, "service_for", lambda integration, **_: integration)
+    settings = load_settings(file=None, environment={}, cwd=tmp_path)
+    service, transport = outfit(block, settings.policy(block), settings.worker)
+    assert service is block
+    assert isinstance(transport, kind)
+
+
+@pytest.mark.parametrize(
+    ("command", "outcome"),
+    [
+        ('grep -q 5710 "$1"', Delivered()),
+        ('echo "no key in $2"; exit 9', Retry(Reason.SCRIPT_FAILED, "exit status 9: no key in ********")),
+    ],
+)
+def test_a_custom_script_from_alert_to_outcome(tmp_path: Path, command: str, outcome: object) -> None:
+    script = tmp_path / "integrations" / "custom-x"
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
+    script.chmod(0o550)
+    settings = load_settings(file=None, environment={}, cwd=tmp_path)
+    worker = msgspec.structs.replace(
+        settings.worker, home=tmp_path, integrations_dir=script.parent, private_dir=tmp_path / "private"
+    )
+    block = Integration(id="custom-x", name="custom-x", api_key=Secret("s3cret"))
+    service, transport = outfit(block, settings.policy(block), worker)
+    alert = Alert(b'{"rule":{"id":"5710"}}')
+    (call,) = service.calls(alert)
+    assert service.read(alert, call, transport.send(call)) == outcome
+    assert not any(files for _, _, files in os.walk(tmp_path / "private"))

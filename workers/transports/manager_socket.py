@@ -1,0 +1,126 @@
+"""The manager's queue socket (spec 7): datagrams into analysisd, which never answers.
+
+The kernel says whether somebody listens and whether there is room; whether an event is lost further on, nothing says.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from common.errors import TransportError
+from common.outcome import Reason
+from workers.integrations.base import Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from workers.integrations.base import Datagram
+
+MAX_DATAGRAM_BYTES: Final = 65_535
+"""The receiver takes so much of a datagram and drops the rest in silence (spec 7)."""
+
+_STALE: Final = frozenset({errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE})
+"""What a socket answers once its receiver has been restarted."""
+
+_FULL: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
+_LOOK_AGAIN_S: Final = 0.1
+"""ENOBUFS wakes nobody when it is over, so a full queue is also tried again unasked."""
+
+_MEANINGS: Final = {
+    errno.ENOENT: "does not exist: is the manager running, and is this worker on its host?",
+    errno.ECONNREFUSED: "is there, but nobody listens: is the manager running?",
+    errno.EACCES: "may not be written by this worker's user: it must be in the group wazuh",
+    errno.EPROTOTYPE: "is no datagram socket: worker.socket names another one",
+}
+
+
+class ManagerSocket:
+    """Sends datagrams from any number of threads, one at a time: a queue that is full for one is full for all.
+
+    `time_limit_s` is how long a datagram waits for room. `clock` is monotonic.
+    """
+
+    def __init__(self, path: Path, *, time_limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._time_limit_s, self._clock = path, time_limit_s, clock
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def send(self, call: Datagram) -> Sent:
+        """Send one datagram. Raises TransportError: too_large, timeout (no room) or manager_down."""
+        size = len(call.payload)
+        if size > MAX_DATAGRAM_BYTES:
+            raise TransportError(
+                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only {MAX_DATAGRAM_BYTES} of one"
+            )
+        until = self._clock() + self._time_limit_s
+        if not self._lock.acquire(timeout=self._time_limit_s):
+            raise self._no_room()
+        try:
+            self._send(call.payload, until)
+        except OSError as error:
+            self._close()
+            raise self._error(error, size) from None
+        finally:
+            self._lock.release()
+        return Sent()
+
+    def _send(self, payload: bytes, until: float) -> None:
+        is_fresh = self._socket is None
+        try:
+            self._send_when_there_is_room(payload, until)
+        except OSError as error:
+            if is_fresh or error.errno not in _STALE:
+                raise
+            self._close()
+            self._send_when_there_is_room(payload, until)
+
+    def _send_when_there_is_room(self, payload: bytes, until: float) -> None:
+        connected = self._connected()
+        while True:
+            try:
+                connected.send(payload)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+            else:
+                return
+            left_s = until - self._clock()
+            if left_s <= 0:
+                raise self._no_room()
+            poll = select.poll()
+            poll.register(connected, select.POLLOUT)
+            poll.poll(1000 * min(left_s, _LOOK_AGAIN_S))
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            fresh = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                fresh.setblocking(False)
+                fresh.connect(str(self._path))
+            except BaseException:
+                fresh.close()
+                raise
+            self._socket = fresh
+        return self._socket
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _no_room(self) -> TransportError:
+        return TransportError(
+            Reason.TIMEOUT, f"the manager's queue {self._path} has had no room for {self._time_limit_s:g} s"
+        )
+
+    def _error(self, error: OSError, size: int) -> TransportError:
+        if error.errno == errno.EMSGSIZE:
+            return TransportError(Reason.TOO_LARGE, f"the kernel takes no event of {size} bytes")
+        meaning = _MEANINGS.get(error.errno or 0, f"cannot be used: {error.strerror or error}")
+        return TransportError(Reason.MANAGER_DOWN, f"the manager's queue {self._path} {meaning}")

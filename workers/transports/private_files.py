@@ -1,0 +1,115 @@
+"""The files that a script is given, where nobody else can read them (D15).
+
+Each transport has a folder of its own (0700), which it keeps locked as long as it lives. A folder that nobody has
+locked was left behind by a worker that was killed: whoever starts next removes it. Names keep the stock shape.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from workers.transports.script_file import unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from random import Random
+
+    from workers.integrations.base import ScriptCall
+
+PREFIX: Final = "courier-scripts-"
+_UNLOCKED_PREFIX: Final = ".courier-new-"
+_LONGEST_NAME_BYTES: Final = 180
+"""Of the integration's name in a file's name, which has at most 255 bytes in all."""
+
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class PrivateFiles:
+    """Makes the files of each call and removes them. `now` is the time of day in seconds, for their names.
+
+    `base` is where the folder is made: a folder of the operator's, or None for the system's temporary one.
+    """
+
+    def __init__(self, base: Path | None, *, now: Callable[[], float], random: Random) -> None:
+        self._base, self._now, self._random = base or Path(tempfile.gettempdir()), now, random
+        self._folder: Path | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def of(self, call: ScriptCall) -> Iterator[tuple[Path, Path | None]]:
+        """Give the paths of the alert file and the options file while the block runs; then they are gone.
+
+        Raises TransportError (script_unusable) if they cannot be written.
+        """
+        with ExitStack() as stack:
+            try:
+                alert = self._write(stack, call.name, ".alert", call.alert_file)
+                options = call.options_file
+                paths = alert, None if options is None else self._write(stack, call.name, ".options", options)
+            except OSError as error:
+                raise unusable(f"its private files cannot be written in {self._base}: {error.strerror}") from None
+            yield paths
+
+    def _write(self, stack: ExitStack, name: str, ending: str, content: bytes) -> Path:
+        path, descriptor = self._create(name, ending)
+        stack.callback(_remove, path)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        return path
+
+    def _create(self, name: str, ending: str) -> tuple[Path, int]:
+        short = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME_BYTES])
+        while True:
+            folder = self._existing_folder()
+            path = folder / f"{short}-{int(self._now())}-{self._random.getrandbits(31)}{ending}"
+            with suppress(FileExistsError):
+                return path, os.open(path, _CREATE, 0o600)
+
+    def _existing_folder(self) -> Path:
+        """Return the folder; make it at first use, and again if somebody's cleaning took it."""
+        with self._lock:
+            if self._folder is None or not self._folder.is_dir():
+                self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sweep(self._base)
+                self._folder, descriptor = _claim(self._base)
+                weakref.finalize(self, _release, self._folder, descriptor)
+            return self._folder
+
+
+def _claim(base: Path) -> tuple[Path, int]:
+    """Make a locked folder. It gets its final name only with the lock, so that no sweep takes it in between."""
+    fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=base))
+    descriptor = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return fresh.rename(base / f"{PREFIX}{fresh.name.removeprefix(_UNLOCKED_PREFIX)}"), descriptor
+
+
+def _release(folder: Path, descriptor: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(descriptor)
+
+
+def _sweep(base: Path) -> None:
+    """Remove our user's folders whose worker is gone."""
+    for folder in base.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()

@@ -1,0 +1,143 @@
+"""Runs a custom script as the stock Integrator runs it (spec 4), but without its leaks and within a time limit.
+
+Kept: the arguments by position, the folder, the empty standard input. Changed: the files are private, the arguments a
+vector that no blank can shift (D15), the deadline holds for all that the script starts (D16), and the environment has
+none of the worker's own secrets.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from random import SystemRandom
+from typing import TYPE_CHECKING, Final
+
+from common.errors import TransportError
+from common.outcome import Reason
+from workers.integrations.base import ScriptExit
+from workers.integrations.script_output import last_line
+from workers.transports.leftovers import Leftovers
+from workers.transports.private_files import PrivateFiles
+from workers.transports.process import Command, Ended, run
+from workers.transports.script_file import check_script, unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from random import Random
+
+    from common.settings_schema import Policy
+    from workers.integrations.base import ScriptCall
+
+SHELL: Final = "/bin/sh"
+"""Runs a file without `#!` (spec 4.4)."""
+
+PASSED_ON: Final = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE"}
+    | {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
+)
+"""The variables of the worker that a script gets too, in either case, and with them every LC_*."""
+
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SIGNALLED: Final = 128
+
+
+class ScriptTransport:
+    """Runs the script of one integration, any number at once. `clock` is monotonic, `now` the time of day.
+
+    `integrations_dir` holds the scripts and `home` is the folder that they run in. `debug` is what the stock
+    Integrator passes on when its own debugging is on.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        home: Path,
+        integrations_dir: Path,
+        private_dir: Path | None = None,
+        debug: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        random: Random | None = None,
+    ) -> None:
+        self._policy, self._home, self._integrations_dir = policy, home, integrations_dir
+        self._debug, self._clock = debug, clock
+        self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom())
+        self._leftovers = Leftovers(clock)
+        self._environment = environment(environ) | {k: v.reveal() for k, v in policy.environment.items()}
+
+    def send(self, call: ScriptCall) -> ScriptExit:
+        """Run the script once. Raises TransportError: script_unusable, or script_timeout with the last line."""
+        if "/" in call.name:
+            raise unusable("a script's name is the name of a file in the integrations folder: it has no slash")
+        path = self._integrations_dir / call.name
+        try:
+            check_script(path, self._home)
+            with self._files.of(call) as (alert, options):
+                ended = self._run(self._shown(path), arguments(call, alert, options, debug=self._debug))
+        except OSError as error:
+            raise unusable(f"{path} {_why_not_started(error)}") from None
+        except ValueError:
+            raise unusable(f"{path} cannot be given its arguments: one holds a NUL byte or half a character") from None
+        return self._exit(call, ended)
+
+    def _shown(self, path: Path) -> str:
+        """Return the path as the script sees it in position 0: `integrations/NAME`, relative to its folder."""
+        return str(path.relative_to(self._home) if path.is_relative_to(self._home) else path)
+
+    def _run(self, file: str, rest: list[str]) -> Ended:
+        try:
+            return self._run_as(file, [file, *rest])
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            return self._run_as(SHELL, [SHELL, file, *rest])
+
+    def _run_as(self, file: str, vector: list[str]) -> Ended:
+        return run(
+            Command(file, vector, self._home, self._environment),
+            deadline_s=self._policy.deadline_s,
+            output_limit=self._policy.output_limit_bytes,
+            clock=self._clock,
+            leftovers=self._leftovers,
+        )
+
+    def _exit(self, call: ScriptCall, ended: Ended) -> ScriptExit:
+        output = ended.output.decode("utf-8", "replace")
+        if ended.timed_out or ended.status is None:
+            line = last_line(output, call, self._policy.environment.values())
+            told = f"; its last line was: {line}" if line else "; it had printed nothing"
+            limit = f"stopped at its deadline of {self._policy.deadline_s:g} s, with all that it had started"
+            raise TransportError(Reason.SCRIPT_TIMEOUT, f"{limit}{told}")
+        return ScriptExit(status=ended.status if ended.status >= 0 else _SIGNALLED - ended.status, output=output)
+
+
+def arguments(call: ScriptCall, alert: Path, options: Path | None, *, debug: bool) -> list[str]:
+    """Return positions 1 to 7 (spec 4.3). What is not set is an empty text; there is no ninth (D15)."""
+    return [
+        str(alert),
+        call.api_key.reveal() if call.api_key else "",
+        call.hook_url.reveal() if call.hook_url else "",
+        "debug" if debug else "",
+        str(options) if options else "",
+        str(call.timeout_s),
+        str(call.retries),
+    ]
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a script gets of the worker's own environment."""
+    kept = {k: v for k, v in environ.items() if k.upper() in PASSED_ON or k.startswith("LC_")}
+    return {"PATH": DEFAULT_PATH} | kept
+
+
+def _why_not_started(error: OSError) -> str:
+    known = {
+        errno.E2BIG: "cannot be given its arguments: hook_url and api_key together are too long",
+        errno.ENOENT: "cannot be started: it, or the interpreter that its first line names, does not exist",
+        errno.EACCES: "cannot be started: permission denied for it or its interpreter; is the disk mounted noexec?",
+    }
+    return known.get(error.errno or 0, f"cannot be started: {error.strerror or type(error).__name__}")
