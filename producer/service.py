@@ -150,9 +150,6 @@ class Producer:
             _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
     def _advance(self, members: Sequence[Member], batch: Batch, now_s: float) -> None:
-        for passed in batch.passed:
-            self._counts[f"passed:{passed.loss}"] += 1
-            _log.error("%s", passed.detail, extra={"loss": str(passed.loss)})
         matches = self._matches(batch)
         for member in members:
             ours = matches.get(member.integration.id, [])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from common.dispatch import Dispatcher
     from common.ledger import Ledger, Settlement
     from common.settings_schema import Policy
+    from workers.peers import Peer
     from workers.routes import Route, Routes
 
 SETTLE_EVERY_S: Final = 0.1
@@ -36,10 +37,10 @@ class Deliverer:
     """Runs deliveries in this worker process. `sleep` waits for seconds; it is passed in for tests."""
 
     def __init__(
-        self, ledger: Ledger, dispatcher: Dispatcher, routes: Routes, *, name: str, sleep: Callable[[float], object]
+        self, ledger: Ledger, dispatcher: Dispatcher, routes: Routes, *, peer: Peer, sleep: Callable[[float], object]
     ) -> None:
         self._ledger, self._dispatcher, self._routes = ledger, dispatcher, routes
-        self._name, self._sleep = name, sleep
+        self._peer, self._sleep = peer, sleep
         self._held: dict[str, tuple[str, set[str]]] = {}
         self._lock = threading.Lock()
 
@@ -52,7 +53,7 @@ class Deliverer:
         if route is None:
             _log.warning("no such integration here; its deliveries wait", extra={"integration": integration_id})
             return {"unknown": len(ids)}
-        token = f"{self._name}:{uuid.uuid4().hex}"
+        token = f"{self._peer}:{uuid.uuid4().hex}"
         try:
             begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s)
         except LedgerError as error:
@@ -66,6 +67,12 @@ class Deliverer:
             return dict(self._settle_as_they_end(integration_id, route, token, pending))
         finally:
             self._hold(token, integration_id, set())
+
+    def bring_back(self, integration_id: str) -> None:
+        """End the leases of workers of this machine that are gone, without waiting for them to run out."""
+        for delivery_id, token in self._ledger.leases(integration_id).items():
+            if self._peer.is_gone(token):
+                self._ledger.expire(integration_id, [delivery_id], token=token)
 
     def renew(self, integration_id: str, lease_s: float) -> None:
         """Extend the leases of everything that this process is delivering for an integration."""

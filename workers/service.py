@@ -20,6 +20,7 @@ from common.dispatch import Dispatcher
 from common.ledger import Ledger
 from workers.deliverer import Deliverer
 from workers.housekeeping import Housekeeping
+from workers.peers import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ class Worker:
         hostname = f"{name}@{socket.gethostname()}"
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
-        deliverer = Deliverer(ledger, dispatcher, self.routes, name=f"{hostname}:{os.getpid()}", sleep=sleep)
+        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep)
         self._housekeeping = Housekeeping(self.routes, dispatcher, deliverer, self._consume)
         self._drain_s = drain_s
         self._worker = self._build(hostname, slots, deliverer)

@@ -169,6 +169,16 @@ class Ledger:
             begun: Any = self._redis.hmget(keys[7], ids) if ids else []
         return [i.decode() for i, token in zip(ids, begun, strict=True) if token is None]
 
+    def leases(self, integration_id: str) -> dict[str, str]:
+        """Return the token under which each begun delivery is held, by delivery id."""
+        with translated():
+            held: Any = self._redis.hgetall(_keys(integration_id)[7])
+        return {i.decode(): token.decode() for i, token in held.items()}
+
+    def expire(self, integration_id: str, ids: Sequence[str], *, token: str) -> None:
+        """Let leases end now, since their holder is known to be gone; the next reap brings them back."""
+        self.renew(integration_id, ids, token=token, lease_s=0)
+
     def reap(self, integration_id: str, *, queued: Collection[str], lease_s: float) -> Reaped:
         """Bring back deliveries whose lease has expired, but not those that are merely still `queued`."""
         answer = self._run("reap", integration_id, _ms(lease_s), MOST_LOST, REAP_LIMIT, *queued)

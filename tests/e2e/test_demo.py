@@ -18,8 +18,6 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
-
 LIMIT_S = 90.0
 
 

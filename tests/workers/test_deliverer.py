@@ -16,6 +16,7 @@ from common.vault import Vault
 from tests.support.fakes import SLACK, NoDispatch, policy
 from workers.deliverer import Deliverer
 from workers.integrations.base import Answer, Request
+from workers.peers import this_process
 from workers.routes import Routes, Selection
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class World:
         )
         self.routes.refresh()
         dispatcher: Any = self.dispatcher
-        self.deliverer = Deliverer(self.ledger, dispatcher, self.routes, name="w", sleep=self.pauses.append)
+        self.deliverer = Deliverer(self.ledger, dispatcher, self.routes, peer=this_process(), sleep=self.pauses.append)
 
     def released(self, *ids: str) -> list[str]:
         self.ledger.commit(
@@ -193,3 +194,16 @@ def test_a_late_failure_of_a_lost_lease_changes_nothing(client: redis.Redis) -> 
     world = World(client, send)
     world.deliverer.deliver("slack", world.released("a"))
     assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else") == 1
+
+
+def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids = world.released("a", "b")
+    dead = this_process()._replace(started="1")
+    elsewhere = this_process()._replace(boot="another", started="1")
+    world.ledger.begin("slack", ["a"], token=f"{dead}:x", lease_s=3600)
+    world.ledger.begin("slack", ["b"], token=f"{elsewhere}:x", lease_s=3600)
+    world.deliverer.bring_back("slack")
+    assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
+    assert world.ledger.status("slack").waiting == 1
+    assert ids == ["a", "b"]
