@@ -50,6 +50,13 @@ class Start(StrEnum):
     BEGINNING = "beginning"
 
 
+class VirusTotalApi(StrEnum):
+    """Which version of VirusTotal's API is spoken."""
+
+    V2 = "v2"
+    V3 = "v3"
+
+
 class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[redis]`."""
 
@@ -134,6 +141,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     batch_max: Annotated[int, whole(1, 1000)]
     concurrency: Annotated[int, whole(1, 10_000)]
     lease_s: Annotated[float, duration("1s", "1d")]
+    virustotal_api: Annotated[VirusTotalApi, one_of(VirusTotalApi)]
     endpoint: Annotated[Secret | None, optional(ENDPOINT_URL)]
     time_limit_s: Annotated[float, duration("100ms", "1h")]
     connect_timeout_s: Annotated[float, duration("100ms", "1h")]
