@@ -36,6 +36,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     WORKER_LOST = "worker_lost"
     NOT_CONFIGURED = "not_configured"
+    BURIED = "buried"
 
 
 class ManagerEvent(msgspec.Struct, frozen=True):

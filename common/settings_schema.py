@@ -86,6 +86,7 @@ class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     max_line_bytes: Annotated[int, size("64KiB", "256MiB")]
     poll_s: Annotated[float, duration("10ms", "1m")]
+    aside_max_bytes: Annotated[int, size("64KiB", "1TiB")]
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):

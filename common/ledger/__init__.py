@@ -23,6 +23,8 @@ Who moves what
     reap      anybody           released → waiting when a lease expires
     replay    operator          dead → waiting
     discard   operator          dead → gone
+    move      operator          dead → waiting of another integration
+    bury      operator          waiting → dead
 
 Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once.
 

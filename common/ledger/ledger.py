@@ -99,6 +99,12 @@ def _keys(integration_id: str) -> list[str]:
     return [f"courier:{{{integration_id}}}:{part}" for part in parts]
 
 
+def _entrance(integration_id: str) -> list[str]:
+    """Return the keys that a new delivery of an integration touches: records, waiting and totals."""
+    records, waiting, _, _, _, _, totals, _ = _keys(integration_id)
+    return [records, waiting, totals]
+
+
 class Ledger:
     """Every move of a delivery. All methods raise LedgerUnavailable or LedgerUnfit and nothing else of Redis.
 
@@ -141,9 +147,13 @@ class Ledger:
         deliveries: Sequence[tuple[str, bytes]],
         max_backlog: int,
         max_backlog_bytes: int,
+        replayed: bool = False,
     ) -> Commit:
-        """Store (id, alert) pairs and the new cursor in one step, if the cursor still is `expected`."""
-        arguments: list[str | bytes | int] = [node, expected, cursor, max_backlog, max_backlog_bytes]
+        """Store (id, alert) pairs and the new cursor in one step, if the cursor still is `expected`.
+
+        `replayed` marks them as read from the log a second time, on purpose.
+        """
+        arguments: list[str | bytes | int] = [node, expected, cursor, max_backlog, max_backlog_bytes, int(replayed)]
         for delivery in deliveries:
             arguments += delivery
         word, value = self._run("commit", integration_id, *arguments)
@@ -205,8 +215,7 @@ class Ledger:
             arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, len(s.events))
             for event in s.events:
                 arguments += (event.id, event.payload)
-        records, waiting, _, _, _, _, totals, _ = _keys(MANAGER_ID)
-        keys = [*_keys(integration_id), records, waiting, totals]
+        keys = [*_keys(integration_id), *_entrance(MANAGER_ID)]
         return int(self._run("settle", integration_id, *arguments, keys=keys))
 
     # -- the operator's side
@@ -228,6 +237,14 @@ class Ledger:
     def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
         """Let dead letters wait again, the first after `after_s`, then one every `interval_s`. Return how many."""
         return int(self._run("replay", integration_id, _ms(after_s), _ms(interval_s), *ids))
+
+    def move(self, integration_id: str, ids: Sequence[str], *, to: str) -> int:
+        """Let dead letters wait in another integration. Return how many; one that is there already stays dead here."""
+        return int(self._run("move", integration_id, *ids, keys=[*_keys(integration_id), *_entrance(to)]))
+
+    def bury(self, integration_id: str, *, reason: str, limit: int = 1000) -> int:
+        """Make dead letters of what waits, up to `limit` of it, so that it can be read, moved or discarded."""
+        return int(self._run("bury", integration_id, reason, limit))
 
     def discard(self, integration_id: str, ids: Sequence[str]) -> int:
         """Forget dead letters for good, counted. Return how many were dead."""

@@ -13,8 +13,8 @@ local function count(field, by)
 end
 
 -- A record is one line of JSON, its header, then the alert's own bytes.
-local function new_header()
-  return string.format('{"committed_ms":%d}\n', now)
+local function new_header(more)
+  return string.format('{"committed_ms":%d%s}\n', now, more or '')
 end
 
 local function split(record)

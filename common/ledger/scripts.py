@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
-NAMES: Final = ("commit", "release", "begin", "renew", "settle", "reap", "replay", "discard")
+NAMES: Final = ("commit", "release", "begin", "renew", "settle", "reap", "replay", "discard", "move", "bury")
 
 
 def load(client: Redis) -> dict[str, Script]:

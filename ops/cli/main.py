@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "flower": "Show workers, queues and tasks in a browser.",
     "status": "Show per integration what waits, went through and failed.",
     "dead": "List, show, replay or discard dead letters.",
+    "replay-log": "Enqueue a stretch of the archived alert log once more.",
     "check": "Read ossec.conf and say which integrations will run, and what is wrong with the others.",
     "config": "Show the settings in force and where each comes from.",
 }

@@ -202,6 +202,55 @@ def test_dead_letters_are_listed_replayed_paced_and_discarded(ledger: Ledger, cl
     assert (status.dead, status.totals["discarded"], status.totals["dead_bytes"]) == (0, 1, 0)
 
 
+def bury_one(ledger: Ledger, delivery_id: str) -> None:
+    (delivery,) = ledger.begin(ID, [delivery_id], token="w", lease_s=60)
+    header = Header(committed_ms=delivery.header.committed_ms, attempts=7, done=("ip",))
+    ledger.settle(ID, [Settlement(id=delivery_id, outcome="dead", reason="client", header=header)], token="w")
+
+
+def test_dead_letters_can_go_on_in_another_integration_but_not_twice(ledger: Ledger) -> None:
+    commit(ledger, ["a", "b"])
+    release(ledger)
+    bury_one(ledger, "a")
+    bury_one(ledger, "b")
+    ledger.commit(
+        "shuffle", node="n", expected="", cursor="c", deliveries=[("b", b"{}")], max_backlog=9, max_backlog_bytes=10**6
+    )
+    assert ledger.move(ID, ["a", "b", "nobody"], to="shuffle") == 1
+    assert (ledger.status(ID).dead, ledger.status("shuffle").waiting) == (1, 2)
+    assert ledger.status(ID).totals["moved"] == 1
+    ledger.release("shuffle", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
+    (moved,) = ledger.begin("shuffle", ["a"], token="w", lease_s=60)
+    assert (moved.alert, moved.header.attempts, moved.header.replays, moved.header.done) == (b'{"alert":"a"}', 0, 1, ())
+
+
+def test_what_waits_can_be_buried_and_stays_readable(ledger: Ledger) -> None:
+    commit(ledger, ["a", "b", "c"])
+    assert ledger.bury(ID, reason="buried", limit=2) == 2
+    assert ledger.bury(ID, reason="buried", limit=2) == 1
+    assert ledger.bury(ID, reason="buried") == 0
+    letters = list(ledger.dead_letters(ID))
+    assert [(one.delivery.id, one.delivery.header.history[-1].reason) for one in letters] == [
+        ("a", "buried"),
+        ("b", "buried"),
+        ("c", "buried"),
+    ]
+    status = ledger.status(ID)
+    assert (status.waiting, status.totals["bytes"], status.totals["dead"]) == (0, 0, 3)
+
+
+def test_a_replay_of_the_log_is_marked_and_an_id_that_is_there_is_not_taken_twice(ledger: Ledger) -> None:
+    commit(ledger, ["a"])
+    limits = {"max_backlog": 9, "max_backlog_bytes": 10**6}
+    again = [("a", b"{}"), ("b", b"{}")]
+    assert ledger.commit(
+        ID, node="replay", expected="", cursor="c", deliveries=again, replayed=True, **limits
+    ) == Stored(1)
+    release(ledger)
+    replayed = {d.id: d.header.replays for d in ledger.begin(ID, ["a", "b"], token="w", lease_s=60)}
+    assert replayed == {"a": 0, "b": 1}
+
+
 def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_is_unfit(server: EmbeddedServer) -> None:
     import redis  # noqa: PLC0415 — only for this test's own clients
 

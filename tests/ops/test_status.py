@@ -102,6 +102,28 @@ def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
     assert (status.dead, status.totals["discarded"]) == (1, 1)
 
 
+def test_letters_can_be_replayed_to_another_integration(client: redis.Redis, ledger: Ledger) -> None:
+    client.hset("courier:integrations", "shuffle", "sealed")
+    bury(ledger, "n:f:1", rule="5712", reason="client")
+    assert "1 wait for delivery to shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
+    assert (ledger.status("slack").dead, ledger.status("shuffle").waiting) == (0, 1)
+
+
+def test_what_waits_for_a_removed_integration_can_be_buried(ledger: Ledger) -> None:
+    for n in range(3):
+        ledger.commit(
+            "slack",
+            node="n",
+            expected=ledger.cursor("slack", "n"),
+            cursor=str(n),
+            deliveries=[(f"n:f:{n}", b"{}")],
+            max_backlog=100,
+            max_backlog_bytes=10**6,
+        )
+    assert "3 are dead letters now" in run("dead", "bury", "slack", answer="y\n")
+    assert len(run("dead", "list", "--reason", "buried").splitlines()) == 4
+
+
 def test_a_wrong_name_says_which_there_are(ledger: Ledger) -> None:
     del ledger
     result = CliRunner().invoke(courier, ["dead", "list", "--integration", "slak"])

@@ -10,6 +10,7 @@ from common.ledger import Ledger, Settlement
 from common.node import reports
 from common.registry import PublishedRegistry
 from common.vault import Vault
+from producer.aside import Aside
 from producer.configuration import ConfigFile
 from producer.service import Producer
 from tests.support.fakes import Clock, ListSource, NoDispatch, policy
@@ -55,6 +56,7 @@ class World:
             ledger=self.ledger,
             dispatcher=self.dispatcher,  # type: ignore[arg-type]  # notes instead of releasing
             client=self.client,
+            aside=Aside(self.config.with_name("aside.jsonl"), 10_000, self.clock),
             now=self.clock,
         )
 
@@ -193,6 +195,9 @@ def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) ->
         "bad:not_an_object": 1,
         "bad:no_rule": 1,
     }
+    kept = [json.loads(line) for line in world.config.with_name("aside.jsonl").read_text().splitlines()]
+    assert [one["sample"] for one in kept] == ["garbage", "[1]", "{}", "\\xff\\xfe", ""]
+    assert "at byte 0 of the log file with fingerprint log" in kept[0]["detail"]
 
 
 def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: World) -> None:
