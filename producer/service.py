@@ -138,7 +138,7 @@ class Producer:
     def _places(self, now_s: float) -> dict[str, list[Member]]:
         places: defaultdict[str, list[Member]] = defaultdict(list)
         for member in (self._members or {}).values():
-            if member.parked_until_s <= now_s:
+            if member.may_read(self._ledger, now_s):
                 places[member.cursor].append(member)
         return places
 

@@ -137,6 +137,17 @@ class Ledger:
         with translated():
             self._redis.hdel(_keys(integration_id)[4], node)
 
+    def room(self, integration_id: str, *, max_backlog: int, max_backlog_bytes: int) -> float:
+        """Return the free part of the backlog, from 0 to 1, by count or bytes, whichever is less."""
+        keys = _keys(integration_id)
+        with translated(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(keys[1])
+            pipe.zcard(keys[2])
+            pipe.hget(keys[6], "bytes")
+            waiting, released, held = pipe.execute()
+        used: float = max((waiting + released) / max_backlog, int(held or 0) / max_backlog_bytes)
+        return max(0.0, 1 - used)
+
     def commit(
         self,
         integration_id: str,

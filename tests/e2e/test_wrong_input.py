@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,19 @@ def test_without_an_integration_it_waits_for_one(
         eventually(lambda: "no integration is configured" in producer.log)
         manager.config.write_text(good)
         eventually(lambda: "begins to read" in producer.log)
+        manager.append(1)
+        eventually(lambda: len(target.bodies) == 1)
+
+
+def test_a_changed_configuration_that_is_wrong_is_not_taken_over_and_said_at_once(
+    client: object, server: EmbeddedServer, manager: Manager, target: Recorder
+) -> None:
+    del client
+    with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
+        eventually(lambda: "begins to read" in producer.log)
+        manager.config.write_text(manager.config.read_text().replace("json</", "json</alert_format><level>x</level><"))
+        producer.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "is not taken over, the old one stays in force" in producer.log)
         manager.append(1)
         eventually(lambda: len(target.bodies) == 1)
 

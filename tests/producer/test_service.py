@@ -36,11 +36,11 @@ def alert(number: int, level: int = 5) -> bytes:
 class World:
     """A producer with everything around it; `limits` changes the policy of every integration."""
 
-    def __init__(self, client: redis.Redis, directory: Path, *blocks: str, **limits: Any) -> None:
+    def __init__(self, client: redis.Redis, directory: Path, *blocks: str, node: str = NODE, **limits: Any) -> None:
         self.config = directory / "ossec.conf"
         self.write(*blocks or (SLACK_BLOCK.format(""),))
         self.client, self.clock, self.source, self.limits = client, Clock(), ListSource(), limits
-        self.dispatcher, self.key = NoDispatch(), Fernet.generate_key()
+        self.dispatcher, self.key, self.node = NoDispatch(), Fernet.generate_key(), node
         self.ledger = Ledger(client)
 
     def write(self, *blocks: str) -> None:
@@ -48,7 +48,7 @@ class World:
 
     def producer(self) -> Producer:
         return Producer(
-            node=NODE,
+            node=self.node,
             source=self.source,
             config=ConfigFile(self.config),
             registry=PublishedRegistry(self.client, Vault(self.key)),
@@ -138,6 +138,42 @@ def test_a_full_backlog_parks_one_integration_and_not_the_other(client: redis.Re
     assert world.ledger.status("shuffle").totals["committed"] == 8
     assert len(world.waiting("slack")) == 4
     assert world.ledger.status("slack").cursors == {NODE: "log:8"}
+
+
+def test_a_parked_integration_costs_no_reading_until_there_is_room(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, max_backlog=2)
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(n) for n in range(6)]
+    world.settle(producer)
+    world.source.reads.clear()
+    for _ in range(20):
+        world.clock.now_s += 1
+        producer.step()
+    assert world.source.reads == []
+    (first, _) = world.waiting()
+    world.ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=9, linger_s=0)
+    world.ledger.begin("slack", [first], token="w", lease_s=9)
+    _deliver(world.ledger, "slack", first)
+    world.settle(producer)
+    assert world.ledger.status("slack").totals["committed"] == 3
+
+
+def test_managers_with_one_redis_have_a_cursor_each(client: redis.Redis, tmp_path: Path) -> None:
+    worlds = []
+    for name in ("east", "west"):
+        (tmp_path / name).mkdir()
+        worlds.append(World(client, tmp_path / name, node=name))
+    worlds[1].key = worlds[0].key
+    producers = [world.producer() for world in worlds]
+    for producer in producers:
+        producer.step()
+    for world, producer in zip(worlds, producers, strict=True):
+        world.source.lines += [alert(n) for n in range(3)]
+        world.settle(producer)
+    assert sorted(worlds[0].waiting()) == [f"{n}:log:{i:010x}" for n in ("east", "west") for i in range(3)]
+    assert worlds[0].ledger.status("slack").cursors == {"east": "log:3", "west": "log:3"}
+    assert {node.node for node in reports(client)} == {"east", "west"}
 
 
 def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: World) -> None:
