@@ -19,7 +19,7 @@ import msgspec
 from common.logs import LogFormat, LogLevel
 from common.secret import Secret
 from common.settings_secrets import credentials, secret, secret_url, variables
-from common.settings_values import Reader, duration, flag, moment, one_of, optional, path, size, text, whole
+from common.settings_values import Reader, duration, flag, moment, numbers, one_of, optional, path, size, text, whole
 from common.urls import complete_url, show_url
 
 if TYPE_CHECKING:
@@ -149,6 +149,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_attempts: Annotated[int, whole(1, 1_000_000)]
     deadline_s: Annotated[float, duration("1s", "1d")]
     output_limit_bytes: Annotated[int, size("1KiB", "16MiB")]
+    memory_limit_bytes: Annotated[int | None, optional(size("16MiB", "1TiB"))]
+    file_limit_bytes: Annotated[int | None, optional(size("64KiB", "1TiB"))]
+    final_exits: Annotated[tuple[int, ...], numbers(1, 255)]
     environment: Annotated[Mapping[str, Secret], variables()]
 
 

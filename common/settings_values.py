@@ -22,7 +22,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", int, float)
 
-Shown = bool | int | str | dict[str, str]
+Shown = bool | int | str | dict[str, str] | list[int]
 """A value as it may be seen: in the form in which it is written in courier.toml, secrets masked."""
 
 _QUOTED_CHARACTERS: Final = 60
@@ -128,6 +128,19 @@ def moment(words: type[E]) -> Reader[E | datetime]:
 
     listed = " or ".join(f'"{word}"' for word in words)
     return Reader(f'{listed} or a time such as "2026-01-31T08:00:00Z"', parse, show)
+
+
+def numbers(low: int, high: int) -> Reader[tuple[int, ...]]:
+    """Read a list of whole numbers, or a text of them with commas."""
+
+    def parse(raw: object) -> tuple[int, ...]:
+        one = whole(low, high)
+        items = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
+        if not isinstance(items, list):
+            raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
+        return tuple(one.parse(item) for item in items)
+
+    return Reader(f"a list of whole numbers from {low} to {high}", parse, list)
 
 
 def optional(reader: Reader[T]) -> Reader[T | None]:

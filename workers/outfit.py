@@ -21,7 +21,7 @@ def outfit(
     integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
 ) -> tuple[Service[Any, Any], Transport]:
     """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is."""
-    service = service_for(integration, endpoint=policy.endpoint)
+    service = service_for(integration, endpoint=policy.endpoint, final_exits=policy.final_exits)
     return service, _transport(integration.kind, policy, worker, debug=debug)
 
 

@@ -19,7 +19,7 @@ from workers.integrations.slack import Slack
 from workers.integrations.virustotal import VirusTotal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from common.alert import Alert
     from common.errors import TransportError
@@ -47,16 +47,23 @@ NATIVE: Final = (*WITH_HOOK, *WITHOUT_HOOK)
 
 
 def service_for(
-    integration: Integration, *, endpoint: Secret | None = None, now: Clock = time.time
+    integration: Integration,
+    *,
+    endpoint: Secret | None = None,
+    final_exits: Collection[int] = (),
+    now: Clock = time.time,
 ) -> Service[Any, Any]:
     """Return the code that serves a block; `now` is the time in seconds since the epoch.
 
-    `endpoint` replaces the address of a service whose block has no hook_url.
+    `endpoint` replaces the address of a service whose block has no hook_url. `final_exits` are the exit statuses of a
+    script that no further attempt can mend.
 
     Never raises: of a block that cannot be served every delivery becomes a dead letter that says why, and the other
     integrations of the worker go on.
     """
     try:
+        if integration.kind is Kind.SCRIPT:
+            return Script(integration, final_exits)
         return _make(integration, endpoint, now)
     except ConfigError as error:
         return Unusable(error)
@@ -84,8 +91,6 @@ class Unusable:
 def _make(integration: Integration, endpoint: Secret | None, now: Clock) -> Service[Any, Any]:
     if integration.kind is Kind.MANAGER:
         return Manager()
-    if integration.kind is Kind.SCRIPT:
-        return Script(integration)
     if integration.name in WITHOUT_HOOK:
         return WITHOUT_HOOK[integration.name](integration, now, endpoint)
     if integration.name in WITH_HOOK:
