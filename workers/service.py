@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import celery.apps.worker
 from celery import Celery, Task, bootsteps, signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from kombu import Queue
 
 from common.celery_app import DELIVER, make_app, queue, queue_name
@@ -78,6 +78,7 @@ class Worker:
 
     def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
         warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: only JSON is accepted
+        warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that we do set
         signals.setup_logging.connect(_keep_our_logging)
         signals.worker_shutting_down.connect(self._stopping)
         _register(self._app, deliverer)
