@@ -7,6 +7,7 @@ N/day          never more than N from 00:00 to 24:00 UTC, as vendors count their
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from typing import Final
@@ -37,6 +38,11 @@ class RateLimit(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         burst = f" burst {self.burst}" if self.unit is Unit.SECOND and self.burst != self.count else ""
         return f"{self.count}/{self.unit}{burst}"
+
+    def count_left(self, used: float) -> int:
+        """Return how many may go at once when so many tokens are gone."""
+        most = self.burst or self.count
+        return min(most, math.floor(most - used + 1e-6))
 
 
 def parse_rate_limit(text: str) -> RateLimit:

@@ -63,7 +63,7 @@ class Housekeeping:
                     "deliveries were lost with their worker and are released again",
                     extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
                 )
-            self._dispatcher.dispatch(integration_id, route.policy)
+            self._dispatcher.dispatch(integration_id, route.policy, route.target)
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):
