@@ -11,6 +11,7 @@ from common.connection import connect
 from common.dispatch import Dispatcher
 from common.errors import LedgerUnavailable
 from common.ledger import Ledger
+from common.rate_limit import parse_rate_limit
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
 
@@ -59,6 +60,15 @@ def test_a_short_backlog_goes_out_one_by_one_and_a_message_carries_ids_only(
     assert sorted(published(client)) == [["slack", ["0000"]], ["slack", ["0001"]]]
     (raw,) = client.lrange("courier.slack", 0, 0)  # type: ignore[misc]  # the client is synchronous
     assert b"secret-content" not in base64.b64decode(json.loads(raw)["body"])
+
+
+def test_no_more_is_published_than_the_limits_of_the_policy_allow(
+    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
+) -> None:
+    commit(ledger, 100)
+    limited = policy(rate_limits=(parse_rate_limit("4/min"),))
+    assert [dispatcher.dispatch("slack", limited, "t") for _ in range(2)] == [4, 0]
+    assert len(published(client)) == 4
 
 
 def test_a_long_backlog_goes_out_in_batches(client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher) -> None:
