@@ -158,7 +158,8 @@ class Producer:
             stored = member.advance(self._ledger, self._node, ours, batch.cursor, now_s)
             self._counts["matched"] += stored
             if stored:
-                self._dispatcher.dispatch(member.integration.id, member.policy)
+                target = self._registry.target(member.integration)
+                self._dispatcher.dispatch(member.integration.id, member.policy, target)
 
     def _matches(self, batch: Batch) -> dict[str, list[Line]]:
         matches: defaultdict[str, list[Line]] = defaultdict(list)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerError
 from common.integration import MANAGER_ID
-from common.registry import MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from common.dispatch import Dispatcher
-    from common.ledger import Ledger, Settlement
+    from common.ledger import Ledger, Settled, Settlement
     from common.settings_schema import Policy
     from workers.peers import Peer
     from workers.routes import Route, Routes
@@ -55,7 +54,7 @@ class Deliverer:
             return {"unknown": len(ids)}
         token = f"{self._peer}:{uuid.uuid4().hex}"
         try:
-            begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s)
+            begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s, pace=route.pace)
         except LedgerError as error:
             _log.warning("could not begin: %s", error, extra={"integration": integration_id})
             return {"not_begun": len(ids)}
@@ -96,18 +95,20 @@ class Deliverer:
             wait(pending, return_when=FIRST_COMPLETED)
             done, pending = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
             settlements = [future.result() for future in done]
-            self._settle(integration_id, token, settlements)
-            self._dispatch(integration_id, route.policy)
+            self._settle(integration_id, route, token, settlements)
+            self._dispatch(integration_id, route.policy, route.target)
             if any(s.events for s in settlements):
-                self._dispatch(MANAGER_ID, self._routes.policy(MANAGER))
+                self._dispatch(MANAGER_ID, *self._routes.manager)
             counts.update(s.outcome for s in settlements)
         return counts
 
-    def _settle(self, integration_id: str, token: str, settlements: list[Settlement]) -> None:
+    def _settle(self, integration_id: str, route: Route, token: str, settlements: list[Settlement]) -> None:
         last_error = next((_told(s) for s in settlements if s.header is not None), "")
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
-                self._ledger.settle(integration_id, settlements, token=token, last_error=last_error)
+                settled = self._ledger.settle(
+                    integration_id, settlements, token=token, last_error=last_error, pace=route.pace
+                )
             except LedgerError as error:
                 if tries == 1 or pause_s is None:
                     what = "could not settle, trying again" if pause_s else "gave up settling; they will be sent again"
@@ -117,13 +118,26 @@ class Deliverer:
                     return
                 self._sleep(pause_s)
             else:
+                self._tell_of_target(integration_id, settled)
                 break
         for settlement in settlements:
             _tell(integration_id, settlement)
 
-    def _dispatch(self, integration_id: str, policy: Policy) -> None:
+    def _tell_of_target(self, integration_id: str, settled: Settled) -> None:
+        """Log what this settlement has changed: the one worker whose settlement it was tells of it."""
+        extra: dict[str, object] = {"integration": integration_id}
+        if settled.breaker == "open":
+            when = {"until_ms": settled.until_ms}
+            _log.error("the target is out of order: nothing is sent until one delivery succeeds", extra=extra | when)
+        elif settled.breaker == "closed":
+            _log.info("the target is well again", extra=extra)
+        if settled.paused_until_ms:
+            when = {"until_ms": settled.paused_until_ms}
+            _log.warning("the target asked for a pause: nothing is sent to it until then", extra=extra | when)
+
+    def _dispatch(self, integration_id: str, policy: Policy, target: str) -> None:
         try:
-            self._dispatcher.dispatch(integration_id, policy)
+            self._dispatcher.dispatch(integration_id, policy, target)
         except LedgerError as error:
             _log.warning("could not release: %s", error, extra={"integration": integration_id})
 

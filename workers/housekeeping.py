@@ -70,7 +70,7 @@ class Housekeeping:
                     "deliveries were lost with their worker and are released again",
                     extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
                 )
-            self._dispatcher.dispatch(integration_id, route.policy)
+            self._dispatcher.dispatch(integration_id, route.policy, route.target)
         self._rounds += 1
 
     def _run(self) -> None:

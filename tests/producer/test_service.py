@@ -285,4 +285,4 @@ def test_an_integration_that_comes_back_later_begins_anew(world: World) -> None:
 
 
 def _deliver(ledger: Ledger, integration_id: str, delivery_id: str) -> None:
-    assert ledger.settle(integration_id, [Settlement(id=delivery_id, outcome="delivered")], token="w") == 1
+    assert ledger.settle(integration_id, [Settlement(id=delivery_id, outcome="delivered")], token="w").count == 1
