@@ -76,5 +76,6 @@ def _node_row(node: NodeReport, now_ms: int) -> tuple[str, ...]:
     bad = sum(count for name, count in node.counters.items() if name.startswith("bad:"))
     seen_ms = int(node.texts.get("seen_ms") or 0)
     seen = f"{age((now_ms - seen_ms) / 1000)} ago" if seen_ms else "never"
+    trouble = "; ".join(filter(None, (node.texts.get(name, "") for name in ("choked", "config_trouble"))))
     counts = (str(node.counters.get("lines", 0)), str(node.counters.get("matched", 0)), str(bad))
-    return (node.node, *counts, seen, node.texts.get("parked", ""), plain(node.texts.get("config_trouble", "")))
+    return (node.node, *counts, seen, node.texts.get("parked", ""), plain(trouble))
