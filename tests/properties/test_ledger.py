@@ -150,7 +150,8 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__()
-        client.flushall()
+        for key in client.scan_iter("courier:*"):
+            client.delete(key)
         self.client, self.clock = client, Clock()
         self.ledger = Ledger(client, clock=self.clock)
         self.all: dict[str, One] = {}
@@ -394,7 +395,7 @@ def test_the_ledger_does_what_its_model_does(server: EmbeddedServer) -> None:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis left it untyped
             lambda: Machine(client),
             settings=settings(
-                max_examples=120,
+                max_examples=80,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
