@@ -146,8 +146,8 @@ class Ledger:
                 arguments += (event.id, event.payload)
         records, waiting, _, _, _, _, totals, *_ = keys_of(MANAGER_ID)
         keys = [*_paced(integration_id, pace), records, waiting, totals]
-        count, breaker, until_ms, paused_until_ms = self._run("settle", integration_id, *arguments, keys=keys)
-        return Settled(count, breaker.decode(), until_ms, paused_until_ms)
+        count, breaker, until_ms, paused_until_ms, held = self._run("settle", integration_id, *arguments, keys=keys)
+        return Settled(count, breaker.decode(), until_ms, paused_until_ms, bool(held))
 
     # -- the operator's side
 
