@@ -175,8 +175,8 @@ class Ledger:
             for event in s.events:
                 arguments += (event.id, event.payload)
         keys = [*_paced(integration_id, pace), *_entrance(MANAGER_ID)]
-        count, breaker, until_ms, paused_until_ms = self._run("settle", integration_id, *arguments, keys=keys)
-        return Settled(count, breaker.decode(), until_ms, paused_until_ms)
+        count, breaker, until_ms, paused_until_ms, held = self._run("settle", integration_id, *arguments, keys=keys)
+        return Settled(count, breaker.decode(), until_ms, paused_until_ms, bool(held))
 
     # -- the operator's side
 
