@@ -34,7 +34,8 @@ EXPECTED = {"slack": 1, "shuffle": HIGH_EVERY}
 """Of which integration every how many-th alert is."""
 MOST_MEMORY_KIB = 100 * 1024
 CONFIG = (
-    "<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/a</hook_url><alert_format>json</alert_format></integration>"
+    "<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/a</hook_url>"
+    "<alert_format>json</alert_format></integration>"
     "<integration><name>shuffle</name><hook_url>http://127.0.0.1:1/b</hook_url><level>12</level>"
     "<alert_format>json</alert_format></integration></ossec_config>"
 )

@@ -70,7 +70,9 @@ def told(fleet: Fleet, *, part: str) -> dict[str, object]:
         "repeats": arrived.total() - len(arrived),
         "repeats_at_most": fleet.at_risk,
         "of_them_forgotten": fleet.forgotten,
-        **{name: totals.get(name, 0) for name in ("retried", "dead", "lost_with_worker", "released_again")},
+        "brought_back": totals.get("lost", 0) + totals.get("released_again", 0),
+        "retried": totals.get("retried", 0),
+        "dead": totals.get("dead", 0),
     }
 
 
