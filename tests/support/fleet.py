@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.crashes import crash, pause
 from tests.support.processes import Courier, Manager
+from tests.support.recorder import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ class Target:
         process = subprocess.Popen([sys.executable, "-m", "ops.bench.target", str(self._port), str(latency_ms)])
         stack.callback(process.wait)
         stack.callback(process.kill)
+        eventually(self._listens)
 
     @property
     def url(self) -> str:
@@ -46,6 +48,10 @@ class Target:
         """Return how often each alert has arrived, by its number."""
         return Counter({int(name.partition(".")[2]): count for name, count in self._get("ids").items()})
 
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
     def _get(self, what: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{what}", timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
@@ -55,7 +61,8 @@ class Target:
 class Fleet:
     """Everything that runs; `at_risk` counts what faults may have caused to be sent twice.
 
-    `way_to` is given the server's port and returns the one through which the workers reach it.
+    `way_to` is given the server's port and returns the one through which the workers, and with `producer_too` the
+    producer, reach it. `settings` are further COURIER_* variables.
     """
 
     def __init__(
@@ -66,15 +73,18 @@ class Fleet:
         latency_ms: float,
         workers: int = 2,
         way_to: Callable[[int], int] = lambda port: port,
+        producer_too: bool = False,
+        **settings: str,
     ) -> None:
-        self._folder = folder
+        self._folder, self._settings = folder, settings
         self.target = Target(stack, latency_ms=latency_ms)
         self.manager = Manager(folder, self.target)
         self.server = EmbeddedServer(folder / "redis")
         self.server.start()
         stack.callback(self.server.stop)
         self._workers_port = way_to(self.server.port)
-        self.producer = self._courier(self.server.port, "producer", *self.manager.files(), "--node", "wazuh-1")
+        producer_port = self._workers_port if producer_too else self.server.port
+        self.producer = self._courier(producer_port, "producer", *self.manager.files(), "--node", "wazuh-1")
         self.workers = [self._worker(n) for n in range(workers)]
         self.ended: list[int] = []
         self.at_risk = self.forgotten = self.worker_kills = self.server_kills = 0
@@ -110,10 +120,7 @@ class Fleet:
         """Write one alert and return how long it takes to the target."""
         number = self.manager.written
         self.manager.append(1)
-        before = self.target.distinct()
-        took_s = self.wait_for(lambda: self.target.distinct() > before, limit_s=limit_s)
-        assert self.target.numbers()[number]
-        return took_s
+        return self.wait_for(lambda: bool(self.target.numbers()[number]), limit_s=limit_s)
 
     # -- what is done
 
@@ -166,8 +173,7 @@ class Fleet:
             "COURIER_REDIS_URL": f"redis://:{self.server.password}@127.0.0.1:{port}/0",
             "COURIER_STATE_DIR": str(self.manager.state),
             "COURIER_INTEGRATIONS_DEFAULT_START_AT": "beginning",
-            "COURIER_LOG_LEVEL": "info",
-        }
+        } | self._settings
         return Courier(self._folder, *arguments, **environment)
 
     def _stop(self) -> None:

@@ -100,7 +100,7 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):
             await self._asking.wait()
             server, to_server = await asyncio.open_connection("127.0.0.1", self._target_port)
             link = Link(to_client, to_server)
