@@ -103,7 +103,7 @@ class Producer:
             batch = self._source.read(cursor, BATCH_BYTES)
             busy = busy or not batch.at_end
             self._advance(members, batch, now_s)
-        return busy
+        return self._lost_in_redis() or busy
 
     def ask_reload(self) -> None:
         """Have the configuration read again at the next heartbeat, even if it looks unchanged; safe in a handler."""
@@ -121,8 +121,15 @@ class Producer:
 
     def _forget_places(self) -> None:
         """Let the next step begin at the cursors that Redis holds: it may be a second younger than we remember."""
-        self._remembered |= {i: m.committed for i, m in (self._members or {}).items() if m.committed}
+        self._remembered |= {i: m.committed or m.cursor for i, m in (self._members or {}).items()}
         self._members = None
+
+    def _lost_in_redis(self) -> bool:
+        """Say whether Redis has lost a cursor: it was emptied, so all is published anew, with the remembered places."""
+        lost = any(not member.committed for member in (self._members or {}).values())
+        if lost:
+            self._forget_places()
+        return lost
 
     def _take_places(self) -> dict[str, Member]:
         for warning in self._ledger.check_server():
@@ -192,12 +199,10 @@ class Producer:
         forced, self._reload_asked = self._reload_asked, False
         self._take_over(self._config.reload(forced=forced))
         members = self._members or {}
-        held = self._ledger.cursors(list(members), self._node)
-        if members and not any(held.values()):
-            self._forget_places()  # Redis is empty: publish everything anew, and go on from the remembered places
-            return
-        for integration_id, cursor in held.items():
+        for integration_id, cursor in self._ledger.cursors(list(members), self._node).items():
             members[integration_id].check(cursor)
+        if self._lost_in_redis():
+            return
         self._keepsake.save({i: member.committed for i, member in members.items()})
         self._choke(self._ledger.why_not_enqueue())
         self._tell()

@@ -1,4 +1,4 @@
-"""What look-up services have answered lately, shared by all workers: the quota is spent once for a thing, not once an alert.
+"""What look-up services have answered lately, shared by all workers: a quota is spent once a thing, not once an alert.
 
     courier:lookups:{NAME}:DIGEST   string   what is to be remembered of an answer; gone when its time is over
     courier:asking:{NAME}:DIGEST    string   the worker that is asking right now; gone after a moment, should it die

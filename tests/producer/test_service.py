@@ -246,6 +246,19 @@ def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypat
     assert (node.counters["lines"], node.counters["matched"]) == (3, 2)
 
 
+def test_an_emptied_redis_is_filled_again_even_if_an_alert_comes_before_the_next_heartbeat(world: World) -> None:
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    world.client.flushall()
+    world.source.lines += [alert(1)]
+    producer.step()
+    world.settle(producer)
+    assert world.waiting() == [f"{NODE}:log:{1:010x}"]
+    assert PublishedRegistry(world.client, Vault(world.key)).load().get("slack") is not None
+
+
 def test_a_redis_that_is_a_second_younger_is_read_to_again_even_if_nothing_new_comes(world: World) -> None:
     producer = world.producer()
     producer.step()

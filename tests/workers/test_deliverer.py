@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import redis
 
     from common.alert import Alert
+    from common.ledger import Delivery
     from common.outcome import Outcome
 
 TICKET = Integration(id="custom-ticket", name="custom-ticket")
@@ -239,6 +240,21 @@ def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.R
     ticket = world.routes.get("custom-ticket")
     assert ticket is not None
     assert ticket.integration.level == 7
+
+
+def test_a_task_that_began_before_its_integration_was_gone_still_delivers(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids, begin = world.released("a"), world.ledger.begin
+
+    def begin_as_it_goes(*arguments: Any, **named: Any) -> list[Delivery]:
+        begun = begin(*arguments, **named)
+        client.delete("courier:integrations")
+        assert world.routes.refresh()
+        assert world.routes.get("slack") is None
+        return begun
+
+    world.ledger.begin = begin_as_it_goes  # type: ignore[method-assign]  # in the middle of the task
+    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
 
 
 def test_a_removed_integration_is_still_served_until_nothing_of_it_is_left(client: redis.Redis) -> None:
