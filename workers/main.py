@@ -13,6 +13,7 @@ from common.logs import LogLevel
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from common.waiting import wait_for
+from workers.lookups import Lookups
 from workers.outfit import outfit
 from workers.routes import Routes
 from workers.service import Worker
@@ -43,7 +44,14 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         return outfit(integration, policy, settings.worker, debug=settings.log.level is LogLevel.DEBUG)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
-    routes = Routes(registry, selection, policy=settings.policy, outfit=outfit_for, random=jitter)
+    routes = Routes(
+        registry,
+        selection,
+        policy=settings.policy,
+        outfit=outfit_for,
+        random=jitter,
+        lookups=lambda topic: Lookups(client, topic),
+    )
     wait_for(routes.refresh, _log)
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(

@@ -25,6 +25,9 @@ while i <= #ARGV do
       judge(id, verdict, rules)
       judged = true
     end
+    if verdict == '' then -- the target was not asked, whatever came of it
+      refund_of(id)
+    end
     asked_until = math.max(asked_until, now + math.min(tonumber(pause), longest_pause))
     if over then
       remove(id, record)
@@ -42,6 +45,9 @@ while i <= #ARGV do
         to_waiting(id, now + delay)
         count('retried', 1)
         count('retried:' .. reason, 1)
+      elseif outcome == 'postponed' then
+        to_waiting(id, now + delay)
+        count('postponed', 1)
       else
         to_dead(id, rewritten, reason)
       end
