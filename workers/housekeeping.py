@@ -1,5 +1,7 @@
 """What every worker does once a second, beside its deliveries: renew, reap, release, and follow the registry.
 
+In between it releases what has a bucket so small (`10/s burst 1`) that it would overflow in a second.
+
 A thread of its own, because Celery's event loop can be deaf after a reconnect and must not be held up by Redis either.
 """
 
@@ -76,16 +78,33 @@ class Housekeeping:
             self._dispatcher.dispatch(integration_id, route.policy, route.target)
         self._rounds += 1
 
+    def tick(self) -> None:
+        """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerUnfit."""
+        for integration_id in self._routes.ids():
+            route = self._routes.get(integration_id)
+            if route is not None and route.pace.tick_s < EVERY_S:
+                self._dispatcher.dispatch(integration_id, route.policy, route.target)
+
     def _run(self) -> None:
-        while not self._stop.wait(EVERY_S):
+        passed_s = 0.0
+        while not self._stop.wait(tick_s := self._tick_s()):
+            passed_s += tick_s
             try:
-                self.round()
+                if passed_s < EVERY_S:
+                    self.tick()
+                else:
+                    passed_s = 0.0
+                    self.round()
             except CourierError as error:
                 self._tell_once(str(error))
             except Exception:  # noqa: BLE001 — the thread must live: without it nothing is renewed or released
                 _log.exception("the housekeeping failed inside Courier")
             else:
                 self._tell_once("")
+
+    def _tick_s(self) -> float:
+        routes = [self._routes.get(integration_id) for integration_id in self._routes.ids()]
+        return min((route.pace.tick_s for route in routes if route is not None), default=EVERY_S)
 
     def _tell_once(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:

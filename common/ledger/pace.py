@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
@@ -12,6 +12,9 @@ from common.rate_limit import RateLimit, Unit
 if TYPE_CHECKING:
     from common.ledger.answers import Settlement
     from common.settings_schema import Policy
+
+
+SHORTEST_TICK_S: Final = 0.05
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +64,12 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
                 pause_max_s=max(policy.breaker_pause_s, policy.breaker_pause_max_s),
             ),
         )
+
+    @property
+    def tick_s(self) -> float:
+        """How often to ask for tokens, in seconds, so that no small bucket overflows; a second is often enough else."""
+        buckets = [limit.burst / limit.count for limit in self.limits if limit.unit is Unit.SECOND]
+        return max(SHORTEST_TICK_S, min([1.0, *buckets]))
 
     def for_release(self) -> list[str | int]:
         """Return the last arguments of the script `release`."""
