@@ -22,6 +22,7 @@ from common.ledger import Ledger
 from workers.deliverer import Deliverer
 from workers.housekeeping import Housekeeping
 from workers.peers import this_process
+from workers.requests import Unacknowledged
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _say_nothing(*_: object) -> None:
 
 
 def _register(app: Celery, deliverer: Deliverer) -> Task:
-    @app.task(name=DELIVER)  # type: ignore[untyped-decorator]  # Celery ships no types
+    @app.task(name=DELIVER, Request=Unacknowledged)  # type: ignore[untyped-decorator]  # Celery ships no types
     def deliver(integration_id: str, ids: Sequence[str]) -> dict[str, int]:
         return deliverer.deliver(integration_id, ids)
 
