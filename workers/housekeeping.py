@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from common.dispatch import Dispatcher
     from workers.deliverer import Deliverer
     from workers.routes import Routes
+    from workers.watchdog import Watchdog
 
 EVERY_S: Final = 1.0
 
@@ -40,9 +41,10 @@ class Housekeeping:
         dispatcher: Dispatcher,
         deliverer: Deliverer,
         on_queues: Callable[[set[str]], None],
+        watchdog: Watchdog,
     ) -> None:
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
-        self._on_queues = on_queues
+        self._on_queues, self._watchdog = on_queues, watchdog
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._trouble = ""
@@ -76,6 +78,7 @@ class Housekeeping:
                     extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
                 )
             self._dispatcher.dispatch(integration_id, route.policy, route.target)
+        self._watchdog.look()
         self._rounds += 1
 
     def tick(self) -> None:
@@ -96,6 +99,7 @@ class Housekeeping:
                     passed_s = 0.0
                     self.round()
             except CourierError as error:
+                self._watchdog.rest()
                 self._tell_once(str(error))
             except Exception:  # noqa: BLE001 — the thread must live: without it nothing is renewed or released
                 _log.exception("the housekeeping failed inside Courier")

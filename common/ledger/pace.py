@@ -90,9 +90,9 @@ UNPACED = Pace()
 
 
 def verdict(settlement: Settlement) -> str:
-    """Return what an outcome says of its target: well, sick, answered, or nothing, since it was not asked."""
-    if not settlement.asked or settlement.outcome in {"skipped", "returned", "postponed"}:
-        return ""
+    """Return what an outcome says of its target: well, sick, answered, nothing, or that it was not even asked."""
+    if not settlement.asked or settlement.outcome in {"skipped", "returned"}:
+        return "unasked"
     if settlement.outcome == "delivered":
         return "well"
     return "sick" if settlement.reason in SICK else "answered" if settlement.reason in ANSWERED else ""
