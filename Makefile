@@ -19,8 +19,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## resolve pyproject.toml anew into requirements.lock
+lock: ## resolve pyproject.toml anew into requirements.lock, and into requirements-run.lock for the image
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
+	echo 'setuptools>=77' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml - --output-file requirements-run.lock
 
 demo: install ## see it work: a sample through every integration, no Docker needed (ALERTS=FILE CONFIG=FILE KEEP=1 PORT=N)
 	@$(BIN)/python -m ops.demo $(if $(ALERTS),--alerts "$(ALERTS)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(filter-out 0,$(KEEP)),--keep) $(if $(PORT),--port $(PORT))
