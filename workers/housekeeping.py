@@ -1,4 +1,4 @@
-"""What every worker does once a second, beside its deliveries: renew, reap, release, and follow the registry.
+"""What every worker does once a second, beside its deliveries: renew, reap, release, follow the registry, and tell.
 
 A thread of its own, because Celery's event loop can be deaf after a reconnect and must not be held up by Redis either.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from common.dispatch import Dispatcher
     from workers.deliverer import Deliverer
+    from workers.heartbeat import Heartbeat
     from workers.routes import Routes
 
 EVERY_S: Final = 1.0
@@ -35,7 +36,9 @@ class Housekeeping:
         dispatcher: Dispatcher,
         deliverer: Deliverer,
         on_queues: Callable[[set[str]], None],
+        heartbeat: Heartbeat,
     ) -> None:
+        self._heartbeat = heartbeat
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
         self._on_queues = on_queues
         self._stop = threading.Event()
@@ -71,6 +74,7 @@ class Housekeeping:
                     extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
                 )
             self._dispatcher.dispatch(integration_id, route.policy)
+        self._heartbeat.tell(self._routes.ids())
         self._rounds += 1
 
     def _run(self) -> None:

@@ -19,6 +19,7 @@ from common.celery_app import DELIVER, make_app, queue, queue_name
 from common.dispatch import Dispatcher
 from common.ledger import Ledger
 from workers.deliverer import Deliverer
+from workers.heartbeat import Heartbeat
 from workers.housekeeping import Housekeeping
 from workers.peers import this_process
 
@@ -57,7 +58,9 @@ class Worker:
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
         deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep)
-        self._housekeeping = Housekeeping(self.routes, dispatcher, deliverer, self._consume)
+        self._housekeeping = Housekeeping(
+            self.routes, dispatcher, deliverer, self._consume, Heartbeat(client, hostname, deliverer.load)
+        )
         self._drain_s = drain_s
         self._worker = self._build(hostname, slots, deliverer)
 
