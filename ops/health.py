@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import CourierError
 from common.ledger import Ledger
-from common.node import reports
+from common.node import last_report
 from common.worker_report import told
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Unhealthy(CourierError):  # noqa: N818 — the name says the state
 
 def producer(client: Redis, node: str) -> str:
     """Return how long ago the producer of `node` gave a sign, in words. Raises Unhealthy and LedgerError."""
-    seen_ms = next((int(n.texts.get("seen_ms") or 0) for n in reports(client) if n.node == node), 0)
+    report = last_report(client, node)
+    seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
     return _fresh(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
 
 
