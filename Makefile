@@ -39,7 +39,11 @@ format: install ## let ruff mend what it can
 test: lint ## environment, linters, types and all everyday tests
 	$(BIN)/pytest -n 2 -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
+e2e: install ## docker compose on a real engine, as root: built, scaled, killed, looked at with Chromium (ENGINE_UP=COMMAND starts an engine first)
+	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
+	$(BIN)/pytest -m e2e -s
+
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test clean
+.PHONY: help install lock demo lint format test e2e clean

@@ -5,6 +5,7 @@ Needs root, since it makes files that belong to the manager and kills processes 
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,7 +17,9 @@ from common.settings_schema import POLICY_KEYS
 from tests.e2e.compose import browser
 from tests.e2e.compose.engine import ROOT, Project, docker
 from tests.e2e.compose.manager import Manager
+from tests.support.guide import guide_users
 from tests.support.recorder import eventually
+from tests.workers.transports.servers import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +44,9 @@ endpoint = "http://target:8080/virustotal"
 """
 
 
+HERE = Path(__file__).with_name("compose")
+
+
 class Stack:
     """The composed system, the manager's folder beside it, and what has arrived."""
 
@@ -55,19 +61,20 @@ class Stack:
         self._messages = record / "messages"
         script = ROOT / "ops/demo/sample/custom-ticket"
         self.manager = Manager(folder / "ossec", uid=UID, gid=GID, script=script)
-        self.project = Project(
-            "courier-e2e",
-            ROOT / "compose.yaml",
-            Path(__file__).with_name("compose") / "target.yaml",
-            WAZUH_HOME=str(self.manager.home),
-            COURIER_UID=str(UID),
-            COURIER_GID=str(GID),
-            COURIER_SETTINGS_DIR=str(settings),
-            COURIER_IMAGE="courier:e2e",
-            COURIER_FLOWER_PUBLISH=f"127.0.0.1:{PORT}",
-            TEST_RECORD=str(record),
-            TEST_TARGET=str(Path(__file__).with_name("compose") / "target.py"),
-        )
+        self.folder = folder
+        self.variables = {
+            "WAZUH_HOME": str(self.manager.home),
+            "COURIER_UID": str(UID),
+            "COURIER_GID": str(GID),
+            "COURIER_SETTINGS_DIR": str(settings),
+            "COURIER_IMAGE": "courier:e2e",
+            "COURIER_FLOWER_PUBLISH": f"127.0.0.1:{PORT}",
+            "COURIER_REDIS_PUBLISH": "127.0.0.1:16380",
+            "COURIER_TLS": str(folder / "tls"),
+            "TEST_RECORD": str(record),
+            "TEST_TARGET": str(HERE / "target.py"),
+        }
+        self.project = Project("courier-e2e", ROOT / "compose.yaml", HERE / "target.yaml", **self.variables)
         self.healthy_after_s = 0.0
 
     def up(self) -> None:
@@ -211,3 +218,51 @@ def test_down_and_up_goes_on_where_it_was(stack: Stack) -> None:
     stack.everything_arrives()
     assert stack.secret("flower.login") == login
     eventually(lambda: "courier.deliver" in browser.text_of(f"http://{login}@127.0.0.1:{PORT}/tasks"))
+
+
+def test_workers_on_another_machine_take_over(stack: Stack) -> None:
+    tls, secrets = stack.folder / "tls", stack.folder / "secrets"
+    _make_certificates(tls)
+    _give_secrets(stack, secrets, ca=tls / "ca.pem", password="of-the-worker")
+    users = guide_users("of-the-worker")
+    append = ("--rm", "-T", "--no-deps", "--entrypoint", "sh", "init", "-c", "cat >>/run/courier/redis.acl")
+    stack.project.compose("run", *append, stdin=users)
+    opened = stack.project.also(ROOT / "compose.tls.yaml")
+    opened.compose("up", "--detach", "--scale", "worker-http=0")
+    elsewhere = Project(
+        "courier-e2e-elsewhere",
+        ROOT / "compose.workers.yaml",
+        HERE / "elsewhere.yaml",
+        **stack.variables,
+        COURIER_REDIS_URL="rediss://worker@redis:6380/0",
+        COURIER_SECRETS=str(secrets),
+    )
+    try:
+        elsewhere.compose("up", "--detach", "--scale", "worker-http=2")
+        eventually(lambda: not elsewhere.unhealthy(), limit_s=HEALTHY_LIMIT_S)
+        stack.manager.brute_force(500)
+        stack.everything_arrives()
+        assert not stack.project.containers("worker-http")
+        assert "of-the-worker" not in elsewhere.compose("logs")
+    finally:
+        (ARTIFACTS / "compose-elsewhere.log").write_text(elsewhere.compose("logs", "--no-color"))
+        elsewhere.compose("down", "--timeout", "5")
+
+
+def _make_certificates(folder: Path) -> None:
+    folder.mkdir()
+    authority = Authority(folder)
+    both = authority.certificate("redis").read_bytes()
+    for name in ("redis.crt", "redis.key"):
+        (folder / name).write_bytes(both)
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 999, 999)
+
+
+def _give_secrets(stack: Stack, folder: Path, *, ca: Path, password: str) -> None:
+    folder.mkdir()
+    (folder / "secret.key").write_text(stack.secret("secret.key"))
+    (folder / "redis.password").write_text(password)
+    (folder / "ca.pem").write_bytes(ca.read_bytes())
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, UID, GID)

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
 
+from tests.support.guide import guide_users
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ops.embedded import EmbeddedServer
 
-GUIDE = Path(__file__).parents[2] / "ops/docs/remote-workers.md"
 PASSWORD = "a-password-of-its-own"
 
 
 @pytest.fixture
 def users(client: redis.Redis) -> Iterator[list[str]]:
     """The users of the guide, made on the real server."""
-    (block,) = re.findall(r"```acl\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     names = []
-    for line in block.splitlines():
+    for line in guide_users(PASSWORD).splitlines():
         _, name, *rules = line.split()
-        client.execute_command("ACL", "SETUSER", name, *[f">{PASSWORD}" if r == "#PASSWORD" else r for r in rules])
+        client.execute_command("ACL", "SETUSER", name, *rules)
         names.append(name)
     client.execute_command("ACL", "LOG", "RESET")
     yield names

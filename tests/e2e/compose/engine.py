@@ -19,12 +19,24 @@ class Project:
         self.name, self._files = name, files
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("COURIER_")} | variables
 
-    def compose(self, *arguments: str) -> str:
+    def also(self, file: Path) -> Project:
+        """Return the same project with one more file."""
+        more = Project(self.name, *self._files, file)
+        more._environment = self._environment
+        return more
+
+    def compose(self, *arguments: str, stdin: str = "") -> str:
         """Run a subcommand and return what it printed; its messages are in the error if it fails."""
         chosen = [word for file in self._files for word in ("-f", str(file))]
         command = ["docker", "compose", "--project-name", self.name, "--project-directory", str(ROOT), *chosen]
         done = subprocess.run(
-            [*command, *arguments], env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False
+            [*command, *arguments],
+            env=self._environment,
+            cwd=ROOT,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{arguments}: {done.stderr}{done.stdout}"
         return done.stdout
