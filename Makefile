@@ -44,6 +44,6 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 	$(BIN)/pytest -m e2e -s
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
 .PHONY: help install lock demo lint format test e2e clean

@@ -6,6 +6,7 @@ there, but has not told anything for a while, or leaves work lying.
 
 from __future__ import annotations
 
+import os
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,8 @@ from common.node import last_report
 from common.worker_report import told
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from redis import Redis
 
     from common.settings_schema import FlowerSettings
@@ -33,8 +36,15 @@ class Unhealthy(CourierError):  # noqa: N818 — the name says the state
     """Raised when there is no progress; the text says since when, and where to look."""
 
 
-def producer(client: Redis, node: str) -> str:
-    """Return how long ago the producer of `node` gave a sign, in words. Raises Unhealthy and LedgerError."""
+def producer(client: Redis, node: str, alerts: Path) -> str:
+    """Return how long ago the producer of `node` gave a sign, in words. Raises Unhealthy and LedgerError.
+
+    `alerts` is the alert log: a producer of this machine that may not read it follows nothing, however lively it is.
+    """
+    for path in (alerts.parent, alerts):
+        if _is_closed(path):
+            who = f"user {os.getuid()} and group {os.getgid()}"
+            raise Unhealthy(f"{path} cannot be read by {who}; run the producer as the group that owns it")
     report = last_report(client, node)
     seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
     return _fresh(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
@@ -60,6 +70,17 @@ def flower(settings: FlowerSettings) -> str:
     except (urllib.error.URLError, OSError) as error:
         raise Unhealthy(f"Flower does not answer at {url}: {error}") from None
     return f"Flower answers at {url}"
+
+
+def _is_closed(path: Path) -> bool:
+    """Tell whether a path is there and may not be read; one that is not there may come."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
 
 
 def _fresh(who: str, seen_ms: int, now_ms: int) -> str:

@@ -23,12 +23,13 @@ def command() -> None:
 
 @command.command()
 @setting("producer.node", help="Name of its manager.")
+@setting("producer.alerts", help="The alert log, which it must be able to read.")
 @setting("state.dir", help="State directory of `courier up`, where its server is found.")
 @pass_settings
 def producer(settings: Settings) -> None:
     """Ask about the producer of a manager."""
     with connect(redis_url(settings)) as client:
-        click.echo(health.producer(client, settings.producer.node))
+        click.echo(health.producer(client, settings.producer.node, settings.producer.alerts))
 
 
 @command.command()

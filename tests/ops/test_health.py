@@ -14,6 +14,8 @@ from ops.cli.main import courier
 from ops.health import Unhealthy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import redis
 
     from ops.embedded import EmbeddedServer
@@ -44,6 +46,19 @@ def test_a_sign_of_life_is_healthy_as_long_as_it_is_fresh(client: redis.Redis) -
     for question in (["producer", "--node", "n"], ["worker", "--name", "http", "--host", "host"]):
         with pytest.raises(Unhealthy, match="last sign 31 s ago; see its log"):
             health(*question)
+
+
+def test_a_producer_that_may_not_read_the_alert_log_is_not_healthy(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen(client, ago_s=0)
+    question = ("producer", "--node", "n", "--alerts", str(tmp_path / "alerts.json"))
+    assert "last sign" in health(*question)
+    (tmp_path / "alerts.json").touch()
+    assert "last sign" in health(*question)
+    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path / "alerts.json")  # root may read everything
+    with pytest.raises(Unhealthy, match=r"alerts.json cannot be read by user \d+ and group \d+; run the producer as"):
+        health(*question)
 
 
 def test_no_sign_at_all_is_not_healthy(client: redis.Redis) -> None:
