@@ -32,6 +32,8 @@ COMMANDS: Final = {
     "dead": "List, show, replay or discard dead letters.",
     "replay-log": "Enqueue a stretch of the archived alert log once more.",
     "check": "Read ossec.conf and say which integrations will run, and what is wrong with the others.",
+    "init": "Make the secrets of an installation: keys and passwords, each once.",
+    "health": "Tell whether a producer, a worker or Flower makes progress, for health checks.",
     "config": "Show the settings in force and where each comes from.",
 }
 """Name → the line that `courier --help` shows."""
