@@ -38,7 +38,10 @@ format: install ## let ruff mend what it can
 test: lint ## environment, linters, types and all everyday tests
 	$(BIN)/pytest -n 2 -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
+conformance: install ## compare with what the stock Integrator was recorded to do (VECTORS=DIR)
+	@$(BIN)/python -m tests.conformance.harness "$(VECTORS)"
+
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test clean
+.PHONY: help install lock demo lint format test conformance clean

@@ -18,6 +18,7 @@ from common.outcome import Reason
 from common.registry import MANAGER
 from common.secret import Secret
 from common.settings import load_settings
+from tests.conformance.case import field_bytes
 from workers.integrations.base import Answer, Datagram, Request, Sent
 from workers.integrations.catalogue import service_for
 from workers.pipeline import Pipeline
@@ -25,7 +26,7 @@ from workers.pipeline import Pipeline
 if TYPE_CHECKING:
     from common.ledger import Settlement
     from common.settings_schema import Policy
-    from tests.conformance.harness import Case
+    from tests.conformance.case import Case
 
 POLICY = load_settings(file=None, environment={}, cwd=Path("/nonexistent")).policy(Integration(id="any", name="any"))
 """The defaults of courier.toml."""
@@ -86,8 +87,11 @@ class Canned:
             raise TransportError(Reason.CONNECT, "closed")
         if response.get("delay", 0) > (call.timeout_s or POLICY.time_limit_s):
             raise TransportError(Reason.TIMEOUT, "no answer in time")
-        self.answers[-1] = _answer(response)
-        return self.answers[-1]
+        answer = _answer(response)
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise TransportError(Reason.BAD_ANSWER, "what the records hold as text was never compressed")
+        self.answers[-1] = answer
+        return answer
 
     def _response(self, path: str) -> dict[str, Any]:
         for response in self._matched:
@@ -108,7 +112,7 @@ def _attempt(case: Case, policy: Policy) -> tuple[Canned, Settlement, list[str]]
     """Make one attempt, and one for each event that it leaves for the manager."""
     canned, random = Canned(case), Random(0)
     service = service_for(integration_of(case), now=lambda: 0.0)
-    settlement = Pipeline(service, canned, policy, random).attempt(_delivery(case["id"], case["alert"].encode()))
+    settlement = Pipeline(service, canned, policy, random).attempt(_delivery(case["id"], field_bytes(case, "alert")))
     manager = Pipeline(service_for(MANAGER), canned, POLICY, random)
     return canned, settlement, [_end(manager.attempt(_delivery(one.id, one.payload))) for one in settlement.events]
 

@@ -61,7 +61,7 @@ class VirusTotal:
     def __init__(self, block: Integration, now: Clock, endpoint: Secret | None = None) -> None:
         self._url = endpoint.reveal() if endpoint else URL
         self._key = blocks.api_key(block)
-        self._timeout_s = float(block.timeout_s) or None  # the stock client refuses every request with 0
+        self._timeout_s = float(block.timeout_s) if block.timeout_s > 0 else None  # the stock client takes none of 0
         self._statuses = Statuses(now, self._key)
 
     def calls(self, alert: Alert) -> Sequence[Request]:
