@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import ConfigError
@@ -25,6 +26,13 @@ REFUSED_AT_STARTUP = {
     "script not found": "name",
 }
 """What the daemon says of a block that it disables → the element that our refusal names."""
+
+
+COMMENT = re.compile(r"<!(?!\[CDATA\[).*?(?:-->|!>)", re.DOTALL)
+BLOCK = re.compile(r"<integration\b[^<>]*>.*?</integration>", re.DOTALL)
+NAME = re.compile(r"<name\b[^<>]*?(?:/>|>(.*?)</name>)", re.DOTALL)
+NUMBER = re.compile(r"<rule_id\b[^<>]*>[ ,]*[0-9]")
+UNREADABLE = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class Ours(NamedTuple):
@@ -81,16 +89,16 @@ def as_recorded(integration: Integration) -> dict[str, Any]:
 def same(case: Case, ours: Ours) -> bool:
     if case["outcome"] in {"error", "crash"}:
         return not ours.blocks and (ours.fatal or "").startswith(FILE) != bool(ours.refused)
-    return ours.fatal is None and reads_alike(case["integrations"], ours)
+    return ours.fatal is None and reads_alike(case, ours)
 
 
-def reads_alike(recorded: list[Block], ours: Ours, *, refused_for: Sequence[set[str]] = ()) -> bool:
+def reads_alike(case: Case, ours: Ours, *, refused_for: Sequence[set[str]] = ()) -> bool:
     """Say whether we read what the daemon enables, and refuse what it disables and what is `refused_for` a reason:
-    of each block, the elements that a refusal must name.
+    of each block, the elements that a refusal must name. What is refused must also be what was recorded.
     """
     refused: set[str] = set()
     wanted: list[Block] = []
-    for at, block in enumerate(recorded):
+    for at, block in enumerate(case["integrations"]):
         elements = refused_for[at] if refused_for else set()
         if _is_disabled(block):
             elements = elements | {REFUSED_AT_STARTUP[block["startup"]]}
@@ -100,7 +108,31 @@ def reads_alike(recorded: list[Block], ours: Ours, *, refused_for: Sequence[set[
     read_alike = len(wanted) == len(ours.blocks) and all(
         {name: there[name] for name in block} == block for block, there in zip(wanted, ours.blocks, strict=True)
     )
-    return read_alike and refused <= set(ours.refused) and bool(refused) == bool(ours.refused)
+    alike = read_alike and refused <= set(ours.refused) and bool(refused) == bool(ours.refused)
+    return alike and (not refused or _refused_alike(case))
+
+
+def _refused_alike(case: Case) -> bool:
+    """Say whether the texts of all blocks are as recorded, read without what makes us refuse some of them: each under
+    the name of a script, without a `rule_id` that has no number and without bytes that are no text.
+    """
+    xml = COMMENT.sub("", field_text(case, "xml"))
+    names = [NAME.findall(source)[-1] for source in BLOCK.findall(xml)]
+    healed = NAME.sub("<name>custom-a</name>", UNREADABLE.sub("x", xml))
+    if not all(map(has_rule_ids, case["integrations"])):
+        healed = re.sub(r"<rule_id\b.*?</rule_id>", lambda one: one[0] if NUMBER.match(one[0]) else "", healed)
+    there = read(healed.encode()).blocks
+    recorded = [_as_text(block) for block in case["integrations"]]
+    alike = [
+        {key: UNREADABLE.sub("x", text) if isinstance(text, str) else text for key, text in block.items()}
+        == {**our, "name": UNREADABLE.sub("x", name), "startup": block["startup"]}
+        for block, our, name in zip(recorded, there, names, strict=True)
+    ]
+    return all(alike)
+
+
+def has_rule_ids(block: Block) -> bool:
+    return block["rule_id"] is not None
 
 
 def _as_text(block: Block) -> Block:

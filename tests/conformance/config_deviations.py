@@ -41,36 +41,29 @@ def refuses(cause: str, case: Case, ours: Ours) -> bool:
         return False
     refused_for = _refused_for(case)
     there = any(cause in causes for causes in refused_for)
-    elements = [_elements(causes, ours) for causes in refused_for]
-    return there and reads_alike(case["integrations"], ours, refused_for=elements)
+    elements = [{element for named in causes.values() for element in named} for causes in refused_for]
+    return there and reads_alike(case, ours, refused_for=elements)
 
 
-def _elements(causes: set[str], ours: Ours) -> set[str]:
-    """Return what the refusal of a block names; which of its texts is unreadable, our refusals say alone."""
-    named = {"no JSON number": "options"}
-    return {named.get(cause, cause) for cause in causes - {"no text"}} | (
-        set(ours.refused[:1]) if "no text" in causes else set()
-    )
-
-
-def _refused_for(case: Case) -> list[set[str]]:
-    """Return of each block for what we refuse it although the stock daemon runs it."""
+def _refused_for(case: Case) -> list[dict[str, set[str]]]:
+    """Return of each block for what we refuse it although the stock daemon runs it, and what our refusals name."""
     sources = _sources(case)
     if len(sources) != len(case["integrations"]):  # of so odd a file, only what was recorded is known
         sources = [""] * len(case["integrations"])
     return [_causes(block, source) for block, source in zip(case["integrations"], sources, strict=True)]
 
 
-def _causes(block: dict[str, Any], source: str) -> set[str]:
+def _causes(block: dict[str, Any], source: str) -> dict[str, set[str]]:
     name, options, hook_url = (block.get(key) for key in ("name", "options", "hook_url"))
+    texts = re.findall(r"<(\w+)\b[^<>]*>(.*?)</\1>", source.partition(">")[2], re.DOTALL)
     there = {
-        "rule_id": block["rule_id"] is None and has_rule_id_without_number(source),
-        "options": name in USES_OPTIONS and has_unusable_options(options),
-        "no JSON number": name in USES_OPTIONS and has_no_json_number(options),
-        "hook_url": name in USES_HOOK_URL and has_unusable_hook_url(hook_url),
-        "no text": unreadable_text(source),
+        "rule_id": {"rule_id"} if block["rule_id"] is None and has_rule_id_without_number(source) else set(),
+        "options": {"options"} if name in USES_OPTIONS and has_unusable_options(options) else set(),
+        "no JSON number": {"options"} if name in USES_OPTIONS and has_no_json_number(options) else set(),
+        "hook_url": {"hook_url"} if name in USES_HOOK_URL and has_unusable_hook_url(hook_url) else set(),
+        "no text": {element for element, text in texts if unreadable_text(text)},
     }
-    return {cause for cause, is_there in there.items() if is_there}
+    return {cause: elements for cause, elements in there.items() if elements}
 
 
 def _sources(case: Case) -> list[str]:

@@ -6,9 +6,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from tests.conformance.deliveries import end_of_status
-from tests.conformance.deliveries_messages import alert_of, with_alert
+import requests
+
+from tests.conformance.deliveries import end_of_status, ends_alike, same
+from tests.conformance.deliveries_messages import alert_of, tries, waits_for_the_manager, with_alert
 from tests.conformance.deliveries_replay import Ours, recorded_datagrams, recorded_requests, replay
+from tests.conformance.deliveries_stock import followed, is_odd
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
@@ -24,7 +27,8 @@ def skips_without_hash(case: Case, ours: Ours) -> bool:
     md5 = syscheck.get("md5_after") if isinstance(syscheck, dict) else None
     without = not isinstance(md5, str) or len(MD5.findall(md5)) != 1
     died = case["integration"] == "virustotal" and case["exit"] == 1 and case["exception"] in PARTS_MISSED
-    return died and without and not case["requests"] and ours.end == "skipped no_hash" and not ours.requests
+    silent = not case["requests"] and not case["datagrams"]
+    return died and without and silent and ours.end == "skipped no_hash" and not ours.requests
 
 
 def tells_of_errors_last(case: Case, ours: Ours) -> bool:
@@ -33,19 +37,21 @@ def tells_of_errors_last(case: Case, ours: Ours) -> bool:
         return False
     told = [_without_source(case, datagram) for datagram in ours.last_words]
     at_last = ours.datagrams == (ours.last_words if ours.end.startswith("dead") else [])
-    return at_last and told == recorded_datagrams(case) and _asked_once(case, ours)
-
-
-def _asked_once(case: Case, ours: Ours) -> bool:
-    """Say whether we asked as the script did, which repeats a request that timed out."""
-    recorded = recorded_requests(case)
-    return ours.requests == recorded[:1] and all(one == recorded[0] for one in recorded)
+    ended = (case["exit"], case["exception"]) == (4, None)
+    return ended and at_last and told == recorded_datagrams(case) and ours.requests * tries(case) == case["requests"]
 
 
 def waits_instead_of_repeating(case: Case, ours: Ours) -> bool:
-    """The script repeats a request that timed out, at once; we come back later."""
-    repeated = case["integration"] == "virustotal" and len(recorded_requests(case)) > 1
-    return repeated and _asked_once(case, ours) and ours.end == "retry timeout" and not ours.datagrams
+    """The script repeats a request that timed out, at once; we come back later. Then all is as with its last answer."""
+    count = tries(case)
+    if case["integration"] != "virustotal" or count < 2 or ours.end != "retry timeout" or ours.datagrams:
+        return False
+    last = case["responses"][min(count, len(case["responses"])) - 1]
+    config = {**case["config"], "retries": 0}
+    there = {**case, "config": config, "responses": [last], "requests": case["requests"][:1]}
+    later = replay(there)
+    alike = same(there, later) or tells_of_errors_last(there, later) or waits_for_the_manager(there, later)
+    return alike and recorded_requests(case) == ours.requests * count
 
 
 def _without_source(case: Case, datagram: bytes) -> bytes:
@@ -76,7 +82,9 @@ def asks_nothing_in_vain(case: Case, ours: Ours) -> bool:
     agent = alert_of(case).get("agent")
     odd = isinstance(agent, dict) and bool(agent) and not ("id" in agent and ("name" in agent or agent["id"] == "000"))
     died = case["integration"] == "virustotal" and case["exception"] == "KeyError"
-    return died and odd and ours.end == "dead bad_alert" and not ours.requests and not ours.datagrams
+    spent = replay(with_alert(case, {**alert_of(case), "agent": {"id": "1", "name": "x"}})).requests
+    lost = case["exit"] == 1 and recorded_requests(case) == spent and not case["datagrams"]
+    return died and odd and lost and ours.end == "dead bad_alert" and not ours.requests
 
 
 def tells_what_it_knows(case: Case, ours: Ours) -> bool:
@@ -89,28 +97,44 @@ def tells_what_it_knows(case: Case, ours: Ours) -> bool:
     whole = with_alert(case, {"id": "?", **alert, "syscheck": {"path": "?", "sha1_after": "?", **syscheck}})
     there = [datagram.replace(b'"?"', b"") for datagram in replay(whole).datagrams]
     told = [re.sub(rb'"(alert_id|file|sha1)": (, )?', b"", datagram).replace(b", }", b"}") for datagram in there]
-    return bool(missing) and ours.end == "delivered" and ours.datagrams == told and _asked_once(case, ours)
+    lost = not case["datagrams"] and recorded_requests(case) == ours.requests
+    return bool(missing) and lost and ours.end == "delivered" and ours.datagrams == told
 
 
 def has_time_for_an_answer(case: Case, ours: Ours) -> bool:
     """The client library of the script takes no time limit of 0 or less; here the policy's limit holds instead."""
     cause = case["integration"] == "virustotal" and case["config"]["timeout"] <= 0
     there = replay({**case, "config": {**case["config"], "timeout": 10}})
-    return cause and case["exit"] in {1, 4} and not recorded_requests(case) and bool(ours.requests) and ours == there
+    return (
+        cause
+        and case["exit"] in {1, 4}
+        and not recorded_requests(case)
+        and not case["datagrams"]
+        and bool(ours.requests)
+        and ours == there
+    )
 
 
 def each_look_up_by_itself(case: Case, ours: Ours) -> bool:
     """Some answer is no 200 with an object: it gives no event, and takes none from the others."""
-    good = [_is_good(answer) for answer in ours.answers]
-    if case["integration"] != "maltiverse" or all(good):
+    if case["integration"] != "maltiverse" or all(map(_is_good, ours.answers)) or ours.answers != replay(case).answers:
         return False
-    recorded, asked = recorded_datagrams(case), recorded_requests(case)
-    if recorded and len(recorded) == len(good):
-        recorded = [datagram for datagram, kept in zip(recorded, good, strict=True) if kept]
-    shared = min(len(asked), len(ours.requests))
     alone = replay({**case, "responses": [_harmless(response) for response in case["responses"]]}).datagrams
-    told = ours.datagrams == alone and (not recorded or ours.datagrams == recorded)
-    return told and ours.requests[:shared] == asked[:shared] and ours.end in _worst(ours.answers)
+    return _as_script(case, ours) and ours.datagrams == alone and ours.end in _worst(ours.answers)
+
+
+def _as_script(case: Case, ours: Ours) -> bool:
+    """Say whether the record is what the script makes of our requests: it follows redirects, looks at no status, stops
+    at the first answer that it cannot read, and sends the events of all answers at last.
+    """
+    asked = followed(case, ours.requests, reads_json=True)
+    if recorded_requests(case) != asked.requests:
+        return False
+    if asked.died or not alert_of(case).get("agent", {"id": "000"}):
+        odd = case["exception"] in PARTS_MISSED if asked.died in {"odd", None} else case["exception"] == asked.died
+        return odd and case["exit"] == 1 and not case["datagrams"]
+    there = replay({**case, "responses": [{"status": 200, "body": body} for body in asked.bodies]})
+    return (case["exit"], case["exception"]) == (0, None) and there.datagrams == recorded_datagrams(case)
 
 
 def _is_good(answer: Answer | None) -> bool:
@@ -151,19 +175,40 @@ def _ends_of(answer: Answer | None) -> set[str]:
 
 def goes_without(case: Case, ours: Ours) -> bool:
     """The script dies of a part that an alert may well lack, or have of another type; we do without it."""
-    if (
-        case["exit"] != 1
-        or case["exception"] not in PARTS_MISSED
-        or case["integration"] not in {"pagerduty", "maltiverse"}
-    ):
+    died = case["exit"] == 1 and case["exception"] in PARTS_MISSED and not case["datagrams"]
+    if not died or ours.end not in {"delivered", "skipped nothing_to_look_up"}:
         return False
     alert = alert_of(case)
-    usual = _with_groups(alert) if case["integration"] == "pagerduty" else _with_usual_parts(alert)
-    there, done = replay(with_alert(case, usual)), ours.end in {"delivered", "skipped nothing_to_look_up"}
     if case["integration"] == "pagerduty":
-        return usual != alert and done and _payloads(ours) == _payloads(there)
+        there = replay(with_alert(case, _with_groups(alert)))
+        return "groups" not in alert["rule"] and not case["requests"] and _payloads(ours) == _payloads(there)
+    if case["integration"] != "maltiverse":
+        return False
+    there, before = replay(with_alert(case, _with_usual_parts(alert))), _asked_before_odd_part(alert, ours)
     alike = (ours.requests, ours.datagrams, ours.end) == (there.requests, there.datagrams, there.end)
-    return usual != alert and done and alike
+    return alike and before is not None and recorded_requests(case) == before
+
+
+def _asked_before_odd_part(alert: dict[str, Any], ours: Ours) -> list[dict[str, Any]] | None:
+    """Return what the script asked before it died: everything if there is no agent, what comes before the first part of
+    a wrong type; None if all parts are as they should be.
+    """
+    for at, (name, key, _) in enumerate(LOOK_UPS):
+        part = alert.get(name, {})
+        if not isinstance(part, dict) or not isinstance(part.get(key, ""), str):
+            kinds = [kind for _, _, kind in LOOK_UPS[:at]]
+            return [one for one in ours.requests if any(kind in one["url"] for kind in kinds)]
+    return ours.requests if not alert.get("agent") else None
+
+
+LOOK_UPS = (
+    ("syscheck", "md5_after", "/sample/md5/"),
+    ("syscheck", "sha1_after", "/sample/sha1/"),
+    ("data", "srcip", "/ip/"),
+    ("data", "hostname", "/hostname/"),
+    ("data", "url", "/url/"),
+)
+"""In the order in which the script makes them."""
 
 
 def _payloads(ours: Ours) -> list[dict[str, Any]]:
@@ -180,41 +225,36 @@ def _with_groups(alert: dict[str, Any]) -> dict[str, Any]:
 def _with_usual_parts(alert: dict[str, Any]) -> dict[str, Any]:
     """Return an alert without the parts that are nothing to look up, and with an agent."""
     kept = {**alert, "agent": alert.get("agent") or {"id": "000"}}
-    for name, wanted in (("syscheck", ("md5_after", "sha1_after")), ("data", ("srcip", "hostname", "url"))):
-        part = kept.pop(name, {})
+    for name, key, _ in LOOK_UPS:
+        part = kept.get(name, {})
         part = part if isinstance(part, dict) else {}
-        kept[name] = {key: value for key, value in part.items() if key not in wanted or isinstance(value, str)}
+        kept[name] = {other: value for other, value in part.items() if other != key or isinstance(value, str)}
     return kept
 
 
 def takes_odd_answers(case: Case, ours: Ours) -> bool:
     """The script dies of a blacklist with odd parts; the event goes without them."""
-    died = case["integration"] == "maltiverse" and case["exit"] == 1 and case["exception"] in PARTS_MISSED
+    if case["integration"] != "maltiverse" or not all(map(_is_good, ours.answers)) or ours.end != "delivered":
+        return False
     told = [json.loads(one.partition(b"maltiverse:")[2])["maltiverse"]["source"] for one in ours.datagrams]
-    answered = [json.loads(answer.body) for answer in ours.answers if answer and _is_good(answer)]
-    asked = recorded_requests(case)
-    whole = len(answered) == len(ours.answers) and told == [one for one in answered if one]
-    return died and bool(asked) and whole and ours.requests[: len(asked)] == asked and ours.end == "delivered"
+    answered = [json.loads(answer.body) for answer in ours.answers if answer]
+    return any(map(is_odd, answered)) and told == [one for one in answered if one] and _as_script(case, ours)
 
 
 def quotes_values(case: Case, ours: Ours) -> bool:
     """A value with `/`, `?`, `#` or `%` stays one segment of the path."""
-    alert = alert_of(case)
-    values = [*(alert.get("syscheck") or {}).values(), *(alert.get("data") or {}).values()]
-    odd = [value for value in values if isinstance(value, str) and re.search(r"[/?#%]", value)]
     asked = recorded_requests(case)
-    alike = len(asked) == len(ours.requests) and all(
-        our == their or _is_one_segment(our["url"], odd) for our, their in zip(ours.requests, asked, strict=True)
-    )
-    cause = case["integration"] == "maltiverse" and bool(odd) and ours.requests != asked
-    return cause and alike and ours.datagrams == recorded_datagrams(case)
-
-
-def _is_one_segment(url: str, odd: list[str]) -> bool:
-    found = re.fullmatch(r"https?://[^?#]*?/(?:hostname|ip|sample/md5|sample/sha1)/([^/?#]*)", url)
-    return bool(found) and any(
-        re.sub(r"[^A-Za-z0-9]", "", value) in re.sub(r"%..|[^A-Za-z0-9]", "", found[1]) for value in odd
-    )
+    if case["integration"] != "maltiverse" or ours.requests == asked or len(asked) != len(ours.requests):
+        return False
+    alert, hook_url = alert_of(case), case["config"]["hook_url"]
+    values = {kind: (alert.get(name) or {}).get(key) for name, key, kind in LOOK_UPS}
+    for our, their in zip(ours.requests, asked, strict=True):
+        kind = next(kind for kind in values if kind in our["url"])
+        plain = requests.Request("GET", f"{hook_url}{kind}{values[kind]}").prepare().url
+        one_segment = re.fullmatch(r"[^/?#]+", our["url"].partition(kind)[2])
+        if our != their and ({**our, "url": plain} != their or not one_segment):
+            return False
+    return ours.datagrams == recorded_datagrams(case) and ends_alike(case, ours)
 
 
 def refuses_settings(case: Case, ours: Ours) -> bool:
@@ -224,5 +264,17 @@ def refuses_settings(case: Case, ours: Ours) -> bool:
     hopeless = bool(re.search(r"[#?]", config["hook_url"] or "")) or not re.fullmatch(
         r"[^\x00-\x1f\u0100-\U0010ffff]*", key
     )
-    cause = case["integration"] == "maltiverse" and hopeless and case["exit"] == 1
+    cause = case["integration"] == "maltiverse" and hopeless and _fails_at_once(case)
     return cause and ours.end == "dead not_configured" and not ours.requests
+
+
+def _fails_at_once(case: Case) -> bool:
+    """Say whether the script died of its first request, if it made one: at this address and with this key."""
+    config, usual = case["config"], "https://usual.example"
+    asked = case["requests"]
+    (first, *_) = replay({**case, "config": {**config, "hook_url": usual, "api_key": "k"}}).requests
+    url = requests.Request("GET", first["url"].replace(usual, config["hook_url"] or "")).prepare().url
+    headers = {**first["headers"], "authorization": f"Bearer {config['api_key']}"}
+    unsent = {"method": "GET", "url": url, "sent": False}
+    died = case["exit"] == 1 and bool(case["exception"]) and not case["datagrams"]
+    return died and asked in ([{"method": "GET", "url": url, "headers": headers}], [unsent])

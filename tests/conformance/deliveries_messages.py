@@ -10,6 +10,7 @@ from tests.conformance.case import field_bytes, with_field
 from tests.conformance.config_causes import USES_OPTIONS, has_no_json_number, has_unusable_options
 from tests.conformance.deliveries import end_of_status, same
 from tests.conformance.deliveries_replay import Ours, recorded_datagrams, recorded_requests, replay
+from tests.conformance.deliveries_stock import followed
 from tests.conformance.stock_line import text_of
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 STOCK_SEVERITY = {"critical": "warning", "error": "warning"}
 LONGEST_DATAGRAM = 65_535
 NEVER_SENT = {"skipped no_hash", "skipped nothing_to_look_up", "skipped rule_excluded", "dead bad_alert"}
-REFUSED_TO_START = {2, 3, 4, 6, 7}
-"""Exit codes of a script without arguments, without its file, or with a file that is no JSON (spec 5.1)."""
+ENDS_WITHOUT_MANAGER = {
+    ("virustotal", "missing"): {(5, None)},
+    ("virustotal", "refused"): {(1, "ConnectionRefusedError"), (4, None)},
+    ("maltiverse", "missing"): {(0, None)},
+    ("maltiverse", "refused"): {(6, None)},
+}
+"""How the scripts end when nobody takes their message (spec 7)."""
 
 
 def alert_of(case: Case) -> dict[str, Any]:
@@ -43,13 +49,10 @@ def goes_by_the_status(case: Case, ours: Ours) -> bool:
     """The stock scripts look at no status and follow redirects: we stop at the first answer and go by it."""
     if case["integration"] not in USES_OPTIONS or len(ours.answers) != 1 or not ours.answers[0]:
         return False
-    status, stock = ours.answers[0].status, as_stock_pages(case, ours)
-    followed = status // 100 == 3 and case["exit"] == 1
-    ended = (case["exit"], case["exception"]) == (0, None) or followed
-    asked = stock.requests == recorded_requests(case)[:1] and (
-        followed or status // 100 == 3 or len(case["requests"]) == 1
-    )
-    return status // 100 != 2 and ended and asked and ours.end == end_of_status(status)
+    status, asked = ours.answers[0].status, followed(case, as_stock_pages(case, ours).requests)
+    ended = (case["exit"], case["exception"]) == (int(bool(asked.died)), asked.died)
+    as_recorded = ended and asked.requests == recorded_requests(case) and not case["datagrams"]
+    return status // 100 != 2 and as_recorded and ours.end == end_of_status(status)
 
 
 def pages_better(case: Case, ours: Ours) -> bool:
@@ -60,7 +63,7 @@ def pages_better(case: Case, ours: Ours) -> bool:
         return True
     alert = alert_of(case)
     agent = alert.get("agent")
-    if case["exit"] != 1 or case["requests"] or (isinstance(agent, dict) and agent.get("name")):
+    if case["exit"] != 1 or case["requests"] or case["datagrams"] or (isinstance(agent, dict) and agent.get("name")):
         return False
     host, manager = alert.get("agentless", {}).get("host"), alert.get("manager", {}).get("name")
     there = replay(with_alert(case, {**alert, "agent": {"id": "000", "name": host or manager}}))
@@ -98,29 +101,52 @@ def _severity(level: float) -> str:
 
 def refuses_broken_options(case: Case, ours: Ours) -> bool:
     broken = case["integration"] in USES_OPTIONS and has_unusable_options(case["config"]["options"])
-    lost = case["exit"] in {1, 6, 7} and not case["requests"]
-    return broken and lost and ours.end == "dead not_configured" and not ours.requests
+    return broken and _ended_before(case) and ours.end == "dead not_configured" and not ours.requests
+
+
+def _ended_before(case: Case) -> bool:
+    """Say whether the script ended as it does with such options, or without its alert, and sent nothing."""
+    try:
+        json.loads(case["config"]["options"])
+        broken = 1
+    except (ValueError, RecursionError):
+        broken = 7
+    exit_code = 7 if case["alert_file"] == "text" else broken
+    return case["exit"] == exit_code and not case["requests"] and not case["datagrams"]
 
 
 def refuses_nan(case: Case, ours: Ours) -> bool:
     odd = case["integration"] in USES_OPTIONS and has_no_json_number(case["config"]["options"])
-    return odd and ours.end == "dead not_configured" and not ours.requests
+    if not odd or ours.end != "dead not_configured" or ours.requests:
+        return False
+    without = {**case["config"], "options": None}
+    (request,) = as_stock_pages(case, replay({**case, "config": without})).requests
+    body = request.pop("json")
+    message = body["attachments"][0] if case["integration"] == "slack" else body
+    message |= json.loads(case["config"]["options"])
+    done = (case["exit"], case["exception"]) == (0, None) and not case["datagrams"]
+    return done and recorded_requests(case) == [{**request, "body": json.dumps(body)}]
 
 
 def reads_the_json_alert(case: Case, ours: Ours) -> bool:
     """The text form is no JSON; here the integration reads the alert itself."""
-    lost = case["exit"] in {4, 7} and not case["requests"]
-    return case["alert_file"] == "text" and lost and _went_its_way(ours)
+    exit_code = 4 if case["integration"] == "maltiverse" else 7
+    lost = case["exit"] == exit_code and not case["requests"] and not case["datagrams"]
+    return case["alert_file"] == "text" and lost and _went_its_way(case, ours)
 
 
 def needs_no_file_and_no_arguments(case: Case, ours: Ours) -> bool:
-    cause = case["alert_file"] == "missing" or case.get("argv_count", 8) < 3
-    lost = case["exit"] in REFUSED_TO_START and not case["requests"]
-    return cause and lost and _went_its_way(ours)
+    too_few = case.get("argv_count", 8) < 3
+    missing = 3 if case["integration"] == "maltiverse" else 6
+    cause = too_few or case["alert_file"] == "missing"
+    lost = case["exit"] == (2 if too_few else missing) and not case["requests"] and not case["datagrams"]
+    return cause and lost and _went_its_way(case, ours)
 
 
-def _went_its_way(ours: Ours) -> bool:
+def _went_its_way(case: Case, ours: Ours) -> bool:
     """Say whether the delivery was made, or left for a reason that lies in the alert."""
+    if ours != replay({**case, "alert_file": "json", "argv_count": 8}):
+        return False
     if not ours.requests:
         return ours.end in NEVER_SENT
     return all(answer and ours.end in {"delivered", end_of_status(answer.status)} for answer in ours.answers)
@@ -129,16 +155,24 @@ def _went_its_way(ours: Ours) -> bool:
 def waits_for_the_manager(case: Case, ours: Ours) -> bool:
     """Nobody takes the messages: they wait, each as a delivery of its own."""
     waits = set(ours.manager) == {"retry manager_down"} and not ours.datagrams and not ours.last_words
-    asked = recorded_requests(case)
-    repeated = bool(asked) and ours.requests == asked[:1] and all(one == asked[0] for one in asked)
-    return case["queue"] != "ok" and not case["datagrams"] and waits and (ours.requests == asked or repeated)
+    ended = (case["exit"], case["exception"]) in ENDS_WITHOUT_MANAGER.get((case["integration"], case["queue"]), ())
+    return ended and not case["datagrams"] and waits and recorded_requests(case) == ours.requests * tries(case)
+
+
+def tries(case: Case) -> int:
+    """Return how often the stock script makes its request: VirusTotal's repeats what timed out, at once."""
+    if case["integration"] != "virustotal":
+        return 1
+    limit, replies = case["config"]["timeout"], case["responses"]
+    most = case["config"]["retries"] + 1
+    timed_out = [replies[min(at, len(replies) - 1)].get("delay", 0) > limit for at in range(most)]
+    return most if all(timed_out) else timed_out.index(False) + 1
 
 
 def refuses_long_datagrams(case: Case, ours: Ours) -> bool:
     """The receiver would cut the message, or the kernel does not take it."""
-    lost = case["exit"] in {1, 7} and not case["datagrams"]
-    cut = any(one["length"] > LONGEST_DATAGRAM for one in case["datagrams"])
+    lost = case["exit"] == (7 if case["integration"] == "maltiverse" else 1) and not case["datagrams"]
+    cut = case["exit"] == 0 and any(one["length"] > LONGEST_DATAGRAM for one in case["datagrams"])
     too_large = "dead too_large" in ours.manager and set(ours.manager) <= {"delivered", "dead too_large"}
-    kept = [datagram for datagram in recorded_datagrams(case) if len(datagram) <= LONGEST_DATAGRAM]
-    told = not case["datagrams"] or ours.datagrams == kept
+    told = lost or ours.events == recorded_datagrams(case)
     return (lost or cut) and too_large and told and ours.requests == recorded_requests(case)

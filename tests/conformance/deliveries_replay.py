@@ -14,7 +14,7 @@ import requests
 from common.errors import TransportError
 from common.integration import Integration
 from common.ledger import Delivery, Header
-from common.outcome import Reason
+from common.outcome import ManagerEvent, Reason
 from common.registry import MANAGER
 from common.secret import Secret
 from common.settings import load_settings
@@ -45,8 +45,8 @@ class Ours(NamedTuple):
     """What Courier makes of a case in one attempt.
 
     `end` is outcome and reason. `answers` are status and body of each answer, None where none came. `datagrams` reach
-    the manager after this attempt. `last_words` are those that would if it were the last, and `manager` says how
-    the deliveries of these ended.
+    the manager after this attempt. `last_words` are those that would if it were the last; `events` are all that it
+    would then be told, and `manager` says how the deliveries of these ended.
     """
 
     requests: list[dict[str, Any]]
@@ -55,6 +55,7 @@ class Ours(NamedTuple):
     datagrams: list[bytes]
     last_words: list[bytes]
     manager: list[str]
+    events: list[bytes]
 
 
 class Canned:
@@ -80,8 +81,8 @@ class Canned:
 
     def _request(self, call: Request) -> Answer | None:
         prepared = _prepared(call)
-        self.requests.append(_listed(prepared))
-        response = self._response(prepared.path_url)
+        self.requests.append(listed(prepared))
+        response = self.response(prepared.path_url)
         self.answers.append(None)
         if response.get("close"):
             raise TransportError(Reason.CONNECT, "closed")
@@ -93,7 +94,8 @@ class Canned:
         self.answers[-1] = answer
         return answer
 
-    def _response(self, path: str) -> dict[str, Any]:
+    def response(self, path: str) -> dict[str, Any]:
+        """Return the canned reply to a request for this path."""
         for response in self._matched:
             if response["match"] in path:
                 return dict(response)
@@ -104,8 +106,14 @@ class Canned:
 
 def replay(case: Case) -> Ours:
     sent, once, _ = _attempt(case, POLICY)
-    last, _, manager = _attempt(case, msgspec.structs.replace(POLICY, retry_max_attempts=1))
-    return Ours(sent.requests, sent.answers, _end(once), sent.datagrams, last.datagrams, manager)
+    last, died, manager = _attempt(case, msgspec.structs.replace(POLICY, retry_max_attempts=1))
+    events = [_datagram(event.payload) for event in died.events]
+    return Ours(sent.requests, sent.answers, _end(once), sent.datagrams, last.datagrams, manager, events)
+
+
+def _datagram(payload: bytes) -> bytes:
+    event = msgspec.json.decode(payload, type=ManagerEvent)
+    return f"1:{event.location}:{event.message}".encode()
 
 
 def _attempt(case: Case, policy: Policy) -> tuple[Canned, Settlement, list[str]]:
@@ -162,7 +170,7 @@ def _prepared(call: Request) -> requests.PreparedRequest:
     return prepared
 
 
-def _listed(prepared: requests.PreparedRequest) -> dict[str, Any]:
+def listed(prepared: requests.PreparedRequest) -> dict[str, Any]:
     """Return a request as the records list it."""
     headers = {str(name).lower(): str(value) for name, value in prepared.headers.items()}
     headers = {name: value for name, value in headers.items() if name not in UNLISTED_HEADERS}

@@ -124,8 +124,8 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "C19": {"tail": (tail.completes_the_first_line,)},
     "C20": {"tail": (tail.reads_a_copy_once,)},
     "C21": {"tail": (partial(tail.reads_on_after, "truncate"),)},
-    "C22": {"tail": (partial(tail.reads_on_after, "delete"), partial(tail.reads_on_after, "create"))},
-    "C23": {"tail": (partial(tail.reads_on_after, "rotate"), partial(tail.reads_on_after, "replace"))},
+    "C22": {"tail": (partial(tail.reads_on_after, "delete"),)},
+    "C23": {"tail": (partial(tail.reads_on_after, "rotate"),)},
 }
 """Id → family → predicates."""
 

@@ -43,7 +43,7 @@ def survives(case: Case, ours: Ours) -> bool:
 def takes_the_line(cause: str, case: Case, ours: Ours) -> bool:
     """The stock reader drops the line for this cause; here it passes the filters by what it says."""
     raw = field_bytes(case, "alert")
-    if case["accepted"] or case["outcome"] != "ok" or cause not in stock_line.why_dropped(raw):
+    if case["accepted"] or case["fired"] or case["outcome"] != "ok" or cause not in stock_line.why_dropped(raw):
         return False
     alert = stock_line.repaired(raw)
     plain = {key: alert[key] for key in ("rule", "location") if key in alert}
@@ -151,17 +151,23 @@ def _causes(block: str) -> set[str]:
 
 def _ends_at_wrong_type(case: Case, ours: Ours) -> bool:
     """Say whether the recorded blocks are those of ours before one that looks at a value of the wrong type."""
-    if case["outcome"] != "crash":
+    if case["outcome"] != "crash" or not case["accepted"]:
         return False
-    looking = list(_looking_at_wrong_types(case))
     count = len(case["fired"])
     before, after = ours.fired[:count], ours.fired[count:]
-    is_there = any(all(one.block < at for one in before) and all(one.block >= at for one in after) for at in looking)
+    is_there = any(
+        all(one.block < at for one in before)
+        and all(one.block >= at for one in after)
+        and (is_filter or (bool(after) and after[0].block == at))
+        for at, is_filter in _looking_at_wrong_types(case)
+    )
     return is_there and ours.blocks(case)[:count] == filters.recorded(case)
 
 
-def _looking_at_wrong_types(case: Case) -> Iterator[int]:
-    """Yield the index of each block that the stock daemon may not survive with this alert (spec 3.2, 4.1)."""
+def _looking_at_wrong_types(case: Case) -> Iterator[tuple[int, bool]]:
+    """Yield the index of each block that the stock daemon may not survive with this alert (spec 3.2, 4.1), and whether
+    that is a filter; else it is the text form, which is written once the block has passed.
+    """
     alert = stock_line.repaired(field_bytes(case, "alert"))
     rule = alert.get("rule")
     rule = rule if isinstance(rule, dict) else {}
@@ -176,10 +182,10 @@ def _looking_at_wrong_types(case: Case) -> Iterator[int]:
         or not isinstance(data.get("srcip", "") if isinstance(data, dict) else "", str),
     }
     for at, block in enumerate(filters.blocks_of(field_text(case, "config"))):
-        looks = {name for name in ("event_location", "rule_id", "group") if f"<{name}" in block}
-        looks |= set() if "<alert_format>json" in block else {"text form"}
-        if any(wrong[name] for name in looks):
-            yield at
+        if any(wrong[name] and f"<{name}" in block for name in ("event_location", "rule_id", "group")):
+            yield at, True
+        elif wrong["text form"] and "<alert_format>json" not in block:
+            yield at, False
 
 
 def _without_wrong_types(raw: bytes) -> bytes:

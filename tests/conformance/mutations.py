@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tests.conformance.case import Case
 
 
-
 def mutations(family: str, case: Case) -> Iterator[tuple[str, Case]]:
     """Yield what was changed, and the case with that change."""
     for path in _BY_FAMILY[family](case):
@@ -40,19 +39,14 @@ def changed(value: Any) -> Any:
     swapped = _SWAPPED.get(value) if isinstance(value, str) else None
     if swapped:
         return swapped
-    match value:
-        case bool():
-            return not value
-        case int() | float():
-            return value + 1
-        case str():
-            return f"{value[:-1]}{'y' if value.endswith('x') else 'x'}"
-        case None:
-            return "x"
-        case list():
-            return [*value, "x"]
-        case _:
-            return {**value, "changed": 1}
+    kinds: dict[type, Any] = {
+        bool: lambda: not value,
+        str: lambda: f"{value[:-1]}{'y' if value.endswith('x') else 'x'}",
+        list: lambda: [*value, "x"],
+        dict: lambda: {**value, "changed": 1},
+        type(None): lambda: "x",
+    }
+    return kinds.get(type(value), lambda: value + 1)()
 
 
 _SWAPPED = {"match": "nomatch", "nomatch": "match", "invalid": "match", "ok": "crash", "crash": "ok", "none": "ok"}
@@ -101,7 +95,7 @@ def _deliveries(case: Case) -> Iterator[tuple[Any, ...]]:
     yield from _listed(case, "requests")
     for at, request in enumerate(case["requests"]):
         yield from (("requests", at, key) for key in ("method", "url", "json", "body") if key in request)
-        yield from (("requests", at, "headers", name) for name in request["headers"])
+        yield from (("requests", at, "headers", name) for name in request.get("headers", ()))
 
 
 def _tail(case: Case) -> Iterator[tuple[Any, ...]]:

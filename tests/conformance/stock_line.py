@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,10 +93,15 @@ def as_everyone_reads_keys(raw: bytes) -> bytes:
 
 def _read_anew(raw: bytes, hook: Any) -> bytes:
     try:
-        alert = json.loads(text_of(raw), object_pairs_hook=hook, strict=False)
+        alert = json.loads(text_of(raw), object_pairs_hook=hook, strict=False, parse_float=_finite)
         return json.dumps(alert).encode()
     except (ValueError, RecursionError):
         return raw
+
+
+def _finite(number: str) -> float:
+    """Return a number; one that is too large for a double as the largest, so that it can be written again."""
+    return min(max(float(number), -sys.float_info.max), sys.float_info.max)
 
 
 def _lower(key: str) -> str:
