@@ -234,7 +234,8 @@ def _with_usual_parts(alert: dict[str, Any]) -> dict[str, Any]:
 
 def takes_odd_answers(case: Case, ours: Ours) -> bool:
     """The script dies of a blacklist with odd parts; the event goes without them."""
-    if case["integration"] != "maltiverse" or not all(map(_is_good, ours.answers)) or ours.end != "delivered":
+    good = all(map(_is_good, ours.answers)) and ours.answers == replay(case).answers
+    if case["integration"] != "maltiverse" or not good or ours.end != "delivered":
         return False
     told = [json.loads(one.partition(b"maltiverse:")[2])["maltiverse"]["source"] for one in ours.datagrams]
     answered = [json.loads(answer.body) for answer in ours.answers if answer]
@@ -249,7 +250,7 @@ def quotes_values(case: Case, ours: Ours) -> bool:
     alert, hook_url = alert_of(case), case["config"]["hook_url"]
     values = {kind: (alert.get(name) or {}).get(key) for name, key, kind in LOOK_UPS}
     for our, their in zip(ours.requests, asked, strict=True):
-        kind = next(kind for kind in values if kind in our["url"])
+        kind = next((kind for kind in values if kind in our["url"]), "no look-up")
         plain = requests.Request("GET", f"{hook_url}{kind}{values[kind]}").prepare().url
         one_segment = re.fullmatch(r"[^/?#]+", our["url"].partition(kind)[2])
         if our != their and ({**our, "url": plain} != their or not one_segment):
