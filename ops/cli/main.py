@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "status": "Show per integration what waits, went through and failed.",
     "dead": "List, show, replay or discard dead letters.",
     "check": "Read ossec.conf and say which integrations will run, and what is wrong with the others.",
+    "render": "Show what one integration would be sent for an alert, secrets masked.",
+    "shadow": "Count what would be sent, beside a running stock Integrator, and send nothing.",
     "config": "Show the settings in force and where each comes from.",
 }
 """Name → the line that `courier --help` shows."""
