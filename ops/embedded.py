@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 STARTUP_LIMIT_S = 30.0
 """A server that has not answered by then (a huge append-only file takes a while to load) is given up."""
 
+MAX_SOCKET_PATH_BYTES = 107
+"""unix(7): the 108 bytes of sun_path, less the one that ends it."""
+
 
 def free_port() -> int:
     """Return a TCP port of the loopback address that is free right now."""
@@ -67,6 +70,12 @@ class EmbeddedServer:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     @property
+    def socket(self) -> Path | None:
+        """The socket file on which it listens too, None where the directory's path is too long for one."""
+        path = self.directory.resolve() / "redis.sock"
+        return path if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES else None
+
+    @property
     def pid(self) -> int | None:
         """The process id, None if it does not run."""
         return None if self._process is None or self._process.poll() is not None else self._process.pid
@@ -104,7 +113,9 @@ class EmbeddedServer:
         return redis.Redis.from_url(self.url)
 
     def _configuration(self) -> str:
+        listen = f'unixsocket "{self.socket}"\nunixsocketperm 700\n' if self.socket else ""
         return f"""\
+{listen}\
 bind 127.0.0.1
 port {self.port}
 requirepass "{self.password}"

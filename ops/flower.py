@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flower.app import Flower
 from flower.urls import settings as handler_settings
 from flower.utils import prepend_url
+from tornado.ioloop import PeriodicCallback
 from tornado.options import options
 
 from common.celery_app import make_app
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from common.settings import Settings
     from common.settings_schema import FlowerSettings
 
+INSPECT_EVERY_MS: Final = 10_000
+"""Flower asks its workers what they serve when it starts, and they may start later, or serve more one day."""
+
 COLUMNS: Final = "name,uuid,state,args,result,received,runtime,worker"
 
 _log = logging.getLogger("courier.flower")
@@ -38,11 +42,13 @@ def run(settings: Settings) -> None:
     with connect(url) as client:
         wait_for(Ledger(client).check_server, _log)
     _configure(settings.flower)
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # a worker that does not answer is asked again
     flower = Flower(capp=make_app(url), options=options, **_handler_settings(settings.flower))
     atexit.register(flower.stop)
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda _signum, _frame: sys.exit(0))
     _log.info("Flower is at %s", address(settings.flower, _listen(flower, settings)))
+    PeriodicCallback(flower.update_workers, INSPECT_EVERY_MS).start()
     flower.start()
 
 

@@ -1,12 +1,13 @@
 """Shows what goes out to a service or a script, without the secrets in it.
 
-They are masked where they belong (a header, an argument, a member of the message) and wherever else their text turns up,
-in every form that a URL, a JSON text or a header can give it: an alert may quote the very key that it is sent with.
+They are masked where they belong (a header, an argument, a member of the message) and wherever else their text turns
+up, in every form that a URL, a JSON text or a header can give it: an alert may quote the very key that it is sent with.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus, urlsplit
@@ -25,14 +26,19 @@ SHORTEST_OPTION: Final = 4
 """Characters of a text in `<options>` that is looked for everywhere; a shorter one is masked in its own place only."""
 
 
+_HOST: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECASE)
+_PIECES: Final = re.compile(r"[/?&=#]")
+_TOKEN: Final = re.compile(r"(?=.*[0-9]).{8,}")
+
+
 class Masker:
     """Knows the secrets of one integration. `others` are those that its policy adds."""
 
     def __init__(self, integration: Integration, others: Iterable[Secret | None] = ()) -> None:
         self._options = _options(integration)
         texts = [Secret(text) for text in _texts(self._options) if len(text) >= SHORTEST_OPTION]
-        secrets = (integration.hook_url, integration.api_key, *others, *texts)
-        self._addresses = tuple(filter(None, (integration.hook_url, *others)))
+        secrets = [integration.hook_url, integration.api_key, *others, *texts]
+        secrets += [piece for secret in secrets if secret for piece in _tokens(secret.reveal())]
         forms = {form for secret in recognisable(*secrets) for form in _written(secret.reveal())}
         self._forms = tuple(Secret(form) for form in sorted(filter(None, forms), key=len, reverse=True))
 
@@ -45,12 +51,12 @@ class Masker:
 
         `as_sent` are these addresses in the form that they have on the wire.
         """
-        for address in as_sent:
+        for address in (one.rstrip("/") for one in as_sent):
             if url.startswith(address):
                 parts = urlsplit(address)
                 secret = parts.path.strip("/") or parts.query or parts.fragment
                 where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-                return f"{where}/{MASK if secret else ''}{self.text(url.removeprefix(address).lstrip('/'))}"
+                return f"{where}{f'/{MASK}' if secret else ''}{self.text(url.removeprefix(address))}"
         return self.text(url)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
@@ -97,11 +103,18 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+def _tokens(text: str) -> Iterator[Secret]:
+    """Yield the parts of a URL behind its host that may be a token: long enough, and no mere word."""
+    behind = _HOST.sub("", text) if _HOST.match(text) else ""
+    yield from (Secret(piece) for piece in _PIECES.split(behind) if _TOKEN.match(piece))
+
+
 def _written(text: str) -> Iterator[str]:
     """Yield the forms in which JSON, URLs and headers may write a text."""
     yield text
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield json.dumps(text)[1:-1].replace("/", "\\/")
     yield quote(text, safe="")
     yield quote_plus(text)
     yield b64encode(text.encode("utf-8", "surrogateescape")).decode()

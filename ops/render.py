@@ -13,7 +13,7 @@ from common.outcome import Reason, Skipped
 from common.secret import MASK
 from ops.masking import Masker
 from workers.integrations.base import Refusal
-from workers.integrations.catalogue import service_for
+from workers.outfit import outfit
 from workers.transports.http import prepared
 from workers.transports.script import arguments, script_path
 from workers.transports.script_file import check_script
@@ -59,9 +59,11 @@ class Rendered(msgspec.Struct, frozen=True, omit_defaults=True):
 class Renderer:
     """Renders for one integration; built once."""
 
-    def __init__(self, integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False) -> None:
+    def __init__(
+        self, integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
+    ) -> None:
         self._integration, self._policy, self._worker, self._debug = integration, policy, worker, debug
-        self._service = service_for(integration, endpoint=policy.endpoint)
+        self._service, _ = outfit(integration, policy, worker, debug=debug)
         self._addresses = tuple(filter(None, (integration.hook_url, policy.endpoint)))
         self._masker = Masker(integration, (policy.endpoint, policy.proxy, *policy.environment.values()))
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from common.celery_app import make_app
 from common.connection import connect
@@ -17,11 +17,15 @@ from common.registry import PublishedRegistry
 from common.vault import open_vault
 from producer.alertlog import AlertLog
 from producer.alertlog.watch import Watcher
+from producer.aside import Aside
 from producer.configuration import ConfigFile
 from producer.service import Producer
 
 if TYPE_CHECKING:
     from common.settings import Settings
+
+ASIDE_FILE: Final = "passed-over.jsonl"
+"""In the state directory: what of the log was no alert."""
 
 _log = logging.getLogger("courier.producer")
 
@@ -43,6 +47,7 @@ def run(settings: Settings) -> None:
         ledger=ledger,
         dispatcher=Dispatcher(make_app(url), ledger, client),
         client=client,
+        aside=Aside(settings.state.dir / ASIDE_FILE, settings.producer.aside_max_bytes, time.time),
         now=time.monotonic,
     )
     watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_s)

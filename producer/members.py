@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PARK_S: Final = 1.0
 """How long a full backlog is left alone before it is tried again."""
 
+ROOM_TO_UNPARK: Final = 0.05
+"""The free part of a backlog that makes reading on worth it: a batch is read and matched again for it."""
+
 IDLE_COMMIT_S: Final = 1.0
 """A cursor that moved over alerts which did not match is written at most this often: reading them again is harmless."""
 
@@ -80,6 +83,18 @@ class Member:
                     return stored
         self._unpark()
         return stored
+
+    def may_read(self, ledger: Ledger, now_s: float) -> bool:
+        """Say whether to read for it now; one that is parked waits for room, which costs one question a second."""
+        if not self.parked:
+            return True
+        if now_s < self.parked_until_s:
+            return False
+        limits = {"max_backlog": self.policy.max_backlog, "max_backlog_bytes": self.policy.max_backlog_bytes}
+        if ledger.room(self.integration.id, **limits) < ROOM_TO_UNPARK:
+            self.parked_until_s = now_s + PARK_S
+            return False
+        return True
 
     def flush(self, ledger: Ledger, node: str, now_s: float) -> None:
         """Write the cursor that is still held back. Raises LedgerUnavailable or LedgerUnfit."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from common.ledger import Ledger
     from common.registry import PublishedRegistry
     from common.settings_schema import Policy
+    from producer.aside import Aside
     from producer.configuration import ConfigFile
     from producer.members import Member
     from producer.source import Batch, Line, Source
@@ -48,12 +49,13 @@ class Producer:
         ledger: Ledger,
         dispatcher: Dispatcher,
         client: Redis,
+        aside: Aside,
         now: Callable[[], float],
     ) -> None:
         """Take the parts and read the configuration. Raises ConfigError if the file cannot be read at all."""
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
-        self._client, self._now = client, now
+        self._client, self._aside, self._now = client, aside, now
         self._members: dict[str, Member] | None = None
         self._remembered: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
@@ -136,7 +138,7 @@ class Producer:
     def _places(self, now_s: float) -> dict[str, list[Member]]:
         places: defaultdict[str, list[Member]] = defaultdict(list)
         for member in (self._members or {}).values():
-            if member.parked_until_s <= now_s:
+            if member.may_read(self._ledger, now_s):
                 places[member.cursor].append(member)
         return places
 
@@ -150,16 +152,14 @@ class Producer:
             _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
     def _advance(self, members: Sequence[Member], batch: Batch, now_s: float) -> None:
-        for passed in batch.passed:
-            self._counts[f"passed:{passed.loss}"] += 1
-            _log.error("%s", passed.detail, extra={"loss": str(passed.loss)})
         matches = self._matches(batch)
         for member in members:
             ours = matches.get(member.integration.id, [])
             stored = member.advance(self._ledger, self._node, ours, batch.cursor, now_s)
             self._counts["matched"] += stored
             if stored:
-                self._dispatcher.dispatch(member.integration.id, member.policy)
+                target = self._registry.target(member.integration)
+                self._dispatcher.dispatch(member.integration.id, member.policy, target)
 
     def _matches(self, batch: Batch) -> dict[str, list[Line]]:
         matches: defaultdict[str, list[Line]] = defaultdict(list)
@@ -167,18 +167,19 @@ class Producer:
             try:
                 ids = self._index.match(line.raw)
             except BadLine as bad:
-                self._passed_over(bad.reason, f"{bad} at byte {line.start} of the log file that begins {line.file}")
+                where = f"byte {line.start} of the log file with fingerprint {line.file}"
+                self._passed_over(bad.reason, f"{bad}, at {where}", line.raw)
                 continue
             for integration_id in ids:
                 matches[integration_id].append(line)
         self._counts["lines"] += len(batch.lines)
         for passed in batch.passed:
-            self._passed_over(passed.loss, passed.detail)
+            self._passed_over(passed.loss, passed.detail, passed.sample)
         return matches
 
-    def _passed_over(self, reason: str, detail: str) -> None:
+    def _passed_over(self, reason: str, detail: str, sample: bytes) -> None:
         self._counts[f"bad:{reason}"] += 1
-        _log.warning("a line is passed over: %s", detail, extra={"reason": reason})
+        self._aside.keep(reason, detail, sample)
 
     def _heartbeat(self) -> None:
         """Once a second: follow the configuration, make sure that the cursors are still ours, and tell how it goes."""

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerError
 from common.integration import MANAGER_ID
-from common.registry import MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from common.dispatch import Dispatcher
-    from common.ledger import Ledger, Settlement
+    from common.ledger import Ledger, Settled, Settlement
     from common.settings_schema import Policy
+    from workers.peers import Peer
     from workers.routes import Route, Routes
 
 SETTLE_EVERY_S: Final = 0.1
@@ -36,10 +36,10 @@ class Deliverer:
     """Runs deliveries in this worker process. `sleep` waits for seconds; it is passed in for tests."""
 
     def __init__(
-        self, ledger: Ledger, dispatcher: Dispatcher, routes: Routes, *, name: str, sleep: Callable[[float], object]
+        self, ledger: Ledger, dispatcher: Dispatcher, routes: Routes, *, peer: Peer, sleep: Callable[[float], object]
     ) -> None:
         self._ledger, self._dispatcher, self._routes = ledger, dispatcher, routes
-        self._name, self._sleep = name, sleep
+        self._peer, self._sleep = peer, sleep
         self._held: dict[str, tuple[str, set[str]]] = {}
         self._lock = threading.Lock()
 
@@ -52,9 +52,9 @@ class Deliverer:
         if route is None:
             _log.warning("no such integration here; its deliveries wait", extra={"integration": integration_id})
             return {"unknown": len(ids)}
-        token = f"{self._name}:{uuid.uuid4().hex}"
+        token = f"{self._peer}:{uuid.uuid4().hex}"
         try:
-            begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s)
+            begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s, pace=route.pace)
         except LedgerError as error:
             _log.warning("could not begin: %s", error, extra={"integration": integration_id})
             return {"not_begun": len(ids)}
@@ -66,6 +66,12 @@ class Deliverer:
             return dict(self._settle_as_they_end(integration_id, route, token, pending))
         finally:
             self._hold(token, integration_id, set())
+
+    def bring_back(self, integration_id: str) -> None:
+        """End the leases of workers of this machine that are gone, without waiting for them to run out."""
+        for delivery_id, token in self._ledger.leases(integration_id).items():
+            if self._peer.is_gone(token):
+                self._ledger.expire(integration_id, [delivery_id], token=token)
 
     def renew(self, integration_id: str, lease_s: float) -> None:
         """Extend the leases of everything that this process is delivering for an integration."""
@@ -89,18 +95,20 @@ class Deliverer:
             wait(pending, return_when=FIRST_COMPLETED)
             done, pending = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
             settlements = [future.result() for future in done]
-            self._settle(integration_id, token, settlements)
-            self._dispatch(integration_id, route.policy)
+            self._settle(integration_id, route, token, settlements)
+            self._dispatch(integration_id, route.policy, route.target)
             if any(s.events for s in settlements):
-                self._dispatch(MANAGER_ID, self._routes.policy(MANAGER))
+                self._dispatch(MANAGER_ID, *self._routes.manager)
             counts.update(s.outcome for s in settlements)
         return counts
 
-    def _settle(self, integration_id: str, token: str, settlements: list[Settlement]) -> None:
+    def _settle(self, integration_id: str, route: Route, token: str, settlements: list[Settlement]) -> None:
         last_error = next((_told(s) for s in settlements if s.header is not None), "")
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
-                self._ledger.settle(integration_id, settlements, token=token, last_error=last_error)
+                settled = self._ledger.settle(
+                    integration_id, settlements, token=token, last_error=last_error, pace=route.pace
+                )
             except LedgerError as error:
                 if tries == 1 or pause_s is None:
                     what = "could not settle, trying again" if pause_s else "gave up settling; they will be sent again"
@@ -110,13 +118,26 @@ class Deliverer:
                     return
                 self._sleep(pause_s)
             else:
+                self._tell_of_target(integration_id, settled)
                 break
         for settlement in settlements:
             _tell(integration_id, settlement)
 
-    def _dispatch(self, integration_id: str, policy: Policy) -> None:
+    def _tell_of_target(self, integration_id: str, settled: Settled) -> None:
+        """Log what this settlement has changed: the one worker whose settlement it was tells of it."""
+        extra: dict[str, object] = {"integration": integration_id}
+        if settled.breaker == "open":
+            when = {"until_ms": settled.until_ms}
+            _log.error("the target is out of order: nothing is sent until one delivery succeeds", extra=extra | when)
+        elif settled.breaker == "closed":
+            _log.info("the target is well again", extra=extra)
+        if settled.paused_until_ms:
+            when = {"until_ms": settled.paused_until_ms}
+            _log.warning("the target asked for a pause: nothing is sent to it until then", extra=extra | when)
+
+    def _dispatch(self, integration_id: str, policy: Policy, target: str) -> None:
         try:
-            self._dispatcher.dispatch(integration_id, policy)
+            self._dispatcher.dispatch(integration_id, policy, target)
         except LedgerError as error:
             _log.warning("could not release: %s", error, extra={"integration": integration_id})
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 1.0
 
+BRING_BACK_EVERY: Final = 15
+"""Rounds between two looks at who holds the leases: a worker that is started again takes such a look at once."""
+
 _log = logging.getLogger("courier.worker")
 
 
@@ -38,6 +41,7 @@ class Housekeeping:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._trouble = ""
+        self._rounds = 0
 
     def start(self) -> None:
         """Begin to do a round every second."""
@@ -52,18 +56,22 @@ class Housekeeping:
         """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
         if self._routes.refresh():
             self._on_queues(self._routes.ids())
+        look = self._rounds % BRING_BACK_EVERY == 0
         for integration_id in self._routes.ids():
             route = self._routes.get(integration_id)
             if route is None:
                 continue
             self._deliverer.renew(integration_id, route.policy.lease_s)
+            if look:
+                self._deliverer.bring_back(integration_id)
             reaped = self._dispatcher.reap(integration_id, route.policy)
             if reaped.lost or reaped.dead:
                 _log.warning(
                     "deliveries were lost with their worker and are released again",
                     extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
                 )
-            self._dispatcher.dispatch(integration_id, route.policy)
+            self._dispatcher.dispatch(integration_id, route.policy, route.target)
+        self._rounds += 1
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import celery.apps.worker
 from celery import Celery, Task, bootsteps, signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from kombu import Queue
 
 from common.celery_app import DELIVER, make_app, queue, queue_name
@@ -20,6 +20,7 @@ from common.dispatch import Dispatcher
 from common.ledger import Ledger
 from workers.deliverer import Deliverer
 from workers.housekeeping import Housekeeping
+from workers.peers import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ class Worker:
         hostname = f"{name}@{socket.gethostname()}"
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
-        deliverer = Deliverer(ledger, dispatcher, self.routes, name=f"{hostname}:{os.getpid()}", sleep=sleep)
+        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep)
         self._housekeeping = Housekeeping(self.routes, dispatcher, deliverer, self._consume)
         self._drain_s = drain_s
         self._worker = self._build(hostname, slots, deliverer)
@@ -77,6 +78,7 @@ class Worker:
 
     def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
         warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: only JSON is accepted
+        warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that we do set
         signals.setup_logging.connect(_keep_our_logging)
         signals.worker_shutting_down.connect(self._stopping)
         _register(self._app, deliverer)

@@ -1,14 +1,15 @@
 -- Deliveries and the cursor that they move, or nothing: this is what makes a restarted or doubled producer harmless.
--- ARGV: now, node, cursor as the producer read it, new cursor, most deliveries, most bytes, then id, alert, ...
+-- ARGV: now, node, cursor as the producer read it, new cursor, most deliveries, most bytes, 1 if this is a replay of the
+-- log, then id, alert, ...
 -- Answers {'ok', stored}, {'stale', cursor} or {'full', room for deliveries}.
 local node, expected, new_cursor = ARGV[2], ARGV[3], ARGV[4]
 local held = redis.call('HGET', cursor, node) or ''
 if held ~= expected then
   return {'stale', held}
 end
-local header = new_header()
-local wanted, bytes = (#ARGV - 6) / 2, 0
-for i = 8, #ARGV, 2 do
+local header = new_header(ARGV[7] == '1' and ',"replays":1' or '')
+local wanted, bytes = (#ARGV - 7) / 2, 0
+for i = 9, #ARGV, 2 do
   bytes = bytes + #header + #ARGV[i]
 end
 local room = tonumber(ARGV[5]) - redis.call('ZCARD', waiting) - redis.call('ZCARD', released)
@@ -25,7 +26,7 @@ if wanted > 0 and (wanted > room or bytes > room_bytes) and not (wanted == 1 and
   return {'full', math.max(room, 0)}
 end
 local stored, stored_bytes = 0, 0
-for i = 7, #ARGV, 2 do
+for i = 8, #ARGV, 2 do
   if redis.call('HSETNX', records, ARGV[i], header .. ARGV[i + 1]) == 1 then
     redis.call('ZADD', waiting, now, ARGV[i])
     stored, stored_bytes = stored + 1, stored_bytes + #header + #ARGV[i + 1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from common.errors import CourierError
+from common.outcome import Reason
 from common.units import parse_duration
 from ops.access import access
 from ops.cli.options import pass_settings, setting
@@ -16,7 +17,7 @@ from ops.dead_letters import Filter, Found, detail, find, reason, rule
 from ops.tables import age, plain, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from common.settings import Settings
     from ops.access import Access
@@ -104,17 +105,23 @@ def show(settings: Settings, /, **options: Any) -> None:
 
 @command.command()
 @click.option("--rate", default=10.0, show_default=True, type=click.FloatRange(0.01), help="Letters a second.")
+@click.option("--to", metavar="ID", help="Deliver them to this integration instead.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @filters
 @pass_settings
-def replay(settings: Settings, /, *, rate: float, yes: bool, **options: Any) -> None:
+def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **options: Any) -> None:
     """Let dead letters be delivered again, with a fresh budget and their history."""
     with access(settings) as door:
+        if to:
+            door.chosen([to])
         letters = _agreed(door, options, "Replay", yes=yes)
+        if to:
+            moved = sum(door.ledger.move(i, chunk, to=to) for i, ids in letters.items() for chunk in _chunks(ids))
+            click.echo(f"{moved} wait for delivery to {to}")
+            return
         done, later = 0, 0.0
         for integration_id, ids in letters.items():
-            for start in range(0, len(ids), CHUNK):
-                chunk = ids[start : start + CHUNK]
+            for chunk in _chunks(ids):
                 done += door.ledger.replay(integration_id, chunk, interval_s=1 / rate, after_s=later)
                 later += len(chunk) / rate
     click.echo(f"{done} wait for delivery again, the last one in {age(later)}")
@@ -128,12 +135,30 @@ def discard(settings: Settings, /, *, yes: bool, **options: Any) -> None:
     """Give dead letters up for good; they are counted as discarded."""
     with access(settings) as door:
         letters = _agreed(door, options, "Discard", yes=yes)
-        done = sum(
-            door.ledger.discard(integration_id, ids[start : start + CHUNK])
-            for integration_id, ids in letters.items()
-            for start in range(0, len(ids), CHUNK)
-        )
+        done = sum(door.ledger.discard(i, chunk) for i, ids in letters.items() for chunk in _chunks(ids))
     click.echo(f"{done} discarded")
+
+
+@command.command()
+@click.argument("integration_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
+@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@pass_settings
+def bury(settings: Settings, /, integration_id: str, *, yes: bool) -> None:
+    """Make dead letters of all that waits for ID, such as an integration that was removed from ossec.conf.
+
+    Nothing is lost by it: they can be shown, replayed, replayed to another integration, or discarded.
+    """
+    with access(settings) as door:
+        door.chosen([integration_id])
+        waiting = door.ledger.status(integration_id).waiting
+        if waiting and not yes:
+            click.confirm(f"Bury {waiting} waiting deliveries of {integration_id}?", abort=True)
+        buried = 0
+        while count := door.ledger.bury(integration_id, reason=Reason.BURIED, limit=CHUNK):
+            buried += count
+    click.echo(f"{buried} are dead letters now")
 
 
 def as_plain_data(found: Found) -> dict[str, Any]:
@@ -168,6 +193,10 @@ def _agreed(door: Access, options: dict[str, Any], verb: str, *, yes: bool) -> d
     if total and not yes:
         click.confirm(f"{verb} {total} dead letter{'s' if total > 1 else ''}?", abort=True)
     return letters
+
+
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
 
 
 def _row(found: Found, now_ms: int) -> Sequence[str]:

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "flower": "Show workers, queues and tasks in a browser.",
     "status": "Show per integration what waits, went through and failed.",
     "dead": "List, show, replay or discard dead letters.",
+    "replay-log": "Enqueue a stretch of the archived alert log once more.",
     "check": "Read ossec.conf and say which integrations will run, and what is wrong with the others.",
     "render": "Show what one integration would be sent for an alert, secrets masked.",
     "shadow": "Count what would be sent, beside a running stock Integrator, and send nothing.",

@@ -30,7 +30,9 @@ DELIVERY = "<delivery id>"
 
 @click.command()
 @click.option("--integration", "wanted", metavar="ID", required=True, help="Which one; `courier check` lists the ids.")
-@click.option("--alert", "stream", type=click.File("rb"), required=True, help="File with one alert, or - to read it here.")
+@click.option(
+    "--alert", "stream", type=click.File("rb"), required=True, help="File with one alert, or - to read it here."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @setting("producer.config", help="The manager's ossec.conf.")
 @pass_settings

@@ -4,6 +4,7 @@
 const EVERY_MS = 500;
 const MOST_CARDS = 150; // a section; older ones are dropped from the page
 const LONGEST = 700; // characters of one text
+const DIRECTION = /[\u202a-\u202e\u2066-\u2069]/g; // marks that would turn the text around, as in exe.txt
 
 const SECTIONS = [
   ["slack", "Slack", "messages", slack],
@@ -19,7 +20,7 @@ const SECTIONS = [
 
 function text(value) {
   if (value === null || value === undefined) return "";
-  const whole = typeof value === "string" ? value : JSON.stringify(value);
+  const whole = (typeof value === "string" ? value : JSON.stringify(value)).replace(DIRECTION, "\ufffd");
   return whole.length > LONGEST ? `${whole.slice(0, LONGEST)}… (${whole.length.toLocaleString("en")} characters)` : whole;
 }
 
@@ -60,7 +61,7 @@ function slack(message) {
     const list = [].concat(one.fields || []).map((field) =>
       make("div", "", make("dt", "", fields(field).title), make("dd", "", ...mrkdwn(fields(field).value))));
     return [
-      make("p", "soft attachment is-plain", one.pretext),
+      make("div", "soft pretext", one.pretext),
       make("div", `attachment is-${tints[one.color] || "plain"}`, make("p", "title", one.title),
         one.text ? make("pre", "", one.text) : null, list.length ? make("dl", "", list) : null),
     ];

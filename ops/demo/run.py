@@ -79,12 +79,12 @@ class _Demo:
         self._plan, self._show = plan, show
         self._log = _readable(plan.alerts) if plan.alerts else ALERTS
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="courier-demo-")))
-        self._target = Target(socket_path=queue_socket(home), port=plan.port)
+        self._target = _target(home, plan.port)
+        stack.callback(self._target.stop)
         self._flower_port = free_port()
         self._stage = set_stage(home, plan.config, address=self._target.address, flower_port=self._flower_port)
         self._target.routes |= self._stage.routes()
         self._target.start()
-        stack.callback(self._target.stop)
         self._system: System = stack.enter_context(running(self._stage))
         self._feed = Feed(self._stage.alerts, time.time)
         self._shown = 0
@@ -175,6 +175,13 @@ class _Demo:
         matched, delivered, skipped = (sum(t.get(w, 0) for t in totals) for w in ("committed", "delivered", "skipped"))
         self._show.verdict(arrived=delivered + skipped, of=matched, noun="deliveries")
         return matched == delivered + skipped and read >= self._feed.lines
+
+
+def _target(home: Path, port: int) -> Target:
+    try:
+        return Target(socket_path=queue_socket(home), port=port)
+    except OSError as error:
+        raise CourierError(f"port {port}: {error.strerror or error}; name another --port, or none") from None
 
 
 def _readable(log: Path) -> Path:

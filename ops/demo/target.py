@@ -74,9 +74,11 @@ class Target:
         self._ready.wait()
 
     def stop(self) -> None:
-        """Close everything, the socket's file included."""
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
+        """Close everything, the socket's file included, whether it was started or not."""
+        if self._thread.ident is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
+            self._thread.join()
+        self._listener.close()
         self._loop.close()
         self._socket_path.unlink(missing_ok=True)
 

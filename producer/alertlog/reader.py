@@ -53,10 +53,11 @@ class Reader:
         if self._long:
             return self._skip(*self._long)
         at_end = self._fill(offset, max_bytes)
-        cut = self._held.rfind(b"\n") + 1
-        if cut:
-            lines, passed = self._split(self._held[:cut])
-            return Chunk(lines, offset + cut, at_end and cut == len(self._held), passed)
+        raws = self._held.split(b"\n")
+        rest = raws.pop()
+        if raws:
+            lines, passed = self._lines(raws)
+            return Chunk(lines, offset + len(self._held) - len(rest), at_end and not rest, passed)
         if len(self._held) > self._max_line_bytes:
             self._long, self._held = (offset, self._held[:SAMPLE_BYTES]), b""
             return self._skip(*self._long)
@@ -77,15 +78,15 @@ class Reader:
         self._held, self._held_at = b"".join(pieces), offset
         return at_end
 
-    def _split(self, data: bytes) -> tuple[list[Line], tuple[Passed, ...]]:
-        """Make lines of what ends with a line end. A carriage return stays: JSON takes it as a blank."""
+    def _lines(self, raws: list[bytes]) -> tuple[list[Line], tuple[Passed, ...]]:
+        """Make lines of what had a line end behind it. A carriage return stays: JSON takes it as a blank."""
         file, start = self.file, self._held_at
         lines = []
-        for raw in data[:-1].split(b"\n"):
+        for raw in raws:
             end = start + len(raw) + 1
             lines.append(Line(raw, file, start, end))
             start = end
-        if len(data) <= self._max_line_bytes:
+        if len(self._held) <= self._max_line_bytes:
             return lines, ()
         longest = self._max_line_bytes
         passed = tuple(self._overlong(line.raw, line.start, line.end) for line in lines if len(line.raw) > longest)

@@ -41,7 +41,7 @@ def test_a_delivery_travels_from_commit_to_delivered(ledger: Ledger) -> None:
     assert release(ledger) == [["a"], ["b"]]
     begun = ledger.begin(ID, ["a", "b"], token="w1", lease_s=60)
     assert [(d.id, d.alert) for d in begun] == [("a", b'{"alert":"a"}'), ("b", b'{"alert":"b"}')]
-    assert ledger.settle(ID, [Settlement(id=i, outcome="delivered") for i in "ab"], token="w1") == 2
+    assert ledger.settle(ID, [Settlement(id=i, outcome="delivered") for i in "ab"], token="w1").count == 2
     status = ledger.status(ID)
     assert (status.waiting, status.released, status.dead, status.oldest_age_s) == (0, 0, 0, None)
     assert status.totals == {"committed": 2, "delivered": 2, "bytes": 0}
@@ -113,7 +113,7 @@ def test_a_retry_waits_for_its_due_time_with_its_history(ledger: Ledger, clock: 
     (delivery,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
     header = Header(committed_ms=delivery.header.committed_ms, attempts=1, done=("ip",))
     retry = Settlement(id="a", outcome="retry", reason="server", delay_ms=5000, header=header)
-    assert ledger.settle(ID, [retry], token="w", last_error="server: 500") == 1
+    assert ledger.settle(ID, [retry], token="w", last_error="server: 500").count == 1
     assert release(ledger) == []
     clock.now_s += 5
     assert release(ledger) == [["a"]]
@@ -170,7 +170,7 @@ def test_a_late_success_ends_a_delivery_and_a_late_failure_does_not(ledger: Ledg
     clock.now_s += 2
     ledger.reap(ID, queued=(), lease_s=60)
     late = Settlement(id="b", outcome="dead", reason="client", header=Header(committed_ms=1))
-    assert ledger.settle(ID, [Settlement(id="a", outcome="delivered"), late], token="w1") == 1
+    assert ledger.settle(ID, [Settlement(id="a", outcome="delivered"), late], token="w1").count == 1
     status = ledger.status(ID)
     assert (status.waiting, status.dead) == (1, 0)
 
@@ -180,8 +180,8 @@ def test_events_reach_the_manager_with_the_settlement_and_only_once(ledger: Ledg
     release(ledger)
     ledger.begin(ID, ["a"], token="w", lease_s=60)
     settlement = Settlement(id="a", outcome="delivered", events=(Event("a:v1", b"{}"),))
-    assert ledger.settle(ID, [settlement], token="w") == 1
-    assert ledger.settle(ID, [settlement], token="w") == 0
+    assert ledger.settle(ID, [settlement], token="w").count == 1
+    assert ledger.settle(ID, [settlement], token="w").count == 0
     assert ledger.status("manager").waiting == 1
 
 
@@ -200,6 +200,55 @@ def test_dead_letters_are_listed_replayed_paced_and_discarded(ledger: Ledger, cl
     assert ledger.discard(ID, ["c", "b"]) == 1
     status = ledger.status(ID)
     assert (status.dead, status.totals["discarded"], status.totals["dead_bytes"]) == (0, 1, 0)
+
+
+def bury_one(ledger: Ledger, delivery_id: str) -> None:
+    (delivery,) = ledger.begin(ID, [delivery_id], token="w", lease_s=60)
+    header = Header(committed_ms=delivery.header.committed_ms, attempts=7, done=("ip",))
+    ledger.settle(ID, [Settlement(id=delivery_id, outcome="dead", reason="client", header=header)], token="w")
+
+
+def test_dead_letters_can_go_on_in_another_integration_but_not_twice(ledger: Ledger) -> None:
+    commit(ledger, ["a", "b"])
+    release(ledger)
+    bury_one(ledger, "a")
+    bury_one(ledger, "b")
+    ledger.commit(
+        "shuffle", node="n", expected="", cursor="c", deliveries=[("b", b"{}")], max_backlog=9, max_backlog_bytes=10**6
+    )
+    assert ledger.move(ID, ["a", "b", "nobody"], to="shuffle") == 1
+    assert (ledger.status(ID).dead, ledger.status("shuffle").waiting) == (1, 2)
+    assert ledger.status(ID).totals["moved"] == 1
+    ledger.release("shuffle", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
+    (moved,) = ledger.begin("shuffle", ["a"], token="w", lease_s=60)
+    assert (moved.alert, moved.header.attempts, moved.header.replays, moved.header.done) == (b'{"alert":"a"}', 0, 1, ())
+
+
+def test_what_waits_can_be_buried_and_stays_readable(ledger: Ledger) -> None:
+    commit(ledger, ["a", "b", "c"])
+    assert ledger.bury(ID, reason="buried", limit=2) == 2
+    assert ledger.bury(ID, reason="buried", limit=2) == 1
+    assert ledger.bury(ID, reason="buried") == 0
+    letters = list(ledger.dead_letters(ID))
+    assert [(one.delivery.id, one.delivery.header.history[-1].reason) for one in letters] == [
+        ("a", "buried"),
+        ("b", "buried"),
+        ("c", "buried"),
+    ]
+    status = ledger.status(ID)
+    assert (status.waiting, status.totals["bytes"], status.totals["dead"]) == (0, 0, 3)
+
+
+def test_a_replay_of_the_log_is_marked_and_an_id_that_is_there_is_not_taken_twice(ledger: Ledger) -> None:
+    commit(ledger, ["a"])
+    limits = {"max_backlog": 9, "max_backlog_bytes": 10**6}
+    again = [("a", b"{}"), ("b", b"{}")]
+    assert ledger.commit(
+        ID, node="replay", expected="", cursor="c", deliveries=again, replayed=True, **limits
+    ) == Stored(1)
+    release(ledger)
+    replayed = {d.id: d.header.replays for d in ledger.begin(ID, ["a", "b"], token="w", lease_s=60)}
+    assert replayed == {"a": 0, "b": 1}
 
 
 def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_is_unfit(server: EmbeddedServer) -> None:

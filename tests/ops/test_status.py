@@ -49,7 +49,7 @@ def bury(ledger: Ledger, delivery_id: str, *, rule: str, reason: str, detail: st
     (begun,) = ledger.begin("slack", [delivery_id], token="w", lease_s=60)
     header = Header(committed_ms=begun.header.committed_ms, attempts=3, history=(Attempt(1, reason, detail),))
     settlement = Settlement(id=delivery_id, outcome="dead", reason=reason, header=header)
-    assert ledger.settle("slack", [settlement], token="w", last_error=f"{reason}: {detail}") == 1
+    assert ledger.settle("slack", [settlement], token="w", last_error=f"{reason}: {detail}").count == 1
 
 
 def test_status_shows_every_integration_and_node(client: redis.Redis, ledger: Ledger) -> None:
@@ -100,6 +100,28 @@ def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
     assert "1 discarded" in run("dead", "discard", "--yes", "--reason", "client")
     status = ledger.status("slack")
     assert (status.dead, status.totals["discarded"]) == (1, 1)
+
+
+def test_letters_can_be_replayed_to_another_integration(client: redis.Redis, ledger: Ledger) -> None:
+    client.hset("courier:integrations", "shuffle", "sealed")
+    bury(ledger, "n:f:1", rule="5712", reason="client")
+    assert "1 wait for delivery to shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
+    assert (ledger.status("slack").dead, ledger.status("shuffle").waiting) == (0, 1)
+
+
+def test_what_waits_for_a_removed_integration_can_be_buried(ledger: Ledger) -> None:
+    for n in range(3):
+        ledger.commit(
+            "slack",
+            node="n",
+            expected=ledger.cursor("slack", "n"),
+            cursor=str(n),
+            deliveries=[(f"n:f:{n}", b"{}")],
+            max_backlog=100,
+            max_backlog_bytes=10**6,
+        )
+    assert "3 are dead letters now" in run("dead", "bury", "slack", answer="y\n")
+    assert len(run("dead", "list", "--reason", "buried").splitlines()) == 4
 
 
 def test_a_wrong_name_says_which_there_are(ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ from common.ledger import Ledger, Settlement
 from common.node import reports
 from common.registry import PublishedRegistry
 from common.vault import Vault
+from producer.aside import Aside
 from producer.configuration import ConfigFile
 from producer.service import Producer
 from tests.support.fakes import Clock, ListSource, NoDispatch, policy
@@ -35,11 +36,11 @@ def alert(number: int, level: int = 5) -> bytes:
 class World:
     """A producer with everything around it; `limits` changes the policy of every integration."""
 
-    def __init__(self, client: redis.Redis, directory: Path, *blocks: str, **limits: Any) -> None:
+    def __init__(self, client: redis.Redis, directory: Path, *blocks: str, node: str = NODE, **limits: Any) -> None:
         self.config = directory / "ossec.conf"
         self.write(*blocks or (SLACK_BLOCK.format(""),))
         self.client, self.clock, self.source, self.limits = client, Clock(), ListSource(), limits
-        self.dispatcher, self.key = NoDispatch(), Fernet.generate_key()
+        self.dispatcher, self.key, self.node = NoDispatch(), Fernet.generate_key(), node
         self.ledger = Ledger(client)
 
     def write(self, *blocks: str) -> None:
@@ -47,7 +48,7 @@ class World:
 
     def producer(self) -> Producer:
         return Producer(
-            node=NODE,
+            node=self.node,
             source=self.source,
             config=ConfigFile(self.config),
             registry=PublishedRegistry(self.client, Vault(self.key)),
@@ -55,6 +56,7 @@ class World:
             ledger=self.ledger,
             dispatcher=self.dispatcher,  # type: ignore[arg-type]  # notes instead of releasing
             client=self.client,
+            aside=Aside(self.config.with_name("aside.jsonl"), 10_000, self.clock),
             now=self.clock,
         )
 
@@ -138,6 +140,42 @@ def test_a_full_backlog_parks_one_integration_and_not_the_other(client: redis.Re
     assert world.ledger.status("slack").cursors == {NODE: "log:8"}
 
 
+def test_a_parked_integration_costs_no_reading_until_there_is_room(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, max_backlog=2)
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(n) for n in range(6)]
+    world.settle(producer)
+    world.source.reads.clear()
+    for _ in range(20):
+        world.clock.now_s += 1
+        producer.step()
+    assert world.source.reads == []
+    (first, _) = world.waiting()
+    world.ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=9, linger_s=0)
+    world.ledger.begin("slack", [first], token="w", lease_s=9)
+    _deliver(world.ledger, "slack", first)
+    world.settle(producer)
+    assert world.ledger.status("slack").totals["committed"] == 3
+
+
+def test_managers_with_one_redis_have_a_cursor_each(client: redis.Redis, tmp_path: Path) -> None:
+    worlds = []
+    for name in ("east", "west"):
+        (tmp_path / name).mkdir()
+        worlds.append(World(client, tmp_path / name, node=name))
+    worlds[1].key = worlds[0].key
+    producers = [world.producer() for world in worlds]
+    for producer in producers:
+        producer.step()
+    for world, producer in zip(worlds, producers, strict=True):
+        world.source.lines += [alert(n) for n in range(3)]
+        world.settle(producer)
+    assert sorted(worlds[0].waiting()) == [f"{n}:log:{i:010x}" for n in ("east", "west") for i in range(3)]
+    assert worlds[0].ledger.status("slack").cursors == {"east": "log:3", "west": "log:3"}
+    assert {node.node for node in reports(client)} == {"east", "west"}
+
+
 def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: World) -> None:
     producer = world.producer()
     producer.step()
@@ -193,6 +231,9 @@ def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) ->
         "bad:not_an_object": 1,
         "bad:no_rule": 1,
     }
+    kept = [json.loads(line) for line in world.config.with_name("aside.jsonl").read_text().splitlines()]
+    assert [one["sample"] for one in kept] == ["garbage", "[1]", "{}", "\\xff\\xfe", ""]
+    assert "at byte 0 of the log file with fingerprint log" in kept[0]["detail"]
 
 
 def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: World) -> None:
@@ -244,4 +285,4 @@ def test_an_integration_that_comes_back_later_begins_anew(world: World) -> None:
 
 
 def _deliver(ledger: Ledger, integration_id: str, delivery_id: str) -> None:
-    assert ledger.settle(integration_id, [Settlement(id=delivery_id, outcome="delivered")], token="w") == 1
+    assert ledger.settle(integration_id, [Settlement(id=delivery_id, outcome="delivered")], token="w").count == 1

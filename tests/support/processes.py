@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.support.recorder import Recorder
 
 STOP_LIMIT_S = 20.0
+UNLIMITED = {"COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS": "none"}
+"""The targets of tests bear more than one message a second."""
 
 
 def alert(number: int, level: int = 10) -> bytes:
@@ -37,7 +39,7 @@ class Courier:
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._log = folder / f"{arguments[0]}.log"
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")} | UNLIMITED
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ops.cli.main", *arguments],

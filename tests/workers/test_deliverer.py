@@ -9,13 +9,14 @@ from cryptography.fernet import Fernet
 
 from common.errors import LedgerUnavailable
 from common.integration import Integration
-from common.ledger import Ledger, Settlement
+from common.ledger import Ledger, Pace, Settlement
 from common.outcome import Delivered, Reason, Retry
 from common.registry import PublishedRegistry
 from common.vault import Vault
 from tests.support.fakes import SLACK, NoDispatch, policy
 from workers.deliverer import Deliverer
 from workers.integrations.base import Answer, Request
+from workers.peers import this_process
 from workers.routes import Routes, Selection
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Calls:
 class World:
     """A worker's deliverer with a real ledger; `send` is the wire."""
 
-    def __init__(self, client: redis.Redis, send: Callable[[Request], Answer]) -> None:
+    def __init__(self, client: redis.Redis, send: Callable[[Request], Answer], service: Plain | None = None) -> None:
         self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
         self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
         self.registry.publish("n", [SLACK, TICKET])
@@ -61,12 +62,12 @@ class World:
             self.registry,
             Selection(),
             policy=lambda _integration: policy(),
-            outfit=lambda _integration, _policy: (Plain(), Calls(send)),
+            outfit=lambda _integration, _policy: (service or Plain(), Calls(send)),
             random=Random(1),
         )
         self.routes.refresh()
         dispatcher: Any = self.dispatcher
-        self.deliverer = Deliverer(self.ledger, dispatcher, self.routes, name="w", sleep=self.pauses.append)
+        self.deliverer = Deliverer(self.ledger, dispatcher, self.routes, peer=this_process(), sleep=self.pauses.append)
 
     def released(self, *ids: str) -> list[str]:
         self.ledger.commit(
@@ -78,7 +79,8 @@ class World:
             max_backlog=1000,
             max_backlog_bytes=10**6,
         )
-        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0)
+        pace = Pace.of(policy(), self.registry.target(SLACK))
+        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, pace=pace)
         return [one for task in tasks for one in task]
 
 
@@ -164,6 +166,33 @@ def test_what_is_being_delivered_keeps_its_lease(client: redis.Redis) -> None:
     assert expiries[1] - expiries[0] > 3_000_000
 
 
+def test_a_sick_target_is_told_of_once_and_what_is_left_waits(
+    client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(client, lambda _call: Answer(status=500))
+    ids = world.released(*(f"{n:02}" for n in range(30)))
+    assert world.deliverer.deliver("slack", ids[:20]) == {"retry": 20}
+    assert world.deliverer.deliver("slack", ids[20:]) == {}
+    status = world.ledger.status("slack")
+    assert (status.breaker, status.waiting, status.totals["put_back"]) == ("open", 30, 10)
+    assert [r.message for r in caplog.records if "out of order" in r.message] == [
+        "the target is out of order: nothing is sent until one delivery succeeds"
+    ]
+
+
+def test_a_target_that_asks_for_a_pause_gets_it(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    class Limited(Plain):
+        def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
+            del alert, call, answer
+            return Retry(Reason.RATE_LIMITED, "slow down", after_s=60)
+
+    world = World(client, lambda _call: Answer(status=429), Limited())
+    assert world.deliverer.deliver("slack", world.released("a")) == {"retry": 1}
+    assert world.ledger.status("slack").target_until_ms > world.ledger.now_ms() + 50_000
+    assert world.released("b") == []
+    assert "the target asked for a pause: nothing is sent to it until then" in caplog.text
+
+
 def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.Redis) -> None:
     world = World(client, lambda _call: Answer(status=200))
     assert world.routes.ids() == {"slack", "custom-ticket", "manager"}
@@ -192,4 +221,17 @@ def test_a_late_failure_of_a_lost_lease_changes_nothing(client: redis.Redis) -> 
 
     world = World(client, send)
     world.deliverer.deliver("slack", world.released("a"))
-    assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else") == 1
+    assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else").count == 1
+
+
+def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids = world.released("a", "b")
+    dead = this_process()._replace(started="1")
+    elsewhere = this_process()._replace(boot="another", started="1")
+    world.ledger.begin("slack", ["a"], token=f"{dead}:x", lease_s=3600)
+    world.ledger.begin("slack", ["b"], token=f"{elsewhere}:x", lease_s=3600)
+    world.deliverer.bring_back("slack")
+    assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
+    assert world.ledger.status("slack").waiting == 1
+    assert ids == ["a", "b"]

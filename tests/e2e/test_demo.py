@@ -1,0 +1,91 @@
+"""The demo as a person runs it: real processes, the committed sample, and nothing left at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMIT_S = 90.0
+
+
+@contextmanager
+def demo(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run it with its temporary folders below `folder`."""
+    output = folder / "output"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.demo", *arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"TMPDIR": str(folder)},
+        )
+    try:
+        yield process, output
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(output: Path, words: str) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while words not in output.read_text():
+        assert time.monotonic() < deadline, output.read_text()[-2000:]
+
+
+def processes_of(folder: Path) -> list[str]:
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = line.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it ended meanwhile
+            continue
+        if str(folder) in command:
+            found.append(command)
+    return found
+
+
+def nothing_is_left(folder: Path, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while left := processes_of(folder):
+        assert time.monotonic() < deadline, left
+    assert not list(folder.glob("courier-demo-*"))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name, since sockets are made in it."""
+
+    with tempfile.TemporaryDirectory(prefix="e2e-") as name:
+        yield Path(name)
+
+
+def test_every_expected_message_arrives(folder: Path) -> None:
+    with demo(folder) as (process, output):
+        assert process.wait(LIMIT_S) == 0, output.read_text()[-2000:]
+    text = output.read_text()
+    found = re.search(r"^(\d+) of (\d+) expected messages arrived$", text, re.MULTILINE)
+    assert found is not None
+    assert found[1] == found[2]
+    assert "more than once" not in text
+    nothing_is_left(folder, 1.0)
+
+
+def test_ctrl_c_stops_all_of_it_within_five_seconds(folder: Path) -> None:
+    with demo(folder) as (process, output):
+        wait_for(output, "taken, 200")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5.0) == 130
+        nothing_is_left(folder, 1.0)

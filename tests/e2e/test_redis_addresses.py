@@ -1,0 +1,76 @@
+"""Producer and worker reach Redis in every way that an address can say: password, socket file, TLS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
+from tests.support.tls import tls_in_front_of
+from tests.workers.transports.servers import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ops.embedded import EmbeddedServer
+
+
+@pytest.fixture
+def target() -> Iterator[Recorder]:
+    with Recorder() as recorder:
+        yield recorder
+
+
+def delivers(manager: Manager, target: Recorder, **environment: str) -> None:
+    """Let the parts deliver one alert over the Redis that the environment names."""
+    with (
+        Courier(manager.folder, "producer", *manager.files(), **environment) as producer,
+        Courier(manager.folder, "worker", "--http", "--state", str(manager.state), **environment) as worker,
+        Courier(manager.folder, "flower", "--flower-port", "0", **environment) as flower,
+    ):
+        eventually(lambda: "begins to read" in producer.log)
+        manager.append(1)
+        eventually(lambda: len(target.bodies) == 1)
+        eventually(lambda: "Flower is at" in flower.log)
+        said = producer.log + worker.log + flower.log
+    assert "Traceback" not in said
+
+
+def test_a_password_in_a_file(client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
+    del client
+    (tmp_path / "password").write_text(server.password + "\n")
+    address = {
+        "COURIER_REDIS_URL": f"redis://127.0.0.1:{server.port}/0",
+        "COURIER_REDIS_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    delivers(Manager(tmp_path, target), target, **address)
+
+
+def test_a_socket_file(client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
+    del client
+    url = f"unix://:{server.password}@{server.socket}?db=0"
+    delivers(Manager(tmp_path, target), target, COURIER_REDIS_URL=url)
+
+
+def test_tls_with_a_ca_of_ones_own(client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
+    del client
+    authority = Authority(tmp_path)
+    with tls_in_front_of(server.port, authority.context(authority.certificate("redis"))) as port:
+        address = {
+            "COURIER_REDIS_URL": f"rediss://:{server.password}@127.0.0.1:{port}/0",
+            "COURIER_REDIS_CA": str(authority.file),
+        }
+        delivers(Manager(tmp_path, target), target, **address)
+
+
+def test_tls_that_is_not_trusted_is_told(server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
+    manager = Manager(tmp_path, target)
+    authority = Authority(tmp_path)
+    with tls_in_front_of(server.port, authority.context(authority.certificate("redis"))) as port:
+        url = f"rediss://:{server.password}@127.0.0.1:{port}/0"
+        with Courier(tmp_path, "producer", *manager.files(), COURIER_REDIS_URL=url) as producer:
+            eventually(lambda: "certificate verify failed" in producer.log)
+            assert "Traceback" not in producer.log

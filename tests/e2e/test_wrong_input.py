@@ -1,0 +1,168 @@
+"""What is wrong gets one clear message and the right behaviour, in every process, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops.embedded import EmbeddedServer, free_port
+from tests.support.processes import Courier, Manager, alert
+from tests.support.recorder import Recorder, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONFIG_ERROR = 78
+
+
+@pytest.fixture
+def target() -> Iterator[Recorder]:
+    with Recorder() as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def manager(tmp_path: Path, target: Recorder) -> Manager:
+    return Manager(tmp_path, target)
+
+
+def part(manager: Manager, server: EmbeddedServer, name: str, *more: str, **environment: str) -> Courier:
+    files = manager.files() if name == "producer" else ("--state", str(manager.state)) if name == "worker" else ()
+    return Courier(manager.folder, name, *files, *more, COURIER_REDIS_URL=server.url, **environment)
+
+
+def ended(courier: Courier) -> str:
+    """Wait for the end with a configuration error; return the one message."""
+    assert courier.process.wait(30) == CONFIG_ERROR, courier.log
+    errors = [line for line in courier.log.splitlines() if not line.startswith("{")]
+    assert len(errors) == 1, courier.log
+    assert "Traceback" not in courier.log
+    return errors[0]
+
+
+def test_a_missing_configuration_ends_it(server: EmbeddedServer, manager: Manager) -> None:
+    manager.config.unlink()
+    assert "there is no such file" in ended(part(manager, server, "producer"))
+
+
+def test_an_unreadable_configuration_ends_it(server: EmbeddedServer, manager: Manager) -> None:
+    manager.config.unlink()
+    manager.config.mkdir()
+    assert "cannot be read: Is a directory" in ended(part(manager, server, "producer"))
+
+
+def test_an_up_whose_part_cannot_run_ends_as_a_whole(manager: Manager) -> None:
+    manager.config.unlink()
+    with Courier(manager.folder, "up", *manager.files(), "--flower-port", "0") as courier:
+        assert courier.process.wait(30) == 1
+    assert "there is no such file" in courier.log
+    assert "producer cannot run as it is configured; see its message above" in courier.log
+    assert "Traceback" not in courier.log
+
+
+def test_without_an_integration_it_waits_for_one(
+    client: object, server: EmbeddedServer, manager: Manager, target: Recorder
+) -> None:
+    del client
+    good = manager.config.read_text()
+    manager.config.write_text("<ossec_config></ossec_config>")
+    with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
+        eventually(lambda: "no integration is configured" in producer.log)
+        manager.config.write_text(good)
+        eventually(lambda: "begins to read" in producer.log)
+        manager.append(1)
+        eventually(lambda: len(target.bodies) == 1)
+
+
+def test_a_changed_configuration_that_is_wrong_is_not_taken_over_and_said_at_once(
+    client: object, server: EmbeddedServer, manager: Manager, target: Recorder
+) -> None:
+    del client
+    with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
+        eventually(lambda: "begins to read" in producer.log)
+        manager.config.write_text(manager.config.read_text().replace("json</", "json</alert_format><level>x</level><"))
+        producer.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "is not taken over, the old one stays in force" in producer.log)
+        manager.append(1)
+        eventually(lambda: len(target.bodies) == 1)
+
+
+def test_an_alert_file_that_comes_later_is_read_from_its_beginning(
+    client: object, server: EmbeddedServer, manager: Manager, target: Recorder
+) -> None:
+    del client
+    manager.alerts.unlink()
+    with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
+        eventually(lambda: "begins to read" in producer.log)
+        manager.append(3)
+        eventually(lambda: len(target.bodies) == 3)
+
+
+def test_garbage_and_a_huge_line_stall_nothing(
+    client: object, server: EmbeddedServer, manager: Manager, target: Recorder
+) -> None:
+    del client
+    with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
+        eventually(lambda: "begins to read" in producer.log)
+        huge = json.loads(alert(1))
+        huge["full_log"] = "x" * 5_000_000
+        too_long = b'{"rule":{"level":9},"x":"' + b"y" * 17_000_000 + b'"}\n'
+        with manager.alerts.open("ab") as log:
+            log.write(bytes(range(256)) * 4 + b"\n\xff\xfe\n[1]\n\n" + too_long)
+            log.write(json.dumps(huge).encode() + b"\r\n" + alert(2))
+        eventually(lambda: len(target.bodies) == 2)
+        assert {len(body) > 5_000_000 for body in target.bodies} == {True, False}
+        eventually(lambda: "overlong" in producer.log)
+        assert "Traceback" not in producer.log
+
+
+def test_a_redis_that_comes_later_is_waited_for(tmp_path: Path, manager: Manager, target: Recorder) -> None:
+    server = EmbeddedServer(tmp_path / "redis", port=free_port())
+    with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http") as worker:
+        eventually(lambda: "waiting, the alert log keeps the alerts" in producer.log)
+        eventually(lambda: "waiting for it" in worker.log)
+        server.start()
+        eventually(lambda: "begins to read" in producer.log)
+        manager.append(2)
+        eventually(lambda: len(target.bodies) == 2)
+        assert "Traceback" not in producer.log + worker.log
+    server.stop()
+
+
+@pytest.mark.parametrize("name", ["producer", "worker", "flower"])
+def test_a_redis_that_may_evict_is_refused(name: str, client: object, server: EmbeddedServer, manager: Manager) -> None:
+    del client
+    with server.client() as redis:
+        redis.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert "set it to noeviction" in ended(part(manager, server, name))
+        finally:
+            redis.config_set("maxmemory-policy", "noeviction")
+
+
+@pytest.mark.parametrize("name", ["producer", "worker", "flower"])
+def test_a_wrong_password_is_refused_and_not_shown(name: str, server: EmbeddedServer, manager: Manager) -> None:
+    message = ended(part(manager, server, name, COURIER_REDIS_PASSWORD="hunter2-wrong"))
+    assert "password" in message
+    assert "hunter2" not in message
+
+
+def test_a_port_that_is_taken_is_named(server: EmbeddedServer, manager: Manager) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        message = ended(part(manager, server, "flower", "--flower-port", str(port)))
+    assert f"127.0.0.1:{port} (--flower-port)" in message
+    assert "Address already in use" in message
+
+
+def test_an_unknown_setting_is_told_by_name(manager: Manager, server: EmbeddedServer) -> None:
+    (manager.folder / "courier.toml").write_text("[worker]\nslotz = 3\n")
+    courier = part(manager, server, "worker", COURIER_SETTINGS=str(manager.folder / "courier.toml"))
+    assert "did you mean worker.slots?" in ended(courier)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from common.ledger import Status
+from ops.demo.expect import Arrival, Comparison
+from ops.demo.messages import Message
+from ops.demo.show import LISTED, Show, clean, column, in_all, line, summary_row
+
+
+def message(**changes: Any) -> Message:
+    plain: dict[str, Any] = {
+        "number": 1,
+        "at_s": 1_769_846_298.123,
+        "service": "slack",
+        "integration": "slack-f4ebd2",
+        "status": 200,
+        "accepted": True,
+        "identity": "1.2",
+        "title": "sshd: brute force",
+    }
+    return Message(**plain | changes)
+
+
+def status(dead: int = 0, **totals: int) -> Status:
+    return Status(
+        waiting=0,
+        released=0,
+        dead=dead,
+        oldest_age_s=None,
+        totals=totals,
+        cursors={},
+        last_error="",
+        last_error_ms=0,
+    )
+
+
+def written(*, terminal: bool = False) -> tuple[Show, io.StringIO]:
+    output = io.StringIO()
+    return Show(Console(file=output, force_terminal=terminal, highlight=False, soft_wrap=True)), output
+
+
+def test_a_line_says_when_who_what_and_how_fast() -> None:
+    text = line(message(), 0.1234).plain
+    assert ".123  slack-f4ebd2 " in text
+    assert "✓ sshd: brute force " in text
+    assert text.endswith("taken, 200  0.12 s")
+    assert line(message(), None).plain.endswith("taken, 200")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"accepted": False, "status": 500, "note": "500, out of order"}, "trouble: 500, out of order"),
+        ({"accepted": False, "status": 0}, "trouble: 0"),
+        ({"accepted": False, "status": 404}, "not known, 404"),
+        ({"service": "manager", "status": 0, "note": "rule 87105, level 12"}, "rule 87105, level 12"),
+        ({"service": "manager", "status": 0, "accepted": False}, "unreadable"),
+    ],
+)
+def test_outcomes(changes: dict[str, Any], words: str) -> None:
+    assert line(message(**changes), None).plain.endswith(words)
+
+
+def test_an_alert_cannot_touch_the_terminal() -> None:
+    show, output = written(terminal=True)
+    show.arrival(message(title="\x1b]0;x\x07[bold red]a\u202eb[/]\r\nc"), None)
+    text = output.getvalue()
+    assert "]0;x [bold red]a b[/] c" in text
+    assert not {"\x07", "\u202e", "\r"} & set(text)
+    assert text.count("\n") == 1
+
+
+def test_columns_are_as_wide_as_they_look() -> None:
+    assert clean("大阪-pos-01", 6) == "大阪-…"
+    assert column("大阪", 6) == "大阪  "
+    assert column("a longer title", 8) == "a longe…"
+
+
+def test_the_summary_adds_up() -> None:
+    ours = summary_row("slack", 69, status(committed=5, delivered=3, skipped=1, retried=2, bytes=9), 1.5)
+    assert ours[1:] == (69, 5, 3, 1, 2, 0, 1.5)
+    manager = summary_row("manager", 69, status(dead=1, committed=2, delivered=1), None)
+    assert manager[1:] == (None, 2, 1, 0, 0, 1, None)
+    assert in_all([ours, manager], 69)[1:] == (69, 7, 4, 1, 2, 1, 1.5)
+    assert in_all([], 0)[1:] == (0, 0, 0, 0, 0, 0, None)
+
+
+def test_the_table_is_whole_where_nobody_watches() -> None:
+    show, output = written()
+    show.summary([summary_row("custom-a-rather-long-name", 1234, status(committed=1234), 2.0)], 1234)
+    header, *_ = (row for row in output.getvalue().splitlines() if "integration" in row)
+    assert all(title in header for title in ("read", "matched", "delivered", "skipped", "retried", "dead", "seconds"))
+    assert "custom-a-rather-long-name" in output.getvalue()
+    assert "1,234" in output.getvalue()
+
+
+def test_differences_and_the_verdict() -> None:
+    show, output = written()
+    many = tuple(Arrival("slack", str(number)) for number in range(LISTED + 2))
+    show.differences(Comparison(many, (), (Arrival("shuffle", "x"),)))
+    show.verdict(arrived=1, of=2, noun="expected messages")
+    show.places({"page": "http://127.0.0.1:1/"})
+    text = output.getvalue()
+    assert text.count("missing: slack: ") == LISTED
+    assert "missing: 2 more" in text
+    assert "more than once: shuffle: x" in text
+    assert "1 of 2 expected messages arrived" in text
+    assert "http://127.0.0.1:1/" in text

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from common.ledger import Ledger
+from ops.cli.main import courier
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+    from ops.embedded import EmbeddedServer
+
+NOON = datetime(2026, 1, 30, 12, tzinfo=UTC)
+
+
+def line(minute: int, level: int = 10) -> bytes:
+    written = (NOON + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    return json.dumps({"timestamp": written, "rule": {"level": level, "id": "1"}, "id": str(minute)}).encode() + b"\n"
+
+
+@pytest.fixture
+def manager(tmp_path: Path, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A manager with a packed day, a current one, and a Slack block from level 7 on."""
+    monkeypatch.setenv("COURIER_REDIS_URL", server.url)
+    monkeypatch.setenv("COURIER_PRODUCER_NODE", "wazuh-1")
+    monkeypatch.setenv("COURIER_PRODUCER_CONFIG", str(tmp_path / "ossec.conf"))
+    monkeypatch.setenv("COURIER_PRODUCER_ALERTS", str(tmp_path / "alerts.json"))
+    (tmp_path / "ossec.conf").write_text(
+        "<ossec_config><integration><name>slack</name><hook_url>http://h.example/</hook_url><level>7</level>"
+        "<alert_format>json</alert_format></integration></ossec_config>"
+    )
+    folder = tmp_path / "2026" / "Jan"
+    folder.mkdir(parents=True)
+    first = [line(n, level=10 if n % 2 else 3) for n in range(600)]
+    with gzip.open(folder / "ossec-alerts-30.json.gz", "wb") as packed:
+        packed.writelines(first)
+    (folder / "ossec-alerts-31.json").write_bytes(b"".join(line(n) for n in range(800, 900)))
+    (tmp_path / "alerts.json").hardlink_to(folder / "ossec-alerts-31.json")
+    return tmp_path
+
+
+def replay(*more: str, start: int = 100, stop: int = 120) -> Result:
+    times = [(NOON + timedelta(minutes=minute)).isoformat() for minute in (start, stop)]
+    options = ["--from", times[0], "--to", times[1], "--integration", "slack", "--rate", "100000"]
+    return CliRunner().invoke(courier, ["replay-log", *options, *more])
+
+
+def test_a_stretch_is_enqueued_from_the_archive_through_the_filters(client: redis.Redis, manager: Path) -> None:
+    del manager
+    assert "20 read" not in replay("--dry-run").stdout
+    assert "10 matched, 10 would be enqueued" in replay("--dry-run").stdout
+    assert Ledger(client).status("slack").waiting == 0
+    result = replay()
+    assert result.exit_code == 0, result.output
+    assert "10 matched, 10 enqueued, 0 were there already" in result.stdout
+    status = Ledger(client).status("slack")
+    assert (status.waiting, status.totals["committed"]) == (10, 10)
+
+
+def test_it_goes_over_into_the_next_file(client: redis.Redis, manager: Path) -> None:
+    del manager
+    replay(start=590, stop=810)
+    assert Ledger(client).status("slack").waiting == 5 + 10
+
+
+def test_never_twice_by_accident(client: redis.Redis, manager: Path) -> None:
+    del manager
+    replay()
+    refused = replay()
+    assert refused.exit_code == 1
+    assert "replayed to slack already; --again" in str(refused.exception)
+    assert "0 enqueued, 10 were there already" in replay("--again").stdout
+    assert "5 enqueued, 10 were there already" in replay(start=100, stop=130).stdout
+    assert Ledger(client).status("slack").waiting == 15
+
+
+def test_an_interrupted_replay_goes_on(client: redis.Redis, manager: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del manager
+    monkeypatch.setattr("ops.replay_log.CHUNK", 4)
+    real, commits = Ledger.commit, [0]
+
+    def commit(self: Ledger, *args: object, **kwargs: object) -> object:
+        commits[0] += 1
+        if commits[0] == 3:
+            raise KeyboardInterrupt
+        return real(self, *args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(Ledger, "commit", commit)
+    replay()
+    assert 0 < Ledger(client).status("slack").waiting < 10
+    assert "were there already" in replay().stdout
+    status = Ledger(client).status("slack")
+    assert (status.waiting, status.totals["committed"]) == (10, 10)
+
+
+def test_wrong_words_are_told(client: redis.Redis, manager: Path) -> None:
+    del client, manager
+    assert "is not before" in str(replay(start=5, stop=5).exception)
+    nobody = CliRunner().invoke(courier, ["replay-log", "--from", "x", "--to", "y", "--integration", "z"])
+    assert "'x' is no time; write 2026-01-31T08:00:00" in nobody.output
+    other = replay("--integration", "nobody")
+    assert "ossec.conf has no integration 'nobody'; there are: slack" in str(other.exception)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from workers.peers import Peer, this_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_process_knows_itself_and_is_not_gone() -> None:
+    me = this_process()
+    assert me.pid == str(os.getpid())
+    assert not me.is_gone(f"{me}:token")
+
+
+def test_a_process_that_ended_is_gone_and_so_is_its_zombie() -> None:
+    code = "from workers.peers import this_process; print(this_process(), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        token = child.stdout.readline().decode().strip() + ":token"
+        assert not this_process().is_gone(token)
+        child.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert this_process().is_gone(token)
+    assert this_process().is_gone(token)
+
+
+def test_a_reused_process_id_is_another_process() -> None:
+    me = this_process()
+    assert me.is_gone(f"{me._replace(started='1')}:token")
+
+
+def test_nothing_is_said_about_another_machine_or_container_or_nonsense(tmp_path: Path) -> None:
+    me = this_process()
+    assert not me.is_gone(f"{me._replace(boot='other', pid='999999')}:token")
+    assert not me.is_gone(f"{me._replace(namespace='1', pid='999999')}:token")
+    assert not me.is_gone("w1")
+    assert this_process(tmp_path) == Peer("unknown", me.pid, me.pid, "")

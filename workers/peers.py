@@ -1,0 +1,55 @@
+"""Who holds a lease: enough of a process's identity to know, on the same machine, that it is gone.
+
+A lease runs out by itself, but that takes a minute. A worker that died beside this one is noticed at once: its
+deliveries are brought back without waiting. Of another machine, or container, nothing is known and nothing said.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_PROC: Final = Path("/proc")
+
+
+class Peer(NamedTuple):
+    """A process: the machine's boot, its process namespace, its id and when it started (proc(5), field 22)."""
+
+    boot: str
+    namespace: str
+    pid: str
+    started: str
+
+    def __str__(self) -> str:
+        return "-".join(self)
+
+    def is_gone(self, token: str, proc: Path = _PROC) -> bool:
+        """Tell whether `token` is of a process of this machine that does not run any more."""
+        boot, _, rest = token.partition("-")
+        namespace, _, rest = rest.partition("-")
+        pid, _, rest = rest.partition("-")
+        started, _, _ = rest.partition(":")
+        if (boot, namespace) != (self.boot, self.namespace) or not pid.isdigit():
+            return False
+        return _started(proc, pid) != started
+
+
+def this_process(proc: Path = _PROC) -> Peer:
+    """Return the identity of the running process."""
+    pid = str(os.getpid())
+    try:
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip().replace("-", "")[:12]
+        namespace = str((proc / "self/ns/pid").stat().st_ino)
+    except OSError:
+        boot, namespace = "unknown", pid  # no such machine is known to anybody: nothing is said about it
+    return Peer(boot, namespace, pid, _started(proc, pid))
+
+
+def _started(proc: Path, pid: str) -> str:
+    """Return when a process started, in clock ticks since the boot; empty if there is none, or only its remains."""
+    try:
+        fields = (proc / pid / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
