@@ -38,6 +38,7 @@ class Play:
         self.log = AlertLog(self.path, max_line_bytes=MAX_LINE_BYTES)
         self.cursor = self.log.end()
         self.ours = Ours([], [], [])
+        self.settle()  # a producer reads at once, and so has the file open when something happens to it
 
     def write(self, data: bytes) -> None:
         with self.path.open("ab") as file:
