@@ -41,7 +41,10 @@ test: lint ## environment, linters, types and all everyday tests
 conformance: install ## compare with what the stock Integrator was recorded to do (VECTORS=DIR)
 	@$(BIN)/python -m tests.conformance.harness "$(VECTORS)"
 
+chaos: install ## kill real processes for minutes and count what is lost or repeated: nothing (SEED=N repeats a run, ROUNDS=50)
+	@SEED=$(SEED) ROUNDS=$(ROUNDS) $(BIN)/pytest -m chaos -q -s tests/chaos
+
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test conformance clean
+.PHONY: help install lock demo lint format test conformance chaos clean

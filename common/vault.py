@@ -75,10 +75,10 @@ def _create_once(path: Path) -> None:
     if path.exists():
         return
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(Fernet.generate_key())
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
         os.link(fresh, path)
     except FileExistsError:
         pass

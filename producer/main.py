@@ -19,6 +19,7 @@ from producer.alertlog import AlertLog
 from producer.alertlog.watch import Watcher
 from producer.aside import Aside
 from producer.configuration import ConfigFile
+from producer.keepsake import Keepsake
 from producer.service import Producer
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def run(settings: Settings) -> None:
         dispatcher=Dispatcher(make_app(url), ledger, client),
         client=client,
         aside=Aside(settings.state.dir / ASIDE_FILE, settings.producer.aside_max_bytes, time.time),
+        keepsake=Keepsake(settings.state.dir / f"places-{settings.producer.node}.json"),
         now=time.monotonic,
     )
     watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_s)

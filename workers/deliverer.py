@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerError
 from common.integration import MANAGER_ID
+from common.ledger import Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from common.dispatch import Dispatcher
-    from common.ledger import Ledger, Settled, Settlement
+    from common.ledger import Ledger, Settled
     from common.settings_schema import Policy
     from workers.peers import Peer
     from workers.routes import Route, Routes
@@ -62,7 +63,7 @@ class Deliverer:
             return {}
         self._hold(token, integration_id, {d.id for d in begun})
         try:
-            pending = {route.executor.submit(route.pipeline.attempt, d) for d in begun}
+            pending = {route.executor.submit(route.pipeline.attempt, d): d.id for d in begun}
             return dict(self._settle_as_they_end(integration_id, route, token, pending))
         finally:
             self._hold(token, integration_id, set())
@@ -88,21 +89,31 @@ class Deliverer:
                 self._held.pop(token, None)
 
     def _settle_as_they_end(
-        self, integration_id: str, route: Route, token: str, pending: set[Future[Settlement]]
+        self, integration_id: str, route: Route, token: str, pending: dict[Future[Settlement], str]
     ) -> Counter[str]:
+        """Settle what has ended until nothing is left; what is not under way when a hold begins is returned."""
         counts: Counter[str] = Counter()
         while pending:
             wait(pending, return_when=FIRST_COMPLETED)
-            done, pending = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
+            done, _ = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
+            for future in done:
+                del pending[future]
             settlements = [future.result() for future in done]
-            self._settle(integration_id, route, token, settlements)
+            if self._settle(integration_id, route, token, settlements):
+                spared = [future for future in pending if future.cancel()]
+                returned = [Settlement(id=pending.pop(future), outcome="returned") for future in spared]
+                if returned:
+                    self._settle(integration_id, route, token, returned)
+                    settlements += returned
             self._dispatch(integration_id, route.policy, route.target)
             if any(s.events for s in settlements):
                 self._dispatch(MANAGER_ID, *self._routes.manager)
             counts.update(s.outcome for s in settlements)
         return counts
 
-    def _settle(self, integration_id: str, route: Route, token: str, settlements: list[Settlement]) -> None:
+    def _settle(self, integration_id: str, route: Route, token: str, settlements: list[Settlement]) -> bool:
+        """Settle, and return whether something holds the integration back now."""
+        held = False
         last_error = next((_told(s) for s in settlements if s.header is not None), "")
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
@@ -115,13 +126,15 @@ class Deliverer:
                     extra = {"integration": integration_id, "deliveries": len(settlements)}
                     _log.warning("%s: %s", what, error, extra=extra)
                 if pause_s is None:
-                    return
+                    return held
                 self._sleep(pause_s)
             else:
                 self._tell_of_target(integration_id, settled)
+                held = settled.held
                 break
         for settlement in settlements:
             _tell(integration_id, settlement)
+        return held
 
     def _tell_of_target(self, integration_id: str, settled: Settled) -> None:
         """Log what this settlement has changed: the one worker whose settlement it was tells of it."""

@@ -107,9 +107,7 @@ class Routes:
             if not self._selection.includes(integration):
                 continue
             built[integration.id] = old if old and old.integration == integration else self._route(integration)
-        for integration_id, route in self._routes.items():
-            if built.get(integration_id) is not route:
-                route.executor.shutdown(wait=False)
+        # A task that has just taken an old route still needs its executor, which ends with the last one to hold it.
         return built
 
     def _route(self, integration: Integration) -> Route:

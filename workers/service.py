@@ -97,7 +97,7 @@ class Worker:
         )
 
     def _consume(self, ids: set[str]) -> None:
-        """Make the running consumer follow a changed registry; called from the housekeeping's thread."""
+        """Make the running consumer consume these and no others; called from the housekeeping's thread."""
         consumer = self._worker.consumer
         known = self._app.amqp.queues
         for integration_id in ids:

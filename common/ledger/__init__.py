@@ -26,7 +26,7 @@ Who moves what
     release   anybody           waiting → released, then published to the integration's Celery queue
     begin     worker            released: takes the lease; settled or taken ids are left out; waiting if a hold began
     renew     worker            released: extends the lease while it works
-    settle    worker            released → gone (delivered, skipped), waiting (retry) or dead
+    settle    worker            released → gone (delivered, skipped), waiting (retry, returned) or dead
     reap      anybody           released → waiting when a lease expires
     replay    operator          dead → waiting
     discard   operator          dead → gone
@@ -44,10 +44,12 @@ What holds back
 
 What waits for any of them is a member of `waiting` and nothing else: no message, no worker, no attempt, and a release
 that may not release asks for a few hash fields, however long the queue. What was released before a hold began is put
-back by `begin`, at the head of the queue and with its share of a quota; its attempt has not happened. What was begun
-is settled as ever. `settle` judges the target by each outcome, so no move of a breaker or pause needs a process that
-lives: only `settle` opens, extends and closes, only `release` goes from open to half-open, by the ledger's clock. A
-clock that goes back shortens no limit; holds end at most their longest duration later.
+back by `begin`, at the head of the queue and with its share of a quota: its attempt has not happened. What was begun
+but is not under way yet, the worker returns with its next `settle`; what is under way ends as ever.
+
+`settle` judges the target by each outcome. Only `settle` opens, extends and closes, only `release` goes from open to
+half-open, both by the ledger's clock, so no hold depends on a process that lives. A clock that goes back lets nothing
+more go than the limits allow, and prolongs no hold beyond its longest duration.
 
 What a crash leaves behind
     between commit and release     waiting: the next release takes it

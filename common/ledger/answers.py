@@ -38,6 +38,8 @@ class Event(msgspec.Struct, frozen=True):
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How one begun delivery ended: delivered, skipped, retry or dead; the last two need the new `header`.
 
+    Or it was returned: no attempt was made, it waits again at the head of the queue.
+
     `delay_ms` is how long a retry waits, `pause_ms` how long the whole target asked to be left alone, both by the
     ledger's clock.
     """
@@ -55,13 +57,15 @@ class Settled(msgspec.Struct, frozen=True):
     """What a settle did: `count` deliveries were not too late, and what that means for the target.
 
     `breaker` is `open` or `closed` if this very settle made it so, `until_ms` then the end of its pause;
-    `paused_until_ms` is the end of a pause that the target asked for, if there was none before.
+    `paused_until_ms` is the end of a pause that the target asked for, if there was none before. `held` says that
+    something, new or not, holds the integration back: what is not under way yet had better be returned.
     """
 
     count: int
     breaker: str = ""
     until_ms: int = 0
     paused_until_ms: int = 0
+    held: bool = False
 
 
 class Reaped(msgspec.Struct, frozen=True):

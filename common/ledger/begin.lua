@@ -5,13 +5,17 @@
 -- back what it spent of a quota: no attempt is made at a target that is known to refuse it.
 local token, lease = ARGV[2], tonumber(ARGV[3])
 local held = paused or target_until > now or breaker == 'open'
-local answer, put_back = {now}, {}
+local answer = {now}
 for i = 4, #ARGV do
   local id, record = ARGV[i], false
   if redis.call('ZSCORE', released, id) then
     if held or (breaker == 'half-open' and id ~= probe) then
       if redis.call('HEXISTS', leases, id) == 0 then
-        put_back[#put_back + 1] = id
+        local receipt = redis.call('HGET', spent, id)
+        if receipt then
+          refund(receipt)
+        end
+        put_back(id)
       end
     elseif redis.call('HSETNX', leases, id, token) == 1 then
       record = redis.call('HGET', records, id)
@@ -20,17 +24,5 @@ for i = 4, #ARGV do
     end
   end
   answer[#answer + 1] = record
-end
-if #put_back > 0 then
-  local head = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
-  local due = math.min(now, tonumber(head[2] or now))
-  for _, id in ipairs(put_back) do
-    local receipt = redis.call('HGET', spent, id)
-    if receipt then
-      refund(receipt)
-    end
-    to_waiting(id, due)
-  end
-  count('put_back', #put_back)
 end
 return answer

@@ -11,3 +11,10 @@ local function share(...)
   redis.call('HSET', shared, ...)
   redis.call('PEXPIRE', shared, 172800000)
 end
+
+-- A released delivery waits again as if it had never gone: at the head of the queue, without an attempt.
+local function put_back(id)
+  local head = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+  to_waiting(id, math.min(now, tonumber(head[2] or now)))
+  count('put_back', 1)
+end

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from common.errors import LedgerUnfit
 from common.integration import MANAGER_ID
-from common.ledger import scripts
+from common.ledger import scripts, server
 from common.ledger.answers import Commit, DeadLetter, Full, Reaped, Settled, Stale, Status, Stored
 from common.ledger.errors import translated
 from common.ledger.keys import keys_of, limit_keys
@@ -176,8 +175,8 @@ class Ledger:
             for event in s.events:
                 arguments += (event.id, event.payload)
         keys = [*_paced(integration_id, pace), *_entrance(MANAGER_ID)]
-        count, breaker, until_ms, paused_until_ms = self._run("settle", integration_id, *arguments, keys=keys)
-        return Settled(count, breaker.decode(), until_ms, paused_until_ms)
+        count, breaker, until_ms, paused_until_ms, held = self._run("settle", integration_id, *arguments, keys=keys)
+        return Settled(count, breaker.decode(), until_ms, paused_until_ms, bool(held))
 
     # -- the operator's side
 
@@ -234,18 +233,11 @@ class Ledger:
 
     def check_server(self) -> list[str]:
         """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
-        with translated():
-            memory: Any = self._redis.info("memory")
-            persistence: Any = self._redis.info("persistence")
-        policy = memory.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            raise LedgerUnfit(
-                f"Redis has maxmemory-policy {policy} and would throw deliveries away; "
-                "set it to noeviction (redis.conf, or CONFIG SET maxmemory-policy noeviction) and start again"
-            )
-        if not persistence.get("aof_enabled"):
-            return ["Redis keeps no append-only file: a restart of it loses deliveries; set appendonly yes"]
-        return []
+        return server.check(self._redis)
+
+    def why_not_enqueue(self) -> str:
+        """Return why nothing should be added right now, empty if there is no reason: cheap, to be asked often."""
+        return server.why_not_enqueue(self._redis)
 
     def now_ms(self) -> int:
         """Return the ledger's time in ms since the epoch."""

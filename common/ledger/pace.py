@@ -80,7 +80,7 @@ def verdict(settlement: Settlement) -> str:
     """Return what an outcome says of its target: well, sick, answered, or nothing, since it was not asked."""
     if settlement.outcome == "delivered":
         return "well"
-    if settlement.outcome == "skipped":
+    if settlement.outcome in {"skipped", "returned"}:
         return ""
     return "sick" if settlement.reason in SICK else "answered" if settlement.reason in ANSWERED else ""
 

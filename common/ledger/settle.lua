@@ -4,7 +4,7 @@
 --       samples, window, pause and longest pause in ms, then for each: id, outcome, reason, delay in ms, new header,
 --       verdict on the target, pause that it asked for in ms, number of events, id, payload, ...
 -- Answers {how many were settled, the rest came too late; the breaker's new state or ''; the end of its pause or 0;
---          the end of a pause of the target that began, or 0}.
+--          the end of a pause of the target that began, or 0; 1 if something holds the integration back now}.
 --
 -- A delivery that succeeded is over whoever holds it now. Any other outcome counts only under a valid lease.
 local token, last_error, longest_pause = ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -32,6 +32,8 @@ while i <= #ARGV do
       if outcome == 'skipped' then
         count('skipped:' .. reason, 1)
       end
+    elseif outcome == 'returned' then
+      put_back(id)
     else
       local _, alert = split(record)
       local rewritten = header .. alert
@@ -63,10 +65,13 @@ if judged then
 end
 local pause_began = 0
 if asked_until > math.max(now, target_until) then
-  share('pause_until_ms', asked_until)
   if target_until <= now then
     count('target_paused', 1)
     pause_began = asked_until
   end
+  target_until = asked_until
+  share('pause_until_ms', target_until)
 end
-return {settled, transition, transition == 'open' and breaker_until or 0, pause_began}
+local opened_until = transition == 'open' and breaker_until or 0
+local is_held = paused or target_until > now or breaker ~= 'closed'
+return {settled, transition, opened_until, pause_began, is_held and 1 or 0}

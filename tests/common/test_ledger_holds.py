@@ -126,6 +126,23 @@ def test_what_another_worker_has_begun_is_not_put_back(world: World) -> None:
     assert world.end(ids[0]).count == 1
 
 
+def test_what_was_begun_but_not_attempted_can_be_returned(world: World) -> None:
+    world.commit(5)
+    ids = world.begin(world.release(cap=2))
+    world.ledger.pause("slack")
+    assert world.end(ids[0]).held
+    returned = [Settlement(id=ids[1], outcome="returned")]
+    assert world.ledger.settle("slack", returned, token="another", pace=PACE).count == 0
+    assert world.ledger.settle("slack", returned, token="w", pace=PACE).count == 1
+    status = world.ledger.status("slack")
+    assert (status.waiting, status.released, status.totals["put_back"]) == (4, 0, 1)
+    world.ledger.resume("slack")
+    assert world.release(cap=1) == [ids[1]]
+    (delivery,) = world.ledger.begin("slack", [ids[1]], token="w", lease_s=60, pace=PACE)
+    assert (delivery.header.attempts, delivery.header.history) == (0, ())
+    assert not world.end(ids[1]).held
+
+
 # The target's own pause
 
 
@@ -135,7 +152,7 @@ def test_the_target_s_wish_pauses_every_integration_with_its_credential(world: W
     late = world.release(cap=1, integration="slack-2")
     settled = world.attempt("rate_limited", pause_s=30)
     until_ms = world.ledger.now_ms() + 30_000
-    assert settled == Settled(1, "", 0, until_ms)
+    assert settled == Settled(1, "", 0, until_ms, held=True)
     assert world.release() == world.release(integration="slack-2") == []
     assert world.begin(late, "slack-2") == []
     assert world.ledger.status("slack").target_until_ms == until_ms
@@ -242,7 +259,7 @@ def test_a_probe_that_never_asked_the_target_is_followed_by_another(world: World
     (probe,) = world.begin(world.release())
     assert world.ledger.settle(
         "slack", [Settlement(id=probe, outcome="skipped", reason="no_hash")], token="w", pace=PACE
-    ) == Settled(1, "", 0)
+    ) == Settled(1, held=True)
     assert world.breaker == "half-open"
     assert world.attempt().breaker == "closed"
 

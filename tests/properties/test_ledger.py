@@ -150,7 +150,8 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__()
-        client.flushall()
+        for key in client.scan_iter("courier:*"):
+            client.delete(key)
         self.client, self.clock = client, Clock()
         self.ledger = Ledger(client, clock=self.clock)
         self.all: dict[str, One] = {}
@@ -163,6 +164,10 @@ class Machine(RuleBasedStateMachine):
     @property
     def now_ms(self) -> int:
         return round(self.clock() * 1000)
+
+    @property
+    def head_ms(self) -> int:
+        return min((one.at_ms for one in self.all.values() if one.state == "waiting"), default=self.now_ms)
 
     def ids(self, state: str) -> list[str]:
         return sorted(i for i, one in self.all.items() if one.state == state)
@@ -248,26 +253,30 @@ class Machine(RuleBasedStateMachine):
         for i in taken:
             self.all[i].token, self.all[i].at_ms = token, self.now_ms + 60_000
         back = [i for i in free if i not in taken]
-        head = min((one.at_ms for one in self.all.values() if one.state == "waiting"), default=self.now_ms)
+        head = self.head_ms
         for i in back:
             self.limits.refund(self.all[i].released_ms, self.now_ms)
             self.all[i].state, self.all[i].at_ms = "waiting", min(head, self.now_ms)
         self.totals["put_back"] += len(back)
 
-    @rule(data=st.data(), outcome=st.sampled_from(["delivered", "skipped", "retry", "dead"]), late=st.booleans())
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(["delivered", "skipped", "retry", "dead", "returned"]),
+        late=st.booleans(),
+    )
     def settle(self, data: st.DataObject, outcome: str, late: bool) -> None:
         ids = [i for i in self.ids("released") if self.all[i].token]
         if not ids:
             return
         i = data.draw(st.sampled_from(ids))
         verdict = {"delivered": "well", "skipped": ""}.get(outcome) or data.draw(st.sampled_from(sorted(REASONS)))
-        verdict = "" if outcome == "skipped" else verdict
+        verdict = "" if outcome in {"skipped", "returned"} else verdict
         pause_s = data.draw(st.sampled_from([0, 0, 5, 1000])) if verdict == "answered" else 0
         self.settle_one(i, outcome, verdict, pause_s, "somebody" if late else self.all[i].token)
 
     def settle_one(self, i: str, outcome: str, verdict: str, pause_s: int, token: str) -> None:
         over, one = outcome in {"delivered", "skipped"}, self.all[i]
-        header = None if over else Header(committed_ms=1, attempts=one.attempts + 1)
+        header = None if over or outcome == "returned" else Header(committed_ms=1, attempts=one.attempts + 1)
         reason = {"delivered": "", "skipped": "no_hash"}.get(outcome) or REASONS.get(verdict, "")
         settlement = Settlement(
             id=i, outcome=outcome, reason=reason, delay_ms=2000, pause_ms=pause_s * 1000, header=header
@@ -283,10 +292,13 @@ class Machine(RuleBasedStateMachine):
             self.totals["breaker_opened" if settled.breaker == "open" else "breaker_closed"] += 1
         if pause_s:
             self.target_until_ms = max(self.target_until_ms, self.now_ms + min(pause_s, 100) * 1000)
-        self.totals[{"retry": "retried"}.get(outcome, outcome)] += 1
+        assert settled.held == (self.held or self.health.state != "closed")
+        self.totals[{"retry": "retried", "returned": "put_back"}.get(outcome, outcome)] += 1
         if over:
             del self.all[i]
             self.gone.add(i)
+        elif outcome == "returned":
+            self.all[i] = One("waiting", min(self.head_ms, self.now_ms), attempts=one.attempts, lost=one.lost)
         elif outcome == "retry":
             self.all[i] = One("waiting", self.now_ms + 2000, attempts=one.attempts + 1, lost=one.lost)
         else:
@@ -394,7 +406,7 @@ def test_the_ledger_does_what_its_model_does(server: EmbeddedServer) -> None:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis left it untyped
             lambda: Machine(client),
             settings=settings(
-                max_examples=120,
+                max_examples=80,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

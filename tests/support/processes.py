@@ -7,13 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-    from tests.support.recorder import Recorder
 
 STOP_LIMIT_S = 20.0
 UNLIMITED = {"COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS": "none"}
@@ -69,10 +67,18 @@ class Courier:
             self.stop()
 
 
+class HasUrl(Protocol):
+    """A target: a test's own, or a process."""
+
+    @property
+    def url(self) -> str:
+        """Where to send."""
+
+
 class Manager:
     """A manager's files in a folder: ossec.conf with one Slack block for the target, and alerts.json."""
 
-    def __init__(self, folder: Path, target: Recorder) -> None:
+    def __init__(self, folder: Path, target: HasUrl) -> None:
         self.folder = folder
         self.config, self.alerts, self.state = folder / "ossec.conf", folder / "alerts.json", folder / "state"
         self.config.write_text(

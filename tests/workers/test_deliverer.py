@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from random import Random
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier, BrokenBarrierError, Event
 from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
 
 from common.errors import LedgerUnavailable
 from common.integration import Integration
-from common.ledger import Ledger, Pace, Settlement
+from common.ledger import Ledger, Pace, Settled, Settlement
 from common.outcome import Delivered, Reason, Retry
 from common.registry import PublishedRegistry
 from common.vault import Vault
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import redis
 
     from common.alert import Alert
+    from common.ledger import Delivery
     from common.outcome import Outcome
 
 TICKET = Integration(id="custom-ticket", name="custom-ticket")
@@ -54,14 +56,22 @@ class Calls:
 class World:
     """A worker's deliverer with a real ledger; `send` is the wire."""
 
-    def __init__(self, client: redis.Redis, send: Callable[[Request], Answer], service: Plain | None = None) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        send: Callable[[Request], Answer],
+        service: Plain | None = None,
+        *,
+        concurrency: int = 128,
+    ) -> None:
         self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
+        settings = policy(concurrency=concurrency)
         self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
         self.registry.publish("n", [SLACK, TICKET])
         self.routes = Routes(
             self.registry,
             Selection(),
-            policy=lambda _integration: policy(),
+            policy=lambda _integration: settings,
             outfit=lambda _integration, _policy: (service or Plain(), Calls(send)),
             random=Random(1),
         )
@@ -180,6 +190,32 @@ def test_a_sick_target_is_told_of_once_and_what_is_left_waits(
     ]
 
 
+def test_what_is_not_under_way_when_the_target_turns_out_sick_is_spared(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, opened = count(1), Event()
+
+    def send(_call: Request) -> Answer:
+        if next(numbers) > 10:
+            opened.wait(30)
+        return Answer(status=500)
+
+    world = World(client, send, concurrency=2)
+    real = world.ledger.settle
+
+    def settle(*args: Any, **kwargs: Any) -> Settled:
+        settled = real(*args, **kwargs)
+        if any(one.outcome == "returned" for one in args[1]):
+            opened.set()
+        return settled
+
+    monkeypatch.setattr(world.ledger, "settle", settle)
+    ids = world.released(*(f"{n:03}" for n in range(100)))
+    assert world.deliverer.deliver("slack", ids) == {"retry": 12, "returned": 88}
+    status = world.ledger.status("slack")
+    assert (status.breaker, status.waiting, status.released) == ("open", 100, 0)
+
+
 def test_a_target_that_asks_for_a_pause_gets_it(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
     class Limited(Plain):
         def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
@@ -204,6 +240,21 @@ def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.R
     ticket = world.routes.get("custom-ticket")
     assert ticket is not None
     assert ticket.integration.level == 7
+
+
+def test_a_task_that_began_before_its_integration_was_gone_still_delivers(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids, begin = world.released("a"), world.ledger.begin
+
+    def begin_as_it_goes(*arguments: Any, **named: Any) -> list[Delivery]:
+        begun = begin(*arguments, **named)
+        client.delete("courier:integrations")
+        assert world.routes.refresh()
+        assert world.routes.get("slack") is None
+        return begun
+
+    world.ledger.begin = begin_as_it_goes  # type: ignore[method-assign]  # in the middle of the task
+    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
 
 
 def test_a_removed_integration_is_still_served_until_nothing_of_it_is_left(client: redis.Redis) -> None:
