@@ -7,7 +7,7 @@ VECTORS ?= ../shared/conformance
 .DEFAULT_GOAL := help
 
 help: ## list every target
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed ## make .venv from requirements.lock; the command is then .venv/bin/courier
 
@@ -39,6 +39,9 @@ format: install ## let ruff mend what it can
 test: lint ## environment, linters, types and all everyday tests
 	$(BIN)/pytest -n 2 -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
+conformance: install ## compare with what the stock Integrator was recorded to do (VECTORS=DIR)
+	@$(BIN)/python -m tests.conformance.harness "$(VECTORS)"
+
 chaos: install ## kill real processes for minutes and count what is lost or repeated: nothing (SEED=N repeats a run, ROUNDS=50)
 	@SEED=$(SEED) ROUNDS=$(ROUNDS) $(BIN)/pytest -m chaos -q -s tests/chaos
 
@@ -49,4 +52,4 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test chaos e2e clean
+.PHONY: help install lock demo lint format test conformance chaos e2e clean
