@@ -90,6 +90,7 @@ class World:
             policy=lambda _integration: settings,
             outfit=lambda _integration, _policy: (service or Plain(), Calls(send)),
             random=Random(1),
+            lookups=lambda topic: Lookups(client, topic),
         )
         self.routes.refresh()
         dispatcher: Any = self.dispatcher
@@ -311,7 +312,7 @@ def test_who_waits_for_anothers_answer_waits_without_an_attempt_and_gets_it(clie
         sent.append(call)
         return Answer(status=200, body=b"known")
 
-    world = World(client, send, LooksUp)
+    world = World(client, send, LooksUp())
     lookups = Lookups(client, "test")
     assert lookups.may_ask("the same")
     assert world.deliverer.deliver("slack", world.released("a")) == {"postponed": 1}
