@@ -118,6 +118,13 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     url_prefix: Annotated[str, text('a path such as "flower", or "" for none', r"[A-Za-z0-9_/.-]*")]
 
 
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[metrics]`."""
+
+    address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
+    port: Annotated[int, whole(0, 65_535)]
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[log]`."""
 
@@ -180,6 +187,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "worker": WorkerSettings,
     "state": StateSettings,
     "flower": FlowerSettings,
+    "metrics": MetricsSettings,
     "log": LogSettings,
 }
 KEYS: Final = {section: dict(_keys(struct, section)) for section, struct in STRUCTS.items()}

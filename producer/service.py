@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerUnavailable
-from common.node import report
 from producer.filters import FilterIndex
 from producer.line import BadLine
 from producer.start import take_places
+from producer.tidings import Tidings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from producer.aside import Aside
     from producer.configuration import ConfigFile
     from producer.members import Member
+    from producer.metrics import ProducerMetrics
     from producer.source import Batch, Line, Source
 
 BATCH_BYTES: Final = 1024 * 1024
@@ -51,14 +52,15 @@ class Producer:
         client: Redis,
         aside: Aside,
         now: Callable[[], float],
+        metrics: ProducerMetrics | None = None,
     ) -> None:
         """Take the parts and read the configuration. Raises ConfigError if the file cannot be read at all."""
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
-        self._client, self._aside, self._now = client, aside, now
+        self._aside, self._now, self._metrics = aside, now, metrics
+        self._tidings = Tidings(node=node, source=source, config=config, ledger=ledger, client=client, metrics=metrics)
         self._members: dict[str, Member] | None = None
         self._remembered: dict[str, str] = {}
-        self._counts: Counter[str] = Counter()
         self._heartbeat_at_s = now()
         self._reload_asked = False
         self._configure(config.load())
@@ -72,6 +74,8 @@ class Producer:
         while not stopped():
             try:
                 busy = self.step()
+                if self._metrics:
+                    self._metrics.stepped()
                 if away:
                     _log.info("Redis is back")
                     away = False
@@ -79,6 +83,8 @@ class Producer:
                 if not away:
                     _log.error("%s; waiting, the alert log keeps the alerts", error)
                 away = True
+                if self._metrics:
+                    self._metrics.redis_away()
                 self._forget_places()
                 wait(RETRY_PAUSE_S)
             else:
@@ -147,7 +153,7 @@ class Producer:
         try:
             for member in (self._members or {}).values():
                 member.flush(self._ledger, self._node, self._now())
-            self._tell()
+            self._tidings.tell((self._members or {}).values())
         except LedgerUnavailable as error:
             _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
@@ -156,7 +162,7 @@ class Producer:
         for member in members:
             ours = matches.get(member.integration.id, [])
             stored = member.advance(self._ledger, self._node, ours, batch.cursor, now_s)
-            self._counts["matched"] += stored
+            self._tidings.counts["matched"] += stored
             if stored:
                 self._dispatcher.dispatch(member.integration.id, member.policy)
 
@@ -171,13 +177,13 @@ class Producer:
                 continue
             for integration_id in ids:
                 matches[integration_id].append(line)
-        self._counts["lines"] += len(batch.lines)
+        self._tidings.counts["lines"] += len(batch.lines)
         for passed in batch.passed:
             self._passed_over(passed.loss, passed.detail, passed.sample)
         return matches
 
     def _passed_over(self, reason: str, detail: str, sample: bytes) -> None:
-        self._counts[f"bad:{reason}"] += 1
+        self._tidings.counts[f"bad:{reason}"] += 1
         self._aside.keep(reason, detail, sample)
 
     def _heartbeat(self) -> None:
@@ -191,15 +197,4 @@ class Producer:
             return
         for integration_id, cursor in held.items():
             members[integration_id].check(cursor)
-        self._tell()
-
-    def _tell(self) -> None:
-        members = (self._members or {}).values()
-        texts = {
-            "parked": ",".join(sorted(m.integration.id for m in members if m.parked)),
-            "config_trouble": self._config.trouble,
-            "config": str(self._config.path),
-            "seen_ms": str(self._ledger.now_ms()),
-        }
-        report(self._client, self._node, added=self._counts, texts=texts)
-        self._counts.clear()
+        self._tidings.tell((self._members or {}).values())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from common.dispatch import Dispatcher
     from workers.deliverer import Deliverer
+    from workers.metrics import WorkerMetrics
     from workers.routes import Routes
 
 EVERY_S: Final = 1.0
@@ -35,9 +36,10 @@ class Housekeeping:
         dispatcher: Dispatcher,
         deliverer: Deliverer,
         on_queues: Callable[[set[str]], None],
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
-        self._on_queues = on_queues
+        self._on_queues, self._metrics = on_queues, metrics
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._trouble = ""
@@ -56,6 +58,8 @@ class Housekeeping:
         """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
         if self._routes.refresh():
             self._on_queues(self._routes.ids())
+            if self._metrics:
+                self._metrics.serves(self._routes.ids())
         look = self._rounds % BRING_BACK_EVERY == 0
         for integration_id in self._routes.ids():
             route = self._routes.get(integration_id)
@@ -72,6 +76,8 @@ class Housekeeping:
                 )
             self._dispatcher.dispatch(integration_id, route.policy)
         self._rounds += 1
+        if self._metrics:
+            self._metrics.went_round()
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from common.connection import connect
 from common.ledger import Ledger
 from common.logs import LogLevel
+from common.metrics import serve
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from common.waiting import wait_for
+from workers.metrics import WorkerMetrics
 from workers.outfit import outfit
 from workers.routes import Routes
 from workers.service import Worker
@@ -39,12 +41,18 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     for warning in wait_for(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
+    metrics = WorkerMetrics()
+
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
-        return outfit(integration, policy, settings.worker, debug=settings.log.level is LogLevel.DEBUG)
+        debug = settings.log.level is LogLevel.DEBUG
+        service, transport = outfit(integration, policy, settings.worker, debug=debug)
+        return service, metrics.timed(integration.id, transport)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
     routes = Routes(registry, selection, policy=settings.policy, outfit=outfit_for, random=jitter)
     wait_for(routes.refresh, _log)
+    metrics.serves(routes.ids())
+    serve(settings.metrics, metrics.registry)
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(
         name=name,
@@ -53,6 +61,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         redis_url=url,
         client=client,
         routes=routes,
+        metrics=metrics,
     )
     status = worker.run()
     _log.info("ended; what was not begun is left to others", extra={"worker": name})
