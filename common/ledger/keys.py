@@ -1,0 +1,16 @@
+"""The names of the ledger's keys; what they hold stands in this package's `__init__`."""
+
+from __future__ import annotations
+
+PARTS = ("records", "waiting", "released", "dead", "cursor", "control", "totals", "leases", "spent")
+
+
+def keys_of(integration_id: str) -> list[str]:
+    """Return the keys of one integration, in the order of PARTS, in which the scripts take them."""
+    return [f"courier:{{{integration_id}}}:{part}" for part in PARTS]
+
+
+def limit_keys(target: str) -> list[str]:
+    """Return the keys that all integrations with one credential share: state, then what went by minute and by hour."""
+    key = f"courier:limits:{{{target}}}"
+    return [key, f"{key}:min", f"{key}:h"]
