@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,11 +15,10 @@ from common.node import READINGS, Reading, encode_readings, report
 from ops.embedded import free_port
 from ops.exporter import LedgerCollector
 from producer.metrics import DROPPED
+from tests.support.tools import needs, run
 
 SECRET = "https://hooks.example/services/T0/B0/secret"
 LIMITS: Any = {"max_backlog": 100, "max_backlog_bytes": 10**6}
-
-PROMTOOL = shutil.which("promtool")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,9 +215,7 @@ def test_no_secret_is_among_it(registry: CollectorRegistry) -> None:
     assert SECRET.encode() not in generate_latest(registry)
 
 
-@pytest.mark.skipif(not PROMTOOL, reason="promtool (Debian: prometheus) is not installed")
+@needs("promtool", "prometheus")
 def test_promtool_has_no_complaint(registry: CollectorRegistry, client: redis.Redis) -> None:
     report(client, "n", added={}, texts={READINGS: encode_readings({"slack": Reading()})})
-    text = generate_latest(registry)
-    result = subprocess.run([str(PROMTOOL), "check", "metrics"], input=text, capture_output=True, check=False)
-    assert result.stderr.decode() == ""
+    assert run("promtool", "check", "metrics", text=generate_latest(registry)).stdout == ""
