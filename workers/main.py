@@ -38,10 +38,10 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     registry = PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir))
+    metrics = WorkerMetrics()
+    serve(settings.metrics, metrics.registry)
     for warning in wait_for(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
-
-    metrics = WorkerMetrics()
 
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
         debug = settings.log.level is LogLevel.DEBUG
@@ -52,7 +52,6 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     routes = Routes(registry, selection, policy=settings.policy, outfit=outfit_for, random=jitter)
     wait_for(routes.refresh, _log)
     metrics.serves(routes.ids())
-    serve(settings.metrics, metrics.registry)
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(
         name=name,
