@@ -38,7 +38,10 @@ format: install ## let ruff mend what it can
 test: lint ## environment, linters, types and all everyday tests
 	$(BIN)/pytest -n 2 -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
+chaos: install ## kill real processes for minutes and count what is lost or repeated: nothing (SEED=N repeats a run, ROUNDS=50)
+	@SEED=$(SEED) ROUNDS=$(ROUNDS) $(BIN)/pytest -m chaos -q -s tests/chaos
+
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test clean
+.PHONY: help install lock demo lint format test chaos clean

@@ -25,9 +25,13 @@ def queue_name(integration_id: str) -> str:
 
 
 def queue(integration_id: str) -> Queue:
-    """Return an integration's queue."""
+    """Return an integration's queue.
+
+    Without acks: kombu would keep taken messages in Redis until they are acknowledged, which the ledger does better,
+    and a connection that breaks in between would end the worker (kombu 5.7 fails to restore them then).
+    """
     name = queue_name(integration_id)
-    return Queue(name, exchange=_EXCHANGE, routing_key=name)
+    return Queue(name, exchange=_EXCHANGE, routing_key=name, no_ack=True)
 
 
 def make_app(redis_url: str) -> Celery:
@@ -36,6 +40,7 @@ def make_app(redis_url: str) -> Celery:
     app.conf.update(
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # a Redis that refuses, such as one that became a replica, is waited for
         broker_transport_options={
             "socket_keepalive": True,
             "socket_timeout": SOCKET_TIMEOUT_S,
@@ -56,7 +61,8 @@ def make_app(redis_url: str) -> Celery:
         worker_send_task_events=True,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=True,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_cancel_long_running_tasks_on_connection_loss=True,  # concerns late acks only; False warns each time
+        worker_enable_prefetch_count_reduction=False,
         worker_soft_shutdown_timeout=0,
         enable_utc=True,
     )

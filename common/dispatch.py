@@ -14,6 +14,7 @@ from redis import RedisError
 
 from common.celery_app import DELIVER, queue, queue_name
 from common.errors import LedgerUnavailable
+from common.ledger import Pace
 from common.ledger.errors import translated
 
 if TYPE_CHECKING:
@@ -35,14 +36,18 @@ class Dispatcher:
     def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
         self._app, self._ledger, self._redis = app, ledger, client
 
-    def dispatch(self, integration_id: str, policy: Policy) -> int:
-        """Release what may go now and publish it. Return how many deliveries that were."""
+    def dispatch(self, integration_id: str, policy: Policy, target: str) -> int:
+        """Release what may go now and publish it. Return how many deliveries that were.
+
+        `target` is the digest of the credential (`PublishedRegistry.target`), by which limits are shared.
+        """
         tasks = self._ledger.release(
             integration_id,
             max_in_flight=policy.max_in_flight,
             batch_max=policy.batch_max,
             lease_s=policy.lease_s,
             linger_s=LINGER_S,
+            pace=Pace.of(policy, target),
         )
         if tasks:
             self._publish(integration_id, tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -37,6 +38,34 @@ class Reason(StrEnum):
     WORKER_LOST = "worker_lost"
     NOT_CONFIGURED = "not_configured"
     BURIED = "buried"
+
+
+SICK: Final = frozenset(
+    {
+        Reason.CONNECT,
+        Reason.TIMEOUT,
+        Reason.SERVER,
+        Reason.TLS,
+        Reason.BAD_ANSWER,
+        Reason.MANAGER_DOWN,
+        Reason.SCRIPT_TIMEOUT,
+        Reason.SCRIPT_UNUSABLE,
+    }
+)
+"""What says that the target as a whole is out of order, whatever was sent: it counts for the breaker."""
+
+ANSWERED: Final = frozenset(
+    {
+        Reason.RATE_LIMITED,
+        Reason.NOT_READY,
+        Reason.AUTH,
+        Reason.CLIENT,
+        Reason.REDIRECT,
+        Reason.TOO_LARGE,
+        Reason.SCRIPT_FAILED,
+    }
+)
+"""What the target refused or put off: it lives, but that was no success either."""
 
 
 class ManagerEvent(msgspec.Struct, frozen=True):

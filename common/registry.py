@@ -84,6 +84,12 @@ class PublishedRegistry:
         self._redis = client
         self._vault = vault
 
+    def target(self, integration: Integration) -> str:
+        """Return the digest of the credential: integrations with the same one share their target's limits."""
+        credential = integration.api_key or integration.hook_url
+        whose = ("of", credential.reveal()) if credential else ("id", integration.id)
+        return self._vault.digest("target", integration.name, *whose)
+
     def version(self) -> int:
         """Return the version that is published now; cheap, for polling."""
         with translated():

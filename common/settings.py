@@ -58,7 +58,8 @@ NO_OVERRIDES: Final[Mapping[str, str]] = MappingProxyType({})
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an operator can set. `origin` tells by dotted key where each value came from.
 
-    `integrations` holds the policies as given, by the name or pattern of their table; `policy` merges them.
+    `integrations` holds the policies as given, by the name or pattern of their table; `policy` merges them. `written`
+    is the part of it that is not packaged.
     """
 
     redis: RedisSettings
@@ -69,24 +70,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics: MetricsSettings
     log: LogSettings
     integrations: Mapping[str, Mapping[str, Any]]
+    written: Mapping[str, Mapping[str, Any]]
     origin: Mapping[str, str]
 
     def policy(self, integration: Integration) -> Policy:
-        """Return how `integration` is served: default < patterns < name < id."""
-        ranked = [(rank, table) for table in self.integrations if (rank := _rank(table, integration))]
-        merged: dict[str, Any] = {}
-        for _, table in sorted(ranked):
-            merged |= self.integrations[table]
-        return Policy(**merged)
+        """Return how `integration` is served: default < patterns < name < id, and packaged < written."""
+        return Policy(**_merged(self.integrations, integration) | _merged(self.written, integration))
 
     def unused_tables(self, integrations: Iterable[Integration]) -> list[str]:
         """Return the tables under `[integrations]` that an operator wrote and that serve none of `integrations`."""
         known = list(integrations)
-        return [
-            table
-            for table in self.integrations
-            if table != DEFAULT and self._is_written(table) and not any(_rank(table, one) for one in known)
-        ]
+        return [table for table in self.written if table != DEFAULT and not any(_rank(table, one) for one in known)]
 
     def listing(self) -> Iterator[tuple[str, Shown, str]]:
         """Yield each key, its value as it may be seen, and its origin, in the order of the packaged file."""
@@ -100,10 +94,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 if key.field in fields:
                     name = dotted((INTEGRATIONS, table, key.name))
                     yield name, key.reader.show(fields[key.field]), self.origin[name]
-
-    def _is_written(self, table: str) -> bool:
-        start = f"{dotted((INTEGRATIONS, table))}."
-        return any(key.startswith(start) and origin != DEFAULT_ORIGIN for key, origin in self.origin.items())
 
 
 def load_settings(
@@ -127,7 +117,7 @@ def load_settings(
     sections: dict[str, Any] = {name: struct(**tables[(name,)]) for name, struct in STRUCTS.items()}
     policies = {place[1]: fields for place, fields in tables.items() if place[0] == INTEGRATIONS}
     origin = {dotted(place): value.origin for place, value in given.items()}
-    settings = Settings(**sections, integrations=policies, origin=origin)
+    settings = Settings(**sections, integrations=policies, written=_written(policies, origin), origin=origin)
     _check_together(settings)
     return settings
 
@@ -158,6 +148,25 @@ def _check_together(settings: Settings) -> None:
             f"{settings.origin['redis.ca']}: redis.ca: the connection is not encrypted, since redis.url "
             f"({settings.origin['redis.url']}) is no rediss:// URL; write one, or take redis.ca out"
         )
+
+
+def _written(policies: Mapping[str, Mapping[str, Any]], origin: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the part of the policies that did not come with Courier."""
+    packaged = {name for name, came_from in origin.items() if came_from == DEFAULT_ORIGIN}
+    written: dict[str, dict[str, Any]] = {}
+    for table, fields in policies.items():
+        for key in POLICY_KEYS.values():
+            if key.field in fields and dotted((INTEGRATIONS, table, key.name)) not in packaged:
+                written.setdefault(table, {})[key.field] = fields[key.field]
+    return written
+
+
+def _merged(tables: Mapping[str, Mapping[str, Any]], integration: Integration) -> dict[str, Any]:
+    """Return the fields of all tables that are about `integration`, the more specific ones winning."""
+    merged: dict[str, Any] = {}
+    for _, table in sorted((rank, table) for table in tables if (rank := _rank(table, integration))):
+        merged |= tables[table]
+    return merged
 
 
 def _rank(table: str, integration: Integration) -> tuple[int, int] | None:

@@ -17,9 +17,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hi
 import msgspec
 
 from common.logs import LogFormat, LogLevel
+from common.rate_limit import RateLimit
 from common.secret import Secret
 from common.settings_secrets import credentials, secret, secret_url, variables
-from common.settings_values import Reader, duration, flag, moment, one_of, optional, path, size, text, whole
+from common.settings_values import (
+    Reader,
+    duration,
+    flag,
+    moment,
+    numbers,
+    one_of,
+    optional,
+    path,
+    percentage,
+    rate_limits,
+    size,
+    text,
+    whole,
+)
 from common.urls import complete_url, show_url
 
 if TYPE_CHECKING:
@@ -48,6 +63,13 @@ class Start(StrEnum):
 
     END = "end"
     BEGINNING = "beginning"
+
+
+class VirusTotalApi(StrEnum):
+    """Which version of VirusTotal's API is spoken."""
+
+    V2 = "v2"
+    V3 = "v3"
 
 
 class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +163,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     batch_max: Annotated[int, whole(1, 1000)]
     concurrency: Annotated[int, whole(1, 10_000)]
     lease_s: Annotated[float, duration("1s", "1d")]
+    rate_limits: Annotated[tuple[RateLimit, ...], rate_limits()]
+    pause_max_s: Annotated[float, duration("1s", "1d")]
+    breaker_failures: Annotated[int, whole(0, 1_000_000)]
+    breaker_ratio: Annotated[int, percentage()]
+    breaker_samples: Annotated[int, whole(1, 1_000_000)]
+    breaker_window_s: Annotated[float, duration("1s", "1h")]
+    breaker_pause_s: Annotated[float, duration("100ms", "1h")]
+    breaker_pause_max_s: Annotated[float, duration("100ms", "1d")]
     endpoint: Annotated[Secret | None, optional(ENDPOINT_URL)]
+    virustotal_api: Annotated[VirusTotalApi, one_of(VirusTotalApi)]
     time_limit_s: Annotated[float, duration("100ms", "1h")]
     connect_timeout_s: Annotated[float, duration("100ms", "1h")]
     ca_bundle: Annotated[Path | None, optional(path())]
@@ -156,6 +187,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_attempts: Annotated[int, whole(1, 1_000_000)]
     deadline_s: Annotated[float, duration("1s", "1d")]
     output_limit_bytes: Annotated[int, size("1KiB", "16MiB")]
+    memory_limit_bytes: Annotated[int | None, optional(size("16MiB", "1TiB"))]
+    file_limit_bytes: Annotated[int | None, optional(size("64KiB", "1TiB"))]
+    final_exits: Annotated[tuple[int, ...], numbers(1, 255)]
     environment: Annotated[Mapping[str, Secret], variables()]
 
 

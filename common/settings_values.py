@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from common.rate_limit import RateLimit, parse_rate_limit
 from common.units import format_duration, format_size, parse_duration, parse_size
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", int, float)
 
-Shown = bool | int | str | dict[str, str]
+Shown = bool | int | str | list[int] | list[str] | dict[str, str]
 """A value as it may be seen: in the form in which it is written in courier.toml, secrets masked."""
 
 _QUOTED_CHARACTERS: Final = 60
@@ -104,6 +105,30 @@ def text(wants: str, pattern: str, *, empty: Callable[[], str] | None = None) ->
     return Reader(wants, parse, str)
 
 
+def percentage() -> Reader[int]:
+    """Read "0%" to "100%" into a whole number."""
+
+    def parse(raw: object) -> int:
+        if not isinstance(raw, str) or not (found := re.fullmatch(r"([0-9]{1,3}) ?%", raw)):
+            raise ValueError(f"{quoted(raw)} is no percentage")
+        return _within(int(found[1]), 0, 100, "{}%".format)
+
+    return Reader('a percentage from "0%" to "100%"', parse, "{}%".format)
+
+
+def rate_limits() -> Reader[tuple[RateLimit, ...]]:
+    """Read a list such as ["4/min", "500/day"]; a variable writes it with commas, and `none` for none."""
+
+    def parse(raw: object) -> tuple[RateLimit, ...]:
+        listed = ([] if raw == "none" else raw.split(",")) if isinstance(raw, str) else raw
+        if not isinstance(listed, list):
+            raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
+        return tuple(map(_rate_limit, listed))
+
+    wants = 'a list such as ["1/s burst 3"] or ["4/min", "500/day"], or [] for none; units: s, min, h, day'
+    return Reader(wants, parse, lambda limits: [str(limit) for limit in limits])
+
+
 def path() -> Reader[Path]:
     """Read a path; the loader makes it absolute."""
     return Reader("a path", lambda raw: Path(a_filled_text(raw)), str)
@@ -128,6 +153,19 @@ def moment(words: type[E]) -> Reader[E | datetime]:
 
     listed = " or ".join(f'"{word}"' for word in words)
     return Reader(f'{listed} or a time such as "2026-01-31T08:00:00Z"', parse, show)
+
+
+def numbers(low: int, high: int) -> Reader[tuple[int, ...]]:
+    """Read a list of whole numbers, or a text of them with commas."""
+
+    def parse(raw: object) -> tuple[int, ...]:
+        one = whole(low, high)
+        items = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
+        if not isinstance(items, list):
+            raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
+        return tuple(one.parse(item) for item in items)
+
+    return Reader(f"a list of whole numbers from {low} to {high}", parse, list)
 
 
 def optional(reader: Reader[T]) -> Reader[T | None]:
@@ -163,6 +201,15 @@ def quoted(raw: object) -> str:
     """Return `raw` for an error text: on one line, shortened, control characters escaped."""
     line = json.dumps(raw, default=str)
     return line if len(line) <= _QUOTED_CHARACTERS else f"{line[:_QUOTED_CHARACTERS]}…"
+
+
+def _rate_limit(raw: object) -> RateLimit:
+    if not isinstance(raw, str):
+        raise ValueError(f"{quoted(raw)} is no text")  # noqa: TRY004 — one kind of bad input
+    try:
+        return parse_rate_limit(raw)
+    except ValueError as error:
+        raise ValueError(f"{quoted(raw)} {error}") from None
 
 
 def _quantity(

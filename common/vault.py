@@ -6,6 +6,9 @@ creates. Workers on other machines get a copy of it.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import os
 from typing import TYPE_CHECKING
 
@@ -25,7 +28,7 @@ class Vault:
     def __init__(self, key: bytes) -> None:
         """Take the key. Raises SettingsError if it is not one."""
         try:
-            self._fernet = Fernet(key)
+            self._fernet, self._key = Fernet(key), base64.urlsafe_b64decode(key)
         except ValueError as error:
             raise SettingsError(
                 "the secret key is not 32 bytes in URL-safe base64; delete it to have a new one made, "
@@ -45,6 +48,10 @@ class Vault:
                 "the registry in Redis was sealed with another secret key; give this process the producer's: "
                 "copy secret.key from its state directory, or set COURIER_SECRET_KEY_FILE"
             ) from error
+
+    def digest(self, *texts: str) -> str:
+        """Return what stands for these texts where they must not be seen: without the key nobody can try guesses."""
+        return hmac.new(self._key, "\0".join(texts).encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def open_vault(key: Secret | None, state_dir: Path) -> Vault:
@@ -68,10 +75,10 @@ def _create_once(path: Path) -> None:
     if path.exists():
         return
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(Fernet.generate_key())
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
         os.link(fresh, path)
     except FileExistsError:
         pass

@@ -77,6 +77,7 @@ def _of_integrations(found: Mapping[str, Surveyed]) -> Iterator[Metric]:
     yield total("courier_backlog_bytes", "bytes")
     yield total("courier_dead_bytes", "dead_bytes")
     yield total("courier_breaker_opened", "breaker_opened")
+    yield total("courier_target_paused", "target_paused")
     yield _family("courier_breaker_open", (((one,), s.holds.breaker_open) for one, s in found.items()))
     yield _family("courier_paused", (((one,), s.holds.paused) for one, s in found.items()))
     yield _family("courier_target_pause_seconds", (((one,), s.holds.target_pause_s) for one, s in found.items()))
@@ -90,6 +91,7 @@ def _of_nodes(nodes: list[NodeReport]) -> Iterator[Metric]:
         return _family(name, (((n.node,), n.counters.get(counter, 0)) for n in nodes))
 
     yield told("courier_node_seen_timestamp_seconds", "seen_ms", 1000)
+    yield _family("courier_choked", (((n.node,), bool(n.texts.get("choked"))) for n in nodes))
     yield counted("courier_lines", "lines")
     yield counted("courier_matched", "matched")
     yield _family("courier_lines_dropped", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))

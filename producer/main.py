@@ -20,6 +20,7 @@ from producer.alertlog import AlertLog
 from producer.alertlog.watch import Watcher
 from producer.aside import Aside
 from producer.configuration import ConfigFile
+from producer.keepsake import Keepsake
 from producer.metrics import ProducerMetrics
 from producer.service import Producer
 
@@ -50,6 +51,7 @@ def run(settings: Settings) -> None:
         dispatcher=Dispatcher(make_app(url), ledger, client),
         client=client,
         aside=Aside(settings.state.dir / ASIDE_FILE, settings.producer.aside_max_bytes, time.time),
+        keepsake=Keepsake(settings.state.dir / f"places-{settings.producer.node}.json"),
         now=time.monotonic,
         metrics=metrics,
     )

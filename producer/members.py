@@ -120,7 +120,7 @@ class Member:
             self._follow(held)
 
     def _follow(self, cursor: str) -> None:
-        """Take the cursor that Redis holds; if it lost it, put ours back at the next commit."""
+        """Take the cursor that Redis holds; if it lost it, `committed` is empty and `cursor` where to go on."""
         if cursor:
             _log.warning(
                 "somebody else moved the cursor (a second producer of this node, or a restored Redis); going there",

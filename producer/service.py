@@ -10,6 +10,7 @@ from common.errors import LedgerUnavailable
 from producer.filters import FilterIndex
 from producer.line import BadLine
 from producer.start import take_places
+from producer.tally import Tally
 from producer.tidings import Tidings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
     from producer.aside import Aside
     from producer.configuration import ConfigFile
+    from producer.keepsake import Keepsake
     from producer.members import Member
     from producer.metrics import ProducerMetrics
     from producer.source import Batch, Line, Source
@@ -51,6 +53,7 @@ class Producer:
         dispatcher: Dispatcher,
         client: Redis,
         aside: Aside,
+        keepsake: Keepsake,
         now: Callable[[], float],
         metrics: ProducerMetrics | None = None,
     ) -> None:
@@ -58,9 +61,19 @@ class Producer:
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
         self._aside, self._now, self._metrics = aside, now, metrics
-        self._tidings = Tidings(node=node, source=source, config=config, ledger=ledger, client=client, metrics=metrics)
         self._members: dict[str, Member] | None = None
-        self._remembered: dict[str, str] = {}
+        self._keepsake, self._remembered = keepsake, keepsake.load()
+        self._tally = Tally()
+        self._tidings = Tidings(
+            node=node,
+            source=source,
+            config=config,
+            ledger=ledger,
+            client=client,
+            counts=self._tally.counts,
+            metrics=metrics,
+        )
+        self._choked = ""
         self._heartbeat_at_s = now()
         self._reload_asked = False
         self._configure(config.load())
@@ -101,11 +114,11 @@ class Producer:
         if self._members is None:
             self._members = self._take_places()
         busy = False
-        for cursor, members in self._places(now_s).items():
+        for cursor, members in self._places(now_s).items() if not self._choked else ():
             batch = self._source.read(cursor, BATCH_BYTES)
             busy = busy or not batch.at_end
             self._advance(members, batch, now_s)
-        return busy
+        return self._lost_in_redis() or busy
 
     def ask_reload(self) -> None:
         """Have the configuration read again at the next heartbeat, even if it looks unchanged; safe in a handler."""
@@ -123,8 +136,15 @@ class Producer:
 
     def _forget_places(self) -> None:
         """Let the next step begin at the cursors that Redis holds: it may be a second younger than we remember."""
-        self._remembered |= {i: m.committed for i, m in (self._members or {}).items() if m.committed}
+        self._remembered |= {i: m.committed or m.cursor for i, m in (self._members or {}).items()}
         self._members = None
+
+    def _lost_in_redis(self) -> bool:
+        """Say whether Redis has lost a cursor: it was emptied, so all is published anew, with the remembered places."""
+        lost = any(not member.committed for member in (self._members or {}).values())
+        if lost:
+            self._forget_places()
+        return lost
 
     def _take_places(self) -> dict[str, Member]:
         for warning in self._ledger.check_server():
@@ -153,7 +173,7 @@ class Producer:
         try:
             for member in (self._members or {}).values():
                 member.flush(self._ledger, self._node, self._now())
-            self._tidings.tell((self._members or {}).values())
+            self._tell()
         except LedgerUnavailable as error:
             _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
@@ -162,9 +182,11 @@ class Producer:
         for member in members:
             ours = matches.get(member.integration.id, [])
             stored = member.advance(self._ledger, self._node, ours, batch.cursor, now_s)
-            self._tidings.counts["matched"] += stored
+            self._tally.counts["matched"] += stored
             if stored:
-                self._dispatcher.dispatch(member.integration.id, member.policy)
+                target = self._registry.target(member.integration)
+                self._dispatcher.dispatch(member.integration.id, member.policy, target)
+        self._tally.count(batch)
 
     def _matches(self, batch: Batch) -> dict[str, list[Line]]:
         matches: defaultdict[str, list[Line]] = defaultdict(list)
@@ -172,18 +194,19 @@ class Producer:
             try:
                 ids = self._index.match(line.raw)
             except BadLine as bad:
-                where = f"byte {line.start} of the log file with fingerprint {line.file}"
-                self._passed_over(bad.reason, f"{bad}, at {where}", line.raw)
+                if self._tally.is_new(line):
+                    where = f"byte {line.start} of the log file with fingerprint {line.file}"
+                    self._passed_over(bad.reason, f"{bad}, at {where}", line.raw)
                 continue
             for integration_id in ids:
                 matches[integration_id].append(line)
-        self._tidings.counts["lines"] += len(batch.lines)
-        for passed in batch.passed:
-            self._passed_over(passed.loss, passed.detail, passed.sample)
+        if not batch.lines or self._tally.is_new(batch.lines[-1]):
+            for passed in batch.passed:
+                self._passed_over(passed.loss, passed.detail, passed.sample)
         return matches
 
     def _passed_over(self, reason: str, detail: str, sample: bytes) -> None:
-        self._tidings.counts[f"bad:{reason}"] += 1
+        self._tally.counts[f"bad:{reason}"] += 1
         self._aside.keep(reason, detail, sample)
 
     def _heartbeat(self) -> None:
@@ -191,10 +214,21 @@ class Producer:
         forced, self._reload_asked = self._reload_asked, False
         self._take_over(self._config.reload(forced=forced))
         members = self._members or {}
-        held = self._ledger.cursors(list(members), self._node)
-        if members and not any(held.values()):
-            self._forget_places()  # Redis is empty: publish everything anew, and go on from the remembered places
-            return
-        for integration_id, cursor in held.items():
+        for integration_id, cursor in self._ledger.cursors(list(members), self._node).items():
             members[integration_id].check(cursor)
-        self._tidings.tell((self._members or {}).values())
+        if self._lost_in_redis():
+            return
+        self._keepsake.save({i: member.committed for i, member in members.items()})
+        self._choke(self._ledger.why_not_enqueue())
+        self._tell()
+
+    def _choke(self, why: str) -> None:
+        """Stop reading while Redis should take nothing more; say so when it begins and when it ends."""
+        if why and not self._choked:
+            _log.error("%s; nothing is enqueued until then, the alert log keeps the alerts", why)
+        elif self._choked and not why:
+            _log.info("Redis can take alerts again")
+        self._choked = why
+
+    def _tell(self) -> None:
+        self._tidings.tell((self._members or {}).values(), choked=self._choked)

@@ -49,12 +49,23 @@ def take_places(
     for integration in integrations:
         member = Member(integration, policy(integration), cursors[integration.id], cursors[integration.id])
         if not member.committed:
-            known = remembered.get(integration.id) or _inherited(integration, places.values())
+            known = _remembered(integration, remembered) or _inherited(integration, places.values())
             _begin(member, known or _start(source, member.policy), ledger, node)
         members[integration.id] = member
     for integration_id in places:
         ledger.forget_cursor(integration_id, node)
     return members
+
+
+def _remembered(integration: Integration, remembered: Mapping[str, str]) -> str:
+    cursor = remembered.get(integration.id, "")
+    if cursor:
+        _log.error(
+            "Redis has lost the place in the log (emptied, or a new one?), and whatever waited in it: going on from "
+            "the place that is kept here; `courier replay-log` sends a stretch again",
+            extra={"integration": integration.id, "cursor": cursor},
+        )
+    return cursor
 
 
 def _inherited(integration: Integration, places: Iterable[tuple[Integration, str]]) -> str:

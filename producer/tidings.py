@@ -6,12 +6,12 @@ asked while Redis is away.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from common.node import READINGS, Reading, encode_readings, report
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Collection
 
     from redis import Redis
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Tidings:
-    """Counts until the next telling: `counts` holds lines, matched and bad:REASON that nobody was told of yet."""
+    """Tells of `counts`, which hold lines, matched and bad:REASON that nobody was told of yet, and clears them."""
 
     def __init__(
         self,
@@ -34,28 +34,33 @@ class Tidings:
         config: ConfigFile,
         ledger: Ledger,
         client: Redis,
+        counts: Counter[str],
         metrics: ProducerMetrics | None,
     ) -> None:
         self._node, self._source, self._config = node, source, config
         self._ledger, self._client, self._metrics = ledger, client, metrics
-        self.counts: Counter[str] = Counter()
+        self._counts = counts
 
-    def tell(self, members: Collection[Member]) -> None:
-        """Tell how it goes. Raises LedgerUnavailable or LedgerUnfit; the counts are then told the next time."""
+    def tell(self, members: Collection[Member], *, choked: str) -> None:
+        """Tell how it goes; `choked` says why nothing is enqueued, if so.
+
+        Raises LedgerUnavailable or LedgerUnfit; the counts are then told the next time.
+        """
         readings = self._readings(members)
         texts = {
             "parked": ",".join(sorted(m.integration.id for m in members if m.parked)),
             "config_trouble": self._config.trouble,
             "config": str(self._config.path),
+            "choked": choked,
             "config_digest": str(self._config.digest),
             "config_loaded_ms": str(self._config.loaded_ms),
             READINGS: encode_readings(readings),
             "seen_ms": str(self._ledger.now_ms()),
         }
-        report(self._client, self._node, added=self.counts, texts=texts)
+        report(self._client, self._node, added=self._counts, texts=texts)
         if self._metrics:
-            self._metrics.told(self.counts, readings, config_ok=not self._config.trouble)
-        self.counts.clear()
+            self._metrics.told(self._counts, readings, config_ok=not self._config.trouble)
+        self._counts.clear()
 
     def _readings(self, members: Collection[Member]) -> dict[str, Reading]:
         lags = {cursor: self._source.lag(cursor) for cursor in {m.cursor for m in members}}

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerError
 from common.integration import MANAGER_ID
-from common.registry import MANAGER
+from common.ledger import Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from common.dispatch import Dispatcher
-    from common.ledger import Delivery, Ledger, Settlement
+    from common.ledger import Delivery, Ledger, Settled
     from common.settings_schema import Policy
     from workers.metrics import WorkerMetrics
     from workers.peers import Peer
@@ -63,7 +63,7 @@ class Deliverer:
             return {"unknown": len(ids)}
         token = f"{self._peer}:{uuid.uuid4().hex}"
         try:
-            begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s)
+            begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s, pace=route.pace)
         except LedgerError as error:
             _log.warning("could not begin: %s", error, extra={"integration": integration_id})
             return {"not_begun": len(ids)}
@@ -71,7 +71,7 @@ class Deliverer:
             return {}
         self._hold(token, integration_id, {d.id for d in begun})
         try:
-            pending = {route.executor.submit(self._attempt, route, d) for d in begun}
+            pending = {route.executor.submit(self._attempt, route, d): d.id for d in begun}
             return dict(self._settle_as_they_end(integration_id, route, token, pending))
         finally:
             self._hold(token, integration_id, set())
@@ -103,41 +103,68 @@ class Deliverer:
                 self._held.pop(token, None)
 
     def _settle_as_they_end(
-        self, integration_id: str, route: Route, token: str, pending: set[Future[Settlement]]
+        self, integration_id: str, route: Route, token: str, pending: dict[Future[Settlement], str]
     ) -> Counter[str]:
+        """Settle what has ended until nothing is left; what is not under way when a hold begins is returned."""
         counts: Counter[str] = Counter()
         while pending:
             wait(pending, return_when=FIRST_COMPLETED)
-            done, pending = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
+            done, _ = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
+            for future in done:
+                del pending[future]
             settlements = [future.result() for future in done]
-            self._settle(integration_id, token, settlements)
-            self._dispatch(integration_id, route.policy)
+            if self._settle(integration_id, route, token, settlements):
+                spared = [future for future in pending if future.cancel()]
+                returned = [Settlement(id=pending.pop(future), outcome="returned") for future in spared]
+                if returned:
+                    self._settle(integration_id, route, token, returned)
+                    settlements += returned
+            self._dispatch(integration_id, route.policy, route.target)
             if any(s.events for s in settlements):
-                self._dispatch(MANAGER_ID, self._routes.policy(MANAGER))
+                self._dispatch(MANAGER_ID, *self._routes.manager)
             counts.update(s.outcome for s in settlements)
         return counts
 
-    def _settle(self, integration_id: str, token: str, settlements: list[Settlement]) -> None:
+    def _settle(self, integration_id: str, route: Route, token: str, settlements: list[Settlement]) -> bool:
+        """Settle, and return whether something holds the integration back now."""
+        held = False
         last_error = next((_told(s) for s in settlements if s.header is not None), "")
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
-                self._ledger.settle(integration_id, settlements, token=token, last_error=last_error)
+                settled = self._ledger.settle(
+                    integration_id, settlements, token=token, last_error=last_error, pace=route.pace
+                )
             except LedgerError as error:
                 if tries == 1 or pause_s is None:
                     what = "could not settle, trying again" if pause_s else "gave up settling; they will be sent again"
                     extra = {"integration": integration_id, "deliveries": len(settlements)}
                     _log.warning("%s: %s", what, error, extra=extra)
                 if pause_s is None:
-                    return
+                    return held
                 self._sleep(pause_s)
             else:
+                self._tell_of_target(integration_id, settled)
+                held = settled.held
                 break
         for settlement in settlements:
             _tell(integration_id, settlement)
+        return held
 
-    def _dispatch(self, integration_id: str, policy: Policy) -> None:
+    def _tell_of_target(self, integration_id: str, settled: Settled) -> None:
+        """Log what this settlement has changed: the one worker whose settlement it was tells of it."""
+        extra: dict[str, object] = {"integration": integration_id}
+        if settled.breaker == "open":
+            when = {"until_ms": settled.until_ms}
+            _log.error("the target is out of order: nothing is sent until one delivery succeeds", extra=extra | when)
+        elif settled.breaker == "closed":
+            _log.info("the target is well again", extra=extra)
+        if settled.paused_until_ms:
+            when = {"until_ms": settled.paused_until_ms}
+            _log.warning("the target asked for a pause: nothing is sent to it until then", extra=extra | when)
+
+    def _dispatch(self, integration_id: str, policy: Policy, target: str) -> None:
         try:
-            self._dispatcher.dispatch(integration_id, policy)
+            self._dispatcher.dispatch(integration_id, policy, target)
         except LedgerError as error:
             _log.warning("could not release: %s", error, extra={"integration": integration_id})
 

@@ -28,7 +28,10 @@ _log = logging.getLogger("courier.worker")
 
 
 class Housekeeping:
-    """The round, and the thread that repeats it. `on_queues` is told the ids to consume when the registry changed."""
+    """The round, and the thread that repeats it. `on_queues` is told the ids to consume, every time.
+
+    A change that is told while Celery reconnects can be carried out later than the next one, or never.
+    """
 
     def __init__(
         self,
@@ -56,10 +59,9 @@ class Housekeeping:
 
     def round(self) -> None:
         """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
-        if self._routes.refresh():
-            self._on_queues(self._routes.ids())
-            if self._metrics:
-                self._metrics.serves(self._routes.ids())
+        if self._routes.refresh() and self._metrics:
+            self._metrics.serves(self._routes.ids())
+        self._on_queues(self._routes.ids())
         look = self._rounds % BRING_BACK_EVERY == 0
         for integration_id in self._routes.ids():
             route = self._routes.get(integration_id)
@@ -74,7 +76,7 @@ class Housekeeping:
                     "deliveries were lost with their worker and are released again",
                     extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
                 )
-            self._dispatcher.dispatch(integration_id, route.policy)
+            self._dispatcher.dispatch(integration_id, route.policy, route.target)
         self._rounds += 1
         if self._metrics:
             self._metrics.went_round()

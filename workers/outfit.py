@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from common.integration import Kind
-from workers.integrations.catalogue import service_for
+from workers.integrations.catalogue import Choices, service_for
 from workers.transports.http import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.script import ScriptTransport
@@ -21,7 +21,7 @@ def outfit(
     integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
 ) -> tuple[Service[Any, Any], Transport]:
     """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is."""
-    service = service_for(integration, endpoint=policy.endpoint)
+    service = service_for(integration, Choices(policy.endpoint, policy.virustotal_api, policy.final_exits))
     return service, _transport(integration.kind, policy, worker, debug=debug)
 
 

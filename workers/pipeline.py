@@ -89,18 +89,22 @@ class Pipeline:
             return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason)
         header = _failed(delivery, outcome, done)
         age_s = (delivery.begun_ms - header.budget_began_ms()) / 1000
+        pause_ms = round(1000 * (outcome.after_s or 0.0)) if isinstance(outcome, Retry) else 0
         if isinstance(outcome, Retry) and not budget_spent(header.attempts, age_s, self._policy):
             return Settlement(
                 id=delivery.id,
                 outcome="retry",
                 reason=outcome.reason,
                 delay_ms=round(1000 * delay_s(outcome, header.attempts, self._policy, self._random)),
+                pause_ms=pause_ms,
                 header=header,
                 events=_events(delivery, outcome.events),
             )
         last_words = outcome.last_words if isinstance(outcome, Retry) else ()
         events = _events(delivery, outcome.events + last_words)
-        return Settlement(id=delivery.id, outcome="dead", reason=outcome.reason, header=header, events=events)
+        return Settlement(
+            id=delivery.id, outcome="dead", reason=outcome.reason, pause_ms=pause_ms, header=header, events=events
+        )
 
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:
@@ -122,7 +126,11 @@ def _badness(outcome: Outcome) -> int:
 def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]) -> Header:
     header, attempt = delivery.header, Attempt(delivery.begun_ms, outcome.reason, outcome.detail)
     return msgspec.structs.replace(
-        header, attempts=header.attempts + 1, done=done, history=(*header.history, attempt)[-HISTORY_LIMIT:]
+        header,
+        since_ms=header.since_ms or delivery.begun_ms,  # the wait for its first turn was no fault of it
+        attempts=header.attempts + 1,
+        done=done,
+        history=(*header.history, attempt)[-HISTORY_LIMIT:],
     )
 
 

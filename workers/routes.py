@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from common.integration import MANAGER_ID, Integration, Kind
+from common.ledger import Pace
 from common.registry import MANAGER, Registry
 from workers.pipeline import Pipeline
 
@@ -37,12 +38,21 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class Route(NamedTuple):
-    """One integration as it is served here; `executor` bounds how many of its deliveries run at once."""
+    """One integration as it is served here; `executor` bounds how many of its deliveries run at once.
+
+    `target` is the digest of its credential: integrations with the same one share limits and pauses.
+    """
 
     integration: Integration
     policy: Policy
+    target: str
     pipeline: Pipeline
     executor: ThreadPoolExecutor
+
+    @property
+    def pace(self) -> Pace:
+        """How fast it may go."""
+        return Pace.of(self.policy, self.target)
 
 
 class Routes:
@@ -57,9 +67,13 @@ class Routes:
         outfit: Callable[[Integration, Policy], tuple[Service[Any, Any], Transport]],
         random: Random,
     ) -> None:
-        """Take the parts; `outfit` returns the service and the transport for an integration."""
+        """Take the parts; `outfit` returns the service and the transport for an integration.
+
+        `manager` is policy and target of the built-in integration, into which any worker may put something.
+        """
         self._registry, self._selection = registry, selection
-        self.policy = policy
+        self._policy = policy
+        self.manager = (policy(MANAGER), registry.target(MANAGER))
         self._outfit, self._random = outfit, random
         self._version = 0
         self._routes: dict[str, Route] = {}
@@ -93,18 +107,17 @@ class Routes:
             if not self._selection.includes(integration):
                 continue
             built[integration.id] = old if old and old.integration == integration else self._route(integration)
-        for integration_id, route in self._routes.items():
-            if built.get(integration_id) is not route:
-                route.executor.shutdown(wait=False)
+        # A task that has just taken an old route still needs its executor, which ends with the last one to hold it.
         return built
 
     def _route(self, integration: Integration) -> Route:
-        policy = self.policy(integration)
+        policy = self._policy(integration)
         service, transport = self._outfit(integration, policy)
         _log.info("serving", extra={"integration": integration.id, "concurrency": policy.concurrency})
         return Route(
             integration,
             policy,
+            self._registry.target(integration),
             Pipeline(service, transport, policy, random=self._random),
             ThreadPoolExecutor(policy.concurrency, thread_name_prefix=integration.id),
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import celery.apps.worker
 from celery import Celery, Task, bootsteps, signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from kombu import Queue
 
 from common.celery_app import DELIVER, make_app, queue, queue_name
@@ -89,6 +89,7 @@ class Worker:
 
     def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
         warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: only JSON is accepted
+        warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that we do set
         signals.setup_logging.connect(_keep_our_logging)
         signals.worker_shutting_down.connect(self._stopping)
         _register(self._app, deliverer)
@@ -107,7 +108,7 @@ class Worker:
         )
 
     def _consume(self, ids: set[str]) -> None:
-        """Make the running consumer follow a changed registry; called from the housekeeping's thread."""
+        """Make the running consumer consume these and no others; called from the housekeeping's thread."""
         consumer = self._worker.consumer
         known = self._app.amqp.queues
         for integration_id in ids:

@@ -9,17 +9,24 @@ Keys
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
     courier:{ID}:dead      sorted set  delivery id by time of death
     courier:{ID}:cursor    hash        manager node → its position in its alert log
-    courier:{ID}:control   hash        the last error (rates, breakers and pauses will stand here)
+    courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error
     courier:{ID}:totals    hash        counters by outcome and reason; bytes held
+    courier:{ID}:spent     hash        delivery id → what it took of a quota, until it is begun
+
+    All integrations with one credential share what its target allows; H is a keyed digest of the credential.
+
+    courier:limits:{H}     hash        the pause that the target asked for, tokens of buckets, what went by unit of time
+    courier:limits:{H}:min list        when how many went in the last 60 seconds, the oldest first
+    courier:limits:{H}:h   list        the same of the last 60 minutes
 
 A delivery id is in exactly one of waiting, released and dead, and has a record as long as it is in one of them.
 
 Who moves what
     commit    producer          nothing → waiting, and the cursor; refused if the cursor is not the one expected
     release   anybody           waiting → released, then published to the integration's Celery queue
-    begin     worker            released: takes the lease; settled or taken ids are left out
+    begin     worker            released: takes the lease; settled or taken ids are left out; waiting if a hold began
     renew     worker            released: extends the lease while it works
-    settle    worker            released → gone (delivered, skipped), waiting (retry) or dead
+    settle    worker            released → gone (delivered, skipped), waiting (retry, returned) or dead
     reap      anybody           released → waiting when a lease expires
     replay    operator          dead → waiting
     discard   operator          dead → gone
@@ -28,11 +35,28 @@ Who moves what
 
 Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once.
 
+What holds back
+    operator  pause, resume     nothing is released
+    target    Retry-After       nothing is released to any integration with its credential until then, bounded
+    breaker   sick target       nothing is released until its time is over, then one probe, whose end decides
+    limits    rate_limits       as many are released as every limit allows: tokens are spent at the release
+    cap       max_in_flight     as many as are missing in flight
+
+What waits for any of them is a member of `waiting` and nothing else: no message, no worker, no attempt, and a release
+that may not release asks for a few hash fields, however long the queue. What was released before a hold began is put
+back by `begin`, at the head of the queue and with its share of a quota: its attempt has not happened. What was begun
+but is not under way yet, the worker returns with its next `settle`; what is under way ends as ever.
+
+`settle` judges the target by each outcome. Only `settle` opens, extends and closes, only `release` goes from open to
+half-open, both by the ledger's clock, so no hold depends on a process that lives. A clock that goes back lets nothing
+more go than the limits allow, and prolongs no hold beyond its longest duration.
+
 What a crash leaves behind
     between commit and release     waiting: the next release takes it
     between release and publish    released, never begun: reaped once the lease expires, if it is not in the queue
     queue messages lost            the same
     a message delivered twice      the second `begin` leaves its ids out
+    a probe is lost                its lease expires like any other, and the next release sends another one
     a worker dies while sending    the lease expires: reaped, one lost attempt; perhaps sent twice
     between answer and settle      the same: this is the one duplicate that cannot be avoided
     Redis forgets its last second  the cursor is as old as the deliveries: the producer reads on from there
@@ -40,11 +64,26 @@ What a crash leaves behind
 Nothing here expires by itself: only settle and discard forget a delivery.
 """
 
-from common.ledger.ledger import Commit, DeadLetter, Event, Full, Ledger, Reaped, Settlement, Stale, Status, Stored
+from common.ledger.answers import (
+    Commit,
+    DeadLetter,
+    Event,
+    Full,
+    Reaped,
+    Settled,
+    Settlement,
+    Stale,
+    Status,
+    Stored,
+)
+from common.ledger.ledger import Ledger
+from common.ledger.pace import UNPACED, Breaker, Pace
 from common.ledger.record import Attempt, Delivery, Header
 
 __all__ = [
+    "UNPACED",
     "Attempt",
+    "Breaker",
     "Commit",
     "DeadLetter",
     "Delivery",
@@ -52,7 +91,9 @@ __all__ = [
     "Full",
     "Header",
     "Ledger",
+    "Pace",
     "Reaped",
+    "Settled",
     "Settlement",
     "Stale",
     "Status",

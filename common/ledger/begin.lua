@@ -1,12 +1,27 @@
 -- A worker takes released deliveries under its token. An id that is settled, or begun by another, is left out.
 -- ARGV: now, token, lease in ms, id, ... Answers the time, then a record or false for each id.
+--
+-- What was released before a pause began, or before a breaker opened, waits again at the head of the queue, and gets
+-- back what it spent of a quota: no attempt is made at a target that is known to refuse it.
 local token, lease = ARGV[2], tonumber(ARGV[3])
+local held = paused or target_until > now or breaker == 'open'
 local answer = {now}
 for i = 4, #ARGV do
   local id, record = ARGV[i], false
-  if redis.call('ZSCORE', released, id) and redis.call('HSETNX', leases, id, token) == 1 then
-    record = redis.call('HGET', records, id)
-    redis.call('ZADD', released, now + lease, id)
+  if redis.call('ZSCORE', released, id) then
+    if held or (breaker == 'half-open' and id ~= probe) then
+      if redis.call('HEXISTS', leases, id) == 0 then
+        local receipt = redis.call('HGET', spent, id)
+        if receipt then
+          refund(receipt)
+        end
+        put_back(id)
+      end
+    elseif redis.call('HSETNX', leases, id, token) == 1 then
+      record = redis.call('HGET', records, id)
+      redis.call('ZADD', released, now + lease, id)
+      redis.call('HDEL', spent, id)
+    end
   end
   answer[#answer + 1] = record
 end

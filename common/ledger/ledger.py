@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from common.errors import LedgerUnfit
 from common.integration import MANAGER_ID
-from common.ledger import scripts
+from common.ledger import scripts, server
+from common.ledger.answers import Commit, DeadLetter, Full, Reaped, Settled, Stale, Status, Stored
 from common.ledger.errors import translated
-from common.ledger.record import Delivery, Header, decode_record, encode_header
+from common.ledger.keys import keys_of, limit_keys
+from common.ledger.pace import UNPACED, Pace, verdict
+from common.ledger.record import Delivery, decode_record, encode_header
+from common.ledger.status import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from redis import Redis
+
+    from common.ledger.answers import Settlement
 
 MOST_LOST: Final = 10
 """Attempts whose worker died before a delivery is called the cause and buried."""
@@ -24,84 +27,9 @@ REAP_LIMIT: Final = 1000
 """Expired leases that one reap handles; the next comes a second later."""
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """The commit happened; `stored` deliveries are new."""
-
-    stored: int
-
-
-class Stale(msgspec.Struct, frozen=True):
-    """The commit was refused: the cursor is at `cursor`, so another producer was here or Redis is younger."""
-
-    cursor: str
-
-
-class Full(msgspec.Struct, frozen=True):
-    """The commit was refused: the backlog has room for only `room` deliveries."""
-
-    room: int
-
-
-Commit = Stored | Stale | Full
-
-
-class Event(msgspec.Struct, frozen=True):
-    """A delivery for the built-in integration `manager`: its deterministic id and what to inject."""
-
-    id: str
-    payload: bytes
-
-
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """How one begun delivery ended: delivered, skipped, retry or dead; the last two need the new `header`.
-
-    `delay_ms` is how long a retry waits, by the ledger's clock.
-    """
-
-    id: str
-    outcome: str
-    reason: str = ""
-    delay_ms: int = 0
-    header: Header | None = None
-    events: tuple[Event, ...] = ()
-
-
-class Reaped(msgspec.Struct, frozen=True):
-    """What a reap found: attempts whose worker died, deliveries nobody had begun, and those that died of it."""
-
-    lost: int
-    released_again: int
-    dead: int
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A dead delivery and when it died, in ms since the epoch."""
-
-    delivery: Delivery
-    died_ms: int
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What `courier status` shows of one integration. Ages are in seconds; None where nothing waits."""
-
-    waiting: int
-    released: int
-    dead: int
-    oldest_age_s: float | None
-    totals: dict[str, int]
-    cursors: dict[str, str]
-    last_error: str
-    last_error_ms: int
-
-
-def _keys(integration_id: str) -> list[str]:
-    parts = ("records", "waiting", "released", "dead", "cursor", "control", "totals", "leases")
-    return [f"courier:{{{integration_id}}}:{part}" for part in parts]
-
-
 def _entrance(integration_id: str) -> list[str]:
     """Return the keys that a new delivery of an integration touches: records, waiting and totals."""
-    records, waiting, _, _, _, _, totals, _ = _keys(integration_id)
+    records, waiting, _, _, _, _, totals, *_ = keys_of(integration_id)
     return [records, waiting, totals]
 
 
@@ -121,25 +49,25 @@ class Ledger:
     def cursor(self, integration_id: str, node: str) -> str:
         """Return the position that is committed for this node, '' if there is none yet."""
         with translated():
-            held: bytes | None = self._redis.hget(_keys(integration_id)[4], node)  # type: ignore[assignment]
+            held: bytes | None = self._redis.hget(keys_of(integration_id)[4], node)  # type: ignore[assignment]
         return (held or b"").decode()
 
     def cursors(self, integration_ids: Sequence[str], node: str) -> dict[str, str]:
         """Return the committed positions of several integrations at once, '' where there is none yet."""
         with translated(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in integration_ids:
-                pipe.hget(_keys(integration_id)[4], node)
+                pipe.hget(keys_of(integration_id)[4], node)
             found = pipe.execute()
         return {i: (held or b"").decode() for i, held in zip(integration_ids, found, strict=True)}
 
     def forget_cursor(self, integration_id: str, node: str) -> None:
         """Forget the position of an integration that this node does not have any more."""
         with translated():
-            self._redis.hdel(_keys(integration_id)[4], node)
+            self._redis.hdel(keys_of(integration_id)[4], node)
 
     def room(self, integration_id: str, *, max_backlog: int, max_backlog_bytes: int) -> float:
         """Return the free part of the backlog, from 0 to 1, by count or bytes, whichever is less."""
-        keys = _keys(integration_id)
+        keys = keys_of(integration_id)
         with translated(), self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(keys[1])
             pipe.zcard(keys[2])
@@ -175,16 +103,24 @@ class Ledger:
     # -- from waiting to Celery
 
     def release(
-        self, integration_id: str, *, max_in_flight: int, batch_max: int, lease_s: float, linger_s: float
+        self,
+        integration_id: str,
+        *,
+        max_in_flight: int,
+        batch_max: int,
+        lease_s: float,
+        linger_s: float,
+        pace: Pace = UNPACED,
     ) -> list[list[str]]:
         """Move what may go now to released. Return the ids of each task that must now be published."""
-        per_task, *ids = self._run("release", integration_id, max_in_flight, batch_max, _ms(lease_s), _ms(linger_s))
+        arguments = [max_in_flight, batch_max, _ms(lease_s), _ms(linger_s), *pace.for_release()]
+        per_task, *ids = self._run("release", integration_id, *arguments, keys=_paced(integration_id, pace))
         names = [i.decode() for i in ids]
         return [names[start : start + per_task] for start in range(0, len(names), per_task or 1)]
 
     def overdue(self, integration_id: str) -> list[str]:
         """Return released deliveries that nobody began before their lease expired, as many as one reap handles."""
-        keys = _keys(integration_id)
+        keys = keys_of(integration_id)
         with translated():
             ids: Any = self._redis.zrange(keys[2], "-inf", self.now_ms(), byscore=True, offset=0, num=REAP_LIMIT)
             begun: Any = self._redis.hmget(keys[7], ids) if ids else []
@@ -193,7 +129,7 @@ class Ledger:
     def leases(self, integration_id: str) -> dict[str, str]:
         """Return the token under which each begun delivery is held, by delivery id."""
         with translated():
-            held: Any = self._redis.hgetall(_keys(integration_id)[7])
+            held: Any = self._redis.hgetall(keys_of(integration_id)[7])
         return {i.decode(): token.decode() for i, token in held.items()}
 
     def expire(self, integration_id: str, ids: Sequence[str], *, token: str) -> None:
@@ -207,9 +143,15 @@ class Ledger:
 
     # -- the worker's side
 
-    def begin(self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float) -> list[Delivery]:
-        """Take the lease of every id that is still released and free; return those deliveries."""
-        now_ms, *records = self._run("begin", integration_id, token, _ms(lease_s), *ids)
+    def begin(
+        self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float, pace: Pace = UNPACED
+    ) -> list[Delivery]:
+        """Take the lease of every id that is still released and free; return those deliveries.
+
+        While something holds the integration back they wait again instead.
+        """
+        keys = _paced(integration_id, pace)
+        now_ms, *records = self._run("begin", integration_id, token, _ms(lease_s), *ids, keys=keys)
         return [decode_record(i, record, now_ms) for i, record in zip(ids, records, strict=True) if record]
 
     def renew(self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float) -> None:
@@ -217,23 +159,30 @@ class Ledger:
         self._run("renew", integration_id, token, _ms(lease_s), *ids)
 
     def settle(
-        self, integration_id: str, settlements: Sequence[Settlement], *, token: str, last_error: str = ""
-    ) -> int:
-        """Record how begun deliveries ended, with the events they caused. Return how many were not too late."""
-        arguments: list[str | bytes | int] = [token, last_error]
+        self,
+        integration_id: str,
+        settlements: Sequence[Settlement],
+        *,
+        token: str,
+        last_error: str = "",
+        pace: Pace = UNPACED,
+    ) -> Settled:
+        """Record how begun deliveries ended, with the events they caused, and what they say of the target."""
+        arguments: list[str | bytes | int] = [token, last_error, *pace.for_settle()]
         for s in settlements:
             header = encode_header(s.header) if s.header else b""
-            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, len(s.events))
+            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, verdict(s), s.pause_ms, len(s.events))
             for event in s.events:
                 arguments += (event.id, event.payload)
-        keys = [*_keys(integration_id), *_entrance(MANAGER_ID)]
-        return int(self._run("settle", integration_id, *arguments, keys=keys))
+        keys = [*_paced(integration_id, pace), *_entrance(MANAGER_ID)]
+        count, breaker, until_ms, paused_until_ms, held = self._run("settle", integration_id, *arguments, keys=keys)
+        return Settled(count, breaker.decode(), until_ms, paused_until_ms, bool(held))
 
     # -- the operator's side
 
     def dead_letters(self, integration_id: str, *, chunk: int = 500) -> Iterator[DeadLetter]:
         """Yield the dead letters, the oldest first, reading `chunk` at a time."""
-        keys, start = _keys(integration_id), 0
+        keys, start = keys_of(integration_id), 0
         while True:
             with translated():
                 page: Any = self._redis.zrange(keys[3], start, start + chunk - 1, withscores=True)
@@ -251,7 +200,7 @@ class Ledger:
 
     def move(self, integration_id: str, ids: Sequence[str], *, to: str) -> int:
         """Let dead letters wait in another integration. Return how many; one that is there already stays dead here."""
-        return int(self._run("move", integration_id, *ids, keys=[*_keys(integration_id), *_entrance(to)]))
+        return int(self._run("move", integration_id, *ids, keys=[*keys_of(integration_id), *_entrance(to)]))
 
     def bury(self, integration_id: str, *, reason: str, limit: int = 1000) -> int:
         """Make dead letters of what waits, up to `limit` of it, so that it can be read, moved or discarded."""
@@ -262,50 +211,33 @@ class Ledger:
         return int(self._run("discard", integration_id, *ids))
 
     def status(self, integration_id: str) -> Status:
-        """Return counts, counters and the age of the oldest among the next hundred that are due."""
-        keys = _keys(integration_id)
-        with translated(), self._redis.pipeline(transaction=False) as pipe:
-            for key in keys[1:4]:
-                pipe.zcard(key)
-            pipe.zrange(keys[1], 0, 99)
-            for key in (keys[6], keys[4], keys[5]):
-                pipe.hgetall(key)
-            waiting, released, dead, next_ids, totals, cursors, control = pipe.execute()
-        return Status(
-            waiting=waiting,
-            released=released,
-            dead=dead,
-            oldest_age_s=self._oldest_age_s(keys[0], next_ids),
-            totals={k.decode(): int(v) for k, v in totals.items()},
-            cursors={k.decode(): v.decode() for k, v in cursors.items()},
-            last_error=control.get(b"last_error", b"").decode(),
-            last_error_ms=int(float(control.get(b"last_error_ms", 0))),
-        )
-
-    def _oldest_age_s(self, records: str, ids: list[bytes]) -> float | None:
-        if not ids:
-            return None
+        """Return counts, counters, what holds it back, and the age of the oldest of the next hundred that are due."""
         with translated():
-            found: Any = self._redis.hmget(records, ids)
-        times = [decode_record("", r).header.committed_ms for r in found if r is not None]
-        return max(0.0, (self.now_ms() - min(times)) / 1000) if times else None
+            return read_status(self._redis, integration_id, self.now_ms())
+
+    def pause(self, integration_id: str, reason: str = "") -> bool:
+        """Send nothing more of an integration until it is resumed. Return whether it was not paused before."""
+        with translated():
+            fresh: Any = self._redis.hsetnx(keys_of(integration_id)[5], "paused_ms", str(self.now_ms()))
+            if fresh or reason:
+                self._redis.hset(keys_of(integration_id)[5], "pause_reason", reason)
+        return bool(fresh)
+
+    def resume(self, integration_id: str) -> bool:
+        """Let a paused integration go on. Return whether it was paused."""
+        with translated():
+            gone: Any = self._redis.hdel(keys_of(integration_id)[5], "paused_ms", "pause_reason")
+        return bool(gone)
 
     # -- Redis itself
 
     def check_server(self) -> list[str]:
         """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
-        with translated():
-            memory: Any = self._redis.info("memory")
-            persistence: Any = self._redis.info("persistence")
-        policy = memory.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            raise LedgerUnfit(
-                f"Redis has maxmemory-policy {policy} and would throw deliveries away; "
-                "set it to noeviction (redis.conf, or CONFIG SET maxmemory-policy noeviction) and start again"
-            )
-        if not persistence.get("aof_enabled"):
-            return ["Redis keeps no append-only file: a restart of it loses deliveries; set appendonly yes"]
-        return []
+        return server.check(self._redis)
+
+    def why_not_enqueue(self) -> str:
+        """Return why nothing should be added right now, empty if there is no reason: cheap, to be asked often."""
+        return server.why_not_enqueue(self._redis)
 
     def now_ms(self) -> int:
         """Return the ledger's time in ms since the epoch."""
@@ -320,7 +252,11 @@ class Ledger:
     ) -> Any:
         now = "" if self._clock is None else _ms(self._clock())
         with translated():
-            return self._scripts[name](keys=keys or _keys(integration_id), args=[now, *arguments])
+            return self._scripts[name](keys=keys or keys_of(integration_id), args=[now, *arguments])
+
+
+def _paced(integration_id: str, pace: Pace) -> list[str]:
+    return [*keys_of(integration_id), *limit_keys(pace.target or integration_id)]
 
 
 def _ms(seconds: float) -> int:

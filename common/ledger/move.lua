@@ -1,5 +1,5 @@
 -- Dead letters go on in another integration, with a fresh budget and their history.
--- KEYS: 1-8 of the integration they died in, 9-11 records, waiting and totals of the other one.
+-- KEYS: 1-9 of the integration they died in, 10-12 records, waiting and totals of the other one.
 -- ARGV: now, id, ... Answers how many. One whose id the other integration holds already stays where it is.
 local moved = 0
 for i = 2, #ARGV do
@@ -11,10 +11,10 @@ for i = 2, #ARGV do
     header.attempts, header.lost, header.done, header.since_ms = nil, nil, nil, now
     header.replays = (header.replays or 0) + 1
     local rewritten = cjson.encode(header) .. alert
-    if redis.call('HSETNX', KEYS[9], id, rewritten) == 1 then
-      redis.call('ZADD', KEYS[10], now, id)
-      redis.call('HINCRBY', KEYS[11], 'committed', 1)
-      redis.call('HINCRBY', KEYS[11], 'bytes', #rewritten)
+    if redis.call('HSETNX', KEYS[10], id, rewritten) == 1 then
+      redis.call('ZADD', KEYS[11], now, id)
+      redis.call('HINCRBY', KEYS[12], 'committed', 1)
+      redis.call('HINCRBY', KEYS[12], 'bytes', #rewritten)
       remove(id, record)
       moved = moved + 1
     end

@@ -1,5 +1,5 @@
 -- Stands in front of every script: the keys of one integration, the clock, and the few moves they share.
-local records, waiting, released, dead, cursor, control, totals, leases = unpack(KEYS, 1, 8)
+local records, waiting, released, dead, cursor, control, totals, leases, spent = unpack(KEYS, 1, 9)
 
 -- The first argument is the time in milliseconds, or '' for Redis's own clock, the one that all machines share.
 local now = tonumber(ARGV[1])
@@ -27,15 +27,19 @@ local function store(id, old, new)
   count('bytes', #new - #old)
 end
 
-local function to_waiting(id, due)
+local function no_longer_released(id)
   redis.call('ZREM', released, id)
   redis.call('HDEL', leases, id)
+  redis.call('HDEL', spent, id)
+end
+
+local function to_waiting(id, due)
+  no_longer_released(id)
   redis.call('ZADD', waiting, due, id)
 end
 
 local function to_dead(id, record, reason)
-  redis.call('ZREM', released, id)
-  redis.call('HDEL', leases, id)
+  no_longer_released(id)
   redis.call('ZADD', dead, now, id)
   count('bytes', -#record)
   count('dead_bytes', #record)
@@ -45,9 +49,8 @@ end
 
 local function remove(id, record)
   local was_dead = redis.call('ZREM', dead, id) == 1
-  redis.call('ZREM', released, id)
+  no_longer_released(id)
   redis.call('ZREM', waiting, id)
-  redis.call('HDEL', leases, id)
   redis.call('HDEL', records, id)
   count(was_dead and 'dead_bytes' or 'bytes', -#record)
 end

@@ -9,8 +9,7 @@ local lost, again, died = 0, 0, 0
 for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[4])) do
   local record = redis.call('HGET', records, id)
   if not record then
-    redis.call('ZREM', released, id)
-    redis.call('HDEL', leases, id)
+    no_longer_released(id)
   elseif redis.call('HEXISTS', leases, id) == 1 then
     local line, alert = split(record)
     local header = cjson.decode(line)

@@ -16,8 +16,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The changing part. Times are milliseconds since the epoch by the ledger's clock.
 
-    `since_ms` is when the retry budget began (0: at the commit), `lost` counts attempts whose worker died,
-    `done` names the calls of this delivery that need no repeating.
+    `since_ms` is when the retry budget began: at the first attempt or a replay, 0 if there was neither. `lost` counts
+    attempts whose worker died, `done` names the calls of this delivery that need no repeating.
     """
 
     committed_ms: int

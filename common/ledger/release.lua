@@ -1,12 +1,50 @@
 -- Moves what may go now from waiting to released, and says how many ids a task should carry.
--- ARGV: now, in-flight cap, most ids a task, lease in ms, linger in ms. Answers {ids a task, id, id, ...}.
+-- ARGV: now, in-flight cap, most ids a task, lease in ms, linger in ms, the credential's digest, its limits for people,
+--       longest pause of a target in ms, whether there is a breaker, its longest pause in ms, then for each limit:
+--       unit, number, burst. Answers {ids a task, id, id, ...}.
+--
+-- Nothing goes while the operator, the target or an open breaker holds; a breaker whose time is over lets one delivery
+-- out, the probe. Otherwise as many go as the in-flight cap and every limit allow. Waiting changes nothing at all.
 --
 -- The more is in flight, the larger a task must be: that keeps the number of tasks of one integration near
 -- 16 * (1 + ln batch_max) even if its target hangs, so that it cannot fill a worker that it shares with others.
 -- A task that would be too small waits for company, at most as long as the linger.
 local cap, batch_max, lease, linger = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local longest_pause, has_breaker, longest_break = tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10])
+
+local function each_limit(what)
+  for i = 11, #ARGV, 3 do
+    what(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
+  end
+end
+
+if hold[5] ~= ARGV[6] or hold[6] ~= ARGV[7] then -- where `status` finds the state of the limits
+  redis.call('HSET', control, 'target', ARGV[6], 'limits', ARGV[7])
+end
+if target_until > now + longest_pause then -- the clock went back
+  target_until = now + longest_pause
+  share('pause_until_ms', target_until)
+end
+if breaker == 'open' and breaker_until > now + longest_break then -- the same
+  breaker_until = now + longest_break
+  redis.call('HSET', control, 'breaker_until_ms', breaker_until)
+end
+if breaker ~= 'closed' and not has_breaker then
+  redis.call('HDEL', control, 'breaker', 'breaker_until_ms', 'probe')
+  breaker = 'closed'
+end
+if paused or target_until > now or (breaker == 'open' and breaker_until > now) then
+  return {0}
+end
+if breaker == 'half-open' and redis.call('ZSCORE', released, probe) then
+  return {0}
+end
+
 local in_flight = redis.call('ZCARD', released)
-local room = cap - in_flight
+local room = breaker == 'closed' and cap - in_flight or math.min(1, cap - in_flight)
+each_limit(function(unit, number, burst)
+  room = math.min(room, allowed(unit, number, burst))
+end)
 if room <= 0 then
   return {0}
 end
@@ -20,9 +58,22 @@ if ready < batch and tonumber(due[2]) > now - linger then
   return {0}
 end
 local answer = {math.min(batch_max, math.max(batch, math.ceil(ready / 16)))}
+local receipt
+each_limit(function(unit, number, burst)
+  spend(unit, number, burst, ready)
+  if unit ~= 's' then
+    receipt = (receipt or string.format('%d', now)) .. ' ' .. unit
+  end
+end)
 for i = 1, #due, 2 do
   redis.call('ZADD', released, now + lease, due[i])
   redis.call('ZREM', waiting, due[i])
+  if receipt then
+    redis.call('HSET', spent, due[i], receipt)
+  end
   answer[#answer + 1] = due[i]
+end
+if breaker ~= 'closed' then
+  redis.call('HSET', control, 'breaker', 'half-open', 'probe', due[1])
 end
 return answer

@@ -1,4 +1,4 @@
-"""The Lua scripts beside this file, loaded once; each gets the shared prelude in front."""
+"""The Lua scripts beside this file, loaded once; each is put together from the parts that it shares with others."""
 
 from __future__ import annotations
 
@@ -9,13 +9,28 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
-NAMES: Final = ("commit", "release", "begin", "renew", "settle", "reap", "replay", "discard", "move", "bury")
+PARTS: Final = {
+    "commit": (),
+    "release": ("holds", "limits"),
+    "begin": ("holds", "limits"),
+    "renew": (),
+    "settle": ("holds", "breaker"),
+    "reap": (),
+    "replay": (),
+    "discard": (),
+    "move": (),
+    "bury": (),
+}
+"""Script → the files that stand in front of it, after the prelude."""
 
 
 def load(client: Redis) -> dict[str, Script]:
     """Return every script, ready to be called on `client`; Redis is asked nothing yet."""
     here = files(__package__)
-    prelude = (here / "prelude.lua").read_text(encoding="utf-8")
+
+    def text(name: str) -> str:
+        return (here / f"{name}.lua").read_text(encoding="utf-8")
+
     return {
-        name: client.register_script(prelude + (here / f"{name}.lua").read_text(encoding="utf-8")) for name in NAMES
+        name: client.register_script("".join(map(text, ("prelude", *parts, name)))) for name, parts in PARTS.items()
     }

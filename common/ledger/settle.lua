@@ -1,24 +1,39 @@
 -- One outcome for each delivery, together with the events for the manager that it caused.
--- KEYS: 1-8 of the integration, 9-11 records, waiting and totals of the built-in integration `manager`.
--- ARGV: now, token, last error or '', then for each: id, outcome, reason, delay in ms, new header,
---       number of events, id, payload, ... Answers how many of them were settled; the rest came too late.
+-- KEYS: 1-12 as everywhere, 13-15 records, waiting and totals of the built-in integration `manager`.
+-- ARGV: now, token, last error or '', longest pause of a target in ms, then of the breaker: failures in a row, percent,
+--       samples, window, pause and longest pause in ms, then for each: id, outcome, reason, delay in ms, new header,
+--       verdict on the target, pause that it asked for in ms, number of events, id, payload, ...
+-- Answers {how many were settled, the rest came too late; the breaker's new state or ''; the end of its pause or 0;
+--          the end of a pause of the target that began, or 0; 1 if something holds the integration back now}.
 --
 -- A delivery that succeeded is over whoever holds it now. Any other outcome counts only under a valid lease.
-local token, last_error = ARGV[2], ARGV[3]
-local settled, i = 0, 4
+local token, last_error, longest_pause = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local rules = {
+  failures = tonumber(ARGV[5]), ratio = tonumber(ARGV[6]), samples = tonumber(ARGV[7]),
+  window = tonumber(ARGV[8]), pause = tonumber(ARGV[9]), longest_pause = tonumber(ARGV[10]),
+}
+local has_breaker, judged, asked_until = rules.failures > 0 or rules.ratio > 0, false, 0
+local settled, i = 0, 11
 while i <= #ARGV do
-  local id, outcome, reason, delay, header, events = unpack(ARGV, i, i + 5)
-  i = i + 6
+  local id, outcome, reason, delay, header, verdict, pause, events = unpack(ARGV, i, i + 7)
+  i = i + 8
   local record = redis.call('HGET', records, id)
   local over = outcome == 'delivered' or outcome == 'skipped'
   if record and (over or redis.call('HGET', leases, id) == token) then
     settled = settled + 1
+    if has_breaker and verdict ~= '' then
+      judge(id, verdict, rules)
+      judged = true
+    end
+    asked_until = math.max(asked_until, now + math.min(tonumber(pause), longest_pause))
     if over then
       remove(id, record)
       count(outcome, 1)
       if outcome == 'skipped' then
         count('skipped:' .. reason, 1)
       end
+    elseif outcome == 'returned' then
+      put_back(id)
     else
       local _, alert = split(record)
       local rewritten = header .. alert
@@ -33,10 +48,10 @@ while i <= #ARGV do
     end
     for e = i, i + events * 2 - 1, 2 do
       local event = new_header() .. ARGV[e + 1]
-      if redis.call('HSETNX', KEYS[9], ARGV[e], event) == 1 then
-        redis.call('ZADD', KEYS[10], now, ARGV[e])
-        redis.call('HINCRBY', KEYS[11], 'committed', 1)
-        redis.call('HINCRBY', KEYS[11], 'bytes', #event)
+      if redis.call('HSETNX', KEYS[13], ARGV[e], event) == 1 then
+        redis.call('ZADD', KEYS[14], now, ARGV[e])
+        redis.call('HINCRBY', KEYS[15], 'committed', 1)
+        redis.call('HINCRBY', KEYS[15], 'bytes', #event)
       end
     end
   end
@@ -45,4 +60,18 @@ end
 if last_error ~= '' then
   redis.call('HSET', control, 'last_error', last_error, 'last_error_ms', now)
 end
-return settled
+if judged then
+  remember_health()
+end
+local pause_began = 0
+if asked_until > math.max(now, target_until) then
+  if target_until <= now then
+    count('target_paused', 1)
+    pause_began = asked_until
+  end
+  target_until = asked_until
+  share('pause_until_ms', target_until)
+end
+local opened_until = transition == 'open' and breaker_until or 0
+local is_held = paused or target_until > now or breaker ~= 'closed'
+return {settled, transition, opened_until, pause_began, is_held and 1 or 0}

@@ -86,10 +86,12 @@ TABLE: Final = (
     # what holds an integration back
     _exporter("courier_breaker_open", _GAUGE, "integration", "1 while the breaker is open or half-open"),
     _exporter("courier_breaker_opened", _COUNTER, "integration", "times that the breaker opened"),
+    _exporter("courier_target_paused", _COUNTER, "integration", "times that the target asked for a pause"),
     _exporter("courier_paused", _GAUGE, "integration", "1 while an operator has it paused"),
     _exporter("courier_target_pause_seconds", _GAUGE, "integration", "what is left of a pause the target asked for"),
     # the producers, as they last told the ledger
     _exporter("courier_node_seen_timestamp_seconds", _GAUGE, "node", "when the node's producer last told how it goes"),
+    _exporter("courier_choked", _GAUGE, "node", "1 while it enqueues nothing, since Redis is nearly full or may evict"),
     _exporter("courier_lines", _COUNTER, "node", "lines of the alert log that were read"),
     _exporter("courier_matched", _COUNTER, "node", "deliveries that the node's producer committed"),
     _exporter(

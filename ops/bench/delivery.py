@@ -119,6 +119,7 @@ class System:
             "COURIER_REDIS_URL": self.server.url,
             "COURIER_STATE_DIR": str(self._folder / "state"),
             "COURIER_LOG_LEVEL": "warning",
+            "COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS": "none",
         }
         process = subprocess.Popen(command, env=environment)
         self._stack.callback(process.wait)

@@ -3,7 +3,8 @@
     python -m ops.bench.target PORT LATENCY_MS
 
 Speaks just enough HTTP/1.1: every request with a Content-Length gets `200 ok` on a kept connection. `GET /count`
-answers at once with the number of requests so far, their distinct alert ids and the times of the first and the last.
+answers at once with the number of requests so far, their distinct alert ids and the times of the first and the last,
+`GET /ids` with every alert id and how often it has arrived.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import json
 import re
 import sys
 import time
-from typing import Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -25,7 +30,7 @@ class Record:
 
     def __init__(self) -> None:
         self.requests = 0
-        self.ids: dict[bytes, float] = {}
+        self.ids: Counter[str] = Counter()
         self.first_s = self.last_s = 0.0
 
     def note(self, body: bytes) -> None:
@@ -35,7 +40,7 @@ class Record:
         self.first_s = self.first_s or now_s
         self.last_s = now_s
         if found := _ID.search(body):
-            self.ids.setdefault(found[1], now_s)
+            self.ids[found[1].decode()] += 1
 
     def summary(self) -> bytes:
         """Return the counts as an HTTP answer."""
@@ -45,8 +50,16 @@ class Record:
             "first_s": self.first_s,
             "last_s": self.last_s,
         }
-        body = json.dumps(counts).encode()
-        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        return _as_answer(counts)
+
+    def every_id(self) -> bytes:
+        """Return each id with its count as an HTTP answer."""
+        return _as_answer(self.ids)
+
+
+def _as_answer(counts: Mapping[str, float]) -> bytes:
+    body = json.dumps(counts).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 class Connection(asyncio.Protocol):
@@ -73,6 +86,8 @@ class Connection(asyncio.Protocol):
             self._buffer = self._buffer[total:]
             if head.startswith(b"GET /count"):
                 self._transport.write(self._record.summary())
+            elif head.startswith(b"GET /ids"):
+                self._transport.write(self._record.every_id())
             else:
                 self._record.note(body)
                 asyncio.get_running_loop().call_later(self._latency_s, self._answer)

@@ -10,6 +10,7 @@ import click
 from common.node import reports
 from ops.access import access
 from ops.cli.options import pass_settings, setting
+from ops.holds import holds, last_error
 from ops.tables import age, plain, print_table
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from common.node import NodeReport
     from common.settings import Settings
 
-COLUMNS = ("Integration", "Waiting", "Released", "Dead", "Delivered", "Skipped", "Retried", "Oldest", "Last error")
+COLUMNS = ("Integration", "Waiting", "Released", "Dead", "Delivered", "Skipped", "Retried", "Oldest")
+HELD, LAST_ERROR = "Held back", "Last error"
 NODE_COLUMNS = ("Node", "Lines", "Matched", "Bad", "Seen", "Parked", "Trouble")
 
 
@@ -36,14 +38,29 @@ def command(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_plain_data(statuses, nodes), indent=2))
         return
-    print_table(COLUMNS, [_row(i, status, now_ms) for i, status in statuses.items()])
+    print_statuses(statuses, now_ms)
     if nodes:
         click.echo()
         print_table(NODE_COLUMNS, [_node_row(node, now_ms) for node in nodes])
 
 
+def print_statuses(statuses: Mapping[str, Status], now_ms: int) -> None:
+    """Write the table; what holds back is a column of it only if something does."""
+    rows = [_row(i, status) for i, status in statuses.items()]
+    held = [holds(status, now_ms) for status in statuses.values()]
+    errors = [last_error(status, now_ms) for status in statuses.values()]
+    if any(held):
+        full = zip(rows, held, errors, strict=True)
+        print_table((*COLUMNS, HELD, LAST_ERROR), [(*row, hold, error) for row, hold, error in full])
+    else:
+        print_table((*COLUMNS, LAST_ERROR), [(*row, error) for row, error in zip(rows, errors, strict=True)])
+
+
 def as_plain_data(statuses: Mapping[str, Status], nodes: list[NodeReport]) -> dict[str, Any]:
-    """Return what `--json` prints; ages in seconds, times in ms since the epoch."""
+    """Return what `--json` prints; ages in seconds, times in ms since the epoch.
+
+    `limits` has for each rate limit how many deliveries it would let go now.
+    """
     return {
         "integrations": {
             i: {
@@ -53,6 +70,10 @@ def as_plain_data(statuses: Mapping[str, Status], nodes: list[NodeReport]) -> di
                 "oldest_age_s": s.oldest_age_s,
                 "last_error": s.last_error,
                 "last_error_ms": s.last_error_ms,
+                "paused": {"since_ms": s.paused_ms, "reason": s.pause_reason} if s.paused_ms else None,
+                "target_paused_until_ms": s.target_until_ms or None,
+                "breaker": {"state": s.breaker, "until_ms": s.breaker_until_ms or None},
+                "limits": s.limits,
                 "totals": s.totals,
                 "cursors": s.cursors,
             }
@@ -62,19 +83,17 @@ def as_plain_data(statuses: Mapping[str, Status], nodes: list[NodeReport]) -> di
     }
 
 
-def _row(integration_id: str, status: Status, now_ms: int) -> tuple[str, ...]:
+def _row(integration_id: str, status: Status) -> tuple[str, ...]:
     counts = (status.waiting, status.released, status.dead)
     totals = (status.totals.get(name, 0) for name in ("delivered", "skipped", "retried"))
-    error = ""
-    if status.last_error:
-        error = f"{plain(status.last_error)} ({age((now_ms - status.last_error_ms) / 1000)} ago)"
     oldest = "" if status.oldest_age_s is None else age(status.oldest_age_s)
-    return (integration_id, *map(str, (*counts, *totals)), oldest, error)
+    return (integration_id, *map(str, (*counts, *totals)), oldest)
 
 
 def _node_row(node: NodeReport, now_ms: int) -> tuple[str, ...]:
     bad = sum(count for name, count in node.counters.items() if name.startswith("bad:"))
     seen_ms = int(node.texts.get("seen_ms") or 0)
     seen = f"{age((now_ms - seen_ms) / 1000)} ago" if seen_ms else "never"
+    trouble = "; ".join(filter(None, (node.texts.get(name, "") for name in ("choked", "config_trouble"))))
     counts = (str(node.counters.get("lines", 0)), str(node.counters.get("matched", 0)), str(bad))
-    return (node.node, *counts, seen, node.texts.get("parked", ""), plain(node.texts.get("config_trouble", "")))
+    return (node.node, *counts, seen, node.texts.get("parked", ""), plain(trouble))

@@ -112,6 +112,9 @@ start_at = "beginning"
 retry_base = "500ms"
 retry_cap = "5s"
 retry_max_attempts = 8
+rate_limits = ["20/s"]
+breaker_pause = "1s"
+breaker_pause_max = "2s"
 """
     for integration in integrations:
         if integration.hook_url is None:

@@ -141,11 +141,15 @@ _FAILURES: Final = Row(
                 Ask(f"courier_paused{_OF}", "{{integration}} paused"),
                 Ask(f"courier_target_pause_seconds{_OF} > bool 0", "{{integration}} asked for a pause"),
                 Ask(f"max by (integration) (courier_parked{_OF})", "{{integration}} parked"),
+                Ask(f"courier_choked{_NODE}", "{{node}} enqueues nothing"),
             ),
         ),
         Panel(
-            "Breaker opened, in an hour",
-            (Ask(f"increase(courier_breaker_opened_total{_OF}[1h])", "{{integration}}"),),
+            "Breakers opened and pauses asked for, in an hour",
+            (
+                Ask(f"increase(courier_breaker_opened_total{_OF}[1h])", "{{integration}} breaker"),
+                Ask(f"increase(courier_target_paused_total{_OF}[1h])", "{{integration}} pause"),
+            ),
         ),
         Panel(
             "Attempts in this Prometheus's workers",

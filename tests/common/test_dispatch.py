@@ -11,6 +11,7 @@ from common.connection import connect
 from common.dispatch import Dispatcher
 from common.errors import LedgerUnavailable
 from common.ledger import Ledger
+from common.rate_limit import parse_rate_limit
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
 
@@ -55,15 +56,24 @@ def test_a_short_backlog_goes_out_one_by_one_and_a_message_carries_ids_only(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
 ) -> None:
     commit(ledger, 2)
-    assert dispatcher.dispatch("slack", policy()) == 2
+    assert dispatcher.dispatch("slack", policy(), "t") == 2
     assert sorted(published(client)) == [["slack", ["0000"]], ["slack", ["0001"]]]
     (raw,) = client.lrange("courier.slack", 0, 0)  # type: ignore[misc]  # the client is synchronous
     assert b"secret-content" not in base64.b64decode(json.loads(raw)["body"])
 
 
+def test_no_more_is_published_than_the_limits_of_the_policy_allow(
+    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
+) -> None:
+    commit(ledger, 100)
+    limited = policy(rate_limits=(parse_rate_limit("4/min"),))
+    assert [dispatcher.dispatch("slack", limited, "t") for _ in range(2)] == [4, 0]
+    assert len(published(client)) == 4
+
+
 def test_a_long_backlog_goes_out_in_batches(client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher) -> None:
     commit(ledger, 3000)
-    assert dispatcher.dispatch("slack", policy(max_in_flight=2048, batch_max=64)) == 2048
+    assert dispatcher.dispatch("slack", policy(max_in_flight=2048, batch_max=64), "t") == 2048
     sizes = [len(ids) for _, ids in published(client)]
     assert sizes == [64] * 32
 
@@ -72,11 +82,11 @@ def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, clock: Clock
 ) -> None:
     commit(ledger, 3)
-    dispatcher.dispatch("slack", policy(lease_s=60.0))
+    dispatcher.dispatch("slack", policy(lease_s=60.0), "t")
     client.ltrim("courier.slack", 0, 0)
     clock.now_s += 61
     assert dispatcher.reap("slack", policy(lease_s=60.0)).released_again == 2
-    assert dispatcher.dispatch("slack", policy()) == 2
+    assert dispatcher.dispatch("slack", policy(), "t") == 2
     assert len(published(client)) == 3
 
 
@@ -95,7 +105,7 @@ def test_a_server_that_dies_between_release_and_publish_is_unavailable_and_nothi
 
         app = make_app(server.url)
         with pytest.raises(LedgerUnavailable, match="published"):
-            Dispatcher(app, Dying(client), client).dispatch("slack", policy())
+            Dispatcher(app, Dying(client), client).dispatch("slack", policy(), "t")
         app.close()
     server.start()
     with connect(server.url) as client:

@@ -41,7 +41,7 @@ def test_a_delivery_travels_from_commit_to_delivered(ledger: Ledger) -> None:
     assert release(ledger) == [["a"], ["b"]]
     begun = ledger.begin(ID, ["a", "b"], token="w1", lease_s=60)
     assert [(d.id, d.alert) for d in begun] == [("a", b'{"alert":"a"}'), ("b", b'{"alert":"b"}')]
-    assert ledger.settle(ID, [Settlement(id=i, outcome="delivered") for i in "ab"], token="w1") == 2
+    assert ledger.settle(ID, [Settlement(id=i, outcome="delivered") for i in "ab"], token="w1").count == 2
     status = ledger.status(ID)
     assert (status.waiting, status.released, status.dead, status.oldest_age_s) == (0, 0, 0, None)
     assert status.totals == {"committed": 2, "delivered": 2, "bytes": 0}
@@ -113,7 +113,7 @@ def test_a_retry_waits_for_its_due_time_with_its_history(ledger: Ledger, clock: 
     (delivery,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
     header = Header(committed_ms=delivery.header.committed_ms, attempts=1, done=("ip",))
     retry = Settlement(id="a", outcome="retry", reason="server", delay_ms=5000, header=header)
-    assert ledger.settle(ID, [retry], token="w", last_error="server: 500") == 1
+    assert ledger.settle(ID, [retry], token="w", last_error="server: 500").count == 1
     assert release(ledger) == []
     clock.now_s += 5
     assert release(ledger) == [["a"]]
@@ -170,7 +170,7 @@ def test_a_late_success_ends_a_delivery_and_a_late_failure_does_not(ledger: Ledg
     clock.now_s += 2
     ledger.reap(ID, queued=(), lease_s=60)
     late = Settlement(id="b", outcome="dead", reason="client", header=Header(committed_ms=1))
-    assert ledger.settle(ID, [Settlement(id="a", outcome="delivered"), late], token="w1") == 1
+    assert ledger.settle(ID, [Settlement(id="a", outcome="delivered"), late], token="w1").count == 1
     status = ledger.status(ID)
     assert (status.waiting, status.dead) == (1, 0)
 
@@ -180,8 +180,8 @@ def test_events_reach_the_manager_with_the_settlement_and_only_once(ledger: Ledg
     release(ledger)
     ledger.begin(ID, ["a"], token="w", lease_s=60)
     settlement = Settlement(id="a", outcome="delivered", events=(Event("a:v1", b"{}"),))
-    assert ledger.settle(ID, [settlement], token="w") == 1
-    assert ledger.settle(ID, [settlement], token="w") == 0
+    assert ledger.settle(ID, [settlement], token="w").count == 1
+    assert ledger.settle(ID, [settlement], token="w").count == 0
     assert ledger.status("manager").waiting == 1
 
 

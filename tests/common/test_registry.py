@@ -59,6 +59,27 @@ def test_redis_holds_no_secret_in_clear(registry: PublishedRegistry, client: red
     assert b"hooks.example" not in held
 
 
+def test_integrations_with_one_credential_have_one_target(registry: PublishedRegistry) -> None:
+    def target(name: str, id_: str = "x", hook: str = "", key: str = "") -> str:
+        secrets = {"hook_url": Secret(hook) if hook else None, "api_key": Secret(key) if key else None}
+        return registry.target(Integration(id=id_, name=name, **secrets))
+
+    same = target("slack", "slack", hook="https://hooks.example/1")
+    assert target("slack", "slack-2", hook="https://hooks.example/1") == same
+    assert target("slack", "slack-3", hook="https://hooks.example/2") != same
+    assert target("custom-slack", hook="https://hooks.example/1") != same
+    assert target("pagerduty", "a", hook="https://a", key="k") == target("pagerduty", "b", hook="https://b", key="k")
+    assert target("custom-x", "custom-x") != target("custom-x", "custom-x-2")
+    assert target("custom-x", "a", key="b") != target("custom-x", "b")
+
+
+def test_a_target_says_nothing_about_the_credential_without_the_key(client: redis.Redis) -> None:
+    key = Fernet.generate_key()
+    targets = {PublishedRegistry(client, Vault(one)).target(SLACK) for one in (key, key, Fernet.generate_key())}
+    assert len(targets) == 2
+    assert all(len(one) == 32 for one in targets)
+
+
 def test_another_key_is_told_what_to_do(registry: PublishedRegistry, client: redis.Redis) -> None:
     registry.publish(NODE, [SLACK])
     with pytest.raises(SettingsError, match=r"another secret key.*copy secret\.key"):

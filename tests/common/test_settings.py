@@ -41,7 +41,9 @@ def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
 
 def test_the_packaged_file_gives_every_key_and_no_other() -> None:
     places = list(from_file(DEFAULTS_FILE, "default"))
-    assert places == [*FIXED, (INTEGRATIONS, "custom-*", "concurrency")]
+    vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
+    limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
+    assert places == [*FIXED, (INTEGRATIONS, "custom-*", "concurrency"), *limits]
 
 
 def test_the_packaged_file_shows_values_as_they_are_shown(tmp_path: Path) -> None:
@@ -149,10 +151,51 @@ def test_a_policy_is_merged_from_general_to_specific(tmp_path: Path) -> None:
     assert policy.max_in_flight == 512
 
 
-def test_scripts_run_four_at_once_unless_their_table_says_more(tmp_path: Path) -> None:
-    assert load(tmp_path, "integrations.default.concurrency = 9").policy(SCRIPT).concurrency == 4
+def test_scripts_run_four_at_once_unless_somebody_says_more(tmp_path: Path) -> None:
+    assert load(tmp_path, "integrations.default.lease = '9s'").policy(SCRIPT).concurrency == 4
+    assert load(tmp_path, "integrations.default.concurrency = 9").policy(SCRIPT).concurrency == 9
     assert load(tmp_path, "integrations.custom-x.concurrency = 9").policy(SCRIPT).concurrency == 9
     assert load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_CONCURRENCY="7").policy(SLACK).concurrency == 7
+
+
+def test_what_an_operator_writes_wins_over_every_packaged_table(tmp_path: Path) -> None:
+    assert limits(load(tmp_path)) == ["1/s burst 3"]
+    assert limits(load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS="none")) == []
+    written = """
+        [integrations.default]
+        rate_limits = ["9/s"]
+        [integrations."sl*"]
+        rate_limits = ["8/s"]
+    """
+    assert limits(load(tmp_path, written)) == ["8/s"]
+    assert limits(load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS="4/min, 500/day")) == ["8/s"]
+    assert limits(load(tmp_path, '[integrations.pagerduty]\nrate_limits = ["9/s"]')) == ["1/s burst 3"]
+
+
+def limits(settings: Settings) -> list[str]:
+    return [str(limit) for limit in settings.policy(SLACK).rate_limits]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("slack", ["1/s burst 3"]),
+        ("pagerduty", ["2/s"]),
+        ("virustotal", ["4/min", "500/day"]),
+        ("shuffle", ["5/s"]),
+        ("maltiverse", ["1/s burst 5"]),
+        ("custom-x", []),
+        ("manager", []),
+    ],
+)
+def test_each_service_has_limits_that_it_bears(tmp_path: Path, name: str, expected: list[str]) -> None:
+    policy = load(tmp_path).policy(Integration(id=f"{name}-2", name=name))
+    assert [str(limit) for limit in policy.rate_limits] == expected
+
+
+def test_limits_from_a_variable_are_separated_by_commas(tmp_path: Path) -> None:
+    settings = load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS="4/min, 500/day,2/s burst 5")
+    assert limits(settings) == ["4/min", "500/day", "2/s burst 5"]
 
 
 def test_policy_values(tmp_path: Path) -> None:

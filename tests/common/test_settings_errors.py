@@ -89,6 +89,30 @@ def test_what_is_wrong_in_a_file_is_told_by_place_and_remedy(tmp_path: Path, tom
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("5", "5 is no list"),
+        ('["5/m"]', "\"5/m\" has the unit 'm', which is none of s, min, h, day"),
+        ('["fast"]', '"fast" is not a number, / and a unit'),
+        ('["0/s"]', '"0/s" has the number 0, which is not from 1 to 1000000'),
+        ('["4/min burst 2"]', '"4/min burst 2" has a burst, which only a limit per second can have: N/min'),
+        ("[4]", "4 is no text"),
+        ('"4/min; 5/h"', '"4/min; 5/h" is not a number, / and a unit'),
+    ],
+)
+def test_a_wrong_rate_limit(tmp_path: Path, value: str, told: str) -> None:
+    text = refusal(tmp_path, f"integrations.s.rate_limits = {value}")
+    assert text.startswith(f"courier.toml:1: integrations.s.rate_limits: {told}")
+    assert '; write a list such as ["1/s burst 3"] or ["4/min", "500/day"], or [] for none; units: s, min' in text
+
+
+@pytest.mark.parametrize(("value", "told"), [("50", "50 is no percentage"), ('"101%"', "101% is more than 100%")])
+def test_a_wrong_percentage(tmp_path: Path, value: str, told: str) -> None:
+    text = refusal(tmp_path, f"integrations.s.breaker_ratio = {value}")
+    assert text == f'courier.toml:1: integrations.s.breaker_ratio: {told}; write a percentage from "0%" to "100%"'
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
         (

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from common.connection import connect
 from common.ledger import Header, Ledger, Settlement
+from common.ledger.pace import Breaker, Pace
 from common.ledger.record import Attempt
 from common.metrics import TABLE, Shown
 from common.metrics.labels import ledger_pairs
@@ -121,13 +122,22 @@ def test_a_released_delivery_still_has_an_age(registry: CollectorRegistry, clien
 
 
 def test_what_holds_it_back_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
-    until_ms = redis_time_s(client) * 1000 + 60_000
-    held = {"breaker": "half-open", "paused_ms": "5", "target": "digest"}
-    client.hset("courier:{slack}:control", mapping=held)
-    client.hset("courier:limits:{digest}", "pause_until_ms", until_ms)
-    assert value(registry, "courier_breaker_open", integration="slack") == 1
-    assert value(registry, "courier_paused", integration="slack") == 1
-    assert 50 < (value(registry, "courier_target_pause_seconds", integration="slack") or 0) <= 60
+    ledger = Ledger(client)
+    commit(ledger, "a", "b")
+    pace = Pace(target="digest", breaker=Breaker(failures=1))
+    task = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, pace=pace)[0]
+    ledger.begin("slack", task, token="w", lease_s=60, pace=pace)
+    header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "server", ""),))
+    refused = Settlement(id=task[0], outcome="retry", reason="server", delay_ms=1, pause_ms=60_000, header=header)
+    ledger.settle("slack", [refused], token="w", pace=pace)
+    ledger.pause("slack")
+    slack = {"integration": "slack"}
+    assert value(registry, "courier_breaker_open", **slack) == 1
+    assert value(registry, "courier_breaker_opened_total", **slack) == 1
+    assert value(registry, "courier_paused", **slack) == 1
+    assert value(registry, "courier_target_paused_total", **slack) == 1
+    assert 50 < (value(registry, "courier_target_pause_seconds", **slack) or 0) <= 60
+    assert value(registry, "courier_target_pause_seconds", integration="manager") == 0
 
 
 def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, client: redis.Redis) -> None:
@@ -137,6 +147,7 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
         "config_digest": str(2**48 - 1),
         "config_loaded_ms": "3000",
         "config_trouble": "refused",
+        "choked": "Redis is full",
         READINGS: encode_readings(readings),
     }
     report(client, "wazuh-1", added={"lines": 9, "matched": 4, "bad:no_rule": 2}, texts=texts)
@@ -147,6 +158,7 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
         "courier_config_hash": 2**48 - 1,
         "courier_config_loaded_timestamp_seconds": 3,
         "courier_config_ok": 0,
+        "courier_choked": 1,
     }
     for name, wanted in expected.items():
         assert value(registry, name, node="wazuh-1") == wanted, name

@@ -49,7 +49,7 @@ def bury(ledger: Ledger, delivery_id: str, *, rule: str, reason: str, detail: st
     (begun,) = ledger.begin("slack", [delivery_id], token="w", lease_s=60)
     header = Header(committed_ms=begun.header.committed_ms, attempts=3, history=(Attempt(1, reason, detail),))
     settlement = Settlement(id=delivery_id, outcome="dead", reason=reason, header=header)
-    assert ledger.settle("slack", [settlement], token="w", last_error=f"{reason}: {detail}") == 1
+    assert ledger.settle("slack", [settlement], token="w", last_error=f"{reason}: {detail}").count == 1
 
 
 def test_status_shows_every_integration_and_node(client: redis.Redis, ledger: Ledger) -> None:

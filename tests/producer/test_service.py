@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.fernet import Fernet
 
+from common.errors import LedgerUnavailable
 from common.ledger import Ledger, Settlement
 from common.node import reports
 from common.registry import PublishedRegistry
 from common.vault import Vault
 from producer.aside import Aside
 from producer.configuration import ConfigFile
+from producer.keepsake import Keepsake
 from producer.service import Producer
 from tests.support.fakes import Clock, ListSource, NoDispatch, policy
 
@@ -57,6 +59,7 @@ class World:
             dispatcher=self.dispatcher,  # type: ignore[arg-type]  # notes instead of releasing
             client=self.client,
             aside=Aside(self.config.with_name("aside.jsonl"), 10_000, self.clock),
+            keepsake=Keepsake(self.config.with_name("places.json")),
             now=self.clock,
         )
 
@@ -189,6 +192,73 @@ def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: Wor
     assert PublishedRegistry(world.client, Vault(world.key)).load().get("slack") is not None
 
 
+def test_a_producer_that_starts_on_an_emptied_redis_goes_on_from_its_own_copy_of_the_place(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(n) for n in range(3)]
+    world.settle(producer)
+    world.settle(producer)
+    world.client.flushall()
+    world.source.lines += [alert(n) for n in range(3, 5)]
+    world.settle(world.producer())
+    assert world.waiting() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
+    assert "Redis has lost the place in the log" in caplog.text
+
+
+def test_nothing_is_enqueued_into_a_redis_that_is_nearly_full_or_may_evict(world: World) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    used: int = world.client.info("memory")["used_memory"]  # type: ignore[index]  # the client is synchronous
+    for name, value, back in (("maxmemory", int(1.08 * used), 0), ("maxmemory-policy", "allkeys-lru", "noeviction")):
+        before = len(world.waiting())
+        world.client.config_set(name, value)
+        world.settle(producer)
+        world.source.lines.append(alert(len(world.source.lines)))
+        world.settle(producer)
+        assert len(world.waiting()) == before
+        assert reports(world.client)[0].texts["choked"]
+        world.client.config_set(name, back)
+        world.settle(producer)
+        world.settle(producer)
+        assert len(world.waiting()) == before + 1
+    assert not reports(world.client)[0].texts["choked"]
+
+
+def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    world.source.lines += [alert(0), b"garbage", alert(1)]
+
+    def commit(*_args: object, **_kwargs: object) -> None:
+        raise LedgerUnavailable("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.ledger, "commit", commit)
+        for _ in range(3):
+            world.clock.now_s += 1
+            with pytest.raises(LedgerUnavailable):
+                producer.step()
+    world.settle(producer)
+    world.settle(producer)
+    (node,) = reports(world.client)
+    assert (node.counters["lines"], node.counters["matched"]) == (3, 2)
+
+
+def test_an_emptied_redis_is_filled_again_even_if_an_alert_comes_before_the_next_heartbeat(world: World) -> None:
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    world.client.flushall()
+    world.source.lines += [alert(1)]
+    producer.step()
+    world.settle(producer)
+    assert world.waiting() == [f"{NODE}:log:{1:010x}"]
+    assert PublishedRegistry(world.client, Vault(world.key)).load().get("slack") is not None
+
+
 def test_a_redis_that_is_a_second_younger_is_read_to_again_even_if_nothing_new_comes(world: World) -> None:
     producer = world.producer()
     producer.step()
@@ -285,4 +355,4 @@ def test_an_integration_that_comes_back_later_begins_anew(world: World) -> None:
 
 
 def _deliver(ledger: Ledger, integration_id: str, delivery_id: str) -> None:
-    assert ledger.settle(integration_id, [Settlement(id=delivery_id, outcome="delivered")], token="w") == 1
+    assert ledger.settle(integration_id, [Settlement(id=delivery_id, outcome="delivered")], token="w").count == 1

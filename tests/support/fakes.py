@@ -65,12 +65,12 @@ class NoDispatch:
     def __init__(self) -> None:
         self.dispatched: list[str] = []
 
-    def dispatch(self, integration_id: str, _policy: Policy) -> int:
+    def dispatch(self, integration_id: str, _policy: Policy, _target: str) -> int:
         self.dispatched.append(integration_id)
         return 0
 
 
 def policy(**changes: object) -> Policy:
-    """Return the default policy with changes, as fields."""
+    """Return the default policy with changes, as fields; without rate limits unless they are among them."""
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
-    return msgspec.structs.replace(settings.policy(SLACK), **changes)
+    return msgspec.structs.replace(settings.policy(SLACK), **({"rate_limits": ()} | changes))

@@ -7,15 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from tests.support.recorder import Recorder
-
 STOP_LIMIT_S = 20.0
+UNLIMITED = {"COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS": "none"}
+"""The targets of tests bear more than one message a second."""
 
 
 def alert(number: int, level: int = 10) -> bytes:
@@ -37,7 +37,7 @@ class Courier:
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._log = folder / f"{arguments[0]}.log"
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")} | UNLIMITED
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ops.cli.main", *arguments],
@@ -67,10 +67,18 @@ class Courier:
             self.stop()
 
 
+class HasUrl(Protocol):
+    """A target: a test's own, or a process."""
+
+    @property
+    def url(self) -> str:
+        """Where to send."""
+
+
 class Manager:
     """A manager's files in a folder: ossec.conf with one Slack block for the target, and alerts.json."""
 
-    def __init__(self, folder: Path, target: Recorder) -> None:
+    def __init__(self, folder: Path, target: HasUrl) -> None:
         self.folder = folder
         self.config, self.alerts, self.state = folder / "ossec.conf", folder / "alerts.json", folder / "state"
         self.config.write_text(

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from random import Random
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier, BrokenBarrierError, Event
 from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
 
 from common.errors import LedgerUnavailable
 from common.integration import Integration
-from common.ledger import Ledger, Settlement
+from common.ledger import Ledger, Pace, Settled, Settlement
 from common.outcome import Delivered, Reason, Retry
 from common.registry import PublishedRegistry
 from common.vault import Vault
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import redis
 
     from common.alert import Alert
+    from common.ledger import Delivery
     from common.outcome import Outcome
 
 TICKET = Integration(id="custom-ticket", name="custom-ticket")
@@ -54,15 +56,23 @@ class Calls:
 class World:
     """A worker's deliverer with a real ledger; `send` is the wire."""
 
-    def __init__(self, client: redis.Redis, send: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        send: Callable[[Request], Answer],
+        service: Plain | None = None,
+        *,
+        concurrency: int = 128,
+    ) -> None:
         self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
+        settings = policy(concurrency=concurrency)
         self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
         self.registry.publish("n", [SLACK, TICKET])
         self.routes = Routes(
             self.registry,
             Selection(),
-            policy=lambda _integration: policy(),
-            outfit=lambda _integration, _policy: (Plain(), Calls(send)),
+            policy=lambda _integration: settings,
+            outfit=lambda _integration, _policy: (service or Plain(), Calls(send)),
             random=Random(1),
         )
         self.routes.refresh()
@@ -79,7 +89,8 @@ class World:
             max_backlog=1000,
             max_backlog_bytes=10**6,
         )
-        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0)
+        pace = Pace.of(policy(), self.registry.target(SLACK))
+        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, pace=pace)
         return [one for task in tasks for one in task]
 
 
@@ -165,6 +176,59 @@ def test_what_is_being_delivered_keeps_its_lease(client: redis.Redis) -> None:
     assert expiries[1] - expiries[0] > 3_000_000
 
 
+def test_a_sick_target_is_told_of_once_and_what_is_left_waits(
+    client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(client, lambda _call: Answer(status=500))
+    ids = world.released(*(f"{n:02}" for n in range(30)))
+    assert world.deliverer.deliver("slack", ids[:20]) == {"retry": 20}
+    assert world.deliverer.deliver("slack", ids[20:]) == {}
+    status = world.ledger.status("slack")
+    assert (status.breaker, status.waiting, status.totals["put_back"]) == ("open", 30, 10)
+    assert [r.message for r in caplog.records if "out of order" in r.message] == [
+        "the target is out of order: nothing is sent until one delivery succeeds"
+    ]
+
+
+def test_what_is_not_under_way_when_the_target_turns_out_sick_is_spared(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, opened = count(1), Event()
+
+    def send(_call: Request) -> Answer:
+        if next(numbers) > 10:
+            opened.wait(30)
+        return Answer(status=500)
+
+    world = World(client, send, concurrency=2)
+    real = world.ledger.settle
+
+    def settle(*args: Any, **kwargs: Any) -> Settled:
+        settled = real(*args, **kwargs)
+        if any(one.outcome == "returned" for one in args[1]):
+            opened.set()
+        return settled
+
+    monkeypatch.setattr(world.ledger, "settle", settle)
+    ids = world.released(*(f"{n:03}" for n in range(100)))
+    assert world.deliverer.deliver("slack", ids) == {"retry": 12, "returned": 88}
+    status = world.ledger.status("slack")
+    assert (status.breaker, status.waiting, status.released) == ("open", 100, 0)
+
+
+def test_a_target_that_asks_for_a_pause_gets_it(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    class Limited(Plain):
+        def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
+            del alert, call, answer
+            return Retry(Reason.RATE_LIMITED, "slow down", after_s=60)
+
+    world = World(client, lambda _call: Answer(status=429), Limited())
+    assert world.deliverer.deliver("slack", world.released("a")) == {"retry": 1}
+    assert world.ledger.status("slack").target_until_ms > world.ledger.now_ms() + 50_000
+    assert world.released("b") == []
+    assert "the target asked for a pause: nothing is sent to it until then" in caplog.text
+
+
 def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.Redis) -> None:
     world = World(client, lambda _call: Answer(status=200))
     assert world.routes.ids() == {"slack", "custom-ticket", "manager"}
@@ -176,6 +240,21 @@ def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.R
     ticket = world.routes.get("custom-ticket")
     assert ticket is not None
     assert ticket.integration.level == 7
+
+
+def test_a_task_that_began_before_its_integration_was_gone_still_delivers(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids, begin = world.released("a"), world.ledger.begin
+
+    def begin_as_it_goes(*arguments: Any, **named: Any) -> list[Delivery]:
+        begun = begin(*arguments, **named)
+        client.delete("courier:integrations")
+        assert world.routes.refresh()
+        assert world.routes.get("slack") is None
+        return begun
+
+    world.ledger.begin = begin_as_it_goes  # type: ignore[method-assign]  # in the middle of the task
+    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
 
 
 def test_a_removed_integration_is_still_served_until_nothing_of_it_is_left(client: redis.Redis) -> None:
@@ -193,7 +272,7 @@ def test_a_late_failure_of_a_lost_lease_changes_nothing(client: redis.Redis) -> 
 
     world = World(client, send)
     world.deliverer.deliver("slack", world.released("a"))
-    assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else") == 1
+    assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else").count == 1
 
 
 def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(client: redis.Redis) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from common.errors import ConfigError
 from common.integration import Kind
@@ -17,9 +17,11 @@ from workers.integrations.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
 from workers.integrations.virustotal import VirusTotal
+from workers.integrations.virustotal_v2 import V2
+from workers.integrations.virustotal_v3 import V3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from common.alert import Alert
     from common.errors import TransportError
@@ -29,35 +31,50 @@ if TYPE_CHECKING:
     from workers.integrations.base import Service
     from workers.integrations.statuses import Clock
 
-WITH_HOOK: Final[Mapping[str, Callable[[Integration, Clock], Service[Any, Any]]]] = {
-    "slack": Slack,
-    "shuffle": Shuffle,
-    "maltiverse": Maltiverse,
+
+class Choices(NamedTuple):
+    """What an operator may choose beside the block itself.
+
+    `endpoint` replaces the address of a service whose block has no hook_url. `virustotal_api` is `v2` or `v3`.
+    `final_exits` are the exit statuses of a script that no further attempt can mend.
+    """
+
+    endpoint: Secret | None = None
+    virustotal_api: str = "v2"
+    final_exits: Collection[int] = ()
+
+    @property
+    def url(self) -> str | None:
+        """The endpoint in clear."""
+        return self.endpoint.reveal() if self.endpoint else None
+
+
+DEFAULTS: Final = Choices()
+
+
+def _virustotal(block: Integration, now: Clock, choices: Choices) -> VirusTotal:
+    api = V3 if choices.virustotal_api == "v3" else V2
+    return VirusTotal(block, now, api(choices.url))
+
+
+NATIVE: Final[Mapping[str, Callable[[Integration, Clock, Choices], Service[Any, Any]]]] = {
+    "slack": lambda block, now, _: Slack(block, now),
+    "pagerduty": lambda block, now, choices: PagerDuty(block, now, choices.url),
+    "shuffle": lambda block, now, _: Shuffle(block, now),
+    "virustotal": _virustotal,
+    "maltiverse": lambda block, now, _: Maltiverse(block, now),
 }
-"""Those whose address is the block's hook_url."""
-
-WITHOUT_HOOK: Final[Mapping[str, Callable[[Integration, Clock, Secret | None], Service[Any, Any]]]] = {
-    "pagerduty": PagerDuty,
-    "virustotal": VirusTotal,
-}
-"""Those whose address is the vendor's, unless the policy names another."""
-
-NATIVE: Final = (*WITH_HOOK, *WITHOUT_HOOK)
-"""The names of all that speak HTTP."""
+"""Those that speak HTTP, by name."""
 
 
-def service_for(
-    integration: Integration, *, endpoint: Secret | None = None, now: Clock = time.time
-) -> Service[Any, Any]:
+def service_for(integration: Integration, choices: Choices = DEFAULTS, *, now: Clock = time.time) -> Service[Any, Any]:
     """Return the code that serves a block; `now` is the time in seconds since the epoch.
-
-    `endpoint` replaces the address of a service whose block has no hook_url.
 
     Never raises: of a block that cannot be served every delivery becomes a dead letter that says why, and the other
     integrations of the worker go on.
     """
     try:
-        return _make(integration, endpoint, now)
+        return _make(integration, choices, now)
     except ConfigError as error:
         return Unusable(error)
 
@@ -81,13 +98,11 @@ class Unusable:
         return unanswered(error)
 
 
-def _make(integration: Integration, endpoint: Secret | None, now: Clock) -> Service[Any, Any]:
+def _make(integration: Integration, choices: Choices, now: Clock) -> Service[Any, Any]:
     if integration.kind is Kind.MANAGER:
         return Manager()
     if integration.kind is Kind.SCRIPT:
-        return Script(integration)
-    if integration.name in WITHOUT_HOOK:
-        return WITHOUT_HOOK[integration.name](integration, now, endpoint)
-    if integration.name in WITH_HOOK:
-        return WITH_HOOK[integration.name](integration, now)
-    raise wrong(integration, "name", "there is no such integration")
+        return Script(integration, choices.final_exits)
+    if integration.name not in NATIVE:
+        raise wrong(integration, "name", "there is no such integration")
+    return NATIVE[integration.name](integration, now, choices)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
-    from common.secret import Secret
     from workers.integrations.base import Answer
     from workers.integrations.statuses import Clock
 
@@ -41,8 +40,8 @@ RATE_LIMIT_FLOOR_S: Final = 60.0
 class PagerDuty:
     """One PagerDuty block. Needs api_key, the routing key of the service."""
 
-    def __init__(self, block: Integration, now: Clock, endpoint: Secret | None = None) -> None:
-        self._url = endpoint.reveal() if endpoint else URL
+    def __init__(self, block: Integration, now: Clock, url: str | None = None) -> None:
+        self._url = url or URL
         self._key = blocks.api_key(block)
         self._options = blocks.options(block)
         self._statuses = Statuses(now, self._key, *long_texts(self._options))

@@ -18,7 +18,7 @@ from workers.integrations.script_output import last_line
 from workers.integrations.text_form import text_form
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from common.alert import Alert
     from common.errors import TransportError
@@ -40,8 +40,8 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 class Script:
     """Runs one block's script. Built once per block."""
 
-    def __init__(self, integration: Integration) -> None:
-        self._integration = integration
+    def __init__(self, integration: Integration, final_exits: Collection[int] = ()) -> None:
+        self._integration, self._final_exits = integration, frozenset(final_exits)
         options = integration.options
         self._options = None if options is None else f"{options.reveal()}\n".encode("utf-8", "surrogateescape")
 
@@ -65,6 +65,8 @@ class Script:
         if answer.status == 0:
             return Delivered()
         detail = ": ".join(filter(None, (_status(answer.status), last_line(answer.output, call))))
+        if answer.status in self._final_exits:
+            return Rejected(Reason.SCRIPT_FAILED, detail)
         return Retry(Reason.SCRIPT_UNUSABLE if answer.status in UNUSABLE else Reason.SCRIPT_FAILED, detail)
 
     def unanswered(self, alert: Alert, call: ScriptCall, error: TransportError) -> Outcome:  # noqa: ARG002 — as above

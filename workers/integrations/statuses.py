@@ -3,11 +3,14 @@
     2xx                        delivered
     408 timeout                    try again
     425 and 5xx server             try again
-    429 rate_limited               try again; a Retry-After header, on this or any other of them, is kept to
+    429 rate_limited               try again
     401, 403 auth                  rejected
     3xx redirect                   rejected: a POST would arrive as a GET without its body
     other 4xx client               rejected
     anything else bad_answer       try again: no server means to say it
+
+Where it is tried again, the target may say when: in a Retry-After header, or as Slack and Discord do in JSON, in
+`retry_after`. The whole target then has a pause.
 
 An integration whose service means something else by a status has that exception beside its own code.
 """
@@ -20,8 +23,11 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from common.json_text import as_number
 from common.outcome import Delivered, Reason, Rejected, Retry
+from workers.integrations.answers import answered_json
 from workers.integrations.excerpt import excerpt, recognisable
+from workers.integrations.fields import found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,13 +78,26 @@ class Statuses:
 
 
 def retry_after_s(answer: Answer, now_s: float) -> float | None:
-    """Return the seconds that Retry-After asks for, as a number or a date (RFC 9110, 10.2.3); None if it does not."""
+    """Return the seconds that Retry-After asks for, as a number or a date (RFC 9110, 10.2.3), else the body's wish."""
     text = answer.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), LONGEST_PAUSE_S)
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
-        return None
+        return _retry_after_of_body(answer)
     seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_s
     return min(max(math.ceil(seconds), 0.0), LONGEST_PAUSE_S)
+
+
+def _retry_after_of_body(answer: Answer) -> float | None:
+    """Return what `{"retry_after": 0.57}` asks for, in seconds (Discord's rate limits; Slack's Web API)."""
+    if b'"retry_after"' not in answer.body:
+        return None
+    try:
+        seconds = as_number(found(answered_json(answer), "retry_after"))
+    except ValueError:
+        return None
+    if seconds is None or not 0 <= seconds < math.inf:
+        return None
+    return float(min(seconds, LONGEST_PAUSE_S))

@@ -7,10 +7,12 @@ it is reaped; therefore the group is signalled before, and never by a number tha
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import subprocess
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -42,12 +44,16 @@ class Ended(NamedTuple):
 
 
 class Command(NamedTuple):
-    """What to run: `file` is executed in `folder` with `arguments`, of which the first is the program's own name."""
+    """What to run: `file` is executed in `folder` with `arguments`, of which the first is the program's own name.
+
+    `limits` are numbers of `resource`, such as RLIMIT_AS, and the most that the process and each child may have of it.
+    """
 
     file: str
     arguments: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
+    limits: Mapping[int, int] = MappingProxyType({})
 
 
 def run(
@@ -69,6 +75,9 @@ def run(
         bufsize=0,
         start_new_session=True,
     )
+    for limit, most in command.limits.items():
+        with suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(process.pid, limit, (most, most))
     assert process.stdout is not None  # noqa: S101 — it is a pipe, as asked for
     with process.stdout:
         watch = _Watch(process.pid, process.stdout.fileno(), output_limit, clock)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import time
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
@@ -67,6 +68,8 @@ class ScriptTransport:
         self._debug, self._clock = debug, clock
         self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom())
         self._leftovers = Leftovers(clock)
+        wanted = {resource.RLIMIT_AS: policy.memory_limit_bytes, resource.RLIMIT_FSIZE: policy.file_limit_bytes}
+        self._limits = {limit: most for limit, most in wanted.items() if most is not None}
         self._environment = environment(environ) | {k: v.reveal() for k, v in policy.environment.items()}
 
     def send(self, call: ScriptCall) -> ScriptExit:
@@ -98,7 +101,7 @@ class ScriptTransport:
 
     def _run_as(self, file: str, vector: list[str]) -> Ended:
         return run(
-            Command(file, vector, self._home, self._environment),
+            Command(file, vector, self._home, self._environment, self._limits),
             deadline_s=self._policy.deadline_s,
             output_limit=self._policy.output_limit_bytes,
             clock=self._clock,

@@ -11,7 +11,7 @@ from common.integration import Integration
 from common.outcome import Delivered, Reason, Rejected, Retry
 from common.secret import MASK, Secret
 from workers.integrations.base import Refusal, ScriptCall, ScriptExit
-from workers.integrations.catalogue import service_for
+from workers.integrations.catalogue import Choices, service_for
 from workers.integrations.script import Script
 
 HOOK = "https://hooks.example/services/T0/B0/s3cret-path?token=s3cret-query"
@@ -137,3 +137,12 @@ def test_no_answer_is_tried_again() -> None:
     error = TransportError(Reason.SCRIPT_TIMEOUT, "stopped after 60 s")
     outcome = Script(Integration(id="custom-x", name="custom-x")).unanswered(ALERT, call_for(), error)
     assert outcome == Retry(Reason.SCRIPT_TIMEOUT, "stopped after 60 s")
+
+
+def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None:
+    script = service_for(Integration(id="custom-x", name="custom-x"), Choices(final_exits=(2, 64)))
+    call = script.calls(ALERT)[0]
+    assert script.read(ALERT, call, ScriptExit(status=2, output="bad key")) == Rejected(
+        Reason.SCRIPT_FAILED, "exit status 2: bad key"
+    )
+    assert isinstance(script.read(ALERT, call, ScriptExit(status=3)), Retry)

@@ -102,3 +102,26 @@ def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> N
     assert isinstance(said, Rejected)
     assert "0123456789abcdef".lower() not in said.detail.lower()
     assert said.detail.startswith("HTTP 404: no such hook: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        (b'{"message": "You are being rate limited.", "retry_after": 0.57, "global": false}', 0.57),
+        (b'{"ok": false, "error": "rate_limited", "retry_after": 30}', 30),
+        (b'{"retry_after": 1e999}', None),
+        (b'{"retry_after": 99999999}', 86_400),
+        (b'{"retry_after": ' + b"9" * 400 + b"}", 86_400),
+        (b'{"retry_after": -1}', None),
+        (b'{"retry_after": "30"}', None),
+        (b'{"error": {"retry_after": 30}}', None),
+        (b'["retry_after", 30]', None),
+        (b'{"retry_after": 30', None),
+    ],
+)
+def test_the_body_may_say_how_long_to_wait(body: bytes, seconds: float | None) -> None:
+    assert retry_after_s(answer(429, body), NOW_S) == seconds
+
+
+def test_the_header_counts_before_the_body() -> None:
+    assert retry_after_s(answer(429, b'{"retry_after": 30}', retry_after="7"), NOW_S) == 7

@@ -58,7 +58,7 @@ def test_a_hash_in_upper_case_or_with_text_around_it_is_looked_up(md5: str) -> N
 )
 def test_an_alert_without_exactly_one_hash_is_skipped(syscheck: object) -> None:
     assert refusal("virustotal", alert(syscheck=syscheck), **KEY) == Skipped(
-        Reason.NO_HASH, "no MD5 in syscheck.md5_after"
+        Reason.NO_HASH, "no hash of the file in syscheck"
     )
 
 
@@ -87,7 +87,7 @@ def test_clean_and_unknown_files_are_told_as_well() -> None:
 
 
 def test_a_queued_file_is_asked_for_again_later() -> None:
-    assert read(200, {"response_code": -2}) == Retry(Reason.NOT_READY, "VirusTotal has queued the file for analysis")
+    assert read(200, {"response_code": -2}) == Retry(Reason.NOT_READY, "VirusTotal has not analysed the file yet")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"null", {}, [REPORT], REPORT | {"positives": "63"}, b"\xff"])

@@ -227,6 +227,19 @@ def test_a_script_that_closes_its_output_is_waited_for(home: Home) -> None:
     assert home.run("#!/bin/sh\nexec >/dev/null 2>&1; sleep 0.2; exit 5\n").status == 5
 
 
+def test_a_script_gets_no_more_memory_than_it_may_have(home: Home) -> None:
+    greedy = "#!/bin/sh\nsleep 0.2\nhead -c 300000000 /dev/zero | tail -c 290000000 >/dev/null || exit 9\n"
+    assert home.run(greedy).status == 0
+    assert home.run(greedy, memory_limit_bytes=64 * 2**20).status != 0
+
+
+def test_a_script_cannot_write_a_file_larger_than_it_may(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "big"
+    script = f"#!/bin/sh\nsleep 0.2\nhead -c 1000000 /dev/zero > {file}\n"
+    assert home.run(script, file_limit_bytes=65_536).status != 0
+    assert file.stat().st_size == 65_536
+
+
 def test_many_run_at_once(home: Home) -> None:
     home.script('#!/bin/sh\ncat "$1"\n')
     transport = home.transport()

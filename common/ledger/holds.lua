@@ -1,0 +1,20 @@
+-- Stands in front of release, begin and settle, after the prelude: what holds deliveries back, whoever asks.
+-- KEYS[10] is what all integrations with one credential share: the pause of their target and the state of the limits.
+local shared = KEYS[10]
+
+local hold = redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits')
+local paused, breaker, breaker_until, probe = hold[1], hold[2] or 'closed', tonumber(hold[3] or 0), hold[4] or ''
+local target_until = tonumber(redis.call('HGET', shared, 'pause_until_ms') or 0)
+
+-- What belongs to a credential that nobody uses any more goes by itself; no limit or pause outlives two days.
+local function share(...)
+  redis.call('HSET', shared, ...)
+  redis.call('PEXPIRE', shared, 172800000)
+end
+
+-- A released delivery waits again as if it had never gone: at the head of the queue, without an attempt.
+local function put_back(id)
+  local head = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+  to_waiting(id, math.min(now, tonumber(head[2] or now)))
+  count('put_back', 1)
+end

@@ -1,0 +1,113 @@
+-- Stands in front of release and begin, after the holds: how many tokens there are, and the spending of them.
+-- KEYS[11] and KEYS[12] list what went in the last 60 seconds and minutes, the oldest first: 'time number', one entry
+-- for each ms in which something went. A list is as long as its limit at most: with a limit above 1000 a thousandth of
+-- the window is one entry, which counts from its end, so that the window never holds more than it may.
+local WINDOWS = {min = {list = KEYS[11], ms = 60000}, h = {list = KEYS[12], ms = 3600000}}
+local DAY = 86400000
+
+local function entry_at(list, index)
+  local entry = redis.call('LINDEX', list, index)
+  if entry then
+    local at, number = string.match(entry, '(%d+) (%d+)')
+    return tonumber(at), tonumber(number)
+  end
+end
+
+local function entry(at, number)
+  return string.format('%d %d', at, number)
+end
+
+local function used_in_window(unit)
+  local list, ms = WINDOWS[unit].list, WINDOWS[unit].ms
+  local held = tonumber(redis.call('HGET', shared, unit) or 0)
+  local newest = entry_at(list, -1)
+  if newest and newest > now then -- the clock went back: as if all of it went now
+    redis.call('DEL', list)
+    redis.call('RPUSH', list, entry(now, held))
+  end
+  local used, at, number = held, entry_at(list, 0)
+  while at and at <= now - ms do
+    redis.call('LPOP', list)
+    used = used - number
+    at, number = entry_at(list, 0)
+  end
+  used = at and used or 0
+  if used ~= held then
+    share(unit, used)
+  end
+  return used
+end
+
+local function spend_in_window(unit, number, limit)
+  local list, ms = WINDOWS[unit].list, WINDOWS[unit].ms
+  local used, grain = used_in_window(unit), limit > 1000 and ms / 1000 or 1
+  local at, before = entry_at(list, -1)
+  if at and math.floor(at / grain) == math.floor(now / grain) then
+    redis.call('LSET', list, -1, entry(now, before + number))
+  else
+    redis.call('RPUSH', list, entry(now, number))
+  end
+  redis.call('PEXPIRE', list, 172800000)
+  share(unit, used + number)
+end
+
+local function used_today()
+  local held = redis.call('HMGET', shared, 'day', 'day_used')
+  return tonumber(held[1] or -1) == math.floor(now / DAY) and tonumber(held[2] or 0) or 0
+end
+
+local function tokens(rate, burst)
+  local held = redis.call('HGET', shared, 's:' .. rate .. ':' .. burst)
+  if not held then
+    return burst
+  end
+  local left, at = string.match(held, '(%S+) (%d+)')
+  at = tonumber(at)
+  if at > now then -- the clock went back: the bucket fills from now on
+    at = now
+    share('s:' .. rate .. ':' .. burst, left .. ' ' .. string.format('%d', now))
+  end
+  return math.min(burst, tonumber(left) + (now - at) * rate / 1000)
+end
+
+local function allowed(unit, number, burst)
+  if unit == 's' then
+    return math.floor(tokens(number, burst) + 1e-6)
+  elseif unit == 'day' then
+    return number - used_today()
+  end
+  return number - used_in_window(unit)
+end
+
+local function spend(unit, number, burst, count)
+  if unit == 's' then
+    local left = string.format('%.17g %d', tokens(number, burst) - count, now)
+    share('s:' .. number .. ':' .. burst, left)
+  elseif unit == 'day' then
+    share('day', math.floor(now / DAY), 'day_used', used_today() + count)
+  else
+    spend_in_window(unit, count, number)
+  end
+end
+
+-- What was spent, written as 'time unit unit', was not used. A window gives its oldest token back, which it would have
+-- again soonest anyway; a bucket gives nothing back, since it is full again soon.
+local function refund(receipt)
+  local at = tonumber(string.match(receipt, '%d+'))
+  for unit in string.gmatch(receipt, '%a+') do
+    if unit == 'day' then
+      if math.floor(at / DAY) == math.floor(now / DAY) and used_today() > 0 then
+        redis.call('HINCRBY', shared, 'day_used', -1)
+      end
+    elseif at > now - WINDOWS[unit].ms and used_in_window(unit) > 0 then
+      local list = WINDOWS[unit].list
+      local first, number = entry_at(list, 0)
+      if number > 1 then
+        redis.call('LSET', list, 0, entry(first, number - 1))
+      else
+        redis.call('LPOP', list)
+      end
+      redis.call('HINCRBY', shared, unit, -1)
+    end
+  end
+end

@@ -1,0 +1,98 @@
+"""How fast an integration may go: what the scripts need to know of its policy, and whose tokens it spends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from common.outcome import ANSWERED, SICK
+from common.rate_limit import RateLimit, Unit
+
+if TYPE_CHECKING:
+    from common.ledger.answers import Settlement
+    from common.settings_schema import Policy
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """When a target counts as sick. `failures` in a row or `ratio` percent of `samples` or more; 0 for neither."""
+
+    failures: int = 0
+    ratio: int = 0
+    samples: int = 1
+    window_s: float = 60.0
+    pause_s: float = 10.0
+    pause_max_s: float = 300.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything can open it."""
+        return bool(self.failures or self.ratio)
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """`target` is the digest of the credential: integrations with the same one share limits and pauses.
+
+    The default has no limit and no breaker, and shares with nobody.
+    """
+
+    target: str = ""
+    limits: tuple[RateLimit, ...] = ()
+    pause_max_s: float = 3600.0
+    breaker: Breaker = Breaker()
+
+    @classmethod
+    def of(cls, policy: Policy, target: str) -> Self:
+        """Return the pace that a policy asks for."""
+        return cls(
+            target=target,
+            limits=_distinct(policy.rate_limits),
+            pause_max_s=policy.pause_max_s,
+            breaker=Breaker(
+                failures=policy.breaker_failures,
+                ratio=policy.breaker_ratio,
+                samples=policy.breaker_samples,
+                window_s=policy.breaker_window_s,
+                pause_s=policy.breaker_pause_s,
+                pause_max_s=max(policy.breaker_pause_s, policy.breaker_pause_max_s),
+            ),
+        )
+
+    def for_release(self) -> list[str | int]:
+        """Return the last arguments of the script `release`."""
+        arguments: list[str | int] = [self.target, ",".join(map(str, self.limits)), _ms(self.pause_max_s)]
+        arguments += [int(self.breaker.is_on), _ms(self.breaker.pause_max_s)]
+        for limit in self.limits:
+            arguments += [limit.unit, limit.count, limit.burst]
+        return arguments
+
+    def for_settle(self) -> list[int]:
+        """Return the arguments of the script `settle` that are about pauses and the breaker."""
+        breaker = self.breaker
+        times = map(_ms, (breaker.window_s, breaker.pause_s, breaker.pause_max_s))
+        return [_ms(self.pause_max_s), breaker.failures, breaker.ratio, breaker.samples, *times]
+
+
+UNPACED = Pace()
+
+
+def verdict(settlement: Settlement) -> str:
+    """Return what an outcome says of its target: well, sick, answered, or nothing, since it was not asked."""
+    if settlement.outcome == "delivered":
+        return "well"
+    if settlement.outcome in {"skipped", "returned"}:
+        return ""
+    return "sick" if settlement.reason in SICK else "answered" if settlement.reason in ANSWERED else ""
+
+
+def _distinct(limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:
+    """Leave out what another limit makes superfluous: of two per minute, hour or day only the smaller one matters."""
+    smallest: dict[tuple[Unit, int, int], RateLimit] = {}
+    for limit in sorted(limits, key=lambda one: one.count):
+        same = (limit.count, limit.burst) if limit.unit is Unit.SECOND else (0, 0)
+        smallest.setdefault((limit.unit, *same), limit)
+    return tuple(limit for limit in limits if limit in smallest.values())
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,53 @@
+"""What the ledger needs of the Redis server itself: that it evicts nothing, keeps a log and has memory to spare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from common.errors import LedgerUnfit
+from common.ledger.errors import translated
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+FULL: Final = 0.9
+"""The part of `maxmemory` at which nothing more is enqueued. A Redis that is quite full refuses every write, also those
+that would empty it: releasing, publishing to Celery, settling."""
+
+_KEEPS: Final = "noeviction"
+
+
+def check(client: Redis) -> list[str]:
+    """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
+    with translated():
+        memory: Any = client.info("memory")
+        persistence: Any = client.info("persistence")
+    if why := _evicts(memory):
+        raise LedgerUnfit(why)
+    # While a server loads its log it says that it has none.
+    if not persistence.get("aof_enabled") and not persistence.get("loading"):
+        return ["Redis keeps no append-only file: a restart of it loses deliveries; set appendonly yes"]
+    return []
+
+
+def why_not_enqueue(client: Redis) -> str:
+    """Return why nothing should be added to this Redis right now, empty if there is no reason."""
+    with translated():
+        memory: Any = client.info("memory")
+    used, most = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
+    if most and used > FULL * most:
+        return (
+            f"Redis uses {used / 2**20:.0f} of its {most / 2**20:.0f} MiB; it would soon refuse what empties it: "
+            "raise maxmemory, or lower max_backlog_bytes"
+        )
+    return _evicts(memory)
+
+
+def _evicts(memory: dict[str, Any]) -> str:
+    policy = memory.get("maxmemory_policy", _KEEPS)
+    if policy == _KEEPS:
+        return ""
+    return (
+        f"Redis has maxmemory-policy {policy} and would throw deliveries away; "
+        "set it to noeviction (redis.conf, or CONFIG SET maxmemory-policy noeviction)"
+    )

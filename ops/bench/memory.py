@@ -1,0 +1,115 @@
+"""The memory of a producer that reads a long alert log of which nothing matches.
+
+    python -m ops.bench.memory [--gib 5] [--most-mib 100]
+
+Writes the log in a temporary folder (TMPDIR), lets `courier producer` read it from its beginning and prints the most
+memory that it ever had resident. Exits with 1 if that is above the limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ops.bench.delivery import alerts
+from ops.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+GIB: Final = 1024**3
+DISTINCT: Final = 2000
+"""Alerts that are made; the log repeats them, since nothing of an alert is kept that does not match."""
+
+FIRST: Final = b'{"timestamp":"2026-01-31T08:00:00.000+0000","rule":{"level":3,"id":"1"},"id":"0.0"}\n'
+CONFIG: Final = """<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/hook</hook_url>
+<level>16</level><alert_format>json</alert_format></integration></ossec_config>
+"""
+SETTINGS: Final = '[integrations.default]\nstart_at = "beginning"\n'
+
+
+def peak_kib(pid: int) -> int:
+    """Return the most memory that a process ever had resident (proc(5), VmHWM)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+
+
+def write_log(path: Path, size: int) -> int:
+    """Write alerts until the file has about `size` bytes. Return how many it has."""
+    block = b"".join(alerts(DISTINCT))
+    with path.open("wb") as log:
+        log.write(FIRST)
+        log.writelines(islice(cycle([block]), max(1, size // len(block))))
+        return log.tell()
+
+
+@contextmanager
+def producer(folder: Path, server: EmbeddedServer) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the producer for the log in this folder."""
+    (folder / "ossec.conf").write_text(CONFIG)
+    (folder / "courier.toml").write_text(SETTINGS)
+    environment = os.environ | {
+        "COURIER_REDIS_URL": server.url,
+        "COURIER_STATE_DIR": str(folder / "state"),
+        "COURIER_SETTINGS": str(folder / "courier.toml"),
+        "COURIER_LOG_LEVEL": "warning",
+    }
+    files = ("--config", str(folder / "ossec.conf"), "--alerts", str(folder / "alerts.json"), "--node", "bench")
+    process = subprocess.Popen([sys.executable, "-m", "ops.cli.main", "producer", *files], env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def has_read(client: redis.Redis, size: int) -> bool:
+    """Say whether the producer's place in the log is behind this many bytes."""
+    cursor: Any = client.hget("courier:{slack}:cursor", "bench")
+    return bool(cursor) and cursor.endswith(b":%d" % size)
+
+
+def measure(gib: float) -> dict[str, float]:
+    """Read a log of this size. Return its size, the peak in MiB and how long it took."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        size = write_log(folder / "alerts.json", round(gib * GIB))
+        server = EmbeddedServer(folder / "redis")
+        server.start()
+        try:
+            with server.client() as client, producer(folder, server) as process:
+                start_s = time.monotonic()
+                while not has_read(client, size):
+                    time.sleep(0.1)
+                    if process.poll() is not None:
+                        raise SystemExit("the producer ended")
+                took_s = time.monotonic() - start_s
+                return {"log_gib": size / GIB, "seconds": took_s, "peak_mib": peak_kib(process.pid) / 1024}
+        finally:
+            server.stop()
+
+
+def main() -> None:
+    """Measure, print and compare."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--gib", type=float, default=5.0)
+    parser.add_argument("--most-mib", type=float, default=100.0)
+    chosen = parser.parse_args()
+    found = measure(chosen.gib)
+    print(json.dumps({name: round(value, 1) for name, value in found.items()}))
+    sys.exit(found["peak_mib"] > chosen.most_mib)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""What holds an integration back, in words for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ops.tables import age, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from common.ledger import Status
+
+
+def holds(status: Status, now_ms: int) -> str:
+    """Return what holds it back at the ledger's time `now_ms`, empty if nothing does."""
+    return ", ".join(_holds(status, now_ms))
+
+
+def _holds(status: Status, now_ms: int) -> Iterator[str]:
+    if status.paused_ms:
+        reason = f": {plain(status.pause_reason)}" if status.pause_reason else ""
+        yield f"paused {_ago(now_ms - status.paused_ms)}{reason}"
+    if status.breaker == "open":
+        left_ms = status.breaker_until_ms - now_ms
+        yield f"breaker open, next try in {age(left_ms / 1000)}" if left_ms > 0 else "breaker open, next try now"
+    elif status.breaker != "closed":
+        yield "breaker half-open, one delivery is out"
+    if status.target_until_ms > now_ms:
+        yield f"target asked to wait {age((status.target_until_ms - now_ms) / 1000)}"
+    spent = [limit for limit, left in status.limits.items() if not left]
+    if spent and status.waiting:
+        yield f"limit {' and '.join(spent)}"
+
+
+def _ago(ms: int) -> str:
+    return f"{age(ms / 1000)} ago"
+
+
+def last_error(status: Status, now_ms: int) -> str:
+    """Return the last error and its age, empty if there was none."""
+    if not status.last_error:
+        return ""
+    return f"{plain(status.last_error)} ({_ago(now_ms - status.last_error_ms)})"

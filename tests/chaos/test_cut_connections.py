@@ -1,0 +1,63 @@
+"""Connections between workers and Redis that are cut, held and forgotten: deliveries go on by themselves.
+
+Nobody helps the workers but what starts them again when they end.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.test_worker_chaos import check, told
+from tests.support.crashes import pause
+from tests.support.fleet import Fleet
+from tests.support.proxy import Proxy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUSY = 400
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+
+
+class Network:
+    """A fleet whose workers reach the server through a proxy, and how long each trouble lasted beyond its end."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._stack = stack
+        self.fleet = Fleet(stack, folder, latency_ms=50, way_to=self._through)
+        self.recovered_s: dict[str, float] = {}
+
+    def _through(self, port: int) -> int:
+        self.proxy = self._stack.enter_context(Proxy(port))
+        return self.proxy.port
+
+    def hold(self, seconds: float, *, forgetting: bool = False) -> None:
+        """Let nothing through for a while, in the middle of deliveries; then see a new alert pass, and the rest."""
+        fleet, before = self.fleet, self.fleet.target.distinct()
+        fleet.manager.append(BUSY)
+        fleet.wait_for(lambda: fleet.target.distinct() > before + BUSY // 4, limit_s=60)
+        self.proxy.hold()
+        fleet.at_risk += fleet.held()
+        fleet.manager.append(BUSY // 4)
+        pause(seconds)
+        self.proxy.go_on(forgetting=forgetting)
+        name = f"{'forgotten' if forgetting else 'held'}_{seconds:g}_s"
+        self.recovered_s[name] = round(fleet.fresh_alert_s(limit_s=120), 1)
+        drained_s = fleet.wait_for(lambda: not fleet.records(), limit_s=120)
+        self.recovered_s[f"{name}_all"] = round(self.recovered_s[name] + drained_s, 1)
+
+
+def test_held_and_forgotten_connections_are_made_anew(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        network = Network(stack, tmp_path)
+        network.hold(10)
+        network.hold(1, forgetting=True)
+        network.hold(120)
+        figures = told(network.fleet, part="cut connections") | {"recovered": network.recovered_s}
+        print(f"\n{json.dumps(figures)}")
+        check(network.fleet, figures)

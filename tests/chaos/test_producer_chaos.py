@@ -1,0 +1,180 @@
+"""Real processes, killed at random while alerts are written, rotated and packed: none is lost, none enqueued twice.
+
+`make chaos` runs it and shows its counts; SEED repeats a run's choices, ROUNDS is how often the producer is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ops.embedded import EmbeddedServer
+from tests.chaos.choices import ROUNDS, SEED
+from tests.support.crashes import crash, pause, peak_kib
+from tests.support.manager_log import HIGH_EVERY, ManagerLog, number_of
+from tests.support.processes import Courier
+from tests.support.recorder import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import redis
+
+ALERTS = 200_000
+ALERTS_PER_S = 2000
+SERVER_KILLS = 5
+NODE = "wazuh-1"
+EXPECTED = {"slack": 1, "shuffle": HIGH_EVERY}
+"""Of which integration every how many-th alert is."""
+MOST_MEMORY_KIB = 100 * 1024
+CONFIG = (
+    "<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/a</hook_url>"
+    "<alert_format>json</alert_format></integration>"
+    "<integration><name>shuffle</name><hook_url>http://127.0.0.1:1/b</hook_url><level>12</level>"
+    "<alert_format>json</alert_format></integration></ossec_config>"
+)
+SETTINGS = '[integrations.default]\nstart_at = "beginning"\n'
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    server = EmbeddedServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
+class Writing(threading.Thread):
+    """The manager: writes all alerts at a steady pace, and begins or packs a file now and then."""
+
+    def __init__(self, log: ManagerLog, random: Random) -> None:
+        super().__init__(daemon=True)
+        self._log, self._random = log, random
+
+    def run(self) -> None:
+        while self._log.written < ALERTS:
+            count = min(self._random.randint(50, 500), ALERTS - self._log.written)
+            self._log.append(count)
+            chance = self._random.random()
+            if chance < 0.1:
+                self._log.rotate()
+            elif chance < 0.14:
+                self._log.compress()
+            pause(count / ALERTS_PER_S)
+        self._log.close()
+
+
+class Producing:
+    """The producer, started again whenever it is killed."""
+
+    def __init__(self, folder: Path, server: EmbeddedServer, alerts: Path) -> None:
+        (folder / "ossec.conf").write_text(CONFIG)
+        (folder / "courier.toml").write_text(SETTINGS)
+        self._folder = folder
+        self._arguments = ("producer", "--config", str(folder / "ossec.conf"), "--alerts", str(alerts), "--node", NODE)
+        self._environment = {
+            "COURIER_REDIS_URL": server.url,
+            "COURIER_STATE_DIR": str(folder / "state"),
+            "COURIER_SETTINGS": str(folder / "courier.toml"),
+        }
+        self.kills = self.kills_at_work = self.peak_kib = 0
+        self._said = 0
+        self._start()
+
+    def _start(self) -> None:
+        self.courier = Courier(self._folder, *self._arguments, **self._environment)
+
+    def is_at_work(self) -> bool:
+        return "following the alert log" in self.courier.log[self._said :]
+
+    def kill(self) -> None:
+        self.kills_at_work += self.is_at_work()
+        self.peak_kib = max(self.peak_kib, peak_kib(self.courier.process.pid))
+        self.courier.process.kill()
+        self.courier.process.wait()
+        self.kills += 1
+        self._said = len(self.courier.log)
+        self._start()
+
+
+def test_kills_of_producer_and_server_lose_nothing_and_repeat_nothing(
+    own_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    random = Random(SEED)
+    log = ManagerLog(tmp_path / "alerts", Random(SEED))
+    log.append(1)
+    writing = Writing(log, Random(SEED + 1))
+    producing = Producing(tmp_path, own_server, log.current)
+    writing.start()
+    crashes = forgot = 0
+    with producing.courier:
+        while producing.kills < ROUNDS or writing.is_alive():
+            if random.random() < 0.8:
+                eventually(producing.is_at_work)
+            pause(random.uniform(0, 1.2))
+            if crashes < SERVER_KILLS and producing.kills >= (crashes + 0.5) * ROUNDS / SERVER_KILLS:
+                forgot += crash(own_server, forgets_s=1.0 if crashes % 2 == 0 else 0.0)
+                crashes += 1
+                own_server.start()
+            producing.kill()
+        with producing.courier, own_server.client() as client:
+            eventually(lambda: committed(client, "slack") >= log.written, limit_s=120)
+            eventually(lambda: committed(client, "shuffle") >= len(range(0, log.written, HIGH_EVERY)))
+            eventually(lambda: producing.is_at_work() and everything_read(client))
+    with own_server.client() as client:
+        found = {name: verdict(client, name, set(range(0, log.written, step))) for name, step in EXPECTED.items()}
+        print()
+        print(
+            json.dumps(
+                {
+                    "part": "producer",
+                    "seed": SEED,
+                    "alerts": log.written,
+                    "rotations": log.rotations,
+                    "compressions": log.compressions,
+                    "producer_kills": producing.kills,
+                    "of_them_at_work": producing.kills_at_work,
+                    "server_kills": crashes,
+                    "of_them_forgot_a_second": forgot,
+                    "producer_peak_mib": round(producing.peak_kib / 1024, 1),
+                    **found,
+                }
+            )
+        )
+    assert (log.written, crashes) == (ALERTS, SERVER_KILLS)
+    assert producing.kills >= ROUNDS
+    assert found == {name: {"lost": 0, "enqueued_twice": 0, "out_of_place": 0} for name in EXPECTED}
+    assert producing.peak_kib < MOST_MEMORY_KIB
+
+
+def committed(client: redis.Redis, name: str) -> int:
+    found: Any = client.hlen(f"courier:{{{name}}}:records")
+    return int(found)
+
+
+def everything_read(client: redis.Redis) -> bool:
+    """Say whether both stand at the same place, which is committed within a second of an idle producer's last read."""
+    places: list[Any] = [client.hget(f"courier:{{{name}}}:cursor", NODE) for name in EXPECTED]
+    return places[0] is not None and places[0] == places[1]
+
+
+def verdict(client: redis.Redis, name: str, expected: set[int]) -> dict[str, int]:
+    """Compare what the ledger holds with what was written: by alert, by delivery id and by state."""
+    keys = {part: f"courier:{{{name}}}:{part}" for part in ("records", "waiting", "released", "totals")}
+    numbers = Counter(number_of(record) for _, record in client.hscan_iter(keys["records"], count=5000))
+    held: Any = client.hlen(keys["records"])
+    states: Any = client.zcard(keys["waiting"]), client.zcard(keys["released"])
+    total: Any = client.hget(keys["totals"], "committed")
+    return {
+        "lost": len(expected - set(numbers)),
+        "enqueued_twice": sum(numbers.values()) - len(numbers) + len(set(numbers) - expected),
+        "out_of_place": abs(held - sum(states)) + abs(held - int(total)),
+    }

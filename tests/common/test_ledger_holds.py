@@ -1,0 +1,333 @@
+"""What stops an integration as a whole: the operator, the target itself, and a breaker, with the clock in hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from common.ledger import Breaker, Header, Ledger, Pace, Settled, Settlement
+from common.outcome import ANSWERED, SICK, Reason
+from common.rate_limit import parse_rate_limit
+from tests.support.fakes import Clock
+
+if TYPE_CHECKING:
+    import redis
+
+BREAKER = Breaker(failures=3, ratio=50, samples=10, window_s=60, pause_s=10, pause_max_s=35)
+PACE = Pace(target="T", pause_max_s=3600, breaker=BREAKER)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+class World:
+    """One ledger, driven in the shortest words."""
+
+    def __init__(self, client: redis.Redis, clock: Clock) -> None:
+        self.ledger, self.clock, self.pace = Ledger(client, clock=clock), clock, PACE
+
+    def commit(self, count: int, integration: str = "slack") -> None:
+        deliveries = [(f"{n:03}", b"{}") for n in range(count)]
+        limits = {"max_backlog": 10**6, "max_backlog_bytes": 10**9}
+        self.ledger.commit(integration, node="n", expected="", cursor="c", deliveries=deliveries, **limits)
+
+    def release(self, cap: int = 1000, integration: str = "slack") -> list[str]:
+        tasks = self.ledger.release(
+            integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, pace=self.pace
+        )
+        return [one for task in tasks for one in task]
+
+    def begin(self, ids: list[str], integration: str = "slack") -> list[str]:
+        return [d.id for d in self.ledger.begin(integration, ids, token="w", lease_s=60, pace=self.pace)]
+
+    def end(self, delivery_id: str, reason: str = "", *, pause_s: float = 0, outcome: str = "retry") -> Settled:
+        if not reason:
+            settlement = Settlement(id=delivery_id, outcome="delivered")
+        else:
+            settlement = Settlement(
+                id=delivery_id,
+                outcome=outcome,
+                reason=reason,
+                delay_ms=1,
+                pause_ms=round(pause_s * 1000),
+                header=Header(committed_ms=1),
+            )
+        return self.ledger.settle("slack", [settlement], token="w", pace=self.pace)
+
+    def attempt(self, reason: str = "", **more: object) -> Settled:
+        """Release and begin one delivery and let it end so."""
+        (delivery_id,) = self.release(cap=self.ledger.status("slack").released + 1)
+        assert self.begin([delivery_id]) == [delivery_id]
+        return self.end(delivery_id, reason, **more)  # type: ignore[arg-type]  # handed on as it came
+
+    def until_open(self) -> Settled:
+        return [self.attempt("server") for _ in range(BREAKER.failures)][-1]
+
+    @property
+    def breaker(self) -> str:
+        return self.ledger.status("slack").breaker
+
+
+@pytest.fixture
+def world(client: redis.Redis, clock: Clock) -> World:
+    return World(client, clock)
+
+
+# The operator's pause
+
+
+def test_a_paused_integration_sends_nothing_until_it_is_resumed(world: World) -> None:
+    world.commit(5)
+    ids = world.release(cap=3)
+    assert world.begin(ids[:1]) == ids[:1]
+    assert world.ledger.pause("slack", "maintenance of the chat")
+    assert not world.ledger.pause("slack", "another word for it")
+    assert world.begin(ids[1:]) == []
+    assert world.release() == []
+    status = world.ledger.status("slack")
+    assert (status.paused_ms, status.pause_reason) == (world.ledger.now_ms(), "another word for it")
+    assert (status.waiting, status.released, status.totals["put_back"]) == (4, 1, 2)
+    assert world.end(ids[0]).count == 1
+    assert world.ledger.resume("slack")
+    assert not world.ledger.resume("slack")
+    assert world.release() == ["001", "002", "003", "004"]
+
+
+def test_a_pause_is_no_attempt(world: World) -> None:
+    world.commit(1)
+    ids = world.release()
+    world.ledger.pause("slack")
+    world.begin(ids)
+    world.ledger.resume("slack")
+    (delivery,) = world.ledger.begin("slack", world.release(), token="w", lease_s=60, pace=world.pace)
+    assert (delivery.header.attempts, delivery.header.lost, delivery.header.history) == (0, 0, ())
+
+
+def test_what_is_put_back_goes_first(world: World) -> None:
+    world.commit(2)
+    ids = world.release(cap=1)
+    world.clock.now_s += 5
+    world.ledger.pause("slack")
+    world.begin(ids)
+    world.ledger.resume("slack")
+    assert world.release(cap=1) == ids
+
+
+def test_what_another_worker_has_begun_is_not_put_back(world: World) -> None:
+    world.commit(1)
+    ids = world.begin(world.release())
+    world.ledger.pause("slack")
+    assert world.ledger.begin("slack", ids, token="other", lease_s=60, pace=world.pace) == []
+    assert world.ledger.status("slack").released == 1
+    assert world.end(ids[0]).count == 1
+
+
+def test_what_was_begun_but_not_attempted_can_be_returned(world: World) -> None:
+    world.commit(5)
+    ids = world.begin(world.release(cap=2))
+    world.ledger.pause("slack")
+    assert world.end(ids[0]).held
+    returned = [Settlement(id=ids[1], outcome="returned")]
+    assert world.ledger.settle("slack", returned, token="another", pace=PACE).count == 0
+    assert world.ledger.settle("slack", returned, token="w", pace=PACE).count == 1
+    status = world.ledger.status("slack")
+    assert (status.waiting, status.released, status.totals["put_back"]) == (4, 0, 1)
+    world.ledger.resume("slack")
+    assert world.release(cap=1) == [ids[1]]
+    (delivery,) = world.ledger.begin("slack", [ids[1]], token="w", lease_s=60, pace=PACE)
+    assert (delivery.header.attempts, delivery.header.history) == (0, ())
+    assert not world.end(ids[1]).held
+
+
+# The target's own pause
+
+
+def test_the_target_s_wish_pauses_every_integration_with_its_credential(world: World) -> None:
+    for integration in ("slack", "slack-2", "other"):
+        world.commit(3, integration)
+    late = world.release(cap=1, integration="slack-2")
+    settled = world.attempt("rate_limited", pause_s=30)
+    until_ms = world.ledger.now_ms() + 30_000
+    assert settled == Settled(1, "", 0, until_ms, held=True)
+    assert world.release() == world.release(integration="slack-2") == []
+    assert world.begin(late, "slack-2") == []
+    assert world.ledger.status("slack").target_until_ms == until_ms
+    other = msgspec.structs.replace(PACE, target="another")
+    assert world.ledger.release("other", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, pace=other)
+    world.clock.now_s += 29.999
+    assert world.release() == []
+    world.clock.now_s += 0.001
+    assert world.ledger.status("slack").target_until_ms == 0
+    assert len(world.release()) == 3
+    assert len(world.release(integration="slack-2")) == 3
+
+
+def test_of_two_wishes_the_longer_one_counts_and_only_the_first_is_told(world: World) -> None:
+    world.commit(3)
+    ids = world.begin(world.release())
+    assert world.end(ids[0], "rate_limited", pause_s=30).paused_until_ms
+    assert not world.end(ids[1], "server", pause_s=50).paused_until_ms
+    assert not world.end(ids[2], "rate_limited", pause_s=10, outcome="dead").paused_until_ms
+    status = world.ledger.status("slack")
+    assert status.target_until_ms == world.ledger.now_ms() + 50_000
+    assert status.totals["target_paused"] == 1
+
+
+def test_no_target_silences_us_for_longer_than_is_set(world: World) -> None:
+    world.commit(1)
+    world.attempt("server", pause_s=86_400)
+    assert world.ledger.status("slack").target_until_ms == world.ledger.now_ms() + 3_600_000
+
+
+@pytest.mark.parametrize("held_by", ["target", "breaker"])
+def test_a_clock_that_goes_back_makes_no_hold_longer_than_its_longest(world: World, held_by: str) -> None:
+    world.commit(5)
+    if held_by == "target":
+        world.attempt("rate_limited", pause_s=60)
+    else:
+        world.until_open()
+    world.clock.now_s -= 10 * 86_400
+    world.ledger.commit(
+        "slack", node="m", expected="", cursor="c", deliveries=[("x", b"{}")], max_backlog=99, max_backlog_bytes=10**9
+    )
+    assert world.release() == []
+    world.clock.now_s += 3600 if held_by == "target" else 35
+    assert world.release() == ["x"]
+
+
+# The breaker
+
+
+def test_failures_in_a_row_open_it_and_whoever_settled_the_last_is_told(world: World) -> None:
+    world.commit(10)
+    assert [world.attempt(reason).breaker for reason in ("server", "connect", "", "timeout", "tls")] == [""] * 5
+    assert world.breaker == "closed"
+    settled = world.attempt("bad_answer")
+    assert (settled.breaker, settled.until_ms) == ("open", world.ledger.now_ms() + 10_000)
+    status = world.ledger.status("slack")
+    assert (status.breaker, status.breaker_until_ms) == ("open", settled.until_ms)
+    assert status.totals["breaker_opened"] == 1
+    world.clock.now_s += 9.999
+    assert world.release() == []
+
+
+def test_half_open_lets_one_out_and_its_success_closes_it(world: World) -> None:
+    world.commit(10)
+    world.until_open()
+    world.clock.now_s += 10
+    (probe,) = world.release()
+    assert world.breaker == "half-open"
+    world.clock.now_s += 30
+    assert world.release() == []
+    assert world.begin([probe]) == [probe]
+    assert world.release() == []
+    assert world.end(probe).breaker == "closed"
+    assert world.ledger.status("slack").totals["breaker_closed"] == 1
+    assert len(world.release()) == 9
+
+
+def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_a_limit(world: World) -> None:
+    world.commit(10)
+    settled, pauses = world.until_open(), []
+    for _ in range(4):
+        pauses.append(settled.until_ms - world.ledger.now_ms())
+        world.clock.now_s += pauses[-1] / 1000
+        settled = world.attempt("connect")
+        assert settled.breaker == "open"
+    assert pauses == [10_000, 20_000, 35_000, 35_000]
+    world.clock.now_s += 35
+    world.attempt()
+    assert world.until_open().until_ms == world.ledger.now_ms() + 10_000
+
+
+@pytest.mark.parametrize("reason", sorted(ANSWERED))
+def test_a_probe_that_was_answered_closes_it(world: World, reason: Reason) -> None:
+    world.commit(5)
+    world.until_open()
+    world.clock.now_s += 10
+    assert world.attempt(reason, outcome="dead").breaker == "closed"
+
+
+def test_a_probe_that_never_asked_the_target_is_followed_by_another(world: World) -> None:
+    world.commit(5)
+    world.until_open()
+    world.clock.now_s += 10
+    (probe,) = world.begin(world.release())
+    assert world.ledger.settle(
+        "slack", [Settlement(id=probe, outcome="skipped", reason="no_hash")], token="w", pace=PACE
+    ) == Settled(1, held=True)
+    assert world.breaker == "half-open"
+    assert world.attempt().breaker == "closed"
+
+
+def test_a_probe_that_is_lost_is_followed_by_another(world: World) -> None:
+    world.commit(5)
+    world.until_open()
+    world.clock.now_s += 10
+    world.begin(world.release())
+    world.clock.now_s += 60
+    assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
+    assert world.attempt().breaker == "closed"
+
+
+def test_what_was_under_way_when_it_opened_is_put_back_or_says_nothing(world: World) -> None:
+    world.commit(20)
+    ids = world.release(cap=10)
+    begun = world.begin(ids[:6])
+    assert [world.end(one, "server").breaker for one in begun[:3]] == ["", "", "open"]
+    assert world.begin(ids[6:]) == []
+    assert world.end(begun[3], "server").breaker == ""
+    assert world.end(begun[4]).breaker == ""
+    assert world.ledger.status("slack").totals["put_back"] == 4
+    world.clock.now_s += 10
+    (probe,) = world.release()
+    assert world.end(begun[5], "server").breaker == ""
+    assert world.begin([probe]) == [probe]
+    assert world.end(probe).breaker == "closed"
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - SICK))
+def test_what_is_no_sickness_never_opens_it(world: World, reason: Reason) -> None:
+    world.commit(20)
+    assert {world.attempt(reason, outcome="dead").breaker for _ in range(20)} == {""}
+
+
+def test_too_large_a_part_of_failures_opens_it(world: World) -> None:
+    world.commit(20)
+    outcomes = ["", "server", "", "server", "", "server", "", "server", ""]
+    assert {world.attempt(reason).breaker for reason in outcomes} == {""}
+    assert world.attempt("server").breaker == "open"
+
+
+def test_old_samples_are_forgotten(world: World) -> None:
+    world.commit(30)
+    for reason in ["", "server"] * 4:
+        world.attempt(reason)
+    world.clock.now_s += 120
+    assert {world.attempt(reason).breaker for reason in ["", "server"] * 4} == {""}
+    world.clock.now_s += 60
+    assert [world.attempt(reason).breaker for reason in ["", "server"]] == ["", "open"]
+
+
+def test_a_breaker_that_was_switched_off_holds_nothing(world: World) -> None:
+    world.commit(5)
+    world.until_open()
+    world.pace = msgspec.structs.replace(PACE, breaker=Breaker())
+    assert len(world.release()) == 2
+    assert world.breaker == "closed"
+    ids = [f"{n:03}" for n in range(3, 5)]
+    assert [world.end(one, "server").breaker for one in world.begin(ids)] == ["", ""]
+
+
+def test_the_probe_needs_a_token_and_no_pause(world: World) -> None:
+    world.commit(9)
+    world.pace = msgspec.structs.replace(PACE, limits=(parse_rate_limit("3/min"),))
+    world.until_open()
+    world.clock.now_s += 10
+    assert world.release() == []
+    world.clock.now_s += 50
+    assert len(world.release()) == 1

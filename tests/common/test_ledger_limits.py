@@ -1,0 +1,227 @@
+"""Pacing, with the clock in hand: each limit is exact, shared by credential, and costs what waits nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.ledger import Header, Ledger, Pace, Settlement
+from common.rate_limit import parse_rate_limit
+from tests.support.fakes import Clock
+
+if TYPE_CHECKING:
+    import redis
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(client: redis.Redis, clock: Clock) -> Ledger:
+    return Ledger(client, clock=clock)
+
+
+def pace(*limits: str, target: str = "T") -> Pace:
+    return Pace(target=target, limits=tuple(map(parse_rate_limit, limits)))
+
+
+def commit(ledger: Ledger, count: int, integration: str = "slack") -> None:
+    deliveries = [(f"{n:06}", b"{}") for n in range(count)]
+    ledger.commit(
+        integration,
+        node="n",
+        expected="",
+        cursor="c",
+        deliveries=deliveries,
+        max_backlog=10**6,
+        max_backlog_bytes=10**9,
+    )
+
+
+def release(ledger: Ledger, at: Pace, integration: str = "slack", cap: int = 10_000) -> list[str]:
+    tasks = ledger.release(integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, pace=at)
+    return [one for task in tasks for one in task]
+
+
+def test_a_bucket_lets_its_burst_go_and_then_its_rate(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 20)
+    at = pace("1/s burst 3")
+    went = []
+    for _ in range(40):
+        went.append(len(release(ledger, at)))
+        clock.now_s += 0.25
+    assert went[:13] == [3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert sum(went) == 12
+    clock.now_s += 3600
+    assert len(release(ledger, at)) == 3
+
+
+def test_without_a_burst_a_second_s_worth_may_go_at_once(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 100)
+    assert [len(release(ledger, pace("5/s"))) for _ in range(2)] == [5, 0]
+    clock.now_s += 0.2
+    assert len(release(ledger, pace("5/s"))) == 1
+
+
+def test_a_minute_is_any_sixty_seconds(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 100)
+    at, went = pace("4/min"), []
+    for step_s in (0, 30, 29.999, 0.001, 10, 19.999, 0.001, 59.999, 0.001):
+        clock.now_s += step_s
+        cap = 2 if not went else 10_000
+        went.append(len(release(ledger, at, cap=cap)))
+    assert went == [2, 2, 0, 2, 0, 0, 2, 2, 2]
+
+
+def test_an_hour_is_any_sixty_minutes(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 300)
+    assert len(release(ledger, pace("100/h"))) == 100
+    clock.now_s += 3599.999
+    assert release(ledger, pace("100/h")) == []
+    clock.now_s += 0.001
+    assert len(release(ledger, pace("100/h"))) == 100
+
+
+def test_a_large_window_takes_a_thousand_entries_at_most_and_never_lets_more_go(
+    client: redis.Redis, ledger: Ledger, clock: Clock
+) -> None:
+    commit(ledger, 20_000)
+    at, went = pace("3000/min"), list[tuple[float, int]]()
+    for _ in range(3000):
+        went.append((clock.now_s, len(release(ledger, at, cap=4))))
+        client.delete("courier:{slack}:released")
+        clock.now_s += 0.013
+    assert int(client.llen("courier:limits:{T}:min")) <= 1001  # type: ignore[arg-type]  # the client is synchronous
+    assert sum(n for _, n in went) == 3000
+    clock.now_s = went[0][0] + 59.999
+    assert release(ledger, at) == []
+    clock.now_s += 0.061
+    assert release(ledger, at)
+
+
+def test_a_day_ends_at_midnight_utc(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 2000)
+    clock.now_s = 19_675 * DAY_S + DAY_S - 1
+    assert len(release(ledger, pace("500/day"))) == 500
+    clock.now_s += 0.999
+    assert release(ledger, pace("500/day")) == []
+    clock.now_s += 0.001
+    assert len(release(ledger, pace("500/day"))) == 500
+
+
+def test_all_limits_must_allow(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 100)
+    at, went = pace("4/min", "10/day", "2/s"), []
+    for _ in range(8):
+        went.append(len(release(ledger, at)))
+        clock.now_s += 30
+    assert went == [2, 2, 2, 2, 2, 0, 0, 0]
+    assert ledger.status("slack").limits == {"4/min": 4, "10/day": 0, "2/s": 2}
+
+
+def test_a_token_is_not_spent_on_what_is_not_there(ledger: Ledger, clock: Clock) -> None:
+    at = pace("4/min")
+    commit(ledger, 2)
+    assert len(release(ledger, at)) == 2
+    assert release(ledger, at) == []
+    assert ledger.status("slack").limits == {"4/min": 2}
+    clock.now_s += 1
+    assert release(ledger, at, cap=1) == []
+
+
+def test_the_same_credential_is_one_bucket_and_another_one_is_not(ledger: Ledger) -> None:
+    for integration in ("slack", "slack-2", "slack-3"):
+        commit(ledger, 10, integration)
+    assert len(release(ledger, pace("4/min"), "slack", cap=3)) == 3
+    assert len(release(ledger, pace("4/min"), "slack-2")) == 1
+    assert release(ledger, pace("4/min"), "slack") == []
+    assert len(release(ledger, pace("4/min", target="other"), "slack-3")) == 4
+
+
+def test_a_clock_that_goes_back_lets_no_more_go_and_does_not_block_for_longer(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 200)
+    at = pace("4/min", "2/s")
+    assert len(release(ledger, at)) == 2
+    clock.now_s -= 7 * DAY_S
+    ledger.commit(
+        "slack", node="m", expected="", cursor="c", deliveries=[("x", b"{}")], max_backlog=999, max_backlog_bytes=10**9
+    )
+    assert release(ledger, at) == []
+    clock.now_s += 1
+    assert release(ledger, at) == ["x"]
+    assert ledger.status("slack").limits == {"4/min": 1, "2/s": 1}
+    clock.now_s += 59
+    assert ledger.status("slack").limits == {"4/min": 3, "2/s": 2}
+
+
+def test_waiting_for_a_token_changes_nothing(client: redis.Redis, ledger: Ledger) -> None:
+    commit(ledger, 50)
+    at = pace("4/min", "500/day")
+    release(ledger, at)
+    before = {key: client.dump(key) for key in client.keys("courier:*")}  # type: ignore[union-attr]  # as above
+    assert [release(ledger, at) for _ in range(10)] == [[]] * 10
+    assert {key: client.dump(key) for key in client.keys("courier:*")} == before  # type: ignore[union-attr]  # as above
+
+
+def test_no_plain_credential_is_needed_to_see_the_state(client: redis.Redis, ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 10)
+    release(ledger, pace("1/s burst 3", "4/min"))
+    clock.now_s += 1
+    assert Ledger(client, clock=clock).status("slack").limits == {"1/s burst 3": 1, "4/min": 1}
+
+
+def test_what_is_put_back_gets_its_share_of_the_quota_back(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 50)
+    at = pace("10/min", "100/h", "20/day")
+    ids = release(ledger, at)
+    assert ledger.begin("slack", ids[:2], token="w", lease_s=60, pace=at)
+    ledger.pause("slack")
+    clock.now_s += 10
+    assert ledger.begin("slack", ids[2:], token="w", lease_s=60, pace=at) == []
+    status = ledger.status("slack")
+    assert status.limits == {"10/min": 8, "100/h": 98, "20/day": 18}
+    assert (status.waiting, status.released, status.totals["put_back"]) == (48, 2, 8)
+    ledger.resume("slack")
+    assert sorted(release(ledger, at)) == ids[2:]
+    clock.now_s += 49.999
+    assert release(ledger, at) == []
+
+
+def test_what_was_spent_yesterday_is_not_given_back_today(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 50)
+    clock.now_s = 19_677 * DAY_S - 1
+    at = pace("20/day", "10/min")
+    ids = release(ledger, at)
+    clock.now_s += 61
+    release(ledger, at, cap=13)
+    ledger.pause("slack")
+    ledger.begin("slack", ids, token="w", lease_s=60, pace=at)
+    assert ledger.status("slack").limits == {"20/day": 17, "10/min": 7}
+
+
+def test_a_lost_delivery_is_paid_for_again(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 1)
+    at = pace("2/day")
+    assert release(ledger, at) == ["000000"]
+    clock.now_s += 61
+    assert ledger.reap("slack", queued=(), lease_s=60).released_again == 1
+    assert release(ledger, at) == ["000000"]
+    assert ledger.status("slack").limits == {"2/day": 0}
+
+
+def test_a_retry_needs_a_token_too(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 1)
+    at = pace("1/min")
+    ids = release(ledger, at)
+    ledger.begin("slack", ids, token="w", lease_s=60, pace=at)
+    retry = Settlement(id=ids[0], outcome="retry", reason="server", delay_ms=1, header=Header(committed_ms=1))
+    ledger.settle("slack", [retry], token="w", pace=at)
+    clock.now_s += 59.9
+    assert release(ledger, at) == []
+    clock.now_s += 0.1
+    assert release(ledger, at) == ids

@@ -1,0 +1,190 @@
+"""Whatever is wrong with Redis for a while: afterwards everything arrives, and nothing twice that need not.
+
+Real processes that reach a real server through a proxy; nobody helps them but what starts again what ends.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ops.embedded import free_port
+from ops.supervisor import EX_CONFIG
+from tests.support.crashes import append_only_file, pause
+from tests.support.fleet import Fleet
+from tests.support.proxy import Proxy
+from tests.support.recorder import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LIMIT_S = 40.0
+LEASE = "5s"
+
+
+class System(Fleet):
+    """A fleet of one worker with a proxy before its server."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._stack = stack
+        super().__init__(
+            stack,
+            folder,
+            latency_ms=1,
+            workers=1,
+            way_to=self._through,
+            producer_too=True,
+            COURIER_INTEGRATIONS_DEFAULT_LEASE=LEASE,
+        )
+
+    def _through(self, port: int) -> int:
+        self.proxy = self._stack.enter_context(Proxy(port))
+        return self.proxy.port
+
+    def command(self, *words: str | int) -> Any:
+        """Run a command on the server, not through the proxy."""
+        with self.server.client() as client:
+            return client.execute_command(*words)
+
+    def wait_until_all_is_over(self) -> None:
+        """Wait until everything that was written has arrived and is settled."""
+        self.wait_for(lambda: self.target.distinct() == self.manager.written and not self.records(), limit_s=LIMIT_S)
+
+    def repeats(self) -> int:
+        """Return how many alerts too many have arrived."""
+        return self.target.numbers().total() - self.target.distinct()
+
+    def producer_says(self, words: str) -> None:
+        """Wait until the producer has told of its trouble."""
+        eventually(lambda: words in self.producer.log)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with ExitStack() as stack:
+        system = System(stack, tmp_path_factory.mktemp("trouble"))
+        system.manager.append(1)
+        system.wait_until_all_is_over()
+        yield system
+
+
+@pytest.fixture
+def system(running: System) -> Iterator[System]:
+    """A healthy system; after the test it is one again, no process of it has ended, and nothing has come twice."""
+    before = running.repeats() - running.at_risk
+    yield running
+    running.manager.append(1)
+    running.wait_until_all_is_over()
+    assert running.ended == []
+    assert running.repeats() - running.at_risk <= before
+
+
+def test_a_slow_redis_slows_and_loses_nothing(system: System) -> None:
+    system.proxy.delay_s = 0.05
+    system.manager.append(100)
+    system.wait_until_all_is_over()
+    system.proxy.delay_s = 0.0
+
+
+def test_a_redis_that_stands_still_for_a_while_is_waited_for(system: System) -> None:
+    system.manager.append(100)
+    system.proxy.hold()
+    system.manager.append(100)
+    pause(2)
+    system.proxy.go_on()
+    system.wait_until_all_is_over()
+
+
+def test_connections_that_are_cut_again_and_again(system: System) -> None:
+    for _ in range(10):
+        system.manager.append(20)
+        system.proxy.cut()
+        pause(0.1)
+    system.wait_until_all_is_over()
+
+
+def test_a_read_only_replica_is_waited_for(system: System) -> None:
+    system.command("REPLICAOF", "127.0.0.1", free_port())
+    system.manager.append(20)
+    system.producer_says("read only replica")
+    system.command("REPLICAOF", "NO", "ONE")
+    system.wait_until_all_is_over()
+
+
+def test_a_redis_without_memory_is_waited_for(system: System) -> None:
+    system.command("CONFIG", "SET", "maxmemory", 1024 * 1024)
+    system.manager.append(20)
+    system.producer_says("'maxmemory'")
+    system.command("CONFIG", "SET", "maxmemory", 0)
+    system.wait_until_all_is_over()
+
+
+def test_a_full_disk_under_redis_is_waited_for(system: System) -> None:
+    pid = system.server.pid
+    assert pid is not None
+    _, size = append_only_file(system.server)
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+    system.manager.append(20)
+    system.producer_says("MISCONF")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    system.wait_until_all_is_over()
+
+
+def test_a_restarted_redis_is_found_again(system: System) -> None:
+    system.manager.append(200)
+    system.server.stop()
+    system.manager.append(200)
+    system.server.start()
+    system.wait_until_all_is_over()
+
+
+def test_a_crashed_redis_that_forgot_its_last_second_is_told_again(system: System) -> None:
+    system.manager.append(500)
+    system.crash_server(forgets_s=0.5)
+    system.manager.append(50)
+    system.wait_until_all_is_over()
+
+
+def test_an_old_backup_brings_back_what_came_after_it_and_no_more(system: System, tmp_path: Path) -> None:
+    data = system.server.directory / "appendonlydir"
+    system.manager.append(20)
+    system.wait_until_all_is_over()
+    pause(1.2)  # an idle producer's cursor is written by then
+    shutil.copytree(data, tmp_path / "backup")
+    system.manager.append(30)
+    system.wait_until_all_is_over()
+    system.server.stop()
+    shutil.rmtree(data)
+    shutil.copytree(tmp_path / "backup", data)
+    system.at_risk += 30
+    before = system.target.numbers().total()
+    system.server.start()
+    system.wait_for(lambda: system.target.numbers().total() == before + 30, limit_s=LIMIT_S)
+
+
+def test_an_emptied_redis_is_filled_again(system: System) -> None:
+    system.command("FLUSHALL")
+    system.manager.append(20)
+    system.wait_until_all_is_over()
+
+
+def test_a_full_disk_under_the_state_directory_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "ossec.conf").write_text("<ossec_config></ossec_config>")
+    arguments = ("producer", "--config", str(tmp_path / "ossec.conf"), "--state", str(tmp_path / "state"))
+    script = 'ulimit -f 0; exec "$0" -m ops.cli.main "$@"'
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
+    ended = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable, *arguments], capture_output=True, text=True, check=False, env=ours
+    )
+    assert ended.returncode == EX_CONFIG
+    assert "secret.key: File too large" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert list((tmp_path / "state").iterdir()) == []

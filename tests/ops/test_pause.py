@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from common.ledger import Breaker, Header, Ledger, Pace, Settlement
+from common.rate_limit import parse_rate_limit
+from ops.cli.main import courier
+
+if TYPE_CHECKING:
+    import redis
+
+    from ops.embedded import EmbeddedServer
+
+PACE = Pace(target="T", breaker=Breaker(failures=1), limits=(parse_rate_limit("1/day"),))
+
+
+@pytest.fixture(autouse=True)
+def _address(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURIER_REDIS_URL", server.url)
+
+
+@pytest.fixture
+def ledger(client: redis.Redis) -> Ledger:
+    client.hset("courier:integrations", mapping={"slack": "sealed", "shuffle": "sealed", "version": 1})
+    ledger = Ledger(client)
+    limits = {"max_backlog": 100, "max_backlog_bytes": 10**6}
+    for integration in ("slack", "shuffle"):
+        deliveries = [(i, b"{}") for i in "abc"]
+        ledger.commit(integration, node="n", expected="", cursor="c", deliveries=deliveries, **limits)
+    return ledger
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(courier, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def row(text: str, integration: str) -> dict[str, str]:
+    titles, *lines = [line.split("\t") for line in text.splitlines()]
+    (found,) = [line for line in lines if line[0] == integration]
+    return dict(zip(titles, found, strict=True))
+
+
+def fail(ledger: Ledger, *, pause_s: int = 0) -> None:
+    (ids,) = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, pace=PACE)
+    ledger.begin("slack", ids, token="w", lease_s=60, pace=PACE)
+    failed = Settlement(
+        id=ids[0],
+        outcome="retry",
+        reason="server",
+        delay_ms=1000,
+        pause_ms=1000 * pause_s,
+        header=Header(committed_ms=1),
+    )
+    ledger.settle("slack", [failed], token="w", last_error="server: 500\x1b", pace=PACE)
+
+
+def test_pause_and_resume_say_what_waits_and_status_shows_it(ledger: Ledger) -> None:
+    assert "Held back" not in run("status")
+    assert run("pause", "slack", "shuffle", "--reason", "chat is\x1bmoved") == (
+        "slack is paused; 3 wait\nshuffle is paused; 3 wait\n"
+    )
+    assert run("pause", "slack") == "slack is paused already; 3 wait\n"
+    held = row(run("status"), "slack")["Held back"]
+    assert held.startswith("paused 0.")
+    assert held.endswith("s ago: chat is\\u001bmoved")
+    told = json.loads(run("status", "--json"))["integrations"]
+    assert told["slack"]["paused"]["reason"] == "chat is\x1bmoved"
+    assert told["manager"]["paused"] is None
+    assert ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0) == []
+    assert run("resume", "slack") == "slack goes on; 3 wait\n"
+    assert run("resume", "slack") == "slack was not paused; 3 wait\n"
+    assert row(run("status"), "slack")["Held back"] == ""
+    assert row(run("status"), "shuffle")["Held back"] != ""
+
+
+def test_a_wrong_name_pauses_nothing(ledger: Ledger) -> None:
+    result = CliRunner().invoke(courier, ["pause", "slack", "shufle"])
+    assert "there is no integration 'shufle'; there are: manager, shuffle, slack" in str(result.exception)
+    assert not ledger.status("slack").paused_ms
+    assert CliRunner().invoke(courier, ["pause"]).exit_code == 2
+
+
+def test_status_tells_of_breaker_pause_and_limits(ledger: Ledger) -> None:
+    fail(ledger, pause_s=90)
+    held = row(run("status"), "slack")["Held back"]
+    assert held.startswith("breaker open, next try in ")
+    assert "target asked to wait 1m" in held or "target asked to wait 2m" in held
+    assert held.endswith("limit 1/day")
+    told = json.loads(run("status", "--json"))["integrations"]["slack"]
+    assert told["limits"] == {"1/day": 0}
+    assert told["breaker"]["state"] == "open"
+    assert told["breaker"]["until_ms"] > ledger.now_ms()
+    assert told["target_paused_until_ms"] > told["breaker"]["until_ms"]

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from common.ledger import Ledger, Status
+from ops.cli.main import courier
+from ops.top import COLUMNS, Rate, Rates, cells
+
+if TYPE_CHECKING:
+    import redis
+
+    from ops.embedded import EmbeddedServer
+
+
+@pytest.fixture(autouse=True)
+def _address(server: EmbeddedServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURIER_REDIS_URL", server.url)
+    client.hset("courier:integrations", mapping={"slack": "sealed", "version": 1})
+
+
+def status(**changes: object) -> Status:
+    fields: dict[str, object] = {
+        "waiting": 3,
+        "released": 2,
+        "dead": 0,
+        "oldest_age_s": 75.0,
+        "totals": {},
+        "cursors": {},
+        "last_error": "server: \x1b500",
+        "last_error_ms": 8_000,
+    }
+    return Status(**(fields | changes))  # type: ignore[arg-type]  # fields by name
+
+
+def test_rates_are_what_happened_between_two_looks() -> None:
+    rates = Rates()
+    assert rates.of("slack") == Rate(0, 0, 0)
+    rates.update({"slack": status(totals={"committed": 100, "delivered": 50, "skipped": 1})}, 1_000)
+    assert rates.of("slack") == Rate(0, 0, 0)
+    rates.update({"slack": status(totals={"committed": 110, "delivered": 60, "skipped": 3, "retried": 1})}, 3_000)
+    assert rates.of("slack") == Rate(5, 6, 0.5)
+    rates.update({"slack": status(totals={})}, 4_000)
+    assert rates.of("slack") == Rate(0, 0, 0)
+
+
+def test_a_line_says_what_goes_waits_and_holds() -> None:
+    line = cells("slack", status(paused_ms=1_000), Rate(1, 2, 0.25), 10_000)
+    assert dict(zip(COLUMNS, line, strict=True)) == {
+        "Integration": "slack",
+        "In/s": "1.0",
+        "Out/s": "2.0",
+        "Retry/s": "0.2",
+        "Waiting": "3",
+        "Released": "2",
+        "Dead": "0",
+        "Oldest": "1m",
+        "Held back": "paused 9.0s ago",
+        "Last error": "server: \\u001b500 (2.0s ago)",
+    }
+
+
+def test_once_writes_one_picture(client: redis.Redis) -> None:
+    Ledger(client).pause("slack")
+    result = CliRunner().invoke(courier, ["top", "--once"], catch_exceptions=False)
+    assert result.exit_code == 0
+    titles, _, slack = result.stdout.splitlines()
+    assert titles.split("\t") == list(COLUMNS)
+    assert slack.split("\t")[8].startswith("paused ")
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_it_lives_until_q_or_an_interrupt_ends_it(*, interrupted: bool) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ops.cli.main", "top"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "200", "LINES": "20"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    while b"q ends" not in shown:
+        shown += os.read(ours, 65_536)
+    if interrupted:
+        process.send_signal(signal.SIGINT)
+    else:
+        os.write(ours, b"q")
+    with suppress(OSError):  # the terminal ends with its process
+        while more := os.read(ours, 65_536):
+            shown += more
+    assert process.wait(20) == 0
+    os.close(ours)
+    assert b"slack" in shown
+    assert b"Traceback" not in shown

@@ -1,0 +1,414 @@
+"""The ledger as a whole against a plain model of it, on a real server.
+
+Whatever happens in whatever order: a delivery is in exactly one state and none is lost, counters and bytes add up, no
+window ever holds more than its limit, no more than the cap is in flight, and nothing moves while something holds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from common.ledger import Breaker, Header, Ledger, Pace, Settlement, Stale, Stored
+from common.rate_limit import parse_rate_limit
+from tests.support.fakes import Clock
+
+if TYPE_CHECKING:
+    import redis
+
+    from ops.embedded import EmbeddedServer
+
+ID = "slack"
+CAP, LEASE_S, MOST_LOST = 8, 60.0, 10
+RATE, BURST, A_MINUTE, AN_HOUR, A_DAY = 2, 4, 6, 30, 40
+LIMITS = (f"{RATE}/s burst {BURST}", f"{A_MINUTE}/min", f"{AN_HOUR}/h", f"{A_DAY}/day")
+PACE = Pace(
+    target="T",
+    limits=tuple(map(parse_rate_limit, LIMITS)),
+    pause_max_s=100,
+    breaker=Breaker(failures=3, ratio=60, samples=6, window_s=120, pause_s=10, pause_max_s=40),
+)
+REASONS = {"sick": "server", "answered": "rate_limited", "": "internal"}
+WORK = {
+    "delivered": ("delivered", "well", 0),
+    "failed": ("retry", "sick", 0),
+    "failed again": ("retry", "sick", 0),
+    "pause": ("retry", "answered", 7),
+    "buried": ("dead", "sick", 0),
+}
+DAY_MS = 86_400_000
+
+
+@dataclass
+class One:
+    """What the model knows of a delivery; `at_ms` is due time, lease expiry or time of death."""
+
+    state: str
+    at_ms: int
+    token: str = ""
+    released_ms: int = 0
+    attempts: int = 0
+    lost: int = 0
+
+
+@dataclass
+class Limits:
+    """The tokens. `went` is every release that was not put back; the scripts know of at least as much."""
+
+    now_ms: int
+    went: list[int] = field(default_factory=list)
+    known: dict[int, list[int]] = field(default_factory=lambda: {60_000: [], 3_600_000: []})
+    days: list[int] = field(default_factory=list)
+    bucket: Fraction = Fraction(BURST)
+    bucket_ms: int = 0
+
+    def left(self, now_ms: int) -> int:
+        self.bucket = min(Fraction(BURST), self.bucket + Fraction(RATE * (now_ms - self.bucket_ms), 1000))
+        self.bucket_ms = now_ms
+        self.known = {width: [at for at in went if at > now_ms - width] for width, went in self.known.items()}
+        minute, hour = self.known.values()
+        today = self.days.count(now_ms // DAY_MS)
+        return min(int(self.bucket), A_MINUTE - len(minute), AN_HOUR - len(hour), A_DAY - today)
+
+    def spend(self, now_ms: int) -> None:
+        self.bucket -= 1
+        self.went.append(now_ms)
+        self.days.append(now_ms // DAY_MS)
+        for went in self.known.values():
+            went.append(now_ms)
+
+    def refund(self, at_ms: int, now_ms: int) -> None:
+        """Give back the oldest token of each window that the release is still in, and the day's if it is the same."""
+        self.left(now_ms)
+        self.went.remove(at_ms)
+        for width, went in self.known.items():
+            if at_ms > now_ms - width and went:
+                went.pop(0)
+        if at_ms // DAY_MS == now_ms // DAY_MS:
+            self.days.remove(at_ms // DAY_MS)
+
+    def check(self) -> None:
+        """No window that ends with a release holds more than it may; so none does."""
+        for at in self.went:
+            assert sum(at - 60_000 < one <= at for one in self.went) <= A_MINUTE
+            assert sum(at - 3_600_000 < one <= at for one in self.went) <= AN_HOUR
+            assert sum(one // DAY_MS == at // DAY_MS for one in self.went) <= A_DAY
+            for since in self.went:
+                if since <= at:
+                    between = sum(since <= one <= at for one in self.went)
+                    assert between <= BURST + Fraction(RATE * (at - since), 1000)
+
+
+@dataclass
+class Health:
+    """The breaker in plain words."""
+
+    state: str = "closed"
+    until_ms: int = 0
+    opens: int = 0
+    failures: int = 0
+    probe: str = ""
+    window_ms: int = 0
+    windows: list[list[bool]] = field(default_factory=lambda: [[], []])
+
+    def judge(self, delivery_id: str, verdict: str, now_ms: int) -> str:
+        if self.state == "closed" and verdict in {"well", "sick"}:
+            return self.sample(verdict == "sick", now_ms)
+        if self.state != "half-open" or delivery_id != self.probe or not verdict:
+            return ""
+        if verdict == "sick":
+            return self.open(now_ms)
+        self.__init__()  # type: ignore[misc]  # as good as new
+        return "closed"
+
+    def sample(self, sick: bool, now_ms: int) -> str:
+        width, breaker = round(PACE.breaker.window_s * 1000), PACE.breaker
+        age = now_ms - self.window_ms
+        if age >= width:
+            near = age < 2 * width
+            self.windows = [[], self.windows[0] if near else []]
+            self.window_ms = self.window_ms + width if near else now_ms
+        self.failures = self.failures + 1 if sick else 0
+        self.windows[0].append(sick)
+        both = [*self.windows[0], *self.windows[1]]
+        too_many = len(both) >= breaker.samples and 100 * sum(both) >= breaker.ratio * len(both)
+        return self.open(now_ms) if sick and (self.failures >= breaker.failures or too_many) else ""
+
+    def open(self, now_ms: int) -> str:
+        pause_s = min(PACE.breaker.pause_max_s, PACE.breaker.pause_s * 2**self.opens)
+        self.__init__(state="open", until_ms=now_ms + round(pause_s * 1000), opens=self.opens + 1)  # type: ignore[misc]  # as above
+        return "open"
+
+
+class Machine(RuleBasedStateMachine):
+    """The ledger and its model, side by side."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__()
+        for key in client.scan_iter("courier:*"):
+            client.delete(key)
+        self.client, self.clock = client, Clock()
+        self.ledger = Ledger(client, clock=self.clock)
+        self.all: dict[str, One] = {}
+        self.gone: set[str] = set()
+        self.limits, self.health = Limits(self.now_ms), Health()
+        self.paused, self.target_until_ms, self.cursor, self.count = False, 0, 0, 0
+        self.totals = dict.fromkeys(("committed", "delivered", "skipped", "retried", "dead", "put_back", "replayed"), 0)
+        self.totals |= dict.fromkeys(("discarded", "lost", "released_again", "breaker_opened", "breaker_closed"), 0)
+
+    @property
+    def now_ms(self) -> int:
+        return round(self.clock() * 1000)
+
+    @property
+    def head_ms(self) -> int:
+        return min((one.at_ms for one in self.all.values() if one.state == "waiting"), default=self.now_ms)
+
+    def ids(self, state: str) -> list[str]:
+        return sorted(i for i, one in self.all.items() if one.state == state)
+
+    def some(self, data: st.DataObject, state: str, most: int = 6) -> list[str]:
+        ids = self.ids(state)
+        subset = st.lists(st.sampled_from(ids), max_size=most, unique=True) if ids else st.just([])
+        return data.draw(st.one_of(st.just(ids[:most]), subset))
+
+    @property
+    def held(self) -> bool:
+        return self.paused or self.target_until_ms > self.now_ms
+
+    @initialize()
+    def begin_somewhere_in_the_day(self) -> None:
+        self.clock.now_s = 1_700_006_400.0 - 300  # five minutes before 00:00 UTC
+        self.commit(count=30, stale=False, again=False)
+
+    @rule(count=st.integers(0, 12), stale=st.booleans(), again=st.booleans())
+    def commit(self, count: int, stale: bool, again: bool) -> None:
+        first = max(0, self.count - 2) if again else self.count
+        ids = [f"{n:04}" for n in range(first, self.count + count)]
+        expected = "elsewhere" if stale else str(self.cursor or "")
+        result = self.ledger.commit(
+            ID,
+            node="n",
+            expected=expected,
+            cursor=str(self.cursor + 1),
+            deliveries=[(i, b'{"n":' + i.encode() + b"}") for i in ids],
+            max_backlog=10_000,
+            max_backlog_bytes=10**9,
+        )
+        if stale:
+            assert result == Stale(str(self.cursor or ""))
+            return
+        new = [i for i in ids if i not in self.all]
+        assert result == Stored(len(new))
+        for i in new:
+            self.all[i] = One("waiting", self.now_ms)
+            self.gone.discard(i)
+        self.cursor, self.count = self.cursor + 1, self.count + count
+        self.totals["committed"] += len(new)
+
+    @rule(ms=st.sampled_from([1, 100, 499, 500, 1000, 5000, 10_000, 30_000, 59_999, 60_000, 61_000, 1_800_000]))
+    def pass_time(self, ms: int) -> None:
+        self.clock.now_s = (self.now_ms + ms) / 1000
+
+    @rule()
+    def release(self) -> None:
+        tasks = self.ledger.release(ID, max_in_flight=CAP, batch_max=4, lease_s=LEASE_S, linger_s=0, pace=PACE)
+        got = [i for task in tasks for i in task]
+        due = sorted(
+            (one.at_ms, i) for i, one in self.all.items() if one.state == "waiting" and one.at_ms <= self.now_ms
+        )
+        expected = [i for _, i in due[: self.may_go()]]
+        assert got == expected
+        if not got:
+            return
+        for i in got:
+            self.limits.spend(self.now_ms)
+            self.all[i] = One("released", self.now_ms + 60_000, "", self.now_ms, self.all[i].attempts, self.all[i].lost)
+        if self.health.state != "closed":
+            self.health.state, self.health.until_ms, self.health.probe = "half-open", 0, got[0]
+
+    def may_go(self) -> int:
+        health, left = self.health, self.limits.left(self.now_ms)
+        probing = health.state == "half-open" and health.probe in self.ids("released")
+        if self.held or probing or (health.state == "open" and health.until_ms > self.now_ms):
+            return 0
+        return max(0, min(left, CAP - len(self.ids("released")), CAP if health.state == "closed" else 1))
+
+    @rule(data=st.data(), token=st.sampled_from(["w1", "w2"]))
+    def begin(self, data: st.DataObject, token: str) -> None:
+        others = [*self.some(data, "waiting", 1), *self.some(data, "dead", 1), "nobody"]
+        self.begin_these([*self.some(data, "released", CAP), *others], token)
+
+    def begin_these(self, ids: list[str], token: str) -> None:
+        began = self.ledger.begin(ID, ids, token=token, lease_s=LEASE_S, pace=PACE)
+        free = [i for i in ids if i in self.all and self.all[i].state == "released" and not self.all[i].token]
+        stopped = self.held or self.health.state == "open"
+        taken = [i for i in free if not stopped and (self.health.state == "closed" or i == self.health.probe)]
+        assert [d.id for d in began] == taken
+        for i in taken:
+            self.all[i].token, self.all[i].at_ms = token, self.now_ms + 60_000
+        back = [i for i in free if i not in taken]
+        head = self.head_ms
+        for i in back:
+            self.limits.refund(self.all[i].released_ms, self.now_ms)
+            self.all[i].state, self.all[i].at_ms = "waiting", min(head, self.now_ms)
+        self.totals["put_back"] += len(back)
+
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(["delivered", "skipped", "retry", "dead", "returned"]),
+        late=st.booleans(),
+    )
+    def settle(self, data: st.DataObject, outcome: str, late: bool) -> None:
+        ids = [i for i in self.ids("released") if self.all[i].token]
+        if not ids:
+            return
+        i = data.draw(st.sampled_from(ids))
+        verdict = {"delivered": "well", "skipped": ""}.get(outcome) or data.draw(st.sampled_from(sorted(REASONS)))
+        verdict = "" if outcome in {"skipped", "returned"} else verdict
+        pause_s = data.draw(st.sampled_from([0, 0, 5, 1000])) if verdict == "answered" else 0
+        self.settle_one(i, outcome, verdict, pause_s, "somebody" if late else self.all[i].token)
+
+    def settle_one(self, i: str, outcome: str, verdict: str, pause_s: int, token: str) -> None:
+        over, one = outcome in {"delivered", "skipped"}, self.all[i]
+        header = None if over or outcome == "returned" else Header(committed_ms=1, attempts=one.attempts + 1)
+        reason = {"delivered": "", "skipped": "no_hash"}.get(outcome) or REASONS.get(verdict, "")
+        settlement = Settlement(
+            id=i, outcome=outcome, reason=reason, delay_ms=2000, pause_ms=pause_s * 1000, header=header
+        )
+        settled = self.ledger.settle(ID, [settlement], token=token, pace=PACE)
+        counts = over or token == one.token
+        assert settled.count == int(counts)
+        if not counts:
+            assert settled.breaker == ""
+            return
+        assert settled.breaker == self.health.judge(i, verdict, self.now_ms)
+        if settled.breaker:
+            self.totals["breaker_opened" if settled.breaker == "open" else "breaker_closed"] += 1
+        if pause_s:
+            self.target_until_ms = max(self.target_until_ms, self.now_ms + min(pause_s, 100) * 1000)
+        assert settled.held == (self.held or self.health.state != "closed")
+        self.totals[{"retry": "retried", "returned": "put_back"}.get(outcome, outcome)] += 1
+        if over:
+            del self.all[i]
+            self.gone.add(i)
+        elif outcome == "returned":
+            self.all[i] = One("waiting", min(self.head_ms, self.now_ms), attempts=one.attempts, lost=one.lost)
+        elif outcome == "retry":
+            self.all[i] = One("waiting", self.now_ms + 2000, attempts=one.attempts + 1, lost=one.lost)
+        else:
+            self.all[i] = One("dead", self.now_ms, attempts=one.attempts + 1, lost=one.lost)
+
+    @rule(
+        outcomes=st.lists(st.sampled_from(sorted(WORK)), min_size=1, max_size=CAP),
+        ms=st.sampled_from([0, 500, 2000, 11_000, 45_000, 61_000]),
+        begun=st.integers(1, CAP),
+        rounds=st.integers(1, 4),
+    )
+    def work(self, outcomes: list[str], ms: int, begun: int, rounds: int) -> None:
+        """Do what a worker does in the meantime: some of what is released is begun, and some of that ends."""
+        for _ in range(rounds):
+            self.pass_time(ms)
+            self.release()
+            self.begin_these(self.ids("released")[:begun], "w1")
+            taken = [i for i in self.ids("released") if self.all[i].token]
+            for i, outcome in zip(taken, outcomes, strict=False):
+                self.settle_one(i, *WORK[outcome], self.all[i].token)
+
+    @rule(data=st.data())
+    def reap(self, data: st.DataObject) -> None:
+        queued = self.some(data, "released", CAP)
+        reaped = self.ledger.reap(ID, queued=queued, lease_s=LEASE_S)
+        lost = again = died = 0
+        for i in self.ids("released"):
+            one = self.all[i]
+            if one.at_ms > self.now_ms:
+                continue
+            if one.token:
+                lost, one.attempts, one.lost, one.token = lost + 1, one.attempts + 1, one.lost + 1, ""
+                one.state, one.at_ms = ("dead" if one.lost >= MOST_LOST else "waiting"), self.now_ms
+                died += one.state == "dead"
+            elif i in queued:
+                one.at_ms = self.now_ms + 60_000
+            else:
+                again, one.state, one.at_ms = again + 1, "waiting", self.now_ms
+        assert (reaped.lost, reaped.released_again, reaped.dead) == (lost, again, died)
+        self.totals["lost"] += lost
+        self.totals["released_again"] += again
+        self.totals["dead"] += died
+
+    @rule(data=st.data())
+    def replay(self, data: st.DataObject) -> None:
+        ids = self.some(data, "dead")
+        assert self.ledger.replay(ID, [*ids, "nobody"], interval_s=1) == len(ids)
+        for n, i in enumerate(ids):
+            self.all[i] = One("waiting", self.now_ms + n * 1000)
+        self.totals["replayed"] += len(ids)
+
+    @rule(data=st.data())
+    def discard(self, data: st.DataObject) -> None:
+        ids = self.some(data, "dead")
+        assert self.ledger.discard(ID, [*ids, *self.some(data, "waiting", 1)]) == len(ids)
+        for i in ids:
+            del self.all[i]
+            self.gone.add(i)
+        self.totals["discarded"] += len(ids)
+
+    @rule(stop=st.booleans())
+    def pause_or_resume(self, stop: bool) -> None:
+        changed = self.ledger.pause(ID) if stop else self.ledger.resume(ID)
+        assert changed == (self.paused != stop)
+        self.paused = stop
+
+    @invariant()
+    def each_delivery_is_in_its_one_state(self) -> None:
+        for state in ("waiting", "released", "dead"):
+            members: Any = self.client.zrange(f"courier:{{{ID}}}:{state}", 0, -1, withscores=True)
+            held = {i.decode(): int(score) for i, score in members}
+            assert held == {i: self.all[i].at_ms for i in self.ids(state)}
+        leases: Any = self.client.hgetall(f"courier:{{{ID}}}:leases")
+        assert {k.decode(): v.decode() for k, v in leases.items()} == {
+            i: one.token for i, one in self.all.items() if one.token
+        }
+        spent: Any = self.client.hkeys(f"courier:{{{ID}}}:spent")
+        assert {i.decode() for i in spent} == {i for i in self.ids("released") if not self.all[i].token}
+
+    @invariant()
+    def counters_and_bytes_add_up(self) -> None:
+        totals = self.ledger.status(ID).totals
+        assert {name: totals.get(name, 0) for name in self.totals} == self.totals
+        records: Any = self.client.hgetall(f"courier:{{{ID}}}:records")
+        sizes = {i.decode(): len(record) for i, record in records.items()}
+        assert sizes.keys() == self.all.keys()
+        dead = sum(size for i, size in sizes.items() if self.all[i].state == "dead")
+        assert (totals.get("bytes", 0), totals.get("dead_bytes", 0)) == (sum(sizes.values()) - dead, dead)
+
+    @invariant()
+    def nothing_exceeds_its_limit(self) -> None:
+        assert len(self.ids("released")) <= CAP
+        self.limits.check()
+
+    @invariant()
+    def status_says_what_holds(self) -> None:
+        status = self.ledger.status(ID)
+        assert bool(status.paused_ms) == self.paused
+        assert status.target_until_ms == (self.target_until_ms if self.target_until_ms > self.now_ms else 0)
+        assert (status.breaker, status.breaker_until_ms) == (self.health.state, self.health.until_ms)
+
+
+def test_the_ledger_does_what_its_model_does(server: EmbeddedServer) -> None:
+    with server.client() as client:
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis left it untyped
+            lambda: Machine(client),
+            settings=settings(
+                max_examples=80,
+                stateful_step_count=40,
+                deadline=None,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+            ),
+        )

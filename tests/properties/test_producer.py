@@ -1,0 +1,195 @@
+"""Whatever happens to the files and to the producer: what can be had is committed once to each integration it matches.
+
+The machine does to the alert log what `AlertFiles` can, and to the producer what an operator, a crash and a full
+backlog do. What was committed is delivered and forgotten now and then, so that a second commit would show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from cryptography.fernet import Fernet
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
+
+from common.ledger import Commit, Ledger, Settlement
+from common.registry import PublishedRegistry
+from common.settings_schema import Start
+from common.vault import Vault
+from producer.alertlog import AlertLog
+from producer.aside import Aside
+from producer.configuration import ConfigFile
+from producer.keepsake import Keepsake
+from producer.service import Producer
+from tests.support.alert_files import AlertFiles
+from tests.support.fakes import Clock, NoDispatch, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import pytest
+    import redis
+
+    from common.integration import Integration
+    from common.settings_schema import Policy
+
+NODE = "wazuh-1"
+LEVELS = {"slack": 0, "shuffle": 7}
+BACKLOGS = {"slack": 100_000, "shuffle": 4}
+CONFIG = "<ossec_config>{}</ossec_config>".format(
+    "".join(
+        f"<integration><name>{name}</name><hook_url>https://h.example/{name}</hook_url><level>{level}</level>"
+        "</integration>"
+        for name, level in LEVELS.items()
+    )
+)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the producer may catch it."""
+
+
+class MortalLedger(Ledger):
+    """A ledger whose user dies at the commit number `fatal`, counted from 0: after it was made, or before."""
+
+    fatal: int | None = None
+    after = False
+
+    def commit(self, *arguments: Any, **named: Any) -> Commit:
+        fatal, self.fatal = self.fatal == 0, None if self.fatal is None else self.fatal - 1
+        if fatal and not self.after:
+            raise Killed
+        answer = super().commit(*arguments, **named)
+        if fatal:
+            raise Killed
+        return answer
+
+
+class Following(AlertFiles):
+    """The files, a producer, and what each integration is owed and has got."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__()
+        client.flushall()
+        (self.root / "ossec.conf").write_text(CONFIG)
+        self.client, self.monotonic = client, Clock()
+        self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+        self.ledger = MortalLedger(client)
+        self.start_at = Start.END
+        self.owed: dict[str, set[bytes]] = {name: set() for name in LEVELS}
+        self.got: dict[str, list[bytes]] = {name: [] for name in LEVELS}
+
+    @initialize(lines=st.integers(0, 3), start_at=st.sampled_from([Start.END, Start.BEGINNING]))
+    def begin(self, lines: int, start_at: Start) -> None:
+        self.start_at = start_at
+        self.new_file()
+        self.append(lines)
+        if start_at is Start.END:
+            self.lose({line for owed in self.owed.values() for line in owed})
+        self.start_producer()
+        self.producer.step()
+
+    def text(self, timestamp: str, number: int) -> bytes:
+        level = 3 if number % 3 else 9
+        return f'{{"timestamp":"{timestamp}","rule":{{"level":{level},"id":"1"}},"n":{number}}}'.encode()
+
+    def owe(self, line: bytes) -> None:
+        level = msgspec.json.decode(line)["rule"]["level"]
+        for name, owed in self.owed.items():
+            if level >= LEVELS[name]:
+                owed.add(line)
+
+    def lose(self, lines: Collection[bytes]) -> None:
+        for owed in self.owed.values():
+            owed.difference_update(lines)
+
+    def policy(self, integration: Integration) -> Policy:
+        return policy(max_backlog=BACKLOGS[integration.id], start_at=self.start_at)
+
+    def start_producer(self) -> None:
+        self.log = AlertLog(self.current, max_line_bytes=300, now=self.now_s)
+        self.producer = Producer(
+            node=NODE,
+            source=self.log,
+            config=ConfigFile(self.root / "ossec.conf"),
+            registry=self.registry,
+            policy=self.policy,
+            ledger=self.ledger,
+            dispatcher=NoDispatch(),  # type: ignore[arg-type]  # notes instead of releasing
+            client=self.client,
+            aside=Aside(self.root / "aside.jsonl", 100_000, self.monotonic),
+            keepsake=Keepsake(self.root / "places.json"),
+            now=self.monotonic,
+        )
+
+    # What happens to the producer.
+
+    @rule(steps=st.integers(1, 4), pause_s=st.sampled_from([0.0, 0.3, 1.0]))
+    def run_it(self, steps: int, pause_s: float) -> None:
+        for _ in range(steps):
+            self.monotonic.now_s += pause_s
+            self.producer.step()
+
+    @rule()
+    def restart_it(self) -> None:
+        self.producer.run(self.no_wait, lambda: True)
+        self.log.close()
+        self.start_producer()
+
+    @rule(commits=st.integers(0, 3), after=st.booleans(), at_once=st.booleans())
+    def kill_it(self, commits: int, after: bool, at_once: bool) -> None:
+        """Kill it at one of its next commits, or where it is if it makes none."""
+        self.ledger.fatal, self.ledger.after = commits, after
+        try:
+            for _ in range(0 if at_once else 6):
+                self.monotonic.now_s += 1
+                self.producer.step()
+        except Killed:
+            pass
+        self.ledger.fatal = None
+        self.log.close()
+        self.start_producer()
+
+    @rule(name=st.sampled_from(sorted(LEVELS)))
+    def deliver(self, name: str) -> None:
+        """Deliver and forget all that waits."""
+        for ids in self.ledger.release(name, max_in_flight=10_000, batch_max=100, lease_s=60, linger_s=0):
+            for delivery in self.ledger.begin(name, ids, token="w", lease_s=60):
+                self.got[name].append(delivery.alert)
+                self.owed[name].discard(delivery.alert)
+                self.ledger.settle(name, [Settlement(id=delivery.id, outcome="delivered")], token="w")
+
+    @invariant()
+    def nothing_comes_twice(self) -> None:
+        for got in self.got.values():
+            assert len(set(got)) == len(got)
+
+    def teardown(self) -> None:
+        try:
+            self.relink_current()
+            self.append(1)
+            for _ in range(100):
+                self.run_it(1, 1.0)
+                for name in LEVELS:
+                    self.deliver(name)
+            self.nothing_comes_twice()
+            assert self.owed == {name: set() for name in LEVELS}
+            assert all(msgspec.json.decode(line)["rule"]["level"] >= LEVELS["shuffle"] for line in self.got["shuffle"])
+        finally:
+            self.log.close()
+            self.close_files()
+
+    @staticmethod
+    def no_wait(_seconds: float) -> None:
+        raise AssertionError("a producer that ends waits for nothing")
+
+
+def test_what_can_be_had_is_committed_exactly_once(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producer.service.BATCH_BYTES", 200)
+    monkeypatch.setattr("producer.members.CHUNK_DELIVERIES", 2)
+    run_state_machine_as_test(
+        lambda: Following(client),  # type: ignore[arg-type]  # any factory will do
+        settings=settings(deadline=None, max_examples=100, stateful_step_count=40),
+    )

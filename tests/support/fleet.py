@@ -1,0 +1,193 @@
+"""The whole system as real processes that a test may kill: server, producer, workers and a target that counts."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ops.embedded import EmbeddedServer, free_port
+from tests.support.crashes import crash, pause
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+    from pathlib import Path
+
+PAUSED_MS = 60_000
+LEASES, RECORDS, TOTALS = (f"courier:{{slack}}:{part}" for part in ("leases", "records", "totals"))
+
+
+class Target:
+    """`ops.bench.target` as a process of its own."""
+
+    def __init__(self, stack: ExitStack, *, latency_ms: float) -> None:
+        self._port = free_port()
+        process = subprocess.Popen([sys.executable, "-m", "ops.bench.target", str(self._port), str(latency_ms)])
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        eventually(self._listens)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/hook"
+
+    def distinct(self) -> int:
+        """Return how many alerts have arrived."""
+        return int(self._get("count")["distinct"])
+
+    def numbers(self) -> Counter[int]:
+        """Return how often each alert has arrived, by its number."""
+        return Counter({int(name.partition(".")[2]): count for name, count in self._get("ids").items()})
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+    def _get(self, what: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{what}", timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+
+class Fleet:
+    """Everything that runs; `at_risk` counts what faults may have caused to be sent twice.
+
+    `way_to` is given the server's port and returns the one through which the workers, and with `producer_too` the
+    producer, reach it. `settings` are further COURIER_* variables.
+    """
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        folder: Path,
+        *,
+        latency_ms: float,
+        workers: int = 2,
+        way_to: Callable[[int], int] = lambda port: port,
+        producer_too: bool = False,
+        **settings: str,
+    ) -> None:
+        self._folder, self._settings = folder, settings
+        self.target = Target(stack, latency_ms=latency_ms)
+        self.manager = Manager(folder, self.target)
+        self.server = EmbeddedServer(folder / "redis")
+        self.server.start()
+        stack.callback(self.server.stop)
+        self._workers_port = way_to(self.server.port)
+        producer_port = self._workers_port if producer_too else self.server.port
+        self.producer = self._courier(producer_port, "producer", *self.manager.files(), "--node", "wazuh-1")
+        self.workers = [self._worker(n) for n in range(workers)]
+        self.ended: list[int] = []
+        self.at_risk = self.forgotten = self.worker_kills = self.server_kills = 0
+        stack.callback(self._stop)
+
+    # -- what is seen
+
+    def totals(self) -> dict[str, int]:
+        """Return the ledger's counters."""
+        return _totals(self.server)
+
+    def held(self) -> int:
+        """Return how many deliveries workers hold."""
+        with self.server.client() as client:
+            return int(client.hlen(LEASES))
+
+    def records(self) -> int:
+        """Return how many deliveries are not over."""
+        with self.server.client() as client:
+            return int(client.hlen(RECORDS))
+
+    def wait_for(self, what: Callable[[], bool], *, limit_s: float) -> float:
+        """Wait until it is true, starting again whatever ends by itself. Return how many seconds that took."""
+        began_s = time.monotonic()
+        while not what():
+            if time.monotonic() > began_s + limit_s:
+                raise AssertionError(f"not within {limit_s} s; {self.target.distinct()} alerts have arrived")
+            self.revive()
+            pause(0.05)
+        return time.monotonic() - began_s
+
+    def fresh_alert_s(self, *, limit_s: float) -> float:
+        """Write one alert and return how long it takes to the target."""
+        number = self.manager.written
+        self.manager.append(1)
+        return self.wait_for(lambda: bool(self.target.numbers()[number]), limit_s=limit_s)
+
+    # -- what is done
+
+    def revive(self) -> None:
+        """Start workers again that have ended, as their supervisor would."""
+        for n, worker in enumerate(self.workers):
+            status = worker.process.poll()
+            if status is not None:
+                self.ended.append(status)
+                self.workers[n] = self._worker(n)
+
+    def kill_worker(self, n: int) -> None:
+        """Kill a worker and start it again; first it is stopped, so that what it holds can be counted."""
+        worker = self.workers[n].process
+        worker.send_signal(signal.SIGSTOP)
+        with self.server.client() as client:
+            client.ping()  # what it had sent is done by the time of the next answer
+            tokens: list[Any] = client.hvals(LEASES)
+        self.at_risk += sum(_pid_of(token) == worker.pid for token in tokens)
+        worker.kill()
+        worker.wait()
+        self.worker_kills += 1
+        self.workers[n] = self._worker(n)
+
+    def crash_server(self, *, forgets_s: float) -> None:
+        """Kill the server so that it forgets, and start it again; count what was held and what it forgot to be over."""
+        before: dict[str, int] = {}
+
+        def look() -> None:
+            with self.server.client() as client:
+                client.client_pause(PAUSED_MS, all=False)
+            before.update(self.totals(), held=self.held())
+
+        crash(self.server, forgets_s=forgets_s, just_before=look)
+        # Nobody knows this port: what was forgotten can be counted in peace.
+        other = EmbeddedServer(self.server.directory, password=self.server.password)
+        other.start()
+        forgotten = before["delivered"] - _totals(other).get("delivered", 0)
+        other.stop()
+        self.server.start()
+        self.at_risk += before["held"] + forgotten
+        self.forgotten += forgotten
+        self.server_kills += 1
+
+    def _worker(self, n: int) -> Courier:
+        return self._courier(self._workers_port, "worker", "--http", "--name", f"http-{n}")
+
+    def _courier(self, port: int, *arguments: str) -> Courier:
+        environment = {
+            "COURIER_REDIS_URL": f"redis://:{self.server.password}@127.0.0.1:{port}/0",
+            "COURIER_STATE_DIR": str(self.manager.state),
+            "COURIER_INTEGRATIONS_DEFAULT_START_AT": "beginning",
+        } | self._settings
+        return Courier(self._folder, *arguments, **environment)
+
+    def _stop(self) -> None:
+        for courier in (self.producer, *self.workers):
+            courier.process.kill()
+            courier.process.wait()
+
+
+def _totals(server: EmbeddedServer) -> dict[str, int]:
+    with server.client() as client:
+        found: dict[bytes, bytes] = client.hgetall(TOTALS)
+    return {"delivered": 0} | {name.decode(): int(value) for name, value in found.items()}
+
+
+def _pid_of(token: bytes) -> int:
+    """Return the process id in a lease's token (see workers.peers)."""
+    return int(token.partition(b":")[0].split(b"-")[2])

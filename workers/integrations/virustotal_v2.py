@@ -1,0 +1,66 @@
+"""VirusTotal's API v2, the one of the stock script: GET /vtapi/v2/file/report (spec 5.5)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from common.json_text import as_number
+from workers.integrations.answers import answered_json
+from workers.integrations.base import Request
+from workers.integrations.fields import Fields, found
+
+if TYPE_CHECKING:
+    from common.secret import Secret
+    from workers.integrations.base import Answer
+
+URL: Final = "https://www.virustotal.com/vtapi/v2/file/report"
+HEADERS: Final = {"User-Agent": "gzip,  Python library-client-VirusTotal", "Accept-Encoding": "gzip, deflate"}
+
+OK: Final = 200
+QUEUED: Final = -2
+"""`response_code` of a file whose analysis is under way."""
+
+WANTED: Final = ("sha1", "scan_date", "positives", "total", "permalink")
+
+_MD5: Final = re.compile(r"\b(?:[a-f0-9]{32}|[A-F0-9]{32})\b")
+
+
+class V2:
+    """How to ask and how to read. `url` is another address than the vendor's."""
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url or URL
+
+    def resource(self, fields: Fields) -> str | None:
+        """Return the field with exactly one MD5, whole: text around it is tolerated and sent along (spec 5.5)."""
+        md5 = found(fields, "syscheck", "md5_after")
+        return md5 if isinstance(md5, str) and len(_MD5.findall(md5)) == 1 else None
+
+    def request(self, resource: str, key: Secret, timeout_s: float | None) -> Request:
+        """Return the look-up."""
+        params = {"apikey": key.reveal(), "resource": resource}
+        return Request(method="GET", url=self._url, headers=HEADERS, params=params, timeout_s=timeout_s)
+
+    def findings(self, answer: Answer) -> dict[str, Any] | None:
+        """Return what a report says: nothing for an unknown file, None if it is not ready.
+
+        Raises ValueError if it is no report at all.
+        """
+        report = answered_json(answer)
+        code = found(report, "response_code")
+        if as_number(code) == 0:
+            return {}
+        if code is not None and all(name in report for name in WANTED) and as_number(report["positives"]) is not None:
+            return {name: report[name] for name in WANTED}
+        if code == QUEUED:
+            return None
+        raise ValueError("it holds no report")
+
+    def answers(self, answer: Answer) -> bool:
+        """Say whether this is an answer about the file."""
+        return answer.status == OK
+
+    def error(self, answer: Answer) -> int:
+        """Return the number by which the manager's rules know an error."""
+        return answer.status
