@@ -45,6 +45,7 @@ def make_app(redis_url: str) -> Celery:
             "socket_keepalive": True,
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
+            "health_check_interval": 10,  # s; on a connection that a firewall forgot we are deaf for twice that
             "max_retries": 1,  # publishing fails at once: the ledger releases it again, nobody waits inside kombu
             "interval_start": 0,
             "interval_step": 0,

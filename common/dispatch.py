@@ -18,6 +18,8 @@ from common.ledger import Pace
 from common.ledger.errors import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from celery import Celery
     from redis import Redis
 
@@ -58,6 +60,13 @@ class Dispatcher:
         overdue = self._ledger.overdue(integration_id)
         queued = self._queued(integration_id).intersection(overdue) if overdue else ()
         return self._ledger.reap(integration_id, queued=queued, lease_s=policy.lease_s)
+
+    def queued(self, integration_ids: Collection[str]) -> int:
+        """Return how many tasks lie in the queues of these integrations."""
+        with translated(), self._redis.pipeline(transaction=False) as pipe:
+            for integration_id in integration_ids:
+                pipe.llen(queue_name(integration_id))
+            return sum(pipe.execute())
 
     def _queued(self, integration_id: str) -> set[str]:
         """Return the ids that the integration's queue carries, which are never more than the in-flight cap."""

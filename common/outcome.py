@@ -113,4 +113,11 @@ class Rejected(msgspec.Struct, frozen=True):
     events: tuple[ManagerEvent, ...] = ()
 
 
-Outcome = Delivered | Skipped | Retry | Rejected
+class Postponed(msgspec.Struct, frozen=True):
+    """Somebody else is finding out the same right now: no attempt was made, and none is counted."""
+
+    after_s: float
+    events: tuple[ManagerEvent, ...] = ()
+
+
+Outcome = Delivered | Skipped | Retry | Rejected | Postponed

@@ -1,5 +1,7 @@
 """What every worker does once a second, beside its deliveries: renew, reap, release, and follow the registry.
 
+In between it releases what has a bucket so small (`10/s burst 1`) that it would overflow in a second.
+
 A thread of its own, because Celery's event loop can be deaf after a reconnect and must not be held up by Redis either.
 """
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from workers.deliverer import Deliverer
     from workers.metrics import WorkerMetrics
     from workers.routes import Routes
+    from workers.watchdog import Watchdog
 
 EVERY_S: Final = 1.0
 
@@ -39,10 +42,12 @@ class Housekeeping:
         dispatcher: Dispatcher,
         deliverer: Deliverer,
         on_queues: Callable[[set[str]], None],
+        watchdog: Watchdog,
+        *,
         metrics: WorkerMetrics | None = None,
     ) -> None:
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
-        self._on_queues, self._metrics = on_queues, metrics
+        self._on_queues, self._watchdog, self._metrics = on_queues, watchdog, metrics
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._trouble = ""
@@ -77,20 +82,39 @@ class Housekeeping:
                     extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
                 )
             self._dispatcher.dispatch(integration_id, route.policy, route.target)
+        self._watchdog.look()
         self._rounds += 1
         if self._metrics:
             self._metrics.went_round()
 
+    def tick(self) -> None:
+        """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerUnfit."""
+        for integration_id in self._routes.ids():
+            route = self._routes.get(integration_id)
+            if route is not None and route.pace.tick_s < EVERY_S:
+                self._dispatcher.dispatch(integration_id, route.policy, route.target)
+
     def _run(self) -> None:
-        while not self._stop.wait(EVERY_S):
+        passed_s = 0.0
+        while not self._stop.wait(tick_s := self._tick_s()):
+            passed_s += tick_s
             try:
-                self.round()
+                if passed_s < EVERY_S:
+                    self.tick()
+                else:
+                    passed_s = 0.0
+                    self.round()
             except CourierError as error:
+                self._watchdog.rest()
                 self._tell_once(str(error))
             except Exception:  # noqa: BLE001 — the thread must live: without it nothing is renewed or released
                 _log.exception("the housekeeping failed inside Courier")
             else:
                 self._tell_once("")
+
+    def _tick_s(self) -> float:
+        routes = [self._routes.get(integration_id) for integration_id in self._routes.ids()]
+        return min((route.pace.tick_s for route in routes if route is not None), default=EVERY_S)
 
     def _tell_once(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:

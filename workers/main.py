@@ -14,6 +14,7 @@ from common.metrics import serve
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from common.waiting import wait_for
+from workers.lookups import Lookups
 from workers.metrics import WorkerMetrics
 from workers.outfit import outfit
 from workers.routes import Routes
@@ -49,7 +50,14 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         return service, metrics.timed(integration.id, transport)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
-    routes = Routes(registry, selection, policy=settings.policy, outfit=outfit_for, random=jitter)
+    routes = Routes(
+        registry,
+        selection,
+        policy=settings.policy,
+        outfit=outfit_for,
+        random=jitter,
+        lookups=lambda topic: Lookups(client, topic),
+    )
     wait_for(routes.refresh, _log)
     metrics.serves(routes.ids())
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})

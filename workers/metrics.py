@@ -53,7 +53,12 @@ class WorkerMetrics:
         self._round_at_s.set(self._now())
 
     def attempted(self, integration_id: str, delivery: Delivery, settlement: Settlement) -> None:
-        """Count an attempt that has just ended; of one that the service accepted, how long the alert was under way."""
+        """Count an attempt that has just ended; of one that the service accepted, how long the alert was under way.
+
+        What was postponed was not attempted.
+        """
+        if settlement.outcome == "postponed":
+            return
         self._attempts.labels(integration_id, settlement.outcome, settlement.reason).inc()
         if settlement.outcome != "delivered" or delivery.header.replays:
             return

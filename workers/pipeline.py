@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from common.alert import Alert
 from common.errors import TransportError
 from common.ledger import Attempt, Event, Header, Settlement
-from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Rejected, Retry, Skipped
+from common.outcome import Delivered, ManagerEvent, Outcome, Postponed, Reason, Rejected, Retry, Skipped
 from workers.backoff import budget_spent, delay_s
-from workers.integrations.base import Refusal
+from workers.integrations.base import Refusal, Remembering
+from workers.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from common.ledger import Delivery
     from common.settings_schema import Policy
     from workers.integrations.base import Service
+    from workers.lookups import Lookups
 
 HISTORY_LIMIT: Final = 50
 """Attempts kept in a record; older ones are dropped, their number stays in `attempts`."""
@@ -40,6 +42,14 @@ class Transport(Protocol):
         """Make the call and return the answer that the integration reads."""
 
 
+class Sending(NamedTuple):
+    """What came of a delivery's calls: the outcome, those that need no repeating, and whether the target was asked."""
+
+    outcome: Outcome
+    done: tuple[str, ...]
+    asked: bool
+
+
 class Pipeline:
     """The attempts of one integration."""
 
@@ -49,45 +59,71 @@ class Pipeline:
         transport: Transport,
         policy: Policy,
         random: Random,
+        lookups: Lookups | None = None,
     ) -> None:
+        """Take the parts; `lookups` are the remembered answers, for a service that can do with them."""
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
+        self._memory = Memory(service, lookups) if lookups and isinstance(service, Remembering) else None
 
     def attempt(self, delivery: Delivery) -> Settlement:
         """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
         try:
-            outcome, done = self._send(Alert(delivery.alert, delivery.id), delivery.header.done)
+            sent = self._send(Alert(delivery.alert, delivery.id), delivery.header.done)
         except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
             _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
-            outcome, done = Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done
-        return self._settlement(delivery, outcome, done)
+            sent = Sending(Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done, asked=True)
+        return self._settlement(delivery, sent)
 
-    def _send(self, alert: Alert, done: tuple[str, ...]) -> tuple[Outcome, tuple[str, ...]]:
+    def _send(self, alert: Alert, done: tuple[str, ...]) -> Sending:
         try:
             calls = self._service.calls(alert)
         except Refusal as refusal:
-            return refusal.outcome, done
-        outcomes: list[Outcome] = []
+            return Sending(refusal.outcome, done, asked=False)
+        outcomes, asked = [], False
         for call in calls:
             if call.key not in done or not call.key:
-                outcome = self._call(alert, call)
+                known = self._memory.recall(alert, call) if self._memory else None
+                outcome = self._call(alert, call) if known is None else known
+                asked = asked or known is None
                 outcomes.append(outcome)
-                if call.key and not isinstance(outcome, Retry | Rejected):  # a rejection must be there at the end, too
+                if call.key and isinstance(outcome, Delivered | Skipped):  # a rejection must be there at the end, too
                     done = (*done, call.key)
-        return combine(outcomes), done
+        return Sending(combine(outcomes), done, asked=asked)
 
     def _call(self, alert: Alert, call: Any) -> Outcome:
         try:
             answer = self._transport.send(call)
         except TransportError as error:
+            if self._memory:
+                self._memory.forget(call)
             return self._service.unanswered(alert, call, error)
+        if self._memory:
+            self._memory.keep(call, answer)
         return self._service.read(alert, call, answer)
 
-    def _settlement(self, delivery: Delivery, outcome: Outcome, done: tuple[str, ...]) -> Settlement:
-        if isinstance(outcome, Delivered):
-            return Settlement(id=delivery.id, outcome="delivered", events=_events(delivery, outcome.events))
-        if isinstance(outcome, Skipped):
-            return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason)
-        header = _failed(delivery, outcome, done)
+    def _settlement(self, delivery: Delivery, sent: Sending) -> Settlement:
+        outcome, events = sent.outcome, _events(delivery, getattr(sent.outcome, "events", ()))
+        match outcome:
+            case Delivered():
+                return Settlement(id=delivery.id, outcome="delivered", events=events, asked=sent.asked)
+            case Skipped():
+                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, asked=sent.asked)
+            case Postponed():
+                header = msgspec.structs.replace(delivery.header, done=sent.done)
+                delay_ms = round(1000 * outcome.after_s * self._random.uniform(1.0, 1.5))
+                return Settlement(
+                    id=delivery.id,
+                    outcome="postponed",
+                    delay_ms=delay_ms,
+                    header=header,
+                    events=events,
+                    asked=sent.asked,
+                )
+            case Retry() | Rejected():
+                return self._failure(delivery, outcome, sent)
+
+    def _failure(self, delivery: Delivery, outcome: Retry | Rejected, sent: Sending) -> Settlement:
+        header = _failed(delivery, outcome, sent.done)
         age_s = (delivery.begun_ms - header.budget_began_ms()) / 1000
         pause_ms = round(1000 * (outcome.after_s or 0.0)) if isinstance(outcome, Retry) else 0
         if isinstance(outcome, Retry) and not budget_spent(header.attempts, age_s, self._policy):
@@ -99,11 +135,17 @@ class Pipeline:
                 pause_ms=pause_ms,
                 header=header,
                 events=_events(delivery, outcome.events),
+                asked=sent.asked,
             )
         last_words = outcome.last_words if isinstance(outcome, Retry) else ()
-        events = _events(delivery, outcome.events + last_words)
         return Settlement(
-            id=delivery.id, outcome="dead", reason=outcome.reason, pause_ms=pause_ms, header=header, events=events
+            id=delivery.id,
+            outcome="dead",
+            reason=outcome.reason,
+            pause_ms=pause_ms,
+            header=header,
+            events=_events(delivery, outcome.events + last_words),
+            asked=sent.asked,
         )
 
 
@@ -120,7 +162,7 @@ def combine(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def _badness(outcome: Outcome) -> int:
-    return (Skipped, Delivered, Rejected, Retry).index(type(outcome))
+    return (Skipped, Delivered, Rejected, Postponed, Retry).index(type(outcome))
 
 
 def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]) -> Header:

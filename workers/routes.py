@@ -12,6 +12,7 @@ import msgspec
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Pace
 from common.registry import MANAGER, Registry
+from workers.integrations.base import Remembering
 from workers.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from common.registry import PublishedRegistry
     from common.settings_schema import Policy
     from workers.integrations.base import Service
+    from workers.lookups import Lookups
     from workers.pipeline import Transport
 
 _log = logging.getLogger("courier.worker")
@@ -66,15 +68,18 @@ class Routes:
         policy: Callable[[Integration], Policy],
         outfit: Callable[[Integration, Policy], tuple[Service[Any, Any], Transport]],
         random: Random,
+        lookups: Callable[[str], Lookups] | None = None,
     ) -> None:
         """Take the parts; `outfit` returns the service and the transport for an integration.
+
+        `lookups` returns the remembered answers of a look-up service.
 
         `manager` is policy and target of the built-in integration, into which any worker may put something.
         """
         self._registry, self._selection = registry, selection
         self._policy = policy
         self.manager = (policy(MANAGER), registry.target(MANAGER))
-        self._outfit, self._random = outfit, random
+        self._outfit, self._random, self._lookups = outfit, random, lookups
         self._version = 0
         self._routes: dict[str, Route] = {}
         self._lock = threading.Lock()
@@ -113,11 +118,14 @@ class Routes:
     def _route(self, integration: Integration) -> Route:
         policy = self._policy(integration)
         service, transport = self._outfit(integration, policy)
+        lookups = None
+        if self._lookups and policy.lookup_cache and isinstance(service, Remembering):
+            lookups = self._lookups(service.topic)
         _log.info("serving", extra={"integration": integration.id, "concurrency": policy.concurrency})
         return Route(
             integration,
             policy,
             self._registry.target(integration),
-            Pipeline(service, transport, policy, random=self._random),
+            Pipeline(service, transport, policy, random=self._random, lookups=lookups),
             ThreadPoolExecutor(policy.concurrency, thread_name_prefix=integration.id),
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import celery.apps.worker
 from celery import Celery, Task, bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery.worker import state
 from kombu import Queue
 
 from common.celery_app import DELIVER, make_app, queue, queue_name
@@ -21,6 +22,8 @@ from common.ledger import Ledger
 from workers.deliverer import Deliverer
 from workers.housekeeping import Housekeeping
 from workers.peers import this_process
+from workers.requests import Unacknowledged
+from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +71,14 @@ class Worker:
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
         deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep, metrics=metrics)
-        self._housekeeping = Housekeeping(self.routes, dispatcher, deliverer, self._consume, metrics)
+        self._watchdog = Watchdog(
+            queued=lambda: dispatcher.queued(self.routes.ids()),
+            begun=lambda: state.all_total_count[0],
+            free=lambda: len(state.reserved_requests) < slots,
+        )
+        self._housekeeping = Housekeeping(
+            self.routes, dispatcher, deliverer, self._consume, self._watchdog, metrics=metrics
+        )
         self._drain_s = drain_s
         self._worker = self._build(hostname, slots, deliverer)
 
@@ -82,6 +92,7 @@ class Worker:
 
     def _stopping(self, **_: object) -> None:
         """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
+        self._watchdog.disarm()
         _log.info("stopping: finishing what is being sent, for %g s at most", self._drain_s)
         limit = threading.Timer(self._drain_s, _end_now)
         limit.daemon = True
@@ -130,7 +141,7 @@ def _say_nothing(*_: object) -> None:
 
 
 def _register(app: Celery, deliverer: Deliverer) -> Task:
-    @app.task(name=DELIVER)  # type: ignore[untyped-decorator]  # Celery ships no types
+    @app.task(name=DELIVER, Request=Unacknowledged)  # type: ignore[untyped-decorator]  # Celery ships no types
     def deliver(integration_id: str, ids: Sequence[str]) -> dict[str, int]:
         return deliverer.deliver(integration_id, ids)
 

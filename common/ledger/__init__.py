@@ -61,7 +61,8 @@ What a crash leaves behind
     between answer and settle      the same: this is the one duplicate that cannot be avoided
     Redis forgets its last second  the cursor is as old as the deliveries: the producer reads on from there
 
-Nothing here expires by itself: only settle and discard forget a delivery.
+Nothing of a delivery expires by itself: only settle and discard forget one. What a credential shares goes two days
+after its last use, when no limit or pause can need it any more.
 """
 
 from common.ledger.answers import (

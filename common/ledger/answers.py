@@ -38,7 +38,10 @@ class Event(msgspec.Struct, frozen=True):
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How one begun delivery ended: delivered, skipped, retry or dead; the last two need the new `header`.
 
-    Or it was returned: no attempt was made, it waits again at the head of the queue.
+    Or it was returned: no attempt was made, it waits again at the head of the queue. Or postponed: the same, but it
+    waits for `delay_ms`, and `header` keeps what of it is done.
+
+    `asked` says whether the target was asked at all: if not, it spent nothing of its limits.
 
     `delay_ms` is how long a retry waits, `pause_ms` how long the whole target asked to be left alone, both by the
     ledger's clock.
@@ -51,6 +54,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     pause_ms: int = 0
     header: Header | None = None
     events: tuple[Event, ...] = ()
+    asked: bool = True
 
 
 class Settled(msgspec.Struct, frozen=True):

@@ -11,16 +11,12 @@ for i = 4, #ARGV do
   if redis.call('ZSCORE', released, id) then
     if held or (breaker == 'half-open' and id ~= probe) then
       if redis.call('HEXISTS', leases, id) == 0 then
-        local receipt = redis.call('HGET', spent, id)
-        if receipt then
-          refund(receipt)
-        end
+        refund_of(id)
         put_back(id)
       end
     elseif redis.call('HSETNX', leases, id, token) == 1 then
       record = redis.call('HGET', records, id)
       redis.call('ZADD', released, now + lease, id)
-      redis.call('HDEL', spent, id)
     end
   end
   answer[#answer + 1] = record

@@ -1,4 +1,4 @@
--- Stands in front of release and begin, after the holds: how many tokens there are, and the spending of them.
+-- Stands in front of release, begin and settle, after the holds: how many tokens there are, and the spending of them.
 -- KEYS[11] and KEYS[12] list what went in the last 60 seconds and minutes, the oldest first: 'time number', one entry
 -- for each ms in which something went. A list is as long as its limit at most: with a limit above 1000 a thousandth of
 -- the window is one entry, which counts from its end, so that the window never holds more than it may.
@@ -109,5 +109,12 @@ local function refund(receipt)
       end
       redis.call('HINCRBY', shared, unit, -1)
     end
+  end
+end
+
+local function refund_of(id)
+  local receipt = redis.call('HGET', spent, id)
+  if receipt then
+    refund(receipt)
   end
 end

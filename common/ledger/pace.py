@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
@@ -12,6 +12,9 @@ from common.rate_limit import RateLimit, Unit
 if TYPE_CHECKING:
     from common.ledger.answers import Settlement
     from common.settings_schema import Policy
+
+
+SHORTEST_TICK_S: Final = 0.05
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +36,15 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """`target` is the digest of the credential: integrations with the same one share limits and pauses.
 
+    With `newest_first` the newest go first where a daily limit is too short for all that waits.
+
     The default has no limit and no breaker, and shares with nobody.
     """
 
     target: str = ""
     limits: tuple[RateLimit, ...] = ()
     pause_max_s: float = 3600.0
+    newest_first: bool = False
     breaker: Breaker = Breaker()
 
     @classmethod
@@ -48,6 +54,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
             target=target,
             limits=_distinct(policy.rate_limits),
             pause_max_s=policy.pause_max_s,
+            newest_first=policy.newest_first,
             breaker=Breaker(
                 failures=policy.breaker_failures,
                 ratio=policy.breaker_ratio,
@@ -58,10 +65,16 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
             ),
         )
 
+    @property
+    def tick_s(self) -> float:
+        """How often to ask for tokens, in seconds, so that no small bucket overflows; a second is often enough else."""
+        buckets = [limit.burst / limit.count for limit in self.limits if limit.unit is Unit.SECOND]
+        return max(SHORTEST_TICK_S, min([1.0, *buckets]))
+
     def for_release(self) -> list[str | int]:
         """Return the last arguments of the script `release`."""
         arguments: list[str | int] = [self.target, ",".join(map(str, self.limits)), _ms(self.pause_max_s)]
-        arguments += [int(self.breaker.is_on), _ms(self.breaker.pause_max_s)]
+        arguments += [int(self.breaker.is_on), _ms(self.breaker.pause_max_s), int(self.newest_first)]
         for limit in self.limits:
             arguments += [limit.unit, limit.count, limit.burst]
         return arguments
@@ -77,11 +90,11 @@ UNPACED = Pace()
 
 
 def verdict(settlement: Settlement) -> str:
-    """Return what an outcome says of its target: well, sick, answered, or nothing, since it was not asked."""
+    """Return what an outcome says of its target: well, sick, answered, nothing, or that it was not even asked."""
+    if not settlement.asked or settlement.outcome in {"skipped", "returned"}:
+        return "unasked"
     if settlement.outcome == "delivered":
         return "well"
-    if settlement.outcome in {"skipped", "returned"}:
-        return ""
     return "sick" if settlement.reason in SICK else "answered" if settlement.reason in ANSWERED else ""
 
 

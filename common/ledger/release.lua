@@ -1,7 +1,7 @@
 -- Moves what may go now from waiting to released, and says how many ids a task should carry.
 -- ARGV: now, in-flight cap, most ids a task, lease in ms, linger in ms, the credential's digest, its limits for people,
---       longest pause of a target in ms, whether there is a breaker, its longest pause in ms, then for each limit:
---       unit, number, burst. Answers {ids a task, id, id, ...}.
+--       longest pause of a target in ms, whether there is a breaker, its longest pause in ms, whether the newest go first
+--       when the day is short, then for each limit: unit, number, burst. Answers {ids a task, id, id, ...}.
 --
 -- Nothing goes while the operator, the target or an open breaker holds; a breaker whose time is over lets one delivery
 -- out, the probe. Otherwise as many go as the in-flight cap and every limit allow. Waiting changes nothing at all.
@@ -11,9 +11,10 @@
 -- A task that would be too small waits for company, at most as long as the linger.
 local cap, batch_max, lease, linger = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local longest_pause, has_breaker, longest_break = tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10])
+local newest_first, day_is_short = ARGV[11] == '1', false
 
 local function each_limit(what)
-  for i = 11, #ARGV, 3 do
+  for i = 12, #ARGV, 3 do
     what(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
   end
 end
@@ -43,12 +44,21 @@ end
 local in_flight = redis.call('ZCARD', released)
 local room = breaker == 'closed' and cap - in_flight or math.min(1, cap - in_flight)
 each_limit(function(unit, number, burst)
-  room = math.min(room, allowed(unit, number, burst))
+  local left = allowed(unit, number, burst)
+  room = math.min(room, left)
+  if unit == 'day' and left < redis.call('ZCOUNT', waiting, '-inf', now) then
+    day_is_short = true
+  end
 end)
 if room <= 0 then
   return {0}
 end
-local due = redis.call('ZRANGE', waiting, '-inf', now, 'BYSCORE', 'LIMIT', 0, room, 'WITHSCORES')
+local due
+if newest_first and day_is_short then
+  due = redis.call('ZRANGE', waiting, now, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, room, 'WITHSCORES')
+else
+  due = redis.call('ZRANGE', waiting, '-inf', now, 'BYSCORE', 'LIMIT', 0, room, 'WITHSCORES')
+end
 local ready = #due / 2
 if ready == 0 then
   return {0}

@@ -14,7 +14,7 @@ PARTS: Final = {
     "release": ("holds", "limits"),
     "begin": ("holds", "limits"),
     "renew": (),
-    "settle": ("holds", "breaker"),
+    "settle": ("holds", "limits", "breaker"),
     "reap": (),
     "replay": (),
     "discard": (),

@@ -2,7 +2,7 @@
 -- KEYS: 1-12 as everywhere, 13-15 records, waiting and totals of the built-in integration `manager`.
 -- ARGV: now, token, last error or '', longest pause of a target in ms, then of the breaker: failures in a row, percent,
 --       samples, window, pause and longest pause in ms, then for each: id, outcome, reason, delay in ms, new header,
---       verdict on the target, pause that it asked for in ms, number of events, id, payload, ...
+--       verdict on the target or 'unasked', pause that it asked for in ms, number of events, id, payload, ...
 -- Answers {how many were settled, the rest came too late; the breaker's new state or ''; the end of its pause or 0;
 --          the end of a pause of the target that began, or 0; 1 if something holds the integration back now}.
 --
@@ -21,7 +21,9 @@ while i <= #ARGV do
   local over = outcome == 'delivered' or outcome == 'skipped'
   if record and (over or redis.call('HGET', leases, id) == token) then
     settled = settled + 1
-    if has_breaker and verdict ~= '' then
+    if verdict == 'unasked' then
+      refund_of(id)
+    elseif has_breaker and verdict ~= '' then
       judge(id, verdict, rules)
       judged = true
     end
@@ -42,6 +44,9 @@ while i <= #ARGV do
         to_waiting(id, now + delay)
         count('retried', 1)
         count('retried:' .. reason, 1)
+      elseif outcome == 'postponed' then
+        to_waiting(id, now + delay)
+        count('postponed', 1)
       else
         to_dead(id, rewritten, reason)
       end

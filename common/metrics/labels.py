@@ -19,7 +19,16 @@ NOT_AN_ATTEMPT: Final = (Reason.WORKER_LOST, Reason.BURIED)
 
 FAILED: Final = tuple(reason for reason in Reason if reason not in (*SKIPPED, *NOT_AN_ATTEMPT))
 
-WITHOUT_REASON: Final = ("delivered", "lost", "released_again", "put_back", "replayed", "moved", "discarded")
+WITHOUT_REASON: Final = (
+    "delivered",
+    "lost",
+    "released_again",
+    "put_back",
+    "postponed",
+    "replayed",
+    "moved",
+    "discarded",
+)
 """Outcomes in the ledger's totals that have no reason."""
 
 Pair = tuple[str, str]

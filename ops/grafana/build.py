@@ -54,7 +54,12 @@ _THROUGH: Final = Row(
             "In and out, all together",
             (
                 Ask(f"sum(rate(courier_committed_total{_OF}[$__rate_interval]))", "committed"),
-                Ask(_rate("courier_deliveries_total", _ONE + ', outcome!="released_again"', "outcome"), "{{outcome}}"),
+                Ask(
+                    _rate(
+                        "courier_deliveries_total", _ONE + ', outcome!~"released_again|put_back|postponed"', "outcome"
+                    ),
+                    "{{outcome}}",
+                ),
             ),
             "ops",
         ),

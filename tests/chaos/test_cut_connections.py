@@ -6,6 +6,8 @@ Nobody helps the workers but what starts them again when they end.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -15,11 +17,18 @@ from tests.chaos.test_worker_chaos import check, told
 from tests.support.crashes import pause
 from tests.support.fleet import Fleet
 from tests.support.proxy import Proxy
+from workers.watchdog import DEAF_LOOKS, EX_TEMPFAIL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY = 400
+DEAF_WORKER = """
+import kombu.transport.redis
+from ops.cli.main import main
+kombu.transport.redis.Channel._brpop_start = lambda *_, **__: None
+main()
+"""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -61,3 +70,20 @@ def test_held_and_forgotten_connections_are_made_anew(tmp_path: Path) -> None:
         figures = told(network.fleet, part="cut connections") | {"recovered": network.recovered_s}
         print(f"\n{json.dumps(figures)}")
         check(network.fleet, figures)
+
+
+def test_a_deaf_worker_ends_and_the_next_one_delivers(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        fleet = Fleet(stack, tmp_path, latency_ms=1, workers=0)
+        deaf = subprocess.Popen(
+            [sys.executable, "-c", DEAF_WORKER, "worker", "--http"],
+            env=fleet.environment(fleet.server.port),
+            stderr=subprocess.DEVNULL,
+        )
+        stack.callback(deaf.wait)
+        stack.callback(deaf.kill)
+        fleet.manager.append(10)
+        assert deaf.wait(DEAF_LOOKS + 60) == EX_TEMPFAIL
+        assert fleet.target.distinct() == 0
+        fleet.add_worker()
+        fleet.wait_for(lambda: fleet.target.distinct() == fleet.manager.written, limit_s=30)

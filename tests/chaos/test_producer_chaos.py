@@ -9,13 +9,14 @@ import json
 import threading
 from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from ops.bench.memory import peak_kib
 from ops.embedded import EmbeddedServer
 from tests.chaos.choices import ROUNDS, SEED
-from tests.support.crashes import crash, pause, peak_kib
+from tests.support.crashes import crash, pause
 from tests.support.manager_log import HIGH_EVERY, ManagerLog, number_of
 from tests.support.processes import Courier
 from tests.support.recorder import eventually
@@ -92,10 +93,17 @@ class Producing:
     def _start(self) -> None:
         self.courier = Courier(self._folder, *self._arguments, **self._environment)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.courier.__exit__(None, None, None)
+
     def is_at_work(self) -> bool:
         return "following the alert log" in self.courier.log[self._said :]
 
     def kill(self) -> None:
+        assert self.courier.process.poll() is None, self.courier.log[self._said :]
         self.kills_at_work += self.is_at_work()
         self.peak_kib = max(self.peak_kib, peak_kib(self.courier.process.pid))
         self.courier.process.kill()
@@ -112,50 +120,50 @@ def test_kills_of_producer_and_server_lose_nothing_and_repeat_nothing(
     log = ManagerLog(tmp_path / "alerts", Random(SEED))
     log.append(1)
     writing = Writing(log, Random(SEED + 1))
-    producing = Producing(tmp_path, own_server, log.current)
-    writing.start()
-    crashes = forgot = 0
-    with producing.courier:
-        while producing.kills < ROUNDS or writing.is_alive():
-            if random.random() < 0.8:
-                eventually(producing.is_at_work)
-            pause(random.uniform(0, 1.2))
-            if crashes < SERVER_KILLS and producing.kills >= (crashes + 0.5) * ROUNDS / SERVER_KILLS:
-                forgot += crash(own_server, forgets_s=1.0 if crashes % 2 == 0 else 0.0)
-                crashes += 1
-                own_server.start()
-            producing.kill()
-        with producing.courier, own_server.client() as client:
-            eventually(lambda: committed(client, "slack") >= log.written, limit_s=120)
-            eventually(lambda: committed(client, "shuffle") >= len(range(0, log.written, HIGH_EVERY)))
-            eventually(lambda: producing.is_at_work() and everything_read(client))
+    with Producing(tmp_path, own_server, log.current) as producing, own_server.client() as client:
+        writing.start()
+        crashes, forgot = torment(producing, own_server, writing, random)
+        for name, step in EXPECTED.items():
+            eventually(lambda name=name, step=step: held(client, name) >= len(range(0, log.written, step)), limit_s=120)  # type: ignore[misc]
+        eventually(lambda: producing.is_at_work() and everything_read(client))
     with own_server.client() as client:
         found = {name: verdict(client, name, set(range(0, log.written, step))) for name, step in EXPECTED.items()}
-        print()
-        print(
-            json.dumps(
-                {
-                    "part": "producer",
-                    "seed": SEED,
-                    "alerts": log.written,
-                    "rotations": log.rotations,
-                    "compressions": log.compressions,
-                    "producer_kills": producing.kills,
-                    "of_them_at_work": producing.kills_at_work,
-                    "server_kills": crashes,
-                    "of_them_forgot_a_second": forgot,
-                    "producer_peak_mib": round(producing.peak_kib / 1024, 1),
-                    **found,
-                }
-            )
-        )
+    figures = {
+        "part": "producer",
+        "seed": SEED,
+        "alerts": log.written,
+        "rotations": log.rotations,
+        "compressions": log.compressions,
+        "producer_kills": producing.kills,
+        "of_them_at_work": producing.kills_at_work,
+        "server_kills": crashes,
+        "of_them_forgot_a_second": forgot,
+        "producer_peak_mib": round(producing.peak_kib / 1024, 1),
+        **found,
+    }
+    print(f"\n{json.dumps(figures)}")
     assert (log.written, crashes) == (ALERTS, SERVER_KILLS)
     assert producing.kills >= ROUNDS
     assert found == {name: {"lost": 0, "enqueued_twice": 0, "out_of_place": 0} for name in EXPECTED}
     assert producing.peak_kib < MOST_MEMORY_KIB
 
 
-def committed(client: redis.Redis, name: str) -> int:
+def torment(producing: Producing, server: EmbeddedServer, writing: Writing, random: Random) -> tuple[int, int]:
+    """Kill both until all is written. Return how often the server was killed, and how often it forgot something."""
+    crashes = forgot = 0
+    while producing.kills < ROUNDS or writing.is_alive():
+        if random.random() < 0.8:
+            eventually(producing.is_at_work)
+        pause(random.uniform(0, 1.2))
+        if crashes < SERVER_KILLS and producing.kills >= (crashes + 0.5) * ROUNDS / SERVER_KILLS:
+            forgot += crash(server, forgets_s=1.0 if crashes % 2 == 0 else 0.0)
+            crashes += 1
+            server.start()
+        producing.kill()
+    return crashes, forgot
+
+
+def held(client: redis.Redis, name: str) -> int:
     found: Any = client.hlen(f"courier:{{{name}}}:records")
     return int(found)
 
@@ -170,11 +178,11 @@ def verdict(client: redis.Redis, name: str, expected: set[int]) -> dict[str, int
     """Compare what the ledger holds with what was written: by alert, by delivery id and by state."""
     keys = {part: f"courier:{{{name}}}:{part}" for part in ("records", "waiting", "released", "totals")}
     numbers = Counter(number_of(record) for _, record in client.hscan_iter(keys["records"], count=5000))
-    held: Any = client.hlen(keys["records"])
+    records = held(client, name)
     states: Any = client.zcard(keys["waiting"]), client.zcard(keys["released"])
     total: Any = client.hget(keys["totals"], "committed")
     return {
         "lost": len(expected - set(numbers)),
         "enqueued_twice": sum(numbers.values()) - len(numbers) + len(set(numbers) - expected),
-        "out_of_place": abs(held - sum(states)) + abs(held - int(total)),
+        "out_of_place": abs(records - sum(states)) + abs(records - int(total)),
     }

@@ -79,4 +79,5 @@ def told(fleet: Fleet, *, part: str) -> dict[str, object]:
 def check(fleet: Fleet, figures: dict[str, object]) -> None:
     assert set(fleet.target.numbers()) == set(range(fleet.manager.written))
     assert (figures["lost"], figures["dead"], figures["retried"]) == (0, 0, 0)
+    assert fleet.ended == []
     assert int(str(figures["repeats"])) <= fleet.at_risk

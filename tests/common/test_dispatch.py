@@ -52,6 +52,13 @@ def published(client: redis.Redis) -> list[Any]:
     return [json.loads(base64.b64decode(json.loads(m)["body"]))[0] for m in messages]
 
 
+def test_the_tasks_of_several_queues_are_counted(ledger: Ledger, dispatcher: Dispatcher) -> None:
+    assert dispatcher.queued(["slack", "shuffle"]) == 0
+    commit(ledger, 3)
+    dispatcher.dispatch("slack", policy())
+    assert dispatcher.queued(["slack", "shuffle"]) == 3
+
+
 def test_a_short_backlog_goes_out_one_by_one_and_a_message_carries_ids_only(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
 ) -> None:

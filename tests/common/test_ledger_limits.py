@@ -225,3 +225,33 @@ def test_a_retry_needs_a_token_too(ledger: Ledger, clock: Clock) -> None:
     assert release(ledger, at) == []
     clock.now_s += 0.1
     assert release(ledger, at) == ids
+
+
+def test_where_the_day_is_too_short_for_all_the_newest_go_first(ledger: Ledger, clock: Clock) -> None:
+    at = Pace(target="T", limits=(parse_rate_limit("3/day"),), newest_first=True)
+    cursor = ""
+    for n in range(5):
+        fresh = {"node": "n", "expected": cursor, "cursor": str(n), "max_backlog": 9, "max_backlog_bytes": 10**6}
+        ledger.commit("slack", deliveries=[(f"{n}", b"{}")], **fresh)  # type: ignore[arg-type]  # of several types
+        cursor = str(n)
+        clock.now_s += 1
+    assert release(ledger, at, cap=2) == ["4", "3"]
+    assert release(ledger, at, cap=9) == ["2"]
+    assert release(ledger, at) == []
+    clock.now_s += DAY_S
+    assert release(ledger, at) == ["0", "1"]
+    assert ledger.status("slack").waiting == 0
+
+
+def test_what_did_not_ask_the_target_spends_nothing(ledger: Ledger) -> None:
+    at = pace("2/day")
+    commit(ledger, 4)
+    for outcome in ("delivered", "postponed"):
+        ids = release(ledger, at)
+        header = Header(committed_ms=1, done=("ip",))
+        for one in ledger.begin("slack", ids, token="w", lease_s=60, pace=at):
+            remembered = Settlement(id=one.id, outcome=outcome, asked=False, header=header, delay_ms=10**6)
+            ledger.settle("slack", [remembered], token="w", pace=at)
+    assert len(ids) == 2
+    status = ledger.status("slack")
+    assert (status.totals["delivered"], status.totals["postponed"], status.waiting) == (2, 2, 2)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.fernet import Fernet
 
+from common.connection import connect
 from common.errors import LedgerUnavailable
 from common.ledger import Ledger, Settlement
 from common.node import reports
@@ -14,8 +15,9 @@ from common.vault import Vault
 from producer.aside import Aside
 from producer.configuration import ConfigFile
 from producer.keepsake import Keepsake
-from producer.service import Producer
+from producer.service import RETRY_PAUSE_S, Producer
 from tests.support.fakes import Clock, ListSource, NoDispatch, policy
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -286,6 +288,30 @@ def test_while_redis_is_away_nothing_is_lost(server: EmbeddedServer, world: Worl
 
     producer.run(wait, lambda: len(waits) > 6)
     assert len(world.waiting()) == 2
+
+
+def test_a_commit_whose_answer_is_lost_on_the_way_is_not_made_twice(
+    server: EmbeddedServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    with (
+        Proxy(server.port) as proxy,
+        connect(f"redis://:{server.password}@127.0.0.1:{proxy.port}/0?socket_timeout=0.3") as impatient,
+    ):
+        world = World(impatient, tmp_path)
+        producer = world.producer()
+        world.settle(producer)
+        world.settle(producer)  # the heartbeat is over, so the commit comes first
+        proxy.hold_answers()
+        world.source.lines += [alert(0), alert(1)]
+        waits: list[tuple[float, int]] = []
+
+        def wait(seconds: float) -> None:
+            waits.append((seconds, client.zcard("courier:{slack}:waiting")))  # type: ignore[arg-type]  # synchronous
+            proxy.go_on()
+
+        producer.run(wait, lambda: len(waits) > 2)
+        assert waits[0] == (RETRY_PAUSE_S, 2)
+        assert len(world.waiting()) == world.ledger.status("slack").totals["committed"] == 2
 
 
 def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) -> None:

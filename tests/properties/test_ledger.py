@@ -104,6 +104,10 @@ class Limits:
                     assert between <= BURST + Fraction(RATE * (at - since), 1000)
 
 
+UNASKED = {"skipped", "returned", "postponed"}
+"""Outcomes of which the target knows nothing: what they spent comes back."""
+
+
 @dataclass
 class Health:
     """The breaker in plain words."""
@@ -158,7 +162,9 @@ class Machine(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.limits, self.health = Limits(self.now_ms), Health()
         self.paused, self.target_until_ms, self.cursor, self.count = False, 0, 0, 0
-        self.totals = dict.fromkeys(("committed", "delivered", "skipped", "retried", "dead", "put_back", "replayed"), 0)
+        self.totals = dict.fromkeys(
+            ("committed", "delivered", "skipped", "retried", "dead", "put_back", "postponed", "replayed"), 0
+        )
         self.totals |= dict.fromkeys(("discarded", "lost", "released_again", "breaker_opened", "breaker_closed"), 0)
 
     @property
@@ -261,7 +267,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        outcome=st.sampled_from(["delivered", "skipped", "retry", "dead", "returned"]),
+        outcome=st.sampled_from(["delivered", "skipped", "retry", "dead", "returned", "postponed"]),
         late=st.booleans(),
     )
     def settle(self, data: st.DataObject, outcome: str, late: bool) -> None:
@@ -270,16 +276,26 @@ class Machine(RuleBasedStateMachine):
             return
         i = data.draw(st.sampled_from(ids))
         verdict = {"delivered": "well", "skipped": ""}.get(outcome) or data.draw(st.sampled_from(sorted(REASONS)))
-        verdict = "" if outcome in {"skipped", "returned"} else verdict
+        verdict = "" if outcome in UNASKED else verdict
         pause_s = data.draw(st.sampled_from([0, 0, 5, 1000])) if verdict == "answered" else 0
         self.settle_one(i, outcome, verdict, pause_s, "somebody" if late else self.all[i].token)
 
     def settle_one(self, i: str, outcome: str, verdict: str, pause_s: int, token: str) -> None:
         over, one = outcome in {"delivered", "skipped"}, self.all[i]
-        header = None if over or outcome == "returned" else Header(committed_ms=1, attempts=one.attempts + 1)
+        header = (
+            None
+            if over or outcome == "returned"
+            else Header(committed_ms=1, attempts=one.attempts + (outcome != "postponed"))
+        )
         reason = {"delivered": "", "skipped": "no_hash"}.get(outcome) or REASONS.get(verdict, "")
         settlement = Settlement(
-            id=i, outcome=outcome, reason=reason, delay_ms=2000, pause_ms=pause_s * 1000, header=header
+            id=i,
+            outcome=outcome,
+            reason=reason,
+            delay_ms=2000,
+            pause_ms=pause_s * 1000,
+            header=header,
+            asked=outcome not in UNASKED,
         )
         settled = self.ledger.settle(ID, [settlement], token=token, pace=PACE)
         counts = over or token == one.token
@@ -294,9 +310,13 @@ class Machine(RuleBasedStateMachine):
             self.target_until_ms = max(self.target_until_ms, self.now_ms + min(pause_s, 100) * 1000)
         assert settled.held == (self.held or self.health.state != "closed")
         self.totals[{"retry": "retried", "returned": "put_back"}.get(outcome, outcome)] += 1
+        if outcome in UNASKED:
+            self.limits.refund(one.released_ms, self.now_ms)
         if over:
             del self.all[i]
             self.gone.add(i)
+        elif outcome == "postponed":
+            self.all[i] = One("waiting", self.now_ms + 2000, attempts=one.attempts, lost=one.lost)
         elif outcome == "returned":
             self.all[i] = One("waiting", min(self.head_ms, self.now_ms), attempts=one.attempts, lost=one.lost)
         elif outcome == "retry":
@@ -376,7 +396,7 @@ class Machine(RuleBasedStateMachine):
             i: one.token for i, one in self.all.items() if one.token
         }
         spent: Any = self.client.hkeys(f"courier:{{{ID}}}:spent")
-        assert {i.decode() for i in spent} == {i for i in self.ids("released") if not self.all[i].token}
+        assert {i.decode() for i in spent} == set(self.ids("released"))
 
     @invariant()
     def counters_and_bytes_add_up(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ops.embedded import EmbeddedServer
 
@@ -15,15 +15,6 @@ if TYPE_CHECKING:
 def pause(seconds: float) -> None:
     """Let the processes under test go on for a while."""
     threading.Event().wait(seconds)
-
-
-def peak_kib(pid: int) -> int:
-    """Return the most memory that a process ever had resident (proc(5), VmHWM), 0 if it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return int(next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), 0))
 
 
 def crash(server: EmbeddedServer, *, forgets_s: float, just_before: Callable[[], None] = lambda: None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -85,7 +86,9 @@ class Fleet:
         self._workers_port = way_to(self.server.port)
         producer_port = self._workers_port if producer_too else self.server.port
         self.producer = self._courier(producer_port, "producer", *self.manager.files(), "--node", "wazuh-1")
-        self.workers = [self._worker(n) for n in range(workers)]
+        self.workers: list[Courier] = []
+        for _ in range(workers):
+            self.add_worker()
         self.ended: list[int] = []
         self.at_risk = self.forgotten = self.worker_kills = self.server_kills = 0
         stack.callback(self._stop)
@@ -122,7 +125,15 @@ class Fleet:
         self.manager.append(1)
         return self.wait_for(lambda: bool(self.target.numbers()[number]), limit_s=limit_s)
 
+    def environment(self, port: int) -> dict[str, str]:
+        """Return the environment of a process that reaches the server through this port."""
+        return dict(os.environ) | self._variables(port)
+
     # -- what is done
+
+    def add_worker(self) -> None:
+        """Start another worker."""
+        self.workers.append(self._worker(len(self.workers)))
 
     def revive(self) -> None:
         """Start workers again that have ended, as their supervisor would."""
@@ -169,12 +180,14 @@ class Fleet:
         return self._courier(self._workers_port, "worker", "--http", "--name", f"http-{n}")
 
     def _courier(self, port: int, *arguments: str) -> Courier:
-        environment = {
+        return Courier(self._folder, *arguments, **self._variables(port))
+
+    def _variables(self, port: int) -> dict[str, str]:
+        return {
             "COURIER_REDIS_URL": f"redis://:{self.server.password}@127.0.0.1:{port}/0",
             "COURIER_STATE_DIR": str(self.manager.state),
             "COURIER_INTEGRATIONS_DEFAULT_START_AT": "beginning",
         } | self._settings
-        return Courier(self._folder, *arguments, **environment)
 
     def _stop(self) -> None:
         for courier in (self.producer, *self.workers):

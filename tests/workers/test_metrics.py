@@ -73,6 +73,11 @@ def test_what_has_no_honest_latency_has_none(metrics: WorkerMetrics, late: Deliv
     assert accepted(metrics) == (0, 0)
 
 
+def test_what_was_postponed_was_no_attempt(metrics: WorkerMetrics) -> None:
+    metrics.attempted("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="postponed"))
+    assert value(metrics, "courier_attempts_total", **SLACK, outcome="postponed", reason="") is None
+
+
 def test_a_clock_that_is_behind_the_managers_does_not_take_time_back(metrics: WorkerMetrics) -> None:
     metrics.attempted(
         "slack", delivery(timestamp="2027-01-31T08:00:00.000+0000"), Settlement(id="x", outcome="delivered")

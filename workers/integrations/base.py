@@ -7,7 +7,7 @@ classifies what got no answer, retries and records.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -106,6 +106,23 @@ class Service(Protocol, Generic[C, A_contra]):
 
     def unanswered(self, alert: Alert, call: C, error: TransportError) -> Outcome:
         """Return what it means that no answer came."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """What a look-up service offers besides, so that nobody asks twice for what is known."""
+
+    topic: str
+    """Names the kind of question, such as `virustotal-v2`: the same for all blocks that would get the same answers."""
+
+    def question(self, call: Any) -> str:
+        """Return what the call asks, without the credential; empty if the answer is never to be remembered."""
+
+    def to_remember(self, call: Any, answer: Any) -> tuple[bytes, float]:
+        """Return what to keep of an answer and for how many seconds; nothing and 0 of one that is no answer."""
+
+    def recalled(self, alert: Alert, call: Any, content: bytes) -> Outcome:
+        """Return what the remembered answer means for the delivery."""
 
 
 def unanswered(error: TransportError) -> Outcome:

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
+from common.json_text import read_json, write_json
 from common.outcome import Delivered, Reason, Retry, Skipped
 from workers.integrations import blocks
 from workers.integrations.answers import answered_json
@@ -42,6 +43,10 @@ SAFE: Final = "!$&'()*+,;=:@"
 _HOOK_URL: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s<>\"'{}|\\^`?#]*)?")
 
 
+KEPT_KNOWN_S: Final = 86_400.0
+KEPT_UNKNOWN_S: Final = 3600.0
+
+
 class LookUp(NamedTuple):
     """One question: its path below hook_url, and the thing's name and last part of its address in the event."""
 
@@ -63,6 +68,7 @@ class Maltiverse:
         if not _fits_a_header(self._key.reveal()):
             raise blocks.wrong(block, "api_key", "has characters that cannot stand in an HTTP header")
         self._statuses = Statuses(now, self._key, self._url)
+        self.topic = f"maltiverse-{hashlib.sha256(self._url.reveal().encode()).hexdigest()[:8]}"
 
     def calls(self, alert: Alert) -> Sequence[Request]:
         """Return one GET for everything that can be looked up, or skip the alert."""
@@ -75,16 +81,11 @@ class Maltiverse:
 
     def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
         """Turn what is known into an event; nothing known is no event."""
-        if answer.status in {NO_CONTENT, NOT_FOUND}:
-            return Delivered()
         outcome = self._statuses.outcome(answer)
-        if not isinstance(outcome, Delivered):
+        if not isinstance(outcome, Delivered) and answer.status != NOT_FOUND:
             return outcome
         try:
-            known = answered_json(answer)
-            if known and not isinstance(known, dict):
-                return Retry(Reason.BAD_ANSWER, "the answer is JSON, but no object")
-            return Delivered((_event(alert.fields, call.key, known),)) if known else Delivered()
+            return _told(alert, call, _known(answer))
         except ValueError as error:
             return Retry(Reason.BAD_ANSWER, f"HTTP {answer.status}, but {error}")
 
@@ -92,10 +93,42 @@ class Maltiverse:
         """Try again, unless that cannot help."""
         return unanswered(error)
 
+    def question(self, call: Request) -> str:
+        """Return the path, which names the thing."""
+        return call.url.removeprefix(self._url.reveal().rstrip("/"))
+
+    def to_remember(self, call: Request, answer: Answer) -> tuple[bytes, float]:  # noqa: ARG002 — as above
+        """Keep what is known of a thing for a day, and that nothing is known for an hour."""
+        if not isinstance(self._statuses.outcome(answer), Delivered) and answer.status != NOT_FOUND:
+            return b"", 0.0
+        try:
+            known = _known(answer)
+        except ValueError:
+            return b"", 0.0
+        return write_json(known).encode(), KEPT_KNOWN_S if known else KEPT_UNKNOWN_S
+
+    def recalled(self, alert: Alert, call: Request, content: bytes) -> Outcome:
+        """Tell what is remembered about this alert's thing."""
+        return _told(alert, call, read_json(content.decode()))
+
     def _request(self, look_up: LookUp) -> Request:
         url = self._url.reveal().rstrip("/") + look_up.path
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self._key.reveal()}"}
         return Request(method="GET", url=url, headers=headers, key=look_up.key)
+
+
+def _known(answer: Answer) -> Fields | None:
+    """Return what is known of a thing, None if nothing is. Raises ValueError if the answer does not say."""
+    if answer.status in {NO_CONTENT, NOT_FOUND}:
+        return None
+    known = answered_json(answer)
+    if known and not isinstance(known, dict):
+        raise ValueError("it is JSON, but no object")
+    return known or None
+
+
+def _told(alert: Alert, call: Request, known: Fields | None) -> Delivered:
+    return Delivered((_event(alert.fields, call.key, known),)) if known else Delivered()
 
 
 def _fits_a_header(key: str) -> bool:

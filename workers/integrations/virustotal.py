@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from common.json_text import as_number
+from common.json_text import as_number, read_json
 from common.outcome import Delivered, Reason, Rejected, Retry, Skipped
 from workers.integrations import blocks
 from workers.integrations.base import Refusal, unanswered
 from workers.integrations.events import credited_to_agent, event
-from workers.integrations.fields import Fields, fields_of, found
+from workers.integrations.fields import Fields, fields_of, found, json_body
 from workers.integrations.statuses import Statuses
 from workers.integrations.virustotal_v2 import V2
 
@@ -47,11 +47,19 @@ ANY_OTHER_ERROR: Final = "Error: API request fail"
 """The manager's rules 87101, 87102 and 87106 look for the numbers, people for these words."""
 
 
+KEPT_MALICIOUS_S: Final = 7 * 86_400.0
+KEPT_CLEAN_S: Final = 86_400.0
+KEPT_UNKNOWN_S: Final = 3600.0
+"""How long a verdict is remembered: a malicious file stays so; a clean one may be found out; an unknown one may be
+uploaded any minute."""
+
+
 class VirusTotal:
     """One VirusTotal block. Needs api_key. `timeout` is the time limit of a request in seconds."""
 
     def __init__(self, block: Integration, now: Clock, api: V2 | V3 | None = None) -> None:
         self._key, self._api = blocks.api_key(block), api or V2()
+        self.topic = self._api.topic
         self._timeout_s = float(block.timeout_s) or None  # the stock client refuses every request with 0
         self._statuses = Statuses(now, self._key)
 
@@ -83,6 +91,25 @@ class VirusTotal:
             return msgspec.structs.replace(outcome, last_words=(_error(alert.fields, TIMED_OUT),))
         return outcome
 
+    def question(self, call: Request) -> str:
+        """Return the hash, which is all that the answer depends on."""
+        return self._api.question(call)
+
+    def to_remember(self, call: Request, answer: Answer) -> tuple[bytes, float]:  # noqa: ARG002 — the shape of all
+        """Keep what the verdict is made of, for a time that depends on it."""
+        try:
+            findings = self._api.findings(answer) if self._api.answers(answer) else None
+        except ValueError:
+            findings = None
+        if findings is None:
+            return b"", 0.0
+        kept_s = KEPT_UNKNOWN_S if not findings else KEPT_MALICIOUS_S if _is_malicious(findings) else KEPT_CLEAN_S
+        return json_body(findings), kept_s
+
+    def recalled(self, alert: Alert, call: Request, content: bytes) -> Outcome:  # noqa: ARG002 — as above
+        """Tell the remembered verdict about this alert's file."""
+        return Delivered((_verdict(alert.fields, read_json(content.decode())),))
+
     def _failure(self, fields: Fields, answer: Answer) -> Outcome:
         """Go by the status table; the manager hears of it when the look-up has failed for good."""
         number = self._api.error(answer)
@@ -101,9 +128,16 @@ class VirusTotal:
         return msgspec.structs.replace(outcome, after_s=after_s, last_words=words)
 
 
+def _is_malicious(findings: dict[str, Any]) -> bool:
+    return (as_number(findings.get("positives")) or 0) > 0
+
+
 def _verdict(fields: Fields, findings: dict[str, Any]) -> ManagerEvent:
-    malicious = as_number(findings.get("positives")) or 0
-    verdict = {"found": int(bool(findings)), "malicious": int(malicious > 0), "source": _source(fields)}
+    verdict = {
+        "found": int(bool(findings)),
+        "malicious": int(_is_malicious(findings)),
+        "source": _source(fields),
+    }
     return event(credited_to_agent(fields, TAG), {"virustotal": verdict | findings, "integration": TAG})
 
 

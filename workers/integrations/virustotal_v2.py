@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from common.json_text import as_number
@@ -26,11 +27,17 @@ WANTED: Final = ("sha1", "scan_date", "positives", "total", "permalink")
 _MD5: Final = re.compile(r"\b(?:[a-f0-9]{32}|[A-F0-9]{32})\b")
 
 
+def topic(version: str, url: str | None) -> str:
+    """Name the answers of one version, and of one address where it is not the vendor's."""
+    return f"virustotal-{version}" + (f"-{blake2b(url.encode(), digest_size=4).hexdigest()}" if url else "")
+
+
 class V2:
     """How to ask and how to read. `url` is another address than the vendor's."""
 
     def __init__(self, url: str | None = None) -> None:
         self._url = url or URL
+        self.topic = topic("v2", url)
 
     def resource(self, fields: Fields) -> str | None:
         """Return the field with exactly one MD5, whole: text around it is tolerated and sent along (spec 5.5)."""
@@ -41,6 +48,10 @@ class V2:
         """Return the look-up."""
         params = {"apikey": key.reveal(), "resource": resource}
         return Request(method="GET", url=self._url, headers=HEADERS, params=params, timeout_s=timeout_s)
+
+    def question(self, call: Request) -> str:
+        """Return the resource that a look-up asks about."""
+        return call.params["resource"]
 
     def findings(self, answer: Answer) -> dict[str, Any] | None:
         """Return what a report says: nothing for an unknown file, None if it is not ready.

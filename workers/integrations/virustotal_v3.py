@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workers.integrations.answers import answered_json
 from workers.integrations.base import Request
 from workers.integrations.fields import Fields, found
-from workers.integrations.virustotal_v2 import OK
+from workers.integrations.virustotal_v2 import OK, topic
 
 if TYPE_CHECKING:
     from common.secret import Secret
@@ -37,6 +37,7 @@ class V3:
 
     def __init__(self, url: str | None = None) -> None:
         self._url = (url or URL).rstrip("/")
+        self.topic = topic("v3", url)
 
     def resource(self, fields: Fields) -> str | None:
         """Return the SHA256, or the MD5 where there is none."""
@@ -50,6 +51,10 @@ class V3:
         """Return the look-up."""
         headers = {"x-apikey": key.reveal(), "Accept": "application/json"}
         return Request(method="GET", url=f"{self._url}/{resource}", headers=headers, timeout_s=timeout_s)
+
+    def question(self, call: Request) -> str:
+        """Return the hash that a look-up asks about."""
+        return call.url.rpartition("/")[2]
 
     def findings(self, answer: Answer) -> dict[str, Any] | None:
         """Return what a report says, in the words of v2: nothing for an unknown file, None if it is not analysed yet.

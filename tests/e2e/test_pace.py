@@ -1,0 +1,80 @@
+"""Pace and pause through the public doors: `courier up` with a limit, and an operator who stops and resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READY = "new here: begins to read"
+
+
+def courier(manager: Manager, *arguments: str) -> str:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
+    command = [sys.executable, "-m", "ops.cli.main", *arguments, "--state", str(manager.state)]
+    return subprocess.run(command, env=ours, check=True, capture_output=True, text=True).stdout
+
+
+def slack(manager: Manager) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(courier(manager, "status", "--json"))["integrations"]["slack"]
+    return status
+
+
+def test_a_limit_is_kept_and_a_paused_integration_waits(tmp_path: Path) -> None:
+    arrived_s: list[float] = []
+
+    def status(_body: bytes) -> int:
+        arrived_s.append(time.monotonic())
+        return 200
+
+    with Recorder(status) as target:
+        manager = Manager(tmp_path, target)
+        limit = {"COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS": "5/s"}
+        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0", **limit) as up:
+            eventually(lambda: READY in up.log)
+            manager.append(26)
+            eventually(lambda: len(target.bodies) == 26)
+            assert arrived_s[-1] - arrived_s[0] > (26 - 5) / 5 - 1
+            assert "slack is paused" in courier(manager, "pause", "slack", "--reason", "test")
+            manager.append(5)
+            eventually(lambda: slack(manager)["waiting"] == 5)
+            assert slack(manager)["paused"]["reason"] == "test"
+            assert len(target.bodies) == 26
+            assert "slack goes on; 5 wait" in courier(manager, "resume", "slack")
+            eventually(lambda: len(target.bodies) == 31)
+            assert slack(manager)["totals"].get("retried", 0) == 0
+    assert set(target.ids) == manager.ids
+
+
+def test_a_target_that_is_down_is_left_alone_and_taken_up_again(tmp_path: Path) -> None:
+    (tmp_path / "courier.toml").write_text(
+        '[integrations.default]\nbreaker_failures = 5\nbreaker_pause = "1s"\nretry_base = "100ms"\nretry_cap = "1s"\n'
+    )
+    refused, down = list[bytes](), True
+
+    def status(body: bytes) -> int:
+        if down:
+            refused.append(body)
+        return 503 if down else 200
+
+    with Recorder(status) as target:
+        manager = Manager(tmp_path, target)
+        settings = {"COURIER_SETTINGS": str(tmp_path / "courier.toml")}
+        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0", **settings) as up:
+            eventually(lambda: READY in up.log)
+            manager.append(1000)
+            eventually(lambda: slack(manager)["totals"].get("breaker_opened", 0) >= 3)
+            assert len(refused) < 520, "no more than was in flight, and the probes"
+            down = False
+            eventually(lambda: set(target.ids) == manager.ids)
+            assert slack(manager)["totals"]["breaker_closed"] == 1
+            assert up.log.count("nothing is sent until one delivery succeeds") >= 3

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from unittest.mock import Mock
+
+from common.celery_app import DELIVER, make_app
+from workers.service import _register
+
+
+def test_a_task_is_taken_without_an_ack_that_a_broken_connection_could_fail_at() -> None:
+    app, sent = make_app("redis://127.0.0.1:1/0"), Mock()
+    task = _register(app, Mock())
+    message = Mock(headers={"id": "1", "task": DELIVER}, properties={}, delivery_info={}, payload=([], {}, {}))
+    request = task.Request(message, app=app, task=task, on_ack=sent)
+    request.on_accepted(pid=1, time_accepted=0.0)
+    assert request.acknowledged
+    assert not sent.called

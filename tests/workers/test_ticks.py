@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from common.ledger import Ledger, Pace, Reaped
+from common.rate_limit import parse_rate_limit
+from common.registry import PublishedRegistry
+from common.vault import Vault
+from tests.support.fakes import SLACK, NoDispatch, policy
+from tests.support.recorder import eventually
+from workers.deliverer import Deliverer
+from workers.housekeeping import Housekeeping
+from workers.peers import this_process
+from workers.routes import Routes, Selection
+
+if TYPE_CHECKING:
+    import redis
+
+
+class NothingLost(NoDispatch):
+    def reap(self, _integration_id: str, _policy: object) -> Reaped:
+        return Reaped(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "tick_s"),
+    [
+        ([], 1),
+        (["4/min"], 1),
+        (["1/s burst 3"], 1),
+        (["5/s"], 1),
+        (["10/s burst 1"], 0.1),
+        (["5/s", "10/s burst 5"], 0.5),
+        (["1000/s burst 1"], 0.05),
+    ],
+)
+def test_a_small_bucket_is_emptied_before_it_overflows(limits: list[str], tick_s: float) -> None:
+    assert Pace(limits=tuple(map(parse_rate_limit, limits))).tick_s == tick_s
+
+
+def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: redis.Redis) -> None:
+    registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+    registry.publish("n", [SLACK])
+    small = policy(rate_limits=(parse_rate_limit("10/s burst 1"),))
+    services: Any = (None, None)
+    routes = Routes(
+        registry,
+        Selection(),
+        policy=lambda integration: small if integration == SLACK else policy(),
+        outfit=lambda _integration, _policy: services,
+        random=Random(1),
+    )
+    routes.refresh()
+    dispatcher: Any = NothingLost()
+    deliverer = Deliverer(Ledger(client), dispatcher, routes, peer=this_process(), sleep=lambda _s: None)
+    housekeeping = Housekeeping(routes, dispatcher, deliverer, lambda _ids: None)
+    housekeeping.tick()
+    assert dispatcher.dispatched == ["slack"]
+    housekeeping.round()
+    assert sorted(dispatcher.dispatched) == ["manager", "slack", "slack"]
+    housekeeping.start()
+    eventually(lambda: dispatcher.dispatched.count("manager") == 2)
+    housekeeping.stop()
+    assert dispatcher.dispatched.count("slack") >= 8
