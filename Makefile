@@ -7,7 +7,7 @@ VECTORS ?= ../shared/conformance
 .DEFAULT_GOAL := help
 
 help: ## list every target
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed ## make .venv from requirements.lock; the command is then .venv/bin/courier
 
@@ -19,8 +19,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## resolve pyproject.toml anew into requirements.lock
+lock: ## resolve pyproject.toml anew into requirements.lock, and into requirements-run.lock for the image
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
+	echo 'setuptools>=77' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml - --output-file requirements-run.lock
 
 demo: install ## see it work: a sample through every integration, no Docker needed (ALERTS=FILE CONFIG=FILE KEEP=1 PORT=N)
 	@$(BIN)/python -m ops.demo $(if $(ALERTS),--alerts "$(ALERTS)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(filter-out 0,$(KEEP)),--keep) $(if $(PORT),--port $(PORT))
@@ -38,10 +39,17 @@ format: install ## let ruff mend what it can
 test: lint ## environment, linters, types and all everyday tests
 	$(BIN)/pytest -n 2 -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
+conformance: install ## compare with what the stock Integrator was recorded to do (VECTORS=DIR)
+	@$(BIN)/python -m tests.conformance.harness "$(VECTORS)"
+
 chaos: install ## kill real processes for minutes and count what is lost or repeated: nothing (SEED=N repeats a run, ROUNDS=50)
 	@SEED=$(SEED) ROUNDS=$(ROUNDS) $(BIN)/pytest -m chaos -q -s tests/chaos
 
-clean: ## remove the environment and every cache
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+e2e: install ## docker compose on a real engine, as root: built, scaled, killed, looked at with Chromium (ENGINE_UP=COMMAND starts an engine first)
+	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
+	$(BIN)/pytest -m e2e -s
 
-.PHONY: help install lock demo lint format test chaos clean
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+
+.PHONY: help install lock demo lint format test conformance chaos e2e clean

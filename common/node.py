@@ -70,6 +70,14 @@ def report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping
         pipe.execute()
 
 
+def last_report(client: Redis, node: str) -> NodeReport | None:
+    """Return what one node has told, None if it never told anything. Raises LedgerUnavailable or LedgerUnfit."""
+    key = _PREFIX + node
+    with translated():
+        fields: Any = client.hgetall(key)
+    return _decoded(key, fields) if fields else None
+
+
 def reports(client: Redis) -> list[NodeReport]:
     """Return what every node has told, by name. Raises LedgerUnavailable or LedgerUnfit."""
     with translated(), client.pipeline(transaction=False) as pipe:

@@ -138,6 +138,8 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_tasks: Annotated[int, whole(100, 10_000_000)]
     basic_auth: Annotated[Secret | None, optional(credentials())]
     url_prefix: Annotated[str, text('a path such as "flower", or "" for none', r"[A-Za-z0-9_/.-]*")]
+    behind_proxy: Annotated[bool, flag()]
+    db: Annotated[Path | None, optional(path())]
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):

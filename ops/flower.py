@@ -1,6 +1,7 @@
 """Flower in this process, from Courier's settings: it shows workers, queues and tasks, and touches nothing.
 
-It is a window, not a record: it keeps its tasks in memory, and they carry ids only.
+It is a window, not a record: it keeps its tasks in memory, with a copy on disk where `db` asks for one, and they carry
+ids only.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 INSPECT_EVERY_MS: Final = 10_000
 """Flower asks its workers what they serve when it starts, and they may start later, or serve more one day."""
+
+SAVE_EVERY_MS: Final = 60_000
+"""How much of Flower's memory is lost with a killed process; writing 10,000 tasks takes a second."""
+
+FORGET_OFFLINE_S: Final = 3600
+"""Containers come and go under names of their own; those that are gone would fill the page for ever."""
 
 COLUMNS: Final = "name,uuid,state,args,result,received,runtime,worker"
 
@@ -76,6 +83,10 @@ def _configure(flower: FlowerSettings) -> None:
     options.max_tasks = flower.max_tasks
     options.tasks_columns = COLUMNS
     options.basic_auth = [flower.basic_auth.reveal()] if flower.basic_auth else []
+    options.purge_offline_workers = FORGET_OFFLINE_S
+    options.xheaders = flower.behind_proxy
+    if flower.db:
+        options.persistent, options.db, options.state_save_interval = True, str(flower.db), SAVE_EVERY_MS
     if flower.url_prefix:
         options.url_prefix = flower.url_prefix
 

@@ -50,7 +50,13 @@ class Deliverer:
         self._ledger, self._dispatcher, self._routes = ledger, dispatcher, routes
         self._peer, self._sleep, self._metrics = peer, sleep, metrics
         self._held: dict[str, tuple[str, set[str]]] = {}
+        self._begun = 0
         self._lock = threading.Lock()
+
+    def load(self) -> tuple[int, int]:
+        """Return how many deliveries this process has begun since it started, and how many it is at now."""
+        with self._lock:
+            return self._begun, sum(len(ids) for _, ids in self._held.values())
 
     def deliver(self, integration_id: str, ids: Sequence[str]) -> dict[str, int]:
         """Attempt these deliveries and return how many ended how: what Flower shows as the task's result.
@@ -99,6 +105,7 @@ class Deliverer:
         with self._lock:
             if ids:
                 self._held[token] = (integration_id, ids)
+                self._begun += len(ids)
             else:
                 self._held.pop(token, None)
 

@@ -1,4 +1,4 @@
-"""What every worker does once a second, beside its deliveries: renew, reap, release, and follow the registry.
+"""What every worker does once a second, beside its deliveries: renew, reap, release, follow the registry, and tell.
 
 In between it releases what has a bucket so small (`10/s burst 1`) that it would overflow in a second.
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from common.dispatch import Dispatcher
     from workers.deliverer import Deliverer
+    from workers.heartbeat import Heartbeat
     from workers.metrics import WorkerMetrics
     from workers.routes import Routes
     from workers.watchdog import Watchdog
@@ -42,10 +43,12 @@ class Housekeeping:
         dispatcher: Dispatcher,
         deliverer: Deliverer,
         on_queues: Callable[[set[str]], None],
-        watchdog: Watchdog,
         *,
+        watchdog: Watchdog,
+        heartbeat: Heartbeat,
         metrics: WorkerMetrics | None = None,
     ) -> None:
+        self._heartbeat = heartbeat
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
         self._on_queues, self._watchdog, self._metrics = on_queues, watchdog, metrics
         self._stop = threading.Event()
@@ -83,6 +86,7 @@ class Housekeeping:
                 )
             self._dispatcher.dispatch(integration_id, route.policy, route.target)
         self._watchdog.look()
+        self._heartbeat.tell(self._routes.ids())
         self._rounds += 1
         if self._metrics:
             self._metrics.went_round()

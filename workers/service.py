@@ -20,6 +20,7 @@ from common.celery_app import DELIVER, make_app, queue, queue_name
 from common.dispatch import Dispatcher
 from common.ledger import Ledger
 from workers.deliverer import Deliverer
+from workers.heartbeat import Heartbeat
 from workers.housekeeping import Housekeeping
 from workers.peers import this_process
 from workers.requests import Unacknowledged
@@ -76,8 +77,15 @@ class Worker:
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
         )
+        heartbeat = Heartbeat(client, hostname, deliverer.load)
         self._housekeeping = Housekeeping(
-            self.routes, dispatcher, deliverer, self._consume, self._watchdog, metrics=metrics
+            self.routes,
+            dispatcher,
+            deliverer,
+            self._consume,
+            watchdog=self._watchdog,
+            heartbeat=heartbeat,
+            metrics=metrics,
         )
         self._drain_s = drain_s
         self._worker = self._build(hostname, slots, deliverer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from common.settings_values import quoted
 
@@ -103,9 +103,9 @@ def _rule_ids(text: str) -> tuple[list[int], bool]:
 
 
 def check_options(text: str) -> None:
-    """Raise ValueError unless the stock scripts can merge these options into a message (spec 5.1, D13)."""
+    """Raise ValueError unless these options can be merged into a message that is JSON (spec 5.1, D13)."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         hint = r"; write < as \u003c" if "\\<" in text else ""
         where = f"line {error.lineno}, column {error.colno} of the text"
@@ -117,6 +117,11 @@ def check_options(text: str) -> None:
         json.dumps(merged)
     except (TypeError, ValueError):
         raise ValueError('is JSON, but no object: write one such as {"pretext":"…"} or leave it out') from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity: Python reads and writes them, JSON has none, and no service takes such a message."""
+    raise ValueError(name)
 
 
 def check_hook_url(url: str) -> None:

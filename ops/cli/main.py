@@ -33,6 +33,10 @@ COMMANDS: Final = {
     "dead": "List, show, replay or discard dead letters.",
     "replay-log": "Enqueue a stretch of the archived alert log once more.",
     "check": "Read ossec.conf and say which integrations will run, and what is wrong with the others.",
+    "init": "Make the secrets of an installation: keys and passwords, each once.",
+    "health": "Tell whether a producer, a worker or Flower makes progress, for health checks.",
+    "render": "Show what one integration would be sent for an alert, secrets masked.",
+    "shadow": "Count what would be sent, beside a running stock Integrator, and send nothing.",
     "config": "Show the settings in force and where each comes from.",
 }
 """Name → the line that `courier --help` shows."""

@@ -33,6 +33,9 @@ NOT_FOR_SHUFFLE: Final = frozenset(
 )
 """Spec 5.4."""
 
+LOOK_UPS: Final = frozenset(("virustotal", "maltiverse"))
+"""Their answers are remembered: the same thing is asked about once."""
+
 NOT_FOUND: Final = 404
 _MD5: Final = re.compile(r"[0-9a-f]{32}|[0-9A-F]{32}")
 
@@ -69,7 +72,10 @@ def expected(lines: Iterable[bytes], integrations: Sequence[Integration]) -> Cou
             continue
         alert = json.loads(line)
         for integration_id in matched:
-            arrivals.update(_arrivals(integration_id, names[integration_id], alert))
+            name = names[integration_id]
+            for arrival in _arrivals(integration_id, name, alert):
+                asked_before = name in LOOK_UPS and arrival.integration != MANAGER_ID and arrival in arrivals
+                arrivals[arrival] += 0 if asked_before else 1
     return arrivals
 
 

@@ -55,7 +55,7 @@ def published(client: redis.Redis) -> list[Any]:
 def test_the_tasks_of_several_queues_are_counted(ledger: Ledger, dispatcher: Dispatcher) -> None:
     assert dispatcher.queued(["slack", "shuffle"]) == 0
     commit(ledger, 3)
-    dispatcher.dispatch("slack", policy())
+    dispatcher.dispatch("slack", policy(), "t")
     assert dispatcher.queued(["slack", "shuffle"]) == 3
 
 

@@ -107,9 +107,15 @@ def test_an_id_is_taken_once() -> None:
     assert str(error).startswith('f:3: <integration>: id="soc" is the id of an earlier block')
 
 
-@pytest.mark.parametrize("options", ["{}", "[]", "null", "0", '""', "false", '[["a",1]]', '["ab"]', '{"a":NaN}'])
+@pytest.mark.parametrize("options", ["{}", "[]", "null", "0", '""', "false", '[["a",1]]', '["ab"]'])
 def test_options_that_the_stock_scripts_can_use(options: str) -> None:
     assert warnings(HOOK + f"<options>{options}</options>") == []
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_options_that_no_service_can_read(number: str) -> None:
+    (text,) = refusals(HOOK + f'<options>{{"a":{number}}}</options>')
+    assert "<options>: is no JSON that can be read" in text
 
 
 @pytest.mark.parametrize("options", ["", "text", "5"])

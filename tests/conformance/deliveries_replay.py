@@ -14,10 +14,11 @@ import requests
 from common.errors import TransportError
 from common.integration import Integration
 from common.ledger import Delivery, Header
-from common.outcome import Reason
+from common.outcome import ManagerEvent, Reason
 from common.registry import MANAGER
 from common.secret import Secret
 from common.settings import load_settings
+from tests.conformance.case import field_bytes
 from workers.integrations.base import Answer, Datagram, Request, Sent
 from workers.integrations.catalogue import service_for
 from workers.pipeline import Pipeline
@@ -25,7 +26,7 @@ from workers.pipeline import Pipeline
 if TYPE_CHECKING:
     from common.ledger import Settlement
     from common.settings_schema import Policy
-    from tests.conformance.harness import Case
+    from tests.conformance.case import Case
 
 POLICY = load_settings(file=None, environment={}, cwd=Path("/nonexistent")).policy(Integration(id="any", name="any"))
 """The defaults of courier.toml."""
@@ -44,8 +45,8 @@ class Ours(NamedTuple):
     """What Courier makes of a case in one attempt.
 
     `end` is outcome and reason. `answers` are status and body of each answer, None where none came. `datagrams` reach
-    the manager after this attempt. `last_words` are those that would if it were the last, and `manager` says how
-    the deliveries of these ended.
+    the manager after this attempt. `last_words` are those that would if it were the last; `events` are all that it
+    would then be told, and `manager` says how the deliveries of these ended.
     """
 
     requests: list[dict[str, Any]]
@@ -54,6 +55,7 @@ class Ours(NamedTuple):
     datagrams: list[bytes]
     last_words: list[bytes]
     manager: list[str]
+    events: list[bytes]
 
 
 class Canned:
@@ -79,17 +81,21 @@ class Canned:
 
     def _request(self, call: Request) -> Answer | None:
         prepared = _prepared(call)
-        self.requests.append(_listed(prepared))
-        response = self._response(prepared.path_url)
+        self.requests.append(listed(prepared))
+        response = self.response(prepared.path_url)
         self.answers.append(None)
         if response.get("close"):
             raise TransportError(Reason.CONNECT, "closed")
         if response.get("delay", 0) > (call.timeout_s or POLICY.time_limit_s):
             raise TransportError(Reason.TIMEOUT, "no answer in time")
-        self.answers[-1] = _answer(response)
-        return self.answers[-1]
+        answer = _answer(response)
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise TransportError(Reason.BAD_ANSWER, "what the records hold as text was never compressed")
+        self.answers[-1] = answer
+        return answer
 
-    def _response(self, path: str) -> dict[str, Any]:
+    def response(self, path: str) -> dict[str, Any]:
+        """Return the canned reply to a request for this path."""
         for response in self._matched:
             if response["match"] in path:
                 return dict(response)
@@ -100,15 +106,21 @@ class Canned:
 
 def replay(case: Case) -> Ours:
     sent, once, _ = _attempt(case, POLICY)
-    last, _, manager = _attempt(case, msgspec.structs.replace(POLICY, retry_max_attempts=1))
-    return Ours(sent.requests, sent.answers, _end(once), sent.datagrams, last.datagrams, manager)
+    last, died, manager = _attempt(case, msgspec.structs.replace(POLICY, retry_max_attempts=1))
+    events = [_datagram(event.payload) for event in died.events]
+    return Ours(sent.requests, sent.answers, _end(once), sent.datagrams, last.datagrams, manager, events)
+
+
+def _datagram(payload: bytes) -> bytes:
+    event = msgspec.json.decode(payload, type=ManagerEvent)
+    return f"1:{event.location}:{event.message}".encode()
 
 
 def _attempt(case: Case, policy: Policy) -> tuple[Canned, Settlement, list[str]]:
     """Make one attempt, and one for each event that it leaves for the manager."""
     canned, random = Canned(case), Random(0)
     service = service_for(integration_of(case), now=lambda: 0.0)
-    settlement = Pipeline(service, canned, policy, random).attempt(_delivery(case["id"], case["alert"].encode()))
+    settlement = Pipeline(service, canned, policy, random).attempt(_delivery(case["id"], field_bytes(case, "alert")))
     manager = Pipeline(service_for(MANAGER), canned, POLICY, random)
     return canned, settlement, [_end(manager.attempt(_delivery(one.id, one.payload))) for one in settlement.events]
 
@@ -158,7 +170,7 @@ def _prepared(call: Request) -> requests.PreparedRequest:
     return prepared
 
 
-def _listed(prepared: requests.PreparedRequest) -> dict[str, Any]:
+def listed(prepared: requests.PreparedRequest) -> dict[str, Any]:
     """Return a request as the records list it."""
     headers = {str(name).lower(): str(value) for name, value in prepared.headers.items()}
     headers = {name: value for name, value in headers.items() if name not in UNLISTED_HEADERS}

@@ -1,26 +1,23 @@
-"""Family `filters`: which blocks an alert fires. (Class `argv` also records command lines.)"""
+"""Family `filters`: which blocks an alert fires and, in class `argv`, with what command lines."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.ossec_conf import parse_ossec_conf
 from producer.filters import FilterIndex
 from producer.line import BadLine
-from tests.conformance.harness import Deviation
-from tests.conformance.sregex import has_unanchored_non_ascii
+from tests.conformance.case import field_bytes, field_text
+from tests.conformance.filters_argv import Command, command, recorded_commands
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
     from common.integration import Integration
-    from tests.conformance.harness import Case
+    from tests.conformance.case import Case
 
-LONGEST_STOCK_LINE_BYTES = 65_536
-DEEPEST_STOCK_NESTING = 1_000
 EXECUTABLES = {
     *("slack", "pagerduty", "virustotal", "shuffle", "maltiverse"),
     *(f"custom-{letter}" for letter in "abcde"),
@@ -39,53 +36,54 @@ class Fired(NamedTuple):
 
 
 class Ours(NamedTuple):
-    """What Courier makes of a case. `refused` blocks are those that its configuration reader does not take."""
+    """What Courier makes of a case. `refused` blocks are those that its configuration reader does not take.
+
+    `commands` are what their scripts are given, if the record tells of command lines.
+    """
 
     accepted: bool
     fired: tuple[Fired, ...]
     refused: tuple[int, ...]
     wrong_types: Counter[Any]
+    commands: list[Command]
 
     def blocks(self, case: Case) -> list[tuple[int, str]]:
         """Return index and name of what fired, as recorded: of blocks with one name, the recorder, which knew a
         block by its name alone, noted the first for the first to fire, the second for the next, and so on.
         """
-        by_name = {
-            name: [at for at, other in enumerate(_names(case["config"])) if other == name] for name in EXECUTABLES
-        }
+        by_name: dict[str, list[int]] = {}
+        for at, name in enumerate(_names(field_text(case, "config"))):
+            by_name.setdefault(name, []).append(at)
         names = [fired.integration.name for fired in self.fired]
         return [(by_name[name][names[:at].count(name)], name) for at, name in enumerate(names)]
 
 
 def ours(case: Case) -> Ours:
-    return make_of(case)
-
-
-def make_of(case: Case) -> Ours:
-    read = parse_ossec_conf(case["config"].encode(), file="etc/ossec.conf").integrations
-    placed = list(_place(case["config"], read))
+    config, alert = field_bytes(case, "config"), field_bytes(case, "alert")
+    placed = list(_place(field_text(case, "config"), parse_ossec_conf(config, file="etc/ossec.conf").integrations))
     taken = {fired.block for fired in placed}
-    refused = tuple(block for block in range(len(_names(case["config"]))) if block not in taken)
+    refused = tuple(at for at in range(len(_names(field_text(case, "config")))) if at not in taken)
     index = FilterIndex([fired.integration for fired in placed if is_enabled(fired.integration)])
     try:
-        ids = index.match(alert_bytes(case))
+        ids = index.match(alert)
     except BadLine:
-        return Ours(accepted=False, fired=(), refused=refused, wrong_types=index.wrong_types)
+        return Ours(accepted=False, fired=(), refused=refused, wrong_types=index.wrong_types, commands=[])
     fired = tuple(fired for fired in placed if fired.integration.id in ids)
-    return Ours(accepted=True, fired=fired, refused=refused, wrong_types=index.wrong_types)
+    commands = [command(one.integration, alert) for one in fired] if recorded_commands(case) else []
+    return Ours(accepted=True, fired=fired, refused=refused, wrong_types=index.wrong_types, commands=commands)
 
 
 def same(case: Case, ours: Ours) -> bool:
+    return fires_alike(case, ours) and ours.commands == recorded_commands(case)
+
+
+def fires_alike(case: Case, ours: Ours) -> bool:
     alike = ours.accepted == case["accepted"] and ours.blocks(case) == recorded(case)
     return alike and case["outcome"] == "ok"
 
 
 def recorded(case: Case) -> list[tuple[int, str]]:
     return [(fired["block"], fired["name"]) for fired in case["fired"]]
-
-
-def alert_bytes(case: Case) -> bytes:
-    return str(case["alert"]).encode("utf-8", "surrogateescape")
 
 
 def is_enabled(integration: Integration) -> bool:
@@ -98,8 +96,14 @@ def is_enabled(integration: Integration) -> bool:
     )
 
 
+def blocks_of(config: str) -> list[str]:
+    """Return the text of each block."""
+    return re.findall(r"<integration\b[^>]*>(.*?)</integration>", config, re.DOTALL)
+
+
 def _names(config: str) -> list[str]:
-    return re.findall(r"<name>(.*?)</name>", config)
+    """Return each block's name: of several the last one counts."""
+    return [re.findall(r"<name>(.*?)</name>", block, re.DOTALL)[-1] for block in blocks_of(config)]
 
 
 def _place(config: str, read: tuple[Integration, ...]) -> Iterator[Fired]:
@@ -107,88 +111,3 @@ def _place(config: str, read: tuple[Integration, ...]) -> Iterator[Fired]:
     names = enumerate(_names(config))
     for integration in read:
         yield Fired(next(block for block, name in names if name == integration.name), integration)
-
-
-# The deviations: each checks what in the case causes it, and that we do what DESIGN says instead.
-
-
-def _survives(case: Case, ours: Ours) -> bool:
-    """A value of the wrong type ends the stock daemon: in a filter, or in the text form of the alert."""
-    cause = case["outcome"] == "crash" and (ours.wrong_types or _text_form_crashes(case))
-    return bool(cause) and ours.blocks(case)[: len(case["fired"])] == recorded(case)
-
-
-def _text_form_crashes(case: Case) -> bool:
-    alert = json.loads(case["alert"])
-    data = alert.get("data")
-    values = alert.get("full_log", ""), data.get("srcip", "") if isinstance(data, dict) else ""
-    has_text_form = case["config"].count("<integration>") > case["config"].count("<alert_format>json")
-    return has_text_form and not all(isinstance(value, str) for value in values)
-
-
-def _accepts(case: Case, ours: Ours) -> bool:
-    return ours.accepted and not case["accepted"] and case["outcome"] == "ok"
-
-
-def _takes_long_or_padded_lines(case: Case, ours: Ours) -> bool:
-    raw = alert_bytes(case)
-    return _accepts(case, ours) and (len(raw) >= LONGEST_STOCK_LINE_BYTES or raw != raw.rstrip())
-
-
-def _reads_keys_as_everyone(case: Case, ours: Ours) -> bool:
-    """Given the alert's keys as the stock reader sees them, and only then, we do what was recorded."""
-    there = make_of(_as_stock_reads(case))
-    alike = there.accepted == case["accepted"] and there.blocks(case) == recorded(case)
-    return alike and ours != there and case["outcome"] == "ok"
-
-
-def _as_stock_reads(case: Case) -> Case:
-    """Return the case with the alert's keys in lower case and without duplicates but the first."""
-    try:
-        alert = json.loads(case["alert"], object_pairs_hook=_first_of_each)
-    except (ValueError, RecursionError):
-        return case
-    return {**case, "alert": json.dumps(alert)}
-
-
-def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key.lower(): value for key, value in reversed(pairs)}
-
-
-def _matches_non_ascii(case: Case, ours: Ours) -> bool:
-    patterns = re.findall(r"<event_location>(.*?)</event_location>", case["config"])
-    return ours.accepted == case["accepted"] and any(has_unanchored_non_ascii(text.encode()) for text in patterns)
-
-
-def _refuses(element: str, case: Case, ours: Ours) -> bool:
-    """Say whether we refused exactly the blocks with this element, and the others fired as recorded."""
-    blocks = re.findall(r"<integration>(.*?)</integration>", case["config"], re.DOTALL)
-    with_element = all(f"<{element}>" in blocks[block] for block in ours.refused)
-    others = [fired for fired in recorded(case) if fired[0] not in ours.refused]
-    there = make_of(_as_stock_reads(case))  # D3 may come on top
-    alike = there.accepted == case["accepted"] and there.blocks(case) == others
-    return bool(ours.refused) and with_element and alike
-
-
-def _takes_lone_surrogates_and_any_depth(case: Case, ours: Ours) -> bool:
-    alert = case["alert"]
-    paired = re.sub(r"\\ud[89ab]..\\ud[c-f]..", "", alert, flags=re.IGNORECASE)
-    lone = re.search(r"\\ud[89a-f]", paired, re.IGNORECASE)
-    deep = alert.count("[") + alert.count("{") > DEEPEST_STOCK_NESTING
-    return _accepts(case, ours) and bool(lone or deep)
-
-
-def _takes_nul_bytes(case: Case, ours: Ours) -> bool:
-    return _accepts(case, ours) and "\0" in case["alert"]
-
-
-DEVIATIONS = (
-    Deviation("D1", _survives),
-    Deviation("D2", _takes_long_or_padded_lines),
-    Deviation("D3", _reads_keys_as_everyone),
-    Deviation("D5", _matches_non_ascii),
-    Deviation("D7", lambda case, ours: _refuses("rule_id", case, ours)),
-    Deviation("D13", lambda case, ours: _refuses("options", case, ours)),
-    Deviation("filters-1", _takes_lone_surrogates_and_any_depth),
-    Deviation("filters-2", _takes_nul_bytes),
-)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ops.embedded import EmbeddedServer
 
 
+FORM = b"draw=1&start=0&length=10&search[value]=&order[0][column]=0&order[0][dir]=asc&columns[0][data]=name"
+"""What Flower's page asks the server for."""
+
+
 class Visitor:
     """A person with a browser, and with a name and password or without."""
 
@@ -54,9 +58,8 @@ def test_flower_shows_and_does_not_touch(client: object, server: EmbeddedServer,
             eventually(lambda: "web@" in visitor.page("workers"))
             manager.append(3)
             eventually(lambda: len(target.bodies) == 3)
-            form = b"draw=1&start=0&length=10&search[value]=&order[0][column]=0&order[0][dir]=asc&columns[0][data]=name"
-            eventually(lambda: "'delivered': 1" in visitor.page("tasks/datatable", form))
-            tasks = visitor.page("tasks/datatable", form)
+            eventually(lambda: "'delivered': 1" in visitor.page("tasks/datatable", FORM))
+            tasks = visitor.page("tasks/datatable", FORM)
             eventually(lambda: "courier.slack" in visitor.page("broker"))
             name = eventually(lambda: re.search(r"web@[\w.-]+", visitor.page("workers")))[0]
             pages = tasks + visitor.page("broker") + visitor.page(f"worker/{name}")
@@ -65,3 +68,37 @@ def test_flower_shows_and_does_not_touch(client: object, server: EmbeddedServer,
             assert visitor.page(f"api/worker/shutdown/{name}", b"") in {"401", "403", "404", "405"}
             manager.append(1)
             eventually(lambda: len(target.bodies) == 4)
+
+
+def test_flower_remembers_over_a_restart_and_stands_behind_a_proxy(
+    client: object, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    del client
+    ours = {
+        "COURIER_REDIS_URL": server.url,
+        "COURIER_FLOWER_URL_PREFIX": "soc/flower",
+        "COURIER_FLOWER_BEHIND_PROXY": "true",
+        "COURIER_FLOWER_DB": str(tmp_path / "flower.db"),
+    }
+
+    def visitor(flower: Courier, starts: int) -> Visitor:
+        found = eventually(lambda: re.findall(r"Flower is at (http://[^\"]+/soc/flower/)", flower.log)[starts:])
+        return Visitor(found[0])
+
+    with Recorder() as target:
+        manager = Manager(tmp_path, target)
+        with (
+            Courier(tmp_path, "producer", *manager.files(), COURIER_REDIS_URL=server.url) as producer,
+            Courier(
+                tmp_path, "worker", "--http", "--state", str(manager.state), COURIER_REDIS_URL=server.url
+            ) as worker,
+            Courier(tmp_path, "flower", "--flower-port", "0", **ours) as flower,
+        ):
+            first = visitor(flower, 0)
+            eventually(lambda: "begins to read" in producer.log)
+            eventually(lambda: "ready" in worker.log)
+            manager.append(1)
+            eventually(lambda: "'delivered': 1" in first.page("tasks/datatable", FORM))
+            assert flower.stop() == 0
+    with Courier(tmp_path, "flower", "--flower-port", "0", **ours) as flower:
+        assert "'delivered': 1" in visitor(flower, 1).page("tasks/datatable", FORM)

@@ -76,5 +76,5 @@ def test_a_target_that_is_down_is_left_alone_and_taken_up_again(tmp_path: Path) 
             assert len(refused) < 520, "no more than was in flight, and the probes"
             down = False
             eventually(lambda: set(target.ids) == manager.ids)
-            assert slack(manager)["totals"]["breaker_closed"] == 1
+            assert slack(manager)["totals"]["breaker_closed"] >= 1
             assert up.log.count("nothing is sent until one delivery succeeds") >= 3

@@ -82,7 +82,8 @@ def test_what_grafana_is_given_points_at_what_there_is() -> None:
     (source,) = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
     assert (source["type"], source["isDefault"]) == ("prometheus", True)
     (provider,) = yaml.safe_load((OPS / "grafana/provisioning/dashboards/courier.yml").read_text())["providers"]
-    assert provider["options"]["path"] == "/etc/grafana/dashboards"
+    services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
+    assert f"./ops/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
     assert json.loads(FILE.read_text())["uid"] == "courier"
 
 
@@ -107,6 +108,20 @@ def test_every_runbook_belongs_to_a_rule_and_names_what_exists() -> None:
     for name, page in pages.items():
         assert asked_for(page) <= known() | set(LABELS), name
         assert set(re.findall(r"\]\((\w+)\.md\)", page)) <= set(pages), name
+
+
+def test_prometheus_asks_the_services_that_compose_starts() -> None:
+    services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
+    jobs = {
+        job["job_name"]: job for job in yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
+    }
+    assert jobs["courier-exporter"]["static_configs"] == [{"targets": ["exporter:9464"]}]
+    asked = {"exporter", *(n for job in jobs.values() for sd in job.get("dns_sd_configs", []) for n in sd["names"])}
+    assert asked == {name for name in services if name in {"exporter", "producer"} or name.startswith("worker-")}
+    for name in asked:
+        environment = services[name]["environment"]
+        assert environment["COURIER_METRICS_ADDRESS"] != "127.0.0.1"
+        assert environment["COURIER_METRICS_PORT"] == 9464
 
 
 @needs("promtool", "prometheus")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from random import Random
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from cryptography.fernet import Fernet
@@ -16,6 +17,7 @@ from workers.deliverer import Deliverer
 from workers.housekeeping import Housekeeping
 from workers.peers import this_process
 from workers.routes import Routes, Selection
+from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
     import redis
@@ -57,7 +59,8 @@ def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: red
     routes.refresh()
     dispatcher: Any = NothingLost()
     deliverer = Deliverer(Ledger(client), dispatcher, routes, peer=this_process(), sleep=lambda _s: None)
-    housekeeping = Housekeeping(routes, dispatcher, deliverer, lambda _ids: None)
+    watchdog = Watchdog(queued=lambda: 0, begun=lambda: 0, free=lambda: True)
+    housekeeping = Housekeeping(routes, dispatcher, deliverer, lambda _ids: None, watchdog=watchdog, heartbeat=Mock())
     housekeeping.tick()
     assert dispatcher.dispatched == ["slack"]
     housekeeping.round()

@@ -60,7 +60,7 @@ class VirusTotal:
     def __init__(self, block: Integration, now: Clock, api: V2 | V3 | None = None) -> None:
         self._key, self._api = blocks.api_key(block), api or V2()
         self.topic = self._api.topic
-        self._timeout_s = float(block.timeout_s) or None  # the stock client refuses every request with 0
+        self._timeout_s = float(block.timeout_s) if block.timeout_s > 0 else None  # the stock client takes none of 0
         self._statuses = Statuses(now, self._key)
 
     def calls(self, alert: Alert) -> Sequence[Request]:

@@ -27,7 +27,7 @@ from workers.transports.deadline import limited
 from workers.transports.http_errors import reason_of, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from common.settings_schema import Policy
@@ -89,11 +89,7 @@ class HttpTransport:
             response.close()
 
     def _prepare(self, method: str, url: str, headers: Pairs, params: Pairs) -> _Prepared:
-        """Prepare a request without its body. The headers are those of a stock script's `requests` (spec 5.1)."""
-        merged = CaseInsensitiveDict({**default_headers(), "Accept-Encoding": "gzip, deflate"})
-        merged.update(headers)
-        request = PreparedRequest()
-        request.prepare(method=method, url=url, headers=merged, params=dict(params))
+        request = prepared(method, url, dict(headers), dict(params))
         return _Prepared(request, self._proxies(request.url or url))
 
     def _proxies(self, url: str) -> dict[str, str]:
@@ -104,6 +100,18 @@ class HttpTransport:
     @cached_property
     def _adapter(self) -> Adapter:
         return Adapter(self._policy.concurrency, tls_context(self._policy))
+
+
+def prepared(method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str]) -> PreparedRequest:
+    """Return a request without its body, with the headers of a stock script's `requests` (spec 5.1).
+
+    Raises whatever a URL or a header makes the libraries raise; its text may quote them.
+    """
+    merged = CaseInsensitiveDict({**default_headers(), "Accept-Encoding": "gzip, deflate"})
+    merged.update(headers)
+    request = PreparedRequest()
+    request.prepare(method=method, url=url, headers=merged, params=dict(params))
+    return request
 
 
 def tls_context(policy: Policy) -> ssl.SSLContext:

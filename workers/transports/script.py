@@ -74,9 +74,7 @@ class ScriptTransport:
 
     def send(self, call: ScriptCall) -> ScriptExit:
         """Run the script once. Raises TransportError: script_unusable, or script_timeout with the last line."""
-        if "/" in call.name:
-            raise unusable("a script's name is the name of a file in the integrations folder: it has no slash")
-        path = self._integrations_dir / call.name
+        path = script_path(call.name, self._integrations_dir)
         try:
             check_script(path, self._home)
             with self._files.of(call) as (alert, options):
@@ -116,6 +114,13 @@ class ScriptTransport:
             limit = f"stopped at its deadline of {self._policy.deadline_s:g} s, with all that it had started"
             raise TransportError(Reason.SCRIPT_TIMEOUT, f"{limit}{told}")
         return ScriptExit(status=ended.status if ended.status >= 0 else _SIGNALLED - ended.status, output=output)
+
+
+def script_path(name: str, integrations_dir: Path) -> Path:
+    """Return where the script of that name is. Raises TransportError (script_unusable) if it would lead elsewhere."""
+    if "/" in name:
+        raise unusable("a script's name is the name of a file in the integrations folder: it has no slash")
+    return integrations_dir / name
 
 
 def arguments(call: ScriptCall, alert: Path, options: Path | None, *, debug: bool) -> list[str]:

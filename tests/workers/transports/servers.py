@@ -141,7 +141,7 @@ class Authority:
     def certificate(self, name: str, address: str = "127.0.0.1") -> Path:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address)), x509.DNSName(name)])
         signed = self._builder(subject, key.public_key()).add_extension(names, critical=False)
         file = self._folder / f"{name}.pem"
         pem = serialization.Encoding.PEM

@@ -1,0 +1,52 @@
+"""`courier health`: exit status 0 as long as a process makes progress, for a container's health check."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import click
+
+from common.connection import connect
+from ops import health
+from ops.cli.options import pass_settings, setting
+from ops.local import redis_url
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+
+@click.group()
+def command() -> None:
+    """Tell whether a process makes progress, by what it told last. Exits with 0 if so, 1 if not, 75 without Redis."""
+
+
+@command.command()
+@setting("producer.node", help="Name of its manager.")
+@setting("producer.alerts", help="The alert log, which it must be able to read.")
+@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@pass_settings
+def producer(settings: Settings) -> None:
+    """Ask about the producer of a manager."""
+    with connect(redis_url(settings)) as client:
+        click.echo(health.producer(client, settings.producer.node, settings.producer.alerts))
+
+
+@command.command()
+@click.option("--name", required=True, metavar="NAME", help="The name that the worker was started with.")
+@click.option("--host", default=socket.gethostname, metavar="HOST", help="Its host. [default: this one]")
+@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@pass_settings
+def worker(settings: Settings, name: str, host: str) -> None:
+    """Ask about a worker process."""
+    with connect(redis_url(settings)) as client:
+        click.echo(health.worker(client, f"{name}@{host}"))
+
+
+@command.command()
+@setting("flower.address", help="Where it listens.")
+@setting("flower.port", help="Its port.")
+@pass_settings
+def flower(settings: Settings) -> None:
+    """Ask Flower."""
+    click.echo(health.flower(settings.flower))

@@ -1,0 +1,166 @@
+"""`courier shadow`: beside a running stock Integrator, what Courier would send of the same log; nothing is sent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import click
+
+from common.errors import CourierError
+from common.logs import configure_logging
+from common.ossec_conf import read_ossec_conf
+from common.settings_schema import Start
+from ops.cli.main import one_line
+from ops.cli.options import pass_settings, setting
+from ops.shadow import COLUMNS, Shadow
+from ops.tables import is_terminal, print_table
+from producer.alertlog import AlertLog, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from common.integration import Integration
+    from common.settings import Settings
+
+EVERY_S: Final = 1.0
+
+
+@click.command()
+@click.option(
+    "--from",
+    "start",
+    type=click.Choice([Start.BEGINNING.value, Start.END.value]),
+    default=Start.END.value,
+    show_default=True,
+    help="Where in the alert log to begin: its oldest line, or what comes from now on.",
+)
+@click.option("--once", is_flag=True, help="Stop at the end of the log.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what would be sent there, one JSON a line."
+)
+@setting("producer.config", help="The manager's ossec.conf.")
+@setting("producer.alerts", help="The manager's alerts.json.")
+@setting("producer.node", help="Name of this manager; part of each delivery's id.")
+@pass_settings
+def command(settings: Settings, start: str, once: bool, out: Path | None) -> None:
+    """Read the same log and configuration as the running Integrator, and count what Courier would send.
+
+    Nothing is sent and Redis is not needed. Ctrl-C ends it with the table. Secrets are masked in --out, but alerts are
+    not: the file is readable by you alone.
+    """
+    configure_logging(settings.log.level, settings.log.format)
+    source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
+    with ExitStack() as stack:
+        stack.enter_context(closing(source))
+        shadow = Shadow(
+            usable(settings),
+            policy=settings.policy,
+            worker=settings.worker,
+            source=source,
+            cursor=source.beginning() if start == Start.BEGINNING else source.end(),
+            node=settings.producer.node,
+            out=stack.enter_context(private(out)) if out else None,
+        )
+        try:
+            read_all(shadow) if once else follow(shadow, settings)
+        except OSError as error:
+            raise CourierError(f"{out} cannot be written: {error.strerror}") from None
+    print_table(COLUMNS, shadow.rows())
+    click.echo(shadow.summary(), err=True)
+
+
+def usable(settings: Settings) -> tuple[Integration, ...]:
+    """Return the integrations that can be used, and tell of the others."""
+    configuration = read_ossec_conf(settings.producer.config)
+    for refused in configuration.refused:
+        click.echo(one_line(f"refused: {refused}"), err=True)
+    if not configuration.integrations:
+        raise CourierError(f"{settings.producer.config} has no integration that can be used: there is nothing to count")
+    return configuration.integrations
+
+
+@contextmanager
+def private(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that nobody else may read. Raises CourierError."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, 0o600)
+    except OSError as error:
+        raise CourierError(f"{path} cannot be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "wb") as file:
+        yield file
+
+
+def read_all(shadow: Shadow) -> None:
+    """Read to the end of the log."""
+    while not shadow.read():
+        pass
+
+
+def follow(shadow: Shadow, settings: Settings) -> None:
+    """Read on until SIGINT or SIGTERM; at a terminal, show the counts meanwhile."""
+    stop = threading.Event()
+    with closing(Watcher(settings.producer.alerts, poll_s=settings.producer.poll_s)) as watcher:
+
+        def end(_signum: int, _frame: object) -> None:
+            stop.set()
+            watcher.wake()
+
+        before = {signum: signal.signal(signum, end) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with live(shadow) as show:
+                while not stop.is_set():
+                    if shadow.read():
+                        show.update()
+                        watcher.wait(EVERY_S)
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+
+class Silent:
+    """Shows nothing: nobody watches."""
+
+    def update(self) -> None:
+        """Do nothing."""
+
+
+class Live:
+    """The table on a terminal, drawn anew in its place."""
+
+    def __init__(self, shadow: Shadow) -> None:
+        from rich.live import Live as Area  # noqa: PLC0415 — slow to import, and needed only here
+
+        self._shadow = shadow
+        self.area = Area(transient=True, refresh_per_second=4, get_renderable=self._table)
+
+    def update(self) -> None:
+        """Draw it now."""
+        self.area.refresh()
+
+    def _table(self) -> Table:
+        from rich.table import Column, Table  # noqa: PLC0415 — as above
+
+        titles = [Column(title, overflow="fold") for title in COLUMNS]
+        table = Table(*titles, box=None, header_style="bold", pad_edge=False, caption="Ctrl-C ends")
+        for row in self._shadow.rows():
+            table.add_row(*row)
+        return table
+
+
+@contextmanager
+def live(shadow: Shadow) -> Iterator[Live | Silent]:
+    """Show the counts while the block runs, if somebody watches."""
+    if not is_terminal():
+        yield Silent()
+        return
+    shown = Live(shadow)
+    with shown.area:
+        yield shown

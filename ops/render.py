@@ -1,0 +1,131 @@
+"""What would go out for one alert, without sending it: requests, or a script's arguments and files, secrets masked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from common.errors import TransportError
+from common.integration import Kind
+from common.outcome import Reason, Skipped
+from common.secret import MASK
+from ops.masking import Masker
+from workers.integrations.base import Refusal
+from workers.outfit import outfit
+from workers.transports.http import prepared
+from workers.transports.script import arguments, script_path
+from workers.transports.script_file import check_script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.alert import Alert
+    from common.integration import Integration
+    from common.secret import Secret
+    from common.settings_schema import Policy, WorkerSettings
+    from workers.integrations.base import Request, ScriptCall
+
+ALERT_FILE: Final = Path("<alert file>")
+OPTIONS_FILE: Final = Path("<options file>")
+
+
+class Sending(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call. For HTTP: method, url, headers and body; for a script: its argv and its files by the name in there."""
+
+    method: str = ""
+    url: str = ""
+    headers: dict[str, str] = {}
+    body: str = ""
+    argv: list[str] = []
+    files: dict[str, str] = {}
+
+
+class Rendered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What becomes of an alert: the calls, or why there are none. `outcome` is send, skipped or rejected.
+
+    `trouble` is why a call could not be made as things are on this machine.
+    """
+
+    integration: str
+    outcome: str
+    reason: str = ""
+    detail: str = ""
+    calls: list[Sending] = []
+    trouble: str = ""
+
+
+class Renderer:
+    """Renders for one integration; built once."""
+
+    def __init__(
+        self, integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
+    ) -> None:
+        self._integration, self._policy, self._worker, self._debug = integration, policy, worker, debug
+        self._service, _ = outfit(integration, policy, worker, debug=debug)
+        self._addresses = tuple(filter(None, (integration.hook_url, policy.endpoint)))
+        self._masker = Masker(integration, (policy.endpoint, policy.proxy, *policy.environment.values()))
+
+    def calls(self, alert: Alert) -> Sequence[Any]:
+        """Return the calls themselves, secrets and all. Raises Refusal."""
+        return self._service.calls(alert)
+
+    def render(self, alert: Alert) -> Rendered:
+        """Return what would go out for this alert, whether or not the filters let it pass."""
+        try:
+            sendings = [self._sending(call) for call in self.calls(alert)]
+        except Refusal as refusal:
+            outcome = refusal.outcome
+            name = "skipped" if isinstance(outcome, Skipped) else "rejected"
+            return Rendered(self._integration.id, name, str(outcome.reason), self._masker.text(outcome.detail))
+        except TransportError as error:
+            return Rendered(self._integration.id, "rejected", str(error.reason), self._masker.text(error.detail))
+        return Rendered(self._integration.id, "send", calls=sendings)
+
+    def trouble(self) -> str:
+        """Return why the script cannot be run on this machine, or an empty text."""
+        if self._integration.kind is not Kind.SCRIPT:
+            return ""
+        try:
+            check_script(script_path(self._integration.name, self._worker.integrations_dir), self._worker.home)
+        except TransportError as error:
+            return error.detail
+        return ""
+
+    def _sending(self, call: Any) -> Sending:
+        return self._script(call) if self._integration.kind is Kind.SCRIPT else self._request(call)
+
+    def _request(self, call: Request) -> Sending:
+        """Return a request as it goes over the wire. Raises TransportError if there is no such URL or header."""
+        try:
+            request = prepared(call.method, call.url, call.headers, call.params)
+        except Exception:  # noqa: BLE001 — whatever a URL or a header makes the libraries raise, it may quote a secret
+            raise TransportError(Reason.BAD_URL, "the address or a header cannot be sent") from None
+        headers = {name: value for name, value in request.headers.items() if isinstance(value, str)}
+        if call.body is not None:
+            headers["Content-Length"] = str(len(call.body))
+        return Sending(
+            method=call.method,
+            url=self._masker.url(request.url or "", map(_as_sent, self._addresses)),
+            headers=self._masker.headers(headers),
+            body="" if call.body is None else self._masker.body(call.body),
+        )
+
+    def _script(self, call: ScriptCall) -> Sending:
+        options = None if call.options_file is None else OPTIONS_FILE
+        vector = arguments(call, ALERT_FILE, options, debug=self._debug)
+        for position, secret in ((1, call.api_key), (2, call.hook_url)):
+            vector[position] = MASK if secret else ""
+        files = {str(ALERT_FILE): self._masker.text(call.alert_file.decode("utf-8", "replace"))}
+        if options:
+            files[str(options)] = MASK
+        return Sending(argv=[f"integrations/{call.name}", *vector], files=files)
+
+
+def _as_sent(address: Secret) -> str:
+    """Return an address as it goes over the wire."""
+    try:
+        return prepared("GET", address.reveal(), {}, {}).url or address.reveal()
+    except Exception:  # noqa: BLE001 — as above
+        return address.reveal()

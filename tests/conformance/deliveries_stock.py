@@ -1,0 +1,90 @@
+"""What the stock scripts do with the requests that we make: follow redirects, and die of what they do not expect.
+
+The client library is theirs, `requests`; the answers come from the record.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+
+from tests.conformance.deliveries_replay import Canned, listed
+
+if TYPE_CHECKING:
+    from tests.conformance.case import Case
+
+
+class Following(BaseAdapter):
+    """Answers from a case's `responses`, and keeps what was asked."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__()
+        self.asked: list[dict[str, Any]] = []
+        self._canned = Canned(case)
+
+    def send(self, request: requests.PreparedRequest, *_args: Any, **_options: Any) -> requests.Response:
+        self.asked.append(listed(request))
+        reply = self._canned.response(request.path_url)
+        if reply.get("close"):
+            raise requests.ConnectionError
+        response = requests.Response()
+        response.status_code, response.request, response.url = reply["status"], request, request.url or ""
+        response.headers = CaseInsensitiveDict(reply.get("headers") or {})
+        response._content, response._content_consumed = reply.get("body", "").encode(), True
+        return response
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class Asked(NamedTuple):
+    """All requests that went out, the bodies of the last answers, and the exception that ended it."""
+
+    requests: list[dict[str, Any]]
+    bodies: list[str]
+    died: str | None
+
+
+def followed(case: Case, wanted: list[dict[str, Any]], *, reads_json: bool = False) -> Asked:
+    """Make these requests one after the other as a script does; `reads_json`: each answer must be what it expects."""
+    session, adapter, bodies = requests.Session(), Following(case), []
+    session.trust_env = False
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+    for one in wanted:
+        headers = {name: value for name, value in one["headers"].items() if name != "user-agent"}
+        if not one["headers"]["user-agent"].startswith("python-requests/"):
+            headers["user-agent"] = one["headers"]["user-agent"]
+        data = json.dumps(one["json"]).encode() if "json" in one else None
+        try:
+            answer = session.request(one["method"], one["url"], headers=headers, data=data)
+            if reads_json and is_odd(answer.json()):
+                return Asked(adapter.asked, bodies, "odd")
+        except requests.RequestException as error:
+            return Asked(adapter.asked, bodies, type(error).__name__)
+        bodies.append(answer.text)
+    return Asked(adapter.asked, bodies, None)
+
+
+def is_odd(body: Any) -> bool:
+    """Say whether an answer of Maltiverse has parts that its script does not expect (spec 5.6)."""
+    if not body:
+        return False
+    if not isinstance(body, dict):
+        return True
+    entries = body.get("blacklist", [])
+    return not isinstance(entries, list) or any(map(_is_odd_entry, entries))
+
+
+def _is_odd_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in ("description", "source")):
+        return True
+    references = entry.get("external_references", [])
+    names = ("source_name", "external_id")
+    return not isinstance(references, list) or not all(
+        isinstance(one, dict) and all(isinstance(one.get(name, ""), str) for name in names) for one in references
+    )

@@ -1,0 +1,139 @@
+"""The one table of what differs on purpose: DESIGN's D1 to D17, and the project's own, C1 and on.
+
+deviations.toml says of each what the stock Integrator does, what Courier does, why, and what an operator sees of it.
+Here are, per family, its exact predicates over a recorded case and our result. One holds only if the case has the cause
+*and* our result is what the table says that we do instead; a case that none explains is *different*.
+
+From both `python -m tests.conformance.render` writes ops/docs/compatibility.md.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.conformance import alert_text as text
+from tests.conformance import config_deviations as config
+from tests.conformance import deliveries_lookups as lookups
+from tests.conformance import deliveries_messages as messages
+from tests.conformance import filters_deviations as filters
+from tests.conformance import sregex
+from tests.conformance import tail_deviations as tail
+from tests.conformance.case import Case
+
+Predicate = Callable[[Case, Any], bool]
+
+
+class Deviation(NamedTuple):
+    """One row. `holds` is empty where no recording can show it: what the machine or the clock does."""
+
+    id: str
+    stock: str
+    courier: str
+    reason: str
+    seen: str
+    holds: Mapping[str, tuple[Predicate, ...]]
+
+    def explains(self, family: str, case: Case, ours: Any) -> bool:
+        """Say whether this is why case and result differ. What a predicate cannot even look at, it does not explain."""
+        return any(_tried(predicate, case, ours) for predicate in self.holds.get(family, ()))
+
+
+def _tried(predicate: Predicate, case: Case, ours: Any) -> bool:
+    try:
+        return predicate(case, ours)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return False
+
+
+HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
+    "D1": {
+        "config": (config.survives,),
+        "filters": (filters.survives,),
+        "alert_text": (text.survives,),
+    },
+    "D2": {
+        "filters": (partial(filters.takes_the_line, "D2"),),
+        "alert_text": (partial(text.takes_the_line, "D2"),),
+        "tail": (tail.takes_long_or_padded_lines,),
+    },
+    "D3": {
+        "filters": (filters.reads_keys_as_everyone,),
+        "alert_text": (text.reads_keys_as_everyone,),
+    },
+    "D4": {
+        "alert_text": (text.hands_on_own_bytes,),
+        "deliveries": (messages.sends_what_the_line_says,),
+    },
+    "D5": {"sregex": (sregex.matches_as_bytes,), "filters": (filters.matches_non_ascii,)},
+    "D6": {"config": (config.reads_all_but_the_bad_block,)},
+    "D7": {"config": (partial(config.refuses, "rule_id"),), "filters": (partial(filters.refuses, "rule_id"),)},
+    "D8": {"config": (config.reads_xml_declaration_and_cdata,)},
+    "D9": {"deliveries": (messages.goes_by_the_status,)},
+    "D10": {"deliveries": (messages.pages_better,)},
+    "D11": {
+        "deliveries": (
+            lookups.skips_without_hash,
+            lookups.tells_of_errors_last,
+            lookups.waits_instead_of_repeating,
+        )
+    },
+    "D12": {"deliveries": (lookups.each_look_up_by_itself,)},
+    "D13": {
+        "config": (partial(config.refuses, "options"),),
+        "filters": (partial(filters.refuses, "options"),),
+        "deliveries": (messages.refuses_broken_options,),
+    },
+    "D14": {"alert_text": (text.works_on_a_copy,)},
+    "D15": {"filters": (filters.passes_vectors,)},
+    "D17": {"deliveries": (messages.reads_the_json_alert,)},
+    "C1": {"config": (config.reads_blocks_whatever_is_around,)},
+    "C2": {"config": (partial(config.refuses, "hook_url"),), "filters": (partial(filters.refuses, "hook_url"),)},
+    "C3": {"config": (partial(config.refuses, "no text"),), "filters": (partial(filters.refuses, "no text"),)},
+    "C4": {
+        "filters": (partial(filters.takes_the_line, "C4"),),
+        "alert_text": (partial(text.takes_the_line, "C4"),),
+    },
+    "C5": {
+        "filters": (partial(filters.takes_the_line, "C5"),),
+        "alert_text": (partial(text.takes_the_line, "C5"),),
+    },
+    "C6": {
+        "filters": (partial(filters.takes_the_line, "C6"),),
+        "alert_text": (partial(text.takes_the_line, "C6"),),
+    },
+    "C7": {
+        "config": (partial(config.refuses, "no JSON number"),),
+        "filters": (partial(filters.refuses, "no JSON number"),),
+        "deliveries": (messages.refuses_nan,),
+    },
+    "C8": {"deliveries": (messages.needs_no_file_and_no_arguments,)},
+    "C9": {"deliveries": (messages.waits_for_the_manager,)},
+    "C10": {"deliveries": (messages.refuses_long_datagrams,)},
+    "C11": {"deliveries": (lookups.goes_without,)},
+    "C12": {"deliveries": (lookups.takes_odd_answers,)},
+    "C13": {"deliveries": (lookups.asks_nothing_in_vain,)},
+    "C14": {"deliveries": (lookups.quotes_values,)},
+    "C15": {"deliveries": (lookups.refuses_settings,)},
+    "C16": {"deliveries": (lookups.tells_what_it_knows,)},
+    "C17": {"deliveries": (lookups.has_time_for_an_answer,)},
+    "C18": {"config": (config.refuses_a_file_without_root,)},
+    "C19": {"tail": (tail.completes_the_first_line,)},
+    "C20": {"tail": (tail.reads_a_copy_once,)},
+    "C21": {"tail": (partial(tail.reads_on_after, "truncate"),)},
+    "C22": {"tail": (partial(tail.reads_on_after, "delete"),)},
+    "C23": {"tail": (partial(tail.reads_on_after, "rotate"),)},
+}
+"""Id → family → predicates."""
+
+
+def _table() -> tuple[Deviation, ...]:
+    texts = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    return tuple(Deviation(id=name, holds=HOLDS.get(name, {}), **row) for name, row in texts.items())
+
+
+DEVIATIONS = _table()
+"""In the order in which a case is explained: of several reasons the first counts."""

@@ -1,0 +1,71 @@
+"""The comparison is one: it notices every expected value that is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conformance.case import cases
+from tests.conformance.deviations import DEVIATIONS, HOLDS
+from tests.conformance.harness import FAMILIES, SAMPLE, Tally, judge, run
+from tests.conformance.mutations import mutations
+
+if TYPE_CHECKING:
+    from tests.conformance.case import Case
+
+SMALLEST_SAMPLE = 15
+
+
+def judged(family: str, case: Case) -> Tally:
+    tally = Tally()
+    judge(family, case, tally)
+    return tally
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_sample_has_no_difference(family: str) -> None:
+    tally = run(family, SAMPLE / f"{family}.jsonl")
+    assert tally.different == []
+    assert tally.total >= SMALLEST_SAMPLE
+    assert tally.same
+    assert tally.deviations
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_changed_value_is_noticed(family: str) -> None:
+    """A change makes the case different. Only where stock and Courier differ, may it turn one result into the other."""
+    noticed = 0
+    for case in cases(SAMPLE / f"{family}.jsonl"):
+        was_same = bool(judged(family, case).same)
+        for what, mutated in mutations(family, case):
+            now = judged(family, mutated)
+            assert now.different or (now.same and not was_same), (case["id"], what, now.deviations)
+            noticed += bool(now.different)
+    assert noticed >= SMALLEST_SAMPLE
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_predicate_holds_for_any_result_of_ours(family: str) -> None:
+    """A deviation is also what we do instead: with the result of another case, it explains nothing."""
+    sample = list(cases(SAMPLE / f"{family}.jsonl"))
+    for case, other in zip(sample, [*sample[1:], sample[0]], strict=True):
+        foreign = _ours(family, other)
+        if _ours(family, case) != foreign:
+            assert not any(one.explains(family, case, foreign) for one in DEVIATIONS), (case["id"], other["id"])
+
+
+def _ours(family: str, case: Case) -> object:
+    from tests.conformance.harness import family_module  # noqa: PLC0415 — beside its one use
+
+    return family_module(family).ours(case)
+
+
+def test_every_predicate_belongs_to_a_row_and_a_family() -> None:
+    assert set(HOLDS) <= {one.id for one in DEVIATIONS}
+    assert {family for families in HOLDS.values() for family in families} <= set(FAMILIES)
+
+
+def test_what_a_case_breaks_is_different_and_not_the_end_of_the_run() -> None:
+    tally = judged("sregex", {"id": "x", "class": "basic"})
+    assert tally.different == ["x: KeyError: 'pattern'"]

@@ -1,0 +1,46 @@
+"""Chromium without a screen: what a person sees of a page, as text and as a picture."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--window-size=1400,700",
+    "--virtual-time-budget=10000",
+)
+LIMIT_S = 120
+
+
+def _run(url: str, *flags: str) -> str:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program, "no Chromium here: install it (apt-get install chromium)"
+    with tempfile.TemporaryDirectory() as profile:
+        command = [program, *FLAGS, f"--user-data-dir={profile}", *flags, url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def text_of(url: str) -> str:
+    """Return the page as it stands after its scripts have run, as HTML."""
+    return _run(url, "--dump-dom")
+
+
+def picture(url: str, file: Path) -> None:
+    """Write a PNG of the page."""
+    file.parent.mkdir(exist_ok=True)
+    _run(url, f"--screenshot={file}")

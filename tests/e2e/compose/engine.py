@@ -1,0 +1,78 @@
+"""`docker compose` for one project of the test, with the files and variables that it needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+
+
+class Project:
+    """A project that runs `files`; `variables` stand for an operator's .env."""
+
+    def __init__(self, name: str, *files: Path, **variables: str) -> None:
+        self.name, self._files = name, files
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("COURIER_")} | variables
+
+    def also(self, file: Path) -> Project:
+        """Return the same project with one more file."""
+        more = Project(self.name, *self._files, file)
+        more._environment = self._environment
+        return more
+
+    def compose(self, *arguments: str, stdin: str = "") -> str:
+        """Run a subcommand and return what it printed; its messages are in the error if it fails."""
+        chosen = [word for file in self._files for word in ("-f", str(file))]
+        command = ["docker", "compose", "--project-name", self.name, "--project-directory", str(ROOT), *chosen]
+        done = subprocess.run(
+            [*command, *arguments],
+            env=self._environment,
+            cwd=ROOT,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    def containers(self, service: str = "") -> list[dict[str, Any]]:
+        """Return what the engine knows of the project's containers, or of those of one service."""
+        wanted = [f"label=com.docker.compose.project={self.name}"]
+        if service:
+            wanted.append(f"label=com.docker.compose.service={service}")
+        ids = docker("ps", "--all", "--quiet", *(word for one in wanted for word in ("--filter", one))).split()
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *ids)) if ids else []
+        return found
+
+    def unhealthy(self) -> dict[str, str]:
+        """Return the state of each service that should be healthy and is not yet."""
+        states = {}
+        for one in self.containers():
+            service = one["Config"]["Labels"]["com.docker.compose.service"]
+            health = one["State"].get("Health", {}).get("Status")
+            if health and (health != "healthy" or not one["State"]["Running"]):
+                states[service] = f"{one['State']['Status']}, {health}"
+        return states
+
+    def kill(self, service: str) -> str:
+        """End a service's process with SIGKILL from outside, as the kernel would; return the container's id.
+
+        `docker kill` will not do: the engine takes it as a wish to have the container stopped for good.
+        """
+        container = self.containers(service)[0]
+        os.kill(container["State"]["Pid"], signal.SIGKILL)
+        return str(container["Id"])
+
+
+def docker(*arguments: str) -> str:
+    """Run `docker` and return what it printed."""
+    command = ["docker", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{arguments}: {done.stderr}"
+    return done.stdout

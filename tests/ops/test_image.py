@@ -1,0 +1,48 @@
+"""What the image is made of agrees with the project, and the composed files agree with one another."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def pins(file: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE))
+
+
+def test_the_image_has_the_versions_that_are_tested_and_no_more() -> None:
+    ours, all_of_them = pins("requirements-run.lock"), pins("requirements.lock")
+    assert ours.items() < all_of_them.items(), "make lock"
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    missing = {re.split(r"[^\w.-]", one)[0] for one in wanted} - set(ours)
+    assert not missing, "make lock"
+    assert not {"pytest", "mypy", "ruff", "uv"} & set(ours)
+
+
+def test_the_build_asks_nobody_for_a_frontend() -> None:
+    assert not (ROOT / "Dockerfile").read_text().startswith("# syntax")
+
+
+def test_redis_with_tls_is_the_same_redis() -> None:
+    def options(file: str) -> list[str]:
+        return re.findall(
+            r"^      - (--.+)$",
+            (ROOT / file).read_text().partition("\n  redis:\n")[2].partition("networks:")[0],
+            re.MULTILINE,
+        )
+
+    plain, tls = options("compose.yaml"), options("compose.tls.yaml")
+    assert plain
+    assert tls[: len(plain)] == plain
+    assert all(one.startswith("--tls-") for one in tls[len(plain) :])
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.workers.yaml", "compose.tls.yaml"])
+def test_no_password_stands_in_a_composed_file(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert not re.search(r"(PASSWORD|AUTH|KEY)\w*: (?!/run/courier/)", text)

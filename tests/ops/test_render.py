@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from common.secret import MASK
+from ops.cli.main import courier, main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """<ossec_config>
+<integration><name>slack</name><hook_url>https://hooks.slack.example/services/T0/s3cr3t-s3cr3t</hook_url>
+<level>7</level><options>{"pretext":"hush-hush"}</options><alert_format>json</alert_format></integration>
+<integration><name>virustotal</name><api_key>s3cr3t-s3cr3t</api_key><alert_format>json</alert_format></integration>
+<integration><name>maltiverse</name><api_key>s3cr3t-s3cr3t</api_key><hook_url>https://api.mv.example/s3cr3t-s3cr3t</hook_url>
+<alert_format>json</alert_format></integration>
+<integration><name>custom-a</name><api_key>s3cr3t-s3cr3t</api_key><options>hush-hush</options></integration>
+</ossec_config>"""
+ALERT = {
+    "timestamp": "2026-01-31T08:00:00.000+0000",
+    "rule": {"level": 5, "id": "5710", "description": "sshd"},
+    "agent": {"id": "001", "name": "web01"},
+    "id": "1.2",
+    "full_log": "logged s3cr3t-s3cr3t",
+    "data": {"srcip": "8.8.4.4"},
+    "location": "/var/log/secure",
+}
+
+
+@pytest.fixture(autouse=True)
+def _config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ossec.conf").write_text(CONFIG)
+
+
+def render(integration: str, alert: bytes | dict[str, object], *options: str) -> tuple[int, str]:
+    content = alert if isinstance(alert, bytes) else json.dumps(alert).encode()
+    arguments = ["render", "--config", "ossec.conf", "--integration", integration, "--alert", "-", *options]
+    result = CliRunner().invoke(courier, arguments, input=content)
+    assert "s3cr3t" not in result.output
+    assert "hush" not in result.output
+    return result.exit_code, result.stdout
+
+
+def test_a_request(tmp_path: Path) -> None:
+    code, out = render("slack", ALERT)
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0] == "filters: no match: the alert would not be delivered"
+    assert f"POST https://hooks.slack.example/{MASK}" in lines
+    assert "content-type: application/json" in lines
+    body = json.loads(lines[-1])
+    assert body["attachments"][0] | {"fields": []} == {
+        "color": "warning",
+        "pretext": MASK,
+        "title": "sshd",
+        "text": f"logged {MASK}",
+        "fields": [],
+        "ts": "1.2",
+    }
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_look_up() -> None:
+    alert = {**ALERT, "syscheck": {"path": "/x", "md5_after": "0" * 32, "sha1_after": "1" * 40}}
+    _, out = render("virustotal", alert)
+    address = "https://www.virustotal.com/vtapi/v2/file/report"
+    assert f"GET {address}?apikey={MASK}&resource={'0' * 32}\n" in out
+    assert "filters: match: the alert would be delivered\n" in out
+
+
+def test_each_look_up_of_several_is_shown() -> None:
+    _, out = render("maltiverse", ALERT)
+    assert f"GET https://api.mv.example/{MASK}/ip/8.8.4.4\n" in out
+    assert f"Authorization: Bearer {MASK}\n" in out
+
+
+def test_a_script_and_its_files() -> None:
+    _, out = render("custom-a", ALERT)
+    vector = ["integrations/custom-a", "<alert file>", MASK, "", "", "<options file>", "10", "3"]
+    assert [line for line in out.splitlines() if line.startswith("argv")] == [
+        f"argv[{position}]: {value}" for position, value in enumerate(vector)
+    ]
+    assert "  alertlevel='5'\n" in out
+    assert f"  alertlog='logged {MASK}'\n" in out
+    assert f"<options file>:\n  {MASK}\n" in out
+    assert "trouble: " in out  # there is no such script on this machine
+
+
+def test_why_nothing_would_be_sent() -> None:
+    assert "skipped: no_hash: no hash of the file in syscheck\n" in render("virustotal", ALERT)[1]
+    assert "rejected: bad_alert: " in render("slack", {**ALERT, "rule": {"id": "1"}})[1]
+    _, out = render("slack", b"nonsense")
+    assert out.startswith("filters: no alert: the line would be passed over (invalid_json")
+    assert "\nrejected: bad_alert: the alert cannot be read" in out
+
+
+def test_json() -> None:
+    document = json.loads(render("slack", ALERT, "--json")[1])
+    assert document["outcome"] == "send"
+    assert document["filters"].startswith("no match")
+    assert document["calls"][0]["method"] == "POST"
+
+
+def test_an_alert_may_be_laid_out_over_lines() -> None:
+    assert render("slack", json.dumps(ALERT, indent=1).encode())[1] == render("slack", ALERT)[1]
+
+
+@pytest.mark.parametrize(
+    ("alert", "message"),
+    [
+        (b"\n", "there is no alert in the input: give one line of alerts.json"),
+        (b'{"a":1}\n{"a":2}\n', "there are 2 lines in the input: give one line of alerts.json"),
+    ],
+)
+def test_input_that_is_not_one_alert(
+    alert: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "alert").write_bytes(alert)
+    with pytest.raises(SystemExit) as end:
+        main(["render", "--config", "ossec.conf", "--integration", "slack", "--alert", "alert"])
+    assert (end.value.code, capsys.readouterr().err) == (1, f"courier: {message}\n")
+
+
+def test_an_unknown_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "alert").write_text("{}")
+    with pytest.raises(SystemExit) as end:
+        main(["render", "--config", "ossec.conf", "--integration", "teams", "--alert", "alert"])
+    err = capsys.readouterr().err
+    assert end.value.code == 1
+    assert err.endswith("there are: slack, virustotal, maltiverse, custom-a\n")

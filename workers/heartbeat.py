@@ -1,0 +1,50 @@
+"""The sign of life that a worker gives once a second, from the thread that must go on whatever the deliveries do.
+
+A process that lives is not yet one that works: Celery's consumer can be deaf after a reconnect. So the sign says for
+how long work has been lying in the worker's queues while it began nothing and was at nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from common.celery_app import queue_name
+from common.ledger.errors import translated
+from common.worker_report import WorkerReport, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from redis import Redis
+
+
+class Heartbeat:
+    """Tells how the worker is doing. `load` returns the deliveries begun so far and those under way."""
+
+    def __init__(self, client: Redis, worker: str, load: Callable[[], tuple[int, int]]) -> None:
+        """Take the parts; `worker` is the name under which it is found, NAME@HOST."""
+        self._redis, self._worker, self._load = client, worker, load
+        self._begun = 0
+        self._idle_since_ms = 0
+
+    def tell(self, ids: Collection[str]) -> None:
+        """Give a sign for a worker that serves `ids`. Raises LedgerUnavailable or LedgerUnfit."""
+        now_ms, lying = self._look(ids)
+        begun, running = self._load()
+        if not lying or running or begun != self._begun:
+            self._idle_since_ms = 0
+        elif not self._idle_since_ms:
+            self._idle_since_ms = now_ms
+        self._begun = begun
+        report = WorkerReport(seen_ms=now_ms, begun=begun, running=running, idle_since_ms=self._idle_since_ms)
+        tell(self._redis, self._worker, report)
+
+    def _look(self, ids: Collection[str]) -> tuple[int, int]:
+        """Return the ledger's time and how many tasks lie in the queues: released work that nobody has begun."""
+        with translated(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for integration_id in ids:
+                pipe.llen(queue_name(integration_id))
+            answers: list[Any] = pipe.execute()
+        (seconds, microseconds), *lengths = answers
+        return seconds * 1000 + microseconds // 1000, sum(lengths)
