@@ -135,7 +135,7 @@ class Deliverer:
     def _settle(self, integration_id: str, route: Route, token: str, settlements: list[Settlement]) -> bool:
         """Settle, and return whether something holds the integration back now."""
         held = False
-        last_error = next((_told(s) for s in settlements if s.header is not None), "")
+        last_error = next((_told(s) for s in settlements if s.failed), "")
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
                 settled = self._ledger.settle(
@@ -195,7 +195,7 @@ def _tell(integration_id: str, settlement: Settlement) -> None:
         "outcome": settlement.outcome,
         "reason": settlement.reason,
     }
-    if settlement.header is None:
+    if settlement.header is None or not settlement.failed:
         _deliveries.log(level, settlement.outcome, extra=fields)
     else:
         fields |= {"attempts": settlement.header.attempts, "delay_ms": settlement.delay_ms}

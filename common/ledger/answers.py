@@ -56,6 +56,11 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     asked: bool = True
 
+    @property
+    def failed(self) -> bool:
+        """Whether an attempt failed; the last entry of the header's history then says why."""
+        return self.outcome in {"retry", "dead"}
+
 
 class Settled(msgspec.Struct, frozen=True):
     """What a settle did: `count` deliveries were not too late, and what that means for the target.

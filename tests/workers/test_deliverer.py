@@ -17,6 +17,7 @@ from common.vault import Vault
 from tests.support.fakes import SLACK, NoDispatch, policy
 from workers.deliverer import Deliverer
 from workers.integrations.base import Answer, Request
+from workers.lookups import Lookups
 from workers.peers import this_process
 from workers.routes import Routes, Selection
 
@@ -46,6 +47,21 @@ class Plain:
     def unanswered(self, alert: Alert, call: Request, error: Exception) -> Outcome:
         del alert, call
         return Retry(Reason.CONNECT, str(error))
+
+
+class LooksUp(Plain):
+    """Asks the same for every alert."""
+
+    topic = "test"
+
+    def question(self, _call: Request) -> str:
+        return "the same"
+
+    def to_remember(self, _call: Request, answer: Answer) -> tuple[bytes, float]:
+        return answer.body, 60.0
+
+    def recalled(self, _alert: Alert, _call: Request, _content: bytes) -> Outcome:
+        return Delivered()
 
 
 class Calls:
@@ -286,3 +302,21 @@ def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(
     assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
     assert world.ledger.status("slack").waiting == 1
     assert ids == ["a", "b"]
+
+
+def test_who_waits_for_anothers_answer_waits_without_an_attempt_and_gets_it(client: redis.Redis) -> None:
+    sent: list[Request] = []
+
+    def send(call: Request) -> Answer:
+        sent.append(call)
+        return Answer(status=200, body=b"known")
+
+    world = World(client, send, LooksUp)
+    lookups = Lookups(client, "test")
+    assert lookups.may_ask("the same")
+    assert world.deliverer.deliver("slack", world.released("a")) == {"postponed": 1}
+    status = world.ledger.status("slack")
+    assert (status.waiting, status.totals["postponed"], status.last_error, sent) == (1, 1, "", [])
+    lookups.remember("the same", b"known", 60)
+    assert world.deliverer.deliver("slack", world.released("b")) == {"delivered": 1}
+    assert sent == []
