@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "courier:node:"
 
+READINGS: Final = "readings"
+"""The text that holds what a node told of each of its integrations, as JSON."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one integration reads on its node: how far behind, if parked, and the limits of its backlog there."""
+
+    lag_bytes: int = 0
+    lag_s: float = 0.0
+    parked: bool = False
+    max_backlog: int = 0
+    max_backlog_bytes: int = 0
+
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """One node's counters (`lines`, `matched`, `bad:REASON`, …) and texts (`alerts`, `state`, …), as last told."""
@@ -25,6 +38,24 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     counters: dict[str, int]
     texts: dict[str, str]
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        """What it told of each integration, by id; nothing if a producer of another version told it differently."""
+        try:
+            return _decode_readings(self.texts.get(READINGS) or "{}")
+        except msgspec.MsgspecError:
+            return {}
+
+    def whole(self, name: str) -> int:
+        """Return a text that is a number, 0 if it is not there."""
+        text = self.texts.get(name, "")
+        return int(text) if text.isdecimal() else 0
+
+
+def encode_readings(readings: Mapping[str, Reading]) -> str:
+    """Return the text that stands under READINGS."""
+    return msgspec.json.encode(readings).decode()
 
 
 def report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping[str, str]) -> None:
@@ -49,10 +80,15 @@ def last_report(client: Redis, node: str) -> NodeReport | None:
 
 def reports(client: Redis) -> list[NodeReport]:
     """Return what every node has told, by name. Raises LedgerUnavailable or LedgerUnfit."""
-    with translated():
+    with translated(), client.pipeline(transaction=False) as pipe:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
-        found: list[Any] = [client.hgetall(key) for key in keys]
+        for key in keys:
+            pipe.hgetall(key)
+        found: list[Any] = pipe.execute()
     return [_decoded(key.decode(), fields) for key, fields in zip(keys, found, strict=True)]
+
+
+_decode_readings: Final = msgspec.json.Decoder(dict[str, Reading]).decode
 
 
 def _decoded(key: str, fields: Mapping[bytes, bytes]) -> NodeReport:

@@ -26,6 +26,7 @@ from common.settings_schema import (
     STRUCTS,
     FlowerSettings,
     LogSettings,
+    MetricsSettings,
     Policy,
     ProducerSettings,
     RedisSettings,
@@ -66,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSettings
     state: StateSettings
     flower: FlowerSettings
+    metrics: MetricsSettings
     log: LogSettings
     integrations: Mapping[str, Mapping[str, Any]]
     written: Mapping[str, Mapping[str, Any]]

@@ -142,6 +142,13 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     db: Annotated[Path | None, optional(path())]
 
 
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[metrics]`."""
+
+    address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
+    port: Annotated[int, whole(0, 65_535)]
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[log]`."""
 
@@ -218,6 +225,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "worker": WorkerSettings,
     "state": StateSettings,
     "flower": FlowerSettings,
+    "metrics": MetricsSettings,
     "log": LogSettings,
 }
 KEYS: Final = {section: dict(_keys(struct, section)) for section, struct in STRUCTS.items()}

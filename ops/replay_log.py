@@ -14,7 +14,7 @@ import msgspec
 
 from common.errors import CourierError
 from common.ledger import Full, Stale
-from producer.alertlog.position import written_at_s
+from common.timestamps import written_at_s
 from producer.filters import FilterIndex
 from producer.line import BadLine
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from ops import local
@@ -13,7 +14,7 @@ from ops.flower import address
 from ops.supervisor import Child, Interrupted, Supervisor, interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from common.settings import Settings
@@ -74,19 +75,28 @@ def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], b
 
 def _parts(settings: Settings, settings_file: Path | None, http_workers: int) -> list[Child]:
     courier = [sys.executable, "-m", "ops.cli.main", *(["--settings", str(settings_file)] if settings_file else [])]
+    ports = _metrics_ports(settings)
+    exporter = [Child("exporter", [*courier, "exporter", *next(ports)])] if settings.metrics.port else []
     workers = [
-        Child(name, [*courier, "worker", "--http", "--name", name])
+        Child(name, [*courier, "worker", "--http", "--name", name, *next(ports)])
         for name in ("http" if http_workers == 1 else f"http-{n + 1}" for n in range(http_workers))
     ]
     producer = ["producer", "--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
     port = flower_port(settings)
     _log.info("Flower will be at %s", address(settings.flower, port))
     return [
-        Child("producer", [*courier, *producer, "--node", settings.producer.node]),
+        Child("producer", [*courier, *producer, "--node", settings.producer.node, *next(ports)]),
         *workers,
-        Child("local", [*courier, "worker", "--scripts", "--manager", "--name", "local"]),
+        Child("local", [*courier, "worker", "--scripts", "--manager", "--name", "local", *next(ports)]),
         Child("flower", [*courier, "flower", "--flower-port", str(port)]),
+        *exporter,
     ]
+
+
+def _metrics_ports(settings: Settings) -> Iterator[list[str]]:
+    """Yield the option for one process after the other: `metrics.port` and those after it, none if it is 0."""
+    first = settings.metrics.port
+    return (["--metrics-port", str(first + n if first else 0)] for n in count())
 
 
 def flower_port(settings: Settings) -> int:

@@ -6,13 +6,16 @@ told why. At the start there is no old one: there the good blocks run without th
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from common.errors import ConfigError
 from common.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from common.integration import Integration
@@ -20,15 +23,21 @@ if TYPE_CHECKING:
 
 Stamp = tuple[int, int, int]
 
+DIGEST_BYTES: Final = 6
+"""So much of the SHA-256 that a metric, which is a double, holds it exactly."""
+
 _log = logging.getLogger("courier.producer")
 
 
 class ConfigFile:
-    """The file at `path`. `trouble` is what is wrong with it now, for status; empty if nothing is."""
+    """The file at `path`. `trouble` is what is wrong with it now, for status; empty if nothing is.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.trouble = ""
+    `digest` are 48 bits of what is in force, `loaded_ms` is when that was taken over; `now` is seconds since the epoch.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        self.path, self._now = path, now
+        self.trouble, self.digest, self.loaded_ms = "", 0, 0
         self._stamp: Stamp | None = None
 
     def load(self) -> tuple[Integration, ...]:
@@ -37,6 +46,7 @@ class ConfigFile:
         configuration = read_ossec_conf(self.path)
         _tell(configuration)
         self.trouble = "; ".join(map(str, configuration.refused))
+        self._note()
         return configuration.integrations
 
     def reload(self, *, forced: bool = False) -> tuple[Integration, ...] | None:
@@ -55,12 +65,22 @@ class ConfigFile:
             self._keep("; ".join(map(str, configuration.refused)))
             return None
         self.trouble = ""
+        self._note()
         _log.info("taking over the changed configuration", extra={"config": str(self.path)})
         return configuration.integrations
 
     def _keep(self, trouble: str) -> None:
         self.trouble = trouble
         _log.error("the changed configuration is not taken over, the old one stays in force: %s", trouble)
+
+    def _note(self) -> None:
+        """Remember which content is in force since when. If it changed since it was read, the next look reads it."""
+        try:
+            content = self.path.read_bytes()
+        except OSError:
+            return
+        self.digest = int.from_bytes(hashlib.sha256(content).digest()[:DIGEST_BYTES], "big")
+        self.loaded_ms = round(self._now() * 1000)
 
     def _look(self) -> Stamp | None:
         try:

@@ -13,6 +13,7 @@ from common.celery_app import make_app
 from common.connection import connect
 from common.dispatch import Dispatcher
 from common.ledger import Ledger
+from common.metrics import serve
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from producer.alertlog import AlertLog
@@ -20,6 +21,7 @@ from producer.alertlog.watch import Watcher
 from producer.aside import Aside
 from producer.configuration import ConfigFile
 from producer.keepsake import Keepsake
+from producer.metrics import ProducerMetrics
 from producer.service import Producer
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def run(settings: Settings) -> None:
     """
     url = settings.redis.connection_url.reveal()
     client = connect(url)
-    ledger = Ledger(client)
+    ledger, metrics = Ledger(client), ProducerMetrics()
     producer = Producer(
         node=settings.producer.node,
         source=AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes),
@@ -51,7 +53,9 @@ def run(settings: Settings) -> None:
         aside=Aside(settings.state.dir / ASIDE_FILE, settings.producer.aside_max_bytes, time.time),
         keepsake=Keepsake(settings.state.dir / f"places-{settings.producer.node}.json"),
         now=time.monotonic,
+        metrics=metrics,
     )
+    serve(settings.metrics, metrics.registry)
     watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_s)
     stop = threading.Event()
 

@@ -7,11 +7,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerUnavailable
-from common.node import report
 from producer.filters import FilterIndex
 from producer.line import BadLine
 from producer.start import take_places
 from producer.tally import Tally
+from producer.tidings import Tidings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from producer.configuration import ConfigFile
     from producer.keepsake import Keepsake
     from producer.members import Member
+    from producer.metrics import ProducerMetrics
     from producer.source import Batch, Line, Source
 
 BATCH_BYTES: Final = 1024 * 1024
@@ -54,14 +55,24 @@ class Producer:
         aside: Aside,
         keepsake: Keepsake,
         now: Callable[[], float],
+        metrics: ProducerMetrics | None = None,
     ) -> None:
         """Take the parts and read the configuration. Raises ConfigError if the file cannot be read at all."""
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
-        self._client, self._aside, self._now = client, aside, now
+        self._aside, self._now, self._metrics = aside, now, metrics
         self._members: dict[str, Member] | None = None
         self._keepsake, self._remembered = keepsake, keepsake.load()
         self._tally = Tally()
+        self._tidings = Tidings(
+            node=node,
+            source=source,
+            config=config,
+            ledger=ledger,
+            client=client,
+            counts=self._tally.counts,
+            metrics=metrics,
+        )
         self._choked = ""
         self._heartbeat_at_s = now()
         self._reload_asked = False
@@ -76,6 +87,8 @@ class Producer:
         while not stopped():
             try:
                 busy = self.step()
+                if self._metrics:
+                    self._metrics.stepped()
                 if away:
                     _log.info("Redis is back")
                     away = False
@@ -83,6 +96,8 @@ class Producer:
                 if not away:
                     _log.error("%s; waiting, the alert log keeps the alerts", error)
                 away = True
+                if self._metrics:
+                    self._metrics.redis_away()
                 self._forget_places()
                 wait(RETRY_PAUSE_S)
             else:
@@ -216,13 +231,4 @@ class Producer:
         self._choked = why
 
     def _tell(self) -> None:
-        members = (self._members or {}).values()
-        texts = {
-            "parked": ",".join(sorted(m.integration.id for m in members if m.parked)),
-            "config_trouble": self._config.trouble,
-            "config": str(self._config.path),
-            "choked": self._choked,
-            "seen_ms": str(self._ledger.now_ms()),
-        }
-        report(self._client, self._node, added=self._tally.counts, texts=texts)
-        self._tally.counts.clear()
+        self._tidings.tell((self._members or {}).values(), choked=self._choked)

@@ -68,6 +68,16 @@ class Batch(msgspec.Struct, frozen=True):
     passed: tuple[Passed, ...] = ()
 
 
+class Lag(msgspec.Struct, frozen=True):
+    """How far a cursor is behind the end: bytes that come after it, and the age of the next line in seconds.
+
+    Both are 0 at the end. Bytes of compressed files count as they were before; above 4 GiB each, gzip does not tell.
+    """
+
+    size_bytes: int
+    age_s: float
+
+
 class Source(Protocol):
     """A source of lines. A cursor comes from one of these methods or from `Line.after`, never from elsewhere."""
 
@@ -82,3 +92,6 @@ class Source(Protocol):
 
     def read(self, cursor: str, max_bytes: int) -> Batch:
         """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
+
+    def lag(self, cursor: str) -> Lag:
+        """Return how far `cursor` is behind the end, without moving anything. Never raises for what a log can be."""

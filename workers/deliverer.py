@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from common.dispatch import Dispatcher
-    from common.ledger import Ledger, Settled
+    from common.ledger import Delivery, Ledger, Settled
     from common.settings_schema import Policy
+    from workers.metrics import WorkerMetrics
     from workers.peers import Peer
     from workers.routes import Route, Routes
 
@@ -37,10 +38,17 @@ class Deliverer:
     """Runs deliveries in this worker process. `sleep` waits for seconds; it is passed in for tests."""
 
     def __init__(
-        self, ledger: Ledger, dispatcher: Dispatcher, routes: Routes, *, peer: Peer, sleep: Callable[[float], object]
+        self,
+        ledger: Ledger,
+        dispatcher: Dispatcher,
+        routes: Routes,
+        *,
+        peer: Peer,
+        sleep: Callable[[float], object],
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._ledger, self._dispatcher, self._routes = ledger, dispatcher, routes
-        self._peer, self._sleep = peer, sleep
+        self._peer, self._sleep, self._metrics = peer, sleep, metrics
         self._held: dict[str, tuple[str, set[str]]] = {}
         self._begun = 0
         self._lock = threading.Lock()
@@ -69,10 +77,16 @@ class Deliverer:
             return {}
         self._hold(token, integration_id, {d.id for d in begun})
         try:
-            pending = {route.executor.submit(route.pipeline.attempt, d): d.id for d in begun}
+            pending = {route.executor.submit(self._attempt, route, d): d.id for d in begun}
             return dict(self._settle_as_they_end(integration_id, route, token, pending))
         finally:
             self._hold(token, integration_id, set())
+
+    def _attempt(self, route: Route, delivery: Delivery) -> Settlement:
+        settlement = route.pipeline.attempt(delivery)
+        if self._metrics:
+            self._metrics.attempted(route.integration.id, delivery, settlement)
+        return settlement
 
     def bring_back(self, integration_id: str) -> None:
         """End the leases of workers of this machine that are gone, without waiting for them to run out."""

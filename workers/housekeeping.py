@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from common.dispatch import Dispatcher
     from workers.deliverer import Deliverer
     from workers.heartbeat import Heartbeat
+    from workers.metrics import WorkerMetrics
     from workers.routes import Routes
     from workers.watchdog import Watchdog
 
@@ -45,10 +46,11 @@ class Housekeeping:
         *,
         watchdog: Watchdog,
         heartbeat: Heartbeat,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._heartbeat = heartbeat
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
-        self._on_queues, self._watchdog = on_queues, watchdog
+        self._on_queues, self._watchdog, self._metrics = on_queues, watchdog, metrics
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._trouble = ""
@@ -65,7 +67,8 @@ class Housekeeping:
 
     def round(self) -> None:
         """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
-        self._routes.refresh()
+        if self._routes.refresh() and self._metrics:
+            self._metrics.serves(self._routes.ids())
         self._on_queues(self._routes.ids())
         look = self._rounds % BRING_BACK_EVERY == 0
         for integration_id in self._routes.ids():
@@ -85,6 +88,8 @@ class Housekeeping:
         self._watchdog.look()
         self._heartbeat.tell(self._routes.ids())
         self._rounds += 1
+        if self._metrics:
+            self._metrics.went_round()
 
     def tick(self) -> None:
         """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerUnfit."""

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from common.connection import connect
 from common.ledger import Ledger
 from common.logs import LogLevel
+from common.metrics import serve
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from common.waiting import wait_for
 from workers.lookups import Lookups
+from workers.metrics import WorkerMetrics
 from workers.outfit import outfit
 from workers.routes import Routes
 from workers.service import Worker
@@ -37,11 +39,15 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     registry = PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir))
+    metrics = WorkerMetrics()
+    serve(settings.metrics, metrics.registry)
     for warning in wait_for(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
-        return outfit(integration, policy, settings.worker, debug=settings.log.level is LogLevel.DEBUG)
+        debug = settings.log.level is LogLevel.DEBUG
+        service, transport = outfit(integration, policy, settings.worker, debug=debug)
+        return service, metrics.timed(integration.id, transport)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
     routes = Routes(
@@ -53,6 +59,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         lookups=lambda topic: Lookups(client, topic),
     )
     wait_for(routes.refresh, _log)
+    metrics.serves(routes.ids())
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(
         name=name,
@@ -61,6 +68,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         redis_url=url,
         client=client,
         routes=routes,
+        metrics=metrics,
     )
     status = worker.run()
     _log.info("ended; what was not begun is left to others", extra={"worker": name})

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from workers.metrics import WorkerMetrics
     from workers.routes import Routes
 
 _log = logging.getLogger("courier.worker")
@@ -54,13 +55,23 @@ class Worker:
     finish them when it is told to stop.
     """
 
-    def __init__(self, *, name: str, slots: int, drain_s: float, redis_url: str, client: Redis, routes: Routes) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        slots: int,
+        drain_s: float,
+        redis_url: str,
+        client: Redis,
+        routes: Routes,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
         self.routes = routes
         self._app = make_app(redis_url)
         hostname = f"{name}@{socket.gethostname()}"
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
-        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep)
+        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep, metrics=metrics)
         self._watchdog = Watchdog(
             queued=lambda: dispatcher.queued(self.routes.ids()),
             begun=lambda: state.all_total_count[0],
@@ -68,7 +79,13 @@ class Worker:
         )
         heartbeat = Heartbeat(client, hostname, deliverer.load)
         self._housekeeping = Housekeeping(
-            self.routes, dispatcher, deliverer, self._consume, watchdog=self._watchdog, heartbeat=heartbeat
+            self.routes,
+            dispatcher,
+            deliverer,
+            self._consume,
+            watchdog=self._watchdog,
+            heartbeat=heartbeat,
+            metrics=metrics,
         )
         self._drain_s = drain_s
         self._worker = self._build(hostname, slots, deliverer)

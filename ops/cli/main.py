@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "producer": "Follow the alert log and enqueue what matches.",
     "worker": "Deliver what was enqueued.",
     "flower": "Show workers, queues and tasks in a browser.",
+    "exporter": "Show Prometheus what the ledger knows.",
     "status": "Show per integration what waits, went through and failed.",
     "top": "The same, live, with rates.",
     "pause": "Send nothing more of an integration.",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @setting("producer.alerts", help="The manager's alerts.json.")
 @setting("producer.node", help="Name of this manager; never change it.")
 @setting("state.dir", help="Folder for what Courier keeps on disk.")
+@setting("metrics.port", help="Port of its metrics; 0 for none.")
 @pass_settings
 def command(settings: Settings) -> None:
     """Follow the alert log, match every alert and enqueue it per integration.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--name", metavar="NAME", help="Name in Flower and logs. [default: what it serves]")
 @setting("worker.slots", help="Deliveries at once in this process.")
 @setting("state.dir", help="Folder with the secret key.")
+@setting("metrics.port", help="Port of its metrics; 0 for none.")
 @pass_settings
 def command(
     settings: Settings, names: tuple[str, ...], name: str | None, *, http: bool, scripts: bool, manager: bool

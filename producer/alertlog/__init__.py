@@ -6,6 +6,7 @@ folder.py     which files there are
 order.py      which of them comes next, and what is missing between two
 reader.py     one place in one file: complete lines out of blocks of bytes
 content.py    the bytes of one file, plain or compressed
+lag.py        how far a place is behind the end
 watch.py      waits until the log has changed
 """
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from producer.alertlog import order, start
 from producer.alertlog.content import Changed
 from producer.alertlog.folder import CURRENT, Folder
+from producer.alertlog.lag import lag
 from producer.alertlog.position import NEW, Place, earliest_day
 from producer.alertlog.readers import Readers
 from producer.source import Batch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from producer.alertlog.folder import File, Name
     from producer.alertlog.reader import Chunk, Reader
+    from producer.source import Lag
 
 LOOKS: Final = 3
 """How often to look, while files change between being found and being opened, before something counts as gone."""
@@ -79,6 +81,11 @@ class AlertLog:
             if batch:
                 return batch
         return _wait(place)
+
+    def lag(self, cursor: str) -> Lag:
+        """Return how far `cursor` is behind the newest byte of the log."""
+        place = Place.parse(cursor)
+        return lag(place, list(self._folder.oldest_first(earliest_day(place.began_at_s))), self._now())
 
     def _read(self, place: Place, max_bytes: int, *, hasty: bool) -> Batch | None:
         """Do it, or return nothing if it is worth another look."""

@@ -44,7 +44,7 @@ def copies(files: Sequence[File], fingerprint: str) -> list[File]:
 
 def step(files: Sequence[File], place: Place) -> Step | None:
     """Return the next one of `files` (oldest first) behind the file of `place`, if there is one with a line in it."""
-    later = [file for file in _later(files, place) if file.fingerprint != place.file]
+    later = [file for file in behind(files, place) if file.fingerprint != place.file]
     following = next((file for file in later if file.fingerprint), None)
     if not following:
         return None
@@ -53,7 +53,8 @@ def step(files: Sequence[File], place: Place) -> Step | None:
     return Step(following, broken)
 
 
-def _later(files: Sequence[File], place: Place) -> list[File]:
+def behind(files: Sequence[File], place: Place) -> list[File]:
+    """Return those of `files` that come after the one of `place`, as far as names and times tell."""
     name = name_of(files, place.file)
     if name:
         return [file for file in files if file.name > name]

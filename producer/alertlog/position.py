@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from common.timestamps import written_at_s
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,7 +25,6 @@ NEW: Final = "new"
 
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{20}")
 _HEAD_STEP_BYTES: Final = 4096
-_TIMESTAMP: Final = re.compile(rb'"timestamp" ?: ?"([0-9T:.+Z-]{19,40})"')
 _LATEST_S: Final = 2**32 - 1
 
 
@@ -68,17 +69,6 @@ def read_head(read: Callable[[int], bytes]) -> bytes:
             return b""
         head += more
     return bytes(head[: head.find(b"\n") + 1] if b"\n" in head else head)
-
-
-def written_at_s(line: bytes) -> float | None:
-    """Return the time that a line carries (`2024-05-11T12:29:19.905+0000`), in seconds since 1970, if it does."""
-    found = _TIMESTAMP.search(line)
-    try:
-        moment = datetime.fromisoformat(found[1].decode()) if found else None
-    except ValueError:
-        return None
-    # Every machine has to read the same time, so one without a zone is not taken as local.
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
 
 
 def earliest_day(time_s: float) -> date:

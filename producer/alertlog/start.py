@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common.timestamps import written_at_s
 from producer.alertlog.content import BLOCK_BYTES, Changed
-from producer.alertlog.position import NEW, Place, earliest_day, written_at_s
+from producer.alertlog.position import NEW, Place, earliest_day
 
 if TYPE_CHECKING:
     from producer.alertlog.folder import Folder

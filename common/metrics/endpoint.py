@@ -1,0 +1,34 @@
+"""The endpoint of one process: http://ADDRESS:PORT/metrics, in a thread that ends with the process."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from prometheus_client import disable_created_metrics, start_http_server
+
+from common.errors import SettingsError
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from common.settings_schema import MetricsSettings
+
+_log = logging.getLogger("courier.metrics")
+
+
+def serve(metrics: MetricsSettings, registry: CollectorRegistry) -> int:
+    """Serve `registry` if a port is set; return the port, 0 for none. Raises SettingsError if it cannot listen."""
+    if not metrics.port:
+        return 0
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, of no use here
+    try:
+        server, _ = start_http_server(metrics.port, metrics.address, registry)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(
+            f"metrics cannot be served on {metrics.address}:{metrics.port}: {reason}; "
+            "set another metrics.port, or 0 for none"
+        ) from None
+    _log.info("metrics are at http://%s:%d/metrics", metrics.address, server.server_port)
+    return int(server.server_port)

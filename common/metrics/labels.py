@@ -1,0 +1,49 @@
+"""The closed vocabularies behind the labels, so that every series is there, at zero, before the first thing happens.
+
+A failure that has never happened is then a zero and no gap: `increase` sees the first one, and an alert on it fires.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from common.outcome import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SKIPPED: Final = (Reason.NO_HASH, Reason.NOTHING_TO_LOOK_UP, Reason.RULE_EXCLUDED)
+
+NOT_AN_ATTEMPT: Final = (Reason.WORKER_LOST, Reason.BURIED)
+"""Reasons of a death that no attempt ended in."""
+
+FAILED: Final = tuple(reason for reason in Reason if reason not in (*SKIPPED, *NOT_AN_ATTEMPT))
+
+WITHOUT_REASON: Final = (
+    "delivered",
+    "lost",
+    "released_again",
+    "put_back",
+    "postponed",
+    "replayed",
+    "moved",
+    "discarded",
+)
+"""Outcomes in the ledger's totals that have no reason."""
+
+Pair = tuple[str, str]
+
+
+def ledger_pairs() -> Iterator[Pair]:
+    """Yield each outcome and reason that the ledger's totals can count."""
+    yield from ((outcome, "") for outcome in WITHOUT_REASON)
+    yield from (("skipped", reason) for reason in SKIPPED)
+    yield from (("retried", reason) for reason in FAILED)
+    yield from (("dead", reason) for reason in (*FAILED, *NOT_AN_ATTEMPT))
+
+
+def attempt_pairs() -> Iterator[Pair]:
+    """Yield each outcome and reason that an attempt in a worker can end with."""
+    yield "delivered", ""
+    yield from (("skipped", reason) for reason in SKIPPED)
+    yield from ((outcome, reason) for outcome in ("retry", "dead") for reason in FAILED)

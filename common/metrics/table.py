@@ -1,0 +1,160 @@
+"""Every metric once: its name, kind, labels, which process shows it and what it means.
+
+The code makes its metrics from this table, the page ops/docs/metrics.md is written from it, and the dashboard and
+the alert rules are checked against it. Labels are ids, node names and closed vocabularies: never a URL, never a secret.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+
+class Kind(StrEnum):
+    """Prometheus's own words."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Shown(StrEnum):
+    """Which process shows a metric."""
+
+    EXPORTER = "exporter"
+    PRODUCER = "producer"
+    WORKER = "worker"
+
+
+class Metric(NamedTuple):
+    """One metric. `name` is without Prometheus's ending `_total`, which a counter gets."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    shown: Shown
+    meaning: str
+
+    @property
+    def full_name(self) -> str:
+        """The name as it is asked for in Prometheus; of a histogram, without _bucket, _sum and _count."""
+        return f"{self.name}_total" if self.kind is Kind.COUNTER else self.name
+
+
+def _exporter(name: str, kind: Kind, labels: str, meaning: str) -> Metric:
+    return Metric(name, kind, tuple(labels.split()), Shown.EXPORTER, meaning)
+
+
+def _producer(name: str, kind: Kind, labels: str, meaning: str) -> Metric:
+    return Metric(name, kind, tuple(labels.split()), Shown.PRODUCER, meaning)
+
+
+def _worker(name: str, kind: Kind, labels: str, meaning: str) -> Metric:
+    return Metric(name, kind, tuple(labels.split()), Shown.WORKER, meaning)
+
+
+_COUNTER, _GAUGE, _HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+
+TABLE: Final = (
+    # the ledger, by integration
+    _exporter("courier_up", _GAUGE, "", "1 if the ledger answered this scrape, 0 if not; then nothing else is shown"),
+    _exporter("courier_scrape_seconds", _GAUGE, "", "time that reading the ledger took for this scrape"),
+    _exporter("courier_committed", _COUNTER, "integration", "deliveries that entered the ledger"),
+    _exporter(
+        "courier_deliveries",
+        _COUNTER,
+        "integration outcome reason",
+        "moves of deliveries in the ledger; delivered, skipped, dead and discarded are ends, the others are not",
+    ),
+    _exporter("courier_waiting", _GAUGE, "integration", "deliveries that wait in the ledger, backed-off ones included"),
+    _exporter("courier_released", _GAUGE, "integration", "deliveries in a Celery queue or in a worker's hands"),
+    _exporter("courier_dead", _GAUGE, "integration", "dead letters that nobody has replayed or discarded"),
+    _exporter(
+        "courier_oldest_seconds",
+        _GAUGE,
+        "integration",
+        "age, since its commit, of the oldest delivery that is not settled; 0 if there is none",
+    ),
+    _exporter(
+        "courier_overdue_seconds",
+        _GAUGE,
+        "integration",
+        "how long the delivery that was due first could have gone: as the age, without back-off; 0 if none",
+    ),
+    _exporter("courier_backlog_bytes", _GAUGE, "integration", "bytes of the records that are waiting or released"),
+    _exporter("courier_dead_bytes", _GAUGE, "integration", "bytes of the dead letters"),
+    # what holds an integration back
+    _exporter("courier_breaker_open", _GAUGE, "integration", "1 while the breaker is open or half-open"),
+    _exporter("courier_breaker_opened", _COUNTER, "integration", "times that the breaker opened"),
+    _exporter("courier_target_paused", _COUNTER, "integration", "times that the target asked for a pause"),
+    _exporter("courier_paused", _GAUGE, "integration", "1 while an operator has it paused"),
+    _exporter("courier_target_pause_seconds", _GAUGE, "integration", "what is left of a pause the target asked for"),
+    # the producers, as they last told the ledger
+    _exporter("courier_node_seen_timestamp_seconds", _GAUGE, "node", "when the node's producer last told how it goes"),
+    _exporter("courier_choked", _GAUGE, "node", "1 while it enqueues nothing, since Redis is nearly full or may evict"),
+    _exporter("courier_lines", _COUNTER, "node", "lines of the alert log that were read"),
+    _exporter("courier_matched", _COUNTER, "node", "deliveries that the node's producer committed"),
+    _exporter(
+        "courier_lines_dropped",
+        _COUNTER,
+        "node reason",
+        "what of the log was no alert or could not be read; kept in passed-over.jsonl",
+    ),
+    _exporter("courier_reader_lag_bytes", _GAUGE, "integration node", "bytes between its place and the log's end"),
+    _exporter(
+        "courier_reader_lag_seconds", _GAUGE, "integration node", "age of the next line it has to read; 0 at the end"
+    ),
+    _exporter(
+        "courier_parked", _GAUGE, "integration node", "1 while its backlog is full and its alerts wait in the log"
+    ),
+    _exporter(
+        "courier_backlog_limit", _GAUGE, "integration node", "max_backlog, in deliveries, as the producer has it"
+    ),
+    _exporter("courier_backlog_limit_bytes", _GAUGE, "integration node", "max_backlog_bytes, as the producer has it"),
+    _exporter("courier_config_hash", _GAUGE, "node", "the first 48 bits of the SHA-256 of the ossec.conf in force"),
+    _exporter("courier_config_loaded_timestamp_seconds", _GAUGE, "node", "when the ossec.conf in force was taken over"),
+    _exporter(
+        "courier_config_ok", _GAUGE, "node", "1 if all of ossec.conf as it is now is in force, 0 if it was refused"
+    ),
+    # the server
+    _exporter("courier_redis_memory_bytes", _GAUGE, "", "memory that Redis uses"),
+    _exporter("courier_redis_memory_max_bytes", _GAUGE, "", "its maxmemory, or the machine's memory if there is none"),
+    _exporter(
+        "courier_redis_durable", _GAUGE, "", "1 if it keeps an append-only file and the last write to it went well"
+    ),
+    _exporter("courier_redis_evicts", _GAUGE, "", "1 if its maxmemory-policy lets it throw deliveries away"),
+    # what only the producer knows
+    _producer("courier_producer_step_timestamp_seconds", _GAUGE, "", "when it last looked at the log with success"),
+    _producer("courier_producer_redis_up", _GAUGE, "", "1 while it reaches Redis; without it nothing is read"),
+    _producer("courier_producer_lines", _COUNTER, "", "lines read by this process"),
+    _producer("courier_producer_matched", _COUNTER, "", "deliveries committed by this process"),
+    _producer("courier_producer_lines_dropped", _COUNTER, "reason", "as courier_lines_dropped_total, by this process"),
+    _producer("courier_producer_lag_bytes", _GAUGE, "integration", "as courier_reader_lag_bytes"),
+    _producer("courier_producer_lag_seconds", _GAUGE, "integration", "as courier_reader_lag_seconds"),
+    _producer("courier_producer_config_ok", _GAUGE, "", "as courier_config_ok"),
+    # what only a worker knows
+    _worker(
+        "courier_attempts",
+        _COUNTER,
+        "integration outcome reason",
+        "attempts that ended in this process, also those that settled too late to count in the ledger",
+    ),
+    _worker(
+        "courier_request_seconds", _HISTOGRAM, "integration", "one call of the service: a request or a script's run"
+    ),
+    _worker(
+        "courier_alert_to_accepted_seconds",
+        _HISTOGRAM,
+        "integration",
+        "from the alert's own timestamp until the service accepted it, replays left out: what a person waits",
+    ),
+    _worker("courier_worker_round_timestamp_seconds", _GAUGE, "", "when the housekeeping last went round with success"),
+    _worker("courier_worker_serves", _GAUGE, "integration", "1 for each integration that this worker serves"),
+)
+
+_BY_NAME: Final = {metric.name: metric for metric in TABLE}
+
+
+def find(name: str) -> Metric:
+    """Return a metric of the table by its `name`. Raises KeyError: what is not in the table must not exist."""
+    return _BY_NAME[name]

@@ -1,0 +1,29 @@
+"""`courier exporter`: shows Prometheus what the ledger knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from common.logs import configure_logging
+from ops.cli.options import pass_settings, setting
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+
+@click.command()
+@setting("metrics.address", help="Address to listen on.")
+@setting("metrics.port", help="Port to listen on; 0 takes 9464.")
+@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@pass_settings
+def command(settings: Settings) -> None:
+    """Serve the ledger's metrics at /metrics; one for all managers and workers.
+
+    It reads and changes nothing, and stays up while Redis is away: courier_up is 0 then.
+    """
+    from ops.exporter import run  # noqa: PLC0415 — `--help` needs none of it
+
+    configure_logging(settings.log.level, settings.log.format)
+    run(settings)

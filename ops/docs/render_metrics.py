@@ -1,0 +1,69 @@
+"""Writes metrics.md from the table of metrics, so that the page lists what there is.
+
+python -m ops.docs.render_metrics
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from common.metrics.labels import FAILED, NOT_AN_ATTEMPT, SKIPPED, WITHOUT_REASON
+from common.metrics.table import TABLE, Shown
+from producer.metrics import DROPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PAGE: Final = Path(__file__).with_name("metrics.md")
+
+HEAD: Final = """# Metrics
+
+<!-- Written by `python -m ops.docs.render_metrics` from common/metrics/table.py. -->
+
+Every process can show its metrics at `http://ADDRESS:PORT/metrics` (settings `metrics.address` and `metrics.port`).
+Scrape one `courier exporter` for the ledger and all producers, and each producer and worker for what only it knows.
+Counters of the exporter stand in the ledger: they survive every restart and may be added up over all integrations.
+Labels are ids, node names and the closed lists below; each pair of outcome and reason is there from the start, at zero.
+No metric holds a URL, a key or anything of an alert. Each endpoint also shows the memory, CPU and descriptors of its
+process (`process_*`).
+"""
+TITLES: Final = {
+    Shown.EXPORTER: "The exporter",
+    Shown.PRODUCER: "A producer",
+    Shown.WORKER: "A worker",
+}
+COLUMNS: Final = "| metric | kind | labels | meaning |\n|---|---|---|---|\n"
+
+
+def render() -> str:
+    """Return the page."""
+    return "".join([HEAD, *(_section(shown) for shown in Shown), _labels()])
+
+
+def _section(shown: Shown) -> str:
+    rows = (f"| `{m.full_name}` | {m.kind} | {_codes(m.labels)} | {m.meaning} |\n" for m in TABLE if m.shown is shown)
+    return f"\n## {TITLES[shown]}\n\n{COLUMNS}{''.join(rows)}"
+
+
+def _labels() -> str:
+    return "\n## The closed lists\n\n| where | `outcome` | `reason` |\n|---|---|---|\n" + "".join(_lists())
+
+
+def _lists() -> Iterator[str]:
+    ledger, attempts, lines = "courier_deliveries_total", "courier_attempts_total", "courier_lines_dropped_total"
+    yield f"| `{ledger}` | {_codes(WITHOUT_REASON)} | none |\n"
+    yield f"| `{ledger}`, `{attempts}` | `skipped` | {_codes(SKIPPED)} |\n"
+    yield f"| `{ledger}` | `retried`, `dead` | {_codes(FAILED)} |\n"
+    yield f"| `{ledger}` | `dead` | {_codes(NOT_AN_ATTEMPT)} |\n"
+    yield f"| `{attempts}` | `delivered` | none |\n"
+    yield f"| `{attempts}` | `retry`, `dead` | {_codes(FAILED)} |\n"
+    yield f"| `{lines}`, `courier_producer_lines_dropped_total` | | {_codes(DROPPED)} |\n"
+
+
+def _codes(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")

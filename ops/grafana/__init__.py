@@ -1,0 +1,1 @@
+"""The Grafana dashboard, made from code, and what provisions it."""

@@ -1,0 +1,122 @@
+"""Grafana's panels as far as the dashboard needs them: a title, what is asked, a unit and a place in the grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+Json = dict[str, Any]
+
+SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
+GRID_WIDTH: Final = 24
+"""Grafana's grid: 24 columns."""
+
+
+class Ask(NamedTuple):
+    """One query and how its series are called: `legend` may use {{label}}."""
+
+    expr: str
+    legend: str = ""
+
+
+class Panel(NamedTuple):
+    """One panel. `red_from` colours a single value from there on; `help` is the text behind the i."""
+
+    title: str
+    asks: tuple[Ask, ...]
+    unit: str = "short"
+    kind: str = "timeseries"
+    width: int = 12
+    height: int = 8
+    red_from: float | None = None
+    help: str = ""
+    stacked: bool = False
+    mappings: Mapping[str, str] = {}
+
+
+class Row(NamedTuple):
+    """A headline and the panels below it."""
+
+    title: str
+    panels: Sequence[Panel]
+
+
+def laid_out(rows: Iterable[Row]) -> list[Json]:
+    """Return the panels with ids and places, filled from left to right."""
+    placed: list[Json] = []
+    top = 0
+    for row in rows:
+        placed.append(
+            {"type": "row", "title": row.title, "collapsed": False, "panels": [], "gridPos": _place(0, top, 24, 1)}
+        )
+        top += 1
+        for panel, left, line in _lines(row.panels):
+            placed.append(_panel(panel, _place(left, top + line, panel.width, panel.height)))
+        top = max(one["gridPos"]["y"] + one["gridPos"]["h"] for one in placed)
+    return [one | {"id": number} for number, one in enumerate(placed, start=1)]
+
+
+def _lines(panels: Sequence[Panel]) -> Iterator[tuple[Panel, int, int]]:
+    """Yield each panel with its column and how far below the row's head it stands."""
+    left = line = tallest = 0
+    for panel in panels:
+        if left + panel.width > GRID_WIDTH:
+            left, line, tallest = 0, line + tallest, 0
+        yield panel, left, line
+        left, tallest = left + panel.width, max(tallest, panel.height)
+
+
+def _place(x: int, y: int, w: int, h: int) -> Json:
+    return {"x": x, "y": y, "w": w, "h": h}
+
+
+def _panel(panel: Panel, place: Json) -> Json:
+    targets = [
+        {
+            "refId": chr(ord("A") + number),
+            "datasource": SOURCE,
+            "expr": ask.expr,
+            "legendFormat": ask.legend or "__auto",
+            "instant": panel.kind == "stat",
+            "range": panel.kind != "stat",
+        }
+        for number, ask in enumerate(panel.asks)
+    ]
+    return {
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.help,
+        "datasource": SOURCE,
+        "gridPos": place,
+        "targets": targets,
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "options": _STAT_OPTIONS if panel.kind == "stat" else _GRAPH_OPTIONS,
+    }
+
+
+_GRAPH_OPTIONS: Final[Json] = {
+    "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+    "tooltip": {"mode": "multi", "sort": "desc"},
+}
+_STAT_OPTIONS: Final[Json] = {
+    "colorMode": "background",
+    "graphMode": "none",
+    "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+    "textMode": "auto",
+}
+
+
+def _defaults(panel: Panel) -> Json:
+    steps: list[Json] = [{"color": "green", "value": None}]
+    if panel.red_from is not None:
+        steps.append({"color": "red", "value": panel.red_from})
+    defaults: Json = {"unit": panel.unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}}
+    if panel.kind == "timeseries":
+        stacking = {"mode": "normal" if panel.stacked else "none", "group": "A"}
+        defaults["custom"] = {"fillOpacity": 20 if panel.stacked else 5, "lineWidth": 1, "stacking": stacking}
+    if panel.mappings:
+        options = {value: {"text": text} for value, text in panel.mappings.items()}
+        defaults["mappings"] = [{"type": "value", "options": options}]
+    return defaults

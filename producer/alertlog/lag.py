@@ -1,0 +1,74 @@
+"""How far behind a reader is: for people and metrics, so an honest estimate is enough and nothing is decided by it.
+
+Once a second for each place where somebody stands: the files are known already, one line is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from common.timestamps import written_at_s
+from producer.alertlog import order
+from producer.alertlog.folder import CURRENT
+from producer.alertlog.position import NEW
+from producer.source import Lag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from producer.alertlog.folder import File
+    from producer.alertlog.position import Place
+
+PEEK_BYTES: Final = 4096
+"""Enough of a line to find its time, which the manager writes first."""
+
+_TRAILER_BYTES: Final = 4
+"""gzip ends with the length of its content, modulo 2**32 (RFC 1952, ISIZE)."""
+
+
+def lag(place: Place, files: Sequence[File], now_s: float) -> Lag:
+    """Return how far `place` is behind; `files` are those that may matter, the oldest first."""
+    ours = next(iter(order.copies(files, place.file)), None)
+    own = max(0, _length(ours) - place.offset) if ours else 0
+    later = _behind(files, place, ours)
+    size = own + sum(_length(file) for file in later)
+    if not size:
+        return Lag(0, 0.0)
+    next_file, offset = (ours, place.offset) if ours and own else (later[0], 0)
+    written_s = _written_at_s(next_file, offset)
+    return Lag(size, max(0.0, now_s - written_s) if written_s else 0.0)
+
+
+def _behind(files: Sequence[File], place: Place, ours: File | None) -> list[File]:
+    """Return the files after that of `place`, each content once: a file has two names while it is the current one."""
+    if place.file == NEW:
+        candidates = [file for file in files if file.name == CURRENT or file.changed_at_s >= place.offset]
+    else:
+        candidates = order.behind(files, place)
+    own = place.file if ours else ""
+    distinct = {file.fingerprint: file for file in candidates if file.fingerprint not in ("", own)}
+    return list(distinct.values())
+
+
+def _length(file: File) -> int:
+    if not file.zipped:
+        return file.size
+    try:
+        with open(file.path, "rb") as packed:  # noqa: PTH123 — a path is a text here
+            packed.seek(-_TRAILER_BYTES, os.SEEK_END)
+            return int.from_bytes(packed.read(_TRAILER_BYTES), "little")
+    except OSError:
+        return 0
+
+
+def _written_at_s(file: File, offset: int) -> float | None:
+    """Return when the line at `offset` was written; of a compressed file, when its first one was."""
+    if not file.zipped:
+        try:
+            with open(file.path, "rb") as plain:  # noqa: PTH123 — as above
+                plain.seek(offset)
+                return written_at_s(plain.read(PEEK_BYTES))
+        except OSError:
+            return None
+    return int(file.fingerprint[:8], 16) or None

@@ -1,0 +1,60 @@
+"""The producer's own metrics: what it can say even while Redis, where the exporter looks, is away."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from common.metrics.make import counter, gauge, process_registry
+from producer.line import LineFault
+from producer.source import Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from common.node import Reading
+
+BAD: Final = "bad:"
+DROPPED: Final = (*LineFault, *Loss)
+"""Every reason for which something of the log is passed over."""
+
+
+class ProducerMetrics:
+    """Filled once a step and once a second; `registry` is what the endpoint shows. `now` is seconds since the epoch."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.registry = process_registry()
+        self._now = now
+        self._stepped = gauge("courier_producer_step_timestamp_seconds", self.registry)
+        self._redis_up = gauge("courier_producer_redis_up", self.registry)
+        self._lines = counter("courier_producer_lines", self.registry)
+        self._matched = counter("courier_producer_matched", self.registry)
+        self._dropped = counter("courier_producer_lines_dropped", self.registry)
+        self._lag_bytes = gauge("courier_producer_lag_bytes", self.registry)
+        self._lag_s = gauge("courier_producer_lag_seconds", self.registry)
+        self._config_ok = gauge("courier_producer_config_ok", self.registry)
+        for reason in DROPPED:
+            self._dropped.labels(reason)
+
+    def stepped(self) -> None:
+        """Note that a step went well."""
+        self._stepped.set(self._now())
+        self._redis_up.set(1)
+
+    def redis_away(self) -> None:
+        """Note that the ledger does not answer."""
+        self._redis_up.set(0)
+
+    def told(self, counts: Mapping[str, int], readings: Mapping[str, Reading], *, config_ok: bool) -> None:
+        """Take over what was told to the ledger."""
+        self._lines.inc(counts.get("lines", 0))
+        self._matched.inc(counts.get("matched", 0))
+        for name, count in counts.items():
+            if name.startswith(BAD):
+                self._dropped.labels(name.removeprefix(BAD)).inc(count)
+        self._lag_bytes.clear()
+        self._lag_s.clear()
+        for integration_id, reading in readings.items():
+            self._lag_bytes.labels(integration_id).set(reading.lag_bytes)
+            self._lag_s.labels(integration_id).set(reading.lag_s)
+        self._config_ok.set(config_ok)

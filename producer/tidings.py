@@ -1,0 +1,76 @@
+"""What the producer tells about itself, once a second.
+
+It tells the ledger, where the exporter and `courier status` find it, and its own metrics endpoint, which can still be
+asked while Redis is away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from common.node import READINGS, Reading, encode_readings, report
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Collection
+
+    from redis import Redis
+
+    from common.ledger import Ledger
+    from producer.configuration import ConfigFile
+    from producer.members import Member
+    from producer.metrics import ProducerMetrics
+    from producer.source import Source
+
+
+class Tidings:
+    """Tells of `counts`, which hold lines, matched and bad:REASON that nobody was told of yet, and clears them."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        source: Source,
+        config: ConfigFile,
+        ledger: Ledger,
+        client: Redis,
+        counts: Counter[str],
+        metrics: ProducerMetrics | None,
+    ) -> None:
+        self._node, self._source, self._config = node, source, config
+        self._ledger, self._client, self._metrics = ledger, client, metrics
+        self._counts = counts
+
+    def tell(self, members: Collection[Member], *, choked: str) -> None:
+        """Tell how it goes; `choked` says why nothing is enqueued, if so.
+
+        Raises LedgerUnavailable or LedgerUnfit; the counts are then told the next time.
+        """
+        readings = self._readings(members)
+        texts = {
+            "parked": ",".join(sorted(m.integration.id for m in members if m.parked)),
+            "config_trouble": self._config.trouble,
+            "config": str(self._config.path),
+            "choked": choked,
+            "config_digest": str(self._config.digest),
+            "config_loaded_ms": str(self._config.loaded_ms),
+            READINGS: encode_readings(readings),
+            "seen_ms": str(self._ledger.now_ms()),
+        }
+        report(self._client, self._node, added=self._counts, texts=texts)
+        if self._metrics:
+            self._metrics.told(self._counts, readings, config_ok=not self._config.trouble)
+        self._counts.clear()
+
+    def _readings(self, members: Collection[Member]) -> dict[str, Reading]:
+        lags = {cursor: self._source.lag(cursor) for cursor in {m.cursor for m in members}}
+        return {
+            m.integration.id: Reading(
+                lag_bytes=lags[m.cursor].size_bytes,
+                lag_s=round(lags[m.cursor].age_s, 3),
+                parked=m.parked,
+                max_backlog=m.policy.max_backlog,
+                max_backlog_bytes=m.policy.max_backlog_bytes,
+            )
+            for m in members
+        }

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+import common
+from common.errors import SettingsError
+from common.metrics import TABLE, serve
+from common.metrics.labels import FAILED, NOT_AN_ATTEMPT, SKIPPED, attempt_pairs, ledger_pairs
+from common.metrics.make import counter, gauge, histogram
+from common.outcome import Reason
+from common.settings_schema import MetricsSettings
+from ops.embedded import free_port
+
+ROOT = Path(common.__file__).parents[1]
+
+
+def test_names_are_unique_and_say_their_unit() -> None:
+    names = [metric.full_name for metric in TABLE]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"courier_[a-z]+(_[a-z]+)*", name) for name in names)
+    assert not [m.name for m in TABLE if m.kind == "histogram" and not m.name.endswith("_seconds")]
+    assert {label for m in TABLE for label in m.labels} == {"integration", "node", "outcome", "reason"}
+
+
+def test_what_is_not_in_the_table_cannot_be_made() -> None:
+    registry = CollectorRegistry()
+    with pytest.raises(KeyError):
+        counter("courier_surprise", registry)
+    with pytest.raises(AssertionError):
+        gauge("courier_attempts", registry)
+    with pytest.raises(AssertionError):
+        histogram("courier_up", (1.0,), registry)
+
+
+def test_every_reason_is_in_one_list_and_every_pair_once() -> None:
+    assert sorted((*SKIPPED, *FAILED, *NOT_AN_ATTEMPT)) == sorted(Reason)
+    for pairs in (list(ledger_pairs()), list(attempt_pairs())):
+        assert len(pairs) == len(set(pairs))
+    assert {reason for _, reason in ledger_pairs()} == {"", *Reason}
+
+
+def test_what_integrations_skip_for_is_among_the_reasons_to_skip() -> None:
+    sources = [path.read_text() for path in (ROOT / "workers").rglob("*.py")]
+    used = {name for text in sources for name in re.findall(r"Skipped\(Reason\.([A-Z_]+)", text)}
+    assert used
+    assert used <= {reason.name for reason in SKIPPED}
+
+
+def test_every_counter_of_the_scripts_is_shown() -> None:
+    scripts = [path.read_text() for path in (ROOT / "common" / "ledger").glob("*.lua")]
+    counted = {name for text in scripts for name in re.findall(r"count\('([a-z_]+)'", text)}
+    shown = {"committed", "bytes", "dead_bytes", "breaker_opened", "breaker_closed", "target_paused"}
+    assert counted - shown <= {outcome for outcome, _ in ledger_pairs()}
+
+
+def test_no_port_serves_nothing() -> None:
+    assert serve(MetricsSettings(address="127.0.0.1", port=0), CollectorRegistry()) == 0
+
+
+def test_a_port_that_is_taken_is_told_with_the_remedy() -> None:
+    metrics = MetricsSettings(address="127.0.0.1", port=free_port())
+    assert serve(metrics, CollectorRegistry()) == metrics.port
+    with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{metrics.port}: .*set another metrics\.port"):
+        serve(metrics, CollectorRegistry())

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from common.connection import connect
+from common.ledger import Header, Ledger, Settlement
+from common.ledger.pace import Breaker, Pace
+from common.ledger.record import Attempt
+from common.metrics import TABLE, Shown
+from common.metrics.labels import ledger_pairs
+from common.node import READINGS, Reading, encode_readings, report
+from ops.embedded import free_port
+from ops.exporter import LedgerCollector
+from producer.metrics import DROPPED
+from tests.support.tools import needs, run
+
+SECRET = "https://hooks.example/services/T0/B0/secret"
+LIMITS: Any = {"max_backlog": 100, "max_backlog_bytes": 10**6}
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+
+@pytest.fixture
+def registry(client: redis.Redis) -> CollectorRegistry:
+    client.hset("courier:integrations", mapping={"slack": SECRET, "version": 1})
+    return registered(client)
+
+
+def registered(client: redis.Redis) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(client))
+    return registry
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(name, labels)
+
+
+def commit(ledger: Ledger, *ids: str) -> None:
+    held = ledger.cursor("slack", "n")
+    alerts = [(one, json.dumps({"id": one}).encode()) for one in ids]
+    ledger.commit("slack", node="n", expected=held, cursor=ids[-1], deliveries=alerts, **LIMITS)
+
+
+def settle(ledger: Ledger, outcome: str, reason: str = "") -> None:
+    (task,) = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
+    (begun,) = ledger.begin("slack", task, token="w", lease_s=60)
+    header = Header(committed_ms=begun.header.committed_ms, attempts=1, history=(Attempt(1, reason, ""),))
+    settlement = Settlement(id=begun.id, outcome=outcome, reason=reason, delay_ms=60_000, header=header)
+    ledger.settle("slack", [settlement], token="w")
+
+
+def test_an_empty_ledger_shows_every_series_at_zero(registry: CollectorRegistry) -> None:
+    for integration in ("slack", "manager"):
+        for outcome, reason in ledger_pairs():
+            labels = {"integration": integration, "outcome": outcome, "reason": reason}
+            assert value(registry, "courier_deliveries_total", **labels) == 0
+        for metric in TABLE:
+            if metric.shown is Shown.EXPORTER and metric.labels == ("integration",):
+                assert value(registry, metric.full_name, integration=integration) == 0, metric.name
+    assert value(registry, "courier_up") == 1
+    assert value(registry, "courier_redis_durable") == 1
+    assert value(registry, "courier_redis_evicts") == 0
+
+
+def test_what_happens_in_the_ledger_is_what_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
+    start_s = 1_700_000_000.0
+    clock = iter([start_s] * 1000)
+    ledger = Ledger(client, clock=lambda: next(clock))
+    commit(ledger, "a", "b", "c", "d", "e")
+    settle(ledger, "delivered")
+    settle(ledger, "skipped", "no_hash")
+    settle(ledger, "retry", "timeout")
+    settle(ledger, "dead", "auth")
+    counted = {
+        tuple(sample.labels.values())[1:]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "courier_deliveries_total" and sample.value
+    }
+    assert counted == {
+        ("delivered", ""): 1,
+        ("skipped", "no_hash"): 1,
+        ("retried", "timeout"): 1,
+        ("dead", "auth"): 1,
+    }
+    slack = {"integration": "slack"}
+    assert value(registry, "courier_committed_total", **slack) == 5
+    assert [value(registry, f"courier_{state}", **slack) for state in ("waiting", "released", "dead")] == [2, 0, 1]
+    assert value(registry, "courier_backlog_bytes", **slack)
+    now_s = redis_time_s(client)
+    for name in ("courier_oldest_seconds", "courier_overdue_seconds"):
+        assert value(registry, name, **slack) == pytest.approx(now_s - start_s, abs=5)
+
+
+def redis_time_s(client: redis.Redis) -> int:
+    seconds, _ = client.time()  # type: ignore[misc]  # redis-py types it as a future, too
+    return int(seconds)
+
+
+def test_what_backs_off_is_old_but_not_overdue(registry: CollectorRegistry, client: redis.Redis) -> None:
+    ledger = Ledger(client)
+    commit(ledger, "a")
+    settle(ledger, "retry", "timeout")
+    assert value(registry, "courier_overdue_seconds", integration="slack") == 0
+    assert value(registry, "courier_waiting", integration="slack") == 1
+
+
+def test_a_released_delivery_still_has_an_age(registry: CollectorRegistry, client: redis.Redis) -> None:
+    ledger = Ledger(client, clock=lambda: 1_700_000_000.0)
+    commit(ledger, "a")
+    ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
+    assert value(registry, "courier_waiting", integration="slack") == 0
+    assert (value(registry, "courier_oldest_seconds", integration="slack") or 0) > 1000
+
+
+def test_what_holds_it_back_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
+    ledger = Ledger(client)
+    commit(ledger, "a", "b")
+    pace = Pace(target="digest", breaker=Breaker(failures=1))
+    task = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, pace=pace)[0]
+    ledger.begin("slack", task, token="w", lease_s=60, pace=pace)
+    header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "server", ""),))
+    refused = Settlement(id=task[0], outcome="retry", reason="server", delay_ms=1, pause_ms=60_000, header=header)
+    ledger.settle("slack", [refused], token="w", pace=pace)
+    ledger.pause("slack")
+    slack = {"integration": "slack"}
+    assert value(registry, "courier_breaker_open", **slack) == 1
+    assert value(registry, "courier_breaker_opened_total", **slack) == 1
+    assert value(registry, "courier_paused", **slack) == 1
+    assert value(registry, "courier_target_paused_total", **slack) == 1
+    assert 50 < (value(registry, "courier_target_pause_seconds", **slack) or 0) <= 60
+    assert value(registry, "courier_target_pause_seconds", integration="manager") == 0
+
+
+def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, client: redis.Redis) -> None:
+    readings = {"slack": Reading(lag_bytes=7, lag_s=1.5, parked=True, max_backlog=10, max_backlog_bytes=99)}
+    texts = {
+        "seen_ms": "5000",
+        "config_digest": str(2**48 - 1),
+        "config_loaded_ms": "3000",
+        "config_trouble": "refused",
+        "choked": "Redis is full",
+        READINGS: encode_readings(readings),
+    }
+    report(client, "wazuh-1", added={"lines": 9, "matched": 4, "bad:no_rule": 2}, texts=texts)
+    expected = {
+        "courier_node_seen_timestamp_seconds": 5,
+        "courier_lines_total": 9,
+        "courier_matched_total": 4,
+        "courier_config_hash": 2**48 - 1,
+        "courier_config_loaded_timestamp_seconds": 3,
+        "courier_config_ok": 0,
+        "courier_choked": 1,
+    }
+    for name, wanted in expected.items():
+        assert value(registry, name, node="wazuh-1") == wanted, name
+    for reason in DROPPED:
+        labels = {"node": "wazuh-1", "reason": reason}
+        assert value(registry, "courier_lines_dropped_total", **labels) == (2 if reason == "no_rule" else 0)
+    both = {"integration": "slack", "node": "wazuh-1"}
+    told = {"lag_bytes": 7, "lag_seconds": 1.5}
+    assert {name: value(registry, f"courier_reader_{name}", **both) for name in told} == told
+    assert value(registry, "courier_parked", **both) == 1
+    assert value(registry, "courier_backlog_limit", **both) == 10
+    assert value(registry, "courier_backlog_limit_bytes", **both) == 99
+
+
+def test_a_node_of_another_version_spoils_nothing(registry: CollectorRegistry, client: redis.Redis) -> None:
+    report(client, "old", added={"lines": 1}, texts={READINGS: '{"slack": []}', "seen_ms": "soon"})
+    assert value(registry, "courier_lines_total", node="old") == 1
+    assert value(registry, "courier_node_seen_timestamp_seconds", node="old") == 0
+
+
+def test_every_metric_of_the_table_is_shown_with_its_labels_and_no_other(
+    registry: CollectorRegistry, client: redis.Redis
+) -> None:
+    report(client, "n", added={}, texts={READINGS: encode_readings({"slack": Reading()})})
+    shown = {s.name: tuple(s.labels) for family in registry.collect() for s in family.samples}
+    assert shown == {m.full_name: m.labels for m in TABLE if m.shown is Shown.EXPORTER}
+
+
+def test_without_redis_it_says_so_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    with connect(f"redis://:{'s3cret'}@127.0.0.1:{free_port()}/0") as client:
+        registry = registered(client)
+        for _ in range(2):
+            assert value(registry, "courier_up") == 0
+        names = {sample.name for family in registry.collect() for sample in family.samples}
+    assert names == {"courier_up", "courier_scrape_seconds"}
+    (said,) = caplog.messages
+    assert "courier_up is 0" in said
+    assert "s3cret" not in said
+
+
+class Counting:
+    """A client that counts how often it goes to Redis."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client, self.trips = client, 0
+
+    def pipeline(self, **options: Any) -> redis.client.Pipeline:
+        self.trips += 1
+        return self.client.pipeline(**options)
+
+    def scan_iter(self, **options: Any) -> Iterator[Any]:
+        self.trips += 1
+        return self.client.scan_iter(**options)
+
+
+def test_a_scrape_of_many_integrations_is_a_few_round_trips(client: redis.Redis) -> None:
+    client.hset("courier:integrations", mapping={f"custom-{n}": "sealed" for n in range(100)})
+    counting = Counting(client)
+    registry = registered(counting)  # type: ignore[arg-type]  # all that is used of a client
+    counting.trips = 0
+    assert value(registry, "courier_up") == 1
+    assert counting.trips <= 5
+
+
+def test_no_secret_is_among_it(registry: CollectorRegistry) -> None:
+    assert SECRET.encode() not in generate_latest(registry)
+
+
+@needs("promtool", "prometheus")
+def test_promtool_has_no_complaint(registry: CollectorRegistry, client: redis.Redis) -> None:
+    report(client, "n", added={}, texts={READINGS: encode_readings({"slack": Reading()})})
+    assert run("promtool", "check", "metrics", text=generate_latest(registry)).stdout == ""

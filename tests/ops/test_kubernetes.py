@@ -1,0 +1,173 @@
+"""The manifests: against the schemas of Kubernetes and KEDA, and against what Courier itself says."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from cloudcoil.models.keda.v1alpha1 import ScaledObject
+
+import ops
+from common.metrics import TABLE
+from common.settings import load_settings
+from common.settings_sources import FIXED, SETTINGS_VARIABLE
+from ops.cli.main import COMMANDS
+from tests.ops.test_monitoring import asked_for
+from tests.support.tools import needs, run
+
+FOLDER = Path(ops.__file__).parent / "kubernetes"
+VERSIONS = ("1.29", "1.31", "1.33")
+Manifest = dict[str, Any]
+
+KUSTOMIZATION: Manifest = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+MANIFESTS: list[Manifest] = [
+    manifest for file in KUSTOMIZATION["resources"] for manifest in yaml.safe_load_all((FOLDER / file).read_text())
+]
+OURS = [manifest for manifest in MANIFESTS if manifest["kind"] != "ScaledObject"]
+DEPLOYMENTS = [manifest for manifest in MANIFESTS if manifest["kind"] == "Deployment"]
+CONTAINERS = [one for manifest in DEPLOYMENTS for one in manifest["spec"]["template"]["spec"]["containers"]]
+(SCALED,) = (manifest for manifest in MANIFESTS if manifest["kind"] == "ScaledObject")
+
+
+def named(manifest: Manifest) -> str:
+    return f"{manifest['kind']}-{manifest['metadata']['name']}"
+
+
+def variables(container: Manifest) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in container["env"]}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("manifest", OURS, ids=named)
+def test_kubernetes_takes_it(manifest: Manifest, version: str) -> None:
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_validator_would_refuse_a_slip() -> None:
+    wrong = copy.deepcopy(DEPLOYMENTS[0])
+    wrong["spec"]["template"]["spec"]["containers"][0]["imagePullPolicies"] = "Always"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+
+
+def test_keda_takes_it() -> None:
+    read = ScaledObject.model_validate(SCALED)
+    assert read.model_dump(by_alias=True, exclude_unset=True, mode="json") == SCALED  # a misspelt field would be gone
+
+
+def test_every_file_is_in_the_kustomization() -> None:
+    there = {path.name for path in FOLDER.iterdir()} - {"kustomization.yaml"}
+    assert there == {*KUSTOMIZATION["resources"], *KUSTOMIZATION["configMapGenerator"][0]["files"]}
+    assert {image["name"] for image in KUSTOMIZATION["images"]} == {one["image"] for one in CONTAINERS}
+
+
+def test_deleting_it_cannot_delete_the_managers_namespace() -> None:
+    assert KUSTOMIZATION["namespace"] == "wazuh"
+    assert "Namespace" not in {manifest["kind"] for manifest in MANIFESTS}
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=named)
+def test_every_pod_is_locked_down(deployment: Manifest) -> None:
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert "fsGroup" not in pod["securityContext"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert (
+        deployment["spec"]["selector"]["matchLabels"].items()
+        <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    )
+    for container in pod["containers"]:
+        held = container["securityContext"]
+        assert held["readOnlyRootFilesystem"]
+        assert held["allowPrivilegeEscalation"] is False
+        assert held["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+        writable = {m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")}
+        assert writable == {"/var/lib/courier", "/tmp"}
+        assert {m["name"] for m in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
+
+
+@pytest.mark.parametrize("container", CONTAINERS, ids=lambda one: str(one["name"]))
+def test_they_start_what_there_is_with_settings_that_exist(container: Manifest) -> None:
+    command, *_ = container["args"]
+    assert command in COMMANDS
+    known = {key.variable for key in FIXED.values()}
+    for name in set(variables(container)) - {SETTINGS_VARIABLE}:
+        assert name in known or name.removesuffix("_FILE") in known
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=named)
+def test_every_secret_is_a_file_of_the_secret(deployment: Manifest) -> None:
+    pod = deployment["spec"]["template"]["spec"]
+    (secret,) = (volume["secret"] for volume in pod["volumes"] if "secret" in volume)
+    mounted = {f"/run/secrets/courier/{item['path']}" for item in secret["items"]}
+    named_files = {v for one in pod["containers"] for k, v in variables(one).items() if k.endswith("_FILE")}
+    assert named_files == mounted
+
+
+def test_workers_may_finish_before_they_are_killed() -> None:
+    settings = load_settings(file=FOLDER / "courier.toml", environment={}, cwd=Path("/nonexistent"))
+    for deployment in DEPLOYMENTS:
+        pod = deployment["spec"]["template"]["spec"]
+        if any(one["args"][0] == "worker" for one in pod["containers"]):
+            assert pod["terminationGracePeriodSeconds"] > settings.worker.drain_s
+    assert tomllib.loads((FOLDER / "courier.toml").read_text())
+
+
+def test_it_scales_what_exists_by_an_age_that_exists() -> None:
+    target = SCALED["spec"]["scaleTargetRef"]["name"]
+    (scaled,) = (one for one in DEPLOYMENTS if one["metadata"]["name"] == target)
+    assert "replicas" not in scaled["spec"], "KEDA's; applying the manifests again would set it back"
+    (trigger,) = SCALED["spec"]["triggers"]
+    assert trigger["metricType"] == "AverageValue", "the fallback needs it, and an age must not multiply"
+    asked = asked_for(trigger["metadata"]["query"])
+    assert "courier_overdue_seconds" in asked
+    assert asked <= {metric.full_name for metric in TABLE}
+    (budget,) = (one for one in MANIFESTS if one["kind"] == "PodDisruptionBudget")
+    assert budget["spec"]["minAvailable"] < SCALED["spec"]["minReplicaCount"]
+
+
+@needs("promtool", "prometheus")
+def test_the_age_leaves_out_what_is_held_back(tmp_path: Path) -> None:
+    query = SCALED["spec"]["triggers"][0]["metadata"]["query"]
+    rules = {"groups": [{"name": "scaling", "rules": [{"record": "age", "expr": query}]}]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    ages = {"slack": 60, "shuffle": 500, "pagerduty": 600, "maltiverse": 700, "custom-x": 900, "manager": 950}
+    held = {
+        "courier_breaker_open": "shuffle",
+        "courier_paused": "pagerduty",
+        "courier_target_pause_seconds": "maltiverse",
+    }
+    series = [
+        {"series": f'courier_overdue_seconds{{integration="{one}"}}', "values": f"{age}"} for one, age in ages.items()
+    ]
+    series += [{"series": f'{name}{{integration="{one}"}}', "values": "1"} for name, one in held.items()]
+    check = {"expr": "age", "eval_time": "0m", "exp_samples": [{"labels": "age", "value": 60}]}
+    nothing = check | {"exp_samples": [{"labels": "age", "value": 0}]}
+    tests = {
+        "rule_files": ["rules.yml"],
+        "tests": [
+            {"input_series": series, "promql_expr_test": [check]},
+            {"input_series": series[1:], "promql_expr_test": [nothing]},
+        ],
+    }
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(tests))
+    done = run("promtool", "test", "rules", tmp_path / "tests.yml")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_network_is_closed_but_for_what_is_needed() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in MANIFESTS if one["kind"] == "NetworkPolicy"}
+    everyone = policies["courier"]
+    labels = [one["spec"]["template"]["metadata"]["labels"] for one in DEPLOYMENTS]
+    assert all(everyone["podSelector"]["matchLabels"].items() <= one.items() for one in labels)
+    assert everyone["policyTypes"] == ["Ingress", "Egress"]
+    ports = {port["containerPort"] for one in CONTAINERS for port in one["ports"] if port["name"].startswith("metrics")}
+    assert {port["port"] for rule in everyone["ingress"] for port in rule["ports"]} == ports

@@ -1,0 +1,148 @@
+"""Dashboard, alert rules and runbooks: that they are current, ask for what exists, and say what they should."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+import ops
+from common.metrics import TABLE
+from common.metrics.table import Kind
+from ops.grafana.build import FILE, ROWS, build, text
+from tests.support.tools import needs, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPS = Path(ops.__file__).parent
+PROMETHEUS = OPS / "prometheus"
+RUNBOOKS = OPS / "docs" / "runbooks"
+
+RULES: list[dict[str, Any]] = [
+    rule for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"] for rule in group["rules"]
+]
+TESTS: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]
+ASKED = [ask.expr for row in ROWS for panel in row.panels for ask in panel.asks]
+LABELS = {
+    name: {*metric.labels, "instance", "job", "le"}
+    for metric in TABLE
+    for name in (metric.full_name, f"{metric.full_name}_bucket")
+}
+
+
+def known() -> set[str]:
+    names = {metric.full_name for metric in TABLE if metric.kind is not Kind.HISTOGRAM}
+    histograms = [metric.full_name for metric in TABLE if metric.kind is Kind.HISTOGRAM]
+    return names | {name + ending for name in histograms for ending in ("_bucket", "_sum", "_count")}
+
+
+def asked_for(expression: str) -> set[str]:
+    return set(re.findall(r"\bcourier_[a-z_]+", expression))
+
+
+def test_the_dashboard_is_what_the_script_writes() -> None:
+    assert FILE.read_text(encoding="utf-8") == text(), "run: python -m ops.grafana.build"
+
+
+@pytest.mark.parametrize("expression", [*ASKED, *(rule["expr"] for rule in RULES)])
+def test_what_is_asked_for_exists_with_its_labels(expression: str) -> None:
+    assert asked_for(expression) <= known()
+    for name, selected in re.findall(r"\b(courier_[a-z_]+)\{([^}]*)\}", expression):
+        assert set(re.findall(r"(\w+)\s*(?:=~|!=|=)", selected)) <= LABELS[name], name
+
+
+def test_every_metric_of_the_ledger_and_the_workers_has_a_use() -> None:
+    used = asked_for(" ".join([*ASKED, *(rule["expr"] for rule in RULES)]))
+    used |= {name.removesuffix("_bucket") for name in used}
+    unused = {m.full_name for m in TABLE if m.full_name not in used and not m.name.startswith("courier_producer_")}
+    assert unused == {"courier_scrape_seconds"}
+
+
+def test_panels_have_ids_and_do_not_overlap() -> None:
+    panels = build()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [cell for panel in panels for cell in covered(panel["gridPos"])]
+    assert len(cells) == len(set(cells))
+    assert all(panel["targets"] for panel in panels if panel["type"] != "row")
+
+
+def covered(place: dict[str, int]) -> Iterator[tuple[int, int]]:
+    assert place["x"] + place["w"] <= 24
+    for x in range(place["x"], place["x"] + place["w"]):
+        for y in range(place["y"], place["y"] + place["h"]):
+            yield x, y
+
+
+def test_what_grafana_is_given_points_at_what_there_is() -> None:
+    (source,) = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    assert (source["type"], source["isDefault"]) == ("prometheus", True)
+    (provider,) = yaml.safe_load((OPS / "grafana/provisioning/dashboards/courier.yml").read_text())["providers"]
+    services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
+    assert f"./ops/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
+    assert json.loads(FILE.read_text())["uid"] == "courier"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
+def test_every_rule_is_tested_both_ways_and_has_a_runbook(rule: dict[str, Any]) -> None:
+    name = rule["alert"]
+    assert re.fullmatch(r"Courier[A-Z][A-Za-z]+", name)
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["annotations"]["runbook"] == f"ops/docs/runbooks/{name}.md"
+    assert {"summary", "description"} <= set(rule["annotations"])
+    page = (RUNBOOKS / f"{name}.md").read_text()
+    assert page.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["Look", "Do"]
+    cases = [case for one in TESTS for case in one["alert_rule_test"] if case["alertname"] == name]
+    assert any(case["exp_alerts"] for case in cases), "no test in which it fires"
+    assert any(not case["exp_alerts"] for case in cases), "no test in which it is quiet"
+
+
+def test_every_runbook_belongs_to_a_rule_and_names_what_exists() -> None:
+    pages = {path.stem: path.read_text() for path in RUNBOOKS.glob("*.md")}
+    assert set(pages) == {rule["alert"] for rule in RULES}
+    for name, page in pages.items():
+        assert asked_for(page) <= known() | set(LABELS), name
+        assert set(re.findall(r"\]\((\w+)\.md\)", page)) <= set(pages), name
+
+
+def test_prometheus_asks_the_services_that_compose_starts() -> None:
+    services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
+    jobs = {
+        job["job_name"]: job for job in yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
+    }
+    assert jobs["courier-exporter"]["static_configs"] == [{"targets": ["exporter:9464"]}]
+    asked = {"exporter", *(n for job in jobs.values() for sd in job.get("dns_sd_configs", []) for n in sd["names"])}
+    assert asked == {name for name in services if name in {"exporter", "producer"} or name.startswith("worker-")}
+    for name in asked:
+        environment = services[name]["environment"]
+        assert environment["COURIER_METRICS_ADDRESS"] != "127.0.0.1"
+        assert environment["COURIER_METRICS_PORT"] == 9464
+
+
+@needs("promtool", "prometheus")
+def test_the_rules_pass_their_own_tests() -> None:
+    done = run("promtool", "test", "rules", PROMETHEUS / "alerts_test.yml")
+    assert done.returncode == 0, done.stdout
+
+
+@needs("promtool", "prometheus")
+def test_prometheus_takes_its_configuration() -> None:
+    done = run("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
+    assert done.returncode == 0, done.stdout
+
+
+@needs("promtool", "prometheus")
+def test_the_dashboards_questions_are_promql(tmp_path: Path) -> None:
+    filled = [
+        ask.replace("$__rate_interval", "5m").replace("$integration", ".*").replace("$node", ".*") for ask in ASKED
+    ]
+    rules = [{"record": f"asked:{number}", "expr": expr} for number, expr in enumerate(filled)]
+    file = tmp_path / "asked.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
+    done = run("promtool", "check", "rules", file)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.errors import LedgerUnavailable
+from common.ledger import Ledger
+from common.metrics import TABLE, Shown
+from common.node import Reading, reports
+from producer.metrics import DROPPED, ProducerMetrics
+from tests.producer.test_service import SLACK_BLOCK, World, alert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+
+def value(metrics: ProducerMetrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"courier_producer_{name}", labels)
+
+
+@pytest.fixture
+def metrics() -> ProducerMetrics:
+    return ProducerMetrics(now=lambda: 50.0)
+
+
+def test_every_reason_is_there_at_zero(metrics: ProducerMetrics) -> None:
+    assert all(value(metrics, "lines_dropped_total", reason=reason) == 0 for reason in DROPPED)
+    names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
+    assert names == {metric.name for metric in TABLE if metric.shown is Shown.PRODUCER}
+
+
+def test_what_is_told_is_added_up_and_lags_are_replaced(metrics: ProducerMetrics) -> None:
+    counts = {"lines": 3, "matched": 2, "bad:no_rule": 1}
+    metrics.told(counts, {"slack": Reading(lag_bytes=9, lag_s=2.5)}, config_ok=False)
+    metrics.told(counts, {"shuffle": Reading()}, config_ok=True)
+    assert [value(metrics, f"{name}_total") for name in ("lines", "matched")] == [6, 4]
+    assert value(metrics, "lines_dropped_total", reason="no_rule") == 2
+    assert value(metrics, "lag_bytes", integration="slack") is None
+    assert value(metrics, "lag_bytes", integration="shuffle") == 0
+    assert value(metrics, "config_ok") == 1
+
+
+def test_the_ledger_is_told_lag_limits_and_configuration(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, max_backlog=2)
+    producer = world.producer()
+    world.settle(producer)
+    world.source.lines = [alert(n) for n in range(5)]
+    world.settle(producer)
+    world.settle(producer)
+    (told,) = reports(client)
+    reading = told.readings["slack"]
+    assert (reading.parked, reading.lag_bytes, reading.lag_s, reading.max_backlog) == (True, 3, 3.0, 2)
+    assert 0 < told.whole("config_digest") < 2**48
+    assert told.whole("config_loaded_ms") > 0
+
+
+def test_the_digest_follows_what_is_in_force_and_not_what_was_refused(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path)
+    producer = world.producer()
+
+    def digest() -> tuple[int, bool]:
+        world.settle(producer)
+        world.settle(producer)
+        (told,) = reports(client)
+        return told.whole("config_digest"), bool(told.texts["config_trouble"])
+
+    first = digest()
+    world.write("<integration><name>slack</name></integration>", SLACK_BLOCK.format(""))
+    assert digest() == (first[0], True)
+    world.write(SLACK_BLOCK.format("<level>3</level>"))
+    changed = digest()
+    assert changed[0] != first[0]
+    assert not changed[1]
+
+
+class Flaky(Ledger):
+    """A ledger that a test takes away."""
+
+    away = False
+
+    def check_server(self) -> list[str]:
+        if self.away:
+            raise LedgerUnavailable("Redis cannot be reached")
+        return super().check_server()
+
+
+def test_while_redis_is_away_it_says_so(client: redis.Redis, tmp_path: Path, metrics: ProducerMetrics) -> None:
+    world = World(client, tmp_path)
+    world.ledger = ledger = Flaky(client)
+    ledger.away = True
+    producer = world.producer()
+    producer._metrics = metrics
+    seen: list[float | None] = []
+
+    def wait(_seconds: float) -> None:
+        seen.append(value(metrics, "redis_up"))
+        ledger.away = False
+
+    producer.run(wait, lambda: len(seen) == 2)
+    assert seen == [0, 1]
+    assert value(metrics, "step_timestamp_seconds") == 50

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from common.errors import TransportError
+from common.ledger import Delivery, Header, Settlement
+from common.metrics import TABLE, Shown
+from common.metrics.labels import attempt_pairs
+from common.outcome import Reason
+from workers.metrics import WorkerMetrics
+
+NOW_S = 1_769_846_410.0
+WRITTEN = "2026-01-31T08:00:00.000+0000"
+SLACK = {"integration": "slack"}
+
+
+@pytest.fixture
+def metrics() -> WorkerMetrics:
+    metrics = WorkerMetrics(now=lambda: NOW_S)
+    metrics.serves(["slack"])
+    return metrics
+
+
+def value(metrics: WorkerMetrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def delivery(header: Header | None = None, **fields: Any) -> Delivery:
+    return Delivery("n:f:1", header or Header(committed_ms=1), json.dumps(fields).encode())
+
+
+def accepted(metrics: WorkerMetrics) -> tuple[float | None, float | None]:
+    name = "courier_alert_to_accepted_seconds"
+    return value(metrics, f"{name}_count", **SLACK), value(metrics, f"{name}_sum", **SLACK)
+
+
+def test_every_series_of_what_it_serves_is_there_at_zero(metrics: WorkerMetrics) -> None:
+    for outcome, reason in attempt_pairs():
+        assert value(metrics, "courier_attempts_total", **SLACK, outcome=outcome, reason=reason) == 0
+    assert accepted(metrics) == (0, 0)
+    assert value(metrics, "courier_request_seconds_count", **SLACK) == 0
+    assert value(metrics, "courier_worker_serves", **SLACK) == 1
+
+
+def test_what_it_serves_no_more_is_gone(metrics: WorkerMetrics) -> None:
+    metrics.serves(["shuffle"])
+    assert value(metrics, "courier_worker_serves", **SLACK) is None
+    assert value(metrics, "courier_worker_serves", integration="shuffle") == 1
+
+
+def test_an_attempt_counts_and_an_accepted_alert_has_a_latency(metrics: WorkerMetrics) -> None:
+    metrics.attempted("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="delivered"))
+    metrics.attempted("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="retry", reason="timeout"))
+    assert value(metrics, "courier_attempts_total", **SLACK, outcome="delivered", reason="") == 1
+    assert value(metrics, "courier_attempts_total", **SLACK, outcome="retry", reason="timeout") == 1
+    assert accepted(metrics) == (1, 10)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        delivery(),
+        delivery(timestamp="soon"),
+        delivery(Header(committed_ms=1, replays=1), timestamp=WRITTEN),
+    ],
+    ids=["no time", "no readable time", "replayed"],
+)
+def test_what_has_no_honest_latency_has_none(metrics: WorkerMetrics, late: Delivery) -> None:
+    metrics.attempted("slack", late, Settlement(id=late.id, outcome="delivered"))
+    assert accepted(metrics) == (0, 0)
+
+
+def test_what_was_postponed_was_no_attempt(metrics: WorkerMetrics) -> None:
+    metrics.attempted("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="postponed"))
+    assert value(metrics, "courier_attempts_total", **SLACK, outcome="postponed", reason="") is None
+
+
+def test_a_clock_that_is_behind_the_managers_does_not_take_time_back(metrics: WorkerMetrics) -> None:
+    metrics.attempted(
+        "slack", delivery(timestamp="2027-01-31T08:00:00.000+0000"), Settlement(id="x", outcome="delivered")
+    )
+    assert accepted(metrics) == (1, 0)
+
+
+class Wire:
+    def __init__(self, answer: str | Exception) -> None:
+        self.answer = answer
+
+    def send(self, call: str) -> str:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return f"{call}: {self.answer}"
+
+
+def test_calls_are_timed_also_those_without_an_answer(metrics: WorkerMetrics) -> None:
+    assert metrics.timed("slack", Wire("ok")).send("call") == "call: ok"
+    with pytest.raises(TransportError):
+        metrics.timed("slack", Wire(TransportError(Reason.CONNECT, "gone"))).send("call")
+    assert value(metrics, "courier_request_seconds_count", **SLACK) == 2
+
+
+def test_a_round_is_dated(metrics: WorkerMetrics) -> None:
+    assert value(metrics, "courier_worker_round_timestamp_seconds") == 0
+    metrics.went_round()
+    assert value(metrics, "courier_worker_round_timestamp_seconds") == NOW_S
+
+
+def test_its_metrics_are_those_of_the_table(metrics: WorkerMetrics) -> None:
+    names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
+    assert names == {metric.name for metric in TABLE if metric.shown is Shown.WORKER}

@@ -1,0 +1,83 @@
+"""A worker's own metrics: attempts as they end, and the two times that people ask for.
+
+Buckets. A person waits for the alert: below a second is at once, ten seconds is a rate limit, minutes a back-off, hours
+an outage that ended before `retry_max_age` (two days). A call lasts at most `time_limit` (seconds) or, of a script,
+`deadline` (a minute), so its buckets end there.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from common.metrics.labels import attempt_pairs
+from common.metrics.make import counter, gauge, histogram, process_registry
+from common.timestamps import written_at_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from prometheus_client import Histogram
+
+    from common.ledger import Delivery, Settlement
+    from workers.pipeline import Transport
+
+ACCEPTED_S: Final = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 48 * 3600)
+REQUEST_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class WorkerMetrics:
+    """Filled by the deliverer, the transports and the housekeeping; `now` is seconds since the epoch."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.registry = process_registry()
+        self._now = now
+        self._attempts = counter("courier_attempts", self.registry)
+        self._request_s = histogram("courier_request_seconds", REQUEST_S, self.registry)
+        self._accepted_s = histogram("courier_alert_to_accepted_seconds", ACCEPTED_S, self.registry)
+        self._round_at_s = gauge("courier_worker_round_timestamp_seconds", self.registry)
+        self._serves = gauge("courier_worker_serves", self.registry)
+
+    def serves(self, ids: Collection[str]) -> None:
+        """Make every series of these integrations, at zero, so that the first failure of a kind is seen as one."""
+        self._serves.clear()
+        for integration_id in ids:
+            self._serves.labels(integration_id).set(1)
+            self._request_s.labels(integration_id)
+            self._accepted_s.labels(integration_id)
+            for outcome, reason in attempt_pairs():
+                self._attempts.labels(integration_id, outcome, reason)
+
+    def went_round(self) -> None:
+        """Note that the housekeeping did a round."""
+        self._round_at_s.set(self._now())
+
+    def attempted(self, integration_id: str, delivery: Delivery, settlement: Settlement) -> None:
+        """Count an attempt that has just ended; of one that the service accepted, how long the alert was under way.
+
+        What was postponed was not attempted.
+        """
+        if settlement.outcome == "postponed":
+            return
+        self._attempts.labels(integration_id, settlement.outcome, settlement.reason).inc()
+        if settlement.outcome != "delivered" or delivery.header.replays:
+            return
+        written_s = written_at_s(delivery.alert)
+        if written_s is not None:
+            self._accepted_s.labels(integration_id).observe(max(0.0, self._now() - written_s))
+
+    def timed(self, integration_id: str, transport: Transport) -> Transport:
+        """Return `transport` with its calls timed."""
+        return _Timed(transport, self._request_s.labels(integration_id))
+
+
+class _Timed:
+    """A transport whose every call, answered or not, is one observation."""
+
+    def __init__(self, transport: Transport, request_s: Histogram) -> None:
+        self._transport, self._request_s = transport, request_s
+
+    def send(self, call: Any) -> Any:
+        """Make the call."""
+        with self._request_s.time():
+            return self._transport.send(call)
