@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 LINGER_S: Final = 1.0
 """How long a task that would carry few ids waits for more while many are in flight."""
 
+BEGUN_WITHIN_S: Final = 4.0
+"""What is released and neither begun nor queued after this time was lost on its way to a worker. Releasing it again
+costs a message and can deliver nothing twice, so this may be short where a worker's lease must be long."""
+
 _PUBLISH_ERRORS: Final = (BatchPublishError, OperationalError, RedisError, OSError)
 
 
@@ -47,7 +51,7 @@ class Dispatcher:
             integration_id,
             max_in_flight=policy.max_in_flight,
             batch_max=policy.batch_max,
-            lease_s=policy.lease_s,
+            lease_s=_begun_within_s(policy),
             linger_s=LINGER_S,
             pace=Pace.of(policy, target),
         )
@@ -59,7 +63,7 @@ class Dispatcher:
         """Bring back what was lost; deliveries that merely wait in the Celery queue are left there."""
         overdue = self._ledger.overdue(integration_id)
         queued = self._queued(integration_id).intersection(overdue) if overdue else ()
-        return self._ledger.reap(integration_id, queued=queued, lease_s=policy.lease_s)
+        return self._ledger.reap(integration_id, queued=queued, lease_s=_begun_within_s(policy))
 
     def queued(self, integration_ids: Collection[str]) -> int:
         """Return how many tasks lie in the queues of these integrations."""
@@ -89,6 +93,10 @@ class Dispatcher:
                     )
         except _PUBLISH_ERRORS as error:
             raise LedgerUnavailable(f"the released deliveries could not be published: {error}") from error
+
+
+def _begun_within_s(policy: Policy) -> float:
+    return min(policy.lease_s, BEGUN_WITHIN_S)
 
 
 def _ids(message: bytes) -> list[str]:
