@@ -3,7 +3,7 @@
 Keys
     All keys of one integration share the hash tag `{ID}`, so that one script may touch them. Times are in ms.
 
-    courier:{ID}:records   hash        delivery id → record: a header (times, attempts, history), the alert's bytes
+    courier:{ID}:records   hash        delivery id → record: a header (times, attempts, history, last answer), the alert
     courier:{ID}:waiting   sorted set  delivery id by due time
     courier:{ID}:released  sorted set  delivery id by lease expiry: published to Celery, or in a worker's hands
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
@@ -79,7 +79,7 @@ from common.ledger.answers import (
 )
 from common.ledger.ledger import Ledger
 from common.ledger.pace import UNPACED, Breaker, Pace
-from common.ledger.record import Attempt, Delivery, Header
+from common.ledger.record import Attempt, Delivery, Header, LastAnswer
 
 __all__ = [
     "UNPACED",
@@ -91,6 +91,7 @@ __all__ = [
     "Event",
     "Full",
     "Header",
+    "LastAnswer",
     "Ledger",
     "Pace",
     "Reaped",

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 from common.errors import CourierError
 from common.outcome import Reason
@@ -93,12 +94,12 @@ def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> Non
 @filters
 @pass_settings
 def show(settings: Settings, /, **options: Any) -> None:
-    """Show dead letters whole: every attempt, and the alert."""
+    """Show dead letters whole: every attempt, the last answer, and the alert."""
     ids, chosen = wanted(options)
     count = 0
     with access(settings) as door:
         for count, one in enumerate(find(door.ledger, door.chosen(ids), chosen), start=1):  # noqa: B007 — the last counts
-            click.echo(json.dumps(as_plain_data(one) | {"alert": _alert(one)}, indent=2, ensure_ascii=False))
+            click.echo(json.dumps(whole(one), indent=2, ensure_ascii=False))
     if not count:
         raise CourierError("there is no such dead letter; `courier dead list` shows all that there are")
 
@@ -211,6 +212,15 @@ def _row(found: Found, now_ms: int) -> Sequence[str]:
         plain(f"{rule_id} {description}".strip()),
         plain(detail(letter)),
     )
+
+
+def whole(found: Found) -> dict[str, Any]:
+    """Return what `show` prints: the same, the last answer and the alert."""
+    answer = found.letter.delivery.header.answer
+    return as_plain_data(found) | {
+        "answer": None if answer is None else msgspec.structs.asdict(answer),
+        "alert": _alert(found),
+    }
 
 
 def _alert(found: Found) -> Any:
