@@ -33,7 +33,7 @@ def commit_ms(system: System, count: int) -> list[float]:
         with system.alerts.open("ab") as log:
             log.write(line)
         start = time.perf_counter()
-        while int(system.redis.hget("courier:{slack}:totals", "committed") or 0) < number:  # type: ignore[arg-type]  # the client is synchronous
+        while int(system.redis.hget("courier:{slack}:totals", "committed") or 0) < number:
             pass
         times.append(1000 * (time.perf_counter() - start))
         time.sleep(PAUSE_S)
