@@ -32,6 +32,8 @@ Who moves what
     discard   operator          dead → gone
     move      operator          dead → waiting of another integration
     bury      operator          waiting → dead
+    import    operator          nothing → dead, unless its id is there already
+    retain    worker            dead → gone, beyond the age or the bytes that an operator wants to keep; off by default
 
 Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once.
 
@@ -61,8 +63,8 @@ What a crash leaves behind
     between answer and settle      the same: this is the one duplicate that cannot be avoided
     Redis forgets its last second  the cursor is as old as the deliveries: the producer reads on from there
 
-Nothing of a delivery expires by itself: only settle and discard forget one. What a credential shares goes two days
-after its last use, when no limit or pause can need it any more.
+Nothing of a delivery expires by itself: only settle, discard and retain forget one, and count it. What a credential
+shares goes two days after its last use, when no limit or pause can need it any more.
 """
 
 from common.ledger.answers import (

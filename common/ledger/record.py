@@ -66,6 +66,11 @@ def encode_header(header: Header) -> bytes:
     return _encoder.encode(header)
 
 
+def encode_record(delivery: Delivery) -> bytes:
+    """Return the record of a delivery, as the scripts write it."""
+    return encode_header(delivery.header) + b"\n" + delivery.alert
+
+
 def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0) -> Delivery:
     """Return the delivery that a record describes. Raises msgspec.DecodeError if it is not one of ours."""
     header, _, alert = record.partition(b"\n")
