@@ -52,10 +52,11 @@ PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
 
 
 class Named(NamedTuple):
-    """A variable or option whose name does not follow from the key's."""
+    """A variable or option whose name does not follow from the key's, or a key whose name is the whole field's."""
 
     variable: str = ""
     option: str = ""
+    key: str = ""
 
 
 class Start(StrEnum):
@@ -189,6 +190,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry_cap_s: Annotated[float, duration("1s", "30d")]
     retry_max_age_s: Annotated[float, duration("1s", "365d")]
     retry_max_attempts: Annotated[int, whole(1, 1_000_000)]
+    dead_max_age_s: Annotated[float | None, optional(duration("1m", "3650d"))]
+    dead_max_bytes: Annotated[int | None, optional(size("1MiB", "1024TiB")), Named(key="dead_max_bytes")]
     deadline_s: Annotated[float, duration("1s", "1d")]
     output_limit_bytes: Annotated[int, size("1KiB", "16MiB")]
     memory_limit_bytes: Annotated[int | None, optional(size("16MiB", "1TiB"))]
@@ -211,7 +214,7 @@ def _keys(struct: type[msgspec.Struct], *sections: str) -> Iterator[tuple[str, K
     hints = get_type_hints(struct, include_extras=True)
     for field, hint in hints.items():
         reader, named = (*hint.__metadata__, Named())[:2]
-        name = field.removesuffix(reader.suffix)
+        name = named.key or field.removesuffix(reader.suffix)
         if name in hints:  # max_backlog counts deliveries, so the bytes keep their unit
             name = field
         words = [*sections, *name.split("_")]

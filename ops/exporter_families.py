@@ -30,6 +30,8 @@ _OUTCOMES: Final = (
     "replayed",
     "moved",
     "discarded",
+    "expired",
+    "imported",
 )
 
 

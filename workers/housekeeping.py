@@ -1,4 +1,4 @@
-"""What every worker does once a second, beside its deliveries: renew, reap, release, follow the registry, and tell.
+"""What every worker does once a second, beside its deliveries: renew, reap, release, follow the registry, tell.
 
 In between it releases what has a bucket so small (`10/s burst 1`) that it would overflow in a second.
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workers.deliverer import Deliverer
     from workers.heartbeat import Heartbeat
     from workers.metrics import WorkerMetrics
+    from workers.retention import Retention
     from workers.routes import Routes
     from workers.watchdog import Watchdog
 
@@ -46,9 +47,10 @@ class Housekeeping:
         *,
         watchdog: Watchdog,
         heartbeat: Heartbeat,
+        retention: Retention,
         metrics: WorkerMetrics | None = None,
     ) -> None:
-        self._heartbeat = heartbeat
+        self._heartbeat, self._retention = heartbeat, retention
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
         self._on_queues, self._watchdog, self._metrics = on_queues, watchdog, metrics
         self._stop = threading.Event()
@@ -85,6 +87,7 @@ class Housekeeping:
                     extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
                 )
             self._dispatcher.dispatch(integration_id, route.policy, route.target)
+            self._retention.look(integration_id, route.policy, self._rounds)
         self._watchdog.look()
         self._heartbeat.tell(self._routes.ids())
         self._rounds += 1

@@ -24,6 +24,7 @@ from workers.heartbeat import Heartbeat
 from workers.housekeeping import Housekeeping
 from workers.peers import this_process
 from workers.requests import Unacknowledged
+from workers.retention import Retention
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Worker:
             self._consume,
             watchdog=self._watchdog,
             heartbeat=heartbeat,
+            retention=Retention(ledger),
             metrics=metrics,
         )
         self._drain_s = drain_s

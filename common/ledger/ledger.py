@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.integration import MANAGER_ID
 from common.ledger import scripts, server
-from common.ledger.answers import Commit, DeadLetter, Full, Reaped, Settled, Stale, Status, Stored
+from common.ledger.answers import Commit, Full, Reaped, Settled, Stale, Status, Stored
 from common.ledger.errors import translated
 from common.ledger.keys import keys_of, limit_keys
+from common.ledger.letters import read_letters
 from common.ledger.pace import UNPACED, Pace, verdict
 from common.ledger.record import Delivery, decode_record, encode_header, encode_record
 from common.ledger.status import read_status
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from common.ledger.answers import Settlement
+    from common.ledger.answers import DeadLetter, Settlement
 
 MOST_LOST: Final = 10
 """Attempts whose worker died before a delivery is called the cause and buried."""
@@ -185,17 +186,7 @@ class Ledger:
 
     def dead_letters(self, integration_id: str, *, chunk: int = 500) -> Iterator[DeadLetter]:
         """Yield the dead letters, the oldest first, reading `chunk` at a time."""
-        keys, start = keys_of(integration_id), 0
-        while True:
-            with translated():
-                page: Any = self._redis.zrange(keys[3], start, start + chunk - 1, withscores=True)
-                found: Any = self._redis.hmget(keys[0], [i for i, _ in page]) if page else []
-            for (delivery_id, died_ms), record in zip(page, found, strict=True):
-                if record is not None:
-                    yield DeadLetter(decode_record(delivery_id.decode(), record), int(died_ms))
-            if len(page) < chunk:
-                return
-            start += chunk
+        return read_letters(self._redis, integration_id, chunk)
 
     def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
         """Let dead letters wait again, the first after `after_s`, then one every `interval_s`. Return how many."""

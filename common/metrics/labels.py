@@ -28,6 +28,8 @@ WITHOUT_REASON: Final = (
     "replayed",
     "moved",
     "discarded",
+    "expired",
+    "imported",
 )
 """Outcomes in the ledger's totals that have no reason."""
 

@@ -64,11 +64,11 @@ TABLE: Final = (
         "courier_deliveries",
         _COUNTER,
         "integration outcome reason",
-        "moves of deliveries in the ledger; delivered, skipped, dead and discarded are ends, the others are not",
+        "moves of deliveries in the ledger; delivered, skipped, dead, discarded and expired are ends, others are not",
     ),
     _exporter("courier_waiting", _GAUGE, "integration", "deliveries that wait in the ledger, backed-off ones included"),
     _exporter("courier_released", _GAUGE, "integration", "deliveries in a Celery queue or in a worker's hands"),
-    _exporter("courier_dead", _GAUGE, "integration", "dead letters that nobody has replayed or discarded"),
+    _exporter("courier_dead", _GAUGE, "integration", "dead letters about which nobody has decided"),
     _exporter(
         "courier_oldest_seconds",
         _GAUGE,

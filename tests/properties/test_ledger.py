@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from common.ledger import Breaker, Header, Ledger, Pace, Settlement, Stale, Stored
+from common.ledger import Breaker, DeadLetter, Delivery, Header, LastAnswer, Ledger, Pace, Settlement, Stale, Stored
 from common.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
 
@@ -41,6 +41,7 @@ WORK = {
     "pause": ("retry", "answered", 7),
     "buried": ("dead", "sick", 0),
 }
+ANSWER = LastAnswer(1_700_000_000_000, 500, "</p>\n")
 DAY_MS = 86_400_000
 
 
@@ -166,6 +167,7 @@ class Machine(RuleBasedStateMachine):
             ("committed", "delivered", "skipped", "retried", "dead", "put_back", "postponed", "replayed"), 0
         )
         self.totals |= dict.fromkeys(("discarded", "lost", "released_again", "breaker_opened", "breaker_closed"), 0)
+        self.totals |= dict.fromkeys(("imported", "expired"), 0)
 
     @property
     def now_ms(self) -> int:
@@ -285,7 +287,7 @@ class Machine(RuleBasedStateMachine):
         header = (
             None
             if over or outcome == "returned"
-            else Header(committed_ms=1, attempts=one.attempts + (outcome != "postponed"))
+            else Header(committed_ms=1, attempts=one.attempts + (outcome != "postponed"), answer=ANSWER)
         )
         reason = {"delivered": "", "skipped": "no_hash"}.get(outcome) or REASONS.get(verdict, "")
         settlement = Settlement(
@@ -378,6 +380,42 @@ class Machine(RuleBasedStateMachine):
             del self.all[i]
             self.gone.add(i)
         self.totals["discarded"] += len(ids)
+
+    @rule(data=st.data(), ago_ms=st.integers(0, 200_000))
+    def import_dead(self, data: st.DataObject, ago_ms: int) -> None:
+        """Some that are known already, in whatever state, and some that were given up or never here."""
+        known = [i for state in ("waiting", "released", "dead") for i in self.some(data, state, 1)]
+        gone = data.draw(st.lists(st.sampled_from(sorted(self.gone)), max_size=2, unique=True)) if self.gone else []
+        died_ms = self.now_ms - ago_ms
+        header = Header(committed_ms=1, attempts=3, answer=ANSWER)
+        letters = [DeadLetter(Delivery(i, header, b"{}"), died_ms) for i in (*known, *gone)]
+        assert self.ledger.import_dead(ID, letters) == len(gone)
+        for i in gone:
+            self.all[i] = One("dead", died_ms, attempts=3)
+            self.gone.discard(i)
+        self.totals["imported"] += len(gone)
+
+    @rule(
+        age_s=st.sampled_from([None, 1, 60, 100]),
+        share=st.sampled_from([None, 0, 50, 100]),
+        limit=st.sampled_from([1, 1000]),
+    )
+    def retain(self, age_s: float | None, share: int | None, limit: int) -> None:
+        sizes = {i: len(self.client.hget(f"courier:{{{ID}}}:records", i) or b"") for i in self.ids("dead")}  # type: ignore[arg-type]  # no future
+        held = sum(sizes.values())
+        most = None if share is None else held * share // 100
+        expired = []
+        for i in sorted(sizes, key=lambda i: (self.all[i].at_ms, i))[:limit]:
+            old = age_s is not None and self.all[i].at_ms < self.now_ms - age_s * 1000
+            if not (old or (most is not None and held > most)):
+                break
+            held -= sizes[i]
+            expired.append(i)
+        assert self.ledger.retain(ID, max_age_s=age_s, max_bytes=most, limit=limit) == len(expired)
+        for i in expired:
+            del self.all[i]
+            self.gone.add(i)
+        self.totals["expired"] += len(expired)
 
     @rule(stop=st.booleans())
     def pause_or_resume(self, stop: bool) -> None:

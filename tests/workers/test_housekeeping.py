@@ -13,7 +13,9 @@ def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_chan
     routes.ids.return_value = {"slack"}
     routes.get.return_value = None
     told: list[set[str]] = []
-    housekeeping = Housekeeping(routes, Mock(), Mock(), told.append, watchdog=Mock(), heartbeat=Mock())
+    housekeeping = Housekeeping(
+        routes, Mock(), Mock(), told.append, watchdog=Mock(), heartbeat=Mock(), retention=Mock()
+    )
     housekeeping.round()
     housekeeping.round()
     assert told == [{"slack"}, {"slack"}]
