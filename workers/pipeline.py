@@ -16,6 +16,7 @@ from common.errors import TransportError
 from common.ledger import Attempt, Event, Header, Settlement
 from common.outcome import Delivered, ManagerEvent, Outcome, Postponed, Reason, Rejected, Retry, Skipped
 from workers.backoff import budget_spent, delay_s
+from workers.fallback import marked
 from workers.integrations.base import Refusal, Remembering
 from workers.memory import Memory
 
@@ -68,7 +69,7 @@ class Pipeline:
     def attempt(self, delivery: Delivery) -> Settlement:
         """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
         try:
-            sent = self._send(Alert(delivery.alert, delivery.id), delivery.header.done)
+            sent = self._send(_alert(delivery), delivery.header.done)
         except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
             _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
             sent = Sending(Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done, asked=True)
@@ -147,6 +148,11 @@ class Pipeline:
             events=_events(delivery, outcome.events + last_words),
             asked=sent.asked,
         )
+
+
+def _alert(delivery: Delivery) -> Alert:
+    origin = delivery.header.fallback_of
+    return Alert(marked(delivery.alert, origin) if origin else delivery.alert, delivery.id)
 
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:

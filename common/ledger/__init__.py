@@ -9,7 +9,8 @@ Keys
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
     courier:{ID}:dead      sorted set  delivery id by time of death
     courier:{ID}:cursor    hash        manager node → its position in its alert log
-    courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error
+    courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error; what the
+                                       manager was told when
     courier:{ID}:totals    hash        counters by outcome and reason; bytes held
     courier:{ID}:spent     hash        delivery id → what it took of a quota, until it is begun
 
@@ -34,6 +35,11 @@ Who moves what
     bury      operator          waiting → dead
 
 Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once.
+
+Who is told
+    fallback  settle, reap      the alert of what they find dead waits for another integration, too: its id with
+                                `+fallback:ID`, and `fallback_of` in its header; that one has no further fallback
+    manager   settle, reap      an event waits for `manager`: a breaker that opens, dead letters, what waits too long
 
 What holds back
     operator  pause, resume     nothing is released
@@ -79,9 +85,11 @@ from common.ledger.answers import (
 )
 from common.ledger.ledger import Ledger
 from common.ledger.pace import UNPACED, Breaker, Pace
-from common.ledger.record import Attempt, Delivery, Header
+from common.ledger.record import Attempt, Delivery, FallbackOf, Header
+from common.ledger.telling import SILENT, Telling
 
 __all__ = [
+    "SILENT",
     "UNPACED",
     "Attempt",
     "Breaker",
@@ -89,6 +97,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Event",
+    "FallbackOf",
     "Full",
     "Header",
     "Ledger",
@@ -99,4 +108,5 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "Telling",
 ]

@@ -13,11 +13,19 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     detail: str = ""
 
 
+class FallbackOf(msgspec.Struct, frozen=True, array_like=True):
+    """The integration that could not deliver it, and the reason."""
+
+    integration: str
+    reason: str
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The changing part. Times are milliseconds since the epoch by the ledger's clock.
 
     `since_ms` is when the retry budget began: at the first attempt or a replay, 0 if there was neither. `lost` counts
-    attempts whose worker died, `done` names the calls of this delivery that need no repeating.
+    attempts whose worker died, `done` names the calls of this delivery that need no repeating. With `fallback_of` it is
+    the alert of another integration's dead letter.
     """
 
     committed_ms: int
@@ -27,6 +35,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replays: int = 0
     done: tuple[str, ...] = ()
     history: tuple[Attempt, ...] = ()
+    fallback_of: FallbackOf | None = None
 
     def budget_began_ms(self) -> int:
         """Return when the retry budget began."""
