@@ -35,7 +35,7 @@ from common.settings_values import (
     text,
     whole,
 )
-from common.urls import complete_url, show_url
+from common.urls import SENTINEL_SCHEMES, complete_url, show_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,10 @@ INTEGRATIONS: Final = "integrations"
 DEFAULT: Final = "default"
 """The policy that applies to every integration; the only one that variables and options can set."""
 
-REDIS_URL: Final = secret_url(("redis", "rediss", "unix"), "redis://HOST:PORT/NUMBER, rediss://… or unix:///PATH")
+REDIS_URL: Final = secret_url(
+    ("redis", "rediss", "unix", *SENTINEL_SCHEMES),
+    "redis://HOST:PORT/NUMBER, rediss://…, unix:///PATH or sentinel://HOST:PORT,HOST:PORT/MASTER_NAME",
+)
 ENDPOINT_URL: Final = secret_url(("http", "https"), "https://HOST/PATH")
 PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
 
@@ -78,6 +81,7 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: Annotated[Secret, REDIS_URL]
     password: Annotated[Secret | None, optional(secret())]
     ca: Annotated[Path | None, optional(path())]
+    sentinel_password: Annotated[Secret | None, optional(secret())]
 
     @property
     def address(self) -> str:
@@ -86,14 +90,21 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def connection_url(self) -> Secret:
-        """The URL for `redis.Redis.from_url`: `password` and `ca` are part of it."""
+        """The URL for `common.connection`: the passwords and `ca` are part of it."""
         query = {"ssl_ca_certs": str(self.ca)} if self.ca and self.is_tls else {}
+        if self.sentinel_password and self.has_sentinels:
+            query["sentinel_password"] = self.sentinel_password.reveal()
         return Secret(complete_url(self.url.reveal(), password=self.password, query=query))
 
     @property
     def is_tls(self) -> bool:
         """Whether the connection is encrypted, so that `ca` has a meaning."""
-        return self.url.reveal().startswith("rediss:")
+        return self.url.reveal().startswith(("rediss:", "sentinels:"))
+
+    @property
+    def has_sentinels(self) -> bool:
+        """Whether Sentinels tell where Redis is."""
+        return self.url.reveal().startswith(SENTINEL_SCHEMES)
 
 
 class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
