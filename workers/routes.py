@@ -13,6 +13,7 @@ from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Pace, Telling
 from common.registry import MANAGER, Registry
 from workers.integrations.base import Remembering
+from workers.last_answer import LastAnswers
 from workers.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -151,6 +152,6 @@ class Routes:
             integration,
             policy,
             self._registry.target(integration),
-            Pipeline(service, transport, policy, random=self._random, lookups=lookups),
+            Pipeline(service, transport, policy, self._random, lookups, answers=LastAnswers.of(integration, policy)),
             ThreadPoolExecutor(policy.concurrency, thread_name_prefix=integration.id),
         )

@@ -10,7 +10,7 @@ from common.ledger.answers import Commit, DeadLetter, Full, Reaped, Settled, Sta
 from common.ledger.errors import translated
 from common.ledger.keys import keys_of, limit_keys
 from common.ledger.pace import UNPACED, Pace, verdict
-from common.ledger.record import Delivery, decode_record, encode_header
+from common.ledger.record import Delivery, decode_record, encode_header, encode_record
 from common.ledger.status import read_status
 from common.ledger.telling import SILENT, Telling
 
@@ -26,6 +26,9 @@ MOST_LOST: Final = 10
 
 REAP_LIMIT: Final = 1000
 """Expired leases that one reap handles; the next comes a second later."""
+
+RETAIN_LIMIT: Final = 1000
+"""Dead letters that one retain gives up: Redis does nothing else meanwhile."""
 
 
 def _entrance(integration_id: str) -> list[str]:
@@ -219,6 +222,20 @@ class Ledger:
     def discard(self, integration_id: str, ids: Sequence[str]) -> int:
         """Forget dead letters for good, counted. Return how many were dead."""
         return int(self._run("discard", integration_id, *ids))
+
+    def import_dead(self, integration_id: str, letters: Sequence[DeadLetter]) -> int:
+        """Take up dead letters from elsewhere. Return how many; what is here already, in any state, stays as it is."""
+        arguments: list[str | bytes | int] = []
+        for one in letters:
+            arguments += (one.delivery.id, one.died_ms, encode_record(one.delivery))
+        return int(self._run("import", integration_id, *arguments))
+
+    def retain(
+        self, integration_id: str, *, max_age_s: float | None, max_bytes: int | None, limit: int = RETAIN_LIMIT
+    ) -> int:
+        """Give up the oldest dead letters beyond an age or a size, counted, up to `limit`. Return how many."""
+        longest_ms = "" if max_age_s is None else _ms(max_age_s)
+        return int(self._run("retain", integration_id, longest_ms, "" if max_bytes is None else max_bytes, limit))
 
     def status(self, integration_id: str) -> Status:
         """Return counts, counters, what holds it back, and the age of the oldest of the next hundred that are due."""

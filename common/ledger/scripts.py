@@ -20,6 +20,8 @@ PARTS: Final = {
     "discard": (),
     "move": (),
     "bury": (),
+    "import": (),
+    "retain": (),
 }
 """Script → the files that stand in front of it, after the prelude."""
 
