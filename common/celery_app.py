@@ -11,7 +11,8 @@ from typing import Final
 from celery import Celery
 from kombu import Exchange, Queue
 
-from common.connection import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, broker_tls, broker_url
+from common.connection import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, broker_options, broker_tls, broker_url
+from common.discreet import DiscreetAmqp
 
 DELIVER: Final = "courier.deliver"
 """The one task: `deliver(integration_id, delivery_ids)`."""
@@ -36,7 +37,7 @@ def queue(integration_id: str) -> Queue:
 
 def make_app(redis_url: str) -> Celery:
     """Return the application for the Redis at `redis_url`, as `common.connection` takes it. Nothing is sent yet."""
-    app = Celery("courier", broker=broker_url(redis_url))
+    app = Celery("courier", broker=broker_url(redis_url), amqp=DiscreetAmqp)
     app.conf.update(
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -49,6 +50,7 @@ def make_app(redis_url: str) -> Celery:
             "max_retries": 1,  # publishing fails at once: the ledger releases it again, nobody waits inside kombu
             "interval_start": 0,
             "interval_step": 0,
+            **broker_options(redis_url),
         },
         task_ignore_result=True,
         task_serializer="json",

@@ -12,6 +12,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from common.sentinel import watched
+
 SOCKET_TIMEOUT_S: Final = 15.0
 """A Redis that has not answered a command by then is treated as down; our loops try again by themselves."""
 
@@ -27,11 +29,15 @@ def connect(url: str) -> redis.Redis:
     }
     if not url.startswith("unix:"):
         options["socket_connect_timeout"] = CONNECT_TIMEOUT_S
+    if behind := watched(url):
+        return behind.client(**options)
     return redis.Redis.from_url(url, **options)
 
 
 def broker_url(url: str) -> str:
     """Return the address as kombu writes it: a unix socket is `redis+socket://`, the database a parameter."""
+    if behind := watched(url):
+        return behind.broker_url()
     if url.startswith("unix:"):
         return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
     return url.partition("?")[0]
@@ -39,7 +45,15 @@ def broker_url(url: str) -> str:
 
 def broker_tls(url: str) -> dict[str, Any] | None:
     """Return what kombu must know of TLS, None for a connection without it."""
+    if behind := watched(url):
+        return behind.secure
     if not url.startswith("rediss:"):
         return None
     ca = parse_qs(urlsplit(url).query).get("ssl_ca_certs")
     return {"ssl_cert_reqs": "required"} | ({"ssl_ca_certs": ca[0]} if ca else {})
+
+
+def broker_options(url: str) -> dict[str, Any]:
+    """Return what kombu's transport must know besides the address: whom the Sentinels watch."""
+    behind = watched(url)
+    return behind.transport_options() if behind else {}

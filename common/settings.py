@@ -146,7 +146,12 @@ def _check_together(settings: Settings) -> None:
     if settings.redis.ca and not settings.redis.is_tls:
         raise SettingsError(
             f"{settings.origin['redis.ca']}: redis.ca: the connection is not encrypted, since redis.url "
-            f"({settings.origin['redis.url']}) is no rediss:// URL; write one, or take redis.ca out"
+            f"({settings.origin['redis.url']}) is no rediss:// or sentinels:// URL; write one, or take redis.ca out"
+        )
+    if settings.redis.sentinel_password and not settings.redis.has_sentinels:
+        raise SettingsError(
+            f"{settings.origin['redis.sentinel_password']}: redis.sentinel_password: there is no Sentinel, since "
+            f"redis.url ({settings.origin['redis.url']}) is no sentinel:// URL; write one, or take it out"
         )
 
 

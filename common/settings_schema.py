@@ -35,7 +35,7 @@ from common.settings_values import (
     text,
     whole,
 )
-from common.urls import complete_url, show_url
+from common.urls import SENTINEL_SCHEMES, complete_url, show_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,10 @@ INTEGRATIONS: Final = "integrations"
 DEFAULT: Final = "default"
 """The policy that applies to every integration; the only one that variables and options can set."""
 
-REDIS_URL: Final = secret_url(("redis", "rediss", "unix"), "redis://HOST:PORT/NUMBER, rediss://… or unix:///PATH")
+REDIS_URL: Final = secret_url(
+    ("redis", "rediss", "unix", *SENTINEL_SCHEMES),
+    "redis://HOST:PORT/NUMBER, rediss://…, unix:///PATH or sentinel://HOST:PORT,HOST:PORT/MASTER_NAME",
+)
 ENDPOINT_URL: Final = secret_url(("http", "https"), "https://HOST/PATH")
 PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
 
@@ -79,6 +82,7 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: Annotated[Secret, REDIS_URL]
     password: Annotated[Secret | None, optional(secret())]
     ca: Annotated[Path | None, optional(path())]
+    sentinel_password: Annotated[Secret | None, optional(secret())]
 
     @property
     def address(self) -> str:
@@ -87,14 +91,21 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def connection_url(self) -> Secret:
-        """The URL for `redis.Redis.from_url`: `password` and `ca` are part of it."""
+        """The URL for `common.connection`: the passwords and `ca` are part of it."""
         query = {"ssl_ca_certs": str(self.ca)} if self.ca and self.is_tls else {}
+        if self.sentinel_password and self.has_sentinels:
+            query["sentinel_password"] = self.sentinel_password.reveal()
         return Secret(complete_url(self.url.reveal(), password=self.password, query=query))
 
     @property
     def is_tls(self) -> bool:
         """Whether the connection is encrypted, so that `ca` has a meaning."""
-        return self.url.reveal().startswith("rediss:")
+        return self.url.reveal().startswith(("rediss:", "sentinels:"))
+
+    @property
+    def has_sentinels(self) -> bool:
+        """Whether Sentinels tell where Redis is."""
+        return self.url.reveal().startswith(SENTINEL_SCHEMES)
 
 
 class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +203,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_attempts: Annotated[int, whole(1, 1_000_000)]
     dead_max_age_s: Annotated[float | None, optional(duration("1m", "3650d"))]
     dead_max_bytes: Annotated[int | None, optional(size("1MiB", "1024TiB")), Named(key="dead_max_bytes")]
+    fallback: Annotated[str, text('the id of an integration, or "" for none', r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?")]
+    meta_alerts: Annotated[bool, flag()]
+    meta_every_s: Annotated[float, duration("1s", "1d")]
+    meta_lag_s: Annotated[float | None, optional(duration("1s", "365d"))]
     deadline_s: Annotated[float, duration("1s", "1d")]
     output_limit_bytes: Annotated[int, size("1KiB", "16MiB")]
     memory_limit_bytes: Annotated[int | None, optional(size("16MiB", "1TiB"))]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -19,37 +20,64 @@ if TYPE_CHECKING:
 LOCAL_SCHEME: Final = "unix"
 """The scheme of a socket file: a path and no host."""
 
+SENTINEL_SCHEMES: Final = ("sentinel", "sentinels")
+"""The schemes, without and with TLS, that name several hosts and behind them the primary that these watch."""
+
+_PRIMARY: Final = re.compile(r"/[\w.-]+(/\d+)?", re.ASCII)
+"""The packaged sentinel.conf: a primary's name is made of A-z, 0-9 and the three characters `.-_`."""
+
 NOT_ENCODED: Final = "cannot be read: special characters of a password must be percent-encoded"
 
 
 def check_url(url: str, schemes: Collection[str]) -> None:
-    """Raise ValueError, free of secrets, unless `url` has one of `schemes` and a host (a path for `unix`)."""
-    parts = _split(url)
-    if parts.scheme not in schemes:
-        raise ValueError(f"does not begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-    if parts.scheme == LOCAL_SCHEME and not parts.path.startswith("/"):
-        raise ValueError("names no absolute path of a socket")
-    if parts.scheme != LOCAL_SCHEME and not parts.hostname:
-        raise ValueError("names no host")
-    if "password" in parse_qs(parts.query):
-        raise ValueError("has a password behind the question mark")
+    """Raise ValueError, free of secrets, unless `url` has one of `schemes` and what that one needs.
+
+    That is an absolute path for `unix`, one or more hosts and the primary's name for a Sentinel, else a host.
+    """
+    for one in each_host(url):
+        parts = _split(one)
+        if parts.scheme not in schemes or not url.startswith(parts.scheme):
+            raise ValueError(f"does not begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        if parts.scheme == LOCAL_SCHEME and not parts.path.startswith("/"):
+            raise ValueError("names no absolute path of a socket")
+        if parts.scheme != LOCAL_SCHEME and not parts.hostname:
+            raise ValueError("names no host")
+        if "password" in parse_qs(parts.query):
+            raise ValueError("has a password behind the question mark")
+        if parts.scheme in SENTINEL_SCHEMES and (parts.query or not _PRIMARY.fullmatch(parts.path)):
+            raise ValueError("names no primary: what follows the hosts is /MASTER_NAME or /MASTER_NAME/NUMBER")
 
 
 def show_url(url: str) -> str:
     """Return a checked URL for people: whoever may log in is masked, and what follows a `?` is left out."""
-    parts = _split(url)
-    user, at, host = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{MASK if user else ''}{at}{host}{parts.path}"
+    parts = _split(each_host(url)[0])
+    user, at, hosts = _authority(url).rpartition("@")
+    return f"{parts.scheme}://{MASK if user else ''}{at}{hosts}{parts.path}"
 
 
 def complete_url(url: str, *, password: Secret | None, query: Mapping[str, str]) -> str:
     """Return a checked URL with `password` instead of its own, and with `query` added to its own."""
-    parts = _split(url)
-    user, at, host = parts.netloc.rpartition("@")
+    parts = _split(each_host(url)[0])
+    user, at, hosts = _authority(url).rpartition("@")
     if password:
         user, at = f"{user.partition(':')[0]}:{quote(password.reveal(), safe='')}", "@"
     queries = "&".join(filter(None, (parts.query, urlencode(query))))
-    return "?".join(filter(None, (f"{parts.scheme}://{user}{at}{host}{parts.path}", queries)))
+    return "?".join(filter(None, (f"{parts.scheme}://{user}{at}{hosts}{parts.path}", queries)))
+
+
+def each_host(url: str) -> list[str]:
+    """Return a URL for each host of a Sentinel's, the rest being the same in all; every other URL as it is."""
+    if not url.startswith(tuple(f"{scheme}://" for scheme in SENTINEL_SCHEMES)):
+        return [url]
+    user, at, hosts = _authority(url).rpartition("@")
+    before, _, rest = url.partition("://")
+    behind = rest[len(user) + len(at) + len(hosts) :]
+    return [f"{before}://{user}{at}{host}{behind}" for host in hosts.split(",")]
+
+
+def _authority(url: str) -> str:
+    """Return what stands between `://` and the path: who logs in, and where."""
+    return re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
 
 
 def _split(url: str) -> SplitResult:

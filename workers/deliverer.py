@@ -139,7 +139,12 @@ class Deliverer:
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
                 settled = self._ledger.settle(
-                    integration_id, settlements, token=token, last_error=last_error, pace=route.pace
+                    integration_id,
+                    settlements,
+                    token=token,
+                    last_error=last_error,
+                    pace=route.pace,
+                    telling=route.telling,
                 )
             except LedgerError as error:
                 if tries == 1 or pause_s is None:

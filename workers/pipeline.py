@@ -16,6 +16,7 @@ from common.errors import TransportError
 from common.ledger import Attempt, Event, Header, Settlement
 from common.outcome import Delivered, ManagerEvent, Outcome, Postponed, Reason, Rejected, Retry, Skipped
 from workers.backoff import budget_spent, delay_s
+from workers.fallback import marked
 from workers.integrations.base import Refusal, Remembering
 from workers.last_answer import DEAD_BYTES, WAITING_BYTES
 from workers.memory import Memory
@@ -80,7 +81,7 @@ class Pipeline:
     def attempt(self, delivery: Delivery) -> Settlement:
         """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
         try:
-            sent = self._send(Alert(delivery.alert, delivery.id), delivery.header.done)
+            sent = self._send(_alert(delivery), delivery.header.done)
         except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
             _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
             sent = Sending(Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done, asked=True)
@@ -166,6 +167,11 @@ class Pipeline:
         """Return the header with the answer of the attempt that it ends with, or else the last one that there was."""
         kept = self._answers.kept(header.history[-1].at_ms, sent.answer, most_bytes) if self._answers else None
         return msgspec.structs.replace(header, answer=kept) if kept else header
+
+
+def _alert(delivery: Delivery) -> Alert:
+    origin = delivery.header.fallback_of
+    return Alert(marked(delivery.alert, origin) if origin else delivery.alert, delivery.id)
 
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:

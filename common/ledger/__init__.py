@@ -9,7 +9,8 @@ Keys
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
     courier:{ID}:dead      sorted set  delivery id by time of death
     courier:{ID}:cursor    hash        manager node → its position in its alert log
-    courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error
+    courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error; what the
+                                       manager was told when
     courier:{ID}:totals    hash        counters by outcome and reason; bytes held
     courier:{ID}:spent     hash        delivery id → what it took of a quota, until it is begun
 
@@ -36,6 +37,11 @@ Who moves what
     retain    worker            dead → gone, beyond the age or the bytes that an operator wants to keep; off by default
 
 Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once.
+
+Who is told
+    fallback  settle, reap      the alert of what they find dead waits for another integration, too: its id with
+                                `+fallback:ID`, and `fallback_of` in its header; that one has no further fallback
+    manager   settle, reap      an event waits for `manager`: a breaker that opens, dead letters, what waits too long
 
 What holds back
     operator  pause, resume     nothing is released
@@ -81,9 +87,11 @@ from common.ledger.answers import (
 )
 from common.ledger.ledger import Ledger
 from common.ledger.pace import UNPACED, Breaker, Pace
-from common.ledger.record import Attempt, Delivery, Header, LastAnswer
+from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastAnswer
+from common.ledger.telling import SILENT, Telling
 
 __all__ = [
+    "SILENT",
     "UNPACED",
     "Attempt",
     "Breaker",
@@ -91,6 +99,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Event",
+    "FallbackOf",
     "Full",
     "Header",
     "LastAnswer",
@@ -102,4 +111,5 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "Telling",
 ]

@@ -27,6 +27,7 @@ WITHOUT_REASON: Final = (
     "postponed",
     "replayed",
     "moved",
+    "fell_back",
     "discarded",
     "expired",
     "imported",

@@ -43,7 +43,7 @@ def test_the_packaged_file_gives_every_key_and_no_other() -> None:
     places = list(from_file(DEFAULTS_FILE, "default"))
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
-    limits.insert(3, (INTEGRATIONS, "virustotal", "newest_first"))
+    limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "meta_lag")]
     assert places == [*FIXED, (INTEGRATIONS, "custom-*", "concurrency"), *limits]
 
 
@@ -241,6 +241,19 @@ def test_password_and_ca_are_part_of_the_connection_url_only(tmp_path: Path) -> 
     redis = load(tmp_path, toml).redis
     assert redis.connection_url == Secret("rediss://me:hunter2@db/1?ssl_ca_certs=%2Fca.pem")
     assert redis.address == f"rediss://{MASK}@db/1"
+
+
+def test_the_password_of_sentinels_is_part_of_the_connection_url_only(tmp_path: Path) -> None:
+    toml = '[redis]\nurl = "sentinel://a,b/main"\nsentinel_password = "hunter2"'
+    redis = load(tmp_path, toml).redis
+    assert redis.connection_url == Secret("sentinel://a,b/main?sentinel_password=hunter2")
+    assert redis.address == "sentinel://a,b/main"
+
+
+def test_a_password_of_sentinels_without_sentinels_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, 'redis.sentinel_password = "hunter2"')
+    assert said.startswith("courier.toml:1: redis.sentinel_password: there is no Sentinel")
+    assert "hunter2" not in said
 
 
 def test_a_ca_without_tls_is_refused(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ import pytest
 import redis
 
 from common.secret import MASK, Secret
-from common.urls import check_url, complete_url, show_url
+from common.urls import check_url, complete_url, each_host, show_url
 
-SCHEMES = ("redis", "rediss", "unix")
+SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ SCHEMES = ("redis", "rediss", "unix")
         ("redis://user:hunter2@[::1]:6379", f"redis://{MASK}@[::1]:6379"),
         ("redis://h/0?username=hunter2", "redis://h/0"),
         ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("sentinel://me:hunter2@a,b:26380/main/1", f"sentinel://{MASK}@a,b:26380/main/1"),
+        ("sentinels://[::1]:26379,[::2]/main", "sentinels://[::1]:26379,[::2]/main"),
     ],
 )
 def test_a_url_is_shown_without_who_may_log_in(url: str, shown: str) -> None:
@@ -40,6 +42,13 @@ def test_a_url_is_shown_without_who_may_log_in(url: str, shown: str) -> None:
         "redis://user:1234#hunter2@host",
         "redis://host?password=hunter2",
         "redis://:hunter2\u2100@host",
+        "REDIS://:hunter2@host",
+        "sentinel://:hunter2@a,b",
+        "sentinel://:hunter2@a,b/main/x",
+        "sentinel://:hunter2@a,,b/main",
+        "sentinel://:hunter2@a:1,b:x/main",
+        "sentinel://:hunter2/x@a,b/main",
+        "sentinel://:hunter2@a/main?db=1",
     ],
 )
 def test_a_bad_url_is_refused_without_repeating_it(url: str) -> None:
@@ -55,6 +64,12 @@ def test_redis_reads_back_what_was_completed() -> None:
     assert options["username"] == "me"
     assert options["password"] == "p/@:?#%"
     assert (options["host"], options["port"], options["db"], options["socket_timeout"]) == ("h", 1, 2, 3.0)
+
+
+def test_sentinels_keep_their_hosts_when_completed() -> None:
+    url = complete_url("sentinel://me:old@a,b:1/main/2", password=Secret("p,@/"), query={"x": "y"})
+    assert url == "sentinel://me:p%2C%40%2F@a,b:1/main/2?x=y"
+    assert each_host(url)[1] == "sentinel://me:p%2C%40%2F@b:1/main/2?x=y"
 
 
 def test_a_socket_takes_a_password_too() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from common.settings_schema import POLICY_KEYS
 from tests.e2e.compose import browser
@@ -30,6 +31,7 @@ UID, GID = 1500, 1501
 PORT = 15555
 HEALTHY_LIMIT_S = 60.0
 ARTIFACTS = ROOT / "artifacts"
+SCRAPE = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics', timeout=10).read().decode())"
 KNOWN_FILE = "44d88612fea8a8f36de82e1278abb02f"
 
 SETTINGS = """[integrations.default]
@@ -104,6 +106,13 @@ class Stack:
 
     def _missing(self, service: str) -> int:
         return len(self.manager.written[service] - set(self.arrived(service)))
+
+    def delivered(self) -> dict[str, int]:
+        """Return how many deliveries of each integration the exporter counts as accepted by the target."""
+        text = self.project.compose("exec", "-T", "exporter", "python", "-c", SCRAPE)
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        wanted = [s for s in samples if s.name == "courier_deliveries_total" and s.labels["outcome"] == "delivered"]
+        return {s.labels["integration"]: int(s.value) for s in wanted}
 
     def secret(self, name: str) -> str:
         """Return one of the secrets that `init` made, read as an operator reads it."""
@@ -218,6 +227,23 @@ def test_down_and_up_goes_on_where_it_was(stack: Stack) -> None:
     stack.everything_arrives()
     assert stack.secret("flower.login") == login
     eventually(lambda: "courier.deliver" in browser.text_of(f"http://{login}@127.0.0.1:{PORT}/tasks"))
+
+
+def test_the_exporter_counts_what_the_target_counted(stack: Stack) -> None:
+    stack.everything_arrives("slack", "ticket", "virustotal")
+    counted = {
+        "slack": len(stack.arrived("slack")),
+        "custom-ticket": len(stack.arrived("ticket")),
+        "virustotal": len(stack.arrived("virustotal")),
+        "manager": len(stack.manager.events),
+    }
+    # By its name, since the profile would bring Prometheus and Grafana as well.
+    stack.project.compose("up", "--detach", "--wait", "--no-recreate", "exporter")
+    try:
+        eventually(lambda: stack.delivered() == counted)  # the last settlements may still be under way
+        print(f"the exporter and the targets agree: {counted}")
+    finally:
+        stack.project.compose("rm", "--stop", "--force", "exporter")
 
 
 def test_workers_on_another_machine_take_over(stack: Stack) -> None:

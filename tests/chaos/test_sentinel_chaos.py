@@ -1,0 +1,32 @@
+"""A failover and its end: what the former primary still knows does no harm when it comes back."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.behind_sentinels import System
+from tests.support.recorder import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
+
+
+def test_the_former_primary_comes_back_as_a_replica(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        system = System(stack, tmp_path)
+        system.begins(400)
+        system.redis.primary.kill()
+        eventually(system.redis.replica_rules)
+        system.manager.append(200)
+        system.redis.primary.start()
+        system.manager.append(200)
+        eventually(system.redis.primary_follows)
+        system.manager.append(200)
+        system.everything_arrives()
+        eventually(lambda: "courier.slack" in system.queues_page())
+        system.is_well_and_discreet()

