@@ -120,6 +120,17 @@ def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Red
     assert set(world.dispatcher.dispatched) == {"slack"}
 
 
+def test_a_record_keeps_the_last_answer_without_what_the_block_hides(client: redis.Redis) -> None:
+    world = World(
+        client,
+        lambda _: Answer(status=500, body=b"no hook at https://hooks.example/services/T0/B0/x or /services/T0/B0/x"),
+    )
+    world.deliverer.deliver("slack", world.released("a"))
+    (record,) = client.hvals("courier:{slack}:records")  # type: ignore[misc]  # redis-py types it as a future, too
+    assert b'500,"no hook at ' in record
+    assert b"B0" not in record
+
+
 def test_the_deliveries_of_one_task_run_side_by_side(client: redis.Redis) -> None:
     together = Barrier(5)
 
