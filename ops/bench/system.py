@@ -87,10 +87,18 @@ class System:
     """Everything that runs for one measurement."""
 
     def __init__(
-        self, stack: ExitStack, folder: Path, *, config: str, settings: str, latency_ms: float, workers: int
+        self,
+        stack: ExitStack,
+        folder: Path,
+        *,
+        config: str,
+        settings: str,
+        latency_ms: float,
+        workers: int,
+        quiet: bool,
     ) -> None:
         """Start it all and wait until the producer follows the log and the workers listen."""
-        self._folder, self._stack = folder, stack
+        self._folder, self._stack, self._quiet = folder, stack, quiet
         self.target = Target(stack, latency_ms=latency_ms)
         self.log = folder / "alerts.json"
         self.log.touch()
@@ -148,7 +156,11 @@ class System:
             "COURIER_SETTINGS": str(self._folder / "courier.toml"),
             "COURIER_LOG_LEVEL": "error",
         }
-        process = subprocess.Popen([sys.executable, "-m", "ops.cli.main", *arguments], env=environment)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli.main", *arguments],
+            env=environment,
+            stderr=subprocess.DEVNULL if self._quiet else None,
+        )
         self._stack.callback(process.wait)
         self._stack.callback(process.terminate)
         return process
@@ -156,8 +168,24 @@ class System:
 
 @contextmanager
 def running(
-    *, config: str = CONFIG, settings: str = SETTINGS, latency_ms: float = 0.0, workers: int = 1
+    *,
+    config: str = CONFIG,
+    settings: str = SETTINGS,
+    latency_ms: float = 0.0,
+    workers: int = 1,
+    quiet: bool = False,
 ) -> Iterator[System]:
-    """Run it all in a temporary folder (TMPDIR); `{port}` in `config` is the target's."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        yield System(stack, Path(folder), config=config, settings=settings, latency_ms=latency_ms, workers=workers)
+    """Run it all in a temporary folder (TMPDIR); `{port}` in `config` is the target's.
+
+    `quiet` is for benchmarks that cause errors on purpose.
+    """
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        yield System(
+            stack,
+            Path(name),
+            config=config,
+            settings=settings,
+            latency_ms=latency_ms,
+            workers=workers,
+            quiet=quiet,
+        )
