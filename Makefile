@@ -49,7 +49,16 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
 	$(BIN)/pytest -m e2e -s
 
+bench-delivery: install ## the whole path beside the stock loop, at three latencies of the target: rates, ratios, CPU (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.delivery $(ARGS)
+
+bench-isolation: install ## what a healthy integration loses to sick ones on the same worker: at most 10 % (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.isolation $(ARGS)
+
+bench-latency: install ## from newline to request at 200 alerts a second (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.latency $(ARGS)
+
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test conformance chaos e2e clean
+.PHONY: help install lock demo lint format test conformance chaos e2e bench-delivery bench-isolation bench-latency clean

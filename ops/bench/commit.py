@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ops.bench.delivery import System, alerts, cpu_s
+from ops.bench.alerts import alerts
+from ops.bench.system import cpu_s, running
+
+if TYPE_CHECKING:
+    from ops.bench.system import System
 
 PAUSE_S = 0.05
 
@@ -30,10 +32,9 @@ def commit_ms(system: System, count: int) -> list[float]:
     """Return how long each of `count` alerts took from its newline to its commit, sorted."""
     times = []
     for number, line in enumerate(alerts(count), start=1):
-        with system.alerts.open("ab") as log:
-            log.write(line)
+        system.append([line])
         start = time.perf_counter()
-        while int(system.redis.hget("courier:{slack}:totals", "committed") or 0) < number:
+        while system.total("slack", "committed") < number:
             pass
         times.append(1000 * (time.perf_counter() - start))
         time.sleep(PAUSE_S)
@@ -46,11 +47,9 @@ def main() -> None:
     parser.add_argument("--idle-s", type=float, default=30.0)
     parser.add_argument("--alerts", type=int, default=200)
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        system = System(stack, Path(folder), latency_ms=0, workers=0)
+    with running(workers=0) as system:
         idle = idle_percent(system, chosen.idle_s)
         times = commit_ms(system, chosen.alerts)
-        system.redis.close()
     figures = {"p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100], "max": times[-1]}
     print(json.dumps({"idle_percent": round(idle, 2), "commit_ms": {k: round(v, 1) for k, v in figures.items()}}))
 

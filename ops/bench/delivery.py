@@ -1,146 +1,40 @@
-"""The whole path: alerts appended to the log → producer → ledger → Celery → worker → target.
+"""The whole path, beside the stock loop: alerts appended to the log → producer → ledger → Celery → worker → target.
 
-    python -m ops.bench.delivery [--alerts 20000] [--latency-ms 50] [--workers 1]
+    python -m ops.bench.delivery [--alerts 10000] [--latency-ms 0 50 200] [--workers 4] [--rounds 3]
 
-Prints deliveries a second from the append to the last request, and the CPU that producer, workers and server spent.
+Prints deliveries a second, from the append to the last request, of Courier and of `ops.bench.serial`, measured in
+turns; their ratio, and the CPU that one delivery costs by part. Everything runs on the same cores, the target too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
-import urllib.request
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from statistics import median
+from typing import Final
 
-from ops.embedded import EmbeddedServer, free_port
+from ops.bench import serial
+from ops.bench.alerts import alerts
+from ops.bench.system import load, running, wait_until
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+RATIO_GOALS: Final = {0.0: 200, 50.0: 300, 200.0: 500}
+"""Target latency in ms → how many times the stock loop's rate is to be reached on two cores."""
 
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-LIMIT_S = 600.0
-CONFIG = """<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:{port}/hook</hook_url>
-<alert_format>json</alert_format></integration></ossec_config>
-"""
-
-
-def alerts(count: int) -> Iterator[bytes]:
-    """Yield alerts of about 1.5 KB that all match, with ids of their own."""
-    for n in range(count):
-        yield (
-            json.dumps(
-                {
-                    "timestamp": "2026-01-31T08:00:00.000+0000",
-                    "rule": {
-                        "level": 10,
-                        "id": "5712",
-                        "description": "sshd: brute force",
-                        "groups": ["syslog", "sshd"],
-                    },
-                    "agent": {"id": "001", "name": "web01", "ip": "10.0.0.5"},
-                    "manager": {"name": "wazuh"},
-                    "id": f"1769846400.{n}",
-                    "full_log": f"Jan 31 08:00:00 web01 sshd[{n}]: Invalid user x from 203.0.113.7 port {n} "
-                    + "y" * 1000,
-                    "data": {"srcip": "203.0.113.7", "srcuser": "x"},
-                    "location": "/var/log/secure",
-                },
-                separators=(",", ":"),
-            ).encode()
-            + b"\n"
-        )
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has spent so far (proc(5), fields utime and stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
-
-
-def counts(port: int) -> dict[str, Any]:
-    """Return what the target has counted."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/count", timeout=10) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
-
-
-def wait_until(ready: Any, what: str) -> None:
-    """Poll until `ready()` or raise TimeoutError."""
-    deadline = time.monotonic() + LIMIT_S
-    while not ready():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.05)
-
-
-class System:
-    """Everything that runs for one measurement, in a folder of its own."""
-
-    def __init__(self, stack: ExitStack, folder: Path, *, latency_ms: float, workers: int) -> None:
-        """Start it all and wait until the producer follows the log and the workers listen."""
-        self._folder, self.port = folder, free_port()
-        self.alerts = folder / "alerts.json"
-        self.alerts.touch()
-        (folder / "ossec.conf").write_text(CONFIG.format(port=self.port))
-        self.server = EmbeddedServer(folder / "redis")
-        self.server.start()
-        stack.callback(self.server.stop)
-        self._stack = stack
-        self._start([sys.executable, "-m", "ops.bench.target", str(self.port), str(latency_ms)])
-        self.producer = self._courier(
-            "producer", "--config", str(folder / "ossec.conf"), "--alerts", str(self.alerts), "--node", "bench"
-        )
-        self.workers = [self._courier("worker", "--http", "--name", f"http-{n}") for n in range(workers)]
-        self.redis = self.server.client()
-        wait_until(lambda: self.redis.hexists("courier:{slack}:cursor", "bench"), "the producer did not start")
-        if workers:
-            wait_until(lambda: self.redis.scard("_kombu.binding.courier") >= 2, "the worker did not start")
-        time.sleep(1.0)
-
-    def cpu(self) -> dict[str, float]:
-        """Return the CPU seconds spent so far, by part."""
-        return {
-            "producer": cpu_s(self.producer.pid),
-            "workers": sum(cpu_s(worker.pid) for worker in self.workers),
-            "server": cpu_s(self.server.pid or 0),
-        }
-
-    def _courier(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return self._start([sys.executable, "-m", "ops.cli.main", *arguments])
-
-    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        environment = os.environ | {
-            "COURIER_REDIS_URL": self.server.url,
-            "COURIER_STATE_DIR": str(self._folder / "state"),
-            "COURIER_LOG_LEVEL": "warning",
-            "COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS": "none",
-        }
-        process = subprocess.Popen(command, env=environment)
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
-        return process
+CPU_GOAL_MS: Final = 0.6
+"""In workers plus producer."""
 
 
 def measure(count: int, latency_ms: float, workers: int) -> dict[str, float]:
     """Run once. Return deliveries a second, and CPU in ms a delivery by part."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        system = System(stack, Path(folder), latency_ms=latency_ms, workers=workers)
+    with running(latency_ms=latency_ms, workers=workers) as system:
         lines = b"".join(alerts(count))
         before, start_s = system.cpu(), time.time()
-        with system.alerts.open("ab") as log:
-            log.write(lines)
-        wait_until(lambda: counts(system.port)["requests"] >= count, "not everything arrived")
+        system.append([lines])
+        wait_until(lambda: system.target.counts()["requests"] >= count, "not everything arrived")
         wait_until(lambda: not system.redis.hlen("courier:{slack}:records"), "not everything was settled")
         spent = {part: 1000 * (after - before[part]) / count for part, after in system.cpu().items()}
-        arrived = counts(system.port)
-        system.redis.close()
+        arrived = system.target.counts()
     return {
         "deliveries_per_s": count / (arrived["last_s"] - start_s),
         "repeated": arrived["requests"] - arrived["distinct"],
@@ -148,15 +42,53 @@ def measure(count: int, latency_ms: float, workers: int) -> dict[str, float]:
     }
 
 
+def compare(latency_ms: float, *, count: int, workers: int, rounds: int, serially: int) -> dict[str, float]:
+    """Measure both in turns. Return the medians, the ratio of the rates and how far the rounds lie apart."""
+    ours, reference = [], []
+    for _ in range(rounds):
+        reference.append(serial.measure(serially, latency_ms))
+        ours.append(measure(count, latency_ms, workers))
+    found = {name: median(one[name] for one in ours) for name in ours[0]}
+    rates = [one["deliveries_per_s"] for one in ours]
+    found["repeated"] = max(one["repeated"] for one in ours)
+    found["slowest_per_s"], found["fastest_per_s"] = min(rates), max(rates)
+    found["serial_per_s"] = median(reference)
+    found["ratio"] = found["deliveries_per_s"] / found["serial_per_s"]
+    found["cpu_ms"] = found["workers_cpu_ms"] + found["producer_cpu_ms"]
+    return {"latency_ms": latency_ms, **found, "load": load()}
+
+
+def show(found: dict[str, float]) -> str:
+    """Return one line of the table."""
+    goal = RATIO_GOALS.get(found["latency_ms"])
+    rates = f"{found['deliveries_per_s']:8.0f}/s  {found['slowest_per_s']:5.0f}-{found['fastest_per_s']:<5.0f}"
+    ratio = f"{found['ratio']:6.0f} x" + (f" (goal {goal} x)" if goal else "")
+    cpu = f"{found['cpu_ms']:.2f} ms (goal {CPU_GOAL_MS:g}), server {found['server_cpu_ms']:.2f} ms"
+    return f"{found['latency_ms']:6.0f} ms {rates}  stock loop {found['serial_per_s']:5.2f}/s {ratio}  CPU {cpu}"
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure and print a table and, for each latency, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--alerts", type=int, default=20_000)
-    parser.add_argument("--latency-ms", type=float, default=50.0)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--alerts", type=int, default=10_000)
+    parser.add_argument("--serial-alerts", type=int, default=15)
+    parser.add_argument("--latency-ms", type=float, nargs="+", default=list(RATIO_GOALS))
+    parser.add_argument("--workers", type=int, default=4, help="HTTP worker processes")
+    parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    found = measure(chosen.alerts, chosen.latency_ms, chosen.workers)
-    print(json.dumps({name: round(value, 3) for name, value in found.items()}))
+    print(f"{chosen.workers} HTTP worker processes, medians of {chosen.rounds} rounds")
+    results = []
+    for latency_ms in chosen.latency_ms:
+        found = compare(
+            latency_ms,
+            count=chosen.alerts,
+            workers=chosen.workers,
+            rounds=chosen.rounds,
+            serially=chosen.serial_alerts,
+        )
+        results.append({name: round(value, 3) for name, value in found.items()})
+        print(show(found), flush=True)
+    print(json.dumps({"bench": "delivery", "workers": chosen.workers, "results": results}))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.bench.delivery import alerts
+from ops.bench.alerts import alerts
 from ops.embedded import EmbeddedServer
 
 if TYPE_CHECKING:

@@ -4,7 +4,9 @@
 
 Speaks just enough HTTP/1.1: every request with a Content-Length gets `200 ok` on a kept connection. `GET /count`
 answers at once with the number of requests so far, their distinct alert ids and the times of the first and the last,
-`GET /ids` with every alert id and how often it has arrived.
+`GET /ids` with every alert id and how often it has arrived, `GET /times` with when it came first.
+
+What is sent to /hang is never answered, to /fail with 500, to /other at once; these are only counted, by path.
 """
 
 from __future__ import annotations
@@ -15,12 +17,16 @@ import re
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+FAILURE: Final = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno"
+ASIDE: Final = {b"/hang": b"", b"/fail": FAILURE, b"/other": ANSWER}
+"""Path → what it answers; nothing for no answer."""
+
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _ID: Final = re.compile(rb'"(?:ts|id)": "(\d+\.\d+)"')
 
@@ -31,6 +37,8 @@ class Record:
     def __init__(self) -> None:
         self.requests = 0
         self.ids: Counter[str] = Counter()
+        self.times: dict[str, float] = {}
+        self.aside: Counter[str] = Counter()
         self.first_s = self.last_s = 0.0
 
     def note(self, body: bytes) -> None:
@@ -40,7 +48,9 @@ class Record:
         self.first_s = self.first_s or now_s
         self.last_s = now_s
         if found := _ID.search(body):
-            self.ids[found[1].decode()] += 1
+            alert_id = found[1].decode()
+            self.ids[alert_id] += 1
+            self.times.setdefault(alert_id, now_s)
 
     def summary(self) -> bytes:
         """Return the counts as an HTTP answer."""
@@ -49,6 +59,7 @@ class Record:
             "distinct": len(self.ids),
             "first_s": self.first_s,
             "last_s": self.last_s,
+            "aside": self.aside,
         }
         return _as_answer(counts)
 
@@ -56,8 +67,12 @@ class Record:
         """Return each id with its count as an HTTP answer."""
         return _as_answer(self.ids)
 
+    def every_time(self) -> bytes:
+        """Return when each id came first as an HTTP answer."""
+        return _as_answer(self.times)
 
-def _as_answer(counts: Mapping[str, float]) -> bytes:
+
+def _as_answer(counts: Mapping[str, Any]) -> bytes:
     body = json.dumps(counts).encode()
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
@@ -84,13 +99,19 @@ class Connection(asyncio.Protocol):
                 return
             head, body = self._buffer[:end], self._buffer[end + 4 : total]
             self._buffer = self._buffer[total:]
-            if head.startswith(b"GET /count"):
-                self._transport.write(self._record.summary())
-            elif head.startswith(b"GET /ids"):
-                self._transport.write(self._record.every_id())
-            else:
-                self._record.note(body)
-                asyncio.get_running_loop().call_later(self._latency_s, self._answer)
+            method, path, _ = head.split(b" ", 2)
+            self._take(method, path, body)
+
+    def _take(self, method: bytes, path: bytes, body: bytes) -> None:
+        if method == b"GET":
+            told = {b"/ids": self._record.every_id, b"/times": self._record.every_time}
+            self._transport.write(told.get(path, self._record.summary)())
+        elif path in ASIDE:
+            self._record.aside[path.decode()] += 1
+            self._transport.write(ASIDE[path])
+        else:
+            self._record.note(body)
+            asyncio.get_running_loop().call_later(self._latency_s, self._answer)
 
     def _answer(self) -> None:
         if not self._transport.is_closing():

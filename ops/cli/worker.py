@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--scripts", is_flag=True, help="Serve the custom scripts; runs beside the manager's files.")
 @click.option("--manager", is_flag=True, help="Inject verdicts into the manager's queue socket; runs beside it.")
 @click.option("--name", metavar="NAME", help="Name in Flower and logs. [default: what it serves]")
-@setting("worker.slots", help="Deliveries at once in this process.")
+@setting("worker.slots", help="Tasks at once in this process.")
 @setting("state.dir", help="Folder with the secret key.")
 @setting("metrics.port", help="Port of its metrics; 0 for none.")
 @pass_settings

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from common.errors import LedgerUnavailable, LedgerUnfit
 from common.ledger import Event, Full, Header, Ledger, Reaped, Settlement, Stale, Stored
+from common.settings import load_settings
 from ops.embedded import EmbeddedServer, free_port
-from tests.support.fakes import Clock
+from tests.support.fakes import Clock, policy
 
 if TYPE_CHECKING:
     import redis
@@ -88,14 +90,16 @@ def test_tasks_grow_with_what_is_in_flight_and_small_ones_linger(ledger: Ledger,
     assert release(ledger, max_in_flight=1000, batch_max=64) == [["late"]]
 
 
-def test_a_hanging_target_cannot_occupy_many_tasks(ledger: Ledger, clock: Clock) -> None:
+def test_many_hanging_targets_together_leave_slots_to_others(ledger: Ledger, clock: Clock) -> None:
+    settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
+    default = policy()
     cursor, tasks = "", 0
     for n in range(512):
         commit(ledger, [f"{n:03}"], expected=cursor, cursor=f"c{n}")
         cursor = f"c{n}"
         clock.now_s += 0.01
-        tasks += len(release(ledger, max_in_flight=512, batch_max=64))
-    assert tasks < 100
+        tasks += len(release(ledger, max_in_flight=default.max_in_flight, batch_max=default.batch_max))
+    assert 10 * tasks < settings.worker.slots
 
 
 def test_begin_leaves_out_what_is_settled_or_taken(ledger: Ledger) -> None:

@@ -53,7 +53,7 @@ def test_what_integrations_skip_for_is_among_the_reasons_to_skip() -> None:
 def test_every_counter_of_the_scripts_is_shown() -> None:
     scripts = [path.read_text() for path in (ROOT / "common" / "ledger").glob("*.lua")]
     counted = {name for text in scripts for name in re.findall(r"count\('([a-z_]+)'", text)}
-    shown = {"committed", "bytes", "dead_bytes", "breaker_opened", "breaker_closed", "target_paused"}
+    shown = {"committed", "bytes", "dead_bytes", "breaker_opened", "breaker_closed", "target_paused", "clock_set_back"}
     assert counted - shown <= {outcome for outcome, _ in ledger_pairs()}
 
 

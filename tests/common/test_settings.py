@@ -82,7 +82,7 @@ def test_the_strongest_source_wins_and_is_named(
     tmp_path_factory: pytest.TempPathFactory, sources: set[str], as_file: bool
 ) -> None:
     cwd = tmp_path_factory.mktemp("cwd")
-    environment, overrides, expected = {}, {}, (128, "default")
+    environment, overrides, expected = {}, {}, (1024, "default")
     if "file" in sources:
         (cwd / "courier.toml").write_text("[worker]\n\nslots = 1\n")
         expected = (1, "courier.toml:3")
@@ -109,7 +109,7 @@ def test_which_file_is_read(tmp_path: Path) -> None:
 
 def test_an_empty_variable_is_not_set_and_an_empty_key_is_no_value(tmp_path: Path) -> None:
     settings = load(tmp_path, 'redis.ca = ""', COURIER_WORKER_SLOTS="", COURIER_REDIS_URL_FILE="")
-    assert (settings.worker.slots, settings.redis.ca) == (128, None)
+    assert (settings.worker.slots, settings.redis.ca) == (1024, None)
 
 
 def test_relative_paths_begin_at_the_file_or_the_working_directory(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""How long an alert takes from its newline in the log to the request at the target, at a steady rate.
+
+    python -m ops.bench.latency [--per-s 200] [--seconds 15] [--workers 1] [--rounds 3]
+
+Each alert is written by itself and its time kept; the target tells when it came. The medians of the rounds are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from ops.bench.alerts import alert_id, alerts
+from ops.bench.system import load, percentile, running, wait_until
+
+if TYPE_CHECKING:
+    from ops.bench.system import System
+
+GOALS_MS: Final = {"p50_ms": 20.0, "p99_ms": 100.0}
+WARM_UP: Final = 50
+"""Alerts that are not counted: with them connections are made and code is loaded."""
+
+
+def latencies_ms(system: System, count: int, per_s: float, *, first: int = 0, group: str = "sshd") -> list[float]:
+    """Write so many alerts, numbered from `first`, at this rate. Return the latency of each in ms."""
+    written_s = system.append_steadily(list(alerts(count, group, first=first)), per_s=per_s)
+    ids = [alert_id(n) for n in range(first, first + count)]
+    wait_until(lambda: set(ids) <= system.target.times().keys(), "not everything arrived")
+    came_s = system.target.times()
+    return [1000 * (came_s[name] - at_s) for name, at_s in zip(ids, written_s, strict=True)]
+
+
+def measure(per_s: float, seconds: float, workers: int) -> dict[str, float]:
+    """Run once. Return percentiles in ms."""
+    with running(workers=workers) as system:
+        latencies_ms(system, WARM_UP, per_s)
+        time.sleep(1.0)
+        found = latencies_ms(system, round(per_s * seconds), per_s, first=WARM_UP)
+    return {"p50_ms": median(found), "p99_ms": percentile(found, 99), "worst_ms": max(found)}
+
+
+def main() -> None:
+    """Measure and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--per-s", type=float, default=200.0)
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    rounds = [measure(chosen.per_s, chosen.seconds, chosen.workers) for _ in range(chosen.rounds)]
+    found = {name: median(one[name] for one in rounds) for name in rounds[0]}
+    for name, value in found.items():
+        spread = f"{min(one[name] for one in rounds):.1f}-{max(one[name] for one in rounds):.1f}"
+        goal = f"  goal {GOALS_MS[name]:g}" if name in GOALS_MS else ""
+        print(f"{name:9} {value:7.1f}  {spread}{goal}")
+    rounded = {name: round(value, 1) for name, value in found.items()}
+    print(json.dumps({"bench": "latency", "per_s": chosen.per_s, **rounded, "load": load()}))
+
+
+if __name__ == "__main__":
+    main()

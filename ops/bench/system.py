@@ -1,0 +1,191 @@
+"""What a benchmark measures: server, target, producer and workers as processes of their own, in a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import quantiles
+from typing import TYPE_CHECKING, Any, Final
+
+from ops.embedded import EmbeddedServer, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+LIMIT_S: Final = 600.0
+CONFIG: Final = """<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:{port}/hook</hook_url>
+<alert_format>json</alert_format></integration></ossec_config>
+"""
+SETTINGS: Final = "[integrations.default]\nrate_limits = []\n"
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds that a process has spent so far (proc(5), fields utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+
+
+def load() -> float:
+    """Return the machine's load of the last minute: what else ran beside a measurement."""
+    return round(os.getloadavg()[0], 1)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the value below which so many percent of them lie."""
+    return quantiles(values, n=100)[percent - 1]
+
+
+def wait_until(ready: Callable[[], object], what: str) -> None:
+    """Poll until `ready()` or raise TimeoutError."""
+    deadline = time.monotonic() + LIMIT_S
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.05)
+
+
+class Target:
+    """`ops.bench.target` as a process of its own."""
+
+    def __init__(self, stack: ExitStack, *, latency_ms: float = 0.0) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "ops.bench.target", str(self.port), str(latency_ms)]
+        process = subprocess.Popen(command)
+        stack.callback(process.wait)
+        stack.callback(process.terminate)
+        wait_until(self._listens, "the target did not start")
+
+    def counts(self) -> dict[str, Any]:
+        """Return what it has counted."""
+        return self._get("count")
+
+    def times(self) -> dict[str, float]:
+        """Return when each alert came first, in seconds since the epoch, by its id."""
+        return self._get("times")
+
+    def _listens(self) -> bool:
+        try:
+            return bool(self.counts())
+        except OSError:
+            return False
+
+    def _get(self, what: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{what}", timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+
+class System:
+    """Everything that runs for one measurement."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        folder: Path,
+        *,
+        config: str,
+        settings: str,
+        latency_ms: float,
+        workers: int,
+        quiet: bool,
+    ) -> None:
+        """Start it all and wait until the producer follows the log and the workers listen."""
+        self._folder, self._stack, self._quiet = folder, stack, quiet
+        self.target = Target(stack, latency_ms=latency_ms)
+        self.log = folder / "alerts.json"
+        self.log.touch()
+        (folder / "ossec.conf").write_text(config.format(port=self.target.port))
+        (folder / "courier.toml").write_text(settings)
+        self.server = EmbeddedServer(folder / "redis")
+        self.server.start()
+        stack.callback(self.server.stop)
+        self.redis = self.server.client()
+        stack.callback(self.redis.close)
+        self.producer = self._courier(
+            "producer", "--config", str(folder / "ossec.conf"), "--alerts", str(self.log), "--node", "bench"
+        )
+        wait_until(lambda: list(self.redis.scan_iter("courier:*:cursor")), "the producer did not start")
+        self.workers = [self._courier("worker", "--http", "--name", f"http-{n}") for n in range(workers)]
+        wait_until(lambda: len(self._listening()) == workers, "a worker did not start")
+        time.sleep(1.0)
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Write to the alert log, all at once."""
+        with self.log.open("ab") as log:
+            log.write(b"".join(lines))
+
+    def append_steadily(self, lines: Sequence[bytes], *, per_s: float) -> list[float]:
+        """Write to the alert log one by one. Return the time of each in seconds since the epoch, just before it."""
+        times, start_s = [], time.time()
+        with self.log.open("ab", buffering=0) as log:
+            for n, line in enumerate(lines):
+                time.sleep(max(0.0, start_s + n / per_s - time.time()))
+                times.append(time.time())
+                log.write(line)
+        return times
+
+    def total(self, integration_id: str, counter: str) -> int:
+        """Return one of an integration's counters in the ledger."""
+        value: Any = self.redis.hget(f"courier:{{{integration_id}}}:totals", counter)
+        return int(value or 0)
+
+    def cpu(self) -> dict[str, float]:
+        """Return the CPU seconds spent so far, by part."""
+        return {
+            "producer": cpu_s(self.producer.pid),
+            "workers": sum(cpu_s(worker.pid) for worker in self.workers),
+            "server": cpu_s(self.server.pid or 0),
+        }
+
+    def _listening(self) -> list[Any]:
+        """Return the connections on which a worker waits for tasks."""
+        return [client for client in self.redis.client_list() if client["cmd"] == "brpop"]
+
+    def _courier(self, *arguments: str) -> subprocess.Popen[bytes]:
+        environment = os.environ | {
+            "COURIER_REDIS_URL": self.server.url,
+            "COURIER_STATE_DIR": str(self._folder / "state"),
+            "COURIER_SETTINGS": str(self._folder / "courier.toml"),
+            "COURIER_LOG_LEVEL": "error",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli.main", *arguments],
+            env=environment,
+            stderr=subprocess.DEVNULL if self._quiet else None,
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+        return process
+
+
+@contextmanager
+def running(
+    *,
+    config: str = CONFIG,
+    settings: str = SETTINGS,
+    latency_ms: float = 0.0,
+    workers: int = 1,
+    quiet: bool = False,
+) -> Iterator[System]:
+    """Run it all in a temporary folder (TMPDIR); `{port}` in `config` is the target's.
+
+    `quiet` is for benchmarks that cause errors on purpose.
+    """
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        yield System(
+            stack,
+            Path(name),
+            config=config,
+            settings=settings,
+            latency_ms=latency_ms,
+            workers=workers,
+            quiet=quiet,
+        )
