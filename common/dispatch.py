@@ -14,7 +14,7 @@ from redis import RedisError
 
 from common.celery_app import DELIVER, queue, queue_name
 from common.errors import LedgerUnavailable
-from common.ledger import Pace
+from common.ledger import SILENT, Pace
 from common.ledger.errors import translated
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from common.ledger import Ledger, Reaped
+    from common.ledger import Ledger, Reaped, Telling
     from common.settings_schema import Policy
 
 LINGER_S: Final = 1.0
@@ -59,11 +59,12 @@ class Dispatcher:
             self._publish(integration_id, tasks)
         return sum(map(len, tasks))
 
-    def reap(self, integration_id: str, policy: Policy) -> Reaped:
+    def reap(self, integration_id: str, policy: Policy, telling: Telling = SILENT) -> Reaped:
         """Bring back what was lost; deliveries that merely wait in the Celery queue are left there."""
         overdue = self._ledger.overdue(integration_id)
         queued = self._queued(integration_id).intersection(overdue) if overdue else ()
-        return self._ledger.reap(integration_id, queued=queued, lease_s=_begun_within_s(policy))
+        lease_s = _begun_within_s(policy)
+        return self._ledger.reap(integration_id, queued=queued, lease_s=lease_s, telling=telling)
 
     def queued(self, integration_ids: Collection[str]) -> int:
         """Return how many tasks lie in the queues of these integrations."""

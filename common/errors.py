@@ -51,9 +51,12 @@ class LedgerUnfit(LedgerError):  # noqa: N818 — as above
 
 
 class TransportError(CourierError):
-    """Raised when a call got no answer. `reason` is the closed vocabulary, `detail` is free of secrets."""
+    """Raised when a call got no answer. `reason` is the closed vocabulary, `detail` is free of secrets.
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        """Keep both parts; `detail` is what a person reads in a dead letter."""
-        self.reason, self.detail = reason, detail
+    `said` is not: all that a script had printed when it was stopped. It is no part of the error's text.
+    """
+
+    def __init__(self, reason: Reason, detail: str, said: str = "") -> None:
+        """Keep the parts; `detail` is what a person reads in a dead letter."""
+        self.reason, self.detail, self.said = reason, detail, said
         super().__init__(f"{reason}: {detail}")

@@ -40,11 +40,20 @@ def read(raw: bytes, *, levels: int) -> object:
     return value
 
 
+def places(text: str, at: int = 0) -> tuple[dict[str, int], int]:
+    """Return where the values of the object at `at` begin, by key (D3), and where its closing brace stands.
+
+    `text` is what `read` makes of bytes, without a byte order mark. Raises ValueError as `read` does, also if it is no
+    object; what follows it is not looked at.
+    """
+    return _Reader(text, at).places()
+
+
 class _Reader:
     """Goes through one text, token by token."""
 
-    def __init__(self, text: str) -> None:
-        self._text, self._at = text, 0
+    def __init__(self, text: str, at: int = 0) -> None:
+        self._text, self._at = text, at
 
     def value(self, levels: int) -> object:
         """Read a value; containers below `levels` levels are checked and SKIPPED."""
@@ -56,6 +65,20 @@ class _Reader:
             return SKIPPED
         self._expect(opener)
         return self._members(levels - 1) if opener == "{" else self._items(levels - 1)
+
+    def places(self) -> tuple[dict[str, int], int]:
+        """Go through an object and note where its values begin and where it ends."""
+        found: dict[str, int] = {}
+        self._expect("{")
+        while self._peek() != "}" or found:
+            key = self._key()
+            self._blank()
+            found[key] = self._at
+            self._skip()
+            if not self._take(","):
+                break
+        self._expect("}")
+        return found, self._at - 1
 
     def end(self) -> None:
         """Make sure that nothing follows but blanks, or a NUL byte and what the stock reader ignores after it."""

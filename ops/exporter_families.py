@@ -29,6 +29,7 @@ _OUTCOMES: Final = (
     "released_again",
     "replayed",
     "moved",
+    "fell_back",
     "discarded",
 )
 

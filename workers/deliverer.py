@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SETTLE_EVERY_S: Final = 0.1
 """A task's finished deliveries are settled together; the first never waits longer than this for the others."""
 
-SETTLE_PAUSES_S: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 30, 30)
+SETTLE_PAUSES_S: Final = (0.1, 0.5, 1, 2, *[5] * 25)
 """Pauses between tries to settle while Redis is away. After the last one the leases have long expired: it is given up
 and the deliveries are attempted again."""
 
@@ -139,7 +139,12 @@ class Deliverer:
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
                 settled = self._ledger.settle(
-                    integration_id, settlements, token=token, last_error=last_error, pace=route.pace
+                    integration_id,
+                    settlements,
+                    token=token,
+                    last_error=last_error,
+                    pace=route.pace,
+                    telling=route.telling,
                 )
             except LedgerError as error:
                 if tries == 1 or pause_s is None:

@@ -78,7 +78,7 @@ class Housekeeping:
             self._deliverer.renew(integration_id, route.policy.lease_s)
             if look:
                 self._deliverer.bring_back(integration_id)
-            reaped = self._dispatcher.reap(integration_id, route.policy)
+            reaped = self._dispatcher.reap(integration_id, route.policy, route.telling)
             if reaped.lost or reaped.dead:
                 _log.warning(
                     "deliveries were lost with their worker and are released again",

@@ -16,7 +16,9 @@ from common.errors import TransportError
 from common.ledger import Attempt, Event, Header, Settlement
 from common.outcome import Delivered, ManagerEvent, Outcome, Postponed, Reason, Rejected, Retry, Skipped
 from workers.backoff import budget_spent, delay_s
+from workers.fallback import marked
 from workers.integrations.base import Refusal, Remembering
+from workers.last_answer import DEAD_BYTES, WAITING_BYTES
 from workers.memory import Memory
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from common.ledger import Delivery
     from common.settings_schema import Policy
     from workers.integrations.base import Service
+    from workers.last_answer import LastAnswers
     from workers.lookups import Lookups
 
 HISTORY_LIMIT: Final = 50
@@ -43,11 +46,15 @@ class Transport(Protocol):
 
 
 class Sending(NamedTuple):
-    """What came of a delivery's calls: the outcome, those that need no repeating, and whether the target was asked."""
+    """What came of a delivery's calls: the outcome, those that need no repeating, and whether the target was asked.
+
+    `answer` is what led to the outcome, raw: an answer, or the error that came instead.
+    """
 
     outcome: Outcome
     done: tuple[str, ...]
     asked: bool
+    answer: Any = None
 
 
 class Pipeline:
@@ -60,15 +67,21 @@ class Pipeline:
         policy: Policy,
         random: Random,
         lookups: Lookups | None = None,
+        *,
+        answers: LastAnswers | None = None,
     ) -> None:
-        """Take the parts; `lookups` are the remembered answers, for a service that can do with them."""
+        """Take the parts; `lookups` are the remembered answers, for a service that can do with them.
+
+        `answers` keeps the last one of each delivery; without it, which knows the secrets, none is kept.
+        """
+        self._answers = answers
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
         self._memory = Memory(service, lookups) if lookups and isinstance(service, Remembering) else None
 
     def attempt(self, delivery: Delivery) -> Settlement:
         """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
         try:
-            sent = self._send(Alert(delivery.alert, delivery.id), delivery.header.done)
+            sent = self._send(_alert(delivery), delivery.header.done)
         except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
             _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
             sent = Sending(Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done, asked=True)
@@ -79,27 +92,29 @@ class Pipeline:
             calls = self._service.calls(alert)
         except Refusal as refusal:
             return Sending(refusal.outcome, done, asked=False)
-        outcomes, asked = [], False
+        ended: list[tuple[Outcome, Any]] = []
+        asked = False
         for call in calls:
             if call.key not in done or not call.key:
                 known = self._memory.recall(alert, call) if self._memory else None
-                outcome = self._call(alert, call) if known is None else known
+                outcome, answer = self._call(alert, call) if known is None else (known, None)
                 asked = asked or known is None
-                outcomes.append(outcome)
+                ended.append((outcome, answer))
                 if call.key and isinstance(outcome, Delivered | Skipped):  # a rejection must be there at the end, too
                     done = (*done, call.key)
-        return Sending(combine(outcomes), done, asked=asked)
+        _, answer = max(ended, key=lambda one: _badness(one[0]), default=(None, None))
+        return Sending(combine([outcome for outcome, _ in ended]), done, asked, answer)
 
-    def _call(self, alert: Alert, call: Any) -> Outcome:
+    def _call(self, alert: Alert, call: Any) -> tuple[Outcome, Any]:
         try:
             answer = self._transport.send(call)
         except TransportError as error:
             if self._memory:
                 self._memory.forget(call)
-            return self._service.unanswered(alert, call, error)
+            return self._service.unanswered(alert, call, error), error
         if self._memory:
             self._memory.keep(call, answer)
-        return self._service.read(alert, call, answer)
+        return self._service.read(alert, call, answer), answer
 
     def _settlement(self, delivery: Delivery, sent: Sending) -> Settlement:
         outcome, events = sent.outcome, _events(delivery, getattr(sent.outcome, "events", ()))
@@ -133,7 +148,7 @@ class Pipeline:
                 reason=outcome.reason,
                 delay_ms=round(1000 * delay_s(outcome, header.attempts, self._policy, self._random)),
                 pause_ms=pause_ms,
-                header=header,
+                header=self._with_answer(header, sent, WAITING_BYTES),
                 events=_events(delivery, outcome.events),
                 asked=sent.asked,
             )
@@ -143,10 +158,20 @@ class Pipeline:
             outcome="dead",
             reason=outcome.reason,
             pause_ms=pause_ms,
-            header=header,
+            header=self._with_answer(header, sent, DEAD_BYTES),
             events=_events(delivery, outcome.events + last_words),
             asked=sent.asked,
         )
+
+    def _with_answer(self, header: Header, sent: Sending, most_bytes: int) -> Header:
+        """Return the header with the answer of the attempt that it ends with, or else the last one that there was."""
+        kept = self._answers.kept(header.history[-1].at_ms, sent.answer, most_bytes) if self._answers else None
+        return msgspec.structs.replace(header, answer=kept) if kept else header
+
+
+def _alert(delivery: Delivery) -> Alert:
+    origin = delivery.header.fallback_of
+    return Alert(marked(delivery.alert, origin) if origin else delivery.alert, delivery.id)
 
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:

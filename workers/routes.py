@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from common.integration import MANAGER_ID, Integration, Kind
-from common.ledger import Pace
+from common.ledger import Pace, Telling
 from common.registry import MANAGER, Registry
 from workers.integrations.base import Remembering
+from workers.last_answer import LastAnswers
 from workers.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Selection(msgspec.Struct, frozen=True):
 class Route(NamedTuple):
     """One integration as it is served here; `executor` bounds how many of its deliveries run at once.
 
-    `target` is the digest of its credential: integrations with the same one share limits and pauses.
+    `target` is the digest of its credential: integrations with the same one share limits and pauses. `fallback` is the
+    integration that gets the alerts of its dead letters, empty for none.
     """
 
     integration: Integration
@@ -50,6 +52,12 @@ class Route(NamedTuple):
     target: str
     pipeline: Pipeline
     executor: ThreadPoolExecutor
+    fallback: str = ""
+
+    @property
+    def telling(self) -> Telling:
+        """Who hears of its troubles."""
+        return Telling.of(self.policy, self.integration.id, self.fallback)
 
     @property
     def pace(self) -> Pace:
@@ -81,6 +89,7 @@ class Routes:
         self.manager = (policy(MANAGER), registry.target(MANAGER))
         self._outfit, self._random, self._lookups = outfit, random, lookups
         self._version = 0
+        self._no_fallbacks: set[tuple[str, str]] = set()
         self._routes: dict[str, Route] = {}
         self._lock = threading.Lock()
 
@@ -111,9 +120,26 @@ class Routes:
             old = self._routes.get(integration.id)
             if not self._selection.includes(integration):
                 continue
-            built[integration.id] = old if old and old.integration == integration else self._route(integration)
+            route = old if old and old.integration == integration else self._route(integration)
+            fallback = self._fallback(route, registry)
+            built[integration.id] = route if route.fallback == fallback else route._replace(fallback=fallback)
         # A task that has just taken an old route still needs its executor, which ends with the last one to hold it.
         return built
+
+    def _fallback(self, route: Route, registry: Registry) -> str:
+        """Return the fallback if there is such an integration; that there is none is told once."""
+        ours, wanted = route.integration.id, route.policy.fallback
+        if not wanted or ours in {wanted, MANAGER_ID}:
+            return ""
+        entry = registry.entries.get(wanted)
+        if entry and not entry.removed and wanted != MANAGER_ID:
+            self._no_fallbacks.discard((ours, wanted))
+            return wanted
+        if (ours, wanted) not in self._no_fallbacks:
+            self._no_fallbacks.add((ours, wanted))
+            extra = {"integration": ours, "fallback": wanted}
+            _log.warning("its fallback is no integration of any ossec.conf: nothing is sent there", extra=extra)
+        return ""
 
     def _route(self, integration: Integration) -> Route:
         policy = self._policy(integration)
@@ -126,6 +152,6 @@ class Routes:
             integration,
             policy,
             self._registry.target(integration),
-            Pipeline(service, transport, policy, random=self._random, lookups=lookups),
+            Pipeline(service, transport, policy, self._random, lookups, answers=LastAnswers.of(integration, policy)),
             ThreadPoolExecutor(policy.concurrency, thread_name_prefix=integration.id),
         )

@@ -3,13 +3,14 @@
 Keys
     All keys of one integration share the hash tag `{ID}`, so that one script may touch them. Times are in ms.
 
-    courier:{ID}:records   hash        delivery id → record: a header (times, attempts, history), the alert's bytes
+    courier:{ID}:records   hash        delivery id → record: a header (times, attempts, history, last answer), the alert
     courier:{ID}:waiting   sorted set  delivery id by due time
     courier:{ID}:released  sorted set  delivery id by lease expiry: published to Celery, or in a worker's hands
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
     courier:{ID}:dead      sorted set  delivery id by time of death
     courier:{ID}:cursor    hash        manager node → its position in its alert log
-    courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error
+    courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error; what the
+                                       manager was told when
     courier:{ID}:totals    hash        counters by outcome and reason; bytes held
     courier:{ID}:spent     hash        delivery id → what it took of a quota, until it is begun
 
@@ -32,8 +33,15 @@ Who moves what
     discard   operator          dead → gone
     move      operator          dead → waiting of another integration
     bury      operator          waiting → dead
+    import    operator          nothing → dead, unless its id is there already
+    retain    worker            dead → gone, beyond the age or the bytes that an operator wants to keep; off by default
 
 Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once.
+
+Who is told
+    fallback  settle, reap      the alert of what they find dead waits for another integration, too: its id with
+                                `+fallback:ID`, and `fallback_of` in its header; that one has no further fallback
+    manager   settle, reap      an event waits for `manager`: a breaker that opens, dead letters, what waits too long
 
 What holds back
     operator  pause, resume     nothing is released
@@ -61,8 +69,8 @@ What a crash leaves behind
     between answer and settle      the same: this is the one duplicate that cannot be avoided
     Redis forgets its last second  the cursor is as old as the deliveries: the producer reads on from there
 
-Nothing of a delivery expires by itself: only settle and discard forget one. What a credential shares goes two days
-after its last use, when no limit or pause can need it any more.
+Nothing of a delivery expires by itself: only settle, discard and retain forget one, and count it. What a credential
+shares goes two days after its last use, when no limit or pause can need it any more.
 """
 
 from common.ledger.answers import (
@@ -79,9 +87,11 @@ from common.ledger.answers import (
 )
 from common.ledger.ledger import Ledger
 from common.ledger.pace import UNPACED, Breaker, Pace
-from common.ledger.record import Attempt, Delivery, Header
+from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastAnswer
+from common.ledger.telling import SILENT, Telling
 
 __all__ = [
+    "SILENT",
     "UNPACED",
     "Attempt",
     "Breaker",
@@ -89,8 +99,10 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Event",
+    "FallbackOf",
     "Full",
     "Header",
+    "LastAnswer",
     "Ledger",
     "Pace",
     "Reaped",
@@ -99,4 +111,5 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "Telling",
 ]

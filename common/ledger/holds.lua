@@ -2,7 +2,8 @@
 -- KEYS[10] is what all integrations with one credential share: the pause of their target and the state of the limits.
 local shared = KEYS[10]
 
-local hold = redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits')
+local hold =
+  redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms')
 local paused, breaker, breaker_until, probe = hold[1], hold[2] or 'closed', tonumber(hold[3] or 0), hold[4] or ''
 local target_until = tonumber(redis.call('HGET', shared, 'pause_until_ms') or 0)
 

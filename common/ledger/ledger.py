@@ -10,8 +10,9 @@ from common.ledger.answers import Commit, DeadLetter, Full, Reaped, Settled, Sta
 from common.ledger.errors import translated
 from common.ledger.keys import keys_of, limit_keys
 from common.ledger.pace import UNPACED, Pace, verdict
-from common.ledger.record import Delivery, decode_record, encode_header
+from common.ledger.record import Delivery, decode_record, encode_header, encode_record
 from common.ledger.status import read_status
+from common.ledger.telling import SILENT, Telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -26,11 +27,18 @@ MOST_LOST: Final = 10
 REAP_LIMIT: Final = 1000
 """Expired leases that one reap handles; the next comes a second later."""
 
+RETAIN_LIMIT: Final = 1000
+"""Dead letters that one retain gives up: Redis does nothing else meanwhile."""
+
 
 def _entrance(integration_id: str) -> list[str]:
     """Return the keys that a new delivery of an integration touches: records, waiting and totals."""
     records, waiting, _, _, _, _, totals, *_ = keys_of(integration_id)
     return [records, waiting, totals]
+
+
+def _told(telling: Telling) -> list[str]:
+    return [*_entrance(MANAGER_ID), *(_entrance(telling.fallback) if telling.fallback else ())]
 
 
 class Ledger:
@@ -136,9 +144,13 @@ class Ledger:
         """Let leases end now, since their holder is known to be gone; the next reap brings them back."""
         self.renew(integration_id, ids, token=token, lease_s=0)
 
-    def reap(self, integration_id: str, *, queued: Collection[str], lease_s: float) -> Reaped:
+    def reap(
+        self, integration_id: str, *, queued: Collection[str], lease_s: float, telling: Telling = SILENT
+    ) -> Reaped:
         """Bring back deliveries whose lease has expired, but not those that are merely still `queued`."""
-        answer = self._run("reap", integration_id, _ms(lease_s), MOST_LOST, REAP_LIMIT, *queued)
+        keys = [*keys_of(integration_id), *_told(telling)]
+        arguments = [_ms(lease_s), MOST_LOST, REAP_LIMIT, *telling.for_reap()]
+        answer = self._run("reap", integration_id, *arguments, *queued, keys=keys)
         return Reaped(*answer)
 
     # -- the worker's side
@@ -166,15 +178,16 @@ class Ledger:
         token: str,
         last_error: str = "",
         pace: Pace = UNPACED,
+        telling: Telling = SILENT,
     ) -> Settled:
         """Record how begun deliveries ended, with the events they caused, and what they say of the target."""
-        arguments: list[str | bytes | int] = [token, last_error, *pace.for_settle()]
+        arguments: list[str | bytes | int] = [token, last_error, *pace.for_settle(), *telling.for_settle()]
         for s in settlements:
             header = encode_header(s.header) if s.header else b""
             arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, verdict(s), s.pause_ms, len(s.events))
             for event in s.events:
                 arguments += (event.id, event.payload)
-        keys = [*_paced(integration_id, pace), *_entrance(MANAGER_ID)]
+        keys = [*_paced(integration_id, pace), *_told(telling)]
         count, breaker, until_ms, paused_until_ms, held = self._run("settle", integration_id, *arguments, keys=keys)
         return Settled(count, breaker.decode(), until_ms, paused_until_ms, bool(held))
 
@@ -209,6 +222,20 @@ class Ledger:
     def discard(self, integration_id: str, ids: Sequence[str]) -> int:
         """Forget dead letters for good, counted. Return how many were dead."""
         return int(self._run("discard", integration_id, *ids))
+
+    def import_dead(self, integration_id: str, letters: Sequence[DeadLetter]) -> int:
+        """Take up dead letters from elsewhere. Return how many; what is here already, in any state, stays as it is."""
+        arguments: list[str | bytes | int] = []
+        for one in letters:
+            arguments += (one.delivery.id, one.died_ms, encode_record(one.delivery))
+        return int(self._run("import", integration_id, *arguments))
+
+    def retain(
+        self, integration_id: str, *, max_age_s: float | None, max_bytes: int | None, limit: int = RETAIN_LIMIT
+    ) -> int:
+        """Give up the oldest dead letters beyond an age or a size, counted, up to `limit`. Return how many."""
+        longest_ms = "" if max_age_s is None else _ms(max_age_s)
+        return int(self._run("retain", integration_id, longest_ms, "" if max_bytes is None else max_bytes, limit))
 
     def status(self, integration_id: str) -> Status:
         """Return counts, counters, what holds it back, and the age of the oldest of the next hundred that are due."""

@@ -11,10 +11,7 @@ for i = 2, #ARGV do
     header.attempts, header.lost, header.done, header.since_ms = nil, nil, nil, now
     header.replays = (header.replays or 0) + 1
     local rewritten = cjson.encode(header) .. alert
-    if redis.call('HSETNX', KEYS[10], id, rewritten) == 1 then
-      redis.call('ZADD', KEYS[11], now, id)
-      redis.call('HINCRBY', KEYS[12], 'committed', 1)
-      redis.call('HINCRBY', KEYS[12], 'bytes', #rewritten)
+    if enter(10, id, rewritten) then
       remove(id, record)
       moved = moved + 1
     end

@@ -27,6 +27,17 @@ local function store(id, old, new)
   count('bytes', #new - #old)
 end
 
+-- A new delivery of another integration, whose records, waiting and totals are three KEYS from `first` on.
+local function enter(first, id, record)
+  if redis.call('HSETNX', KEYS[first], id, record) == 0 then
+    return false
+  end
+  redis.call('ZADD', KEYS[first + 1], now, id)
+  redis.call('HINCRBY', KEYS[first + 2], 'committed', 1)
+  redis.call('HINCRBY', KEYS[first + 2], 'bytes', #record)
+  return true
+end
+
 local function no_longer_released(id)
   redis.call('ZREM', released, id)
   redis.call('HDEL', leases, id)

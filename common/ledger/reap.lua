@@ -1,11 +1,14 @@
 -- Brings back what was lost: a lease that expired in a worker's hands is an attempt; a released delivery that nobody
 -- began is released again, unless it is still queued, since then it has merely not had its turn.
--- ARGV: now, lease in ms, most lost attempts, limit, id that is still queued, ... Answers {lost, released again, dead}.
+-- KEYS: 1-9 as everywhere, then the entrances of `manager` and of the fallback as in settle.
+-- ARGV: now, lease in ms, most lost attempts, limit, how often dead letters are told in ms or '', age in ms from which
+--       what waits is told to be late or '', id that is still queued, ... Answers {lost, released again, dead}.
 local lease, most_lost, queued = tonumber(ARGV[2]), tonumber(ARGV[3]), {}
-for i = 5, #ARGV do
+entrance, every = 10, tonumber(ARGV[5])
+for i = 7, #ARGV do
   queued[ARGV[i]] = true
 end
-local lost, again, died = 0, 0, 0
+local lost, again = 0, 0
 for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[4])) do
   local record = redis.call('HGET', records, id)
   if not record then
@@ -19,7 +22,7 @@ for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMI
     lost = lost + 1
     if header.lost >= most_lost then
       to_dead(id, rewritten, 'worker_lost')
-      died = died + 1
+      died(id, rewritten, 'worker_lost')
     else
       to_waiting(id, now)
     end
@@ -36,4 +39,6 @@ end
 if again > 0 then
   count('released_again', again)
 end
-return {lost, again, died}
+tell_of_deaths()
+tell_of_lag(tonumber(ARGV[6]))
+return {lost, again, deaths}

@@ -13,11 +13,33 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     detail: str = ""
 
 
+class FallbackOf(msgspec.Struct, frozen=True, array_like=True):
+    """The integration that could not deliver it, and the reason."""
+
+    integration: str
+    reason: str
+
+
+class LastAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """What the service said last: to the attempt at `at_ms`, with an HTTP status or that of a script, in its own words.
+
+    `text` has no secrets and no control characters but tabs and line ends; `cut` says that there was more of it.
+    `status` is None for a script that was stopped.
+    """
+
+    at_ms: int
+    status: int | None
+    text: str
+    cut: bool = False
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The changing part. Times are milliseconds since the epoch by the ledger's clock.
 
     `since_ms` is when the retry budget began: at the first attempt or a replay, 0 if there was neither. `lost` counts
-    attempts whose worker died, `done` names the calls of this delivery that need no repeating.
+    attempts whose worker died, `done` names the calls of this delivery that need no repeating. With `fallback_of` it is
+    the alert of another integration's dead letter. `answer` is the last that there was and no more, so that a record
+    stays small however often it is tried.
     """
 
     committed_ms: int
@@ -27,6 +49,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replays: int = 0
     done: tuple[str, ...] = ()
     history: tuple[Attempt, ...] = ()
+    fallback_of: FallbackOf | None = None
+    answer: LastAnswer | None = None
 
     def budget_began_ms(self) -> int:
         """Return when the retry budget began."""
@@ -49,6 +73,11 @@ _decoder = msgspec.json.Decoder(Header)
 def encode_header(header: Header) -> bytes:
     """Return the header as one line of JSON, without the line end."""
     return _encoder.encode(header)
+
+
+def encode_record(delivery: Delivery) -> bytes:
+    """Return the record of a delivery, as the scripts write it."""
+    return encode_header(delivery.header) + b"\n" + delivery.alert
 
 
 def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0) -> Delivery:

@@ -13,6 +13,24 @@ local cap, batch_max, lease, linger = tonumber(ARGV[2]), tonumber(ARGV[3]), tonu
 local longest_pause, has_breaker, longest_break = tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10])
 local newest_first, day_is_short = ARGV[11] == '1', false
 
+-- Where the clock was set back, what waits and what is leased moves with it; else it would wait until the clock has
+-- caught up. The lowest go first, so that no rank changes meanwhile. Steps of a few seconds are waited for.
+local seen, LOOK, STEP = tonumber(hold[7] or now), 5000, 2000
+if now < seen - STEP then
+  for _, key in ipairs({waiting, released}) do
+    for first = 0, redis.call('ZCARD', key) - 1, 1000 do
+      local entries = redis.call('ZRANGE', key, first, first + 999, 'WITHSCORES')
+      for i = 1, #entries, 2 do
+        redis.call('ZADD', key, entries[i + 1] - (seen - now), entries[i])
+      end
+    end
+  end
+  count('clock_set_back', 1)
+end
+if not hold[7] or now < seen - STEP or now > seen + LOOK then
+  redis.call('HSET', control, 'clock_ms', now)
+end
+
 local function each_limit(what)
   for i = 12, #ARGV, 3 do
     what(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))

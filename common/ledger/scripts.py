@@ -14,12 +14,14 @@ PARTS: Final = {
     "release": ("holds", "limits"),
     "begin": ("holds", "limits"),
     "renew": (),
-    "settle": ("holds", "limits", "breaker"),
-    "reap": (),
+    "settle": ("holds", "limits", "breaker", "telling"),
+    "reap": ("telling", "lag"),
     "replay": (),
     "discard": (),
     "move": (),
     "bury": (),
+    "import": (),
+    "retain": (),
 }
 """Script → the files that stand in front of it, after the prelude."""
 

@@ -1,8 +1,10 @@
 -- One outcome for each delivery, together with the events for the manager that it caused.
--- KEYS: 1-12 as everywhere, 13-15 records, waiting and totals of the built-in integration `manager`.
+-- KEYS: 1-12 as everywhere, 13-15 records, waiting and totals of the built-in integration `manager`, 16-18 those of the
+--       fallback, if there is one.
 -- ARGV: now, token, last error or '', longest pause of a target in ms, then of the breaker: failures in a row, percent,
---       samples, window, pause and longest pause in ms, then for each: id, outcome, reason, delay in ms, new header,
---       verdict on the target or 'unasked', pause that it asked for in ms, number of events, id, payload, ...
+--       samples, window, pause and longest pause in ms, how often dead letters are told in ms or '', then for each: id,
+--       outcome, reason, delay in ms, new header, verdict on the target or 'unasked', pause that it asked for in ms,
+--       number of events, id, payload, ...
 -- Answers {how many were settled, the rest came too late; the breaker's new state or ''; the end of its pause or 0;
 --          the end of a pause of the target that began, or 0; 1 if something holds the integration back now}.
 --
@@ -13,7 +15,8 @@ local rules = {
   window = tonumber(ARGV[8]), pause = tonumber(ARGV[9]), longest_pause = tonumber(ARGV[10]),
 }
 local has_breaker, judged, asked_until = rules.failures > 0 or rules.ratio > 0, false, 0
-local settled, i = 0, 11
+local settled, i = 0, 12
+entrance, every = 13, tonumber(ARGV[11])
 while i <= #ARGV do
   local id, outcome, reason, delay, header, verdict, pause, events = unpack(ARGV, i, i + 7)
   i = i + 8
@@ -49,15 +52,11 @@ while i <= #ARGV do
         count('postponed', 1)
       else
         to_dead(id, rewritten, reason)
+        died(id, rewritten, reason)
       end
     end
     for e = i, i + events * 2 - 1, 2 do
-      local event = new_header() .. ARGV[e + 1]
-      if redis.call('HSETNX', KEYS[13], ARGV[e], event) == 1 then
-        redis.call('ZADD', KEYS[14], now, ARGV[e])
-        redis.call('HINCRBY', KEYS[15], 'committed', 1)
-        redis.call('HINCRBY', KEYS[15], 'bytes', #event)
-      end
+      enter(entrance, ARGV[e], new_header() .. ARGV[e + 1])
     end
   end
   i = i + events * 2
@@ -67,6 +66,12 @@ if last_error ~= '' then
 end
 if judged then
   remember_health()
+end
+if deaths > 0 then
+  tell_of_deaths()
+end
+if every and transition == 'open' and health.opens == 1 then -- not again each time that a probe fails
+  tell('breaker_opened', '"last_error":' .. cjson.encode(last_error))
 end
 local pause_began = 0
 if asked_until > math.max(now, target_until) then

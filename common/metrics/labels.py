@@ -27,6 +27,7 @@ WITHOUT_REASON: Final = (
     "postponed",
     "replayed",
     "moved",
+    "fell_back",
     "discarded",
 )
 """Outcomes in the ledger's totals that have no reason."""

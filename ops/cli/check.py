@@ -32,6 +32,8 @@ def command(settings: Settings) -> None:
     configuration = read_ossec_conf(path)
     for line in report(configuration, path):
         click.echo(one_line(line))
+    for line in missing_fallbacks(settings, configuration):
+        click.echo(one_line(f"warning: {line}"))
     if configuration.refused:
         problem = "some integrations are refused, as told above; the others run"
         raise ConfigError(problem, file=str(path))
@@ -45,6 +47,14 @@ def report(configuration: Configuration, path: Path) -> Iterator[str]:
         yield f"{integration.id}: {integration.name}, {filters_in_words(integration)} ({where(integration)})"
     yield from (f"warning: {warning}" for warning in configuration.warnings)
     yield from (f"refused: {error}" for error in configuration.refused)
+
+
+def missing_fallbacks(settings: Settings, configuration: Configuration) -> Iterator[str]:
+    """Yield what is wrong with the fallbacks; another manager with the same Redis may know the integration."""
+    ids = {integration.id for integration in configuration.integrations}
+    for integration in configuration.integrations:
+        if (fallback := settings.policy(integration).fallback) and fallback not in ids:
+            yield f"{integration.id}: its fallback {fallback!r} is no integration of this ossec.conf: write another id"
 
 
 def where(integration: Integration) -> str:

@@ -4,71 +4,36 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from common.errors import CourierError
 from common.outcome import Reason
-from common.units import parse_duration
 from ops.access import access
-from ops.cli.options import pass_settings, setting
-from ops.dead_letters import Filter, Found, detail, find, reason, rule
+from ops.cli.dead_filters import CHUNK, filters, server, wanted
+from ops.cli.dead_transfer import export_letters, import_letters
+from ops.cli.options import pass_settings
+from ops.dead_letters import Found, detail, find, reason, rule
 from ops.tables import age, plain, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from common.settings import Settings
     from ops.access import Access
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
 COLUMNS = ("Integration", "Delivery", "Died", "Reason", "Attempts", "Rule", "What happened")
-CHUNK = 500
-
-
-def seconds(_ctx: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """Return an option such as 30s, 5m, 2h or 3d in seconds."""
-    try:
-        return None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} {error}; write 30s, 5m, 2h or 3d") from None
-
-
-def filters(function: F) -> F:
-    """Add the options and arguments that say which letters are meant."""
-    options = (
-        click.argument("deliveries", metavar="[DELIVERY]...", nargs=-1),
-        click.option(
-            "--integration", "integrations", metavar="ID", multiple=True, help="Only of this one; repeatable."
-        ),
-        click.option("--reason", "reasons", metavar="REASON", multiple=True, help="Only that died of it; repeatable."),
-        click.option("--rule", "rules", metavar="ID", multiple=True, help="Only alerts of this rule; repeatable."),
-        click.option("--older", callback=seconds, metavar="AGE", help="Only that died at least so long ago."),
-        click.option("--newer", callback=seconds, metavar="AGE", help="Only that died at most so long ago."),
-        setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL."),
-        setting("state.dir", help="State directory of `courier up`, where its server is found."),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def wanted(options: dict[str, Any]) -> tuple[tuple[str, ...], Filter]:
-    """Return the integrations and the filter that the options describe."""
-    return options["integrations"], Filter(
-        deliveries=frozenset(options["deliveries"]),
-        reasons=frozenset(options["reasons"]),
-        rules=frozenset(options["rules"]),
-        older_s=options["older"],
-        newer_s=options["newer"],
-    )
 
 
 @click.group()
 def command() -> None:
-    """List, show, replay or discard dead letters: deliveries that no retry could make."""
+    """List, show, replay, discard, export or import dead letters: deliveries that no retry could make."""
+
+
+command.add_command(export_letters)
+command.add_command(import_letters)
 
 
 @command.command(name="list")
@@ -93,12 +58,12 @@ def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> Non
 @filters
 @pass_settings
 def show(settings: Settings, /, **options: Any) -> None:
-    """Show dead letters whole: every attempt, and the alert."""
+    """Show dead letters whole: every attempt, the last answer, and the alert."""
     ids, chosen = wanted(options)
     count = 0
     with access(settings) as door:
         for count, one in enumerate(find(door.ledger, door.chosen(ids), chosen), start=1):  # noqa: B007 — the last counts
-            click.echo(json.dumps(as_plain_data(one) | {"alert": _alert(one)}, indent=2, ensure_ascii=False))
+            click.echo(json.dumps(whole(one), indent=2, ensure_ascii=False))
     if not count:
         raise CourierError("there is no such dead letter; `courier dead list` shows all that there are")
 
@@ -142,8 +107,7 @@ def discard(settings: Settings, /, *, yes: bool, **options: Any) -> None:
 @command.command()
 @click.argument("integration_id", metavar="ID")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@server
 @pass_settings
 def bury(settings: Settings, /, integration_id: str, *, yes: bool) -> None:
     """Make dead letters of all that waits for ID, such as an integration that was removed from ossec.conf.
@@ -211,6 +175,15 @@ def _row(found: Found, now_ms: int) -> Sequence[str]:
         plain(f"{rule_id} {description}".strip()),
         plain(detail(letter)),
     )
+
+
+def whole(found: Found) -> dict[str, Any]:
+    """Return what `show` prints: the same, the last answer and the alert."""
+    answer = found.letter.delivery.header.answer
+    return as_plain_data(found) | {
+        "answer": None if answer is None else msgspec.structs.asdict(answer),
+        "alert": _alert(found),
+    }
 
 
 def _alert(found: Found) -> Any:

@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "top": "The same, live, with rates.",
     "pause": "Send nothing more of an integration.",
     "resume": "Let a paused integration go on.",
-    "dead": "List, show, replay or discard dead letters.",
+    "dead": "List, show, replay, discard, export or import dead letters.",
     "replay-log": "Enqueue a stretch of the archived alert log once more.",
     "check": "Read ossec.conf and say which integrations will run, and what is wrong with the others.",
     "init": "Make the secrets of an installation: keys and passwords, each once.",

@@ -115,6 +115,7 @@ retry_max_attempts = 8
 rate_limits = ["20/s"]
 breaker_pause = "1s"
 breaker_pause_max = "2s"
+meta_alerts = false
 """
     for integration in integrations:
         if integration.hook_url is None:

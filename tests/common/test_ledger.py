@@ -152,6 +152,31 @@ def test_what_nobody_began_comes_back_unless_it_is_still_queued(ledger: Ledger, 
     assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(0, 2, 0)
 
 
+def test_a_clock_that_is_set_back_makes_nothing_wait_for_it(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a", "b", "c"])
+    assert release(ledger, max_in_flight=1) == [["a"]]
+    ledger.begin(ID, ["a"], token="w", lease_s=60)
+    clock.now_s += 20
+    release(ledger, max_in_flight=1)
+    clock.now_s -= 3600
+    assert release(ledger, max_in_flight=3) == [["b"], ["c"]]
+    assert ledger.status(ID).totals["clock_set_back"] == 1
+    clock.now_s += 39
+    assert ledger.reap(ID, queued=["b", "c"], lease_s=60) == Reaped(0, 0, 0)
+    clock.now_s += 2
+    assert ledger.reap(ID, queued=["b", "c"], lease_s=60) == Reaped(1, 0, 0)
+
+
+def test_a_clock_that_jumps_ahead_only_ends_leases_and_pauses_early(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, ["a"])
+    release(ledger)
+    ledger.begin(ID, ["a"], token="w", lease_s=60)
+    clock.now_s += 86_400
+    assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(1, 0, 0)
+    assert ledger.settle(ID, [Settlement(id="a", outcome="delivered")], token="w").count == 1
+    assert ledger.status(ID).waiting == 0
+
+
 def test_a_delivery_that_kills_its_workers_is_buried(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a"])
     for _ in range(10):

@@ -43,7 +43,7 @@ def test_the_packaged_file_gives_every_key_and_no_other() -> None:
     places = list(from_file(DEFAULTS_FILE, "default"))
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
-    limits.insert(3, (INTEGRATIONS, "virustotal", "newest_first"))
+    limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "meta_lag")]
     assert places == [*FIXED, (INTEGRATIONS, "custom-*", "concurrency"), *limits]
 
 

@@ -62,6 +62,18 @@ def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert err.count("\n") == 1
 
 
+def test_a_fallback_that_is_no_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "courier.toml").write_text('[integrations.default]\nfallback = "soc"\n')
+    file = tmp_path / "ossec.conf"
+    code, out, _ = check(file, capsys, SLACK)
+    assert code == 0
+    assert out.splitlines()[-1] == (
+        "warning: slack: its fallback 'soc' is no integration of this ossec.conf: write another id"
+    )
+    _, out, _ = check(file, capsys, f'{SLACK}<integration id="soc"><name>custom-a</name></integration>')
+    assert "its fallback" not in out
+
+
 def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "courier.toml").write_text('[producer]\nconfig = "mine.conf"\n')
     (tmp_path / "mine.conf").write_text("<ossec_config/>")

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Header, Ledger, Settlement
-from common.ledger.record import Attempt
+from common.ledger.record import Attempt, LastAnswer
 from common.node import report
 from ops.cli.main import courier
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import redis
 
     from ops.embedded import EmbeddedServer
+
+ANSWER = LastAnswer(1, 400, "<p>no such\nchannel", cut=True)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +49,9 @@ def bury(ledger: Ledger, delivery_id: str, *, rule: str, reason: str, detail: st
     )
     ledger.release("slack", max_in_flight=10, batch_max=10, lease_s=60, linger_s=0)
     (begun,) = ledger.begin("slack", [delivery_id], token="w", lease_s=60)
-    header = Header(committed_ms=begun.header.committed_ms, attempts=3, history=(Attempt(1, reason, detail),))
+    header = Header(
+        committed_ms=begun.header.committed_ms, attempts=3, history=(Attempt(1, reason, detail),), answer=ANSWER
+    )
     settlement = Settlement(id=delivery_id, outcome="dead", reason=reason, header=header)
     assert ledger.settle("slack", [settlement], token="w", last_error=f"{reason}: {detail}").count == 1
 
@@ -82,6 +86,7 @@ def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:
     shown = json.loads(run("dead", "show", "n:f:1"))
     assert shown["alert"]["rule"]["id"] == "5712"
     assert shown["history"] == [{"at_ms": 1, "reason": "client", "detail": "no\x1b[2J"}]
+    assert shown["answer"] == {"at_ms": 1, "status": 400, "text": "<p>no such\nchannel", "cut": True}
 
 
 def test_replay_counts_asks_and_lets_them_wait_again(ledger: Ledger) -> None:

@@ -2,10 +2,12 @@
 
 Whatever happens in whatever order: a delivery is in exactly one state and none is lost, counters and bytes add up, no
 window ever holds more than its limit, no more than the cap is in flight, and nothing moves while something holds it.
+Every death reaches the fallback, and every death and every falling sick of the target the manager, once.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from common.ledger import Breaker, Header, Ledger, Pace, Settlement, Stale, Stored
+from common.integration import MANAGER_ID
+from common.ledger import Breaker, Header, Ledger, Pace, Settlement, Stale, Stored, Telling
 from common.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
 
@@ -33,6 +36,7 @@ PACE = Pace(
     pause_max_s=100,
     breaker=Breaker(failures=3, ratio=60, samples=6, window_s=120, pause_s=10, pause_max_s=40),
 )
+TELLING = Telling(fallback="backup", every_s=600)
 REASONS = {"sick": "server", "answered": "rate_limited", "": "internal"}
 WORK = {
     "delivered": ("delivered", "well", 0),
@@ -161,6 +165,8 @@ class Machine(RuleBasedStateMachine):
         self.all: dict[str, One] = {}
         self.gone: set[str] = set()
         self.limits, self.health = Limits(self.now_ms), Health()
+        self.fell_back: set[str] = set()
+        self.sicknesses = 0
         self.paused, self.target_until_ms, self.cursor, self.count = False, 0, 0, 0
         self.totals = dict.fromkeys(
             ("committed", "delivered", "skipped", "retried", "dead", "put_back", "postponed", "replayed"), 0
@@ -297,7 +303,7 @@ class Machine(RuleBasedStateMachine):
             header=header,
             asked=outcome not in UNASKED,
         )
-        settled = self.ledger.settle(ID, [settlement], token=token, pace=PACE)
+        settled = self.ledger.settle(ID, [settlement], token=token, pace=PACE, telling=TELLING)
         counts = over or token == one.token
         assert settled.count == int(counts)
         if not counts:
@@ -306,6 +312,7 @@ class Machine(RuleBasedStateMachine):
         assert settled.breaker == self.health.judge(i, verdict, self.now_ms)
         if settled.breaker:
             self.totals["breaker_opened" if settled.breaker == "open" else "breaker_closed"] += 1
+            self.sicknesses += settled.breaker == "open" and self.health.opens == 1
         if pause_s:
             self.target_until_ms = max(self.target_until_ms, self.now_ms + min(pause_s, 100) * 1000)
         assert settled.held == (self.held or self.health.state != "closed")
@@ -323,6 +330,7 @@ class Machine(RuleBasedStateMachine):
             self.all[i] = One("waiting", self.now_ms + 2000, attempts=one.attempts + 1, lost=one.lost)
         else:
             self.all[i] = One("dead", self.now_ms, attempts=one.attempts + 1, lost=one.lost)
+            self.fell_back.add(i)
 
     @rule(
         outcomes=st.lists(st.sampled_from(sorted(WORK)), min_size=1, max_size=CAP),
@@ -343,7 +351,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def reap(self, data: st.DataObject) -> None:
         queued = self.some(data, "released", CAP)
-        reaped = self.ledger.reap(ID, queued=queued, lease_s=LEASE_S)
+        reaped = self.ledger.reap(ID, queued=queued, lease_s=LEASE_S, telling=TELLING)
         lost = again = died = 0
         for i in self.ids("released"):
             one = self.all[i]
@@ -353,6 +361,7 @@ class Machine(RuleBasedStateMachine):
                 lost, one.attempts, one.lost, one.token = lost + 1, one.attempts + 1, one.lost + 1, ""
                 one.state, one.at_ms = ("dead" if one.lost >= MOST_LOST else "waiting"), self.now_ms
                 died += one.state == "dead"
+                self.fell_back |= {i} if one.state == "dead" else set()
             elif i in queued:
                 one.at_ms = self.now_ms + 60_000
             else:
@@ -407,6 +416,16 @@ class Machine(RuleBasedStateMachine):
         assert sizes.keys() == self.all.keys()
         dead = sum(size for i, size in sizes.items() if self.all[i].state == "dead")
         assert (totals.get("bytes", 0), totals.get("dead_bytes", 0)) == (sum(sizes.values()) - dead, dead)
+
+    @invariant()
+    def every_death_is_told(self) -> None:
+        waiting: Any = self.client.zrange("courier:{backup}:waiting", 0, -1)
+        assert {i.decode() for i in waiting} == {f"{i}+fallback:{ID}" for i in self.fell_back}
+        told: Any = self.client.hvals(f"courier:{{{MANAGER_ID}}}:records")
+        events = [json.loads(json.loads(one.partition(b"\n")[2])["message"])["courier"] for one in told]
+        untold: Any = self.client.hget(f"courier:{{{ID}}}:control", "dead_untold")
+        assert sum(e.get("number", 0) for e in events) + int(untold or 0) == self.totals["dead"]
+        assert sum(e["event"] == "breaker_opened" for e in events) == self.sicknesses
 
     @invariant()
     def nothing_exceeds_its_limit(self) -> None:

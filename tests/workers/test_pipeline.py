@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.errors import TransportError
-from common.ledger import Delivery, Header
+from common.ledger import Delivery, Header, LastAnswer
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry, Skipped
-from tests.support.fakes import policy
+from tests.support.fakes import SLACK, policy
 from workers.integrations.base import Answer, Refusal, Request, unanswered
+from workers.last_answer import DEAD_BYTES, WAITING_BYTES, LastAnswers
 from workers.pipeline import Pipeline, combine
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Echo:
 class Canned:
     """Answers in order; an exception among them is raised."""
 
-    def __init__(self, *answers: int | Exception) -> None:
-        self.answers = list(answers)
+    def __init__(self, *answers: int | Exception, said: bytes | None = None) -> None:
+        self.answers, self.said = list(answers), said
         self.asked: list[str] = []
 
     def send(self, call: Request) -> Answer:
@@ -55,7 +56,7 @@ class Canned:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return Answer(status=answer)
+        return Answer(status=answer, body=f"said {answer}".encode() if self.said is None else self.said)
 
 
 OUTCOMES: dict[int, Outcome] = {
@@ -67,10 +68,15 @@ OUTCOMES: dict[int, Outcome] = {
 
 
 def attempt(
-    *answers: int | Exception, keys: str = '["a"]', header: Header | None = None, **changes: object
+    *answers: int | Exception,
+    keys: str = '["a"]',
+    header: Header | None = None,
+    said: bytes | None = None,
+    **changes: object,
 ) -> tuple[Settlement, Canned]:
-    transport = Canned(*answers)
-    pipeline = Pipeline(Echo(OUTCOMES), transport, policy(**changes), Random(1))
+    transport = Canned(*answers, said=said)
+    answers_kept = LastAnswers.of(SLACK, policy())
+    pipeline = Pipeline(Echo(OUTCOMES), transport, policy(**changes), Random(1), answers=answers_kept)
     header = header or Header(committed_ms=1_000_000)
     delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000)
     return pipeline.attempt(delivery), transport
@@ -158,6 +164,23 @@ def test_the_history_is_bounded() -> None:
         header = attempt(500, header=header)[0].header
     assert header is not None
     assert (header.attempts, len(header.history)) == (60, 50)
+
+
+def test_the_answer_to_the_worst_call_is_kept_and_outlives_an_attempt_without_one() -> None:
+    settlement, _ = attempt(200, 500, 429, keys='["a", "b", "c"]')
+    assert settlement.header is not None
+    assert settlement.header.answer == LastAnswer(1_005_000, 500, "said 500")
+    for failure in (TransportError(Reason.CONNECT, "refused"), ZeroDivisionError()):
+        later, _ = attempt(failure, keys='["b"]', header=settlement.header)
+        assert later.header is not None
+        assert later.header.answer == settlement.header.answer
+
+
+def test_a_delivery_that_waits_keeps_less_of_an_answer_than_a_dead_one() -> None:
+    waiting, _ = attempt(500, said=b"x" * 10**6)
+    dead, _ = attempt(400, said=b"x" * 10**6)
+    kept = [s.header.answer.text for s in (waiting, dead) if s.header and s.header.answer]
+    assert list(map(len, kept)) == [WAITING_BYTES, DEAD_BYTES]
 
 
 def test_several_outcomes_are_as_bad_as_the_worst() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class NothingLost(NoDispatch):
-    def reap(self, _integration_id: str, _policy: object) -> Reaped:
+    def reap(self, _integration_id: str, _policy: object, _telling: object) -> Reaped:
         return Reaped(0, 0, 0)
 
 

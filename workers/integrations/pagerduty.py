@@ -33,8 +33,8 @@ SEVERITIES: Final = ((13, "critical"), (10, "error"), (7, "warning"))
 LONGEST_DEDUP_KEY: Final = 255
 """Characters (PagerDuty's Events API v2 overview)."""
 
-RATE_LIMIT_FLOOR_S: Final = 60.0
-"""PagerDuty counts the events of a routing key by the minute: sooner is of no use."""
+RATE_LIMIT_FLOOR_S: Final = 120.0
+"""PagerDuty asks for "a backoff of a few minutes" after a 429 (Events API v2 overview)."""
 
 
 class PagerDuty:

@@ -6,12 +6,12 @@ not only the settings are masked, but also the parts of them that error texts co
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from common.secret import Secret, scrub
+from workers.integrations.excerpt import SHORTEST_PART, texts_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 LONGEST_LINE: Final = 500
 """Characters kept of the line; a dead letter carries one for each attempt."""
-
-_SHORTEST_PART: Final = 6
-"""Shorter parts are words such as `/api` or `info`: masking them would spoil the text and hide nothing."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -40,7 +37,7 @@ def _secrets(call: ScriptCall) -> Iterator[Secret]:
     key, url = (secret.reveal().strip() if secret else "" for secret in (call.api_key, call.hook_url))
     options = (call.options_file or b"").decode("utf-8", "surrogateescape").strip()
     yield from map(Secret, (key, url, options))
-    yield from (Secret(part) for part in (*_url_parts(url), *_texts(options)) if len(part) >= _SHORTEST_PART)
+    yield from (Secret(part) for part in (*_url_parts(url), *texts_in(options)) if len(part) >= SHORTEST_PART)
 
 
 def _url_parts(url: str) -> Iterator[str]:
@@ -51,17 +48,3 @@ def _url_parts(url: str) -> Iterator[str]:
     yield from (parts.path, parts.query, parts.fragment, parts.netloc.rpartition("@")[0], parts.password or "")
     if parts.query:
         yield f"{parts.path}?{parts.query}"
-
-
-def _texts(options: str) -> Iterator[str]:
-    """Yield every text in the options; a key or token may stand in any of them."""
-    try:
-        pending: list[Any] = [json.loads(options)]
-    except (ValueError, RecursionError):
-        return
-    while pending:
-        value = pending.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict | list):
-            pending.extend(value.values() if isinstance(value, dict) else value)

@@ -112,7 +112,7 @@ class ScriptTransport:
             line = last_line(output, call, self._policy.environment.values())
             told = f"; its last line was: {line}" if line else "; it had printed nothing"
             limit = f"stopped at its deadline of {self._policy.deadline_s:g} s, with all that it had started"
-            raise TransportError(Reason.SCRIPT_TIMEOUT, f"{limit}{told}")
+            raise TransportError(Reason.SCRIPT_TIMEOUT, f"{limit}{told}", output)
         return ScriptExit(status=ended.status if ended.status >= 0 else _SIGNALLED - ended.status, output=output)
 
 

@@ -1,0 +1,31 @@
+-- Stands in front of reap, after telling: the manager hears of it when the oldest that waits passes an age.
+-- Once for each time that it does, and not sooner again than dead letters would be. To look costs reading records, so it
+-- is done every ten seconds, however many workers reap; those due first stand for all that wait.
+local LOOK_EVERY, SAMPLE = 10000, 3
+
+-- A replay begins anew: a dead letter of last week is not late by a week.
+local function age(id)
+  local record = redis.call('HGET', records, id)
+  local header = record and cjson.decode((split(record))) or {}
+  return now - (header.replays and header.since_ms or header.committed_ms or now)
+end
+
+local function tell_of_lag(limit)
+  local held = redis.call('HMGET', control, 'lag_looked_ms', 'lag_told_ms', 'lags')
+  local looked, told, lags = tonumber(held[1] or 0), tonumber(held[2] or 0), held[3] == '1'
+  if not every or not limit or (now >= looked and now < looked + LOOK_EVERY) then
+    return
+  end
+  local oldest = 0
+  for _, id in ipairs(redis.call('ZRANGE', waiting, 0, SAMPLE - 1)) do
+    oldest = math.max(oldest, age(id))
+  end
+  local may_tell = now < told or now >= told + every
+  if oldest < limit then
+    lags = false
+  elseif not lags and may_tell then
+    lags, told = true, now
+    tell('lagging', string.format('"oldest_s":%d,"waiting":%d', oldest / 1000, redis.call('ZCARD', waiting)))
+  end
+  redis.call('HSET', control, 'lag_looked_ms', now, 'lag_told_ms', told, 'lags', lags and 1 or 0)
+end

@@ -1,0 +1,145 @@
+"""`courier dead export` and `import`: dead letters as a file, for another server or to be kept."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import click
+
+from common.errors import CourierError
+from ops.access import access
+from ops.cli.dead_filters import CHUNK, filters, server, wanted
+from ops.cli.options import pass_settings
+from ops.dead_letters import find
+from ops.letters_file import read_line, write_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from common.ledger import DeadLetter
+    from common.settings import Settings
+    from ops.access import Access
+    from ops.dead_letters import Found
+
+STANDARD: Final = Path("-")
+
+CHUNK_BYTES: Final = 4 * 2**20
+"""Alerts that one step carries to Redis, or the letter that is larger."""
+
+FILE = click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True))
+
+
+@click.command(name="export")
+@filters
+@FILE
+@pass_settings
+def export_letters(settings: Settings, /, *, file: Path, **options: Any) -> None:
+    """Write dead letters to a new FILE, or - for standard output, as lines of JSON; they also stay where they are.
+
+    The alerts stand there in clear. `courier dead import` puts them back, into this Redis or another one.
+    """
+    ids, chosen = wanted(options)
+    count = 0
+    with access(settings) as door:
+        found = find(door.ledger, door.chosen(ids), chosen)
+        with _written(file) as out:
+            for count, one in enumerate(found, start=1):  # noqa: B007 — the last counts
+                out.write(write_line(one))
+    click.echo(f"{count} exported", err=file == STANDARD)
+
+
+@click.command(name="import")
+@server
+@FILE
+@pass_settings
+def import_letters(settings: Settings, /, *, file: Path) -> None:
+    """Make dead letters of what `courier dead export` wrote; - is standard input.
+
+    What is in the ledger already, dead or not, is left as it is: an import can be repeated.
+    """
+    done = seen = 0
+    with access(settings) as door, _read(file) as lines:
+        for integration_id, letters in _chunks(_letters(lines, str(file), door)):
+            if why := door.ledger.why_not_enqueue():
+                raise CourierError(f"{why}; {done} are imported, import the file again for the rest")
+            seen += len(letters)
+            done += door.ledger.import_dead(integration_id, letters)
+    there = seen - done
+    click.echo(f"{done} imported" + (f", {there} left as they are, since they are here already" if there else ""))
+
+
+def _letters(lines: BinaryIO, name: str, door: Access) -> Iterator[Found]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        rest = "what stands before it is imported; mend it, or take the line out, and import the file again"
+        try:
+            found = read_line(line)
+        except ValueError as error:
+            raise CourierError(f"{name}:{number}: this is no dead letter: {error}; {rest}") from None
+        try:
+            door.chosen([found.integration_id])
+        except CourierError as error:
+            raise CourierError(f"{name}:{number}: {error}; {rest}") from None
+        yield found
+
+
+def _chunks(found: Iterator[Found]) -> Iterator[tuple[str, list[DeadLetter]]]:
+    """Yield letters of one integration each, as they follow each other; also those before an error, and then raise."""
+    letters: list[DeadLetter] = []
+    integration_id, size = "", 0
+    try:
+        for one in found:
+            if letters and (one.integration_id != integration_id or len(letters) >= CHUNK or size >= CHUNK_BYTES):
+                yield integration_id, letters
+                letters, size = [], 0
+            integration_id = one.integration_id
+            letters.append(one.letter)
+            size += len(one.letter.delivery.alert)
+    except CourierError:
+        if letters:
+            yield integration_id, letters
+        raise
+    if letters:
+        yield integration_id, letters
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[BinaryIO]:
+    """Open a new file that only its owner can read; it is whole or it is not there. Raises CourierError."""
+    if file == STANDARD:
+        yield sys.stdout.buffer
+        return
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise CourierError(f"{file} exists already; name a new file") from None
+    except OSError as error:
+        raise CourierError(f"{file} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException as error:
+        file.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise CourierError(f"{file} cannot be written: {error.strerror}") from None
+        raise
+
+
+@contextmanager
+def _read(file: Path) -> Iterator[BinaryIO]:
+    if file == STANDARD:
+        yield sys.stdin.buffer
+        return
+    try:
+        lines = file.open("rb")
+    except OSError as error:
+        raise CourierError(f"{file} cannot be read: {error.strerror}") from None
+    with lines:
+        yield lines

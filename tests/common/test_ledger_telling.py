@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from common.alert import Alert
+from common.integration import MANAGER_ID
+from common.ledger import Attempt, Breaker, Delivery, FallbackOf, Header, Ledger, Pace, Reaped, Settlement, Telling
+from tests.support.fakes import Clock, policy
+from workers.integrations.manager import Manager
+
+if TYPE_CHECKING:
+    import redis
+
+PACE = Pace(breaker=Breaker(failures=3, pause_s=10, pause_max_s=40))
+TELLING = Telling(fallback="backup", every_s=600, lag_s=900)
+ALERT = b'{"level":1.10}'
+TOKEN = "w"
+
+
+class World:
+    """A ledger whose clock a test sets."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.clock = Clock()
+        self.ledger = Ledger(client, clock=self.clock)
+        self._cursors = count()
+
+    def commit(self, *ids: str, to: str = "slack") -> None:
+        self.ledger.commit(
+            to,
+            node="n",
+            expected=self.ledger.cursor(to, "n"),
+            cursor=str(next(self._cursors)),
+            deliveries=[(i, ALERT) for i in ids],
+            max_backlog=1000,
+            max_backlog_bytes=10**6,
+        )
+
+    def begin(self, of: str = "slack") -> list[Delivery]:
+        tasks = self.ledger.release(of, max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, pace=PACE)
+        return self.ledger.begin(of, [i for t in tasks for i in t], token=TOKEN, lease_s=60, pace=PACE)
+
+    def end(
+        self, delivery: Delivery, outcome: str, reason: str, *, of: str = "slack", telling: Telling = TELLING
+    ) -> None:
+        attempt = Attempt(delivery.begun_ms, reason, "x")
+        origin = delivery.header.fallback_of
+        header = Header(committed_ms=delivery.header.committed_ms, attempts=1, history=(attempt,), fallback_of=origin)
+        settlement = Settlement(id=delivery.id, outcome=outcome, reason=reason, header=header)
+        self.ledger.settle(of, [settlement], token=TOKEN, pace=PACE, telling=telling, last_error=f'{reason}: "x"\n%s')
+
+    def bury(self, *ids: str, of: str = "slack", reason: str = "client", telling: Telling = TELLING) -> None:
+        self.commit(*ids, to=of)
+        for delivery in self.begin(of):
+            self.end(delivery, "dead", reason, of=of, telling=telling)
+
+    def reap(self, telling: Telling = TELLING) -> Reaped:
+        return self.ledger.reap("slack", queued=(), lease_s=60, telling=telling)
+
+    def pass_s(self, seconds: float) -> None:
+        self.clock.now_s += seconds
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return what the manager would be told, in the order of time, and have it taken."""
+        told = []
+        for delivery in self.begin(MANAGER_ID):
+            (datagram,) = Manager().calls(Alert(delivery.alert))
+            head, _, message = datagram.payload.decode().partition(":courier:")
+            fields = json.loads(message)
+            assert (head, fields.pop("integration"), set(fields)) == ("1", "courier", {"courier"})
+            told.append(fields["courier"])
+            self.ledger.settle(MANAGER_ID, [Settlement(id=delivery.id, outcome="delivered")], token=TOKEN)
+        return told
+
+
+@pytest.fixture
+def world(client: redis.Redis) -> World:
+    return World(client)
+
+
+def test_the_alert_of_a_dead_letter_waits_for_the_fallback_and_the_letter_stays(world: World) -> None:
+    world.bury("a")
+    (letter,) = world.ledger.dead_letters("slack")
+    assert letter.delivery.id == "a"
+    (delivery,) = world.begin("backup")
+    assert (delivery.id, delivery.alert) == ("a+fallback:slack", ALERT)
+    assert delivery.header == Header(
+        committed_ms=round(1000 * world.clock()), fallback_of=FallbackOf("slack", "client")
+    )
+    assert world.ledger.status("slack").totals["fell_back"] == 1
+    assert world.ledger.replay("slack", ["a"]) == 1
+
+
+def test_a_fallback_goes_no_further(world: World) -> None:
+    world.bury("a")
+    (delivery,) = world.begin("backup")
+    world.end(delivery, "dead", "auth", of="backup", telling=Telling(fallback="slack", every_s=600))
+    assert world.ledger.status("backup").dead == 1
+    assert world.ledger.status("slack").waiting == 0
+    assert world.ledger.replay("backup", [delivery.id]) == 1
+    (again,) = world.begin("backup")
+    assert again.header.fallback_of == FallbackOf("slack", "client")
+
+
+def test_one_fallback_of_two_integrations_tells_of_both(world: World) -> None:
+    world.bury("a")
+    world.bury("a", of="shuffle")
+    assert {d.id for d in world.begin("backup")} == {"a+fallback:slack", "a+fallback:shuffle"}
+
+
+def test_without_a_fallback_nothing_goes_anywhere(world: World) -> None:
+    world.bury("a", telling=Telling())
+    assert (world.ledger.status("backup").waiting, world.events()) == (0, [])
+    assert "fell_back" not in world.ledger.status("slack").totals
+
+
+def test_what_kills_its_workers_falls_back_too(world: World) -> None:
+    world.commit("a")
+    for _ in range(10):
+        assert len(world.begin()) == 1
+        world.pass_s(61)
+        last = world.reap()
+    assert last == Reaped(1, 0, 1)
+    assert [d.header.fallback_of for d in world.begin("backup")] == [FallbackOf("slack", "worker_lost")]
+    assert [(e["event"], e["reason"]) for e in world.events()] == [("dead_letters", "worker_lost")]
+
+
+def test_the_first_dead_letter_is_told_at_once_and_the_others_together(world: World) -> None:
+    world.bury("a")
+    (first,) = world.events()
+    assert first == {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 1, "reason": "client"}
+    world.bury("b")
+    world.bury("c", reason="auth")
+    world.reap()
+    assert world.events() == []
+    world.pass_s(600)
+    for _ in range(3):
+        world.reap()
+    (later,) = world.events()
+    assert later == first | {"number": 2, "dead": 3, "reason": "auth"}
+    world.pass_s(600)
+    world.reap()
+    assert world.events() == []
+    world.bury("d")
+    assert [e["number"] for e in world.events()] == [1]
+
+
+def test_a_breaker_is_told_once_for_each_time_that_the_target_falls_sick(world: World) -> None:
+    def fail(times: int) -> None:
+        for _ in range(times):
+            world.end(world.begin()[0], "retry", "server")
+
+    world.commit("a")
+    fail(3)
+    assert world.events() == [{"event": "breaker_opened", "integration": "slack", "last_error": 'server: "x"\n%s'}]
+    world.pass_s(10)
+    fail(1)  # the probe
+    assert world.ledger.status("slack").totals["breaker_opened"] == 2
+    assert world.events() == []
+    world.pass_s(20)
+    world.end(world.begin()[0], "delivered", "")
+    world.commit("b")
+    fail(3)
+    assert [e["event"] for e in world.events()] == ["breaker_opened"]
+
+
+def test_what_waits_too_long_is_told_once_until_it_is_well_again(world: World) -> None:
+    world.commit("a", "b")
+    world.pass_s(899)
+    world.reap()
+    assert world.events() == []
+    for _ in range(30):
+        world.pass_s(1)
+        world.reap()
+    (told,) = world.events()
+    assert 900 <= told.pop("oldest_s") <= 909
+    assert told == {"event": "lagging", "integration": "slack", "waiting": 2}
+    for delivery in world.begin():
+        world.end(delivery, "delivered", "")
+    world.pass_s(600)
+    world.reap()
+    world.commit("c")
+    world.pass_s(1000)
+    world.reap()
+    assert [e["event"] for e in world.events()] == ["lagging"]
+
+
+def test_a_dead_letter_of_last_week_is_not_late_when_it_is_replayed(world: World) -> None:
+    world.bury("a")
+    world.events()
+    world.pass_s(7 * 86_400)
+    world.ledger.replay("slack", ["a"], after_s=3600)
+    world.pass_s(60)
+    world.reap()
+    assert world.events() == []
+    world.pass_s(900)
+    world.reap()
+    assert [e["event"] for e in world.events()] == ["lagging"]
+
+
+def test_nothing_is_told_where_it_is_not_wanted(world: World) -> None:
+    quiet = Telling.of(policy(meta_alerts=False), "slack", "backup")
+    world.bury("a", telling=quiet)
+    world.commit("b")
+    world.pass_s(1000)
+    world.reap(quiet)
+    world.reap(Telling.of(policy(meta_lag_s=None), "slack", ""))
+    assert world.events() == []
+    assert world.ledger.status("backup").waiting == 1
+
+
+def test_the_manager_is_not_told_of_itself() -> None:
+    assert Telling.of(policy(), MANAGER_ID, "slack") == Telling()

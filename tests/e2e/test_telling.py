@@ -1,0 +1,96 @@
+"""Telling that telling fails, through the public doors: a fallback, and events in a manager's real queue socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+READY = "new here: begins to read"
+SETTINGS = """
+[integrations.default]
+breaker_failures = 3
+retry_base = "100ms"
+meta_every = "1s"
+
+[integrations.first]
+fallback = "second"
+"""
+
+
+class Queue:
+    """The manager's end of its queue socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.setblocking(False)
+        self.told: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        self.told += [json.loads(message)["courier"] for message in self._waiting()]
+        return [one for one in self.told if one["event"] == event]
+
+    def _waiting(self) -> Iterator[str]:
+        while True:
+            try:
+                head, _, message = self._socket.recv(65_535).decode().partition(":courier:")
+            except BlockingIOError:
+                return
+            assert head == "1"
+            yield message
+
+
+def block(name: str, url: str, level: int) -> str:
+    return (
+        f'<integration id="{name}"><name>slack</name><hook_url>{url}</hook_url><level>{level}</level>'
+        "<alert_format>json</alert_format></integration>"
+    )
+
+
+def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_of_it(tmp_path: Path) -> None:
+    answers = [404]
+    (tmp_path / "courier.toml").write_text(SETTINGS)
+    with (
+        Queue(tmp_path / "queue") as queue,
+        Recorder(lambda _body: answers[0]) as first,
+        Recorder() as second,
+    ):
+        manager = Manager(tmp_path, first)
+        blocks = block("first", first.url, 1) + block("second", second.url, 15)
+        manager.config.write_text(f"<ossec_config>{blocks}</ossec_config>")
+        environment = {
+            "COURIER_SETTINGS": str(tmp_path / "courier.toml"),
+            "COURIER_WORKER_SOCKET": str(tmp_path / "queue"),
+        }
+        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0", **environment) as up:
+            eventually(lambda: up.log.count(READY) == 2)
+            manager.append(5)
+            eventually(lambda: set(second.ids) == manager.ids)
+            attachment = json.loads(second.bodies[0])["attachments"][0]
+            assert attachment["title"] == "[Courier: undelivered to first, client] sshd: brute force"
+            assert attachment["text"] == "[Courier: undelivered to first, client] Invalid user x"
+            eventually(lambda: sum(one["number"] for one in queue.of("dead_letters")) == 5)
+            assert {(one["integration"], one["reason"]) for one in queue.told} == {("first", "client")}
+            answers[0] = 503
+            manager.append(5)
+            eventually(lambda: queue.of("breaker_opened"))
+            answers[0] = 200
+            eventually(lambda: len(first.bodies) == 5)
+            (opened,) = queue.of("breaker_opened")
+            assert opened["integration"] == "first"
+            assert opened["last_error"].startswith("server: ")
+            assert len(second.bodies) == 5

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from common.integration import MANAGER_ID, Integration
+from common.registry import PublishedRegistry
+from common.vault import Vault
+from tests.support.fakes import SLACK, policy
+from workers.routes import Routes, Selection
+
+if TYPE_CHECKING:
+    import redis
+
+BACKUP = Integration(id="backup", name="custom-backup")
+NO_FALLBACK = "its fallback is no integration of any ossec.conf"
+
+
+class World:
+    """Routes whose integrations all have the same fallback."""
+
+    def __init__(self, client: redis.Redis, fallback: str) -> None:
+        self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+        parts: Any = (None, None)
+        self.routes = Routes(
+            self.registry,
+            Selection(),
+            policy=lambda _: policy(fallback=fallback),
+            outfit=lambda _integration, _policy: parts,
+            random=Random(1),
+        )
+
+    def publish(self, *integrations: Integration) -> None:
+        self.registry.publish("n", integrations)
+        self.routes.refresh()
+
+    def fallback_of(self, integration_id: str) -> str:
+        route = self.routes.get(integration_id)
+        assert route is not None
+        assert route.telling.fallback == route.fallback
+        return route.fallback
+
+
+def test_a_fallback_is_used_as_long_as_an_ossec_conf_has_it(
+    client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(client, "backup")
+    world.publish(SLACK, BACKUP)
+    assert world.fallback_of("slack") == "backup"
+    assert world.fallback_of("backup") == world.fallback_of(MANAGER_ID) == ""
+    assert NO_FALLBACK not in caplog.text
+    world.publish(SLACK)
+    assert world.fallback_of("slack") == ""
+    assert NO_FALLBACK in caplog.text
+    world.publish(SLACK, BACKUP)
+    assert world.fallback_of("slack") == "backup"
+
+
+@pytest.mark.parametrize("unknown", ["nobody", MANAGER_ID])
+def test_one_that_cannot_be_is_told_once(client: redis.Redis, caplog: pytest.LogCaptureFixture, unknown: str) -> None:
+    world = World(client, unknown)
+    world.publish(SLACK)
+    world.publish(SLACK, BACKUP)
+    assert world.fallback_of("slack") == ""
+    told = [r for r in caplog.records if NO_FALLBACK in r.message]
+    assert sorted((vars(r)["integration"], vars(r)["fallback"]) for r in told) == [
+        ("backup", unknown),
+        ("slack", unknown),
+    ]
