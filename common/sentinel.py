@@ -35,6 +35,9 @@ class Watched(NamedTuple):
     secure: dict[str, Any] | None
     sentinel_password: str | None
 
+    def __repr__(self) -> str:
+        return f"Watched({self.master_name!r})"
+
     def client(self, **options: Any) -> redis.Redis:
         """Return a client of whoever is the primary. Nothing is sent yet."""
         first = urlsplit(self.urls[0])

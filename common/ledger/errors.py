@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import redis.exceptions as redis_errors
+from redis.sentinel import MasterNotFoundError
 
 from common.errors import LedgerUnavailable, LedgerUnfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_CLIENT: Final = re.compile(r"<redis\.client\.Redis.*?> - ")
+"""How redis-py names a Sentinel: with every option that its client has."""
 
 _REFUSED = (
     redis_errors.AuthenticationError,
@@ -26,9 +31,18 @@ def translated() -> Iterator[None]:
         yield
     except _REFUSED as error:
         raise LedgerUnfit(f"Redis refuses the password or user: {error}; check COURIER_REDIS_URL") from error
+    except MasterNotFoundError as error:
+        raise LedgerUnavailable(_no_primary(str(error))) from error
     except redis_errors.RedisError as error:
         if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
             raise LedgerUnfit(f"Redis wants a password: {error}; set COURIER_REDIS_PASSWORD") from error
         raise LedgerUnavailable(f"Redis does not answer as it should: {error}") from error
     except OSError as error:
         raise LedgerUnavailable(f"Redis cannot be reached: {error}") from error
+
+
+def _no_primary(why: str) -> str:
+    """Return what to tell. Not one of the things that waiting does not mend: one Sentinel may be wrong for a while."""
+    wants_password = any(word in why for word in ("NOAUTH", "WRONGPASS", "AuthenticationError"))
+    hint = "; check COURIER_REDIS_SENTINEL_PASSWORD" if wants_password else ""
+    return f"no Sentinel names a primary: {_CLIENT.sub('', why)}{hint}"

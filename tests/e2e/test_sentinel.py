@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tests.support.behind_sentinels import System
+from tests.support.processes import Courier
 from tests.support.recorder import eventually
+from tests.support.sentinels import PASSWORD, Watched
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,3 +27,15 @@ def test_the_primary_dies_and_everything_goes_on(tmp_path: Path) -> None:
         print(f"of {system.manager.written} alerts none lost, {repeats} repeated, {may_repeat} at risk")
         assert repeats <= may_repeat
         system.is_well_and_discreet()
+
+
+def test_sentinels_that_want_another_password_are_told_and_waited_for(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        system = Watched(stack, tmp_path)
+        environment = {"COURIER_REDIS_URL": system.url, "COURIER_REDIS_SENTINEL_PASSWORD": "hunter2"}
+        flower = stack.enter_context(Courier(tmp_path, "flower", "--flower-port", "0", **environment))
+        eventually(lambda: "check COURIER_REDIS_SENTINEL_PASSWORD" in flower.log)
+        assert "redis.client" not in flower.log
+        assert "hunter2" not in flower.log
+        assert PASSWORD not in flower.log
+        assert "Traceback" not in flower.log
