@@ -2,7 +2,7 @@
 
     python -m ops.bench.footprint [--alerts 50000]
 
-The alerts are those of `ops.bench.delivery`, committed 500 at once through the Ledger, as a producer does.
+The alerts are those of `ops.bench.alerts`, committed 500 at once through the Ledger, as a producer does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from common.ledger import Ledger
-from ops.bench.delivery import alerts, cpu_s
+from ops.bench.alerts import alerts
+from ops.bench.system import cpu_s
 from ops.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
