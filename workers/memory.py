@@ -30,9 +30,14 @@ class Memory:
         if not question:
             return None
         content = self._lookups.remembered(question)
-        if content is not None:
-            return self._service.recalled(alert, call, content)
-        return None if self._lookups.may_ask(question) else Postponed(ASK_AGAIN_S)
+        if content is None:
+            if not self._lookups.may_ask(question):
+                return Postponed(ASK_AGAIN_S)
+            content = self._lookups.remembered(question)  # who asked may have been answered since we looked
+            if content is None:
+                return None
+            self.forget(call)
+        return self._service.recalled(alert, call, content)
 
     def keep(self, call: Any, answer: Any) -> None:
         """Remember what is worth it, and let others ask."""

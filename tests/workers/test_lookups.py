@@ -17,6 +17,7 @@ from workers.lookups import Lookups
 from workers.pipeline import Pipeline
 
 if TYPE_CHECKING:
+    import pytest
     import redis
 
     from common.ledger import Settlement
@@ -85,6 +86,23 @@ def test_while_one_asks_the_others_wait_without_an_attempt(client: redis.Redis) 
     assert 1000 <= waiting.delay_ms <= 1500
     assert waiting.header is not None
     assert waiting.header.attempts == 0
+
+
+def test_an_answer_that_comes_between_two_looks_is_not_asked_for_again(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt(client, VIRUSTOTAL, Wire(200, REPORT))
+    real, looks = Lookups.remembered, list[str]()
+
+    def late(self: Lookups, question: str) -> bytes | None:
+        looks.append(question)
+        return None if len(looks) == 1 else real(self, question)
+
+    monkeypatch.setattr(Lookups, "remembered", late)
+    wire = Wire(200, REPORT)
+    assert attempt(client, VIRUSTOTAL, wire, 2).outcome == "delivered"
+    assert (wire.asked, len(looks)) == ([], 2)
+    assert Lookups(client, "virustotal-v2").may_ask(MD5)
 
 
 def test_each_question_of_one_alert_is_remembered_by_itself(client: redis.Redis) -> None:
