@@ -3,8 +3,9 @@
     python -m ops.bench.serial [--alerts 20] [--latency-ms 50]
 
 One alert after the other: decode the line, write it to a temporary file, start a Python script that posts it with
-`requests`, wait for its end, remove the file. It is kinder than the stock daemon: no shell in between, no pause of a
-second when the log ends, and a shorter script.
+`requests`, wait for its end, remove the file. Like the stock daemon but for the shell in between, the pause of a second
+when the log ends, and the length of the script; the real one was measured at 8.6, 5.6 and 3.0 alerts a second with a
+target that takes 0, 50 and 200 ms.
 """
 
 from __future__ import annotations
