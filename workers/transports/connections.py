@@ -132,11 +132,11 @@ class Adapter(HTTPAdapter):
         self._common: dict[str, Any] = {"ssl_context": context, "socket_options": options}
         super().__init__(pool_connections=POOLED_HOSTS, pool_maxsize=concurrency, max_retries=0, pool_block=True)
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: Any) -> None:  # noqa: D102
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: Any) -> None:  # noqa: D102 — as in requests
         super().init_poolmanager(connections, maxsize, block=block, **more, **self._common)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
-    def proxy_manager_for(self, proxy: str, **more: Any) -> ProxyManager:  # noqa: D102
+    def proxy_manager_for(self, proxy: str, **more: Any) -> ProxyManager:  # noqa: D102 — as in requests
         manager: ProxyManager = super().proxy_manager_for(proxy, **more, **self._common)
         manager.pool_classes_by_scheme = _POOLS
         return manager
