@@ -1,0 +1,87 @@
+"""How every benchmark tells what it found: a table with spread and goal, one line of JSON, and a file to compare with.
+
+The file lands in `artifacts/bench/NAME.json`, or in the folder that BENCH_OUT names; `python -m ops.bench` compares it
+with the last committed one in `ops/bench/results/`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final, Literal
+
+OUT: Final = Path(os.environ.get("BENCH_OUT", "artifacts/bench"))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One thing measured: a value for each round, the median of which counts."""
+
+    name: str
+    """With its unit, as in `delivery_per_s` or `p99_ms`."""
+
+    values: tuple[float, ...]
+    better: Literal["more", "less", "neither"] = "neither"
+    """`neither` is for references and for what is told only to be understood."""
+
+    goal: float | None = None
+    """What the median is to reach (`more`) or not to pass (`less`)."""
+
+    @property
+    def median(self) -> float:
+        """The middle of all rounds."""
+        return median(self.values)
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal is reached, if there is one."""
+        if self.goal is None:
+            return True
+        return self.median >= self.goal if self.better == "more" else self.median <= self.goal
+
+    def line(self) -> str:
+        """Return this figure's line of the table."""
+        goal = "" if self.goal is None else f"  {'>=' if self.better == 'more' else '<='} {self.goal:g}"
+        verdict = "" if self.goal is None else "  met" if self.met else "  MISSED"
+        spread = f"{_short(min(self.values))} to {_short(max(self.values))}"
+        return f"{self.name:34} {_short(self.median):>10}   {spread:22}{goal}{verdict}".rstrip()
+
+
+def report(bench: str, figures: list[Figure], *, about: str = "") -> int:
+    """Print and keep what a benchmark found. Return 0, or 1 if a goal is missed: the command's exit status.
+
+    `about` is the setting in words, such as "4 workers, 5 rounds".
+    """
+    print(f"{bench}: {about}" if about else bench)
+    print(f"{'':34} {'median':>10}   spread")
+    for figure in figures:
+        print(figure.line())
+    found = {
+        "bench": bench,
+        "about": about,
+        "load": round(os.getloadavg()[0], 1),
+        "figures": {
+            one.name: {
+                "median": _rounded(one.median),
+                "values": [_rounded(value) for value in one.values],
+                "better": one.better,
+                "goal": one.goal,
+            }
+            for one in figures
+        },
+    }
+    print(json.dumps(found), flush=True)
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / f"{bench}.json").write_text(json.dumps(found, indent=1) + "\n")
+    return int(not all(one.met for one in figures))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
