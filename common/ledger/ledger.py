@@ -57,9 +57,7 @@ class Ledger:
 
     def cursor(self, integration_id: str, node: str) -> str:
         """Return the position that is committed for this node, '' if there is none yet."""
-        with translated():
-            held: bytes | None = self._redis.hget(keys_of(integration_id)[4], node)  # type: ignore[assignment]
-        return (held or b"").decode()
+        return self.cursors([integration_id], node)[integration_id]
 
     def cursors(self, integration_ids: Sequence[str], node: str) -> dict[str, str]:
         """Return the committed positions of several integrations at once, '' where there is none yet."""
