@@ -58,7 +58,10 @@ bench-isolation: install ## what a healthy integration loses to sick ones on the
 bench-latency: install ## from newline to request at 200 alerts a second (ARGS=OPTIONS)
 	@$(BIN)/python -m ops.bench.latency $(ARGS)
 
+bench-commit-rate: install ## committing to the ledger beside a plain pipelined write, both on one core (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.commit_rate $(ARGS)
+
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test conformance chaos e2e bench-delivery bench-isolation bench-latency clean
+.PHONY: help install lock demo lint format test conformance chaos e2e bench-delivery bench-isolation bench-latency bench-commit-rate clean
