@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RESULTS: Final = Path(__file__).with_name("results")
-ALL: Final = ("delivery", "latency", "commit", "isolation", "memory", "backlog", "footprint")
+ALL: Final = ("delivery", "latency", "isolation", "commit_rate", "commit", "memory", "backlog", "footprint")
 """In this order; the soak, which takes half an hour, is a target of its own."""
 
 
