@@ -11,6 +11,9 @@ from tests.e2e.compose.stack import ARTIFACTS, Stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PROFILES = ("--profile", "dedicated", "--profile", "monitoring")
+"""Without them `down` leaves running what they started."""
+
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
@@ -23,5 +26,5 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             yield made
         finally:
             ARTIFACTS.mkdir(exist_ok=True)
-            (ARTIFACTS / "compose.log").write_text(made.project.compose("logs", "--no-color"))
-            made.project.compose("down", "--volumes", "--timeout", "5")
+            (ARTIFACTS / "compose.log").write_text(made.project.compose(*PROFILES, "logs", "--no-color"))
+            made.project.compose(*PROFILES, "down", "--volumes", "--timeout", "5")

@@ -6,6 +6,7 @@ Needs root, since it makes files that belong to the manager and kills processes 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.e2e.compose import browser
 from tests.e2e.compose.engine import ROOT, Project, docker
-from tests.e2e.compose.hardening import are_shut_in
+from tests.e2e.compose.hardening import are_shut_in, may_little
 from tests.e2e.compose.stack import ARTIFACTS, GID, HEALTHY_LIMIT_S, PORT, UID, Stack
 from tests.support.guide import guide_users
 from tests.support.recorder import eventually
@@ -139,25 +140,37 @@ def test_workers_on_another_machine_take_over(stack: Stack) -> None:
     append = ("--rm", "-T", "--no-deps", "--entrypoint", "sh", "init", "-c", "cat >>/run/courier/redis.acl")
     stack.project.compose("run", *append, stdin=users)
     opened = stack.project.also(ROOT / "compose.tls.yaml")
-    opened.compose("up", "--detach", "--scale", "worker-http=0")
+    opened.compose("up", "--detach", "--scale", "worker-http=0", "--scale", "worker-scripts=0")
+    copied = stack.folder / "copied"
+    for name in ("integrations", "framework"):
+        shutil.copytree(stack.manager.home / name, copied / name)
+    for path in copied.rglob("*"):
+        os.chown(path, 0, GID)
     elsewhere = Project(
         "courier-e2e-elsewhere",
         ROOT / "compose.workers.yaml",
         HERE / "elsewhere.yaml",
-        **stack.variables,
+        **(stack.variables | {"WAZUH_HOME": str(copied)}),
         COURIER_REDIS_URL="rediss://worker@redis:6380/0",
         COURIER_SECRETS=str(secrets),
     )
     try:
-        elsewhere.compose("up", "--detach", "--scale", "worker-http=2")
+        elsewhere.compose("--profile", "scripts", "up", "--detach", "--scale", "worker-http=2")
         eventually(lambda: not elsewhere.unhealthy(), limit_s=HEALTHY_LIMIT_S)
+        for one in elsewhere.containers():
+            may_little("elsewhere", one)
+            assert {m["Source"] for m in one["Mounts"] if m["Destination"].startswith("/var/ossec/")} <= {
+                str(path) for path in copied.iterdir()
+            }
         stack.manager.brute_force(500)
-        stack.everything_arrives()
+        stack.manager.tickets(5)
+        stack.everything_arrives("slack", "ticket")
         assert not stack.project.containers("worker-http")
+        assert not stack.project.containers("worker-scripts")
         assert "of-the-worker" not in elsewhere.compose("logs")
     finally:
         (ARTIFACTS / "compose-elsewhere.log").write_text(elsewhere.compose("logs", "--no-color"))
-        elsewhere.compose("down", "--timeout", "5")
+        elsewhere.compose("--profile", "scripts", "down", "--timeout", "5")
 
 
 def _make_certificates(folder: Path) -> None:

@@ -9,20 +9,18 @@ from __future__ import annotations
 import base64
 import json
 import urllib.request
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.compose.engine import can_pull, docker
 from tests.e2e.compose.hardening import are_shut_in
 from tests.e2e.compose.stack import GRAFANA_PORT, HEALTHY_LIMIT_S, Stack
+from tests.e2e.compose.stand_ins import image_of
 from tests.e2e.test_prometheus import RULES
 from tests.support.prometheus import Prometheus
 from tests.support.recorder import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-STAND_INS = Path(__file__).with_name("compose") / "monitoring.dockerfile"
 DEDICATED = {"slack", "pagerduty", "virustotal", "shuffle", "maltiverse"}
 
 
@@ -67,16 +65,12 @@ def test_prometheus_sees_every_process_and_grafana_reaches_it(stack: Stack) -> N
 
 
 def use_image(stack: Stack, name: str) -> bool:
-    """Take the image that compose.yaml names if it can be pulled, else a stand-in; tell which."""
+    """Take the image that compose.yaml names, or its stand-in; tell whether it is the real one."""
     wanted = json.loads(stack.project.compose("--profile", "monitoring", "config", "--format", "json"))
-    image = wanted["services"][name]["image"]
-    if can_pull(image):
-        return True
-    stand_in = f"courier-e2e-{name}"
-    docker("build", "--quiet", "--target", name, "--tag", stand_in, "--file", str(STAND_INS), str(STAND_INS.parent))
-    stack.project.set(**{f"COURIER_{name.upper()}_IMAGE": stand_in})
-    print(f"!!! {image} cannot be pulled here: {stand_in} stands in for it, see {STAND_INS.name}")
-    return False
+    image: str = wanted["services"][name]["image"]
+    taken = image_of(name, image)
+    stack.project.set(**{f"COURIER_{name.upper()}_IMAGE": taken})
+    return taken == image
 
 
 def provisioned(stack: Stack) -> str:

@@ -38,6 +38,20 @@ LABELS = {
 }
 
 
+SOURCE_KEYS = {"name", "type", "uid", "access", "url", "isDefault", "editable", "orgId", "jsonData", "version"}
+PROVIDER_KEYS = {
+    "name",
+    "type",
+    "orgId",
+    "folder",
+    "disableDeletion",
+    "allowUiUpdates",
+    "updateIntervalSeconds",
+    "options",
+}
+"""Of those that Grafana's page on provisioning lists; it passes over any other without a word."""
+
+
 def known() -> set[str]:
     names = {metric.full_name for metric in TABLE if metric.kind is not Kind.HISTOGRAM}
     histograms = [metric.full_name for metric in TABLE if metric.kind is Kind.HISTOGRAM]
@@ -116,7 +130,9 @@ def covered(place: dict[str, int]) -> Iterator[tuple[int, int]]:
 def test_what_grafana_is_given_points_at_what_there_is() -> None:
     (source,) = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
     assert (source["type"], source["isDefault"]) == ("prometheus", True)
+    assert set(source) <= SOURCE_KEYS
     (provider,) = yaml.safe_load((OPS / "grafana/provisioning/dashboards/courier.yml").read_text())["providers"]
+    assert set(provider) <= PROVIDER_KEYS
     services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
     assert f"./ops/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
     assert json.loads(FILE.read_text())["uid"] == "courier"

@@ -19,11 +19,12 @@ def are_shut_in(containers: Iterable[dict[str, Any]]) -> None:
     for one in containers:
         service = one["Config"]["Labels"]["com.docker.compose.service"]
         if service not in NOT_OURS:
-            _may_little(service, one)
+            may_little(service, one)
             _sees_little(service, {m["Destination"]: m for m in one["Mounts"]})
 
 
-def _may_little(service: str, one: dict[str, Any]) -> None:
+def may_little(service: str, one: dict[str, Any]) -> None:
+    """Fail if a container may do more than it must."""
     host = one["HostConfig"]
     assert host["ReadonlyRootfs"], service
     assert host["CapDrop"] == ["ALL"], service

@@ -1,7 +1,7 @@
-# What stands in for Prometheus and Grafana where their images cannot be pulled: only the test uses it.
+# What stands in for images that cannot be pulled: only the tests use it.
 #
-# Prometheus is Debian's, with upstream's entry point, command, user and wget. Grafana is not to be had: its place is taken by
-# something that answers the health check, so that the place itself (user, mounts, networks, limits) is tried.
+# Prometheus and nginx are Debian's, with upstream's entry point, command and paths. Grafana is not to be had: its place is taken
+# by something that answers the health check, so that the place itself (user, mounts, networks, limits) is tried.
 FROM debian:bookworm-slim AS prometheus
 RUN apt-get update -qq && apt-get install -qq --no-install-recommends prometheus wget >/dev/null && rm -rf /var/lib/apt/lists/* \
  && install -d -o 65534 -g 65534 /prometheus
@@ -16,3 +16,7 @@ RUN apt-get update -qq && apt-get install -qq --no-install-recommends python3-mi
  && install -d -o 472 /var/lib/grafana && install -d /www/api && echo '{"database": "ok"}' >/www/api/health
 USER 472
 CMD ["python3", "-m", "http.server", "3000", "--directory", "/www"]
+
+FROM debian:bookworm-slim AS nginx
+RUN apt-get update -qq && apt-get install -qq --no-install-recommends nginx-light >/dev/null && rm -rf /var/lib/apt/lists/* /etc/nginx/sites-enabled/*
+CMD ["nginx", "-g", "daemon off;"]
