@@ -49,6 +49,9 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
 	$(BIN)/pytest -m e2e -s
 
+bench: install ## run every benchmark, say what got slower and which goal is missed (QUICK=1 in ten minutes, SAVE=1 keeps the results)
+	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save)
+
 bench-delivery: install ## the whole path beside the stock loop, at three latencies of the target: rates, ratios, CPU (ARGS=OPTIONS)
 	@$(BIN)/python -m ops.bench.delivery $(ARGS)
 
@@ -58,7 +61,19 @@ bench-isolation: install ## what a healthy integration loses to sick ones on the
 bench-latency: install ## from newline to request at 200 alerts a second (ARGS=OPTIONS)
 	@$(BIN)/python -m ops.bench.latency $(ARGS)
 
+bench-backlog: install ## a delivery with few and with very many others waiting (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.backlog $(ARGS)
+
+bench-footprint: install ## memory of Redis for a delivery that waits (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.footprint $(ARGS)
+
+bench-memory: install ## memory of the producer while it reads a log of gigabytes (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.memory $(ARGS)
+
+bench-commit: install ## CPU of an idle producer, and from newline to commit (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.commit $(ARGS)
+
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test conformance chaos e2e bench-delivery bench-isolation bench-latency clean
+.PHONY: help install lock demo lint format test conformance chaos e2e bench bench-delivery bench-isolation bench-latency bench-backlog bench-footprint bench-memory bench-commit clean

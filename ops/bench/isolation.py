@@ -1,8 +1,8 @@
 """What a healthy integration loses to sick ones that share its only worker process.
 
-    python -m ops.bench.isolation [--flood 6000] [--per-s 100] [--seconds 8] [--rounds 3]
+    python -m ops.bench.isolation [--flood 6000] [--per-s 100] [--seconds 8] [--rounds 5]
 
-Three cases in turns, the medians of which are compared:
+Three cases in turns, of which each round is compared with its own `alone`:
 
     alone    the healthy integration by itself
     sick     beside one whose target never answers, one that answers 500 and one at 1/s with 50,000 waiting
@@ -15,7 +15,6 @@ Throughput is that of a flood of alerts; latency, from newline to request, that 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from statistics import median
@@ -23,9 +22,12 @@ from typing import TYPE_CHECKING, Final
 
 from ops.bench.alerts import alerts
 from ops.bench.latency import WARM_UP, latencies_ms
-from ops.bench.system import load, percentile, running, wait_until
+from ops.bench.report import Figure, report
+from ops.bench.system import percentile, running, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ops.bench.system import System
 
 LEAST_THROUGHPUT: Final = 0.90
@@ -83,38 +85,44 @@ def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str,
     }
 
 
-def compare(rounds: int, *, flood: int, per_s: float, seconds: float) -> dict[str, dict[str, float]]:
-    """Measure all cases in turns. Return the medians of each, with its ratios to `alone`."""
+def compare(rounds: int, *, flood: int, per_s: float, seconds: float) -> list[Figure]:
+    """Measure all cases in turns. Return the figures of each, and its ratios to `alone`."""
     ran: dict[str, list[dict[str, float]]] = {case: [] for case in CASES}
     for _ in range(rounds):
         for case, results in ran.items():
             results.append(measure(case, flood=flood, per_s=per_s, seconds=seconds))
-    found = {case: {name: median(one[name] for one in all_) for name in all_[0]} for case, all_ in ran.items()}
-    for one in found.values():
-        one["throughput_ratio"] = one["per_s"] / found["alone"]["per_s"]
-        one["p99_ratio"] = one["p99_ms"] / found["alone"]["p99_ms"]
-    return found
+    return [figure for case in CASES for figure in _figures(case, ran)]
 
 
-def main() -> None:
-    """Measure, print a table and one line of JSON, and exit with 1 if the healthy integration loses too much."""
+def _figures(case: str, ran: dict[str, list[dict[str, float]]]) -> Iterator[Figure]:
+    results = ran[case]
+    yield Figure(f"{case}_per_s", tuple(one["per_s"] for one in results), "more")
+    yield Figure(f"{case}_p50_ms", tuple(one["p50_ms"] for one in results), "less")
+    yield Figure(f"{case}_p99_ms", tuple(one["p99_ms"] for one in results), "less")
+    if case == "alone":
+        return
+    pairs = list(zip(results, ran["alone"], strict=True))
+    throughput = tuple(one["per_s"] / alone["per_s"] for one, alone in pairs)
+    yield Figure(f"{case}_throughput_ratio", throughput, "more", LEAST_THROUGHPUT)
+    yield Figure(
+        f"{case}_p99_ratio", tuple(one["p99_ms"] / alone["p99_ms"] for one, alone in pairs), "less", MOST_LATENCY
+    )
+    for name in SICK:
+        yield Figure(f"{case}_calls_{name}", tuple(one[f"{name}_calls"] for one in results))
+
+
+def main() -> int:
+    """Measure and tell. Return 1 if the healthy integration loses too much."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--flood", type=int, default=6000)
     parser.add_argument("--per-s", type=float, default=100.0)
     parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
-    found = compare(chosen.rounds, flood=chosen.flood, per_s=chosen.per_s, seconds=chosen.seconds)
-    print("case       healthy/s    ratio   p50 ms   p99 ms    ratio   calls: hang    fail    slow")
-    for case, one in found.items():
-        healthy = f"{one['per_s']:9.0f} {one['throughput_ratio']:8.2f} {one['p50_ms']:8.1f} {one['p99_ms']:8.1f}"
-        calls = " ".join(f"{one[f'{name}_calls']:7.0f}" for name in SICK)
-        print(f"{case:10} {healthy} {one['p99_ratio']:8.2f}      {calls}")
-    cases = {case: {name: round(value, 2) for name, value in one.items()} for case, one in found.items()}
-    print(json.dumps({"bench": "isolation", "rounds": chosen.rounds, "load": load(), **cases}))
-    lost = any(one["throughput_ratio"] < LEAST_THROUGHPUT or one["p99_ratio"] >= MOST_LATENCY for one in found.values())
-    sys.exit(int(lost))
+    figures = compare(chosen.rounds, flood=chosen.flood, per_s=chosen.per_s, seconds=chosen.seconds)
+    about = f"a flood of {chosen.flood}, then {chosen.per_s:g}/s for {chosen.seconds:g} s, rounds: {chosen.rounds}"
+    return report("isolation", figures, about=about)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
