@@ -1,107 +1,67 @@
-"""What got slower since the results that are kept in the repository.
+"""What got slower since the committed results: a benchmark's figures beside those of `ops/bench/results`.
 
-A median counts as changed only if it moved by more than TOLERANCE and if each of the two lies outside what the rounds
-of the other spread over. Of ratios that is firm, since both their sides ran at the same time on the same machine. An
-absolute figure depends on the machine and on what else it did: it is a hint, and so is every figure measured with
-other options than the kept one.
+A figure got worse if its median is worse by more than the tolerance and lies outside the spread of both runs. A ratio
+to a reference of the same run counts; absolute figures depend on the machine and are told as a hint only.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
-TOLERANCE: Final = 0.20
-"""Two runs of the same code on two shared cores differ by up to this much."""
+TOLERANCE: Final = 0.2
+"""Shared machines differ by so much from hour to hour (measured: one benchmark, run again and again)."""
 
-
-class Measured(msgspec.Struct, frozen=True):
-    """One figure of a result; the fields are those of `report.Figure`."""
-
-    median: float
-    values: tuple[float, ...]
-    better: Literal["more", "less", "neither"]
-    goal: float | None
+RATIO: Final = "ratio"
+"""What the names of figures carry that compare with a reference of the same run."""
 
 
-class Result(msgspec.Struct, frozen=True):
-    """What `report` kept of one benchmark."""
-
-    bench: str
-    about: str
-    load: float
-    figures: dict[str, Measured]
-
-
-class Verdict(StrEnum):
-    """What became of a figure."""
-
-    WORSE = "WORSE"
-    SLOWER = "slower?"
-    """A hint: worse, but not certain to be Courier's doing."""
-
-    BETTER = "better"
-
-
-class Change(msgspec.Struct, frozen=True):
-    """A figure that is not what it was."""
+class Change(NamedTuple):
+    """One figure that is worse or better than it was."""
 
     bench: str
     figure: str
-    old: float
-    new: float
-    verdict: Verdict
+    was: float
+    now: float
+    worse: bool
+
+    @property
+    def counts(self) -> bool:
+        """Whether it holds on any machine."""
+        return RATIO in self.figure
 
     def line(self) -> str:
-        """Return it as a line to read."""
-        percent = f" ({100 * (self.new - self.old) / self.old:+.0f} %)" if self.old else ""
-        return f"{self.verdict:8} {self.bench} {self.figure}: {self.old:g} -> {self.new:g}{percent}"
+        """Return it in words."""
+        what = "WORSE " if self.worse and self.counts else "worse?" if self.worse else "better"
+        return f"{what} {self.bench} {self.figure}: {self.was:,.4g} before, {self.now:,.4g} now"
 
 
-def read_results(folder: Path) -> dict[str, Result]:
-    """Return every result in the folder by its benchmark's name. Raises ValueError for a file that is none."""
-    found = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            result = msgspec.json.decode(path.read_bytes(), type=Result)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"{path} is not what a benchmark wrote: {error}; delete it or measure anew") from None
-        found[result.bench] = result
-    return found
-
-
-def changes(old: Result, new: Result) -> Iterator[Change]:
-    """Yield what got clearly worse or better, in the order of the figures."""
-    for name, now in new.figures.items():
-        before = old.figures.get(name)
-        if before is None or now.better == "neither" or not _moved(before, now):
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float = TOLERANCE) -> Iterator[Change]:
+    """Yield what differs between two results of one benchmark, each as `report` writes it."""
+    for name, new in now["figures"].items():
+        old = before["figures"].get(name)
+        if old is None or new["better"] == "neither":
             continue
-        if (now.median > before.median) == (now.better == "more"):
-            verdict = Verdict.BETTER
-        else:
-            verdict = Verdict.WORSE if "ratio" in name and old.about == new.about else Verdict.SLOWER
-        yield Change(old.bench, name, before.median, now.median, verdict)
+        more_is_better = new["better"] == "more"
+        if _above(new, old, tolerance):
+            yield Change(now["bench"], name, old["median"], new["median"], worse=not more_is_better)
+        elif _above(old, new, tolerance):
+            yield Change(now["bench"], name, old["median"], new["median"], worse=more_is_better)
 
 
-def missed(result: Result) -> list[str]:
-    """Return a line for each goal that the result does not reach."""
-    return [
-        f"MISSED   {result.bench} {name}: {one.median:g}, goal {'>=' if one.better == 'more' else '<='} {one.goal:g}"
-        for name, one in result.figures.items()
-        if one.goal is not None and (one.median < one.goal if one.better == "more" else one.median > one.goal)
-    ]
+def missed(now: Mapping[str, Any]) -> list[str]:
+    """Return the names of the figures that do not reach their goal."""
+    return [name for name, one in now["figures"].items() if one["goal"] is not None and not _met(one)]
 
 
-def _moved(before: Measured, now: Measured) -> bool:
-    far = abs(now.median - before.median) > TOLERANCE * abs(before.median)
-    return far and not _within(now.median, before.values) and not _within(before.median, now.values)
+def _met(one: Mapping[str, Any]) -> bool:
+    reached: bool = one["median"] >= one["goal"] if one["better"] == "more" else one["median"] <= one["goal"]
+    return reached
 
 
-def _within(value: float, values: tuple[float, ...]) -> bool:
-    return min(values) <= value <= max(values)
+def _above(one: Mapping[str, Any], other: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether one lies clearly above the other: by the tolerance, and all its rounds above all of the other's."""
+    beyond: bool = one["median"] > other["median"] + tolerance * abs(other["median"])
+    return beyond and min(one["values"]) > max(other["values"])

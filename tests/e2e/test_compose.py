@@ -22,11 +22,27 @@ from tests.workers.transports.servers import Authority
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 KNOWN_FILE = "44d88612fea8a8f36de82e1278abb02f"
+BASE = "python:3.11-slim-bookworm"
+LARGEST_MB = 65
 HERE = Path(__file__).with_name("compose")
 
 
 def test_every_service_is_shut_in(stack: Stack) -> None:
     are_shut_in(stack.project.containers())
+
+
+def test_the_same_commit_gives_the_same_small_image(stack: Stack) -> None:
+    image = stack.variables["COURIER_IMAGE"]
+
+    def identity() -> str:
+        return docker("image", "inspect", "--format", "{{.Id}}", image)
+
+    before = identity()
+    stack.project.compose("build", "--quiet", "--no-cache", "producer")
+    assert identity() == before
+    size, below = (int(docker("image", "inspect", "--format", "{{.Size}}", one)) for one in (image, BASE))
+    print(f"the image is {(size - below) / 1e6:.0f} MB over {BASE}")
+    assert size - below < LARGEST_MB * 1e6
 
 
 def test_redis_is_not_reachable_from_outside_and_wants_a_password(stack: Stack) -> None:

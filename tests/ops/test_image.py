@@ -45,6 +45,12 @@ def test_the_build_asks_nobody_for_a_frontend() -> None:
     assert not (ROOT / "Dockerfile").read_text().startswith("# syntax")
 
 
+def test_composed_files_build_with_the_time_of_the_dockerfile() -> None:
+    (epoch,) = re.findall(r"^ARG SOURCE_DATE_EPOCH=(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    for file in ("compose.yaml", "compose.workers.yaml"):
+        assert f"build: {{context: ., args: {{SOURCE_DATE_EPOCH: {epoch}}}}}" in (ROOT / file).read_text()
+
+
 def test_redis_with_tls_is_the_same_redis() -> None:
     def options(file: str) -> list[str]:
         return re.findall(

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import ops
 from common.metrics import TABLE
@@ -61,6 +64,38 @@ def test_every_metric_of_the_ledger_and_the_workers_has_a_use() -> None:
     used |= {name.removesuffix("_bucket") for name in used}
     unused = {m.full_name for m in TABLE if m.full_name not in used and not m.name.startswith("courier_producer_")}
     assert unused == {"courier_scrape_seconds"}
+
+
+def unknown_to_grafana(dashboard: dict[str, Any]) -> list[str]:
+    """Read it into Grafana's own types, write it again, and return the places where something is gone or different."""
+    plugins.register_default_plugins()
+    return list(lost(dashboard, json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))))
+
+
+def lost(ours: Any, theirs: Any, place: str = "") -> Iterator[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key, value in ours.items():
+            yield from lost(value, theirs.get(key), f"{place}.{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for number, pair in enumerate(zip(ours, theirs, strict=True)):
+            yield from lost(*pair, f"{place}.{number}")
+    elif ours != theirs:
+        yield place
+
+
+def test_grafana_knows_every_field_of_the_dashboard() -> None:
+    assert unknown_to_grafana(build()) == []
+
+
+@pytest.mark.parametrize("place", ["", "options", "fieldConfig", "fieldConfig.defaults", "fieldConfig.defaults.custom"])
+def test_a_field_that_grafana_does_not_know_would_be_seen(place: str) -> None:
+    dashboard = json.loads(text())
+    panel = next(one for one in dashboard["panels"] if one["type"] == "timeseries")
+    for key in filter(None, place.split(".")):
+        panel = panel[key]
+    panel["filOpacity"] = 1
+    (found,) = unknown_to_grafana(dashboard)
+    assert found.endswith(f"{place}.filOpacity")
 
 
 def test_panels_have_ids_and_do_not_overlap() -> None:
