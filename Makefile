@@ -49,23 +49,11 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
 	$(BIN)/pytest -m e2e -s
 
-bench: install ## every benchmark in turn, and what got slower since the committed results (SAVE=1 commits to the new ones)
-	@$(BIN)/python -m ops.bench $(if $(SAVE),--save) $(ARGS)
+bench: install ## every benchmark in turn, and what got slower since the committed results (QUICK=1 in ten minutes, SAVE=1 keeps the new ones)
+	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(ARGS)
 
 bench-%: install ## one by itself, as bench-delivery or bench-isolation (ARGS=OPTIONS)
 	@$(BIN)/python -m ops.bench.$(subst -,_,$*) $(ARGS)
-
-bench-backlog: install ## a delivery with few and with very many others waiting (ARGS=OPTIONS)
-	@$(BIN)/python -m ops.bench.backlog $(ARGS)
-
-bench-footprint: install ## memory of Redis for a delivery that waits (ARGS=OPTIONS)
-	@$(BIN)/python -m ops.bench.footprint $(ARGS)
-
-bench-memory: install ## memory of the producer while it reads a log of gigabytes (ARGS=OPTIONS)
-	@$(BIN)/python -m ops.bench.memory $(ARGS)
-
-bench-commit: install ## CPU of an idle producer, and from newline to commit (ARGS=OPTIONS)
-	@$(BIN)/python -m ops.bench.commit $(ARGS)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

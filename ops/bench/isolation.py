@@ -27,8 +27,6 @@ from ops.bench.report import Figure, report
 from ops.bench.system import percentile, running, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ops.bench.system import System
 
 LEAST_THROUGHPUT: Final = 0.90

@@ -2,7 +2,7 @@
 
     python -m ops.bench.latency [--per-s 200] [--seconds 15] [--workers 1] [--rounds 5]
 
-Each alert is written by itself and its time kept; the target tells when it came.
+Each alert is written by itself and its time kept; the target tells when it came. The medians of the rounds are printed.
 """
 
 from __future__ import annotations
