@@ -1,9 +1,10 @@
 """Run the benchmarks one after another, and say what got slower since the committed results.
 
-    python -m ops.bench [--save] [NAME ...]
+    python -m ops.bench [--quick | --save] [NAME ...]
 
 Exits with 1 if a goal was missed, a benchmark failed, or a ratio got clearly worse. `--save` makes what was found the
-committed results (`ops/bench/results`), from which `ops/docs/performance.md` is rendered.
+committed results (`ops/bench/results`), from which `ops/docs/performance.md` is rendered. `--quick` takes some ten
+minutes in all, with fewer rounds of smaller cases: what it finds is never more than a hint beside committed results.
 """
 
 from __future__ import annotations
@@ -23,16 +24,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RESULTS: Final = Path(__file__).with_name("results")
-ALL: Final = ("delivery", "latency", "isolation", "commit_rate", "commit", "memory", "backlog", "footprint")
-"""In this order; the soak, which takes half an hour, is a target of its own."""
+ALL: Final = {
+    "delivery": "--alerts 4000 --serial-alerts 8 --latency-ms 0 50 --rounds 2",
+    "latency": "--seconds 8 --rounds 2",
+    "isolation": "--flood 2000 --seconds 4 --rounds 1",
+    "commit_rate": "--rounds 2",
+    "commit": "--idle-s 5 --alerts 100",
+    "memory": "--gib 1",
+    "backlog": "--large 100000 --rounds 3",
+    "footprint": "--alerts 10000",
+}
+"""In this order, with what makes each quick; the soak, which takes half an hour, is a target of its own."""
 
 
-def run(name: str) -> dict[str, Any] | None:
+def run(name: str, options: Sequence[str] = ()) -> dict[str, Any] | None:
     """Run one benchmark, its output on ours. Return what it reported, or None if it did not get that far."""
     out = OUT / f"{name}.json"
     out.unlink(missing_ok=True)
     print(f"\n== {name}", flush=True)
-    subprocess.run([sys.executable, "-m", f"ops.bench.{name}"], check=False)
+    subprocess.run([sys.executable, "-m", f"ops.bench.{name}", *options], check=False)
     if not out.exists():
         return None
     found: dict[str, Any] = json.loads(out.read_text())
@@ -57,14 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, compare and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ops.bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
-    parser.add_argument("--save", action="store_true", help="make what is found the committed results")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="some ten minutes in all")
+    how.add_argument("--save", action="store_true", help="make what is found the committed results")
     chosen = parser.parse_args(arguments)
     if unknown := set(chosen.names) - set(ALL):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     summary: list[str] = []
     well = True
     for name in chosen.names or ALL:
-        found = run(name)
+        found = run(name, ALL[name].split() if chosen.quick else ())
         lines, good = judge(name, found)
         summary += lines
         well = well and good

@@ -1,7 +1,8 @@
 """What got slower since the committed results: a benchmark's figures beside those of `ops/bench/results`.
 
 A figure got worse if its median is worse by more than the tolerance and lies outside the spread of both runs. A ratio
-to a reference of the same run counts; absolute figures depend on the machine and are told as a hint only.
+to a reference of the same run counts; absolute figures depend on the machine and are told as a hint only, as is
+everything where the two were measured with other options.
 """
 
 from __future__ import annotations
@@ -26,11 +27,8 @@ class Change(NamedTuple):
     was: float
     now: float
     worse: bool
-
-    @property
-    def counts(self) -> bool:
-        """Whether it holds on any machine."""
-        return RATIO in self.figure
+    counts: bool
+    """Whether it holds on any machine."""
 
     def line(self) -> str:
         """Return it in words."""
@@ -45,10 +43,11 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float 
         if old is None or new["better"] == "neither":
             continue
         more_is_better = new["better"] == "more"
+        counts = RATIO in name and before["about"] == now["about"]
         if _above(new, old, tolerance):
-            yield Change(now["bench"], name, old["median"], new["median"], worse=not more_is_better)
+            yield Change(now["bench"], name, old["median"], new["median"], worse=not more_is_better, counts=counts)
         elif _above(old, new, tolerance):
-            yield Change(now["bench"], name, old["median"], new["median"], worse=more_is_better)
+            yield Change(now["bench"], name, old["median"], new["median"], worse=more_is_better, counts=counts)
 
 
 def missed(now: Mapping[str, Any]) -> list[str]:

@@ -66,17 +66,17 @@ def test_only_what_clearly_differs_is_told(
 
 
 def test_a_ratio_that_got_worse_fails_the_run_and_a_rate_alone_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "ALL", ("made-up",))
-    monkeypatch.setattr(runner, "run", lambda _name: result(ratio=(2.0,), alerts_per_s=(100.0,)))
+    monkeypatch.setattr(runner, "ALL", {"made-up": ""})
+    monkeypatch.setattr(runner, "run", lambda *_: result(ratio=(2.0,), alerts_per_s=(100.0,)))
     assert runner.main(["--save"]) == 0
-    monkeypatch.setattr(runner, "run", lambda _name: result(ratio=(2.0,), alerts_per_s=(10.0,)))
+    monkeypatch.setattr(runner, "run", lambda *_: result(ratio=(2.0,), alerts_per_s=(10.0,)))
     assert runner.main([]) == 0
-    monkeypatch.setattr(runner, "run", lambda _name: result(ratio=(1.0,), alerts_per_s=(100.0,)))
+    monkeypatch.setattr(runner, "run", lambda *_: result(ratio=(1.0,), alerts_per_s=(100.0,)))
     assert runner.main([]) == 1
 
 
 def test_a_benchmark_that_reports_nothing_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "run", lambda _name: None)
+    monkeypatch.setattr(runner, "run", lambda *_: None)
     assert runner.main(["latency"]) == 1
 
 
@@ -84,3 +84,21 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(capsys: pytest.Cap
     with pytest.raises(SystemExit, match="2"):
         runner.main(["speed"])
     assert "no such benchmark: speed; there are delivery" in capsys.readouterr().err
+
+
+def test_what_was_measured_with_other_options_is_a_hint() -> None:
+    found = changes(result(ratio=(2.0,)), result(ratio=(1.0,)) | {"about": "quickly"})
+    assert [(one.worse, one.counts) for one in found] == [(True, False)]
+
+
+def test_quick_passes_the_options_that_make_it_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[list[str]] = []
+    monkeypatch.setattr(runner, "run", lambda _name, options: passed.append(list(options)))
+    runner.main(["memory", "--quick"])
+    runner.main(["memory"])
+    assert passed == [["--gib", "1"], []]
+
+
+def test_what_is_measured_quickly_is_not_kept() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        runner.main(["--quick", "--save"])
