@@ -30,6 +30,7 @@ ALL: Final = {
     "isolation": "--flood 2000 --seconds 4 --rounds 1",
     "commit_rate": "--rounds 2",
     "commit": "--idle-s 5 --alerts 100",
+    "scripts": "--alerts 40 --rounds 2",
     "memory": "--gib 1",
     "backlog": "--large 100000 --rounds 3",
     "footprint": "--alerts 10000",
