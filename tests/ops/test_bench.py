@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.bench import __main__ as runner
+from ops.bench import bare, delivery
 from ops.bench import report as reporting
 from ops.bench.compare import changes
 from ops.bench.report import Figure, report
@@ -102,3 +103,19 @@ def test_quick_passes_the_options_that_make_it_quick(monkeypatch: pytest.MonkeyP
 def test_what_is_measured_quickly_is_not_kept() -> None:
     with pytest.raises(SystemExit, match="2"):
         runner.main(["--quick", "--save"])
+
+
+def test_delivery_holds_each_latency_to_its_own_ratio_and_the_references_to_nothing() -> None:
+    found = delivery.figures(50.0, [{"ratio_to_serial": 310.0, "cpu_ms": 0.5, "serial_per_s": 6.0}] * 5)
+    told = {one.name: (one.better, one.goal) for one in found}
+    assert told == {
+        "ratio_to_serial_at_50_ms": ("more", 300.0),
+        "cpu_ms_at_50_ms": ("less", 0.6),
+        "serial_per_s_at_50_ms": ("neither", None),
+    }
+
+
+def test_the_bare_session_posts_to_a_real_target() -> None:
+    rate = bare.measure(0.0, seconds=0.05)
+    assert rate.per_s > 0
+    assert rate.cpu_ms > 0
