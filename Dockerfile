@@ -1,7 +1,8 @@
 # One image for every part of Courier: `docker build -t courier .`, then `docker run courier --help`.
 #
 # The same commit gives the same layers: every package is named with its hash, nothing is compiled to bytecode, and all
-# times are SOURCE_DATE_EPOCH. Bytecode is written to /tmp at the first run, for as long as the container lives.
+# times are SOURCE_DATE_EPOCH; the same image, too, with `--build-arg SOURCE_DATE_EPOCH=1767225600`, as compose.yaml has it,
+# since BuildKit then writes that as the image's own time. Bytecode is written to /tmp at the first run, for as long as the container lives.
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS build

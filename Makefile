@@ -7,7 +7,7 @@ VECTORS ?= ../shared/conformance
 .DEFAULT_GOAL := help
 
 help: ## list every target
-	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z][a-z0-9%-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed ## make .venv from requirements.lock; the command is then .venv/bin/courier
 
@@ -49,16 +49,13 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
 	$(BIN)/pytest -m e2e -s
 
-bench-delivery: install ## the whole path beside the stock loop, at three latencies of the target: rates, ratios, CPU (ARGS=OPTIONS)
-	@$(BIN)/python -m ops.bench.delivery $(ARGS)
+bench: install ## every benchmark in turn, and what got slower since the committed results (QUICK=1 in ten minutes, SAVE=1 keeps the new ones)
+	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(ARGS)
 
-bench-isolation: install ## what a healthy integration loses to sick ones on the same worker: at most 10 % (ARGS=OPTIONS)
-	@$(BIN)/python -m ops.bench.isolation $(ARGS)
-
-bench-latency: install ## from newline to request at 200 alerts a second (ARGS=OPTIONS)
-	@$(BIN)/python -m ops.bench.latency $(ARGS)
+bench-%: install ## one by itself, as bench-delivery or bench-isolation (ARGS=OPTIONS)
+	@$(BIN)/python -m ops.bench.$(subst -,_,$*) $(ARGS)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test conformance chaos e2e bench-delivery bench-isolation bench-latency clean
+.PHONY: help install lock demo lint format test conformance chaos e2e bench clean

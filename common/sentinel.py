@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from common.urls import SENTINEL_SCHEMES, each_host
 
@@ -24,6 +25,24 @@ PORT: Final = 26379
 
 ANSWER_WITHIN_S: Final = 2.0
 """A Sentinel that is slower is passed over for the next one: what it tells is small, and a dead host says nothing."""
+
+
+class Sentinels(Sentinel):
+    """Says why none of them was of use: redis-py names only the kind of error, the same for TLS, names and ports."""
+
+    def discover_master(self, service_name: str) -> Any:
+        """Return the primary's host and port. Raises MasterNotFoundError with what the first Sentinel's trouble is."""
+        try:
+            return super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py has no types
+        except MasterNotFoundError as error:
+            raise MasterNotFoundError(f"{error}{self._trouble()}") from error
+
+    def _trouble(self) -> str:
+        try:
+            self.sentinels[0].ping()
+        except RedisError as error:
+            return f" ({error})"
+        return ""
 
 
 class Watched(NamedTuple):
@@ -44,7 +63,7 @@ class Watched(NamedTuple):
         if self.secure is not None:
             options |= {"ssl": True} | self.secure
         hosts = [(one.hostname, one.port or PORT) for one in map(urlsplit, self.urls)]
-        sentinel: Any = Sentinel(hosts, sentinel_kwargs=self.sentinel_options())  # type: ignore[no-untyped-call]  # redis-py has no types
+        sentinel: Any = Sentinels(hosts, sentinel_kwargs=self.sentinel_options())  # type: ignore[no-untyped-call]  # redis-py has no types
         client: redis.Redis = sentinel.master_for(
             self.master_name,
             db=self.number,

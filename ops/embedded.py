@@ -84,7 +84,7 @@ class EmbeddedServer:
         """Start it and return once it has loaded its data. Raises LedgerUnavailable with the end of its log."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         log_path = self.directory / "valkey.log"
-        command = [sys.executable, "-m", "ops.attached", str(os.getpid()), str(get_binary_path()), "-"]
+        command = [sys.executable, "-m", "ops.attached", str(os.getpid()), self._binary(), "-"]
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, pass_fds=self._keep_open
@@ -111,6 +111,9 @@ class EmbeddedServer:
     def client(self) -> redis.Redis:
         """Return a client of it."""
         return redis.Redis.from_url(self.url)
+
+    def _binary(self) -> str:
+        return str(get_binary_path())
 
     def _configuration(self) -> str:
         listen = f'unixsocket "{self.socket}"\nunixsocketperm 700\n' if self.socket else ""

@@ -20,20 +20,7 @@ if TYPE_CHECKING:
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
-_OUTCOMES: Final = (
-    "delivered",
-    "skipped",
-    "retried",
-    "dead",
-    "lost",
-    "released_again",
-    "replayed",
-    "moved",
-    "fell_back",
-    "discarded",
-    "expired",
-    "imported",
-)
+_OUTCOMES: Final = frozenset(outcome for outcome, _ in ledger_pairs())
 
 
 def up(*, answered: bool, seconds: float) -> Iterator[Metric]:

@@ -90,16 +90,16 @@ class Deliverer:
 
     def bring_back(self, integration_id: str) -> None:
         """End the leases of workers of this machine that are gone, without waiting for them to run out."""
-        for delivery_id, token in self._ledger.leases(integration_id).items():
-            if self._peer.is_gone(token):
-                self._ledger.expire(integration_id, [delivery_id], token=token)
+        held = self._ledger.leases(integration_id)
+        if orphans := {delivery_id: token for delivery_id, token in held.items() if self._peer.is_gone(token)}:
+            self._ledger.expire(integration_id, orphans)
 
     def renew(self, integration_id: str, lease_s: float) -> None:
         """Extend the leases of everything that this process is delivering for an integration."""
         with self._lock:
-            held = [(token, list(ids)) for token, (held_for, ids) in self._held.items() if held_for == integration_id]
-        for token, ids in held:
-            self._ledger.renew(integration_id, ids, token=token, lease_s=lease_s)
+            ours = [(token, ids) for token, (held_for, ids) in self._held.items() if held_for == integration_id]
+        if held := {delivery_id: token for token, ids in ours for delivery_id in ids}:
+            self._ledger.renew(integration_id, held, lease_s=lease_s)
 
     def _hold(self, token: str, integration_id: str, ids: set[str]) -> None:
         with self._lock:

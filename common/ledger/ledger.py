@@ -16,7 +16,7 @@ from common.ledger.status import read_status
 from common.ledger.telling import SILENT, Telling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from redis import Redis
 
@@ -57,9 +57,7 @@ class Ledger:
 
     def cursor(self, integration_id: str, node: str) -> str:
         """Return the position that is committed for this node, '' if there is none yet."""
-        with translated():
-            held: bytes | None = self._redis.hget(keys_of(integration_id)[4], node)  # type: ignore[assignment]
-        return (held or b"").decode()
+        return self.cursors([integration_id], node)[integration_id]
 
     def cursors(self, integration_ids: Sequence[str], node: str) -> dict[str, str]:
         """Return the committed positions of several integrations at once, '' where there is none yet."""
@@ -141,9 +139,9 @@ class Ledger:
             held: Any = self._redis.hgetall(keys_of(integration_id)[7])
         return {i.decode(): token.decode() for i, token in held.items()}
 
-    def expire(self, integration_id: str, ids: Sequence[str], *, token: str) -> None:
-        """Let leases end now, since their holder is known to be gone; the next reap brings them back."""
-        self.renew(integration_id, ids, token=token, lease_s=0)
+    def expire(self, integration_id: str, held: Mapping[str, str]) -> None:
+        """Let leases (token by delivery id) end now, since their holder is gone; the next reap brings them back."""
+        self.renew(integration_id, held, lease_s=0)
 
     def reap(
         self, integration_id: str, *, queued: Collection[str], lease_s: float, telling: Telling = SILENT
@@ -167,9 +165,10 @@ class Ledger:
         now_ms, *records = self._run("begin", integration_id, token, _ms(lease_s), *ids, keys=keys)
         return [decode_record(i, record, now_ms) for i, record in zip(ids, records, strict=True) if record]
 
-    def renew(self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float) -> None:
-        """Extend the lease of what this worker still holds."""
-        self._run("renew", integration_id, token, _ms(lease_s), *ids)
+    def renew(self, integration_id: str, held: Mapping[str, str], *, lease_s: float) -> None:
+        """Extend the leases (token by delivery id) of what a worker still holds, all at once."""
+        pairs = [part for pair in held.items() for part in pair]
+        self._run("renew", integration_id, _ms(lease_s), *pairs)
 
     def settle(
         self,

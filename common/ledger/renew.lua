@@ -1,7 +1,7 @@
--- A living worker extends the leases of what it holds. ARGV: now, token, lease in ms, id, ...
-local token, until_ms = ARGV[2], now + tonumber(ARGV[3])
-for i = 4, #ARGV do
-  if redis.call('HGET', leases, ARGV[i]) == token then
+-- Extend the leases that are still held as told. ARGV: now, lease in ms, then for each delivery: id, token
+local until_ms = now + tonumber(ARGV[2])
+for i = 3, #ARGV, 2 do
+  if redis.call('HGET', leases, ARGV[i]) == ARGV[i + 1] then
     redis.call('ZADD', released, 'XX', until_ms, ARGV[i])
   end
 end

@@ -1,95 +1,114 @@
 """The whole path, beside the stock loop: alerts appended to the log → producer → ledger → Celery → worker → target.
 
-    python -m ops.bench.delivery [--alerts 10000] [--latency-ms 0 50 200] [--workers 4] [--rounds 3]
+    python -m ops.bench.delivery [--alerts 6000] [--latency-ms 0 50 200] [--workers 4] [--rounds 5]
 
-Prints deliveries a second, from the append to the last request, of Courier and of `ops.bench.serial`, measured in
-turns; their ratio, and the CPU that one delivery costs by part. Everything runs on the same cores, the target too.
+Reports deliveries a second, from the append to the last request, of Courier and of its references, measured in turns:
+`ops.bench.serial` (the stock loop), `ops.bench.bare` (one session of `requests`) and `ops.bench.celery_noop`; and the
+CPU that one delivery costs by part. Everything runs on the same cores, the target too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 import time
-from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from ops.bench import serial
+from ops.bench import bare, celery_noop, serial
 from ops.bench.alerts import alerts
-from ops.bench.system import load, running, wait_until
+from ops.bench.memory import peak_kib
+from ops.bench.report import Figure, report
+from ops.bench.system import running, wait_until
 
-RATIO_GOALS: Final = {0.0: 200, 50.0: 300, 200.0: 500}
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ops.bench.system import System
+
+RATIO_GOALS: Final = {0.0: 200.0, 50.0: 300.0, 200.0: 500.0}
 """Target latency in ms → how many times the stock loop's rate is to be reached on two cores."""
 
 CPU_GOAL_MS: Final = 0.6
 """In workers plus producer."""
 
+MEMORY_GOAL_MIB: Final = 150.0
+"""The largest worker's, at full load."""
 
-def measure(count: int, latency_ms: float, workers: int) -> dict[str, float]:
-    """Run once. Return deliveries a second, and CPU in ms a delivery by part."""
+SERIAL_ALERTS: Final = 10
+
+
+def ours(count: int, latency_ms: float, workers: int) -> dict[str, float]:
+    """Run Courier once. Return deliveries a second, CPU in ms a delivery by part, and the memory of a worker."""
     with running(latency_ms=latency_ms, workers=workers) as system:
         lines = b"".join(alerts(count))
         before, start_s = system.cpu(), time.time()
         system.append([lines])
-        wait_until(lambda: system.target.counts()["requests"] >= count, "not everything arrived")
-        wait_until(lambda: not system.redis.hlen("courier:{slack}:records"), "not everything was settled")
+        _wait(system, count)
         spent = {part: 1000 * (after - before[part]) / count for part, after in system.cpu().items()}
         arrived = system.target.counts()
+        peak_mib = max(peak_kib(worker.pid) for worker in system.workers) / 1024
     return {
-        "deliveries_per_s": count / (arrived["last_s"] - start_s),
-        "repeated": arrived["requests"] - arrived["distinct"],
+        "per_s": count / (arrived["last_s"] - start_s),
+        "cpu_ms": spent["workers"] + spent["producer"],
         **{f"{part}_cpu_ms": value for part, value in spent.items()},
+        "worker_mib": peak_mib,
+        "repeated": arrived["requests"] - arrived["distinct"],
     }
 
 
-def compare(latency_ms: float, *, count: int, workers: int, rounds: int, serially: int) -> dict[str, float]:
-    """Measure both in turns. Return the medians, the ratio of the rates and how far the rounds lie apart."""
-    ours, reference = [], []
-    for _ in range(rounds):
-        reference.append(serial.measure(serially, latency_ms))
-        ours.append(measure(count, latency_ms, workers))
-    found = {name: median(one[name] for one in ours) for name in ours[0]}
-    rates = [one["deliveries_per_s"] for one in ours]
-    found["repeated"] = max(one["repeated"] for one in ours)
-    found["slowest_per_s"], found["fastest_per_s"] = min(rates), max(rates)
-    found["serial_per_s"] = median(reference)
-    found["ratio"] = found["deliveries_per_s"] / found["serial_per_s"]
-    found["cpu_ms"] = found["workers_cpu_ms"] + found["producer_cpu_ms"]
-    return {"latency_ms": latency_ms, **found, "load": load()}
+def _wait(system: System, count: int) -> None:
+    wait_until(lambda: system.target.counts()["requests"] >= count, "not everything arrived")
+    wait_until(lambda: not system.redis.hlen("courier:{slack}:records"), "not everything was settled")
 
 
-def show(found: dict[str, float]) -> str:
-    """Return one line of the table."""
-    goal = RATIO_GOALS.get(found["latency_ms"])
-    rates = f"{found['deliveries_per_s']:8.0f}/s  {found['slowest_per_s']:5.0f}-{found['fastest_per_s']:<5.0f}"
-    ratio = f"{found['ratio']:6.0f} x" + (f" (goal {goal} x)" if goal else "")
-    cpu = f"{found['cpu_ms']:.2f} ms (goal {CPU_GOAL_MS:g}), server {found['server_cpu_ms']:.2f} ms"
-    return f"{found['latency_ms']:6.0f} ms {rates}  stock loop {found['serial_per_s']:5.2f}/s {ratio}  CPU {cpu}"
+def one_round(latency_ms: float, count: int, workers: int) -> dict[str, float]:
+    """Measure the references and Courier, one after the other."""
+    serial_per_s = serial.measure(SERIAL_ALERTS, latency_ms)
+    session = bare.measure(latency_ms)
+    found = ours(count, latency_ms, workers)
+    return {
+        "ratio_to_serial": found["per_s"] / serial_per_s,
+        **found,
+        "serial_per_s": serial_per_s,
+        "requests_per_s": session.per_s,
+        "requests_cpu_ms": session.cpu_ms,
+    }
 
 
-def main() -> None:
-    """Measure and print a table and, for each latency, one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--alerts", type=int, default=10_000)
-    parser.add_argument("--serial-alerts", type=int, default=15)
+def figures(latency_ms: float, rounds: Sequence[dict[str, float]]) -> list[Figure]:
+    """Return what was found at one latency of the target, each name ending with it."""
+    goals = {"ratio_to_serial": RATIO_GOALS.get(latency_ms), "cpu_ms": CPU_GOAL_MS, "worker_mib": MEMORY_GOAL_MIB}
+    return [
+        Figure(f"{name}_at_{latency_ms:g}_ms", tuple(one[name] for one in rounds), _better(name), goals.get(name))
+        for name in rounds[0]
+    ]
+
+
+def _better(name: str) -> Literal["more", "less", "neither"]:
+    if name.startswith(("serial", "requests")):
+        return "neither"
+    return "more" if name in {"per_s", "ratio_to_serial"} else "less"
+
+
+def main() -> int:
+    """Measure in turns and report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--alerts", type=int, default=6000)
     parser.add_argument("--latency-ms", type=float, nargs="+", default=list(RATIO_GOALS))
     parser.add_argument("--workers", type=int, default=4, help="HTTP worker processes")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
-    print(f"{chosen.workers} HTTP worker processes, medians of {chosen.rounds} rounds")
-    results = []
-    for latency_ms in chosen.latency_ms:
-        found = compare(
-            latency_ms,
-            count=chosen.alerts,
-            workers=chosen.workers,
-            rounds=chosen.rounds,
-            serially=chosen.serial_alerts,
-        )
-        results.append({name: round(value, 3) for name, value in found.items()})
-        print(show(found), flush=True)
-    print(json.dumps({"bench": "delivery", "workers": chosen.workers, "results": results}))
+    found: dict[float, list[dict[str, float]]] = {latency_ms: [] for latency_ms in chosen.latency_ms}
+    tasks = []
+    for _ in range(chosen.rounds):
+        tasks.append(celery_noop.measure(celery_noop.TASKS))
+        for latency_ms, rounds in found.items():
+            rounds.append(one_round(latency_ms, chosen.alerts, chosen.workers))
+    reported = [one for latency_ms, rounds in found.items() for one in figures(latency_ms, rounds)]
+    reported.append(Figure("celery_noop_per_s", tuple(tasks)))
+    about = f"{chosen.alerts} alerts, {chosen.workers} HTTP worker processes, {chosen.rounds} rounds"
+    return report("delivery", reported, about=about)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """How long an alert takes from its newline in the log to the request at the target, at a steady rate.
 
-    python -m ops.bench.latency [--per-s 200] [--seconds 15] [--workers 1] [--rounds 3]
+    python -m ops.bench.latency [--per-s 200] [--seconds 15] [--workers 1] [--rounds 5]
 
 Each alert is written by itself and its time kept; the target tells when it came. The medians of the rounds are printed.
 """
@@ -8,13 +8,14 @@ Each alert is written by itself and its time kept; the target tells when it came
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 import time
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from ops.bench.alerts import alert_id, alerts
-from ops.bench.system import load, percentile, running, wait_until
+from ops.bench.report import Figure, report
+from ops.bench.system import percentile, running, wait_until
 
 if TYPE_CHECKING:
     from ops.bench.system import System
@@ -42,23 +43,18 @@ def measure(per_s: float, seconds: float, workers: int) -> dict[str, float]:
     return {"p50_ms": median(found), "p99_ms": percentile(found, 99), "worst_ms": max(found)}
 
 
-def main() -> None:
-    """Measure and print a table and one line of JSON."""
+def main() -> int:
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--per-s", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     rounds = [measure(chosen.per_s, chosen.seconds, chosen.workers) for _ in range(chosen.rounds)]
-    found = {name: median(one[name] for one in rounds) for name in rounds[0]}
-    for name, value in found.items():
-        spread = f"{min(one[name] for one in rounds):.1f}-{max(one[name] for one in rounds):.1f}"
-        goal = f"  goal {GOALS_MS[name]:g}" if name in GOALS_MS else ""
-        print(f"{name:9} {value:7.1f}  {spread}{goal}")
-    rounded = {name: round(value, 1) for name, value in found.items()}
-    print(json.dumps({"bench": "latency", "per_s": chosen.per_s, **rounded, "load": load()}))
+    figures = [Figure(name, tuple(one[name] for one in rounds), "less", GOALS_MS.get(name)) for name in rounds[0]]
+    return report("latency", figures, about=f"{chosen.per_s:g} alerts/s, {chosen.rounds} rounds")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -95,6 +95,7 @@ class System:
         settings: str,
         latency_ms: float,
         workers: int,
+        kind: str,
         quiet: bool,
     ) -> None:
         """Start it all and wait until the producer follows the log and the workers listen."""
@@ -113,7 +114,7 @@ class System:
             "producer", "--config", str(folder / "ossec.conf"), "--alerts", str(self.log), "--node", "bench"
         )
         wait_until(lambda: list(self.redis.scan_iter("courier:*:cursor")), "the producer did not start")
-        self.workers = [self._courier("worker", "--http", "--name", f"http-{n}") for n in range(workers)]
+        self.workers = [self._courier("worker", f"--{kind}", "--name", f"{kind}-{n}") for n in range(workers)]
         wait_until(lambda: len(self._listening()) == workers, "a worker did not start")
         time.sleep(1.0)
 
@@ -173,9 +174,10 @@ def running(
     settings: str = SETTINGS,
     latency_ms: float = 0.0,
     workers: int = 1,
+    kind: str = "http",
     quiet: bool = False,
 ) -> Iterator[System]:
-    """Run it all in a temporary folder (TMPDIR); `{port}` in `config` is the target's.
+    """Run it all in a temporary folder (TMPDIR); `{port}` in `config` is the target's, `kind` what the workers serve.
 
     `quiet` is for benchmarks that cause errors on purpose.
     """
@@ -187,5 +189,6 @@ def running(
             settings=settings,
             latency_ms=latency_ms,
             workers=workers,
+            kind=kind,
             quiet=quiet,
         )

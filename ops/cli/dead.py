@@ -138,6 +138,7 @@ def as_plain_data(found: Found) -> dict[str, Any]:
         "detail": detail(found.letter),
         "attempts": header.attempts,
         "replays": header.replays,
+        "fallback_of": None if header.fallback_of is None else msgspec.structs.asdict(header.fallback_of),
         "rule": {"id": rule_id, "description": description},
         "history": [{"at_ms": a.at_ms, "reason": a.reason, "detail": a.detail} for a in header.history],
     }

@@ -231,7 +231,6 @@ def _variable(name: str, metric: str) -> dict[str, Any]:
         "type": "query",
         "datasource": SOURCE,
         "query": {"query": f"label_values({metric}, {name})", "refId": name},
-        "definition": f"label_values({metric}, {name})",
         "multi": True,
         "includeAll": True,
         "allValue": ".*",

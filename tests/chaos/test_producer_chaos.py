@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
@@ -124,7 +125,7 @@ def test_kills_of_producer_and_server_lose_nothing_and_repeat_nothing(
         writing.start()
         crashes, forgot = torment(producing, own_server, writing, random)
         for name, step in EXPECTED.items():
-            eventually(lambda name=name, step=step: held(client, name) >= len(range(0, log.written, step)), limit_s=120)  # type: ignore[misc]
+            eventually(partial(all_held, client, name, log, step), limit_s=120)
         eventually(lambda: producing.is_at_work() and everything_read(client))
     with own_server.client() as client:
         found = {name: verdict(client, name, set(range(0, log.written, step))) for name, step in EXPECTED.items()}
@@ -161,6 +162,10 @@ def torment(producing: Producing, server: EmbeddedServer, writing: Writing, rand
             server.start()
         producing.kill()
     return crashes, forgot
+
+
+def all_held(client: redis.Redis, name: str, log: ManagerLog, step: int) -> bool:
+    return held(client, name) >= len(range(0, log.written, step))
 
 
 def held(client: redis.Redis, name: str) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ def test_kills_of_workers_and_server_lose_nothing(tmp_path: Path) -> None:
         fleet = Fleet(stack, tmp_path, latency_ms=20)
         fleet.manager.append(DELIVERIES)
         for fault, moment in zip(faults, moments, strict=True):
-            fleet.wait_for(lambda moment=moment: fleet.target.distinct() > moment, limit_s=300)  # type: ignore[misc]
+            fleet.wait_for(partial(is_past, fleet, moment), limit_s=300)
             if fault == "worker":
                 fleet.kill_worker(random.randrange(len(fleet.workers)))
             else:
@@ -54,6 +55,10 @@ def test_kills_of_workers_and_server_lose_nothing(tmp_path: Path) -> None:
         print(f"\n{json.dumps(figures)}")
         check(fleet, figures)
         assert max(after_worker_s, after_server_s) < FRESH_LIMIT_S
+
+
+def is_past(fleet: Fleet, moment: int) -> bool:
+    return fleet.target.distinct() > moment
 
 
 def told(fleet: Fleet, *, part: str) -> dict[str, object]:

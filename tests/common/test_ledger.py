@@ -134,7 +134,8 @@ def test_an_expired_lease_is_a_lost_attempt(ledger: Ledger, clock: Clock) -> Non
     release(ledger)
     ledger.begin(ID, ["a"], token="w1", lease_s=10)
     clock.now_s += 6
-    ledger.renew(ID, ["a"], token="w1", lease_s=10)
+    ledger.renew(ID, {"a": "w1", "b": "w1"}, lease_s=10)
+    ledger.renew(ID, {"a": "another"}, lease_s=3600)
     clock.now_s += 6
     assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(0, 0, 0)
     clock.now_s += 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import urllib.error
 import urllib.request
@@ -102,3 +103,27 @@ def test_flower_remembers_over_a_restart_and_stands_behind_a_proxy(
             assert flower.stop() == 0
     with Courier(tmp_path, "flower", "--flower-port", "0", **ours) as flower:
         assert "'delivered': 1" in visitor(flower, 1).page("tasks/datatable", FORM)
+
+
+def test_flower_keeps_no_more_tasks_than_it_is_told(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
+    del client
+    ours = {"COURIER_REDIS_URL": server.url, "COURIER_INTEGRATIONS_DEFAULT_BATCH_MAX": "1"}
+    with Recorder() as target:
+        manager = Manager(tmp_path, target)
+        with (
+            Courier(tmp_path, "producer", *manager.files(), **ours) as producer,
+            Courier(tmp_path, "worker", "--http", "--state", str(manager.state), **ours) as worker,
+            Courier(tmp_path, "flower", "--flower-port", "0", COURIER_FLOWER_MAX_TASKS="100", **ours) as flower,
+        ):
+            found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
+            eventually(lambda: "begins to read" in producer.log and "ready" in worker.log)
+            visitor = Visitor(found[1])
+
+            def remembered() -> int:
+                return int(json.loads(visitor.page("tasks/datatable", FORM))["recordsTotal"])
+
+            manager.append(60)
+            eventually(lambda: remembered() == 60)
+            manager.append(90)
+            eventually(lambda: len(target.bodies) == manager.written)
+            eventually(lambda: remembered() == 100)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from ops.embedded import free_port
+from tests.e2e.test_metrics import Scrape
 from tests.support.guide import guide_users
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
@@ -44,13 +46,16 @@ def login(server: EmbeddedServer, name: str) -> Iterator[redis.Redis]:
 def test_everything_works_with_the_users_of_the_guide(
     client: redis.Redis, server: EmbeddedServer, users: list[str], tmp_path: Path
 ) -> None:
-    assert users == ["producer", "worker", "flower"]
+    assert users == ["producer", "worker", "flower", "exporter"]
     (tmp_path / "password").write_text(PASSWORD)
 
-    def process(user: str, *arguments: str) -> Courier:
+    port = free_port()
+
+    def process(user: str, *arguments: str, **more: str) -> Courier:
         return Courier(
             tmp_path,
             *arguments,
+            **more,
             COURIER_REDIS_URL=f"redis://{user}@127.0.0.1:{server.port}/0",
             COURIER_REDIS_PASSWORD_FILE=str(tmp_path / "password"),
         )
@@ -64,6 +69,7 @@ def test_everything_works_with_the_users_of_the_guide(
             process("producer", "producer", *manager.files(), "--node", "n") as producer,
             process("worker", "worker", "--http", "--name", "w", "--state", str(manager.state)),
             process("flower", "flower", "--flower-port", "0") as flower,
+            process("exporter", "exporter", COURIER_METRICS_PORT=str(port)),
         ):
             eventually(lambda: "begins to read" in producer.log)
             found = eventually(lambda: re.search(r"Flower is at http://[^\"]*:(\d+)/", flower.log))
@@ -71,6 +77,11 @@ def test_everything_works_with_the_users_of_the_guide(
             eventually(lambda: len(set(target.ids)) >= 100)
             client.set("mended", 1)
             eventually(lambda: set(target.ids) == manager.ids, limit_s=60)
+            delivered = {"integration": "slack", "outcome": "delivered", "reason": ""}
+            scrape = Scrape(port)
+            eventually(lambda: scrape.value("courier_deliveries_total", **delivered) == len(manager.ids))
+            eventually(lambda: scrape.value("courier_lines_total", node="n") == len(manager.ids))
+            assert process("exporter", "status").process.wait(30) == 0
             assert health("producer", "producer", "--node", "n") == 0
             assert health("worker", "worker", "--name", "w") == 0
             assert health("flower", "flower", "--flower-port", found[1]) == 0
@@ -98,6 +109,13 @@ def test_everything_works_with_the_users_of_the_guide(
         ("flower", "LPUSH courier.slack x"),
         ("flower", "HSET courier:{slack}:cursor n 0"),
         ("flower", "FLUSHALL"),
+        ("exporter", "HSET courier:{slack}:totals delivered 9"),
+        ("exporter", "ZREM courier:{slack}:waiting x"),
+        ("exporter", "HGET courier:integrations slack"),
+        ("exporter", "HGETALL courier:worker:x"),
+        ("exporter", "GET somebody-elses"),
+        ("exporter", "KEYS *"),
+        ("exporter", "CONFIG GET *"),
     ],
 )
 def test_nothing_else_works(server: EmbeddedServer, users: list[str], user: str, command: str) -> None:

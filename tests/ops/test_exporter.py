@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+import common.ledger as ledger_room
 from common.connection import connect
 from common.ledger import Header, Ledger, Settlement
 from common.ledger.pace import Breaker, Pace
@@ -98,6 +101,22 @@ def test_what_happens_in_the_ledger_is_what_is_shown(registry: CollectorRegistry
     now_s = redis_time_s(client)
     for name in ("courier_oldest_seconds", "courier_overdue_seconds"):
         assert value(registry, name, **slack) == pytest.approx(now_s - start_s, abs=5)
+
+
+def test_whatever_the_ledger_counts_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
+    pairs = {pair: number for number, pair in enumerate(ledger_pairs(), start=1)}
+    client.hset("courier:{slack}:totals", mapping={":".join(filter(None, pair)): n for pair, n in pairs.items()})
+    for (outcome, reason), number in pairs.items():
+        labels = {"integration": "slack", "outcome": outcome, "reason": reason}
+        assert value(registry, "courier_deliveries_total", **labels) == number
+
+
+def test_the_table_knows_all_that_the_scripts_count() -> None:
+    scripts = [path.read_text() for path in Path(ledger_room.__file__).parent.glob("*.lua")]
+    counted = {name for script in scripts for name in re.findall(r"\bcount\('(\w+)'", script)}
+    of_their_own = {"committed", "bytes", "dead_bytes", "breaker_opened", "target_paused"}
+    not_shown = {"breaker_closed", "clock_set_back"}
+    assert counted <= {outcome for outcome, _ in ledger_pairs()} | of_their_own | not_shown
 
 
 def redis_time_s(client: redis.Redis) -> int:

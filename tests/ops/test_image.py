@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ROOMS = ("common", "ops", "producer", "workers")
 
 
 def pins(file: str) -> dict[str, str]:
@@ -24,8 +29,26 @@ def test_the_image_has_the_versions_that_are_tested_and_no_more() -> None:
     assert not {"pytest", "mypy", "ruff", "uv"} & set(ours)
 
 
+def test_the_wheel_has_all_that_runs_and_all_that_an_operator_installs(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", ".*", "docs"))
+    there = {str(one.relative_to(tmp_path)) for room in ROOMS for one in (tmp_path / room).rglob("*") if one.is_file()}
+    build = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
+    done = subprocess.run([sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, check=True)
+    built = zipfile.ZipFile(tmp_path / done.stdout.split()[-1]).namelist()
+    assert there - set(built) == set()
+
+
 def test_the_build_asks_nobody_for_a_frontend() -> None:
     assert not (ROOT / "Dockerfile").read_text().startswith("# syntax")
+
+
+def test_composed_files_build_with_the_time_of_the_dockerfile() -> None:
+    (epoch,) = re.findall(r"^ARG SOURCE_DATE_EPOCH=(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    for file in ("compose.yaml", "compose.workers.yaml"):
+        assert f"build: {{context: ., args: {{SOURCE_DATE_EPOCH: {epoch}}}}}" in (ROOT / file).read_text()
 
 
 def test_redis_with_tls_is_the_same_redis() -> None:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import ops
 from common.metrics import TABLE
@@ -33,6 +36,20 @@ LABELS = {
     for metric in TABLE
     for name in (metric.full_name, f"{metric.full_name}_bucket")
 }
+
+
+SOURCE_KEYS = {"name", "type", "uid", "access", "url", "isDefault", "editable", "orgId", "jsonData", "version"}
+PROVIDER_KEYS = {
+    "name",
+    "type",
+    "orgId",
+    "folder",
+    "disableDeletion",
+    "allowUiUpdates",
+    "updateIntervalSeconds",
+    "options",
+}
+"""Of those that Grafana's page on provisioning lists; it passes over any other without a word."""
 
 
 def known() -> set[str]:
@@ -63,6 +80,38 @@ def test_every_metric_of_the_ledger_and_the_workers_has_a_use() -> None:
     assert unused == {"courier_scrape_seconds"}
 
 
+def unknown_to_grafana(dashboard: dict[str, Any]) -> list[str]:
+    """Read it into Grafana's own types, write it again, and return the places where something is gone or different."""
+    plugins.register_default_plugins()
+    return list(lost(dashboard, json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))))
+
+
+def lost(ours: Any, theirs: Any, place: str = "") -> Iterator[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key, value in ours.items():
+            yield from lost(value, theirs.get(key), f"{place}.{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for number, pair in enumerate(zip(ours, theirs, strict=True)):
+            yield from lost(*pair, f"{place}.{number}")
+    elif ours != theirs:
+        yield place
+
+
+def test_grafana_knows_every_field_of_the_dashboard() -> None:
+    assert unknown_to_grafana(build()) == []
+
+
+@pytest.mark.parametrize("place", ["", "options", "fieldConfig", "fieldConfig.defaults", "fieldConfig.defaults.custom"])
+def test_a_field_that_grafana_does_not_know_would_be_seen(place: str) -> None:
+    dashboard = json.loads(text())
+    panel = next(one for one in dashboard["panels"] if one["type"] == "timeseries")
+    for key in filter(None, place.split(".")):
+        panel = panel[key]
+    panel["filOpacity"] = 1
+    (found,) = unknown_to_grafana(dashboard)
+    assert found.endswith(f"{place}.filOpacity")
+
+
 def test_panels_have_ids_and_do_not_overlap() -> None:
     panels = build()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
@@ -81,7 +130,9 @@ def covered(place: dict[str, int]) -> Iterator[tuple[int, int]]:
 def test_what_grafana_is_given_points_at_what_there_is() -> None:
     (source,) = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
     assert (source["type"], source["isDefault"]) == ("prometheus", True)
+    assert set(source) <= SOURCE_KEYS
     (provider,) = yaml.safe_load((OPS / "grafana/provisioning/dashboards/courier.yml").read_text())["providers"]
+    assert set(provider) <= PROVIDER_KEYS
     services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
     assert f"./ops/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
     assert json.loads(FILE.read_text())["uid"] == "courier"

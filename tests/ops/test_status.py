@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Header, Ledger, Settlement
-from common.ledger.record import Attempt, LastAnswer
+from common.ledger.record import Attempt, FallbackOf, LastAnswer
 from common.node import report
 from ops.cli.main import courier
 
@@ -36,7 +36,15 @@ def run(*arguments: str, answer: str = "") -> str:
     return result.stdout
 
 
-def bury(ledger: Ledger, delivery_id: str, *, rule: str, reason: str, detail: str = "no\x1b[2J") -> None:
+def bury(
+    ledger: Ledger,
+    delivery_id: str,
+    *,
+    rule: str,
+    reason: str,
+    detail: str = "no\x1b[2J",
+    fallback_of: FallbackOf | None = None,
+) -> None:
     alert = json.dumps({"rule": {"id": rule, "description": "sshd: brute force"}}).encode()
     ledger.commit(
         "slack",
@@ -50,7 +58,11 @@ def bury(ledger: Ledger, delivery_id: str, *, rule: str, reason: str, detail: st
     ledger.release("slack", max_in_flight=10, batch_max=10, lease_s=60, linger_s=0)
     (begun,) = ledger.begin("slack", [delivery_id], token="w", lease_s=60)
     header = Header(
-        committed_ms=begun.header.committed_ms, attempts=3, history=(Attempt(1, reason, detail),), answer=ANSWER
+        committed_ms=begun.header.committed_ms,
+        attempts=3,
+        history=(Attempt(1, reason, detail),),
+        answer=ANSWER,
+        fallback_of=fallback_of,
     )
     settlement = Settlement(id=delivery_id, outcome="dead", reason=reason, header=header)
     assert ledger.settle("slack", [settlement], token="w", last_error=f"{reason}: {detail}").count == 1
@@ -86,7 +98,14 @@ def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:
     shown = json.loads(run("dead", "show", "n:f:1"))
     assert shown["alert"]["rule"]["id"] == "5712"
     assert shown["history"] == [{"at_ms": 1, "reason": "client", "detail": "no\x1b[2J"}]
+    assert shown["fallback_of"] is None
     assert shown["answer"] == {"at_ms": 1, "status": 400, "text": "<p>no such\nchannel", "cut": True}
+
+
+def test_a_letter_of_a_fallback_says_whose_alert_it_was(ledger: Ledger) -> None:
+    bury(ledger, "n:f:1+fallback:slack", rule="5712", reason="client", fallback_of=FallbackOf("shuffle", "auth"))
+    shown = json.loads(run("dead", "show"))
+    assert shown["fallback_of"] == {"integration": "shuffle", "reason": "auth"}
 
 
 def test_replay_counts_asks_and_lets_them_wait_again(ledger: Ledger) -> None:

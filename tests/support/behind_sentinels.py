@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
+    from tests.support.tls import Tls
+
 
 class System:
     """Producer, worker and Flower behind Sentinels, and a target that counts."""
 
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self.redis = Watched(stack, folder)
+    def __init__(self, stack: ExitStack, folder: Path, tls: Tls | None = None) -> None:
+        self.redis, self._tls = Watched(stack, folder, tls), tls
         self.target = Target(stack, latency_ms=20)
         self.manager = Manager(folder, self.target)
         flower_port = free_port()
@@ -31,7 +33,7 @@ class System:
             "COURIER_REDIS_URL": self.redis.url,
             "COURIER_REDIS_SENTINEL_PASSWORD": SENTINEL_PASSWORD,
             "COURIER_INTEGRATIONS_DEFAULT_LEASE": "5s",
-        }
+        } | ({"COURIER_REDIS_CA": str(tls.ca)} if tls else {})
         self.parts = [
             stack.enter_context(Courier(folder, *arguments, **environment))
             for arguments in (
@@ -75,9 +77,9 @@ class System:
 
     def _workers_tell(self) -> str:
         """Return what workers answer to whoever asks them over Redis, as Flower does."""
-        inspect = make_app(f"{self.redis.url}?sentinel_password={SENTINEL_PASSWORD}").control.inspect(
-            timeout=10, limit=1
-        )
+        trusted = f"&ssl_ca_certs={self._tls.ca}" if self._tls else ""
+        url = f"{self.redis.url}?sentinel_password={SENTINEL_PASSWORD}{trusted}"
+        inspect = make_app(url).control.inspect(timeout=10, limit=1)
         stats, configuration = inspect.stats(), inspect.conf()
         assert stats
         assert configuration

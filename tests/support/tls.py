@@ -1,16 +1,74 @@
-"""TLS in front of a server that has none: the embedded one is built without it."""
+"""Redis over TLS: in front of the embedded server, which is built without it, or Debian's own, which has it.
+
+Sentinels need the latter: they tell clients the address at which they know a server, and speak to it themselves.
+"""
 
 from __future__ import annotations
 
 import select
+import shutil
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import redis
+
+from ops.embedded import EmbeddedServer
+from tests.workers.transports.servers import Authority
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
+    from pathlib import Path
+
+DEBIANS: Final = "redis-check-rdb"
+"""In Debian's package redis-tools: the program that redis-server is, too, by its other name, and without a service."""
+
+
+class Tls(NamedTuple):
+    """A server program that knows TLS, and certificates for it."""
+
+    binary: Path
+    certificate: Path
+    ca: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Tls:
+        """Make the certificates, and give the program its usual name, by which it knows what it is."""
+        authority = Authority(folder)
+        binary = folder / "redis-server"
+        binary.symlink_to(str(shutil.which(DEBIANS)))
+        return cls(binary, authority.certificate("redis"), authority.file)
+
+    def listen(self, port: int) -> str:
+        """Return the lines of a configuration: TLS and nothing else, to clients, replicas and Sentinels."""
+        return f"""\
+port 0
+tls-port {port}
+tls-cert-file "{self.certificate}"
+tls-key-file "{self.certificate}"
+tls-ca-cert-file "{self.ca}"
+tls-auth-clients no
+tls-replication yes"""
+
+
+class TlsServer(EmbeddedServer):
+    """As the embedded server, but another program, and TLS."""
+
+    def __init__(self, directory: Path, *, tls: Tls, **more: Any) -> None:
+        super().__init__(directory, **more)
+        self._tls = tls
+
+    def client(self) -> redis.Redis:
+        """Return a client that trusts its certificate."""
+        return redis.Redis("127.0.0.1", self.port, password=self.password, ssl=True, ssl_ca_certs=str(self._tls.ca))
+
+    def _binary(self) -> str:
+        return str(self._tls.binary)
+
+    def _configuration(self) -> str:
+        return super()._configuration().replace(f"port {self.port}\n", self._tls.listen(self.port) + "\n")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
-    "--window-size=1400,700",
+    "--window-size=1800,700",
     "--virtual-time-budget=10000",
 )
 LIMIT_S = 120

@@ -25,6 +25,10 @@ class Project:
         more._environment = self._environment
         return more
 
+    def set(self, **variables: str) -> None:
+        """Change the operator's .env."""
+        self._environment |= variables
+
     def compose(self, *arguments: str, stdin: str = "") -> str:
         """Run a subcommand and return what it printed; its messages are in the error if it fails."""
         chosen = [word for file in self._files for word in ("-f", str(file))]
@@ -76,3 +80,9 @@ def docker(*arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr}"
     return done.stdout
+
+
+def can_pull(image: str) -> bool:
+    """Fetch the image; tell whether the engine reaches a registry that has it."""
+    command = ["docker", "pull", "--quiet", image]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -207,6 +207,21 @@ def test_a_request_whose_connection_ends_is_not_sent_twice(http: Callable[..., H
     assert len(received) == 2
 
 
+def test_head_and_body_arrive_together(http: Callable[..., HttpTransport]) -> None:
+    pieces: list[bytes] = []
+
+    def read_once(connection: socket.socket) -> None:
+        for _ in range(2):
+            pieces.append(connection.recv(65_536))
+            connection.sendall(OK)
+
+    with raw(read_once) as address:
+        transport = http()
+        for number in range(2):
+            transport.send(post(f"http://{address}/", b"body %d" % number))
+    assert [piece[:5] + piece[-6:] for piece in pieces] == [b"POST body 0", b"POST body 1"]
+
+
 def test_idle_connections_are_probed(server: Web, http: Callable[..., HttpTransport]) -> None:
     transport = http()
     transport.send(post(server.url))

@@ -1,0 +1,92 @@
+"""Run the benchmarks one after another, and say what got slower since the committed results.
+
+    python -m ops.bench [--quick | --save] [NAME ...]
+
+Exits with 1 if a goal was missed, a benchmark failed, or a ratio got clearly worse. `--save` makes what was found the
+committed results (`ops/bench/results`), from which `ops/docs/performance.md` is rendered. `--quick` takes some ten
+minutes in all, with fewer rounds of smaller cases: what it finds is never more than a hint beside committed results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ops.bench.compare import changes, missed
+from ops.bench.report import OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RESULTS: Final = Path(__file__).with_name("results")
+ALL: Final = {
+    "delivery": "--alerts 4000 --serial-alerts 8 --latency-ms 0 50 --rounds 2",
+    "latency": "--seconds 8 --rounds 2",
+    "isolation": "--flood 2000 --seconds 4 --rounds 1",
+    "commit_rate": "--rounds 2",
+    "commit": "--idle-s 5 --alerts 100",
+    "scripts": "--alerts 40 --rounds 2",
+    "memory": "--gib 1",
+    "backlog": "--large 100000 --rounds 3",
+    "footprint": "--alerts 10000",
+}
+"""In this order, with what makes each quick; the soak, which takes half an hour, is a target of its own."""
+
+
+def run(name: str, options: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Run one benchmark, its output on ours. Return what it reported, or None if it did not get that far."""
+    out = OUT / f"{name}.json"
+    out.unlink(missing_ok=True)
+    print(f"\n== {name}", flush=True)
+    subprocess.run([sys.executable, "-m", f"ops.bench.{name}", *options], check=False)
+    if not out.exists():
+        return None
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def judge(name: str, found: dict[str, Any] | None) -> tuple[list[str], bool]:
+    """Return the lines that tell how it compares, and whether all is well."""
+    if found is None:
+        return [f"FAILED {name}: it reported nothing"], False
+    short = missed(found)
+    lines = [f"MISSED {name} {figure}" for figure in short]
+    committed = RESULTS / f"{name}.json"
+    if not committed.exists():
+        return [*lines, f"new    {name}: there is nothing to compare with"], not short
+    found_changes = list(changes(json.loads(committed.read_text()), found))
+    lines += [one.line() for one in found_changes]
+    return lines or [f"same   {name}"], not short and not any(one.worse and one.counts for one in found_changes)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, compare and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m ops.bench", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="some ten minutes in all")
+    how.add_argument("--save", action="store_true", help="make what is found the committed results")
+    chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.names) - set(ALL):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
+    summary: list[str] = []
+    well = True
+    for name in chosen.names or ALL:
+        found = run(name, ALL[name].split() if chosen.quick else ())
+        lines, good = judge(name, found)
+        summary += lines
+        well = well and good
+        if chosen.save and found is not None:
+            RESULTS.mkdir(exist_ok=True)
+            shutil.copy(OUT / f"{name}.json", RESULTS)
+    print("\n== compared with the committed results", *summary, sep="\n")
+    return int(not well)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

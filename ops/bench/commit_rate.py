@@ -1,0 +1,160 @@
+"""How fast matched alerts reach the ledger, beside a plain pipelined write of the same bytes, on one core.
+
+    python -m ops.bench.commit_rate [--alerts 20000] [--rounds 7]
+
+The server and this process share a single core (one of those it may use), so the rate is what commits cost both of
+them. The alerts, 1.4 KB each, go through `Member.advance` in batches as large as the source reads, into a server whose
+append-only file is fsynced every second: the producer's own way, with the ids, the check of the cursor, the limits of
+the backlog and the queue by due time. The reference stores ids and alerts in a hash, one HSET each, in pipelines as
+long as a commit; `one_command` is the same in one HSET with many fields, the fastest there is.
+
+The three are measured in turns; the ratio is that of each round. Keys are removed between the turns, and the server
+does not rewrite its file meanwhile, since that would hit one of them by chance. Exits with 1 if a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from common.integration import Integration
+from common.ledger import Ledger
+from common.ledger.keys import keys_of
+from common.settings import load_settings
+from ops.bench.alerts import alerts
+from ops.bench.report import Figure, report
+from ops.bench.system import cpu_s
+from ops.embedded import EmbeddedServer
+from producer.members import Member, chunks
+from producer.service import BATCH_BYTES
+from producer.source import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+RATE_GOAL: Final = 30_000
+RATIO_GOAL: Final = 0.6
+FILE: Final = "697db7c00123456789ab"
+"""Stands for a log file's fingerprint."""
+
+
+def batches(count: int) -> list[list[Line]]:
+    """Return so many alerts as the source hands them on, about BATCH_BYTES at once."""
+    found: list[list[Line]] = [[]]
+    start = first = 0
+    for line in alerts(count):
+        if start - first >= BATCH_BYTES:
+            found.append([])
+            first = start
+        found[-1].append(Line(line.rstrip(b"\n"), FILE, start, start + len(line)))
+        start += len(line)
+    return found
+
+
+def commit(client: redis.Redis, lines: list[list[Line]]) -> None:
+    """Let the producer's member take every batch."""
+    slack = Integration(id="slack", name="slack")
+    settings = load_settings(file=None, environment={}, cwd=Path("/"))
+    ledger, member = Ledger(client), Member(slack, settings.policy(slack), cursor="", committed="")
+    stored = sum(member.advance(ledger, "bench", batch, batch[-1].after, 0.0) for batch in lines)
+    if stored != sum(map(len, lines)):
+        raise SystemExit(f"only {stored} were committed")
+
+
+def plain(client: redis.Redis, lines: list[list[Line]]) -> None:
+    """Write the same ids and alerts, one command each, in pipelines as long as a commit."""
+    for chunk in _chunks(lines):
+        with client.pipeline(transaction=False) as pipe:
+            for line in chunk:
+                pipe.hset("plain", f"bench:{line.id}", line.raw)
+            pipe.execute()
+
+
+def one_command(client: redis.Redis, lines: list[list[Line]]) -> None:
+    """Write the same in commands as long as a commit."""
+    for chunk in _chunks(lines):
+        client.hset("plain", items=[part for line in chunk for part in (f"bench:{line.id}", line.raw)])
+
+
+def _chunks(lines: list[list[Line]]) -> Iterator[list[Line]]:
+    return (chunk for batch in lines for chunk in chunks(batch))
+
+
+Way = Callable[["redis.Redis", list[list[Line]]], None]
+
+
+class Bench:
+    """One server, and what is written to it."""
+
+    def __init__(self, server: EmbeddedServer, client: redis.Redis, lines: list[list[Line]]) -> None:
+        self._server, self._client, self._lines = server, client, lines
+        self._count = sum(map(len, lines))
+
+    def rate(self, way: Way) -> tuple[float, float]:
+        """Write everything in this way. Return alerts a second and the microseconds of the server's CPU for each."""
+        pid = self._server.pid or 0
+        cpu, start_s = cpu_s(pid), time.perf_counter()
+        way(self._client, self._lines)
+        took_s = time.perf_counter() - start_s
+        spent = cpu_s(pid) - cpu
+        self._client.delete("plain", *keys_of("slack"))
+        return self._count / took_s, 1e6 * spent / self._count
+
+
+def measure(count: int, rounds: int) -> list[Figure]:
+    """Measure the three ways in turns, after a round that does not count."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedServer(Path(folder))
+        server.start()
+        try:
+            with server.client() as client:
+                client.config_set("auto-aof-rewrite-percentage", 0)
+                client.config_set("lazyfree-lazy-user-del", "no")  # else it goes on beside the next turn
+                bench = Bench(server, client, batches(count))
+                found = [[bench.rate(way) for way in (commit, plain, one_command)] for _ in range(rounds + 1)][1:]
+        finally:
+            server.stop()
+    ours, pipelined, at_once = ([one[way] for one in found] for way in range(3))
+    return [
+        Figure("commits_per_s", _firsts(ours), "more", RATE_GOAL),
+        Figure("pipelined_per_s", _firsts(pipelined)),
+        Figure("ratio_to_pipelined", _ratios(ours, pipelined), "more", RATIO_GOAL),
+        Figure("one_command_per_s", _firsts(at_once)),
+        Figure("ratio_to_one_command", _ratios(ours, at_once)),
+        Figure("commit_server_cpu_us", tuple(cpu for _, cpu in ours), "less"),
+        Figure("pipelined_server_cpu_us", tuple(cpu for _, cpu in pipelined)),
+    ]
+
+
+def _firsts(found: list[tuple[float, float]]) -> tuple[float, ...]:
+    return tuple(rate for rate, _ in found)
+
+
+def _ratios(ours: list[tuple[float, float]], other: list[tuple[float, float]]) -> tuple[float, ...]:
+    return tuple(one / reference for (one, _), (reference, _) in zip(ours, other, strict=True))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--alerts", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    chosen = parser.parse_args()
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    figures = measure(chosen.alerts, chosen.rounds)
+    sys.exit(
+        report("commit_rate", figures, about=f"{chosen.alerts} alerts of 1.4 KB, {chosen.rounds} rounds, one core")
+    )
+
+
+if __name__ == "__main__":
+    main()

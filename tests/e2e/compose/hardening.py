@@ -1,0 +1,47 @@
+"""What every container of the composed system must be held to, as the engine tells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.compose.stack import GID, UID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOT_OURS = {"target", "init"}
+USERS = {f"{UID}:{GID}", "999:999", "65534:65534", "472:0"}
+"""Courier's, Redis's, Prometheus's and Grafana's; root is none of them (Grafana's group 0 gives it nothing here)."""
+
+
+def are_shut_in(containers: Iterable[dict[str, Any]]) -> None:
+    """Fail with the name of the service that may more than it should."""
+    for one in containers:
+        service = one["Config"]["Labels"]["com.docker.compose.service"]
+        if service not in NOT_OURS:
+            may_little(service, one)
+            _sees_little(service, {m["Destination"]: m for m in one["Mounts"]})
+
+
+def may_little(service: str, one: dict[str, Any]) -> None:
+    """Fail if a container may do more than it must."""
+    host = one["HostConfig"]
+    assert host["ReadonlyRootfs"], service
+    assert host["CapDrop"] == ["ALL"], service
+    assert not host["CapAdd"], service
+    assert not host["Privileged"], service
+    assert "no-new-privileges:true" in host["SecurityOpt"], service
+    assert one["Config"]["User"] in USERS, service
+    assert all([host["Memory"], host["NanoCpus"], host["PidsLimit"]]), service
+    assert host["Init"], service
+    assert host["RestartPolicy"]["Name"] == "unless-stopped", service
+    assert host["LogConfig"]["Type"] == "json-file", service
+    assert {"max-size", "max-file"} <= set(host["LogConfig"]["Config"]), service
+    assert one["Config"]["Healthcheck"]["Test"], service
+
+
+def _sees_little(service: str, mounts: dict[str, dict[str, Any]]) -> None:
+    assert all(not m["RW"] for m in mounts.values() if m["Type"] == "bind"), service
+    assert ("/var/ossec/queue/sockets" in mounts) == (service in {"worker-manager", "worker-scripts"}), service
+    assert ("/var/ossec/integrations" in mounts) == (service == "worker-scripts"), service
+    assert ("/var/ossec/logs/alerts" in mounts) == (service == "producer"), service

@@ -1,0 +1,30 @@
+"""The composed system, started once for all tests that look at it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.compose.stack import ARTIFACTS, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROFILES = ("--profile", "dedicated", "--profile", "monitoring")
+"""Without them `down` leaves running what they started."""
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole system, built and started; stopped and removed with its volumes at the end."""
+    made = Stack(tmp_path_factory.mktemp("compose"))
+    made.project.compose("build", "--quiet", "producer")
+    with made.manager:
+        try:
+            made.up()
+            yield made
+        finally:
+            ARTIFACTS.mkdir(exist_ok=True)
+            (ARTIFACTS / "compose.log").write_text(made.project.compose(*PROFILES, "logs", "--no-color"))
+            made.project.compose(*PROFILES, "down", "--volumes", "--timeout", "5")

@@ -1,0 +1,107 @@
+"""The profiles of compose.yaml on a real engine: a worker for each integration, and Prometheus with Grafana.
+
+Where the engine reaches no registry, Debian's Prometheus stands in for Prometheus's image, and something that does
+nothing for Grafana's: its place is tried then, not Grafana itself, and the test says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.request
+
+import pytest
+
+from tests.e2e.compose.hardening import are_shut_in
+from tests.e2e.compose.stack import GRAFANA_PORT, HEALTHY_LIMIT_S, Stack
+from tests.e2e.compose.stand_ins import image_of
+from tests.e2e.test_prometheus import RULES
+from tests.support.prometheus import Prometheus
+from tests.support.recorder import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+DEDICATED = {"slack", "pagerduty", "virustotal", "shuffle", "maltiverse"}
+
+
+def test_each_integration_has_a_worker_of_its_own(stack: Stack) -> None:
+    stack.project.compose("--profile", "dedicated", "up", "--detach", "--wait", "--scale", "worker-http=0")
+    assert not stack.project.containers("worker-http")
+    for name in sorted(DEDICATED):
+        (only,) = stack.project.containers(f"worker-{name}")
+        are_shut_in([only])
+    stack.manager.brute_force(200)
+    stack.manager.new_file("d" * 32)
+    stack.everything_arrives("slack", "virustotal")
+    for name in ("slack", "virustotal"):
+        served = {s.labels["integration"] for s in stack.metrics(f"worker-{name}") if s.name == "courier_worker_serves"}
+        assert served == {name}
+    stack.project.compose("--profile", "dedicated", "up", "--detach", "--no-recreate", "--scale", "worker-slack=3")
+    eventually(lambda: len(stack.project.containers("worker-slack")) == 3 and not stack.project.unhealthy(), limit_s=60)
+
+
+def test_prometheus_sees_every_process_and_grafana_reaches_it(stack: Stack) -> None:
+    real = {name: use_image(stack, name) for name in ("prometheus", "grafana")}
+    stack.project.compose("--profile", "monitoring", "up", "--detach")
+    eventually(lambda: not stack.project.unhealthy(), limit_s=HEALTHY_LIMIT_S)
+    are_shut_in(stack.project.containers())
+    (source,) = [line for line in provisioned(stack).splitlines() if line.strip().startswith("url:")]
+    prometheus = Prometheus(lambda path: from_grafana(stack, source.split()[1] + path))
+    jobs = {"courier-exporter", "courier-producer", "courier-worker"}
+    eventually(lambda: prometheus.targets() == {job: {"up"} for job in jobs}, limit_s=60)
+    eventually(lambda: prometheus.rules() == {rule["alert"]: "ok" for rule in RULES}, limit_s=60)
+    eventually(lambda: not prometheus.unanswered(), limit_s=60)
+    stack.manager.brute_force(100)
+    stack.everything_arrives()
+    delivered = 'courier_deliveries_total{integration="slack", outcome="delivered"}'
+    eventually(
+        lambda: [int(s["value"][1]) for s in prometheus.ask(delivered)] == [stack.accepted()["slack"]], limit_s=60
+    )
+    serving = 'count by (integration) (courier_worker_serves{integration=~"slack|custom-ticket|manager"})'
+    assert {one["metric"]["integration"] for one in prometheus.ask(serving)} == {"slack", "custom-ticket", "manager"}
+    grafana_may_read_its_password_only(stack)
+    if real["grafana"]:
+        grafana_has_the_dashboard(stack)
+
+
+def use_image(stack: Stack, name: str) -> bool:
+    """Take the image that compose.yaml names, or its stand-in; tell whether it is the real one."""
+    wanted = json.loads(stack.project.compose("--profile", "monitoring", "config", "--format", "json"))
+    image: str = wanted["services"][name]["image"]
+    taken = image_of(name, image)
+    stack.project.set(**{f"COURIER_{name.upper()}_IMAGE": taken})
+    return taken == image
+
+
+def provisioned(stack: Stack) -> str:
+    """Return the data source as Grafana's container is given it."""
+    file = "/etc/grafana/provisioning/datasources/prometheus.yml"
+    return stack.project.compose("exec", "-T", "grafana", "cat", file)
+
+
+def from_grafana(stack: Stack, url: str) -> str:
+    """Fetch a page from within Grafana's container."""
+    return stack.project.compose("exec", "-T", "grafana", "wget", "-qO-", url)
+
+
+def grafana_may_read_its_password_only(stack: Stack) -> None:
+    """Fail if it cannot read its own secret, or can read another one."""
+    read = ("exec", "-T", "grafana", "sh", "-c")
+    assert stack.project.compose(*read, "cat $GF_SECURITY_ADMIN_PASSWORD__FILE").strip()
+    for other in ("redis.password", "secret.key", "flower.login", "redis.acl"):
+        assert "no" in stack.project.compose(*read, f"cat /run/courier/{other} 2>/dev/null || echo no"), other
+    assert "courier.json" in stack.project.compose(*read, "ls /var/lib/grafana/dashboards")
+
+
+def grafana_has_the_dashboard(stack: Stack) -> None:
+    """Ask a real Grafana, as its administrator, for the dashboard and whether its data source answers."""
+    password = stack.project.compose("exec", "-T", "grafana", "cat", "/run/courier/grafana.password").strip()
+    login = base64.b64encode(f"admin:{password}".encode()).decode()
+
+    def get(path: str) -> str:
+        url = f"http://127.0.0.1:{GRAFANA_PORT}{path}"
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": f"Basic {login}"})) as answer:
+            return str(answer.read().decode())
+
+    assert json.loads(get("/api/dashboards/uid/courier"))["dashboard"]["title"] == "Courier"
+    assert json.loads(get("/api/datasources/uid/prometheus/health"))["status"] == "OK"

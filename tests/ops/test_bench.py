@@ -1,0 +1,121 @@
+"""What a benchmark reports, and what is said of two results."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ops.bench import __main__ as runner
+from ops.bench import bare, delivery
+from ops.bench import report as reporting
+from ops.bench.compare import changes
+from ops.bench.report import Figure, report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep results in the test's own folders."""
+    monkeypatch.setattr(reporting, "OUT", tmp_path / "out")
+    monkeypatch.setattr(runner, "OUT", tmp_path / "out")
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "results")
+
+
+def result(**figures: tuple[float, ...]) -> dict[str, Any]:
+    """Return what a benchmark of these figures writes; what ends with `_ms` is better if it is less."""
+    found = [Figure(name, values, "less" if name.endswith("_ms") else "more") for name, values in figures.items()]
+    report("made-up", found)
+    read: dict[str, Any] = json.loads((reporting.OUT / "made-up.json").read_text())
+    return read
+
+
+@pytest.mark.parametrize(
+    ("better", "goal", "status", "verdict"),
+    [("more", 2.0, 0, "met"), ("more", 2.1, 1, "MISSED"), ("less", 2.0, 0, "met"), ("less", 1.9, 1, "MISSED")],
+)
+def test_the_median_is_held_against_the_goal(
+    better: Any, goal: float, status: int, verdict: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report("made-up", [Figure("ratio", (1.0, 2.0, 9.0), better, goal)]) == status
+    out = capsys.readouterr().out
+    assert verdict in out
+    assert "1 to 9" in out
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({"ratio": (2.0, 2.1)}, {"ratio": (1.0, 1.1)}, [("ratio", True, True)]),
+        ({"ratio": (1.0, 1.1)}, {"ratio": (2.0, 2.1)}, [("ratio", False, True)]),
+        ({"p99_ms": (1.0, 1.1)}, {"p99_ms": (2.0, 2.1)}, [("p99_ms", True, False)]),
+        ({"p99_ms": (2.0, 2.1)}, {"p99_ms": (1.0, 1.1)}, [("p99_ms", False, False)]),
+        ({"ratio": (1.0, 1.1)}, {"ratio": (0.9, 1.0)}, []),
+        ({"ratio": (1.0, 2.0, 3.0)}, {"ratio": (0.9, 1.0, 1.1)}, []),
+        ({"ratio": (1.0,)}, {"per_s": (1.0,)}, []),
+    ],
+    ids=["worse", "better", "slower", "faster", "within-tolerance", "within-spread", "another-figure"],
+)
+def test_only_what_clearly_differs_is_told(
+    before: dict[str, Any], now: dict[str, Any], told: list[tuple[str, bool, bool]]
+) -> None:
+    found = changes(result(**before), result(**now))
+    assert [(one.figure, one.worse, one.counts) for one in found] == told
+
+
+def test_a_ratio_that_got_worse_fails_the_run_and_a_rate_alone_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "ALL", {"made-up": ""})
+    monkeypatch.setattr(runner, "run", lambda *_: result(ratio=(2.0,), alerts_per_s=(100.0,)))
+    assert runner.main(["--save"]) == 0
+    monkeypatch.setattr(runner, "run", lambda *_: result(ratio=(2.0,), alerts_per_s=(10.0,)))
+    assert runner.main([]) == 0
+    monkeypatch.setattr(runner, "run", lambda *_: result(ratio=(1.0,), alerts_per_s=(100.0,)))
+    assert runner.main([]) == 1
+
+
+def test_a_benchmark_that_reports_nothing_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "run", lambda *_: None)
+    assert runner.main(["latency"]) == 1
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        runner.main(["speed"])
+    assert "no such benchmark: speed; there are delivery" in capsys.readouterr().err
+
+
+def test_what_was_measured_with_other_options_is_a_hint() -> None:
+    found = changes(result(ratio=(2.0,)), result(ratio=(1.0,)) | {"about": "quickly"})
+    assert [(one.worse, one.counts) for one in found] == [(True, False)]
+
+
+def test_quick_passes_the_options_that_make_it_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[list[str]] = []
+    monkeypatch.setattr(runner, "run", lambda _name, options: passed.append(list(options)))
+    runner.main(["memory", "--quick"])
+    runner.main(["memory"])
+    assert passed == [["--gib", "1"], []]
+
+
+def test_what_is_measured_quickly_is_not_kept() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        runner.main(["--quick", "--save"])
+
+
+def test_delivery_holds_each_latency_to_its_own_ratio_and_the_references_to_nothing() -> None:
+    found = delivery.figures(50.0, [{"ratio_to_serial": 310.0, "cpu_ms": 0.5, "serial_per_s": 6.0}] * 5)
+    told = {one.name: (one.better, one.goal) for one in found}
+    assert told == {
+        "ratio_to_serial_at_50_ms": ("more", 300.0),
+        "cpu_ms_at_50_ms": ("less", 0.6),
+        "serial_per_s_at_50_ms": ("neither", None),
+    }
+
+
+def test_the_bare_session_posts_to_a_real_target() -> None:
+    rate = bare.measure(0.0, seconds=0.05)
+    assert rate.per_s > 0
+    assert rate.cpu_ms > 0

@@ -1,0 +1,77 @@
+"""What kubectl makes of the kustomize folder and of the overlay in the guide, validated as the cluster would get it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+import ops
+from tests.ops.test_kubernetes import FOLDER, KUSTOMIZATION, MANIFESTS, SCALED, VERSIONS, Manifest, named, variables
+from tests.support.tools import needs, run
+
+KNOWS_THE_GUIDE = 27
+GUIDE = (Path(ops.__file__).parent / "docs/kubernetes.md").read_text()
+
+
+def built(folder: Path) -> dict[str, Manifest]:
+    done = run("kubectl", "kustomize", folder)
+    assert done.returncode == 0, done.stdout
+    return {named(one): one for one in yaml.safe_load_all(done.stdout)}
+
+
+def pod_of(deployment: Manifest) -> Manifest:
+    pod: Manifest = deployment["spec"]["template"]["spec"]
+    return pod
+
+
+def is_taken(manifests: dict[str, Manifest]) -> None:
+    for name, manifest in manifests.items():
+        assert manifest["metadata"]["namespace"] == "wazuh", name
+        for version in VERSIONS if manifest["kind"] != "ScaledObject" else ():
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@needs("kubectl", "kubernetes-client")
+def test_it_is_built_whole_and_every_reference_leads_somewhere() -> None:
+    manifests = built(FOLDER)
+    (settings,) = (name for name in manifests if name.startswith("ConfigMap-courier-"))
+    assert set(manifests) == {named(one) for one in MANIFESTS} | {settings}
+    is_taken(manifests)
+    for deployment in (one for one in manifests.values() if one["kind"] == "Deployment"):
+        pod = pod_of(deployment)
+        assert {volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume} == {
+            settings.removeprefix("ConfigMap-")
+        }
+        assert {one["image"] for one in pod["containers"]} == {f"courier:{KUSTOMIZATION['images'][0]['newTag']}"}
+    assert f"Deployment-{SCALED['spec']['scaleTargetRef']['name']}" in manifests
+
+
+@needs("kubectl", "kubernetes-client")
+def test_the_guides_second_manager_is_one_of_its_own(tmp_path: Path) -> None:
+    version = json.loads(run("kubectl", "version", "--client", "-o", "json").stdout)["clientVersion"]
+    minor = int(version["minor"].rstrip("+"))
+    if minor < KNOWS_THE_GUIDE:
+        pytest.skip(f"kubectl 1.{minor} is older than 1.{KNOWS_THE_GUIDE}: its kustomize lacks what the guide writes")
+    (overlay,) = re.findall(r"```yaml\n# worker-0/kustomization.yaml\n(.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "kustomization.yaml").write_text(overlay)
+    for name in ("beside-manager.yaml", "courier.toml"):
+        shutil.copy(FOLDER / name, tmp_path)
+    manifests = built(tmp_path)
+    is_taken(manifests)
+    (second,) = (one for one in manifests.values() if one["kind"] == "Deployment")
+    first = built(FOLDER)["Deployment-courier-beside-manager"]
+    assert second["metadata"]["name"] == "courier-beside-manager-worker-0"
+    labels = second["spec"]["template"]["metadata"]["labels"]
+    assert first["spec"]["selector"]["matchLabels"].items() - labels.items(), "the first would take its pods"
+    assert labels["app.kubernetes.io/name"] == "courier-beside-manager", "the network policies go by it"
+    producers = [variables(pod_of(one)["containers"][0])["COURIER_PRODUCER_NODE"] for one in (first, second)]
+    assert len(set(producers)) == 2
+    volumes = [{one["name"]: one for one in pod_of(deployment)["volumes"]} for deployment in (first, second)]
+    assert volumes[0]["ossec"] != volumes[1]["ossec"]
+    assert volumes[0]["secrets"] == volumes[1]["secrets"]
