@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.ledger import Ledger
     from common.settings_schema import Policy
-    from producer.source import Batch, Line, Source
+    from producer.lines import Line
+    from producer.source import Batch, Source
 
 READ_BYTES: Final = 256 * 1024
 CHUNK: Final = 100

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings_schema import Policy, WorkerSettings
-    from producer.source import Batch, Line, Source
+    from producer.lines import Line
+    from producer.source import Batch, Source
 
 BATCH_BYTES: Final = 1024 * 1024
 COLUMNS: Final = ("Integration", "Matched", "Would send", "Skipped", "Refused")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, UnsetType
 
+from producer.line import LineField
 from producer.sregex import compile_sregex
 
 if TYPE_CHECKING:
@@ -28,20 +29,26 @@ class Block:
         """Prepare the filters. Raises ValueError if `event_location` is too long for a pattern."""
         pattern, groups, rule_ids = integration.event_location, integration.group, integration.rule_ids
         self.id = integration.id
-        self._level = integration.level & _UNSIGNED
+        self.level = integration.level & _UNSIGNED
         self._groups = None if groups is None else _group_items(groups)
         self._rule_ids = None if rule_ids is None else _rule_numbers(rule_ids)
         self._matches = None if pattern is None else compile_sregex(_as_bytes(pattern))
 
     @property
-    def looks_at_location(self) -> bool:
-        """Whether `event_location` is configured."""
-        return self._matches is not None
+    def looks_at(self) -> frozenset[LineField]:
+        """What the configured filters look at."""
+        configured = {
+            LineField.LEVEL: self.level > 0,
+            LineField.GROUPS: self._groups is not None,
+            LineField.RULE_ID: self._rule_ids is not None,
+            LineField.LOCATION: self._matches is not None,
+        }
+        return frozenset(field for field, is_configured in configured.items() if is_configured)
 
     def passes_rule(self, rule: Rule) -> bool:
         """Say whether `level`, `group` and `rule_id` pass."""
         return (
-            rule.level >= self._level
+            rule.level >= self.level
             and (self._groups is None or any(_c_text(group) in self._groups for group in rule.groups))
             and (self._rule_ids is None or _rule_number(rule.id) in self._rule_ids)
         )

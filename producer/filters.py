@@ -3,6 +3,7 @@
 Alerts come from rules, and a rule fixes level, id and groups. So the answer of those filters is remembered by
 rule, and fifty integrations cost little more than one: decoding, one look-up and, only where a block that
 passed has an `<event_location>`, a second look-up by location. What is remembered is bounded in number and size.
+Most alerts match nothing; a first look (`producer.look`) turns them down.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from producer.block import Block
 from producer.line import LineField, Rule, decode_line
+from producer.look import Look
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from msgspec import UnsetType
 
     from common.integration import Integration
+    from producer import lines
     from producer.line import Line
 
 MAX_REMEMBERED: Final = 8192
@@ -32,7 +35,7 @@ _Value = TypeVar("_Value")
 
 
 class FilterIndex:
-    """The filters of all integrations. `wrong_types` counts lines by field with a value of the wrong type (D1)."""
+    """The filters of all integrations. `wrong_types` counts matched lines by field with a wrong type of value (D1)."""
 
     def __init__(self, integrations: Sequence[Integration]) -> None:
         """Prepare the filters. Raises ValueError if an `event_location` is too long for a pattern."""
@@ -41,6 +44,20 @@ class FilterIndex:
         self._selections: dict[tuple[Block, ...], _Selection] = {}
         self._by_rule: dict[Rule, _Selection] = {}
         self._by_location: dict[tuple[_Selection, str | UnsetType], tuple[str, ...]] = {}
+        # A block without filters takes every alert: there is no look that could turn one down.
+        self._look = Look(self._blocks) if all(block.looks_at for block in self._blocks) else None
+
+    def sift(self, lines: lines.Lines) -> tuple[int, Iterable[lines.Line]]:
+        """Return how many lines there are, and those that have to be matched: the others are alerts for nobody.
+
+        `match` would say so of each of them, and more slowly. The lines are copied only where they have to be matched.
+        """
+        if not self._look:
+            return len(lines), lines
+        unwanted = self._look.unwanted(lines.raws())
+        if all(unwanted):
+            return len(unwanted), ()
+        return len(unwanted), [lines[at] for at, certain in enumerate(unwanted) if not certain]
 
     def match(self, raw: bytes) -> tuple[str, ...]:
         """Return the ids of the integrations that the alert goes to, in file order.
@@ -51,6 +68,12 @@ class FilterIndex:
         if line.wrong_types:
             self.wrong_types.update(line.wrong_types)
         remember = len(raw) <= LONGEST_REMEMBERED_BYTES
+        ids = self._match(line, remember=remember)
+        if self._look and remember and not ids:
+            self._look.remember(raw)
+        return ids
+
+    def _match(self, line: Line, *, remember: bool) -> tuple[str, ...]:
         selection = self._by_rule.get(line.rule) or self._select(line.rule, remember=remember)
         if selection.ids is not None:
             return selection.ids
@@ -81,7 +104,7 @@ class _Selection:
 
     def __init__(self, blocks: tuple[Block, ...]) -> None:
         self.blocks = blocks
-        settled = not any(block.looks_at_location for block in blocks)
+        settled = not any(LineField.LOCATION in block.looks_at for block in blocks)
         self.ids = tuple(block.id for block in blocks) if settled else None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.ledger import Ledger
     from common.settings_schema import Policy
-    from producer.source import Line
+    from producer.lines import Line
 
 PARK_S: Final = 1.0
 """How long a full backlog is left alone before it is tried again."""

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from producer.aside import Aside
     from producer.configuration import ConfigFile
     from producer.keepsake import Keepsake
+    from producer.lines import Line
     from producer.members import Member
     from producer.metrics import ProducerMetrics
-    from producer.source import Batch, Line, Source
+    from producer.source import Batch, Source
 
-BATCH_BYTES: Final = 1024 * 1024
+BATCH_BYTES: Final = 256 * 1024
+"""What is still in the processor's cache when it is decoded: with 1 MiB, scanning takes a third longer."""
+
 IDLE_WAIT_S: Final = 1.0
 RETRY_PAUSE_S: Final = 1.0
 HEARTBEAT_S: Final = 1.0
@@ -178,7 +181,7 @@ class Producer:
             _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
     def _advance(self, members: Sequence[Member], batch: Batch, now_s: float) -> None:
-        matches = self._matches(batch)
+        number, matches = self._matches(batch)
         for member in members:
             ours = matches.get(member.integration.id, [])
             stored = member.advance(self._ledger, self._node, ours, batch.cursor, now_s)
@@ -186,11 +189,13 @@ class Producer:
             if stored:
                 target = self._registry.target(member.integration)
                 self._dispatcher.dispatch(member.integration.id, member.policy, target)
-        self._tally.count(batch)
+        self._tally.count(batch.lines, number)
 
-    def _matches(self, batch: Batch) -> dict[str, list[Line]]:
+    def _matches(self, batch: Batch) -> tuple[int, dict[str, list[Line]]]:
+        """Return how many lines there are, and what of them each integration gets."""
         matches: defaultdict[str, list[Line]] = defaultdict(list)
-        for line in batch.lines:
+        number, lines = self._index.sift(batch.lines)
+        for line in lines:
             try:
                 ids = self._index.match(line.raw)
             except BadLine as bad:
@@ -200,10 +205,10 @@ class Producer:
                 continue
             for integration_id in ids:
                 matches[integration_id].append(line)
-        if not batch.lines or self._tally.is_new(batch.lines[-1]):
-            for passed in batch.passed:
+        for passed in batch.passed:
+            if not batch.lines or self._tally.is_new(batch.lines[-1]):
                 self._passed_over(passed.loss, passed.detail, passed.sample)
-        return matches
+        return number, matches
 
     def _passed_over(self, reason: str, detail: str, sample: bytes) -> None:
         self._tally.counts[f"bad:{reason}"] += 1

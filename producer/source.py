@@ -11,31 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from producer.lines import Lines
+
 if TYPE_CHECKING:
     from datetime import datetime
-
-
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """One complete line. `raw` has no line end.
-
-    `file` is the stable name of what it was read from (of a log file, the fingerprint of its first line), `start` and
-    `end` are byte offsets in there, `end` behind the line end.
-    """
-
-    raw: bytes
-    file: str
-    start: int
-    end: int
-
-    @property
-    def id(self) -> str:
-        """Return what identifies the line on its node, for ever."""
-        return f"{self.file}:{self.start:010x}"
-
-    @property
-    def after(self) -> str:
-        """Return the cursor right behind this line."""
-        return f"{self.file}:{self.end}"
 
 
 class Loss(StrEnum):
@@ -62,7 +41,7 @@ class Passed(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """What one read returned: complete lines in order, the cursor behind them, and whether that is the end for now."""
 
-    lines: list[Line]
+    lines: Lines
     cursor: str
     at_end: bool
     passed: tuple[Passed, ...] = ()

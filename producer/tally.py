@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from producer.source import Batch, Line
+    from producer.lines import Line, Lines
 
 FILES: Final = 16
 """Files of which the furthest counted place is remembered: more are never read at the same time."""
@@ -19,22 +19,21 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self._until: dict[str, int] = {}
 
-    def is_new(self, line: Line) -> bool:
-        """Say whether a line has not been counted yet."""
+    def is_new(self, line: Line | Lines) -> bool:
+        """Say whether a line has not been counted yet; of several, whether none has."""
         return line.start >= self._until.get(line.file, 0)
 
-    def count(self, batch: Batch) -> None:
-        """Count the lines of a batch that has been dealt with; until then they are new."""
-        if not batch.lines:
+    def count(self, lines: Lines, number: int) -> None:
+        """Count lines, so many, that have been dealt with; until then they are new."""
+        if not lines:
             return
-        first, last = batch.lines[0], batch.lines[-1]
-        if first.file == last.file and self.is_new(first):  # nearly always: no need to look at each
-            self._add(last, len(batch.lines))
+        if self.is_new(lines):  # nearly always: no need to look at each
+            self._add(lines, number)
             return
-        for line in filter(self.is_new, batch.lines):
+        for line in filter(self.is_new, lines):
             self._add(line, 1)
 
-    def _add(self, last: Line, number: int) -> None:
+    def _add(self, last: Line | Lines, number: int) -> None:
         self.counts["lines"] += number
         self._until.pop(last.file, None)
         self._until[last.file] = last.end

@@ -28,6 +28,7 @@ ALL: Final = {
     "delivery": "--alerts 4000 --serial-alerts 8 --latency-ms 0 50 --rounds 2",
     "latency": "--seconds 8 --rounds 2",
     "isolation": "--flood 2000 --seconds 4 --rounds 1",
+    "scanning": "--alerts 50000 --rounds 3",
     "commit_rate": "--rounds 2",
     "commit": "--idle-s 5 --alerts 100",
     "scripts": "--alerts 40 --rounds 2",

@@ -39,6 +39,9 @@ class Content(Protocol):
     def read(self, max_bytes: int) -> bytes:
         """Return up to `max_bytes` more, none at the end or where it is damaged. Raises Changed."""
 
+    def back(self, size: int) -> bool:
+        """Have the last `size` bytes read again next, where that costs next to nothing. Say whether they will be."""
+
     def seek(self, offset: int) -> bool:
         """Go to the line that starts at `offset`; say whether one may start there. Raises OSError."""
 
@@ -112,6 +115,11 @@ class Plain:
             raise Changed
         return data
 
+    def back(self, size: int) -> bool:
+        """Go back."""
+        self.at -= size
+        return True
+
     def _take(self, max_bytes: int) -> bytes:
         data = os.pread(self._descriptor, max_bytes, self.at)
         self.at += len(data)
@@ -164,6 +172,10 @@ class Archive:
             return b""
         self.at += len(data)
         return data
+
+    def back(self, _size: int) -> bool:
+        """Stay: what was decompressed has to be kept."""
+        return False
 
     def seek(self, offset: int) -> bool:
         """Decompress up to there; in front of damage there is no telling, so that counts as right."""

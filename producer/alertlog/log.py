@@ -20,6 +20,7 @@ from producer.alertlog.folder import CURRENT, Folder
 from producer.alertlog.lag import lag
 from producer.alertlog.position import NEW, Place, earliest_day
 from producer.alertlog.readers import Readers
+from producer.lines import Lines
 from producer.source import Batch
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class AlertLog:
         new = (file for file in files if file.name == CURRENT or file.changed_at_s >= place.offset)
         first = next((file for file in new if file.fingerprint), None)
         if first:
-            return Batch([], str(Place(first.fingerprint, 0)), at_end=False)
+            return Batch(Lines(), str(Place(first.fingerprint, 0)), at_end=False)
         return self._wait(place, files)
 
     def _beyond(self, place: Place, reader: Reader) -> Batch | None:
@@ -197,19 +198,19 @@ class AlertLog:
             passed.append(order.unfinished(reader.path, place.offset, rest))
         passed += [*step.gaps(before), *step.unreadable()]
         self._readers.drop(reader)
-        return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=tuple(passed))
+        return Batch(Lines(), str(Place(step.file.fingerprint, 0)), at_end=False, passed=tuple(passed))
 
     def _lost(self, place: Place, files: Sequence[File]) -> Batch:
         """Go on although no file has what comes at `place`."""
         if place.offset and order.copies(files, place.file):
             # Cut, or restored from an older copy: what is new in it cannot be told from what we have read.
             _log.warning("%s was cut before byte %d: reading it again from its start", self._path, place.offset)
-            return Batch([], str(Place(place.file, 0)), at_end=False)
+            return Batch(Lines(), str(Place(place.file, 0)), at_end=False)
         step = order.step(files, place)
         if not step:
             return self._wait(place, files)
         passed = (order.gone(place, step.file), *step.unreadable())
-        return Batch([], str(Place(step.file.fingerprint, 0)), at_end=False, passed=passed)
+        return Batch(Lines(), str(Place(step.file.fingerprint, 0)), at_end=False, passed=passed)
 
     def _wait(self, place: Place, files: Sequence[File]) -> Batch:
         """Wait for a file that comes after all of `files`."""
@@ -239,4 +240,4 @@ def _batch(chunk: Chunk, place: Place) -> Batch:
 
 
 def _wait(place: Place) -> Batch:
-    return Batch([], str(place), at_end=True)
+    return Batch(Lines(), str(place), at_end=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from producer.alertlog.content import BLOCK_BYTES
 from producer.alertlog.position import fingerprint
-from producer.source import Line, Loss, Passed
+from producer.lines import Block, Lines
+from producer.source import Loss, Passed
 
 if TYPE_CHECKING:
     from producer.alertlog.content import Content
@@ -19,11 +20,14 @@ SAMPLE_BYTES: Final = 200
 SKIP_BYTES: Final = 64 * 1024 * 1024
 """So much of an over-long line is passed over in one read, so that nobody waits long for its end."""
 
+LITTLE_BYTES: Final = 16 * 1024
+"""So much is rather read again than copied; nearly every line is shorter."""
+
 
 class Chunk(NamedTuple):
     """What one read gave. `end` is the offset behind it; `at_end`: there was nothing after it."""
 
-    lines: list[Line]
+    lines: Lines
     end: int
     at_end: bool
     passed: tuple[Passed, ...] = ()
@@ -53,15 +57,14 @@ class Reader:
         if self._long:
             return self._skip(*self._long)
         at_end = self._fill(offset, max_bytes)
-        raws = self._held.split(b"\n")
-        rest = raws.pop()
-        if raws:
-            lines, passed = self._lines(raws)
-            return Chunk(lines, offset + len(self._held) - len(rest), at_end and not rest, passed)
+        size = self._held.rfind(b"\n") + 1
+        if size:
+            lines, passed = self._lines(size)
+            return Chunk(lines, offset + size, at_end and size == len(self._held), passed)
         if len(self._held) > self._max_line_bytes:
             self._long, self._held = (offset, self._held[:SAMPLE_BYTES]), b""
             return self._skip(*self._long)
-        return Chunk([], offset, at_end)
+        return Chunk(Lines(), offset, at_end)
 
     def rest(self, offset: int) -> bytes:
         """Return how the half-written line behind `offset` begins, if there is one."""
@@ -70,27 +73,25 @@ class Reader:
     def _fill(self, offset: int, max_bytes: int) -> bool:
         """Hold what follows `offset`: `max_bytes`, or more until a line is complete or too long. Say if that is all."""
         pieces = [self._held[offset - self._held_at :]]
+        # To read the half line again with its other half is cheaper than to copy everything behind it.
+        if len(pieces[0]) < LITTLE_BYTES and self.content.back(len(pieces[0])):
+            pieces = [b""]
         size, complete, at_end = len(pieces[0]), b"\n" in pieces[0], False
         while not at_end and (size < max_bytes if complete else size <= self._max_line_bytes):
             piece = self.content.read(max(max_bytes - size, BLOCK_BYTES))
             pieces.append(piece)
             size, complete, at_end = size + len(piece), complete or b"\n" in piece, not piece
-        self._held, self._held_at = b"".join(pieces), offset
+        self._held, self._held_at = b"".join(filter(None, pieces)), offset  # a single piece is not copied
         return at_end
 
-    def _lines(self, raws: list[bytes]) -> tuple[list[Line], tuple[Passed, ...]]:
-        """Make lines of what had a line end behind it. A carriage return stays: JSON takes it as a blank."""
-        file, start = self.file, self._held_at
-        lines = []
-        for raw in raws:
-            end = start + len(raw) + 1
-            lines.append(Line(raw, file, start, end))
-            start = end
-        if len(self._held) <= self._max_line_bytes:
-            return lines, ()
+    def _lines(self, size: int) -> tuple[Lines, tuple[Passed, ...]]:
+        """Make lines of the first `size` bytes that are held. A carriage return stays: JSON takes it as a blank."""
+        block = Block(self._held, size, self.file, self._held_at)
         longest = self._max_line_bytes
-        passed = tuple(self._overlong(line.raw, line.start, line.end) for line in lines if len(line.raw) > longest)
-        return [line for line in lines if len(line.raw) <= longest], passed
+        if size <= longest:
+            return block, ()
+        passed = tuple(self._overlong(line.raw, line.start, line.end) for line in block if len(line.raw) > longest)
+        return (Lines([line for line in block if len(line.raw) <= longest]), passed) if passed else (block, ())
 
     def _skip(self, start: int, sample: bytes) -> Chunk:
         """Go on to the end of the over-long line; hold nothing of it."""
@@ -101,10 +102,10 @@ class Reader:
             if newline >= 0:
                 end = self.content.at - len(block) + newline + 1
                 self._long, self._held, self._held_at = None, block[newline + 1 :], end
-                return Chunk([], end, at_end=False, passed=(self._overlong(sample, start, end),))
+                return Chunk(Lines(), end, at_end=False, passed=(self._overlong(sample, start, end),))
             if not block:
-                return Chunk([], start, at_end=True)
-        return Chunk([], start, at_end=False)
+                return Chunk(Lines(), start, at_end=True)
+        return Chunk(Lines(), start, at_end=False)
 
     def _overlong(self, raw: bytes, start: int, end: int) -> Passed:
         size = end - start - 1

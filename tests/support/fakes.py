@@ -10,7 +10,8 @@ import msgspec
 from common.integration import Integration
 from common.secret import Secret
 from common.settings import load_settings
-from producer.source import Batch, Lag, Line
+from producer.lines import Line, Lines
+from producer.source import Batch, Lag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ class ListSource:
         start = int(cursor.removeprefix("log:"))
         stop = min(len(self.lines), start + max(1, max_bytes // 100_000))
         lines = [Line(self.lines[n], "log", n, n + 1) for n in range(start, stop)]
-        return Batch(lines, f"log:{stop}", at_end=stop == len(self.lines))
+        return Batch(Lines(lines), f"log:{stop}", at_end=stop == len(self.lines))
 
     def lag(self, cursor: str) -> Lag:
         behind = len(self.lines) - int(cursor.removeprefix("log:"))

@@ -11,7 +11,8 @@ from producer.alertlog import AlertLog
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from producer.source import Line, Passed
+    from producer.lines import Line
+    from producer.source import Passed
 
 MAX_LINE_BYTES = 64 * 1024
 NOW = datetime(2024, 5, 20, 12, 0, tzinfo=UTC)

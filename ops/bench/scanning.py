@@ -1,0 +1,147 @@
+"""How fast alerts that match nothing are passed, beside msgspec's own typed decode of the same file.
+
+    python -m ops.bench.scanning [--rounds 5] [--alerts 200000]
+
+One core. Ours is the producer's own way from the file to the next cursor: AlertLog, sift, match; without Redis, which
+sees a cursor once a second of such a stretch. The reference iterates over the file's lines and decodes eight fields
+of each. All are measured in turns by CPU time, so a ratio is of one round. In the rows named `look` level, rule ids or
+groups decide; in `no_look` some block asks for the location, and so all four fields are decoded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from common.integration import Integration
+from ops.bench.corpus import corpus
+from ops.bench.report import Figure, report
+from producer.alertlog import AlertLog
+from producer.filters import FilterIndex
+from producer.service import BATCH_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+LONGEST_LINE_BYTES: Final = 16 * 1024 * 1024
+
+
+class _Rule(msgspec.Struct, gc=False):
+    level: int
+    id: str
+    groups: tuple[str, ...] = ()
+
+
+class _Agent(msgspec.Struct, gc=False):
+    id: str
+    name: str = ""
+
+
+class _Alert(msgspec.Struct, gc=False):
+    """The reference's eight fields."""
+
+    id: str
+    timestamp: str
+    rule: _Rule
+    agent: _Agent | None = None
+    location: str = ""
+
+
+def _block(n: int, **filters: int | str | tuple[int, ...]) -> Integration:
+    return msgspec.convert({"id": f"i{n}", "name": f"custom-{n}"} | filters, Integration)
+
+
+def _mixed(n: int) -> Integration:
+    """Return one of many blocks, no two alike, that match nothing of the corpus."""
+    kinds: list[dict[str, int | str | tuple[int, ...]]] = [
+        {"level": 3 + n % 5, "group": f"none{n}"},
+        {"rule_ids": (n + 1, n + 100)},
+        {"level": 16},
+        {"event_location": f"none{n}"},
+    ]
+    return _block(n, **kinds[n % len(kinds)])
+
+
+CASES: Final[dict[str, list[Integration]]] = {
+    "look_level": [_block(0, level=16)],
+    "look_rule_ids": [_block(0, rule_ids=(1, 2, 3))],
+    "look_level_group": [_block(0, level=10, group="none")],
+    "look_low_level_group": [_block(0, level=3, group="none")],
+    "no_look": [_block(0, level=3, group="none", event_location="none"), _block(1, rule_ids=(1, 2))],
+    "one": [_block(0, level=3, group="none", rule_ids=(1, 2), event_location="none")],
+    "fifty": [_mixed(n) for n in range(50)],
+    "matching_3_percent": [_block(0, level=10)],
+}
+
+
+def reference_s(path: Path) -> float:
+    """Return the CPU seconds that msgspec takes for the file."""
+    decode, start_s = msgspec.json.Decoder(_Alert).decode, time.process_time()
+    with path.open("rb", buffering=1024 * 1024) as file:
+        for line in file:
+            decode(line)
+    return time.process_time() - start_s
+
+
+def ours_s(path: Path, integrations: Sequence[Integration], alerts: int) -> float:
+    """Return the CPU seconds that the producer takes to read the file and find what matches."""
+    start_s, index = time.process_time(), FilterIndex(integrations)
+    log, read, at_end = AlertLog(path, max_line_bytes=LONGEST_LINE_BYTES), 0, False
+    cursor = log.beginning()
+    while not at_end:
+        batch = log.read(cursor, BATCH_BYTES)
+        number, lines = index.sift(batch.lines)
+        for line in lines:
+            index.match(line.raw)
+        read, cursor, at_end = read + number, batch.cursor, batch.at_end
+    log.close()
+    if read != alerts:
+        raise RuntimeError(f"{read} lines were read of {alerts}")
+    return time.process_time() - start_s
+
+
+def figures(path: Path, alerts: int, rounds: int) -> list[Figure]:
+    """Measure everything in turns."""
+    reference_s(path)  # the file is in the page cache from here on
+    taken: dict[str, list[float]] = {name: [] for name in ("reference", *CASES)}
+    for _ in range(rounds):
+        taken["reference"].append(reference_s(path))
+        for name, integrations in CASES.items():
+            taken[name].append(ours_s(path, integrations, alerts))
+
+    def ratio(above: str, below: str) -> tuple[float, ...]:
+        return tuple(a / b for a, b in zip(taken[above], taken[below], strict=True))
+
+    def a_second(name: str) -> tuple[float, ...]:
+        return tuple(alerts / s for s in taken[name])
+
+    goals = {name: 1.2 for name in CASES if name.startswith("look_level") or name == "look_rule_ids"}
+    goals |= {"no_look": 0.8, "look_low_level_group": 0.8}
+    megabytes = path.stat().st_size / 1e6
+    return [
+        Figure("msgspec_alerts_per_s", a_second("reference")),
+        *(Figure(f"{name}_alerts_per_s", a_second(name), "more") for name in CASES),
+        Figure("look_level_mb_per_s", tuple(megabytes / s for s in taken["look_level"]), "more"),
+        Figure("matching_3_percent_cpu_us", tuple(1e6 * s / alerts for s in taken["matching_3_percent"]), "less"),
+        *(Figure(f"{name}_vs_msgspec", ratio("reference", name), "more", goals.get(name)) for name in CASES),
+        Figure("fifty_vs_one", ratio("fifty", "one"), "less", 1.3),
+        Figure("fifty_vs_one_by_level", ratio("fifty", "look_level"), "less"),
+    ]
+
+
+def main() -> int:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--alerts", type=int, default=200_000)
+    chosen = parser.parse_args()
+    path = corpus(chosen.alerts)
+    return report("scanning", figures(path, chosen.alerts, chosen.rounds), about=f"{chosen.alerts} alerts, one core")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
