@@ -55,7 +55,10 @@ bench: install ## every benchmark in turn, and what got slower since the committ
 bench-%: install ## one by itself, as bench-delivery or bench-isolation (ARGS=OPTIONS)
 	@$(BIN)/python -m ops.bench.$(subst -,_,$*) $(ARGS)
 
+soak: install ## half an hour of real work with rotations and recycled workers: nothing lost, nothing grows (ARGS=--minutes=5)
+	@$(BIN)/python -m ops.bench.soak $(ARGS)
+
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test conformance chaos e2e bench clean
+.PHONY: help install lock demo lint format test conformance chaos e2e bench soak clean

@@ -33,6 +33,12 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
 
 
+def resident_mib(pid: int) -> float:
+    """Return the memory that a process has resident (proc(5), VmRSS)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
+
+
 def load() -> float:
     """Return the machine's load of the last minute: what else ran beside a measurement."""
     return round(os.getloadavg()[0], 1)
@@ -100,6 +106,7 @@ class System:
     ) -> None:
         """Start it all and wait until the producer follows the log and the workers listen."""
         self._folder, self._stack, self._quiet = folder, stack, quiet
+        self._kind, self._started, self._parts = kind, workers, 0
         self.target = Target(stack, latency_ms=latency_ms)
         self.log = folder / "alerts.json"
         self.log.touch()
@@ -137,6 +144,24 @@ class System:
         """Return one of an integration's counters in the ledger."""
         value: Any = self.redis.hget(f"courier:{{{integration_id}}}:totals", counter)
         return int(value or 0)
+
+    def recycle(self, n: int) -> None:
+        """Tell a worker to end and start another in its place."""
+        self.workers[n].terminate()
+        self._started += 1
+        self.workers[n] = self._courier("worker", f"--{self._kind}", "--name", f"{self._kind}-{self._started}")
+
+    def rotate(self) -> None:
+        """Begin another file as the manager does: alerts.json is a link to the dated one, of which a day has parts."""
+        folder = self._folder / "2026" / "Jan"
+        if not self._parts:
+            folder.mkdir(parents=True)
+            (folder / "ossec-alerts-31.json").hardlink_to(self.log)
+        self._parts += 1
+        fresh = folder / f"ossec-alerts-31-{self._parts:03}.json"
+        fresh.touch()
+        self.log.unlink()
+        self.log.hardlink_to(fresh)
 
     def cpu(self) -> dict[str, float]:
         """Return the CPU seconds spent so far, by part."""
