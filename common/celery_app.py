@@ -11,7 +11,14 @@ from typing import Final
 from celery import Celery
 from kombu import Exchange, Queue
 
-from common.connection import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, broker_options, broker_tls, broker_url
+from common.connection import (
+    CONNECT_TIMEOUT_S,
+    KEEPALIVE,
+    SOCKET_TIMEOUT_S,
+    broker_options,
+    broker_tls,
+    broker_url,
+)
 from common.discreet import DiscreetAmqp
 
 DELIVER: Final = "courier.deliver"
@@ -44,9 +51,10 @@ def make_app(redis_url: str) -> Celery:
         broker_channel_error_retry=True,  # a Redis that refuses, such as one that became a replica, is waited for
         broker_transport_options={
             "socket_keepalive": True,
+            "socket_keepalive_options": KEEPALIVE,
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
-            "health_check_interval": 10,  # s; on a connection that a firewall forgot we are deaf for twice that
+            "health_check_interval": 10,  # s; a second line behind the lifeline, which is deaf for twice that
             "max_retries": 1,  # publishing fails at once: the ledger releases it again, nobody waits inside kombu
             "interval_start": 0,
             "interval_step": 0,

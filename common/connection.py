@@ -5,6 +5,7 @@ The address is what `settings.redis.connection_url` gives: the password and, for
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,16 +20,30 @@ SOCKET_TIMEOUT_S: Final = 15.0
 
 CONNECT_TIMEOUT_S: Final = 5.0
 
+KEEPALIVE: Final = {
+    getattr(socket, name): value
+    for name, value in {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 5}.items()
+    if hasattr(socket, name)
+}
+"""Seconds, seconds and tries: a host that was started again says within 3 s that it knows no such connection, and one
+that is gone is noticed after 18 s. How connections are noticed that only the path forgot: see `common.lifeline`."""
 
-def connect(url: str) -> redis.Redis:
+
+def connect(
+    url: str, *, answer_within_s: float = SOCKET_TIMEOUT_S, connect_within_s: float = CONNECT_TIMEOUT_S
+) -> redis.Redis:
     """Return a client for `url`, which never repeats a command by itself. Nothing is sent yet."""
     options: dict[str, Any] = {
-        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_timeout": answer_within_s,
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 30,
     }
     if not url.startswith("unix:"):
-        options["socket_connect_timeout"] = CONNECT_TIMEOUT_S
+        options |= {
+            "socket_connect_timeout": connect_within_s,
+            "socket_keepalive": True,
+            "socket_keepalive_options": KEEPALIVE,
+        }
     if behind := watched(url):
         return behind.client(**options)
     return redis.Redis.from_url(url, **options)

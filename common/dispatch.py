@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LINGER_S: Final = 1.0
 """How long a task that would carry few ids waits for more while many are in flight."""
 
-BEGUN_WITHIN_S: Final = 4.0
+BEGUN_WITHIN_S: Final = 2.0
 """What is released and neither begun nor queued after this time was lost on its way to a worker. Releasing it again
 costs a message and can deliver nothing twice, so this may be short where a worker's lease must be long."""
 

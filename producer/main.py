@@ -13,6 +13,7 @@ from common.celery_app import make_app
 from common.connection import connect
 from common.dispatch import Dispatcher
 from common.ledger import Ledger
+from common.lifeline import Lifeline
 from common.metrics import serve
 from common.registry import PublishedRegistry
 from common.vault import open_vault
@@ -71,6 +72,7 @@ def run(settings: Settings) -> None:
         signal.signal(signum, end)
     signal.signal(signal.SIGHUP, reload)
     extra = {"alerts": str(settings.producer.alerts), "node": settings.producer.node, "redis": settings.redis.address}
+    Lifeline(url, _log).start()
     _log.info("following the alert log", extra=extra)
     with closing(watcher):
         producer.run(watcher.wait, stop.is_set)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.connection import connect
 from common.ledger import Ledger
+from common.lifeline import Lifeline
 from common.logs import LogLevel
 from common.metrics import serve
 from common.registry import PublishedRegistry
@@ -64,6 +65,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     )
     wait_for(routes.refresh, _log)
     metrics.serves(routes.ids())
+    Lifeline(url, _log).start()
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(
         name=name,

@@ -19,6 +19,7 @@ from kombu import Queue
 from common.celery_app import DELIVER, make_app, queue, queue_name
 from common.dispatch import Dispatcher
 from common.ledger import Ledger
+from workers.consumer import PromptConsumer
 from workers.deliverer import Deliverer
 from workers.heartbeat import Heartbeat
 from workers.housekeeping import Housekeeping
@@ -123,6 +124,7 @@ class Worker:
             hostname=hostname,
             pool="threads",
             concurrency=slots,
+            consumer_cls=PromptConsumer,
             without_mingle=True,
             without_gossip=True,
             quiet=True,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIMIT_S = 40.0
+FRESH_S = 5.0
+"""How long a new alert may take once the trouble is over."""
 LEASE = "5s"
 
 
@@ -109,6 +111,21 @@ def test_connections_that_are_cut_again_and_again(system: System) -> None:
         system.proxy.cut()
         pause(0.1)
     system.wait_until_all_is_over()
+
+
+def test_a_new_alert_passes_soon_after_the_path_forgot_all_connections(system: System) -> None:
+    system.at_risk += system.held()
+    system.proxy.hold()
+    system.proxy.go_on(forgetting=True)
+    assert system.fresh_alert_s(limit_s=LIMIT_S) <= FRESH_S
+
+
+def test_a_new_alert_passes_soon_after_ten_seconds_without_connections(system: System) -> None:
+    system.at_risk += system.held()
+    system.proxy.refuse()
+    pause(10)
+    system.proxy.go_on()
+    assert system.fresh_alert_s(limit_s=LIMIT_S) <= FRESH_S
 
 
 def test_a_read_only_replica_is_waited_for(system: System) -> None:

@@ -37,6 +37,7 @@ class Proxy:
         self._asking, self._answering = asyncio.Event(), asyncio.Event()
         self._asking.set()
         self._answering.set()
+        self._refusing = False
         self.delay_s = 0.0
         """How long each piece of an answer takes."""
 
@@ -67,12 +68,18 @@ class Proxy:
         """Let everything through that was held; `forgetting` as a restarted firewall does: only new connections."""
         if forgetting:
             self._call(self._forget)
+        self._refusing = False
         self._call(self._asking.set)
         self._call(self._answering.set)
 
     def cut(self) -> None:
         """Close all connections at once."""
         self._call(self._abort)
+
+    def refuse(self) -> None:
+        """Close all connections, and each new one at once, until `go_on`."""
+        self._refusing = True
+        self.cut()
 
     def _forget(self) -> None:
         for link in self._links:
@@ -102,6 +109,8 @@ class Proxy:
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.CancelledError):
             await self._asking.wait()
+            if self._refusing:
+                raise ConnectionRefusedError
             server, to_server = await asyncio.open_connection("127.0.0.1", self._target_port)
             link = Link(to_client, to_server)
             self._links.add(link)

@@ -1,0 +1,143 @@
+"""Notices within seconds that the path to Redis forgot our connections, and cuts them, so that they are made anew.
+
+A firewall that restarts, or a cable that was out, leaves connections behind that are open for us and carry nothing.
+Whoever waits on one notices only at its time limit, and each connection of the process has one of its own: one after
+the other, that took half a minute. Shorter limits would help, and would break every connection while Redis is merely
+slow (a fork, a rewrite of its file). So one connection asks once a second; where no answer comes, a new one asks too.
+Only if the new one is answered and the old one still is not, the path has forgotten it, and with it all the others.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import RedisError
+
+from common.connection import connect
+
+if TYPE_CHECKING:
+    import logging
+
+EVERY_S: Final = 1.0
+"""Between two questions, and between two tries to connect."""
+
+ANSWER_WITHIN_S: Final = 1.0
+"""After this time without an answer a new connection is tried. Being wrong costs no more than that."""
+
+CONNECT_WITHIN_S: Final = 2.0
+"""A new connection that waits for longer is tried anew: TCP asks again after ever longer pauses."""
+
+GRACE_S: Final = 0.2
+"""The old connection asked before the new one, so a Redis that was slow has answered it first, or is about to."""
+
+_OPEN_FILES: Final = Path("/proc/self/fd")
+
+
+class Lifeline:
+    """The connection that asks, and the thread that does so until the process ends."""
+
+    def __init__(self, url: str, log: logging.Logger) -> None:
+        """Take the address as `common.connection` does. Nothing is sent yet."""
+        self._pool = connect(url, answer_within_s=CONNECT_WITHIN_S, connect_within_s=CONNECT_WITHIN_S).connection_pool
+        self._log = log
+        self._connection: Any = None
+        self._asked = False
+        self._thread = threading.Thread(target=self._run, name="lifeline", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def look(self) -> int:
+        """Ask once. Return how many connections were cut. Raises RedisError or OSError if none can be made."""
+        if self._connection is None:
+            self._connection = self._connect()
+        if not self._asked:
+            self._connection.send_command("PING", check_health=False)
+            self._asked = True
+        if self._answered(ANSWER_WITHIN_S):
+            return 0
+        newer = self._connect()
+        if self._answered(GRACE_S):
+            newer.disconnect()
+            return 0
+        forgotten = cut(self._connection._sock.getpeername(), spare=newer._sock.fileno())  # noqa: SLF001 — redis-py tells neither
+        self._forget()
+        self._connection = newer
+        self._log.warning("the path to Redis forgot our connections; %d were cut and are made anew", forgotten)
+        return forgotten
+
+    def close(self) -> None:
+        """Let go of the connection; for whoever looks without the thread."""
+        self._forget()
+
+    def _connect(self) -> Any:
+        """Return a connection that has been answered; never the one that waits, which is not given back to the pool."""
+        connection: Any = self._pool.make_connection()
+        try:
+            connection.connect()
+            connection.send_command("PING", check_health=False)
+            connection.read_response()
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    def _answered(self, within_s: float) -> bool:
+        """Say whether the answer came. One that cannot come any more raises."""
+        try:
+            if not self._connection.can_read(within_s):
+                return False
+            self._connection.read_response()
+        except (RedisError, OSError):
+            self._forget()
+            raise
+        self._asked = False
+        return True
+
+    def _forget(self) -> None:
+        if self._connection is not None:
+            self._connection.disconnect()
+        self._connection, self._asked = None, False
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(EVERY_S):
+            try:
+                self.look()
+            except (RedisError, OSError):  # Redis is away: whoever needs it tells of it
+                continue
+            except Exception:  # noqa: BLE001 — without this thread it goes on, only slower when a path forgets
+                self._log.exception("the lifeline failed inside Courier")
+                self._forget()
+
+
+def cut(peer: Any, *, spare: int) -> int:
+    """Shut all connections of this process to a peer but the one with that descriptor. Return how many that were.
+
+    Their owners read their end at once, in their own threads, whichever library they belong to. This is a view on open
+    files as Linux gives it; elsewhere nothing is cut, and the time limits remain.
+    """
+    with suppress(OSError):
+        return sum(_cut_if(int(each.name), peer) for each in _OPEN_FILES.iterdir() if int(each.name) != spare)
+    return 0
+
+
+def _cut_if(descriptor: int, peer: Any) -> bool:
+    """Look at a copy: the number itself may belong to another file by now."""
+    with suppress(OSError):
+        copy = os.dup(descriptor)
+        if not stat.S_ISSOCK(os.fstat(copy).st_mode):
+            os.close(copy)
+            return False
+        with socket.socket(fileno=copy) as connection:
+            if connection.type == socket.SOCK_STREAM and connection.getpeername() == peer:
+                connection.shutdown(socket.SHUT_RDWR)
+                return True
+    return False

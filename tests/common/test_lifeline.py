@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import RedisError
+
+from common.connection import connect
+from common.lifeline import ANSWER_WITHIN_S, Lifeline
+from tests.support.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+    from ops.embedded import EmbeddedServer
+
+LOG = logging.getLogger("courier.test")
+
+
+@pytest.fixture
+def proxy(server: EmbeddedServer) -> Iterator[Proxy]:
+    with Proxy(server.port) as between:
+        yield between
+
+
+@pytest.fixture
+def url(server: EmbeddedServer, proxy: Proxy) -> str:
+    return f"redis://:{server.password}@127.0.0.1:{proxy.port}/0"
+
+
+@pytest.fixture
+def lifeline(url: str) -> Iterator[Lifeline]:
+    ours = Lifeline(url, LOG)
+    assert ours.look() == 0
+    yield ours
+    ours.close()
+
+
+@pytest.fixture
+def other(url: str) -> Iterator[Redis]:
+    with connect(url) as client:
+        client.ping()
+        yield client
+
+
+def test_who_waits_on_a_forgotten_connection_is_told_at_once(lifeline: Lifeline, other: Redis, proxy: Proxy) -> None:
+    proxy.go_on(forgetting=True)
+    ended_after_s: list[float] = []
+    began_s = time.monotonic()
+
+    def wait() -> None:
+        with pytest.raises(Disconnected):
+            other.ping()
+        ended_after_s.append(time.monotonic() - began_s)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    cut = lifeline.look()
+    waiting.join(10)
+    assert cut == 2  # its own and the other one
+    assert ended_after_s[0] < ANSWER_WITHIN_S + 1
+    assert other.ping()
+    assert lifeline.look() == 0
+
+
+def test_an_idle_forgotten_connection_is_made_anew_without_an_error(
+    lifeline: Lifeline, other: Redis, proxy: Proxy
+) -> None:
+    proxy.go_on(forgetting=True)
+    assert lifeline.look() == 2
+    assert other.ping()
+
+
+def test_connections_to_a_redis_that_is_merely_slow_are_left_alone(
+    lifeline: Lifeline, other: Redis, server: EmbeddedServer
+) -> None:
+    before = other.client_id()
+    with server.client() as client:
+        client.client_pause(int(ANSWER_WITHIN_S * 1000) + 700, all=True)
+        assert lifeline.look() == 0
+        client.client_pause(4000, all=True)
+    with pytest.raises(RedisError):
+        lifeline.look()
+    assert other.client_id() == before
+    assert lifeline.look() == 0
+
+
+def test_connections_that_are_held_and_then_go_on_are_left_alone(
+    lifeline: Lifeline, other: Redis, proxy: Proxy
+) -> None:
+    before = other.client_id()
+    proxy.hold()
+    with pytest.raises(RedisError):
+        lifeline.look()
+    proxy.go_on()
+    assert lifeline.look() == 0
+    assert other.client_id() == before
+
+
+def test_after_a_cut_it_takes_a_new_connection(lifeline: Lifeline, proxy: Proxy) -> None:
+    proxy.cut()
+    with pytest.raises((RedisError, OSError)):
+        lifeline.look()
+    assert lifeline.look() == 0
