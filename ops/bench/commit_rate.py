@@ -31,9 +31,9 @@ from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
 from ops.bench.system import cpu_s
 from ops.embedded import EmbeddedServer
+from producer.lines import Line
 from producer.members import Member, chunks
 from producer.service import BATCH_BYTES
-from producer.source import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
