@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ops.docs import render_performance
+from ops.docs.render_performance import BEGIN, END, PAGE, committed, main, render
+
+RESULT: dict[str, Any] = {
+    "bench": "commit_rate",
+    "about": "5 rounds",
+    "load": 0.5,
+    "figures": {
+        "ratio": {"median": 0.5, "values": [0.4, 0.5, 0.7], "better": "more", "goal": 0.6},
+        "p99_ms": {"median": 4.0, "values": [4.0], "better": "less", "goal": 100.0},
+        "pipelined_per_s": {"median": 61234.0, "values": [61234.0], "better": "neither", "goal": None},
+    },
+}
+
+
+def test_the_page_is_what_the_committed_results_say() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == render(page, committed()), "run: python -m ops.docs.render_performance"
+
+
+def test_every_figure_has_its_command_spread_and_goal() -> None:
+    page = render(f"by hand\n{BEGIN}old\n{END}by hand, too\n", [RESULT])
+    assert page.startswith(f"by hand\n{BEGIN}")
+    assert page.endswith(f"{END}by hand, too\n")
+    assert "old" not in page
+    assert "`make bench-commit-rate`: 5 rounds." in page
+    assert "| `ratio` | 0.5 | 0.4 to 0.7 | ≥ 0.6 | **missed** |" in page
+    assert "| `p99_ms` | 4 | 4 to 4 | ≤ 100 | met |" in page
+    assert "| `pipelined_per_s` | 61,234 | 61,234 to 61,234 | | reference |" in page
+
+
+def test_a_page_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="lacks one of the marks"):
+        render("# Performance\n", [])
+
+
+def test_check_tells_of_a_page_that_is_not_up_to_date(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--check"]) == 0
+    monkeypatch.setattr(render_performance, "committed", lambda: [RESULT])
+    assert main(["--check"]) == 1
+    assert "run python -m ops.docs.render_performance" in capsys.readouterr().err
