@@ -90,14 +90,14 @@ class Lifeline:
         return connection
 
     def _answered(self, within_s: float) -> bool:
-        """Say whether the answer came. One that cannot come any more raises."""
+        """Say whether the answer came. A connection that broke is replaced at once: what breaks is not forgotten."""
         try:
             if not self._connection.can_read(within_s):
                 return False
             self._connection.read_response()
         except (RedisError, OSError):
             self._forget()
-            raise
+            self._connection = self._connect()
         self._asked = False
         return True
 
@@ -107,15 +107,17 @@ class Lifeline:
         self._connection, self._asked = None, False
 
     def _run(self) -> None:
+        """Look at once, too: what is forgotten before there is a connection to ask over is left to the time limits."""
         pause = threading.Event()
-        while not pause.wait(EVERY_S):
+        while True:
             try:
                 self.look()
-            except (RedisError, OSError):  # Redis is away: whoever needs it tells of it
-                continue
+            except (RedisError, OSError):
+                pass  # Redis is away: whoever needs it tells of it
             except Exception:  # noqa: BLE001 — without this thread it goes on, only slower when a path forgets
                 self._log.exception("the lifeline failed inside Courier")
                 self._forget()
+            pause.wait(EVERY_S)
 
 
 def cut(peer: Any, *, spare: int) -> int:

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from redis.exceptions import ConnectionError as Disconnected
@@ -12,9 +13,12 @@ from redis.exceptions import RedisError
 from common.connection import connect
 from common.lifeline import ANSWER_WITHIN_S, Lifeline
 from tests.support.proxy import Proxy
+from tests.support.tls import tls_in_front_of
+from tests.workers.transports.servers import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from redis import Redis
 
@@ -77,6 +81,21 @@ def test_an_idle_forgotten_connection_is_made_anew_without_an_error(
     assert other.ping()
 
 
+def test_forgotten_connections_of_tls_are_cut_too(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
+    del client
+    authority = Authority(tmp_path)
+    with tls_in_front_of(server.port, authority.context(authority.certificate("redis"))) as port, Proxy(port) as proxy:
+        url = f"rediss://:{server.password}@127.0.0.1:{proxy.port}/0?ssl_ca_certs={quote(str(authority.file), safe='')}"
+        lifeline = Lifeline(url, LOG)
+        with connect(url) as other:
+            assert other.ping()
+            assert lifeline.look() == 0
+            proxy.go_on(forgetting=True)
+            assert lifeline.look() == 2
+            assert other.ping()
+        lifeline.close()
+
+
 def test_connections_to_a_redis_that_is_merely_slow_are_left_alone(
     lifeline: Lifeline, other: Redis, server: EmbeddedServer
 ) -> None:
@@ -105,6 +124,6 @@ def test_connections_that_are_held_and_then_go_on_are_left_alone(
 
 def test_after_a_cut_it_takes_a_new_connection(lifeline: Lifeline, proxy: Proxy) -> None:
     proxy.cut()
-    with pytest.raises((RedisError, OSError)):
-        lifeline.look()
     assert lifeline.look() == 0
+    proxy.go_on(forgetting=True)
+    assert lifeline.look() == 1
