@@ -59,10 +59,12 @@ def write_log(path: Path, size: int) -> int:
 
 
 @contextmanager
-def producer(folder: Path, server: EmbeddedServer) -> Iterator[subprocess.Popen[bytes]]:
+def producer(
+    folder: Path, server: EmbeddedServer, *, config: str = CONFIG, settings: str = SETTINGS
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the producer for the log in this folder."""
-    (folder / "ossec.conf").write_text(CONFIG)
-    (folder / "courier.toml").write_text(SETTINGS)
+    (folder / "ossec.conf").write_text(config)
+    (folder / "courier.toml").write_text(settings)
     environment = os.environ | {
         "COURIER_REDIS_URL": server.url,
         "COURIER_STATE_DIR": str(folder / "state"),
