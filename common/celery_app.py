@@ -55,6 +55,7 @@ def make_app(redis_url: str) -> Celery:
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
             "health_check_interval": 10,  # s; a second line behind the lifeline, which is deaf for twice that
+            "priority_steps": [0],  # of 100 integrations every task would be waited for with BRPOP on 400 keys
             "max_retries": 1,  # publishing fails at once: the ledger releases it again, nobody waits inside kombu
             "interval_start": 0,
             "interval_step": 0,

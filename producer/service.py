@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from common.dispatch import LINGER_S
 from common.errors import LedgerUnavailable
 from producer.filters import FilterIndex
 from producer.line import BadLine
@@ -35,6 +36,9 @@ BATCH_BYTES: Final = 1024 * 1024
 IDLE_WAIT_S: Final = 1.0
 RETRY_PAUSE_S: Final = 1.0
 HEARTBEAT_S: Final = 1.0
+GATHER_FROM: Final = 4
+"""While there is more to read, an integration that gets so many or more is dispatched when they fill a task, or after
+the linger: else a flood over many integrations is cut into tasks that carry few ids each."""
 
 _log = logging.getLogger("courier.producer")
 
@@ -74,6 +78,8 @@ class Producer:
             counts=self._tally.counts,
             metrics=metrics,
         )
+        self._gathered: defaultdict[str, int] = defaultdict(int)
+        self._gathers_since_s = now()
         self._choked = ""
         self._heartbeat_at_s = now()
         self._reload_asked = False
@@ -115,10 +121,12 @@ class Producer:
         if self._members is None:
             self._members = self._take_places()
         busy = False
+        if due := now_s - self._gathers_since_s >= LINGER_S:
+            self._gathers_since_s = now_s
         for cursor, members in self._places(now_s).items() if not self._choked else ():
             batch = self._source.read(cursor, BATCH_BYTES)
             busy = busy or not batch.at_end
-            self._advance(members, batch, now_s)
+            self._advance(members, batch, now_s, due=due or batch.at_end)
         return self._lost_in_redis() or busy
 
     def ask_reload(self) -> None:
@@ -178,16 +186,22 @@ class Producer:
         except LedgerUnavailable as error:
             _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
-    def _advance(self, members: Sequence[Member], batch: Batch, now_s: float) -> None:
+    def _advance(self, members: Sequence[Member], batch: Batch, now_s: float, *, due: bool) -> None:
         number, matches = self._matches(batch)
         for member in members:
             ours = matches.get(member.integration.id, [])
             stored = member.advance(self._ledger, self._node, ours, batch.cursor, now_s)
             self._tally.counts["matched"] += stored
-            if stored:
-                target = self._registry.target(member.integration)
-                self._dispatcher.dispatch(member.integration.id, member.policy, target)
+            self._gathered[member.integration.id] += stored
+            self._dispatch(member, due=due)
         self._tally.count(batch.lines, number)
+
+    def _dispatch(self, member: Member, *, due: bool) -> None:
+        """Dispatch what was committed; if this ends before, the workers do it within a second."""
+        number = self._gathered[member.integration.id]
+        if number and (due or not GATHER_FROM <= number < member.policy.batch_max):
+            del self._gathered[member.integration.id]
+            self._dispatcher.dispatch(member.integration.id, member.policy, self._registry.target(member.integration))
 
     def _matches(self, batch: Batch) -> tuple[int, dict[str, list[Line]]]:
         """Return how many lines there are, and what of them each integration gets."""

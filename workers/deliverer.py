@@ -126,7 +126,7 @@ class Deliverer:
                 if returned:
                     self._settle(integration_id, route, token, returned)
                     settlements += returned
-            self._dispatch(integration_id, route.policy, route.target)
+            self._dispatch(integration_id, route.policy, route.target, gather=integration_id != MANAGER_ID)
             if any(s.events for s in settlements):
                 self._dispatch(MANAGER_ID, *self._routes.manager)
             counts.update(s.outcome for s in settlements)
@@ -174,9 +174,9 @@ class Deliverer:
             when = {"until_ms": settled.paused_until_ms}
             _log.warning("the target asked for a pause: nothing is sent to it until then", extra=extra | when)
 
-    def _dispatch(self, integration_id: str, policy: Policy, target: str) -> None:
+    def _dispatch(self, integration_id: str, policy: Policy, target: str, *, gather: bool = False) -> None:
         try:
-            self._dispatcher.dispatch(integration_id, policy, target)
+            self._dispatcher.dispatch(integration_id, policy, target, gather=gather)
         except LedgerError as error:
             _log.warning("could not release: %s", error, extra={"integration": integration_id})
 

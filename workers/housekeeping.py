@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from workers.heartbeat import Heartbeat
     from workers.metrics import WorkerMetrics
     from workers.retention import Retention
-    from workers.routes import Routes
+    from workers.routes import Route, Routes
     from workers.watchdog import Watchdog
 
 EVERY_S: Final = 1.0
 
-BRING_BACK_EVERY: Final = 15
-"""Rounds between two looks at who holds the leases: a worker that is started again takes such a look at once."""
+LOOK_EVERY: Final = 15
+"""Rounds between two that look at every integration, and at who holds the leases: a worker that is started again takes
+such a look at once. In between an integration of which nothing waits or is released costs one question among all."""
 
 _log = logging.getLogger("courier.worker")
 
@@ -69,30 +70,37 @@ class Housekeeping:
 
     def round(self) -> None:
         """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
-        if self._routes.refresh() and self._metrics:
-            self._metrics.serves(self._routes.ids())
-        self._on_queues(self._routes.ids())
-        look = self._rounds % BRING_BACK_EVERY == 0
-        for integration_id in self._routes.ids():
+        changed = self._routes.refresh()
+        ids = self._routes.ids()
+        if changed and self._metrics:
+            self._metrics.serves(ids)
+        self._on_queues(ids)
+        look = self._rounds % LOOK_EVERY == 0
+        occupied = ids if changed or look else self._dispatcher.occupied(ids)
+        for integration_id in ids:
             route = self._routes.get(integration_id)
             if route is None:
                 continue
-            self._deliverer.renew(integration_id, route.policy.lease_s)
-            if look:
-                self._deliverer.bring_back(integration_id)
-            reaped = self._dispatcher.reap(integration_id, route.policy, route.telling)
-            if reaped.lost or reaped.dead:
-                _log.warning(
-                    "deliveries were lost with their worker and are released again",
-                    extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
-                )
-            self._dispatcher.dispatch(integration_id, route.policy, route.target)
+            if integration_id in occupied:
+                self._look_after(integration_id, route, bring_back=look)
             self._retention.look(integration_id, route.policy, self._rounds)
         self._watchdog.look()
         self._heartbeat.tell(self._routes.ids())
         self._rounds += 1
         if self._metrics:
             self._metrics.went_round()
+
+    def _look_after(self, integration_id: str, route: Route, *, bring_back: bool) -> None:
+        self._deliverer.renew(integration_id, route.policy.lease_s)
+        if bring_back:
+            self._deliverer.bring_back(integration_id)
+        reaped = self._dispatcher.reap(integration_id, route.policy, route.telling)
+        if reaped.lost or reaped.dead:
+            _log.warning(
+                "deliveries were lost with their worker and are released again",
+                extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
+            )
+        self._dispatcher.dispatch(integration_id, route.policy, route.target, gather=True)
 
     def tick(self) -> None:
         """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerUnfit."""

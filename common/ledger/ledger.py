@@ -109,6 +109,15 @@ class Ledger:
 
     # -- from waiting to Celery
 
+    def occupied(self, integration_ids: Collection[str]) -> set[str]:
+        """Return those of the integrations of which anything waits or is released; all are asked at once."""
+        with translated(), self._redis.pipeline(transaction=False) as pipe:
+            for integration_id in integration_ids:
+                _, waiting, released, *_ = keys_of(integration_id)
+                pipe.exists(waiting, released)
+            found = pipe.execute()
+        return {i for i, keys in zip(integration_ids, found, strict=True) if keys}
+
     def release(
         self,
         integration_id: str,
@@ -118,9 +127,16 @@ class Ledger:
         lease_s: float,
         linger_s: float,
         pace: Pace = UNPACED,
+        together: int = 1,
+        least: int = 1,
     ) -> list[list[str]]:
-        """Move what may go now to released. Return the ids of each task that must now be published."""
-        arguments = [max_in_flight, batch_max, _ms(lease_s), _ms(linger_s), *pace.for_release()]
+        """Move what may go now to released. Return the ids of each task that must now be published.
+
+        Where more than a few go at once, each task carries `together` at least; up to `batch_max` when much is in
+        flight. While some are in flight less than `least` waits for company, at most as long as the linger.
+        """
+        sizes = [max_in_flight, batch_max, together, least]
+        arguments = [*sizes, _ms(lease_s), _ms(linger_s), *pace.for_release()]
         per_task, *ids = self._run("release", integration_id, *arguments, keys=_paced(integration_id, pace))
         names = [i.decode() for i in ids]
         return [names[start : start + per_task] for start in range(0, len(names), per_task or 1)]

@@ -90,6 +90,27 @@ def test_tasks_grow_with_what_is_in_flight_and_small_ones_linger(ledger: Ledger,
     assert release(ledger, max_in_flight=1000, batch_max=64) == [["late"]]
 
 
+def test_tasks_carry_together_what_a_worker_does_side_by_side_where_more_than_a_few_go(ledger: Ledger) -> None:
+    def sizes(max_in_flight: int) -> list[int]:
+        released = ledger.release(ID, max_in_flight=max_in_flight, batch_max=64, lease_s=60, linger_s=1, together=32)
+        return [len(task) for task in released]
+
+    commit(ledger, [f"{n:03}" for n in range(100)])
+    assert sizes(4) == [1] * 4
+    assert sizes(100) == [32, 32, 32]
+
+
+def test_only_what_waits_or_is_released_counts_as_occupied(ledger: Ledger) -> None:
+    assert ledger.occupied([]) == ledger.occupied([ID, "other"]) == set()
+    commit(ledger, ["a"])
+    assert ledger.occupied([ID, "other"]) == {ID}
+    release(ledger)
+    assert ledger.occupied({"other", ID}) == {ID}
+    ledger.begin(ID, ["a"], token="w", lease_s=60)
+    ledger.settle(ID, [Settlement(id="a", outcome="rejected")], token="w")
+    assert ledger.occupied([ID]) == set()
+
+
 def test_many_hanging_targets_together_leave_slots_to_others(ledger: Ledger, clock: Clock) -> None:
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
     default = policy()

@@ -7,6 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from common.connection import connect
+from common.dispatch import LINGER_S
 from common.errors import LedgerUnavailable
 from common.ledger import Ledger, Settlement
 from common.node import reports
@@ -93,6 +94,25 @@ def test_a_new_integration_begins_at_the_end_and_gets_what_comes_then(world: Wor
     world.settle(producer)
     assert world.waiting() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
     assert world.dispatcher.dispatched == ["slack"]
+
+
+def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(client: redis.Redis, tmp_path: Path) -> None:
+    seldom = SHUFFLE_BLOCK.replace("</integration>", "<level>7</level></integration>")
+    world = World(client, tmp_path, SLACK_BLOCK.format(""), seldom, batch_max=25)
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(n, level=7 if n % 5 == 0 else 5) for n in range(60)]
+
+    def dispatched() -> list[str]:
+        world.dispatcher.dispatched.clear()
+        producer.step()
+        return sorted(world.dispatcher.dispatched)
+
+    assert [dispatched() for _ in range(4)] == [["shuffle"], ["shuffle"], ["shuffle", "slack"], ["shuffle"]]
+    world.clock.now_s += LINGER_S
+    assert dispatched() == ["shuffle", "slack"]
+    assert dispatched() == ["shuffle", "slack"]
+    assert dispatched() == []
 
 
 def test_a_restarted_producer_goes_on_at_its_cursor_and_repeats_nothing(world: World) -> None:

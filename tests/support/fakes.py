@@ -14,7 +14,7 @@ from producer.lines import Line, Lines
 from producer.source import Batch, Lag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from common.settings_schema import Policy
@@ -66,9 +66,12 @@ class NoDispatch:
     def __init__(self) -> None:
         self.dispatched: list[str] = []
 
-    def dispatch(self, integration_id: str, _policy: Policy, _target: str) -> int:
+    def dispatch(self, integration_id: str, _policy: Policy, _target: str, *, gather: bool = False) -> int:  # noqa: ARG002 — as in the real one
         self.dispatched.append(integration_id)
         return 0
+
+    def occupied(self, integration_ids: Collection[str]) -> set[str]:
+        return set(integration_ids)
 
 
 def policy(**changes: object) -> Policy:
