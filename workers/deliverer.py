@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerError
@@ -77,7 +78,7 @@ class Deliverer:
             return {}
         self._hold(token, integration_id, {d.id for d in begun})
         try:
-            pending = {route.executor.submit(self._attempt, route, d): d.id for d in begun}
+            pending = {route.lane.submit(partial(self._attempt, route, d)): d.id for d in begun}
             return dict(self._settle_as_they_end(integration_id, route, token, pending))
         finally:
             self._hold(token, integration_id, set())

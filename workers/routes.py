@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -13,6 +12,7 @@ from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Pace, Telling
 from common.registry import MANAGER, Registry
 from workers.integrations.base import Remembering
+from workers.lane import Lane, shared_threads
 from workers.last_answer import LastAnswers
 from workers.pipeline import Pipeline
 
@@ -41,7 +41,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class Route(NamedTuple):
-    """One integration as it is served here; `executor` bounds how many of its deliveries run at once.
+    """One integration as it is served here; `lane` bounds how many of its deliveries run at once.
 
     `target` is the digest of its credential: integrations with the same one share limits and pauses. `fallback` is the
     integration that gets the alerts of its dead letters, empty for none.
@@ -51,7 +51,7 @@ class Route(NamedTuple):
     policy: Policy
     target: str
     pipeline: Pipeline
-    executor: ThreadPoolExecutor
+    lane: Lane
     fallback: str = ""
 
     @property
@@ -88,6 +88,7 @@ class Routes:
         self._policy = policy
         self.manager = (policy(MANAGER), registry.target(MANAGER))
         self._outfit, self._random, self._lookups = outfit, random, lookups
+        self._threads = shared_threads()
         self._version = 0
         self._no_fallbacks: set[tuple[str, str]] = set()
         self._routes: dict[str, Route] = {}
@@ -123,7 +124,6 @@ class Routes:
             route = old if old and old.integration == integration else self._route(integration)
             fallback = self._fallback(route, registry)
             built[integration.id] = route if route.fallback == fallback else route._replace(fallback=fallback)
-        # A task that has just taken an old route still needs its executor, which ends with the last one to hold it.
         return built
 
     def _fallback(self, route: Route, registry: Registry) -> str:
@@ -153,5 +153,5 @@ class Routes:
             policy,
             self._registry.target(integration),
             Pipeline(service, transport, policy, self._random, lookups, answers=LastAnswers.of(integration, policy)),
-            ThreadPoolExecutor(policy.concurrency, thread_name_prefix=integration.id),
+            Lane(self._threads, policy.concurrency),
         )

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import wait
+
+import pytest
+
+from workers.lane import Lane, shared_threads
+
+
+def test_a_lane_runs_as_many_as_it_is_wide_and_the_others_in_their_order() -> None:
+    lane, gate, begun = Lane(shared_threads(), 2), threading.Semaphore(0), []
+    started = threading.Semaphore(0)
+
+    def call(number: int) -> int:
+        begun.append(number)
+        started.release()
+        gate.acquire()
+        return number
+
+    futures = [lane.submit(lambda n=number: call(n)) for number in range(5)]  # type: ignore[misc]
+    assert all(started.acquire(timeout=10) for _ in range(2))
+    assert sorted(begun) == [0, 1]
+    assert futures[2].cancel()
+    assert not futures[0].cancel()
+    gate.release(5)
+    kept = [future for future in futures if not future.cancelled()]
+    wait(kept, timeout=10)
+    assert [future.result(timeout=0) for future in kept] == [0, 1, 3, 4]
+    assert 2 not in begun
+
+
+def test_a_lane_that_hangs_holds_up_no_other_one() -> None:
+    threads, gate = shared_threads(), threading.Event()
+    hanging, other = Lane(threads, 64), Lane(threads, 1)
+    hung = [hanging.submit(gate.wait) for _ in range(100)]
+    assert other.submit(lambda: 7).result(timeout=10) == 7
+    gate.set()
+    assert all(future.result(timeout=10) for future in hung)
+
+
+def test_what_a_call_raises_comes_with_its_result_and_the_lane_goes_on() -> None:
+    lane = Lane(shared_threads(), 1)
+    with pytest.raises(ZeroDivisionError):
+        lane.submit(lambda: 1 / 0).result(timeout=10)
+    assert lane.submit(lambda: 7).result(timeout=10) == 7

@@ -1,0 +1,64 @@
+"""How many deliveries of one integration run at once, on threads that all integrations of a worker share.
+
+Threads of its own for each would add up to thousands where many integrations have had a flood, and CPython 3.11 walks
+over all that live whenever it starts one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NO_BOUND: Final = 1_000_000
+
+T = TypeVar("T")
+
+
+def shared_threads() -> ThreadPoolExecutor:
+    """Return threads for lanes, which bound them: a lane never waits for a thread because of another one."""
+    return ThreadPoolExecutor(_NO_BOUND, thread_name_prefix="delivery")
+
+
+class Lane:
+    """Runs at most `width` calls at once; the others wait here in their order, each a future that can be cancelled."""
+
+    def __init__(self, threads: ThreadPoolExecutor, width: int) -> None:
+        self._threads, self._width = threads, width
+        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._running = 0
+        self._lock = threading.Lock()
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Have it called as soon as there is room."""
+        future: Future[T] = Future()
+        with self._lock:
+            self._waiting.append((future, call))
+            if self._running == self._width:
+                return future
+            self._running += 1
+        self._threads.submit(self._run)
+        return future
+
+    def _run(self) -> None:
+        while one := self._next():
+            future, call = one
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 — it belongs to whoever asks for the result
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._running -= 1
+            return None
