@@ -52,7 +52,7 @@ class Dispatcher:
         `target` is the digest of the credential (`PublishedRegistry.target`), by which limits are shared. With `gather`
         a few that have just come are left to the producer, who knows whether more follow, unless none is in flight.
         """
-        together = max(1, policy.concurrency // TASKS_AT_ONCE)
+        together = max(1, min(policy.batch_max, policy.concurrency // TASKS_AT_ONCE))
         tasks = self._ledger.release(
             integration_id,
             max_in_flight=policy.max_in_flight,
