@@ -25,12 +25,16 @@ def shared_threads() -> ThreadPoolExecutor:
 
 
 class Lane:
-    """Runs at most `width` calls at once; the others wait here in their order, each a future that can be cancelled."""
+    """Runs at most `width` calls at once; the others wait here in their order, each a future that can be cancelled.
+
+    A thread that takes a call starts the next thread if more calls wait, so no call waits for a slow one as long as
+    there is room, and calls that take no time do not get a thread each.
+    """
 
     def __init__(self, threads: ThreadPoolExecutor, width: int) -> None:
         self._threads, self._width = threads, width
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._running = 0
+        self._running, self._starting = 0, False
         self._lock = threading.Lock()
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
@@ -38,13 +42,19 @@ class Lane:
         future: Future[T] = Future()
         with self._lock:
             self._waiting.append((future, call))
-            if self._running == self._width:
-                return future
-            self._running += 1
-        self._threads.submit(self._run)
+            self._start_one_more()
         return future
 
+    def _start_one_more(self) -> None:
+        """Keep to it that whatever waits has a thread that comes for it, or all that there may be are at work."""
+        if self._waiting and not self._starting and self._running < self._width:
+            self._starting = True
+            self._running += 1
+            self._threads.submit(self._run)
+
     def _run(self) -> None:
+        with self._lock:
+            self._starting = False
         while one := self._next():
             future, call = one
             if not future.set_running_or_notify_cancel():
@@ -58,7 +68,9 @@ class Lane:
 
     def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
         with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._running -= 1
-            return None
+            if not self._waiting:
+                self._running -= 1
+                return None
+            one = self._waiting.popleft()
+            self._start_one_more()
+            return one
