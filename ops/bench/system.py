@@ -71,6 +71,10 @@ class Target:
         """Return when each alert came first, in seconds since the epoch, by its id."""
         return self._get("times")
 
+    def taken(self) -> dict[str, int]:
+        """Return how often each alert has come since this was asked last, by its id."""
+        return self._get("taken")
+
     def _listens(self) -> bool:
         try:
             return bool(self.counts())
@@ -99,6 +103,7 @@ class System:
     ) -> None:
         """Start it all and wait until the producer follows the log and the workers listen."""
         self._folder, self._stack, self._quiet = folder, stack, quiet
+        self._arguments: dict[int, tuple[str, ...]] = {}
         self.target = Target(stack, latency_ms=latency_ms)
         self.log = folder / "alerts.json"
         self.log.touch()
@@ -132,6 +137,14 @@ class System:
                 log.write(line)
         return times
 
+    def recycle(self, n: int) -> tuple[int, float]:
+        """Tell a worker to stop, and start another in its place. Return its exit status, and the seconds that took."""
+        former, start_s = self.workers[n], time.monotonic()
+        former.terminate()
+        status = former.wait(LIMIT_S)
+        self.workers[n] = self._courier(*self._arguments[former.pid])
+        return status, time.monotonic() - start_s
+
     def total(self, integration_id: str, counter: str) -> int:
         """Return one of an integration's counters in the ledger."""
         value: Any = self.redis.hget(f"courier:{{{integration_id}}}:totals", counter)
@@ -161,6 +174,7 @@ class System:
             env=environment,
             stderr=subprocess.DEVNULL if self._quiet else None,
         )
+        self._arguments[process.pid] = arguments
         self._stack.callback(process.wait)
         self._stack.callback(process.terminate)
         return process
