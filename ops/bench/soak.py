@@ -3,9 +3,8 @@
     python -m ops.bench.soak [--minutes 30] [--per-s RATE]
 
 First everything runs at full load: that gives the highest rate, and what grows with load only has grown by then. Two
-workers serve one integration; the first is told to stop every minute and another starts in its place, the second
-lives as long as the run, and is the one of which memory and connections are looked at. Exits with 1 if anything was
-lost or has grown.
+workers serve one integration; one is told to stop every minute and another starts in its place, the other lives as
+long as the run, and is the one of which memory and connections are looked at. Exits with 1 if anything was lost or has grown.
 """
 
 from __future__ import annotations
@@ -27,12 +26,18 @@ SHARE: Final = 0.6
 
 FLOODS: Final = 3
 FLOOD_ALERTS: Final = 10_000
+CROWD_ALERTS: Final = 600
+"""More than `max_in_flight`."""
+
+CROWD_PAUSE_S: Final = 0.005
+"""In all 3 s: no call runs into its time limit of 10 s."""
+
 MINUTE_S: Final = 60.0
 SAMPLE_S: Final = 1.0
 STUCK_S: Final = 120.0
 """When nothing has arrived for so long, what is missing is lost; a lease of 60 s is over by then."""
 
-RECYCLED, STEADY = 0, 1
+STEADY, RECYCLED = 0, 1
 PRODUCER_MB, WORKER_MB = 80.0, 150.0
 GROWTH_GOALS: Final = {"producer_mb": 2.0, "worker_mb": 3.0, "keys": 4.0}
 """From the second quarter of the run to the last: in 30 minutes these are 15 minutes, so 3 MB would be 300 a day.
@@ -42,8 +47,8 @@ Keys come and go by four with what they hold: an empty one is none.
 
 FLOOR_GOALS: Final = {
     "producer_files": 0.0,
-    "worker_files": 2.0,
-    "connections": 2.0,
+    "worker_files": 4.0,
+    "connections": 8.0,
     "in_flight": 16.0,
     "begun": 16.0,
     "queued": 8.0,
@@ -62,6 +67,17 @@ class Soak:
         self.statuses: list[int] = []
         self.recycle_s: list[float] = []
         self.worker_peak_mb = 0.0
+
+    def crowd(self) -> None:
+        """Let as much be in flight in one worker as ever may be, each by itself.
+
+        Pools keep every connection and thread that was ever needed at once; what grows from here on is a leak.
+        """
+        with self._system.target.held():
+            for _ in range(CROWD_ALERTS):
+                self._log.append(1)
+                time.sleep(CROWD_PAUSE_S)
+        wait_until(self._is_over, "not everything arrived")
 
     def flood(self) -> float:
         """Write many alerts at once. Return how many were delivered a second."""
@@ -183,8 +199,10 @@ def figures(soak: Soak, rates: Rates, per_s: float, brought_back: int) -> list[F
 
 def measure(minutes: int, per_s: float | None) -> list[Figure]:
     """Run it all; `per_s` is None for 60 % of what is measured first."""
-    with running(workers=2) as system:
+    with running(workers=1) as system:
         soak = Soak(system)
+        soak.crowd()
+        system.add_worker()
         floods = tuple(soak.flood() for _ in range(FLOODS))
         rates = Rates(floods, *soak.peaks())
         rate = per_s or SHARE * median(floods)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,7 @@ class Target:
     def __init__(self, stack: ExitStack, *, latency_ms: float = 0.0) -> None:
         self.port = free_port()
         command = [sys.executable, "-m", "ops.bench.target", str(self.port), str(latency_ms)]
-        process = subprocess.Popen(command)
+        self._process = process = subprocess.Popen(command)
         stack.callback(process.wait)
         stack.callback(process.terminate)
         wait_until(self._listens, "the target did not start")
@@ -74,6 +75,15 @@ class Target:
     def taken(self) -> dict[str, int]:
         """Return how often each alert has come since this was asked last, by its id."""
         return self._get("taken")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let it answer nothing meanwhile; what is sent to it waits."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _listens(self) -> bool:
         try:
@@ -136,6 +146,12 @@ class System:
                 times.append(time.time())
                 log.write(line)
         return times
+
+    def add_worker(self) -> None:
+        """Start one more HTTP worker, and wait until it listens."""
+        name = f"http-{len(self.workers)}"
+        self.workers.append(self._courier("worker", "--http", "--name", name))
+        wait_until(lambda: len(self._listening()) == len(self.workers), "a worker did not start")
 
     def recycle(self, n: int) -> tuple[int, float]:
         """Tell a worker to stop, and start another in its place. Return its exit status, and the seconds that took."""
