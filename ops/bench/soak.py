@@ -4,7 +4,8 @@
 
 First everything runs at full load: that gives the highest rate, and what grows with load only has grown by then. Two
 workers serve one integration; one is told to stop every minute and another starts in its place, the other lives as
-long as the run, and is the one of which memory and connections are looked at. Exits with 1 if anything was lost or has grown.
+long as the run, and is the one of which memory and connections are looked at. Exits with 1 if anything was lost or
+has grown.
 """
 
 from __future__ import annotations
