@@ -52,11 +52,11 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 bench: install ## every benchmark in turn, and what got slower since the committed results (QUICK=1 in ten minutes, SAVE=1 keeps the new ones)
 	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(ARGS)
 
+soak: install ## half an hour of load, rotations and recycled workers: nothing lost, memory and connections flat (MINUTES=30)
+	@$(BIN)/python -m ops.bench.soak --minutes $(or $(MINUTES),30) $(ARGS)
+
 bench-%: install ## one by itself, as bench-delivery or bench-isolation (ARGS=OPTIONS)
 	@$(BIN)/python -m ops.bench.$(subst -,_,$*) $(ARGS)
-
-soak: install ## half an hour of real work with rotations and recycled workers: nothing lost, nothing grows (ARGS=--minutes=5)
-	@$(BIN)/python -m ops.bench.soak $(ARGS)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 EX_TEMPFAIL: Final = 75
 """sysexits.h: try again later. The exit status of a worker that was ended for being deaf."""
 
-DEAF_LOOKS: Final = 60
-"""So many looks in a row, one a second, must find a worker deaf: longer than Celery ever waits to connect again."""
+DEAF_LOOKS: Final = 20
+"""So many looks in a row, one a second, must find a worker deaf: longer than it ever takes to connect again."""
 
 _log = logging.getLogger("courier.worker")
 

@@ -1,11 +1,11 @@
-"""Half an hour of real work: is anything lost, and does anything grow?
+"""Half an hour at 60 % of the highest rate, the log rotated and a worker recycled every minute: nothing lost, all flat.
 
-    python -m ops.bench.soak [--minutes 30] [--per-s RATE] [--share 0.6] [--workers 2]
+    python -m ops.bench.soak [--minutes 30] [--per-s RATE]
 
-Alerts are written at 60 % of the rate that a flood reaches beforehand (or at RATE); the log is rotated every minute as
-the manager does it, and every minute one worker is told to end and another one takes its place. Every few seconds
-memory, connections and deliveries in flight are looked at. The first quarter, in which caches fill, is not judged. Of
-the rest a line is laid through the samples (least squares): what it climbs from end to end is the growth.
+First everything runs at full load: that gives the highest rate, and what grows with load only has grown by then. Two
+workers serve one integration; one is told to stop every minute and another starts in its place, the other lives as
+long as the run, and is the one of which memory and connections are looked at. Exits with 1 if anything was lost or
+has grown.
 """
 
 from __future__ import annotations
@@ -13,139 +13,216 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from contextlib import suppress
-from statistics import linear_regression
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from statistics import median
+from typing import Final, NamedTuple
 
-from ops.bench.alerts import alerts
+from ops.bench.memory import peak_kib
 from ops.bench.report import Figure, report
-from ops.bench.system import resident_mib, running, wait_until
+from ops.bench.rotating_log import RotatingLog, Writing
+from ops.bench.samples import ID, KIB_A_MB, Tally, column, growth, growth_of_floor, look
+from ops.bench.system import System, running, wait_until
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+SHARE: Final = 0.6
+"""Of the highest rate."""
 
-    from ops.bench.system import System
+FLOODS: Final = 3
+FLOOD_ALERTS: Final = 10_000
+CROWD_ALERTS: Final = 600
+"""More than `max_in_flight`."""
 
-FLOOD: Final = 8000
-"""Alerts with which the highest rate is measured."""
+CROWD_PAUSE_S: Final = 0.005
+"""In all 3 s: no call runs into its time limit of 10 s."""
 
-SAMPLE_S: Final = 5.0
-BLOCK_S: Final = 0.1
-"""Alerts are written in blocks, ten a second."""
+MINUTE_S: Final = 60.0
+SAMPLE_S: Final = 1.0
+STUCK_S: Final = 120.0
+"""When nothing has arrived for so long, what is missing is lost; a lease of 60 s is over by then."""
 
-RECYCLE_S: Final = 60.0
-PRODUCER_MIB: Final = 80.0
-WORKER_MIB: Final = 150.0
-MOST_GROWTH_MIB: Final = 5.0
-MOST_MORE_CONNECTIONS: Final = 10.0
-"""One left behind by each recycled worker would be 22 in the part of 30 minutes that is judged."""
+STEADY, RECYCLED = 0, 1
+PRODUCER_MB, WORKER_MB = 80.0, 150.0
+GROWTH_GOALS: Final = {"producer_mb": 2.0, "worker_mb": 3.0, "keys": 4.0}
+"""From the second quarter of the run to the last: in 30 minutes these are 15 minutes, so 3 MB would be 300 a day.
 
-LEASES: Final = "courier:{slack}:leases"
-IN_FLIGHT: Final = 512
-"""`max_in_flight`: a climb of half of it is a drift."""
+Keys come and go by four with what they hold: an empty one is none.
+"""
 
-
-class Sample(NamedTuple):
-    """What was seen at one moment."""
-
-    at_s: float
-    producer_mib: float
-    worker_mib: float
-    """Of the largest worker."""
-
-    connections: float
-    in_flight: float
-
-
-def sample(system: System, at_s: float) -> Sample:
-    """Look at everything once."""
-    leases: Any = system.redis.hlen(LEASES)
-    largest = max(resident_mib(worker.pid) for worker in system.workers)
-    return Sample(at_s, resident_mib(system.producer.pid), largest, len(system.redis.client_list()), leases)
+FLOOR_GOALS: Final = {
+    "producer_files": 0.0,
+    "worker_files": 4.0,
+    "connections": 8.0,
+    "in_flight": 16.0,
+    "begun": 16.0,
+    "queued": 8.0,
+}
+"""A leak of one by each recycling would be 15; of what is in flight, some more is chance."""
 
 
-def highest_per_s(system: System, count: int) -> float:
-    """Return how many alerts a second of a flood are delivered."""
-    start_s = time.time()
-    system.append(alerts(count))
-    wait_until(lambda: system.target.counts()["distinct"] >= count, "the flood did not arrive")
-    return float(count / (system.target.counts()["last_s"] - start_s))
+class Soak:
+    """One run."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._log = RotatingLog(system.log)
+        self.tally = Tally()
+        self.samples: list[dict[str, float]] = []
+        self.statuses: list[int] = []
+        self.recycle_s: list[float] = []
+        self.worker_peak_mb = 0.0
+
+    def crowd(self) -> None:
+        """Let as much be in flight in one worker as ever may be, each by itself.
+
+        Pools keep every connection and thread that was ever needed at once; what grows from here on is a leak.
+        """
+        with self._system.target.held():
+            for _ in range(CROWD_ALERTS):
+                self._log.append(1)
+                time.sleep(CROWD_PAUSE_S)
+        wait_until(self._is_over, "not everything arrived")
+
+    def flood(self) -> float:
+        """Write many alerts at once. Return how many were delivered a second."""
+        start_s = time.time()
+        self._log.append(FLOOD_ALERTS)
+        wait_until(self._is_over, "not everything arrived")
+        last_s = float(self._system.target.counts()["last_s"])
+        return FLOOD_ALERTS / (last_s - start_s)
+
+    def run(self, minutes: int, per_s: float) -> None:
+        """Write for so long, and wait until everything has arrived."""
+        writing = Writing(self._log, per_s)
+        writing.start()
+        start_s = time.monotonic()
+        for minute in range(1, minutes + 1):
+            while time.monotonic() < start_s + minute * MINUTE_S:
+                self._watch()
+                time.sleep(SAMPLE_S)
+            print(self._progress(minute), flush=True)
+            if minute < minutes:
+                self._disturb()
+        writing.stop()
+        self._drain()
+        self._log.close()
+
+    def peaks(self) -> tuple[float, float]:
+        """Return the most that the producer and any worker ever had resident, in MB."""
+        self.worker_peak_mb = max(
+            self.worker_peak_mb, *(peak_kib(worker.pid) / KIB_A_MB for worker in self._system.workers)
+        )
+        return peak_kib(self._system.producer.pid) / KIB_A_MB, self.worker_peak_mb
+
+    def left(self) -> float:
+        """Return what is still on its way although all is over."""
+        seen = look(self._system, STEADY)
+        return sum(seen[name] for name in ("waiting", "in_flight", "begun", "queued"))
+
+    @property
+    def written(self) -> int:
+        """How many alerts there were in all."""
+        return self._log.written
+
+    @property
+    def rotations(self) -> int:
+        """How often the log was rotated."""
+        return self._log.rotations
+
+    def _watch(self) -> None:
+        for process, what in ((self._system.producer, "producer"), (self._system.workers[STEADY], "worker")):
+            if process.poll() is not None:
+                raise SystemExit(f"the {what} ended by itself with status {process.returncode}")
+        self.samples.append(look(self._system, STEADY))
+        self.tally.add(self._system.target.taken())
+
+    def _disturb(self) -> None:
+        """Do what is done once a minute."""
+        self._log.rotate()
+        self.peaks()
+        status, took_s = self._system.recycle(RECYCLED)
+        self.statuses.append(status)
+        self.recycle_s.append(took_s)
+        self._log.tidy(self.tally.unbroken)
+
+    def _is_over(self) -> bool:
+        self.tally.add(self._system.target.taken())
+        return self.tally.distinct >= self.written and not self._system.redis.hlen(f"courier:{{{ID}}}:records")
+
+    def _drain(self) -> None:
+        before, moved_s = -1, time.monotonic()
+        while not self._is_over() and time.monotonic() < moved_s + STUCK_S:
+            if self.tally.distinct > before:
+                before, moved_s = self.tally.distinct, time.monotonic()
+            time.sleep(0.2)
+
+    def _progress(self, minute: int) -> str:
+        last = self.samples[-1]
+        told = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
+        behind = self.written - self.tally.distinct
+        return (
+            f"{minute:3} min  written {self.written}  not yet arrived {behind}  repeated {self.tally.repeats}  {told}"
+        )
 
 
-def soak(system: System, written: int, per_s: float, seconds: float) -> tuple[int, list[Sample]]:
-    """Write, rotate, recycle and look until the time is over. Return how many are written and what was seen."""
-    start_s, samples, recycled, blocks = time.monotonic(), list[Sample](), 0, 0
-    while (now_s := time.monotonic() - start_s) < seconds:
-        blocks += 1
-        due = FLOOD + int(blocks * BLOCK_S * per_s)
-        system.append(alerts(due - written, first=written))
-        written = due
-        if now_s >= SAMPLE_S * (len(samples) + 1):
-            samples.append(sample(system, now_s))
-        if now_s >= RECYCLE_S * (recycled + 0.5):
-            system.recycle(recycled % len(system.workers))
-            system.rotate()
-            recycled += 1
-        time.sleep(max(0.0, start_s + blocks * BLOCK_S - time.monotonic()))
-    return written, samples
+class Rates(NamedTuple):
+    """What was measured at full load: alerts a second, and memory in MB."""
+
+    floods: tuple[float, ...]
+    producer_mb: float
+    worker_mb: float
 
 
-def growth(samples: Sequence[Sample], value: Callable[[Sample], float]) -> float:
-    """Return how much the line through the last three quarters climbs from end to end."""
-    late = samples[len(samples) // 4 :]
-    times = [one.at_s for one in late]
-    return linear_regression(times, [value(one) for one in late]).slope * (times[-1] - times[0])
-
-
-def leftovers(system: System, written: int) -> list[Figure]:
-    """Wait until everything is over, if it ever is, and count what is missing, repeated and still held."""
-    with suppress(TimeoutError):
-        wait_until(lambda: system.target.counts()["distinct"] >= written, "not everything arrived")
-        wait_until(lambda: not system.redis.hlen("courier:{slack}:records"), "not everything was settled")
-    arrived, held = system.target.counts(), system.redis.hlen(LEASES)
-    return [
-        Figure("lost", (written - arrived["distinct"],), "less", 0),
-        Figure("still_held", (float(str(held)),), "less", 0),
-        Figure("duplicates", (arrived["requests"] - arrived["distinct"],), "less"),
-        Figure("alerts", (written,)),
+def figures(soak: Soak, rates: Rates, per_s: float, brought_back: int) -> list[Figure]:
+    """Return what is reported of a run."""
+    producer_mb, worker_mb = soak.peaks()
+    found = [
+        Figure("highest_per_s", rates.floods),
+        Figure("soak_per_s", (per_s,)),
+        Figure("alerts", (float(soak.written),)),
+        Figure("lost", (float(soak.written - soak.tally.distinct),), "less", 0),
+        Figure("repeated", (float(soak.tally.repeats),)),
+        Figure("brought_back", (float(brought_back),)),
+        Figure("left_in_flight", (soak.left(),), "less", 0),
+        Figure("rotations", (float(soak.rotations),)),
+        Figure("recycled", (float(len(soak.statuses)),)),
+        Figure("recycled_with_an_error", (float(sum(map(bool, soak.statuses))),), "less", 0),
+        Figure("producer_full_load_mb", (rates.producer_mb,), "less", PRODUCER_MB),
+        Figure("worker_full_load_mb", (rates.worker_mb,), "less", WORKER_MB),
+        Figure("producer_peak_mb", (producer_mb,), "less", PRODUCER_MB),
+        Figure("worker_peak_mb", (worker_mb,), "less", WORKER_MB),
     ]
+    if soak.recycle_s:
+        found.append(Figure("recycle_s", tuple(soak.recycle_s)))
+    for name, goal in GROWTH_GOALS.items():
+        found.append(Figure(f"{name}_growth", (growth(column(soak.samples, name)),), "less", goal))
+    for name, goal in FLOOR_GOALS.items():
+        found.append(Figure(f"{name}_growth", (growth_of_floor(column(soak.samples, name)),), "less", goal))
+    return found
 
 
-def judged(samples: Sequence[Sample]) -> list[Figure]:
-    """Return the figures of what was seen: the most of it, and how it grew."""
-    producer, worker = [one.producer_mib for one in samples], [one.worker_mib for one in samples]
-    return [
-        Figure("producer_mib", (max(producer),), "less", PRODUCER_MIB),
-        Figure("producer_growth_mib", (growth(samples, lambda one: one.producer_mib),), "less", MOST_GROWTH_MIB),
-        Figure("worker_mib", (max(worker),), "less", WORKER_MIB),
-        Figure("worker_growth_mib", (growth(samples, lambda one: one.worker_mib),), "less", MOST_GROWTH_MIB),
-        Figure("more_connections", (growth(samples, lambda one: one.connections),), "less", MOST_MORE_CONNECTIONS),
-        Figure("more_in_flight", (growth(samples, lambda one: one.in_flight),), "less", IN_FLIGHT / 2),
-        Figure("connections", tuple(one.connections for one in samples)),
-        Figure("in_flight", tuple(one.in_flight for one in samples)),
-    ]
+def measure(minutes: int, per_s: float | None) -> list[Figure]:
+    """Run it all; `per_s` is None for 60 % of what is measured first."""
+    with running(workers=1) as system:
+        soak = Soak(system)
+        soak.crowd()
+        system.add_worker()
+        floods = tuple(soak.flood() for _ in range(FLOODS))
+        rates = Rates(floods, *soak.peaks())
+        rate = per_s or SHARE * median(floods)
+        print(f"at most {median(floods):.0f}/s; now {rate:.0f}/s for {minutes} minutes", flush=True)
+        soak.run(minutes, rate)
+        brought_back = system.total(ID, "lost") + system.total(ID, "released_again")
+        return figures(soak, rates, rate, brought_back)
 
 
 def main() -> int:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--per-s", type=float, help="instead of a share of the highest rate")
-    parser.add_argument("--share", type=float, default=0.6)
-    parser.add_argument("--workers", type=int, default=2)
+    parser = argparse.ArgumentParser(prog="python -m ops.bench.soak", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=int, default=30)
+    parser.add_argument("--per-s", type=float, help="alerts a second, instead of 60 %% of what is measured first")
     chosen = parser.parse_args()
-    if 60 * chosen.minutes < 6 * SAMPLE_S:
-        parser.error("half a minute is the least in which anything can be seen")
-    with running(workers=chosen.workers) as system:
-        highest = highest_per_s(system, FLOOD)
-        per_s = chosen.per_s or chosen.share * highest
-        print(
-            f"a flood of {FLOOD} went at {highest:.0f}/s; now {per_s:.0f}/s for {chosen.minutes:g} minutes", flush=True
-        )
-        written, samples = soak(system, FLOOD, per_s, 60 * chosen.minutes)
-        figures = [*leftovers(system, written), *judged(samples)]
-    rates = [Figure("highest_per_s", (highest,)), Figure("alerts_per_s", (per_s,))]
-    return report("soak", [*rates, *figures], about=f"{chosen.minutes:g} minutes, {chosen.workers} workers")
+    if chosen.minutes < 1:
+        parser.error("--minutes: at least 1")
+    about = f"{chosen.minutes} minutes, rotated and a worker recycled every minute"
+    return report("soak", measure(chosen.minutes, chosen.per_s), about=about)
 
 
 if __name__ == "__main__":

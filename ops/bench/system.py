@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,12 +34,6 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
 
 
-def resident_mib(pid: int) -> float:
-    """Return the memory that a process has resident (proc(5), VmRSS)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
-
-
 def load() -> float:
     """Return the machine's load of the last minute: what else ran beside a measurement."""
     return round(os.getloadavg()[0], 1)
@@ -64,7 +59,7 @@ class Target:
     def __init__(self, stack: ExitStack, *, latency_ms: float = 0.0) -> None:
         self.port = free_port()
         command = [sys.executable, "-m", "ops.bench.target", str(self.port), str(latency_ms)]
-        process = subprocess.Popen(command)
+        self._process = process = subprocess.Popen(command)
         stack.callback(process.wait)
         stack.callback(process.terminate)
         wait_until(self._listens, "the target did not start")
@@ -76,6 +71,19 @@ class Target:
     def times(self) -> dict[str, float]:
         """Return when each alert came first, in seconds since the epoch, by its id."""
         return self._get("times")
+
+    def taken(self) -> dict[str, int]:
+        """Return how often each alert has come since this was asked last, by its id."""
+        return self._get("taken")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let it answer nothing meanwhile; what is sent to it waits."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _listens(self) -> bool:
         try:
@@ -106,7 +114,8 @@ class System:
     ) -> None:
         """Start it all and wait until the producer follows the log and the workers listen."""
         self._folder, self._stack, self._quiet = folder, stack, quiet
-        self._kind, self._started, self._parts = kind, workers, 0
+        self._kind = kind
+        self._arguments: dict[int, tuple[str, ...]] = {}
         self.target = Target(stack, latency_ms=latency_ms)
         self.log = folder / "alerts.json"
         self.log.touch()
@@ -121,7 +130,7 @@ class System:
             "producer", "--config", str(folder / "ossec.conf"), "--alerts", str(self.log), "--node", "bench"
         )
         wait_until(lambda: list(self.redis.scan_iter("courier:*:cursor")), "the producer did not start")
-        self.workers = [self._courier("worker", f"--{kind}", "--name", f"{kind}-{n}") for n in range(workers)]
+        self.workers = [self._worker(n) for n in range(workers)]
         wait_until(lambda: len(self._listening()) == workers, "a worker did not start")
         time.sleep(1.0)
 
@@ -140,28 +149,23 @@ class System:
                 log.write(line)
         return times
 
+    def add_worker(self) -> None:
+        """Start one more worker, and wait until it listens."""
+        self.workers.append(self._worker(len(self.workers)))
+        wait_until(lambda: len(self._listening()) == len(self.workers), "a worker did not start")
+
+    def recycle(self, n: int) -> tuple[int, float]:
+        """Tell a worker to stop, and start another in its place. Return its exit status, and the seconds that took."""
+        former, start_s = self.workers[n], time.monotonic()
+        former.terminate()
+        status = former.wait(LIMIT_S)
+        self.workers[n] = self._courier(*self._arguments[former.pid])
+        return status, time.monotonic() - start_s
+
     def total(self, integration_id: str, counter: str) -> int:
         """Return one of an integration's counters in the ledger."""
         value: Any = self.redis.hget(f"courier:{{{integration_id}}}:totals", counter)
         return int(value or 0)
-
-    def recycle(self, n: int) -> None:
-        """Tell a worker to end and start another in its place."""
-        self.workers[n].terminate()
-        self._started += 1
-        self.workers[n] = self._courier("worker", f"--{self._kind}", "--name", f"{self._kind}-{self._started}")
-
-    def rotate(self) -> None:
-        """Begin another file as the manager does: alerts.json is a link to the dated one, of which a day has parts."""
-        folder = self._folder / "2026" / "Jan"
-        if not self._parts:
-            folder.mkdir(parents=True)
-            (folder / "ossec-alerts-31.json").hardlink_to(self.log)
-        self._parts += 1
-        fresh = folder / f"ossec-alerts-31-{self._parts:03}.json"
-        fresh.touch()
-        self.log.unlink()
-        self.log.hardlink_to(fresh)
 
     def cpu(self) -> dict[str, float]:
         """Return the CPU seconds spent so far, by part."""
@@ -175,6 +179,9 @@ class System:
         """Return the connections on which a worker waits for tasks."""
         return [client for client in self.redis.client_list() if client["cmd"] == "brpop"]
 
+    def _worker(self, n: int) -> subprocess.Popen[bytes]:
+        return self._courier("worker", f"--{self._kind}", "--name", f"{self._kind}-{n}")
+
     def _courier(self, *arguments: str) -> subprocess.Popen[bytes]:
         environment = os.environ | {
             "COURIER_REDIS_URL": self.server.url,
@@ -187,6 +194,7 @@ class System:
             env=environment,
             stderr=subprocess.DEVNULL if self._quiet else None,
         )
+        self._arguments[process.pid] = arguments
         self._stack.callback(process.wait)
         self._stack.callback(process.terminate)
         return process

@@ -4,7 +4,8 @@
 
 Speaks just enough HTTP/1.1: every request with a Content-Length gets `200 ok` on a kept connection. `GET /count`
 answers at once with the number of requests so far, their distinct alert ids and the times of the first and the last,
-`GET /ids` with every alert id and how often it has arrived, `GET /times` with when it came first.
+`GET /ids` with every alert id and how often it has arrived, `GET /times` with when it came first, `GET /taken` with the
+ids since the last time, which it forgets thereby: so that it does not grow in a run of millions.
 
 What is sent to /hang is never answered, to /fail with 500, to /other at once; these are only counted, by path.
 """
@@ -71,6 +72,13 @@ class Record:
         """Return when each id came first as an HTTP answer."""
         return _as_answer(self.times)
 
+    def take_ids(self) -> bytes:
+        """Return each id with its count as an HTTP answer, and forget them and their times."""
+        answer = _as_answer(self.ids)
+        self.ids.clear()
+        self.times.clear()
+        return answer
+
 
 def _as_answer(counts: Mapping[str, Any]) -> bytes:
     body = json.dumps(counts).encode()
@@ -104,8 +112,9 @@ class Connection(asyncio.Protocol):
 
     def _take(self, method: bytes, path: bytes, body: bytes) -> None:
         if method == b"GET":
-            told = {b"/ids": self._record.every_id, b"/times": self._record.every_time}
-            self._transport.write(told.get(path, self._record.summary)())
+            record = self._record
+            told = {b"/ids": record.every_id, b"/times": record.every_time, b"/taken": record.take_ids}
+            self._transport.write(told.get(path, record.summary)())
         elif path in ASIDE:
             self._record.aside[path.decode()] += 1
             self._transport.write(ASIDE[path])

@@ -27,18 +27,24 @@ FRESH_S = 5.0
 """How long a new alert may take once a trouble is over."""
 
 Kind = Literal["cut", "held", "forgotten"]
-TROUBLES: tuple[tuple[tuple[Kind, float], ...], ...] = (
-    (("cut", 10), ("held", 10), ("forgotten", 0.1)),
-    (("cut", 120),),
-    (("forgotten", 120),),
-    (("held", 120),),
-)
+SHORT: tuple[tuple[Kind, float], ...] = (("cut", 10), ("held", 10), ("forgotten", 0.1))
+LONG_S = 120
+
 DEAF_WORKER = """
-import kombu.transport.redis
+from kombu.transport.redis import Channel
 from ops.cli.main import main
-kombu.transport.redis.Channel._brpop_start = lambda *_, **__: None
+from workers.consumer import PromptConsumer
+
+reconnect = PromptConsumer.on_connection_error_after_connected
+
+def and_go_deaf(self, error):
+    Channel._brpop_start = lambda *_, **__: None
+    reconnect(self, error)
+
+PromptConsumer.on_connection_error_after_connected = and_go_deaf
 main()
 """
+"""It takes tasks until it has to connect again, as in celery#8030, #8091 and #10302."""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -72,11 +78,8 @@ class Network:
         assert self.recovered_s[name] <= FRESH_S, self.recovered_s
 
 
-@pytest.mark.parametrize("producer_too", [False, True], ids=["workers", "all"])
-@pytest.mark.parametrize("troubles", TROUBLES, ids=["short", "cut", "forgotten", "held"])
-def test_after_any_trouble_a_new_alert_passes_within_seconds(
-    tmp_path: Path, troubles: tuple[tuple[Kind, float], ...], producer_too: bool
-) -> None:
+def see(tmp_path: Path, troubles: tuple[tuple[Kind, float], ...], *, producer_too: bool) -> None:
+    """Let the troubles come one after the other, and look at what is lost and repeated."""
     with ExitStack() as stack:
         network = Network(stack, tmp_path, producer_too=producer_too)
         for kind, seconds in troubles:
@@ -86,18 +89,33 @@ def test_after_any_trouble_a_new_alert_passes_within_seconds(
         check(network.fleet, figures)
 
 
-def test_a_deaf_worker_ends_and_the_next_one_delivers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("producer_too", [False, True], ids=["workers", "all"])
+def test_after_any_trouble_a_new_alert_passes_within_seconds(tmp_path: Path, producer_too: bool) -> None:
+    see(tmp_path, SHORT, producer_too=producer_too)
+
+
+@pytest.mark.parametrize("kind", ["cut", "held", "forgotten"])
+def test_after_two_minutes_a_new_alert_passes_as_soon(tmp_path: Path, kind: Kind) -> None:
+    see(tmp_path, ((kind, LONG_S),), producer_too=True)
+
+
+def test_a_worker_that_is_deaf_after_a_reconnect_ends_and_the_next_one_delivers(tmp_path: Path) -> None:
     with ExitStack() as stack:
         fleet = Fleet(stack, tmp_path, latency_ms=1, workers=0)
+        proxy = stack.enter_context(Proxy(fleet.server.port))
         deaf = subprocess.Popen(
             [sys.executable, "-c", DEAF_WORKER, "worker", "--http"],
-            env=fleet.environment(fleet.server.port),
+            env=fleet.environment(proxy.port),
             stderr=subprocess.DEVNULL,
         )
         stack.callback(deaf.wait)
         stack.callback(deaf.kill)
         fleet.manager.append(10)
+        fleet.wait_for(lambda: fleet.target.distinct() == 10, limit_s=30)
+        proxy.refuse()
+        proxy.go_on()
+        fleet.manager.append(10)
         assert deaf.wait(DEAF_LOOKS + 60) == EX_TEMPFAIL
-        assert fleet.target.distinct() == 0
+        assert fleet.target.distinct() == 10
         fleet.add_worker()
         fleet.wait_for(lambda: fleet.target.distinct() == fleet.manager.written, limit_s=30)

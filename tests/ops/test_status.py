@@ -90,6 +90,8 @@ def test_dead_letters_are_listed_by_what_is_asked_for(ledger: Ledger) -> None:
         (line,) = run("dead", "list", "--json", *narrowed).splitlines()
         assert json.loads(line)["delivery"] == "n:f:2"
     assert run("dead", "list", "--older", "1h") == "no dead letters\n"
+    for all_of_them in (["--older", "0s"], ["--integration", "slack"]):
+        assert len(run("dead", "list", "--json", *all_of_them).splitlines()) == 2
     assert run("dead", "list", "--integration", "manager") == "no dead letters\n"
 
 
@@ -121,6 +123,9 @@ def test_replay_counts_asks_and_lets_them_wait_again(ledger: Ledger) -> None:
 def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
     bury(ledger, "n:f:1", rule="5712", reason="client")
     bury(ledger, "n:f:2", rule="550", reason="auth")
+    refused = CliRunner().invoke(courier, ["dead", "discard"], input="n\n")
+    assert (refused.exit_code, ledger.status("slack").dead) == (1, 2)
+    assert "Discard 2" in refused.output
     assert "1 discarded" in run("dead", "discard", "--yes", "--reason", "client")
     status = ledger.status("slack")
     assert (status.dead, status.totals["discarded"]) == (1, 1)
