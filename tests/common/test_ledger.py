@@ -100,6 +100,30 @@ def test_tasks_carry_together_what_a_worker_does_side_by_side_where_more_than_a_
     assert sizes(100) == [32, 32, 32]
 
 
+def test_a_few_young_ones_wait_for_company_only_while_others_are_in_flight(ledger: Ledger, clock: Clock) -> None:
+    def go(max_in_flight: int = 100) -> list[list[str]]:
+        return ledger.release(
+            ID, max_in_flight=max_in_flight, batch_max=64, lease_s=60, linger_s=1, together=8, least=8
+        )
+
+    def come(ids: str) -> None:
+        assert commit(ledger, list(ids), expected=ledger.cursor(ID, "n") or "", cursor=f"behind {ids}") == Stored(
+            len(ids)
+        )
+
+    come("a")
+    assert go() == [["a"]]
+    come("bc")
+    assert go() == []
+    assert go(max_in_flight=3) == [["b"], ["c"]]
+    come("d")
+    assert go() == []
+    clock.now_s += 1
+    assert go() == [["d"]]
+    come("efghijkl")
+    assert go() == [list("efghijkl")]
+
+
 def test_only_what_waits_or_is_released_counts_as_occupied(ledger: Ledger) -> None:
     assert ledger.occupied([]) == ledger.occupied([ID, "other"]) == set()
     commit(ledger, ["a"])
