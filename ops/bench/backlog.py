@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from common.ledger import Breaker, Header, Ledger, Pace, Settlement
 from common.rate_limit import parse_rate_limit
 from ops.bench.alerts import alert
 from ops.bench.report import Figure, report
-from ops.embedded import EmbeddedServer
+from ops.bench.system import server_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,15 +134,9 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=9)
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedServer(Path(folder))
-        server.start()
-        try:
-            with server.client() as client:
-                client.config_set("auto-aof-rewrite-percentage", 0)
-                figures = measure(Ledger(client), chosen.small, chosen.large, chosen.rounds)
-        finally:
-            server.stop()
+    with server_alone() as (_, client):
+        client.config_set("auto-aof-rewrite-percentage", 0)
+        figures = measure(Ledger(client), chosen.small, chosen.large, chosen.rounds)
     about = f"{chosen.large} waiting and {chosen.small}, {chosen.rounds} rounds"
     sys.exit(report("backlog", figures, about=about))
 

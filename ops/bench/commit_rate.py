@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +28,7 @@ from common.ledger.keys import keys_of
 from common.settings import load_settings
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
-from ops.bench.system import cpu_s
-from ops.embedded import EmbeddedServer
+from ops.bench.system import cpu_s, server_alone
 from producer.lines import Line
 from producer.members import Member, chunks
 from producer.service import BATCH_BYTES
@@ -39,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
+
+    from ops.embedded import EmbeddedServer
 
 RATE_GOAL: Final = 30_000
 RATIO_GOAL: Final = 0.6
@@ -111,17 +111,11 @@ class Bench:
 
 def measure(count: int, rounds: int) -> list[Figure]:
     """Measure the three ways in turns, after a round that does not count."""
-    with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedServer(Path(folder))
-        server.start()
-        try:
-            with server.client() as client:
-                client.config_set("auto-aof-rewrite-percentage", 0)
-                client.config_set("lazyfree-lazy-user-del", "no")  # else it goes on beside the next turn
-                bench = Bench(server, client, batches(count))
-                found = [[bench.rate(way) for way in (commit, plain, one_command)] for _ in range(rounds + 1)][1:]
-        finally:
-            server.stop()
+    with server_alone() as (server, client):
+        client.config_set("auto-aof-rewrite-percentage", 0)
+        client.config_set("lazyfree-lazy-user-del", "no")  # else it goes on beside the next turn
+        bench = Bench(server, client, batches(count))
+        found = [[bench.rate(way) for way in (commit, plain, one_command)] for _ in range(rounds + 1)][1:]
     ours, pipelined, at_once = ([one[way] for one in found] for way in range(3))
     return [
         Figure("commits_per_s", _firsts(ours), "more", RATE_GOAL),

@@ -19,20 +19,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from common.ledger import Ledger
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
-from ops.bench.system import cpu_s
-from ops.embedded import EmbeddedServer
+from ops.bench.system import cpu_s, server_alone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import redis
+
+    from ops.embedded import EmbeddedServer
 
 RATIO_GOAL: Final = 1.3
 """Bytes of the ledger for each byte of a waiting alert of usual size."""
@@ -108,14 +107,8 @@ def once(server: EmbeddedServer, client: redis.Redis, count: int) -> dict[str, f
 
 def measure(count: int, rounds: int) -> list[Figure]:
     """Return every figure, each measured so often."""
-    with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedServer(Path(folder))
-        server.start()
-        try:
-            with server.client() as client:
-                found = [once(server, client, count) for _ in range(rounds)]
-        finally:
-            server.stop()
+    with server_alone() as (server, client):
+        found = [once(server, client, count) for _ in range(rounds)]
     goals = {"ratio": RATIO_GOAL, "ratio_3_integrations": RATIO_GOAL}
     return [
         Figure(name, tuple(one[name] for one in found), "neither" if name == "alert_bytes" else "less", goals.get(name))

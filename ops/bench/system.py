@@ -20,6 +20,8 @@ from ops.embedded import EmbeddedServer, free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import redis
+
 TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 LIMIT_S: Final = 600.0
 CONFIG: Final = """<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:{port}/hook</hook_url>
@@ -198,6 +200,16 @@ class System:
         self._stack.callback(process.wait)
         self._stack.callback(process.terminate)
         return process
+
+
+@contextmanager
+def server_alone() -> Iterator[tuple[EmbeddedServer, redis.Redis]]:
+    """Run a server in a temporary folder (TMPDIR), for what needs nothing else, and return it with a client."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        server = EmbeddedServer(Path(name))
+        server.start()
+        stack.callback(server.stop)
+        yield server, stack.enter_context(server.client())
 
 
 @contextmanager
