@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from producer.block import Block
 from producer.line import LineField, Rule, decode_line
-from producer.look import Look
+from producer.look import UNDECIDED, Look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,12 +52,7 @@ class FilterIndex:
 
         `match` would say so of each of them, and more slowly. The lines are copied only where they have to be matched.
         """
-        if not self._look:
-            return len(lines), lines
-        unwanted = self._look.unwanted(lines.raws())
-        if all(unwanted):
-            return len(unwanted), ()
-        return len(unwanted), [lines[at] for at, certain in enumerate(unwanted) if not certain]
+        return lines.sift(self._look.pass_over, UNDECIDED) if self._look else (len(lines), lines)
 
     def match(self, raw: bytes) -> tuple[str, ...]:
         """Return the ids of the integrations that the alert goes to, in file order.

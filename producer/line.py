@@ -16,7 +16,7 @@ from common import lenient
 from common.errors import CourierError
 
 _INT_MIN: Final = -(2**31)
-_INT_MAX: Final = 2**31 - 1
+HIGHEST_INT: Final = 2**31 - 1
 _UNSIGNED: Final = 2**32 - 1
 
 
@@ -55,7 +55,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     Equal rules pass the same filters, and there are few: it serves as a key.
     """
 
-    level: Annotated[int, msgspec.Meta(ge=0, le=_INT_MAX)] = 0
+    level: Annotated[int, msgspec.Meta(ge=0, le=HIGHEST_INT)] = 0
     id: str = ""
     groups: tuple[str, ...] = ()
 
@@ -129,7 +129,7 @@ def _level(value: object, wrong: list[LineField]) -> int:
     if not isinstance(value, int | float) or isinstance(value, bool):
         wrong.append(LineField.LEVEL)
         return int(value is True)
-    return int(min(max(value, _INT_MIN), _INT_MAX)) & _UNSIGNED
+    return int(min(max(value, _INT_MIN), HIGHEST_INT)) & _UNSIGNED
 
 
 def _groups(value: Any, wrong: list[LineField]) -> tuple[str, ...]:

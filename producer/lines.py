@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, overload
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    PassOver = Callable[[Iterable[bytes]], Iterator[object]]
+    Undecided = tuple[type[Exception], ...]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -48,9 +51,18 @@ class Lines(Sequence[Line]):
         self._lines = lines
         self.file, self.start, self.end = (lines[0].file, lines[0].start, lines[-1].end) if lines else ("", 0, 0)
 
-    def raws(self) -> Iterable[bytes]:
-        """Return the lines' bytes in order, some with their line end and some without."""
-        return (line.raw for line in self._lines)
+    def sift(self, pass_over: PassOver, undecided: Undecided) -> tuple[int, Sequence[Line]]:
+        """Return how many lines there are, and those that `pass_over` does not pass over.
+
+        It gives something for a line that it passes over, and raises one of `undecided` for another.
+        """
+        left = []
+        for line in self._lines:
+            try:
+                next(pass_over((line.raw,)))
+            except undecided:
+                left.append(line)
+        return len(self._lines), left
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -73,8 +85,21 @@ class Block(Lines):
         self._data, self._size = data, size
         self.file, self.start, self.end = file, start, start + size
 
-    def raws(self) -> Iterable[bytes]:
-        """Return the lines' bytes with their line ends."""
+    def sift(self, pass_over: PassOver, undecided: Undecided) -> tuple[int, Sequence[Line]]:
+        """Do so, a `Line` being made of those lines only."""
+        raws, passed, left = self._raws(), list[object](), list[Line]()
+        passing = pass_over(raws)
+        while True:
+            try:
+                passed.extend(passing)
+            except undecided:
+                end = raws.tell()
+                left.append(self._line(self._data.rfind(b"\n", 0, end - 1) + 1, end))
+            else:
+                return len(passed) + len(left), left
+
+    def _raws(self) -> BytesIO:
+        """Return the lines' bytes with their line ends, to be iterated."""
         raws = BytesIO(self._data)
         raws.truncate(self._size)  # copies nothing, as a slice would
         return raws
@@ -82,7 +107,7 @@ class Block(Lines):
     @cached_property
     def _bounds(self) -> list[int]:
         """Where each line starts, and where the last one ends."""
-        return list(accumulate(map(len, self.raws()), initial=0))
+        return list(accumulate(map(len, self._raws()), initial=0))
 
     def _line(self, start: int, end: int) -> Line:
         return Line(self._data[start : end - 1], self.file, self.start + start, self.start + end)

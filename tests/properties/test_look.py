@@ -7,7 +7,7 @@ blanks, half a line, two in one, bytes that are not UTF-8.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,11 +17,8 @@ from common.integration import Integration
 from producer import look
 from producer.filters import FilterIndex
 from producer.line import BadLine
-from producer.lines import Block, Lines
+from producer.lines import Block, Line, Lines
 from tests.properties.test_filters import alerts, integrations
-
-if TYPE_CHECKING:
-    from producer.lines import Line
 
 LEVELS = [
     "0",
@@ -138,6 +135,9 @@ def gives_the_same(configured: list[Integration], raws: list[bytes]) -> None:
         number, found = sifted(index, Block(data + b'{"half', len(data), "f", 0))
         assert number == len(raws)
         assert telling(found) == telling(plain)
+        number, found = sifted(index, Lines([Line(raw, "f", 0, 0) for raw in raws]))
+        assert number == len(raws)
+        assert telling(found) == telling(plain)
 
 
 @given(st.lists(lines, min_size=1, max_size=12), st.integers(0, 1000))
@@ -146,7 +146,6 @@ def test_a_block_is_its_lines(raws: list[bytes], start: int) -> None:
     block = Block(data + b"half", len(data), "f", start)
     listed: list[Line] = list(block)
     assert [line.raw for line in listed] == raws
-    assert [raw.removesuffix(b"\n") for raw in block.raws()] == raws
     assert [block[at] for at in range(len(block))] == listed == block[:]
     assert block[-1] == listed[-1]
     assert (listed[0].start, listed[-1].end) == (block.start, block.end) == (start, start + len(data))
