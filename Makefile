@@ -49,8 +49,8 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
 	$(BIN)/pytest -m e2e -s
 
-bench: install ## every benchmark in turn, and what got slower since the committed results (QUICK=1 in ten minutes, SAVE=1 keeps the new ones)
-	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(ARGS)
+bench: install ## every benchmark in turn, and what got slower since the committed results (QUICK=1 in ten minutes, SAVE=1 keeps the new ones; NAMES="growth soak" just these)
+	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(NAMES)
 
 soak: install ## half an hour of load, rotations and recycled workers: nothing lost, memory and connections flat (MINUTES=30)
 	@$(BIN)/python -m ops.bench.soak --minutes $(or $(MINUTES),30) $(ARGS)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.bench import __main__ as runner
-from ops.bench import bare, delivery
+from ops.bench import bare, delivery, scanning, scripts, serial
 from ops.bench import report as reporting
+from ops.bench.alerts import alerts
 from ops.bench.compare import changes
 from ops.bench.report import Figure, report
 
@@ -97,7 +98,17 @@ def test_quick_passes_the_options_that_make_it_quick(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(runner, "run", lambda _name, options: passed.append(list(options)))
     runner.main(["memory", "--quick"])
     runner.main(["memory"])
-    assert passed == [["--gib", "1"], []]
+    runner.main(["soak", "--quick"])
+    assert passed == [["--gib", "1"], [], ["--minutes", "2"]]
+
+
+def test_what_takes_long_runs_only_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+    monkeypatch.setattr(runner, "run", lambda name, _options: names.append(name))
+    runner.main([])
+    assert names == list(runner.ALL)
+    runner.main(["growth"])
+    assert names[-1] == "growth"
 
 
 def test_what_is_measured_quickly_is_not_kept() -> None:
@@ -119,3 +130,26 @@ def test_the_bare_session_posts_to_a_real_target() -> None:
     rate = bare.measure(0.0, seconds=0.05)
     assert rate.per_s > 0
     assert rate.cpu_ms > 0
+
+
+def test_the_stock_loop_spawns_a_script_for_each_alert() -> None:
+    assert serial.measure(2, 0.0) > 0
+
+
+def test_scripts_are_spawned_on_every_core_and_a_failing_one_is_told() -> None:
+    with scripts.manager_folder() as home:
+        assert scripts.spawns_per_s(home, "shell", 4) > 0
+        failing = home / "integrations" / "custom-shell"
+        failing.chmod(0o750)
+        failing.write_text("#!/bin/sh\nexit 1\n")
+        with pytest.raises(RuntimeError, match="a script failed"):
+            scripts.spawns_per_s(home, "shell", 4)
+
+
+@pytest.mark.parametrize("case", scanning.CASES)
+def test_scanning_reads_every_line_of_the_corpus_or_says_so(case: str, tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    path.write_bytes(b"".join(alerts(50)))
+    assert scanning.ours_s(path, scanning.CASES[case], 50) > 0
+    with pytest.raises(RuntimeError, match="50 lines were read of 51"):
+        scanning.ours_s(path, scanning.CASES[case], 51)
