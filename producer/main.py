@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from common.celery_app import make_app
 from common.connection import connect
 from common.dispatch import Dispatcher
+from common.heap import give_back
 from common.ledger import Ledger
 from common.lifeline import Lifeline
 from common.metrics import serve
@@ -73,6 +74,7 @@ def run(settings: Settings) -> None:
     signal.signal(signal.SIGHUP, reload)
     extra = {"alerts": str(settings.producer.alerts), "node": settings.producer.node, "redis": settings.redis.address}
     Lifeline(url, _log).start()
+    give_back()
     _log.info("following the alert log", extra=extra)
     with closing(watcher):
         producer.run(watcher.wait, stop.is_set)
