@@ -2,7 +2,8 @@
 
     python -m ops.bench.commit [--idle-s 6] [--alerts 200] [--rounds 5]
 
-Tells the CPU of an idle producer in percent of a core, and the time from an alert's newline to its commit in Redis.
+Tells the CPU of an idle producer in percent of a core, and the time from an alert's newline to its commit in Redis;
+beside it, as the least that this could take, the time of an empty command to the same server and back.
 How many it commits a second when there are many is told by `ops.bench.commit_rate`.
 """
 
@@ -44,6 +45,16 @@ def commit_ms(system: System, count: int, first: int) -> list[float]:
     return times
 
 
+def ping_ms(system: System, count: int) -> list[float]:
+    """Return how long each of `count` empty commands took."""
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        system.redis.ping()
+        times.append(1000 * (time.perf_counter() - start))
+    return times
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -51,16 +62,20 @@ def main() -> None:
     parser.add_argument("--alerts", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
-    idle, times = [], []
+    idle, pings, times = [], [], []
     with running(workers=0) as system:
         for number in range(chosen.rounds):
             idle.append(idle_percent(system, chosen.idle_s))
+            pings.append(ping_ms(system, chosen.alerts))
             times.append(commit_ms(system, chosen.alerts, number * chosen.alerts))
+    p50s, pings_ms = tuple(map(median, times)), tuple(map(median, pings))
     figures = [
         Figure("idle_percent", tuple(idle), "less"),
-        Figure("p50_ms", tuple(median(one) for one in times), "less"),
+        Figure("p50_ms", p50s, "less"),
         Figure("p99_ms", tuple(percentile(one, 99) for one in times), "less"),
         Figure("max_ms", tuple(max(one) for one in times)),
+        Figure("ping_ms", pings_ms),
+        Figure("ratio_to_ping", tuple(one / ping for one, ping in zip(p50s, pings_ms, strict=True)), "less"),
     ]
     sys.exit(report("commit", figures, about=f"{chosen.alerts} alerts one by one, {chosen.rounds} rounds"))
 

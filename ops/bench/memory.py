@@ -3,8 +3,8 @@
     python -m ops.bench.memory [--gib 5] [--rounds 1]
 
 Writes the log in a temporary folder (TMPDIR), lets `courier producer` read it from its beginning and tells the most
-memory that it ever had resident. One round is enough: what grows does so within it. Exits with 1 if that is above the
-goal.
+memory that it ever had resident; beside it, what a Python takes that only loads the producer's modules. One round is
+enough: what grows does so within it. Exits with 1 if that is above the goal.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ SETTINGS: Final = '[integrations.default]\nstart_at = "beginning"\n'
 
 def peak_kib(pid: int) -> int:
     """Return the most memory that a process ever had resident (proc(5), VmHWM)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+    return _peak_kib(Path(f"/proc/{pid}/status").read_text())
+
+
+def _peak_kib(status: str) -> int:
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 def write_log(path: Path, size: int) -> int:
@@ -86,8 +89,16 @@ def has_read(client: redis.Redis, size: int) -> bool:
     return bool(cursor) and cursor.endswith(b":%d" % size)
 
 
+def modules_mib() -> float:
+    """Return the most memory that a process needs to load the producer's modules."""
+    code = "import producer.main, pathlib; print(pathlib.Path('/proc/self/status').read_text())"
+    status = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return _peak_kib(status) / 1024
+
+
 def measure(gib: float) -> dict[str, float]:
-    """Read a log of this size. Return its size, the peak in MiB and how long it took."""
+    """Read a log of this size. Return its size, the peaks in MiB, their ratio and how long it took."""
+    reference_mib = modules_mib()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = write_log(folder / "alerts.json", round(gib * GIB))
@@ -101,9 +112,16 @@ def measure(gib: float) -> dict[str, float]:
                     if process.poll() is not None:
                         raise SystemExit("the producer ended")
                 took_s = time.monotonic() - start_s
-                return {"log_gib": size / GIB, "seconds": took_s, "peak_mib": peak_kib(process.pid) / 1024}
+                peak_mib = peak_kib(process.pid) / 1024
         finally:
             server.stop()
+    return {
+        "log_gib": size / GIB,
+        "seconds": took_s,
+        "peak_mib": peak_mib,
+        "modules_mib": reference_mib,
+        "ratio_to_modules": peak_mib / reference_mib,
+    }
 
 
 def main() -> None:
@@ -121,6 +139,8 @@ def main() -> None:
         Figure("log_gib", values("log_gib")),
         Figure("seconds", values("seconds"), "less"),
         Figure("peak_mib", values("peak_mib"), "less", PEAK_GOAL_MIB),
+        Figure("modules_mib", values("modules_mib")),
+        Figure("ratio_to_modules", values("ratio_to_modules"), "less"),
     ]
     sys.exit(report("memory", figures, about=f"a log of {chosen.gib:g} GiB, nothing matches, {chosen.rounds} rounds"))
 

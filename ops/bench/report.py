@@ -46,8 +46,8 @@ class Figure:
         """Return this figure's line of the table."""
         goal = "" if self.goal is None else f"  {'>=' if self.better == 'more' else '<='} {self.goal:g}"
         verdict = "" if self.goal is None else "  met" if self.met else "  MISSED"
-        spread = f"{_short(min(self.values))} to {_short(max(self.values))}"
-        return f"{self.name:34} {_short(self.median):>10}   {spread:22}{goal}{verdict}".rstrip()
+        spread = f"{short(min(self.values))} to {short(max(self.values))}"
+        return f"{self.name:34} {short(self.median):>10}   {spread:22}{goal}{verdict}".rstrip()
 
 
 def report(bench: str, figures: list[Figure], *, about: str = "") -> int:
@@ -83,5 +83,6 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return a figure as people read it."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

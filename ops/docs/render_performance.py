@@ -1,9 +1,9 @@
-"""Writes the tables of performance.md from the committed results of the benchmarks, so that page and results agree.
+"""Writes the tables of performance.md and of the README from the committed results of the benchmarks.
 
     python -m ops.docs.render_performance [--check]
 
-Whoever measures anew (`make bench SAVE=1`) renders the page after it. Only what is between its two marks is written.
-With `--check` nothing is written: the exit status is 1 if the page is not what the results say.
+Whoever measures anew (`make bench SAVE=1`) renders the pages after it. Only what is between their two marks is written.
+With `--check` nothing is written: the exit status is 1 if a page is not what the results say.
 """
 
 from __future__ import annotations
@@ -15,22 +15,70 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.bench.__main__ import RESULTS
+from ops.bench.report import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 PAGE: Final = Path(__file__).with_name("performance.md")
+README: Final = Path(__file__).parents[2] / "README.md"
 BEGIN: Final = "<!-- Written by `python -m ops.docs.render_performance`, down to the next mark. -->\n"
 END: Final = "<!-- Written by hand again. -->\n"
 
 
+HIGHLIGHTS: Final = (
+    ("times the stock loop's rate, the target answers at once", "delivery", "ratio_to_serial_at_0_ms"),
+    ("the same, it answers after 50 ms", "delivery", "ratio_to_serial_at_50_ms"),
+    ("the same, it answers after 200 ms", "delivery", "ratio_to_serial_at_200_ms"),
+    ("deliveries a second, it answers after 50 ms", "delivery", "per_s_at_50_ms"),
+    ("CPU of producer and workers for one, ms", "delivery", "cpu_ms_at_50_ms"),
+    ("newline to request at 200 alerts/s, median, ms", "latency", "p50_ms"),
+    ("the same, 99 of 100, ms", "latency", "p99_ms"),
+    ("alerts a second that match nothing, one core", "scanning", "look_level_alerts_per_s"),
+    ("times msgspec's decoding, where the level decides", "scanning", "look_level_vs_msgspec"),
+    ("times msgspec's decoding, where all fields have to be looked at", "scanning", "no_look_vs_msgspec"),
+    ("commits a second, one core", "commit_rate", "commits_per_s"),
+    ("times a pipelined write of the same bytes", "commit_rate", "ratio_to_pipelined"),
+    ("most memory of a producer at full load, MB", "soak", "producer_peak_mb"),
+    ("most memory of an HTTP worker at full load, MB", "soak", "worker_peak_mb"),
+    ("memory of Redis for a delivery that waits, times the alert", "footprint", "ratio"),
+    ("cost of a delivery with 1,000,000 waiting, times that with 1,000", "backlog", "ratio"),
+    ("the same with alerts for 3 of 100 integrations", "growth", "ratio_3_of_100"),
+    ("the same with alerts for all of 100", "growth", "ratio_100_of_100"),
+    ("the same with a log of 10 GB", "growth", "ratio_long_log"),
+    ("scripts that import `requests`, times the machine's own rate", "scripts", "usual_ratio"),
+    ("half an hour of load, rotations, recycled workers: alerts lost", "soak", "lost"),
+)
+"""What the README shows: in words, and which figure of which benchmark it is."""
+
+
 def render(page: str, results: Sequence[Mapping[str, Any]]) -> str:
-    """Return the page with the part between the marks written anew. Raises ValueError if a mark is missing."""
+    """Return the page of all results, the part between the marks written anew. Raises ValueError without marks."""
+    return _between_marks(page, "\n".join(map(_table, results)))
+
+
+def render_readme(page: str, results: Sequence[Mapping[str, Any]]) -> str:
+    """Return the README, its table written anew of what there are results of. Raises ValueError without marks."""
+    figures = {(one["bench"], name): figure for one in results for name, figure in one["figures"].items()}
+    rows = [
+        f"| {words} | {short(one['median'])} | {_goal_of(one)} | `{command(bench)}` |\n"
+        for words, bench, name in HIGHLIGHTS
+        if (one := figures.get((bench, name)))
+    ]
+    return _between_marks(page, f"| | measured | goal | command |\n|---|---:|---:|---|\n{''.join(rows)}")
+
+
+def command(bench: str) -> str:
+    """Return what reproduces a benchmark."""
+    return "make soak" if bench == "soak" else f"make bench-{bench.replace('_', '-')}"
+
+
+def _between_marks(page: str, text: str) -> str:
     head, begin, rest = page.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{PAGE.name} lacks one of the marks {BEGIN.strip()} and {END.strip()}")
-    return head + begin + "\n" + "\n".join(map(_table, results)) + "\n" + end + tail
+        raise ValueError(f"a page lacks one of the marks {BEGIN.strip()} and {END.strip()}")
+    return f"{head}{begin}\n{text}\n{end}{tail}"
 
 
 def committed(folder: Path = RESULTS) -> list[dict[str, Any]]:
@@ -43,20 +91,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if the page is not up to date")
     chosen = parser.parse_args(arguments)
-    page = PAGE.read_text(encoding="utf-8")
-    wanted = render(page, committed())
-    if chosen.check and page != wanted:
-        sys.stderr.write(f"{PAGE.name} is not what the results say: run python -m ops.docs.render_performance\n")
-        return 1
-    if not chosen.check:
-        PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    results, stale = committed(), []
+    for path, rendered in ((PAGE, render), (README, render_readme)):
+        page = path.read_text(encoding="utf-8")
+        wanted = rendered(page, results)
+        if not chosen.check:
+            path.write_text(wanted, encoding="utf-8")
+        elif page != wanted:
+            stale.append(path.name)
+    for name in stale:
+        sys.stderr.write(f"{name} is not what the results say: run python -m ops.docs.render_performance\n")
+    return int(bool(stale))
 
 
 def _table(result: Mapping[str, Any]) -> str:
     name = result["bench"]
-    command = "make soak" if name == "soak" else f"make bench-{name.replace('_', '-')}"
-    head = f"### {name}\n\n`{command}`: {result['about']}.\n\n"
+    head = f"### {name}\n\n`{command(name)}`: {result['about']}.\n\n"
     return head + "| figure | median | rounds | goal | |\n|---|---:|---|---:|---|\n" + "".join(_rows(result["figures"]))
 
 
@@ -72,7 +122,11 @@ def _goal(one: Mapping[str, Any]) -> str:
         return " | " if one["better"] != "neither" else "| reference"
     more = one["better"] == "more"
     met = one["median"] >= one["goal"] if more else one["median"] <= one["goal"]
-    return f"{'≥' if more else '≤'} {one['goal']:,g} | {'met' if met else '**missed**'}"
+    return f"{_goal_of(one)} | {'met' if met else '**missed**'}"
+
+
+def _goal_of(one: Mapping[str, Any]) -> str:
+    return "" if one["goal"] is None else f"{'≥' if one['better'] == 'more' else '≤'} {short(one['goal'])}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,25 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ops.docs import render_performance
-from ops.docs.render_performance import BEGIN, END, PAGE, committed, main, render
+from ops.docs.render_performance import (
+    BEGIN,
+    END,
+    HIGHLIGHTS,
+    PAGE,
+    README,
+    committed,
+    main,
+    render,
+    render_readme,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 RESULT: dict[str, Any] = {
     "bench": "commit_rate",
@@ -19,9 +33,10 @@ RESULT: dict[str, Any] = {
 }
 
 
-def test_the_page_is_what_the_committed_results_say() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert page == render(page, committed()), "run: python -m ops.docs.render_performance"
+@pytest.mark.parametrize(("path", "rendered"), [(PAGE, render), (README, render_readme)], ids=["page", "readme"])
+def test_the_page_is_what_the_committed_results_say(path: Path, rendered: Callable[..., str]) -> None:
+    page = path.read_text(encoding="utf-8")
+    assert page == rendered(page, committed()), "run: python -m ops.docs.render_performance"
 
 
 def test_every_figure_has_its_command_spread_and_goal() -> None:
@@ -33,6 +48,20 @@ def test_every_figure_has_its_command_spread_and_goal() -> None:
     assert "| `ratio` | 0.5 | 0.4 to 0.7 | ≥ 0.6 | **missed** |" in page
     assert "| `p99_ms` | 4 | 4 to 4 | ≤ 100 | met |" in page
     assert "| `pipelined_per_s` | 61,234 | 61,234 to 61,234 | | reference |" in page
+
+
+def test_the_readme_shows_what_there_are_results_of() -> None:
+    result = {"bench": "latency", "figures": {"p50_ms": RESULT["figures"]["p99_ms"], "worst_ms": {}}}
+    page = render_readme(f"by hand\n{BEGIN}old\n{END}by hand, too\n", [result])
+    table = page.partition(BEGIN)[2].partition(END)[0]
+    assert table.split("\n", 3)[3] == (
+        "| newline to request at 200 alerts/s, median, ms | 4 | ≤ 100 | `make bench-latency` |\n\n"
+    )
+
+
+def test_every_highlight_is_a_figure_of_its_benchmark() -> None:
+    results = {one["bench"]: one["figures"] for one in committed()}
+    assert all(name in results[bench] for _, bench, name in HIGHLIGHTS if bench in results)
 
 
 def test_a_page_without_marks_is_refused() -> None:
