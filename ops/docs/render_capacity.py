@@ -11,12 +11,13 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ops.docs.marks import begin, between
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE: Final = Path(__file__).with_name("scaling.md")
-BEGIN: Final = "<!-- Written by `python -m ops.docs.render_capacity`, down to the next mark. -->\n"
-END: Final = "<!-- Written by hand again. -->\n"
+BEGIN: Final = begin("ops.docs.render_capacity")
 
 
 class Figure(NamedTuple):
@@ -116,11 +117,7 @@ class Plan(NamedTuple):
 
 def render(page: str) -> str:
     """Return the page with the part between the marks written anew. Raises ValueError if a mark is missing."""
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE.name} lacks one of the marks {BEGIN.strip()} and {END.strip()}")
-    return head + begin + "\n" + "".join(_tables()) + "\n" + end + tail
+    return between(page, BEGIN, "".join(_tables()))
 
 
 def _tables() -> Iterator[str]:

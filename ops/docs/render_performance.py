@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.bench.__main__ import RESULTS
 from ops.bench.report import short
+from ops.docs.marks import begin, between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 PAGE: Final = Path(__file__).with_name("performance.md")
 README: Final = Path(__file__).parents[2] / "README.md"
-BEGIN: Final = "<!-- Written by `python -m ops.docs.render_performance`, down to the next mark. -->\n"
-END: Final = "<!-- Written by hand again. -->\n"
+BEGIN: Final = begin("ops.docs.render_performance")
 
 
 HIGHLIGHTS: Final = (
@@ -54,7 +54,7 @@ HIGHLIGHTS: Final = (
 
 def render(page: str, results: Sequence[Mapping[str, Any]]) -> str:
     """Return the page of all results, the part between the marks written anew. Raises ValueError without marks."""
-    return _between_marks(page, "\n".join(map(_table, results)))
+    return between(page, BEGIN, "\n".join(map(_table, results)))
 
 
 def render_readme(page: str, results: Sequence[Mapping[str, Any]]) -> str:
@@ -65,20 +65,12 @@ def render_readme(page: str, results: Sequence[Mapping[str, Any]]) -> str:
         for words, bench, name in HIGHLIGHTS
         if (one := figures.get((bench, name)))
     ]
-    return _between_marks(page, f"| | measured | goal | command |\n|---|---:|---:|---|\n{''.join(rows)}")
+    return between(page, BEGIN, f"| | measured | goal | command |\n|---|---:|---:|---|\n{''.join(rows)}")
 
 
 def command(bench: str) -> str:
     """Return what reproduces a benchmark."""
     return "make soak" if bench == "soak" else f"make bench-{bench.replace('_', '-')}"
-
-
-def _between_marks(page: str, text: str) -> str:
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"a page lacks one of the marks {BEGIN.strip()} and {END.strip()}")
-    return f"{head}{begin}\n{text}\n{end}{tail}"
 
 
 def committed(folder: Path = RESULTS) -> list[dict[str, Any]]:

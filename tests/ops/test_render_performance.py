@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.docs import render_performance
+from ops.docs.marks import END
 from ops.docs.render_performance import (
     BEGIN,
-    END,
     HIGHLIGHTS,
     PAGE,
     README,
