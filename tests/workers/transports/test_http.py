@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from common.secret import Secret
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
 from workers.integrations.base import Answer, Request
 from workers.transports.http import MAX_BODY_BYTES, HttpTransport
+from workers.transports.tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -397,6 +399,22 @@ def test_a_private_authority_is_trusted_if_it_is_named(
         assert untrusted.reason is Reason.TLS
         assert "unable to get local issuer certificate" in untrusted.detail
         assert http(verify_tls=False).send(post(tls_url(server))).status == 200
+
+
+def test_integrations_that_trust_the_same_share_it_until_a_file_changes(
+    authority: Authority, policy: MakePolicy
+) -> None:
+    same, pem = tls_context(policy(ca_bundle=authority.file)), authority.certificate("client")
+    assert tls_context(policy(ca_bundle=authority.file, concurrency=3)) is same
+    others = [
+        tls_context(policy()),
+        tls_context(policy(verify_tls=False)),
+        tls_context(policy(ca_bundle=authority.file, verify_tls=False)),
+        tls_context(policy(ca_bundle=authority.file, client_cert=pem)),
+    ]
+    assert len({id(one) for one in [same, *others]}) == 5
+    os.utime(authority.file, (1, 1))
+    assert tls_context(policy(ca_bundle=authority.file)) is not same
 
 
 def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., HttpTransport]) -> None:
