@@ -15,6 +15,7 @@ from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
 from workers.integrations.base import Answer, Request
+from workers.transports.connections import _Socket, _TlsSocket
 from workers.transports.http import MAX_BODY_BYTES, HttpTransport
 from workers.transports.tls import tls_context
 
@@ -289,6 +290,32 @@ def test_a_call_may_bring_its_own_limit(http: Callable[..., HttpTransport]) -> N
     with raw(drip(b"", b"")) as address:
         slow = error(http(time_limit_s=60), post(f"http://{address}/", timeout_s=0.2))
     assert "0.2 s" in slow.detail
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_kept_connection_sets_no_time_limit_anew(
+    authority: Authority, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    limits: list[float | None] = []
+
+    def note(sock: socket.socket, limit_s: float | None) -> None:
+        if isinstance(sock, _Socket | _TlsSocket):
+            limits.append(limit_s)
+        set_limit(sock, limit_s)
+
+    set_limit = socket.socket.settimeout
+    monkeypatch.setattr(socket.socket, "settimeout", note)
+    context = authority.context(authority.certificate("server")) if tls else None
+    with web(context) as server:
+        transport, url = http(ca_bundle=authority.file, time_limit_s=60), tls_url(server) if tls else server.url
+        transport.send(post(url))
+        assert limits
+        limits.clear()
+        for _ in range(3):
+            assert transport.send(post(url)).status == 200
+        assert not limits
+        assert transport.send(post(url, timeout_s=30)).status == 200
+        assert len(limits) == 1
 
 
 def test_after_a_slow_call_the_next_one_has_its_whole_time(server: Web, http: Callable[..., HttpTransport]) -> None:
