@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NO_BOUND: Final = 1_000_000
+    from workers.threads import Threads
 
 T = TypeVar("T")
-
-
-def shared_threads() -> ThreadPoolExecutor:
-    """Return threads for lanes, which bound them: a lane never waits for a thread because of another one."""
-    return ThreadPoolExecutor(_NO_BOUND, thread_name_prefix="delivery")
 
 
 class Lane:
@@ -31,7 +26,7 @@ class Lane:
     there is room, and calls that take no time do not get a thread each.
     """
 
-    def __init__(self, threads: ThreadPoolExecutor, width: int) -> None:
+    def __init__(self, threads: Threads, width: int) -> None:
         self._threads, self._width = threads, width
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._running, self._starting = 0, False
@@ -50,7 +45,7 @@ class Lane:
         if self._waiting and not self._starting and self._running < self._width:
             self._starting = True
             self._running += 1
-            self._threads.submit(self._run)
+            self._threads.run(self._run)
 
     def _run(self) -> None:
         with self._lock:

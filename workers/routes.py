@@ -12,9 +12,10 @@ from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Pace, Telling
 from common.registry import MANAGER, Registry
 from workers.integrations.base import Remembering
-from workers.lane import Lane, shared_threads
+from workers.lane import Lane
 from workers.last_answer import LastAnswers
 from workers.pipeline import Pipeline
+from workers.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ class Routes:
         self._policy = policy
         self.manager = (policy(MANAGER), registry.target(MANAGER))
         self._outfit, self._random, self._lookups = outfit, random, lookups
-        self._threads = shared_threads()
+        self._threads = Threads()
         self._version = 0
         self._no_fallbacks: set[tuple[str, str]] = set()
         self._routes: dict[str, Route] = {}

@@ -6,7 +6,6 @@ Nothing is carried over from one call to the next but the connections: no cookie
 
 from __future__ import annotations
 
-import ssl
 import time
 import warnings
 from functools import cached_property, lru_cache
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from requests import PreparedRequest
 from requests.exceptions import InvalidHeader
 from requests.structures import CaseInsensitiveDict
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_headers, get_environ_proxies
+from requests.utils import default_headers, get_environ_proxies
 from urllib3.exceptions import InsecureRequestWarning
 
 from common.errors import TransportError
@@ -25,10 +24,10 @@ from workers.integrations.base import Answer
 from workers.transports.connections import Adapter
 from workers.transports.deadline import limited
 from workers.transports.http_errors import reason_of, words_of
+from workers.transports.tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from common.settings_schema import Policy
     from workers.integrations.base import Request
@@ -112,28 +111,6 @@ def prepared(method: str, url: str, headers: Mapping[str, str], params: Mapping[
     request = PreparedRequest()
     request.prepare(method=method, url=url, headers=merged, params=dict(params))
     return request
-
-
-def tls_context(policy: Policy) -> ssl.SSLContext:
-    """Return what a policy trusts and shows. Raises TransportError (not_configured) for a file that does not serve."""
-    try:
-        bundle = policy.ca_bundle or DEFAULT_CA_BUNDLE_PATH
-        context = ssl.create_default_context(cafile=str(bundle))
-    except OSError as error:
-        raise _unfit("ca_bundle", policy.ca_bundle, error) from None
-    if not policy.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if policy.client_cert:
-        try:
-            context.load_cert_chain(policy.client_cert, policy.client_key, password="")
-        except OSError as error:
-            raise _unfit("client_cert", policy.client_cert, error) from None
-    return context
-
-
-def _unfit(setting: str, file: Path | None, error: OSError) -> TransportError:
-    return TransportError(Reason.NOT_CONFIGURED, f"{setting} {file} cannot be used: {words_of(error) or 'no PEM file'}")
 
 
 def _read(raw: Any) -> bytes:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import threading
 import time
@@ -14,7 +15,9 @@ from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
 from workers.integrations.base import Answer, Request
+from workers.transports.connections import _Socket, _TlsSocket
 from workers.transports.http import MAX_BODY_BYTES, HttpTransport
+from workers.transports.tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -289,6 +292,32 @@ def test_a_call_may_bring_its_own_limit(http: Callable[..., HttpTransport]) -> N
     assert "0.2 s" in slow.detail
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_kept_connection_sets_no_time_limit_anew(
+    authority: Authority, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    limits: list[float | None] = []
+
+    def note(sock: socket.socket, limit_s: float | None) -> None:
+        if isinstance(sock, _Socket | _TlsSocket):
+            limits.append(limit_s)
+        set_limit(sock, limit_s)
+
+    set_limit = socket.socket.settimeout
+    monkeypatch.setattr(socket.socket, "settimeout", note)
+    context = authority.context(authority.certificate("server")) if tls else None
+    with web(context) as server:
+        transport, url = http(ca_bundle=authority.file, time_limit_s=60), tls_url(server) if tls else server.url
+        transport.send(post(url))
+        assert limits
+        limits.clear()
+        for _ in range(3):
+            assert transport.send(post(url)).status == 200
+        assert not limits
+        assert transport.send(post(url, timeout_s=30)).status == 200
+        assert len(limits) == 1
+
+
 def test_after_a_slow_call_the_next_one_has_its_whole_time(server: Web, http: Callable[..., HttpTransport]) -> None:
     now = [0.0]
     transport = http(time_limit_s=10)
@@ -397,6 +426,22 @@ def test_a_private_authority_is_trusted_if_it_is_named(
         assert untrusted.reason is Reason.TLS
         assert "unable to get local issuer certificate" in untrusted.detail
         assert http(verify_tls=False).send(post(tls_url(server))).status == 200
+
+
+def test_integrations_that_trust_the_same_share_it_until_a_file_changes(
+    authority: Authority, policy: MakePolicy
+) -> None:
+    same, pem = tls_context(policy(ca_bundle=authority.file)), authority.certificate("client")
+    assert tls_context(policy(ca_bundle=authority.file, concurrency=3)) is same
+    others = [
+        tls_context(policy()),
+        tls_context(policy(verify_tls=False)),
+        tls_context(policy(ca_bundle=authority.file, verify_tls=False)),
+        tls_context(policy(ca_bundle=authority.file, client_cert=pem)),
+    ]
+    assert len({id(one) for one in [same, *others]}) == 5
+    os.utime(authority.file, (1, 1))
+    assert tls_context(policy(ca_bundle=authority.file)) is not same
 
 
 def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., HttpTransport]) -> None:

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import threading
+
+from workers.threads import Threads
+
+WAIT_S = 10
+
+
+def ran(threads: Threads) -> threading.Thread:
+    """Run a call and return the thread that ran it, which is about to become idle."""
+    found: list[threading.Thread] = []
+    done = threading.Event()
+    threads.run(lambda: (found.append(threading.current_thread()), done.set()))
+    assert done.wait(WAIT_S)
+    return found[0]
+
+
+def wait_until_idle(threads: Threads, count: int) -> None:
+    never = threading.Event()
+    for _ in range(WAIT_S * 200):
+        if len(threads._idle) == count:
+            return
+        never.wait(0.005)
+    raise AssertionError(f"{len(threads._idle)} threads are idle, not {count}")
+
+
+def test_no_call_waits_for_another_one() -> None:
+    threads, gate = Threads(), threading.Barrier(9)
+    for _ in range(8):
+        threads.run(lambda: gate.wait(WAIT_S))
+    gate.wait(WAIT_S)  # it breaks unless all eight are under way
+    wait_until_idle(threads, 8)
+
+
+def test_the_last_to_become_idle_goes_on_first() -> None:
+    threads, gate = Threads(), threading.Barrier(5)
+    for _ in range(4):
+        threads.run(lambda: gate.wait(WAIT_S))
+    gate.wait(WAIT_S)
+    wait_until_idle(threads, 4)
+    last = threads._idle[-1]
+    for _ in range(3):
+        assert ran(threads) is last
+        wait_until_idle(threads, 4)
+
+
+def test_an_idle_thread_ends_after_its_time() -> None:
+    threads = Threads(idle_s=0.01)
+    thread = ran(threads)
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
+    assert not threads._idle
+    assert ran(threads) is not thread
+
+
+def test_a_thread_that_is_taken_while_it_is_about_to_end_runs_the_call() -> None:
+    threads, done = Threads(idle_s=0.05), threading.Event()
+    thread = ran(threads)
+    wait_until_idle(threads, 1)
+    taken = threads._idle.pop()
+    threading.Event().wait(0.2)  # its time is over, but it is not among the idle ones any more
+    taken.go_on_with(done.set)
+    assert taken is thread
+    assert done.wait(WAIT_S)
