@@ -27,6 +27,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _INDISCREET: Final = ("urllib3", "requests")
 """Libraries whose records below `error` quote whole request URLs: a Slack hook's URL is its secret."""
 
+_LONG_WINDED: Final = ("kombu.mixins",)
+"""What adds a traceback to a message that says it all: Flower's connection was refused, and is tried again."""
+
 
 class LogLevel(StrEnum):
     """From which severity on records are written."""
@@ -57,6 +60,13 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
     logging.captureWarnings(capture=True)
     for name in _INDISCREET:
         logging.getLogger(name).setLevel(logging.ERROR)
+    for name in _LONG_WINDED:
+        logging.getLogger(name).addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
 
 
 class JsonFormatter(logging.Formatter):

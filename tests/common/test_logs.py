@@ -104,6 +104,17 @@ def test_warnings_are_logged() -> None:
     assert "old" in json.loads(stream.getvalue())["message"]
 
 
+def test_a_connection_that_is_refused_is_told_without_a_traceback() -> None:
+    stream = io.StringIO()
+    configure_logging(LogLevel.INFO, LogFormat.JSON, stream)
+    for name in ("kombu.mixins", "courier.test"):
+        logging.getLogger(name).warning("trying again", exc_info=ConnectionRefusedError("nobody listens"))
+    ours, other = map(json.loads, stream.getvalue().splitlines())
+    assert ours["message"] == "trying again"
+    assert "exception" not in ours
+    assert "nobody listens" in other["exception"]
+
+
 def test_libraries_that_quote_urls_stay_silent_even_at_debug() -> None:
     stream = io.StringIO()
     configure_logging(LogLevel.DEBUG, LogFormat.JSON, stream)
