@@ -7,6 +7,7 @@ integrations every delivery went through hundreds of cold stacks and connections
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,43 +23,58 @@ class Threads:
     def __init__(self, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
         self._idle: list[_Thread] = []
+        self._postponed: deque[Callable[[], object]] = deque()
+        self._lock = threading.Lock()
 
     def run(self, call: Callable[[], object]) -> None:
-        """Have it called by a thread of its own, without waiting for any other call."""
-        try:
-            thread = self._idle.pop()
-        except IndexError:
-            _Thread(self._idle, self._idle_s, call).start()
-        else:
-            thread.go_on_with(call)
+        """Have it called by a thread of its own; where the system refuses another one, by the next that is free."""
+        with self._lock:
+            if self._idle:
+                self._idle.pop().go_on_with(call)
+                return
+            try:
+                _Thread(self, call).start()
+            except RuntimeError:
+                self._postponed.append(call)
+
+    def next_call(self, thread: _Thread) -> Callable[[], object] | None:
+        """Return what a thread that is free shall do; None if it may rest, after which `go_on_with` wakes it."""
+        with self._lock:
+            if self._postponed:
+                return self._postponed.popleft()
+            self._idle.append(thread)
+            return None
+
+    def rested(self, thread: _Thread) -> bool:
+        """Let a thread rest; return whether it is over for it, since nothing came."""
+        if thread.asleep.acquire(timeout=self._idle_s):
+            return False
+        with self._lock:
+            if thread in self._idle:
+                self._idle.remove(thread)
+                return True
+        return not thread.asleep.acquire()
 
 
 class _Thread(threading.Thread):
     """A daemon: whoever wants the result of a call waits for it, and nobody for an idle thread."""
 
-    def __init__(self, idle: list[_Thread], idle_s: float, call: Callable[[], object]) -> None:
+    def __init__(self, threads: Threads, call: Callable[[], object]) -> None:
         super().__init__(name="delivery", daemon=True)
-        self._idle, self._idle_s, self._call = idle, idle_s, call
-        self._asleep = threading.Lock()
-        self._asleep.acquire()
+        self._threads, self._call = threads, call
+        self.asleep = threading.Lock()
+        self.asleep.acquire()
 
     def go_on_with(self, call: Callable[[], object]) -> None:
-        """Wake it, which whoever took it from the idle ones must do."""
+        """Wake it, once."""
         self._call = call
-        self._asleep.release()
+        self.asleep.release()
 
     def run(self) -> None:
         while True:
             self._call()
-            del self._call
-            self._idle.append(self)
-            if not self._asleep.acquire(timeout=self._idle_s) and not self._is_needed():
+            del self._call  # with all that it holds, while this thread rests
+            if further := self._threads.next_call(self):
+                self._call = further
+            elif self._threads.rested(self):
                 return
-
-    def _is_needed(self) -> bool:
-        """Leave the idle ones, or wait for the call of whoever has taken this thread in the meantime."""
-        try:
-            self._idle.remove(self)
-        except ValueError:
-            return self._asleep.acquire()
-        return False

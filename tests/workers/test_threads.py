@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 from workers.threads import Threads
+
+if TYPE_CHECKING:
+    import pytest
 
 WAIT_S = 10
 
@@ -54,7 +58,7 @@ def test_an_idle_thread_ends_after_its_time() -> None:
     assert ran(threads) is not thread
 
 
-def test_a_thread_that_is_taken_while_it_is_about_to_end_runs_the_call() -> None:
+def test_a_thread_that_is_taken_when_its_time_is_over_runs_the_call() -> None:
     threads, done = Threads(idle_s=0.05), threading.Event()
     thread = ran(threads)
     wait_until_idle(threads, 1)
@@ -62,4 +66,18 @@ def test_a_thread_that_is_taken_while_it_is_about_to_end_runs_the_call() -> None
     threading.Event().wait(0.2)  # its time is over, but it is not among the idle ones any more
     taken.go_on_with(done.set)
     assert taken is thread
+    assert done.wait(WAIT_S)
+
+
+def test_where_no_thread_can_be_started_the_next_that_is_free_runs_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, gate, done = Threads(), threading.Event(), threading.Event()
+    threads.run(gate.wait)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    threads.run(done.set)
+    assert not done.is_set()
+    gate.set()
     assert done.wait(WAIT_S)
