@@ -2,7 +2,7 @@
 
     python -m ops.docs.render_capacity
 
-Whoever measures anew writes the figures into MEASURED; the page follows. Only what is between its two marks is written.
+The figures are those of the committed results (`make bench SAVE=1`). Only what is between the two marks is written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ops.docs.marks import begin, between
+from ops.docs.render_performance import command, median_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,32 +21,32 @@ PAGE: Final = Path(__file__).with_name("scaling.md")
 BEGIN: Final = begin("ops.docs.render_capacity")
 
 
-class Figure(NamedTuple):
-    """One measured value, and the command and the word in its output that show it."""
+class Measured(NamedTuple):
+    """One figure of a benchmark's committed result."""
 
-    value: float
-    unit: str
     meaning: str
-    command: str
-    word: str
+    unit: str
+    bench: str
+    figure: str
 
+    @property
+    def value(self) -> float:
+        """The median."""
+        return median_of(self.bench, self.figure)
 
-_DELIVERY: Final = "python -m ops.bench.delivery --alerts 40000"
-_FOOTPRINT: Final = "python -m ops.bench.footprint"
 
 MEASURED: Final = {
-    "worker_ms": Figure(0.59, "ms", "CPU of a worker for a delivery", _DELIVERY, "workers_cpu_ms"),
-    "producer_ms": Figure(0.009, "ms", "CPU of the producer for a delivery", _DELIVERY, "producer_cpu_ms"),
-    "redis_ms": Figure(0.064, "ms", "CPU of Redis for a delivery, commit to settlement", _DELIVERY, "server_cpu_ms"),
-    "scan_s": Figure(
-        10.5, "s", "reading 5 GiB of alerts of which none matches", "python -m ops.bench.memory", "seconds"
+    "worker_ms": Measured("CPU of a worker for a delivery", "ms", "delivery", "workers_cpu_ms_at_50_ms"),
+    "producer_ms": Measured("CPU of the producer for a delivery", "ms", "delivery", "producer_cpu_ms_at_50_ms"),
+    "redis_ms": Measured(
+        "CPU of Redis for a delivery, commit to settlement", "ms", "delivery", "server_cpu_ms_at_50_ms"
     ),
-    "alert_bytes": Figure(1404, "bytes", "size of an alert", _FOOTPRINT, "alert_bytes"),
-    "waiting_bytes": Figure(1634, "bytes", "memory of Redis for a delivery that waits", _FOOTPRINT, "waiting_bytes"),
+    "scan_gib": Measured("size of a log of which nothing matches", "GiB", "memory", "log_gib"),
+    "scan_s": Measured("reading it", "s", "memory", "seconds"),
+    "alert_bytes": Measured("size of an alert", "bytes", "footprint", "alert_bytes"),
+    "waiting_bytes": Measured("memory of Redis for a delivery that waits", "bytes", "footprint", "waiting_bytes"),
 }
-"""Two shared cores, Python 3.11, Valkey 9.1 with the append-only file on; the target answers after 50 ms."""
-
-SCANNED_GIB: Final = 5
+"""Two shared cores, Python 3.11, Valkey 9.1 with the append-only file on."""
 
 RATES: Final = (1_000, 10_000, 100_000)
 """Alerts a second, of all managers together."""
@@ -86,7 +87,7 @@ class Plan(NamedTuple):
     @property
     def producer_cores(self) -> int:
         """To read and match every alert, and to commit what matches."""
-        lines_a_second = SCANNED_GIB * 2**30 / _of("alert_bytes") / _of("scan_s")
+        lines_a_second = _of("scan_gib") * 2**30 / _of("alert_bytes") / _of("scan_s")
         return _cores(self.alerts / lines_a_second + self.deliveries * _of("producer_ms") / 1000)
 
     @property
@@ -123,7 +124,7 @@ def render(page: str) -> str:
 def _tables() -> Iterator[str]:
     yield "| measured | figure | shown by |\n|---|---|---|\n"
     for one in MEASURED.values():
-        yield f"| {one.meaning} | {one.value:g} {one.unit} | `{one.command}`: `{one.word}` |\n"
+        yield f"| {one.meaning} | {one.value:g} {one.unit} | `{command(one.bench)}`: `{one.figure}` |\n"
     yield f"\nAssumed: a core is busy for {LOAD:.0%} of its time, a target answers after {1000 * LATENCY_S:.0f} ms, "
     yield f"and all targets are away for {OUTAGE_S // 60} minutes.\n\n"
     yield f"| {' | '.join(COLUMNS)} |\n|{'---:|' * len(COLUMNS)}\n"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,7 +60,7 @@ def render(page: str, results: Sequence[Mapping[str, Any]]) -> str:
 
 def render_readme(page: str, results: Sequence[Mapping[str, Any]]) -> str:
     """Return the README, its table written anew of what there are results of. Raises ValueError without marks."""
-    figures = {(one["bench"], name): figure for one in results for name, figure in one["figures"].items()}
+    figures = _figures(results)
     rows = [
         f"| {words} | {short(one['median'])} | {_goal_of(one)} | `{command(bench)}` |\n"
         for words, bench, name in HIGHLIGHTS
@@ -76,6 +77,21 @@ def command(bench: str) -> str:
 def committed(folder: Path = RESULTS) -> list[dict[str, Any]]:
     """Return all committed results, by name."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+@cache
+def _committed_figures() -> dict[tuple[str, str], Mapping[str, Any]]:
+    return _figures(committed())
+
+
+def median_of(bench: str, figure: str) -> float:
+    """Return the median of a figure of a committed result. Raises KeyError if there is none."""
+    found: float = _committed_figures()[bench, figure]["median"]
+    return found
+
+
+def _figures(results: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(one["bench"], name): figure for one in results for name, figure in one["figures"].items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
