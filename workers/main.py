@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from common.connection import connect
+from common.heap import give_back, share_one
 from common.ledger import Ledger
 from common.lifeline import Lifeline
 from common.logs import LogLevel
@@ -41,6 +42,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
 
     Raises SettingsError and LedgerUnfit for what waiting does not mend.
     """
+    share_one()
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     registry = PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir))
@@ -87,3 +89,4 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 50)
+    give_back()

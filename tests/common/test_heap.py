@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from common import heap
@@ -26,6 +28,35 @@ def test_what_is_free_is_given_back() -> None:
     assert held
 
 
-def test_a_library_without_the_call_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+ALLOCATES_IN_THREADS = """
+import ctypes, os, sys, threading
+from common import heap
+if "share" in sys.argv:
+    heap.share_one()
+meet = threading.Barrier(9)
+def allocate():
+    meet.wait()
+    held.append([bytes(4096) for _ in range(100)])
+    meet.wait()
+held = []
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+[thread.start() for thread in threads]
+meet.wait(), meet.wait()
+starts = {int(line.split("-")[0], 16) for line in open("/proc/self/maps")}
+print(sum(start % 2**26 == 0 for start in starts))
+"""
+"""Tells how many places there are: glibc puts each beyond the first at a multiple of 64 MB (malloc/arena.c)."""
+
+
+def test_threads_allocate_in_one_place() -> None:
+    places = {
+        how: int(subprocess.check_output([sys.executable, "-c", ALLOCATES_IN_THREADS, how])) for how in ("share", "not")
+    }
+    if hasattr(ctypes.CDLL(None), "mallopt"):
+        assert places["share"] < places["not"]
+
+
+def test_a_library_without_the_calls_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     heap.give_back()
+    heap.share_one()
