@@ -120,8 +120,8 @@ def _table(result: Mapping[str, Any]) -> str:
 
 def _rows(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, one in figures.items():
-        spread = f"{min(one['values']):,g} to {max(one['values']):,g}"
-        yield f"| `{name}` | {one['median']:,g} | {spread} | {_goal(one)} |\n"
+        spread = f"{short(min(one['values']))} to {short(max(one['values']))}"
+        yield f"| `{name}` | {short(one['median'])} | {spread} | {_goal(one)} |\n"
 
 
 def _goal(one: Mapping[str, Any]) -> str:
