@@ -169,6 +169,7 @@ def test_workers_on_another_machine_take_over(stack: Stack) -> None:
         assert not stack.project.containers("worker-scripts")
         assert "of-the-worker" not in elsewhere.compose("logs")
     finally:
+        ARTIFACTS.mkdir(exist_ok=True)
         (ARTIFACTS / "compose-elsewhere.log").write_text(elsewhere.compose("logs", "--no-color"))
         elsewhere.compose("--profile", "scripts", "down", "--timeout", "5")
 
