@@ -1,191 +1,169 @@
-"""Kept-alive connections that keep to the thread's deadline: when connecting, when sending and with each byte read.
+"""A kept-alive connection, made by libcurl, whose time limit holds for a call from the first to the last byte.
 
-urllib3 looks whether an idle connection was closed by the other side before it is used again. Keep-alive probes make
-the kernel notice those that a firewall forgot in silence.
+The look-up of the host's name, the proxy and TLS are within it, and no server that sends a byte a second outlasts it.
+libcurl takes a quarter of the CPU that `requests` does (`ops/docs/decisions/0004`). It looks whether an idle connection
+was closed by the other side before it is used again, and uses none that was idle for two minutes.
 """
 
 from __future__ import annotations
 
-import io
-import socket
+import re
 import ssl
-from http.client import HTTPResponse
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-from urllib3.util import connection as addresses
+import pycurl
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from workers.transports.deadline import left_s
+from workers.integrations.base import Answer
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest
-    from urllib3 import ProxyManager
+    from collections.abc import Iterable
 
-POOLED_HOSTS: Final = 10
-"""Hosts of one integration whose connections are kept; there is usually one."""
+    from common.settings_schema import Policy
 
-_SENT_AT_ONCE_BYTES: Final = 65_536
-_KEEPALIVE: Final = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-]
-"""Probes after 30 s, under the shortest idle limits of common firewalls; 30 s later a dead connection is known."""
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""So much of an answer is read; the services' answers have a few KiB."""
 
-_NEAR: Final = 0.01
-"""A time limit that differs by no more than this part from the one that a socket has is not set."""
+_HELD_BYTES: Final = 65_536
+"""A body larger than this is not held until the next one comes."""
 
+_PROBED_AFTER_S: Final = 30
+_PROBED_EVERY_S: Final = 10
+"""Probes after 30 s, under the shortest idle limits of common firewalls, which forget a connection in silence."""
 
-def _is_near(limit_s: float | None, held_s: float | None) -> bool:
-    return limit_s is not None and held_s is not None and abs(limit_s - held_s) <= _NEAR * limit_s
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""A certificate's name in a folder that OpenSSL can look into (openssl-rehash(1))."""
 
 
-class _Socket(socket.socket):
-    """Sets its time limit only where that changes it: else four times a call, each a system call without the GIL.
+class Head:
+    """A request without its body, ready for libcurl. It holds secrets, so its `repr` shows nothing of it.
 
-    Another thread of the worker takes the GIL then, and this one waits for it: a fifth of all switches of threads.
+    `url` is without user and password, `headers` are lines, `proxy` is empty for none.
     """
 
-    def settimeout(self, value: float | None, /) -> None:
-        if not _is_near(value, self.gettimeout()):
-            super().settimeout(value)
+    __slots__ = ("headers", "method", "proxy", "unpacks", "url")
+
+    def __init__(self, method: str, url: str, headers: list[bytes], *, unpacks: str, proxy: str) -> None:
+        self.method, self.url, self.headers, self.unpacks, self.proxy = method, url, headers, unpacks, proxy
 
 
-class _TlsSocket(ssl.SSLSocket):
-    """The same with TLS."""
+class Connection:
+    """Makes calls one after the other. Most cost a single option of libcurl: the next body for the same head."""
 
-    def settimeout(self, value: float | None, /) -> None:
-        if not _is_near(value, self.gettimeout()):
-            super().settimeout(value)
+    def __init__(self, policy: Policy) -> None:
+        self._policy, self._curl = policy, pycurl.Curl()
+        self._head: Head | None = None
+        self._limit_s = 0.0
+        self._lines: list[bytes] = []
+        self._body = bytearray()
 
+    def call(self, head: Head, body: bytes | None, limit_s: float) -> Answer:
+        """Return the answer to one request, which has `limit_s` seconds. Raises `pycurl.error` if there is none."""
+        curl = self._curl
+        if head is not self._head:
+            self._turn_to(head)
+        if limit_s != self._limit_s:
+            self._limit(limit_s)
+        if body is None and head.method == "GET":
+            curl.setopt(pycurl.HTTPGET, 1)
+        else:
+            curl.setopt(pycurl.POSTFIELDS, body or b"")
+        self._lines.clear()
+        self._body.clear()
+        try:
+            curl.perform()
+        except pycurl.error:
+            if len(self._body) < MAX_BODY_BYTES:
+                raise
+        if body and len(body) > _HELD_BYTES:
+            curl.setopt(pycurl.POSTFIELDS, b"")
+        return Answer(status=curl.getinfo(pycurl.RESPONSE_CODE), headers=_headers(self._lines), body=bytes(self._body))
 
-class _Reader(io.RawIOBase):
-    """A socket's bytes, each read within the time that is left."""
-
-    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
-        self._sock, self._raw = sock, raw
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        self._sock.settimeout(left_s())
-        return self._raw.readinto(buffer)
+    def trouble(self) -> tuple[int, int]:
+        """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
+        return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
 
     def close(self) -> None:
-        super().close()
-        self._raw.close()
+        """Close it."""
+        self._curl.close()
+
+    def _turn_to(self, head: Head) -> None:
+        curl, policy = self._curl, self._policy
+        curl.reset()
+        self._head, self._limit_s = head, 0.0
+        curl.setopt(pycurl.NOSIGNAL, 1)  # libcurl-thread(3): a signal would hit any thread
+        curl.setopt(pycurl.URL, head.url)
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        curl.setopt(pycurl.PATH_AS_IS, 1)
+        curl.setopt(pycurl.CUSTOMREQUEST, head.method)
+        curl.setopt(pycurl.HTTPHEADER, head.headers)
+        curl.setopt(pycurl.ACCEPT_ENCODING, head.unpacks)
+        curl.setopt(pycurl.PROXY, head.proxy)
+        curl.setopt(pycurl.NOPROXY, "")  # the environment's has been looked at
+        curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+        curl.setopt(pycurl.TCP_KEEPIDLE, _PROBED_AFTER_S)
+        curl.setopt(pycurl.TCP_KEEPINTVL, _PROBED_EVERY_S)
+        curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
+        curl.setopt(pycurl.WRITEFUNCTION, self._take)
+        _set_trust(curl, policy)
+
+    def _limit(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._curl.setopt(pycurl.TIMEOUT_MS, _ms(limit_s))
+        self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, _ms(min(limit_s, self._policy.connect_timeout_s)))
+
+    def _take(self, chunk: bytes) -> int:
+        """Keep what still counts, and end the call where that is less than there is."""
+        kept = chunk[: MAX_BODY_BYTES - len(self._body)]
+        self._body += kept
+        return len(kept)
 
 
-class _Response(HTTPResponse):
-    """An answer whose status line, headers and body come through such a reader."""
+@cache
+def trusted() -> dict[int, str]:
+    """Return the option that names what is trusted unless `ca_bundle` does: the system's folder of certificates.
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Reader(sock, self.fp.detach()))
-
-
-class _Connection(HTTPConnection):
-    """Connects and sends within the time that is left."""
-
-    response_class = _Response
-    _held: bytearray | None = None
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Send a request's head and body together: apart they cost two system calls, 8 % of a delivery's CPU."""
-        if self.sock is not None:
-            self.timeout = left_s()  # else urllib3 sets that of a new connection first
-        self._held = bytearray()
-        try:
-            super().request(*args, **kwargs)
-            together = self._held
-        finally:
-            self._held = None
-        self.send(together)
-
-    def _new_conn(self) -> socket.socket:
-        """Try the host's addresses in turn while there is time; each has the time of one connection at most."""
-        try:
-            found = socket.getaddrinfo(self._dns_host, self.port, addresses.allowed_gai_family(), socket.SOCK_STREAM)
-        except socket.gaierror as error:
-            raise NameResolutionError(self.host, self, error) from error
-        problem: OSError = OSError("the host has no address")
-        for family, kind, protocol, _, address in found:
-            try:
-                return self._connect_to(_Socket(family, kind, protocol), address)
-            except OSError as error:
-                problem = error
-        if isinstance(problem, TimeoutError):
-            raise ConnectTimeoutError(self, "no address answered") from problem
-        raise NewConnectionError(self, "no address could be connected") from problem
-
-    def _connect_to(self, sock: socket.socket, address: Any) -> socket.socket:
-        try:
-            for option in self.socket_options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(left_s(self.timeout))
-            sock.connect(address)
-            sock.settimeout(left_s(self.timeout))  # for the TLS handshake
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def send(self, data: Any) -> None:
-        """Send bytes in pieces: TLS starts the socket's own time limit anew with each of its records."""
-        if self._held is not None:
-            self._held += data
-            return
-        view = memoryview(data)
-        for start in range(0, len(view), _SENT_AT_ONCE_BYTES):
-            if self.sock is not None:
-                self.sock.settimeout(left_s())
-            super().send(view[start : start + _SENT_AT_ONCE_BYTES])
-
-
-class _TlsConnection(_Connection, HTTPSConnection):
-    """The same with TLS."""
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-_POOLS: Final = {"http": _Pool, "https": _TlsPool}
-
-
-class Adapter(HTTPAdapter):
-    """Such connections for `requests`, at most `concurrency` a host, with one TLS context for all of them.
-
-    What `requests` derives from `verify` and `cert` is left out: it would read the certificates with each connection.
+    From a folder OpenSSL reads what a chain needs; from one file with all, which is taken where there is no such
+    folder, each connection takes 9 ms and 0.8 MiB.
     """
+    folder = ssl.get_default_verify_paths().capath  # SSL_CERT_DIR, or what this Python was built for
+    with suppress(OSError):
+        if folder and any(_HASHED.fullmatch(file.name) for file in Path(folder).iterdir()):
+            return {pycurl.CAPATH: folder}
+    return {pycurl.CAINFO: DEFAULT_CA_BUNDLE_PATH}
 
-    def __init__(self, concurrency: int, context: ssl.SSLContext) -> None:
-        options = HTTPConnection.default_socket_options + _KEEPALIVE
-        context.sslsocket_class = _TlsSocket
-        self._common: dict[str, Any] = {"ssl_context": context, "socket_options": options}
-        super().__init__(pool_connections=POOLED_HOSTS, pool_maxsize=concurrency, max_retries=0, pool_block=True)
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: Any) -> None:  # noqa: D102 — as in requests
-        super().init_poolmanager(connections, maxsize, block=block, **more, **self._common)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
+    curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+    curl.setopt(pycurl.SSL_VERIFYPEER, policy.verify_tls)
+    curl.setopt(pycurl.SSL_VERIFYHOST, 2 if policy.verify_tls else 0)
+    curl.unsetopt(pycurl.CAINFO)
+    curl.unsetopt(pycurl.CAPATH)
+    for option, path in ({pycurl.CAINFO: str(policy.ca_bundle)} if policy.ca_bundle else trusted()).items():
+        curl.setopt(option, path)
+    if policy.client_cert:
+        curl.setopt(pycurl.SSLCERT, str(policy.client_cert))
+        curl.setopt(pycurl.SSLKEY, str(policy.client_key or policy.client_cert))
+        curl.setopt(pycurl.KEYPASSWD, "")  # else OpenSSL asks at the terminal
 
-    def proxy_manager_for(self, proxy: str, **more: Any) -> ProxyManager:  # noqa: D102 — as in requests
-        manager: ProxyManager = super().proxy_manager_for(proxy, **more, **self._common)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
 
-    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:  # noqa: D102 — as above
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {}
+def _ms(seconds: float) -> int:
+    return max(1, round(1000 * seconds))  # 0 is no limit
 
-    def cert_verify(self, *_: Any) -> None:
-        """Leave the pool as it is: its context says what is trusted."""
+
+def _headers(lines: Iterable[bytes]) -> dict[str, str]:
+    """Return the last answer's headers, those of a name together (RFC 9110, 5.3); a proxy's and a 1xx come before."""
+    found: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(b"HTTP/"):
+            found.clear()
+            continue
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            name, value = name.strip().lower(), value.strip()
+            found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

@@ -1,60 +1,51 @@
 """HTTP calls over kept-alive connections, each within one time limit for the call as a whole.
 
 Nothing is carried over from one call to the next but the connections: no cookies, no redirects, no credentials from
-~/.netrc. A request that is sent again and again is prepared once: that is two thirds of what a call costs.
+~/.netrc. A request that is sent again and again is prepared once, since that costs several times what the call itself does.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections import deque
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+import pycurl
 from requests import PreparedRequest
-from requests.exceptions import InvalidHeader
+from requests.exceptions import InvalidHeader, InvalidURL
 from requests.structures import CaseInsensitiveDict
-from requests.utils import default_headers, get_environ_proxies
-from urllib3.exceptions import InsecureRequestWarning
+from requests.utils import default_headers, get_environ_proxies, select_proxy
 
 from common.errors import TransportError
 from common.outcome import Reason
-from workers.integrations.base import Answer
-from workers.transports.connections import Adapter
-from workers.transports.deadline import limited
-from workers.transports.http_errors import reason_of, words_of
-from workers.transports.tls import tls_context
+from workers.transports.connections import Connection, Head
+from workers.transports.http_errors import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from common.settings_schema import Policy
-    from workers.integrations.base import Request
+    from workers.integrations.base import Answer, Request
 
-MAX_BODY_BYTES: Final = 1024 * 1024
-"""So much of an answer is read; the services' answers have a few KiB."""
+IDLE_S: Final = 60.0
+"""A connection that was not needed for so long is closed when another one becomes free."""
 
-_CHUNK_BYTES: Final = 65_536
 _REMEMBERED: Final = 256
 """Prepared requests: one is enough where the URL stays the same, and look-ups of one address repeat."""
 
 Pairs = tuple[tuple[str, str], ...]
 
 
-class _Prepared(NamedTuple):
-    request: PreparedRequest
-    proxies: dict[str, str]
-
-
 class HttpTransport:
-    """Makes the calls of one integration, from up to `policy.concurrency` threads. `clock` is monotonic."""
+    """Makes the calls of one integration, from any number of threads. `clock` is monotonic, in seconds."""
 
     def __init__(self, policy: Policy, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._policy, self._clock = policy, clock
         self._remembered = lru_cache(_REMEMBERED)(self._prepare)
-        if not policy.verify_tls:  # the operator knows: a warning with each call would tell nothing new
-            warnings.simplefilter("ignore", InsecureRequestWarning)
+        self._free: deque[tuple[float, Connection]] = deque()
 
     def send(self, call: Request) -> Answer:
         """Make the call and return its answer, whatever its status; a body over the limit is cut there.
@@ -63,42 +54,78 @@ class HttpTransport:
         """
         limit_s = call.timeout_s or self._policy.time_limit_s
         try:
-            prepared = self._remembered(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
-        except Exception as error:  # noqa: BLE001 — whatever a URL or a header makes the libraries raise
+            head = self._remembered(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
+        except Exception as error:  # noqa: BLE001 — whatever a URL or a header makes the library raise
             raise TransportError(Reason.BAD_URL, _unsendable(error)) from None
+        connection = self._take()
         try:
-            with limited(limit_s, self._clock):
-                return self._exchange(prepared, call.body, limit_s)
-        except TransportError:
-            raise
-        except Exception as error:  # noqa: BLE001 — nothing else may leave: the table knows all of them
-            raise _no_answer(error, _where(call.url), limit_s) from None
+            answer = connection.call(head, call.body, limit_s)
+        except pycurl.error as error:
+            failure = self._failure(error, connection, _where(call.url), limit_s)
+            connection.close()
+            raise failure from None
+        except Exception as error:  # noqa: BLE001 — a text that libcurl does not take may be a secret's
+            raise TransportError(Reason.INTERNAL, f"{type(error).__name__} on the way to {_where(call.url)}") from None
+        self._give_back(connection)
+        return answer
 
-    def _exchange(self, prepared: _Prepared, body: bytes | None, limit_s: float) -> Answer:
-        request = prepared.request.copy()
-        if body is not None:
-            request.body = body
-            request.headers["Content-Length"] = str(len(body))
-        timeout = (min(self._policy.connect_timeout_s, limit_s), limit_s)
-        response = self._adapter.send(request, stream=True, timeout=timeout, proxies=prepared.proxies)
+    def _take(self) -> Connection:
+        """Return the connection that was used last, so that no more are kept than calls run at once."""
         try:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(status=response.status_code, headers=headers, body=_read(response.raw))
-        finally:
-            response.close()
+            return self._free.pop()[1]
+        except IndexError:
+            return Connection(self._policy)
 
-    def _prepare(self, method: str, url: str, headers: Pairs, params: Pairs) -> _Prepared:
+    def _give_back(self, connection: Connection) -> None:
+        now_s = self._clock()
+        self._free.append((now_s, connection))
+        with suppress(IndexError):  # other threads take and give at any moment
+            if self._free[0][0] < now_s - IDLE_S:
+                self._free.popleft()[1].close()
+
+    def _prepare(self, method: str, url: str, headers: Pairs, params: Pairs) -> Head:
         request = prepared(method, url, dict(headers), dict(params))
-        return _Prepared(request, self._proxies(request.url or url))
-
-    def _proxies(self, url: str) -> dict[str, str]:
+        sent_to = request.url or url
+        parts = urlsplit(sent_to)
+        if parts.scheme not in {"http", "https"} or not _is_name(parts.hostname or ""):
+            raise InvalidURL(url)
         if self._policy.proxy:
-            return dict.fromkeys(("http", "https"), self._policy.proxy.reveal())
-        return dict(get_environ_proxies(url, no_proxy=None))
+            proxy = self._policy.proxy.reveal()
+        else:
+            proxy = select_proxy(sent_to, get_environ_proxies(sent_to, no_proxy=None)) or ""
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # the header has user and password already
+        unpacks = request.headers["Accept-Encoding"]
+        return Head(method, bare.geturl(), _lines(request.headers), unpacks=unpacks, proxy=proxy)
 
-    @cached_property
-    def _adapter(self) -> Adapter:
-        return Adapter(self._policy.concurrency, tls_context(self._policy))
+    def _failure(self, error: pycurl.error, connection: Connection, where: str, limit_s: float) -> TransportError:
+        code, text = error.args
+        errno, proxy_status = connection.trouble()
+        reason, words = explained(code, text, errno=errno, proxy_status=proxy_status)
+        if reason is Reason.NOT_CONFIGURED:
+            return self._unfit(code)
+        told = {
+            Reason.TIMEOUT: f"{where} did not answer in time; the call had {limit_s:g} s",
+            Reason.TLS: f"{where} is not trusted, or does not speak TLS",
+            Reason.CONNECT: f"no connection to {where}",
+            Reason.BAD_ANSWER: f"the answer of {where} cannot be read",
+            Reason.BAD_URL: _NO_URL,
+        }.get(reason, f"error {code} of libcurl on the way to {where}")
+        return TransportError(reason, f"{told}: {words}" if words else told)
+
+    def _unfit(self, code: int) -> TransportError:
+        """Say which file of the settings does not serve, and why."""
+        of_client = {"client_cert": self._policy.client_cert, "client_key": self._policy.client_key}
+        files = of_client if code == pycurl.E_SSL_CERTPROBLEM else {"ca_bundle": self._policy.ca_bundle}
+        for setting, file in files.items():
+            try:
+                if file is None or b"-----BEGIN " in file.read_bytes():
+                    continue
+                words = "no PEM file"
+            except OSError as error:
+                words = error.strerror or "it cannot be read"
+            return TransportError(Reason.NOT_CONFIGURED, f"{setting} {file} cannot be used: {words}")
+        names = " and ".join(f"{setting} {file}" for setting, file in files.items() if file)
+        return TransportError(Reason.NOT_CONFIGURED, f"{names} cannot be used: no certificate with its key, or broken")
 
 
 def prepared(method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str]) -> PreparedRequest:
@@ -113,14 +140,16 @@ def prepared(method: str, url: str, headers: Mapping[str, str], params: Mapping[
     return request
 
 
-def _read(raw: Any) -> bytes:
-    """Return the decoded body up to the limit."""
-    body = bytearray()
-    for chunk in raw.stream(_CHUNK_BYTES, decode_content=True):
-        body += chunk
-        if len(body) >= MAX_BODY_BYTES:
-            break
-    return bytes(body[:MAX_BODY_BYTES])
+def _lines(headers: Mapping[str, str]) -> list[bytes]:
+    """Return headers as libcurl takes them. Raises UnicodeEncodeError for what no header can carry."""
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items() if name != "Content-Length"]
+    unwanted = ["Expect:"] if "Content-Type" in headers else ["Expect:", "Content-Type:"]
+    return [line.encode("latin-1") for line in lines + unwanted]
+
+
+def _is_name(host: str) -> bool:
+    """Say whether a host's labels have a length that they may have (RFC 1035, 2.3.4)."""
+    return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))  # noqa: PLR2004 — the RFC's own
 
 
 def _where(url: str) -> str:
@@ -136,20 +165,10 @@ def _where(url: str) -> str:
     return shown if port is None else f"{shown}:{port}"
 
 
+_NO_URL: Final = "hook_url is no http:// or https:// URL that can be called"
+
+
 def _unsendable(error: Exception) -> str:
     if isinstance(error, InvalidHeader | UnicodeEncodeError):
         return "a header cannot be sent: is there a line end or another odd character in api_key?"
-    return "hook_url is no http:// or https:// URL that can be called"
-
-
-def _no_answer(error: Exception, where: str, limit_s: float) -> TransportError:
-    reason, words = reason_of(error), words_of(error)
-    told = {
-        Reason.TIMEOUT: f"{where} did not answer in time; the call had {limit_s:g} s",
-        Reason.TLS: f"{where} is not trusted, or does not speak TLS",
-        Reason.CONNECT: f"no connection to {where}",
-        Reason.BAD_ANSWER: f"the answer of {where} cannot be read",
-        Reason.BAD_URL: _unsendable(error),
-        Reason.NOT_CONFIGURED: "the proxy's URL cannot be used",
-    }.get(reason, f"{type(error).__name__} on the way to {where}")
-    return TransportError(reason, f"{told}: {words}" if words and reason is not Reason.TIMEOUT else told)
+    return _NO_URL

@@ -1,126 +1,91 @@
-"""One table from everything that `requests`, urllib3 and the sockets below them raise to a reason and to words.
+"""One table from libcurl's errors (libcurl-errors(3)) to a reason and to words.
 
-Their own texts quote URLs, and a hook's path is its secret. So no text of theirs is passed on: what people read is
+Its own texts quote hosts and URLs, and a hook's path is its secret. So no text of its is passed on: what people read is
 made of our words, of the operating system's and of OpenSSL's, which name no URL.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import ssl
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING, Final
 
-import requests.exceptions as of_requests
-import urllib3.exceptions as of_urllib3
+import pycurl
 
 from common.outcome import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-REASONS: Final[Mapping[type[BaseException], Reason]] = {
-    of_requests.RequestException: Reason.INTERNAL,
-    of_requests.InvalidJSONError: Reason.INTERNAL,
-    of_requests.JSONDecodeError: Reason.INTERNAL,
-    of_requests.HTTPError: Reason.INTERNAL,
-    of_requests.ConnectionError: Reason.CONNECT,
-    of_requests.ProxyError: Reason.CONNECT,
-    of_requests.SSLError: Reason.TLS,
-    of_requests.Timeout: Reason.TIMEOUT,
-    of_requests.ConnectTimeout: Reason.TIMEOUT,
-    of_requests.ReadTimeout: Reason.TIMEOUT,
-    of_requests.URLRequired: Reason.BAD_URL,
-    of_requests.TooManyRedirects: Reason.REDIRECT,
-    of_requests.MissingSchema: Reason.BAD_URL,
-    of_requests.InvalidSchema: Reason.BAD_URL,
-    of_requests.InvalidURL: Reason.BAD_URL,
-    of_requests.InvalidHeader: Reason.BAD_URL,
-    of_requests.InvalidProxyURL: Reason.NOT_CONFIGURED,
-    of_requests.ChunkedEncodingError: Reason.BAD_ANSWER,
-    of_requests.ContentDecodingError: Reason.BAD_ANSWER,
-    of_requests.StreamConsumedError: Reason.INTERNAL,
-    of_requests.RetryError: Reason.CONNECT,
-    of_requests.UnrewindableBodyError: Reason.INTERNAL,
-    of_urllib3.HTTPError: Reason.CONNECT,
-    of_urllib3.TimeoutError: Reason.TIMEOUT,
-    of_urllib3.NewConnectionError: Reason.CONNECT,  # which urllib3 derives from its time-outs
-    of_urllib3.SSLError: Reason.TLS,
-    of_urllib3.ProtocolError: Reason.BAD_ANSWER,
-    of_urllib3.DecodeError: Reason.BAD_ANSWER,
-    of_urllib3.LocationValueError: Reason.BAD_URL,
-    HTTPException: Reason.BAD_ANSWER,
-    ssl.SSLError: Reason.TLS,
-    TimeoutError: Reason.TIMEOUT,
-    OSError: Reason.CONNECT,
-    UnicodeError: Reason.BAD_URL,
-    Exception: Reason.INTERNAL,
+REASONS: Final[Mapping[int, Reason]] = {
+    pycurl.E_UNSUPPORTED_PROTOCOL: Reason.BAD_ANSWER,  # HTTP/0.9, which is anything at all; the URL was looked at
+    pycurl.E_URL_MALFORMAT: Reason.BAD_URL,
+    pycurl.E_COULDNT_RESOLVE_PROXY: Reason.CONNECT,
+    pycurl.E_COULDNT_RESOLVE_HOST: Reason.CONNECT,
+    pycurl.E_COULDNT_CONNECT: Reason.CONNECT,
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Reason.BAD_ANSWER,  # CURLE_WEIRD_SERVER_REPLY by now
+    pycurl.E_PARTIAL_FILE: Reason.BAD_ANSWER,
+    pycurl.E_WRITE_ERROR: Reason.BAD_ANSWER,  # what was packed cannot be unpacked
+    pycurl.E_OPERATION_TIMEDOUT: Reason.TIMEOUT,
+    pycurl.E_SSL_CONNECT_ERROR: Reason.CONNECT,  # unless OpenSSL names what it was: see below
+    pycurl.E_GOT_NOTHING: Reason.CONNECT,
+    pycurl.E_SEND_ERROR: Reason.CONNECT,
+    pycurl.E_RECV_ERROR: Reason.CONNECT,
+    pycurl.E_SSL_CERTPROBLEM: Reason.NOT_CONFIGURED,
+    pycurl.E_SSL_CIPHER: Reason.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: Reason.TLS,
+    pycurl.E_BAD_CONTENT_ENCODING: Reason.BAD_ANSWER,
+    pycurl.E_SEND_FAIL_REWIND: Reason.CONNECT,
+    pycurl.E_SSL_CACERT_BADFILE: Reason.NOT_CONFIGURED,
+    pycurl.E_SSL_SHUTDOWN_FAILED: Reason.CONNECT,
+    pycurl.E_SSL_INVALIDCERTSTATUS: Reason.TLS,
+    97: Reason.CONNECT,  # CURLE_PROXY
+    100: Reason.BAD_ANSWER,  # CURLE_TOO_LARGE: the headers
 }
-"""By class; of an exception's classes the nearest counts."""
+"""By libcurl's number; what is missing cannot come of a call, and is retried."""
 
-_PASSING: Final = ("EOF", "INTERNAL_ERROR", "USER_CANCEL", "SYSCALL")
-"""Parts of OpenSSL's names for what ends a handshake without judging the certificate: worth another try."""
+_WORDS: Final[Mapping[int, str]] = {
+    pycurl.E_UNSUPPORTED_PROTOCOL: "it is not HTTP as it should be",
+    pycurl.E_COULDNT_RESOLVE_PROXY: "the proxy's name is not known",
+    pycurl.E_COULDNT_RESOLVE_HOST: "its name is not known",
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: "it is not HTTP as it should be",
+    pycurl.E_PARTIAL_FILE: "the answer ended too early",
+    pycurl.E_GOT_NOTHING: "it closed the connection without an answer",
+    97: "the proxy does not carry it on",
+    100: "it is not HTTP as it should be",
+}
+_BY_THE_SYSTEM: Final = {pycurl.E_COULDNT_CONNECT, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SSL_CONNECT_ERROR}
+"""Errors that the operating system's error number explains."""
 
-_WORDS: Final = (
-    (RemoteDisconnected, "it closed the connection without an answer"),
-    (IncompleteRead, "the answer ended too early"),
-    (HTTPException, "it is not HTTP as it should be"),
-)
+_JUDGED: Final = re.compile(r"SSL certificate (?:problem|OpenSSL verify result): (?P<words>[A-Za-z][\w ,'-]*\w)")
+_OPENSSL: Final = re.compile(r"error:[0-9A-F]{8}:[^:]*:[^:]*:(?P<words>[\w ]+)")
+_OTHER_HOST: Final = re.compile(r"no alternative certificate subject name|does not match target")
 
-
-def reason_of(error: BaseException) -> Reason:
-    """Return the reason, looking below what wraps a time-out or a connection that was cut during its handshake."""
-    reason = next(REASONS[kind] for kind in type(error).__mro__ if kind in REASONS)
-    if reason not in {Reason.CONNECT, Reason.TLS, Reason.BAD_ANSWER}:
-        return reason
-    chain = list(_chain(error))
-    if any(map(_is_timeout, chain)):
-        return Reason.TIMEOUT
-    if any(isinstance(one, HTTPException) and not isinstance(one, RemoteDisconnected) for one in chain):
-        return Reason.BAD_ANSWER
-    trouble = next((one for one in chain if isinstance(one, ssl.SSLError)), None)
-    if trouble is None:
-        return Reason.CONNECT if reason is Reason.TLS and any(isinstance(one, OSError) for one in chain[1:]) else reason
-    return Reason.CONNECT if _is_passing(trouble) else Reason.TLS
+_PASSING: Final = ("eof", "internal error", "user cancel", "syscall")
+"""Parts of OpenSSL's words for what ends a handshake without judging the certificate: worth another try."""
 
 
-def words_of(error: BaseException) -> str:
-    """Return what lies at the bottom of `error`, in words free of secrets; empty if there are none."""
-    return next(filter(None, map(_words, reversed(list(_chain(error))))), "")
+def explained(code: int, text: str, *, errno: int = 0, proxy_status: int = 0) -> tuple[Reason, str]:
+    """Return the reason and words free of secrets, empty if there are none.
+
+    `code` and `text` are libcurl's, `errno` the system's, `proxy_status` what a proxy has answered; 0 for none.
+    """
+    if proxy_status >= 300:  # noqa: PLR2004 — RFC 9110, 9.3.6: it has opened the tunnel with any 2xx
+        return Reason.CONNECT, f"the proxy answers {proxy_status}"
+    reason = REASONS.get(code, Reason.INTERNAL)
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        return reason, _judgement(text)
+    if reason is Reason.CONNECT and (of_openssl := _OPENSSL.search(text)):
+        words = of_openssl["words"].strip()
+        return Reason.CONNECT if any(part in words for part in _PASSING) else Reason.TLS, words
+    if code == pycurl.E_RECV_ERROR and "chunk" in text:
+        return Reason.BAD_ANSWER, ""
+    if errno and code in _BY_THE_SYSTEM:
+        return reason, os.strerror(errno)
+    return reason, _WORDS.get(code, "")
 
 
-def _is_timeout(error: BaseException) -> bool:
-    return isinstance(error, TimeoutError) or (
-        isinstance(error, of_urllib3.TimeoutError) and not isinstance(error, of_urllib3.NewConnectionError)
-    )
-
-
-def _is_passing(error: ssl.SSLError) -> bool:
-    return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError) or any(
-        part in (error.reason or "EOF") for part in _PASSING
-    )
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, HTTPException):
-        return next(words for kind, words in _WORDS if isinstance(error, kind))
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "").lower().replace("_", " ")
-    if isinstance(error, OSError):
-        refused = re.search(r"Tunnel connection failed: ([0-9]{3})", str(error))
-        return f"the proxy answers {refused[1]}" if refused else error.strerror or ""
-    return ""
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and all that it wraps or came from, each once, the outer ones first."""
-    pending, seen = [error], set()
-    while pending:
-        one = pending.pop(0)
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            inside = (*one.args, getattr(one, "reason", None), one.__cause__, one.__context__)
-            pending += [other for other in inside if isinstance(other, BaseException)]
+def _judgement(text: str) -> str:
+    if found := _JUDGED.search(text):
+        return found["words"]
+    return "the certificate is for another host: mismatch" if _OTHER_HOST.search(text) else ""

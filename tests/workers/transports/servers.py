@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,6 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+SUBJECT_HASH: Final = "3387b84d.0"
+"""Of `CN = Test CA`: what `openssl x509 -subject_hash` prints."""
 
 
 class Seen(NamedTuple):
@@ -150,6 +154,12 @@ class Authority:
             + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         )
         return file
+
+    def folder(self, folder: Path) -> Path:
+        """Make a folder as OpenSSL looks into it, with the authority's certificate under its subject's hash."""
+        folder.mkdir()
+        (folder / SUBJECT_HASH).write_bytes(self.file.read_bytes())
+        return folder
 
     def context(self, certificate: Path, *, wants_client: bool = False) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

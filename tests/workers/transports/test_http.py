@@ -3,11 +3,14 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
+import certifi
+import pycurl
 import pytest
 
 from common.errors import TransportError
@@ -15,9 +18,8 @@ from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
 from workers.integrations.base import Answer, Request
-from workers.transports.connections import _Socket, _TlsSocket
-from workers.transports.http import MAX_BODY_BYTES, HttpTransport
-from workers.transports.tls import tls_context
+from workers.transports.connections import MAX_BODY_BYTES, trusted
+from workers.transports.http import IDLE_S, HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,17 +45,11 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def http(policy: MakePolicy) -> Iterator[Callable[..., HttpTransport]]:
-    made: list[HttpTransport] = []
-
+def http(policy: MakePolicy) -> Callable[..., HttpTransport]:
     def make(**changes: Any) -> HttpTransport:
-        made.append(HttpTransport(policy(**changes)))
-        return made[-1]
+        return HttpTransport(policy(**changes))
 
-    yield make
-    for transport in made:
-        if "_adapter" in vars(transport):
-            transport._adapter.close()
+    return make
 
 
 def post(url: str, body: bytes = b"{}", **more: Any) -> Request:
@@ -189,7 +185,7 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing(http: Callable[..
     assert [request[-1:] for request in received] == [b"0", b"1", b"2", b"3", b"4"]
 
 
-def test_a_request_whose_connection_ends_is_not_sent_twice(http: Callable[..., HttpTransport]) -> None:
+def test_a_request_whose_kept_connection_ends_is_sent_once_more(http: Callable[..., HttpTransport]) -> None:
     received: list[bytes] = []
 
     def swallow(connection: socket.socket) -> None:
@@ -203,11 +199,13 @@ def test_a_request_whose_connection_ends_is_not_sent_twice(http: Callable[..., H
         transport = http()
         transport.send(post(f"http://{address}/"))
         lost = error(transport, post(f"http://{address}{SECRET_PATH}"))
-    assert (lost.reason, lost.detail) == (
-        Reason.CONNECT,
-        f"no connection to {address}: it closed the connection without an answer",
-    )
-    assert len(received) == 2
+        assert (lost.reason, lost.detail) == (
+            Reason.CONNECT,
+            f"no connection to {address}: it closed the connection without an answer",
+        )
+        assert len(received) == 3
+        error(transport, post(f"http://{address}{SECRET_PATH}"))
+        assert len(received) == 4
 
 
 def test_head_and_body_arrive_together(http: Callable[..., HttpTransport]) -> None:
@@ -225,13 +223,47 @@ def test_head_and_body_arrive_together(http: Callable[..., HttpTransport]) -> No
     assert [piece[:5] + piece[-6:] for piece in pieces] == [b"POST body 0", b"POST body 1"]
 
 
-def test_idle_connections_are_probed(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_idle_connections_are_probed_and_no_script_inherits_them(
+    server: Web, http: Callable[..., HttpTransport]
+) -> None:
     transport = http()
     transport.send(post(server.url))
-    connection = transport._adapter.poolmanager.connection_from_url(server.url).pool.get(timeout=1)
-    assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-    assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-    connection.close()
+    descriptor = transport._free[0][1]._curl.getinfo(pycurl.ACTIVESOCKET)
+    assert not os.get_inheritable(descriptor)
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+def test_connections_that_are_no_longer_needed_are_closed(server: Web, policy: MakePolicy) -> None:
+    now = [0.0]
+    transport = HttpTransport(policy(), clock=lambda: now[0])
+    with ThreadPoolExecutor(4) as pool:
+        together = threading.Barrier(4)
+
+        def send(body: bytes) -> None:
+            connection = transport._take()
+            together.wait(5)
+            transport._give_back(connection)
+            transport.send(post(server.url, body))
+
+        list(pool.map(send, [b"%d" % number for number in range(4)]))
+    most = len(transport._free)
+    for _ in range(5):
+        now[0] += IDLE_S / 2
+        transport.send(post(server.url))
+    assert most > 1
+    assert len(transport._free) == 1
+
+
+def test_a_large_body_is_not_held(server: Web, http: Callable[..., HttpTransport]) -> None:
+    transport, body = http(), b"x" * 1_000_000
+    before = sys.getrefcount(body)
+    for _ in range(2):
+        transport.send(post(server.url, body))
+    assert sys.getrefcount(body) == before
+    assert server.seen[1].body == body
 
 
 # Time
@@ -252,7 +284,7 @@ def drip(start: bytes, piece: bytes) -> Callable[[socket.socket], None]:
     ("start", "piece"),
     [
         (b"", b""),
-        (b"", b"H"),
+        (b"HTTP/1.1 200 ", b"O"),
         (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
         (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b"x"),
@@ -292,39 +324,12 @@ def test_a_call_may_bring_its_own_limit(http: Callable[..., HttpTransport]) -> N
     assert "0.2 s" in slow.detail
 
 
-@pytest.mark.parametrize("tls", [False, True])
-def test_a_kept_connection_sets_no_time_limit_anew(
-    authority: Authority, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch, tls: bool
-) -> None:
-    limits: list[float | None] = []
-
-    def note(sock: socket.socket, limit_s: float | None) -> None:
-        if isinstance(sock, _Socket | _TlsSocket):
-            limits.append(limit_s)
-        set_limit(sock, limit_s)
-
-    set_limit = socket.socket.settimeout
-    monkeypatch.setattr(socket.socket, "settimeout", note)
-    context = authority.context(authority.certificate("server")) if tls else None
-    with web(context) as server:
-        transport, url = http(ca_bundle=authority.file, time_limit_s=60), tls_url(server) if tls else server.url
-        transport.send(post(url))
-        assert limits
-        limits.clear()
-        for _ in range(3):
-            assert transport.send(post(url)).status == 200
-        assert not limits
-        assert transport.send(post(url, timeout_s=30)).status == 200
-        assert len(limits) == 1
-
-
-def test_after_a_slow_call_the_next_one_has_its_whole_time(server: Web, http: Callable[..., HttpTransport]) -> None:
-    now = [0.0]
+def test_a_limit_is_for_one_call(server: Web, http: Callable[..., HttpTransport]) -> None:
     transport = http(time_limit_s=10)
-    transport._clock = lambda: now[0]
-    for _ in range(5):
-        assert transport.send(post(server.url)).status == 200
-        now[0] += 9
+    transport.send(post(server.url))
+    with raw(drip(b"", b"")) as address:
+        assert error(transport, post(f"http://{address}/", timeout_s=0.2)).reason is Reason.TIMEOUT
+    assert transport.send(post(server.url)).status == 200
 
 
 # No answer
@@ -337,23 +342,14 @@ def test_nobody_listens(http: Callable[..., HttpTransport]) -> None:
     assert (refused.reason, refused.detail) == (Reason.CONNECT, f"no connection to {address}: Connection refused")
 
 
-def test_a_name_that_nobody_has(http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr("socket.getaddrinfo", unknown)
-    lost = error(http(), post(f"https://no.example{SECRET_PATH}"))
-    assert (lost.reason, lost.detail) == (Reason.CONNECT, "no connection to no.example: Name or service not known")
+def test_a_name_that_nobody_has(http: Callable[..., HttpTransport]) -> None:
+    name = f"{'.'.join(['x' * 60] * 5)}.example"  # longer than RFC 1035 allows, so that no server is asked
+    lost = error(http(), post(f"https://{name}{SECRET_PATH}"))
+    assert (lost.reason, lost.detail) == (Reason.CONNECT, f"no connection to {name}: its name is not known")
 
 
-def test_the_next_address_is_tried(
-    server: Web, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        closed = listener.getsockname()
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", at) for at in (closed, ("127.0.0.1", server.port))]
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
-    assert http().send(post("http://two.example/")).status == 200
+def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTransport]) -> None:
+    assert http().send(post(f"http://localhost:{server.port}/")).status == 200  # ::1 comes first
 
 
 @pytest.mark.parametrize(
@@ -365,8 +361,8 @@ def test_the_next_address_is_tried(
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", Reason.BAD_ANSWER, "cannot be read"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope", Reason.BAD_ANSWER, "be read"),
         (b"220 smtp.example s3cret ESMTP\r\n", Reason.BAD_ANSWER, "is not HTTP"),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 200 + b"\r\n", Reason.BAD_ANSWER, "is not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, Reason.BAD_ANSWER, "is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 6000 + b"\r\n", Reason.BAD_ANSWER, "is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 400_000, Reason.BAD_ANSWER, "is not HTTP"),
     ],
 )
 def test_answers_that_are_none(http: Callable[..., HttpTransport], answer: bytes, reason: Reason, words: str) -> None:
@@ -428,20 +424,32 @@ def test_a_private_authority_is_trusted_if_it_is_named(
         assert http(verify_tls=False).send(post(tls_url(server))).status == 200
 
 
-def test_integrations_that_trust_the_same_share_it_until_a_file_changes(
-    authority: Authority, policy: MakePolicy
+@pytest.fixture
+def system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certs"))
+    trusted.cache_clear()
+    yield tmp_path / "certs"
+    trusted.cache_clear()
+
+
+def test_what_the_system_trusts_is_trusted(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
 ) -> None:
-    same, pem = tls_context(policy(ca_bundle=authority.file)), authority.certificate("client")
-    assert tls_context(policy(ca_bundle=authority.file, concurrency=3)) is same
-    others = [
-        tls_context(policy()),
-        tls_context(policy(verify_tls=False)),
-        tls_context(policy(ca_bundle=authority.file, verify_tls=False)),
-        tls_context(policy(ca_bundle=authority.file, client_cert=pem)),
-    ]
-    assert len({id(one) for one in [same, *others]}) == 5
-    os.utime(authority.file, (1, 1))
-    assert tls_context(policy(ca_bundle=authority.file)) is not same
+    authority.folder(system_folder)
+    with web(authority.context(authority.certificate("server"))) as server:
+        assert http().send(post(tls_url(server))).status == 200
+        assert error(http(ca_bundle=certifi.where()), post(tls_url(server))).reason is Reason.TLS
+
+
+def test_a_system_without_such_a_folder_has_the_bundled_file(system_folder: Path) -> None:
+    assert trusted() == {pycurl.CAINFO: certifi.where()}
+    system_folder.mkdir()
+    (system_folder / "ca-certificates.crt").touch()
+    trusted.cache_clear()
+    assert trusted() == {pycurl.CAINFO: certifi.where()}
+    (system_folder / "0123abcd.0").touch()
+    trusted.cache_clear()
+    assert trusted() == {pycurl.CAPATH: str(system_folder)}
 
 
 def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., HttpTransport]) -> None:
@@ -471,16 +479,18 @@ def test_a_handshake_that_is_cut_is_tried_again(http: Callable[..., HttpTranspor
 
 
 @pytest.mark.parametrize("setting", ["ca_bundle", "client_cert"])
-@pytest.mark.parametrize("content", [None, "no pem"])
+@pytest.mark.parametrize("content", [None, "no pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"])
 def test_a_file_that_does_not_serve_is_named(
-    http: Callable[..., HttpTransport], tmp_path: Path, setting: str, content: str | None
+    authority: Authority, http: Callable[..., HttpTransport], tmp_path: Path, setting: str, content: str | None
 ) -> None:
     file = tmp_path / "file.pem"
     if content:
         file.write_text(content)
-    unfit = error(http(**{setting: file}), post("https://127.0.0.1:1/"))
+    with web(authority.context(authority.certificate("server"))) as server:
+        unfit = error(http(**({"ca_bundle": authority.file} | {setting: file})), post(tls_url(server)))
     assert unfit.reason is Reason.NOT_CONFIGURED
     assert unfit.detail.startswith(f"{setting} {file} cannot be used: ")
+    assert unfit.detail.endswith("no PEM file" if content == "no pem" else "")
 
 
 def test_a_proxy_is_used(server: Web, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -509,7 +519,6 @@ def test_a_tunnel_carries_tls(authority: Authority, http: Callable[..., HttpTran
         with raw(tunnel) as proxy:
             transport = http(proxy=Secret(f"http://{proxy}"), ca_bundle=authority.file)
             assert transport.send(post(tls_url(server))).body == b"ok"
-            transport._adapter.close()
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:

@@ -1,69 +1,66 @@
 from __future__ import annotations
 
-import inspect
-import ssl
-
+import pycurl
 import pytest
-import requests.exceptions as of_requests
-import urllib3.exceptions as of_urllib3
 
 from common.outcome import Reason
 from workers.integrations.base import FINAL_WITHOUT_ANSWER
-from workers.transports.http_errors import REASONS, reason_of, words_of
+from workers.transports.http_errors import REASONS, explained
+
+OF_OPENSSL = "TLS connect error: error:0A000{}:SSL routines::{}"
 
 
-def classes_of(module: object, root: type[Exception]) -> list[type[Exception]]:
-    found = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, root)]
-    return [kind for kind in found if not issubclass(kind, Warning)]
+def test_what_may_pass_is_never_final() -> None:
+    final = {code for code, reason in REASONS.items() if reason in FINAL_WITHOUT_ANSWER}
+    assert final == {pycurl.E_URL_MALFORMAT}
 
 
-@pytest.mark.parametrize("kind", classes_of(of_requests, of_requests.RequestException))
-def test_every_exception_of_requests_is_in_the_table(kind: type[Exception]) -> None:
-    assert kind in REASONS
+@pytest.mark.parametrize("code", [*range(1, 120), 99_999])
+def test_no_text_of_libcurl_is_passed_on(code: int) -> None:
+    reason, words = explained(code, "http://host/s3cret: s3cret", errno=111)
+    assert "s3cret" not in words
+    assert reason is REASONS.get(code, Reason.INTERNAL)
 
 
-@pytest.mark.parametrize("kind", classes_of(of_urllib3, of_urllib3.HTTPError))
-def test_every_exception_of_urllib3_has_a_reason(kind: type[Exception]) -> None:
-    assert reason_of(kind.__new__(kind)) is not Reason.INTERNAL
+def test_the_system_explains_what_it_refused() -> None:
+    assert explained(pycurl.E_COULDNT_CONNECT, "", errno=111) == (Reason.CONNECT, "Connection refused")
+    assert explained(pycurl.E_RECV_ERROR, "", errno=104) == (Reason.CONNECT, "Connection reset by peer")
+    assert explained(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.BAD_ANSWER, "the answer ended too early")
 
 
-@pytest.mark.parametrize(
-    "kind", [of_requests.ConnectionError, of_requests.Timeout, of_requests.ChunkedEncodingError, of_requests.ProxyError]
-)
-def test_what_may_pass_is_never_final(kind: type[Exception]) -> None:
-    assert REASONS[kind] not in FINAL_WITHOUT_ANSWER
-
-
-def test_a_time_out_is_found_below_what_wraps_it() -> None:
-    wrapped = of_requests.ConnectionError(of_urllib3.ProtocolError("Connection aborted.", TimeoutError("s3cret")))
-    assert (reason_of(wrapped), words_of(wrapped)) == (Reason.TIMEOUT, "")
-
-
-def test_words_come_from_the_system_and_never_from_a_text() -> None:
-    refused = of_requests.ConnectionError("url: /s3cret")
-    refused.__context__ = ConnectionRefusedError(111, "Connection refused")
-    assert (reason_of(refused), words_of(refused)) == (Reason.CONNECT, "Connection refused")
-    assert words_of(ValueError("s3cret")) == ""
+def test_a_proxy_that_refuses_is_told() -> None:
+    assert explained(pycurl.E_RECV_ERROR, "", proxy_status=407) == (Reason.CONNECT, "the proxy answers 407")
+    assert explained(pycurl.E_RECV_ERROR, "", proxy_status=200) == (Reason.CONNECT, "")
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("number", "words", "reason"),
     [
-        ("TLSV1_ALERT_INTERNAL_ERROR", Reason.CONNECT),
-        ("UNEXPECTED_EOF_WHILE_READING", Reason.CONNECT),
-        ("WRONG_VERSION_NUMBER", Reason.TLS),
-        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", Reason.TLS),
+        ("438", "tlsv1 alert internal error", Reason.CONNECT),
+        ("126", "unexpected eof while reading", Reason.CONNECT),
+        ("10B", "wrong version number", Reason.TLS),
+        ("45C", "tlsv13 alert certificate required", Reason.TLS),
     ],
 )
-def test_what_ends_a_handshake_is_final_only_if_it_is_a_judgement(name: str, reason: Reason) -> None:
-    below = ssl.SSLError(1, "s3cret")
-    below.reason = name
-    error = of_requests.SSLError(below)
-    assert reason_of(error) is reason
-    assert words_of(error) == name.lower().replace("_", " ")
+@pytest.mark.parametrize("code", [pycurl.E_SSL_CONNECT_ERROR, pycurl.E_RECV_ERROR])
+def test_what_ends_a_handshake_is_final_only_if_it_is_a_judgement(
+    code: int, number: str, words: str, reason: Reason
+) -> None:
+    assert explained(code, OF_OPENSSL.format(number, words)) == (reason, words)
+    assert explained(code, f"{OF_OPENSSL.format(number, words)}, errno 0") == (reason, words)
 
 
-def test_an_error_that_goes_in_circles_is_read_once() -> None:
-    error = OSError()
-    error.__context__ = ValueError(error)
-    assert (reason_of(error), words_of(error)) == (Reason.CONNECT, "")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("SSL certificate problem: certificate has expired", "certificate has expired"),
+        ("SSL certificate OpenSSL verify result: self-signed certificate (18)", "self-signed certificate"),
+        ("SSL: no alternative certificate subject name matches target host name 's3cret'", "mismatch"),
+        ("something new about s3cret", ""),
+    ],
+)
+def test_what_is_wrong_with_a_certificate(text: str, words: str) -> None:
+    reason, told = explained(pycurl.E_PEER_FAILED_VERIFICATION, text)
+    assert reason is Reason.TLS
+    assert told.endswith(words)
+    assert "s3cret" not in told
