@@ -1,7 +1,7 @@
 """HTTP calls over kept-alive connections, each within one time limit for the call as a whole.
 
 Nothing is carried over from one call to the next but the connections: no cookies, no redirects, no credentials from
-~/.netrc. A request that is sent again and again is prepared once, since that costs several times what the call itself does.
+~/.netrc. A request that is sent again and again is prepared once: that costs several times what the call does.
 """
 
 from __future__ import annotations
