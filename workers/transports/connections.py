@@ -34,6 +34,9 @@ _PROBED_AFTER_S: Final = 30
 _PROBED_EVERY_S: Final = 10
 """Probes after 30 s, under the shortest idle limits of common firewalls, which forget a connection in silence."""
 
+_OF_A_PROXY: Final = {pycurl.CAINFO: pycurl.PROXY_CAINFO, pycurl.CAPATH: pycurl.PROXY_CAPATH}
+"""What names the trusted ones → the same for a proxy that is spoken to with TLS."""
+
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """A certificate's name in a folder that OpenSSL can look into (openssl-rehash(1))."""
 
@@ -87,7 +90,8 @@ class Connection:
         return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
 
     def close(self) -> None:
-        """Close it."""
+        """Close it, and let go of it: a worker collects garbage too rarely to leave a cycle to that."""
+        self._curl.reset()
         self._curl.close()
 
     def _turn_to(self, head: Head) -> None:
@@ -141,10 +145,13 @@ def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
     curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
     curl.setopt(pycurl.SSL_VERIFYPEER, policy.verify_tls)
     curl.setopt(pycurl.SSL_VERIFYHOST, 2 if policy.verify_tls else 0)
-    curl.unsetopt(pycurl.CAINFO)
-    curl.unsetopt(pycurl.CAPATH)
+    curl.setopt(pycurl.PROXY_SSL_VERIFYPEER, policy.verify_tls)
+    curl.setopt(pycurl.PROXY_SSL_VERIFYHOST, 2 if policy.verify_tls else 0)
+    for option in (*_OF_A_PROXY, *_OF_A_PROXY.values()):
+        curl.unsetopt(option)
     for option, path in ({pycurl.CAINFO: str(policy.ca_bundle)} if policy.ca_bundle else trusted()).items():
         curl.setopt(option, path)
+        curl.setopt(_OF_A_PROXY[option], path)
     if policy.client_cert:
         curl.setopt(pycurl.SSLCERT, str(policy.client_cert))
         curl.setopt(pycurl.SSLKEY, str(policy.client_key or policy.client_cert))

@@ -59,15 +59,13 @@ class HttpTransport:
             raise TransportError(Reason.BAD_URL, _unsendable(error)) from None
         connection = self._take()
         try:
-            answer = connection.call(head, call.body, limit_s)
+            return connection.call(head, call.body, limit_s)
         except pycurl.error as error:
-            failure = self._failure(error, connection, _where(call.url), limit_s)
-            connection.close()
-            raise failure from None
+            raise self._failure(error, connection, _where(call.url), limit_s) from None
         except Exception as error:  # noqa: BLE001 — a text that libcurl does not take may be a secret's
             raise TransportError(Reason.INTERNAL, f"{type(error).__name__} on the way to {_where(call.url)}") from None
-        self._give_back(connection)
-        return answer
+        finally:
+            self._give_back(connection)
 
     def _take(self) -> Connection:
         """Return the connection that was used last, so that no more are kept than calls run at once."""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import os
 import socket
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -254,6 +256,27 @@ def test_connections_that_are_no_longer_needed_are_closed(server: Web, policy: M
         now[0] += IDLE_S / 2
         transport.send(post(server.url))
     assert most > 1
+    assert len(transport._free) == 1
+
+
+def test_a_closed_connection_leaves_no_garbage(server: Web, http: Callable[..., HttpTransport]) -> None:
+    transport = http()
+    transport.send(post(server.url))
+    _, connection = transport._free.pop()
+    left = weakref.ref(connection)
+    gc.disable()
+    try:
+        connection.close()
+        del connection
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+def test_failures_make_no_further_connections(http: Callable[..., HttpTransport]) -> None:
+    transport = http()
+    for _ in range(3):
+        error(transport, post("http://127.0.0.1:1/"))
     assert len(transport._free) == 1
 
 
@@ -519,6 +542,15 @@ def test_a_tunnel_carries_tls(authority: Authority, http: Callable[..., HttpTran
         with raw(tunnel) as proxy:
             transport = http(proxy=Secret(f"http://{proxy}"), ca_bundle=authority.file)
             assert transport.send(post(tls_url(server))).body == b"ok"
+
+
+def test_a_proxy_with_tls_is_checked_in_the_same_way(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+    with web(authority.context(authority.certificate("server"))) as server:
+        proxy = Secret(f"https://127.0.0.1:{server.port}")
+        assert http(proxy=proxy, ca_bundle=authority.file).send(post("http://target.example/a")).status == 200
+        assert http(proxy=proxy, verify_tls=False).send(post("http://target.example/a")).status == 200
+        assert error(http(proxy=proxy), post("http://target.example/a")).reason is Reason.TLS
+    assert [seen.path for seen in server.seen] == ["http://target.example/a"] * 2
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:
