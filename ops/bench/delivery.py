@@ -44,11 +44,11 @@ def ours(count: int, latency_ms: float, workers: int) -> dict[str, float]:
     """Run Courier once. Return deliveries a second, CPU in ms a delivery by part, and the memory of a worker."""
     with running(latency_ms=latency_ms, workers=workers) as system:
         system.append(alerts(WARM_UP))
-        _wait(system, WARM_UP)
+        wait_for(system, WARM_UP)
         lines = b"".join(alerts(count, first=WARM_UP))
         before, start_s = system.cpu(), time.time()
         system.append([lines])
-        _wait(system, WARM_UP + count)
+        wait_for(system, WARM_UP + count)
         spent = {part: 1000 * (after - before[part]) / count for part, after in system.cpu().items()}
         arrived = system.target.counts()
         peak_mib = max(peak_kib(worker.pid) for worker in system.workers) / 1024
@@ -61,7 +61,8 @@ def ours(count: int, latency_ms: float, workers: int) -> dict[str, float]:
     }
 
 
-def _wait(system: System, count: int) -> None:
+def wait_for(system: System, count: int) -> None:
+    """Wait until so many requests have arrived and all of them are settled."""
     wait_until(lambda: system.target.counts()["requests"] >= count, "not everything arrived")
     wait_until(lambda: not system.redis.hlen("courier:{slack}:records"), "not everything was settled")
 

@@ -1,0 +1,107 @@
+"""Where the time of a worker and of a producer goes, by stage: py-spy looks at what holds the interpreter's lock.
+
+    python -m ops.bench.stages [--alerts 15000]
+
+One worker delivers to one integration as fast as it can. What a process spends outside of the lock is the kernel's
+(connections, switching threads) and libcurl's. Needs the right to look into other processes (ptrace(2)), as root has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ops.bench.alerts import alerts
+from ops.bench.delivery import WARM_UP, wait_for
+from ops.bench.system import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+SAMPLES_A_SECOND: Final = 250
+OUTSIDE: Final = "outside of the lock: kernel, libcurl, switching threads"
+REST: Final = "the rest"
+
+WORKER: Final = {
+    "HTTP: prepare, hand over, read the answer": ("workers/transports/",),
+    "dispatch: release and publish what there is now room for": ("(common/dispatch.py",),
+    "settle": ("settle (common/ledger/",),
+    "begin": ("begin (common/ledger/",),
+    "the pipeline around it: decode, build the request, classify": ("(workers/pipeline.py",),
+    "threads: hand a delivery over, wait for its end": ("(workers/lane.py", "(workers/threads.py"),
+    "the task around its deliveries": ("(workers/deliverer.py",),
+    "Celery: events for Flower": ("(celery/events/",),
+    "Celery: receive and run tasks": ("(celery/", "(kombu/"),
+}
+"""Stage → what a function's line in a stack has; the first one that any of its functions has counts."""
+
+PRODUCER: Final = {
+    "commit": ("commit (common/ledger/",),
+    "dispatch": ("(common/dispatch.py",),
+    "read, decode and match": ("(producer/",),
+}
+
+
+def shares(stacks: Iterable[str], stages: Mapping[str, tuple[str, ...]], cpu_s: float) -> dict[str, float]:
+    """Return the part of `cpu_s` that each stage has, the largest first, from stacks as py-spy writes them.
+
+    A line is the functions from the outermost on, `name (file:line)`, separated by `;`, a space and their number.
+    """
+    held: Counter[str] = Counter()
+    for line in stacks:
+        stack, _, samples = line.rpartition(" ")
+        stage = next((name for name, marks in stages.items() if any(mark in stack for mark in marks)), REST)
+        held[stage] += int(samples)
+    seconds = {stage: samples / SAMPLES_A_SECOND for stage, samples in held.items()}
+    seconds[OUTSIDE] = max(0.0, cpu_s - sum(seconds.values()))
+    whole = sum(seconds.values()) or 1.0
+    return {stage: part / whole for stage, part in sorted(seconds.items(), key=lambda one: -one[1])}
+
+
+@contextmanager
+def sampled(pid: int, file: Path) -> Iterator[None]:
+    """Have py-spy look at a process meanwhile, and write the stacks into `file`."""
+    what = ["--gil", "--nonblocking", "--format", "raw", "--rate", str(SAMPLES_A_SECOND), "--duration", "unlimited"]
+    command = [str(Path(sys.executable).with_name("py-spy")), "record", *what, "--output", str(file), "--pid", str(pid)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as spy:
+        assert spy.stdout is not None  # noqa: S101 — it is a pipe
+        told = spy.stdout.readline()
+        yield
+        spy.send_signal(signal.SIGINT)
+        told += spy.stdout.read()
+    if not file.exists():
+        raise SystemExit(f"py-spy could not look at the process: {told.strip()}")
+
+
+def main() -> int:
+    """Run it and print a table for each process."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--alerts", type=int, default=15_000)
+    count = parser.parse_args().alerts
+    with tempfile.TemporaryDirectory() as name, running() as system:
+        system.append(alerts(WARM_UP))
+        wait_for(system, WARM_UP)
+        lines = b"".join(alerts(count, first=WARM_UP))
+        files = {part: Path(name) / part for part in ("workers", "producer")}
+        with sampled(system.workers[0].pid, files["workers"]), sampled(system.producer.pid, files["producer"]):
+            before = system.cpu()
+            system.append([lines])
+            wait_for(system, WARM_UP + count)
+            spent = {part: after - before[part] for part, after in system.cpu().items()}
+        for part, stages in (("workers", WORKER), ("producer", PRODUCER)):
+            print(f"| {part}: {1000 * spent[part] / count:.3f} ms of CPU a delivery | share |\n|---|---:|")
+            for stage, share in shares(files[part].read_text().splitlines(), stages, spent[part]).items():
+                print(f"| {stage} | {share:.0%} |")
+            print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
