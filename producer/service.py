@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from producer.metrics import ProducerMetrics
     from producer.source import Batch, Source
 
+    Matches = defaultdict[str, list[Line]]
+
 BATCH_BYTES: Final = 1024 * 1024
+READS_AT_ONCE: Final = 4
+ENOUGH_BYTES: Final = 64 * 1024
+"""A commit costs a round trip, however little is in it. So up to so many batches are read before what they have for
+each integration is committed, unless what they have is that much for each on average; of a batch only what matches is
+kept meanwhile."""
+
 IDLE_WAIT_S: Final = 1.0
 RETRY_PAUSE_S: Final = 1.0
 HEARTBEAT_S: Final = 1.0
@@ -113,7 +121,7 @@ class Producer:
         self._leave()
 
     def step(self) -> bool:
-        """Read one batch at every place where a member stands. Return whether there is more to read at once."""
+        """Read on at every place where a member stands. Return whether there is more to read at once."""
         now_s = self._now()
         if self._members is not None and now_s - self._heartbeat_at_s >= HEARTBEAT_S:
             self._heartbeat_at_s = now_s
@@ -124,9 +132,9 @@ class Producer:
         if due := now_s - self._gathers_since_s >= LINGER_S:
             self._gathers_since_s = now_s
         for cursor, members in self._places(now_s).items() if not self._choked else ():
-            batch = self._source.read(cursor, BATCH_BYTES)
-            busy = busy or not batch.at_end
-            self._advance(members, batch, now_s, due=due or batch.at_end)
+            matches, after, at_end = self._read(cursor)
+            busy = busy or not at_end
+            self._advance(members, matches, after, now_s, due=due or at_end)
         return self._lost_in_redis() or busy
 
     def ask_reload(self) -> None:
@@ -186,15 +194,25 @@ class Producer:
         except LedgerUnavailable as error:
             _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
-    def _advance(self, members: Sequence[Member], batch: Batch, now_s: float, *, due: bool) -> None:
-        number, matches = self._matches(batch)
+    def _read(self, cursor: str) -> tuple[Matches, str, bool]:
+        """Return what each integration gets of what comes next, the cursor behind it, and whether that is the end."""
+        matches: Matches = defaultdict(list)
+        size = 0
+        for _ in range(READS_AT_ONCE):
+            batch = self._source.read(cursor, BATCH_BYTES)
+            size += self._match(batch, matches)
+            cursor = batch.cursor
+            if batch.at_end or size >= ENOUGH_BYTES * len(matches):
+                break
+        return matches, cursor, batch.at_end
+
+    def _advance(self, members: Sequence[Member], matches: Matches, after: str, now_s: float, *, due: bool) -> None:
         for member in members:
             ours = matches.get(member.integration.id, [])
-            stored = member.advance(self._ledger, self._node, ours, batch.cursor, now_s)
+            stored = member.advance(self._ledger, self._node, ours, after, now_s)
             self._tally.counts["matched"] += stored
             self._gathered[member.integration.id] += stored
             self._dispatch(member, due=due)
-        self._tally.count(batch.lines, number)
 
     def _dispatch(self, member: Member, *, due: bool) -> None:
         """Dispatch what was committed; if this ends before, the workers do it within a second."""
@@ -203,9 +221,9 @@ class Producer:
             del self._gathered[member.integration.id]
             self._dispatcher.dispatch(member.integration.id, member.policy, self._registry.target(member.integration))
 
-    def _matches(self, batch: Batch) -> tuple[int, dict[str, list[Line]]]:
-        """Return how many lines there are, and what of them each integration gets."""
-        matches: defaultdict[str, list[Line]] = defaultdict(list)
+    def _match(self, batch: Batch, matches: Matches) -> int:
+        """Add what each integration gets, and count the lines. Return the bytes that were added, each line's once."""
+        size = 0
         number, lines = self._index.sift(batch.lines)
         for line in lines:
             try:
@@ -217,10 +235,12 @@ class Producer:
                 continue
             for integration_id in ids:
                 matches[integration_id].append(line)
+            size += len(line.raw) if ids else 0
         for passed in batch.passed:
             if not batch.lines or self._tally.is_new(batch.lines[-1]):
                 self._passed_over(passed.loss, passed.detail, passed.sample)
-        return number, matches
+        self._tally.count(batch.lines, number)
+        return size
 
     def _passed_over(self, reason: str, detail: str, sample: bytes) -> None:
         self._tally.counts[f"bad:{reason}"] += 1

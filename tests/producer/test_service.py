@@ -16,7 +16,7 @@ from common.vault import Vault
 from producer.aside import Aside
 from producer.configuration import ConfigFile
 from producer.keepsake import Keepsake
-from producer.service import RETRY_PAUSE_S, Producer
+from producer.service import ENOUGH_BYTES, READS_AT_ONCE, RETRY_PAUSE_S, Producer
 from tests.support.fakes import Clock, ListSource, NoDispatch, policy
 from tests.support.proxy import Proxy
 
@@ -96,7 +96,10 @@ def test_a_new_integration_begins_at_the_end_and_gets_what_comes_then(world: Wor
     assert world.dispatcher.dispatched == ["slack"]
 
 
-def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.service.READS_AT_ONCE", 1)
     seldom = SHUFFLE_BLOCK.replace("</integration>", "<level>7</level></integration>")
     world = World(client, tmp_path, SLACK_BLOCK.format(""), seldom, batch_max=25)
     producer = world.producer()
@@ -113,6 +116,32 @@ def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(client: red
     assert dispatched() == ["shuffle", "slack"]
     assert dispatched() == ["shuffle", "slack"]
     assert dispatched() == []
+
+
+def test_what_is_little_of_each_of_several_batches_is_committed_at_once(world: World) -> None:
+    producer = world.producer()
+    producer.step()
+    world.source.lines += [alert(n) for n in range(10 * READS_AT_ONCE + 25)]
+    world.source.reads.clear()
+    assert producer.step()
+    assert len(world.source.reads) == READS_AT_ONCE
+    assert world.ledger.cursor("slack", NODE) == f"log:{10 * READS_AT_ONCE}"
+    assert len(world.waiting()) == 10 * READS_AT_ONCE
+    assert not producer.step(), "the end of the log is no reason to wait for more"
+    assert world.ledger.cursor("slack", NODE) == f"log:{10 * READS_AT_ONCE + 25}"
+    assert len(world.waiting()) == 10 * READS_AT_ONCE + 25
+
+
+def test_a_batch_that_has_enough_for_each_is_committed_by_itself(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
+    producer = world.producer()
+    producer.step()
+    large = alert(0).replace(b'"x"', b'"%s"' % (b"x" * (2 * ENOUGH_BYTES // 10)))
+    world.source.lines += [large] * 40
+    world.source.reads.clear()
+    assert [producer.step() for _ in range(2)] == [True, True]
+    assert world.source.reads == ["log:0", "log:10"]
+    assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == 20
 
 
 def test_a_restarted_producer_goes_on_at_its_cursor_and_repeats_nothing(world: World) -> None:
