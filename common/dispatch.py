@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kombu.exceptions import BatchPublishError, OperationalError
 from redis import RedisError
 
 from common.celery_app import DELIVER, queue, queue_name
 from common.errors import LedgerUnavailable
-from common.ledger import SILENT, Pace
+from common.ledger import Pace, Reap, Release
 from common.ledger.errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from celery import Celery
     from redis import Redis
@@ -33,11 +33,40 @@ TASKS_AT_ONCE: Final = 4
 """So many tasks of one integration a worker attempts side by side with all their ids, which therefore wait for nothing
 in a task together; Celery's part of a task, 1.3 to 2 ms of CPU, is shared by them."""
 
+OUTLETS_AT_ONCE: Final = 20
+"""So many integrations are released in one round trip; what a process has released and not published yet when it dies
+waits for its leases to end, so this is not all of them."""
+
 BEGUN_WITHIN_S: Final = 2.0
 """What is released and neither begun nor queued after this time was lost on its way to a worker. Releasing it again
 costs a message and can deliver nothing twice, so this may be short where a worker's lease must be long."""
 
 _PUBLISH_ERRORS: Final = (BatchPublishError, OperationalError, RedisError, OSError)
+
+
+class Outlet(NamedTuple):
+    """An integration as far as its releases go.
+
+    `target` is the digest of the credential (`PublishedRegistry.target`), by which limits are shared.
+    """
+
+    integration_id: str
+    policy: Policy
+    target: str
+
+    def terms(self, *, gather: bool) -> Release:
+        """Return how it is released; with `gather` a few wait for company."""
+        policy = self.policy
+        together = max(1, min(policy.batch_max, policy.concurrency // TASKS_AT_ONCE))
+        return Release(
+            max_in_flight=policy.max_in_flight,
+            batch_max=policy.batch_max,
+            lease_s=_begun_within_s(policy),
+            linger_s=LINGER_S,
+            pace=Pace.of(policy, self.target),
+            together=together,
+            least=together if gather else 1,
+        )
 
 
 class Dispatcher:
@@ -47,32 +76,33 @@ class Dispatcher:
         self._app, self._ledger, self._redis = app, ledger, client
 
     def dispatch(self, integration_id: str, policy: Policy, target: str, *, gather: bool = False) -> int:
-        """Release what may go now and publish it. Return how many deliveries that were.
+        """Do for one integration what `dispatch_all` does."""
+        return self.dispatch_all([Outlet(integration_id, policy, target)], gather=gather)
 
-        `target` is the digest of the credential (`PublishedRegistry.target`), by which limits are shared. With `gather`
-        a few that have just come are left to the producer, who knows whether more follow, unless none is in flight.
+    def dispatch_all(self, outlets: Sequence[Outlet], *, gather: bool = False) -> int:
+        """Release what may go now and publish it, in a round trip each for many. Return how many deliveries that were.
+
+        With `gather` a few that have just come are left to the producer, who knows whether more follow, unless none is
+        in flight.
         """
-        together = max(1, min(policy.batch_max, policy.concurrency // TASKS_AT_ONCE))
-        tasks = self._ledger.release(
-            integration_id,
-            max_in_flight=policy.max_in_flight,
-            batch_max=policy.batch_max,
-            lease_s=_begun_within_s(policy),
-            linger_s=LINGER_S,
-            pace=Pace.of(policy, target),
-            together=together,
-            least=together if gather else 1,
-        )
-        if tasks:
-            self._publish(integration_id, tasks)
-        return sum(map(len, tasks))
+        number = 0
+        for first in range(0, len(outlets), OUTLETS_AT_ONCE):
+            some = outlets[first : first + OUTLETS_AT_ONCE]
+            tasks = self._ledger.release_all({one.integration_id: one.terms(gather=gather) for one in some})
+            if tasks:
+                self._publish(tasks)
+            number += sum(len(ids) for of_one in tasks.values() for ids in of_one)
+        return number
 
-    def reap(self, integration_id: str, policy: Policy, telling: Telling = SILENT) -> Reaped:
+    def reap(self, wanted: Mapping[str, tuple[Policy, Telling]]) -> dict[str, Reaped]:
         """Bring back what was lost; deliveries that merely wait in the Celery queue are left there."""
-        overdue = self._ledger.overdue(integration_id)
-        queued = self._queued(integration_id).intersection(overdue) if overdue else ()
-        lease_s = _begun_within_s(policy)
-        return self._ledger.reap(integration_id, queued=queued, lease_s=lease_s, telling=telling)
+        queued = self._queued(self._ledger.overdue(wanted.keys()))
+        return self._ledger.reap_all(
+            {
+                i: Reap(queued=queued.get(i, ()), lease_s=_begun_within_s(policy), telling=telling)
+                for i, (policy, telling) in wanted.items()
+            }
+        )
 
     def occupied(self, integration_ids: Collection[str]) -> set[str]:
         """Return those of the integrations of which anything waits or is released."""
@@ -85,25 +115,32 @@ class Dispatcher:
                 pipe.llen(queue_name(integration_id))
             return sum(pipe.execute())
 
-    def _queued(self, integration_id: str) -> set[str]:
-        """Return the ids that the integration's queue carries, which are never more than the in-flight cap."""
-        with translated():
-            messages: Any = self._redis.lrange(queue_name(integration_id), 0, -1)
-        return {delivery_id for message in messages for delivery_id in _ids(message)}
+    def _queued(self, overdue: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+        """Return those that are in their integration's queue, which never carries more than the in-flight cap."""
+        with translated(), self._redis.pipeline(transaction=False) as pipe:
+            for integration_id in overdue:
+                pipe.lrange(queue_name(integration_id), 0, -1)
+            queues = pipe.execute()
+        return {
+            i: {delivery_id for message in messages for delivery_id in _ids(message)}.intersection(ids)
+            for (i, ids), messages in zip(overdue.items(), queues, strict=True)
+        }
 
-    def _publish(self, integration_id: str, tasks: list[list[str]]) -> None:
-        target = queue(integration_id)
+    def _publish(self, tasks: Mapping[str, Sequence[Sequence[str]]]) -> None:
+        """Publish the ids of each task, by integration."""
         try:
             with self._app.producer_pool.acquire(block=True) as producer, producer.batch(max_size=500):
-                for ids in tasks:
-                    self._app.send_task(
-                        DELIVER,
-                        args=(integration_id, ids),
-                        queue=target,
-                        producer=producer,
-                        retry=False,
-                        ignore_result=True,
-                    )
+                for integration_id, of_one in tasks.items():
+                    target = queue(integration_id)
+                    for ids in of_one:
+                        self._app.send_task(
+                            DELIVER,
+                            args=(integration_id, ids),
+                            queue=target,
+                            producer=producer,
+                            retry=False,
+                            ignore_result=True,
+                        )
         except _PUBLISH_ERRORS as error:
             raise LedgerUnavailable(f"the released deliveries could not be published: {error}") from error
 

@@ -11,12 +11,12 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
+from common.dispatch import Dispatcher, Outlet
 from common.errors import CourierError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from common.dispatch import Dispatcher
     from workers.deliverer import Deliverer
     from workers.heartbeat import Heartbeat
     from workers.metrics import WorkerMetrics
@@ -77,12 +77,10 @@ class Housekeeping:
         self._on_queues(ids)
         look = self._rounds % LOOK_EVERY == 0
         occupied = ids if changed or look else self._dispatcher.occupied(ids)
-        for integration_id in ids:
-            route = self._routes.get(integration_id)
-            if route is None:
-                continue
-            if integration_id in occupied:
-                self._look_after(integration_id, route, bring_back=look)
+        routes = {i: route for i in ids if (route := self._routes.get(i))}
+        if busy := {i: route for i, route in routes.items() if i in occupied}:
+            self._look_after(busy, bring_back=look)
+        for integration_id, route in routes.items():
             self._retention.look(integration_id, route.policy, self._rounds)
         self._watchdog.look()
         self._heartbeat.tell(self._routes.ids())
@@ -90,17 +88,21 @@ class Housekeeping:
         if self._metrics:
             self._metrics.went_round()
 
-    def _look_after(self, integration_id: str, route: Route, *, bring_back: bool) -> None:
-        self._deliverer.renew(integration_id, route.policy.lease_s)
-        if bring_back:
-            self._deliverer.bring_back(integration_id)
-        reaped = self._dispatcher.reap(integration_id, route.policy, route.telling)
-        if reaped.lost or reaped.dead:
-            _log.warning(
-                "deliveries were lost with their worker and are released again",
-                extra={"integration": integration_id, "lost": reaped.lost, "dead": reaped.dead},
-            )
-        self._dispatcher.dispatch(integration_id, route.policy, route.target, gather=True)
+    def _look_after(self, routes: Mapping[str, Route], *, bring_back: bool) -> None:
+        """Do it for all of them at once: in a flood over 100 integrations one after the other took 100 ms of CPU."""
+        for integration_id, route in routes.items():
+            self._deliverer.renew(integration_id, route.policy.lease_s)
+            if bring_back:
+                self._deliverer.bring_back(integration_id)
+        reaped = self._dispatcher.reap({i: (route.policy, route.telling) for i, route in routes.items()})
+        for integration_id, found in reaped.items():
+            if found.lost or found.dead:
+                _log.warning(
+                    "deliveries were lost with their worker and are released again",
+                    extra={"integration": integration_id, "lost": found.lost, "dead": found.dead},
+                )
+        outlets = [Outlet(i, route.policy, route.target) for i, route in routes.items()]
+        self._dispatcher.dispatch_all(outlets, gather=True)
 
     def tick(self) -> None:
         """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerUnfit."""

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
+
 import msgspec
 
+from common.ledger.pace import UNPACED, Pace
 from common.ledger.record import Delivery, Header
+from common.ledger.telling import SILENT, Telling
+
+MOST_LOST: Final = 10
+"""Attempts whose worker died before a delivery is called the cause and buried."""
+
+REAP_LIMIT: Final = 1000
+"""Expired leases that one reap handles; the next comes a second later."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -26,6 +37,40 @@ class Full(msgspec.Struct, frozen=True):
 
 
 Commit = Stored | Stale | Full
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """On what terms what may go now moves to released, for tasks that must then be published.
+
+    Where more than a few go at once, each task carries `together` at least; up to `batch_max` when much is in flight.
+    While some are in flight less than `least` waits for company, at most as long as the linger.
+    """
+
+    max_in_flight: int
+    batch_max: int
+    lease_s: float
+    linger_s: float
+    pace: Pace = UNPACED
+    together: int = 1
+    least: int = 1
+
+    def arguments(self) -> list[str | bytes | float]:
+        """Return the arguments of the script `release`."""
+        sizes = [self.max_in_flight, self.batch_max, self.together, self.least]
+        return [*sizes, round(1000 * self.lease_s), round(1000 * self.linger_s), *self.pace.for_release()]
+
+
+class Reap(msgspec.Struct, frozen=True, kw_only=True):
+    """On what terms deliveries whose lease has expired come back; not those that are merely still `queued`."""
+
+    queued: Collection[str]
+    lease_s: float
+    telling: Telling = SILENT
+
+    def arguments(self) -> list[str | bytes | float]:
+        """Return the arguments of the script `reap`."""
+        lease_ms = round(1000 * self.lease_s)
+        return [lease_ms, MOST_LOST, REAP_LIMIT, *self.telling.for_reap(), *self.queued]
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.integration import MANAGER_ID
 from common.ledger import scripts, server
-from common.ledger.answers import Commit, Full, Reaped, Settled, Stale, Status, Stored
+from common.ledger.answers import REAP_LIMIT, Commit, Full, Reap, Reaped, Release, Settled, Stale, Status, Stored
 from common.ledger.errors import translated
 from common.ledger.keys import keys_of, limit_keys
 from common.ledger.letters import read_letters
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from common.ledger.answers import DeadLetter, Settlement
-
-MOST_LOST: Final = 10
-"""Attempts whose worker died before a delivery is called the cause and buried."""
-
-REAP_LIMIT: Final = 1000
-"""Expired leases that one reap handles; the next comes a second later."""
 
 RETAIN_LIMIT: Final = 1000
 """Dead letters that one retain gives up: Redis does nothing else meanwhile."""
@@ -130,24 +124,43 @@ class Ledger:
         together: int = 1,
         least: int = 1,
     ) -> list[list[str]]:
-        """Move what may go now to released. Return the ids of each task that must now be published.
+        """Do for one integration, on such terms, what `release_all` does."""
+        how = Release(
+            max_in_flight=max_in_flight,
+            batch_max=batch_max,
+            lease_s=lease_s,
+            linger_s=linger_s,
+            pace=pace,
+            together=together,
+            least=least,
+        )
+        return self.release_all({integration_id: how}).get(integration_id, [])
 
-        Where more than a few go at once, each task carries `together` at least; up to `batch_max` when much is in
-        flight. While some are in flight less than `least` waits for company, at most as long as the linger.
+    def release_all(self, wanted: Mapping[str, Release]) -> dict[str, list[list[str]]]:
+        """Move what may go now to released. Return, where anything does, the ids of each task to be published now."""
+        calls = {i: (_paced(i, how.pace), how.arguments()) for i, how in wanted.items()}
+        released: dict[str, list[list[str]]] = {}
+        for integration_id, (per_task, *ids) in self._run_all("release", calls).items():
+            if ids:
+                names = [i.decode() for i in ids]
+                released[integration_id] = [names[at : at + per_task] for at in range(0, len(names), per_task)]
+        return released
+
+    def overdue(self, integration_ids: Collection[str]) -> dict[str, list[str]]:
+        """Return released deliveries that nobody began before their lease expired, as many as one reap handles.
+
+        All integrations are asked at once, and only those that have any are in the answer.
         """
-        sizes = [max_in_flight, batch_max, together, least]
-        arguments = [*sizes, _ms(lease_s), _ms(linger_s), *pace.for_release()]
-        per_task, *ids = self._run("release", integration_id, *arguments, keys=_paced(integration_id, pace))
-        names = [i.decode() for i in ids]
-        return [names[start : start + per_task] for start in range(0, len(names), per_task or 1)]
-
-    def overdue(self, integration_id: str) -> list[str]:
-        """Return released deliveries that nobody began before their lease expired, as many as one reap handles."""
-        keys = keys_of(integration_id)
-        with translated():
-            ids: Any = self._redis.zrange(keys[2], "-inf", self.now_ms(), byscore=True, offset=0, num=REAP_LIMIT)
-            begun: Any = self._redis.hmget(keys[7], ids) if ids else []
-        return [i.decode() for i, token in zip(ids, begun, strict=True) if token is None]
+        now_ms, found = self.now_ms(), dict[str, list[str]]()
+        with translated(), self._redis.pipeline(transaction=False) as pipe:
+            for integration_id in integration_ids:
+                pipe.zrange(keys_of(integration_id)[2], "-inf", now_ms, byscore=True, offset=0, num=REAP_LIMIT)
+            expired = {i: ids for i, ids in zip(integration_ids, pipe.execute(), strict=True) if ids}
+            for integration_id, ids in expired.items():
+                begun: Any = self._redis.hmget(keys_of(integration_id)[7], ids)
+                if free := [i.decode() for i, token in zip(ids, begun, strict=True) if token is None]:
+                    found[integration_id] = free
+        return found
 
     def leases(self, integration_id: str) -> dict[str, str]:
         """Return the token under which each begun delivery is held, by delivery id."""
@@ -162,11 +175,14 @@ class Ledger:
     def reap(
         self, integration_id: str, *, queued: Collection[str], lease_s: float, telling: Telling = SILENT
     ) -> Reaped:
-        """Bring back deliveries whose lease has expired, but not those that are merely still `queued`."""
-        keys = [*keys_of(integration_id), *_told(telling)]
-        arguments = [_ms(lease_s), MOST_LOST, REAP_LIMIT, *telling.for_reap()]
-        answer = self._run("reap", integration_id, *arguments, *queued, keys=keys)
-        return Reaped(*answer)
+        """Do for one integration, on such terms, what `reap_all` does."""
+        how = Reap(queued=queued, lease_s=lease_s, telling=telling)
+        return self.reap_all({integration_id: how})[integration_id]
+
+    def reap_all(self, wanted: Mapping[str, Reap]) -> dict[str, Reaped]:
+        """Bring back deliveries whose lease has expired, but not those that are merely still queued."""
+        calls = {i: ([*keys_of(i), *_told(how.telling)], how.arguments()) for i, how in wanted.items()}
+        return {i: Reaped(*answer) for i, answer in self._run_all("reap", calls).items()}
 
     # -- the worker's side
 
@@ -283,9 +299,15 @@ class Ledger:
     def _run(
         self, name: str, integration_id: str, *arguments: str | bytes | float, keys: list[str] | None = None
     ) -> Any:
-        now = "" if self._clock is None else _ms(self._clock())
+        calls = {integration_id: (keys or keys_of(integration_id), list(arguments))}
+        return self._run_all(name, calls)[integration_id]
+
+    def _run_all(self, name: str, calls: Mapping[str, scripts.Call]) -> dict[str, Any]:
+        """Run a script for several integrations in one round trip."""
+        now: str | int = "" if self._clock is None else _ms(self._clock())
+        timed = [(keys, [now, *arguments]) for keys, arguments in calls.values()]
         with translated():
-            return self._scripts[name](keys=keys or keys_of(integration_id), args=[now, *arguments])
+            return dict(zip(calls, scripts.run(self._redis, self._scripts[name], timed), strict=True))
 
 
 def _paced(integration_id: str, pace: Pace) -> list[str]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import NoScriptError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis import Redis
     from redis.commands.core import Script
+
+    Call = tuple[list[str], list[str | bytes | float]]
 
 PARTS: Final = {
     "commit": (),
@@ -36,3 +42,22 @@ def load(client: Redis) -> dict[str, Script]:
     return {
         name: client.register_script("".join(map(text, ("prelude", *parts, name)))) for name, parts in PARTS.items()
     }
+
+
+def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
+    """Run a script once for each call (keys, arguments) and return the answers, all in one round trip.
+
+    Each run is atomic by itself; what others ask of Redis may come between two of them.
+    """
+    if len(calls) == 1:
+        return [script(*calls[0])]
+    with client.pipeline(transaction=False) as pipe:
+        for keys, arguments in calls:
+            pipe.evalsha(script.sha, len(keys), *keys, *arguments)
+        answers: list[Any] = pipe.execute(raise_on_error=False)
+    for n, answer in enumerate(answers):
+        if isinstance(answer, NoScriptError):  # a Redis that was started anew: nothing was done
+            answers[n] = script(*calls[n])
+        elif isinstance(answer, Exception):
+            raise answer
+    return answers

@@ -8,15 +8,15 @@ import pytest
 
 from common.celery_app import make_app
 from common.connection import connect
-from common.dispatch import Dispatcher
+from common.dispatch import BEGUN_WITHIN_S, Dispatcher, Outlet
 from common.errors import LedgerUnavailable
-from common.ledger import Ledger
+from common.ledger import SILENT, Ledger, Reaped, Release
 from common.rate_limit import parse_rate_limit
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import redis
@@ -41,14 +41,14 @@ def dispatcher(server: EmbeddedServer, client: redis.Redis, ledger: Ledger) -> I
     app.close()
 
 
-def commit(ledger: Ledger, count: int) -> None:
+def commit(ledger: Ledger, count: int, to: str = "slack") -> None:
     deliveries = [(f"{n:04}", ALERT) for n in range(count)]
     limits = {"max_backlog": 10_000, "max_backlog_bytes": 10**9}
-    ledger.commit("slack", node="n", expected="", cursor="c", deliveries=deliveries, **limits)
+    ledger.commit(to, node="n", expected="", cursor="c", deliveries=deliveries, **limits)
 
 
-def published(client: redis.Redis) -> list[Any]:
-    messages: Any = client.lrange("courier.slack", 0, -1)
+def published(client: redis.Redis, to: str = "slack") -> list[Any]:
+    messages: Any = client.lrange(f"courier.{to}", 0, -1)
     return [json.loads(base64.b64decode(json.loads(m)["body"]))[0] for m in messages]
 
 
@@ -92,9 +92,38 @@ def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_
     dispatcher.dispatch("slack", policy(lease_s=60.0), "t")
     client.ltrim("courier.slack", 0, 0)
     clock.now_s += 61
-    assert dispatcher.reap("slack", policy(lease_s=60.0)).released_again == 2
+    assert dispatcher.reap({"slack": (policy(lease_s=60.0), SILENT)})["slack"].released_again == 2
     assert dispatcher.dispatch("slack", policy(), "t") == 2
     assert len(published(client)) == 3
+
+
+def test_what_several_integrations_have_goes_to_the_queue_of_each(
+    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.dispatch.OUTLETS_AT_ONCE", 2)
+    names = ["slack", "shuffle", "idle", "pagerduty", "custom-x"]
+    for one in names[:2] + names[3:]:
+        commit(ledger, 2, one)
+    assert dispatcher.dispatch_all([Outlet(one, policy(), "t") for one in names]) == 8
+    assert {one: sorted(published(client, one)) for one in names} == {
+        one: [] if one == "idle" else [[one, ["0000"]], [one, ["0001"]]] for one in names
+    }
+
+
+def test_what_was_lost_of_one_integration_comes_back_and_what_is_queued_of_another_does_not(
+    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, clock: Clock
+) -> None:
+    for one in ("slack", "shuffle"):
+        commit(ledger, 2, one)
+        dispatcher.dispatch(one, policy(), "t")
+    client.delete("courier.slack")
+    clock.now_s += BEGUN_WITHIN_S + 1
+    wanted = dict.fromkeys(("slack", "shuffle", "idle"), (policy(), SILENT))
+    assert dispatcher.reap(wanted) == {
+        "slack": Reaped(0, 2, 0),
+        "shuffle": Reaped(0, 0, 0),
+        "idle": Reaped(0, 0, 0),
+    }
 
 
 def test_a_server_that_dies_between_release_and_publish_is_unavailable_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -105,8 +134,8 @@ def test_a_server_that_dies_between_release_and_publish_is_unavailable_and_nothi
         commit(ledger, 1)
 
         class Dying(Ledger):
-            def release(self, *args: Any, **kwargs: Any) -> list[list[str]]:
-                tasks = super().release(*args, **kwargs)
+            def release_all(self, wanted: Mapping[str, Release]) -> dict[str, list[list[str]]]:
+                tasks = super().release_all(wanted)
                 server.kill()
                 return tasks
 

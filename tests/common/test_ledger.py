@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from common.errors import LedgerUnavailable, LedgerUnfit
-from common.ledger import Event, Full, Header, Ledger, Reaped, Settlement, Stale, Stored
+from common.ledger import Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
 from common.settings import load_settings
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
@@ -98,6 +99,45 @@ def test_tasks_carry_together_what_a_worker_does_side_by_side_where_more_than_a_
     commit(ledger, [f"{n:03}" for n in range(100)])
     assert sizes(4) == [1] * 4
     assert sizes(100) == [32, 32, 32]
+
+
+def commit_to(ledger: Ledger, *integration_ids: str, count: int) -> None:
+    deliveries = [(f"{n:03}", b"{}") for n in range(count)]
+    limits = {"max_backlog": 100, "max_backlog_bytes": 10**6}
+    for one in integration_ids:
+        assert ledger.commit(one, node="n", expected="", cursor="c", deliveries=deliveries, **limits) == Stored(count)
+
+
+def test_several_integrations_are_released_at_once_each_on_its_own_terms(ledger: Ledger) -> None:
+    commit_to(ledger, "slack", "shuffle", "capped", count=5)
+    one_by_one = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
+    together = structs.replace(one_by_one, together=5)
+    capped = structs.replace(one_by_one, max_in_flight=1)
+    wanted = {"slack": one_by_one, "empty": one_by_one, "shuffle": together, "capped": capped}
+    assert ledger.release_all(wanted) == {
+        "slack": [["000"], ["001"], ["002"], ["003"], ["004"]],
+        "shuffle": [["000", "001", "002", "003", "004"]],
+        "capped": [["000"]],
+    }
+    assert ledger.release_all(wanted) == ledger.release_all({}) == {}
+
+
+def test_a_redis_that_was_started_anew_is_taught_the_scripts_again(ledger: Ledger, client: redis.Redis) -> None:
+    commit_to(ledger, "slack", "shuffle", count=1)
+    client.script_flush()
+    how = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
+    assert ledger.release_all({"slack": how, "shuffle": how}) == {"slack": [["000"]], "shuffle": [["000"]]}
+
+
+def test_trouble_with_one_of_several_integrations_is_told_and_keeps_none_from_going(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    commit_to(ledger, "slack", "shuffle", count=1)
+    client.set("courier:{odd}:waiting", "no sorted set")
+    how = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
+    with pytest.raises(LedgerUnavailable, match="WRONGTYPE"):
+        ledger.release_all({"slack": how, "odd": how, "shuffle": how})
+    assert [ledger.status(one).released for one in ("slack", "shuffle")] == [1, 1]
 
 
 def test_a_few_young_ones_wait_for_company_only_while_others_are_in_flight(ledger: Ledger, clock: Clock) -> None:
@@ -193,9 +233,9 @@ def test_an_expired_lease_is_a_lost_attempt(ledger: Ledger, clock: Clock) -> Non
 def test_what_nobody_began_comes_back_unless_it_is_still_queued(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a", "b"])
     release(ledger)
-    assert ledger.overdue(ID) == []
+    assert ledger.overdue([ID]) == {}
     clock.now_s += 61
-    assert ledger.overdue(ID) == ["a", "b"]
+    assert ledger.overdue([ID]) == {ID: ["a", "b"]}
     assert ledger.reap(ID, queued=["a"], lease_s=60) == Reaped(0, 1, 0)
     assert release(ledger) == [["b"]]
     clock.now_s += 61

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
+    from common.dispatch import Outlet
     from common.settings_schema import Policy
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
@@ -69,6 +70,9 @@ class NoDispatch:
     def dispatch(self, integration_id: str, _policy: Policy, _target: str, *, gather: bool = False) -> int:  # noqa: ARG002 — as in the real one
         self.dispatched.append(integration_id)
         return 0
+
+    def dispatch_all(self, outlets: Sequence[Outlet], *, gather: bool = False) -> int:
+        return sum(self.dispatch(*one, gather=gather) for one in outlets)
 
     def occupied(self, integration_ids: Collection[str]) -> set[str]:
         return set(integration_ids)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 from common.ledger import Reaped
 from workers.housekeeping import LOOK_EVERY, Housekeeping
 from workers.routes import Routes
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_change() -> None:
@@ -28,15 +31,16 @@ def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_al
     routes.ids.return_value = {"idle", "slack"}
     dispatcher = Mock()
     dispatcher.occupied.return_value = {"slack"}
-    dispatcher.reap.return_value = Reaped(0, 0, 0)
+    dispatcher.reap.side_effect = lambda wanted: dict.fromkeys(wanted, Reaped(0, 0, 0))
     housekeeping = Housekeeping(
         routes, dispatcher, Mock(), lambda _ids: None, watchdog=Mock(), heartbeat=Mock(), retention=Mock()
     )
 
     def looked_after() -> list[str]:
-        dispatcher.dispatch.reset_mock()
+        dispatcher.dispatch_all.reset_mock()
         housekeeping.round()
-        return sorted(call.args[0] for call in dispatcher.dispatch.call_args_list)
+        (call,) = dispatcher.dispatch_all.call_args_list
+        return sorted(one.integration_id for one in call.args[0])
 
     assert looked_after() == ["idle", "slack"]
     assert [looked_after() for _ in range(LOOK_EVERY - 1)] == [["slack"]] * (LOOK_EVERY - 1)
@@ -44,3 +48,23 @@ def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_al
     housekeeping.round()
     routes.refresh.return_value = True
     assert looked_after() == ["idle", "slack"]
+
+
+def test_what_came_back_is_released_in_the_same_round_and_what_is_held_is_renewed_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    routes: Any = Mock(Routes)
+    routes.refresh.return_value = False
+    routes.ids.return_value = {"slack", "shuffle"}
+    both = Mock()
+    both.dispatcher.reap.return_value = {"slack": Reaped(3, 0, 1), "shuffle": Reaped(0, 5, 0)}
+    housekeeping = Housekeeping(
+        routes, both.dispatcher, both.deliverer, lambda _ids: None, watchdog=Mock(), heartbeat=Mock(), retention=Mock()
+    )
+    housekeeping.round()
+    names = [name for name, *_ in both.mock_calls]
+    assert names[-2:] == ["dispatcher.reap", "dispatcher.dispatch_all"]
+    assert names.count("deliverer.renew") == 2
+    told = [record for record in caplog.records if "lost with their worker" in record.message]
+    assert [vars(record)["integration"] for record in told] == ["slack"]
+    assert (vars(told[0])["lost"], vars(told[0])["dead"]) == (3, 1)

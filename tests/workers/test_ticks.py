@@ -20,12 +20,14 @@ from workers.routes import Routes, Selection
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import redis
 
 
 class NothingLost(NoDispatch):
-    def reap(self, _integration_id: str, _policy: object, _telling: object) -> Reaped:
-        return Reaped(0, 0, 0)
+    def reap(self, wanted: Collection[str]) -> dict[str, Reaped]:
+        return dict.fromkeys(wanted, Reaped(0, 0, 0))
 
 
 @pytest.mark.parametrize(
