@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from common.dispatch import LINGER_S
+from common.dispatch import LINGER_S, Outlet
 from common.errors import LedgerUnavailable
 from producer.filters import FilterIndex
 from producer.line import BadLine
@@ -212,14 +212,19 @@ class Producer:
             stored = member.advance(self._ledger, self._node, ours, after, now_s)
             self._tally.counts["matched"] += stored
             self._gathered[member.integration.id] += stored
-            self._dispatch(member, due=due)
+        self._dispatch(members, due=due)
 
-    def _dispatch(self, member: Member, *, due: bool) -> None:
+    def _dispatch(self, members: Sequence[Member], *, due: bool) -> None:
         """Dispatch what was committed; if this ends before, the workers do it within a second."""
-        number = self._gathered[member.integration.id]
-        if number and (due or not GATHER_FROM <= number < member.policy.batch_max):
-            del self._gathered[member.integration.id]
-            self._dispatcher.dispatch(member.integration.id, member.policy, self._registry.target(member.integration))
+        outlets = []
+        for member in members:
+            number = self._gathered[member.integration.id]
+            if number and (due or not GATHER_FROM <= number < member.policy.batch_max):
+                del self._gathered[member.integration.id]
+                target = self._registry.target(member.integration)
+                outlets.append(Outlet(member.integration.id, member.policy, target))
+        if outlets:
+            self._dispatcher.dispatch_all(outlets)
 
     def _match(self, batch: Batch, matches: Matches) -> int:
         """Add what each integration gets, and count the lines. Return the bytes that were added, each line's once."""
