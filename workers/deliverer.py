@@ -92,7 +92,9 @@ class Deliverer:
     def bring_back(self, integration_id: str) -> None:
         """End the leases of workers of this machine that are gone, without waiting for them to run out."""
         held = self._ledger.leases(integration_id)
-        if orphans := {delivery_id: token for delivery_id, token in held.items() if self._peer.is_gone(token)}:
+        holders = {token.partition(":")[0] for token in held.values()}
+        gone = set(filter(self._peer.is_gone, holders))  # asked once for each process, not for each delivery
+        if orphans := {delivery_id: token for delivery_id, token in held.items() if token.partition(":")[0] in gone}:
             self._ledger.expire(integration_id, orphans)
 
     def renew(self, integration_id: str, lease_s: float) -> None:

@@ -18,7 +18,7 @@ from tests.support.fakes import SLACK, NoDispatch, policy
 from workers.deliverer import Deliverer
 from workers.integrations.base import Answer, Request
 from workers.lookups import Lookups
-from workers.peers import this_process
+from workers.peers import Peer, this_process
 from workers.routes import Routes, Selection
 
 if TYPE_CHECKING:
@@ -319,6 +319,26 @@ def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(
     assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
     assert world.ledger.status("slack").waiting == 1
     assert ids == ["a", "b"]
+
+
+def test_whether_a_holder_is_gone_is_asked_once_however_much_it_holds(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(client, lambda _call: Answer(status=200))
+    ids = world.released(*"abcde")
+    dead = this_process()._replace(started="1")
+    for one in ids:
+        world.ledger.begin("slack", [one], token=f"{dead}:{one}", lease_s=3600)
+    asked: list[str] = []
+
+    def is_gone(_self: Peer, token: str) -> bool:
+        asked.append(token)
+        return True
+
+    monkeypatch.setattr(Peer, "is_gone", is_gone)
+    world.deliverer.bring_back("slack")
+    assert asked == [str(dead)]
+    assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 5
 
 
 def test_who_waits_for_anothers_answer_waits_without_an_attempt_and_gets_it(client: redis.Redis) -> None:
