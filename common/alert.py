@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Final
 
 from common import lenient
@@ -22,13 +21,19 @@ class Alert:
     def __init__(self, raw: bytes, delivery_id: str = "") -> None:
         self.raw = raw
         self.delivery_id = delivery_id
+        self._fields: dict[str, Any] | None = None
 
-    @cached_property
+    @property
     def fields(self) -> dict[str, Any]:
         """The parsed alert, fractions as `Number`. Bytes that are not UTF-8 become U+FFFD.
 
         Takes every line that the filters take. Raises ValueError, which quotes nothing, if it is no JSON object.
         """
+        if self._fields is None:  # no cached_property: until Python 3.12 all alerts of a process share its lock
+            self._fields = self._read()
+        return self._fields
+
+    def _read(self) -> dict[str, Any]:
         text = self.raw.decode("utf-8", "replace")
         try:
             parsed = read_json(text, strict=False)
