@@ -18,30 +18,53 @@ IDLE_S: Final = 30.0
 
 
 class Threads:
-    """Runs calls, none of which may raise, each at once."""
+    """Runs calls, none of which may raise, each at once.
+
+    Threads are started one after the other: the next when the last one has come to its call. A process that is busy
+    comes to that later, so that it has few threads; one that waits for slow targets has as many as there are calls.
+    """
 
     def __init__(self, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
         self._idle: list[_Thread] = []
-        self._postponed: deque[Callable[[], object]] = deque()
+        self._wanted: deque[Callable[[], object]] = deque()
+        self._starting = False
         self._lock = threading.Lock()
 
     def run(self, call: Callable[[], object]) -> None:
-        """Have it called by a thread of its own; where the system refuses another one, by the next that is free."""
+        """Have it called by a thread of its own."""
         with self._lock:
-            if self._idle:
-                self._idle.pop().go_on_with(call)
-                return
+            self._wanted.append(call)
+            self._start_one()
+
+    def _start_one(self) -> None:
+        """Start a thread for what is wanted first; where the system refuses another one, the next that is free does it.
+
+        The lock is held.
+        """
+        if self._starting or not self._wanted:
+            return
+        if self._idle:
+            self._idle.pop().go_on_with(self._wanted.popleft())
+        else:
             try:
-                _Thread(self, call).start()
+                _Thread(self, self._wanted[0]).start()
             except RuntimeError:
-                self._postponed.append(call)
+                return
+            self._wanted.popleft()
+        self._starting = True
+
+    def began(self) -> None:
+        """Start the next thread, now that the last one is at its call."""
+        with self._lock:
+            self._starting = False
+            self._start_one()
 
     def next_call(self, thread: _Thread) -> Callable[[], object] | None:
         """Return what a thread that is free shall do; None if it may rest, after which `go_on_with` wakes it."""
         with self._lock:
-            if self._postponed:
-                return self._postponed.popleft()
+            if self._wanted:
+                return self._wanted.popleft()
             self._idle.append(thread)
             return None
 
@@ -71,6 +94,7 @@ class _Thread(threading.Thread):
         self.asleep.release()
 
     def run(self) -> None:
+        self._threads.began()
         while True:
             self._call()
             del self._call  # with all that it holds, while this thread rests
@@ -78,3 +102,5 @@ class _Thread(threading.Thread):
                 self._call = further
             elif self._threads.rested(self):
                 return
+            else:
+                self._threads.began()

@@ -81,3 +81,35 @@ def test_where_no_thread_can_be_started_the_next_that_is_free_runs_the_call(monk
     assert not done.is_set()
     gate.set()
     assert done.wait(WAIT_S)
+
+
+def test_the_next_thread_is_started_when_the_last_one_is_at_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, gate, done = Threads(), threading.Event(), threading.Semaphore(0)
+    started: list[threading.Thread] = []
+
+    def note(thread: threading.Thread) -> None:
+        started.append(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", note)
+        threads.run(gate.wait)
+        for _ in range(3):
+            threads.run(done.release)
+        assert len(started) == 1
+    threading.Thread(target=started[0].run, daemon=True).start()
+    assert all(done.acquire(timeout=WAIT_S) for _ in range(3))
+    gate.set()
+
+
+def test_a_thread_that_becomes_free_takes_what_waits_for_one_that_is_being_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads, gate, done = Threads(), threading.Event(), threading.Event()
+    threads.run(gate.wait)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda _: None)
+        threads.run(lambda: None)
+        threads.run(done.set)
+        assert not done.is_set()
+        gate.set()
+        assert done.wait(WAIT_S)
