@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 COLLECT_AFTER: Final = 50_000
 """New objects before the garbage collector looks for cycles among them; Python's own 700 are some five deliveries."""
 
+OPEN_FILES: Final = 65_536
+"""A connection to a target takes two, and a flood over 100 integrations some thousands; the usual limit is 1,024."""
+
 _log = logging.getLogger("courier.worker")
 
 
@@ -43,6 +47,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     Raises SettingsError and LedgerUnfit for what waiting does not mend.
     """
     share_one()
+    allow_files()
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     registry = PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir))
@@ -82,6 +87,14 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     status = worker.run()
     _log.info("ended; what was not begun is left to others", extra={"worker": name})
     return status
+
+
+def allow_files() -> None:
+    """Allow this process as many open files as it may need, or as many as the system permits (setrlimit(2))."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _collect_rarely() -> None:

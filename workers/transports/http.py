@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
     from workers.integrations.base import Answer, Request
 
-IDLE_S: Final = 60.0
-"""A connection that was not needed for so long is closed when another one becomes free."""
+IDLE_S: Final = 30.0
+"""A connection that was not needed for so long is closed when another one becomes free, as an idle thread ends."""
 
 _REMEMBERED: Final = 256
 """Prepared requests: one is enough where the URL stays the same, and look-ups of one address repeat."""

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import resource
+from typing import TYPE_CHECKING
+
+import pytest
+
+from workers.main import OPEN_FILES, allow_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_the_usual_limit_is_raised_as_far_as_is_needed_and_permitted() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, HARD))
+    allow_files()
+    wanted = OPEN_FILES if HARD == resource.RLIM_INFINITY else min(OPEN_FILES, HARD)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (wanted, HARD)
+
+
+def test_a_higher_limit_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.main.OPEN_FILES", 256)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, HARD))
+    allow_files()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (512, HARD)
