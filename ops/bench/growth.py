@@ -1,6 +1,6 @@
 """What a delivery costs when there is much of everything else: 100 integrations, an alert log of 10 GB.
 
-    python -m ops.bench.growth [--only integrations | log] [--gigabytes 10] [--alerts 10000] [--workers 2] [--rounds 5]
+    python -m ops.bench.growth [--only integrations | log] [--gigabytes 10] [--alerts 10000] [--workers 2] [--rounds 9]
 
 The third of these, a long backlog, has `ops.bench.backlog`. The log needs its size on the disk of TMPDIR. Exits with 1
 if something costs more than 1.2 times what it does in the small.
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=10.0)
     parser.add_argument("--alerts", type=int, default=10_000, help="for each turn")
     parser.add_argument("--workers", type=int, default=2, help="HTTP worker processes")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     chosen = parser.parse_args()
     figures: list[Figure] = []
     if chosen.only != "log":
