@@ -23,6 +23,7 @@ from workers.metrics import WorkerMetrics
 from workers.outfit import outfit
 from workers.routes import Routes
 from workers.service import Worker
+from workers.transports.pool import Connections
 
 if TYPE_CHECKING:
     from common.integration import Integration
@@ -56,9 +57,11 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     for warning in wait_for(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
+    connections = Connections()
+
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
         debug = settings.log.level is LogLevel.DEBUG
-        service, transport = outfit(integration, policy, settings.worker, debug=debug)
+        service, transport = outfit(integration, policy, settings.worker, connections=connections, debug=debug)
         return service, metrics.timed(integration.id, transport)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret

@@ -8,6 +8,7 @@ from common.integration import Kind
 from workers.integrations.catalogue import Choices, service_for
 from workers.transports.http import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
+from workers.transports.pool import Connections
 from workers.transports.script import ScriptTransport
 
 if TYPE_CHECKING:
@@ -18,16 +19,26 @@ if TYPE_CHECKING:
 
 
 def outfit(
-    integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
+    integration: Integration,
+    policy: Policy,
+    worker: WorkerSettings,
+    *,
+    connections: Connections | None = None,
+    debug: bool = False,
 ) -> tuple[Service[Any, Any], Transport]:
-    """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is."""
+    """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is.
+
+    `connections` are those that the HTTP calls of all integrations share.
+    """
     service = service_for(integration, Choices(policy.endpoint, policy.virustotal_api, policy.final_exits))
-    return service, _transport(integration.kind, policy, worker, debug=debug)
+    return service, _transport(integration.kind, policy, worker, connections or Connections(), debug=debug)
 
 
-def _transport(kind: Kind, policy: Policy, worker: WorkerSettings, *, debug: bool) -> Transport:
+def _transport(
+    kind: Kind, policy: Policy, worker: WorkerSettings, connections: Connections, *, debug: bool
+) -> Transport:
     if kind is Kind.HTTP:
-        return HttpTransport(policy)
+        return HttpTransport(policy, connections)
     if kind is Kind.MANAGER:
         return ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
     return ScriptTransport(

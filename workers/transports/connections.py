@@ -44,20 +44,23 @@ _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 class Head:
     """A request without its body, ready for libcurl. It holds secrets, so its `repr` shows nothing of it.
 
-    `url` is without user and password, `headers` are lines, `proxy` is empty for none.
+    `url` is without user and password, `headers` are lines, `proxy` is empty for none, `policy` says what is trusted.
     """
 
-    __slots__ = ("headers", "method", "proxy", "unpacks", "url")
+    __slots__ = ("headers", "method", "origin", "policy", "proxy", "unpacks", "url")
 
-    def __init__(self, method: str, url: str, headers: list[bytes], *, unpacks: str, proxy: str) -> None:
-        self.method, self.url, self.headers, self.unpacks, self.proxy = method, url, headers, unpacks, proxy
+    def __init__(
+        self, method: str, url: str, headers: list[bytes], *, origin: str, unpacks: str, proxy: str, policy: Policy
+    ) -> None:
+        self.method, self.url, self.headers, self.origin = method, url, headers, origin
+        self.unpacks, self.proxy, self.policy = unpacks, proxy, policy
 
 
 class Connection:
-    """Makes calls one after the other. Most cost a single option of libcurl: the next body for the same head."""
+    """Makes calls one after the other. With the same head the next one costs a single option of libcurl: its body."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy, self._curl = policy, pycurl.Curl()
+    def __init__(self) -> None:
+        self._curl = pycurl.Curl()
         self._head: Head | None = None
         self._limit_s = 0.0
         self._lines: list[bytes] = []
@@ -69,7 +72,7 @@ class Connection:
         if head is not self._head:
             self._turn_to(head)
         if limit_s != self._limit_s:
-            self._limit(limit_s)
+            self._limit(limit_s, head.policy.connect_timeout_s)
         if body is None and head.method == "GET":
             curl.setopt(pycurl.HTTPGET, 1)
         else:
@@ -95,7 +98,7 @@ class Connection:
         self._curl.close()
 
     def _turn_to(self, head: Head) -> None:
-        curl, policy = self._curl, self._policy
+        curl = self._curl
         curl.reset()
         self._head, self._limit_s = head, 0.0
         curl.setopt(pycurl.NOSIGNAL, 1)  # libcurl-thread(3): a signal would hit any thread
@@ -113,12 +116,12 @@ class Connection:
         curl.setopt(pycurl.TCP_KEEPINTVL, _PROBED_EVERY_S)
         curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._take)
-        _set_trust(curl, policy)
+        _set_trust(curl, head.policy)
 
-    def _limit(self, limit_s: float) -> None:
+    def _limit(self, limit_s: float, to_connect_s: float) -> None:
         self._limit_s = limit_s
         self._curl.setopt(pycurl.TIMEOUT_MS, _ms(limit_s))
-        self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, _ms(min(limit_s, self._policy.connect_timeout_s)))
+        self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, _ms(min(limit_s, to_connect_s)))
 
     def _take(self, chunk: bytes) -> int:
         """Keep what still counts, and end the call where that is less than there is."""

@@ -6,9 +6,6 @@ Nothing is carried over from one call to the next but the connections: no cookie
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -21,17 +18,16 @@ from requests.utils import default_headers, get_environ_proxies, select_proxy
 
 from common.errors import TransportError
 from common.outcome import Reason
-from workers.transports.connections import Connection, Head
+from workers.transports.connections import Head
 from workers.transports.http_errors import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from common.settings_schema import Policy
     from workers.integrations.base import Answer, Request
-
-IDLE_S: Final = 30.0
-"""A connection that was not needed for so long is closed when another one becomes free, as an idle thread ends."""
+    from workers.transports.connections import Connection
+    from workers.transports.pool import Connections
 
 _REMEMBERED: Final = 256
 """Prepared requests: one is enough where the URL stays the same, and look-ups of one address repeat."""
@@ -40,12 +36,11 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class HttpTransport:
-    """Makes the calls of one integration, from any number of threads. `clock` is monotonic, in seconds."""
+    """Makes the calls of one integration, from any number of threads, over `connections` that others use as well."""
 
-    def __init__(self, policy: Policy, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._policy, self._clock = policy, clock
+    def __init__(self, policy: Policy, connections: Connections) -> None:
+        self._policy, self._connections = policy, connections
         self._remembered = lru_cache(_REMEMBERED)(self._prepare)
-        self._free: deque[tuple[float, Connection]] = deque()
 
     def send(self, call: Request) -> Answer:
         """Make the call and return its answer, whatever its status; a body over the limit is cut there.
@@ -57,29 +52,14 @@ class HttpTransport:
             head = self._remembered(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
         except Exception as error:  # noqa: BLE001 — whatever a URL or a header makes the library raise
             raise TransportError(Reason.BAD_URL, _unsendable(error)) from None
-        connection = self._take()
-        try:
-            return connection.call(head, call.body, limit_s)
-        except pycurl.error as error:
-            raise self._failure(error, connection, _where(call.url), limit_s) from None
-        except Exception as error:  # noqa: BLE001 — a text that libcurl does not take may be a secret's
-            raise TransportError(Reason.INTERNAL, f"{type(error).__name__} on the way to {_where(call.url)}") from None
-        finally:
-            self._give_back(connection)
-
-    def _take(self) -> Connection:
-        """Return the connection that was used last, so that no more are kept than calls run at once."""
-        try:
-            return self._free.pop()[1]
-        except IndexError:
-            return Connection(self._policy)
-
-    def _give_back(self, connection: Connection) -> None:
-        now_s = self._clock()
-        self._free.append((now_s, connection))
-        with suppress(IndexError):  # other threads take and give at any moment
-            if self._free[0][0] < now_s - IDLE_S:
-                self._free.popleft()[1].close()
+        with self._connections.to(head.origin) as connection:
+            try:
+                return connection.call(head, call.body, limit_s)
+            except pycurl.error as error:
+                raise self._failure(error, connection, _where(call.url), limit_s) from None
+            except Exception as error:  # noqa: BLE001 — a text that libcurl does not take may be a secret's
+                told = f"{type(error).__name__} on the way to {_where(call.url)}"
+                raise TransportError(Reason.INTERNAL, told) from None
 
     def _prepare(self, method: str, url: str, headers: Pairs, params: Pairs) -> Head:
         request = prepared(method, url, dict(headers), dict(params))
@@ -91,9 +71,16 @@ class HttpTransport:
             proxy = self._policy.proxy.reveal()
         else:
             proxy = select_proxy(sent_to, get_environ_proxies(sent_to, no_proxy=None)) or ""
-        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # the header has user and password already
-        unpacks = request.headers["Accept-Encoding"]
-        return Head(method, bare.geturl(), _lines(request.headers), unpacks=unpacks, proxy=proxy)
+        host = parts.netloc.rpartition("@")[2]  # a header has user and password already
+        return Head(
+            method,
+            parts._replace(netloc=host).geturl(),
+            _lines(request.headers),
+            origin=f"{parts.scheme}://{host}",
+            unpacks=request.headers["Accept-Encoding"],
+            proxy=proxy,
+            policy=self._policy,
+        )
 
     def _failure(self, error: pycurl.error, connection: Connection, where: str, limit_s: float) -> TransportError:
         code, text = error.args

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import certifi
@@ -21,7 +22,8 @@ from common.secret import Secret
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
 from workers.integrations.base import Answer, Request
 from workers.transports.connections import MAX_BODY_BYTES, trusted
-from workers.transports.http import IDLE_S, HttpTransport
+from workers.transports.http import HttpTransport
+from workers.transports.pool import IDLE_S, Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +51,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def http(policy: MakePolicy) -> Callable[..., HttpTransport]:
     def make(**changes: Any) -> HttpTransport:
-        return HttpTransport(policy(**changes))
+        return HttpTransport(policy(**changes), Connections())
 
     return make
 
@@ -230,7 +232,8 @@ def test_idle_connections_are_probed_and_no_script_inherits_them(
 ) -> None:
     transport = http()
     transport.send(post(server.url))
-    descriptor = transport._free[0][1]._curl.getinfo(pycurl.ACTIVESOCKET)
+    with transport._connections.to(server.url) as connection:
+        descriptor = connection._curl.getinfo(pycurl.ACTIVESOCKET)
     assert not os.get_inheritable(descriptor)
     with socket.socket(fileno=os.dup(descriptor)) as connection:
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
@@ -238,31 +241,55 @@ def test_idle_connections_are_probed_and_no_script_inherits_them(
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
+def idle(connections: Connections) -> int:
+    return sum(map(len, connections._idle.values()))
+
+
 def test_connections_that_are_no_longer_needed_are_closed(server: Web, policy: MakePolicy) -> None:
     now = [0.0]
-    transport = HttpTransport(policy(), clock=lambda: now[0])
-    with ThreadPoolExecutor(4) as pool:
-        together = threading.Barrier(4)
-
-        def send(body: bytes) -> None:
-            connection = transport._take()
-            together.wait(5)
-            transport._give_back(connection)
-            transport.send(post(server.url, body))
-
-        list(pool.map(send, [b"%d" % number for number in range(4)]))
-    most = len(transport._free)
-    for _ in range(5):
+    connections = Connections(lambda: now[0])
+    transport = HttpTransport(policy(), connections)
+    with ExitStack() as together:
+        for _ in range(4):
+            together.enter_context(connections.to(server.url))
+        together.enter_context(connections.to("http://elsewhere"))
+    assert idle(connections) == 5
+    for _ in range(3):
         now[0] += IDLE_S / 2
         transport.send(post(server.url))
-    assert most > 1
-    assert len(transport._free) == 1
+    assert idle(connections) == 1
+
+
+def test_integrations_share_connections_to_one_host_but_not_what_they_trust(
+    authority: Authority, policy: MakePolicy
+) -> None:
+    connections = Connections()
+    with web(authority.context(authority.certificate("server"))) as server:
+        first, second, wary = (
+            HttpTransport(policy(ca_bundle=file), connections) for file in (authority.file, authority.file, None)
+        )
+        for transport in (first, second, first, second):
+            assert transport.send(post(tls_url(server), b"%d" % id(transport))).status == 200
+        assert error(wary, post(tls_url(server))).reason is Reason.TLS
+        assert first.send(post(tls_url(server))).status == 200
+    assert len({seen.port for seen in server.seen}) == 1
+    assert [seen.body for seen in server.seen[:2]] == [b"%d" % id(first), b"%d" % id(second)]
+    assert idle(connections) == 1
+
+
+def test_a_connection_is_not_shared_with_who_takes_a_proxy(server: Web, policy: MakePolicy) -> None:
+    connections = Connections()
+    direct = HttpTransport(policy(), connections)
+    by_proxy = HttpTransport(policy(proxy=Secret(server.url)), connections)
+    for transport in (direct, by_proxy, direct):
+        assert transport.send(post(f"{server.url}/a")).status == 200
+    assert [seen.path for seen in server.seen] == ["/a", f"{server.url}/a", "/a"]
 
 
 def test_a_closed_connection_leaves_no_garbage(server: Web, http: Callable[..., HttpTransport]) -> None:
     transport = http()
     transport.send(post(server.url))
-    _, connection = transport._free.pop()
+    _, connection = transport._connections._idle[server.url].pop()
     left = weakref.ref(connection)
     gc.disable()
     try:
@@ -277,7 +304,7 @@ def test_failures_make_no_further_connections(http: Callable[..., HttpTransport]
     transport = http()
     for _ in range(3):
         error(transport, post("http://127.0.0.1:1/"))
-    assert len(transport._free) == 1
+    assert idle(transport._connections) == 1
 
 
 def test_a_large_body_is_not_held(server: Web, http: Callable[..., HttpTransport]) -> None:

@@ -1,0 +1,57 @@
+"""The idle connections of a worker, shared by all integrations that call the same host.
+
+With connections of its own for each of 100 integrations a worker kept 1,900 after a flood, of which it needs 90.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from workers.transports.connections import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+IDLE_S: Final = 30.0
+"""A connection that was not needed for so long is closed, as an idle thread ends."""
+
+LOOK_EVERY_S: Final = 5.0
+
+
+class Connections:
+    """Lends connections to any number of threads. `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._idle: dict[str, deque[tuple[float, Connection]]] = {}
+        self._looked_at_s = clock()
+
+    @contextmanager
+    def to(self, origin: str) -> Iterator[Connection]:
+        """Lend the connection to `origin` (scheme, host and port) that was used last, or a new one.
+
+        So there are no more than calls run at once. What it trusts and which proxy it takes is for each call to say:
+        libcurl does not use a connection that was made with another.
+        """
+        idle = self._idle.setdefault(origin, deque())
+        try:
+            _, connection = idle.pop()
+        except IndexError:
+            connection = Connection()
+        try:
+            yield connection
+        finally:
+            now_s = self._clock()
+            idle.append((now_s, connection))
+            if now_s - self._looked_at_s >= LOOK_EVERY_S:
+                self._looked_at_s = now_s
+                self._close_unused(now_s - IDLE_S)
+
+    def _close_unused(self, since_s: float) -> None:
+        for idle in tuple(self._idle.values()):
+            with suppress(IndexError):  # other threads take and give at any moment
+                while idle[0][0] < since_s:
+                    idle.popleft()[1].close()
