@@ -100,7 +100,7 @@ class Connection:
     def _turn_to(self, head: Head) -> None:
         curl = self._curl
         curl.reset()
-        self._head, self._limit_s = head, 0.0
+        self._head, self._limit_s = None, 0.0
         curl.setopt(pycurl.NOSIGNAL, 1)  # libcurl-thread(3): a signal would hit any thread
         curl.setopt(pycurl.URL, head.url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
@@ -117,6 +117,7 @@ class Connection:
         curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._take)
         _set_trust(curl, head.policy)
+        self._head = head  # not before: what libcurl refused in the middle is refused again
 
     def _limit(self, limit_s: float, to_connect_s: float) -> None:
         self._limit_s = limit_s

@@ -307,6 +307,19 @@ def test_failures_make_no_further_connections(http: Callable[..., HttpTransport]
     assert idle(transport._connections) == 1
 
 
+def test_what_libcurl_does_not_take_is_refused_each_time_and_shows_nothing(server: Web, policy: MakePolicy) -> None:
+    connections = Connections()
+    odd = HttpTransport(policy(proxy=Secret("http://s3cret\0@host")), connections)
+    for _ in range(2):
+        refused = error(odd, post(server.url))
+        assert (refused.reason, refused.detail) == (
+            Reason.INTERNAL,
+            f"ValueError on the way to 127.0.0.1:{server.port}",
+        )
+    assert HttpTransport(policy(), connections).send(post(server.url)).status == 200
+    assert len(server.seen) == 1
+
+
 def test_a_large_body_is_not_held(server: Web, http: Callable[..., HttpTransport]) -> None:
     transport, body = http(), b"x" * 1_000_000
     before = sys.getrefcount(body)
