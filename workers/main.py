@@ -37,7 +37,7 @@ COLLECT_AFTER: Final = 50_000
 """New objects before the garbage collector looks for cycles among them; Python's own 700 are some five deliveries."""
 
 OPEN_FILES: Final = 65_536
-"""A connection to a target takes two, and a flood over 100 integrations some thousands; the usual limit is 1,024."""
+"""A connection to a target takes two, and each integration may have `concurrency` of them; the usual limit is 1,024."""
 
 _log = logging.getLogger("courier.worker")
 
