@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -73,12 +72,11 @@ class LedgerCollector(Collector):
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; Redis need not be there. Raises SettingsError if the port is taken."""
-    stop = threading.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda _signum, _frame: stop.set())
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # every thread from here on leaves them to sigwait
     registry = process_registry()
     with connect(redis_url(settings)) as client:
         registry.register(LedgerCollector(client))
         metrics = settings.metrics
         serve(msgspec.structs.replace(metrics, port=metrics.port or DEFAULT_PORT), registry)
-        stop.wait()
+        signal.sigwait(ends)

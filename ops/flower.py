@@ -6,11 +6,9 @@ ids only.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import secrets
 import signal
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from flower.app import Flower
@@ -51,12 +49,13 @@ def run(settings: Settings) -> None:
     _configure(settings.flower)
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # a worker that does not answer is asked again
     flower = Flower(capp=make_app(url), options=options, **_handler_settings(settings.flower))
-    atexit.register(flower.stop)
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda _signum, _frame: sys.exit(0))
+        # The loop ends between two callbacks; an exception anywhere in them could leave a thread that nobody ends.
+        flower.io_loop.asyncio_loop.add_signal_handler(signum, flower.io_loop.stop)
     _log.info("Flower is at %s", address(settings.flower, _listen(flower, settings)))
     PeriodicCallback(flower.update_workers, INSPECT_EVERY_MS).start()
     flower.start()
+    flower.stop()
 
 
 def address(flower: FlowerSettings, port: int) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from tests.support.processes import Courier, Manager
+from tests.support.processes import STOP_LIMIT_S, Courier, Manager
 from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
@@ -20,6 +23,24 @@ if TYPE_CHECKING:
 
 FORM = b"draw=1&start=0&length=10&search[value]=&order[0][column]=0&order[0][dir]=asc&columns[0][data]=name"
 """What Flower's page asks the server for."""
+
+
+ENDED_AT_ITS_FIRST_INSPECTION = """
+import signal, threading
+from ops.cli.main import main
+
+start = threading.Thread.start
+
+def start_and_end(thread):
+    start(thread)
+    if thread.name.startswith("ThreadPoolExecutor"):
+        threading.Thread.start = start
+        signal.raise_signal(signal.SIGTERM)
+
+threading.Thread.start = start_and_end
+main()
+"""
+"""`courier`, told to end at the moment at which Flower's pool has its first thread and does not know it yet."""
 
 
 class Visitor:
@@ -127,3 +148,16 @@ def test_flower_keeps_no_more_tasks_than_it_is_told(client: object, server: Embe
             manager.append(90)
             eventually(lambda: len(target.bodies) == manager.written)
             eventually(lambda: remembered() == 100)
+
+
+def test_flower_ends_when_it_is_told_to_while_it_starts(client: object, server: EmbeddedServer) -> None:
+    del client
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDED_AT_ITS_FIRST_INSPECTION, "flower", "--flower-port", "0"],
+        env=os.environ | {"COURIER_REDIS_URL": server.url},
+        capture_output=True,
+        text=True,
+        timeout=STOP_LIMIT_S,
+        check=False,
+    )
+    assert (ended.returncode, "Flower is at" in ended.stderr, "Traceback" in ended.stderr) == (0, True, False)

@@ -53,9 +53,14 @@ class Courier:
         return self._log.read_text()
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
-        """End it and return its exit status."""
+        """End it and return its exit status. Fails, with it killed, if it has not ended within STOP_LIMIT_S."""
         self.process.send_signal(signum)
-        return self.process.wait(STOP_LIMIT_S)
+        try:
+            return self.process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"still there {STOP_LIMIT_S} s after signal {signum}:\n{self.log}") from None
 
     def __enter__(self) -> Self:
         return self
