@@ -1,4 +1,4 @@
-"""The policy of these tests: the defaults of courier.toml, with what a test changes."""
+"""A transport with the policy of these tests, the defaults of courier.toml with what a test changes, and a server."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ import pytest
 
 from common.integration import Integration
 from common.settings import load_settings
+from tests.workers.transports.servers import Authority, Web, web
+from workers.transports.http import HttpTransport
+from workers.transports.pool import Connections
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from common.settings_schema import Policy
 
 
@@ -24,3 +29,29 @@ def policy(tmp_path: Path) -> MakePolicy:
     settings = load_settings(file=None, environment={}, cwd=Path(tmp_path))
     defaults = settings.policy(Integration(id="custom-x", name="custom-x"))
     return lambda **changes: msgspec.structs.replace(defaults, **changes)
+
+
+@pytest.fixture
+def server() -> Iterator[Web]:
+    with web() as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def http(policy: MakePolicy) -> Callable[..., HttpTransport]:
+    def make(**changes: Any) -> HttpTransport:
+        return HttpTransport(policy(**changes), Connections())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))

@@ -1,0 +1,165 @@
+"""Whom a request trusts, and the way through a proxy."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import certifi
+import pycurl
+import pytest
+
+from common.outcome import Reason
+from common.secret import Secret
+from tests.workers.transports.calls import SECRET_PATH, error, post, tls_url
+from tests.workers.transports.servers import Authority, Web, raw, request_of, web
+from workers.transports.connections import trusted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from workers.transports.http import HttpTransport
+
+
+def test_a_private_authority_is_trusted_if_it_is_named(
+    authority: Authority, http: Callable[..., HttpTransport]
+) -> None:
+    with web(authority.context(authority.certificate("server"))) as server:
+        transport = http(ca_bundle=authority.file)
+        for _ in range(3):
+            assert transport.send(post(tls_url(server))).body == b"ok"
+        assert len({seen.port for seen in server.seen}) == 1
+        untrusted = error(http(), post(tls_url(server)))
+        assert untrusted.reason is Reason.TLS
+        assert "unable to get local issuer certificate" in untrusted.detail
+        assert http(verify_tls=False).send(post(tls_url(server))).status == 200
+
+
+@pytest.fixture
+def system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certs"))
+    trusted.cache_clear()
+    yield tmp_path / "certs"
+    trusted.cache_clear()
+
+
+def test_what_the_system_trusts_is_trusted(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+) -> None:
+    authority.folder(system_folder)
+    with web(authority.context(authority.certificate("server"))) as server:
+        assert http().send(post(tls_url(server))).status == 200
+        assert error(http(ca_bundle=certifi.where()), post(tls_url(server))).reason is Reason.TLS
+
+
+def test_a_system_without_such_a_folder_has_the_bundled_file(system_folder: Path) -> None:
+    assert trusted() == {pycurl.CAINFO: certifi.where()}
+    system_folder.mkdir()
+    (system_folder / "ca-certificates.crt").touch()
+    trusted.cache_clear()
+    assert trusted() == {pycurl.CAINFO: certifi.where()}
+    (system_folder / "0123abcd.0").touch()
+    trusted.cache_clear()
+    assert trusted() == {pycurl.CAPATH: str(system_folder)}
+
+
+def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+    with web(authority.context(authority.certificate("other", "192.0.2.1"))) as server:
+        refused = error(http(ca_bundle=authority.file), post(tls_url(server)))
+    assert (refused.reason, "mismatch" in refused.detail) == (Reason.TLS, True)
+
+
+def test_a_client_certificate_is_shown(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+    with web(authority.context(authority.certificate("server"), wants_client=True)) as server:
+        pem = authority.certificate("client")
+        assert http(ca_bundle=authority.file, client_cert=pem).send(post(tls_url(server))).status == 200
+        apart = http(ca_bundle=authority.file, client_cert=pem, client_key=pem)
+        assert apart.send(post(tls_url(server))).status == 200
+        refused = error(http(ca_bundle=authority.file), post(tls_url(server)))
+    assert refused.reason in {Reason.TLS, Reason.CONNECT}  # by who is faster: the alert or the reset
+
+
+def test_plain_http_behind_https_is_told(server: Web, http: Callable[..., HttpTransport]) -> None:
+    refused = error(http(), post(tls_url(server)))
+    assert (refused.reason, "is not trusted, or does not speak TLS" in refused.detail) == (Reason.TLS, True)
+
+
+def test_a_handshake_that_is_cut_is_tried_again(http: Callable[..., HttpTransport]) -> None:
+    with raw(lambda connection: connection.recv(10) and None) as address:
+        assert error(http(), post(f"https://{address}/")).reason is Reason.CONNECT
+
+
+@pytest.mark.parametrize("setting", ["ca_bundle", "client_cert"])
+@pytest.mark.parametrize("content", [None, "no pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"])
+def test_a_file_that_does_not_serve_is_named(
+    authority: Authority, http: Callable[..., HttpTransport], tmp_path: Path, setting: str, content: str | None
+) -> None:
+    file = tmp_path / "file.pem"
+    if content:
+        file.write_text(content)
+    with web(authority.context(authority.certificate("server"))) as server:
+        unfit = error(http(**({"ca_bundle": authority.file} | {setting: file})), post(tls_url(server)))
+    assert unfit.reason is Reason.NOT_CONFIGURED
+    assert unfit.detail.startswith(f"{setting} {file} cannot be used: ")
+    assert unfit.detail.endswith("no PEM file" if content == "no pem" else "")
+
+
+def test_a_proxy_is_used(server: Web, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch) -> None:
+    by_setting = http(proxy=Secret(f"http://me:pw@127.0.0.1:{server.port}"))
+    assert by_setting.send(post("http://target.example/a")).status == 200
+    assert (server.seen[0].path, server.seen[0].headers["host"]) == ("http://target.example/a", "target.example")
+    assert server.seen[0].headers["proxy-authorization"] == "Basic bWU6cHc="
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert http().send(post("http://target.example/b")).status == 200
+    assert http().send(post(f"{server.url}/direct")).status == 200
+    assert [seen.path for seen in server.seen[1:]] == ["http://target.example/b", "/direct"]
+
+
+def test_a_tunnel_carries_tls(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+    with web(authority.context(authority.certificate("server"))) as server:
+
+        def tunnel(connection: socket.socket) -> None:
+            request_of(connection)
+            with socket.create_connection(("127.0.0.1", server.port)) as target:
+                connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=pump, args=(target, connection), daemon=True)
+                back.start()
+                pump(connection, target)
+
+        with raw(tunnel) as proxy:
+            transport = http(proxy=Secret(f"http://{proxy}"), ca_bundle=authority.file)
+            assert transport.send(post(tls_url(server))).body == b"ok"
+
+
+def test_a_proxy_with_tls_is_checked_in_the_same_way(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+    with web(authority.context(authority.certificate("server"))) as server:
+        proxy = Secret(f"https://127.0.0.1:{server.port}")
+        assert http(proxy=proxy, ca_bundle=authority.file).send(post("http://target.example/a")).status == 200
+        assert http(proxy=proxy, verify_tls=False).send(post("http://target.example/a")).status == 200
+        assert error(http(proxy=proxy), post("http://target.example/a")).reason is Reason.TLS
+    assert [seen.path for seen in server.seen] == ["http://target.example/a"] * 2
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while chunk := source.recv(65_536):
+            sink.sendall(chunk)
+    except OSError:
+        pass
+    finally:
+        sink.close()
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b""])
+def test_a_proxy_that_refuses_is_tried_again(http: Callable[..., HttpTransport], answer: bytes) -> None:
+    def refuse(connection: socket.socket) -> None:
+        request_of(connection)
+        connection.sendall(answer)
+
+    with raw(refuse) as proxy:
+        refused = error(http(proxy=Secret(f"http://s3cret:s3cret@{proxy}")), post(f"https://t.example{SECRET_PATH}"))
+    assert (refused.reason, "t.example" in refused.detail) == (Reason.CONNECT, True)
+    assert ("the proxy answers 407" in refused.detail) is bool(answer)
