@@ -37,7 +37,7 @@ COLLECT_AFTER: Final = 50_000
 """New objects before the garbage collector looks for cycles among them; Python's own 700 are some five deliveries."""
 
 OPEN_FILES: Final = 65_536
-"""A connection to a target takes two, and each integration may have `concurrency` of them; the usual limit is 1,024."""
+"""A connection takes three (libcurl), and each integration may have `concurrency` of them; the usual limit is 1,024."""
 
 _log = logging.getLogger("courier.worker")
 

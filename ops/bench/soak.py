@@ -46,9 +46,12 @@ GROWTH_GOALS: Final = {"producer_mb": 2.0, "worker_mb": 3.0, "keys": 4.0}
 Keys come and go by four with what they hold: an empty one is none.
 """
 
+FILES_A_CONNECTION: Final = 3
+"""libcurl's: the socket, and two to wake itself."""
+
 FLOOR_GOALS: Final = {
     "producer_files": 0.0,
-    "worker_files": 4.0,
+    "worker_files": 4.0 * FILES_A_CONNECTION,
     "connections": 8.0,
     "in_flight": 16.0,
     "begun": 16.0,
