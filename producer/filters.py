@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from producer.block import Block
 from producer.line import LineField, Rule, decode_line
-from producer.look import UNDECIDED, Look
+from producer.look import UNDECIDED, look_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ class FilterIndex:
         self._by_rule: dict[Rule, _Selection] = {}
         self._by_location: dict[tuple[_Selection, str | UnsetType], tuple[str, ...]] = {}
         # A block without filters takes every alert: there is no look that could turn one down.
-        self._look = Look(self._blocks) if all(block.looks_at for block in self._blocks) else None
+        self._look = look_for(self._blocks) if all(block.looks_at for block in self._blocks) else None
 
     def sift(self, lines: lines.Lines) -> tuple[int, Iterable[lines.Line]]:
         """Return how many lines there are, and those that have to be matched: the others are alerts for nobody.

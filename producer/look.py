@@ -1,7 +1,7 @@
 r"""A first look at a line, which tells at less cost that an alert is for nobody (`ops.bench.scanning`).
 
 It decodes only what some filter looks at and asks whether an alert with the same values has turned out to match
-nothing; or `rule.level` alone, if that will do, and the decoder itself refuses what is high enough. The decoder still
+nothing. Where the level or the rule's id alone will do, the decoder itself refuses what may match. The decoder still
 goes through the whole line and is as strict as ever, so what is no alert is noticed as without this look. Whatever it
 has not met, or cannot read, is for the plain way to decide.
 
@@ -11,14 +11,14 @@ Cheaper still would be to search the bytes for `"level":1`. But the level may st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
 
 import msgspec
 
 from producer.line import HIGHEST_INT, Line, LineField, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from producer.block import Block
 
@@ -28,22 +28,19 @@ WORTHWHILE_LEVEL: Final = 7
 MAX_REMEMBERED: Final = 8192
 """How many combinations of values are remembered."""
 
+MAX_IDS: Final = 2048
+"""How many rule ids are remembered. A decoder for so many is made in a millisecond."""
+
 UNDECIDED: Final = (KeyError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What is raised for a line that is for the plain way to decide."""
 
 _Field = tuple[str, Any, Any]
 _KEY: Final[Any] = {"frozen": True, "gc": False}
+_ONE_OF: Final[Any] = Literal
 
 
-class Look:
-    """What is known of alerts that match none of `blocks`."""
-
-    def __init__(self, blocks: Sequence[Block]) -> None:
-        floor = min((block.level for block in blocks), default=0)
-        self._by_level = floor >= WORTHWHILE_LEVEL
-        line = _below(floor) if self._by_level else _line_with(set().union(*(block.looks_at for block in blocks)))
-        self._decode = msgspec.json.Decoder(line).decode
-        self._unwanted: dict[Any, bool] = {}
+class Look(Protocol):
+    """What is known of alerts that match none of the blocks."""
 
     def pass_over(self, raws: Iterable[bytes]) -> Iterator[object]:
         """Give something for each line that is an alert which certainly matches nothing.
@@ -51,13 +48,77 @@ class Look:
         For another it raises one of UNDECIDED, and goes on behind that line when it is asked again. All of it runs in
         C: a loop in Python would cost a tenth more.
         """
-        decoded = map(self._decode, raws)
-        return decoded if self._by_level else map(self._unwanted.__getitem__, decoded)
 
     def remember(self, raw: bytes) -> None:
         """Learn that this alert matches nothing."""
-        if self._by_level:  # another alert of that level may match
+
+
+def look_for(blocks: Sequence[Block]) -> Look:
+    """Return what costs least for these blocks, each of which has a filter."""
+    floor = min((block.level for block in blocks), default=0)
+    looked_at = frozenset[LineField]().union(*(block.looks_at for block in blocks))
+    if floor >= WORTHWHILE_LEVEL:
+        return _ByLevel(floor)
+    return _ById() if looked_at == {LineField.RULE_ID} else _ByValues(looked_at)
+
+
+class _ByLevel:
+    """Turns down what is below every block's level; another alert of the same level may match."""
+
+    def __init__(self, floor: int) -> None:
+        """Have it refused by the decoder from `floor` on: to compare it later costs 0.05 us more."""
+        level = Annotated[int, msgspec.Meta(ge=0, le=min(floor - 1, HIGHEST_INT))]
+        self._decode = _decoder([("level", level, 0)], [])
+
+    def pass_over(self, raws: Iterable[bytes]) -> Iterator[object]:
+        return map(self._decode, raws)
+
+    def remember(self, raw: bytes) -> None:
+        pass
+
+
+class _ById:
+    """Turns down rules of which an alert matched nothing, where all blocks look at the rule's id and at nothing else.
+
+    The decoder knows these ids and refuses all others: a tenth less than to look each of them up later.
+    """
+
+    def __init__(self) -> None:
+        self._read = _decoder([("id", str, msgspec.NODEFAULT)], [])
+        self._met, self._known, self._missed = set[str](), frozenset[str](), 0
+        self._decode: Callable[[bytes], Any] = dict[bytes, object]().__getitem__  # knows none, and raises KeyError
+
+    def pass_over(self, raws: Iterable[bytes]) -> Iterator[object]:
+        return map(self._decode, raws)
+
+    def remember(self, raw: bytes) -> None:
+        try:
+            rule_id = self._read(raw).rule.id
+        except UNDECIDED:
             return
+        if rule_id in self._known:  # by now: the line was read before
+            return
+        if len(self._met) >= MAX_IDS:
+            self._met.clear()
+        self._met.add(rule_id)
+        self._missed += 1
+        if 8 * self._missed >= len(self._met):  # a new decoder costs about as much as so many alerts the plain way
+            self._known, self._missed = frozenset(self._met), 0
+            self._decode = _decoder([("id", _ONE_OF[tuple(self._known)], msgspec.NODEFAULT)], [])
+
+
+class _ByValues:
+    """Turns down alerts whose values, of all that some block looks at, are those of one that matched nothing."""
+
+    def __init__(self, looked_at: Collection[LineField]) -> None:
+        of_rule = {LineField.LEVEL: "level", LineField.RULE_ID: "id", LineField.GROUPS: "groups"}
+        self._decode = _decoder(_fields(Rule, {of_rule.get(one) for one in looked_at}), _fields(Line, looked_at))
+        self._unwanted: dict[Any, bool] = {}
+
+    def pass_over(self, raws: Iterable[bytes]) -> Iterator[object]:
+        return map(self._unwanted.__getitem__, map(self._decode, raws))
+
+    def remember(self, raw: bytes) -> None:
         if len(self._unwanted) >= MAX_REMEMBERED:
             self._unwanted.clear()
         try:
@@ -66,20 +127,10 @@ class Look:
             return
 
 
-def _below(floor: int) -> type[msgspec.Struct]:
-    """Return a `Line` that is refused from this level on: to compare it later costs 0.05 us more."""
-    level = Annotated[int, msgspec.Meta(ge=0, le=min(floor - 1, HIGHEST_INT))]
-    return _line([("level", level, 0)], [])
-
-
-def _line_with(looked_at: Collection[str]) -> type[msgspec.Struct]:
-    """Return `Line` with only those of its fields that are looked at, each read as strictly as ever."""
-    of_rule = {LineField.LEVEL: "level", LineField.RULE_ID: "id", LineField.GROUPS: "groups"}
-    return _line(_fields(Rule, {of_rule.get(LineField(one)) for one in looked_at}), _fields(Line, looked_at))
-
-
-def _line(of_rule: list[_Field], beside: list[_Field]) -> type[msgspec.Struct]:
-    return msgspec.defstruct("Line", [("rule", msgspec.defstruct("Rule", of_rule, **_KEY)), *beside], **_KEY)
+def _decoder(of_rule: list[_Field], beside: list[_Field]) -> Callable[[bytes], Any]:
+    """Return what decodes a `Line` with only these fields, each read as strictly as ever."""
+    rule = msgspec.defstruct("Rule", of_rule, **_KEY)
+    return msgspec.json.Decoder(msgspec.defstruct("Line", [("rule", rule), *beside], **_KEY)).decode
 
 
 def _fields(kind: type[msgspec.Struct], names: Collection[str | None]) -> list[_Field]:

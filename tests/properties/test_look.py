@@ -162,10 +162,13 @@ def test_what_matches_nothing_is_turned_down(wanted: dict[str, Any]) -> None:
     assert sifted(index, Block(data, len(data), "f", 0)) == (3, [])
 
 
-def test_what_the_look_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("wanted", "memory"), [({"rule_ids": (1000,)}, "_known"), ({"group": "x"}, "_unwanted")])
+def test_what_the_look_remembers_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], memory: str
+) -> None:
     monkeypatch.setattr(look, "MAX_REMEMBERED", 10)
-    index = FilterIndex([Integration(id="a", name="custom-a", rule_ids=(1000,))])
+    monkeypatch.setattr(look, "MAX_IDS", 10)
+    index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
     for number in range(99):
-        assert index.match(b'{"rule":{"id":"%d"}}' % number) == ()
-        assert index._look
-        assert len(index._look._unwanted) <= 10
+        assert index.match(b'{"rule":{"id":"%d","groups":["%d"]}}' % (number, number)) == ()
+        assert 0 < len(getattr(index._look, memory)) <= 10
