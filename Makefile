@@ -37,13 +37,13 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 
 test: lint ## environment, linters, types and all everyday tests
-	$(BIN)/pytest -n 2 -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/pytest -n 2 --dist worksteal -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 conformance: install ## compare with what the stock Integrator was recorded to do (VECTORS=DIR)
 	@$(BIN)/python -m tests.conformance.harness "$(VECTORS)"
 
 chaos: install ## kill real processes for minutes and count what is lost or repeated: nothing (SEED=N repeats a run, ROUNDS=50)
-	@SEED=$(SEED) ROUNDS=$(ROUNDS) $(BIN)/pytest -m chaos -q -s tests/chaos
+	@SEED=$(SEED) ROUNDS=$(ROUNDS) $(BIN)/pytest -m chaos -q -s tests/chaos tests/properties
 
 e2e: install ## docker compose on a real engine, as root: built, scaled, killed, looked at with Chromium (ENGINE_UP=COMMAND starts an engine first)
 	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })

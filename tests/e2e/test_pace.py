@@ -57,7 +57,8 @@ def test_a_limit_is_kept_and_a_paused_integration_waits(tmp_path: Path) -> None:
 
 def test_a_target_that_is_down_is_left_alone_and_taken_up_again(tmp_path: Path) -> None:
     (tmp_path / "courier.toml").write_text(
-        '[integrations.default]\nbreaker_failures = 5\nbreaker_pause = "1s"\nretry_base = "100ms"\nretry_cap = "1s"\n'
+        '[integrations.default]\nbreaker_failures = 5\nbreaker_pause = "200ms"\n'
+        'retry_base = "100ms"\nretry_cap = "1s"\n'
     )
     refused, down = list[bytes](), True
 

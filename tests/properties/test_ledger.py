@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -31,6 +32,7 @@ from common.ledger import (
     Telling,
 )
 from common.rate_limit import parse_rate_limit
+from tests.support.examples import EXAMPLES
 from tests.support.fakes import Clock
 
 if TYPE_CHECKING:
@@ -490,12 +492,13 @@ class Machine(RuleBasedStateMachine):
         assert (status.breaker, status.breaker_until_ms) == (self.health.state, self.health.until_ms)
 
 
-def test_the_ledger_does_what_its_model_does(server: EmbeddedServer) -> None:
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_the_ledger_does_what_its_model_does(server: EmbeddedServer, examples: int) -> None:
     with server.client() as client:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis left it untyped
             lambda: Machine(client),
             settings=settings(
-                max_examples=80,
+                max_examples=examples,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

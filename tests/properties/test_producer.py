@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 from cryptography.fernet import Fernet
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -24,12 +25,12 @@ from producer.configuration import ConfigFile
 from producer.keepsake import Keepsake
 from producer.service import Producer
 from tests.support.alert_files import AlertFiles
+from tests.support.examples import EXAMPLES
 from tests.support.fakes import Clock, NoDispatch, policy
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import pytest
     import redis
 
     from common.integration import Integration
@@ -186,10 +187,13 @@ class Following(AlertFiles):
         raise AssertionError("a producer that ends waits for nothing")
 
 
-def test_what_can_be_had_is_committed_exactly_once(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_what_can_be_had_is_committed_exactly_once(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
     monkeypatch.setattr("producer.service.BATCH_BYTES", 200)
     monkeypatch.setattr("producer.members.CHUNK_DELIVERIES", 2)
     run_state_machine_as_test(
         lambda: Following(client),  # type: ignore[arg-type]  # any factory will do
-        settings=settings(deadline=None, max_examples=100, stateful_step_count=40),
+        settings=settings(deadline=None, max_examples=examples, stateful_step_count=40),
     )

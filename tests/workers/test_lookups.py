@@ -4,8 +4,7 @@ import json
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import redis as redis_module
-
+from common.connection import connect
 from common.integration import Integration
 from common.ledger import Delivery, Header
 from common.secret import Secret
@@ -123,7 +122,7 @@ def test_that_nothing_is_known_is_remembered_too(client: redis.Redis) -> None:
 
 def test_without_redis_the_service_is_simply_asked() -> None:
     wire = Wire(200, REPORT)
-    with redis_module.Redis(port=free_port()) as nobody:
+    with connect(f"redis://127.0.0.1:{free_port()}") as nobody:
         assert attempt(nobody, VIRUSTOTAL, wire).outcome == "delivered"
         assert attempt(nobody, VIRUSTOTAL, wire).outcome == "delivered"
     assert len(wire.asked) == 2
