@@ -30,6 +30,7 @@ class Recorder:
 
     def __init__(self, status: Callable[[bytes], int] = lambda _body: 200, *, latency_s: float = 0.0) -> None:
         self.bodies: list[bytes] = []
+        self._ids: list[str] = []
         recorder = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -69,4 +70,5 @@ class Recorder:
 
     @property
     def ids(self) -> list[str]:
-        return [json.loads(body)["attachments"][0]["ts"] for body in list(self.bodies)]
+        self._ids += [json.loads(body)["attachments"][0]["ts"] for body in self.bodies[len(self._ids) :]]
+        return self._ids
