@@ -42,7 +42,7 @@ test: lint ## environment, linters, types and all everyday tests
 conformance: install ## compare with what the stock Integrator was recorded to do (VECTORS=DIR)
 	@$(BIN)/python -m tests.conformance.harness "$(VECTORS)"
 
-chaos: install ## kill real processes for minutes and count what is lost or repeated: nothing (SEED=N repeats a run, ROUNDS=50)
+chaos: install ## kill real processes for minutes and count what is lost or repeated: nothing; long runs of the state machines (SEED=N repeats a run, ROUNDS=50)
 	@SEED=$(SEED) ROUNDS=$(ROUNDS) $(BIN)/pytest -m chaos -q -s tests/chaos tests/properties
 
 e2e: install ## docker compose on a real engine, as root: built, scaled, killed, looked at with Chromium (ENGINE_UP=COMMAND starts an engine first)

@@ -96,7 +96,7 @@ class _ById:
             rule_id = self._read(raw).rule.id
         except UNDECIDED:
             return
-        if rule_id in self._known:  # by now: the line was read before
+        if rule_id in self._known:  # learned after this line was sifted
             return
         if len(self._met) >= MAX_IDS:
             self._met.clear()

@@ -37,6 +37,8 @@ HIGHLIGHTS: Final = (
     ("the same, 99 of 100, ms", "latency", "p99_ms"),
     ("alerts a second that match nothing, one core", "scanning", "look_level_alerts_per_s"),
     ("times msgspec's decoding, where the level decides", "scanning", "look_level_vs_msgspec"),
+    ("the same, where the rule's id decides", "scanning", "look_rule_ids_vs_msgspec"),
+    ("the same, level and group: 3 of 100 are looked at in full", "scanning", "look_level_group_vs_msgspec"),
     ("times msgspec's decoding, where all fields have to be looked at", "scanning", "no_look_vs_msgspec"),
     ("commits a second, one core", "commit_rate", "commits_per_s"),
     ("times a pipelined write of the same bytes", "commit_rate", "ratio_to_pipelined"),
@@ -49,6 +51,7 @@ HIGHLIGHTS: Final = (
     ("the same with a log of 10 GB", "growth", "ratio_long_log"),
     ("scripts that import `requests`, times the machine's own rate", "scripts", "usual_ratio"),
     ("half an hour of load, rotations, recycled workers: alerts lost", "soak", "lost"),
+    ("the same: what a worker's memory grows by, MB", "soak", "worker_mb_growth"),
 )
 """What the README shows: in words, and which figure of which benchmark it is."""
 
