@@ -82,7 +82,9 @@ def test_it_lives_until_q_or_an_interrupt_ends_it(*, interrupted: bool) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "ops.cli.main", "top"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "200", "LINES": "20"}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored and inherited
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    signal.signal(signal.SIGINT, before)
     os.close(theirs)
     shown = b""
     while b"q ends" not in shown:
