@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from gzip import GzipFile
+from gzip import BadGzipFile, GzipFile
 from io import FileIO
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import error as ZlibError  # noqa: N812 — an exception should look like one
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _Kind = TypeVar("_Kind")
 
 BLOCK_BYTES: Final = 256 * 1024
+CLOSER: Final = 512
+"""So much smaller are the steps each time; the second ones are of one byte."""
 
 Inode = tuple[int, int]
 """Device and inode."""
@@ -159,19 +161,32 @@ class Archive:
     def _restart(self) -> None:
         self._file.seek(0)
         self._text = GzipFile(fileobj=self._file, mode="rb")
-        self.at, self.damage = 0, ""
+        self.at, self.damage, self._most = 0, "", BLOCK_BYTES
 
     def read(self, max_bytes: int) -> bytes:
-        """Read on: in small steps, so that of a damaged archive everything before the damage is had."""
+        """Read on; of a damaged archive everything before the damage is had."""
         if self.damage:
             return b""
         try:
-            data = self._text.read1(max_bytes)
+            data = self._text.read1(min(max_bytes, self._most))
         except (EOFError, OSError, ZlibError) as error:
+            if isinstance(error, ZlibError) and self._most > 1:
+                return self._closer(max_bytes)
             self.damage = str(error)
+            # The sums come last. Most damage is decompressed without complaint into other text, and only they tell.
+            if isinstance(error, BadGzipFile) and self.at:
+                self.damage += "; any of its lines may have been altered"
             return b""
         self.at += len(data)
         return data
+
+    def _closer(self, max_bytes: int) -> bytes:
+        """Come to the damage in smaller steps, at last of one byte: of the step that fails, zlib gives nothing."""
+        at, most = self.at, self._most // CLOSER
+        self._restart()
+        self.seek(at)
+        self._most = most
+        return self.read(max_bytes)
 
     def back(self, _size: int) -> bool:
         """Stay: what was decompressed has to be kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -140,22 +141,43 @@ def test_days_without_alerts_are_no_gap_for_one_who_waited(log: Log) -> None:
     assert log.told() == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "bits"])
-def test_of_a_damaged_archive_all_before_the_damage_is_read(log: Log, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        pytest.param(b"", "Compressed file ended before", id="cut"),
+        pytest.param(b"\xff" * 5000, "invalid block type", id="bits"),  # 11 is no type of a block: RFC 1951, 3.2.3
+    ],
+)
+def test_of_a_damaged_archive_all_before_the_damage_is_read(log: Log, damage: bytes, told: str) -> None:
     log.rotate(log.dated(11), day_lines(11, "a"))
     log.read()
-    log.write(b"".join(line(os.urandom(20).hex()) for _ in range(5000)))
-    packed = compress(log.dated(11))
+    before, after = ([os.urandom(20).hex() for _ in range(2500)] for _ in range(2))
+    log.write(b"".join(line(text) for text in before))
+    whole = log.dated(11).read_bytes()
+    log.dated(11).unlink()
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    packed = packer.compress(whole + b'{"') + packer.flush(zlib.Z_FULL_FLUSH)  # so the damage is not inside of a block
+    behind = packer.compress(b"".join(line(text) for text in after)) + packer.flush()
+    log.dated(11).with_suffix(".json.gz").write_bytes(packed + damage + (behind[len(damage) :] if damage else b""))
     log.rotate(log.dated(12), day_lines(12, "end"))
-    whole = bytearray(packed.read_bytes())
-    middle = len(whole) // 2
-    packed.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + b"\xff" * 5000 + whole[middle + 5000 :])
     log.restart()
-    ids = log.read()
-    assert 1500 < len(ids) < 4000
-    assert ids[-1] == "end"
-    assert [loss for loss, _ in log.told()] == ["unreadable"]
-    assert log.told()[0][1].startswith("/2024/May/ossec-alerts-11.json.gz: what follows byte ")
+    assert log.read() == [*before, "end"]
+    ((loss, detail),) = log.told()
+    assert loss == "unreadable"
+    assert detail.startswith("/2024/May/ossec-alerts-11.json.gz: what follows byte ")
+    assert told in detail
+
+
+def test_an_archive_whose_checksum_is_wrong_is_read_and_told(days: Log) -> None:
+    packed = days.dated(12).with_suffix(".json.gz")
+    whole = packed.read_bytes()
+    packed.write_bytes(whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:])
+    assert days.read() == ["b", "c", "d", "e", "f", "g"]
+    ((loss, detail),) = days.told()
+    assert loss == "unreadable"
+    assert detail.startswith("/2024/May/ossec-alerts-12.json.gz: what follows byte ")
+    assert "CRC check failed" in detail
+    assert "; any of its lines may have been altered)" in detail
 
 
 def test_an_archive_that_is_none_is_told(days: Log) -> None:
