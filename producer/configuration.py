@@ -1,7 +1,8 @@
 """ossec.conf as it is in force: read at the start, and again whenever it changes.
 
-A new file is taken over only if every block of it can be used; otherwise the old one stays in force and the operator is
-told why. At the start there is no old one: there the good blocks run without the bad ones (D6).
+A new file is taken over only if it is well-formed and every block of it can be used: it may be half written. Otherwise
+the old one stays in force and the operator is told why. At the start there is no old one: there the good blocks run
+without the bad ones (D6), and the place in the log of what may be missing is kept.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ class ConfigFile:
     """The file at `path`. `trouble` is what is wrong with it now, for status; empty if nothing is.
 
     `digest` are 48 bits of what is in force, `loaded_ms` is when that was taken over; `now` is seconds since the epoch.
+    What is in force is `whole` if nothing is wrong with it.
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self.path, self._now = path, now
-        self.trouble, self.digest, self.loaded_ms = "", 0, 0
+        self.trouble, self.whole, self.digest, self.loaded_ms = "", True, 0, 0
         self._stamp: Stamp | None = None
 
     def load(self) -> tuple[Integration, ...]:
@@ -46,6 +48,7 @@ class ConfigFile:
         configuration = read_ossec_conf(self.path)
         _tell(configuration)
         self.trouble = "; ".join(map(str, configuration.refused))
+        self.whole = not configuration.problems
         self._note()
         return configuration.integrations
 
@@ -61,10 +64,10 @@ class ConfigFile:
             self._keep(str(error))
             return None
         _tell(configuration)
-        if configuration.refused:
-            self._keep("; ".join(map(str, configuration.refused)))
+        if configuration.problems:
+            self._keep("; ".join(configuration.problems))
             return None
-        self.trouble = ""
+        self.trouble, self.whole = "", True
         self._note()
         _log.info("taking over the changed configuration", extra={"config": str(self.path)})
         return configuration.integrations

@@ -93,8 +93,12 @@ class Producer:
         self._reload_asked = False
         self._configure(config.load())
 
-    def run(self, wait: Callable[[float], object], stopped: Callable[[], bool]) -> None:
+    def run(
+        self, wait: Callable[[float], object], pause: Callable[[float], object], stopped: Callable[[], bool]
+    ) -> None:
         """Follow the log until `stopped`; `wait` returns after so many seconds or when the log has changed.
+
+        `pause` returns after so many seconds, however much is written meanwhile, or when it is to stop.
 
         While Redis is away nothing is read: the alert log keeps what comes. Raises LedgerUnfit and SettingsError.
         """
@@ -114,7 +118,7 @@ class Producer:
                 if self._metrics:
                     self._metrics.redis_away()
                 self._forget_places()
-                wait(RETRY_PAUSE_S)
+                pause(RETRY_PAUSE_S)
             else:
                 if not busy:
                     wait(IDLE_WAIT_S)
@@ -174,6 +178,7 @@ class Producer:
             source=self._source,
             policy=self._policy,
             remembered=self._remembered,
+            all_known=self._config.whole,
         )
         self._remembered = {}
         return members
@@ -255,7 +260,8 @@ class Producer:
         """Once a second: follow the configuration, make sure that the cursors are still ours, and tell how it goes."""
         forced, self._reload_asked = self._reload_asked, False
         self._take_over(self._config.reload(forced=forced))
-        members = self._members or {}
+        if (members := self._members) is None:
+            return
         for integration_id, cursor in self._ledger.cursors(list(members), self._node).items():
             members[integration_id].check(cursor)
         if self._lost_in_redis():

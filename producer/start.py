@@ -1,7 +1,8 @@
 """Where each integration begins to read: at its cursor, or that of the block that it replaces, or at `start_at`.
 
-A block's id can change with its configuration: a second block of the same name gives the first a suffix. What served
-the same target before hands on its place then, so that no alert falls between the two.
+A block's id can change with its configuration: a second block of the same name gives the first a suffix, which a new
+credential changes. What served the same target before, or has its name, hands on its place then, so that no alert falls
+between the two.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from common.settings_schema import Start
 from producer.members import Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from common.integration import Integration
     from common.ledger import Ledger
@@ -35,25 +36,28 @@ def take_places(
     source: Source,
     policy: Callable[[Integration], Policy],
     remembered: Mapping[str, str],
+    all_known: bool = True,
 ) -> dict[str, Member]:
     """Publish the integrations and return them as readers, by id, each with a committed cursor.
 
     `remembered` are the last cursors that this process knew; they count only where Redis has lost its own.
+    Unless `all_known`, others may be configured that could not be read: what is not here may come back to its place.
     Raises LedgerUnavailable, LedgerUnfit, and SettingsError if the registry was sealed with another key.
     """
     entries = registry.publish(node, integrations).entries
     left = [entry.integration for entry in entries.values() if node not in entry.nodes]
     cursors = ledger.cursors([one.id for one in [*integrations, *left]], node)
-    places = {one.id: (one, cursors[one.id]) for one in left if cursors[one.id]}
+    places = [(one, cursors[one.id]) for one in left if cursors[one.id]]
+    inherited = handed_on(places, [one for one in integrations if not cursors[one.id]])
     members = {}
     for integration in integrations:
         member = Member(integration, policy(integration), cursors[integration.id], cursors[integration.id])
         if not member.committed:
-            known = _remembered(integration, remembered) or _inherited(integration, places.values())
+            known = _remembered(integration, remembered) or inherited.get(integration.id)
             _begin(member, known or _start(source, member.policy), ledger, node)
         members[integration.id] = member
-    for integration_id in places:
-        ledger.forget_cursor(integration_id, node)
+    for integration, _ in places if all_known else ():
+        ledger.forget_cursor(integration.id, node)
     return members
 
 
@@ -68,10 +72,29 @@ def _remembered(integration: Integration, remembered: Mapping[str, str]) -> str:
     return cursor
 
 
-def _inherited(integration: Integration, places: Iterable[tuple[Integration, str]]) -> str:
-    """Return the cursor of a block of the same name and target that is not configured any more, '' if there is none."""
-    target = integration.name, integration.hook_url, integration.api_key
-    return next((cursor for one, cursor in places if (one.name, one.hook_url, one.api_key) == target), "")
+def handed_on(left: Sequence[tuple[Integration, str]], new: Sequence[Integration]) -> dict[str, str]:
+    """Return the cursor of each `new` block that takes the place of one that left, by the new one's id.
+
+    Each place goes to one of the same target, else of the same name, whose credential was changed then. Only where a
+    block was split does one place serve several: too many alerts are better than one too few.
+    """
+    free, handed = list(left), dict[str, str]()
+    for same in (_target, _name):
+        for one in new:
+            heir = next((place for place in free if same(place[0]) == same(one)), None)
+            if one.id not in handed and heir:
+                free.remove(heir)
+                handed[one.id] = heir[1]
+    split = {_target(one): cursor for one, cursor in left}
+    return {one.id: split[_target(one)] for one in new if _target(one) in split} | handed
+
+
+def _target(integration: Integration) -> tuple[object, ...]:
+    return integration.name, integration.hook_url, integration.api_key
+
+
+def _name(integration: Integration) -> str:
+    return integration.name
 
 
 def _start(source: Source, policy: Policy) -> str:

@@ -56,7 +56,7 @@ def parse_ossec_conf(content: bytes, *, file: str) -> Configuration:
     warnings = [ConfigWarning(note.text, file, note.line) for note in translation.notes]
     warnings += found.warnings
     warnings += [warning for reading in readings for warning in reading.warnings]
-    return Configuration(integrations, refused, tuple(warnings))
+    return Configuration(integrations, refused, tuple(warnings), found.damage)
 
 
 def _named(readings: list[Reading], file: str) -> tuple[tuple[Integration, ...], tuple[ConfigError, ...]]:

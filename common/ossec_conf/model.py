@@ -23,8 +23,17 @@ class ConfigWarning(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """One ossec.conf: `integrations` in file order, `refused` one or more errors for each refused block."""
+    """One ossec.conf: `integrations` in file order, `refused` one or more errors for each refused block.
+
+    `damage` is one of the warnings: the file is not well-formed. It may be half written, and blocks be missing.
+    """
 
     integrations: tuple[Integration, ...] = ()
     refused: tuple[ConfigError, ...] = ()
     warnings: tuple[ConfigWarning, ...] = ()
+    damage: ConfigWarning | None = None
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with it; if there is anything, it does not tell which integrations are configured no more."""
+        return [*map(str, self.refused), *([str(self.damage)] if self.damage else [])]

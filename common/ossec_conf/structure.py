@@ -55,10 +55,11 @@ class Block(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The blocks in file order, and what is strange around them."""
+    """The blocks in file order, and what is strange around them; of these, `damage` made them be read one by one."""
 
     blocks: tuple[Block, ...]
     warnings: tuple[ConfigWarning, ...]
+    damage: ConfigWarning | None = None
 
 
 def find_blocks(xml: str, file: str) -> Found:
@@ -96,7 +97,8 @@ def _find_in_damaged(xml: str, file: str, damage: XMLSyntaxError) -> Found:
     if not blocks or not re.search(rf"<{ROOT}[\s/>]", xml):
         raise ConfigError(f"is not well-formed: {text}", file=file, line=line) from None
     text = f"the file is not well-formed: {text}. Its integrations are read one by one; the stock daemon refuses it"
-    return Found(blocks, (ConfigWarning(text, file, line),))
+    warning = ConfigWarning(text, file, line)
+    return Found(blocks, (warning,), warning)
 
 
 def _isolated(xml: str, file: str) -> Iterator[Block]:

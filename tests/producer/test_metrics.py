@@ -99,6 +99,6 @@ def test_while_redis_is_away_it_says_so(client: redis.Redis, tmp_path: Path, met
         seen.append(value(metrics, "redis_up"))
         ledger.away = False
 
-    producer.run(wait, lambda: len(seen) == 2)
+    producer.run(wait, wait, lambda: len(seen) == 2)
     assert seen == [0, 1]
     assert value(metrics, "step_timestamp_seconds") == 50

@@ -335,7 +335,7 @@ def test_while_redis_is_away_nothing_is_lost(server: EmbeddedServer, world: Worl
         if len(waits) == 4:
             server.start()
 
-    producer.run(wait, lambda: len(waits) > 6)
+    producer.run(wait, wait, lambda: len(waits) > 6)
     assert len(world.waiting()) == 2
 
 
@@ -358,7 +358,7 @@ def test_a_commit_whose_answer_is_lost_on_the_way_is_not_made_twice(
             waits.append((seconds, client.zcard("courier:{slack}:waiting")))  # type: ignore[arg-type]  # synchronous
             proxy.go_on()
 
-        producer.run(wait, lambda: len(waits) > 2)
+        producer.run(wait, wait, lambda: len(waits) > 2)
         assert waits[0] == (RETRY_PAUSE_S, 2)
         assert len(world.waiting()) == world.ledger.status("slack").totals["committed"] == 2
 
@@ -379,54 +379,6 @@ def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) ->
     kept = [json.loads(line) for line in world.config.with_name("aside.jsonl").read_text().splitlines()]
     assert [one["sample"] for one in kept] == ["garbage", "[1]", "{}", "\\xff\\xfe", ""]
     assert "at byte 0 of the log file with fingerprint log" in kept[0]["detail"]
-
-
-def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: World) -> None:
-    producer = world.producer()
-    world.settle(producer)
-    world.write(SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
-    world.settle(producer)
-    world.source.lines += [alert(0)]
-    world.settle(producer)
-    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (1, 1)
-    world.write(SLACK_BLOCK.format("<level>x</level>"))
-    world.settle(producer)
-    world.source.lines += [alert(1)]
-    world.settle(producer)
-    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 2)
-    (node,) = reports(world.client)
-    assert "level" in node.texts["config_trouble"]
-
-
-def test_a_block_whose_id_changes_hands_on_its_place(world: World) -> None:
-    producer = world.producer()
-    world.settle(producer)
-    world.source.lines += [alert(0)]
-    other = SLACK_BLOCK.format("").replace("/a<", "/b<")
-    world.write(SLACK_BLOCK.format(""), other)
-    later = world.producer()
-    world.settle(later)
-    totals = {
-        i: world.ledger.status(i).totals.get("committed", 0)
-        for i in PublishedRegistry(world.client, Vault(world.key)).load().entries
-        if i.startswith("slack-")
-    }
-    assert sorted(totals.values()) == [0, 1]
-    assert world.ledger.cursor("slack", NODE) == ""
-
-
-def test_an_integration_that_comes_back_later_begins_anew(world: World) -> None:
-    producer = world.producer()
-    world.settle(producer)
-    world.write(SHUFFLE_BLOCK)
-    world.settle(producer)
-    world.source.lines += [alert(0)]
-    world.settle(producer)
-    world.write(SHUFFLE_BLOCK, SLACK_BLOCK.format(""))
-    world.settle(producer)
-    world.source.lines += [alert(1)]
-    world.settle(producer)
-    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (1, 2)
 
 
 def _deliver(ledger: Ledger, integration_id: str, delivery_id: str) -> None:

@@ -135,7 +135,7 @@ class Following(AlertFiles):
 
     @rule()
     def restart_it(self) -> None:
-        self.producer.run(self.no_wait, lambda: True)
+        self.producer.run(self.no_wait, self.no_wait, lambda: True)
         self.log.close()
         self.start_producer()
 
