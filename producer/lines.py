@@ -11,6 +11,7 @@ from functools import cached_property
 from io import BytesIO
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, overload
+from zlib import crc32
 
 import msgspec
 
@@ -35,8 +36,11 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """Return what identifies the line on its node, for ever."""
-        return f"{self.file}:{self.start:010x}"
+        """Return what identifies the line on its node, for ever.
+
+        Its digest is for a file that was emptied or cut and begins as before: there another line starts here now.
+        """
+        return f"{self.file}:{self.start:010x}:{crc32(self.raw):08x}"
 
     @property
     def after(self) -> str:

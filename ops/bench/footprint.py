@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 from common.ledger import Ledger
 from ops.bench.alerts import alerts
@@ -37,6 +38,7 @@ RATIO_GOAL: Final = 1.3
 """Bytes of the ledger for each byte of a waiting alert of usual size."""
 
 CHUNK: Final = 500
+FILE: Final = "wazuh-1:697db7c00123456789ab"
 FILLING: Final = b"y" * 1000
 """What is in each alert of `ops.bench.alerts`."""
 
@@ -56,7 +58,7 @@ def commit(client: redis.Redis, lines: list[bytes], integration_ids: Sequence[st
                 node="wazuh-1",
                 expected=str(first) if first else "",
                 cursor=str(first + len(chunk)),
-                deliveries=[(f"wazuh-1:697db7c00123456789ab:{first + n:010x}", line) for n, line in enumerate(chunk)],
+                deliveries=[(f"{FILE}:{first + n:010x}:{crc32(line):08x}", line) for n, line in enumerate(chunk)],
                 max_backlog=10**9,
                 max_backlog_bytes=10**12,
             )

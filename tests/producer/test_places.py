@@ -11,6 +11,7 @@ from common.node import reports
 from common.registry import PublishedRegistry
 from common.secret import Secret
 from common.vault import Vault
+from producer.alertlog import AlertLog
 from producer.start import handed_on
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
@@ -108,10 +109,10 @@ def test_what_could_not_be_read_at_the_start_keeps_its_place(
     assert told in caplog.text
     world.source.lines += [alert(0)]
     world.settle(producer)
-    assert (world.waiting("slack"), world.waiting("shuffle")) == ([f"{NODE}:log:{0:010x}"], [])
+    assert (world.places("slack"), world.places("shuffle")) == ([f"{NODE}:log:{0:010x}"], [])
     world.write(A, SHUFFLE_BLOCK)
     world.settle(producer)
-    assert world.waiting("shuffle") == [f"{NODE}:log:{0:010x}"]
+    assert world.places("shuffle") == [f"{NODE}:log:{0:010x}"]
 
 
 def test_a_file_that_is_half_written_is_not_taken_over(client: redis.Redis, tmp_path: Path) -> None:
@@ -197,3 +198,19 @@ def test_the_copy_of_the_places_is_never_emptied_by_a_changed_configuration(worl
     world.settle(producer)
     assert saved
     assert all(saved)
+
+
+def test_the_first_alert_behind_each_emptying_is_one_of_its_own(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path)
+    log = tmp_path / "alerts.json"
+    log.write_bytes(alert(0) + b"\n")
+    world.source = AlertLog(log, max_line_bytes=100_000)
+    producer = world.producer()
+    world.settle(producer)
+    for number in (1, 2):
+        log.write_bytes(b"\n")  # as `echo > alerts.json` leaves it
+        world.settle(producer)
+        with log.open("ab") as file:
+            file.write(alert(number) + b"\n")
+        world.settle(producer)
+    assert len(world.waiting()) == 2

@@ -7,6 +7,7 @@ import logging
 import os
 import tracemalloc
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 
@@ -42,7 +43,19 @@ def test_a_line_says_where_it_is(log: Log) -> None:
     size = len(line("a"))
     assert (first.start, first.end, second.start, second.end) == (0, size, size, 2 * size)
     assert first.file == second.file == fingerprint(line("a"))
-    assert (second.id, second.after) == (f"{first.file}:{size:010x}", log.cursor)
+    assert second.id == f"{first.file}:{size:010x}:{crc32(second.raw):08x}"
+    assert second.after == log.cursor
+
+
+def test_in_a_file_that_begins_as_before_another_line_at_the_same_place_is_another(log: Log) -> None:
+    log.write(line("a") + line("b"))
+    _, before = log.read_lines()
+    log.path.write_bytes(line("a"))
+    log.read()
+    log.write(line("c"))
+    (now,) = log.read_lines()
+    assert (now.file, now.start) == (before.file, before.start)
+    assert now.id != before.id
 
 
 def test_reading_goes_on_in_the_middle_of_a_batch(log: Log) -> None:
