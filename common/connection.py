@@ -54,7 +54,8 @@ def broker_url(url: str) -> str:
     if behind := watched(url):
         return behind.broker_url()
     if url.startswith("unix:"):
-        return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
+        address, _, query = url.replace("unix://", "redis+socket://", 1).partition("?")
+        return f"{address}?virtual_host={db[0]}" if (db := parse_qs(query).get("db")) else address
     return url.partition("?")[0]
 
 

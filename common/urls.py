@@ -42,10 +42,20 @@ def check_url(url: str, schemes: Collection[str]) -> None:
             raise ValueError("names no absolute path of a socket")
         if parts.scheme != LOCAL_SCHEME and not parts.hostname:
             raise ValueError("names no host")
-        if "password" in parse_qs(parts.query):
-            raise ValueError("has a password behind the question mark")
+        _check_query(parts)
         if parts.scheme in SENTINEL_SCHEMES and (parts.query or not _PRIMARY.fullmatch(parts.path)):
             raise ValueError("names no primary: what follows the hosts is /MASTER_NAME or /MASTER_NAME/NUMBER")
+
+
+def _check_query(parts: SplitResult) -> None:
+    """Refuse what only one of our two clients would heed there: redis-py does, Celery's broker does not."""
+    query = set(parse_qs(parts.query, keep_blank_values=True))
+    if query & {"password", "username"}:
+        raise ValueError("has a user or a password behind the question mark: write USER:PASSWORD@ before the host")
+    if "db" in query and parts.scheme != LOCAL_SCHEME:
+        raise ValueError("has its database behind the question mark: write /NUMBER behind the host")
+    if any(name.startswith("ssl_") and name != "ssl_ca_certs" for name in query):
+        raise ValueError("has a TLS option behind the question mark: rediss:// checks the server, by redis.ca or the system")
 
 
 def show_url(url: str) -> str:

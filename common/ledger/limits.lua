@@ -51,9 +51,14 @@ local function spend_in_window(unit, number, limit)
   share(unit, used + number)
 end
 
+-- The day that counts, and what went in it. A clock that goes back over midnight stays in the day that had begun.
 local function used_today()
-  local held = redis.call('HMGET', shared, 'day', 'day_used')
-  return tonumber(held[1] or -1) == math.floor(now / DAY) and tonumber(held[2] or 0) or 0
+  local held, today = redis.call('HMGET', shared, 'day', 'day_used'), math.floor(now / DAY)
+  local day = tonumber(held[1] or -1)
+  if day == today or day == today + 1 then
+    return tonumber(held[2] or 0), day
+  end
+  return 0, today
 end
 
 local function tokens(rate, burst)
@@ -74,7 +79,7 @@ local function allowed(unit, number, burst)
   if unit == 's' then
     return math.floor(tokens(number, burst) + 1e-6)
   elseif unit == 'day' then
-    return number - used_today()
+    return number - (used_today())
   end
   return number - used_in_window(unit)
 end
@@ -84,7 +89,8 @@ local function spend(unit, number, burst, count)
     local left = string.format('%.17g %d', tokens(number, burst) - count, now)
     share('s:' .. number .. ':' .. burst, left)
   elseif unit == 'day' then
-    share('day', math.floor(now / DAY), 'day_used', used_today() + count)
+    local used, day = used_today()
+    share('day', day, 'day_used', used + count)
   else
     spend_in_window(unit, count, number)
   end
@@ -96,7 +102,8 @@ local function refund(receipt)
   local at = tonumber(string.match(receipt, '%d+'))
   for unit in string.gmatch(receipt, '%a+') do
     if unit == 'day' then
-      if math.floor(at / DAY) == math.floor(now / DAY) and used_today() > 0 then
+      local used, day = used_today()
+      if math.floor(at / DAY) == day and used > 0 then
         redis.call('HINCRBY', shared, 'day_used', -1)
       end
     elseif at > now - WINDOWS[unit].ms and used_in_window(unit) > 0 then

@@ -83,6 +83,6 @@ def _used(limit: RateLimit, shared: Texts, went: dict[Unit, list[bytes]], now_ms
         left, at_ms = (shared.get(f"s:{limit.count}:{limit.burst}") or f"{limit.burst} 0").split()
         return limit.burst - float(left) - max(0, now_ms - int(at_ms)) * limit.count / 1000
     if limit.unit is Unit.DAY:
-        return int(shared["day_used"]) if _whole(shared.get("day")) == now_ms // DAY_MS else 0
+        return int(shared["day_used"]) if _whole(shared.get("day")) - now_ms // DAY_MS in {0, 1} else 0
     pairs = [entry.split() for entry in went[limit.unit]]
     return sum(int(number) for at_ms, number in pairs if int(at_ms) > now_ms - WINDOW_MS[limit.unit])

@@ -7,6 +7,8 @@ from common.connection import broker_options, broker_tls, broker_url, connect
 
 def test_celery_gets_a_unix_socket_in_its_own_form() -> None:
     assert broker_url("unix://:pw@/run/redis.sock?db=2") == "redis+socket://:pw@/run/redis.sock?virtual_host=2"
+    assert broker_url("unix:///r.sock?socket_timeout=3&db=2") == "redis+socket:///r.sock?virtual_host=2"
+    assert broker_url("unix:///r.sock") == "redis+socket:///r.sock"
     assert broker_url("redis://h/0") == "redis://h/0"
 
 

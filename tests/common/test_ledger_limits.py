@@ -114,6 +114,21 @@ def test_a_day_ends_at_midnight_utc(ledger: Ledger, clock: Clock) -> None:
     assert len(release(ledger, pace("500/day"))) == 500
 
 
+def test_a_clock_that_goes_back_over_midnight_opens_neither_day_anew(ledger: Ledger, clock: Clock) -> None:
+    commit(ledger, 20)
+    clock.now_s = 19_675 * DAY_S + DAY_S - 1
+    assert len(release(ledger, pace("5/day"))) == 5
+    clock.now_s += 2
+    assert len(release(ledger, pace("5/day"))) == 5
+    clock.now_s -= 3
+    assert release(ledger, pace("5/day")) == []
+    assert ledger.status("slack").limits == {"5/day": 0}
+    clock.now_s += 3
+    assert release(ledger, pace("5/day")) == []
+    clock.now_s += DAY_S
+    assert len(release(ledger, pace("5/day"))) == 5
+
+
 def test_all_limits_must_allow(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 100)
     at, went = pace("4/min", "10/day", "2/s"), []
