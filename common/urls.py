@@ -55,7 +55,9 @@ def _check_query(parts: SplitResult) -> None:
     if "db" in query and parts.scheme != LOCAL_SCHEME:
         raise ValueError("has its database behind the question mark: write /NUMBER behind the host")
     if any(name.startswith("ssl_") and name != "ssl_ca_certs" for name in query):
-        raise ValueError("has a TLS option behind the question mark: rediss:// checks the server, by redis.ca or the system")
+        raise ValueError(
+            "has a TLS option behind the question mark: rediss:// checks the server, by redis.ca or the system"
+        )
 
 
 def show_url(url: str) -> str:

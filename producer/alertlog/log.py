@@ -92,13 +92,13 @@ class AlertLog:
         """Do it, or return nothing if it is worth another look."""
         if place.file == NEW:
             return self._first(place)
-        reader = self._readers.at(place)
+        reader = self._readers.at(place, self._now())
         if not reader:
             files = self._files(place)
             reader = self._readers.open(place, files)
             if not reader:
                 return None if hasty else self._lost(place, files)
-            self._readers.keep(reader)
+            self._readers.keep(reader, self._now())
         try:
             chunk = reader.read(place.offset, max_bytes)
             if _is_more(chunk, place):
@@ -167,7 +167,7 @@ class AlertLog:
         other = self._readers.open(place, better)
         replaced = any(file.name == CURRENT for file in copies) and all(file.inode != content.inode for file in files)
         if other:
-            self._readers.keep(other)
+            self._readers.keep(other, self._now())
         if other or replaced:
             # A copy that does not go on where we are is found wanting by the next look.
             self._readers.drop(reader)
@@ -183,7 +183,7 @@ class AlertLog:
         more = _is_more(archive.read(place.offset, 1), place)
         if more:
             self._readers.drop(reader)
-            self._readers.keep(archive)
+            self._readers.keep(archive, self._now())
         else:
             archive.content.close()
         return more

@@ -6,7 +6,8 @@ import gzip
 import logging
 import os
 import tracemalloc
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -15,9 +16,6 @@ from producer.alertlog.position import Place, fingerprint
 from producer.line import decode_line
 from producer.source import Loss
 from tests.producer.alertlog.tail import MAX_LINE_BYTES, Log, day_lines, line
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_what_appears_after_the_end_of_a_missing_log_is_read(log: Log) -> None:
@@ -219,3 +217,25 @@ def test_a_half_written_archive_beside_its_plain_file_does_no_harm(log: Log) -> 
     log.restart()
     assert log.read() == ["c"]
     assert log.told() == []
+
+
+def test_a_file_that_nobody_reads_any_more_is_let_go_of(log: Log) -> None:
+    log.rotate(log.dated(11), day_lines(11, "a", "b"))
+    parked = log.read_lines()[0].after
+    log.rotate(log.dated(12), day_lines(12, "c"))
+    assert log.read() == ["c"]
+    log.log.read(parked, 10)
+    log.dated(11).unlink()
+    log.write(line("d"))
+    log.now_s += 601
+    assert open_files(log.path.parent) == {"ossec-alerts-11.json (deleted)", "alerts.json"}
+    assert log.read() == ["d"]
+    assert open_files(log.path.parent) == {"alerts.json"}
+
+
+def open_files(below: Path) -> set[str]:
+    held = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself
+            held.add(str(descriptor.readlink()))
+    return {Path(one).name for one in held if one.startswith(str(below))}
