@@ -68,7 +68,8 @@ def read_line(line: bytes) -> Found:
 
 def _numbers(line: Line) -> Iterator[int]:
     header = line.header
-    yield from (line.died_ms, header.committed_ms, header.since_ms, header.attempts, header.lost, header.replays)
+    yield from (line.died_ms, header.committed_ms, header.since_ms, header.replayed_ms)
+    yield from (header.attempts, header.lost, header.replays)
     yield from (attempt.at_ms for attempt in header.history)
     if header.answer:
         yield from (header.answer.at_ms, header.answer.status or 0)

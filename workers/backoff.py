@@ -22,12 +22,12 @@ jitter may choose."""
 def delay_s(retry: Retry, attempts: int, policy: Policy, random: Random) -> float:
     """Return how long to wait after failed attempt number `attempts` (from 1), in seconds.
 
-    The service's own wish (`after_s`) is kept to, with a little jitter so that not all come back at once.
+    It is no less than what the service wishes (`after_s`), with a little jitter so that not all come back at once. A
+    wish for nothing, perhaps a date that another clock has passed, is none; one for too little is soon outgrown.
     """
-    if retry.after_s is not None:
-        return retry.after_s * random.uniform(1.0, 1.1)
     ceiling = min(policy.retry_cap_s, policy.retry_base_s * 2.0 ** min(attempts - 1, 60))
-    return max(FLOOR_S.get(retry.reason, 0.0), random.uniform(0.0, ceiling))
+    wish = (retry.after_s or 0.0) * random.uniform(1.0, 1.1)
+    return max(wish or FLOOR_S.get(retry.reason, 0.0), random.uniform(0.0, ceiling))
 
 
 def budget_spent(attempts: int, age_s: float, policy: Policy) -> bool:

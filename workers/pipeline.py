@@ -139,7 +139,7 @@ class Pipeline:
 
     def _failure(self, delivery: Delivery, outcome: Retry | Rejected, sent: Sending) -> Settlement:
         header = _failed(delivery, outcome, sent.done)
-        age_s = (delivery.begun_ms - header.budget_began_ms()) / 1000
+        age_s = (delivery.begun_ms - header.since_ms) / 1000
         pause_ms = round(1000 * (outcome.after_s or 0.0)) if isinstance(outcome, Retry) else 0
         if isinstance(outcome, Retry) and not budget_spent(header.attempts, age_s, self._policy):
             return Settlement(

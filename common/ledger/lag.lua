@@ -3,11 +3,11 @@
 -- is done every ten seconds, however many workers reap; those due first stand for all that wait.
 local LOOK_EVERY, SAMPLE = 10000, 3
 
--- A replay begins anew: a dead letter of last week is not late by a week.
+-- A replay begins anew, at the turn that it was given: a dead letter of last week is not late by a week.
 local function age(id)
   local record = redis.call('HGET', records, id)
   local header = record and cjson.decode((split(record))) or {}
-  return now - (header.replays and header.since_ms or header.committed_ms or now)
+  return now - (header.replayed_ms or header.committed_ms or now)
 end
 
 local function tell_of_lag(limit)

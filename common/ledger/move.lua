@@ -8,8 +8,8 @@ for i = 2, #ARGV do
   if record and redis.call('ZSCORE', dead, id) then
     local line, alert = split(record)
     local header = cjson.decode(line)
-    header.attempts, header.lost, header.done, header.since_ms = nil, nil, nil, now
-    header.replays = (header.replays or 0) + 1
+    header.attempts, header.lost, header.done, header.since_ms = nil, nil, nil, nil
+    header.replays, header.replayed_ms = (header.replays or 0) + 1, now
     local rewritten = cjson.encode(header) .. alert
     if enter(10, id, rewritten) then
       remove(id, record)

@@ -36,8 +36,8 @@ class LastAnswer(msgspec.Struct, frozen=True, array_like=True):
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The changing part. Times are milliseconds since the epoch by the ledger's clock.
 
-    `since_ms` is when the retry budget began: at the first attempt or a replay, 0 if there was neither. `lost` counts
-    attempts whose worker died, `done` names the calls of this delivery that need no repeating. With `fallback_of` it is
+    `since_ms` is when the retry budget began: at the first attempt, or the first after a replay, 0 if there was none yet.
+    `replayed_ms` is when a replay last let it wait again. `lost` counts attempts whose worker died, `done` names the calls of this delivery that need no repeating. With `fallback_of` it is
     the alert of another integration's dead letter. `answer` is the last that there was and no more, so that a record
     stays small however often it is tried.
     """
@@ -47,14 +47,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     lost: int = 0
     replays: int = 0
+    replayed_ms: int = 0
     done: tuple[str, ...] = ()
     history: tuple[Attempt, ...] = ()
     fallback_of: FallbackOf | None = None
     answer: LastAnswer | None = None
-
-    def budget_began_ms(self) -> int:
-        """Return when the retry budget began."""
-        return self.since_ms or self.committed_ms
 
 
 class Delivery(msgspec.Struct, frozen=True):

@@ -7,13 +7,14 @@ for i = 4, #ARGV do
   if record and redis.call('ZREM', dead, id) == 1 then
     local line, alert = split(record)
     local header = cjson.decode(line)
-    header.attempts, header.lost, header.since_ms = nil, nil, now
-    header.replays = (header.replays or 0) + 1
+    local turn = math.floor(first + replayed * interval)
+    header.attempts, header.lost, header.since_ms = nil, nil, nil
+    header.replays, header.replayed_ms = (header.replays or 0) + 1, turn
     local rewritten = cjson.encode(header) .. alert
     redis.call('HSET', records, id, rewritten)
     count('dead_bytes', -#record)
     count('bytes', #rewritten)
-    redis.call('ZADD', waiting, first + replayed * interval, id)
+    redis.call('ZADD', waiting, turn, id)
     replayed = replayed + 1
   end
 end

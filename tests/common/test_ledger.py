@@ -311,7 +311,12 @@ def test_dead_letters_are_listed_replayed_paced_and_discarded(ledger: Ledger, cl
     assert ledger.replay(ID, ["a", "b", "nobody"], interval_s=10) == 2
     assert release(ledger) == [["a"]]
     (again,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
-    assert (again.header.attempts, again.header.replays, again.header.budget_began_ms()) == (0, 1, ledger.now_ms())
+    assert (again.header.attempts, again.header.replays) == (0, 1)
+    assert (again.header.since_ms, again.header.replayed_ms) == (0, ledger.now_ms())
+    clock.now_s += 10
+    assert release(ledger) == [["b"]]
+    (paced,) = ledger.begin(ID, ["b"], token="w", lease_s=60)
+    assert paced.header.replayed_ms == ledger.now_ms()
     assert ledger.discard(ID, ["c", "b"]) == 1
     status = ledger.status(ID)
     assert (status.dead, status.totals["discarded"], status.totals["dead_bytes"]) == (0, 1, 0)

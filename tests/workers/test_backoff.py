@@ -29,6 +29,16 @@ def test_a_wish_of_the_service_is_kept_to() -> None:
     assert 90 <= min(pauses) <= max(pauses) <= 99
 
 
+def test_a_wish_for_nothing_is_none() -> None:
+    assert all(delay_s(Retry(Reason.RATE_LIMITED, after_s=0), 1, POLICY, Random(seed)) >= 30 for seed in range(50))
+
+
+def test_a_service_that_always_wishes_too_little_is_left_alone_for_longer_and_longer() -> None:
+    pauses = [delay_s(Retry(Reason.RATE_LIMITED, after_s=1), 9, POLICY, Random(seed)) for seed in range(200)]
+    assert min(pauses) >= 1
+    assert 200 < sum(pauses) / len(pauses) < 312
+
+
 @pytest.mark.parametrize(
     ("attempts", "age_s", "spent"), [(1, 0, False), (4, 3599, False), (5, 0, True), (1, 3600, True)]
 )

@@ -126,6 +126,8 @@ def test_the_budget_by_age_begins_with_the_first_attempt() -> None:
     assert settlement.outcome == "retry"
     assert settlement.header is not None
     assert settlement.header.since_ms == 1_005_000
+    replayed, _ = attempt(500, header=Header(committed_ms=1, replays=1, replayed_ms=2), retry_max_age_s=5.0)
+    assert replayed.outcome == "retry"
 
 
 @pytest.mark.parametrize(("changes", "outcome"), [({}, "retry"), ({"retry_max_attempts": 1}, "dead")])

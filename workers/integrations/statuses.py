@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 EXACT: Final = {
     401: Reason.AUTH,
     403: Reason.AUTH,
+    407: Reason.CONNECT,  # a proxy's word on our login there, not the target's: what was sent is not at fault
     408: Reason.TIMEOUT,
     425: Reason.SERVER,
     429: Reason.RATE_LIMITED,

@@ -37,6 +37,7 @@ def plain_meaning(status: int) -> tuple[type, Reason | None]:
         403: (Rejected, Reason.AUTH),
         408: (Retry, Reason.TIMEOUT),
         425: (Retry, Reason.SERVER),
+        407: (Retry, Reason.CONNECT),
         429: (Retry, Reason.RATE_LIMITED),
     }
     usual = {

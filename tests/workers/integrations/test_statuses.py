@@ -24,6 +24,7 @@ def outcome(given: Answer) -> Outcome:
     ("status", "reason"),
     [
         (100, Reason.BAD_ANSWER),
+        (407, Reason.CONNECT),
         (408, Reason.TIMEOUT),
         (425, Reason.SERVER),
         (429, Reason.RATE_LIMITED),
