@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from common.metrics.make import counter, gauge, process_registry
-from producer.line import LineFault
+from producer.line import LineFault, LineField
 from producer.source import Loss
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from common.node import Reading
 
 BAD: Final = "bad:"
+WRONG_TYPE: Final = "wrong_type:"
 DROPPED: Final = (*LineFault, *Loss)
 """Every reason for which something of the log is passed over."""
 
@@ -30,11 +31,14 @@ class ProducerMetrics:
         self._lines = counter("courier_producer_lines", self.registry)
         self._matched = counter("courier_producer_matched", self.registry)
         self._dropped = counter("courier_producer_lines_dropped", self.registry)
+        self._wrong_type = counter("courier_producer_lines_wrong_type", self.registry)
         self._lag_bytes = gauge("courier_producer_lag_bytes", self.registry)
         self._lag_s = gauge("courier_producer_lag_seconds", self.registry)
         self._config_ok = gauge("courier_producer_config_ok", self.registry)
         for reason in DROPPED:
             self._dropped.labels(reason)
+        for field in LineField:
+            self._wrong_type.labels(field)
 
     def stepped(self) -> None:
         """Note that a step went well."""
@@ -52,6 +56,8 @@ class ProducerMetrics:
         for name, count in counts.items():
             if name.startswith(BAD):
                 self._dropped.labels(name.removeprefix(BAD)).inc(count)
+            elif name.startswith(WRONG_TYPE):
+                self._wrong_type.labels(name.removeprefix(WRONG_TYPE)).inc(count)
         self._lag_bytes.clear()
         self._lag_s.clear()
         for integration_id, reading in readings.items():

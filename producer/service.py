@@ -243,6 +243,8 @@ class Producer:
                     where = f"byte {line.start} of the log file with fingerprint {line.file}"
                     self._passed_over(bad.reason, f"{bad}, at {where}", line.raw)
                 continue
+            if self._index.wrong_types:
+                self._count_wrong_types(line)
             for integration_id in ids:
                 matches[integration_id].append(line)
             size += len(line.raw) if ids else 0
@@ -251,6 +253,11 @@ class Producer:
                 self._passed_over(passed.loss, passed.detail, passed.sample)
         self._tally.count(batch.lines, number)
         return size
+
+    def _count_wrong_types(self, line: Line) -> None:
+        if self._tally.is_new(line):
+            self._tally.counts.update(f"wrong_type:{field}" for field in self._index.wrong_types)
+        self._index.wrong_types.clear()
 
     def _passed_over(self, reason: str, detail: str, sample: bytes) -> None:
         self._tally.counts[f"bad:{reason}"] += 1

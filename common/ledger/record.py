@@ -36,10 +36,10 @@ class LastAnswer(msgspec.Struct, frozen=True, array_like=True):
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The changing part. Times are milliseconds since the epoch by the ledger's clock.
 
-    `since_ms` is when the retry budget began: at the first attempt, or the first after a replay, 0 if there was none yet.
-    `replayed_ms` is when a replay last let it wait again. `lost` counts attempts whose worker died, `done` names the calls of this delivery that need no repeating. With `fallback_of` it is
-    the alert of another integration's dead letter. `answer` is the last that there was and no more, so that a record
-    stays small however often it is tried.
+    `since_ms` is when the retry budget began: at the first attempt, or the first after a replay; 0 before it.
+    `replayed_ms` is the turn that the last replay gave it. `lost` counts attempts whose worker died, `done` names the
+    calls of this delivery that need no repeating. With `fallback_of` it is the alert of another integration's dead
+    letter. `answer` is the last that there was and no more, so that a record stays small however often it is tried.
     """
 
     committed_ms: int

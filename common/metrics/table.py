@@ -100,6 +100,12 @@ TABLE: Final = (
         "node reason",
         "what of the log was no alert or could not be read; kept in passed-over.jsonl",
     ),
+    _exporter(
+        "courier_lines_wrong_type",
+        _COUNTER,
+        "node field",
+        "lines in which a field that filters look at has a value of the wrong type, and so counts as absent",
+    ),
     _exporter("courier_reader_lag_bytes", _GAUGE, "integration node", "bytes between its place and the log's end"),
     _exporter(
         "courier_reader_lag_seconds", _GAUGE, "integration node", "age of the next line it has to read; 0 at the end"
@@ -129,6 +135,9 @@ TABLE: Final = (
     _producer("courier_producer_lines", _COUNTER, "", "lines read by this process"),
     _producer("courier_producer_matched", _COUNTER, "", "deliveries committed by this process"),
     _producer("courier_producer_lines_dropped", _COUNTER, "reason", "as courier_lines_dropped_total, by this process"),
+    _producer(
+        "courier_producer_lines_wrong_type", _COUNTER, "field", "as courier_lines_wrong_type_total, by this process"
+    ),
     _producer("courier_producer_lag_bytes", _GAUGE, "integration", "as courier_reader_lag_bytes"),
     _producer("courier_producer_lag_seconds", _GAUGE, "integration", "as courier_reader_lag_seconds"),
     _producer("courier_producer_config_ok", _GAUGE, "", "as courier_config_ok"),

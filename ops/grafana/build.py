@@ -175,8 +175,11 @@ _READING: Final = Row(
         ),
         Panel("Behind, in bytes", (Ask(f"max by (node) (courier_reader_lag_bytes{_OF})", "{{node}}"),), "bytes"),
         Panel(
-            "Passed over, in an hour",
-            (Ask(f"increase(courier_lines_dropped_total{_NODE}[1h]) > 0", "{{node}} {{reason}}"),),
+            "Passed over or of a wrong type, in an hour",
+            (
+                Ask(f"increase(courier_lines_dropped_total{_NODE}[1h]) > 0", "{{node}} {{reason}}"),
+                Ask(f"increase(courier_lines_wrong_type_total{_NODE}[1h]) > 0", "{{node}} type of {{field}}"),
+            ),
         ),
         Panel(
             "Told of itself",

@@ -24,6 +24,8 @@ NEW: Final = "new"
 1970, from which on dated files are new; `alerts.json` always is."""
 
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{20}")
+_CURSOR: Final = re.compile(rf"{_FINGERPRINT.pattern}:[0-9]{{1,18}}|{NEW}:[0-9]{{1,11}}")
+"""No file is longer, and no system call takes a later time."""
 _HEAD_STEP_BYTES: Final = 4096
 _LATEST_S: Final = 2**32 - 1
 
@@ -41,8 +43,7 @@ class Place(NamedTuple):
     def parse(cls, cursor: str) -> Place:
         """Read a cursor. A text that is none becomes a place in a file that nobody has."""
         file, _, offset = cursor.rpartition(":")
-        known = _FINGERPRINT.fullmatch(file) or file == NEW
-        return cls(file, int(offset)) if known and offset.isdecimal() else cls(f"?{cursor}", 0)
+        return cls(file, int(offset)) if _CURSOR.fullmatch(cursor) else cls(f"?{cursor}", 0)
 
     @property
     def began_at_s(self) -> int:

@@ -18,6 +18,7 @@ from common.metrics.labels import ledger_pairs
 from common.node import READINGS, Reading, encode_readings, report
 from ops.embedded import free_port
 from ops.exporter import LedgerCollector
+from producer.line import LineField
 from producer.metrics import DROPPED
 from tests.support.tools import needs, run
 
@@ -169,7 +170,8 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
         "choked": "Redis is full",
         READINGS: encode_readings(readings),
     }
-    report(client, "wazuh-1", added={"lines": 9, "matched": 4, "bad:no_rule": 2}, texts=texts)
+    added = {"lines": 9, "matched": 4, "bad:no_rule": 2, "wrong_type:level": 3}
+    report(client, "wazuh-1", added=added, texts=texts)
     expected = {
         "courier_node_seen_timestamp_seconds": 5,
         "courier_lines_total": 9,
@@ -184,6 +186,9 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
     for reason in DROPPED:
         labels = {"node": "wazuh-1", "reason": reason}
         assert value(registry, "courier_lines_dropped_total", **labels) == (2 if reason == "no_rule" else 0)
+    for field in LineField:
+        labels = {"node": "wazuh-1", "field": field}
+        assert value(registry, "courier_lines_wrong_type_total", **labels) == (3 if field == "level" else 0)
     both = {"integration": "slack", "node": "wazuh-1"}
     told = {"lag_bytes": 7, "lag_seconds": 1.5}
     assert {name: value(registry, f"courier_reader_{name}", **both) for name in told} == told

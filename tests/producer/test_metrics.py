@@ -33,11 +33,13 @@ def test_every_reason_is_there_at_zero(metrics: ProducerMetrics) -> None:
 
 
 def test_what_is_told_is_added_up_and_lags_are_replaced(metrics: ProducerMetrics) -> None:
-    counts = {"lines": 3, "matched": 2, "bad:no_rule": 1}
+    counts = {"lines": 3, "matched": 2, "bad:no_rule": 1, "wrong_type:level": 1}
     metrics.told(counts, {"slack": Reading(lag_bytes=9, lag_s=2.5)}, config_ok=False)
     metrics.told(counts, {"shuffle": Reading()}, config_ok=True)
     assert [value(metrics, f"{name}_total") for name in ("lines", "matched")] == [6, 4]
     assert value(metrics, "lines_dropped_total", reason="no_rule") == 2
+    assert value(metrics, "lines_wrong_type_total", field="level") == 2
+    assert value(metrics, "lines_wrong_type_total", field="location") == 0
     assert value(metrics, "lag_bytes", integration="slack") is None
     assert value(metrics, "lag_bytes", integration="shuffle") == 0
     assert value(metrics, "config_ok") == 1

@@ -367,6 +367,21 @@ def test_a_commit_whose_answer_is_lost_on_the_way_is_not_made_twice(
         assert len(world.waiting()) == world.ledger.status("slack").totals["committed"] == 2
 
 
+def test_values_of_the_wrong_type_are_counted_by_field_each_line_once(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, max_backlog=1)
+    producer = world.producer()
+    producer.step()
+    odd = b'{"rule":{"level":"7","id":5},"location":"x"}'
+    world.source.lines += [alert(0), odd, alert(1), odd]
+    world.settle(producer)
+    _deliver(world.ledger, "slack", world.waiting()[0])
+    world.settle(producer)
+    world.settle(producer)
+    (node,) = reports(client)
+    wrong = {name: count for name, count in node.counters.items() if name.startswith("wrong_type:")}
+    assert wrong == {"wrong_type:level": 2, "wrong_type:rule_id": 2}
+
+
 def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) -> None:
     producer = world.producer()
     producer.step()

@@ -194,7 +194,10 @@ def test_what_is_no_file_is_waited_for(log: Log) -> None:
     assert log.read() == []
 
 
-@pytest.mark.parametrize("cursor", ["", ":", "nonsense", "a:b", "new:-1", "ffffffffffffffffffff:9" * 2])
+@pytest.mark.parametrize(
+    "cursor",
+    ["", ":", "nonsense", "a:b", "new:-1", f"new:{10**11}", f"{'f' * 20}:{10**18}", "ffffffffffffffffffff:9" * 2],
+)
 def test_a_cursor_that_is_none_is_told(log: Log, cursor: str) -> None:
     log.write(line("a"))
     log.cursor = cursor
