@@ -33,7 +33,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One node's counters (`lines`, `matched`, `bad:REASON`, `wrong_type:FIELD`) and texts (`alerts`, `state`, …), as last told."""
+    """What one node told last: counters (`lines`, `matched`, `bad:REASON`, …) and texts (`config`, `choked`, …)."""
 
     node: str
     counters: dict[str, int]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Tidings:
-    """Tells of `counts`, which hold lines, matched, bad:REASON and wrong_type:FIELD that nobody was told of yet, and clears them."""
+    """Tells of `counts`, which nobody was told of yet, and clears them: what a `NodeReport` has as counters."""
 
     def __init__(
         self,
