@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from common.ledger import Stored
 from common.settings_schema import Start
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from producer.source import Source
 
 _log = logging.getLogger("courier.producer")
+
+
+class Left(NamedTuple):
+    """An integration that is configured here no more, and the cursor that it has."""
+
+    integration: Integration
+    cursor: str
 
 
 def take_places(
@@ -47,17 +54,20 @@ def take_places(
     entries = registry.publish(node, integrations).entries
     left = [entry.integration for entry in entries.values() if node not in entry.nodes]
     cursors = ledger.cursors([one.id for one in [*integrations, *left]], node)
-    places = [(one, cursors[one.id]) for one in left if cursors[one.id]]
+    places = [Left(one, cursors[one.id]) for one in left if cursors[one.id]]
     inherited = handed_on(places, [one for one in integrations if not cursors[one.id]])
     members = {}
     for integration in integrations:
         member = Member(integration, policy(integration), cursors[integration.id], cursors[integration.id])
         if not member.committed:
-            known = _remembered(integration, remembered) or inherited.get(integration.id)
+            before = inherited.get(integration.id)
+            if before:
+                _stay_paused(before.integration.id, integration.id, ledger)
+            known = _remembered(integration, remembered) or (before.cursor if before else "")
             _begin(member, known or _start(source, member.policy), ledger, node)
         members[integration.id] = member
-    for integration, _ in places if all_known else ():
-        ledger.forget_cursor(integration.id, node)
+    for place in places if all_known else ():
+        ledger.forget_cursor(place.integration.id, node)
     return members
 
 
@@ -72,20 +82,20 @@ def _remembered(integration: Integration, remembered: Mapping[str, str]) -> str:
     return cursor
 
 
-def handed_on(left: Sequence[tuple[Integration, str]], new: Sequence[Integration]) -> dict[str, str]:
-    """Return the cursor of each `new` block that takes the place of one that left, by the new one's id.
+def handed_on(left: Sequence[Left], new: Sequence[Integration]) -> dict[str, Left]:
+    """Return, by the id of a `new` block, the one that left whose place it takes.
 
     Each place goes to one of the same target, else of the same name, whose credential was changed then. Only where a
     block was split does one place serve several: too many alerts are better than one too few.
     """
-    free, handed = list(left), dict[str, str]()
+    free, handed = list(left), dict[str, Left]()
     for same in (_target, _name):
         for one in new:
-            heir = next((place for place in free if same(place[0]) == same(one)), None)
-            if one.id not in handed and heir:
-                free.remove(heir)
-                handed[one.id] = heir[1]
-    split = {_target(one): cursor for one, cursor in left}
+            place = next((place for place in free if same(place.integration) == same(one)), None)
+            if one.id not in handed and place:
+                free.remove(place)
+                handed[one.id] = place
+    split = {_target(place.integration): place for place in left}
     return {one.id: split[_target(one)] for one in new if _target(one) in split} | handed
 
 
@@ -95,6 +105,13 @@ def _target(integration: Integration) -> tuple[object, ...]:
 
 def _name(integration: Integration) -> str:
     return integration.name
+
+
+def _stay_paused(before: str, now: str, ledger: Ledger) -> None:
+    """Let no new id undo an operator's pause."""
+    state = ledger.status(before)
+    if state.paused_ms:
+        ledger.pause(now, state.pause_reason)
 
 
 def _start(source: Source, policy: Policy) -> str:

@@ -12,7 +12,7 @@ from common.registry import PublishedRegistry
 from common.secret import Secret
 from common.vault import Vault
 from producer.alertlog import AlertLog
-from producer.start import handed_on
+from producer.start import Left, handed_on
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
@@ -170,10 +170,21 @@ def block(hook: str, level: int = 0) -> Integration:
 def test_each_place_goes_to_what_most_likely_replaces_the_block(
     left: list[tuple[str, int]], new: list[tuple[str, int]], handed: dict[tuple[str, int], str]
 ) -> None:
-    known = [(block(*one), f"{one[0]}{one[1]}") for one in left]
+    known = [Left(block(*one), f"{one[0]}{one[1]}") for one in left]
     expected = {block(*one).id: place for one, place in handed.items()}
-    assert handed_on(known, [block(*one) for one in new]) == expected
+    assert {one: place.cursor for one, place in handed_on(known, [block(*one) for one in new]).items()} == expected
     assert handed_on(known, [Integration(id="shuffle", name="shuffle")]) == {}
+
+
+def test_a_pause_stays_with_a_block_whose_id_changes(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, A, B)
+    producer = world.producer()
+    world.settle(producer)
+    world.ledger.pause(producer._integrations[0].id, "for the auditors")
+    world.write(ROTATED, B)
+    world.settle(producer)
+    paused = [world.ledger.status(one.id).pause_reason for one in producer._integrations]
+    assert paused == ["for the auditors", ""]
 
 
 def test_a_block_that_is_split_hands_its_place_to_all_parts(client: redis.Redis, tmp_path: Path) -> None:
