@@ -5,7 +5,8 @@ local shared = KEYS[10]
 local hold =
   redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms')
 local paused, breaker, breaker_until, probe = hold[1], hold[2] or 'closed', tonumber(hold[3] or 0), hold[4] or ''
-local target_until = tonumber(redis.call('HGET', shared, 'pause_until_ms') or 0)
+local asked = redis.call('HMGET', shared, 'pause_until_ms', 'pause_ms')
+local target_until, target_pause = tonumber(asked[1] or 0), tonumber(asked[2] or 0)
 
 -- What belongs to a credential that nobody uses any more goes by itself; no limit or pause outlives two days.
 local function share(...)

@@ -73,7 +73,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
     def for_release(self) -> list[str | int]:
         """Return the last arguments of the script `release`."""
-        arguments: list[str | int] = [self.target, ",".join(map(str, self.limits)), _ms(self.pause_max_s)]
+        arguments: list[str | int] = [self.target, ",".join(map(str, self.limits))]
         arguments += [int(self.breaker.is_on), _ms(self.breaker.pause_max_s), int(self.newest_first)]
         for limit in self.limits:
             arguments += [limit.unit, limit.count, limit.burst]

@@ -1,8 +1,8 @@
 -- Moves what may go now from waiting to released, and says how many ids a task should carry.
 -- ARGV: now, in-flight cap, most ids a task, how many a task carries where more than a few go at once, how many must go
---       while others are in flight, lease in ms, linger in ms, the credential's digest, its limits for people, longest
---       pause of a target in ms, whether there is a breaker, its longest pause in ms, whether the newest go first when
---       the day is short, then for each limit: unit, number, burst. Answers {ids a task, id, id, ...}.
+--       while others are in flight, lease in ms, linger in ms, the credential's digest, its limits for people,
+--       whether there is a breaker, its longest pause in ms, whether the newest go first when the day is short, then
+--       for each limit: unit, number, burst. Answers {ids a task, id, id, ...}.
 --
 -- Nothing goes while the operator, the target or an open breaker holds; a breaker whose time is over lets one delivery
 -- out, the probe. Otherwise as many go as the in-flight cap and every limit allow. Waiting changes nothing at all.
@@ -12,8 +12,8 @@
 -- A task that would be too small waits for company, at most as long as the linger.
 local cap, batch_max, together, least = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local lease, linger, FEW = tonumber(ARGV[6]), tonumber(ARGV[7]), 4
-local longest_pause, has_breaker, longest_break = tonumber(ARGV[10]), ARGV[11] == '1', tonumber(ARGV[12])
-local newest_first, day_is_short = ARGV[13] == '1', false
+local has_breaker, longest_break = ARGV[10] == '1', tonumber(ARGV[11])
+local newest_first, day_is_short = ARGV[12] == '1', false
 
 -- Where the clock was set back, what waits and what is leased moves with it; else it would wait until the clock has
 -- caught up. The lowest go first, so that no rank changes meanwhile. Steps of a few seconds are waited for.
@@ -34,7 +34,7 @@ if not hold[7] or now < seen - STEP or now > seen + LOOK then
 end
 
 local function each_limit(what)
-  for i = 14, #ARGV, 3 do
+  for i = 13, #ARGV, 3 do
     what(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
   end
 end
@@ -42,8 +42,8 @@ end
 if hold[5] ~= ARGV[8] or hold[6] ~= ARGV[9] then -- where `status` finds the state of the limits
   redis.call('HSET', control, 'target', ARGV[8], 'limits', ARGV[9])
 end
-if target_until > now + longest_pause then -- the clock went back
-  target_until = now + longest_pause
+if target_until > now + target_pause then -- the clock went back
+  target_until = now + target_pause
   share('pause_until_ms', target_until)
 end
 if breaker == 'open' and breaker_until > now + longest_break then -- the same

@@ -80,7 +80,7 @@ if asked_until > math.max(now, target_until) then
     pause_began = asked_until
   end
   target_until = asked_until
-  share('pause_until_ms', target_until)
+  share('pause_until_ms', target_until, 'pause_ms', target_until - now)
 end
 local opened_until = transition == 'open' and breaker_until or 0
 local is_held = paused or target_until > now or breaker ~= 'closed'

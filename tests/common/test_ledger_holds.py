@@ -195,9 +195,19 @@ def test_a_clock_that_goes_back_makes_no_hold_longer_than_its_longest(world: Wor
         "slack", node="m", expected="", cursor="c", deliveries=[("x", b"{}")], max_backlog=99, max_backlog_bytes=10**9
     )
     assert world.release() == []
-    world.clock.now_s += 3600 if held_by == "target" else 35
+    world.clock.now_s += 60 if held_by == "target" else 35
     assert "x" in world.release() or held_by == "breaker"
     assert world.ledger.status("slack").released > 0
+
+
+def test_a_pause_is_not_cut_by_another_of_the_credential_that_would_pause_less(world: World) -> None:
+    world.commit(2)
+    world.commit(2, "other")
+    world.attempt("rate_limited", pause_s=600)
+    until_ms = world.ledger.status("slack").target_until_ms
+    world.pace = msgspec.structs.replace(PACE, pause_max_s=1)
+    assert world.release(integration="other") == []
+    assert world.ledger.status("slack").target_until_ms == until_ms
 
 
 # The breaker
