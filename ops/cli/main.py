@@ -41,6 +41,9 @@ COMMANDS: Final = {
 }
 """Name → the line that `courier --help` shows."""
 
+NOT_OF_OWN_SERVER: Final = ("redis.password", "redis.ca", "redis.sentinel_password")
+"""What a settings file may say of another server, beside its address."""
+
 EX_FAILED: Final = 1
 EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
@@ -76,10 +79,13 @@ class LazyGroup(click.Group):
     type=click.Path(path_type=Path),
     help="Settings file. [default: COURIER_SETTINGS, else ./courier.toml]",
 )
+@click.option("--own-server", is_flag=True, hidden=True, help="As a part of `courier up`, whose server is no [redis].")
 @click.pass_context
-def courier(ctx: click.Context, file: Path | None) -> None:
+def courier(ctx: click.Context, file: Path | None, *, own_server: bool) -> None:
     """Deliver every Wazuh alert to its integrations, and lose none."""
     ctx.obj = Invocation(file)
+    if own_server:
+        ctx.obj.overrides |= dict.fromkeys(NOT_OF_OWN_SERVER, "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
