@@ -14,7 +14,7 @@ from common.outcome import Reason
 from ops.access import access
 from ops.cli.dead_filters import CHUNK, filters, server, wanted
 from ops.cli.dead_transfer import export_letters, import_letters
-from ops.cli.options import pass_settings
+from ops.cli.options import Rate, pass_settings
 from ops.dead_letters import Found, detail, find, reason, rule
 from ops.tables import age, plain, print_table
 
@@ -69,7 +69,7 @@ def show(settings: Settings, /, **options: Any) -> None:
 
 
 @command.command()
-@click.option("--rate", default=10.0, show_default=True, type=click.FloatRange(0.01), help="Letters a second.")
+@click.option("--rate", default=10.0, show_default=True, type=Rate(), help="Letters a second.")
 @click.option("--to", metavar="ID", help="Deliver them to this integration instead.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @filters
