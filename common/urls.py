@@ -108,6 +108,11 @@ def each_host(url: str) -> list[str]:
     return [f"{before}://{user}{at}{host}{behind}" for host in hosts.split(",")]
 
 
+def host_in_url(address: str) -> str:
+    """Return a host's name or address as a URL has it: one of IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
 def _authority(url: str) -> str:
     """Return what stands between `://` and the path: who logs in, and where."""
     return re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]

@@ -46,7 +46,7 @@ def free_port() -> int:
 
 def is_free(address: str, port: int) -> bool:
     """Tell whether a TCP port can be listened on right now."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))

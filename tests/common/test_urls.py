@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from common.secret import MASK, Secret
-from common.urls import check_url, complete_url, each_host, show_url
+from common.urls import check_url, complete_url, each_host, host_in_url, show_url
 
 SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 EVERY = (*SCHEMES, "https")
@@ -89,6 +89,14 @@ def test_sentinels_keep_their_hosts_when_completed() -> None:
     url = complete_url("sentinel://me:old@a,b:1/main/2", password=Secret("p,@/"), query={"x": "y"})
     assert url == "sentinel://me:p%2C%40%2F@a,b:1/main/2?x=y"
     assert each_host(url)[1] == "sentinel://me:p%2C%40%2F@b:1/main/2?x=y"
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    assert [host_in_url(one) for one in ("::1", "127.0.0.1", "flower.example")] == [
+        "[::1]",
+        "127.0.0.1",
+        "flower.example",
+    ]
 
 
 def test_a_socket_takes_a_password_too() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 
 from common.errors import LedgerUnavailable
 from ops import embedded
-from ops.embedded import EmbeddedServer
+from ops.embedded import EmbeddedServer, is_free
 from ops.supervisor import Interrupted, interruptible
 from tests.support.slow_server import slow_server
 
@@ -58,3 +59,12 @@ def test_a_server_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Pa
     (tmp_path / "appendonlydir").write_text("in its way")
     with pytest.raises(LedgerUnavailable, match=r"did not start; the end of (.|\n)*appendonlydir"):
         EmbeddedServer(tmp_path).start()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_is_free_until_somebody_listens_on_it(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listening:
+        port = listening.getsockname()[1]
+        assert not is_free(address, port)
+    assert is_free(address, port)
