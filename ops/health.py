@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import CourierError
 from common.ledger import Ledger
 from common.node import last_report
+from common.urls import host_in_url
 from common.worker_report import told
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def worker(client: Redis, name: str) -> str:
 
 def flower(settings: FlowerSettings) -> str:
     """Return that Flower answers. Raises Unhealthy if it does not."""
-    host = settings.address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 — where it listens, not where we do
+    host = host_in_url(settings.address.replace("0.0.0.0", "127.0.0.1"))  # noqa: S104 — where it listens, not where we do
     prefix = settings.url_prefix.strip("/")
     url = f"http://{host}:{settings.port}/{prefix + '/' if prefix else ''}healthcheck"
     try:

@@ -74,7 +74,8 @@ def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], b
 
 
 def _parts(settings: Settings, settings_file: Path | None, http_workers: int) -> list[Child]:
-    courier = [sys.executable, "-m", "ops.cli.main", *(["--settings", str(settings_file)] if settings_file else [])]
+    file = ["--settings", str(settings_file)] if settings_file else []
+    courier = [sys.executable, "-m", "ops.cli.main", "--own-server", *file]
     ports = _metrics_ports(settings)
     exporter = [Child("exporter", [*courier, "exporter", *next(ports)])] if settings.metrics.port else []
     workers = [

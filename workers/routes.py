@@ -92,6 +92,7 @@ class Routes:
         self._threads = Threads()
         self._version = 0
         self._no_fallbacks: set[tuple[str, str]] = set()
+        self._unknown = frozenset[str]()
         self._routes: dict[str, Route] = {}
         self._lock = threading.Lock()
 
@@ -111,6 +112,7 @@ class Routes:
             registry = self._registry.load()
             if registry.version == self._version:
                 return False
+            self._tell_unknown(registry)
             self._routes = self._built(registry)
             self._version = registry.version
             return True
@@ -126,6 +128,17 @@ class Routes:
             fallback = self._fallback(route, registry)
             built[integration.id] = route if route.fallback == fallback else route._replace(fallback=fallback)
         return built
+
+    def _tell_unknown(self, registry: Registry) -> None:
+        """Tell once of a name that was asked for and that nothing has; what has it one day is served then."""
+        known = {name for entry in registry.entries.values() for name in (entry.integration.id, entry.integration.name)}
+        unknown = self._selection.names - known
+        for name in sorted(unknown - self._unknown):
+            _log.warning(
+                "no integration of any ossec.conf has this name or id: nothing is served for it until one does",
+                extra={"integration": name},
+            )
+        self._unknown = unknown
 
     def _fallback(self, route: Route, registry: Registry) -> str:
         """Return the fallback if there is such an integration; that there is none is told once."""

@@ -36,6 +36,11 @@ def translated() -> Iterator[None]:
     except redis_errors.RedisError as error:
         if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
             raise LedgerUnfit(f"Redis wants a password: {error}; set COURIER_REDIS_PASSWORD") from error
+        if "DB index is out of range" in str(error):
+            raise LedgerUnfit(
+                "Redis has no database of that number; write a smaller one behind the host in redis.url, or raise "
+                "`databases` in its configuration"
+            ) from error
         raise LedgerUnavailable(f"Redis does not answer as it should: {error}") from error
     except OSError as error:
         raise LedgerUnavailable(f"Redis cannot be reached: {error}") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import disable_created_metrics, start_http_server
 
 from common.errors import SettingsError
+from common.urls import host_in_url
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -30,5 +31,5 @@ def serve(metrics: MetricsSettings, registry: CollectorRegistry) -> int:
             f"metrics cannot be served on {metrics.address}:{metrics.port}: {reason}; "
             "set another metrics.port, or 0 for none"
         ) from None
-    _log.info("metrics are at http://%s:%d/metrics", metrics.address, server.server_port)
+    _log.info("metrics are at http://%s:%d/metrics", host_in_url(metrics.address), server.server_port)
     return int(server.server_port)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from common.errors import CourierError
 from common.outcome import Reason
 from ops.access import access
 from ops.cli.dead_filters import CHUNK, filters, server, wanted
 from ops.cli.dead_transfer import export_letters, import_letters
-from ops.cli.options import pass_settings
+from ops.cli.options import Rate, pass_settings
 from ops.dead_letters import Found, detail, find, reason, rule
 from ops.tables import age, plain, print_table
 
@@ -69,13 +70,15 @@ def show(settings: Settings, /, **options: Any) -> None:
 
 
 @command.command()
-@click.option("--rate", default=10.0, show_default=True, type=click.FloatRange(0.01), help="Letters a second.")
-@click.option("--to", metavar="ID", help="Deliver them to this integration instead.")
+@click.option("--rate", default=10.0, show_default=True, type=Rate(), help="Letters a second.")
+@click.option("--to", metavar="ID", help="Deliver them to this integration instead, at its own pace.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @filters
 @pass_settings
 def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **options: Any) -> None:
     """Let dead letters be delivered again, with a fresh budget and their history."""
+    if to and click.get_current_context().get_parameter_source("rate") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--rate is not for --to: they go as fast as that integration's own limits let them.")
     with access(settings) as door:
         if to:
             door.chosen([to])

@@ -113,6 +113,7 @@ def _written(file: Path) -> Iterator[BinaryIO]:
     """Open a new file that only its owner can read; it is whole or it is not there. Raises CourierError."""
     if file == STANDARD:
         yield sys.stdout.buffer
+        sys.stdout.flush()
         return
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -6,8 +6,11 @@ A subcommand is a click command called `command` in `ops/cli/NAME.py` (a `-` in 
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,10 +44,16 @@ COMMANDS: Final = {
 }
 """Name → the line that `courier --help` shows."""
 
+NOT_OF_OWN_SERVER: Final = ("redis.password", "redis.ca", "redis.sentinel_password")
+"""What a settings file may say of another server, beside its address."""
+
 EX_FAILED: Final = 1
 EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
 """As in sysexits.h, so that a service manager can tell what a restart mends from what it does not."""
+
+CANNOT_WRITE: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE}
+"""What writing to the standard output meets: a full disk, a limit, a broken disk, one that nobody may or does read."""
 
 
 class LazyGroup(click.Group):
@@ -76,19 +85,40 @@ class LazyGroup(click.Group):
     type=click.Path(path_type=Path),
     help="Settings file. [default: COURIER_SETTINGS, else ./courier.toml]",
 )
+@click.option("--own-server", is_flag=True, hidden=True, help="As a part of `courier up`, whose server is no [redis].")
 @click.pass_context
-def courier(ctx: click.Context, file: Path | None) -> None:
+def courier(ctx: click.Context, file: Path | None, *, own_server: bool) -> None:
     """Deliver every Wazuh alert to its integrations, and lose none."""
     ctx.obj = Invocation(file)
+    if own_server:
+        ctx.obj.overrides |= dict.fromkeys(NOT_OF_OWN_SERVER, "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0, 1 failed, 2 wrong usage, 75 Redis away for now, 78 wrong configuration."""
+    if sys.stdout is None:  # whoever started us closed it, and wants no output
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 — as Python makes it: not a path, and never closed
     try:
-        courier.main(args=arguments, prog_name="courier")
+        _run(arguments)
     except CourierError as error:
         click.echo(f"courier: {one_line(str(error))}", err=True)
         sys.exit(exit_code(error))
+    except OSError as error:
+        if error.filename or error.errno not in CANNOT_WRITE:
+            raise
+        with suppress(OSError):
+            sys.stdout.close()  # else the interpreter tries once more to write, and complains
+        if error.errno != errno.EPIPE:
+            click.echo(f"courier: cannot write: {error.strerror}", err=True)
+        sys.exit(EX_FAILED)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    try:
+        courier.main(args=arguments, prog_name="courier")
+    except SystemExit:
+        sys.stdout.flush()  # the interpreter would do it, too late for a line and an exit code
+        raise
 
 
 def exit_code(error: CourierError) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from functools import update_wrapper
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class Rate(click.FloatRange):
+    """A number of something a second; FloatRange lets `nan` pass, and `inf` where there is no maximum."""
+
+    def __init__(self) -> None:
+        super().__init__(0.01)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number. Raises click.BadParameter."""
+        rate = super().convert(value, param, ctx)
+        if not isfinite(rate):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return rate
 
 
 class Invocation:

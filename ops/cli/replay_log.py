@@ -12,7 +12,7 @@ import click
 from common.errors import CourierError
 from common.ossec_conf import read_ossec_conf
 from ops.access import access
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import Rate, pass_settings, setting
 from ops.replay_log import LogReplay, Progress, Stretch
 from producer.alertlog import AlertLog
 
@@ -29,7 +29,7 @@ def moment(_ctx: click.Context, option: click.Parameter, value: str) -> datetime
     """Return a time with its zone; without one it is this machine's."""
     try:
         return datetime.fromisoformat(value).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{value!r} is no time; write 2026-01-31T08:00:00 or 2026-01-31T08:00:00Z", param=option
         ) from None
@@ -39,7 +39,7 @@ def moment(_ctx: click.Context, option: click.Parameter, value: str) -> datetime
 @click.option("--from", "start", required=True, metavar="TIME", callback=moment, help="First moment to replay.")
 @click.option("--to", "stop", required=True, metavar="TIME", callback=moment, help="Moment to stop before.")
 @click.option("--integration", "integration_id", required=True, metavar="ID", help="Whom to enqueue it for.")
-@click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.01), help="Deliveries a second.")
+@click.option("--rate", default=50.0, show_default=True, type=Rate(), help="Deliveries a second.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--again", is_flag=True, help="Even if this very stretch was replayed before.")
 @setting("producer.config", help="The manager's ossec.conf.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
+from common.connection import connect
 from common.errors import LedgerUnavailable, LedgerUnfit
 from common.ledger import Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
 from common.settings import load_settings
@@ -371,7 +372,7 @@ def test_a_replay_of_the_log_is_marked_and_an_id_that_is_there_is_not_taken_twic
     assert replayed == {"a": 0, "b": 1}
 
 
-def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_is_unfit(server: EmbeddedServer) -> None:
+def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_or_number_is_unfit(server: EmbeddedServer) -> None:
     import redis  # noqa: PLC0415 — only for this test's own clients
 
     with (
@@ -381,6 +382,9 @@ def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_is_unfit(serve
         Ledger(nobody).cursor(ID, "n")
     with redis.Redis(port=server.port, password="wrong") as stranger, pytest.raises(LedgerUnfit, match="password"):
         Ledger(stranger).cursor(ID, "n")
+    beyond = connect(server.url.replace("/0", "/99"))
+    with beyond, pytest.raises(LedgerUnfit, match="no database of that number; write a smaller one"):
+        Ledger(beyond).cursor(ID, "n")
 
 
 def test_an_evicting_redis_is_refused(client: redis.Redis) -> None:

@@ -4,9 +4,10 @@ import pytest
 import redis
 
 from common.secret import MASK, Secret
-from common.urls import check_url, complete_url, each_host, show_url
+from common.urls import check_url, complete_url, each_host, host_in_url, show_url
 
 SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
+EVERY = (*SCHEMES, "https")
 
 
 @pytest.mark.parametrize(
@@ -17,13 +18,16 @@ SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
         ("redis://hunter2@db.example", f"redis://{MASK}@db.example"),
         ("redis://user:hunter2@[::1]:6379", f"redis://{MASK}@[::1]:6379"),
         ("redis://h/0?socket_timeout=3", "redis://h/0"),
+        ("redis://h/", "redis://h/"),
+        ("rediss://h/15?ssl_ca_certs=/ca.pem&socket_timeout=.5", "rediss://h/15"),
         ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("https://h/x?db=1&password=2", "https://h/x"),
         ("sentinel://me:hunter2@a,b:26380/main/1", f"sentinel://{MASK}@a,b:26380/main/1"),
         ("sentinels://[::1]:26379,[::2]/main", "sentinels://[::1]:26379,[::2]/main"),
     ],
 )
 def test_a_url_is_shown_without_who_may_log_in(url: str, shown: str) -> None:
-    check_url(url, SCHEMES)
+    check_url(url, EVERY)
     assert show_url(url) == shown
 
 
@@ -44,6 +48,18 @@ def test_a_url_is_shown_without_who_may_log_in(url: str, shown: str) -> None:
         "redis://host?username=hunter2",
         "redis://:hunter2@host?db=2",
         "rediss://:hunter2@host/0?ssl_cert_reqs=none",
+        "redis://:hunter2@host?hunter2=1",
+        "redis://:hunter2@host?hunter2",
+        "redis://:hunter2@host?socket_timeout=hunter2",
+        "redis://:hunter2@host?socket_timeout=0",
+        "redis://:hunter2@host?socket_timeout=nan",
+        "redis://:hunter2@host?ssl_ca_certs=/ca.pem",
+        "redis://:hunter2@host/x",
+        "redis://:hunter2@host/99999999999",
+        "rediss://:hunter2@host/0/1",
+        "rediss://:hunter2@host/-1",
+        "unix://:hunter2@/run/redis.sock?db=x",
+        "unix://:hunter2@/run/redis.sock?db=0&db=x",
         "redis://:hunter2\u2100@host",
         "REDIS://:hunter2@host",
         "sentinel://:hunter2@a,b",
@@ -73,6 +89,14 @@ def test_sentinels_keep_their_hosts_when_completed() -> None:
     url = complete_url("sentinel://me:old@a,b:1/main/2", password=Secret("p,@/"), query={"x": "y"})
     assert url == "sentinel://me:p%2C%40%2F@a,b:1/main/2?x=y"
     assert each_host(url)[1] == "sentinel://me:p%2C%40%2F@b:1/main/2?x=y"
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    assert [host_in_url(one) for one in ("::1", "127.0.0.1", "flower.example")] == [
+        "[::1]",
+        "127.0.0.1",
+        "flower.example",
+    ]
 
 
 def test_a_socket_takes_a_password_too() -> None:

@@ -74,6 +74,16 @@ def test_it_delivers_stops_and_goes_on_with_nothing_lost_or_repeated(manager: Ma
     assert Counter(target.ids) == Counter(manager.ids)
 
 
+def test_it_uses_its_own_server_whatever_the_settings_say_of_another_one(manager: Manager, target: Recorder) -> None:
+    file = manager.folder / "courier.toml"
+    file.write_text('[redis]\nurl = "rediss://redis.example"\npassword = "hunter2"\nca = "ca.pem"\n')
+    with Courier(manager.folder, "up", *manager.files(), "--flower-port", "0", COURIER_SETTINGS=str(file)) as courier:
+        eventually(lambda: READY in courier.log or courier.process.poll() is not None)
+        manager.append(1)
+        eventually(lambda: len(target.bodies) == 1)
+        assert "cannot run" not in courier.log
+
+
 def test_killed_in_the_middle_it_loses_nothing(tmp_path: Path) -> None:
     with Recorder(latency_s=0.02) as target:
         manager = Manager(tmp_path, target)

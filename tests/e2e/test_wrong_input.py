@@ -12,12 +12,13 @@ import pytest
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
+from tests.support.slow_server import slow_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONFIG_ERROR = 78
+AWAY, CONFIG_ERROR = 75, 78
 
 
 @pytest.fixture
@@ -131,6 +132,27 @@ def test_a_redis_that_comes_later_is_waited_for(tmp_path: Path, manager: Manager
         manager.append(2)
         eventually(lambda: len(target.bodies) == 2)
         assert "Traceback" not in producer.log + worker.log
+    server.stop()
+
+
+def test_a_redis_that_is_still_loading_is_waited_for(tmp_path: Path, manager: Manager, target: Recorder) -> None:
+    server = slow_server(tmp_path / "redis", keys=100_000, delay_us=200)
+    server.waits = False
+    server.start()
+    with (
+        part(manager, server, "producer") as producer,
+        part(manager, server, "worker", "--http") as worker,
+        part(manager, server, "status") as status,
+    ):
+        assert status.process.wait(30) == AWAY
+        assert "loading the dataset" in status.log
+        eventually(lambda: "loading the dataset in memory; waiting, the alert log keeps" in producer.log)
+        eventually(lambda: "loading the dataset in memory; waiting for it" in worker.log)
+        server.quicken()
+        eventually(lambda: "begins to read" in producer.log)
+        manager.append(2)
+        eventually(lambda: len(target.bodies) == 2)
+        assert "Traceback" not in producer.log + worker.log + status.log
     server.stop()
 
 

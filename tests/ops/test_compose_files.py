@@ -5,8 +5,13 @@ What a real engine makes of them is shown by `make e2e`.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -54,6 +59,28 @@ def test_every_service_runs_as_an_ordinary_user_and_is_asked_how_it_goes(one: Se
     assert not one["user"].startswith("0")
     assert "cap_add" not in one
     assert one["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+def test_the_exporter_is_asked_directly_whatever_proxy_the_engine_hands_to_containers() -> None:
+    _, _, option, code = services("compose.yaml")["exporter"]["healthcheck"]["test"]
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        own = code.replace("9464", str(server.server_address[1]))
+        proxy = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
+        ended = subprocess.run([sys.executable, option, own], env=os.environ | proxy, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers everything with an empty page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_only_what_prepares_the_volumes_is_root_and_it_reaches_nobody() -> None:

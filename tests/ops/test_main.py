@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,13 +16,18 @@ from common.errors import (
     LedgerUnfit,
     SettingsError,
 )
+from common.ledger import Ledger
+from common.outcome import Reason
 from ops.cli.main import COMMANDS, courier, exit_code, main, one_line
 from ops.cli.options import Invocation, pass_settings, setting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import redis
+
     from common.settings import Settings
+    from ops.embedded import EmbeddedServer
 
 
 def run(*arguments: str) -> int:
@@ -78,6 +84,50 @@ def test_exit_codes(error: CourierError, code: int) -> None:
 
 def test_a_message_cannot_move_the_cursor() -> None:
     assert one_line("a\n\x1b[2Jb") == "a [2Jb"
+
+
+# A pipe whose reader is gone before the first byte is written; everything that a shell has for it is a race.
+UNREAD = (
+    "import os, sys; there, here = os.pipe(); os.close(there); os.dup2(here, 1); os.execv(sys.argv[1], sys.argv[1:])"
+)
+OUTPUTS = {"full": 'exec "$@" >/dev/full', "closed": 'exec "$@" >&-', "unread": f'exec "$1" -c \'{UNREAD}\' "$@"'}
+
+
+def with_output(to: str, server: EmbeddedServer, *arguments: str) -> tuple[int, str]:
+    """Run `courier` with a standard output that cannot be written; return its exit code and standard error."""
+    ended = subprocess.run(
+        ["/bin/sh", "-c", OUTPUTS[to], "sh", sys.executable, "-m", "ops.cli.main", *arguments],
+        env=os.environ | {"COURIER_REDIS_URL": server.url},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("config",), ("config", "--json"), ("status",), ("dead", "export", "-")])
+def test_an_output_that_cannot_be_written_is_one_line_or_none(
+    server: EmbeddedServer, client: redis.Redis, arguments: tuple[str, ...]
+) -> None:
+    a_dead_letter(client)
+    exported = "1 exported\n" if "export" in arguments else ""
+    assert with_output("full", server, *arguments) == (1, "courier: cannot write: No space left on device\n")
+    assert with_output("unread", server, *arguments) == (1, "")
+    assert with_output("closed", server, *arguments) == (0, exported)
+
+
+def a_dead_letter(client: redis.Redis) -> None:
+    ledger = Ledger(client)
+    ledger.commit(
+        "manager",
+        node="n",
+        expected="",
+        cursor="1",
+        deliveries=[("d", b"{}")],
+        max_backlog=1,
+        max_backlog_bytes=1000,
+    )
+    ledger.bury("manager", reason=Reason.BURIED, limit=1)
 
 
 def test_an_option_that_is_a_setting_wins_and_is_named() -> None:

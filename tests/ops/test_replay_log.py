@@ -108,3 +108,21 @@ def test_wrong_words_are_told(client: redis.Redis, manager: Path) -> None:
     assert "'x' is no time; write 2026-01-31T08:00:00" in nobody.output
     other = replay("--integration", "nobody")
     assert "ossec.conf has no integration 'nobody'; there are: slack" in str(other.exception)
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "0", "-1"])
+def test_a_rate_that_is_none_is_refused_before_anything_is_enqueued(
+    client: redis.Redis, manager: Path, rate: str
+) -> None:
+    del manager
+    result = replay("--rate", rate)
+    assert result.exit_code == 2
+    assert "Invalid value for '--rate'" in result.stderr
+    assert Ledger(client).status("slack").waiting == 0
+
+
+@pytest.mark.parametrize("time", ["yesterday", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_a_time_that_is_none_is_refused(time: str) -> None:
+    result = CliRunner().invoke(courier, ["replay-log", "--from", time, "--to", time, "--integration", "slack"])
+    assert result.exit_code == 2
+    assert "is no time; write 2026-01-31T08:00:00" in result.stderr

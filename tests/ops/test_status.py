@@ -138,6 +138,14 @@ def test_letters_can_be_replayed_to_another_integration(client: redis.Redis, led
     assert (ledger.status("slack").dead, ledger.status("shuffle").waiting) == (0, 1)
 
 
+def test_a_rate_for_another_integration_is_refused_rather_than_ignored(client: redis.Redis, ledger: Ledger) -> None:
+    client.hset("courier:integrations", "shuffle", "sealed")
+    bury(ledger, "n:f:1", rule="5712", reason="client")
+    result = CliRunner().invoke(courier, ["dead", "replay", "--to", "shuffle", "--rate", "10", "--yes"])
+    assert (result.exit_code, ledger.status("slack").dead) == (2, 1)
+    assert "--rate is not for --to" in result.stderr
+
+
 def test_what_waits_for_a_removed_integration_can_be_buried(ledger: Ledger) -> None:
     for n in range(3):
         ledger.commit(

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.errors import LedgerUnavailable
+from ops import embedded
+from ops.embedded import EmbeddedServer, is_free
+from ops.supervisor import Interrupted, interruptible
+from tests.support.slow_server import slow_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOADING = "the embedded server is still loading 0 MiB; waiting for it"
+LIMIT_S = 1.5
+KEYS = 15_000
+
+
+def test_a_server_that_loads_for_longer_than_the_limit_is_waited_for_and_that_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(embedded, "STARTUP_LIMIT_S", LIMIT_S)
+    server = slow_server(tmp_path, keys=KEYS, delay_us=100)
+    began_s = time.monotonic()
+    server.start()
+    assert time.monotonic() - began_s > LIMIT_S
+    with server.client() as client:
+        assert client.dbsize() == KEYS
+    server.stop()
+    assert caplog.messages == [LOADING]
+
+
+def test_a_signal_ends_the_wait_for_a_server_that_loads_and_the_server(tmp_path: Path) -> None:
+    class Signal(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert record.getMessage() == LOADING
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    handler, log = Signal(), logging.getLogger("courier.up")
+    log.addHandler(handler)
+    server = slow_server(tmp_path, keys=KEYS, delay_us=500)
+    try:
+        with interruptible(), pytest.raises(Interrupted):
+            server.start()
+    finally:
+        log.removeHandler(handler)
+        server.stop()
+    assert server.pid is None
+
+
+def test_a_server_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / "appendonlydir").write_text("in its way")
+    with pytest.raises(LedgerUnavailable, match=r"did not start; the end of (.|\n)*appendonlydir"):
+        EmbeddedServer(tmp_path).start()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_is_free_until_somebody_listens_on_it(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listening:
+        port = listening.getsockname()[1]
+        assert not is_free(address, port)
+    assert is_free(address, port)

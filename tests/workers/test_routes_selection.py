@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from cryptography.fernet import Fernet
+
+from common.integration import Integration
+from common.registry import PublishedRegistry
+from common.vault import Vault
+from tests.support.fakes import SLACK, policy
+from workers.routes import Routes, Selection
+
+if TYPE_CHECKING:
+    import pytest
+    import redis
+
+BACKUP = Integration(id="backup", name="custom-backup")
+
+
+def test_a_name_that_nothing_has_is_told_once_and_served_when_something_has_it(
+    client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+    parts: Any = (None, None)
+    routes = Routes(
+        registry,
+        Selection(frozenset(), frozenset({"slak", "backup", "slack"})),
+        policy=lambda _: policy(),
+        outfit=lambda _integration, _policy: parts,
+        random=Random(1),
+    )
+    routes.refresh()
+    registry.publish("n", [SLACK])
+    routes.refresh()
+    assert routes.ids() == {"slack"}
+    registry.publish("n", [SLACK, BACKUP])
+    routes.refresh()
+    assert routes.ids() == {"slack", "backup"}
+    told = [vars(record)["integration"] for record in caplog.records if "nothing is served for it" in record.message]
+    assert told == ["backup", "slak"]
