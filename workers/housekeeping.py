@@ -70,6 +70,7 @@ class Housekeeping:
 
     def round(self) -> None:
         """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
+        self._routes.look()
         changed = self._routes.refresh()
         ids = self._routes.ids()
         if changed and self._metrics:

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import Mock
 
+import pytest
+
+from common.errors import LedgerUnavailable
 from common.ledger import Reaped
 from workers.housekeeping import LOOK_EVERY, Housekeeping
 from workers.routes import Routes
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_change() -> None:
@@ -23,6 +23,18 @@ def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_chan
     housekeeping.round()
     housekeeping.round()
     assert told == [{"slack"}, {"slack"}]
+
+
+def test_refused_threads_are_tried_again_in_every_round_though_redis_is_away() -> None:
+    routes: Any = Mock(Routes)
+    routes.refresh.side_effect = LedgerUnavailable("away")
+    housekeeping = Housekeeping(
+        routes, Mock(), Mock(), lambda _ids: None, watchdog=Mock(), heartbeat=Mock(), retention=Mock()
+    )
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable):
+            housekeeping.round()
+    assert routes.look.call_count == 2
 
 
 def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_all() -> None:
