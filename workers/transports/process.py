@@ -61,7 +61,7 @@ def run(
 ) -> Ended:
     """Run a command to its end or its deadline; children that outlive it are left to `leftovers`.
 
-    Raises OSError if it cannot be started, ValueError if an argument or variable cannot be passed on.
+    Raises OSError if it cannot be started or limited, ValueError if an argument or variable cannot be passed on.
     """
     until = clock() + deadline_s
     process = subprocess.Popen(
@@ -75,22 +75,38 @@ def run(
         bufsize=0,
         start_new_session=True,
     )
-    for limit, most in command.limits.items():
-        with suppress(ProcessLookupError):  # it has ended already
-            resource.prlimit(process.pid, limit, (most, most))
     assert process.stdout is not None  # noqa: S101 — it is a pipe, as asked for
     with process.stdout:
-        watch = _Watch(process.pid, process.stdout.fileno(), output_limit, clock)
-        timed_out = not watch.until(until)
-        if timed_out:
-            _signal_group(process.pid, signal.SIGTERM)
-            watch.until(clock() + GRACE_S)
+        try:
+            _limit(process.pid, command.limits)
+            watch = _Watch(process.pid, process.stdout.fileno(), output_limit, clock)
+            timed_out = not watch.until(until)
+            if timed_out:
+                _signal_group(process.pid, signal.SIGTERM)
+                watch.until(clock() + GRACE_S)
+                _signal_group(process.pid, signal.SIGKILL)
+            held = os.dup(process.stdout.fileno()) if watch.is_open and not timed_out else None
+        except BaseException:  # nobody would look after it
             _signal_group(process.pid, signal.SIGKILL)
-        held = os.dup(process.stdout.fileno()) if watch.is_open and not timed_out else None
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_KILLED_S)
+            _reap(process)
+            raise
+    _reap(process)
     leftovers.watch(process.pid, until, held)
     return Ended(process.returncode, watch.output(), timed_out)
+
+
+def _limit(pid: int, limits: Mapping[int, int]) -> None:
+    """Set the limits, but none above the worker's own, which only root may exceed: the process has inherited that."""
+    for limit, most in limits.items():
+        own = resource.getrlimit(limit)[1]
+        allowed = most if own == resource.RLIM_INFINITY else min(most, own)
+        with suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(pid, limit, (allowed, allowed))
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_KILLED_S)
 
 
 class _Watch:
