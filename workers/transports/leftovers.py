@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -73,9 +74,15 @@ class Leftovers:
             return
         with self._lock:
             self._groups.append(group)
-            if self._watcher is None:
-                self._watcher = threading.Thread(target=self._run, name="courier-leftovers", daemon=True)
-                self._watcher.start()
+            self._start_watcher()
+
+    def _start_watcher(self) -> None:
+        """Start the thread; where the system refuses one, the next leftovers try again. The lock is held."""
+        if self._watcher is None:
+            watcher = threading.Thread(target=self._run, name="courier-leftovers", daemon=True)
+            with suppress(RuntimeError):
+                watcher.start()
+                self._watcher = watcher
 
     def _run(self) -> None:
         pause = threading.Event()

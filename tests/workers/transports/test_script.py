@@ -20,6 +20,7 @@ import pytest
 from common.errors import TransportError
 from common.outcome import Reason
 from common.secret import Secret
+from tests.support.processes import runs
 from workers.integrations.base import ScriptCall, ScriptExit
 from workers.transports.private_files import PREFIX
 from workers.transports.script import ScriptTransport
@@ -48,14 +49,6 @@ def eventually(holds: Callable[[], bool], within_s: float = 10) -> bool:
             return False
         pause.wait(0.02)
     return True
-
-
-def runs(pid: int) -> bool:
-    """Say whether a process still does something; one that only waits for init to reap it does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def children() -> set[str]:
