@@ -15,7 +15,7 @@ from common.dispatch import Dispatcher, Outlet
 from common.errors import CourierError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from workers.deliverer import Deliverer
     from workers.heartbeat import Heartbeat
@@ -36,7 +36,8 @@ _log = logging.getLogger("courier.worker")
 class Housekeeping:
     """The round, and the thread that repeats it. `on_queues` is told the ids to consume, every time.
 
-    A change that is told while Celery reconnects can be carried out later than the next one, or never.
+    A change that is told while Celery reconnects can be carried out later than the next one, or never. `looks` need no
+    Redis and come first in each round: they try again what the system refused, such as a thread.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class Housekeeping:
         watchdog: Watchdog,
         heartbeat: Heartbeat,
         retention: Retention,
+        looks: Sequence[Callable[[], object]] = (),
         metrics: WorkerMetrics | None = None,
     ) -> None:
-        self._heartbeat, self._retention = heartbeat, retention
+        self._heartbeat, self._retention, self._looks = heartbeat, retention, looks
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
         self._on_queues, self._watchdog, self._metrics = on_queues, watchdog, metrics
         self._stop = threading.Event()
@@ -70,7 +72,8 @@ class Housekeeping:
 
     def round(self) -> None:
         """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
-        self._routes.look()
+        for try_again in self._looks:
+            try_again()
         changed = self._routes.refresh()
         ids = self._routes.ids()
         if changed and self._metrics:

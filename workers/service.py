@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from workers.metrics import WorkerMetrics
     from workers.routes import Routes
+    from workers.transports.groups import Groups
 
 _log = logging.getLogger("courier.worker")
 
@@ -54,7 +55,7 @@ class Worker:
     """One worker process.
 
     `slots` is how many tasks it runs at once; each may carry several deliveries. `drain_s` is how long it may take to
-    finish them when it is told to stop.
+    finish them when it is told to stop. `groups` are those of all its scripts, which it ends with itself.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class Worker:
         redis_url: str,
         client: Redis,
         routes: Routes,
+        groups: Groups,
         metrics: WorkerMetrics | None = None,
     ) -> None:
-        self.routes = routes
+        self.routes, self._groups = routes, groups
         self._app = make_app(redis_url)
         hostname = f"{name}@{socket.gethostname()}"
         ledger = Ledger(client)
@@ -78,6 +80,7 @@ class Worker:
             queued=lambda: dispatcher.queued(self.routes.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
+            end=self._end_now,
         )
         heartbeat = Heartbeat(client, hostname, deliverer.load)
         self._housekeeping = Housekeeping(
@@ -88,6 +91,7 @@ class Worker:
             watchdog=self._watchdog,
             heartbeat=heartbeat,
             retention=Retention(ledger),
+            looks=[routes.look, groups.look],
             metrics=metrics,
         )
         self._drain_s = drain_s
@@ -99,15 +103,26 @@ class Worker:
             self._worker.start()
         finally:
             self._housekeeping.stop()
+            self._groups.wait(self._drain_s)
+            self._groups.end()
         return int(self._worker.exitcode or 0)
 
     def _stopping(self, **_: object) -> None:
         """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
         self._watchdog.disarm()
         _log.info("stopping: finishing what is being sent, for %g s at most", self._drain_s)
-        limit = threading.Timer(self._drain_s, _end_now)
+        limit = threading.Timer(self._drain_s, self._end_drain)
         limit.daemon = True
         limit.start()
+
+    def _end_drain(self) -> None:
+        _log.warning("the time to finish is over; what is still being sent is left to its lease")
+        self._end_now(0)
+
+    def _end_now(self, status: int) -> None:
+        """End the process without waiting for anything but the scripts, which are stopped."""
+        self._groups.end()
+        os._exit(status)
 
     def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
         warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: only JSON is accepted
@@ -141,11 +156,6 @@ class Worker:
         ours = {queue_name(i) for i in ids} | {self._app.conf.task_default_queue}
         for name in set(known.consume_from) - ours:
             consumer.call_soon(consumer.cancel_task_queue, name)
-
-
-def _end_now() -> None:
-    _log.warning("the time to finish is over; what is still being sent is left to its lease")
-    os._exit(0)
 
 
 def _say_nothing(*_: object) -> None:

@@ -28,13 +28,14 @@ def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_chan
 def test_refused_threads_are_tried_again_in_every_round_though_redis_is_away() -> None:
     routes: Any = Mock(Routes)
     routes.refresh.side_effect = LedgerUnavailable("away")
+    look, others = Mock(), Mock()
     housekeeping = Housekeeping(
-        routes, Mock(), Mock(), lambda _ids: None, watchdog=Mock(), heartbeat=Mock(), retention=Mock()
+        routes, others, others, others, watchdog=others, heartbeat=others, retention=others, looks=[look]
     )
     for _ in range(2):
         with pytest.raises(LedgerUnavailable):
             housekeeping.round()
-    assert routes.look.call_count == 2
+    assert look.call_count == 2
 
 
 def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_all() -> None:
