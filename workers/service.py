@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 import warnings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from common.errors import SettingsError
     from workers.metrics import WorkerMetrics
     from workers.routes import Routes
     from workers.transports.groups import Groups
@@ -91,21 +93,33 @@ class Worker:
             watchdog=self._watchdog,
             heartbeat=heartbeat,
             retention=Retention(ledger),
+            give_up=self._give_up,
             looks=[routes.look, groups.look],
             metrics=metrics,
         )
         self._drain_s = drain_s
+        self._error: SettingsError | None = None
         self._worker = self._build(hostname, slots, deliverer)
 
     def run(self) -> int:
-        """Consume until SIGTERM or SIGINT, finish what is running, and return the exit status."""
+        """Consume until SIGTERM or SIGINT, finish what is running, and return the exit status.
+
+        Raises SettingsError, after the same end, if the registry was sealed with another key meanwhile.
+        """
         try:
             self._worker.start()
         finally:
             self._housekeeping.stop()
             self._groups.wait(self._drain_s)
             self._groups.end()
+        if self._error:
+            raise self._error
         return int(self._worker.exitcode or 0)
+
+    def _give_up(self, error: SettingsError) -> None:
+        """End as if told to, for this reason: the key is read at the start only."""
+        self._error = error
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _stopping(self, **_: object) -> None:
         """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
@@ -117,7 +131,7 @@ class Worker:
 
     def _end_drain(self) -> None:
         _log.warning("the time to finish is over; what is still being sent is left to its lease")
-        self._end_now(0)
+        self._end_now(os.EX_CONFIG if self._error else 0)
 
     def _end_now(self, status: int) -> None:
         """End the process without waiting for anything but the scripts, which are stopped."""
