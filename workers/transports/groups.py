@@ -102,12 +102,13 @@ class Groups:
             pause.wait(_LAST_TICK_S)
 
     def end(self) -> None:
-        """Stop whatever runs or was left behind, for the worker ends. Returns after GRACE_S at most; call it once.
+        """Stop whatever runs or was left behind, for the worker ends. Returns after about GRACE_S at most.
 
         The lock is never given back, so that no script starts any more and none that ends by this is settled: that was
         not its own failure, and the delivery is begun anew when its lease is over.
         """
-        self._lock.acquire()
+        if not self._lock.acquire(timeout=2 * GRACE_S):
+            return  # somebody else does it, or has done it
         until, pause = self._clock() + GRACE_S, threading.Event()
         left, asked = self._running | set(self._left), set[Group]()
         while left and self._clock() < until:

@@ -93,7 +93,9 @@ def test_a_worker_that_ends_stops_its_scripts_and_settles_none_of_them(tmp_path:
     assert late.read() == ""
 
 
-def test_an_end_with_nothing_left_takes_no_time() -> None:
+def test_an_end_with_nothing_left_takes_no_time_and_a_second_one_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     groups, began = Groups(time.monotonic), time.monotonic()
     groups.end()
     assert time.monotonic() - began < 0.5
+    monkeypatch.setattr("workers.transports.groups.GRACE_S", 0.02)
+    groups.end()
