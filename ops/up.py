@@ -8,6 +8,7 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from common.units import format_duration
 from ops import local
 from ops.embedded import EmbeddedServer, free_port, is_free
 from ops.flower import address
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 STOP_LIMIT_S: Final = 15.0
-"""How long the workers have to finish what they are sending; longer than `time_limit` by default is."""
+"""How long the workers have to end; what is left of it after LAST_S is longer than `time_limit` by default is."""
+
+LAST_S: Final = 3.0
+"""Of it, for a worker to stop the scripts that it could not finish (workers.transports.groups.GRACE_S), and to end."""
+
+DRAIN: Final = "COURIER_WORKER_DRAIN"
 
 _log = logging.getLogger("courier.up")
 
@@ -47,7 +53,7 @@ def run(
             local.write_address(settings.state.dir, server.url)
             supervisor = Supervisor(
                 _parts(settings, settings_file, http_workers),
-                _environment(settings, server),
+                _environment(settings, server, stop_limit_s),
                 stop_limit_s=stop_limit_s,
             )
             _watch(supervisor, server, until)
@@ -109,7 +115,15 @@ def flower_port(settings: Settings) -> int:
     return free_port() if nobody_chose_it and not is_free(settings.flower.address, port) else port
 
 
-def _environment(settings: Settings, server: EmbeddedServer) -> dict[str, str]:
-    """Return the children's environment: where the server is never stands in a command line."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_REDIS_")}
-    return ours | {"COURIER_REDIS_URL": server.url, "COURIER_STATE_DIR": str(settings.state.dir)}
+def _environment(settings: Settings, server: EmbeddedServer, stop_limit_s: float) -> dict[str, str]:
+    """Return the children's environment: where the server is never stands in a command line.
+
+    Workers finish in time to stop their scripts by themselves: one that is killed leaves them running.
+    """
+    drain_s = min(settings.worker.drain_s, max(1.0, stop_limit_s - LAST_S))
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("COURIER_REDIS_", DRAIN))}
+    return ours | {
+        "COURIER_REDIS_URL": server.url,
+        "COURIER_STATE_DIR": str(settings.state.dir),
+        DRAIN: format_duration(drain_s),
+    }

@@ -12,10 +12,10 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from common.dispatch import Dispatcher, Outlet
-from common.errors import CourierError
+from common.errors import CourierError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from workers.deliverer import Deliverer
     from workers.heartbeat import Heartbeat
@@ -36,7 +36,9 @@ _log = logging.getLogger("courier.worker")
 class Housekeeping:
     """The round, and the thread that repeats it. `on_queues` is told the ids to consume, every time.
 
-    A change that is told while Celery reconnects can be carried out later than the next one, or never.
+    A change that is told while Celery reconnects can be carried out later than the next one, or never. `looks` need no
+    Redis and come first in each round: they try again what the system refused, such as a thread. `give_up` is told,
+    once, why the registry cannot be read any more: it ends the worker, while the rounds go on for what is being sent.
     """
 
     def __init__(
@@ -49,15 +51,19 @@ class Housekeeping:
         watchdog: Watchdog,
         heartbeat: Heartbeat,
         retention: Retention,
+        give_up: Callable[[SettingsError], object],
+        looks: Sequence[Callable[[], object]] = (),
         metrics: WorkerMetrics | None = None,
     ) -> None:
-        self._heartbeat, self._retention = heartbeat, retention
+        self._heartbeat, self._retention, self._looks = heartbeat, retention, looks
         self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
         self._on_queues, self._watchdog, self._metrics = on_queues, watchdog, metrics
+        self._give_up = give_up
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._trouble = ""
         self._rounds = 0
+        self._ending = False
 
     def start(self) -> None:
         """Begin to do a round every second."""
@@ -69,8 +75,10 @@ class Housekeeping:
         self._thread.join(timeout=5)
 
     def round(self) -> None:
-        """Do one round. Raises LedgerUnavailable, LedgerUnfit or SettingsError; the next round does it all again."""
-        changed = self._routes.refresh()
+        """Do one round. Raises LedgerUnavailable or LedgerUnfit; the next round does it all again."""
+        for try_again in self._looks:
+            try_again()
+        changed = self._follow()
         ids = self._routes.ids()
         if changed and self._metrics:
             self._metrics.serves(ids)
@@ -87,6 +95,18 @@ class Housekeeping:
         self._rounds += 1
         if self._metrics:
             self._metrics.went_round()
+
+    def _follow(self) -> bool:
+        """Take over what was published and return whether it changed; nothing more, once it has another key."""
+        if self._ending:
+            return False
+        try:
+            return self._routes.refresh()
+        except SettingsError as error:
+            self._ending = True
+            _log.error("ending: %s", error)
+            self._give_up(error)
+            return False
 
     def _look_after(self, routes: Mapping[str, Route], *, bring_back: bool) -> None:
         """Do it for all of them at once: in a flood over 100 integrations one after the other took 100 ms of CPU."""

@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 from random import Random
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from common.connection import connect
@@ -23,6 +24,7 @@ from workers.metrics import WorkerMetrics
 from workers.outfit import outfit
 from workers.routes import Routes
 from workers.service import Worker
+from workers.transports.groups import Groups
 from workers.transports.pool import Connections
 
 if TYPE_CHECKING:
@@ -57,11 +59,13 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     for warning in wait_for(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
-    connections = Connections()
+    connections, groups = Connections(), Groups(monotonic)
 
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
         debug = settings.log.level is LogLevel.DEBUG
-        service, transport = outfit(integration, policy, settings.worker, connections=connections, debug=debug)
+        service, transport = outfit(
+            integration, policy, settings.worker, connections=connections, groups=groups, debug=debug
+        )
         return service, metrics.timed(integration.id, transport)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
@@ -84,6 +88,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         redis_url=url,
         client=client,
         routes=routes,
+        groups=groups,
         metrics=metrics,
     )
     _collect_rarely()

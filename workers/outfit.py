@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy, WorkerSettings
     from workers.integrations.base import Service
     from workers.pipeline import Transport
+    from workers.transports.groups import Groups
 
 
 def outfit(
@@ -24,18 +25,25 @@ def outfit(
     worker: WorkerSettings,
     *,
     connections: Connections | None = None,
+    groups: Groups | None = None,
     debug: bool = False,
 ) -> tuple[Service[Any, Any], Transport]:
     """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is.
 
-    `connections` are those that the HTTP calls of all integrations share.
+    `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts.
     """
     service = service_for(integration, Choices(policy.endpoint, policy.virustotal_api, policy.final_exits))
-    return service, _transport(integration.kind, policy, worker, connections or Connections(), debug=debug)
+    return service, _transport(integration.kind, policy, worker, connections or Connections(), groups, debug=debug)
 
 
 def _transport(
-    kind: Kind, policy: Policy, worker: WorkerSettings, connections: Connections, *, debug: bool
+    kind: Kind,
+    policy: Policy,
+    worker: WorkerSettings,
+    connections: Connections,
+    groups: Groups | None,
+    *,
+    debug: bool,
 ) -> Transport:
     if kind is Kind.HTTP:
         return HttpTransport(policy, connections)
@@ -46,5 +54,6 @@ def _transport(
         home=worker.home,
         integrations_dir=worker.integrations_dir,
         private_dir=worker.private_dir,
+        groups=groups,
         debug=debug,
     )

@@ -1,7 +1,8 @@
 """Who holds a lease: enough of a process's identity to know, on the same machine, that it is gone.
 
 A lease runs out by itself, but that takes a minute. A worker that died beside this one is noticed at once: its
-deliveries are brought back without waiting. Of another machine, or container, nothing is known and nothing said.
+deliveries are brought back without waiting, and its scripts are ended. Of another machine, or container, nothing is
+known and nothing said.
 """
 
 from __future__ import annotations
@@ -26,13 +27,23 @@ class Peer(NamedTuple):
 
     def is_gone(self, token: str, proc: Path = _PROC) -> bool:
         """Tell whether `token` is of a process of this machine that does not run any more."""
+        other = self._neighbour(token)
+        return other is not None and _started(proc, other.pid) != other.started
+
+    def runs(self, token: str, proc: Path = _PROC) -> int | None:
+        """Return the id of the process that `token` is of, if that runs, and on this machine."""
+        other = self._neighbour(token)
+        return int(other.pid) if other and other.started and _started(proc, other.pid) == other.started else None
+
+    def _neighbour(self, token: str) -> Peer | None:
+        """Return whose `token` it is, None for one of another machine and for nonsense."""
         boot, _, rest = token.partition("-")
         namespace, _, rest = rest.partition("-")
         pid, _, rest = rest.partition("-")
         started, _, _ = rest.partition(":")
         if (boot, namespace) != (self.boot, self.namespace) or not pid.isdigit():
-            return False
-        return _started(proc, pid) != started
+            return None
+        return Peer(boot, namespace, pid, started)
 
 
 def this_process(proc: Path = _PROC) -> Peer:
@@ -44,6 +55,11 @@ def this_process(proc: Path = _PROC) -> Peer:
     except OSError:
         boot, namespace = "unknown", pid  # no such machine is known to anybody: nothing is said about it
     return Peer(boot, namespace, pid, _started(proc, pid))
+
+
+def child(pid: int, proc: Path = _PROC) -> Peer:
+    """Return the identity of a process that this one has started."""
+    return this_process(proc)._replace(pid=str(pid), started=_started(proc, str(pid)))
 
 
 def _started(proc: Path, pid: str) -> str:

@@ -104,6 +104,10 @@ class Routes:
         """Return the ids of everything served here."""
         return set(self._routes)
 
+    def look(self) -> None:
+        """Begin what waits because a thread was refused; to be called once a second."""
+        self._threads.look()
+
     def refresh(self) -> bool:
         """Take over the registry if it changed; return whether it did. Raises LedgerError and SettingsError."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 import warnings
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from common.errors import SettingsError
     from workers.metrics import WorkerMetrics
     from workers.routes import Routes
+    from workers.transports.groups import Groups
 
 _log = logging.getLogger("courier.worker")
 
@@ -54,7 +57,7 @@ class Worker:
     """One worker process.
 
     `slots` is how many tasks it runs at once; each may carry several deliveries. `drain_s` is how long it may take to
-    finish them when it is told to stop.
+    finish them when it is told to stop. `groups` are those of all its scripts, which it ends with itself.
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class Worker:
         redis_url: str,
         client: Redis,
         routes: Routes,
+        groups: Groups,
         metrics: WorkerMetrics | None = None,
     ) -> None:
-        self.routes = routes
+        self.routes, self._groups = routes, groups
         self._app = make_app(redis_url)
         hostname = f"{name}@{socket.gethostname()}"
         ledger = Ledger(client)
@@ -78,6 +82,7 @@ class Worker:
             queued=lambda: dispatcher.queued(self.routes.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
+            end=self._end_now,
         )
         heartbeat = Heartbeat(client, hostname, deliverer.load)
         self._housekeeping = Housekeeping(
@@ -88,26 +93,50 @@ class Worker:
             watchdog=self._watchdog,
             heartbeat=heartbeat,
             retention=Retention(ledger),
+            give_up=self._give_up,
+            looks=[routes.look, groups.look],
             metrics=metrics,
         )
         self._drain_s = drain_s
+        self._error: SettingsError | None = None
         self._worker = self._build(hostname, slots, deliverer)
 
     def run(self) -> int:
-        """Consume until SIGTERM or SIGINT, finish what is running, and return the exit status."""
+        """Consume until SIGTERM or SIGINT, finish what is running, and return the exit status.
+
+        Raises SettingsError, after the same end, if the registry was sealed with another key meanwhile.
+        """
         try:
             self._worker.start()
         finally:
             self._housekeeping.stop()
+            self._groups.wait(self._drain_s)
+            self._groups.end()
+        if self._error:
+            raise self._error
         return int(self._worker.exitcode or 0)
+
+    def _give_up(self, error: SettingsError) -> None:
+        """End as if told to, for this reason: the key is read at the start only."""
+        self._error = error
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _stopping(self, **_: object) -> None:
         """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
         self._watchdog.disarm()
         _log.info("stopping: finishing what is being sent, for %g s at most", self._drain_s)
-        limit = threading.Timer(self._drain_s, _end_now)
+        limit = threading.Timer(self._drain_s, self._end_drain)
         limit.daemon = True
         limit.start()
+
+    def _end_drain(self) -> None:
+        _log.warning("the time to finish is over; what is still being sent is left to its lease")
+        self._end_now(os.EX_CONFIG if self._error else 0)
+
+    def _end_now(self, status: int) -> None:
+        """End the process without waiting for anything but the scripts, which are stopped."""
+        self._groups.end()
+        os._exit(status)
 
     def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
         warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: only JSON is accepted
@@ -141,11 +170,6 @@ class Worker:
         ours = {queue_name(i) for i in ids} | {self._app.conf.task_default_queue}
         for name in set(known.consume_from) - ours:
             consumer.call_soon(consumer.cancel_task_queue, name)
-
-
-def _end_now() -> None:
-    _log.warning("the time to finish is over; what is still being sent is left to its lease")
-    os._exit(0)
 
 
 def _say_nothing(*_: object) -> None:

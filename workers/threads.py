@@ -6,6 +6,7 @@ integrations every delivery went through hundreds of cold stacks and connections
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 IDLE_S: Final = 30.0
 """A thread without a call for so long ends."""
+
+_log = logging.getLogger("courier.worker")
 
 
 class Threads:
@@ -28,13 +31,18 @@ class Threads:
         self._idle_s = idle_s
         self._idle: list[_Thread] = []
         self._wanted: deque[Callable[[], object]] = deque()
-        self._starting = False
+        self._starting = self._refused = False
         self._lock = threading.Lock()
 
     def run(self, call: Callable[[], object]) -> None:
         """Have it called by a thread of its own."""
         with self._lock:
             self._wanted.append(call)
+            self._start_one()
+
+    def look(self) -> None:
+        """Try again what the system refused, once a second: where no thread lives, none ever becomes free."""
+        with self._lock:
             self._start_one()
 
     def _start_one(self) -> None:
@@ -49,10 +57,17 @@ class Threads:
         else:
             try:
                 _Thread(self, self._wanted[0]).start()
-            except RuntimeError:
+            except RuntimeError as error:
+                self._tell_once(error)
                 return
+            self._refused = False
             self._wanted.popleft()
         self._starting = True
+
+    def _tell_once(self, error: RuntimeError) -> None:
+        if not self._refused:
+            _log.warning("the system refuses another thread (%s): deliveries wait; look at its limit of tasks", error)
+        self._refused = True
 
     def began(self) -> None:
         """Start the next thread, now that the last one is at its call."""

@@ -8,7 +8,9 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.fernet import Fernet
 
+from common.registry import KEY
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
@@ -17,6 +19,8 @@ from tests.support.slow_server import slow_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import redis
 
 AWAY, CONFIG_ERROR = 75, 78
 
@@ -172,6 +176,17 @@ def test_a_wrong_password_is_refused_and_not_shown(name: str, server: EmbeddedSe
     message = ended(part(manager, server, name, COURIER_REDIS_PASSWORD="hunter2-wrong"))
     assert "password" in message
     assert "hunter2" not in message
+
+
+def test_a_worker_whose_key_is_outdated_ends(client: redis.Redis, server: EmbeddedServer, manager: Manager) -> None:
+    with part(manager, server, "producer") as producer:
+        eventually(lambda: "begins to read" in producer.log)
+    with part(manager, server, "worker", "--http") as worker:
+        eventually(lambda: "ready." in worker.log)
+        client.delete(KEY)
+        with part(manager, server, "producer", COURIER_SECRET_KEY=Fernet.generate_key().decode()):
+            assert "sealed with another secret key" in ended(worker)
+    assert "stopping: finishing what is being sent" in worker.log
 
 
 def test_a_port_that_is_taken_is_named(server: EmbeddedServer, manager: Manager) -> None:

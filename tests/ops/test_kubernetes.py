@@ -13,12 +13,14 @@ import yaml
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 
 import ops
+from common.integration import Integration
 from common.metrics import TABLE
 from common.settings import load_settings
 from common.settings_sources import FIXED, SETTINGS_VARIABLE
 from ops.cli.main import COMMANDS
 from tests.ops.test_monitoring import asked_for
 from tests.support.tools import needs, run
+from workers.transports.groups import GRACE_S
 
 FOLDER = Path(ops.__file__).parent / "kubernetes"
 VERSIONS = ("1.29", "1.31", "1.33")
@@ -113,11 +115,18 @@ def test_every_secret_is_a_file_of_the_secret(deployment: Manifest) -> None:
 
 
 def test_workers_may_finish_before_they_are_killed() -> None:
-    settings = load_settings(file=FOLDER / "courier.toml", environment={}, cwd=Path("/nonexistent"))
     for deployment in DEPLOYMENTS:
         pod = deployment["spec"]["template"]["spec"]
-        if any(one["args"][0] == "worker" for one in pod["containers"]):
-            assert pod["terminationGracePeriodSeconds"] > settings.worker.drain_s
+        for one in pod["containers"]:
+            if one["args"][0] != "worker":
+                continue
+            given = {name: value for name, value in variables(one).items() if name == "COURIER_WORKER_DRAIN"}
+            settings = load_settings(file=FOLDER / "courier.toml", environment=given, cwd=Path("/nonexistent"))
+            runs_scripts = "--scripts" in one["args"]
+            served = "custom-x" if runs_scripts else "slack"
+            policy = settings.policy(Integration(id=served, name=served))
+            longest_s = policy.deadline_s if runs_scripts else policy.time_limit_s
+            assert longest_s < settings.worker.drain_s < pod["terminationGracePeriodSeconds"] - GRACE_S
     assert tomllib.loads((FOLDER / "courier.toml").read_text())
 
 

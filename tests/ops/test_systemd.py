@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ops
+from common.integration import MANAGER_ID, Integration
 from common.settings import load_settings
 from common.settings_sources import FIXED
 from ops.cli.main import COMMANDS, EX_CONFIG
 from tests.support.tools import needs, run
+from workers.transports.groups import GRACE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +33,16 @@ MOST_EXPOSED = 2.5
 
 
 def lines(unit: str) -> Iterator[tuple[str, str]]:
-    text = (FOLDER / re.sub("@.*", "@.service", unit)).read_text()
-    for line in text.splitlines():
+    yield from settings_of(FOLDER / re.sub("@.*", "@.service", unit))
+
+
+def drop_ins(unit: str) -> Iterator[tuple[str, str]]:
+    for file in (FOLDER / f"{unit}.d").glob("*.conf"):
+        yield from settings_of(file)
+
+
+def settings_of(file: Path) -> Iterator[tuple[str, str]]:
+    for line in file.read_text().splitlines():
         if "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             yield name, value
@@ -85,9 +95,16 @@ def test_every_secret_is_a_credential_for_a_setting_that_exists(unit: str) -> No
     assert "redis-password" in credentials
 
 
-def test_a_worker_may_finish_before_it_is_killed() -> None:
-    settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
-    assert int(dict(lines("courier-worker@http.service"))["TimeoutStopSec"]) > settings.worker.drain_s
+@pytest.mark.parametrize("instance", INSTANCES)
+def test_a_worker_may_finish_before_it_is_killed(instance: str) -> None:
+    unit = f"courier-worker@{instance}.service"
+    told = [*lines(unit), *drop_ins(unit)]
+    environment = dict(value.split("=", 1) for _, value in told if value.startswith("COURIER_WORKER_DRAIN="))
+    settings = load_settings(file=None, environment=environment, cwd=Path("/nonexistent"))
+    served = {"http": "slack", "scripts": "custom-x", "manager": MANAGER_ID}[instance]
+    policy = settings.policy(Integration(id=served, name=served))
+    longest_s = policy.deadline_s if instance == "scripts" else policy.time_limit_s
+    assert longest_s < settings.worker.drain_s < int(dict(told)["TimeoutStopSec"]) - GRACE_S
 
 
 def test_the_state_is_where_the_settings_say() -> None:

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 STOP_LIMIT_S = 20.0
@@ -30,6 +30,14 @@ def alert(number: int, level: int = 10) -> bytes:
         "location": "/var/log/secure",
     }
     return json.dumps(fields).encode() + b"\n"
+
+
+def runs(pid: int) -> bool:
+    """Say whether a process still does something; one that only waits for init to reap it does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Courier:

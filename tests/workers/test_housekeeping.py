@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import Mock
 
+import pytest
+
+from common.errors import LedgerUnavailable, SettingsError
 from common.ledger import Reaped
 from workers.housekeeping import LOOK_EVERY, Housekeeping
 from workers.routes import Routes
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_change() -> None:
@@ -18,11 +18,49 @@ def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_chan
     routes.get.return_value = None
     told: list[set[str]] = []
     housekeeping = Housekeeping(
-        routes, Mock(), Mock(), told.append, watchdog=Mock(), heartbeat=Mock(), retention=Mock()
+        routes, Mock(), Mock(), told.append, watchdog=Mock(), heartbeat=Mock(), retention=Mock(), give_up=Mock()
     )
     housekeeping.round()
     housekeeping.round()
     assert told == [{"slack"}, {"slack"}]
+
+
+def test_refused_threads_are_tried_again_in_every_round_though_redis_is_away() -> None:
+    routes: Any = Mock(Routes)
+    routes.refresh.side_effect = LedgerUnavailable("away")
+    look, others = Mock(), Mock()
+    housekeeping = Housekeeping(
+        routes,
+        others,
+        others,
+        others,
+        watchdog=others,
+        heartbeat=others,
+        retention=others,
+        give_up=others,
+        looks=[look],
+    )
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable):
+            housekeeping.round()
+    assert look.call_count == 2
+
+
+def test_a_registry_with_another_key_ends_the_worker_and_what_is_being_sent_keeps_its_lease() -> None:
+    routes: Any = Mock(Routes)
+    error = SettingsError("another key")
+    routes.refresh.side_effect = error
+    routes.ids.return_value = {"slack"}
+    dispatcher, deliverer, others, give_up = Mock(), Mock(), Mock(), Mock()
+    dispatcher.occupied.return_value = {"slack"}
+    dispatcher.reap.return_value = {}
+    housekeeping = Housekeeping(
+        routes, dispatcher, deliverer, others, watchdog=others, heartbeat=others, retention=others, give_up=give_up
+    )
+    for _ in range(3):
+        housekeeping.round()
+    give_up.assert_called_once_with(error)
+    assert deliverer.renew.call_count == 3
 
 
 def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_all() -> None:
@@ -33,7 +71,14 @@ def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_al
     dispatcher.occupied.return_value = {"slack"}
     dispatcher.reap.side_effect = lambda wanted: dict.fromkeys(wanted, Reaped(0, 0, 0))
     housekeeping = Housekeeping(
-        routes, dispatcher, Mock(), lambda _ids: None, watchdog=Mock(), heartbeat=Mock(), retention=Mock()
+        routes,
+        dispatcher,
+        Mock(),
+        lambda _ids: None,
+        watchdog=Mock(),
+        heartbeat=Mock(),
+        retention=Mock(),
+        give_up=Mock(),
     )
 
     def looked_after() -> list[str]:
@@ -59,7 +104,14 @@ def test_what_came_back_is_released_in_the_same_round_and_what_is_held_is_renewe
     both = Mock()
     both.dispatcher.reap.return_value = {"slack": Reaped(3, 0, 1), "shuffle": Reaped(0, 5, 0)}
     housekeeping = Housekeeping(
-        routes, both.dispatcher, both.deliverer, lambda _ids: None, watchdog=Mock(), heartbeat=Mock(), retention=Mock()
+        routes,
+        both.dispatcher,
+        both.deliverer,
+        lambda _ids: None,
+        watchdog=Mock(),
+        heartbeat=Mock(),
+        retention=Mock(),
+        give_up=Mock(),
     )
     housekeeping.round()
     names = [name for name, *_ in both.mock_calls]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from workers.peers import Peer, this_process
+from workers.peers import Peer, child, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,12 +20,12 @@ def test_a_process_knows_itself_and_is_not_gone() -> None:
 
 def test_a_process_that_ended_is_gone_and_so_is_its_zombie() -> None:
     code = "from workers.peers import this_process; print(this_process(), flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        token = child.stdout.readline().decode().strip() + ":token"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        token = other.stdout.readline().decode().strip() + ":token"
         assert not this_process().is_gone(token)
-        child.send_signal(signal.SIGKILL)
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        other.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
         assert this_process().is_gone(token)
     assert this_process().is_gone(token)
 
@@ -33,6 +33,17 @@ def test_a_process_that_ended_is_gone_and_so_is_its_zombie() -> None:
 def test_a_reused_process_id_is_another_process() -> None:
     me = this_process()
     assert me.is_gone(f"{me._replace(started='1')}:token")
+
+
+def test_a_process_is_found_again_only_if_it_is_the_same_one_of_this_machine() -> None:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as started:
+        token, me = str(child(started.pid)), this_process()
+        assert me.runs(token) == started.pid
+        assert me.runs(str(child(started.pid)._replace(started="1"))) is None
+        assert me.runs(str(child(started.pid)._replace(boot="other"))) is None
+        assert me.runs("nonsense") is None
+    assert me.runs(token) is None
+    assert me.runs(str(child(started.pid))) is None
 
 
 def test_nothing_is_said_about_another_machine_or_container_or_nonsense(tmp_path: Path) -> None:

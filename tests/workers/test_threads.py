@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
+from workers.lane import Lane
 from workers.threads import Threads
 
 if TYPE_CHECKING:
@@ -81,6 +83,25 @@ def test_where_no_thread_can_be_started_the_next_that_is_free_runs_the_call(monk
     assert not done.is_set()
     gate.set()
     assert done.wait(WAIT_S)
+
+
+def test_a_refused_thread_is_tried_again_and_told_once_for_each_time_that_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    threads = Threads(idle_s=0.01)
+    lane, refused = Lane(threads, 1), Mock(side_effect=RuntimeError("can't start new thread"))
+    for tries in (3, 6):
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            thread = lane.submit(threading.current_thread)
+            threads.look()
+            threads.look()
+        assert refused.call_count == tries
+        threads.look()
+        thread.result(WAIT_S).join(WAIT_S)
+    told = [record.message for record in caplog.records]
+    assert len(told) == 2
+    assert "refuses another thread (can't start new thread)" in told[0]
 
 
 def test_the_next_thread_is_started_when_the_last_one_is_at_its_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,14 @@ def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: red
     deliverer = Deliverer(Ledger(client), dispatcher, routes, peer=this_process(), sleep=lambda _s: None)
     watchdog = Watchdog(queued=lambda: 0, begun=lambda: 0, free=lambda: True)
     housekeeping = Housekeeping(
-        routes, dispatcher, deliverer, lambda _ids: None, watchdog=watchdog, heartbeat=Mock(), retention=Mock()
+        routes,
+        dispatcher,
+        deliverer,
+        lambda _ids: None,
+        watchdog=watchdog,
+        heartbeat=Mock(),
+        retention=Mock(),
+        give_up=Mock(),
     )
     housekeeping.tick()
     assert dispatcher.dispatched == ["slack"]

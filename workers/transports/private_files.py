@@ -1,7 +1,8 @@
 """The files that a script is given, where nobody else can read them (D15).
 
 Each transport has a folder of its own (0700), which it keeps locked as long as it lives. A folder that nobody has
-locked was left behind by a worker that was killed: whoever starts next removes it. Names keep the stock shape.
+locked was left behind by a worker that was killed: whoever has the next call removes it. Before that it ends the
+scripts that are noted there: nobody watches them any more, and what they do is done again. Names keep the stock shape.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import weakref
@@ -16,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from workers.peers import child, this_process
 from workers.transports.script_file import unusable
 
 if TYPE_CHECKING:
@@ -51,7 +54,9 @@ class PrivateFiles:
         """
         with ExitStack() as stack:
             try:
+                _sweep(self._base)
                 alert = self._write(stack, call.name, ".alert", call.alert_file)
+                stack.callback(_remove, _note_beside(alert))
                 options = call.options_file
                 paths = alert, None if options is None else self._write(stack, call.name, ".options", options)
             except OSError as error:
@@ -78,10 +83,19 @@ class PrivateFiles:
         with self._lock:
             if self._folder is None or not self._folder.is_dir():
                 self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _sweep(self._base)
                 self._folder, descriptor = _claim(self._base)
                 weakref.finalize(self, _release, self._folder, descriptor)
             return self._folder
+
+
+def note(alert: Path, pid: int) -> None:
+    """Write down which process was given this alert file, and leads a group, for those who find it unwatched."""
+    with suppress(OSError):
+        _note_beside(alert).write_text(str(child(pid)), "ascii")
+
+
+def _note_beside(alert: Path) -> Path:
+    return alert.with_suffix(".process")
 
 
 def _claim(base: Path) -> tuple[Path, int]:
@@ -98,16 +112,26 @@ def _release(folder: Path, descriptor: int) -> None:
 
 
 def _sweep(base: Path) -> None:
-    """Remove our user's folders whose worker is gone."""
+    """Remove our user's folders whose worker is gone, and end the scripts that it was running."""
     for folder in base.glob(f"{PREFIX}*"):
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(descriptor).st_uid == os.geteuid():
+                    _end_scripts(folder)
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(descriptor)
+
+
+def _end_scripts(folder: Path) -> None:
+    """End those that still run: the note says when each was started, for its number may be another's by now."""
+    for noted in folder.glob("*.process"):
+        pid = this_process().runs(noted.read_text("ascii", "replace"))
+        if pid is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 def _remove(path: Path) -> None:

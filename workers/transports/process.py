@@ -15,14 +15,13 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from workers.transports.groups import GRACE_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from workers.transports.leftovers import Leftovers
-
-GRACE_S: Final = 2.0
-"""From SIGTERM to SIGKILL."""
+    from workers.transports.groups import Groups
 
 LINGER_S: Final = 1.0
 """How long after its own end a process's output is still read while a child of it holds the pipe open."""
@@ -57,40 +56,59 @@ class Command(NamedTuple):
 
 
 def run(
-    command: Command, *, deadline_s: float, output_limit: int, clock: Callable[[], float], leftovers: Leftovers
+    command: Command,
+    *,
+    deadline_s: float,
+    output_limit: int,
+    clock: Callable[[], float],
+    groups: Groups,
+    note: Callable[[int], object] = lambda _pid: None,
 ) -> Ended:
-    """Run a command to its end or its deadline; children that outlive it are left to `leftovers`.
+    """Run a command to its end or its deadline; `note` is told its process id. What outlives it is left to `groups`.
 
-    Raises OSError if it cannot be started, ValueError if an argument or variable cannot be passed on.
+    Raises OSError if it cannot be started or limited, ValueError if an argument or variable cannot be passed on.
     """
-    until = clock() + deadline_s
-    process = subprocess.Popen(
-        command.arguments,
-        executable=command.file,
-        cwd=command.folder,
-        env=command.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        bufsize=0,
-        start_new_session=True,
-    )
-    for limit, most in command.limits.items():
-        with suppress(ProcessLookupError):  # it has ended already
-            resource.prlimit(process.pid, limit, (most, most))
-    assert process.stdout is not None  # noqa: S101 — it is a pipe, as asked for
-    with process.stdout:
-        watch = _Watch(process.pid, process.stdout.fileno(), output_limit, clock)
-        timed_out = not watch.until(until)
-        if timed_out:
-            _signal_group(process.pid, signal.SIGTERM)
-            watch.until(clock() + GRACE_S)
-            _signal_group(process.pid, signal.SIGKILL)
-        held = os.dup(process.stdout.fileno()) if watch.is_open and not timed_out else None
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_KILLED_S)
-    leftovers.watch(process.pid, until, held)
+    with groups.one(clock() + deadline_s) as group:
+        process = subprocess.Popen(
+            command.arguments,
+            executable=command.file,
+            cwd=command.folder,
+            env=command.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+        )
+        group.number = process.pid
+        assert process.stdout is not None  # noqa: S101 — it is a pipe, as asked for
+        with process.stdout:
+            try:
+                note(process.pid)
+                _limit(process.pid, command.limits)
+                watch = _Watch(process.pid, process.stdout.fileno(), output_limit, clock)
+                timed_out = not watch.until(group.until)
+                if timed_out:
+                    group.signal(signal.SIGTERM)
+                    watch.until(clock() + GRACE_S)
+                    group.signal(signal.SIGKILL)
+                group.pipe = os.dup(process.stdout.fileno()) if watch.is_open and not timed_out else None
+            except BaseException:  # nobody would look after it
+                group.signal(signal.SIGKILL)
+                raise
+            finally:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_KILLED_S)
     return Ended(process.returncode, watch.output(), timed_out)
+
+
+def _limit(pid: int, limits: Mapping[int, int]) -> None:
+    """Set the limits, but none above the worker's own, which only root may exceed: the process has inherited that."""
+    for limit, most in limits.items():
+        own = resource.getrlimit(limit)[1]
+        allowed = most if own == resource.RLIM_INFINITY else min(most, own)
+        with suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(pid, limit, (allowed, allowed))
 
 
 class _Watch:
@@ -144,8 +162,3 @@ def _has_ended(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)

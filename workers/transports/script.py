@@ -11,6 +11,7 @@ import errno
 import os
 import resource
 import time
+from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +19,8 @@ from common.errors import TransportError
 from common.outcome import Reason
 from workers.integrations.base import ScriptExit
 from workers.integrations.script_output import last_line
-from workers.transports.leftovers import Leftovers
-from workers.transports.private_files import PrivateFiles
+from workers.transports.groups import Groups
+from workers.transports.private_files import PrivateFiles, note
 from workers.transports.process import Command, Ended, run
 from workers.transports.script_file import check_script, unusable
 
@@ -47,8 +48,8 @@ _SIGNALLED: Final = 128
 class ScriptTransport:
     """Runs the script of one integration, any number at once. `clock` is monotonic, `now` the time of day.
 
-    `integrations_dir` holds the scripts and `home` is the folder that they run in. `debug` is what the stock
-    Integrator passes on when its own debugging is on.
+    `integrations_dir` holds the scripts and `home` is the folder that they run in. `groups` are those of all scripts of
+    this worker. `debug` is what the stock Integrator passes on when its own debugging is on.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ScriptTransport:
         home: Path,
         integrations_dir: Path,
         private_dir: Path | None = None,
+        groups: Groups | None = None,
         debug: bool = False,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
@@ -67,7 +69,7 @@ class ScriptTransport:
         self._policy, self._home, self._integrations_dir = policy, home, integrations_dir
         self._debug, self._clock = debug, clock
         self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom())
-        self._leftovers = Leftovers(clock)
+        self._groups = groups or Groups(clock)
         wanted = {resource.RLIMIT_AS: policy.memory_limit_bytes, resource.RLIMIT_FSIZE: policy.file_limit_bytes}
         self._limits = {limit: most for limit, most in wanted.items() if most is not None}
         self._environment = environment(environ) | {k: v.reveal() for k, v in policy.environment.items()}
@@ -78,7 +80,8 @@ class ScriptTransport:
         try:
             check_script(path, self._home)
             with self._files.of(call) as (alert, options):
-                ended = self._run(self._shown(path), arguments(call, alert, options, debug=self._debug))
+                rest = arguments(call, alert, options, debug=self._debug)
+                ended = self._run(self._shown(path), rest, alert)
         except OSError as error:
             raise unusable(f"{path} {_why_not_started(error)}") from None
         except ValueError:
@@ -89,21 +92,22 @@ class ScriptTransport:
         """Return the path as the script sees it in position 0: `integrations/NAME`, relative to its folder."""
         return str(path.relative_to(self._home) if path.is_relative_to(self._home) else path)
 
-    def _run(self, file: str, rest: list[str]) -> Ended:
+    def _run(self, file: str, rest: list[str], alert: Path) -> Ended:
         try:
-            return self._run_as(file, [file, *rest])
+            return self._run_as(file, [file, *rest], alert)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
-            return self._run_as(SHELL, [SHELL, file, *rest])
+            return self._run_as(SHELL, [SHELL, file, *rest], alert)
 
-    def _run_as(self, file: str, vector: list[str]) -> Ended:
+    def _run_as(self, file: str, vector: list[str], alert: Path) -> Ended:
         return run(
             Command(file, vector, self._home, self._environment, self._limits),
             deadline_s=self._policy.deadline_s,
             output_limit=self._policy.output_limit_bytes,
             clock=self._clock,
-            leftovers=self._leftovers,
+            groups=self._groups,
+            note=partial(note, alert),
         )
 
     def _exit(self, call: ScriptCall, ended: Ended) -> ScriptExit:

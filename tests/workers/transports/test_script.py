@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import resource
 import signal
 import stat
 import threading
@@ -18,6 +20,7 @@ import pytest
 from common.errors import TransportError
 from common.outcome import Reason
 from common.secret import Secret
+from tests.support.processes import runs
 from workers.integrations.base import ScriptCall, ScriptExit
 from workers.transports.private_files import PREFIX
 from workers.transports.script import ScriptTransport
@@ -46,14 +49,6 @@ def eventually(holds: Callable[[], bool], within_s: float = 10) -> bool:
             return False
         pause.wait(0.02)
     return True
-
-
-def runs(pid: int) -> bool:
-    """Say whether a process still does something; one that only waits for init to reap it does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def children() -> set[str]:
@@ -238,6 +233,29 @@ def test_a_script_cannot_write_a_file_larger_than_it_may(home: Home, tmp_path: P
     script = f"#!/bin/sh\nsleep 0.2\nhead -c 1000000 /dev/zero > {file}\n"
     assert home.run(script, file_limit_bytes=65_536).status != 0
     assert file.stat().st_size == 65_536
+
+
+def test_a_script_gets_no_more_than_the_worker_itself_may_have(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, 65_536))
+    file = tmp_path / "big"
+    script = f"#!/bin/sh\nsleep 0.2\nhead -c 1000000 /dev/zero > {file}\n"
+    assert home.run(script, file_limit_bytes=100_000).status != 0
+    assert file.stat().st_size == 65_536
+
+
+def test_a_script_that_cannot_be_limited_is_ended_and_leaves_nothing_behind(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    home.script("#!/bin/sh\nsleep 99\n")
+    monkeypatch.setattr(resource, "prlimit", refuse)
+    error = home.error(file_limit_bytes=65_536)
+    assert error.reason is Reason.SCRIPT_UNUSABLE
+    assert "not permitted" in error.detail
 
 
 def test_many_run_at_once(home: Home) -> None:

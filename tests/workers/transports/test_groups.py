@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tests.support.processes import runs
+from tests.support.recorder import eventually
+from workers.transports.groups import Groups
+from workers.transports.process import Command, Ended, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+NEVER = 3600.0
+
+
+def left_behind(groups: Groups, for_s: float) -> int:
+    """Run a script that leaves a process behind, and return the number of that."""
+    until = time.monotonic() + for_s
+    with groups.one(until) as group:
+        done = subprocess.Popen(
+            ["/bin/sh", "-c", "sleep 99 >/dev/null & echo $!"], stdout=subprocess.PIPE, start_new_session=True
+        )
+        group.number = done.pid
+        member, _ = done.communicate()
+    return int(member)
+
+
+class Script:
+    """A shell's command that runs in a thread, with what `run` returned."""
+
+    def __init__(self, groups: Groups, folder: Path, command: str) -> None:
+        self._groups, self._folder = groups, folder
+        self._command = Command("/bin/sh", ["sh", "-c", f"echo $$ >pid; {command}"], folder, {"PATH": "/usr/bin:/bin"})
+        self.ended: Ended | None = None
+        folder.mkdir()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def pid(self) -> int:
+        return int(eventually(self.read))
+
+    def read(self) -> str:
+        return (self._folder / "pid").read_text() if (self._folder / "pid").exists() else ""
+
+    def _run(self) -> None:
+        self.ended = run(self._command, deadline_s=NEVER, output_limit=100, clock=time.monotonic, groups=self._groups)
+
+
+def test_a_watch_that_the_system_refused_a_thread_is_kept_by_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    groups = Groups(time.monotonic)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        member = left_behind(groups, 0.1)
+    assert runs(member)
+    groups.look()
+    eventually(lambda: not runs(member))
+    eventually(lambda: groups._watcher is None)
+
+
+def test_what_was_left_behind_is_waited_for_until_its_deadline_and_no_longer_than_allowed() -> None:
+    groups = Groups(time.monotonic)
+    patient = left_behind(groups, 0.2)
+    groups.wait(NEVER)
+    assert not runs(patient)
+    endless = left_behind(groups, NEVER)
+    groups.wait(0.1)
+    assert runs(endless)
+    groups.end()
+    eventually(lambda: not runs(endless))
+
+
+def test_a_worker_that_ends_stops_its_scripts_and_settles_none_of_them(tmp_path: Path) -> None:
+    groups = Groups(time.monotonic)
+    tidy = Script(groups, tmp_path / "tidy", "trap 'echo >tidied; exit 1' TERM; while :; do sleep 0.02; done")
+    deaf = Script(groups, tmp_path / "deaf", "trap '' TERM; sleep 99")
+    pids = [tidy.pid(), deaf.pid(), left_behind(groups, NEVER)]
+    groups.end()
+    eventually(lambda: not any(map(runs, pids)))
+    assert (tmp_path / "tidy" / "tidied").exists()
+    late = Script(groups, tmp_path / "late", "")
+    for script in (tidy, deaf, late):
+        script.thread.join(0.1)
+        assert script.thread.is_alive()
+        assert script.ended is None
+    assert late.read() == ""
+
+
+def test_an_end_with_nothing_left_takes_no_time_and_a_second_one_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups, began = Groups(time.monotonic), time.monotonic()
+    groups.end()
+    assert time.monotonic() - began < 0.5
+    monkeypatch.setattr("workers.transports.groups.GRACE_S", 0.02)
+    groups.end()
