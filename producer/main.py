@@ -77,5 +77,5 @@ def run(settings: Settings) -> None:
     give_back()
     _log.info("following the alert log", extra=extra)
     with closing(watcher):
-        producer.run(watcher.wait, stop.wait, stop.is_set)
+        producer.run(watcher.wait, time.sleep, stop.is_set)
     _log.info("ended; every place in the log is kept")

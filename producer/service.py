@@ -98,7 +98,7 @@ class Producer:
     ) -> None:
         """Follow the log until `stopped`; `wait` returns after so many seconds or when the log has changed.
 
-        `pause` returns after so many seconds, however much is written meanwhile, or when it is to stop.
+        `pause` returns after so many seconds, however much is written meanwhile.
 
         While Redis is away nothing is read: the alert log keeps what comes. Raises LedgerUnfit and SettingsError.
         """

@@ -14,6 +14,7 @@ import msgspec
 from producer.lines import Lines
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
 
@@ -71,6 +72,9 @@ class Source(Protocol):
 
     def read(self, cursor: str, max_bytes: int) -> Batch:
         """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
+
+    def keep_only(self, cursors: Collection[str]) -> None:
+        """Let go of what is open for reading on anywhere but at these; to be called now and then."""
 
     def lag(self, cursor: str) -> Lag:
         """Return how far `cursor` is behind the end, without moving anything. Never raises for what a log can be."""

@@ -55,7 +55,7 @@ def take_places(
     left = [entry.integration for entry in entries.values() if node not in entry.nodes]
     cursors = ledger.cursors([one.id for one in [*integrations, *left]], node)
     places = [Left(one, cursors[one.id]) for one in left if cursors[one.id]]
-    inherited = handed_on(places, [one for one in integrations if not cursors[one.id]])
+    inherited = handed_on(places, [one for one in integrations if not cursors[one.id]], all_known=all_known)
     members = {}
     for integration in integrations:
         member = Member(integration, policy(integration), cursors[integration.id], cursors[integration.id])
@@ -66,8 +66,11 @@ def take_places(
             known = _remembered(integration, remembered) or (before.cursor if before else "")
             _begin(member, known or _start(source, member.policy), ledger, node)
         members[integration.id] = member
-    for place in places if all_known else ():
-        ledger.forget_cursor(place.integration.id, node)
+    # A place that was handed on has to be forgotten in any case: else both would serve its target one day.
+    served = {_target(one) for one in integrations}
+    for place in places:
+        if all_known or _target(place.integration) in served:
+            ledger.forget_cursor(place.integration.id, node)
     return members
 
 
@@ -82,14 +85,15 @@ def _remembered(integration: Integration, remembered: Mapping[str, str]) -> str:
     return cursor
 
 
-def handed_on(left: Sequence[Left], new: Sequence[Integration]) -> dict[str, Left]:
+def handed_on(left: Sequence[Left], new: Sequence[Integration], *, all_known: bool = True) -> dict[str, Left]:
     """Return, by the id of a `new` block, the one that left whose place it takes.
 
-    Each place goes to one of the same target, else of the same name, whose credential was changed then. Only where a
-    block was split does one place serve several: too many alerts are better than one too few.
+    Each place goes to one of the same target, else of the same name, whose credential was changed then; unless it may
+    be that of a block which could not be read. Only where a block was split does one place serve several: too many
+    alerts are better than one too few.
     """
     free, handed = list(left), dict[str, Left]()
-    for same in (_target, _name):
+    for same in (_target, _name) if all_known else (_target,):
         for one in new:
             place = next((place for place in free if same(place.integration) == same(one)), None)
             if one.id not in handed and place:

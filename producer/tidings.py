@@ -63,7 +63,9 @@ class Tidings:
         self._counts.clear()
 
     def _readings(self, members: Collection[Member]) -> dict[str, Reading]:
-        lags = {cursor: self._source.lag(cursor) for cursor in {m.cursor for m in members}}
+        cursors = {m.cursor for m in members}
+        self._source.keep_only(cursors)
+        lags = {cursor: self._source.lag(cursor) for cursor in cursors}
         return {
             m.integration.id: Reading(
                 lag_bytes=lags[m.cursor].size_bytes,

@@ -6,7 +6,7 @@ local hold =
   redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms')
 local paused, breaker, breaker_until, probe = hold[1], hold[2] or 'closed', tonumber(hold[3] or 0), hold[4] or ''
 local asked = redis.call('HMGET', shared, 'pause_until_ms', 'pause_ms')
-local target_until, target_pause = tonumber(asked[1] or 0), tonumber(asked[2] or 0)
+local target_until, target_pause = tonumber(asked[1] or 0), tonumber(asked[2] or math.huge)
 
 -- What belongs to a credential that nobody uses any more goes by itself; no limit or pause outlives two days.
 local function share(...)

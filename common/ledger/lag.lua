@@ -7,7 +7,7 @@ local LOOK_EVERY, SAMPLE = 10000, 3
 local function age(id)
   local record = redis.call('HGET', records, id)
   local header = record and cjson.decode((split(record))) or {}
-  return now - (header.replayed_ms or header.committed_ms or now)
+  return now - (header.replayed_ms or header.replays and header.since_ms or header.committed_ms or now)
 end
 
 local function tell_of_lag(limit)

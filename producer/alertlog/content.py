@@ -174,7 +174,7 @@ class Archive:
                 return self._closer(max_bytes)
             self.damage = str(error)
             # The sums come last. Most damage is decompressed without complaint into other text, and only they tell.
-            if isinstance(error, BadGzipFile) and self.at:
+            if isinstance(error, BadGzipFile) and self.damage.startswith(("CRC", "Incorrect length")):
                 self.damage += "; any of its lines may have been altered"
             return b""
         self.at += len(data)

@@ -24,7 +24,7 @@ from producer.lines import Lines
 from producer.source import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -83,6 +83,10 @@ class AlertLog:
                 return batch
         return _wait(place)
 
+    def keep_only(self, cursors: Collection[str]) -> None:
+        """Close what nobody at these cursors reads: its file may be deleted, and would keep its place on the disk."""
+        self._readers.keep_only([Place.parse(cursor) for cursor in cursors])
+
     def lag(self, cursor: str) -> Lag:
         """Return how far `cursor` is behind the newest byte of the log."""
         place = Place.parse(cursor)
@@ -92,13 +96,13 @@ class AlertLog:
         """Do it, or return nothing if it is worth another look."""
         if place.file == NEW:
             return self._first(place)
-        reader = self._readers.at(place, self._now())
+        reader = self._readers.at(place)
         if not reader:
             files = self._files(place)
             reader = self._readers.open(place, files)
             if not reader:
                 return None if hasty else self._lost(place, files)
-            self._readers.keep(reader, self._now())
+            self._readers.keep(reader)
         try:
             chunk = reader.read(place.offset, max_bytes)
             if _is_more(chunk, place):
@@ -167,7 +171,7 @@ class AlertLog:
         other = self._readers.open(place, better)
         replaced = any(file.name == CURRENT for file in copies) and all(file.inode != content.inode for file in files)
         if other:
-            self._readers.keep(other, self._now())
+            self._readers.keep(other)
         if other or replaced:
             # A copy that does not go on where we are is found wanting by the next look.
             self._readers.drop(reader)
@@ -183,7 +187,7 @@ class AlertLog:
         more = _is_more(archive.read(place.offset, 1), place)
         if more:
             self._readers.drop(reader)
-            self._readers.keep(archive, self._now())
+            self._readers.keep(archive)
         else:
             archive.content.close()
         return more

@@ -41,8 +41,6 @@ class Reader:
         self.file = fingerprint(content.head)
         self.waited_at_s = 0.0
         """When we last waited at its end, and so saw whatever came next."""
-        self.used_at_s = 0.0
-        """When somebody last read at its place."""
         self._max_line_bytes = max_line_bytes
         self._held, self._held_at = b"", content.at
         self._long: tuple[int, bytes] | None = None

@@ -12,7 +12,7 @@ from producer.alertlog.position import fingerprint
 from producer.alertlog.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from producer.alertlog.content import Plain
     from producer.alertlog.folder import Folder
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 MOST: Final = 32
 """More than this many integrations that all read somewhere else share readers, and open files again and again."""
-
-IDLE_S: Final = 600.0
-"""A reader that nobody used for so long is let go of: its file may be deleted, and would keep its place on the disk."""
 
 
 class Readers:
@@ -34,15 +31,12 @@ class Readers:
         self._empty: Plain | None = None
         self._waiting = ""
 
-    def at(self, place: Place, now_s: float) -> Reader | None:
+    def at(self, place: Place) -> Reader | None:
         """Return a kept reader that can go on from `place`."""
         found = next((reader for reader in self._kept if reader.serves(*place)), None) or self._begun(place)
         if found:
             self._kept.remove(found)
             self._kept.append(found)
-            found.used_at_s = now_s
-            if now_s - self._kept[0].used_at_s > IDLE_S:
-                self.drop(self._kept[0])
         return found
 
     def hold_empty(self, place: Place, files: Sequence[File]) -> None:
@@ -99,12 +93,17 @@ class Readers:
             self._folder.forget(file.path)
         return None
 
-    def keep(self, reader: Reader, now_s: float) -> None:
+    def keep(self, reader: Reader) -> None:
         """Keep it; let go of the one that has not been used for longest if there are too many."""
-        reader.used_at_s = now_s
         self._kept.append(reader)
         if len(self._kept) > MOST:
             self.drop(self._kept[0])
+
+    def keep_only(self, places: Collection[Place]) -> None:
+        """Let go of those that can go on from none of `places`."""
+        for reader in self._kept[:]:
+            if not any(reader.serves(*place) for place in places):
+                self.drop(reader)
 
     def drop(self, reader: Reader) -> None:
         """Let go of a kept one."""

@@ -210,6 +210,13 @@ def test_a_pause_is_not_cut_by_another_of_the_credential_that_would_pause_less(w
     assert world.ledger.status("slack").target_until_ms == until_ms
 
 
+def test_a_pause_that_the_version_before_wrote_holds_too(world: World, client: redis.Redis) -> None:
+    world.commit(2)
+    world.attempt("rate_limited", pause_s=600)
+    assert client.hdel("courier:limits:{T}", "pause_ms") == 1
+    assert world.release() == []
+
+
 # The breaker
 
 

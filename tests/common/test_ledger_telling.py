@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -200,6 +201,19 @@ def test_a_dead_letter_of_last_week_is_not_late_when_it_is_replayed(world: World
     world.pass_s(20)
     world.reap()
     assert [e["event"] for e in world.events()] == ["lagging"]
+
+
+def test_a_replay_by_the_version_before_is_not_late_either(world: World, client: redis.Redis) -> None:
+    world.bury("a")
+    world.events()
+    world.pass_s(7 * 86_400)
+    world.ledger.replay("slack", ["a"], after_s=3600)
+    records = "courier:{slack}:records"
+    record = cast("bytes", client.hget(records, "a"))
+    assert b'"replayed_ms":' in record
+    client.hset(records, "a", re.sub(rb'"replayed_ms":\d+', b'"since_ms":%d' % world.ledger.now_ms(), record))
+    world.reap()
+    assert world.events() == []
 
 
 def test_nothing_is_told_where_it_is_not_wanted(world: World) -> None:

@@ -140,7 +140,7 @@ def test_a_redis_that_comes_later_is_waited_for(tmp_path: Path, manager: Manager
 
 
 def test_a_redis_that_is_still_loading_is_waited_for(tmp_path: Path, manager: Manager, target: Recorder) -> None:
-    server = slow_server(tmp_path / "redis", keys=100_000, delay_us=200)
+    server = slow_server(tmp_path / "redis", keys=100_000, delay_us=400)
     server.waits = False
     server.start()
     with (

@@ -115,6 +115,28 @@ def test_what_could_not_be_read_at_the_start_keeps_its_place(
     assert world.places("shuffle") == [f"{NODE}:log:{0:010x}"]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(f"<ossec_config>{A}", id="half written"),
+        pytest.param(f"<ossec_config>{A}{B.replace('</name>', '</nme>')}</ossec_config>", id="a typo"),
+    ],
+)
+def test_an_id_that_changes_with_the_damage_and_back_repeats_nothing(
+    client: redis.Redis, tmp_path: Path, damaged: str
+) -> None:
+    world = World(client, tmp_path, A, B)
+    world.settle(world.producer())
+    world.config.write_text(damaged)
+    producer = world.producer()
+    world.source.lines += [alert(n) for n in range(10)]
+    world.settle(producer)
+    world.write(A, B)
+    world.settle(producer)
+    ids = {"slack", *(one.id for one in producer._integrations)}
+    assert sum(world.ledger.status(one).totals.get("committed", 0) for one in ids) == 20
+
+
 def test_a_file_that_is_half_written_is_not_taken_over(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, A, SHUFFLE_BLOCK)
     producer = world.producer()
@@ -174,6 +196,7 @@ def test_each_place_goes_to_what_most_likely_replaces_the_block(
     expected = {block(*one).id: place for one, place in handed.items()}
     assert {one: place.cursor for one, place in handed_on(known, [block(*one) for one in new]).items()} == expected
     assert handed_on(known, [Integration(id="shuffle", name="shuffle")]) == {}
+    assert handed_on(known, [block("of another target")], all_known=False) == {}
 
 
 def test_a_pause_stays_with_a_block_whose_id_changes(client: redis.Redis, tmp_path: Path) -> None:

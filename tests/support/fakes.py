@@ -56,6 +56,9 @@ class ListSource:
         lines = [Line(self.lines[n], "log", n, n + 1) for n in range(start, stop)]
         return Batch(Lines(lines), f"log:{stop}", at_end=stop == len(self.lines))
 
+    def keep_only(self, cursors: Collection[str]) -> None:
+        pass
+
     def lag(self, cursor: str) -> Lag:
         behind = len(self.lines) - int(cursor.removeprefix("log:"))
         return Lag(behind, float(behind))

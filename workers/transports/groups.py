@@ -98,7 +98,7 @@ class Groups:
     def wait(self, limit_s: float) -> None:
         """Wait for what scripts left behind, which may well be their work: until its deadline or the limit."""
         until, pause = self._clock() + limit_s, threading.Event()
-        while self._left and self._clock() < until:
+        while any(group.number for group in self._left) and self._clock() < until:
             pause.wait(_LAST_TICK_S)
 
     def end(self) -> None:
@@ -110,7 +110,7 @@ class Groups:
         if not self._lock.acquire(timeout=2 * GRACE_S):
             return  # somebody else does it, or has done it
         until, pause = self._clock() + GRACE_S, threading.Event()
-        left, asked = self._running | set(self._left), set[Group]()
+        left, asked = self._running | {group for group in self._left if group.number}, set[Group]()
         while left and self._clock() < until:
             begun = {group for group in left if group.number is not None}
             left -= {group for group in begun if not group.signal(0 if group in asked else signal.SIGTERM)}

@@ -113,7 +113,10 @@ def _release(folder: Path, descriptor: int) -> None:
 
 def _sweep(base: Path) -> None:
     """Remove our user's folders whose worker is gone, and end the scripts that it was running."""
-    for folder in base.glob(f"{PREFIX}*"):
+    for name in os.listdir(base) if base.is_dir() else ():  # noqa: PTH208 — the fastest: it is done at every call
+        if not name.startswith(PREFIX):
+            continue
+        folder = base / name
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.processes import runs
 from tests.support.recorder import eventually
-from workers.transports.groups import Groups
+from workers.transports.groups import GRACE_S, Groups
 from workers.transports.process import Command, Ended, run
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ def left_behind(groups: Groups, for_s: float) -> int:
 
 
 class Script:
-    """A shell's command that runs in a thread, with what `run` returned."""
+    """A shell's command that runs in a thread, with what `run` returned; at `{}` it writes its process id down."""
 
     def __init__(self, groups: Groups, folder: Path, command: str) -> None:
         self._groups, self._folder = groups, folder
-        self._command = Command("/bin/sh", ["sh", "-c", f"echo $$ >pid; {command}"], folder, {"PATH": "/usr/bin:/bin"})
+        self._command = Command(
+            "/bin/sh", ["sh", "-c", command.format("echo $$ >pid;")], folder, {"PATH": "/usr/bin:/bin"}
+        )
         self.ended: Ended | None = None
         folder.mkdir()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -79,13 +82,13 @@ def test_what_was_left_behind_is_waited_for_until_its_deadline_and_no_longer_tha
 
 def test_a_worker_that_ends_stops_its_scripts_and_settles_none_of_them(tmp_path: Path) -> None:
     groups = Groups(time.monotonic)
-    tidy = Script(groups, tmp_path / "tidy", "trap 'echo >tidied; exit 1' TERM; while :; do sleep 0.02; done")
-    deaf = Script(groups, tmp_path / "deaf", "trap '' TERM; sleep 99")
+    tidy = Script(groups, tmp_path / "tidy", "trap 'echo >tidied; exit 1' TERM; {} while :; do sleep 0.02; done")
+    deaf = Script(groups, tmp_path / "deaf", "trap '' TERM; {} sleep 99")
     pids = [tidy.pid(), deaf.pid(), left_behind(groups, NEVER)]
     groups.end()
     eventually(lambda: not any(map(runs, pids)))
     assert (tmp_path / "tidy" / "tidied").exists()
-    late = Script(groups, tmp_path / "late", "")
+    late = Script(groups, tmp_path / "late", "{}")
     for script in (tidy, deaf, late):
         script.thread.join(0.1)
         assert script.thread.is_alive()
@@ -99,3 +102,14 @@ def test_an_end_with_nothing_left_takes_no_time_and_a_second_one_not_for_ever(mo
     assert time.monotonic() - began < 0.5
     monkeypatch.setattr("workers.transports.groups.GRACE_S", 0.02)
     groups.end()
+
+
+def test_a_process_that_has_left_for_good_is_waited_for_by_nobody() -> None:
+    groups = Groups(time.monotonic)
+    with groups.one(NEVER) as group:
+        group.pipe, held = os.pipe()
+    began = time.monotonic()
+    groups.wait(NEVER)
+    groups.end()
+    assert time.monotonic() - began < GRACE_S
+    os.close(held)
