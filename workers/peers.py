@@ -8,6 +8,7 @@ known and nothing said.
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -48,18 +49,25 @@ class Peer(NamedTuple):
 
 def this_process(proc: Path = _PROC) -> Peer:
     """Return the identity of the running process."""
+    boot, namespace = _machine(proc)
     pid = str(os.getpid())
+    return Peer(boot, namespace or pid, pid, _started(proc, pid))
+
+
+@cache
+def _machine(proc: Path) -> tuple[str, str]:
+    """Return what tells this boot of this machine, and this container on it, from any other."""
     try:
         boot = (proc / "sys/kernel/random/boot_id").read_text().strip().replace("-", "")[:12]
-        namespace = str((proc / "self/ns/pid").stat().st_ino)
+        return boot, str((proc / "self/ns/pid").stat().st_ino)
     except OSError:
-        boot, namespace = "unknown", pid  # no such machine is known to anybody: nothing is said about it
-    return Peer(boot, namespace, pid, _started(proc, pid))
+        return "unknown", ""  # no such machine is known to anybody: nothing is said about it
 
 
 def child(pid: int, proc: Path = _PROC) -> Peer:
     """Return the identity of a process that this one has started."""
-    return this_process(proc)._replace(pid=str(pid), started=_started(proc, str(pid)))
+    boot, namespace = _machine(proc)
+    return Peer(boot, namespace, str(pid), _started(proc, str(pid)))
 
 
 def _started(proc: Path, pid: str) -> str:
