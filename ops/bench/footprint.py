@@ -4,7 +4,7 @@
 
 The alerts are those of `ops.bench.alerts`, 1.4 KB, then cut to 700 bytes (of realistic ones 5 % are smaller than 780)
 and stretched to 8 KB. They are committed 500 at once through the Ledger, with ids as long as a producer's. Beside an
-alert a delivery needs some 230 bytes whatever its size: the id twice (records, waiting), the header, and what Redis
+alert a delivery needs some 240 bytes whatever its size: the id twice (records, waiting), the header, and what Redis
 adds. Each integration that an alert matches holds it for itself, since it is settled, replayed and buried by itself.
 
 Why the ledger compresses nothing: of realistic alerts (1.5 KB in the mean) zlib leaves 53 % at level 1 and 51 % at
