@@ -66,10 +66,10 @@ def take_places(
             known = _remembered(integration, remembered) or (before.cursor if before else "")
             _begin(member, known or _start(source, member.policy), ledger, node)
         members[integration.id] = member
-    # A place that was handed on has to be forgotten in any case: else both would serve its target one day.
-    served = {_target(one) for one in integrations}
+    # One that was handed on is forgotten in any case: it would be read on from a second time if its id came back.
+    handed = {place.integration.id for place in inherited.values()}
     for place in places:
-        if all_known or _target(place.integration) in served:
+        if all_known or place.integration.id in handed:
             ledger.forget_cursor(place.integration.id, node)
     return members
 

@@ -115,6 +115,21 @@ def test_what_could_not_be_read_at_the_start_keeps_its_place(
     assert world.places("shuffle") == [f"{NODE}:log:{0:010x}"]
 
 
+def test_a_block_that_could_not_be_read_keeps_its_place_beside_one_of_the_same_target(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    high = A.replace("</name>", "</name><level>7</level>")
+    world = World(client, tmp_path, A, high)
+    world.settle(world.producer())
+    world.write(A, high.replace("7", "x"))
+    producer = world.producer()
+    world.source.lines += [alert(0, level=9)]
+    world.settle(producer)
+    world.write(A, high)
+    world.settle(producer)
+    assert [len(world.waiting(one.id)) for one in producer._integrations] == [1, 1]
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
