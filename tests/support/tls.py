@@ -12,8 +12,6 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import redis
-
 from ops.embedded import EmbeddedServer
 from tests.workers.transports.servers import Authority
 
@@ -60,9 +58,10 @@ class TlsServer(EmbeddedServer):
         super().__init__(directory, **more)
         self._tls = tls
 
-    def client(self) -> redis.Redis:
-        """Return a client that trusts its certificate."""
-        return redis.Redis("127.0.0.1", self.port, password=self.password, ssl=True, ssl_ca_certs=str(self._tls.ca))
+    @property
+    def url(self) -> str:
+        """Where it is, the password and whom to trust included."""
+        return f"rediss://:{self.password}@127.0.0.1:{self.port}/0?ssl_ca_certs={self._tls.ca}"
 
     def _binary(self) -> str:
         return str(self._tls.binary)
