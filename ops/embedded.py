@@ -33,15 +33,25 @@ POLL_S = 0.02
 MAX_SOCKET_PATH_BYTES = 107
 """unix(7): the 108 bytes of sun_path, less the one that ends it."""
 
+PORTS = range(20_000, 32_768)
+"""Above what services usually have, below ip_local_port_range as Linux sets it (ip(7))."""
+
+_handed_out: set[int] = set()
+
 _log = logging.getLogger("courier.up")
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address that is free right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback address that is free right now, never the same one twice.
+
+    It is none of those that the kernel gives to connections: one of these could take it before it is listened on, or
+    while its server is started again.
+    """
+    port = secrets.choice(PORTS)
+    while port in _handed_out or not is_free("127.0.0.1", port):
+        port = secrets.choice(PORTS)
+    _handed_out.add(port)
+    return port
 
 
 def is_free(address: str, port: int) -> bool:

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +14,6 @@ from ops import embedded
 from ops.embedded import EmbeddedServer, is_free
 from ops.supervisor import Interrupted, interruptible
 from tests.support.slow_server import slow_server
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOADING = "the embedded server is still loading 0 MiB; waiting for it"
 LIMIT_S = 4.0
@@ -59,6 +56,13 @@ def test_a_server_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Pa
     (tmp_path / "appendonlydir").write_text("in its way")
     with pytest.raises(LedgerUnavailable, match=r"did not start; the end of (.|\n)*appendonlydir"):
         EmbeddedServer(tmp_path).start()
+
+
+def test_a_port_is_handed_out_once_and_is_none_that_a_connection_may_take() -> None:
+    ports = [embedded.free_port() for _ in range(300)]
+    assert len(set(ports)) == 300
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert max(ports) < max(first, 32_768)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
