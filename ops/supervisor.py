@@ -54,6 +54,19 @@ def interruptible() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
+def status_of(process: subprocess.Popen[bytes]) -> int | None:
+    """Return how a process ended, None while it runs.
+
+    What SIGTERM and SIGINT raise is put off meanwhile. Raised within `poll`, between its taking a lock and its promise
+    to give it back, it would leave every later `wait` for this process waiting for ever. For a process of one thread.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    try:
+        return process.poll()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Supervisor:
     """The children and what to do with them. `environment` is theirs, secrets included."""
 
@@ -78,7 +91,7 @@ class Supervisor:
         """Restart what ends, until `until` says so. Raises CourierError if a child's configuration is wrong."""
         while not until():
             for child in self._children:
-                status = self._running[child.name].poll()
+                status = status_of(self._running[child.name])
                 if status == EX_CONFIG:
                     raise CourierError(f"{child.name} cannot run as it is configured; see its message above")
                 if status is not None:

@@ -25,6 +25,7 @@ from common.node import reports
 from common.registry import published_ids
 from common.settings import load_settings
 from ops import local
+from ops.supervisor import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ class System:
 
     def check(self) -> None:
         """Raise CourierError, with the end of its log, if it does not run any more."""
-        if self._process.poll() is not None:
+        if status_of(self._process) is not None:
             raise CourierError(f"courier up ended with status {self._process.returncode}:\n{log_end(self._stage.log)}")
 
     def wait_until_ready(self, sleep: Callable[[float], object]) -> None:

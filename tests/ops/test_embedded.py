@@ -12,7 +12,7 @@ import pytest
 from common.errors import LedgerUnavailable
 from ops import embedded
 from ops.embedded import EmbeddedServer, is_free
-from ops.supervisor import Interrupted, interruptible
+from ops.supervisor import Interrupted, interruptible, status_of
 from tests.support.slow_server import slow_server
 
 LOADING = "the embedded server is still loading 0 MiB; waiting for it"
@@ -50,6 +50,20 @@ def test_a_signal_ends_the_wait_for_a_server_that_loads_and_the_server(tmp_path:
         log.removeHandler(handler)
         server.stop()
     assert server.pid is None
+
+
+def test_an_interrupt_in_the_middle_of_a_look_at_a_process_comes_after_it() -> None:
+    """At once it would leave the lock taken that the process's Popen has, and `wait` without an end."""
+    looks = []
+
+    class Process:
+        def poll(self) -> None:
+            signal.raise_signal(signal.SIGTERM)  # in this thread: courier up has no other
+            looks.append("whole")
+
+    with interruptible(), pytest.raises(Interrupted):
+        status_of(Process())  # type: ignore[arg-type]  # of a Popen only this is asked
+    assert looks == ["whole"]
 
 
 def test_a_server_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
