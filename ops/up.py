@@ -39,7 +39,7 @@ def run(
     until: Callable[[], bool] = lambda: False,
     stop_limit_s: float = STOP_LIMIT_S,
 ) -> None:
-    """Start everything and keep it running until SIGTERM, SIGINT or `until`.
+    """Start everything and keep it running until SIGTERM, SIGINT, SIGHUP or `until`.
 
     Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
     """

@@ -30,7 +30,7 @@ from workers.retention import Retention
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from redis import Redis
 
@@ -71,6 +71,7 @@ class Worker:
         routes: Routes,
         groups: Groups,
         metrics: WorkerMetrics | None = None,
+        looks: Sequence[Callable[[], object]] = (),
     ) -> None:
         self.routes, self._groups = routes, groups
         self._app = make_app(redis_url)
@@ -94,7 +95,7 @@ class Worker:
             heartbeat=heartbeat,
             retention=Retention(ledger),
             give_up=self._give_up,
-            looks=[routes.look, groups.look],
+            looks=[routes.look, groups.look, *looks],
             metrics=metrics,
         )
         self._drain_s = drain_s

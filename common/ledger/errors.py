@@ -23,6 +23,18 @@ _REFUSED = (
     redis_errors.NoPermissionError,
 )
 
+_OF_A_CLUSTER = (
+    redis_errors.MovedError,
+    redis_errors.AskError,
+    redis_errors.ClusterDownError,
+    redis_errors.ClusterCrossSlotError,
+)
+
+NO_CLUSTER: Final = (
+    "Redis Cluster is not supported: Courier's keys span several slots; use a single Redis or Valkey with "
+    "cluster-enabled no, or one that Redis Sentinel watches, and set redis.url to it"
+)
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -31,9 +43,13 @@ def translated() -> Iterator[None]:
         yield
     except _REFUSED as error:
         raise LedgerUnfit(f"Redis refuses the password or user: {error}; check COURIER_REDIS_URL") from error
+    except _OF_A_CLUSTER as error:
+        raise LedgerUnfit(NO_CLUSTER) from error
     except MasterNotFoundError as error:
         raise LedgerUnavailable(_no_primary(str(error))) from error
     except redis_errors.RedisError as error:
+        if "CROSSSLOT" in str(error):
+            raise LedgerUnfit(NO_CLUSTER) from error
         if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
             raise LedgerUnfit(f"Redis wants a password: {error}; set COURIER_REDIS_PASSWORD") from error
         if "DB index is out of range" in str(error):

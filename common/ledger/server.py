@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import LedgerUnfit
-from common.ledger.errors import translated
+from common.ledger.errors import NO_CLUSTER, translated
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -18,10 +18,13 @@ _KEEPS: Final = "noeviction"
 
 
 def check(client: Redis) -> list[str]:
-    """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
+    """Raise LedgerUnfit if Redis is a cluster or may evict keys; return warnings about what is merely unwise."""
     with translated():
+        cluster: Any = client.info("cluster")
         memory: Any = client.info("memory")
         persistence: Any = client.info("persistence")
+    if cluster.get("cluster_enabled"):
+        raise LedgerUnfit(NO_CLUSTER)
     if why := _evicts(memory):
         raise LedgerUnfit(why)
     # While a server loads its log it says that it has none.

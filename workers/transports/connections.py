@@ -8,6 +8,7 @@ was closed by the other side before it is used again, and uses none that was idl
 from __future__ import annotations
 
 import re
+import select
 import ssl
 from contextlib import suppress
 from functools import cache
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """So much of an answer is read; the services' answers have a few KiB."""
+
+_ENDED: Final = getattr(select, "POLLRDHUP", 0)
+"""Linux's event for a peer that has closed (poll(2)); elsewhere only a broken connection is seen."""
 
 _HELD_BYTES: Final = 65_536
 """A body larger than this is not held until the next one comes."""
@@ -91,6 +95,15 @@ class Connection:
     def trouble(self) -> tuple[int, int]:
         """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
         return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
+
+    def is_closed(self) -> bool:
+        """Tell whether the server closed its side; unread bytes of it, such as a TLS ticket, do not matter."""
+        descriptor = self._curl.getinfo(pycurl.ACTIVESOCKET)
+        if descriptor < 0:
+            return False
+        poll = select.poll()
+        poll.register(descriptor, _ENDED)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close it, and let go of it: a worker collects garbage too rarely to leave a cycle to that."""
