@@ -6,6 +6,7 @@ nothing is decided by it inside Courier: it is for `courier health`, which a con
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -48,6 +49,25 @@ def told(client: Redis, worker: str) -> WorkerReport | None:
     """Return what `worker` last told, None if it is long ago. Raises LedgerUnavailable or LedgerUnfit."""
     with translated():
         fields: Any = client.hgetall(_PREFIX + worker)
-    if not fields:
-        return None
+    return _decoded(fields) if fields else None
+
+
+def all_told(client: Redis) -> dict[str, WorkerReport]:
+    """Return what every worker told lately, by NAME@HOST. Raises LedgerUnavailable or LedgerUnfit.
+
+    What is no report, as a worker of another version may leave it, is left out.
+    """
+    with translated(), client.pipeline(transaction=False) as pipe:
+        keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
+        for key in keys:
+            pipe.hgetall(key)
+        found: list[Any] = pipe.execute()
+    reports: dict[str, WorkerReport] = {}
+    for key, fields in zip(keys, found, strict=True):
+        with suppress(msgspec.ValidationError, UnicodeDecodeError):
+            reports[key.decode().removeprefix(_PREFIX)] = _decoded(fields)
+    return reports
+
+
+def _decoded(fields: Any) -> WorkerReport:
     return msgspec.convert({k.decode(): v.decode() for k, v in fields.items()}, WorkerReport, strict=False)

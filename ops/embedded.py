@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -68,8 +69,8 @@ def is_free(address: str, port: int) -> bool:
 
 def quoted(text: str | Path) -> bytes:
     """Return a text as a line of valkey.conf has it: in quotes, with every byte that could end them escaped."""
-    plain = b"".join(bytes([b]) if b >= 0x20 and b not in b'"\\\x7f' else b"\\x%02x" % b for b in os.fsencode(text))
-    return b'"' + plain + b'"'
+    escaped = re.sub(rb'[\x00-\x1f"\\\x7f]', lambda found: b"\\x%02x" % found[0][0], os.fsencode(text))
+    return b'"' + escaped + b'"'
 
 
 class EmbeddedServer:

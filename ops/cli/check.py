@@ -9,7 +9,7 @@ import click
 from common.errors import ConfigError
 from common.ossec_conf import read_ossec_conf
 from ops.cli.main import one_line
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import example, pass_settings, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.command()
+@click.command(epilog=example("courier check", "courier check --config my-ossec.conf"))
 @setting("producer.config", help="The manager's ossec.conf.")
 @pass_settings
 def command(settings: Settings) -> None:

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import click
 
 from common.logs import configure_logging
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import example, pass_settings, setting
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.command()
+@click.command(epilog=example("courier producer --node manager-1"))
 @setting("producer.config", help="The manager's ossec.conf.")
 @setting("producer.alerts", help="The manager's alerts.json.")
 @setting("producer.node", help="Name of this manager; never change it.")
+@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
 @setting("state.dir", help="Folder for what Courier keeps on disk.")
 @setting("metrics.port", help="Port of its metrics; 0 for none.")
 @pass_settings

@@ -37,7 +37,7 @@ def test_nothing_that_is_rendered_holds_a_secret(key: str, name: str) -> None:
         name=name,
         api_key=Secret(key if key.isascii() else "k3yk3yk3y"),
         hook_url=Secret(url),
-        options=Secret(json.dumps({"pretext": option, "routing_key": key})),
+        options=Secret(json.dumps({"pretext": "Wazuh says", "api_token": option, "routing_key": key})),
         alert_format="json",
     )
     settings = load_settings(file=None, environment={}, cwd=_nowhere())

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 CONFIG = """<ossec_config>
 <integration><name>slack</name><hook_url>https://hooks.slack.example/services/T0/s3cr3t-s3cr3t</hook_url>
-<level>7</level><options>{"pretext":"hush-hush"}</options><alert_format>json</alert_format></integration>
+<level>7</level>
+<options>{"pretext":"Wazuh says","token":"hush-hush"}</options><alert_format>json</alert_format></integration>
 <integration><name>virustotal</name><api_key>s3cr3t-s3cr3t</api_key><alert_format>json</alert_format></integration>
 <integration><name>maltiverse</name><api_key>s3cr3t-s3cr3t</api_key><hook_url>https://api.mv.example/s3cr3t-s3cr3t</hook_url>
 <alert_format>json</alert_format></integration>
@@ -50,13 +51,14 @@ def test_a_request(tmp_path: Path) -> None:
     code, out = render("slack", ALERT)
     lines = out.splitlines()
     assert code == 0
-    assert lines[0] == "filters: no match: the alert would not be delivered"
+    assert lines[0] == ("filters: no match: the alert would not be delivered: <level> wants 7 or more, the alert has 5")
     assert f"POST https://hooks.slack.example/{MASK}" in lines
     assert "content-type: application/json" in lines
     body = json.loads(lines[-1])
     assert body["attachments"][0] | {"fields": []} == {
         "color": "warning",
-        "pretext": MASK,
+        "pretext": "Wazuh says",
+        "token": MASK,
         "title": "sshd",
         "text": f"logged {MASK}",
         "fields": [],
