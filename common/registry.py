@@ -91,7 +91,9 @@ _decode_listed = msgspec.json.Decoder(Listed).decode
 
 def published_ids(client: Redis) -> list[str]:
     """Return the ids of all integrations that were ever published, and `manager`, without needing the key."""
-    return list(catalogue(client))
+    with translated():
+        names: Any = client.hkeys(KEY)
+    return _ids(names)
 
 
 def catalogue(client: Redis) -> dict[str, Listed]:
@@ -103,8 +105,11 @@ def catalogue(client: Redis) -> dict[str, Listed]:
         pipe.hkeys(KEY)
         pipe.hgetall(CATALOGUE)
         keys, described = pipe.execute()
-    ids = sorted({key.decode() for key in keys if key != VERSION} | {MANAGER_ID})
-    return {one: _listed(one, described.get(one.encode())) for one in ids}
+    return {one: _listed(one, described.get(one.encode())) for one in _ids(keys)}
+
+
+def _ids(keys: Iterable[bytes]) -> list[str]:
+    return sorted({key.decode() for key in keys if key != VERSION} | {MANAGER_ID})
 
 
 def _listed(integration_id: str, described: bytes | None) -> Listed:
@@ -164,9 +169,10 @@ class PublishedRegistry:
                         return before
                     sealed: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in changed.items()}
                     pipe.multi()
-                    pipe.delete(CATALOGUE)
                     if listed:
                         pipe.hset(CATALOGUE, mapping=listed)
+                    if stale := [key for key in known if key.decode() not in listed]:
+                        pipe.hdel(CATALOGUE, *stale)
                     if sealed:
                         pipe.hset(KEY, mapping=sealed)
                     if changed or not before.version:

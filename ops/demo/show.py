@@ -37,13 +37,13 @@ LISTED: Final = 10
 
 COLUMNS: Final = (
     Column("integration", Kind.ID),
-    Column("read", Kind.NUMBER, rank=3),
-    Column("matched", Kind.NUMBER, rank=0),
+    Column("read", Kind.NUMBER, rank=4),
+    Column("matched", Kind.NUMBER, rank=1),
     Column("delivered", Kind.NUMBER, rank=0),
-    Column("skipped", Kind.NUMBER, rank=1),
-    Column("retried", Kind.NUMBER, rank=2),
+    Column("skipped", Kind.NUMBER, rank=2),
+    Column("retried", Kind.NUMBER, rank=3),
     Column("dead", Kind.NUMBER, rank=0),
-    Column("seconds", Kind.NUMBER, rank=4),
+    Column("seconds", Kind.NUMBER, rank=5),
 )
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
