@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from common.worker_report import all_told
 from ops.local import ADDRESS_FILE
 from tests.e2e.test_up import READY, alive, children
 from tests.support.processes import Courier, Manager
@@ -19,6 +20,8 @@ from tests.support.recorder import Recorder, eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ops.embedded import EmbeddedServer
 
 
 @pytest.fixture
@@ -55,6 +58,30 @@ def test_a_closed_terminal_ends_it_in_order(manager: Manager, target: Recorder) 
     log = next(manager.folder.rglob("valkey.log")).read_text()
     assert "User requested shutdown" in log
     assert "bye bye" in log
+
+
+@pytest.mark.parametrize("under_nohup", [False, True])
+def test_a_closed_terminal_ends_a_worker_in_order_but_for_nohup(
+    client: object, server: EmbeddedServer, manager: Manager, target: Recorder, *, under_nohup: bool
+) -> None:
+    del client, target
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if under_nohup else signal.SIG_DFL)
+    try:
+        worker = Courier(
+            manager.folder, "worker", "--http", "--state", str(manager.state), COURIER_REDIS_URL=server.url
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with worker:
+        eventually(lambda: '"delivering"' in worker.log)
+        eventually(lambda: all_told(server.client()))
+        if under_nohup:
+            worker.process.send_signal(signal.SIGHUP)
+            assert worker.stop() == 0
+            assert worker.log.count('"delivering"') == 1
+        else:
+            assert worker.stop(signal.SIGHUP) == 0
+        assert "stopping: finishing what is being sent" in worker.log
 
 
 def test_nohup_keeps_it_running_without_its_terminal(manager: Manager, target: Recorder) -> None:
