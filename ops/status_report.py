@@ -42,10 +42,11 @@ class Paused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BreakerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The circuit breaker: closed, open or half-open; `until_ms` is when an open one tries again."""
+    """The circuit breaker: closed, open or half-open; when an open one tries again, and why it opened."""
 
     state: str
     until_ms: int | None
+    reason: str
 
 
 class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     removed: bool
     nodes: list[str]
     waiting: int
+    failed: int
     released: int
     dead: int
     oldest_age_s: float | None
@@ -147,6 +149,7 @@ def _integration(listed: Listed, status: Status, now_ms: int) -> IntegrationRepo
         removed=listed.removed,
         nodes=[*listed.nodes],
         waiting=status.waiting,
+        failed=status.failed,
         released=status.released,
         dead=status.dead,
         oldest_age_s=status.oldest_age_s,
@@ -155,7 +158,9 @@ def _integration(listed: Listed, status: Status, now_ms: int) -> IntegrationRepo
         last_error_ms=status.last_error_ms or None,
         paused=Paused(since_ms=status.paused_ms, reason=status.pause_reason) if status.paused_ms else None,
         target_paused_until_ms=status.target_until_ms or None,
-        breaker=BreakerReport(state=status.breaker, until_ms=status.breaker_until_ms or None),
+        breaker=BreakerReport(
+            state=status.breaker, until_ms=status.breaker_until_ms or None, reason=status.breaker_reason
+        ),
         limits=status.limits,
         totals=dict.fromkeys(TOTALS, 0) | status.totals,
         cursors=status.cursors,

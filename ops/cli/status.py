@@ -12,6 +12,7 @@ from common.errors import CourierError
 from ops.access import access
 from ops.cli.options import example, integrations, pass_settings, server
 from ops.health import IDLE_LIMIT_S
+from ops.holds import last_error
 from ops.status_report import read_report
 from ops.tables import Column, Kind, age, is_terminal, plain, print_notes, print_table
 from ops.verdict import Level, line, verdict
@@ -109,7 +110,7 @@ def print_report(door: Access, report: StatusReport) -> None:
 def _notes(report: StatusReport) -> list[tuple[str, str]]:
     held = [(one, what.held_back) for one, what in report.integrations.items() if what.held_back]
     errors = [
-        (one, f"error {_ago(what.last_error_ms or 0, report.time_ms)}: {plain(what.last_error)}")
+        (one, f"error: {last_error(what, report.time_ms)}")
         for one, what in report.integrations.items()
         if what.last_error
     ]
@@ -120,13 +121,7 @@ def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
     oldest = "" if what.oldest_age_s is None else age(what.oldest_age_s)
     totals = (what.totals[name] for name in ("delivered", "skipped", "retried"))
     numbers = map(str, (what.waiting, what.released, what.dead, *totals))
-    return (label, *numbers, oldest, what.held_back, _last_error(what, now_ms))
-
-
-def _last_error(what: IntegrationReport, now_ms: int) -> str:
-    if not what.last_error:
-        return ""
-    return f"{plain(what.last_error)} ({_ago(what.last_error_ms or 0, now_ms)})"
+    return (label, *numbers, oldest, what.held_back, last_error(what, now_ms))
 
 
 def _node_row(name: str, node: NodeStatus, now_ms: int) -> tuple[str, ...]:

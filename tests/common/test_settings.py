@@ -42,9 +42,10 @@ def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
 def test_the_packaged_file_gives_every_key_and_no_other() -> None:
     places = list(from_file(DEFAULTS_FILE, "default"))
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
+    of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_base", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
     limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "meta_lag")]
-    assert places == [*FIXED, (INTEGRATIONS, "custom-*", "concurrency"), *limits]
+    assert places == [*FIXED, *of_scripts, *limits]
 
 
 def test_the_packaged_file_shows_values_as_they_are_shown(tmp_path: Path) -> None:

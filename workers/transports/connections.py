@@ -19,6 +19,7 @@ import pycurl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from workers.integrations.base import Answer
+from workers.transports.http_errors import broken_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,9 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 
 _ENDED: Final = getattr(select, "POLLRDHUP", 0)
 """Linux's event for a peer that has closed (poll(2)); elsewhere only a broken connection is seen."""
+
+FINAL: Final = 200
+"""A lower status announces another one (RFC 9110, 15.2)."""
 
 _HELD_BYTES: Final = 65_536
 """A body larger than this is not held until the next one comes."""
@@ -71,7 +75,11 @@ class Connection:
         self._body = bytearray()
 
     def call(self, head: Head, body: bytes | None, limit_s: float) -> Answer:
-        """Return the answer to one request, which has `limit_s` seconds. Raises `pycurl.error` if there is none."""
+        """Return the answer to one request, which has `limit_s` seconds.
+
+        Once a final status line has come there is an answer, `broken` where the rest of it cannot be read: what the
+        target did with the request is known, and to ask again would do it twice. Raises `pycurl.error` if none has.
+        """
         curl = self._curl
         if head is not self._head:
             self._turn_to(head)
@@ -83,14 +91,18 @@ class Connection:
             curl.setopt(pycurl.POSTFIELDS, body or b"")
         self._lines.clear()
         self._body.clear()
+        broken = ""
         try:
             curl.perform()
-        except pycurl.error:
-            if len(self._body) < MAX_BODY_BYTES:
+        except pycurl.error as error:
+            if curl.getinfo(pycurl.RESPONSE_CODE) < FINAL:
                 raise
+            if len(self._body) < MAX_BODY_BYTES:
+                broken = broken_by(error.args[0])
         if body and len(body) > _HELD_BYTES:
             curl.setopt(pycurl.POSTFIELDS, b"")
-        return Answer(status=curl.getinfo(pycurl.RESPONSE_CODE), headers=_headers(self._lines), body=bytes(self._body))
+        status, headers = curl.getinfo(pycurl.RESPONSE_CODE), _headers(self._lines)
+        return Answer(status=status, headers=headers, body=bytes(self._body), broken=broken)
 
     def trouble(self) -> tuple[int, int]:
         """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
