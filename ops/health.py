@@ -7,6 +7,7 @@ there, but has not told anything for a while, or leaves work lying.
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import CourierError
 from common.ledger import Ledger
 from common.node import last_report
+from common.permissions import reason
 from common.urls import host_in_url
 from common.worker_report import told
 from workers.peers import this_process
@@ -47,8 +49,9 @@ def producer(client: Redis, node: str, alerts: Path) -> str:
     """
     for path in (alerts.parent, alerts):
         if _is_closed(path):
-            who = f"user {os.getuid()} and group {os.getgid()}"
-            raise Unhealthy(f"{path} cannot be read by {who}; run the producer as the group that owns it")
+            raise Unhealthy(
+                f"{path} cannot be read: {reason(PermissionError(errno.EACCES, 'Permission denied', path))}"
+            )
     report = last_report(client, node)
     seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
     return _fresh(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())

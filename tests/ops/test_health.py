@@ -65,7 +65,7 @@ def test_a_producer_that_may_not_read_the_alert_log_is_not_healthy(
     (tmp_path / "alerts.json").touch()
     assert "last sign" in health(*question)
     monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path / "alerts.json")  # root may read everything
-    with pytest.raises(Unhealthy, match=r"alerts.json cannot be read by user \d+ and group \d+; run the producer as"):
+    with pytest.raises(Unhealthy, match=r"alerts.json cannot be read: Permission denied for user \d+ .*COURIER_UID"):
         health(*question)
 
 
