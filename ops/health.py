@@ -52,6 +52,7 @@ def producer(client: Redis, node: str, alerts: Path) -> str:
             raise Unhealthy(
                 f"{path} cannot be read: {reason(PermissionError(errno.EACCES, 'Permission denied', path))}"
             )
+    _changes_are_taken(client)
     report = last_report(client, node)
     seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
     return _fresh(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
@@ -62,6 +63,7 @@ def worker(client: Redis, name: str) -> str:
 
     Where several processes have that name, each of them must make progress.
     """
+    _changes_are_taken(client)
     reports, now_ms = _running(told(client, name)), Ledger(client).now_ms()
     who, here = f"the worker {name}", this_process()
     if not reports:
@@ -71,6 +73,12 @@ def worker(client: Redis, name: str) -> str:
         return _progress(who, report, now_ms)
     pids = {process: here.runs(process) or process for process in reports}
     return "\n".join(_progress(f"{who} (pid {pids[one]})", report, now_ms) for one, report in reports.items())
+
+
+def _changes_are_taken(client: Redis) -> None:
+    """Raise Unhealthy while Redis answers and refuses all changes: a sign of life takes half a minute to grow old."""
+    if trouble := Ledger(client).disk_trouble():
+        raise Unhealthy(trouble)
 
 
 def _running(reports: dict[str, WorkerReport]) -> dict[str, WorkerReport]:

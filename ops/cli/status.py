@@ -35,9 +35,12 @@ def command(settings: Settings, *, as_json: bool) -> None:
     with access(settings) as (client, ledger, ids):
         statuses = {i: ledger.status(i) for i in ids}
         nodes, now_ms = reports(client), ledger.now_ms()
+        trouble = ledger.disk_trouble()
     if as_json:
-        click.echo(json.dumps(as_plain_data(statuses, nodes), indent=2))
+        click.echo(json.dumps(as_plain_data(statuses, nodes, trouble), indent=2))
         return
+    if trouble:
+        click.echo(f"{trouble}\n")
     print_statuses(statuses, now_ms)
     if nodes:
         click.echo()
@@ -56,7 +59,7 @@ def print_statuses(statuses: Mapping[str, Status], now_ms: int) -> None:
         print_table((*COLUMNS, LAST_ERROR), [(*row, error) for row, error in zip(rows, errors, strict=True)])
 
 
-def as_plain_data(statuses: Mapping[str, Status], nodes: list[NodeReport]) -> dict[str, Any]:
+def as_plain_data(statuses: Mapping[str, Status], nodes: list[NodeReport], trouble: str) -> dict[str, Any]:
     """Return what `--json` prints; ages in seconds, times in ms since the epoch.
 
     `limits` has for each rate limit how many deliveries it would let go now.
@@ -79,6 +82,7 @@ def as_plain_data(statuses: Mapping[str, Status], nodes: list[NodeReport]) -> di
             }
             for i, s in statuses.items()
         },
+        "redis": {"trouble": trouble},
         "nodes": {n.node: {"counters": n.counters, **n.texts} for n in nodes},
     }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery.events import EventReceiver
 from flower.events import Events
+from kombu.exceptions import OperationalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,9 +76,22 @@ class PromptEvents(Events):  # type: ignore[misc]  # Flower ships no types
                 self._lost(error)
             pause.wait(RECONNECT_EVERY_S)
 
+    async def on_enable_events(self) -> None:
+        """Ask the workers for events, as Flower does every five seconds; log once what is in the way."""
+        try:
+            await self.io_loop.run_in_executor(None, self.capp.control.enable_events)
+        except OperationalError as error:
+            self._log_once(error)
+        else:
+            if self._trouble and not self.blind_s:
+                self.connected()
+
     def _lost(self, error: Exception) -> None:
         if self._blind_since_s is None:
             self._blind_since_s = time.monotonic()
+        self._log_once(error)
+
+    def _log_once(self, error: Exception) -> None:
         if not self._trouble:
-            _log.warning("Flower receives no events: %s; trying again every %g s", error, RECONNECT_EVERY_S)
+            _log.warning("Flower receives no events: %s; trying again every few seconds", error)
         self._trouble = str(error) or type(error).__name__

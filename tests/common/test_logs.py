@@ -105,6 +105,17 @@ def test_warnings_are_logged() -> None:
     assert "old" in json.loads(stream.getvalue())["message"]
 
 
+def test_a_redis_that_refuses_is_told_without_a_traceback() -> None:
+    stream = io.StringIO()
+    configure_logging(LogLevel.INFO, LogFormat.JSON, stream)
+    for name in ("kombu.transport.redis", "courier.test"):
+        logging.getLogger(name).warning("trying again", exc_info=ConnectionRefusedError("Command # 1 (HSET x)"))
+    ours, other = map(json.loads, stream.getvalue().splitlines())
+    assert ours["message"] == "trying again"
+    assert "exception" not in ours
+    assert "Command # 1" in other["exception"]
+
+
 def test_celerys_masking_of_an_address_claims_no_insecure_connection() -> None:
     stream = io.StringIO()
     configure_logging(LogLevel.DEBUG, LogFormat.JSON, stream)
