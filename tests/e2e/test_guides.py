@@ -143,6 +143,7 @@ def test_the_page_on_compose_works_as_it_stands(host: Path) -> None:
 
         _scale(operator, sections.pop("Scale"))
         assert running(operator)["redis"] == before["redis"]
+        operator.do("docker compose --profile '*' down 2>&1")
         _watch(operator, sections.pop("Prometheus, Alertmanager and Grafana"))
         (settings,) = sections.pop("Settings")
         operator.run(settings)
