@@ -17,7 +17,8 @@ COPY . ./
 RUN pip --python /opt/courier/bin/python install --quiet --no-deps --no-build-isolation . \
  && pip --python /opt/courier/bin/python uninstall --quiet --yes setuptools \
  && find /opt/courier -name __pycache__ -prune -exec rm -r {} +
-RUN /opt/courier/bin/python -m ops.bytecode
+# Not from /src, whose modules would be taken for the installed ones.
+RUN cd / && /opt/courier/bin/python -m ops.bytecode
 # The user comes as two files, because useradd would leave the time of the build behind.
 RUN echo 'courier:x:999:999:Courier:/tmp:/usr/sbin/nologin' >>/etc/passwd \
  && echo 'courier:x:999:' >>/etc/group \
