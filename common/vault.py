@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography.fernet import Fernet, InvalidToken
 
 from common.errors import SettingsError
+from common.permissions import reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ def open_vault(key: Secret | None, state_dir: Path) -> Vault:
         return Vault(path.read_bytes().strip())
     except OSError as error:
         raise SettingsError(
-            f"{path}: {error.strerror or error}; name a writable state directory (state.dir, --state, "
+            f"{path}: {reason(error)}; name a writable state directory (state.dir, --state, "
             "COURIER_STATE_DIR) or give the key in COURIER_SECRET_KEY"
         ) from error
 

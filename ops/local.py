@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from common.errors import CourierError, SettingsError
+from common.permissions import reason
 from ops.embedded import free_port, is_free
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def lock(state_dir: Path) -> int:
         descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
-            f"{state_dir}: {error.strerror or error}; name a writable state directory (--state, COURIER_STATE_DIR)"
+            f"{state_dir}: {reason(error)}; name a writable state directory (--state, COURIER_STATE_DIR)"
         ) from None
     deadline = time.monotonic() + LOCK_LIMIT_S
     while True:

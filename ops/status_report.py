@@ -136,7 +136,7 @@ def read_report(door: Access, ids: Sequence[str]) -> StatusReport:
         courier=version("courier-integrator"),
         time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         time_ms=now_ms,
-        redis=RedisStatus(trouble=ledger.why_not_enqueue()),
+        redis=RedisStatus(trouble=ledger.disk_trouble() or ledger.why_not_enqueue()),
         integrations={one: _integration(door.listed[one], status, now_ms) for one, status in statuses.items()},
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from common.units import format_duration
 from ops import local
 from ops.embedded import EmbeddedServer, free_port, is_free
-from ops.flower import address
+from ops.flower.server import address
 from ops.supervisor import Child, Interrupted, Supervisor, interruptible
 
 if TYPE_CHECKING:

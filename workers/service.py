@@ -88,14 +88,15 @@ class Worker:
         self._app = make_app(redis_url, gated_amqp(gate))
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
-        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep, metrics=metrics)
+        process = this_process()
+        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=process, sleep=sleep, metrics=metrics)
         self._watchdog = Watchdog(
             queued=lambda: dispatcher.queued(self.routes.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
             end=self._end_now,
         )
-        heartbeat = Heartbeat(client, hostname, deliverer.load)
+        heartbeat = Heartbeat(client, hostname, process, deliverer.load)
         self._housekeeping = Housekeeping(
             self.routes,
             dispatcher,

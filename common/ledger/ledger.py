@@ -284,6 +284,10 @@ class Ledger:
         """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
         return server.check(self._redis)
 
+    def disk_trouble(self) -> str:
+        """Return why Redis refuses all changes, empty if it does not."""
+        return server.disk_trouble(self._redis)
+
     def why_not_enqueue(self) -> str:
         """Return why nothing should be added right now, empty if there is no reason: cheap, to be asked often."""
         return server.why_not_enqueue(self._redis)

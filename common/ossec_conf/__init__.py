@@ -17,6 +17,7 @@ from common.ossec_conf.block import read_block
 from common.ossec_conf.dialect import to_xml
 from common.ossec_conf.model import Configuration, ConfigWarning
 from common.ossec_conf.structure import find_blocks
+from common.permissions import reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,9 +39,10 @@ def read_ossec_conf(path: Path) -> Configuration:
     except FileNotFoundError:
         problem = "there is no such file: name the manager's ossec.conf with --config or producer.config"
         raise ConfigError(problem, file=str(path)) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "this is no name of a file"
-        raise ConfigError(f"cannot be read: {reason}", file=str(path)) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {reason(error)}", file=str(path)) from None
+    except ValueError:
+        raise ConfigError("cannot be read: this is no name of a file", file=str(path)) from None
     return parse_ossec_conf(content, file=str(path))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pass_settings
 def command(settings: Settings) -> None:
     """Show workers, queues and delivery tasks in a browser."""
-    from ops.flower import run  # noqa: PLC0415 — Flower is slow to import, and `--help` needs none of it
+    from ops.flower.server import run  # noqa: PLC0415 — Flower is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
     run(settings)

@@ -13,6 +13,7 @@ import stat
 from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from common.permissions import reason
 from producer.alertlog.content import open_content
 from producer.alertlog.position import fingerprint
 
@@ -105,7 +106,7 @@ class Folder:
         except OSError as error:
             if folder not in self._told:
                 self._told.add(folder)
-                _log.error("%s: cannot be listed (%s): the alerts in it are not read", folder, error.strerror)
+                _log.error("%s: cannot be listed (%s): the alerts in it are not read", folder, reason(error))
             return []
 
     def _look(self, name: Name, zipped: bool, path: str) -> File | None:
@@ -135,7 +136,7 @@ def _identify(path: str, *, zipped: bool) -> tuple[str, str]:
     except FileNotFoundError:
         return "", ""
     except OSError as error:
-        return "", error.strerror or str(error)
+        return "", reason(error)
     head, damage = content.head, content.damage
     content.close()
     return (fingerprint(head), "") if head else ("", damage)
