@@ -154,6 +154,8 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def _read(file: Path, called: str) -> str:
     try:
         return file.read_bytes().decode()
+    except IsADirectoryError:
+        raise SettingsError(f"{called}: is a folder; name the file in it") from None
     except OSError as error:
         raise SettingsError(f"{called}: cannot be read: {error.strerror or error}") from None
     except ValueError:

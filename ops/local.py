@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from common.errors import CourierError, SettingsError
+from common.files import NOT_FOUND
 from ops.embedded import free_port, is_free
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ def write_address(state_dir: Path, url: str) -> None:
 
 
 def redis_url(settings: Settings) -> str:
-    """Return the address of the ledger: as set, else that of the server of `courier up` in the state directory."""
+    """Return the address of the ledger: as set, else that of the server of `courier up` in the state directory.
+
+    Raises SettingsError if that server's address may not be read.
+    """
     local = _last_url(settings.state.dir) if settings.origin["redis.url"] == DEFAULT else ""
     return local or settings.redis.connection_url.reveal()
 
@@ -74,5 +78,10 @@ def redis_url(settings: Settings) -> str:
 def _last_url(state_dir: Path) -> str:
     try:
         return (state_dir / ADDRESS_FILE).read_text()
-    except OSError:
+    except NOT_FOUND:
         return ""
+    except OSError as error:
+        raise SettingsError(
+            f"{state_dir / ADDRESS_FILE}: cannot be read: {error.strerror or error}; run this as the user of "
+            "`courier up`, or name the Redis with COURIER_REDIS_URL"
+        ) from None

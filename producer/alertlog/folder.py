@@ -13,6 +13,7 @@ import stat
 from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from common.files import NOT_FOUND
 from producer.alertlog.content import open_content
 from producer.alertlog.position import fingerprint
 
@@ -100,7 +101,7 @@ class Folder:
     def _list(self, folder: str) -> list[str]:
         try:
             return os.listdir(folder)  # noqa: PTH208 — names are all we need, and paths cost ten times as much
-        except (FileNotFoundError, NotADirectoryError):
+        except NOT_FOUND:
             return []
         except OSError as error:
             if folder not in self._told:
@@ -111,8 +112,10 @@ class Folder:
     def _look(self, name: Name, zipped: bool, path: str) -> File | None:
         try:
             status = os.stat(path)  # noqa: PTH116 — as above
-        except OSError:
+        except NOT_FOUND:
             return None
+        except OSError as error:  # it may be there: whoever passes over it has to say so
+            return File(path, name, zipped, (0, 0), 0, 0.0, "", error.strerror or str(error))
         if not stat.S_ISREG(status.st_mode):
             return None
         seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
