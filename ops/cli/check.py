@@ -9,30 +9,43 @@ from typing import TYPE_CHECKING
 import click
 
 from common.errors import ConfigError
+from common.settings_schema import DEFAULT, INTEGRATIONS
+from common.settings_sources import FIXED
 from ops.check import as_json, make_report, show
-from ops.check.show import refused_as_json
+from ops.check.show import VERSION, refused_as_json
 from ops.cli.main import EX_CONFIG
 from ops.cli.options import pass_settings, setting
+from ops.stock import NAME, reached, running
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
+START_AT = (INTEGRATIONS, DEFAULT, "start_at")
+
+
 @click.command()
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object, for scripts.")
+@click.option("--stock", is_flag=True, help="Print where the running stock Integrator is, as a value of start_at.")
 @setting("producer.config", help="The manager's ossec.conf.")
 @setting("producer.alerts", help="The manager's alerts.json.")
 @setting("state.dir", help="Folder for what Courier keeps on disk.")
 @pass_settings
 @click.pass_context
-def command(ctx: click.Context, settings: Settings, *, wants_json: bool) -> None:
+def command(ctx: click.Context, settings: Settings, *, wants_json: bool, stock: bool) -> None:
     """Show the integrations of ossec.conf, the alerts that each would take, and everything that is wrong.
 
     Looks at the blocks, their scripts, the settings' tables, the alert log, the state folder and the queue socket.
     Exits with 0 if there is no error, else with 78; warnings do not count. Nothing is sent and Redis is not needed.
 
+    With --stock it looks at nothing else: it finds the running wazuh-integratord and prints how far in the alert log it
+    has come, as the variable that makes Courier go on there. Needs root, or the user of that process.
+
     Example: courier check --config /var/ossec/etc/courier.conf
     """
+    if stock:
+        show_stock(settings, wants_json=wants_json)
+        return
     try:
         report = make_report(settings, clock=time.monotonic)
     except ConfigError as error:
@@ -45,3 +58,20 @@ def command(ctx: click.Context, settings: Settings, *, wants_json: bool) -> None
     else:
         show(report)
     ctx.exit(0 if report.passed else EX_CONFIG)
+
+
+def show_stock(settings: Settings, *, wants_json: bool) -> None:
+    """Write where the stock Integrator is: the variable alone to standard output, the explanation to the other."""
+    found = reached(settings.producer.alerts, running(), sleep=time.sleep)
+    if wants_json:
+        told = found._asdict() | {"position": str(found.position)}
+        click.echo(json.dumps({"version": VERSION} | told, indent=2))
+        return
+    click.echo(
+        f"{NAME} ({found.pid}) has not read the last {found.behind_bytes:,} bytes of {found.position.file}", err=True
+    )
+    if not found.idle:
+        click.echo("it is sending right now: the last few alerts that it has sent come again", err=True)
+    if not found.dated:
+        click.echo("this file has no dated name: start Courier before the log is rotated", err=True)
+    click.echo(f"{FIXED[START_AT].variable}={found.position}")

@@ -75,6 +75,18 @@ class Folder:
         """Yield all files, the newest first."""
         return (file for found in reversed(self._names(date.min)) if (file := self._look(*found)))
 
+    def named(self, name: str) -> Name:
+        """Return what the file with this path below the folder is called; without a folder it is the current one."""
+        year, _, rest = name.partition("/")
+        month, _, file = rest.partition("/")
+        found, number = _FILE.fullmatch(file), _MONTHS.get(month)
+        if not (found and number and _YEAR.fullmatch(year)):
+            return CURRENT
+        try:
+            return Name(date(int(year), number, int(found[1])), int(found[2] or 0))
+        except ValueError:  # no such day
+            return CURRENT
+
     def _names(self, since: date) -> list[tuple[Name, bool, str]]:
         return [*sorted(self._dated(since)), (CURRENT, False, self._path)]
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from common.settings_values import LogPosition
     from producer.alertlog.folder import File, Name
     from producer.alertlog.reader import Chunk, Reader
     from producer.source import Lag
@@ -70,6 +71,11 @@ class AlertLog:
     def at(self, moment: datetime) -> str:
         """Return the cursor before the first line whose timestamp is `moment` or later."""
         found = start.at(self._folder, self._readers, moment.timestamp())
+        return str(found) if found else self.end()
+
+    def position(self, position: LogPosition) -> str:
+        """Return the cursor for a file and an offset; of a file that is gone, for the start of what comes after it."""
+        found = start.position(self._folder, self._readers, position)
         return str(found) if found else self.end()
 
     def close(self) -> None:
