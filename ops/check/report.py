@@ -69,8 +69,8 @@ class Report(NamedTuple):
         return sum(finding.severity is severity for finding in self.findings)
 
 
-def make_report(settings: Settings, *, clock: Callable[[], float]) -> Report:
-    """Look at everything. `clock` is monotonic. Raises ConfigError if ossec.conf cannot be read at all."""
+def make_report(settings: Settings, *, clock: Callable[[], float], places: bool = True) -> Report:
+    """Look at everything, or all but `places`; `clock` is monotonic. Raises ConfigError for a file that is none."""
     path = settings.producer.config
     configuration = read_ossec_conf(path)
     recent = count_recent(settings.producer.alerts, configuration.integrations, clock=clock)
@@ -90,7 +90,7 @@ def make_report(settings: Settings, *, clock: Callable[[], float]) -> Report:
     if not blocks:
         others.append(warning("has no <integration>: there is nothing to deliver", str(path)))
     blocks.sort(key=lambda block: block.line)
-    return Report(path, tuple(blocks), (*others, *look_at_places(settings)), recent.alerts)
+    return Report(path, tuple(blocks), (*others, *(look_at_places(settings) if places else ())), recent.alerts)
 
 
 def _refused(block: RefusedBlock, file: str) -> BlockReport:

@@ -49,12 +49,12 @@ def test_courier_goes_on_where_the_stock_integrator_was(tmp_path: Path) -> None:
 
 def test_what_waits_is_delivered_after_its_block_was_taken_out(tmp_path: Path) -> None:
     """The way back: nothing more is read, and what was read before still goes out."""
-    refuse, taken = [True], list[bytes]()
+    refuse, refused = [True], list[bytes]()
 
     def answer(body: bytes) -> int:
         if refuse[0]:
+            refused.append(body)
             return 503
-        taken.append(body)
         return 200
 
     with Recorder(answer) as target:
@@ -69,10 +69,10 @@ def test_what_waits_is_delivered_after_its_block_was_taken_out(tmp_path: Path) -
         manager.append(6)
         with up(manager, **settings) as courier:
             first = {f"1769846400.{n}" for n in range(6)}
-            eventually(lambda: first <= set(target.ids), limit_s=90)
+            eventually(lambda: len(set(refused)) == len(first), limit_s=90)
             manager.config.write_text("<ossec_config><global><a>1</a></global></ossec_config>")
             eventually(lambda: "no integration is configured" in courier.log)
             manager.append(3)
             refuse[0] = False
-            eventually(lambda: len(taken) == len(first), limit_s=90)
+            eventually(lambda: len(target.bodies) == len(first), limit_s=90)
         assert set(target.ids) == first
