@@ -155,6 +155,8 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def _read(file: Path, called: str) -> str:
     try:
         return file.read_bytes().decode()
+    except IsADirectoryError:
+        raise SettingsError(f"{called}: is a folder; name the file in it") from None
     except OSError as error:
         raise SettingsError(f"{called}: cannot be read: {reason(error)}") from None
     except ValueError:

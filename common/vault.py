@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography.fernet import Fernet, InvalidToken
 
 from common.errors import SettingsError
+from common.files import is_there
 from common.permissions import reason
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def open_vault(key: Secret | None, state_dir: Path) -> Vault:
 
 def _create_once(path: Path) -> None:
     """Create the key file unless it is there; two processes that try at once end up with one whole file."""
-    if path.exists():
+    if is_there(path):
         return
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

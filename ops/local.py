@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from common.errors import CourierError, SettingsError
+from common.files import NOT_FOUND
 from common.permissions import reason
 from ops.embedded import free_port, is_free
 
@@ -91,10 +92,10 @@ def _last_url(state_dir: Path) -> str:
     """Return the address that was kept, empty if there is none. Raises SettingsError if it may not be read."""
     try:
         return (state_dir / ADDRESS_FILE).read_text()
-    except (FileNotFoundError, NotADirectoryError):
+    except NOT_FOUND:
         return ""
     except OSError as error:
         raise SettingsError(
-            f"{state_dir / ADDRESS_FILE}: cannot be read: {error.strerror}; run this as the user of `courier up`, or "
-            "name Redis with --redis-url"
+            f"{state_dir / ADDRESS_FILE}: cannot be read: {error.strerror or error}; run this as the user of "
+            "`courier up`, or name Redis with --redis-url"
         ) from None

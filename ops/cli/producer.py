@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
 
 from common.logs import configure_logging
 from ops.cli.options import example, pass_settings, setting
+from ops.stock import warn_of_stock
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -29,4 +31,5 @@ def command(settings: Settings) -> None:
     from producer.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
+    warn_of_stock(settings, logging.getLogger("courier.producer"))
     run(settings)

@@ -179,6 +179,15 @@ class Show:
         self._list("not expected", comparison.unexpected, "yellow")
         self._list("more than once", comparison.repeated, "yellow")
 
+    def numbers(self, *, delivered: int, on_page: int, refused: int) -> None:
+        """Write how the numbers on the screen belong together: they count different things."""
+        self.say(f"delivered {delivered}: deliveries that ended well; one may send several messages, or none when an")
+        self.say("  earlier look-up is remembered")
+        self.say(
+            f"on the page {on_page}: messages that the demo's services received, with the {refused} that they refused"
+        )
+        self.say("  on purpose and that were sent again")
+
     def verdict(self, *, arrived: int, of: int, noun: str) -> None:
         """Write the last line: whether all is well."""
         self.say(f"{arrived} of {of} {noun} arrived", "bold green" if arrived == of else "bold red")
