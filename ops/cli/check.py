@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from common.errors import ConfigError
+from common.integration import Kind
 from common.ossec_conf import read_ossec_conf
 from ops.cli.main import one_line
 from ops.cli.options import pass_settings, setting
+from workers.transports.script_home import home_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,7 @@ def command(settings: Settings) -> None:
     configuration = read_ossec_conf(path)
     for line in report(configuration, path):
         click.echo(one_line(line))
-    for line in missing_fallbacks(settings, configuration):
+    for line in (*missing_fallbacks(settings, configuration), *about_home(settings, configuration)):
         click.echo(one_line(f"warning: {line}"))
     if configuration.refused:
         problem = "some integrations are refused, as told above; the others run"
@@ -55,6 +57,12 @@ def missing_fallbacks(settings: Settings, configuration: Configuration) -> Itera
     for integration in configuration.integrations:
         if (fallback := settings.policy(integration).fallback) and fallback not in ids:
             yield f"{integration.id}: its fallback {fallback!r} is no integration of this ossec.conf: write another id"
+
+
+def about_home(settings: Settings, configuration: Configuration) -> Iterator[str]:
+    """Yield what will make custom scripts fail in the manager's home, as the user that this command runs as."""
+    if any(integration.kind is Kind.SCRIPT for integration in configuration.integrations):
+        yield from home_warnings(settings.worker.home)
 
 
 def where(integration: Integration) -> str:

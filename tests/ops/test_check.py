@@ -98,3 +98,15 @@ def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
 )
 def test_filters_in_words(integration: Integration, words: str) -> None:
     assert filters_in_words(integration) == words
+
+
+def test_a_log_of_the_manager_that_scripts_cannot_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "logs" / "integrations.log").mkdir(parents=True)  # what not even root can append to
+    monkeypatch.setenv("COURIER_WORKER_HOME", str(tmp_path))
+    told = f"cannot append to {tmp_path}/logs/integrations.log"
+    code, out, _ = check(tmp_path / "ossec.conf", capsys, "<integration><name>custom-a</name></integration>")
+    assert code == 0
+    assert told in out.splitlines()[-1]
+    assert told not in check(tmp_path / "ossec.conf", capsys, SLACK)[1]  # no script, no warning
