@@ -24,14 +24,15 @@ _SPACE = r"[ \t\r\n]"
 _COMMENT = r"<!.*?(?:-->|!>)"
 _NAME = rf"(?>(?:[^ \t\r\n<>/=\"'&!?\\{_NO_TEXT}]|{_COMMENT})+)"
 _VALUE = rf"(?:\"[^\"]{{0,{MAX_TEXT_BYTES}}}\"|'[^']{{0,{MAX_TEXT_BYTES}}}')"
-_ATTRIBUTE = rf"{_SPACE}+[^ \t\r\n<>/=\"'&{_NO_TEXT}]+={_SPACE}*{_VALUE}"
+_ATTRIBUTE = rf"(?P<name>[^ \t\r\n<>/=\"'&{_NO_TEXT}]*)(?P<value>={_SPACE}*{_VALUE})"
+_ANY_ATTRIBUTE = re.sub(r"\?P<\w+>", "?:", rf"{_SPACE}+{_ATTRIBUTE}")
 _TOKEN: Final = re.compile(
     rf"(?P<cdata><!\[CDATA\[(?P<literal>(?:[^<]|<(?!!\[CDATA\[))*?)\]\]>)"
     rf"|(?P<comment>{_COMMENT})"
     rf"|(?P<endless><!.*)"
     rf"|(?P<declaration><\?xml{_SPACE}[^<>]*\?>)"
     rf"|</(?P<end>{_NAME})>"
-    rf"|<(?P<start>{_NAME})(?P<attributes>(?>(?:{_ATTRIBUTE}){{0,{MAX_ATTRIBUTES}}}){_SPACE}*)(?P<empty>/?)>"
+    rf"|<(?P<start>{_NAME})(?P<attributes>(?>(?:{_ANY_ATTRIBUTE}){{0,{MAX_ATTRIBUTES}}}){_SPACE}*)(?P<empty>/?)>"
     rf"|(?P<escape>\\[\\<])"
     rf"|(?P<special>[&>\r{_NO_TEXT}])",
     re.DOTALL,
@@ -42,6 +43,7 @@ _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "
 )
 _CDATA_NOTE: Final = "CDATA is read as text here, but the stock daemon takes it for a comment and refuses the file"
 _DECLARATION_NOTE: Final = "<?xml …?> is skipped here, but the stock daemon refuses the file because of it"
+_ATTRIBUTE_NOTE: Final = "> in an attribute's value is read here, but the stock daemon refuses the file because of it"
 
 
 class Note(NamedTuple):
@@ -64,12 +66,20 @@ def to_xml(content: bytes) -> Translation:
     notes: list[Note] = []
 
     def replace(token: re.Match[str]) -> str:
-        if token["cdata"] is not None or token["declaration"] is not None:
-            note = _CDATA_NOTE if token["declaration"] is None else _DECLARATION_NOTE
+        if note := _note(token):
             notes.append(Note(text.count("\n", 0, token.start()) + 1, note))
         return _translated(token)
 
     return Translation(_TOKEN.sub(replace, text), tuple(notes))
+
+
+def _note(token: re.Match[str]) -> str | None:
+    """Return why the stock reader would refuse the file because of this token."""
+    if token["cdata"] is not None:
+        return _CDATA_NOTE
+    if token["declaration"] is not None:
+        return _DECLARATION_NOTE
+    return _ATTRIBUTE_NOTE if ">" in (token["attributes"] or "") else None
 
 
 def _translated(token: re.Match[str]) -> str:
@@ -83,7 +93,7 @@ def _translated(token: re.Match[str]) -> str:
         case "end":
             return f"</{_name(token['end'])}>"
         case "empty":
-            attributes = re.sub(r"[^\s=\"']+=", _attribute_name, token["attributes"].translate(_ESCAPES))
+            attributes = re.sub(_ATTRIBUTE, _attribute, token["attributes"]).translate(_ESCAPES)
             return f"<{_name(token['start'])}{attributes}{token['empty']}>"
         case _:
             return token[0].translate(_ESCAPES)
@@ -95,8 +105,10 @@ def _name(text: str) -> str:
     return name.replace(":", ".") + _line_breaks(text)
 
 
-def _attribute_name(match: re.Match[str]) -> str:
-    return match[0].replace(":", ".")
+def _attribute(match: re.Match[str]) -> str:
+    """Return an attribute under a name that XML takes: the stock reader takes any, or none. Only `id` is ever read."""
+    name = match["name"] if match["name"] == "id" else f"_{match['name'].encode().hex()}"
+    return f"{name}{match['value']}"
 
 
 def _line_breaks(text: str) -> str:

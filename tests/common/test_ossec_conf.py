@@ -118,6 +118,28 @@ def test_attributes_and_variables_are_ignored() -> None:
     assert block.level == 7
 
 
+@pytest.mark.parametrize("attribute", ['="b"', "='b'", '="b" c="d"', '1="2"', 'a:b="c:d="', 'a$="b"'])
+def test_an_attribute_may_have_any_name_or_none(attribute: str) -> None:
+    assert one(f"<level {attribute}>7</level>").level == 7
+    assert not parse(f"<ossec_config {attribute}><integration id='x' {attribute}/></ossec_config>").damage
+
+
+@pytest.mark.parametrize("attribute", ['="b" ="c"', '1="2" 1="2"', "a"])
+def test_an_attribute_that_is_repeated_or_has_no_value_is_refused(attribute: str) -> None:
+    block = f"<integration {attribute}><name>custom-x</name></integration>"
+    assert parse(f"<ossec_config>{block}</ossec_config>").refused
+
+
+def test_greater_than_in_an_attribute_is_read_with_a_warning() -> None:
+    text = '<ossec_config>\n<integration a="x>y"><name>custom-x</name></integration></ossec_config>'
+    assert [(one.name, str(warning)) for one, warning in zip(*parse(text)[::2], strict=True)] == [
+        (
+            "custom-x",
+            "ossec.conf:2: > in an attribute's value is read here, but the stock daemon refuses the file because of it",
+        )
+    ]
+
+
 def test_a_comment_may_stand_in_a_tag() -> None:
     assert one("<le<!-- c -->vel>7</level>").level == 7
 

@@ -96,11 +96,27 @@ def _explained(case: Case, *, keys: bool = False, changes: bool = False) -> bool
 
 
 def from_the_line(case: Case, ours: Files) -> bool:
-    """Say whether each of our files is made of the line alone: JSON is its own bytes, the text form reads it whole."""
+    """Say whether each of our files is made of the line alone: JSON is its own bytes up to a NUL byte behind the value,
+    in which control characters are escaped, or blanks between tokens; the text form reads it whole.
+    """
     line = field_bytes(case, "alert").removeprefix(stock_line.BOM)
-    own = _STRING.sub(lambda string: _CONTROL.sub(_escaped, string[0]), line) + b"\n"
+    own = _STRING.sub(lambda string: _CONTROL.sub(_escaped, string[0]), _until_nul(line)) + b"\n"
     made = [own if stock_text.is_json(block) else text_form(line, block["max_log"]) for block in case["blocks"]]
-    return ours == made
+    return list(map(_with_blanks, ours)) == list(map(_with_blanks, made))
+
+
+def _until_nul(line: bytes) -> bytes:
+    """Return a line up to the first NUL byte that stands behind its value."""
+    try:
+        _, end = json.JSONDecoder(strict=False).raw_decode(line.decode("latin-1").replace("\0", " ").lstrip())
+    except ValueError:
+        return line
+    end += len(line) - len(line.lstrip(b" \t\r\n\0"))
+    return line[:end] + line[end:].partition(b"\0")[0]
+
+
+def _with_blanks(file: bytes) -> bytes:
+    return re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b" ", file)
 
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)

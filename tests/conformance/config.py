@@ -31,6 +31,8 @@ REFUSED_AT_STARTUP = {
 COMMENT = re.compile(r"<!(?!\[CDATA\[).*?(?:-->|!>)", re.DOTALL)
 BLOCK = re.compile(r"<integration\b[^<>]*>.*?</integration>", re.DOTALL)
 NAME = re.compile(r"<name\b[^<>]*?(?:/>|>(.*?)</name>)", re.DOTALL)
+RULE_ID = re.compile(r"<rule_id\b.*?</rule_id>", re.DOTALL)
+MAX_LOG = re.compile(r"(<max_log\b[^<>]*>)([0-9]+)(?=</)")
 NUMBER = re.compile(r"<rule_id\b[^<>]*>[ ,]*[0-9]")
 UNREADABLE = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -114,7 +116,8 @@ def reads_alike(case: Case, ours: Ours, *, refused_for: Sequence[set[str]] = ())
 
 def _refused_alike(case: Case) -> bool:
     """Say whether the texts of all blocks are as recorded, read without what makes us refuse some of them: each under
-    the name of a script, without a `rule_id` that has no number and without bytes that are no text.
+    the name of a script, without a `rule_id` that has no number, with `max_log` as 32 bits hold it and without bytes
+    that are no text.
     """
     xml = COMMENT.sub("", field_text(case, "xml"))
     names = [NAME.findall(source)[-1] for source in BLOCK.findall(xml)]
@@ -125,7 +128,8 @@ def _refused_alike(case: Case) -> bool:
 def _healed_alike(case: Case, xml: str, names: list[str]) -> bool:
     healed = NAME.sub("<name>custom-a</name>", UNREADABLE.sub("x", xml))
     if not all(map(has_rule_ids, case["integrations"])):
-        healed = re.sub(r"<rule_id\b.*?</rule_id>", lambda one: one[0] if NUMBER.match(one[0]) else "", healed)
+        healed = RULE_ID.sub(lambda one: one[0] if NUMBER.match(one[0]) else "", healed)
+    healed = MAX_LOG.sub(lambda one: f"{one[1]}{int(one[2]) % 2**32}", healed)
     there = read(healed.encode()).blocks
     recorded = [_as_text(block) for block in case["integrations"]]
     alike = [

@@ -1,4 +1,4 @@
-"""What in a block makes Courier refuse it although the stock daemon runs it (D7, D13, C2, C3, C7)."""
+"""What in a block makes Courier refuse it although the stock daemon runs it (D7, D13, C2, C3, C7, C27)."""
 
 from __future__ import annotations
 
@@ -55,6 +55,12 @@ def has_unusable_hook_url(text: str | None) -> bool:
 def unreadable_text(source: str) -> bool:
     """Say whether a block holds bytes that are not UTF-8, or control characters."""
     return bool(_UNREADABLE.search(source))
+
+
+def has_wrapping_max_log(source: str) -> bool:
+    """Say whether a block's `max_log` is within its bounds only because 32 bits hold no more of it."""
+    texts = re.findall(r"<max_log\b[^<>]*>([0-9]+)</", source)
+    return any(int(text) >= 2**32 and 165 <= int(text) % 2**32 <= 1024 for text in texts)
 
 
 def has_rule_id_without_number(source: str) -> bool:

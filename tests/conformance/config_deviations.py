@@ -19,10 +19,13 @@ from tests.conformance.config_causes import (
     has_rule_id_without_number,
     has_unusable_hook_url,
     has_unusable_options,
+    has_wrapping_max_log,
     unreadable_text,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conformance.case import Case
 
 LONGEST_STOCK_TEXT = 20_479
@@ -32,6 +35,7 @@ ENDS_STOCK = {"error", "crash"}
 _INSIDE = r"(?:(?!<integration\b).)"
 _BLOCK = re.compile(rf"<integration\b(?:[^<>]*/>|{_INSIDE}*?</integration>|{_INSIDE}*)", re.DOTALL)
 _ROOT = re.compile(r"<ossec_config\b.*?(?:</ossec_config>|\Z)", re.DOTALL)
+_WITH_GREATER_THAN = re.compile(rb"""=\s*(?:"[^"<]*>[^"<]*"|'[^'<]*>[^'<]*')""")
 _COMMENT = re.compile(r"<!(?!\[CDATA\[).*?(?:-->|!>)", re.DOTALL)
 
 
@@ -58,6 +62,7 @@ def _causes(block: dict[str, Any], source: str) -> dict[str, set[str]]:
     texts = re.findall(r"<(\w+)\b[^<>]*>(.*?)</\1>", source.partition(">")[2], re.DOTALL)
     there = {
         "rule_id": {"rule_id"} if block["rule_id"] is None and has_rule_id_without_number(source) else set(),
+        "max_log": {"max_log"} if has_wrapping_max_log(source) else set(),
         "options": {"options"} if name in USES_OPTIONS and has_unusable_options(options) else set(),
         "no JSON number": {"options"} if name in USES_OPTIONS and has_no_json_number(options) else set(),
         "hook_url": {"hook_url"} if name in USES_HOOK_URL and has_unusable_hook_url(hook_url) else set(),
@@ -102,9 +107,11 @@ def reads_all_but_the_bad_block(case: Case, ours: Ours) -> bool:
     return case["outcome"] in ENDS_STOCK and bool(parts.good) and bool(parts.bad) and cause and instead
 
 
-def reads_xml_declaration_and_cdata(case: Case, ours: Ours) -> bool:
-    xml = field_bytes(case, "xml")
-    cause = case["outcome"] in ENDS_STOCK and (b"<?xml" in xml or b"<![CDATA[" in xml)
+def reads_other_xml(case: Case, ours: Ours) -> bool:
+    """An XML declaration, CDATA or a `>` in an attribute's value ends the stock daemon; here all is read around it."""
+    xml = _WITH_GREATER_THAN.sub(lambda one: one[0].replace(b">", b""), field_bytes(case, "xml"))
+    odd = b"<?xml" in xml or b"<![CDATA[" in xml or xml != field_bytes(case, "xml")
+    cause = case["outcome"] in ENDS_STOCK and odd
     plain = re.sub(rb"<!\[CDATA\[(.*?)\]\]>", lambda cdata: cdata[1].replace(b"<", b"{LESS}"), xml, flags=re.DOTALL)
     without = read(re.sub(rb"<\?xml[^<>]*\?>", b"", plain))
     alike = json.dumps(ours.blocks) == json.dumps(without.blocks).replace("{LESS}", "<")
@@ -113,12 +120,28 @@ def reads_xml_declaration_and_cdata(case: Case, ours: Ours) -> bool:
 
 def reads_blocks_whatever_is_around(case: Case, ours: Ours) -> bool:
     """Something outside of the blocks ends the stock daemon; we read each block as it would be in a clean file."""
-    parts = _parts(case)
+    if case["outcome"] != "error":
+        return False
     named = re.search(r"element in the configuration: '([^']*)'", case.get("error_text", ""))
+    if named:
+        return any(_reads_alike(ours, without) for without in _without_an_element(field_text(case, "xml"), named[1]))
+    parts = _parts(case)
     warned = ours.warnings > sum(part.warnings for part in parts.alone)
-    outside = f"<{named[1]}" in parts.rest if named else warned or _exceeds_stock_limits(field_text(case, "xml"))
-    cause = case["outcome"] == "error" and outside and not parts.bad
+    cause = (warned or _exceeds_stock_limits(field_text(case, "xml"))) and not parts.bad
     return cause and bool(parts.good) and ours.blocks == parts.good and not ours.refused
+
+
+def _without_an_element(xml: str, name: str) -> Iterator[Ours]:
+    """Yield what is read without each of the elements of this name."""
+    start = rf"<{re.escape(name)}(?=[\s/>])[^<>]*?"
+    for element in re.finditer(rf"(?={start}(/>|>.*?</{re.escape(name)}>))", xml, re.DOTALL):
+        yield read(f"{xml[: element.start()]}{xml[element.end(1) :]}".encode("utf-8", "surrogateescape"))
+
+
+def _reads_alike(ours: Ours, without: Ours) -> bool:
+    """Say whether ours is what is read without something, but for a warning about it."""
+    alike = (ours.blocks, ours.refused, ours.fatal, without.fatal) == (without.blocks, without.refused, None, None)
+    return alike and ours.warnings > without.warnings
 
 
 def survives(case: Case, ours: Ours) -> bool:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-import re
-import sys
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.case import field_bytes, with_field
-from tests.conformance.config_causes import USES_OPTIONS, has_no_json_number, has_unusable_options
+from tests.conformance.config_causes import USES_OPTIONS
 from tests.conformance.deliveries import end_of_status, same
 from tests.conformance.deliveries_replay import Ours, recorded_datagrams, recorded_requests, replay
 from tests.conformance.deliveries_stock import followed
 from tests.conformance.stock_line import text_of
-from tests.conformance.stock_text import printed
 from workers.integrations import pagerduty, slack
 from workers.integrations.events import LONGEST_DATAGRAM, datagram, event
 from workers.integrations.limits import cut
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
     from tests.conformance.case import Case
 
 STOCK_SEVERITY = {"critical": "warning", "error": "warning"}
-NEVER_SENT = {"skipped no_hash", "skipped nothing_to_look_up", "skipped rule_excluded", "dead bad_alert"}
 ENDS_WITHOUT_MANAGER = {
     ("virustotal", "missing"): {(5, None)},
     ("virustotal", "refused"): {(1, "ConnectionRefusedError"), (4, None)},
@@ -41,33 +36,6 @@ def alert_of(case: Case) -> dict[str, Any]:
 
 def with_alert(case: Case, alert: dict[str, Any]) -> Case:
     return with_field(case, "alert", json.dumps(alert).encode())
-
-
-def sends_what_the_line_says(case: Case, ours: Ours) -> bool:
-    """Given the alert as the stock daemon re-prints it, and only then, we send what was recorded."""
-    if case["alert_file"] != "json" or "script_input" not in case:
-        return False
-    there = replay(with_field(case, "alert", field_bytes(case, "script_input")))
-    reprinted = ours.requests != there.requests and _is_printed(ours.requests, there.requests)
-    return reprinted and ours.end == there.end and same(case, as_stock_pages(case, there))
-
-
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-
-
-def _is_printed(ours: Any, theirs: Any) -> bool:
-    """Say whether theirs is ours but for numbers that went through a double, also in a text, and what follows a NUL."""
-    if isinstance(ours, dict):
-        return list(ours) == list(theirs) and all(_is_printed(ours[key], theirs[key]) for key in ours)
-    if isinstance(ours, list):
-        return len(ours) == len(theirs) and all(map(_is_printed, ours, theirs))
-    if isinstance(ours, str):
-        return theirs in {ours.partition("\0")[0], _NUMBER.sub(lambda number: printed(float(number[0])), ours)}
-    if isinstance(ours, bool) or not isinstance(ours, int | float):
-        return bool(ours == theirs)
-    if theirs is None:
-        return math.isinf(float(ours))
-    return math.isclose(ours, theirs, rel_tol=sys.float_info.epsilon)
 
 
 def goes_by_the_status(case: Case, ours: Ours) -> bool:
@@ -134,59 +102,6 @@ def _options(case: Case) -> dict[str, Any]:
 
 def _severity(level: float) -> str:
     return "critical" if level >= 13 else "error" if level >= 10 else "warning" if level >= 7 else "info"
-
-
-def refuses_broken_options(case: Case, ours: Ours) -> bool:
-    broken = case["integration"] in USES_OPTIONS and has_unusable_options(case["config"]["options"])
-    return broken and _ended_before(case) and ours.end == "dead not_configured" and not ours.requests
-
-
-def _ended_before(case: Case) -> bool:
-    """Say whether the script ended as it does with such options, or without its alert, and sent nothing."""
-    try:
-        json.loads(case["config"]["options"])
-        broken = 1
-    except (ValueError, RecursionError):
-        broken = 7
-    exit_code = 7 if case["alert_file"] == "text" else broken
-    return case["exit"] == exit_code and not case["requests"] and not case["datagrams"]
-
-
-def refuses_nan(case: Case, ours: Ours) -> bool:
-    odd = case["integration"] in USES_OPTIONS and has_no_json_number(case["config"]["options"])
-    if not odd or ours.end != "dead not_configured" or ours.requests:
-        return False
-    without = {**case["config"], "options": None}
-    (request,) = as_stock_pages(case, replay({**case, "config": without})).requests
-    body = request.pop("json")
-    message = body["attachments"][0] if case["integration"] == "slack" else body
-    message |= json.loads(case["config"]["options"])
-    done = (case["exit"], case["exception"]) == (0, None) and not case["datagrams"]
-    return done and recorded_requests(case) == [{**request, "body": json.dumps(body)}]
-
-
-def reads_the_json_alert(case: Case, ours: Ours) -> bool:
-    """The text form is no JSON; here the integration reads the alert itself."""
-    exit_code = 4 if case["integration"] == "maltiverse" else 7
-    lost = case["exit"] == exit_code and not case["requests"] and not case["datagrams"]
-    return case["alert_file"] == "text" and lost and _went_its_way(case, ours)
-
-
-def needs_no_file_and_no_arguments(case: Case, ours: Ours) -> bool:
-    too_few = case.get("argv_count", 8) < 3
-    missing = 3 if case["integration"] == "maltiverse" else 6
-    cause = too_few or case["alert_file"] == "missing"
-    lost = case["exit"] == (2 if too_few else missing) and not case["requests"] and not case["datagrams"]
-    return cause and lost and _went_its_way(case, ours)
-
-
-def _went_its_way(case: Case, ours: Ours) -> bool:
-    """Say whether the delivery was made, or left for a reason that lies in the alert."""
-    if ours != replay({**case, "alert_file": "json", "argv_count": 8}):
-        return False
-    if not ours.requests:
-        return ours.end in NEVER_SENT
-    return all(answer and ours.end in {"delivered", end_of_status(answer.status)} for answer in ours.answers)
 
 
 def waits_for_the_manager(case: Case, ours: Ours) -> bool:

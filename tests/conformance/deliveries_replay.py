@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
@@ -178,6 +178,13 @@ def listed(prepared: requests.PreparedRequest) -> dict[str, Any]:
         headers["user-agent"] = "python-requests/<version>"
     listed: dict[str, Any] = {"method": prepared.method, "url": prepared.url, "headers": headers}
     if isinstance(prepared.body, bytes):
-        assert prepared.body.isascii()
-        listed["json"] = json.loads(prepared.body)
+        text = prepared.body.decode("ascii")
+        try:
+            listed["json"] = json.loads(text, parse_constant=_refuse)
+        except ValueError:
+            listed["body"] = text
     return listed
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)

@@ -6,6 +6,7 @@ The client library is theirs, `requests`; the answers come from the record.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from tests.conformance.case import Case
 
 
+LARGEST_IN_A_HEADER = 0xFF
+"""The last character of Latin-1."""
+
+
 class Following(BaseAdapter):
     """Answers from a case's `responses`, and keeps what was asked."""
 
@@ -26,9 +31,14 @@ class Following(BaseAdapter):
         self.asked: list[dict[str, Any]] = []
         self._canned = Canned(case)
 
-    def send(self, request: requests.PreparedRequest, *_args: Any, **_options: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_args: Any, **options: Any) -> requests.Response:
         self.asked.append(listed(request))
+        if any(ord(letter) > LARGEST_IN_A_HEADER for value in request.headers.values() for letter in str(value)):
+            self.asked[-1] = {"method": request.method, "url": request.url, "sent": False}
+            raise UnicodeEncodeError("latin-1", "", 0, 1, "no header")
         reply = self._canned.response(request.path_url)
+        if reply.get("delay", 0) > (options.get("timeout") or math.inf):
+            raise requests.ReadTimeout
         if reply.get("close"):
             raise requests.ConnectionError
         response = requests.Response()

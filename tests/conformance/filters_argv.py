@@ -76,7 +76,7 @@ def _cut(text: str, name: str) -> set[str]:
     shown = len(FILE)
     if len(raw) + longest - shown <= LONGEST_LINE_BYTES:
         return {text}
-    ends = range(LONGEST_LINE_BYTES + 1 + shown - longest, LONGEST_LINE_BYTES + 2 + shown - shortest)
+    ends = range(LONGEST_LINE_BYTES + shown - longest, LONGEST_LINE_BYTES + shown - shortest + 1)
     return {raw[:end].decode("utf-8", "surrogateescape") for end in ends}
 
 

@@ -20,6 +20,7 @@ from tests.conformance.config_causes import (
     has_rule_id_without_number,
     has_unusable_hook_url,
     has_unusable_options,
+    has_wrapping_max_log,
     unreadable_text,
 )
 from tests.conformance.filters_argv import passes_a_vector, recorded_commands
@@ -122,6 +123,7 @@ def _as_stock_runs(block: str, but: str) -> str:
 
 _HARMLESS = {
     "rule_id": ("rule_id", ""),
+    "max_log": ("max_log", ""),
     "options": ("options", ""),
     "no JSON number": ("options", ""),
     "hook_url": ("hook_url", "<hook_url>http://h</hook_url>"),
@@ -141,6 +143,7 @@ def _causes(block: str) -> set[str]:
     name, options = texts.get("name", ""), texts.get("options")
     there = {
         "rule_id": has_rule_id_without_number(block),
+        "max_log": has_wrapping_max_log(block),
         "options": name in USES_OPTIONS and has_unusable_options(options),
         "no JSON number": name in USES_OPTIONS and has_no_json_number(options),
         "hook_url": name in USES_HOOK_URL and has_unusable_hook_url(texts.get("hook_url")),

@@ -41,8 +41,13 @@ def why_dropped(raw: bytes) -> list[str]:
 
 def repaired(raw: bytes) -> Any:
     """Return the value of a line once all these causes are taken out of it. Raises ValueError if it is still none."""
-    text = text_of(raw).replace("\0", "")
-    return json.loads(_shallow(_without_lone_surrogates(text)), strict=False)
+    tokens = _TOKEN.findall(text_of(raw))
+    text = "".join(token.replace("\0", "\\u0000" if token.startswith('"') else "") for token in tokens)
+    text = _shallow(_without_lone_surrogates(text))
+    if b"\0" not in raw:
+        return json.loads(text, strict=False)
+    value, _ = json.JSONDecoder(strict=False).raw_decode(text.lstrip())  # what follows the value is behind a NUL byte
+    return value
 
 
 def text_of(raw: bytes) -> str:

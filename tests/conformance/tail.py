@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
+from common import lenient
 from producer.alertlog import AlertLog
 from producer.line import BadLine, decode_line
 
@@ -88,7 +88,8 @@ def is_alert(raw: bytes) -> bool:
 
 
 def top_level_id(raw: bytes) -> str:
-    return str(json.loads(raw.decode("utf-8", "replace").replace("\0", ""), strict=False).get("id"))
+    alert = lenient.read(raw, levels=1)
+    return str(alert.get("id")) if isinstance(alert, dict) else ""
 
 
 def text_of(op: Case) -> bytes:

@@ -78,7 +78,7 @@ class Reading:
     def _take(self, text: bytearray) -> None:
         *lines, rest = text.split(b"\n")
         text[:] = rest
-        alerts = [bytes(line) for line in lines if is_alert(bytes(line)) and not self._drops(line)]
+        alerts = [bytes(line) for line in lines if not self._drops(line) and is_alert(bytes(line))]
         self.lines += alerts
         self.delivered += [top_level_id(line) for line in alerts]
 
@@ -103,6 +103,17 @@ def takes_long_or_padded_lines(case: Case, ours: Ours) -> bool:
 def takes_dropped_lines(cause: str, case: Case, ours: Ours) -> bool:
     stock = Reading(case, drops=lambda line: cause in why_dropped(bytes(line)))
     return reads_all(case, ours) and _recorded(case) == _of(stock)
+
+
+def goes_on_behind_a_nul(case: Case, ours: Ours) -> bool:
+    """The stock reader sees no line end behind a NUL byte: it waits for one, and reads nothing more of that file."""
+    seen: list[bytes] = []
+
+    def drops(line: bytes) -> bool:
+        seen.extend([line] if b"\0" in line else [])
+        return bool(seen)
+
+    return reads_all(case, ours) and _recorded(case) == _of(Reading(case, drops=drops)) and bool(seen)
 
 
 def completes_the_first_line(case: Case, ours: Ours) -> bool:

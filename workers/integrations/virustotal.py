@@ -42,9 +42,9 @@ QUOTA_PAUSE_S: Final = 60.0
 ERRORS: Final = {
     QUOTA_SPENT: "Error: Public API request rate limit reached",
     CREDENTIALS: "Error: Check credentials",
-    TIMED_OUT: "Error: API request timed out",
 }
 ANY_OTHER_ERROR: Final = "Error: API request fail"
+NO_ANSWER: Final = "Error: API request timed out"
 """The manager's rules 87101, 87102 and 87106 look for the numbers, people for these words."""
 
 
@@ -89,7 +89,7 @@ class VirusTotal:
         """Try again; the manager hears of a time-out when the last try has failed."""
         outcome = unanswered(error)
         if isinstance(outcome, Retry) and outcome.reason is Reason.TIMEOUT:
-            return msgspec.structs.replace(outcome, last_words=(_error(alert.fields, TIMED_OUT),))
+            return msgspec.structs.replace(outcome, last_words=(_error(alert.fields, TIMED_OUT, NO_ANSWER),))
         return outcome
 
     def question(self, call: Request) -> str:
@@ -114,7 +114,7 @@ class VirusTotal:
     def _failure(self, fields: Fields, answer: Answer) -> Outcome:
         """Go by the status table; the manager hears of it when the look-up has failed for good."""
         number = self._api.error(answer)
-        words = (_error(fields, number),)
+        words = (_error(fields, number, ERRORS.get(number, ANY_OTHER_ERROR)),)
         outcome = self._statuses.outcome(answer)
         if answer.status == NOT_FOUND:  # of a look-up, it is about the file
             outcome = Rejected(Reason.CLIENT, self._statuses.detail(answer))
@@ -144,9 +144,9 @@ def _verdict(fields: Fields, findings: dict[str, Any]) -> ManagerEvent:
     return event(credited_to_agent(fields, TAG), {"virustotal": verdict | findings, "integration": TAG})
 
 
-def _error(fields: Fields, status: int) -> ManagerEvent:
+def _error(fields: Fields, status: int, description: str) -> ManagerEvent:
     """Return the event for a failed look-up: the manager's own, with the source block added (D11)."""
-    error = {"error": status, "description": ERRORS.get(status, ANY_OTHER_ERROR), "source": _source(fields)}
+    error = {"error": status, "description": description, "source": _source(fields)}
     return event(TAG, {"virustotal": error, "integration": TAG})
 
 

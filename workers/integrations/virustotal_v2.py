@@ -64,7 +64,8 @@ class V2:
         code = found(report, "response_code")
         if as_number(code) == 0:
             return {}
-        if code is not None and all(name in report for name in WANTED) and as_number(report["positives"]) is not None:
+        is_report = isinstance(report, dict) and all(name in report for name in ("response_code", *WANTED))
+        if is_report and as_number(report["positives"]) is not None:
             return {name: report[name] for name in WANTED}
         if code == QUEUED:
             return None

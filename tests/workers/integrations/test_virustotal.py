@@ -86,6 +86,16 @@ def test_clean_and_unknown_files_are_told_as_well() -> None:
     assert verdicts[1] == {"found": 0, "malicious": 0, "source": SOURCE}
 
 
+@pytest.mark.parametrize("code", [None, True, 2, "x"])
+def test_a_whole_report_is_a_verdict_whatever_its_code(code: Any) -> None:
+    assert read(200, REPORT | {"response_code": code}) == read(200, REPORT)
+
+
+def test_an_answer_of_408_is_told_as_any_failure() -> None:
+    event = error_event(408, "Error: API request fail")
+    assert read(408) == Retry(Reason.TIMEOUT, "HTTP 408", last_words=(event,))
+
+
 def test_a_queued_file_is_asked_for_again_later() -> None:
     assert read(200, {"response_code": -2}) == Retry(Reason.NOT_READY, "VirusTotal has not analysed the file yet")
 
