@@ -12,11 +12,12 @@ import logging
 import os
 import re
 import stat
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from producer.alertlog.content import open_content
+from producer.alertlog.content import open_content, open_plain
 from producer.alertlog.position import Name, dated_mark, fingerprint, has_time, is_whole
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Folder:
         current = self._look(CURRENT, False, self._path)
         if current:
             dated = next((file.name for file in found if file.inode == current.inode), None)
-            name = dated or self._linked(current.inode)
+            name = dated or _copied(current, found) or self._linked(current.inode)
             found.append(current._replace(name=name, current=True))
         return _finished(found)
 
@@ -158,6 +159,21 @@ class Folder:
     def forget(self, path: str) -> None:
         """Look into this file anew next time, even if it seems unchanged."""
         self._known.pop(path, None)
+
+
+def _copied(current: File, files: Sequence[File]) -> Name | None:
+    """Return the name of the newest dated file that `alerts.json` is a copy of."""
+    alike = (file for file in reversed(files) if not file.zipped and file.fingerprint == current.fingerprint)
+    return next((file.name for file in alike if current.fingerprint and _are_same(current.path, file.path)), None)
+
+
+def _are_same(path: str, other: str) -> bool:
+    try:
+        with closing(open_plain(path)) as one, closing(open_plain(other)) as two:
+            one.at = one.size()
+            return one.is_same(two)
+    except OSError:
+        return False
 
 
 def root_of(path: str) -> str:

@@ -40,6 +40,7 @@ class Files(AlertFiles):
         self.new_file(head)
         self.append(lines)
         self.cursor = self.log.end() if at_end else self.log.beginning()
+        self.note_consumed()
         if at_end:
             self.owed.clear()
 
@@ -56,12 +57,17 @@ class Files(AlertFiles):
     def emptied(self, day: DayFile) -> None:
         unread = [line for line in self.owed if line in day.lines]
         place = Place.parse(self.cursor)
-        read = b"".join(line + b"\n" for line in day.lines)[: place.offset]
         # A reader within what begins as before cannot know that something else followed.
-        begins_as_before = any(head.startswith(read) for head in HEADS.values())
+        begins_as_before = any(head.startswith(self.consumed) for head in HEADS.values())
         if unread and not day.was_copied and place.name == day.name and not begins_as_before:
             self.cut.update(unread)
         self.lose(day.lines)
+
+    def note_consumed(self) -> None:
+        """Remember what the reader's file begins with, up to its place."""
+        place = Place.parse(self.cursor)
+        lines = [line for day in self.days if day.name == place.name for line in day.lines]
+        self.consumed = b"".join(line + b"\n" for line in lines)[: place.offset]
 
     # What the producer does.
 
@@ -71,6 +77,7 @@ class Files(AlertFiles):
         batch = self.log.read(self.cursor, max_bytes)
         some = batch.lines[:take]
         self.cursor = batch.cursor if len(some) == len(batch.lines) else some[-1].after
+        self.note_consumed()
         self.passed.update(passed.loss for passed in batch.passed)
         self.got += [line.raw for line in some if line.raw not in HEAD_LINES]
         for line in some:
