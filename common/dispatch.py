@@ -102,7 +102,12 @@ class Dispatcher:
         queued = self._queued(self._ledger.overdue(wanted.keys()))
         return self._ledger.reap_all(
             {
-                i: Reap(queued=queued.get(i, ()), lease_s=_begun_within_s(policy), telling=telling)
+                i: Reap(
+                    queued=queued.get(i, ()),
+                    lease_s=_begun_within_s(policy),
+                    telling=telling,
+                    most_attempts=policy.retry_max_attempts,
+                )
                 for i, (policy, telling) in wanted.items()
             }
         )

@@ -90,6 +90,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         routes=routes,
         groups=groups,
         metrics=metrics,
+        looks=[connections.look],
     )
     _collect_rarely()
     status = worker.run()

@@ -33,7 +33,7 @@ from workers.retention import Retention
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from redis import Redis
 
@@ -50,9 +50,15 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery
 
     requires = ("celery.worker.components:Pool",)
     housekeeping: Housekeeping
+    ignores_hangup: bool
 
     def start(self, worker: Any) -> None:  # noqa: ARG002 — the bootstep's interface
-        """Begin the rounds."""
+        """Begin the rounds.
+
+        A closed terminal ends the worker as SIGTERM does; with nohup it goes on. Celery, which has set its handlers
+        by now, would start the command again, or let the signal kill the process with its scripts.
+        """
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if self.ignores_hangup else _terminate)
         self.housekeeping.start()
 
 
@@ -74,6 +80,7 @@ class Worker:
         routes: Routes,
         groups: Groups,
         metrics: WorkerMetrics | None = None,
+        looks: Sequence[Callable[[], object]] = (),
     ) -> None:
         self.routes, self._groups = routes, groups
         hostname = f"{name}@{socket.gethostname()}"
@@ -81,14 +88,15 @@ class Worker:
         self._app = make_app(redis_url, gated_amqp(gate))
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
-        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep, metrics=metrics)
+        process = this_process()
+        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=process, sleep=sleep, metrics=metrics)
         self._watchdog = Watchdog(
             queued=lambda: dispatcher.queued(self.routes.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
             end=self._end_now,
         )
-        heartbeat = Heartbeat(client, hostname, deliverer.load)
+        heartbeat = Heartbeat(client, hostname, process, deliverer.load)
         self._housekeeping = Housekeeping(
             self.routes,
             dispatcher,
@@ -98,7 +106,7 @@ class Worker:
             heartbeat=heartbeat,
             retention=Retention(ledger),
             give_up=self._give_up,
-            looks=[routes.look, groups.look],
+            looks=[routes.look, groups.look, *looks],
             metrics=metrics,
         )
         self._drain_s = drain_s
@@ -107,7 +115,7 @@ class Worker:
         self._worker = self._build(hostname, slots, deliverer)
 
     def run(self) -> int:
-        """Consume until SIGTERM or SIGINT, finish what is running, and return the exit status.
+        """Consume until SIGTERM, SIGINT or SIGHUP, finish what is running, and return the exit status.
 
         An end that no signal asked for has a status that supervisors restart. Raises SettingsError, after the same
         end, if the registry was sealed with another key meanwhile.
@@ -125,7 +133,7 @@ class Worker:
     def _give_up(self, error: SettingsError) -> None:
         """End as if told to, for this reason: the key is read at the start only."""
         self._error = error
-        os.kill(os.getpid(), signal.SIGTERM)
+        _terminate()
 
     def _stopping(self, **_: object) -> None:
         """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
@@ -155,7 +163,9 @@ class Worker:
         # A queue of its own name is always consumed, so that a worker without integrations still is one.
         idle = Queue(self._app.conf.task_default_queue)
         self._app.conf.task_queues = [idle, *map(queue, sorted(self.routes.ids()))]
-        step = type("Step", (HousekeepingStep,), {"housekeeping": self._housekeeping})
+        ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        parts = {"housekeeping": self._housekeeping, "ignores_hangup": ignores_hangup}
+        step = type("Step", (HousekeepingStep,), parts)
         self._app.steps["worker"].add(step)
         return self._app.Worker(
             hostname=hostname,
@@ -178,6 +188,10 @@ class Worker:
         ours = {queue_name(i) for i in ids} | {self._app.conf.task_default_queue}
         for name in set(known.consume_from) - ours:
             consumer.call_soon(consumer.cancel_task_queue, name)
+
+
+def _terminate(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _noop(*_: object) -> None:

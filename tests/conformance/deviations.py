@@ -1,4 +1,4 @@
-"""The one table of what differs on purpose: DESIGN's D1 to D17, and the project's own, C1 and on.
+"""The one table of what differs on purpose: DESIGN's D1 to D18, and the project's own, C1 and on.
 
 deviations.toml says of each what the stock Integrator does, what Courier does, why, and what an operator sees of it.
 Here are, per family, its exact predicates over a recorded case and our result. One holds only if the case has the cause

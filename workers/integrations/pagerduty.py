@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -36,6 +37,10 @@ LONGEST_DEDUP_KEY: Final = 255
 RATE_LIMIT_FLOOR_S: Final = 120.0
 """PagerDuty asks for "a backoff of a few minutes" after a 429 (Events API v2 overview)."""
 
+BAD_REQUEST: Final = 400
+_ABOUT_THE_KEY: Final = re.compile(rb"routing.?key|invalid key", re.IGNORECASE)
+"""What a 400 names where the key is at fault and not the event: PagerDuty has no other status for it (the same)."""
+
 
 class PagerDuty:
     """One PagerDuty block. Needs api_key, the routing key of the service."""
@@ -61,6 +66,8 @@ class PagerDuty:
     def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status; a 400 names what it does not like, and that becomes the detail."""
         outcome = self._statuses.outcome(answer)
+        if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body):
+            return Retry(Reason.AUTH, self._statuses.detail(answer))
         if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
             after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)
             return msgspec.structs.replace(outcome, after_s=after_s)

@@ -2,7 +2,8 @@
 
 Slack answers 200 if and only if it posted the message, and otherwise 4xx or 5xx with a word such as `invalid_payload`,
 `no_service` or `channel_is_archived` (api.slack.com, "Handling errors" of incoming webhooks): the status says it all,
-and the word becomes the detail. So whatever a 200 says is a success, also from the targets that imitate Slack.
+and the word becomes the detail. So whatever a 200 says is a success, also from the targets that imitate Slack. All
+words of 403, 404 and 410 are about the hook or its channel, those of 400 about the message.
 """
 
 from __future__ import annotations

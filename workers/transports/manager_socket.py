@@ -99,14 +99,7 @@ class ManagerSocket:
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
-            fresh = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            try:
-                fresh.setblocking(False)
-                fresh.connect(str(self._path))
-            except BaseException:
-                fresh.close()
-                raise
-            self._socket = fresh
+            self._socket = _connect(self._path)
         return self._socket
 
     def _close(self) -> None:
@@ -122,5 +115,28 @@ class ManagerSocket:
     def _error(self, error: OSError, size: int) -> TransportError:
         if error.errno == errno.EMSGSIZE:
             return TransportError(Reason.TOO_LARGE, f"the kernel takes no event of {size} bytes")
-        meaning = _MEANINGS.get(error.errno or 0, f"cannot be used: {error.strerror or error}")
-        return TransportError(Reason.MANAGER_DOWN, f"the manager's queue {self._path} {meaning}")
+        return _down(self._path, error)
+
+
+def connected(path: Path) -> socket.socket:
+    """Return a socket that is connected to the manager's queue. Raises TransportError (manager_down)."""
+    try:
+        return _connect(path)
+    except OSError as error:
+        raise _down(path, error) from None
+
+
+def _connect(path: Path) -> socket.socket:
+    fresh = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        fresh.setblocking(False)
+        fresh.connect(str(path))
+    except BaseException:
+        fresh.close()
+        raise
+    return fresh
+
+
+def _down(path: Path, error: OSError) -> TransportError:
+    meaning = _MEANINGS.get(error.errno or 0, f"cannot be used: {error.strerror or error}")
+    return TransportError(Reason.MANAGER_DOWN, f"the manager's queue {path} {meaning}")
