@@ -72,7 +72,7 @@ def position(folder: Folder, readers: Readers, wanted: LogPosition) -> Place | N
     """
     name = folder.named(wanted.file)
     everything = folder.oldest_first()
-    there = [file for file in everything if file.name >= name or (name == CURRENT and file.current)]
+    there = [file for file in everything if file.name >= name or file.current]
     files = [file for file in there if file.fingerprint]
     named = [file for file in files if file.name == name or (name == CURRENT and file.current)]
     if not named:
