@@ -12,7 +12,7 @@ from ops.check.filters import in_words
 from ops.check.finding import Finding, Severity, error, warning
 from ops.check.places import look_at_places
 from ops.check.recent import count_recent
-from ops.check.scripts import look_at_script
+from ops.check.scripts import look_at_home, look_at_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,10 +87,12 @@ def make_report(settings: Settings, *, clock: Callable[[], float], places: bool 
         block = BlockReport(integration.id, integration.name, integration.line, words, taken, False, tuple(found))
         blocks.append(block)
     others = [*map(_warning, around), *_settings(settings, configuration)]
+    if places:
+        others += [*look_at_home(configuration.integrations, settings.worker.home), *look_at_places(settings)]
     if not blocks:
         others.append(warning("has no <integration>: there is nothing to deliver", str(path)))
     blocks.sort(key=lambda block: block.line)
-    return Report(path, tuple(blocks), (*others, *(look_at_places(settings) if places else ())), recent.alerts)
+    return Report(path, tuple(blocks), tuple(others), recent.alerts)
 
 
 def _refused(block: RefusedBlock, file: str) -> BlockReport:

@@ -13,9 +13,10 @@ from common.integration import Kind
 from ops.check.finding import Finding, error, warning
 from workers.transports.script import script_path
 from workers.transports.script_file import check_script
+from workers.transports.script_home import home_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from common.integration import Integration
@@ -42,6 +43,12 @@ def look_at_script(integration: Integration, worker: WorkerSettings) -> Iterator
         check_script(path, worker.home)
     except TransportError as problem:
         yield error(f"the script cannot be run: {problem.detail}{_nearest(folder, integration.name)}", where)
+
+
+def look_at_home(integrations: Iterable[Integration], home: Path) -> Iterator[Finding]:
+    """Yield what makes custom scripts fail in the manager's home; nothing where no block has one."""
+    if any(integration.kind is Kind.SCRIPT for integration in integrations):
+        yield from (warning(text, str(home)) for text in home_warnings(home))
 
 
 def _nearest(folder: Path, name: str) -> str:

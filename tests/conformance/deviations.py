@@ -112,7 +112,7 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     },
     "C8": {"deliveries": (messages.needs_no_file_and_no_arguments,)},
     "C9": {"deliveries": (messages.waits_for_the_manager,)},
-    "C10": {"deliveries": (messages.refuses_long_datagrams,)},
+    "C10": {"deliveries": (messages.refuses_long_datagrams, messages.shortens_long_events)},
     "C11": {"deliveries": (lookups.goes_without,)},
     "C12": {"deliveries": (lookups.takes_odd_answers,)},
     "C13": {"deliveries": (lookups.asks_nothing_in_vain,)},
@@ -126,6 +126,7 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "C21": {"tail": (partial(tail.reads_on_after, "truncate"),)},
     "C22": {"tail": (partial(tail.reads_on_after, "delete"),)},
     "C23": {"tail": (partial(tail.reads_on_after, "rotate"),)},
+    "C31": {"deliveries": (messages.cuts_long_texts,)},
 }
 """Id → family → predicates."""
 

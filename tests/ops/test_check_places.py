@@ -107,6 +107,19 @@ def test_scripts(home: Path, capsys: pytest.CaptureFixture[str], content: bytes 
     assert words in finding["text"]
 
 
+@pytest.mark.usefixtures("queue")
+def test_a_log_of_the_manager_that_scripts_cannot_write(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = home / "logs" / "integrations.log"
+    log.mkdir(parents=True)  # what not even root can append to
+    blocks(home, "custom-a")
+    write_script(home, "custom-a")
+    code, report = told(capsys)
+    assert code == 0
+    assert [one["severity"] for one in report["findings"] if f"cannot append to {log}" in one["text"]] == ["warning"]
+    blocks(home, "slack", more="<hook_url>http://x</hook_url>")  # no script, no warning
+    assert not [one for one in told(capsys)[1]["findings"] if "cannot append" in one["text"]]
+
+
 def test_places_that_are_missing_are_warnings(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks(home)
     (home / "alerts.json").unlink()

@@ -128,6 +128,15 @@ def test_the_alert_log_is_the_producers_to_read_and_the_queue_is_for_two() -> No
         assert mount["bind"] == {"create_host_path": False}, "Docker would make an empty folder of root's"
 
 
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.workers.yaml"])
+def test_scripts_may_write_where_they_may_under_the_stock_integrator(file: str) -> None:
+    one = services(file)["worker-scripts"]
+    uid, gid = one["user"].split(":-", 1)[0][2:], one["user"].rpartition("${")[2].partition(":-")[0]
+    assert (uid, gid) == ("COURIER_UID", "COURIER_GID")
+    own = f"uid=${{{uid}:-999}},gid=${{{gid}:-999}}"
+    assert {mount.partition(":")[0] for mount in one["tmpfs"] if own in mount} == {"/var/ossec/logs", "/var/ossec/tmp"}
+
+
 def test_redis_is_within_and_only_who_delivers_or_is_looked_at_has_a_way_out() -> None:
     file = yaml.safe_load((ROOT / "compose.yaml").read_text())
     assert file["networks"][SHARED_NETWORK] == {"internal": True}

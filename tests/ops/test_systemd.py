@@ -111,6 +111,17 @@ def test_a_worker_may_finish_before_it_is_killed(instance: str) -> None:
     assert longest_s < settings.worker.drain_s < int(dict(told)["TimeoutStopSec"]) - GRACE_S
 
 
+def test_scripts_run_as_the_manager_s_own_user_with_what_is_theirs_to_write() -> None:
+    told = list(drop_ins("courier-worker@scripts.service"))
+    assert dict(told)["User"] == dict(told)["Group"] == "wazuh"
+    assert ("SupplementaryGroups", "courier") in told  # to read /etc/courier
+    (_, reset), (_, own) = [one for one in told if one[0] == "StateDirectory"]
+    assert (reset, own) == ("", "courier-scripts")  # systemd would give the others' folder to this user
+    assert ("Environment", f"COURIER_STATE_DIR=/var/lib/{own}") in told
+    assert "-/var/ossec/logs" in dict(told)["ReadWritePaths"].split()
+    assert all(dict([*lines(unit), *drop_ins(unit)])["User"] == "courier" for unit in UNITS if "@scripts" not in unit)
+
+
 def test_the_state_is_where_the_settings_say() -> None:
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
     for unit in (*UNITS, UP):

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Final
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.integrations.base import Sent
+from workers.integrations.events import LONGEST_DATAGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from workers.integrations.base import Datagram
-
-MAX_DATAGRAM_BYTES: Final = 65_535
-"""The receiver takes so much of a datagram and drops the rest in silence (spec 7)."""
 
 _STALE: Final = frozenset({errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE})
 """What a socket answers once its receiver has been restarted."""
@@ -54,9 +52,9 @@ class ManagerSocket:
     def send(self, call: Datagram) -> Sent:
         """Send one datagram. Raises TransportError: too_large, timeout (no room) or manager_down."""
         size = len(call.payload)
-        if size > MAX_DATAGRAM_BYTES:
+        if size > LONGEST_DATAGRAM:
             raise TransportError(
-                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only {MAX_DATAGRAM_BYTES} of one"
+                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only {LONGEST_DATAGRAM} of one"
             )
         until = self._clock() + self._time_limit_s
         if not self._lock.acquire(timeout=self._time_limit_s):
