@@ -15,6 +15,7 @@ import msgspec
 from common.errors import CourierError
 from common.ledger import Full, Stale
 from common.timestamps import written_at_s
+from producer.damaged import whole_alerts
 from producer.filters import FilterIndex
 from producer.line import BadLine
 
@@ -113,7 +114,7 @@ class LogReplay:
         progress, over = Progress(), False
         while not over:
             batch = self._source.read(cursor, READ_BYTES)
-            matches = [line for line in batch.lines if self._stretch.has(line) and self._matches(line)]
+            matches = [line for line in self._alerts(batch) if self._stretch.has(line)]
             progress.enqueued += take(matches, batch.cursor)
             progress.read += len(batch.lines)
             progress.matched += len(matches)
@@ -122,11 +123,14 @@ class LogReplay:
             cursor, over = batch.cursor, self._stretch.is_over(batch)
             yield progress
 
-    def _matches(self, line: Line) -> bool:
-        try:
-            return bool(self._index.match(line.raw))
-        except BadLine:
-            return False
+    def _alerts(self, batch: Batch) -> Iterator[Line]:
+        """Yield the alerts that pass the filters; of a damaged line the whole ones."""
+        for line in batch.lines:
+            try:
+                if self._index.match(line.raw):
+                    yield line
+            except BadLine:
+                yield from (part for part in whole_alerts(line) if self._index.match(part.raw))
 
     def _part(self, batch: Batch) -> float:
         start_s, stop_s = self._stretch.start.timestamp(), self._stretch.stop.timestamp()

@@ -16,6 +16,7 @@ from common.alert import Alert
 from common.outcome import Skipped
 from ops.render import Renderer
 from ops.tables import Column, Kind
+from producer.damaged import whole_alerts
 from producer.filters import FilterIndex
 from producer.line import BadLine
 from workers.integrations.base import Refusal
@@ -97,14 +98,18 @@ class Shadow:
         self.passed_over.update(str(passed.loss) for passed in batch.passed)
         for line in batch.lines:
             try:
-                ids = self._index.match(line.raw)
+                self._match(line)
             except BadLine as bad:
                 self.passed_over[bad.reason] += 1
-                continue
-            for integration_id in ids:
-                self._count(integration_id, line)
+                for part in whole_alerts(line):
+                    self._match(part)
         if self._out:
             self._out.flush()
+
+    def _match(self, line: Line) -> None:
+        """Count it for each integration that gets it. Raises BadLine."""
+        for integration_id in self._index.match(line.raw):
+            self._count(integration_id, line)
 
     def _count(self, integration_id: str, line: Line) -> None:
         alert, counts = Alert(line.raw, f"{self._node}:{line.id}"), self.counts[integration_id]

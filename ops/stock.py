@@ -18,7 +18,7 @@ from common.errors import ConfigError, CourierError
 from common.ossec_conf import read_ossec_conf
 from common.settings_values import LogPosition
 from producer.alertlog.content import open_content
-from producer.alertlog.folder import CURRENT, Folder
+from producer.alertlog.folder import Folder, root_of
 
 if TYPE_CHECKING:
     import logging
@@ -165,7 +165,7 @@ def _is_packed(opened: Path, size: int, file: File) -> bool:
             return False
     content = open_content(file.path, zipped=True)
     try:
-        content.seek(0)
+        content.seek(0, "")
         head = b""
         while len(head) < min(size, HEAD_BYTES) and (more := content.read(HEAD_BYTES - len(head))):
             head += more
@@ -185,8 +185,9 @@ def _reached(daemon: Daemon, descriptor: str, file: File, alerts: Path, sleep: C
         status = os.fstat(log.fileno())
         at = min(at, status.st_size)
         offset = _line_start(log.fileno(), at if idle else max(0, at - status.st_blksize))
-    name = str(Path(file.path.removesuffix(".gz")).relative_to(alerts.parent))
-    dated = file.name != CURRENT
+    dated = not file.current
+    folder = root_of(str(alerts)) if dated else alerts.parent
+    name = str(Path(file.path.removesuffix(".gz")).relative_to(folder))
     return Reached(daemon.pid, LogPosition(name, offset), status.st_size - offset, idle, dated)
 
 

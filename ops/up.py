@@ -36,10 +36,13 @@ def run(
     *,
     settings_file: Path | None,
     http_workers: int,
+    start: str = "",
     until: Callable[[], bool] = lambda: False,
     stop_limit_s: float = STOP_LIMIT_S,
 ) -> None:
     """Start everything and keep it running until SIGTERM, SIGINT, SIGHUP or `until`.
+
+    `start` is the cursor at which the alert log ended when the command was started.
 
     Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
     """
@@ -52,7 +55,7 @@ def run(
             server.start()
             local.write_address(settings.state.dir, server.url)
             supervisor = Supervisor(
-                _parts(settings, settings_file, http_workers),
+                _parts(settings, settings_file, http_workers, start),
                 _environment(settings, server, stop_limit_s),
                 stop_limit_s=stop_limit_s,
             )
@@ -79,7 +82,7 @@ def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], b
         supervisor.stop()
 
 
-def _parts(settings: Settings, settings_file: Path | None, http_workers: int) -> list[Child]:
+def _parts(settings: Settings, settings_file: Path | None, http_workers: int, start: str) -> list[Child]:
     file = ["--settings", str(settings_file)] if settings_file else []
     courier = [sys.executable, "-m", "ops.cli.main", "--own-server", *file]
     ports = _metrics_ports(settings)
@@ -92,7 +95,7 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int) ->
     port = flower_port(settings)
     _log.info("Flower will be at %s", address(settings.flower, port))
     return [
-        Child("producer", [*courier, *producer, "--node", settings.producer.node, *next(ports)]),
+        Child("producer", [*courier, *producer, "--node", settings.producer.node, "--start", start, *next(ports)]),
         *workers,
         Child("local", [*courier, "worker", "--scripts", "--manager", "--name", "local", *next(ports)]),
         Child("flower", [*courier, "flower", "--flower-port", str(port)]),

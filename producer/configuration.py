@@ -34,13 +34,14 @@ class ConfigFile:
     """The file at `path`. `trouble` is what is wrong with it now, for status; empty if nothing is.
 
     `digest` are 48 bits of what is in force, `loaded_ms` is when that was taken over; `now` is seconds since the epoch.
-    What is in force is `whole` if nothing is wrong with it.
+    What is in force is `whole` if nothing is wrong with it, and came to be there at `changed_at_s`.
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self.path, self._now = path, now
         self.trouble, self.whole, self.digest, self.loaded_ms = "", True, 0, 0
         self._stamp: Stamp | None = None
+        self.changed_at_s = 0.0
 
     def load(self) -> tuple[Integration, ...]:
         """Return the integrations that can be used. Raises ConfigError if the file cannot be read at all."""
@@ -80,6 +81,8 @@ class ConfigFile:
         """Remember which content is in force since when. If it changed since it was read, the next look reads it."""
         try:
             content = self.path.read_bytes()
+            # Not the modification time, which a copy can keep: that may be long before the file came here.
+            self.changed_at_s = self.path.stat().st_ctime
         except OSError:
             return
         self.digest = int.from_bytes(hashlib.sha256(content).digest()[:DIGEST_BYTES], "big")

@@ -24,11 +24,14 @@ class Keepsake:
         self._path = path
         self._saved: dict[str, str] | None = None
         self._broken = False
+        self.saved_at_s: float | None = None
+        """When a former process saved it last, in seconds since 1970, once it is loaded."""
 
     def load(self) -> dict[str, str]:
         """Return the cursors by integration; none if there is no copy, or no readable one."""
         try:
             held = json.loads(self._path.read_bytes())
+            self.saved_at_s = self._path.stat().st_mtime
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:

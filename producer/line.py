@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from common import lenient
 from common.errors import CourierError
+from producer.damaged import spans
 
 _INT_MIN: Final = -(2**31)
 HIGHEST_INT: Final = 2**31 - 1
@@ -99,6 +100,8 @@ def decode_leniently(raw: bytes) -> Line:
     except ValueError as error:
         fault = LineFault.NUL_BYTE if b"\0" in raw else LineFault.INVALID_JSON
         raise BadLine(fault, str(error)) from None
+    if b"\0" in raw and len(spans(raw)) > 1:
+        raise BadLine(LineFault.NUL_BYTE, "another alert follows behind a NUL byte")
     if not isinstance(fields, dict):
         raise BadLine(LineFault.NOT_AN_OBJECT, "the line is JSON, but no object")
     if "rule" not in fields:

@@ -19,20 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     PassOver = Callable[[Iterable[bytes]], Iterator[object]]
+    Suffix = Callable[[bytes], str]
     Undecided = tuple[type[Exception], ...]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
     """One complete line. `raw` has no line end.
 
-    `file` is the stable name of what it was read from (of a log file, the fingerprint of its first line), `start` and
-    `end` are byte offsets in there, `end` behind the line end.
+    `file` is the stable name of what it was read from (of a log file, its mark), `start` and `end` are byte offsets in
+    there, `end` behind the line end if it has one. `suffix` returns what follows the offset in the cursor behind it.
     """
 
     raw: bytes
     file: str
     start: int
     end: int
+    suffix: Suffix | None = None
 
     @property
     def id(self) -> str:
@@ -45,7 +47,13 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     @property
     def after(self) -> str:
         """Return the cursor right behind this line."""
-        return f"{self.file}:{self.end}"
+        ending = b"\n" * (self.end - self.start - len(self.raw))
+        return f"{self.file}:{self.end}{self.suffix(self.raw + ending) if self.suffix else ''}"
+
+    def part(self, start: int, end: int) -> Line:
+        """Return these of its bytes as a line of its own; the last ones have the line end."""
+        behind = self.end if end == len(self.raw) else self.start + end
+        return Line(self.raw[start:end], self.file, self.start + start, behind, self.suffix)
 
 
 class Lines(Sequence[Line]):
@@ -85,8 +93,8 @@ class Lines(Sequence[Line]):
 class Block(Lines):
     """Lines without a gap: the first `size` bytes of `data`, up to a line end; they stand at `start` in `file`."""
 
-    def __init__(self, data: bytes, size: int, file: str, start: int) -> None:
-        self._data, self._size = data, size
+    def __init__(self, data: bytes, size: int, file: str, start: int, suffix: Suffix | None = None) -> None:
+        self._data, self._size, self._suffix = data, size, suffix
         self.file, self.start, self.end = file, start, start + size
 
     def sift(self, pass_over: PassOver, undecided: Undecided) -> tuple[int, Sequence[Line]]:
@@ -114,7 +122,7 @@ class Block(Lines):
         return list(accumulate(map(len, self._raws()), initial=0))
 
     def _line(self, start: int, end: int) -> Line:
-        return Line(self._data[start : end - 1], self.file, self.start + start, self.start + end)
+        return Line(self._data[start : end - 1], self.file, self.start + start, self.start + end, self._suffix)
 
     def __bool__(self) -> bool:
         return self._size > 0

@@ -24,7 +24,7 @@ from producer.aside import Aside
 from producer.configuration import ConfigFile
 from producer.keepsake import Keepsake
 from producer.metrics import ProducerMetrics
-from producer.service import Producer
+from producer.service import Producer, Start
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -35,17 +35,19 @@ ASIDE_FILE: Final = "passed-over.jsonl"
 _log = logging.getLogger("courier.producer")
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, start: str) -> None:
     """Follow the alert log until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 
+    `start` is the cursor at which the log ended when the command was started.
     Raises ConfigError, SettingsError and LedgerUnfit for what waiting does not mend.
     """
+    source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     ledger, metrics = Ledger(client), ProducerMetrics()
     producer = Producer(
         node=settings.producer.node,
-        source=AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes),
+        source=source,
         config=ConfigFile(settings.producer.config),
         registry=PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir)),
         policy=settings.policy,
@@ -56,6 +58,7 @@ def run(settings: Settings) -> None:
         keepsake=Keepsake(settings.state.dir / f"places-{settings.producer.node}.json"),
         now=time.monotonic,
         metrics=metrics,
+        start=Start(start, source.at),
     )
     serve(settings.metrics, metrics.registry)
     watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_s)

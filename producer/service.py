@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.dispatch import LINGER_S, Outlet
 from common.errors import LedgerUnavailable
+from producer.damaged import whole_alerts
 from producer.filters import FilterIndex
 from producer.line import BadLine
 from producer.start import take_places
@@ -51,6 +54,13 @@ the linger: else a flood over many integrations is cut into tasks that carry few
 _log = logging.getLogger("courier.producer")
 
 
+class Start(NamedTuple):
+    """Where the log ended when the command was started, and what returns the cursor of another moment."""
+
+    cursor: str
+    at: Callable[[datetime], str]
+
+
 class Producer:
     """Follows one manager node's alert log for the integrations of its ossec.conf. `now` is monotonic, in seconds."""
 
@@ -69,12 +79,17 @@ class Producer:
         keepsake: Keepsake,
         now: Callable[[], float],
         metrics: ProducerMetrics | None = None,
+        start: Start | None = None,
     ) -> None:
-        """Take the parts and read the configuration. Raises ConfigError if the file cannot be read at all."""
+        """Take the parts and read the configuration. Raises ConfigError if the file cannot be read at all.
+
+        Without a `start`, "end" is where the log ends when an integration begins.
+        """
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
         self._aside, self._now, self._metrics = aside, now, metrics
         self._members: dict[str, Member] | None = None
+        self._start, self._changed = start, False
         self._keepsake, self._remembered = keepsake, keepsake.load()
         self._tally = Tally()
         self._tidings = Tidings(
@@ -153,6 +168,7 @@ class Producer:
         if integrations is not None:
             self._leave()
             self._configure(integrations)
+            self._changed = True
             self._forget_places()
 
     def _forget_places(self) -> None:
@@ -178,10 +194,23 @@ class Producer:
             source=self._source,
             policy=self._policy,
             remembered=self._remembered,
+            end=self._end,
             all_known=self._config.whole,
         )
         self._remembered = {}
         return members
+
+    def _end(self) -> str:
+        """Return where "end" is for an integration that never ran: when it was added, or the command was started.
+
+        It was added when the file changed last, if that was while this producer ran or after a former one ended.
+        """
+        if not self._start:
+            return self._source.end()
+        saved_at_s = self._keepsake.saved_at_s
+        if self._changed or (saved_at_s is not None and self._config.changed_at_s > saved_at_s):
+            return self._start.at(datetime.fromtimestamp(self._config.changed_at_s, UTC))
+        return self._start.cursor
 
     def _places(self, now_s: float) -> dict[str, list[Member]]:
         places: defaultdict[str, list[Member]] = defaultdict(list)
@@ -239,9 +268,7 @@ class Producer:
             try:
                 ids = self._index.match(line.raw)
             except BadLine as bad:
-                if self._tally.is_new(line):
-                    where = f"byte {line.start} of the log file with fingerprint {line.file}"
-                    self._passed_over(bad.reason, f"{bad}, at {where}", line.raw)
+                size += self._match_damaged(line, bad, matches)
                 continue
             if self._index.wrong_types:
                 self._count_wrong_types(line)
@@ -252,6 +279,22 @@ class Producer:
             if not batch.lines or self._tally.is_new(batch.lines[-1]):
                 self._passed_over(passed.loss, passed.detail, passed.sample)
         self._tally.count(batch.lines, number)
+        return size
+
+    def _match_damaged(self, line: Line, bad: BadLine, matches: Matches) -> int:
+        """Add the whole alerts of a line that is none, and keep the line. Return the bytes that were added."""
+        whole, size = whole_alerts(line), 0
+        for part in whole:
+            with suppress(BadLine):
+                ids = self._index.match(part.raw)
+                for integration_id in ids:
+                    matches[integration_id].append(part)
+                size += len(part.raw) if ids else 0
+        self._index.wrong_types.clear()
+        if self._tally.is_new(line):
+            where = f"byte {line.start} of the log file with fingerprint {line.file}"
+            read = f"; {len(whole)} whole alert(s) of it were read" if whole else ""
+            self._passed_over(bad.reason, f"{bad}, at {where}{read}", line.raw)
         return size
 
     def _count_wrong_types(self, line: Line) -> None:

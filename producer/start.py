@@ -44,11 +44,13 @@ def take_places(
     source: Source,
     policy: Callable[[Integration], Policy],
     remembered: Mapping[str, str],
+    end: Callable[[], str] | None = None,
     all_known: bool = True,
 ) -> dict[str, Member]:
     """Publish the integrations and return them as readers, by id, each with a committed cursor.
 
     `remembered` are the last cursors that this process knew; they count only where Redis has lost its own.
+    `end` returns where `start_at = "end"` is; without it, that is where the log ends now.
     Unless `all_known`, others may be configured that could not be read: what is not here may come back to its place.
     Raises LedgerUnavailable, LedgerUnfit, and SettingsError if the registry was sealed with another key.
     """
@@ -65,7 +67,7 @@ def take_places(
             if before:
                 _stay_paused(before.integration.id, integration.id, ledger)
             known = _remembered(integration, remembered) or (before.cursor if before else "")
-            _begin(member, known or _start(source, member.policy), ledger, node)
+            _begin(member, known or _start(source, member.policy, end or source.end), ledger, node)
         members[integration.id] = member
     # One that was handed on is forgotten in any case: it would be read on from a second time if its id came back.
     handed = {place.integration.id for place in inherited.values()}
@@ -119,7 +121,7 @@ def _stay_paused(before: str, now: str, ledger: Ledger) -> None:
         ledger.pause(now, state.pause_reason)
 
 
-def _start(source: Source, policy: Policy) -> str:
+def _start(source: Source, policy: Policy, end: Callable[[], str]) -> str:
     match policy.start_at:
         case datetime() as moment:
             return source.at(moment)
@@ -128,7 +130,7 @@ def _start(source: Source, policy: Policy) -> str:
         case Start.BEGINNING:
             return source.beginning()
         case Start.END:
-            return source.end()
+            return end()
 
 
 def _begin(member: Member, cursor: str, ledger: Ledger, node: str) -> None:

@@ -103,7 +103,7 @@ def _meant(text: str, groups: set[str]) -> str:
 def _last_lines(path: Path, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
     """Yield lines, the newest first."""
     seen = set()
-    for file in Folder(path).newest_first():
+    for file in reversed(Folder(path).oldest_first()):
         if clock() > until_s:
             return
         if file.inode in seen or file.problem:

@@ -10,6 +10,7 @@ import click
 from common.logs import configure_logging
 from ops.cli.options import example, pass_settings, setting
 from ops.stock import warn_of_stock
+from producer.alertlog.launch import end_at_launch
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 @setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
 @setting("state.dir", help="Folder for what Courier keeps on disk.")
 @setting("metrics.port", help="Port of its metrics; 0 for none.")
+@click.option("--start", default="", hidden=True, help="Where the log ended when `courier up` was started.")
 @pass_settings
-def command(settings: Settings) -> None:
+def command(settings: Settings, start: str) -> None:
     """Follow the alert log, match every alert and enqueue it per integration.
 
     SIGTERM ends it with every place in the log kept, SIGHUP reads ossec.conf again.
     """
+    start = start or end_at_launch(settings)
     from producer.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
     warn_of_stock(settings, logging.getLogger("courier.producer"))
-    run(settings)
+    run(settings, start)

@@ -8,6 +8,7 @@ import click
 
 from common.logs import configure_logging
 from ops.cli.options import Invocation, example, pass_settings, setting
+from producer.alertlog.launch import end_at_launch
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -31,7 +32,9 @@ def command(settings: Settings, http_workers: int) -> None:
     Stop it with Ctrl-C, SIGTERM or by closing its terminal, and start it again at any time: nothing is lost and
     nothing repeated.
     """
+    start = end_at_launch(settings)
     from ops.up import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
-    run(settings, settings_file=click.get_current_context().ensure_object(Invocation).file, http_workers=http_workers)
+    file = click.get_current_context().ensure_object(Invocation).file
+    run(settings, settings_file=file, http_workers=http_workers, start=start)

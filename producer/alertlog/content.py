@@ -6,11 +6,11 @@ import errno
 import os
 import stat
 from gzip import BadGzipFile, GzipFile
-from io import FileIO
+from io import BytesIO, FileIO
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import error as ZlibError  # noqa: N812 — an exception should look like one
 
-from producer.alertlog.position import read_head
+from producer.alertlog.position import HEAD_MAX_BYTES, SEAL_BYTES, read_head, seal, sealed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _Kind = TypeVar("_Kind")
 
 BLOCK_BYTES: Final = 256 * 1024
+SAMPLE_BYTES: Final = 64 * 1024
+SAMPLES: Final = 16
 CLOSER: Final = 512
 """So much smaller are the steps each time; the second ones are of one byte."""
 
@@ -34,6 +36,8 @@ class Content(Protocol):
 
     head: bytes
     at: int
+    before: bytes
+    """After `seek`: the last bytes before `at`, at most as many as a seal covers."""
     damage: str
     """Why nothing can be read beyond `at`, if so."""
     inode: Inode
@@ -44,8 +48,15 @@ class Content(Protocol):
     def back(self, size: int) -> bool:
         """Have the last `size` bytes read again next, where that costs next to nothing. Say whether they will be."""
 
-    def seek(self, offset: int) -> bool:
-        """Go to the line that starts at `offset`; say whether one may start there. Raises OSError."""
+    def seek(self, offset: int, sealed: str) -> bool:
+        """Go to `offset`; say whether what stands before it may be what was sealed, or ends a line. Raises OSError."""
+
+    def is_same(self, other: Plain) -> bool:
+        """Say whether one of both, as far as this one was read, begins with the other. Raises OSError.
+
+        Both are compared at their heads, right before the end of the shorter one and, where that costs little, at a
+        few places between: logs carry times, so that copies which differ anywhere differ from there on.
+        """
 
     def end_of_lines(self) -> int:
         """Return the offset behind the last complete line. Raises OSError."""
@@ -87,6 +98,13 @@ def _inode(descriptor: int) -> Inode:
     return status.st_dev, status.st_ino
 
 
+def _fits(before: bytes, offset: int, sealed: str) -> bool:
+    """Say whether bytes that end at `offset` are those of the seal; without one, whether a line may start behind."""
+    if not sealed:
+        return offset == 0 or before.endswith(b"\n")
+    return seal(before[-sealed_bytes(sealed) :]) == sealed
+
+
 class Plain:
     """An uncompressed file. It may grow while it is read, and it may be emptied or cut."""
 
@@ -99,23 +117,47 @@ class Plain:
     def read_head(self) -> None:
         """Take the head anew, for a file that had no line when it was opened. Raises OSError."""
         self.head = read_head(self._take)
-        self.at = 0
+        self.at, self.before = 0, b""
+        self._seen, self._seen_to = b"", 0
 
     def read(self, max_bytes: int) -> bytes:
-        """Read on; what was read belongs to the same file as the head that is still there afterwards."""
+        """Read on; what was read belongs to the same file as what stands before it, which is still there afterwards."""
         try:
             size = os.fstat(self._descriptor).st_size
             data = self._take(min(max_bytes, size - self.at)) if size > self.at else b""
             head = os.pread(self._descriptor, len(self.head), 0)
+            seen = self.peek(self._seen_to - len(self._seen), len(self._seen))
         except OSError as error:
             if error.errno == errno.ESTALE:  # NFS: it has to be opened again
                 raise Changed from None
             self.damage = error.strerror or str(error)
             return b""
         self.damage = ""
-        if size < self.at or head != self.head:
+        if size < self.at or head != self.head or seen != self._seen:
             raise Changed
+        if len(data) >= SEAL_BYTES:
+            self._seen, self._seen_to = data[-SEAL_BYTES:], self.at
+        elif data:
+            self._seen_to = self.at
+            self._seen = self.peek(max(0, self.at - SEAL_BYTES), min(self.at, SEAL_BYTES))
         return data
+
+    def peek(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset` on without going there. Raises OSError."""
+        return os.pread(self._descriptor, size, offset)
+
+    def size(self) -> int:
+        """Return how long it is now. Raises OSError."""
+        return os.fstat(self._descriptor).st_size
+
+    def is_same(self, other: Plain) -> bool:
+        """Compare with what this one has on the disk."""
+        size = min(self.at, other.size())
+        offsets = {0, max(0, size - SAMPLE_BYTES), *range(0, size, max(SAMPLE_BYTES, size // SAMPLES))}
+        return all(
+            self.peek(offset, min(SAMPLE_BYTES, size - offset)) == other.peek(offset, min(SAMPLE_BYTES, size - offset))
+            for offset in sorted(offsets)
+        )
 
     def back(self, size: int) -> bool:
         """Go back."""
@@ -127,10 +169,11 @@ class Plain:
         self.at += len(data)
         return data
 
-    def seek(self, offset: int) -> bool:
-        """Go there if a line ends right before: this need not be true of a file that was cut and has grown again."""
-        self.at = offset
-        return offset == 0 or os.pread(self._descriptor, 1, offset - 1) == b"\n"
+    def seek(self, offset: int, sealed: str) -> bool:
+        """Go there if it looks as it did: this need not be true of a file that was cut and has grown again."""
+        self.at = self._seen_to = offset
+        self.before = self._seen = self.peek(max(0, offset - SEAL_BYTES), min(offset, SEAL_BYTES))
+        return _fits(self.before, offset, sealed)
 
     def end_of_lines(self) -> int:
         """Look for the last line end backwards."""
@@ -152,16 +195,18 @@ class Archive:
     """A compressed file, whose content is final. Going back means to decompress it from the start."""
 
     def __init__(self, descriptor: int) -> None:
-        self.inode = _inode(descriptor)
+        self.inode, self._first = _inode(descriptor), b""
         self._descriptor = descriptor
         self._file = FileIO(descriptor, closefd=False)
         self._restart()
-        self.head = read_head(self.read)
+        while self.at < HEAD_MAX_BYTES and (more := self.read(HEAD_MAX_BYTES - self.at)):
+            self._first += more
+        self.head = read_head(BytesIO(self._first).read)
 
     def _restart(self) -> None:
         self._file.seek(0)
         self._text = GzipFile(fileobj=self._file, mode="rb")
-        self.at, self.damage, self._most = 0, "", BLOCK_BYTES
+        self.at, self.before, self.damage, self._most = 0, b"", "", BLOCK_BYTES
 
     def read(self, max_bytes: int) -> bytes:
         """Read on; of a damaged archive everything before the damage is had."""
@@ -178,13 +223,13 @@ class Archive:
                 self.damage += "; any of its lines may have been altered"
             return b""
         self.at += len(data)
+        self.before = data[-SEAL_BYTES:] if len(data) >= SEAL_BYTES else (self.before + data)[-SEAL_BYTES:]
         return data
 
     def _closer(self, max_bytes: int) -> bytes:
         """Come to the damage in smaller steps, at last of one byte: of the step that fails, zlib gives nothing."""
         at, most = self.at, self._most // CLOSER
-        self._restart()
-        self.seek(at)
+        self.seek(at, "")
         self._most = most
         return self.read(max_bytes)
 
@@ -192,14 +237,20 @@ class Archive:
         """Stay: what was decompressed has to be kept."""
         return False
 
-    def seek(self, offset: int) -> bool:
+    def seek(self, offset: int, sealed: str) -> bool:
         """Decompress up to there; in front of damage there is no telling, so that counts as right."""
-        if offset < self.at:
-            self._restart()
-        last = b"\n"
-        while self.at < offset and (more := self.read(min(BLOCK_BYTES, offset - self.at))):
-            last = more[-1:]
-        return bool(self.damage) or (self.at == offset and last == b"\n")
+        self._restart()
+        while self.at < offset and self.read(min(BLOCK_BYTES, offset - self.at)):
+            pass
+        return bool(self.damage) or (self.at == offset and _fits(self.before, offset, sealed))
+
+    def is_same(self, other: Plain) -> bool:
+        """Compare with what is at hand without decompressing it again."""
+        size = min(self.at, other.size())
+        first = self._first[:size]
+        return other.peek(0, len(first)) == first and (
+            size < self.at or other.peek(size - len(self.before), len(self.before)) == self.before
+        )
 
     def end_of_lines(self) -> int:
         """Decompress all of it."""

@@ -2,6 +2,8 @@
 
 `YYYY/Mon/ossec-alerts-DD.json`, `…-DD-NNN.json` where a size or an interval made it begin anew within the day, and
 `.json.gz` of either once the day is over. The days are those of the manager's local time.
+
+Where `alerts.json` is a symbolic link, the dated files are beside what it leads to, or are what it leads to.
 """
 
 from __future__ import annotations
@@ -10,43 +12,41 @@ import logging
 import os
 import re
 import stat
+from contextlib import closing
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.files import NOT_FOUND
 from common.permissions import reason
-from producer.alertlog.content import open_content
-from producer.alertlog.position import fingerprint
+from producer.alertlog.content import open_content, open_plain
+from producer.alertlog.position import Name, dated_mark, fingerprint, has_time, is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from producer.alertlog.content import Inode
+    from producer.alertlog.position import Place
 
 _MONTH_NAMES: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS: Final = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
 _YEAR: Final = re.compile(r"[0-9]{4}")
 _FILE: Final = re.compile(r"ossec-alerts-([0-9]{2})(?:-([0-9]{3,6}))?\.json(\.gz)?")
+_TRAILER_BYTES: Final = 4
+"""gzip ends with the length of its content, modulo 2**32 (RFC 1952, ISIZE)."""
 
 _log = logging.getLogger("courier.producer")
 
 
-class Name(NamedTuple):
-    """What a dated file is called, in the order in which they were written."""
-
-    day: date
-    part: int
-
-
 CURRENT: Final = Name(date.max, 0)
-"""Stands for `alerts.json`, which has no date and is the newest."""
+"""The name of an `alerts.json` that is no dated file as well: the newest."""
 
 
 class File(NamedTuple):
     """One file. `fingerprint` is empty while it has no complete line, or if it cannot be read: then `problem` says why.
 
-    `size` is that on disk, in bytes; `changed_at_s` its modification time.
+    A first line that another file follows is complete without its line end. `name` is that of the dated file also for
+    an `alerts.json` that is one. `size` is that on disk, in bytes; `changed_at_s` its modification time.
     """
 
     path: str
@@ -57,6 +57,33 @@ class File(NamedTuple):
     changed_at_s: float
     fingerprint: str
     problem: str
+    unfinished: str = ""
+    """The fingerprint that it will have if its first line ends here."""
+    current: bool = False
+    """Whether it is `alerts.json`."""
+
+    @property
+    def dated(self) -> Name | None:
+        """Return the day and part that it belongs to, if that is known."""
+        return None if self.name == CURRENT else self.name
+
+    def begins_as(self, place: Place) -> bool:
+        """Say whether it can be the file of `place`, as far as its first line tells."""
+        if not self.fingerprint:
+            return False
+        name = place.name or self.dated
+        return place.file in {self.fingerprint, name and dated_mark(self.fingerprint, name)}
+
+    def length(self) -> int:
+        """Return how long it is uncompressed, in bytes; of a compressed file modulo 2**32, 0 if it cannot be read."""
+        if not self.zipped:
+            return self.size
+        try:
+            with open(self.path, "rb") as packed:  # noqa: PTH123 — a path is a text here
+                packed.seek(-_TRAILER_BYTES, os.SEEK_END)
+                return int.from_bytes(packed.read(_TRAILER_BYTES), "little")
+        except OSError:
+            return 0
 
 
 class Folder:
@@ -64,17 +91,25 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
-        self._root = str(path.parent)
-        self._known: dict[str, tuple[object, str, str]] = {}
+        self._known: dict[str, tuple[object, str, str, str]] = {}
         self._told: set[str] = set()
 
-    def oldest_first(self, since: date = date.min) -> Iterator[File]:
-        """Yield the files of days from `since` on, a compressed one after its plain one, `alerts.json` last."""
-        return (file for found in self._names(since) if (file := self._look(*found)))
+    def oldest_first(self, since: date = date.min) -> list[File]:
+        """Return the files of days from `since` on, a compressed one after its plain one, `alerts.json` last."""
+        found = [file for name in sorted(self._dated(since)) if (file := self._look(*name))]
+        current = self._look(CURRENT, False, self._path)
+        if current:
+            dated = next((file.name for file in found if file.inode == current.inode), None)
+            name = dated or _copied(current, found) or self._linked(current.inode)
+            found.append(current._replace(name=name, current=True))
+        return _finished(found)
 
-    def newest_first(self) -> Iterator[File]:
-        """Yield all files, the newest first."""
-        return (file for found in reversed(self._names(date.min)) if (file := self._look(*found)))
+    def _linked(self, inode: Inode) -> Name:
+        """Return the name of an `alerts.json` that still is the file of an earlier day; CURRENT if it is no such."""
+        if os.stat(self._path).st_nlink == 1:  # noqa: PTH116 — as below
+            return CURRENT
+        older = (self._look(*name) for name in self._dated(date.min))
+        return next((file.name for file in older if file and file.inode == inode), CURRENT)
 
     def named(self, name: str) -> Name:
         """Return what the file with this path below the folder is called; without a folder it is the current one."""
@@ -88,17 +123,15 @@ class Folder:
         except ValueError:  # no such day
             return CURRENT
 
-    def _names(self, since: date) -> list[tuple[Name, bool, str]]:
-        return [*sorted(self._dated(since)), (CURRENT, False, self._path)]
-
     def _dated(self, since: date) -> Iterator[tuple[Name, bool, str]]:
-        for year in self._list(self._root):
+        root = root_of(self._path)
+        for year in self._list(root):
             if not _YEAR.fullmatch(year) or int(year) < since.year:
                 continue
-            for month in self._list(f"{self._root}/{year}"):
+            for month in self._list(f"{root}/{year}"):
                 number = _MONTHS.get(month, 0)
                 if number and (int(year), number) >= (since.year, since.month):
-                    yield from self._month(int(year), number, f"{self._root}/{year}/{month}")
+                    yield from self._month(int(year), number, f"{root}/{year}/{month}")
 
     def _month(self, year: int, month: int, folder: str) -> Iterator[tuple[Name, bool, str]]:
         for entry in self._list(folder):
@@ -132,26 +165,76 @@ class Folder:
         if not stat.S_ISREG(status.st_mode):
             return None
         seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        known, mark, problem = self._known.get(path, (None, "", ""))
+        known, mark, problem, unfinished = self._known.get(path, (None, "", "", ""))
         if known != seen:
-            mark, problem = _identify(path, zipped=zipped)
-            self._known[path] = (seen, mark, problem)
+            mark, problem, unfinished = _identify(path, zipped=zipped)
+            self._known[path] = (seen, mark, problem, unfinished)
         inode = (status.st_dev, status.st_ino)
-        return File(path, name, zipped, inode, status.st_size, status.st_mtime, mark, problem)
+        return File(path, name, zipped, inode, status.st_size, status.st_mtime, mark, problem, unfinished)
 
     def forget(self, path: str) -> None:
         """Look into this file anew next time, even if it seems unchanged."""
         self._known.pop(path, None)
 
 
-def _identify(path: str, *, zipped: bool) -> tuple[str, str]:
-    """Return the fingerprint of a file and what is wrong with it; one of the two is empty, or both."""
+def _copied(current: File, files: Sequence[File]) -> Name | None:
+    """Return the name of the newest dated file that `alerts.json` is a copy of."""
+    alike = (file for file in reversed(files) if not file.zipped and file.fingerprint == current.fingerprint)
+    return next((file.name for file in alike if current.fingerprint and _are_same(current.path, file.path)), None)
+
+
+def _are_same(path: str, other: str) -> bool:
+    try:
+        with closing(open_plain(path)) as one, closing(open_plain(other)) as two:
+            one.at = one.size()
+            return one.is_same(two)
+    except OSError:
+        return False
+
+
+def root_of(path: str) -> str:
+    """Return the folder below which the dated files of the `alerts.json` at `path` are."""
+    if not os.path.islink(path):  # noqa: PTH114 — as above
+        return os.path.dirname(path)  # noqa: PTH120 — as above
+    target = Path(os.path.realpath(path))
+    year, month = target.parent.parent, target.parent.name
+    is_dated = _FILE.fullmatch(target.name) and month in _MONTHS and _YEAR.fullmatch(year.name)
+    return str(year.parent if is_dated else target.parent)
+
+
+def mark_of(file: File, files: Sequence[File]) -> str:
+    """Return the mark of a file among `files`, oldest first: its fingerprint unless an older one has that as well.
+
+    A first line without a time, such as the empty one that `echo > alerts.json` leaves, tells no file from another.
+    """
+    if not file.dated:
+        return file.fingerprint
+    shared = (other for other in files if other.fingerprint == file.fingerprint and other.dated)
+    is_shared = not has_time(file.fingerprint) or next(shared).name < file.name
+    return dated_mark(file.fingerprint, file.dated) if is_shared else file.fingerprint
+
+
+def _finished(files: list[File]) -> list[File]:
+    """Give a file that a later one with lines follows the fingerprint of the first line that it never finished."""
+    last = max((file.name for file in files if file.fingerprint), default=None)
+    return [
+        file._replace(fingerprint=file.unfinished)
+        if file.unfinished and not file.fingerprint and last and file.name < last
+        else file
+        for file in files
+    ]
+
+
+def _identify(path: str, *, zipped: bool) -> tuple[str, str, str]:
+    """Return the fingerprint of a file, what is wrong with it, and the fingerprint of a first line without its end."""
     try:
         content = open_content(path, zipped=zipped)
     except FileNotFoundError:
-        return "", ""
+        return "", "", ""
     except OSError as error:
-        return "", reason(error)
+        return "", reason(error), ""
     head, damage = content.head, content.damage
     content.close()
-    return (fingerprint(head), "") if head else ("", damage)
+    if is_whole(head):
+        return fingerprint(head), "", ""
+    return "", damage, fingerprint(head + b"\n") if head and not damage else ""

@@ -5,12 +5,10 @@ Once a second for each place where somebody stands: the files are known already,
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 from common.timestamps import written_at_s
 from producer.alertlog import order
-from producer.alertlog.folder import CURRENT
 from producer.alertlog.position import NEW
 from producer.source import Lag
 
@@ -23,16 +21,13 @@ if TYPE_CHECKING:
 PEEK_BYTES: Final = 4096
 """Enough of a line to find its time, which the manager writes first."""
 
-_TRAILER_BYTES: Final = 4
-"""gzip ends with the length of its content, modulo 2**32 (RFC 1952, ISIZE)."""
-
 
 def lag(place: Place, files: Sequence[File], now_s: float) -> Lag:
     """Return how far `place` is behind; `files` are those that may matter, the oldest first."""
-    ours = next(iter(order.copies(files, place.file)), None)
-    own = max(0, _length(ours) - place.offset) if ours else 0
+    ours = next(iter(order.copies(files, place)), None)
+    own = max(0, ours.length() - place.offset) if ours else 0
     later = _behind(files, place, ours)
-    size = own + sum(_length(file) for file in later)
+    size = own + sum(file.length() for file in later)
     if not size:
         return Lag(0, 0.0)
     next_file, offset = (ours, place.offset) if ours and own else (later[0], 0)
@@ -43,23 +38,12 @@ def lag(place: Place, files: Sequence[File], now_s: float) -> Lag:
 def _behind(files: Sequence[File], place: Place, ours: File | None) -> list[File]:
     """Return the files after that of `place`, each content once: a file has two names while it is the current one."""
     if place.file == NEW:
-        candidates = [file for file in files if file.name == CURRENT or file.changed_at_s >= place.offset]
+        candidates = [file for file in files if file.current or file.changed_at_s >= place.offset]
     else:
         candidates = order.behind(files, place)
-    own = place.file if ours else ""
-    distinct = {file.fingerprint: file for file in candidates if file.fingerprint not in ("", own)}
-    return list(distinct.values())
-
-
-def _length(file: File) -> int:
-    if not file.zipped:
-        return file.size
-    try:
-        with open(file.path, "rb") as packed:  # noqa: PTH123 — a path is a text here
-            packed.seek(-_TRAILER_BYTES, os.SEEK_END)
-            return int.from_bytes(packed.read(_TRAILER_BYTES), "little")
-    except OSError:
-        return 0
+    own = order.copies(files, place) if ours else []
+    others = (file for file in candidates if file.fingerprint and file not in own)
+    return list({(file.fingerprint, file.dated): file for file in others}.values())
 
 
 def _written_at_s(file: File, offset: int) -> float | None:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 from producer.alertlog import order, start
 from producer.alertlog.content import Changed
-from producer.alertlog.folder import CURRENT, Folder
+from producer.alertlog.folder import Folder
 from producer.alertlog.lag import lag
-from producer.alertlog.position import NEW, Place, earliest_day
+from producer.alertlog.position import NEW, Place
+from producer.alertlog.reader import SAMPLE_BYTES
 from producer.alertlog.readers import Readers
+from producer.damaged import spans
 from producer.lines import Lines
 from producer.source import Batch
 
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from common.settings_values import LogPosition
-    from producer.alertlog.folder import File, Name
+    from producer.alertlog.folder import File
+    from producer.alertlog.position import Name
     from producer.alertlog.reader import Chunk, Reader
     from producer.source import Lag
 
@@ -98,7 +101,7 @@ class AlertLog:
     def lag(self, cursor: str) -> Lag:
         """Return how far `cursor` is behind the newest byte of the log."""
         place = Place.parse(cursor)
-        return lag(place, list(self._folder.oldest_first(earliest_day(place.began_at_s))), self._now())
+        return lag(place, self._folder.oldest_first(place.since), self._now())
 
     def _read(self, place: Place, max_bytes: int, *, hasty: bool) -> Batch | None:
         """Do it, or return nothing if it is worth another look."""
@@ -114,7 +117,7 @@ class AlertLog:
         try:
             chunk = reader.read(place.offset, max_bytes)
             if _is_more(chunk, place):
-                return _batch(chunk, place)
+                return _batch(chunk, reader)
             return self._beyond(place, reader)
         except Changed:
             self._readers.drop(reader)
@@ -122,38 +125,46 @@ class AlertLog:
 
     def _files(self, place: Place) -> list[File]:
         """Return the files that matter at `place`, oldest first; before them one that is open but nowhere any more."""
-        files = list(self._folder.oldest_first(earliest_day(place.began_at_s)))
+        files = self._folder.oldest_first(place.since)
         begun = self._readers.begun(place, files)
         return [begun, *files] if begun else files
 
     def _first(self, place: Place) -> Batch:
         """Start with what was not there when the cursor was made."""
         files = self._files(place)
-        new = (file for file in files if file.name == CURRENT or file.changed_at_s >= place.offset)
+        new = (file for file in files if file.current or file.changed_at_s >= place.offset)
         first = next((file for file in new if file.fingerprint), None)
         if first:
-            return Batch(Lines(), str(Place(first.fingerprint, 0)), at_end=False)
+            return Batch(Lines(), str(order.start_of(first, files)), at_end=False)
         return self._wait(place, files)
 
     def _beyond(self, place: Place, reader: Reader) -> Batch | None:
         """Go on from the end of a file to a longer copy of it, or to the next one, if there is one. Raises Changed."""
         waited_at_s, reader.waited_at_s = reader.waited_at_s, self._now()
-        if self._names(reader) > 1:
+        if reader.name and self._names(reader) > 1:
             return _wait(place)
         files = self._files(place)
+        place = _named(place, reader, files)
         if self._move_to_copy(place, reader, files):
             return None
-        step = order.step(files, place)
-        if not step:
+        step = order.step(files, place, is_copy=lambda file: self._is_same(reader, file))
+        if not step and not self._is_replaced(place, reader, files):
             return self._wait(place, files)
         # It may have grown after we were at its end and before the next file had a line.
         chunk = reader.read(place.offset, 1)
         if _is_more(chunk, place):
-            return _batch(chunk, place)
-        if self._move_to_archive(place, reader, files):
-            return None
-        before = None if self._now() - waited_at_s < INATTENTIVE_S else order.name_of(files, place.file)
-        return self._leave(place, reader, before, step)
+            return _batch(chunk, reader)
+        before = None if self._now() - waited_at_s < INATTENTIVE_S else order.name_of(files, place)
+        return self._leave(place, reader, before, step, files)
+
+    def _is_same(self, reader: Reader, file: File) -> bool:
+        """Say whether a file that may be the reader's by mark and name is that, or a copy of it."""
+        return file.zipped or file.inode == reader.content.inode or self._readers.is_copy(reader, file)
+
+    def _is_replaced(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
+        """Say whether the reader's file is nowhere any more, and a copy in its place that was cut or written anew."""
+        copies = order.copies(files, place)
+        return any(file.current for file in copies) and all(file.inode != reader.content.inode for file in files)
 
     def _names(self, reader: Reader) -> int:
         """Return how many names the reader's file has if it is `alerts.json`, else 0.
@@ -170,28 +181,30 @@ class AlertLog:
         return status.st_nlink
 
     def _move_to_copy(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
-        """Go to another file with this fingerprint if it has more, or is now `alerts.json`. Say whether it did."""
+        """Go to another copy of the file if it has more, or is now `alerts.json`. Say whether it did."""
         content = reader.content
-        copies = [file for file in order.copies(files, place.file) if not file.zipped and file.inode != content.inode]
-        better = [
-            file for file in copies if file.size > content.at or (file.name == CURRENT and file.size == content.at)
-        ]
-        other = self._readers.open(place, better)
-        replaced = any(file.name == CURRENT for file in copies) and all(file.inode != content.inode for file in files)
+        copies = [file for file in order.copies(files, place) if not file.zipped and file.inode != content.inode]
+        better = [file for file in copies if file.size > content.at or (file.current and file.size == content.at)]
+        other = self._readers.open(place, [file for file in better if self._is_same(reader, file)])
         if other:
             self._readers.keep(other)
-        if other or replaced:
-            # A copy that does not go on where we are is found wanting by the next look.
             self._readers.drop(reader)
-        return bool(other or replaced)
+        return bool(other)
 
     def _move_to_archive(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
-        """Go to a compressed file with this fingerprint if it has more than what we have read, which is gone."""
-        if any(file.inode == reader.content.inode for file in files):
-            return False
-        archive = self._readers.open(place, [file for file in files if file.zipped])
+        """Go to a compressed copy if it has more than what we have read, which is gone or was cut.
+
+        Where the file of this name is another one by now, let go of ours: what is in its place counts as cut.
+        """
+        is_there = any(file.inode == reader.content.inode for file in files)
+        copies = order.copies(files, place)
+        archives = [f for f in copies if f.zipped and (not is_there or f.length() != reader.content.at % 2**32)]
+        archive = self._readers.open(place, archives)
         if not archive:
-            return False
+            other = not is_there and any(not self._readers.is_copy(reader, file) for file in copies)
+            if other:
+                self._readers.drop(reader)
+            return other
         more = _is_more(archive.read(place.offset, 1), place)
         if more:
             self._readers.drop(reader)
@@ -200,34 +213,50 @@ class AlertLog:
             archive.content.close()
         return more
 
-    def _leave(self, place: Place, reader: Reader, before: Name | None, step: order.Step) -> Batch:
-        """Go on to the next file; tell what remains unread in this one, and if it is not the next by name."""
-        passed = []
+    def _leave(
+        self, place: Place, reader: Reader, before: Name | None, step: order.Step | None, files: Sequence[File]
+    ) -> Batch | None:
+        """Go on to the next file; tell what remains unread in this one, and if it is not the next by name.
+
+        What remains is the last line if whole alerts are on it: only its end is missing.
+        """
+        if not step:
+            self._readers.drop(reader)
+            return None
+        if self._move_to_archive(place, reader, files):
+            return None
+        lines, passed = Lines(), []
         rest, damage = reader.rest(place.offset), reader.content.damage
         if damage:
             passed.append(order.unreadable(reader.path, f"what follows byte {reader.content.at}", damage))
-        elif rest:
-            passed.append(order.unfinished(reader.path, place.offset, rest))
+        elif spans(rest.raw):
+            lines = Lines([rest])
+        elif rest.raw:
+            passed.append(order.unfinished(reader.path, place.offset, rest.raw[:SAMPLE_BYTES]))
         passed += [*step.gaps(before), *step.unreadable()]
-        self._readers.drop(reader)
-        return Batch(Lines(), str(Place(step.file.fingerprint, 0)), at_end=False, passed=tuple(passed))
+        if not lines:
+            self._readers.drop(reader)
+        return Batch(lines, str(order.start_of(step.file, files)), at_end=False, passed=tuple(passed))
 
     def _lost(self, place: Place, files: Sequence[File]) -> Batch:
         """Go on although no file has what comes at `place`."""
-        if place.offset and order.copies(files, place.file):
+        # An `alerts.json` without a name can be a copy of a later file: it comes after those.
+        copies = [file for file in order.copies(files, place) if file.dated or not place.name]
+        if place.offset and copies:
             # Cut, or restored from an older copy: what is new in it cannot be told from what we have read.
             _log.warning("%s was cut before byte %d: reading it again from its start", self._path, place.offset)
-            return Batch(Lines(), str(Place(place.file, 0)), at_end=False)
-        step = order.step(files, place)
+            again = Place(place.file, 0, name=copies[0].dated)
+            return Batch(Lines(), str(again), at_end=False, passed=(order.cut(place, copies[0]),))
+        step = order.step(files, place, is_copy=copies.__contains__)
         if not step:
             return self._wait(place, files)
         passed = (order.gone(place, step.file), *step.unreadable())
-        return Batch(Lines(), str(Place(step.file.fingerprint, 0)), at_end=False, passed=passed)
+        return Batch(Lines(), str(order.start_of(step.file, files)), at_end=False, passed=passed)
 
     def _wait(self, place: Place, files: Sequence[File]) -> Batch:
         """Wait for a file that comes after all of `files`."""
         self._readers.hold_empty(place, files)
-        current = next((file for file in files if file.name == CURRENT), None)
+        current = next((file for file in files if file.current), None)
         if not current:
             self._tell(MISSING)
         else:
@@ -248,8 +277,16 @@ def _is_more(chunk: Chunk, place: Place) -> bool:
     return chunk.end > place.offset or not chunk.at_end
 
 
-def _batch(chunk: Chunk, place: Place) -> Batch:
-    return Batch(chunk.lines, str(Place(place.file, chunk.end)), at_end=False, passed=chunk.passed)
+def _batch(chunk: Chunk, reader: Reader) -> Batch:
+    place = Place(reader.file, chunk.end, chunk.seal, reader.name)
+    return Batch(chunk.lines, str(place), at_end=False, passed=chunk.passed)
+
+
+def _named(place: Place, reader: Reader, files: Sequence[File]) -> Place:
+    """Return the place with its file's name, which a cursor of version 0.1 does not have."""
+    names = (file.dated for file in files if file.inode == reader.content.inode)
+    reader.name = place.name or next(filter(None, names), reader.name)
+    return place._replace(name=reader.name)
 
 
 def _wait(place: Place) -> Batch:

@@ -1,7 +1,14 @@
-"""A place in the alert log: a fingerprint and a byte offset, so that it outlives inodes, names and compression.
+"""A place in the alert log: which file, how far into it, and what stands right before.
 
-The fingerprint of a file is made from its first line. It begins with that line's time, so that even when the file is
-gone the cursor still says which files are later.
+A cursor has to find its file again when that was renamed, compressed, copied or restored, and must not take another
+file for it. Three things tell files apart, and two files are the same only if none of them differs:
+
+    fingerprint  the first line's time and a digest of the line. Files can share it: `echo > alerts.json` leaves an
+                 empty first line on any day
+    name         the day and part in the file's dated name, which compression keeps; an `alerts.json` may have none
+    seal         a checksum of the bytes right before the offset: it shows that a file was cut and written again
+
+A cursor is `FINGERPRINT:OFFSET:SEAL:NAME`. In version 0.1 it was `FINGERPRINT:OFFSET`, and it may still be.
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
+from zlib import crc32
 
 from common.timestamps import written_at_s
 
@@ -19,31 +27,64 @@ if TYPE_CHECKING:
 HEAD_MAX_BYTES: Final = 64 * 1024
 """A first line counts with so many bytes of it: one that is longer has a fingerprint as well, and before it ends."""
 
+SEAL_BYTES: Final = 4096
+"""A seal covers at most so much."""
+
 NEW: Final = "new"
 """Stands for the file in a cursor that was made when there was no line at all. Its offset is the time, in seconds since
 1970, from which on dated files are new; `alerts.json` always is."""
 
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{20}")
-_CURSOR: Final = re.compile(rf"{_FINGERPRINT.pattern}:[0-9]{{1,18}}|{NEW}:[0-9]{{1,11}}")
+_SEAL: Final = re.compile(r"[0-9a-f]{1,4}-[0-9a-f]{8}")
+_NAME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:\.([0-9]{1,6}))?")
+_PLACE: Final = rf"{_FINGERPRINT.pattern}:[0-9]{{1,18}}"
+_CURSOR: Final = re.compile(rf"{_PLACE}(?::(?:{_SEAL.pattern})?:(?:{_NAME.pattern})?)?|{NEW}:[0-9]{{1,11}}")
 """No file is longer, and no system call takes a later time."""
 _HEAD_STEP_BYTES: Final = 4096
 _LATEST_S: Final = 2**32 - 1
+_NO_TIME: Final = "0" * 8
+
+
+class Name(NamedTuple):
+    """What a dated file is called, in the order in which they were written. `str()` is its form in a cursor."""
+
+    day: date
+    part: int
+
+    def __str__(self) -> str:
+        return f"{self.day}.{self.part}" if self.part else str(self.day)
+
+    @classmethod
+    def parse(cls, text: str) -> Name | None:
+        """Read what `str()` made; nothing if it is no name."""
+        found = _NAME.fullmatch(text)
+        try:
+            return cls(date.fromisoformat(found[1]), int(found[2] or 0)) if found else None
+        except ValueError:
+            return None
 
 
 class Place(NamedTuple):
-    """Where to read on: `offset` bytes into the (uncompressed) file with this fingerprint. `str()` is the cursor."""
+    """Where to read on: `offset` bytes into the (uncompressed) file with this mark. `str()` is the cursor.
+
+    `seal` is empty at the start of a file, and in the cursors of former versions; `name` is that of a dated file.
+    """
 
     file: str
     offset: int
+    seal: str = ""
+    name: Name | None = None
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.offset}"
+        return f"{self.file}:{self.offset}{suffix(self.seal, self.name)}"
 
     @classmethod
     def parse(cls, cursor: str) -> Place:
         """Read a cursor. A text that is none becomes a place in a file that nobody has."""
-        file, _, offset = cursor.rpartition(":")
-        return cls(file, int(offset)) if _CURSOR.fullmatch(cursor) else cls(f"?{cursor}", 0)
+        if not _CURSOR.fullmatch(cursor):
+            return cls(f"?{cursor}", 0)
+        file, offset, seal, name = (*cursor.split(":"), "", "")[:4]
+        return cls(file, int(offset), seal, Name.parse(name))
 
     @property
     def began_at_s(self) -> int:
@@ -52,14 +93,53 @@ class Place(NamedTuple):
             return self.offset
         return int(self.file[:8], 16) if _FINGERPRINT.fullmatch(self.file) else 0
 
+    @property
+    def since(self) -> date:
+        """The earliest day whose files may matter here."""
+        if self.name:
+            return min(self.name.day, earliest_day(self.began_at_s)) if self.began_at_s else self.name.day
+        return earliest_day(self.began_at_s)
+
+
+def suffix(seal: str, name: Name | None) -> str:
+    """Return what follows the offset in a cursor."""
+    return f":{seal}:{name or ''}" if seal or name else ""
+
+
+def seal(before: bytes) -> str:
+    """Return the seal of a place whose bytes before it end like this: how many it covers, and their CRC-32."""
+    covered = before[-SEAL_BYTES:]
+    return f"{len(covered):x}-{crc32(covered):08x}" if covered else ""
+
+
+def line_seal(before: bytes) -> str:
+    """Return the seal of a place behind a line: of this line alone, unless it is blank."""
+    line = before[before.rfind(b"\n", 0, max(0, len(before) - 1)) + 1 :]
+    return seal(before if line.isspace() else line)
+
+
+def sealed_bytes(text: str) -> int:
+    """Return how many bytes a seal covers."""
+    return int(text.partition("-")[0], 16) if text else 0
+
 
 def fingerprint(head: bytes) -> str:
     """Return 20 hex digits for a file's head: 8 for its time in seconds (0 if it has none), 12 for its content."""
     return f"{min(max(int(written_at_s(head) or 0), 0), _LATEST_S):08x}{blake2b(head, digest_size=6).hexdigest()}"
 
 
+def has_time(mark: str) -> bool:
+    """Say whether a fingerprint is that of a line with a time."""
+    return not mark.startswith(_NO_TIME)
+
+
+def dated_mark(mark: str, name: Name) -> str:
+    """Return the mark of a file that has its fingerprint in common with others: in delivery ids they must differ."""
+    return f"{mark[:8]}{blake2b(f'{mark} {name}'.encode(), digest_size=6).hexdigest()}"
+
+
 def read_head(read: Callable[[int], bytes]) -> bytes:
-    """Return a file's first line with its line end, or as much of it as counts; nothing while it is half-written.
+    """Return a file's first line with its line end, or as much of it as counts; without line end if it has none yet.
 
     `read(n)` returns the next up to n bytes, none at the end of the file.
     """
@@ -67,9 +147,14 @@ def read_head(read: Callable[[int], bytes]) -> bytes:
     while len(head) < HEAD_MAX_BYTES and b"\n" not in head:
         more = read(min(_HEAD_STEP_BYTES, HEAD_MAX_BYTES - len(head)))
         if not more:
-            return b""
+            break
         head += more
     return bytes(head[: head.find(b"\n") + 1] if b"\n" in head else head)
+
+
+def is_whole(head: bytes) -> bool:
+    """Say whether a head is all that will ever count: a line with its end, or as much of a long one as counts."""
+    return head.endswith(b"\n") or len(head) >= HEAD_MAX_BYTES
 
 
 def earliest_day(time_s: float) -> date:

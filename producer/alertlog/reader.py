@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from producer.alertlog.content import BLOCK_BYTES
-from producer.alertlog.position import fingerprint
-from producer.lines import Block, Lines
+from producer.alertlog.position import SEAL_BYTES, Place, line_seal, seal, suffix
+from producer.lines import Block, Line, Lines
 from producer.source import Loss, Passed
 
 if TYPE_CHECKING:
     from producer.alertlog.content import Content
+    from producer.alertlog.position import Name
 
 SAMPLE_BYTES: Final = 200
 SKIP_BYTES: Final = 64 * 1024 * 1024
@@ -25,32 +26,39 @@ LITTLE_BYTES: Final = 16 * 1024
 
 
 class Chunk(NamedTuple):
-    """What one read gave. `end` is the offset behind it; `at_end`: there was nothing after it."""
+    """What one read gave. `end` is the offset behind it, with its `seal`; `at_end`: there was nothing after it."""
 
     lines: Lines
     end: int
     at_end: bool
     passed: tuple[Passed, ...] = ()
+    seal: str = ""
 
 
 class Reader:
-    """Reads an open file in order from the line that starts at the content's `at`. `path` is for people."""
+    """Reads an open file in order from the line that starts at the content's `at`. `path` is for people.
 
-    def __init__(self, content: Content, path: str, max_line_bytes: int) -> None:
-        self.content, self.path = content, path
-        self.file = fingerprint(content.head)
+    `file` and `name` are what its places are called by.
+    """
+
+    def __init__(self, content: Content, path: str, max_line_bytes: int, file: str, name: Name | None) -> None:
+        self.content, self.path, self.file, self.name = content, path, file, name
         self.waited_at_s = 0.0
         """When we last waited at its end, and so saw whatever came next."""
         self._max_line_bytes = max_line_bytes
         self._held, self._held_at = b"", content.at
+        self._before = content.before
+        """The last bytes before what is held, at most as many as a seal covers."""
         self._long: tuple[int, bytes] | None = None
         """Start and first bytes of the over-long line that we are in the middle of."""
 
-    def serves(self, file: str, offset: int) -> bool:
+    def serves(self, place: Place) -> bool:
         """Say whether it can read on from there without going back in the file."""
+        if place.file != self.file or (place.name and place.name != self.name):
+            return False
         if self._long:
-            return file == self.file and offset == self._long[0]
-        return file == self.file and self._held_at <= offset <= self._held_at + len(self._held)
+            return place.offset == self._long[0]
+        return self._held_at <= place.offset <= self._held_at + len(self._held)
 
     def read(self, offset: int, max_bytes: int) -> Chunk:
         """Return complete lines from `offset` on, which it `serves`: about `max_bytes`, or one line. Raises Changed."""
@@ -60,19 +68,41 @@ class Reader:
         size = self._held.rfind(b"\n") + 1
         if size:
             lines, passed = self._lines(size)
-            return Chunk(lines, offset + size, at_end and size == len(self._held), passed)
+            return Chunk(lines, offset + size, at_end and size == len(self._held), passed, self._seal(size))
         if len(self._held) > self._max_line_bytes:
-            self._long, self._held = (offset, self._held[:SAMPLE_BYTES]), b""
+            self._long, self._before = (offset, self._held[:SAMPLE_BYTES]), self._held[-SEAL_BYTES:]
+            self._held = b""
             return self._skip(*self._long)
         return Chunk(Lines(), offset, at_end)
 
-    def rest(self, offset: int) -> bytes:
-        """Return how the half-written line behind `offset` begins, if there is one."""
-        return self._long[1] if self._long else self._held[offset - self._held_at :][:SAMPLE_BYTES]
+    def rest(self, offset: int) -> Line:
+        """Return the line behind `offset` that has no end; of one that is too long, how it begins."""
+        raw = self._long[1] if self._long else self._held[offset - self._held_at :]
+        return Line(raw, self.file, offset, offset + len(raw), self._suffix)
+
+    def _suffix(self, before: bytes) -> str:
+        """Return what follows the offset in the cursor behind a line."""
+        return suffix(seal(before), self.name)
+
+    def _seal(self, size: int) -> str:
+        """Return the seal of the place `size` bytes behind where what is held begins: that of the last line's cursor.
+
+        Lines that are passed over may be alike, so behind such a one it covers more.
+        """
+        before = (self._before + self._held[max(0, size - SEAL_BYTES) : size])[-SEAL_BYTES:]
+        length = size - self._held.rfind(b"\n", 0, size - 1) - 2
+        return line_seal(before) if length <= self._max_line_bytes else seal(before)
+
+    def place_at(self, offset: int) -> Place:
+        """Return the place at `offset`, which becomes where it reads on. Raises OSError."""
+        self.content.seek(offset, "")
+        self._held, self._held_at, self._before = b"", offset, self.content.before
+        return Place(self.file, offset, line_seal(self._before), self.name)
 
     def _fill(self, offset: int, max_bytes: int) -> bool:
         """Hold what follows `offset`: `max_bytes`, or more until a line is complete or too long. Say if that is all."""
-        pieces = [self._held[offset - self._held_at :]]
+        self._go_to(offset)
+        pieces = [self._held]
         # To read the half line again with its other half is cheaper than to copy everything behind it.
         if len(pieces[0]) < LITTLE_BYTES and self.content.back(len(pieces[0])):
             pieces = [b""]
@@ -81,12 +111,19 @@ class Reader:
             piece = self.content.read(max(max_bytes - size, BLOCK_BYTES))
             pieces.append(piece)
             size, complete, at_end = size + len(piece), complete or b"\n" in piece, not piece
-        self._held, self._held_at = b"".join(filter(None, pieces)), offset  # a single piece is not copied
+        self._held = b"".join(filter(None, pieces))  # a single piece is not copied
         return at_end
+
+    def _go_to(self, offset: int) -> None:
+        """Let go of what is before `offset`."""
+        size = offset - self._held_at
+        if size:
+            self._before = (self._before + self._held[max(0, size - SEAL_BYTES) : size])[-SEAL_BYTES:]
+            self._held, self._held_at = self._held[size:], offset
 
     def _lines(self, size: int) -> tuple[Lines, tuple[Passed, ...]]:
         """Make lines of the first `size` bytes that are held. A carriage return stays: JSON takes it as a blank."""
-        block = Block(self._held, size, self.file, self._held_at)
+        block = Block(self._held, size, self.file, self._held_at, self._suffix)
         longest = self._max_line_bytes
         if size <= longest:
             return block, ()
@@ -102,9 +139,12 @@ class Reader:
             if newline >= 0:
                 end = self.content.at - len(block) + newline + 1
                 self._long, self._held, self._held_at = None, block[newline + 1 :], end
-                return Chunk(Lines(), end, at_end=False, passed=(self._overlong(sample, start, end),))
+                self._before = (self._before + block[max(0, newline + 1 - SEAL_BYTES) : newline + 1])[-SEAL_BYTES:]
+                passed = (self._overlong(sample, start, end),)
+                return Chunk(Lines(), end, at_end=False, passed=passed, seal=seal(self._before))
             if not block:
                 return Chunk(Lines(), start, at_end=True)
+            self._before = (self._before + block[-SEAL_BYTES:])[-SEAL_BYTES:]
         return Chunk(Lines(), start, at_end=False)
 
     def _overlong(self, raw: bytes, start: int, end: int) -> Passed:

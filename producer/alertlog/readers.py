@@ -6,17 +6,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from producer.alertlog import order
-from producer.alertlog.content import open_content, open_plain
+from producer.alertlog.content import Plain, open_content, open_plain
 from producer.alertlog.folder import CURRENT, File
-from producer.alertlog.position import fingerprint
+from producer.alertlog.position import Place, fingerprint, is_whole
 from producer.alertlog.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from producer.alertlog.content import Plain
     from producer.alertlog.folder import Folder
-    from producer.alertlog.position import Place
 
 MOST: Final = 32
 """More than this many integrations that all read somewhere else share readers, and open files again and again."""
@@ -33,7 +31,7 @@ class Readers:
 
     def at(self, place: Place) -> Reader | None:
         """Return a kept reader that can go on from `place`."""
-        found = next((reader for reader in self._kept if reader.serves(*place)), None) or self._begun(place)
+        found = next((reader for reader in self._kept if reader.serves(place)), None) or self._begun(place)
         if found:
             self._kept.remove(found)
             self._kept.append(found)
@@ -42,7 +40,7 @@ class Readers:
     def hold_empty(self, place: Place, files: Sequence[File]) -> None:
         """Hold `alerts.json` open while we wait for its first line: it may get some and be gone by the next look."""
         self._waiting = place.file
-        empty = next((file for file in files if file.name == CURRENT and not file.fingerprint), None)
+        empty = next((file for file in files if file.current and not file.fingerprint), None)
         if not empty or (self._empty and self._empty.inode == empty.inode):
             return
         self._let_go_of_empty()
@@ -60,16 +58,16 @@ class Readers:
             return None
         with suppress(OSError):
             self._empty.read_head()
-        if not self._empty.head:
+        if not is_whole(self._empty.head):
             return None
         path, inode, mark = "the former alerts.json", self._empty.inode, fingerprint(self._empty.head)
-        return File(path, CURRENT, False, inode, 0, 0.0, mark, "")
+        return File(path, CURRENT, False, inode, 0, 0.0, mark, "", current=True)
 
     def _begun(self, place: Place) -> Reader | None:
         """Make a reader of the file that is held so, if it is the one of `place`."""
-        if not self._empty or place != (fingerprint(self._empty.head), 0):
+        if not self._empty or place != Place(fingerprint(self._empty.head), 0):
             return None
-        reader = Reader(self._empty, "the former alerts.json", self._max_line_bytes)
+        reader = Reader(self._empty, "the former alerts.json", self._max_line_bytes, place.file, None)
         self._empty = None
         self._kept.append(reader)
         return reader
@@ -80,18 +78,36 @@ class Readers:
         self._empty = None
 
     def open(self, place: Place, files: Sequence[File]) -> Reader | None:
-        """Open the best of `files` that has the fingerprint and a line that starts, or may start, at the offset."""
-        for file in order.copies(files, place.file):
+        """Open the best of `files` that has the mark and, before the offset, what was sealed or the end of a line."""
+        for file in order.copies(files, place):
             try:
                 content = open_content(file.path, zipped=file.zipped)
             except OSError:
                 continue
             with suppress(OSError):
-                if fingerprint(content.head) == place.file and content.seek(place.offset):
-                    return Reader(content, file.path, self._max_line_bytes)
+                head = content.head if is_whole(content.head) else content.head + b"\n"
+                if fingerprint(head) == file.fingerprint and content.seek(place.offset, place.seal):
+                    name = place.name or file.dated
+                    return Reader(content, file.path, self._max_line_bytes, place.file, name)
             content.close()
             self._folder.forget(file.path)
         return None
+
+    def is_copy(self, reader: Reader, file: File) -> bool:
+        """Say whether a file and what `reader` has read are the same, as far as the shorter of them goes."""
+        try:
+            other = open_content(file.path, zipped=file.zipped)
+        except OSError:
+            return True
+        try:
+            if isinstance(other, Plain):
+                return reader.content.is_same(other)
+            other.end_of_lines()  # goes to its end
+            return not isinstance(reader.content, Plain) or bool(other.damage) or other.is_same(reader.content)
+        except OSError:
+            return True
+        finally:
+            other.close()
 
     def keep(self, reader: Reader) -> None:
         """Keep it; let go of the one that has not been used for longest if there are too many."""
@@ -102,7 +118,7 @@ class Readers:
     def keep_only(self, places: Collection[Place]) -> None:
         """Let go of those that can go on from none of `places`."""
         for reader in self._kept[:]:
-            if not any(reader.serves(*place) for place in places):
+            if not any(reader.serves(place) for place in places):
                 self.drop(reader)
 
     def drop(self, reader: Reader) -> None:

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from common.timestamps import written_at_s
-from producer.alertlog.content import BLOCK_BYTES, Changed
+from producer.alertlog import order
+from producer.alertlog.content import BLOCK_BYTES, Changed, Plain
+from producer.alertlog.folder import CURRENT
 from producer.alertlog.position import NEW, Place, earliest_day
 
 if TYPE_CHECKING:
     from common.settings_values import LogPosition
+    from producer.alertlog.content import Content
     from producer.alertlog.folder import Folder
     from producer.alertlog.reader import Reader
     from producer.alertlog.readers import Readers
+
+NEAR_BYTES: Final = 4 * 1024 * 1024
+LATE_S: Final = 60.0
+"""Lines are nearly in the order of their times: the search begins so much before."""
 
 _log = logging.getLogger("courier.producer")
 
 
 def beginning(folder: Folder) -> Place:
     """Return the place before the oldest line that is there."""
-    return next((Place(file.fingerprint, 0) for file in folder.oldest_first() if file.fingerprint), Place(NEW, 0))
+    files = folder.oldest_first()
+    return next((order.start_of(file, files) for file in files if file.fingerprint), Place(NEW, 0))
 
 
 def end(folder: Folder, readers: Readers, now_s: float) -> Place:
     """Return the place behind the newest complete line; while there is none, before all that comes after `now_s`."""
-    newest = next((file for file in folder.newest_first() if file.fingerprint), None)
+    files = folder.oldest_first()
+    newest = next((file for file in reversed(files) if file.fingerprint), None)
     if newest:
-        start = Place(newest.fingerprint, 0)
-        reader = readers.open(start, list(folder.oldest_first(earliest_day(start.began_at_s))))
+        reader = readers.open(order.start_of(newest, files), files)
         if reader:
             try:
-                return Place(reader.file, reader.content.end_of_lines())
+                return reader.place_at(reader.content.end_of_lines())
             except OSError:
                 pass
             finally:
@@ -46,7 +54,7 @@ def at(folder: Folder, readers: Readers, moment_s: float) -> Place | None:
     count. If there is none, that is behind the last line.
     """
     files = [file for file in folder.oldest_first(earliest_day(moment_s)) if file.fingerprint]
-    places = list(dict.fromkeys(Place(file.fingerprint, 0) for file in files))
+    places = list(dict.fromkeys(order.start_of(file, files) for file in files))
     # A fingerprint knows whole seconds only.
     before = [at for at, place in enumerate(places) if 0 < place.began_at_s <= moment_s - 1]
     found = None
@@ -63,34 +71,36 @@ def position(folder: Folder, readers: Readers, wanted: LogPosition) -> Place | N
     Of a file that is gone: the start of the next one, so that nothing that is left is passed over.
     """
     name = folder.named(wanted.file)
-    there = [file for file in folder.oldest_first() if file.name >= name]
+    everything = folder.oldest_first()
+    there = [file for file in everything if file.name >= name or file.current]
     files = [file for file in there if file.fingerprint]
-    named = [file for file in files if file.name == name]
+    named = [file for file in files if file.name == name or (name == CURRENT and file.current)]
     if not named:
         if files:
             problem = next((file.problem for file in there if file.name == name and file.problem), "")
             why = f"cannot be read ({problem})" if problem else "is gone"
             _log.warning("start_at: %s %s; going on with %s", wanted.file, why, files[0].path)
-        return Place(files[0].fingerprint, 0) if files else None
-    reader = readers.open(Place(named[0].fingerprint, 0), named)
-    found = None
+        return order.start_of(files[0], everything) if files else None
+    start, found = order.start_of(named[0], everything), None
+    reader = readers.open(start, named)
     if reader:
         try:
-            found = _line_start(reader, wanted.offset)
+            offset = _line_start(reader, wanted.offset)
+            found = None if offset is None else reader.place_at(offset)
         except (OSError, Changed):
             pass
         finally:
             reader.content.close()
     if found is None:
         _log.warning("start_at: %s has no byte %d: reading it from its start", wanted.file, wanted.offset)
-    return Place(named[0].fingerprint, found or 0)
+    return found or start
 
 
 def _line_start(reader: Reader, offset: int) -> int | None:
     content, start = reader.content, 0
-    if content.seek(offset):
+    if content.seek(offset, ""):
         return offset
-    content.seek(0)
+    content.seek(0, "")
     while content.at < offset and (more := content.read(min(BLOCK_BYTES, offset - content.at))):
         newline = more.rfind(b"\n")
         start = content.at - len(more) + newline + 1 if newline >= 0 else start
@@ -101,16 +111,35 @@ def _search(reader: Reader | None, start: Place, moment_s: float) -> tuple[Place
     """Return where in a file `moment_s` is, and whether it is there; else its end, or `start` if it cannot be read."""
     if not reader:
         return start, True
-    offset, at_end = 0, False
     try:
-        while not at_end:
-            chunk = reader.read(offset, BLOCK_BYTES)
+        behind = reader.place_at(_shortly_before(reader.content, moment_s))
+        while True:
+            chunk = reader.read(behind.offset, BLOCK_BYTES)
             for line in chunk.lines:
                 if (written_at_s(line.raw) or 0) >= moment_s:
-                    return Place(line.file, line.start), True
-            at_end, offset = chunk.at_end and chunk.end == offset, chunk.end
-    except Changed:
+                    return behind, True
+                behind = Place.parse(line.after)
+            at_end = chunk.at_end and chunk.end == behind.offset
+            behind = Place(reader.file, chunk.end, chunk.seal or behind.seal, reader.name)
+            if at_end:
+                return behind, False
+    except (Changed, OSError):
         return start, True
     finally:
         reader.content.close()
-    return Place(reader.file, offset), False
+
+
+def _shortly_before(content: Content, moment_s: float) -> int:
+    """Return where a line starts that was surely written before `moment_s`, and near it in a file that can be long."""
+    if not isinstance(content, Plain):
+        return 0
+    low, high = 0, content.size()
+    while high - low > NEAR_BYTES:
+        middle = (low + high) // 2
+        before, newline, behind = content.peek(middle, BLOCK_BYTES).partition(b"\n")
+        written_s = written_at_s(behind)
+        if newline and written_s and written_s < moment_s - LATE_S:
+            low = middle + len(before) + 1
+        else:
+            high = middle
+    return low

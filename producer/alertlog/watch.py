@@ -30,7 +30,7 @@ class Watcher:
 
     def __init__(self, path: Path, *, poll_s: float) -> None:
         self._path, self._poll_s = str(path), poll_s
-        self._folder = str(path.parent)
+        self._folders = {str(path.parent)}
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poller = select.poll()
         self._poller.register(self._woken, select.POLLIN)
@@ -85,6 +85,9 @@ class Watcher:
         The folder alone is not enough: it tells of writes only if the file was opened by its name in there, and the
         manager opens it by its other name, the dated one.
         """
+        if os.path.islink(self._path):  # noqa: PTH114 — as below
+            # Where it leads to can change, and a new file there is not told of in the folder of the link.
+            self._folders = {os.path.dirname(self._path), os.path.dirname(os.path.realpath(self._path))}  # noqa: PTH120
         if self._notifier:
             self._watch(self._notifier)
         try:
@@ -95,7 +98,8 @@ class Watcher:
 
     def _watch(self, notifier: INotify) -> None:
         try:
-            notifier.add_watch(self._folder, _FOLDER_EVENTS)
+            for folder in self._folders:
+                notifier.add_watch(folder, _FOLDER_EVENTS)
             watch = notifier.add_watch(self._path, _FILE_EVENTS)
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ENOTDIR}:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from producer.alertlog import AlertLog
-from producer.alertlog.position import fingerprint
+from producer.alertlog.position import Place
 from producer.source import Loss
-from tests.support.alert_files import AlertFiles, DayFile
+from tests.support.alert_files import HEAD_LINES, HEADS, AlertFiles, DayFile, heads
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -35,11 +35,12 @@ class Files(AlertFiles):
         self.cut: set[bytes] = set()
         self.log = self.new_log()
 
-    @initialize(lines=st.integers(0, 3), at_end=st.booleans())
-    def begin(self, lines: int, at_end: bool) -> None:
-        self.new_file()
+    @initialize(lines=st.integers(0, 3), at_end=st.booleans(), head=heads)
+    def begin(self, lines: int, at_end: bool, head: str) -> None:
+        self.new_file(head)
         self.append(lines)
         self.cursor = self.log.end() if at_end else self.log.beginning()
+        self.note_consumed()
         if at_end:
             self.owed.clear()
 
@@ -55,9 +56,18 @@ class Files(AlertFiles):
 
     def emptied(self, day: DayFile) -> None:
         unread = [line for line in self.owed if line in day.lines]
-        if unread and not day.was_copied and self.cursor.startswith(fingerprint(day.lines[0] + b"\n")):
+        place = Place.parse(self.cursor)
+        # A reader within what begins as before cannot know that something else followed.
+        begins_as_before = any(head.startswith(self.consumed) for head in HEADS.values())
+        if unread and not day.was_copied and place.name == day.name and not begins_as_before:
             self.cut.update(unread)
         self.lose(day.lines)
+
+    def note_consumed(self) -> None:
+        """Remember what the reader's file begins with, up to its place."""
+        place = Place.parse(self.cursor)
+        lines = [line for day in self.days if day.name == place.name for line in day.lines]
+        self.consumed = b"".join(line + b"\n" for line in lines)[: place.offset]
 
     # What the producer does.
 
@@ -67,8 +77,9 @@ class Files(AlertFiles):
         batch = self.log.read(self.cursor, max_bytes)
         some = batch.lines[:take]
         self.cursor = batch.cursor if len(some) == len(batch.lines) else some[-1].after
+        self.note_consumed()
         self.passed.update(passed.loss for passed in batch.passed)
-        self.got += [line.raw for line in some]
+        self.got += [line.raw for line in some if line.raw not in HEAD_LINES]
         for line in some:
             if line.raw in self.owed:
                 self.owed.remove(line.raw)

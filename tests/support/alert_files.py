@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
@@ -21,12 +21,24 @@ if TYPE_CHECKING:
 
 OVERLONG = b"x" * 400
 
+HEADS = {
+    "none": b"",
+    "blank line": b"\n",  # what `echo > alerts.json` leaves behind
+    "blank lines": b"\n\n\n",
+    "line": b'{"timestamp":"2024-05-10T00:00:00.000+0000","n":0}\n',
+    "line without time": b'{"n":0}\n',
+    "kilobytes": b"".join(b'{"timestamp":"2024-05-10T00:00:00.000+0000","n":0,"x":%d}\n' % n for n in range(40)),
+}
+"""How several files can begin."""
+HEAD_LINES = frozenset(line for head in HEADS.values() for line in head.splitlines())
+heads = st.sampled_from(sorted(HEADS))
+
 
 class DayFile:
     """One dated file: all its complete lines in order, and the half-written one at its end."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, day: date, part: int) -> None:
+        self.path, self.name = path, (day, part)
         self.lines: list[bytes] = []
         self.half = b""
         self.was_copied = False
@@ -46,6 +58,7 @@ class AlertFiles(RuleBasedStateMachine):
         self.writer: IO[bytes] = BytesIO()
         self.half_bytes = b""
         self.copied = False
+        self.heads_written = 0
 
     def line(self) -> bytes:
         """Return a new line, one second after the one before."""
@@ -72,7 +85,7 @@ class AlertFiles(RuleBasedStateMachine):
     def now_s(self) -> float:
         return self.clock.timestamp()
 
-    def new_file(self) -> None:
+    def new_file(self, head: str = "none") -> None:
         self.writer.close()
         name = f"ossec-alerts-{self.clock:%d}" + (f"-{self.part:03}" if self.part else "")
         path = self.root / f"{self.clock:%Y/%b}" / f"{name}.json"
@@ -80,8 +93,14 @@ class AlertFiles(RuleBasedStateMachine):
         self.writer = path.open("ab", buffering=0)
         self.current.unlink(missing_ok=True)
         self.current.hardlink_to(path)
-        self.days.append(DayFile(path))
+        self.days.append(DayFile(path, self.clock.date(), self.part))
         self.copied = False
+        self.write_head(head)
+
+    def write_head(self, head: str) -> None:
+        """Let the current file begin as others may."""
+        self.write(HEADS[head])
+        self.days[-1].lines += HEADS[head].splitlines()
 
     def write(self, data: bytes) -> None:
         self.writer.write(data)
@@ -110,8 +129,8 @@ class AlertFiles(RuleBasedStateMachine):
         self.append(1)  # the file is known by another line
         self.write(OVERLONG + b"\n")
 
-    @rule(new_day=st.booleans())
-    def rotate(self, new_day: bool) -> None:
+    @rule(new_day=st.booleans(), head=heads)
+    def rotate(self, new_day: bool, head: str) -> None:
         self.half_bytes = b""
         old = self.days[-1].path
         if not old.stat().st_size:
@@ -120,25 +139,38 @@ class AlertFiles(RuleBasedStateMachine):
         if new_day:
             self.clock = (self.clock + timedelta(days=1)).replace(hour=0, minute=0)
         self.part = 0 if new_day else self.part + 1
-        self.new_file()
+        self.new_file(head)
 
     @precondition(lambda self: len(self.days) > 1)
     @rule(data=st.data())
     def compress(self, data: st.DataObject) -> None:
         path = data.draw(st.sampled_from(self.days[:-1])).path
+        packed = path.with_name(f"{path.name}.gz")
         if path.exists():
-            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+            if not packed.exists():  # else it was restored
+                packed.write_bytes(gzip.compress(path.read_bytes()))
             path.unlink()
 
     # What operators do.
 
     @precondition(lambda self: not self.copied)
-    @rule()
-    def truncate(self) -> None:
+    @rule(head=heads)
+    def truncate(self, head: str) -> None:
         self.writer.truncate(0)
         self.emptied(self.days[-1])
         self.days[-1].lines.clear()
         self.half_bytes = self.days[-1].half = b""
+        self.write_head(head)
+
+    @precondition(lambda self: len(self.days) > 1)
+    @rule(data=st.data(), share=st.sampled_from([0.5, 1.0]))
+    def restore(self, data: st.DataObject, share: float) -> None:
+        """Unpack an archive beside it, or a part of it."""
+        path = data.draw(st.sampled_from(self.days[:-1])).path
+        packed = path.with_name(f"{path.name}.gz")
+        if packed.exists() and not path.exists():
+            content = gzip.decompress(packed.read_bytes())
+            path.write_bytes(content[: int(len(content) * share)])
 
     @precondition(lambda self: len(self.days) > 1)
     @rule(data=st.data())

@@ -34,7 +34,8 @@ UNUSABLE: Final = {
 
 _SIGNALLED: Final = 128
 _CONTROL: Final = re.compile(rb"[\x00-\x1f]")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING_OR_CONTROL: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\x00-\x08\x0b\x0c\x0e-\x1f]', re.DOTALL)
+"""Outside of strings, tab, line feed and carriage return are blanks (RFC 8259, 2)."""
 
 
 class Script:
@@ -86,24 +87,26 @@ def json_form(raw: bytes) -> bytes:
     """Return the JSON file for one line of the alert log: the line's own bytes (D4) and a newline.
 
     Only what is no part of a JSON text goes: a byte order mark and what follows a NUL byte behind the value (spec 2.4).
-    Raw control characters in strings, which strict readers refuse, are escaped.
+    Control characters, which strict readers refuse, are escaped in strings and become blanks between tokens.
     """
     raw = raw.removeprefix(lenient.BOM)
-    if b"\0" in raw:
-        raw = _until_nul(raw)
     if _CONTROL.search(raw):
-        raw = _STRING.sub(lambda string: _CONTROL.sub(_escaped, string[0]), raw)
+        raw = _STRING_OR_CONTROL.sub(_strict, _until_nul(raw) if b"\0" in raw else raw)
     return raw + b"\n"
 
 
 def _until_nul(raw: bytes) -> bytes:
-    """Return what stands before the first NUL byte if that is a whole value, else everything."""
-    before = raw.partition(b"\0")[0]
+    """Return what stands before a NUL byte behind the value, everything if there is none."""
     try:
-        lenient.read(before, levels=0)
+        end = lenient.places(raw.decode("latin-1"))[1] + 1  # one character a byte, and JSON's own are ASCII
     except ValueError:
         return raw
-    return before
+    return raw[:end] + raw[end:].partition(b"\0")[0]
+
+
+def _strict(found: re.Match[bytes]) -> bytes:
+    """Return a string or a control character as strict readers take it."""
+    return _CONTROL.sub(_escaped, found[0]) if found[0].startswith(b'"') else b" "
 
 
 def _escaped(control: re.Match[bytes]) -> bytes:

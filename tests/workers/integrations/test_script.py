@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from common import lenient
 from common.alert import Alert
 from common.errors import TransportError
 from common.integration import Integration
@@ -12,7 +13,7 @@ from common.outcome import Delivered, Reason, Rejected, Retry
 from common.secret import MASK, Secret
 from workers.integrations.base import Refusal, ScriptCall, ScriptExit
 from workers.integrations.catalogue import Choices, service_for
-from workers.integrations.script import Script
+from workers.integrations.script import Script, json_form
 
 HOOK = "https://hooks.example/services/T0/B0/s3cret-path?token=s3cret-query"
 ALERT = Alert(b'{"rule":{"level":3},"n":1.0}')
@@ -146,3 +147,16 @@ def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None
         Reason.SCRIPT_FAILED, "exit status 2: bad key"
     )
     assert isinstance(script.read(ALERT, call, ScriptExit(status=3)), Retry)
+
+
+@pytest.mark.parametrize(
+    ("line", "handed"),
+    [
+        (b'{"a":"x\0y"}\0junk"', {"a": "x\0y"}),
+        (b'{"a":1,\0"b":"\x01"}\0', {"a": 1, "b": "\x01"}),
+        (b'\0{"a":"}\0{"}', {"a": "}\0{"}),
+        (b'{"a":\x0b1}', {"a": 1}),
+    ],
+)
+def test_what_a_script_is_handed_is_the_alert_that_was_read_as_strict_json(line: bytes, handed: object) -> None:
+    assert json.loads(json_form(line)) == handed == lenient.read(line, levels=3)

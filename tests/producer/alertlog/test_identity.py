@@ -1,0 +1,170 @@
+"""Files of the log that begin alike are told apart, and copies are not."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from producer.alertlog.position import fingerprint
+from tests.producer.alertlog.tail import Log, compress, day_lines, line
+from tests.support.alert_files import HEADS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALIKE = pytest.mark.parametrize("head", [head for head in HEADS.values() if head], ids=list(HEADS)[1:])
+
+
+def ids(log: Log) -> list[str]:
+    """Read on; return the ids of the lines that are none of a head."""
+    return [one for one in log.read() if len(one) == 1]
+
+
+@ALIKE
+@pytest.mark.parametrize("packed", [False, True])
+def test_both_of_two_files_that_begin_alike_are_read_once(log: Log, head: bytes, packed: bool) -> None:
+    log.rotate(log.dated(11), head + day_lines(11, "a", "b", "c"))
+    log.rotate(log.dated(12), head + day_lines(12, "d", "e", "f", "g", "h"))
+    if packed:
+        compress(log.dated(11))
+    log.cursor = log.log.beginning()
+    got: list[str] = []
+    for _ in range(200):
+        batch = log.log.read(log.cursor, 1)
+        log.cursor = batch.lines[0].after if batch.lines else batch.cursor
+        got += [line.raw[-3:-2].decode() for line in batch.lines[:1] if line.raw + b"\n" not in head.splitlines(True)]
+        log.restart()
+    assert got == list("abcdefgh")
+    assert log.told() == []
+
+
+@ALIKE
+def test_a_time_is_found_in_the_second_one_too(log: Log, head: bytes) -> None:
+    log.rotate(log.dated(11), head + day_lines(11, "a", "b"))
+    log.rotate(log.dated(12), head + day_lines(12, "c", "d"))
+    log.cursor = log.log.at(datetime(2024, 5, 12, 12, 0, 1, tzinfo=UTC))
+    assert ids(log) == ["d"]
+
+
+@ALIKE
+def test_delivery_ids_of_lines_that_are_alike_differ(log: Log, head: bytes) -> None:
+    log.rotate(log.dated(11), head + line("a"))
+    log.rotate(log.dated(12), head + line("a"))
+    log.cursor = log.log.beginning()
+    lines = log.read_lines()
+    assert len({line.id for line in lines}) == len(lines) == 2 * (head.count(b"\n") + 1)
+    log.cursor = log.log.beginning()
+    log.restart()
+    assert [line.id for line in log.read_lines()] == [line.id for line in lines]
+
+
+@ALIKE
+def test_a_log_that_was_written_again_is_noticed_though_it_begins_as_before(log: Log, head: bytes) -> None:
+    log.write(head + day_lines(11, "a", "b"))
+    log.cursor = log.log.beginning()
+    log.read()
+    log.path.write_bytes(head + day_lines(12, "c", "d", "e"))
+    assert ids(log) == ["c", "d", "e"]
+
+
+def test_a_cursor_of_version_0_1_is_understood(log: Log) -> None:
+    data = day_lines(11, "a", "b")
+    log.rotate(log.dated(11), data)
+    mark = fingerprint(day_lines(11, "a"))
+    log.cursor = f"{mark}:{len(day_lines(11, 'a'))}"
+    (only,) = log.read_lines()
+    assert only.id.startswith(f"{mark}:{len(data) // 2:010x}:")
+    assert log.read() == []
+
+
+def test_a_cursor_as_version_0_1_wrote_it(log: Log) -> None:
+    log.rotate(log.dated(11), line("a") + line("b"))
+    log.cursor = "663f5dc0a14e250dab2a:54"
+    (only,) = log.read_lines()
+    assert (only.raw, only.file) == (line("b")[:-1], "663f5dc0a14e250dab2a")
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_a_cursor_of_version_0_1_that_fits_several_files_goes_on_in_the_oldest(log: Log, offset: int) -> None:
+    log.rotate(log.dated(11), b"\n" + day_lines(11, "a"))
+    log.rotate(log.dated(12), b"\n" + day_lines(12, "b"))
+    log.cursor = f"00000000656d4a079c26:{offset}"  # as it wrote it
+    assert ids(log) == ["a", "b"]
+
+
+def test_the_days_behind_a_file_that_is_gone_and_began_without_a_time_are_read(log: Log) -> None:
+    log.rotate(log.dated(11), b"\n" + day_lines(11, "a"))
+    log.read()
+    log.rotate(log.dated(12), b"\n" + day_lines(12, "b"))
+    log.rotate(log.dated(13), b"\n" + day_lines(13, "c"))
+    log.dated(11).unlink()
+    log.restart()
+    assert ids(log) == ["b", "c"]
+    assert [loss for loss, _ in log.told()] == ["missing"]
+
+
+def test_a_link_that_was_not_renewed_is_not_the_next_file(log: Log) -> None:
+    log.rotate(log.dated(11), day_lines(11, "a"))
+    log.dated(12).write_bytes(day_lines(12, "b"))
+    log.cursor = log.log.beginning()
+    for _ in range(2):
+        log.read()
+    log.path.unlink()
+    log.path.hardlink_to(log.dated(11))
+    log.cursor = log.log.read(log.log.at(datetime(2024, 5, 12, tzinfo=UTC)), 1000).cursor
+    assert log.read() == []
+
+
+def test_a_part_that_was_restored_beside_the_archive_is_not_all(log: Log) -> None:
+    data = day_lines(11, *"abcdef")
+    log.rotate(log.dated(11), data)
+    log.cursor = log.log.beginning()
+    compress(log.dated(11))
+    log.dated(11).write_bytes(data[: len(data) // 2])
+    log.rotate(log.dated(12), day_lines(12, "g"))
+    assert log.read() == list("abcdefg")
+
+
+def test_a_file_that_was_packed_and_begun_again_on_its_day_is_read(log: Log) -> None:
+    log.rotate(log.dated(11), day_lines(11, "a"))
+    log.read()
+    compress(log.dated(11))
+    log.restart()
+    log.rotate(log.dated(11), line("b", "2024-05-11T18:00:00.000+0000"))
+    assert log.read() == ["b"]
+
+
+def link(tmp_path: Path, target: str) -> Log:
+    """A log whose `alerts.json` is a symbolic link into `real`, where the dated files are."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "alerts.json").symlink_to(target)
+    return Log(tmp_path / "home")
+
+
+@pytest.mark.parametrize("target", ["../real/alerts.json", "../real/2024/May/ossec-alerts-12.json"])
+def test_dated_files_are_beside_what_a_link_leads_to(tmp_path: Path, target: str) -> None:
+    log = link(tmp_path, target)
+    real = Log(tmp_path / "real")
+    real.rotate(real.dated(11), day_lines(11, "a", "b"))
+    real.rotate(real.dated(12), day_lines(12, "c"))
+    compress(real.dated(11))
+    log.cursor = log.log.beginning()
+    assert log.read() == ["a", "b", "c"]
+
+
+def test_a_link_that_changes_is_followed(tmp_path: Path) -> None:
+    log = link(tmp_path, "../real/2024/May/ossec-alerts-11.json")
+    real = Log(tmp_path / "real")
+    real.dated(11).write_bytes(day_lines(11, "a"))
+    log.cursor = log.log.beginning()
+    assert log.read() == ["a"]
+    real.dated(12).write_bytes(day_lines(12, "b"))
+    new = log.path.with_name("new")
+    new.symlink_to("../real/2024/May/ossec-alerts-12.json")
+    os.replace(new, log.path)  # noqa: PTH105 — as the shell's `ln -sfn` does
+    assert log.read() == ["b"]
+    assert log.told() == []
