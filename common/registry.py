@@ -3,10 +3,15 @@
 One hash, `courier:integrations`: the id of each integration → its sealed description, and `version`, which grows with
 every change. An integration that left every ossec.conf stays, marked as removed: what it had waiting is still delivered
 and its dead letters can still be read.
+
+A version is the time of its publication in microseconds, and never the same for two contents. A plain counter would be:
+a Redis that lost its data, or its last second, counts from where it was, and a worker that compares versions would
+miss what is published then.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,7 +22,7 @@ from common.ledger.errors import translated
 from common.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from redis import Redis
 
@@ -78,11 +83,15 @@ def published_ids(client: Redis) -> list[str]:
 
 
 class PublishedRegistry:
-    """The registry in Redis. Methods raise LedgerUnavailable, LedgerUnfit, and SettingsError for a wrong key."""
+    """The registry in Redis. Methods raise LedgerUnavailable, LedgerUnfit, and SettingsError for a wrong key.
 
-    def __init__(self, client: Redis, vault: Vault) -> None:
+    `now` is the time of day in nanoseconds.
+    """
+
+    def __init__(self, client: Redis, vault: Vault, now: Callable[[], int] = time.time_ns) -> None:
         self._redis = client
         self._vault = vault
+        self._now = now
 
     def target(self, integration: Integration) -> str:
         """Return the digest of the credential: integrations with the same one share their target's limits."""
@@ -120,11 +129,10 @@ class PublishedRegistry:
                     changed = {k: e for k, e in after.items() if before.entries.get(k) != e}
                     if not changed and before.version:
                         return before
-                    sealed: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in changed.items()}
+                    fields: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in changed.items()}
+                    fields[VERSION] = max(before.version + 1, self._now() // 1000)
                     pipe.multi()
-                    if sealed:
-                        pipe.hset(KEY, mapping=sealed)
-                    pipe.hincrby(KEY, VERSION.decode(), 1)
+                    pipe.hset(KEY, mapping=fields)
                     pipe.execute()
                 except WatchError:
                     continue
