@@ -97,10 +97,6 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
         "filters": (partial(filters.takes_the_line, "C4"),),
         "alert_text": (partial(text.takes_the_line, "C4"),),
     },
-    "C5": {
-        "filters": (partial(filters.takes_the_line, "C5"),),
-        "alert_text": (partial(text.takes_the_line, "C5"),),
-    },
     "C6": {
         "filters": (partial(filters.takes_the_line, "C6"),),
         "alert_text": (partial(text.takes_the_line, "C6"),),
