@@ -18,7 +18,8 @@ from ops.render import Renderer
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEY = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=8, max_size=20)
+KEY = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=8, max_size=20).map("{}7~".format)
+"""With an ending, or `Content-Length` might be one, which stands in what is rendered for another reason."""
 
 
 @given(KEY)
