@@ -1,14 +1,14 @@
-# One image for every part of Courier: `docker build -t courier .`, then `docker run courier --help`.
+# One image for every part of Courier: `docker compose build`, or `docker build -t courier .`; then `docker run courier --help`.
 #
-# The same commit gives the same layers: every package is named with its hash, nothing is compiled to bytecode, and all
-# times are SOURCE_DATE_EPOCH; the same image, too, with `--build-arg SOURCE_DATE_EPOCH=1767225600`, as compose.yaml has it,
-# since BuildKit then writes that as the image's own time. With Python 3.13: `--build-arg PYTHON=python:3.13-slim-trixie`.
-# Bytecode is written to /tmp at the first run, for as long as the container lives.
+# The same commit gives the same layers: every package is named with its hash, bytecode is checked against nothing that
+# changes, and all times are SOURCE_DATE_EPOCH; the same image, too, with `--build-arg SOURCE_DATE_EPOCH=1767225600`, as
+# compose.yaml has it, since BuildKit then writes that as the image's own time. With Python 3.13:
+# `--build-arg PYTHON=python:3.13-slim-trixie`.
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS build
 ARG SOURCE_DATE_EPOCH=1767225600
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
 WORKDIR /src
 RUN python -m venv --without-pip /opt/courier
 COPY requirements-run.lock ./
@@ -18,22 +18,29 @@ COPY . ./
 RUN pip --python /opt/courier/bin/python install --quiet --no-deps --no-build-isolation . \
  && pip --python /opt/courier/bin/python uninstall --quiet --yes setuptools \
  && find /opt/courier -name __pycache__ -prune -exec rm -r {} +
+# Not from /src, whose modules would be taken for the installed ones.
+RUN cd / && /opt/courier/bin/python -m ops.bytecode
 # The user comes as two files, because useradd would leave the time of the build behind.
 RUN echo 'courier:x:999:999:Courier:/tmp:/usr/sbin/nologin' >>/etc/passwd \
  && echo 'courier:x:999:' >>/etc/group \
- && mkdir -p /rootfs/etc/courier /rootfs/opt \
+ && mkdir -p /rootfs/etc/courier \
  && cp /etc/passwd /etc/group /rootfs/etc/ \
- && mv /opt/courier /rootfs/opt/ \
+ && cp --recursive --parents /opt/courier /rootfs/ \
+ && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+ && find "$PWD" -name __pycache__ -not -path '*-packages/*' -exec cp --recursive --parents {} /rootfs/ ';' \
  && find /rootfs -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 FROM ${PYTHON}
-LABEL org.opencontainers.image.title="Courier" \
-      org.opencontainers.image.description="A distributed, loss-free Integrator for Wazuh" \
-      org.opencontainers.image.licenses="Apache-2.0"
+ARG VERSION=unknown REVISION=unknown
 COPY --from=build /rootfs/ /
-ENV HOME=/tmp PATH=/opt/courier/bin:/usr/local/bin:/usr/bin:/bin PYTHONPYCACHEPREFIX=/tmp/pycache PYTHONUNBUFFERED=1
+ENV HOME=/tmp PATH=/opt/courier/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1
 # A courier.toml mounted here is read.
 WORKDIR /etc/courier
 USER 999:999
 ENTRYPOINT ["courier"]
 CMD ["--help"]
+LABEL org.opencontainers.image.title="Courier" \
+      org.opencontainers.image.description="A distributed, loss-free Integrator for Wazuh" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

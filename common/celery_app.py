@@ -6,7 +6,7 @@ Celery retries: a task is acknowledged before it runs, and a lost one is release
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from celery import Celery
 from kombu import Exchange, Queue
@@ -21,8 +21,8 @@ from common.connection import (
 )
 from common.discreet import DiscreetAmqp
 
-DELIVER: Final = "courier.deliver"
-"""The one task: `deliver(integration_id, delivery_ids)`."""
+if TYPE_CHECKING:
+    from celery.app.amqp import AMQP
 
 _EXCHANGE: Final = Exchange("courier", type="direct")
 
@@ -42,9 +42,12 @@ def queue(integration_id: str) -> Queue:
     return Queue(name, exchange=_EXCHANGE, routing_key=name, no_ack=True)
 
 
-def make_app(redis_url: str) -> Celery:
-    """Return the application for the Redis at `redis_url`, as `common.connection` takes it. Nothing is sent yet."""
-    app = Celery("courier", broker=broker_url(redis_url), amqp=DiscreetAmqp)
+def make_app(redis_url: str, amqp: type[AMQP] = DiscreetAmqp) -> Celery:
+    """Return the application for the Redis at `redis_url`, as `common.connection` takes it. Nothing is sent yet.
+
+    `amqp` makes its connections.
+    """
+    app = Celery("courier", broker=broker_url(redis_url), amqp=amqp)
     app.conf.update(
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -55,6 +58,7 @@ def make_app(redis_url: str) -> Celery:
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
             "health_check_interval": 10,  # s; a second line behind the lifeline, which is deaf for twice that
+            "ack_emulation": False,  # no queue of ours has acks; kombu would restore from keys that others may write
             "priority_steps": [0],  # of 100 integrations every task would be waited for with BRPOP on 400 keys
             "max_retries": 1,  # publishing fails at once: the ledger releases it again, nobody waits inside kombu
             "interval_start": 0,

@@ -5,17 +5,16 @@ If this process dies between the two, the leases expire and the deliveries are r
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kombu.exceptions import BatchPublishError, OperationalError
 from redis import RedisError
 
-from common.celery_app import DELIVER, queue, queue_name
+from common.celery_app import queue, queue_name
 from common.errors import LedgerUnavailable
 from common.ledger import Pace, Reap, Release
 from common.ledger.errors import translated
+from common.task_message import DELIVER, decode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -40,6 +39,10 @@ waits for its leases to end, so this is not all of them."""
 BEGUN_WITHIN_S: Final = 2.0
 """What is released and neither begun nor queued after this time was lost on its way to a worker. Releasing it again
 costs a message and can deliver nothing twice, so this may be short where a worker's lease must be long."""
+
+MAX_QUEUED: Final = 10_000
+"""Messages of one queue that are looked at. An id in a message beyond them is published again, which delivers nothing
+twice."""
 
 _PUBLISH_ERRORS: Final = (BatchPublishError, OperationalError, RedisError, OSError)
 
@@ -99,7 +102,12 @@ class Dispatcher:
         queued = self._queued(self._ledger.overdue(wanted.keys()))
         return self._ledger.reap_all(
             {
-                i: Reap(queued=queued.get(i, ()), lease_s=_begun_within_s(policy), telling=telling)
+                i: Reap(
+                    queued=queued.get(i, ()),
+                    lease_s=_begun_within_s(policy),
+                    telling=telling,
+                    most_attempts=policy.retry_max_attempts,
+                )
                 for i, (policy, telling) in wanted.items()
             }
         )
@@ -119,7 +127,7 @@ class Dispatcher:
         """Return those that are in their integration's queue, which never carries more than the in-flight cap."""
         with translated(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in overdue:
-                pipe.lrange(queue_name(integration_id), 0, -1)
+                pipe.lrange(queue_name(integration_id), 0, MAX_QUEUED - 1)
             queues = pipe.execute()
         return {
             i: {delivery_id for message in messages for delivery_id in _ids(message)}.intersection(ids)
@@ -150,6 +158,6 @@ def _begun_within_s(policy: Policy) -> float:
 
 
 def _ids(message: bytes) -> list[str]:
-    """Return the delivery ids of one task as kombu stores it (Celery's message protocol 2, body in base64)."""
-    (_, ids), *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
-    return list(ids)
+    """Return the delivery ids of one message, none of one that no worker would accept."""
+    task = decode(message)
+    return task.delivery_ids if task else []

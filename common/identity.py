@@ -44,10 +44,14 @@ class Claim(NamedTuple):
         return cls(tuple(sorted(texts.items())), wanted)
 
     @property
+    def name(self) -> str:
+        """The block's name as written, empty if it has none."""
+        return dict(self.settings).get("name", ("",))[-1]
+
+    @property
     def slug(self) -> str:
         """The block's name as an id may have it, empty if it has none."""
-        name = dict(self.settings).get("name", ("",))[-1]
-        return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_LONGEST_NAME]
+        return re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)[:_LONGEST_NAME]
 
     def by_credentials(self) -> str:
         """Return the slug and a suffix that only another service or account changes."""

@@ -5,15 +5,20 @@ Whoever waits on one notices only at its time limit, and each connection of the 
 the other, that took half a minute. Shorter limits would help, and would break every connection while Redis is merely
 slow (a fork, a rewrite of its file). So one connection asks once a second; where no answer comes, a new one asks too.
 Only if the new one is answered and the old one still is not, the path has forgotten it, and with it all the others.
+
+Connections that Redis itself closed while they were idle are shut as well: they would stay in CLOSE_WAIT until their
+pool needs them.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 import threading
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +41,9 @@ CONNECT_WITHIN_S: Final = 2.0
 GRACE_S: Final = 0.2
 """The old connection asked before the new one, so a Redis that was slow has answered it first, or is about to."""
 
+ROUNDS: Final = 10
+"""Between two searches for connections that Redis closed, each of which looks at every open file of the process."""
+
 _OPEN_FILES: Final = Path("/proc/self/fd")
 
 
@@ -48,6 +56,7 @@ class Lifeline:
         self._log = log
         self._connection: Any = None
         self._asked = False
+        self._peers = set[Any]()
         self._thread = threading.Thread(target=self._run, name="lifeline", daemon=True)
 
     def start(self) -> None:
@@ -87,7 +96,12 @@ class Lifeline:
         except BaseException:
             connection.disconnect()
             raise
+        self._peers = {connection._sock.getpeername()}  # noqa: SLF001 — redis-py does not tell it
         return connection
+
+    def shut_closed(self) -> int:
+        """Shut the connections that Redis has closed. Return how many; their owners see their end as they would."""
+        return sum(cut(peer, closed_only=True) for peer in self._peers)
 
     def _answered(self, within_s: float) -> bool:
         """Say whether the answer came. A connection that broke is replaced at once: what breaks is not forgotten."""
@@ -109,8 +123,10 @@ class Lifeline:
     def _run(self) -> None:
         """Look at once, too: what is forgotten before there is a connection to ask over is left to the time limits."""
         pause = threading.Event()
-        while True:
+        for number in count():
             try:
+                if number % ROUNDS == 0:
+                    self.shut_closed()
                 self.look()
             except (RedisError, OSError):
                 pass  # Redis is away: whoever needs it tells of it
@@ -120,18 +136,20 @@ class Lifeline:
             pause.wait(EVERY_S)
 
 
-def cut(peer: Any, *, spare: int) -> int:
+def cut(peer: Any, *, spare: int = -1, closed_only: bool = False) -> int:
     """Shut all connections of this process to a peer but the one with that descriptor. Return how many that were.
 
-    Their owners read their end at once, in their own threads, whichever library they belong to. This is a view on open
-    files as Linux gives it; elsewhere nothing is cut, and the time limits remain.
+    With `closed_only` only those whose other side has closed. Their owners read their end at once, in their own
+    threads, whichever library they belong to. This is a view on open files as Linux gives it; elsewhere nothing is
+    cut, and the time limits remain.
     """
     with suppress(OSError):
-        return sum(_cut_if(int(each.name), peer) for each in _OPEN_FILES.iterdir() if int(each.name) != spare)
+        numbers = [int(each.name) for each in _OPEN_FILES.iterdir()]
+        return sum(_cut_if(number, peer, closed_only) for number in numbers if number != spare)
     return 0
 
 
-def _cut_if(descriptor: int, peer: Any) -> bool:
+def _cut_if(descriptor: int, peer: Any, closed_only: bool) -> bool:
     """Look at a copy: the number itself may belong to another file by now."""
     with suppress(OSError):
         copy = os.dup(descriptor)
@@ -139,7 +157,15 @@ def _cut_if(descriptor: int, peer: Any) -> bool:
             os.close(copy)
             return False
         with socket.socket(fileno=copy) as connection:
-            if connection.type == socket.SOCK_STREAM and connection.getpeername() == peer:
+            if connection.type != socket.SOCK_STREAM or connection.getpeername() != peer:
+                return False
+            if not closed_only or _is_closed(connection):
                 connection.shutdown(socket.SHUT_RDWR)
                 return True
     return False
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, getattr(select, "POLLRDHUP", 0))
+    return bool(poll.poll(0))

@@ -27,8 +27,12 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _INDISCREET: Final = ("urllib3", "requests")
 """Libraries whose records below `error` quote whole request URLs: a Slack hook's URL is its secret."""
 
-_LONG_WINDED: Final = ("kombu.mixins",)
-"""What adds a traceback to a message that says it all: Flower's connection was refused, and is tried again."""
+_LONG_WINDED: Final = ("kombu.transport.redis",)
+"""What adds a traceback, which quotes commands, to a message that says it all: Redis refused, and is tried again."""
+
+_FALSE: Final = {"kombu.connection": "Secure redis scheme specified (rediss) with no ssl"}
+"""What is logged and not true, by the logger and how it begins. Celery masks the broker's URL for `inspect conf` by way
+of a connection that it never opens and gives no TLS options to; those that are opened verify the certificate."""
 
 
 class LogLevel(StrEnum):
@@ -62,11 +66,17 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in _LONG_WINDED:
         logging.getLogger(name).addFilter(_without_traceback)
+    for name in _FALSE:
+        logging.getLogger(name).addFilter(_is_true)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
     record.exc_info = None
     return True
+
+
+def _is_true(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_FALSE[record.name])
 
 
 class JsonFormatter(logging.Formatter):

@@ -27,8 +27,9 @@ class Reason(StrEnum):
     SCRIPT_UNUSABLE = "script_unusable"
     MANAGER_DOWN = "manager_down"
     INTERNAL = "internal"
-    # final
     AUTH = "auth"
+    GONE = "gone"
+    # final
     CLIENT = "client"
     REDIRECT = "redirect"
     TLS = "tls"
@@ -54,17 +55,12 @@ SICK: Final = frozenset(
 )
 """What says that the target as a whole is out of order, whatever was sent: it counts for the breaker."""
 
-ANSWERED: Final = frozenset(
-    {
-        Reason.RATE_LIMITED,
-        Reason.NOT_READY,
-        Reason.AUTH,
-        Reason.CLIENT,
-        Reason.REDIRECT,
-        Reason.TOO_LARGE,
-        Reason.SCRIPT_FAILED,
-    }
+REFUSED: Final = frozenset(
+    {Reason.AUTH, Reason.GONE, Reason.REDIRECT, Reason.BAD_URL, Reason.NOT_CONFIGURED, Reason.SCRIPT_FAILED}
 )
+"""What may be wrong with one alert or with the integration: a run of different ones without a success says which."""
+
+ANSWERED: Final = frozenset({Reason.RATE_LIMITED, Reason.NOT_READY, Reason.CLIENT, Reason.TOO_LARGE})
 """What the target refused or put off: it lives, but that was no success either."""
 
 

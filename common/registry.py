@@ -4,6 +4,9 @@ One hash, `courier:integrations`: the id of each integration → its sealed desc
 every change. An integration that left every ossec.conf stays, marked as removed: what it had waiting is still delivered
 and its dead letters can still be read.
 
+Beside it a second hash, `courier:catalogue`, says in clear what an operator's command needs without the key: the id of
+each integration → its name and the nodes that have it configured. Nothing is delivered by it.
+
 A version is the time of its publication in microseconds, and never the same for two contents. A plain counter would be:
 a Redis that lost its data, or its last second, counts from where it was, and a worker that compares versions would
 miss what is published then.
@@ -12,11 +15,13 @@ miss what is published then.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from redis import WatchError
 
+from common.depth import check_depth
 from common.integration import MANAGER_ID, Integration
 from common.ledger.errors import translated
 from common.secret import Secret
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
 KEY: Final = "courier:integrations"
 VERSION: Final = b"version"
+CATALOGUE: Final = "courier:catalogue"
 
 MANAGER: Final = Integration(id=MANAGER_ID, name=MANAGER_ID)
 
@@ -61,6 +67,18 @@ class Registry(msgspec.Struct, frozen=True):
         return entry.integration if entry else None
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """What the catalogue says of an integration: its name in ossec.conf, and the nodes that have it configured."""
+
+    name: str
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def removed(self) -> bool:
+        """Whether it left every ossec.conf."""
+        return not self.nodes
+
+
 def _enc_hook(value: object) -> str:
     if isinstance(value, Secret):
         return value.reveal()
@@ -73,13 +91,39 @@ def _dec_hook(kind: type, value: Any) -> Any:
 
 _encoder = msgspec.json.Encoder(enc_hook=_enc_hook, order="sorted")
 _decoder = msgspec.json.Decoder(Entry, dec_hook=_dec_hook)
+_encode_listed = msgspec.json.Encoder(order="sorted").encode
+_decode_listed = msgspec.json.Decoder(Listed).decode
 
 
 def published_ids(client: Redis) -> list[str]:
     """Return the ids of all integrations that were ever published, and `manager`, without needing the key."""
     with translated():
         names: Any = client.hkeys(KEY)
-    return sorted({name.decode() for name in names if name != VERSION} | {MANAGER_ID})
+    return _ids(names)
+
+
+def catalogue(client: Redis) -> dict[str, Listed]:
+    """Return what is known without the key of every integration that was ever published, and of `manager`, by id.
+
+    One that the catalogue does not describe counts as configured, with its id as its name.
+    """
+    with translated(), client.pipeline(transaction=False) as pipe:
+        pipe.hkeys(KEY)
+        pipe.hgetall(CATALOGUE)
+        keys, described = pipe.execute()
+    return {one: _listed(one, described.get(one.encode())) for one in _ids(keys)}
+
+
+def _ids(keys: Iterable[bytes]) -> list[str]:
+    return sorted({key.decode() for key in keys if key != VERSION} | {MANAGER_ID})
+
+
+def _listed(integration_id: str, described: bytes | None) -> Listed:
+    if described is not None and integration_id != MANAGER_ID:
+        with suppress(ValueError):
+            check_depth(described)
+            return _decode_listed(described)
+    return Listed(integration_id, ALL_NODES)
 
 
 class PublishedRegistry:
@@ -127,12 +171,22 @@ class PublishedRegistry:
                     before = self.load()
                     after = _merged(before, node, wanted)
                     changed = {k: e for k, e in after.items() if before.entries.get(k) != e}
-                    if not changed and before.version:
+                    listed: dict[Any, Any] = {
+                        k: _encode_listed(Listed(e.integration.name, e.nodes)) for k, e in after.items()
+                    }
+                    known: Any = pipe.hgetall(CATALOGUE)
+                    is_listed = known == {k.encode(): text for k, text in listed.items()}
+                    if not changed and before.version and is_listed:
                         return before
                     fields: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in changed.items()}
                     fields[VERSION] = max(before.version + 1, self._now() // 1000)
                     pipe.multi()
-                    pipe.hset(KEY, mapping=fields)
+                    if listed:
+                        pipe.hset(CATALOGUE, mapping=listed)
+                    if stale := [key for key in known if key.decode() not in listed]:
+                        pipe.hdel(CATALOGUE, *stale)
+                    if changed or not before.version:
+                        pipe.hset(KEY, mapping=fields)
                     pipe.execute()
                 except WatchError:
                     continue

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.errors import SettingsError
+from common.files import is_there
 from common.settings_schema import (
     DEFAULT,
     INTEGRATIONS,
@@ -101,7 +102,8 @@ def load_settings(
 ) -> Settings:
     """Return the settings in force; raise SettingsError, whose text names the source, key and remedy.
 
-    `file` is the operator's choice (`--settings`); without it COURIER_SETTINGS counts, then courier.toml in `cwd`.
+    `file` is the operator's choice (`--settings`); without it COURIER_SETTINGS counts, then courier.toml in `cwd`. A
+    chosen file must exist; courier.toml in `cwd` may be missing.
     `overrides` are texts from the command line by dotted key, such as `{"state.dir": "/srv/courier"}`.
     """
     given = {
@@ -128,7 +130,14 @@ def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Pa
     if chosen := environment.get(SETTINGS_VARIABLE):
         return from_file(cwd / chosen, chosen)
     local = cwd / LOCAL_FILE
-    return from_file(local, LOCAL_FILE) if os.path.lexists(local) else {}
+    try:
+        is_local = is_there(local)
+    except OSError as error:
+        raise SettingsError(
+            f"{local}: whether it exists cannot be seen: {error.strerror or error}; let user {os.geteuid()} enter the "
+            f"folder, start from another one, or name the file with --settings or {SETTINGS_VARIABLE}"
+        ) from None
+    return from_file(local, LOCAL_FILE) if is_local else {}
 
 
 def _read(place: Place, given: Given) -> tuple[str, Any]:

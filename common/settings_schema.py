@@ -21,10 +21,10 @@ from common.rate_limit import RateLimit
 from common.secret import Secret
 from common.settings_secrets import credentials, secret, secret_url, variables
 from common.settings_values import (
+    LogPosition,
     Reader,
     duration,
     flag,
-    moment,
     numbers,
     one_of,
     optional,
@@ -32,6 +32,7 @@ from common.settings_values import (
     percentage,
     rate_limits,
     size,
+    start,
     text,
     whole,
 )
@@ -196,7 +197,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     client_key: Annotated[Path | None, optional(path())]
     verify_tls: Annotated[bool, flag()]
     proxy: Annotated[Secret | None, optional(PROXY_URL)]
-    start_at: Annotated[Start | datetime, moment(Start)]
+    start_at: Annotated[Start | datetime | LogPosition, start(Start)]
     retry_base_s: Annotated[float, duration("100ms", "1d")]
     retry_cap_s: Annotated[float, duration("1s", "30d")]
     retry_max_age_s: Annotated[float, duration("1s", "365d")]

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import SettingsError
+from common.permissions import reason
 from common.settings_lines import line_numbers
 from common.settings_schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
 
@@ -154,8 +155,10 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def _read(file: Path, called: str) -> str:
     try:
         return file.read_bytes().decode()
+    except IsADirectoryError:
+        raise SettingsError(f"{called}: is a folder; name the file in it") from None
     except OSError as error:
-        raise SettingsError(f"{called}: cannot be read: {error.strerror or error}") from None
+        raise SettingsError(f"{called}: cannot be read: {reason(error)}") from None
     except ValueError:
         raise SettingsError(f"{called}: is not UTF-8 text") from None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from common.rate_limit import RateLimit, parse_rate_limit
 from common.units import format_duration, format_size, parse_duration, parse_size
@@ -27,6 +27,23 @@ Shown = bool | int | str | list[int] | list[str] | dict[str, str]
 """A value as it may be seen: in the form in which it is written in courier.toml, secrets masked."""
 
 _QUOTED_CHARACTERS: Final = 60
+_POSITION: Final = re.compile(
+    r"([0-9]{4}/[A-Z][a-z]{2}/ossec-alerts-[0-9]{2}(?:-[0-9]{3,6})?\.json|[^/:]+\.json):([0-9]{1,18})"
+)
+
+
+class LogPosition(NamedTuple):
+    """A place in the alert log as a person writes it: `2026/Jan/ossec-alerts-31.json:1234`, FILE:BYTE.
+
+    `file` is the dated file's path below the folder of the current one, as it was before it was packed; a name without
+    a folder stands for the current file.
+    """
+
+    file: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +151,28 @@ def path() -> Reader[Path]:
     return Reader("a path", lambda raw: Path(a_filled_text(raw)), str)
 
 
-def moment(words: type[E]) -> Reader[E | datetime]:
-    """Read one word of a closed list, or a point in time with its offset from UTC."""
+def start(words: type[E]) -> Reader[E | datetime | LogPosition]:
+    """Read one word of a closed list, a point in time with its offset from UTC, or a position in the alert log."""
 
-    def parse(raw: object) -> E | datetime:
+    def parse(raw: object) -> E | datetime | LogPosition:
         if raw in list(words):
             return words(str(raw))
+        if isinstance(raw, str) and (found := _POSITION.fullmatch(raw)):
+            return LogPosition(found[1], int(found[2]))
         try:
             time = raw if isinstance(raw, datetime) else datetime.fromisoformat(a_text(raw))
             if time.tzinfo is not None:
                 return time.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-        raise ValueError(f"{quoted(raw)} is neither one of the words nor a time with an offset")
+        raise ValueError(f"{quoted(raw)} is neither one of the words nor a time with an offset nor a position")
 
-    def show(value: E | datetime) -> str:
+    def show(value: E | datetime | LogPosition) -> str:
         return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
     listed = " or ".join(f'"{word}"' for word in words)
-    return Reader(f'{listed} or a time such as "2026-01-31T08:00:00Z"', parse, show)
+    example = '"2026/Jan/ossec-alerts-31.json:1234"'
+    return Reader(f'{listed}, a time such as "2026-01-31T08:00:00Z" or a position such as {example}', parse, show)
 
 
 def numbers(low: int, high: int) -> Reader[tuple[int, ...]]:

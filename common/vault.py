@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from cryptography.fernet import Fernet, InvalidToken
 
 from common.errors import SettingsError
+from common.files import is_there
+from common.permissions import reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,14 +67,14 @@ def open_vault(key: Secret | None, state_dir: Path) -> Vault:
         return Vault(path.read_bytes().strip())
     except OSError as error:
         raise SettingsError(
-            f"{path}: {error.strerror or error}; name a writable state directory (state.dir, --state, "
+            f"{path}: {reason(error)}; name a writable state directory (state.dir, --state, "
             "COURIER_STATE_DIR) or give the key in COURIER_SECRET_KEY"
         ) from error
 
 
 def _create_once(path: Path) -> None:
     """Create the key file unless it is there; two processes that try at once end up with one whole file."""
-    if path.exists():
+    if is_there(path):
         return
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,11 +1,13 @@
 """What a worker process tells about itself: a heartbeat, and for how long it leaves work lying.
 
-One hash a process, `courier:worker:NAME@HOST`, which goes away five minutes after the process. As with a node's report
-nothing is decided by it inside Courier: it is for `courier health`, which a container engine asks.
+One hash a name, `courier:worker:NAME@HOST`, with one field a process: two workers that were given one name must not
+hide each other. It goes away five minutes after the last of them. As with a node's report nothing is decided by it
+inside Courier: it is for `courier health`, which a container engine asks.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,6 +15,8 @@ import msgspec
 from common.ledger.errors import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis import Redis
 
 _PREFIX: Final = "courier:worker:"
@@ -34,20 +38,54 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     idle_since_ms: int
 
 
-def tell(client: Redis, worker: str, report: WorkerReport) -> None:
-    """Replace what `worker` (NAME@HOST) has told. Raises LedgerUnavailable or LedgerUnfit."""
+def tell(client: Redis, worker: str, process: str, report: WorkerReport) -> None:
+    """Replace what `process` of the name `worker` (NAME@HOST) has told. Raises LedgerUnavailable or LedgerUnfit."""
     key = _PREFIX + worker
-    mapping: dict[Any, Any] = msgspec.structs.asdict(report)
     with translated(), client.pipeline(transaction=False) as pipe:
-        pipe.hset(key, mapping=mapping)
+        pipe.hset(key, process, msgspec.json.encode(report))
         pipe.expire(key, EXPIRE_S)
         pipe.execute()
 
 
-def told(client: Redis, worker: str) -> WorkerReport | None:
-    """Return what `worker` last told, None if it is long ago. Raises LedgerUnavailable or LedgerUnfit."""
+def told(client: Redis, worker: str) -> dict[str, WorkerReport]:
+    """Return what each process of that name last told, by process; what is malformed is left out.
+
+    Raises LedgerUnavailable or LedgerUnfit.
+    """
     with translated():
         fields: Any = client.hgetall(_PREFIX + worker)
-    if not fields:
-        return None
-    return msgspec.convert({k.decode(): v.decode() for k, v in fields.items()}, WorkerReport, strict=False)
+    return _decoded(fields)
+
+
+def all_told(client: Redis) -> dict[str, WorkerReport]:
+    """Return what every worker told lately, by NAME@HOST, or NAME@HOST/PROCESS where processes share a name.
+
+    Raises LedgerUnavailable or LedgerUnfit.
+    """
+    with translated(), client.pipeline(transaction=False) as pipe:
+        keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
+        for key in keys:
+            pipe.hgetall(key)
+        found: list[Any] = pipe.execute()
+    reports: dict[str, WorkerReport] = {}
+    for key, fields in zip(keys, found, strict=True):
+        worker, processes = key.decode("utf-8", "replace").removeprefix(_PREFIX), _decoded(fields)
+        for process, report in processes.items():
+            reports[worker if len(processes) == 1 else f"{worker}/{process}"] = report
+    return reports
+
+
+def _decoded(fields: Mapping[bytes, bytes]) -> dict[str, WorkerReport]:
+    """Return the reports by process; what is none, as a worker of another version may leave it, is left out."""
+    reports = {}
+    for process, value in fields.items():
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            reports[process.decode()] = msgspec.json.decode(value, type=WorkerReport)
+    return reports
+
+
+def forget(client: Redis, worker: str, processes: set[str]) -> None:
+    """Delete the reports of processes that have ended. Raises LedgerUnavailable or LedgerUnfit."""
+    if processes:
+        with translated():
+            client.hdel(_PREFIX + worker, *processes)

@@ -1,4 +1,4 @@
-"""What the operator's commands need of Redis: the client, the ledger and the ids that there are."""
+"""What the operator's commands need of Redis: the client, the ledger and the integrations that there are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.connection import connect
-from common.errors import CourierError
+from common.errors import CourierError, LedgerUnavailable
 from common.ledger import Ledger
-from common.registry import published_ids
-from ops.local import redis_url
+from common.registry import Listed, catalogue
+from ops import named
+from ops.local import is_local, redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,22 +21,49 @@ if TYPE_CHECKING:
 
 
 class Access(NamedTuple):
-    """A connected ledger; `ids` are the integrations that were ever published, and `manager`."""
+    """A connected ledger; `listed` are the integrations that were ever published, and `manager`, by id."""
 
     client: Redis
     ledger: Ledger
-    ids: tuple[str, ...]
+    listed: dict[str, Listed]
 
-    def chosen(self, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Return the wanted ids, all of them if none is named. Raises CourierError for one that does not exist."""
-        for one in wanted:
-            if one not in self.ids:
-                raise CourierError(f"there is no integration {one!r}; there are: {', '.join(self.ids)}")
-        return tuple(wanted) or self.ids
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every id, those that left the configuration last."""
+        return tuple(sorted(self.listed, key=lambda one: (self.listed[one].removed, one)))
+
+    def chosen(self, words: Sequence[str], *, removed: bool = False) -> named.Meant:
+        """Return whom an action on these ids or names concerns. Raises CourierError."""
+        return named.meant(self.listed, words, removed=removed)
+
+    def one(self, word: str) -> str:
+        """Return the single integration that a word means. Raises CourierError."""
+        ids = self.chosen([word]).ids
+        if len(ids) > 1:
+            raise CourierError(f"{word!r} means {len(ids)} integrations: {', '.join(ids)}; name one of these ids")
+        return ids[0]
+
+    def matching(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return whom a question about these ids or names concerns, all if there are none. Raises CourierError."""
+        return named.matching(self.listed, words) if words else self.ids
+
+    def label(self, integration_id: str) -> str:
+        """Return the id as tables show it: marked if it left the configuration."""
+        return named.label(integration_id, self.listed.get(integration_id))
+
+    def again(self) -> Access:
+        """Return the same with the integrations that there are by now."""
+        return self._replace(listed=catalogue(self.client))
 
 
 @contextmanager
 def access(settings: Settings) -> Iterator[Access]:
     """Connect. Raises LedgerUnavailable or LedgerUnfit at once if Redis does not answer."""
     with connect(redis_url(settings)) as client:
-        yield Access(client, Ledger(client), tuple(published_ids(client)))
+        try:
+            listed = catalogue(client)
+        except LedgerUnavailable as error:
+            if is_local(settings):
+                raise LedgerUnavailable(f"`courier up` does not run in {settings.state.dir}: {error}") from error
+            raise
+        yield Access(client, Ledger(client), listed)

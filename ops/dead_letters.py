@@ -21,8 +21,22 @@ class Found(NamedTuple):
     letter: DeadLetter
 
 
+class About(NamedTuple):
+    """What a person recognises an alert by; each is empty where the alert does not say it, or is none."""
+
+    alert_id: str = ""
+    rule_id: str = ""
+    level: str = ""
+    description: str = ""
+    agent_id: str = ""
+    agent_name: str = ""
+
+
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What must hold of a letter; empty parts ask nothing. Ages are seconds since the death."""
+    """What must hold of a letter; empty parts ask nothing. Ages are seconds since the death.
+
+    `deliveries` are ids of deliveries or of alerts.
+    """
 
     deliveries: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
@@ -34,12 +48,15 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         """Say whether it is one of those that are meant."""
         age_s = (now_ms - letter.died_ms) / 1000
         return (
-            (not self.deliveries or letter.delivery.id in self.deliveries)
+            (not self.deliveries or self._names(letter))
             and (not self.reasons or reason(letter) in self.reasons)
-            and (not self.rules or rule(letter)[0] in self.rules)
+            and (not self.rules or about(letter).rule_id in self.rules)
             and (self.older_s is None or age_s >= self.older_s)
             and (self.newer_s is None or age_s <= self.newer_s)
         )
+
+    def _names(self, letter: DeadLetter) -> bool:
+        return letter.delivery.id in self.deliveries or about(letter).alert_id in self.deliveries
 
 
 def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter) -> Iterator[Found]:
@@ -63,12 +80,12 @@ def detail(letter: DeadLetter) -> str:
     return history[-1].detail if history else "the worker died with it every time"
 
 
-def rule(letter: DeadLetter) -> tuple[str, str]:
-    """Return the id and the description of the alert's rule, empty where the alert has none."""
+def about(letter: DeadLetter) -> About:
+    """Return what the alert says of itself."""
     try:
-        found = Alert(letter.delivery.alert).fields.get("rule")
+        fields = Alert(letter.delivery.alert).fields
     except ValueError:
-        return "", ""
-    if not isinstance(found, dict):
-        return "", ""
-    return str(found.get("id", "")), str(found.get("description", ""))
+        return About()
+    rule, agent = (part if isinstance(part := fields.get(name), dict) else {} for name in ("rule", "agent"))
+    found = (fields.get("id"), *map(rule.get, ("id", "level", "description")), *map(agent.get, ("id", "name")))
+    return About(*("" if one is None else str(one) for one in found))

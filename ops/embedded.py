@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -66,6 +67,12 @@ def is_free(address: str, port: int) -> bool:
         return True
 
 
+def quoted(text: str | Path) -> bytes:
+    """Return a text as a line of valkey.conf has it: in quotes, with every byte that could end them escaped."""
+    escaped = re.sub(rb'[\x00-\x1f"\\\x7f]', lambda found: b"\\x%02x" % found[0][0], os.fsencode(text))
+    return b'"' + escaped + b'"'
+
+
 class EmbeddedServer:
     """A server whose data lives in `directory`, with its append-only file on (fsync every second) and no eviction.
 
@@ -73,7 +80,12 @@ class EmbeddedServer:
     """
 
     def __init__(
-        self, directory: Path, *, port: int = 0, password: str | None = None, keep_open: Sequence[int] = ()
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        password: str | None = None,
+        keep_open: Sequence[int] = (),
     ) -> None:
         """Take where it lives; `keep_open` are file descriptors that it inherits, such as a held lock."""
         self.directory, self._keep_open = directory, keep_open
@@ -110,7 +122,7 @@ class EmbeddedServer:
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, pass_fds=self._keep_open
             )
         assert self._process.stdin is not None  # noqa: S101 — a pipe was asked for
-        self._process.stdin.write(self._configuration().encode())
+        self._process.stdin.write(self._configuration())
         self._process.stdin.close()
         self._wait_until_ready(log_path)
 
@@ -135,19 +147,20 @@ class EmbeddedServer:
     def _binary(self) -> str:
         return str(get_binary_path())
 
-    def _configuration(self) -> str:
-        listen = f'unixsocket "{self.socket}"\nunixsocketperm 700\n' if self.socket else ""
-        return f"""\
-{listen}\
-bind 127.0.0.1
-port {self.port}
-requirepass "{self.password}"
-dir "{self.directory.resolve()}"
-appendonly yes
-appendfsync everysec
-save ""
-maxmemory-policy noeviction
-"""
+    def _configuration(self) -> bytes:
+        listen = [b"unixsocket " + quoted(self.socket), b"unixsocketperm 700"] if self.socket else []
+        lines = [
+            *listen,
+            b"bind 127.0.0.1",
+            b"port %d" % self.port,
+            b"requirepass " + quoted(self.password),
+            b"dir " + quoted(self.directory.resolve()),
+            b"appendonly yes",
+            b"appendfsync everysec",
+            b'save ""',
+            b"maxmemory-policy noeviction",
+        ]
+        return b"\n".join(lines) + b"\n"
 
     def _wait_until_ready(self, log_path: Path) -> None:
         deadline, told = time.monotonic() + STARTUP_LIMIT_S, False

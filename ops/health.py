@@ -6,6 +6,8 @@ there, but has not told anything for a while, or leaves work lying.
 
 from __future__ import annotations
 
+import base64
+import errno
 import os
 import urllib.error
 import urllib.request
@@ -14,8 +16,10 @@ from typing import TYPE_CHECKING, Final
 from common.errors import CourierError
 from common.ledger import Ledger
 from common.node import last_report
+from common.permissions import reason
 from common.urls import host_in_url
 from common.worker_report import told
+from workers.peers import this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from common.settings_schema import FlowerSettings
+    from common.worker_report import WorkerReport
 
 FRESH_S: Final = 30.0
 """Producer and workers give a sign every second; the calls to Redis in between may take up to 15 s each."""
@@ -44,30 +49,78 @@ def producer(client: Redis, node: str, alerts: Path) -> str:
     """
     for path in (alerts.parent, alerts):
         if _is_closed(path):
-            who = f"user {os.getuid()} and group {os.getgid()}"
-            raise Unhealthy(f"{path} cannot be read by {who}; run the producer as the group that owns it")
+            raise Unhealthy(
+                f"{path} cannot be read: {reason(PermissionError(errno.EACCES, 'Permission denied', path))}"
+            )
+    _changes_are_taken(client)
     report = last_report(client, node)
     seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
     return _fresh(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
 
 
 def worker(client: Redis, name: str) -> str:
-    """Return how the worker `name` (NAME@HOST) is doing, in words. Raises Unhealthy and LedgerError."""
-    report, now_ms = told(client, name), Ledger(client).now_ms()
-    fresh = _fresh(f"the worker {name}", report.seen_ms if report else 0, now_ms)
-    if report and report.idle_since_ms and now_ms - report.idle_since_ms > IDLE_LIMIT_S * 1000:
+    """Return how the worker `name` (NAME@HOST) is doing, in words. Raises Unhealthy and LedgerError.
+
+    Where several processes have that name, each of them must make progress.
+    """
+    _changes_are_taken(client)
+    reports, now_ms = _running(told(client, name)), Ledger(client).now_ms()
+    who, here = f"the worker {name}", this_process()
+    if not reports:
+        return _fresh(who, 0, now_ms)
+    if len(reports) == 1:
+        (report,) = reports.values()
+        return _progress(who, report, now_ms)
+    pids = {process: here.runs(process) or process for process in reports}
+    return "\n".join(_progress(f"{who} (pid {pids[one]})", report, now_ms) for one, report in reports.items())
+
+
+def _changes_are_taken(client: Redis) -> None:
+    """Raise Unhealthy while Redis answers and refuses all changes: a sign of life takes half a minute to grow old."""
+    if trouble := Ledger(client).disk_trouble():
+        raise Unhealthy(trouble)
+
+
+def _running(reports: dict[str, WorkerReport]) -> dict[str, WorkerReport]:
+    """Return the reports of processes that may still run.
+
+    Of this host, or container, it is known which ones do. A process elsewhere has ended when another one of its name
+    tells of itself and it does not: a killed worker is started again under the same name.
+    """
+    here = this_process()
+    left = {process: report for process, report in reports.items() if not here.is_gone(process)}
+    newest_ms = max((report.seen_ms for report in left.values()), default=0)
+    return {
+        process: report
+        for process, report in left.items()
+        if here.runs(process) or newest_ms - report.seen_ms < FRESH_S * 1000
+    }
+
+
+def _progress(who: str, report: WorkerReport, now_ms: int) -> str:
+    fresh = _fresh(who, report.seen_ms, now_ms)
+    if report.idle_since_ms and now_ms - report.idle_since_ms > IDLE_LIMIT_S * 1000:
         idle_s = (now_ms - report.idle_since_ms) / 1000
-        raise Unhealthy(f"work lies in the queues of {name}, and it has begun nothing for {idle_s:.0f} s; restart it")
+        raise Unhealthy(f"tasks lie in the queues of {who}, and it has begun nothing for {idle_s:.0f} s; restart it")
     return fresh
 
 
 def flower(settings: FlowerSettings) -> str:
-    """Return that Flower answers. Raises Unhealthy if it does not."""
+    """Return that Flower answers and sees the workers. Raises Unhealthy otherwise."""
     host = host_in_url(settings.address.replace("0.0.0.0", "127.0.0.1"))  # noqa: S104 — where it listens, not where we do
     prefix = settings.url_prefix.strip("/")
     url = f"http://{host}:{settings.port}/{prefix + '/' if prefix else ''}healthcheck"
+    request = urllib.request.Request(url)
+    if settings.basic_auth:
+        login = base64.b64encode(settings.basic_auth.reveal().encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
     try:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=FLOWER_LIMIT_S).close()
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=FLOWER_LIMIT_S).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            raise Unhealthy(
+                f"Flower answers {error.code} at {url}: {error.read(500).decode(errors='replace')}"
+            ) from None
     except (urllib.error.URLError, OSError) as error:
         raise Unhealthy(f"Flower does not answer at {url}: {error}") from None
     return f"Flower answers at {url}"

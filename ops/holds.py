@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from common.ledger import Status
+    from ops.status_report import IntegrationReport
 
 
 def holds(status: Status, now_ms: int) -> str:
@@ -21,11 +22,8 @@ def _holds(status: Status, now_ms: int) -> Iterator[str]:
     if status.paused_ms:
         reason = f": {plain(status.pause_reason)}" if status.pause_reason else ""
         yield f"paused {_ago(now_ms - status.paused_ms)}{reason}"
-    if status.breaker == "open":
-        left_ms = status.breaker_until_ms - now_ms
-        yield f"breaker open, next try in {age(left_ms / 1000)}" if left_ms > 0 else "breaker open, next try now"
-    elif status.breaker != "closed":
-        yield "breaker half-open, one delivery is out"
+    if status.breaker != "closed":
+        yield _breaker(status, now_ms)
     if status.target_until_ms > now_ms:
         yield f"target asked to wait {age((status.target_until_ms - now_ms) / 1000)}"
     spent = [limit for limit, left in status.limits.items() if not left]
@@ -33,12 +31,25 @@ def _holds(status: Status, now_ms: int) -> Iterator[str]:
         yield f"limit {' and '.join(spent)}"
 
 
+def _breaker(status: Status, now_ms: int) -> str:
+    """Say why and until when, and how many of those that wait have failed: the others need not fail, too."""
+    left_ms = status.breaker_until_ms - now_ms
+    when = f"next try {f'in {age(left_ms / 1000)}' if left_ms > 0 else 'now'}"
+    state = f"open, {when}" if status.breaker == "open" else "half-open, one delivery is out"
+    reason = f"{status.breaker_reason}: " if status.breaker_reason else ""
+    failed = f"{status.failed} deliveries fail" if status.failed != 1 else "1 delivery fails"
+    return f"breaker {state} ({reason}{failed}, {status.waiting - status.failed} others not tried)"
+
+
 def _ago(ms: int) -> str:
     return f"{age(ms / 1000)} ago"
 
 
-def last_error(status: Status, now_ms: int) -> str:
-    """Return the last error and its age, empty if there was none."""
+def last_error(status: Status | IntegrationReport, now_ms: int) -> str:
+    """Return the last error and its age, and whether nothing was ever delivered; empty if there was no error."""
     if not status.last_error:
         return ""
-    return f"{plain(status.last_error)} ({_ago(now_ms - status.last_error_ms)})"
+    totals = status.totals
+    failed = totals.get("retried", 0) + totals.get("dead", 0)
+    never = ", has never succeeded" if failed and not totals.get("delivered") else ""
+    return f"{plain(status.last_error)} ({_ago(now_ms - (status.last_error_ms or 0))}{never})"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from common.errors import CourierError, SettingsError
+from common.files import NOT_FOUND
+from common.permissions import reason
 from ops.embedded import free_port, is_free
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ LOCK_LIMIT_S: Final = 5.0
 """How long a start waits for the server of an earlier run that was killed: it writes its data down before it ends."""
 
 DEFAULT: Final = "default"
+STATE_OPTION: Final = "--state"
 ADDRESS: Final = "127.0.0.1"
 ADDRESS_FILE: Final = "redis.url"
 
@@ -32,7 +35,7 @@ def lock(state_dir: Path) -> int:
         descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
-            f"{state_dir}: {error.strerror or error}; name a writable state directory (--state, COURIER_STATE_DIR)"
+            f"{state_dir}: {reason(error)}; name a writable state directory (--state, COURIER_STATE_DIR)"
         ) from None
     deadline = time.monotonic() + LOCK_LIMIT_S
     while True:
@@ -66,13 +69,33 @@ def write_address(state_dir: Path, url: str) -> None:
 
 
 def redis_url(settings: Settings) -> str:
-    """Return the address of the ledger: as set, else that of the server of `courier up` in the state directory."""
-    local = _last_url(settings.state.dir) if settings.origin["redis.url"] == DEFAULT else ""
+    """Return the address of the ledger: as set, else that of the server of `courier up` in the state directory.
+
+    Raises SettingsError if the directory was named on the command line and no `courier up` ever ran there.
+    """
+    if settings.origin["redis.url"] != DEFAULT:
+        return settings.redis.connection_url.reveal()
+    local = _last_url(settings.state.dir)
+    if not local and settings.origin["state.dir"] == STATE_OPTION:
+        raise SettingsError(
+            f"no `courier up` has run in {settings.state.dir}; name its state folder, or Redis with --redis-url"
+        )
     return local or settings.redis.connection_url.reveal()
 
 
+def is_local(settings: Settings) -> bool:
+    """Tell whether the ledger is the server of `courier up` in the state directory."""
+    return settings.origin["redis.url"] == DEFAULT and bool(_last_url(settings.state.dir))
+
+
 def _last_url(state_dir: Path) -> str:
+    """Return the address that was kept, empty if there is none. Raises SettingsError if it may not be read."""
     try:
         return (state_dir / ADDRESS_FILE).read_text()
-    except OSError:
+    except NOT_FOUND:
         return ""
+    except OSError as error:
+        raise SettingsError(
+            f"{state_dir / ADDRESS_FILE}: cannot be read: {error.strerror or error}; run this as the user of "
+            "`courier up`, or name Redis with --redis-url"
+        ) from None

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from common.integration import Integration
 
 SHORTEST_OPTION: Final = 4
-"""Characters of a text in `<options>` that is looked for everywhere; a shorter one is masked in its own place only."""
+"""Characters of a credential in `<options>` that is looked for everywhere; a shorter one only in its own place."""
+
+_CREDENTIAL: Final = re.compile(
+    r"""pass(?!ed|ive|age)|pwd|secret|token|key|auth(?!or(?!iz))|cred|bearer|cookie|session|signature|hook|cert"""
+    r"""|private|license|dsn|jwt|pin$|otp|sas$""",
+    re.IGNORECASE,
+)
+"""Names of members that hold a credential, or a list or object of them."""
+
+_OPAQUE: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/=_.:~-]{16,}")
+"""What looks like a token whatever its name is: long, without blanks, of letters and digits."""
 
 
 _HOST: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECASE)
@@ -35,7 +45,7 @@ class Masker:
     """Knows the secrets of one integration. `others` are those that its policy adds."""
 
     def __init__(self, integration: Integration, others: Iterable[Secret | None] = ()) -> None:
-        self._options = _options(integration)
+        self._options = dict(_credentials(_options(integration)))
         texts = [Secret(text) for text in _texts(self._options) if len(text) >= SHORTEST_OPTION]
         secrets = [integration.hook_url, integration.api_key, *others, *texts]
         secrets += [piece for secret in secrets if secret for piece in _tokens(secret.reveal())]
@@ -76,6 +86,14 @@ class Masker:
         except ValueError:
             return self.text(text)
 
+    def options(self, content: bytes) -> str:
+        """Return the file of `<options>` that a script reads: its credentials masked, or all of it if it is no JSON."""
+        try:
+            options = parse_options(content.decode())
+        except ValueError:
+            return MASK
+        return self.text(write_json(_masked(options)))
+
     def _without_options(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {name: self._member(name, content) for name, content in value.items()}
@@ -86,6 +104,45 @@ class Masker:
     def _member(self, name: str, content: Any) -> Any:
         is_secret = name == "routing_key" or (name in self._options and content == self._options[name])
         return MASK if is_secret else self._without_options(content)
+
+
+def _credentials(options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the members of `<options>` that are credentials, or what of them is."""
+    for name, value in options.items():
+        if name == "" or _CREDENTIAL.search(name):
+            yield name, value
+        elif isinstance(value, dict):
+            if inner := dict(_credentials(value)):
+                yield name, inner
+        elif isinstance(value, list):
+            if found := [one for item in value for one in _of_item(item)]:
+                yield name, found
+        elif isinstance(value, str) and _is_credential(value):
+            yield name, value
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: MASK if _CREDENTIAL.search(name) else _masked(content) for name, content in value.items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return MASK if isinstance(value, str) and _is_credential(value) else value
+
+
+def _of_item(item: Any) -> Iterator[Any]:
+    if isinstance(item, dict):
+        yield from dict(_credentials(item)).values()
+    elif isinstance(item, list):
+        yield from (one for inner in item for one in _of_item(inner))
+    elif isinstance(item, str) and _is_credential(item):
+        yield item
+
+
+def _is_credential(text: str) -> bool:
+    """Tell whether a text looks like one: a token, or a URL with a login or a token in it."""
+    if _HOST.match(text):
+        return "@" in urlsplit(text).netloc or any(True for _ in _tokens(text))
+    return bool(_OPAQUE.fullmatch(text))
 
 
 def _options(integration: Integration) -> dict[str, Any]:

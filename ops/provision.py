@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from cryptography.fernet import Fernet
 
 from common.errors import SettingsError
+from common.files import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def _password() -> str:
 
 def _make_once(path: Path, owner: Owner | None, make: Callable[[], str]) -> str:
     done = "kept"
-    if not path.exists():
+    if not is_there(path):
         _write(path, make() + "\n")
         done = "made"
     _give(path, owner)
@@ -98,7 +99,7 @@ def _keep_acl(folder: Path, owner: Owner | None) -> str:
     """Let Redis know the password; lines of further users, such as workers elsewhere, stay."""
     path = folder / REDIS_ACL
     ours = acl_lines((folder / REDIS_PASSWORD).read_text().strip())
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text().splitlines() if is_there(path) else []
     others = [line for line in lines if not line.startswith(("user default ", "user health "))]
     done = "kept"
     if lines != [*ours, *others]:

@@ -118,8 +118,8 @@ class Renderer:
         for position, secret in ((1, call.api_key), (2, call.hook_url)):
             vector[position] = MASK if secret else ""
         files = {str(ALERT_FILE): self._masker.text(call.alert_file.decode("utf-8", "replace"))}
-        if options:
-            files[str(options)] = MASK
+        if options and call.options_file is not None:
+            files[str(options)] = self._masker.options(call.options_file)
         return Sending(argv=[f"integrations/{call.name}", *vector], files=files)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from common.alert import Alert
 from common.outcome import Skipped
 from ops.render import Renderer
+from ops.tables import Column, Kind
 from producer.filters import FilterIndex
 from producer.line import BadLine
 from workers.integrations.base import Refusal
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
     from producer.source import Batch, Source
 
 BATCH_BYTES: Final = 1024 * 1024
-COLUMNS: Final = ("Integration", "Matched", "Would send", "Skipped", "Refused")
+COLUMNS: Final = (
+    Column("Integration", Kind.ID),
+    Column("Matched", Kind.NUMBER, rank=0),
+    Column("Would send", Kind.NUMBER, rank=0),
+    Column("Skipped", rank=1),
+    Column("Refused", rank=2),
+)
 
 _encode = msgspec.json.Encoder().encode
 

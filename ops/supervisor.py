@@ -33,20 +33,25 @@ class Child(NamedTuple):
     command: Sequence[str]
 
 
+STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What ends it in order; SIGHUP is what a closed terminal sends."""
+
+
 class Interrupted(CourierError):  # noqa: N818 — a request, not an error
-    """Raised in the main thread by SIGTERM or SIGINT."""
+    """Raised in the main thread by one of STOPS."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into Interrupted while the block runs; a second one changes nothing."""
+    """Turn STOPS into Interrupted while the block runs; a second one changes nothing. An ignored SIGHUP stays so."""
 
     def interrupt(signum: int, _frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for one in STOPS:
+            signal.signal(one, signal.SIG_IGN)
         raise Interrupted(signal.Signals(signum).name)
 
-    before = {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGINT)}
+    under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    before = {s: signal.signal(s, interrupt) for s in STOPS if not (s is signal.SIGHUP and under_nohup)}
     try:
         yield
     finally:
@@ -57,10 +62,10 @@ def interruptible() -> Iterator[None]:
 def status_of(process: subprocess.Popen[bytes]) -> int | None:
     """Return how a process ended, None while it runs.
 
-    What SIGTERM and SIGINT raise is put off meanwhile. Raised within `poll`, between its taking a lock and its promise
+    What STOPS raise is put off meanwhile. Raised within `poll`, between its taking a lock and its promise
     to give it back, it would leave every later `wait` for this process waiting for ever. For a process of one thread.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         return process.poll()
     finally:

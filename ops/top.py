@@ -1,32 +1,39 @@
-"""What `courier top` shows: rates from the difference of two looks at the counters, and the table."""
+"""What `courier top` shows: rates from the difference of two looks at the counters, and one screen of the table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ops.holds import holds, last_error
-from ops.tables import age
+from ops.tables import Column, Kind, age, cut, lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from rich.table import Table
+    from rich.text import Text
 
     from common.ledger import Status
 
 COLUMNS: Final = (
-    "Integration",
-    "In/s",
-    "Out/s",
-    "Retry/s",
-    "Waiting",
-    "Released",
-    "Dead",
-    "Oldest",
-    "Held back",
-    "Last error",
+    Column("Integration", Kind.ID),
+    Column("In/s", Kind.NUMBER, rank=3),
+    Column("Out/s", Kind.NUMBER, rank=2),
+    Column("Retry/s", Kind.NUMBER, rank=6),
+    Column("Waiting", Kind.NUMBER, rank=0),
+    Column("Released", Kind.NUMBER, rank=7),
+    Column("Dead", Kind.NUMBER, rank=0),
+    Column("Oldest", Kind.NUMBER, rank=4),
+    Column("Held back", rank=5),
+    Column("Last error", rank=8),
 )
-NUMBERS: Final = COLUMNS[1:8]
+
+ON_SCREEN: Final = COLUMNS[:-1]
+"""The last errors stand below the table, where there is room for them."""
+
+SORTS: Final = {"i": "Integration", "w": "Waiting", "d": "Dead", "o": "Oldest", "t": "Out/s", "r": "Retry/s"}
+"""The key that sorts by a column, the largest first; by the id, in its order."""
+
+HELP: Final = "q ends · ↑ ↓ PgUp PgDn scroll · i w d o t r sort"
 
 
 class Rate(NamedTuple):
@@ -61,23 +68,81 @@ class Rates:
         return self._rates.get(integration_id, Rate())
 
 
-def cells(integration_id: str, status: Status, rate: Rate, now_ms: int) -> tuple[str, ...]:
+class Line(NamedTuple):
+    """One integration at one moment: its id as it is shown, its status and its rates."""
+
+    label: str
+    status: Status
+    rate: Rate
+
+
+def cells(label: str, status: Status, rate: Rate, now_ms: int) -> tuple[str, ...]:
     """Return one line of the table, in the order of COLUMNS."""
     oldest = "" if status.oldest_age_s is None else age(status.oldest_age_s)
     counts = (status.waiting, status.released, status.dead)
     texts = (oldest, holds(status, now_ms), last_error(status, now_ms))
-    return (integration_id, *(f"{one:.1f}" for one in rate), *map(str, counts), *texts)
+    return (label, *(f"{one:.1f}" for one in rate), *map(str, counts), *texts)
 
 
-def render(statuses: Mapping[str, Status], rates: Rates, now_ms: int) -> Table:
-    """Return the picture for a terminal; what wants attention stands out."""
-    from rich.table import Column, Table  # noqa: PLC0415 — slow to import, and needed only here
-    from rich.text import Text  # noqa: PLC0415 — as above
+def in_order(found: Sequence[Line], by: str) -> list[Line]:
+    """Return the lines sorted by a column of SORTS; equal ones stay in the order of their ids."""
+    keys = {
+        "Waiting": lambda one: -one.status.waiting,
+        "Dead": lambda one: -one.status.dead,
+        "Oldest": lambda one: -(one.status.oldest_age_s or 0.0),
+        "Out/s": lambda one: -one.rate.ended,
+        "Retry/s": lambda one: -one.rate.retried,
+    }
+    return sorted(found, key=keys[by]) if by in keys else list(found)
 
-    columns = [Column(title, justify="right" if title in NUMBERS else "left", overflow="fold") for title in COLUMNS]
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False, caption="q ends", caption_justify="left")
-    for integration_id, status in statuses.items():
-        row = cells(integration_id, status, rates.of(integration_id), now_ms)
-        styles = dict.fromkeys(COLUMNS, "") | {"Held back": "yellow", "Dead": "red" if status.dead else "dim"}
-        table.add_row(*(Text(cell, styles[title]) for cell, title in zip(row, COLUMNS, strict=True)))
-    return table
+
+class View:
+    """What the person looks at: how it is sorted and how far it is scrolled. `press` takes a key, `draw` a size."""
+
+    def __init__(self) -> None:
+        self._sort = "Integration"
+        self._first = 0
+        self._page = 1
+
+    def press(self, key: str) -> None:
+        """Sort or scroll; other keys do nothing."""
+        steps = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -self._page, "page down": self._page}
+        if key in SORTS:
+            self._sort, self._first = SORTS[key], 0
+        elif key == "home":
+            self._first = 0
+        elif key == "end":
+            self._first = 10**9
+        else:
+            self._first = max(0, self._first + steps.get(key, 0))
+
+    def draw(self, found: Sequence[Line], now_ms: int, width: int, height: int) -> list[Text]:
+        """Return at most `height` lines of at most `width` columns: a table, then what does not fit into it, and help.
+
+        A quarter of the screen is for the notes at most, so that the table has the rest.
+        """
+        from rich.text import Text  # noqa: PLC0415 — slow to import, and needed only here
+
+        ordered = in_order(found, self._sort)
+        notes = [note for one in ordered for note in _notes(one, now_ms)]
+        room = max(1, height - 2)  # the titles and the help
+        noted = min(len(notes), max(height // 4, room - len(ordered) - 1))
+        self._page = max(1, room - (noted + 1 if noted > 0 else 0))
+        self._first = max(0, min(self._first, len(ordered) - self._page))
+        shown = ordered[self._first : self._first + self._page]
+        rows = [cells(*one, now_ms)[:-1] for one in shown]
+        titles, *drawn = lines(ON_SCREEN, rows, width)
+        styled = [Text(titles, "bold"), *(Text(line, _style(one)) for line, one in zip(drawn, shown, strict=True))]
+        if noted > 0:
+            styled += [Text(), *(Text(cut(note, width), "dim") for note in notes[:noted])]
+        last = f"{self._first + 1}-{self._first + len(shown)} of {len(ordered)} by {self._sort} · {HELP}"
+        return [*styled[: height - 1], Text(cut(last, width), "dim")]
+
+
+def _notes(line: Line, now_ms: int) -> list[str]:
+    said = (holds(line.status, now_ms), last_error(line.status, now_ms))
+    return [f"{line.label}: {text}" for text in said if text]
+
+
+def _style(line: Line) -> str:
+    return "red" if line.status.dead else "yellow" if line.status.paused_ms or line.status.breaker != "closed" else ""

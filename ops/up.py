@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from common.units import format_duration
 from ops import local
 from ops.embedded import EmbeddedServer, free_port, is_free
-from ops.flower import address
+from ops.flower.server import address
 from ops.supervisor import Child, Interrupted, Supervisor, interruptible
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(
     until: Callable[[], bool] = lambda: False,
     stop_limit_s: float = STOP_LIMIT_S,
 ) -> None:
-    """Start everything and keep it running until SIGTERM, SIGINT or `until`.
+    """Start everything and keep it running until SIGTERM, SIGINT, SIGHUP or `until`.
 
     Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
     """

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from common.settings_values import LogPosition
+
 
 class Loss(StrEnum):
     """Why something of the source was passed over: a closed list, used as a metric label."""
@@ -69,6 +71,9 @@ class Source(Protocol):
 
     def at(self, moment: datetime) -> str:
         """Return a cursor before the first line written at `moment` or later."""
+
+    def position(self, position: LogPosition) -> str:
+        """Return the cursor for a place that a person named; where it cannot be had, an earlier or the next one."""
 
     def read(self, cursor: str, max_bytes: int) -> Batch:
         """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""

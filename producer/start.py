@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from common.ledger import Stored
 from common.settings_schema import Start
+from common.settings_values import LogPosition
 from producer.members import Member
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ def _start(source: Source, policy: Policy) -> str:
     match policy.start_at:
         case datetime() as moment:
             return source.at(moment)
+        case LogPosition() as position:
+            return source.position(position)
         case Start.BEGINNING:
             return source.beginning()
         case Start.END:

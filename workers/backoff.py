@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from common.settings_schema import Policy
 
-FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0, Reason.NOT_READY: 60.0}
+SCRIPT_FLOOR_S: Final = 30.0
+"""A script that failed may have done its work all the same, so its next attempt is not soon (D18)."""
+
+FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0, Reason.NOT_READY: 60.0} | dict.fromkeys(
+    (Reason.SCRIPT_FAILED, Reason.SCRIPT_TIMEOUT, Reason.SCRIPT_UNUSABLE), SCRIPT_FLOOR_S
+)
 """A service that is overloaded, or still at work on its answer, is not helped by a retry after a second, which full
 jitter may choose."""
 

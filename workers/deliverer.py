@@ -158,19 +158,19 @@ class Deliverer:
                     return held
                 self._sleep(pause_s)
             else:
-                self._tell_of_target(integration_id, settled)
+                self._tell_of_target(integration_id, settled, last_error)
                 held = settled.held
                 break
         for settlement in settlements:
             _tell(integration_id, settlement)
         return held
 
-    def _tell_of_target(self, integration_id: str, settled: Settled) -> None:
+    def _tell_of_target(self, integration_id: str, settled: Settled, last_error: str) -> None:
         """Log what this settlement has changed: the one worker whose settlement it was tells of it."""
         extra: dict[str, object] = {"integration": integration_id}
         if settled.breaker == "open":
-            when = {"until_ms": settled.until_ms}
-            _log.error("the target is out of order: nothing is sent until one delivery succeeds", extra=extra | when)
+            why = {"until_ms": settled.until_ms, "last_error": last_error}
+            _log.error("breaker opened: nothing is sent until one delivery succeeds", extra=extra | why)
         elif settled.breaker == "closed":
             _log.info("the target is well again", extra=extra)
         if settled.paused_until_ms:

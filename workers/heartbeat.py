@@ -6,30 +6,39 @@ how long work has been lying in the worker's queues while it began nothing and w
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from common.celery_app import queue_name
 from common.ledger.errors import translated
-from common.worker_report import WorkerReport, tell
+from common.worker_report import EXPIRE_S, WorkerReport, forget, tell, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from redis import Redis
 
+    from workers.peers import Peer
+
+_log = logging.getLogger("courier.worker")
+
 
 class Heartbeat:
     """Tells how the worker is doing. `load` returns the deliveries begun so far and those under way."""
 
-    def __init__(self, client: Redis, worker: str, load: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, client: Redis, worker: str, process: Peer, load: Callable[[], tuple[int, int]]) -> None:
         """Take the parts; `worker` is the name under which it is found, NAME@HOST."""
-        self._redis, self._worker, self._load = client, worker, load
+        self._redis, self._worker, self._process, self._load = client, worker, process, load
+        self._is_first = True
         self._begun = 0
         self._idle_since_ms = 0
 
     def tell(self, ids: Collection[str]) -> None:
         """Give a sign for a worker that serves `ids`. Raises LedgerUnavailable or LedgerUnfit."""
         now_ms, lying = self._look(ids)
+        if self._is_first:
+            self._meet_namesakes(now_ms)
+            self._is_first = False
         begun, running = self._load()
         if not lying or running or begun != self._begun:
             self._idle_since_ms = 0
@@ -37,7 +46,28 @@ class Heartbeat:
             self._idle_since_ms = now_ms
         self._begun = begun
         report = WorkerReport(seen_ms=now_ms, begun=begun, running=running, idle_since_ms=self._idle_since_ms)
-        tell(self._redis, self._worker, report)
+        tell(self._redis, self._worker, str(self._process), report)
+
+    def _meet_namesakes(self, now_ms: int) -> None:
+        """Log a warning if a running process has this name, and delete the reports of those that have ended."""
+        others = {
+            process: report
+            for process, report in told(self._redis, self._worker).items()
+            if process != str(self._process)
+        }
+        for process in others:
+            if pid := self._process.runs(process):
+                _log.warning(
+                    "another worker of this host has the same name, so that Flower shows both as one; "
+                    "give each its own --name",
+                    extra={"worker": self._worker, "pid": pid},
+                )
+        ended = {
+            process
+            for process, report in others.items()
+            if self._process.is_gone(process) or now_ms - report.seen_ms > EXPIRE_S * 1000
+        }
+        forget(self._redis, self._worker, ended)
 
     def _look(self, ids: Collection[str]) -> tuple[int, int]:
         """Return the ledger's time and how many tasks lie in the queues: released work that nobody has begun."""

@@ -6,12 +6,14 @@ import gc
 import logging
 import os
 import resource
+from functools import cache
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from common.connection import connect
 from common.heap import give_back, share_one
+from common.integration import Kind
 from common.ledger import Ledger
 from common.lifeline import Lifeline
 from common.logs import LogLevel
@@ -26,6 +28,7 @@ from workers.routes import Routes
 from workers.service import Worker
 from workers.transports.groups import Groups
 from workers.transports.pool import Connections
+from workers.transports.script_home import home_warnings
 
 if TYPE_CHECKING:
     from common.integration import Integration
@@ -49,6 +52,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
 
     Raises SettingsError and LedgerUnfit for what waiting does not mend.
     """
+    environ = dict(os.environ)  # before Celery adds variables of its own, which are not for scripts
     share_one()
     allow_files()
     url = settings.redis.connection_url.reveal()
@@ -61,10 +65,23 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
 
     connections, groups = Connections(), Groups(monotonic)
 
+    @cache
+    def look_at_home() -> None:
+        for warning in home_warnings(settings.worker.home):
+            _log.warning("%s", warning)
+
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
+        if integration.kind is Kind.SCRIPT:
+            look_at_home()
         debug = settings.log.level is LogLevel.DEBUG
         service, transport = outfit(
-            integration, policy, settings.worker, connections=connections, groups=groups, debug=debug
+            integration,
+            policy,
+            settings.worker,
+            connections=connections,
+            groups=groups,
+            environ=environ,
+            debug=debug,
         )
         return service, metrics.timed(integration.id, transport)
 
@@ -90,6 +107,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         routes=routes,
         groups=groups,
         metrics=metrics,
+        looks=[connections.look],
     )
     _collect_rarely()
     status = worker.run()

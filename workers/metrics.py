@@ -37,6 +37,7 @@ class WorkerMetrics:
         self._accepted_s = histogram("courier_alert_to_accepted_seconds", ACCEPTED_S, self.registry)
         self._round_at_s = gauge("courier_worker_round_timestamp_seconds", self.registry)
         self._serves = gauge("courier_worker_serves", self.registry)
+        self._messages_dropped = counter("courier_messages_dropped", self.registry)
 
     def serves(self, ids: Collection[str]) -> None:
         """Make every series of these integrations, at zero, so that the first failure of a kind is seen as one."""
@@ -51,6 +52,10 @@ class WorkerMetrics:
     def went_round(self) -> None:
         """Note that the housekeeping did a round."""
         self._round_at_s.set(self._now())
+
+    def message_dropped(self, integration_id: str) -> None:
+        """Count a message from Redis that no part of Courier has written."""
+        self._messages_dropped.labels(integration_id).inc()
 
     def attempted(self, integration_id: str, delivery: Delivery, settlement: Settlement) -> None:
         """Count an attempt that has just ended; of one that the service accepted, how long the alert was under way.

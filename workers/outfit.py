@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from common.integration import Kind
@@ -12,6 +13,8 @@ from workers.transports.pool import Connections
 from workers.transports.script import ScriptTransport
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from common.integration import Integration
     from common.settings_schema import Policy, WorkerSettings
     from workers.integrations.base import Service
@@ -26,34 +29,25 @@ def outfit(
     *,
     connections: Connections | None = None,
     groups: Groups | None = None,
+    environ: Mapping[str, str] = os.environ,
     debug: bool = False,
 ) -> tuple[Service[Any, Any], Transport]:
     """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is.
 
-    `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts.
+    `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts. `environ` is
+    what scripts inherit, but for Courier's own variables.
     """
     service = service_for(integration, Choices(policy.endpoint, policy.virustotal_api, policy.final_exits))
-    return service, _transport(integration.kind, policy, worker, connections or Connections(), groups, debug=debug)
-
-
-def _transport(
-    kind: Kind,
-    policy: Policy,
-    worker: WorkerSettings,
-    connections: Connections,
-    groups: Groups | None,
-    *,
-    debug: bool,
-) -> Transport:
-    if kind is Kind.HTTP:
-        return HttpTransport(policy, connections)
-    if kind is Kind.MANAGER:
-        return ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
-    return ScriptTransport(
+    if integration.kind is Kind.HTTP:
+        return service, HttpTransport(policy, connections or Connections())
+    if integration.kind is Kind.MANAGER:
+        return service, ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
+    return service, ScriptTransport(
         policy,
         home=worker.home,
         integrations_dir=worker.integrations_dir,
         private_dir=worker.private_dir,
         groups=groups,
+        environ=environ,
         debug=debug,
     )

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 HISTORY_LIMIT: Final = 50
 """Attempts kept in a record; older ones are dropped, their number stays in `attempts`."""
 
+REFUSED_ALONE: Final = 5
+"""Attempts after which a delivery whose key or address is refused, while others were taken, is at fault itself."""
+
 _log = logging.getLogger("courier.delivery")
 _encode = msgspec.json.Encoder().encode
 
@@ -91,7 +94,8 @@ class Pipeline:
         try:
             calls = self._service.calls(alert)
         except Refusal as refusal:
-            return Sending(refusal.outcome, done, asked=False)
+            # A block that can't be served is like a target that refuses all: a run of it must not bury every alert.
+            return Sending(refusal.outcome, done, asked=refusal.outcome.reason is Reason.NOT_CONFIGURED)
         ended: list[tuple[Outcome, Any]] = []
         asked = False
         for call in calls:
@@ -141,7 +145,8 @@ class Pipeline:
         header = _failed(delivery, outcome, sent.done)
         age_s = (delivery.begun_ms - header.since_ms) / 1000
         pause_ms = round(1000 * (outcome.after_s or 0.0)) if isinstance(outcome, Retry) else 0
-        if isinstance(outcome, Retry) and not budget_spent(header.attempts, age_s, self._policy):
+        spent = budget_spent(header.attempts, age_s, self._policy) or _refused_alone(delivery, header, outcome)
+        if isinstance(outcome, Retry) and not spent:
             return Settlement(
                 id=delivery.id,
                 outcome="retry",
@@ -161,6 +166,7 @@ class Pipeline:
             header=self._with_answer(header, sent, DEAD_BYTES),
             events=_events(delivery, outcome.events + last_words),
             asked=sent.asked,
+            final=isinstance(outcome, Rejected),
         )
 
     def _with_answer(self, header: Header, sent: Sending, most_bytes: int) -> Header:
@@ -188,6 +194,12 @@ def combine(outcomes: Sequence[Outcome]) -> Outcome:
 
 def _badness(outcome: Outcome) -> int:
     return (Skipped, Delivered, Rejected, Postponed, Retry).index(type(outcome))
+
+
+def _refused_alone(delivery: Delivery, header: Header, outcome: Retry | Rejected) -> bool:
+    """Say whether the target took other deliveries while it refused this one: then its key and address are good."""
+    refused = outcome.reason in {Reason.AUTH, Reason.GONE} and header.attempts >= REFUSED_ALONE
+    return refused and header.since_ms < delivery.well_ms
 
 
 def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]) -> Header:

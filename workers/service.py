@@ -17,20 +17,23 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from celery.worker import state
 from kombu import Queue
 
-from common.celery_app import DELIVER, make_app, queue, queue_name
+from common.celery_app import make_app, queue, queue_name
 from common.dispatch import Dispatcher
 from common.ledger import Ledger
+from common.task_message import DELIVER
+from workers import remote_control
 from workers.consumer import PromptConsumer
 from workers.deliverer import Deliverer
 from workers.heartbeat import Heartbeat
 from workers.housekeeping import Housekeeping
+from workers.message_gate import MessageGate, gated_amqp
 from workers.peers import this_process
 from workers.requests import Unacknowledged
 from workers.retention import Retention
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from redis import Redis
 
@@ -47,9 +50,15 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery
 
     requires = ("celery.worker.components:Pool",)
     housekeeping: Housekeeping
+    ignores_hangup: bool
 
     def start(self, worker: Any) -> None:  # noqa: ARG002 — the bootstep's interface
-        """Begin the rounds."""
+        """Begin the rounds.
+
+        A closed terminal ends the worker as SIGTERM does; with nohup it goes on. Celery, which has set its handlers
+        by now, would start the command again, or let the signal kill the process with its scripts.
+        """
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if self.ignores_hangup else _terminate)
         self.housekeeping.start()
 
 
@@ -71,20 +80,23 @@ class Worker:
         routes: Routes,
         groups: Groups,
         metrics: WorkerMetrics | None = None,
+        looks: Sequence[Callable[[], object]] = (),
     ) -> None:
         self.routes, self._groups = routes, groups
-        self._app = make_app(redis_url)
         hostname = f"{name}@{socket.gethostname()}"
+        gate = MessageGate(hostname, on_drop=metrics.message_dropped if metrics else _noop)
+        self._app = make_app(redis_url, gated_amqp(gate))
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
-        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=this_process(), sleep=sleep, metrics=metrics)
+        process = this_process()
+        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=process, sleep=sleep, metrics=metrics)
         self._watchdog = Watchdog(
             queued=lambda: dispatcher.queued(self.routes.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
             end=self._end_now,
         )
-        heartbeat = Heartbeat(client, hostname, deliverer.load)
+        heartbeat = Heartbeat(client, hostname, process, deliverer.load)
         self._housekeeping = Housekeeping(
             self.routes,
             dispatcher,
@@ -94,17 +106,19 @@ class Worker:
             heartbeat=heartbeat,
             retention=Retention(ledger),
             give_up=self._give_up,
-            looks=[routes.look, groups.look],
+            looks=[routes.look, groups.look, *looks],
             metrics=metrics,
         )
         self._drain_s = drain_s
         self._error: SettingsError | None = None
+        self._told_to_end = False
         self._worker = self._build(hostname, slots, deliverer)
 
     def run(self) -> int:
-        """Consume until SIGTERM or SIGINT, finish what is running, and return the exit status.
+        """Consume until SIGTERM, SIGINT or SIGHUP, finish what is running, and return the exit status.
 
-        Raises SettingsError, after the same end, if the registry was sealed with another key meanwhile.
+        An end that no signal asked for has a status that supervisors restart. Raises SettingsError, after the same
+        end, if the registry was sealed with another key meanwhile.
         """
         try:
             self._worker.start()
@@ -114,15 +128,16 @@ class Worker:
             self._groups.end()
         if self._error:
             raise self._error
-        return int(self._worker.exitcode or 0)
+        return int(self._worker.exitcode or (0 if self._told_to_end else os.EX_SOFTWARE))
 
     def _give_up(self, error: SettingsError) -> None:
         """End as if told to, for this reason: the key is read at the start only."""
         self._error = error
-        os.kill(os.getpid(), signal.SIGTERM)
+        _terminate()
 
     def _stopping(self, **_: object) -> None:
         """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
+        self._told_to_end = True
         self._watchdog.disarm()
         _log.info("stopping: finishing what is being sent, for %g s at most", self._drain_s)
         limit = threading.Timer(self._drain_s, self._end_drain)
@@ -143,11 +158,14 @@ class Worker:
         warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that we do set
         signals.setup_logging.connect(_keep_our_logging)
         signals.worker_shutting_down.connect(self._stopping)
+        remote_control.unregister_others()
         _register(self._app, deliverer)
         # A queue of its own name is always consumed, so that a worker without integrations still is one.
         idle = Queue(self._app.conf.task_default_queue)
         self._app.conf.task_queues = [idle, *map(queue, sorted(self.routes.ids()))]
-        step = type("Step", (HousekeepingStep,), {"housekeeping": self._housekeeping})
+        ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        parts = {"housekeeping": self._housekeeping, "ignores_hangup": ignores_hangup}
+        step = type("Step", (HousekeepingStep,), parts)
         self._app.steps["worker"].add(step)
         return self._app.Worker(
             hostname=hostname,
@@ -172,8 +190,12 @@ class Worker:
             consumer.call_soon(consumer.cancel_task_queue, name)
 
 
-def _say_nothing(*_: object) -> None:
-    """Stand in for a line on stderr that no log reader expects."""
+def _terminate(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _noop(*_: object) -> None:
+    """Do nothing: for a line on stderr that no log reader expects, and for a count without metrics."""
 
 
 def _register(app: Celery, deliverer: Deliverer) -> Task:
@@ -186,6 +208,6 @@ def _register(app: Celery, deliverer: Deliverer) -> Task:
 
 def _keep_our_logging(**_: object) -> None:
     """Being connected is all it takes: Celery then leaves logging alone. A line per task would drown the rest."""
-    celery.apps.worker.safe_say = _say_nothing  # it writes past every logger; our own lines tell of the end
+    celery.apps.worker.safe_say = _noop  # it writes past every logger; our own lines tell of the end
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -4,7 +4,7 @@ Keys
     All keys of one integration share the hash tag `{ID}`, so that one script may touch them. Times are in ms.
 
     courier:{ID}:records   hash        delivery id → record: a header (times, attempts, history, last answer), the alert
-    courier:{ID}:waiting   sorted set  delivery id by due time
+    courier:{ID}:waiting   sorted set  delivery id by due time; 10^13 is added to that of one that has failed
     courier:{ID}:released  sorted set  delivery id by lease expiry: published to Celery, or in a worker's hands
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
     courier:{ID}:dead      sorted set  delivery id by time of death
@@ -46,7 +46,8 @@ Who is told
 What holds back
     operator  pause, resume     nothing is released
     target    Retry-After       nothing is released to any integration with its credential until then, bounded
-    breaker   sick target       nothing is released until its time is over, then one probe, whose end decides
+    breaker   sick target, or   nothing is released until its time is over, then one probe, whose end decides: the
+              it refuses all    newest delivery that has not failed, else the newest
     limits    rate_limits       as many are released as every limit allows: tokens are spent at the release
     cap       max_in_flight     as many as are missing in flight
 
@@ -54,6 +55,10 @@ What waits for any of them is a member of `waiting` and nothing else: no message
 that may not release asks for a few hash fields, however long the queue. What was released before a hold began is put
 back by `begin`, at the head of the queue and with its share of a quota: its attempt has not happened. What was begun
 but is not under way yet, the worker returns with its next `settle`; what is under way ends as ever.
+
+A few deliveries that a target can't take hold up no others: each counts for the breaker with its first failure only,
+none is a probe while another is due, and for a while they let go first what has not failed. A credential that changes
+closes the breaker.
 
 `settle` judges the target by each outcome. Only `settle` opens, extends and closes, only `release` goes from open to
 half-open, both by the ledger's clock, so no hold depends on a process that lives. A clock that goes back lets nothing

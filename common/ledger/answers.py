@@ -61,16 +61,20 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reap(msgspec.Struct, frozen=True, kw_only=True):
-    """On what terms deliveries whose lease has expired come back; not those that are merely still `queued`."""
+    """On what terms deliveries whose lease has expired come back; not those that are merely still `queued`.
+
+    One that has had `most_attempts`, those whose worker died among them, is dead.
+    """
 
     queued: Collection[str]
     lease_s: float
     telling: Telling = SILENT
+    most_attempts: int = 1_000_000
 
     def arguments(self) -> list[str | bytes | float]:
         """Return the arguments of the script `reap`."""
         lease_ms = round(1000 * self.lease_s)
-        return [lease_ms, MOST_LOST, REAP_LIMIT, *self.telling.for_reap(), *self.queued]
+        return [lease_ms, MOST_LOST, self.most_attempts, REAP_LIMIT, *self.telling.for_reap(), *self.queued]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -86,7 +90,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     Or it was returned: no attempt was made, it waits again at the head of the queue. Or postponed: the same, but it
     waits for `delay_ms`, and `header` keeps what of it is done.
 
-    `asked` says whether the target was asked at all: if not, it spent nothing of its limits.
+    `asked` says whether the target was asked at all: if not, it spent nothing of its limits. `final` says that the
+    failure is this delivery's own: no further attempt can mend it.
 
     `delay_ms` is how long a retry waits, `pause_ms` how long the whole target asked to be left alone, both by the
     ledger's clock.
@@ -100,6 +105,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     header: Header | None = None
     events: tuple[Event, ...] = ()
     asked: bool = True
+    final: bool = False
 
     @property
     def failed(self) -> bool:
@@ -141,7 +147,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What `courier status` shows of one integration. Ages are in seconds; None where nothing waits.
 
     `paused_ms` is when an operator paused it, 0 if nobody did; `target_until_ms` the end of a pause that the target
-    asked for and `breaker_until_ms` of the breaker's, 0 if there is none. `breaker` is closed, open or half-open.
+    asked for and `breaker_until_ms` of the breaker's, 0 if there is none. `breaker` is closed, open or half-open, and
+    `breaker_reason` the reason of the failure that opened it. `failed` is how many of those that wait have failed.
     `limits` has for each how many may go now.
     """
 
@@ -158,4 +165,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     target_until_ms: int = 0
     breaker: str = "closed"
     breaker_until_ms: int = 0
+    breaker_reason: str = ""
+    failed: int = 0
     limits: dict[str, int] = {}

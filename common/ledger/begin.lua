@@ -1,18 +1,20 @@
 -- A worker takes released deliveries under its token. An id that is settled, or begun by another, is left out.
--- ARGV: now, token, lease in ms, id, ... Answers the time, then a record or false for each id.
+-- ARGV: now, token, lease in ms, id, ... Answers the time, when the target last
+-- took a delivery or 0, then a record or false for each id.
 --
 -- What was released before a pause began, or before a breaker opened, waits again at the head of the queue, and gets
 -- back what it spent of a quota: no attempt is made at a target that is known to refuse it.
 local token, lease = ARGV[2], tonumber(ARGV[3])
 local held = paused or target_until > now or breaker == 'open'
-local answer = {now}
+local answer = {now, tonumber(hold[8] or 0)}
 for i = 4, #ARGV do
   local id, record = ARGV[i], false
   if redis.call('ZSCORE', released, id) then
     if held or (breaker == 'half-open' and id ~= probe) then
-      if redis.call('HEXISTS', leases, id) == 0 then
+      local unsent = redis.call('HEXISTS', leases, id) == 0 and redis.call('HGET', records, id)
+      if unsent then
         refund_of(id)
-        put_back(id)
+        put_back(id, unsent)
       end
     elseif redis.call('HSETNX', leases, id, token) == 1 then
       record = redis.call('HGET', records, id)

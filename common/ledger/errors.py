@@ -38,10 +38,31 @@ _MAKE_AGAIN: Final = (
     "an authorityKeyIdentifier (ops/docs/remote-workers.md has the commands)"
 )
 
+_COMMAND: Final = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
+"""How redis-py begins what went wrong in a pipeline: with the command, which may hold an alert."""
+
+_SCRIPT: Final = re.compile(r" script: \S+, on @user_script:\d+\.$| script: on @user_script:\d+\.$")
+"""How Redis ends what went wrong in a script: with a place in it, which differs from call to call."""
+
+_DISK_FULL: Final = re.compile(r"^MISCONF (?:Errors writing to the AOF file: (?P<why>.+))?", re.DOTALL)
+"""What Redis answers to every change, and to PING, while it cannot write to its disk."""
+
 _REFUSED = (
     redis_errors.AuthenticationError,
     redis_errors.AuthenticationWrongNumberOfArgsError,
     redis_errors.NoPermissionError,
+)
+
+_OF_A_CLUSTER = (
+    redis_errors.MovedError,
+    redis_errors.AskError,
+    redis_errors.ClusterDownError,
+    redis_errors.ClusterCrossSlotError,
+)
+
+NO_CLUSTER: Final = (
+    "Redis Cluster is not supported: Courier's keys span several slots; use a single Redis or Valkey with "
+    "cluster-enabled no, or one that Redis Sentinel watches, and set redis.url to it"
 )
 
 
@@ -52,17 +73,22 @@ def translated() -> Iterator[None]:
         yield
     except _REFUSED as error:
         raise LedgerUnfit(f"Redis refuses the password or user: {error}; check COURIER_REDIS_URL") from error
+    except _OF_A_CLUSTER as error:
+        raise LedgerUnfit(NO_CLUSTER) from error
     except MasterNotFoundError as error:
         raise LedgerUnavailable(_no_primary(str(error))) from error
     except redis_errors.RedisError as error:
-        if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
-            raise LedgerUnfit(f"Redis wants a password: {error}; set COURIER_REDIS_PASSWORD") from error
-        if "DB index is out of range" in str(error):
+        said = _COMMAND.sub("", str(error))  # an alert's own words must not be taken for Redis's
+        if "CROSSSLOT" in said:
+            raise LedgerUnfit(NO_CLUSTER) from error
+        if "NOAUTH" in said or "WRONGPASS" in said:
+            raise LedgerUnfit(f"Redis wants a password: {said}; set COURIER_REDIS_PASSWORD") from error
+        if "DB index is out of range" in said:
             raise LedgerUnfit(
                 "Redis has no database of that number; write a smaller one behind the host in redis.url, or raise "
                 "`databases` in its configuration"
             ) from error
-        raise LedgerUnavailable(f"Redis does not answer as it should: {error}{_strictness(error)}") from error
+        raise LedgerUnavailable(_trouble(str(error))) from error
     except OSError as error:
         raise LedgerUnavailable(f"Redis cannot be reached: {error}{_strictness(error)}") from error
 
@@ -70,6 +96,15 @@ def translated() -> Iterator[None]:
 def _strictness(why: object) -> str:
     """Return what to do about a certificate that older Pythons accept; nothing for another trouble."""
     return _MAKE_AGAIN if _STRICT.search(str(why)) else ""
+
+
+def _trouble(said: str) -> str:
+    """Return what to log: the same text for the same trouble, whichever command met it, and no command in it."""
+    plain = _SCRIPT.sub("", _COMMAND.sub("", said))
+    if found := _DISK_FULL.match(plain):
+        why = found["why"] or "an error while saving"
+        return f"Redis cannot write to its disk (MISCONF: {why}) and refuses all changes; make room there"
+    return f"Redis does not answer as it should: {plain}{_strictness(plain)}"
 
 
 def _no_primary(why: str) -> str:

@@ -3,7 +3,8 @@
 local shared = KEYS[10]
 
 local hold =
-  redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms')
+  redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms',
+    'well_ms')
 local paused, breaker, breaker_until, probe = hold[1], hold[2] or 'closed', tonumber(hold[3] or 0), hold[4] or ''
 local asked = redis.call('HMGET', shared, 'pause_until_ms', 'pause_ms')
 local target_until, target_pause = tonumber(asked[1] or 0), tonumber(asked[2] or math.huge)
@@ -14,9 +15,11 @@ local function share(...)
   redis.call('PEXPIRE', shared, 172800000)
 end
 
--- A released delivery waits again as if it had never gone: at the head of the queue, without an attempt.
-local function put_back(id)
-  local head = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
-  to_waiting(id, math.min(now, tonumber(head[2] or now)))
+-- A released delivery waits again as if it had never gone: at the head of its kind, without an attempt.
+local function put_back(id, record)
+  local failed = has_failed(record)
+  local base = failed and FAILED or 0
+  local head = redis.call('ZRANGE', waiting, base, base + now, 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+  to_waiting(id, math.min(now, tonumber(head[2] or base + now) - base), failed)
   count('put_back', 1)
 end

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+FAILED = 10**13
+"""Added to the due time of what waits and has failed (`prelude.lua`), in ms."""
+
 PARTS = ("records", "waiting", "released", "dead", "cursor", "control", "totals", "leases", "spent")
 
 

@@ -1,6 +1,7 @@
 -- Stands in front of reap, after telling: the manager hears of it when the oldest that waits passes an age.
 -- Once for each time that it does, and not sooner again than dead letters would be. To look costs reading records, so it
--- is done every ten seconds, however many workers reap; those due first stand for all that wait.
+-- is done every ten seconds, however many workers reap; of those that failed and of the others, the ones due first
+-- stand for all that wait.
 local LOOK_EVERY, SAMPLE = 10000, 3
 
 -- A replay begins anew, at the turn that it was given: a dead letter of last week is not late by a week.
@@ -17,8 +18,10 @@ local function tell_of_lag(limit)
     return
   end
   local oldest = 0
-  for _, id in ipairs(redis.call('ZRANGE', waiting, 0, SAMPLE - 1)) do
-    oldest = math.max(oldest, age(id))
+  for _, base in ipairs({0, FAILED}) do
+    for _, id in ipairs(redis.call('ZRANGE', waiting, base, '+inf', 'BYSCORE', 'LIMIT', 0, SAMPLE)) do
+      oldest = math.max(oldest, age(id))
+    end
   end
   local may_tell = now < told or now >= told + every
   if oldest < limit then

@@ -194,8 +194,8 @@ class Ledger:
         While something holds the integration back they wait again instead.
         """
         keys = _paced(integration_id, pace)
-        now_ms, *records = self._run("begin", integration_id, token, _ms(lease_s), *ids, keys=keys)
-        return [decode_record(i, record, now_ms) for i, record in zip(ids, records, strict=True) if record]
+        now_ms, well_ms, *records = self._run("begin", integration_id, token, _ms(lease_s), *ids, keys=keys)
+        return [decode_record(i, record, now_ms, well_ms) for i, record in zip(ids, records, strict=True) if record]
 
     def renew(self, integration_id: str, held: Mapping[str, str], *, lease_s: float) -> None:
         """Extend the leases (token by delivery id) of what a worker still holds, all at once."""
@@ -283,6 +283,10 @@ class Ledger:
     def check_server(self) -> list[str]:
         """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
         return server.check(self._redis)
+
+    def disk_trouble(self) -> str:
+        """Return why Redis refuses all changes, empty if it does not."""
+        return server.disk_trouble(self._redis)
 
     def why_not_enqueue(self) -> str:
         """Return why nothing should be added right now, empty if there is no reason: cheap, to be asked often."""

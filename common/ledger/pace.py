@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from common.outcome import ANSWERED, SICK
+from common.outcome import ANSWERED, REFUSED, SICK, Reason
 from common.rate_limit import RateLimit, Unit
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """`target` is the digest of the credential: integrations with the same one share limits and pauses.
 
-    With `newest_first` the newest go first where a daily limit is too short for all that waits.
+    With `newest_first` the newest go first where a daily limit is too short for all that waits. What failed lets what
+    has not failed go first for `yields_s`.
 
     The default has no limit and no breaker, and shares with nobody.
     """
@@ -45,6 +46,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[RateLimit, ...] = ()
     pause_max_s: float = 3600.0
     newest_first: bool = False
+    yields_s: float = 600.0
     breaker: Breaker = Breaker()
 
     @classmethod
@@ -55,6 +57,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
             limits=_distinct(policy.rate_limits),
             pause_max_s=policy.pause_max_s,
             newest_first=policy.newest_first,
+            yields_s=policy.retry_cap_s,
             breaker=Breaker(
                 failures=policy.breaker_failures,
                 ratio=policy.breaker_ratio,
@@ -75,6 +78,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         """Return the last arguments of the script `release`."""
         arguments: list[str | int] = [self.target, ",".join(map(str, self.limits))]
         arguments += [int(self.breaker.is_on), _ms(self.breaker.pause_max_s), int(self.newest_first)]
+        arguments.append(_ms(self.yields_s))
         for limit in self.limits:
             arguments += [limit.unit, limit.count, limit.burst]
         return arguments
@@ -88,14 +92,18 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 UNPACED = Pace()
 
+_VERDICTS: Final = (("sick", SICK), ("refused", REFUSED), ("answered", ANSWERED))
+
 
 def verdict(settlement: Settlement) -> str:
-    """Return what an outcome says of its target: well, sick, answered, nothing, or that it was not even asked."""
+    """Return what an outcome says of its target: well, sick, refused, answered, nothing, or that it was not asked."""
     if not settlement.asked or settlement.outcome in {"skipped", "returned"}:
         return "unasked"
     if settlement.outcome == "delivered":
         return "well"
-    return "sick" if settlement.reason in SICK else "answered" if settlement.reason in ANSWERED else ""
+    if settlement.final and settlement.reason == Reason.SCRIPT_FAILED:
+        return "answered"
+    return next((word for word, reasons in _VERDICTS if settlement.reason in reasons), "")
 
 
 def _distinct(limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:

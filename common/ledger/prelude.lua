@@ -44,9 +44,20 @@ local function no_longer_released(id)
   redis.call('HDEL', spent, id)
 end
 
-local function to_waiting(id, due)
+-- A delivery that failed waits with FAILED added to its due time, so that its score alone tells it from one that did
+-- not: a release finds the newest or oldest of either kind without a record. 10^13 ms is in the year 2286, and the sum
+-- has 14 digits, which a double and a Lua number's text hold exactly.
+local FAILED = 1e13
+
+-- Whether a target has refused it since its retry budget began; an attempt whose worker died says nothing of a target.
+local function has_failed(record)
+  local header = cjson.decode((split(record)))
+  return (header.attempts or 0) > (header.lost or 0)
+end
+
+local function to_waiting(id, due, failed)
   no_longer_released(id)
-  redis.call('ZADD', waiting, due, id)
+  redis.call('ZADD', waiting, failed and due + FAILED or due, id)
 end
 
 local function to_dead(id, record, reason)

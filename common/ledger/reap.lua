@@ -1,15 +1,15 @@
 -- Brings back what was lost: a lease that expired in a worker's hands is an attempt; a released delivery that nobody
 -- began is released again, unless it is still queued, since then it has merely not had its turn.
 -- KEYS: 1-9 as everywhere, then the entrances of `manager` and of the fallback as in settle.
--- ARGV: now, lease in ms, most lost attempts, limit, how often dead letters are told in ms or '', age in ms from which
+-- ARGV: now, lease in ms, most lost attempts, most attempts, limit, how often dead letters are told in ms or '', age in ms from which
 --       what waits is told to be late or '', id that is still queued, ... Answers {lost, released again, dead}.
-local lease, most_lost, queued = tonumber(ARGV[2]), tonumber(ARGV[3]), {}
-entrance, every = 10, tonumber(ARGV[5])
-for i = 7, #ARGV do
+local lease, most_lost, most_attempts, queued = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), {}
+entrance, every = 10, tonumber(ARGV[6])
+for i = 8, #ARGV do
   queued[ARGV[i]] = true
 end
 local lost, again = 0, 0
-for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[4])) do
+for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[5])) do
   local record = redis.call('HGET', records, id)
   if not record then
     no_longer_released(id)
@@ -20,16 +20,16 @@ for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMI
     local rewritten = cjson.encode(header) .. alert
     store(id, record, rewritten)
     lost = lost + 1
-    if header.lost >= most_lost then
+    if header.lost >= most_lost or header.attempts >= most_attempts then
       to_dead(id, rewritten, 'worker_lost')
       died(id, rewritten, 'worker_lost')
     else
-      to_waiting(id, now)
+      to_waiting(id, now, has_failed(rewritten))
     end
   elseif queued[id] then
     redis.call('ZADD', released, now + lease, id)
   else
-    to_waiting(id, now)
+    to_waiting(id, now, has_failed(record))
     again = again + 1
   end
 end
@@ -40,5 +40,5 @@ if again > 0 then
   count('released_again', again)
 end
 tell_of_deaths()
-tell_of_lag(tonumber(ARGV[6]))
+tell_of_lag(tonumber(ARGV[7]))
 return {lost, again, deaths}

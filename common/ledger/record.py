@@ -58,12 +58,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One delivery: its id, its header and the alert's own bytes; `begun_ms` is the ledger's time at `begin`."""
+    """One delivery: its id, its header and the alert's own bytes.
+
+    `begun_ms` is the ledger's time at `begin`, `well_ms` when the integration's target last took any delivery; 0 where
+    nobody knows.
+    """
 
     id: str
     header: Header
     alert: bytes
     begun_ms: int = 0
+    well_ms: int = 0
 
 
 _encoder = msgspec.json.Encoder()
@@ -80,12 +85,12 @@ def encode_record(delivery: Delivery) -> bytes:
     return encode_header(delivery.header) + b"\n" + delivery.alert
 
 
-def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0) -> Delivery:
+def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0, well_ms: int = 0) -> Delivery:
     """Return the delivery that a record describes. Raises UnreadableRecord if it is not one of ours."""
     header, _, alert = record.partition(b"\n")
     try:
         check_depth(header)
-        return Delivery(delivery_id, _decoder.decode(header), alert, begun_ms)
+        return Delivery(delivery_id, _decoder.decode(header), alert, begun_ms, well_ms)
     except (ValueError, RecursionError) as error:
         problem = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise UnreadableRecord(delivery_id, problem) from None

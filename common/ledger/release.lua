@@ -1,11 +1,15 @@
 -- Moves what may go now from waiting to released, and says how many ids a task should carry.
 -- ARGV: now, in-flight cap, most ids a task, how many a task carries where more than a few go at once, how many must go
 --       while others are in flight, lease in ms, linger in ms, the credential's digest, its limits for people,
---       whether there is a breaker, its longest pause in ms, whether the newest go first when the day is short, then
---       for each limit: unit, number, burst. Answers {ids a task, id, id, ...}.
+--       whether there is a breaker, its longest pause in ms, whether the newest go first when the day is short, for how
+--       many ms what failed lets others go first, then for each limit: unit, number, burst.
+-- Answers {ids a task, id, id, ...}.
 --
 -- Nothing goes while the operator, the target or an open breaker holds; a breaker whose time is over lets one delivery
--- out, the probe. Otherwise as many go as the in-flight cap and every limit allow. Waiting changes nothing at all.
+-- out, the probe: the newest that has not failed yet, else the newest. So a few that the target can't take do not keep
+-- it open. Otherwise as many go as the in-flight cap and every limit allow, in the order of their due times; but what
+-- failed lets go first, for a while, what has not: else a few of them would take the tokens of all others. Another
+-- credential begins with a closed breaker. Waiting changes nothing at all.
 --
 -- The more is in flight, the larger a task must be: that keeps the number of tasks of one integration near
 -- 16 * (1 + ln batch_max) even if its target hangs, so that it cannot fill a worker that it shares with others.
@@ -13,7 +17,7 @@
 local cap, batch_max, together, least = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local lease, linger, FEW = tonumber(ARGV[6]), tonumber(ARGV[7]), 4
 local has_breaker, longest_break = ARGV[10] == '1', tonumber(ARGV[11])
-local newest_first, day_is_short = ARGV[12] == '1', false
+local newest_first, day_is_short, yields = ARGV[12] == '1', false, tonumber(ARGV[13])
 
 -- Where the clock was set back, what waits and what is leased moves with it; else it would wait until the clock has
 -- caught up. The lowest go first, so that no rank changes meanwhile. Steps of a few seconds are waited for.
@@ -34,11 +38,18 @@ if not hold[7] or now < seen - STEP or now > seen + LOOK then
 end
 
 local function each_limit(what)
-  for i = 13, #ARGV, 3 do
+  for i = 14, #ARGV, 3 do
     what(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
   end
 end
 
+if hold[5] and hold[5] ~= ARGV[8] then -- what another credential was refused says nothing of this one
+  redis.call('HDEL', control, 'breaker', 'breaker_until_ms', 'probe', 'opens', 'failures')
+  if breaker ~= 'closed' then
+    breaker = 'closed'
+    count('breaker_closed', 1)
+  end
+end
 if hold[5] ~= ARGV[8] or hold[6] ~= ARGV[9] then -- where `status` finds the state of the limits
   redis.call('HSET', control, 'target', ARGV[8], 'limits', ARGV[9])
 end
@@ -66,26 +77,54 @@ local room = breaker == 'closed' and cap - in_flight or math.min(1, cap - in_fli
 each_limit(function(unit, number, burst)
   local left = allowed(unit, number, burst)
   room = math.min(room, left)
-  if unit == 'day' and left < redis.call('ZCOUNT', waiting, '-inf', now) then
+  if unit == 'day' and left < redis.call('ZCOUNT', waiting, 0, now) + redis.call('ZCOUNT', waiting, FAILED, FAILED + now) then
     day_is_short = true
   end
 end)
 if room <= 0 then
   return {0}
 end
-local due
-if newest_first and day_is_short then
-  due = redis.call('ZRANGE', waiting, now, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, room, 'WITHSCORES')
-else
-  due = redis.call('ZRANGE', waiting, '-inf', now, 'BYSCORE', 'LIMIT', 0, room, 'WITHSCORES')
+
+-- Up to `room` of one kind that are due, in the order in which they go: {id, due time, id, due time, ...}.
+local newest = breaker ~= 'closed' or (newest_first and day_is_short)
+local function due_of(base)
+  local found
+  if newest then
+    found = redis.call('ZRANGE', waiting, base + now, base, 'BYSCORE', 'REV', 'LIMIT', 0, room, 'WITHSCORES')
+  else
+    found = redis.call('ZRANGE', waiting, base, base + now, 'BYSCORE', 'LIMIT', 0, room, 'WITHSCORES')
+  end
+  for i = 2, #found, 2 do
+    found[i] = found[i] - base
+  end
+  return found
 end
-local ready = #due / 2
+
+local function merged(fresh, failed)
+  if #failed == 0 then
+    return fresh
+  end
+  local both, f = {}, 1
+  for i = 1, #failed, 2 do
+    while fresh[f] and (newest or fresh[f + 1] <= failed[i + 1] + yields) do
+      both[#both + 1], both[#both + 2], f = fresh[f], fresh[f + 1], f + 2
+    end
+    both[#both + 1], both[#both + 2] = failed[i], failed[i + 1]
+  end
+  for i = f, #fresh do
+    both[#both + 1] = fresh[i]
+  end
+  return both
+end
+
+local due = merged(due_of(0), due_of(FAILED))
+local ready = math.min(room, #due / 2)
 if ready == 0 then
   return {0}
 end
 local batch = math.min(batch_max, math.max(1, math.floor(in_flight / 16)))
 least = in_flight > 0 and math.min(least, room) or 1
-if ready < math.max(batch, least) and tonumber(due[2]) > now - linger then
+if breaker == 'closed' and ready < math.max(batch, least) and due[2] > now - linger then
   return {0}
 end
 local answer = {math.min(batch_max, math.max(batch, ready > FEW and together or 1, math.ceil(ready / 16)))}
@@ -96,7 +135,7 @@ each_limit(function(unit, number, burst)
     receipt = (receipt or string.format('%d', now)) .. ' ' .. unit
   end
 end)
-for i = 1, #due, 2 do
+for i = 1, 2 * ready, 2 do
   redis.call('ZADD', released, now + lease, due[i])
   redis.call('ZREM', waiting, due[i])
   if receipt then

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from common.errors import LedgerUnfit
-from common.ledger.errors import translated
+from common.errors import LedgerUnavailable, LedgerUnfit
+from common.ledger.errors import NO_CLUSTER, translated
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -18,16 +18,33 @@ _KEEPS: Final = "noeviction"
 
 
 def check(client: Redis) -> list[str]:
-    """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
+    """Raise LedgerUnfit if Redis is a cluster or may evict keys; return warnings about what is merely unwise.
+
+    Raises LedgerUnavailable also while Redis answers but cannot write to its disk: it refuses PING then.
+    """
     with translated():
+        client.ping()
+        cluster: Any = client.info("cluster")
         memory: Any = client.info("memory")
         persistence: Any = client.info("persistence")
+    if cluster.get("cluster_enabled"):
+        raise LedgerUnfit(NO_CLUSTER)
     if why := _evicts(memory):
         raise LedgerUnfit(why)
     # While a server loads its log it says that it has none.
     if not persistence.get("aof_enabled") and not persistence.get("loading"):
         return ["Redis keeps no append-only file: a restart of it loses deliveries; set appendonly yes"]
     return []
+
+
+def disk_trouble(client: Redis) -> str:
+    """Return why Redis refuses all changes, empty if it does not."""
+    try:
+        with translated():
+            client.ping()
+    except LedgerUnavailable as error:
+        return str(error)
+    return ""
 
 
 def why_not_enqueue(client: Redis) -> str:

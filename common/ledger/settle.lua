@@ -27,7 +27,7 @@ while i <= #ARGV do
     if verdict == 'unasked' then
       refund_of(id)
     elseif has_breaker and verdict ~= '' then
-      judge(id, verdict, rules)
+      judge(id, verdict, reason, rules, record)
       judged = true
     end
     asked_until = math.max(asked_until, now + math.min(tonumber(pause), longest_pause))
@@ -38,17 +38,17 @@ while i <= #ARGV do
         count('skipped:' .. reason, 1)
       end
     elseif outcome == 'returned' then
-      put_back(id)
+      put_back(id, record)
     else
       local _, alert = split(record)
       local rewritten = header .. alert
       store(id, record, rewritten)
       if outcome == 'retry' then
-        to_waiting(id, now + delay)
+        to_waiting(id, now + delay, true)
         count('retried', 1)
         count('retried:' .. reason, 1)
       elseif outcome == 'postponed' then
-        to_waiting(id, now + delay)
+        to_waiting(id, now + delay, has_failed(record))
         count('postponed', 1)
       else
         to_dead(id, rewritten, reason)

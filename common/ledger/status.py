@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from common.ledger.answers import Status
-from common.ledger.keys import keys_of, limit_keys
+from common.ledger.keys import FAILED, keys_of, limit_keys
 from common.ledger.record import decode_record
 from common.rate_limit import Unit, parse_rate_limit
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WINDOW_MS: Final = {Unit.MINUTE: 60_000, Unit.HOUR: 3_600_000}
 DAY_MS: Final = 86_400_000
 
+SAMPLE: Final = 100
+"""Records looked at to find the oldest that waits: of those due first, and of those due first that have failed."""
+
 Texts = dict[str, str]
 
 
@@ -26,10 +29,13 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
     with client.pipeline(transaction=False) as pipe:
         for key in (waiting, released, dead):
             pipe.zcard(key)
-        pipe.zrange(waiting, 0, 99)
+        for base in (0, FAILED):
+            pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE)
+        pipe.zcount(waiting, FAILED, "+inf")
         for key in (totals, cursor, control):
             pipe.hgetall(key)
-        *counts, next_ids, total, cursors, held = pipe.execute()
+        *counts, first, first_failed, failed, total, cursors, held = pipe.execute()
+    next_ids = [*dict.fromkeys([*first, *first_failed])]
     state = _texts(held)
     shared_key, *lists = limit_keys(state.get("target") or integration_id)
     with client.pipeline(transaction=False) as pipe:
@@ -55,6 +61,8 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         target_until_ms=target_until_ms if target_until_ms > now_ms else 0,
         breaker=breaker,
         breaker_until_ms=until_ms if breaker == "open" else 0,
+        breaker_reason=state.get("breaker_reason", "") if breaker != "closed" else "",
+        failed=failed,
         limits=limits,
     )
 

@@ -11,7 +11,7 @@ import msgspec
 
 from common.integration import MANAGER_ID
 from common.ledger.errors import translated
-from common.ledger.keys import keys_of, limit_keys
+from common.ledger.keys import FAILED, keys_of, limit_keys
 from common.ledger.record import decode_record
 from common.registry import KEY, VERSION
 
@@ -96,18 +96,20 @@ def _second(client: Redis, ids: list[str], now_ms: int) -> dict[str, _Raw]:
             _, waiting, released, dead, _, control, totals, *_ = keys_of(one)
             for key in (waiting, released, dead):
                 pipe.zcard(key)
-            pipe.zrange(waiting, 0, SAMPLE - 1, withscores=True)
+            for base in (0, FAILED):
+                pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE, withscores=True)
             pipe.zrange(released, 0, SAMPLE - 1)
             pipe.hgetall(totals)
             pipe.hgetall(control)
         answers = iter(pipe.execute())
-    return {one: _raw(*(next(answers) for _ in range(7)), now_ms=now_ms) for one in ids}
+    return {one: _raw(*(next(answers) for _ in range(8)), now_ms=now_ms) for one in ids}
 
 
 def _raw(*answers: Any, now_ms: int) -> _Raw:
-    waiting, released, dead, first, begun, totals, control = answers
-    due_ms = first[0][1] if first and first[0][1] <= now_ms else None
-    return _Raw([waiting, released, dead], due_ms, [*(i for i, _ in first), *begun], _texts(totals), _texts(control))
+    waiting, released, dead, first, failed, begun, totals, control = answers
+    due_ms = min([due_ms for _, at_ms in (*first, *failed) if (due_ms := at_ms % FAILED) <= now_ms], default=None)
+    sample = dict.fromkeys([*(i for i, _ in (*first, *failed)), *begun])
+    return _Raw([waiting, released, dead], due_ms, list(sample), _texts(totals), _texts(control))
 
 
 def _third(client: Redis, counted: dict[str, _Raw]) -> list[tuple[list[Any], Texts]]:

@@ -157,6 +157,12 @@ TABLE: Final = (
         "integration",
         "from the alert's own timestamp until the service accepted it, replays left out: what a person waits",
     ),
+    _worker(
+        "courier_messages_dropped",
+        _COUNTER,
+        "integration",
+        "malformed messages in its queue, dropped unread; `remote control` for those of Celery's remote control",
+    ),
     _worker("courier_worker_round_timestamp_seconds", _GAUGE, "", "when the housekeeping last went round with success"),
     _worker("courier_worker_serves", _GAUGE, "integration", "1 for each integration that this worker serves"),
 )

@@ -15,8 +15,9 @@ from common.errors import ConfigError
 from common.identity import assign_ids
 from common.ossec_conf.block import read_block
 from common.ossec_conf.dialect import to_xml
-from common.ossec_conf.model import Configuration, ConfigWarning
+from common.ossec_conf.model import Configuration, ConfigWarning, RefusedBlock
 from common.ossec_conf.structure import find_blocks
+from common.permissions import reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.ossec_conf.block import Reading
 
-__all__ = ["MAX_FILE_BYTES", "ConfigWarning", "Configuration", "parse_ossec_conf", "read_ossec_conf"]
+__all__ = ["MAX_FILE_BYTES", "ConfigWarning", "Configuration", "RefusedBlock", "parse_ossec_conf", "read_ossec_conf"]
 
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 """A larger file is something else: the ossec.conf of a big manager has a few hundred kilobytes."""
@@ -38,9 +39,10 @@ def read_ossec_conf(path: Path) -> Configuration:
     except FileNotFoundError:
         problem = "there is no such file: name the manager's ossec.conf with --config or producer.config"
         raise ConfigError(problem, file=str(path)) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "this is no name of a file"
-        raise ConfigError(f"cannot be read: {reason}", file=str(path)) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {reason(error)}", file=str(path)) from None
+    except ValueError:
+        raise ConfigError("cannot be read: this is no name of a file", file=str(path)) from None
     return parse_ossec_conf(content, file=str(path))
 
 
@@ -59,15 +61,17 @@ def parse_ossec_conf(content: bytes, *, file: str) -> Configuration:
     return Configuration(integrations, refused, tuple(warnings), found.damage)
 
 
-def _named(readings: list[Reading], file: str) -> tuple[tuple[Integration, ...], tuple[ConfigError, ...]]:
+def _named(readings: list[Reading], file: str) -> tuple[tuple[Integration, ...], tuple[RefusedBlock, ...]]:
     """Give every block its id. Refused ones take part, so that breaking one block renames no other."""
     integrations: list[Integration] = []
-    refused: list[ConfigError] = []
+    refused: list[RefusedBlock] = []
     for reading, name in zip(readings, assign_ids([reading.claim for reading in readings]), strict=True):
-        refused += reading.errors
+        errors = reading.errors
         if name is None:
             problem = f'id="{reading.claim.wanted}" is the id of an earlier block: give each block an id of its own'
-            refused.append(ConfigError(problem, file=file, line=reading.line, element="integration"))
-        elif reading.integration and not reading.errors:
+            errors = (*errors, ConfigError(problem, file=file, line=reading.line, element="integration"))
+        if errors:
+            refused.append(RefusedBlock(reading.line, reading.claim.name, errors))
+        elif reading.integration and name is not None:
             integrations.append(msgspec.structs.replace(reading.integration, id=name))
     return tuple(integrations), tuple(refused)

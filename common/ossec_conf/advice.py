@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from common.integration import Kind
-from common.ossec_conf.options import NEEDS, USES_OPTIONS, rule_ids
+from common.ossec_conf.options import NEEDS, SECRETS, USES_OPTIONS, rule_ids
+from common.ossec_conf.placeholders import looks_like_placeholder
+from common.settings_values import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +21,22 @@ def advise(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iter
     """Yield element and warning; `texts` is what the block says, by element. No warning holds a secret."""
     if integration.name != integration.name.strip():
         yield "name", "has spaces or line breaks at its ends, and they count: the script's file needs them too"
+    yield from _about_repeated(texts)
     yield from _about_rules(integration, texts)
     yield from _about_groups(integration.group)
     if integration.level > _HIGHEST_LEVEL:
         yield "level", f"no rule has a level above {_HIGHEST_LEVEL}: no alert passes"
-    if integration.kind is Kind.HTTP:
-        yield from _about_service(integration)
+    if integration.name in NEEDS:
+        yield from _about_stock_name(integration)
     yield from _about_secrets(integration)
+
+
+def _about_repeated(texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """Of a repeated element the last one counts, except that rule_id accumulates (spec 1.3)."""
+    for element, there in texts.items():
+        if len(there) > 1 and element != "rule_id":
+            last = "the last one" if element in SECRETS else f"the last one, {quoted(there[-1])},"
+            yield element, f"stands {len(there)} times in this block: {last} counts; take the others out"
 
 
 def _about_rules(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
@@ -52,7 +62,7 @@ def _about_groups(group: str | None) -> Iterator[tuple[str, str]]:
         yield "group", "has a | in it, which separates nothing: write a,b"
 
 
-def _about_service(integration: Integration) -> Iterator[tuple[str, str]]:
+def _about_stock_name(integration: Integration) -> Iterator[tuple[str, str]]:
     if not integration.wants_json:
         yield "alert_format", "is not json: the stock script would fail; here it makes no difference (D17)"
     if integration.options is not None and integration.name not in USES_OPTIONS:
@@ -68,5 +78,8 @@ def _about_secrets(integration: Integration) -> Iterator[tuple[str, str]]:
         text = secret.reveal() if secret else ""
         if text != text.strip():
             yield element, "has spaces or line breaks at its ends, and they count"
+        if looks_like_placeholder(text):
+            what = "key" if element == "api_key" else "address"
+            yield element, f"looks like a placeholder that was never replaced: write the {what} itself"
         if any(entity in text for entity in _ENTITIES):
             yield element, "has an entity such as &amp; in it, which is not decoded in ossec.conf: write & itself"

@@ -33,7 +33,6 @@ _NUMBERS: Final[dict[str, Callable[[str], int]]] = {
     "timeout": options.signed,
     "retries": options.signed,
 }
-_SECRETS: Final = ("hook_url", "api_key", "options")
 _FIELDS: Final = {"rule_id": "rule_ids", "timeout": "timeout_s"}
 
 
@@ -100,7 +99,9 @@ class _Reader:
             return
         text = (child[-1].tail if len(child) else child.text) or ""
         if len(child):
-            self._warn(r"holds an element, so only the text behind it counts: write < as \u003c or %3C", name)
+            self._warn(
+                r"holds an element (a placeholder?), so only the text behind it counts: write < as \u003c or %3C", name
+            )
         self.texts[name].append(text)
         if len(text.encode()) > MAX_TEXT_BYTES:
             self._refuse(f"is longer than {MAX_TEXT_BYTES} bytes: the stock daemon takes no more", name)
@@ -154,7 +155,7 @@ class _Reader:
         self.errors.append(ConfigError(problem, file=self.file, line=line, element=element))
 
     def _warn(self, text: str, element: str) -> None:
-        self.warnings.append(ConfigWarning(text, self.file, self.lines.get(element, self.line), element))
+        self.warnings.append(ConfigWarning(text, self.file, self.lines.get(element, self.line), element, self.line))
 
 
 def _value(name: str, texts: list[str]) -> object:
@@ -163,11 +164,14 @@ def _value(name: str, texts: list[str]) -> object:
         return options.rule_ids(texts).numbers
     if name in _NUMBERS:
         return [_NUMBERS[name](text) for text in texts][-1]
-    return Secret(texts[-1]) if name in _SECRETS else texts[-1]
+    return Secret(texts[-1]) if name in options.SECRETS else texts[-1]
 
 
 def _unsupported(name: str) -> str:
     meant = name.strip().lower()
-    known = meant in NEEDS or meant.startswith(SCRIPT_PREFIX)
-    hint = f"write {meant}" if known else f"write {', '.join(NEEDS)} or a name that begins with {SCRIPT_PREFIX}"
-    return f"{quoted(name)} is not supported: {hint}, exactly so"
+    if meant in NEEDS or meant.startswith(SCRIPT_PREFIX):
+        return f"{quoted(name)} is not supported: write {meant}, exactly so"
+    close = get_close_matches(meant, NEEDS, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    services = f"write {', '.join(NEEDS)} or a name that begins with {SCRIPT_PREFIX}, exactly so"
+    return f"{quoted(name)} is not supported: {services}, for a script of your own{hint}"

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from common.depth import check_depth
+from common.ossec_conf.placeholders import looks_like_placeholder
 from common.settings_values import quoted
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ ELEMENTS: Final = (
     *("name", "hook_url", "api_key", "level", "rule_id", "group", "event_location"),
     *("alert_format", "max_log", "options", "timeout", "retries"),
 )
+
+SECRETS: Final = ("hook_url", "api_key", "options")
+"""The options whose text must not be seen."""
 
 _BITS: Final = 2**32
 _LARGEST: Final = 2**63 - 1
@@ -86,7 +90,10 @@ def rule_ids(texts: Sequence[str]) -> RuleIds:
         ignored = ignored or rest
     if not numbers and ignored:
         problem = "begins with no number, which for the stock daemon means no filter at all"
-        raise ValueError(f"{problem}: write numbers with commas between them, such as 5710,5712, and nothing else")
+        raise ValueError(
+            f"{problem}: write numbers with commas between them, such as 5710,5712, and nothing else; "
+            "a rule cannot be excluded here"
+        )
     return RuleIds(tuple(number for number in numbers if number) if numbers else None, ignored)
 
 
@@ -110,6 +117,8 @@ def check_options(text: str) -> None:
         value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         hint = r"; write < as \u003c" if "\\<" in text else ""
+        if "'" in text[error.pos : error.pos + 1]:
+            hint = "; JSON has its texts in double quotes"
         where = f"line {error.lineno}, column {error.colno} of the text"
         raise ValueError(f"is no JSON ({where}): write an object such as {{}} or leave it out{hint}") from None
     except ValueError:
@@ -142,4 +151,6 @@ def check_hook_url(url: str) -> None:
 def _hint(url: str) -> str:
     if url.startswith("$"):
         return "; variables such as $NAME are not replaced in ossec.conf"
+    if looks_like_placeholder(url):
+        return "; this looks like a placeholder that was never replaced"
     return ", with no space or line break around it" if url != url.strip() else ""

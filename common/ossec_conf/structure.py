@@ -9,6 +9,7 @@ knows: behind a stray `<` any word may be a piece of a key.
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from lxml import etree
@@ -33,6 +34,26 @@ _UNCLOSED: Final = re.compile(r"in tag (\S+) line (\d+)")
 _BARE_LESS_THAN: Final = (
     r"there is a bare < (in JSON write \u003c, in a URL %3C) or a tag that is not written <name> or </name>"
 )
+_HOLDS_BARE: Final = r"holds a bare <: in JSON write \u003c, in a URL %3C"
+_HOLDS_TAG: Final = (
+    r"holds text in angle brackets: replace a placeholder, with its brackets, by the value itself; a < that is meant "
+    r"is written \u003c in JSON and %3C in a URL"
+)
+_VALUE: Final = re.compile(rf"<({'|'.join(ELEMENTS)})(?:\s[^<>]*)?>(.*?)</\1\s*>", re.DOTALL)
+_OPTION: Final = re.compile(rf"<({'|'.join(ELEMENTS)})[\s>/]")
+_SECTIONS: Final = frozenset(
+    (
+        *("active-response", "agent-upgrade", "agentless", "alerts", "anti_tampering", "auth", "client"),
+        *("client_buffer", "cluster", "command", "database_output", "email_alerts", "fluent-forward", "gcp-bucket"),
+        *("gcp-pubsub", "github", "global", "indexer", "integration", "labels", "localfile", "logging", "ms-graph"),
+        *("office365", "osquery", "remote", "reports", "rootcheck", "rule_test", "rules", "ruleset", "sca", "socket"),
+        *("syscheck", "syslog_output", "task-manager", "vulnerability-detection", "vulnerability-detector"),
+        *("wazuh_db", "wodle"),
+    )
+)
+"""The sections of Wazuh 4.x: its documentation's reference of ossec.conf, "Local configuration", and older names."""
+
+_MISSPELT: Final = re.compile(r"<(integrat[A-Za-z_-]*)(?=[\s>])", re.IGNORECASE)
 _EXPLAINED: Final = {
     41: 'an attribute is not written name="value"',  # XML_ERR_ATTRIBUTE_WITHOUT_VALUE
     42: "an attribute stands twice in one tag",  # XML_ERR_ATTRIBUTE_REDEFINED
@@ -98,7 +119,9 @@ def _find_in_damaged(xml: str, file: str, damage: XMLSyntaxError) -> Found:
         raise ConfigError(f"is not well-formed: {text}", file=file, line=line) from None
     text = f"the file is not well-formed: {text}. Its integrations are read one by one; the stock daemon refuses it"
     warning = ConfigWarning(text, file, line)
-    return Found(blocks, (warning,), warning)
+    misspelt = (found for found in _MISSPELT.finditer(xml) if found[1] != BLOCK)
+    unread = [_misspelt(file, xml.count("\n", 0, found.start()) + 1, found[1]) for found in misspelt]
+    return Found(blocks, (warning, *unread), warning)
 
 
 def _isolated(xml: str, file: str) -> Iterator[Block]:
@@ -131,9 +154,23 @@ def _read_piece(source: str, lines_before: int, file: str) -> Block:
     try:
         return Block(line, _parse(source), lines_before)
     except etree.XMLSyntaxError as error:
+        if holds := _value_with_bracket(source):
+            element, text, lines = holds
+            problem = ConfigError(text, file=file, line=line + lines, element=element)
+            return Block(line, None, source=source, problem=problem)
         at, text = _explain(error, lines_before)
         problem = ConfigError(f"is not well-formed: {text}", file=file, line=at, element=BLOCK)
         return Block(line, None, source=source, problem=problem)
+
+
+def _value_with_bracket(source: str) -> tuple[str, str, int] | None:
+    """Return the option whose value holds a `<`, what to do, and how many lines below the block's first it stands."""
+    for option in _VALUE.finditer(source):
+        name, value = option[1], option[2]
+        if "<" in value and not _OPTION.search(value):
+            text = _HOLDS_TAG if re.search("<[^<]*(?:>|&gt;)", value) else _HOLDS_BARE
+            return name, text, source.count("\n", 0, option.start())
+    return None
 
 
 def _explain(error: XMLSyntaxError, lines_before: int = 0) -> tuple[int, str]:
@@ -159,6 +196,28 @@ def _strange(tree: _Element, file: str) -> Iterator[ConfigWarning]:
             yield ConfigWarning(text, file, line_of(root), name_of(root))
             continue
         for section in root:
-            if len(section) == 0 and name_of(section).lower() not in {BLOCK, "var"}:
+            name = name_of(section)
+            if name == BLOCK or name.lower() == "var":
+                continue
+            if get_close_matches(name.lower(), [BLOCK], 1):
+                yield _misspelt(file, line_of(section), name)
+            elif len(section) == 0:
                 text = "has no elements in it; the stock daemon refuses the file"
-                yield ConfigWarning(text, file, line_of(section), name_of(section))
+                yield ConfigWarning(text, file, line_of(section), name)
+            elif name not in _SECTIONS:
+                text = "is no known section of ossec.conf and is not read; the stock daemon refuses a file with one"
+                yield ConfigWarning(f"{text}{_nearest(name)}", file, line_of(section), name)
+            for child in section:
+                if name_of(child) == BLOCK:
+                    text = f"stands inside <{name}>, where it is not read: move it out"
+                    yield ConfigWarning(text, file, line_of(child), BLOCK)
+
+
+def _misspelt(file: str, line: int, name: str) -> ConfigWarning:
+    text = f"is no section of ossec.conf: write <{BLOCK}>; it is not read, and the stock daemon refuses the file"
+    return ConfigWarning(text, file, line, name)
+
+
+def _nearest(name: str) -> str:
+    close = get_close_matches(name.lower(), _SECTIONS, 1)
+    return f"; did you mean <{close[0]}>?" if close else ""

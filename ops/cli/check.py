@@ -2,84 +2,74 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from common.errors import ConfigError
-from common.ossec_conf import read_ossec_conf
-from ops.cli.main import one_line
-from ops.cli.options import pass_settings, setting
+from common.settings_schema import DEFAULT, INTEGRATIONS
+from common.settings_sources import FIXED
+from ops.check import as_json, make_report, show
+from ops.check.show import VERSION, refused_as_json
+from ops.cli.main import EX_CONFIG
+from ops.cli.options import example, pass_settings, setting
+from ops.stock import NAME, reached, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from common.integration import Integration
-    from common.ossec_conf import Configuration
     from common.settings import Settings
 
 
-@click.command()
+START_AT = (INTEGRATIONS, DEFAULT, "start_at")
+
+
+@click.command(epilog=example("courier check", "courier check --config my-ossec.conf", "courier check --stock"))
+@click.option("--json", "wants_json", is_flag=True, help="One JSON object, for scripts.")
+@click.option("--stock", is_flag=True, help="Print where the running stock Integrator is, as a value of start_at.")
 @setting("producer.config", help="The manager's ossec.conf.")
+@setting("producer.alerts", help="The manager's alerts.json.")
+@setting("state.dir", help="Folder for what Courier keeps on disk.")
 @pass_settings
-def command(settings: Settings) -> None:
-    """Show the integrations of ossec.conf, with their ids and filters, and everything that is wrong with it.
+@click.pass_context
+def command(ctx: click.Context, settings: Settings, *, wants_json: bool, stock: bool) -> None:
+    """Show the integrations of ossec.conf, the alerts that each would take, and everything that is wrong.
 
-    Exits with 0 if every block can be used, else with 78. Nothing is sent and Redis is not needed.
+    Looks at the blocks, their scripts, the settings' tables, the alert log, the state folder and the queue socket.
+    Exits with 0 if there is no error, else with 78; warnings do not count. Nothing is sent and Redis is not needed.
+
+    With --stock it looks at nothing else: it finds the running wazuh-integratord and prints how far in the alert log it
+    has come, as the variable that makes Courier go on there. Needs root, or the user of that process.
     """
-    path = settings.producer.config
-    configuration = read_ossec_conf(path)
-    for line in report(configuration, path):
-        click.echo(one_line(line))
-    for line in missing_fallbacks(settings, configuration):
-        click.echo(one_line(f"warning: {line}"))
-    if configuration.refused:
-        problem = "some integrations are refused, as told above; the others run"
-        raise ConfigError(problem, file=str(path))
+    if stock:
+        show_stock(settings, wants_json=wants_json)
+        return
+    try:
+        report = make_report(settings, clock=time.monotonic)
+    except ConfigError as error:
+        if not wants_json:
+            raise
+        click.echo(json.dumps(refused_as_json(str(settings.producer.config), str(error)), indent=2))
+        ctx.exit(EX_CONFIG)
+    if wants_json:
+        click.echo(json.dumps(as_json(report), indent=2))
+    else:
+        show(report)
+    ctx.exit(0 if report.passed else EX_CONFIG)
 
 
-def report(configuration: Configuration, path: Path) -> Iterator[str]:
-    """Yield the lines of the report: blocks, warnings, refusals."""
-    if not configuration.integrations and not configuration.refused:
-        yield f"{path} has no <integration>: there is nothing to deliver"
-    for integration in configuration.integrations:
-        yield f"{integration.id}: {integration.name}, {filters_in_words(integration)} ({where(integration)})"
-    yield from (f"warning: {warning}" for warning in configuration.warnings)
-    yield from (f"refused: {error}" for error in configuration.refused)
-
-
-def missing_fallbacks(settings: Settings, configuration: Configuration) -> Iterator[str]:
-    """Yield what is wrong with the fallbacks; another manager with the same Redis may know the integration."""
-    ids = {integration.id for integration in configuration.integrations}
-    for integration in configuration.integrations:
-        if (fallback := settings.policy(integration).fallback) and fallback not in ids:
-            yield f"{integration.id}: its fallback {fallback!r} is no integration of this ossec.conf: write another id"
-
-
-def where(integration: Integration) -> str:
-    """Return where the block stands."""
-    return f"{integration.file}:{integration.line}"
-
-
-def filters_in_words(integration: Integration) -> str:
-    """Return which alerts the integration gets, as a sentence says it."""
-    parts = list(_filters(integration))
-    return f"alerts {' and '.join(parts)}" if parts else "every alert"
-
-
-def _filters(integration: Integration) -> Iterator[str]:
-    if integration.level:
-        yield f"of level {integration.level} or higher"
-    if integration.rule_ids is not None:
-        yield f"of {_one_of('rule', [str(number) for number in integration.rule_ids])}"
-    if integration.group is not None:
-        yield f"of {_one_of('group', integration.group.removesuffix(',').split(',') if integration.group else [])}"
-    if integration.event_location is not None:
-        negated = integration.event_location.startswith("!")
-        pattern = integration.event_location.removeprefix("!")
-        yield f"from a location that {'does not match' if negated else 'matches'} {pattern!r}"
-
-
-def _one_of(noun: str, items: list[str]) -> str:
-    return f"{noun} {' or '.join(items)}" if items else f"no {noun} at all"
+def show_stock(settings: Settings, *, wants_json: bool) -> None:
+    """Write where the stock Integrator is: the variable alone to standard output, the explanation to the other."""
+    found = reached(settings.producer.alerts, running(), sleep=time.sleep)
+    if wants_json:
+        told = found._asdict() | {"position": str(found.position)}
+        click.echo(json.dumps({"version": VERSION} | told, indent=2))
+        return
+    click.echo(
+        f"{NAME} ({found.pid}) has not read the last {found.behind_bytes:,} bytes of {found.position.file}", err=True
+    )
+    if not found.idle:
+        click.echo("it is sending right now: the last few alerts that it has sent come again", err=True)
+    if not found.dated:
+        click.echo("this file has no dated name: start Courier before the log is rotated", err=True)
+    click.echo(f"{FIXED[START_AT].variable}={found.position}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.cli.options import pass_settings
+from ops.cli.options import example, pass_settings
 from ops.tables import is_terminal
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Row = tuple[str, "Shown", str]
 
 
-@click.command()
+@click.command(epilog=example("courier config", "courier --settings courier.toml config --json"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: key → value and source.")
 @pass_settings
 def command(settings: Settings, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -14,11 +14,11 @@ from common.depth import check_depth
 from common.errors import CourierError
 from common.outcome import Reason
 from ops.access import access
-from ops.cli.dead_filters import CHUNK, filters, server, wanted
+from ops.cli.dead_filters import CHUNK, filters, nothing, wanted
 from ops.cli.dead_transfer import export_letters, import_letters
-from ops.cli.options import Rate, pass_settings
-from ops.dead_letters import Found, detail, find, reason, rule
-from ops.tables import age, plain, print_table
+from ops.cli.options import Group, Rate, acted_on, example, named, pass_settings, removed, server, which
+from ops.dead_letters import Found, about, detail, find, reason
+from ops.tables import Column, Kind, age, all_fit, cut, is_terminal, plain, print_table, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,10 +26,29 @@ if TYPE_CHECKING:
     from common.settings import Settings
     from ops.access import Access
 
-COLUMNS = ("Integration", "Delivery", "Died", "Reason", "Attempts", "Rule", "What happened")
+COLUMNS: Final = (
+    Column("Integration", Kind.ID),
+    Column("Delivery", Kind.ID),
+    Column("Died", rank=3, least=9),
+    Column("Reason", rank=2),
+    Column("Attempts", Kind.NUMBER, rank=9),
+    Column("Rule", rank=5),
+    Column("Alert", Kind.NUMBER, rank=4),
+    Column("Level", Kind.NUMBER, rank=6),
+    Column("Agent", rank=7, least=8),
+    Column("What happened", rank=8),
+)
+
+ALERT_ID_WIDTH: Final = 40
+"""An alert may say anything as its id; the manager's have 17 characters or so."""
 
 
-@click.group()
+@click.group(
+    cls=Group,
+    epilog=example(
+        "courier dead list", "courier dead show 1769846400.12345", "courier dead replay --integration slack"
+    ),
+)
 def command() -> None:
     """List, show, replay, discard, export or import dead letters: deliveries that no retry could make."""
 
@@ -38,51 +57,64 @@ command.add_command(export_letters)
 command.add_command(import_letters)
 
 
-@command.command(name="list")
+@command.command(name="list", epilog=example("courier dead list", "courier dead list --integration slack --newer 2h"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
 @filters
 @pass_settings
 def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
-    """List dead letters, the oldest first."""
-    ids, chosen = wanted(options)
+    """List dead letters, the oldest first. Exits with 1 if there are none."""
+    words, chosen = wanted(options)
+    count = 0
     with access(settings) as door:
-        found = find(door.ledger, door.chosen(ids), chosen)
+        found = find(door.ledger, door.matching(words), chosen)
         if as_json:
-            for one in found:
+            for count, one in enumerate(found, start=1):  # noqa: B007 — the last counts
                 click.echo(json.dumps(as_plain_data(one)))
-            return
-        now_ms = door.ledger.now_ms()
-        rows = [_row(one, now_ms) for one in found]
-    print_table(COLUMNS, rows) if rows else click.echo("no dead letters")
+        else:
+            now_ms = door.ledger.now_ms()
+            rows = [_row(door, one, now_ms) for one in found]
+            count = len(rows)
+            _print(rows)
+    if not count:
+        raise nothing(options)
 
 
-@command.command()
+@command.command(
+    epilog=example("courier dead show 1769846400.12345", "courier dead show --integration slack --rule 5712")
+)
 @filters
 @pass_settings
 def show(settings: Settings, /, **options: Any) -> None:
     """Show dead letters whole: every attempt, the last answer, and the alert."""
-    ids, chosen = wanted(options)
+    words, chosen = wanted(options)
     count = 0
     with access(settings) as door:
-        for count, one in enumerate(find(door.ledger, door.chosen(ids), chosen), start=1):  # noqa: B007 — the last counts
+        for count, one in enumerate(find(door.ledger, door.matching(words), chosen), start=1):  # noqa: B007 — the last counts
             click.echo(json.dumps(whole(one), indent=2, ensure_ascii=False))
     if not count:
-        raise CourierError("there is no such dead letter; `courier dead list` shows all that there are")
+        raise nothing(options)
 
 
-@command.command()
+@command.command(
+    epilog=example(
+        "courier dead replay --integration slack --reason client", "courier dead replay 1769846400.12345 --yes"
+    )
+)
 @click.option("--rate", default=10.0, show_default=True, type=Rate(), help="Letters a second.")
-@click.option("--to", metavar="ID", help="Deliver them to this integration instead, at its own pace.")
+@click.option("--to", metavar="ID|NAME", help="Deliver them to this integration instead, at its own pace.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@removed
 @filters
 @pass_settings
 def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **options: Any) -> None:
-    """Let dead letters be delivered again, with a fresh budget and their history."""
+    """Let dead letters be delivered again, with a fresh budget and their history.
+
+    With --integration, those of configured blocks; --removed means those that left ossec.conf.
+    """
     if to and click.get_current_context().get_parameter_source("rate") is not ParameterSource.DEFAULT:
         raise click.UsageError("--rate is not for --to: they go as fast as that integration's own limits let them.")
     with access(settings) as door:
-        if to:
-            door.chosen([to])
+        to = door.one(to) if to else None
         letters = _agreed(door, options, "Replay", yes=yes)
         if to:
             moved = sum(door.ledger.move(i, chunk, to=to) for i, ids in letters.items() for chunk in _chunks(ids))
@@ -96,8 +128,11 @@ def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **o
     click.echo(f"{done} wait for delivery again, the last one in {age(later)}")
 
 
-@command.command()
+@command.command(
+    epilog=example("courier dead discard --integration slack --older 30d", "courier dead discard --rule 5710")
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@removed
 @filters
 @pass_settings
 def discard(settings: Settings, /, *, yes: bool, **options: Any) -> None:
@@ -108,31 +143,34 @@ def discard(settings: Settings, /, *, yes: bool, **options: Any) -> None:
     click.echo(f"{done} discarded")
 
 
-@command.command()
-@click.argument("integration_id", metavar="ID")
+@command.command(epilog=example("courier dead bury slack", "courier dead bury --removed slack --yes"))
+@which
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @server
 @pass_settings
-def bury(settings: Settings, /, integration_id: str, *, yes: bool) -> None:
-    """Make dead letters of all that waits for ID, such as an integration that was removed from ossec.conf.
+def bury(settings: Settings, /, *, ids: tuple[str, ...], words: tuple[str, ...], removed: bool, yes: bool) -> None:
+    """Make dead letters of all that waits, such as for an integration that was removed from ossec.conf (--removed).
 
     Nothing is lost by it: they can be shown, replayed, replayed to another integration, or discarded.
     """
+    asked = named(ids, words)
     with access(settings) as door:
-        door.chosen([integration_id])
-        waiting = door.ledger.status(integration_id).waiting
-        if waiting and not yes:
-            click.confirm(f"Bury {waiting} waiting deliveries of {integration_id}?", abort=True)
+        chosen = acted_on(door, asked, removed=removed)
+        waiting = {one: door.ledger.status(one).waiting for one in chosen}
+        if any(waiting.values()) and not yes:
+            each = " and ".join(f"{count} waiting deliveries of {door.label(one)}" for one, count in waiting.items())
+            click.confirm(f"Bury {each}?", abort=True)
         buried = 0
-        while count := door.ledger.bury(integration_id, reason=Reason.BURIED, limit=CHUNK):
-            buried += count
+        for one in chosen:
+            while count := door.ledger.bury(one, reason=Reason.BURIED, limit=CHUNK):
+                buried += count
     click.echo(f"{buried} are dead letters now")
 
 
 def as_plain_data(found: Found) -> dict[str, Any]:
     """Return what `--json` prints of a letter; times in ms since the epoch."""
     header = found.letter.delivery.header
-    rule_id, description = rule(found.letter)
+    alert = about(found.letter)
     return {
         "integration": found.integration_id,
         "delivery": found.letter.delivery.id,
@@ -143,43 +181,80 @@ def as_plain_data(found: Found) -> dict[str, Any]:
         "attempts": header.attempts,
         "replays": header.replays,
         "fallback_of": None if header.fallback_of is None else msgspec.structs.asdict(header.fallback_of),
-        "rule": {"id": rule_id, "description": description},
+        "alert_id": alert.alert_id,
+        "rule": {
+            "id": alert.rule_id,
+            "level": int(alert.level) if alert.level.isdecimal() else None,
+            "description": alert.description,
+        },
+        "agent": {"id": alert.agent_id, "name": alert.agent_name},
         "history": [{"at_ms": a.at_ms, "reason": a.reason, "detail": a.detail} for a in header.history],
     }
 
 
 def _agreed(door: Access, options: dict[str, Any], verb: str, *, yes: bool) -> dict[str, list[str]]:
-    """Return the ids that are meant, by integration, once the operator has seen their number and agreed."""
-    ids, chosen = wanted(options)
+    """Return the ids that are meant, by integration, once the operator has seen their number and agreed.
+
+    Raises CourierError if there are none.
+    """
+    words, chosen = wanted(options)
+    if words or options["removed"]:
+        words = acted_on(door, words or _removed(door), removed=options["removed"])
     letters: dict[str, list[str]] = {}
     counts: Counter[tuple[str, str]] = Counter()
-    for one in find(door.ledger, door.chosen(ids), chosen):
+    for one in find(door.ledger, words or door.ids, chosen):
         letters.setdefault(one.integration_id, []).append(one.letter.delivery.id)
         counts[one.integration_id, reason(one.letter)] += 1
+    if not letters:
+        raise nothing(options)
     for (integration_id, why), count in sorted(counts.items()):
-        click.echo(f"{count}\t{integration_id}\t{why}")
+        click.echo(f"{count}\t{door.label(integration_id)}\t{why}")
     total = counts.total()
-    if total and not yes:
+    if not yes:
         click.confirm(f"{verb} {total} dead letter{'s' if total > 1 else ''}?", abort=True)
     return letters
+
+
+def _removed(door: Access) -> tuple[str, ...]:
+    """Return every integration that left the configuration. Raises CourierError if none did."""
+    if not (gone := tuple(one for one in door.ids if door.listed[one].removed)):
+        raise CourierError("no integration left the configuration; leave --removed out")
+    return gone
 
 
 def _chunks(ids: list[str]) -> Iterator[list[str]]:
     return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
 
 
-def _row(found: Found, now_ms: int) -> Sequence[str]:
-    letter = found.letter
-    rule_id, description = rule(letter)
+def _row(door: Access, found: Found, now_ms: int) -> tuple[str, ...]:
+    letter, alert = found.letter, about(found.letter)
     return (
-        found.integration_id,
-        letter.delivery.id,
+        door.label(found.integration_id),
+        plain(letter.delivery.id),
         f"{age((now_ms - letter.died_ms) / 1000)} ago",
         reason(letter),
         str(letter.delivery.header.attempts),
-        plain(f"{rule_id} {description}".strip()),
+        plain(f"{alert.rule_id} {alert.description}".strip()),
+        plain(alert.alert_id[:ALERT_ID_WIDTH]),
+        plain(alert.level),
+        plain(f"{alert.agent_id} {alert.agent_name}".strip()),
         plain(detail(letter)),
     )
+
+
+def _print(rows: Sequence[tuple[str, ...]]) -> None:
+    """Write one line a letter; at a terminal that is too narrow for that, two, the first with what is copied."""
+    width = terminal_width()
+    if not is_terminal() or all_fit(COLUMNS, rows, width):
+        if rows:
+            print_table(COLUMNS, rows)
+        return
+    for integration, delivery, died, why, attempts, rule, alert_id, level, agent, happened in rows:
+        click.echo(f"{delivery}  {integration}")
+        said = f"alert {alert_id}" if alert_id else ""
+        tries = f"{attempts} attempt{'' if attempts == '1' else 's'}"
+        about_it = filter(None, (said, died, f"{why}, {tries}", level and f"level {level}", rule, agent, happened))
+        click.echo(cut(f"  {'  '.join(about_it)}", width))
 
 
 def whole(found: Found) -> dict[str, Any]:

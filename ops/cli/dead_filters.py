@@ -6,44 +6,31 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from common.units import parse_duration
-from ops.cli.options import setting
+from common.errors import CourierError
+from ops.cli.options import Moment, integrations, now, server
 from ops.dead_letters import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+MOMENT: Final = Moment()
 
 CHUNK: Final = 500
 """Letters that one step moves."""
 
 
-def seconds(_ctx: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """Return an option such as 30s, 5m, 2h or 3d in seconds."""
-    try:
-        return None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} {error}; write 30s, 5m, 2h or 3d") from None
-
-
-def server(function: F) -> F:
-    """Add the options that say where the ledger is."""
-    url = setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-    return url(setting("state.dir", help="State directory of `courier up`, where its server is found.")(function))
-
-
 def filters(function: F) -> F:
-    """Add the options and arguments that say which letters are meant."""
+    """Add the options and arguments that say which letters are meant, by ids of deliveries or of alerts."""
     options = (
-        click.argument("deliveries", metavar="[DELIVERY]...", nargs=-1),
-        click.option(
-            "--integration", "integrations", metavar="ID", multiple=True, help="Only of this one; repeatable."
-        ),
+        click.argument("deliveries", metavar="[DELIVERY|ALERT]...", nargs=-1),
+        integrations,
         click.option("--reason", "reasons", metavar="REASON", multiple=True, help="Only that died of it; repeatable."),
         click.option("--rule", "rules", metavar="ID", multiple=True, help="Only alerts of this rule; repeatable."),
-        click.option("--older", callback=seconds, metavar="AGE", help="Only that died at least so long ago."),
-        click.option("--newer", callback=seconds, metavar="AGE", help="Only that died at most so long ago."),
+        click.option("--older", type=MOMENT, metavar="TIME", help="Only that died before: a time, or 2h for ago."),
+        click.option("--newer", type=MOMENT, metavar="TIME", help="Only that died since: a time, or 2h for ago."),
         server,
     )
     for option in reversed(options):
@@ -52,11 +39,23 @@ def filters(function: F) -> F:
 
 
 def wanted(options: dict[str, Any]) -> tuple[tuple[str, ...], Filter]:
-    """Return the integrations and the filter that the options describe."""
-    return options["integrations"], Filter(
+    """Return the words that name integrations, and the filter that the options describe."""
+    moment = now()
+    return options["words"], Filter(
         deliveries=frozenset(options["deliveries"]),
         reasons=frozenset(options["reasons"]),
         rules=frozenset(options["rules"]),
-        older_s=options["older"],
-        newer_s=options["newer"],
+        older_s=_age_s(options["older"], moment),
+        newer_s=_age_s(options["newer"], moment),
     )
+
+
+def nothing(options: dict[str, Any]) -> CourierError:
+    """Return the error that says that no letter is what was asked for."""
+    asked = any(options[name] for name in ("words", "deliveries", "reasons", "rules", "older", "newer"))
+    hint = "; `courier dead list` without filters shows all that there are" if asked else ""
+    return CourierError(f"no dead letters{' of that kind' if asked else ''}{hint}")
+
+
+def _age_s(moment: datetime | None, since: datetime) -> float | None:
+    return None if moment is None else (since - moment).total_seconds()

@@ -12,10 +12,11 @@ import click
 
 from common.errors import CourierError
 from ops.access import access
-from ops.cli.dead_filters import CHUNK, filters, server, wanted
-from ops.cli.options import pass_settings
+from ops.cli.dead_filters import CHUNK, filters, wanted
+from ops.cli.options import example, pass_settings, server
 from ops.dead_letters import find
 from ops.letters_file import read_line, write_line
+from ops.named import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,9 @@ CHUNK_BYTES: Final = 4 * 2**20
 FILE = click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True))
 
 
-@click.command(name="export")
+@click.command(
+    name="export", epilog=example("courier dead export --integration slack slack.jsonl", "courier dead export -")
+)
 @filters
 @FILE
 @pass_settings
@@ -42,17 +45,17 @@ def export_letters(settings: Settings, /, *, file: Path, **options: Any) -> None
 
     The alerts stand there in clear. `courier dead import` puts them back, into this Redis or another one.
     """
-    ids, chosen = wanted(options)
+    words, chosen = wanted(options)
     count = 0
     with access(settings) as door:
-        found = find(door.ledger, door.chosen(ids), chosen)
+        found = find(door.ledger, door.matching(words), chosen)
         with _written(file) as out:
             for count, one in enumerate(found, start=1):  # noqa: B007 — the last counts
                 out.write(write_line(one))
     click.echo(f"{count} exported", err=file == STANDARD)
 
 
-@click.command(name="import")
+@click.command(name="import", epilog=example("courier dead import slack.jsonl"))
 @server
 @FILE
 @pass_settings
@@ -81,10 +84,8 @@ def _letters(lines: BinaryIO, name: str, door: Access) -> Iterator[Found]:
             found = read_line(line)
         except ValueError as error:
             raise CourierError(f"{name}:{number}: this is no dead letter: {error}; {rest}") from None
-        try:
-            door.chosen([found.integration_id])
-        except CourierError as error:
-            raise CourierError(f"{name}:{number}: {error}; {rest}") from None
+        if found.integration_id not in door.listed:
+            raise CourierError(f"{name}:{number}: {unknown(found.integration_id, door.listed)}; {rest}")
         yield found
 
 

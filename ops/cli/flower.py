@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from common.logs import configure_logging
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import example, pass_settings, setting
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.command()
+@click.command(epilog=example("courier flower", "courier flower --flower-port 5556"))
 @setting("flower.address", help="Address to listen on.")
 @setting("flower.port", help="Port to listen on; 0 takes a free one.")
+@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
 @pass_settings
 def command(settings: Settings) -> None:
     """Show workers, queues and delivery tasks in a browser."""
-    from ops.flower import run  # noqa: PLC0415 — Flower is slow to import, and `--help` needs none of it
+    from ops.flower.server import run  # noqa: PLC0415 — Flower is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
     run(settings)

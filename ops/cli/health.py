@@ -9,22 +9,22 @@ import click
 
 from common.connection import connect
 from ops import health
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import Group, example, pass_settings, server, setting
 from ops.local import redis_url
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.group()
+@click.group(cls=Group, epilog=example("courier health producer", "courier health worker --name http"))
 def command() -> None:
     """Tell whether a process makes progress, by what it told last. Exits with 0 if so, 1 if not, 75 without Redis."""
 
 
-@command.command()
+@command.command(epilog=example("courier health producer --node manager-1"))
 @setting("producer.node", help="Name of its manager.")
 @setting("producer.alerts", help="The alert log, which it must be able to read.")
-@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@server
 @pass_settings
 def producer(settings: Settings) -> None:
     """Ask about the producer of a manager."""
@@ -32,10 +32,10 @@ def producer(settings: Settings) -> None:
         click.echo(health.producer(client, settings.producer.node, settings.producer.alerts))
 
 
-@command.command()
+@command.command(epilog=example("courier health worker --name http"))
 @click.option("--name", required=True, metavar="NAME", help="The name that the worker was started with.")
 @click.option("--host", default=socket.gethostname, metavar="HOST", help="Its host. [default: this one]")
-@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@server
 @pass_settings
 def worker(settings: Settings, name: str, host: str) -> None:
     """Ask about a worker process."""
@@ -43,7 +43,7 @@ def worker(settings: Settings, name: str, host: str) -> None:
         click.echo(health.worker(client, f"{name}@{host}"))
 
 
-@command.command()
+@command.command(epilog=example("courier health flower"))
 @setting("flower.address", help="Where it listens.")
 @setting("flower.port", help="Its port.")
 @pass_settings

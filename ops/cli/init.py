@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ops.cli.options import example
 from ops.provision import Owner, Owners, hand_over, provision
 
 
@@ -23,7 +24,7 @@ def pair(_ctx: click.Context, option: click.Parameter, value: str | None) -> Own
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command()
+@click.command(epilog=example("courier init /etc/courier", "courier init /run/courier --owner 999:999"))
 @click.argument("folder", type=FOLDER)
 @click.option("--owner", metavar="UID:GID", callback=pair, help="Who reads the files of Courier.")
 @click.option("--redis-owner", metavar="UID:GID", callback=pair, help="Who reads redis.acl.")

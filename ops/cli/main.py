@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from common.errors import ConfigError, CourierError, LedgerUnavailable, LedgerUnfit, SettingsError
-from ops.cli.options import Invocation
+from ops.cli.options import Group, Invocation, example
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ CANNOT_WRITE: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno
 """What writing to the standard output meets: a full disk, a limit, a broken disk, one that nobody may or does read."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that knows its subcommands by name and imports one only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 — click's signature
@@ -76,7 +76,11 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example("courier check", "courier up --state /var/lib/courier", "courier status", "courier dead list"),
+)
 @click.version_option(package_name="courier-integrator", prog_name="courier", message="%(prog)s %(version)s")
 @click.option(
     "--settings",

@@ -1,4 +1,4 @@
-"""What subcommands share: options that are settings, and the settings themselves.
+"""What subcommands share: options that are settings, those that name integrations and times, examples, suggestions.
 
 @click.command()
 @setting("state.dir", help="Folder for what Courier keeps on disk.")
@@ -9,20 +9,59 @@ def command(settings: Settings) -> None: ...
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from functools import update_wrapper
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
 from common.settings import load_settings
 from common.settings_sources import FIXED
+from common.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from common.settings import Settings
+    from ops.access import Access
+
+TIMES: Final = "2026-01-31T08:00:00, 2026-01-31T08:00:00Z, now, or 30s, 5m, 2h, 3d for so long ago"
+
+SYNONYMS: Final = {
+    "start": "up",
+    "run": "up",
+    "ls": "list",
+    "ps": "status",
+    "stat": "status",
+    "stats": "status",
+    "stop": "pause",
+    "hold": "pause",
+    "unpause": "resume",
+    "continue": "resume",
+    "deadletters": "dead",
+    "dead-letters": "dead",
+    "dlq": "dead",
+    "retry": "replay",
+    "requeue": "replay",
+    "delete": "discard",
+    "rm": "discard",
+    "purge": "discard",
+    "remove": "discard",
+    "get": "show",
+    "validate": "check",
+    "test": "check",
+    "verify": "check",
+    "lint": "check",
+    "settings": "config",
+    "dump": "export",
+    "load": "import",
+    "metrics": "exporter",
+    "setup": "init",
+}
+"""What people write who know other tools → a command."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +80,97 @@ class Rate(click.FloatRange):
         if not isfinite(rate):
             self.fail(f"{value} is no finite number.", param, ctx)
         return rate
+
+
+class Group(click.Group):
+    """A group that suggests a subcommand where a wrong one was written."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand. Raises click.UsageError, with what may have been meant."""
+        names = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in names:
+            meant = SYNONYMS.get(args[0].lower(), args[0].lower())
+            close = [meant] if meant in names else get_close_matches(meant, names, n=1, cutoff=0.5)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+class Moment(click.ParamType[datetime]):
+    """A point in time: ISO 8601, the zone this machine's unless it is given; `2h` for two hours ago; or `now`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time with its zone. Raises click.BadParameter."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            if value == "now":
+                return now()
+            if value[-1:].isalpha() and value[-1:] not in "zZ":
+                return now() - timedelta(seconds=parse_duration(value))
+            return datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time; write {TIMES}", param, ctx)
+
+
+def now() -> datetime:
+    """Return the time of this run of the command: one moment for all of its options."""
+    moment: datetime = click.get_current_context().meta.setdefault("courier.now", datetime.now(UTC))
+    return moment
+
+
+def example(*commands: str) -> str:
+    """Return the end of a command's help: lines that can be typed as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {one}" for one in commands)
+
+
+def integrations(function: F) -> F:
+    """Add the option that names integrations, as the argument `words`."""
+    return click.option(
+        "--integration",
+        "words",
+        metavar="ID|NAME",
+        multiple=True,
+        help="An integration: its id, or a name for all blocks of that name; repeatable.",
+    )(function)
+
+
+def which(function: F) -> F:
+    """Add both ways to name the integrations to act on, as `ids` and `words`, and `--removed`."""
+    function = click.argument("ids", metavar="[ID|NAME]...", nargs=-1)(function)
+    return integrations(removed(function))
+
+
+def named(ids: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Return what was named in either way. Raises click.UsageError if nothing was."""
+    if not ids and not words:
+        raise click.UsageError("name an integration: its id, or its name for all blocks of that name")
+    return [*ids, *words]
+
+
+def removed(function: F) -> F:
+    """Add the option that means those that left the configuration."""
+    return click.option(
+        "--removed", is_flag=True, help="Act on integrations that left ossec.conf, not on those that are in it."
+    )(function)
+
+
+def acted_on(door: Access, words: Sequence[str], *, removed: bool) -> tuple[str, ...]:
+    """Return whom an action concerns, and say on standard error who is left alone. Raises CourierError."""
+    found = door.chosen(words, removed=removed)
+    for one in found.left_alone:
+        click.echo(f"note: {one} left the configuration and is left alone; --removed acts on it", err=True)
+    return found.ids
+
+
+def server(function: F) -> F:
+    """Add the options that say where the ledger is."""
+    url = setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
+    return url(setting("state.dir", help="State directory of `courier up`, where its server is found.")(function))
 
 
 class Invocation:

@@ -7,26 +7,28 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.access import access
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import acted_on, example, named, pass_settings, server, which
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.command()
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.command(
+    epilog=example("courier pause slack --reason 'channel is being moved'", "courier pause slack-9562e1 custom-ticket")
+)
+@which
 @click.option("--reason", metavar="TEXT", default="", help="Why, for those who look at `courier status`.")
-@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@server
 @pass_settings
-def command(settings: Settings, ids: tuple[str, ...], *, reason: str) -> None:
-    """Send nothing more of these integrations until `courier resume`.
+def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *, removed: bool, reason: str) -> None:
+    """Send nothing more of these integrations until `courier resume`; a name means all blocks of that name.
 
     What is being sent ends as ever, everything else waits, which costs no attempt; its dead letters can be replayed and
     wait as well. When the backlog is full, the alert log keeps the rest.
     """
+    wanted = named(ids, words)
     with access(settings) as door:
-        for one in door.chosen(ids):
+        for one in acted_on(door, wanted, removed=removed):
             fresh = door.ledger.pause(one, reason)
             waiting = door.ledger.status(one).waiting
-            click.echo(f"{one} is {'paused' if fresh else 'paused already'}; {waiting} wait")
+            click.echo(f"{door.label(one)} is {'paused' if fresh else 'paused already'}; {waiting} wait")

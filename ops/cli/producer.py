@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
 
 from common.logs import configure_logging
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import example, pass_settings, setting
+from ops.stock import warn_of_stock
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.command()
+@click.command(epilog=example("courier producer --node manager-1"))
 @setting("producer.config", help="The manager's ossec.conf.")
 @setting("producer.alerts", help="The manager's alerts.json.")
 @setting("producer.node", help="Name of this manager; never change it.")
+@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
 @setting("state.dir", help="Folder for what Courier keeps on disk.")
 @setting("metrics.port", help="Port of its metrics; 0 for none.")
 @pass_settings
@@ -28,4 +31,5 @@ def command(settings: Settings) -> None:
     from producer.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
+    warn_of_stock(settings, logging.getLogger("courier.producer"))
     run(settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -11,10 +11,11 @@ from common.alert import Alert
 from common.errors import CourierError
 from common.logs import LogLevel
 from common.ossec_conf import read_ossec_conf
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import example, integrations, named, pass_settings, setting
+from ops.mismatch import mismatches
+from ops.named import in_configuration
 from ops.render import Renderer
 from ops.tables import plain
-from producer.filters import FilterIndex
 from producer.line import BadLine
 
 if TYPE_CHECKING:
@@ -28,30 +29,56 @@ DELIVERY = "<delivery id>"
 """Stands in a message where the identity of a delivery will."""
 
 
-@click.command()
-@click.option("--integration", "wanted", metavar="ID", required=True, help="Which one; `courier check` lists the ids.")
+MATCH: Final = "match"
+NO_MATCH: Final = "no match"
+
+
+@click.command(
+    epilog=example(
+        "courier render --integration slack --alert alert.json",
+        "tail -n 1 /var/ossec/logs/alerts/alerts.json | courier render --integration slack --alert - --expect match",
+    )
+)
+@integrations
 @click.option(
     "--alert", "stream", type=click.File("rb"), required=True, help="File with one alert, or - to read it here."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
+@click.option(
+    "--expect",
+    type=click.Choice([MATCH, NO_MATCH.replace(" ", "-")]),
+    help="Exit with 1 unless the filters let the alert pass, or turn it down: for scripts.",
+)
 @setting("producer.config", help="The manager's ossec.conf.")
 @pass_settings
-def command(settings: Settings, wanted: str, stream: IO[bytes], as_json: bool) -> None:
+def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_json: bool, expect: str | None) -> None:
     """Show the exact request, or the arguments and files of a script, that an alert would lead to.
 
-    It is shown whether the filters of the block let the alert pass or not, and that is told as well.
+    It is shown whether the filters of the block let the alert pass or not; which of them does not is said as well. A
+    name means all blocks of that name.
     """
+    wanted = named((), words)
     raw = one_alert(stream.read())
-    integration = find(settings, wanted)
+    file = settings.producer.config
+    surprises = list[str]()
+    for number, integration in enumerate(in_configuration(read_ossec_conf(file), wanted, file=file)):
+        verdict = passes(integration, raw)
+        rendered = _rendered(settings, integration, raw)
+        if as_json:
+            click.echo(msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode())
+        else:
+            lines = ["", f"{integration.id}:"] if len(wanted) > 1 or number else []
+            click.echo("\n".join([*lines, *report(rendered, verdict)]))
+        if expect and expect.replace("-", " ") != verdict.partition(":")[0]:
+            surprises.append(f"{integration.id}: {verdict}")
+    if surprises:
+        raise CourierError(f"expected {expect}: {'; '.join(surprises)}")
+
+
+def _rendered(settings: Settings, integration: Integration, raw: bytes) -> Rendered:
     debug = settings.log.level is LogLevel.DEBUG
     renderer = Renderer(integration, settings.policy(integration), settings.worker, debug=debug)
-    rendered = msgspec.structs.replace(renderer.render(Alert(raw, DELIVERY)), trouble=renderer.trouble())
-    verdict = passes(integration, raw)
-    if as_json:
-        click.echo(msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode())
-        return
-    for line in report(rendered, verdict):
-        click.echo(line)
+    return msgspec.structs.replace(renderer.render(Alert(raw, DELIVERY)), trouble=renderer.trouble())
 
 
 def one_alert(content: bytes) -> bytes:
@@ -71,24 +98,15 @@ def _is_alone(line: bytes) -> bool:
         return False
 
 
-def find(settings: Settings, wanted: str) -> Integration:
-    """Return the integration of that id. Raises CourierError if ossec.conf has none that can be used."""
-    configuration = read_ossec_conf(settings.producer.config)
-    for integration in configuration.integrations:
-        if integration.id == wanted:
-            return integration
-    ids = ", ".join(integration.id for integration in configuration.integrations) or "none"
-    refused = "; some are refused, see `courier check`" if configuration.refused else ""
-    raise CourierError(f"there is no integration {wanted!r} in {settings.producer.config}; there are: {ids}{refused}")
-
-
 def passes(integration: Integration, raw: bytes) -> str:
-    """Say what the block's filters make of the alert."""
+    """Say what the block's filters make of the alert, and which of them turn it down."""
     try:
-        matched = FilterIndex([integration]).match(raw)
+        why = mismatches(integration, raw)
     except BadLine as bad:
         return f"no alert: the line would be passed over ({bad})"
-    return "match: the alert would be delivered" if matched else "no match: the alert would not be delivered"
+    if why:
+        return f"{NO_MATCH}: the alert would not be delivered: {'; '.join(why)}"
+    return f"{MATCH}: the alert would be delivered"
 
 
 def report(rendered: Rendered, verdict: str) -> Iterator[str]:

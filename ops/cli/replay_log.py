@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -12,12 +11,14 @@ import click
 from common.errors import CourierError
 from common.ossec_conf import read_ossec_conf
 from ops.access import access
-from ops.cli.options import Rate, pass_settings, setting
+from ops.cli.options import Moment, Rate, example, integrations, named, pass_settings, server, setting
+from ops.named import in_configuration
 from ops.replay_log import LogReplay, Progress, Stretch
 from producer.alertlog import AlertLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from common.integration import Integration
     from common.settings import Settings
@@ -25,71 +26,73 @@ if TYPE_CHECKING:
 TELL_EVERY_S: Final = 5.0
 
 
-def moment(_ctx: click.Context, option: click.Parameter, value: str) -> datetime:
-    """Return a time with its zone; without one it is this machine's."""
-    try:
-        return datetime.fromisoformat(value).astimezone()
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{value!r} is no time; write 2026-01-31T08:00:00 or 2026-01-31T08:00:00Z", param=option
-        ) from None
-
-
-@click.command()
-@click.option("--from", "start", required=True, metavar="TIME", callback=moment, help="First moment to replay.")
-@click.option("--to", "stop", required=True, metavar="TIME", callback=moment, help="Moment to stop before.")
-@click.option("--integration", "integration_id", required=True, metavar="ID", help="Whom to enqueue it for.")
+@click.command(
+    epilog=example(
+        "courier replay-log --integration slack --from 2h --dry-run",
+        "courier replay-log --integration slack --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z",
+    )
+)
+@click.option(
+    "--from", "start", required=True, metavar="TIME", type=Moment(), help="First moment to replay, or 2h ago."
+)
+@click.option(
+    "--to", "stop", default="now", show_default=True, metavar="TIME", type=Moment(), help="Moment to stop before."
+)
+@integrations
 @click.option("--rate", default=50.0, show_default=True, type=Rate(), help="Deliveries a second.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--again", is_flag=True, help="Even if this very stretch was replayed before.")
 @setting("producer.config", help="The manager's ossec.conf.")
 @setting("producer.alerts", help="The manager's alerts.json; dated and compressed ones are found beside it.")
 @setting("producer.node", help="Name of this manager.")
-@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@server
 @pass_settings
 def command(
     settings: Settings,
     start: datetime,
     stop: datetime,
-    integration_id: str,
+    words: tuple[str, ...],
     rate: float,
     *,
     dry_run: bool,
     again: bool,
 ) -> None:
-    """Enqueue the alerts of a stretch of time once more for one integration, from the archived logs.
+    """Enqueue the alerts of a stretch of time once more for an integration, from the archived logs.
 
     Its filters apply as they are now. What still waits or lies dead is left as it is. An interrupted replay
-    goes on where it was when it is called again.
+    goes on where it was when it is called again. A name means all blocks of that name.
     """
     if start >= stop:
         raise CourierError("--from is not before --to")
-    integration = _integration(settings, integration_id)
+    chosen = _integrations(settings, named((), words))
+    click.echo(f"from {start.isoformat()} to {stop.isoformat()}", err=True)
     with access(settings) as door:
-        replay = LogReplay(
-            Stretch(start=start, stop=stop),
-            integration,
-            node=settings.producer.node,
-            source=AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes),
-            ledger=door.ledger,
-            policy=settings.policy(integration),
-            pace=lambda count: time.sleep(count / rate),
-            sleep=time.sleep,
-        )
-        last = _show(replay.count() if dry_run else replay.run(again=again))
+        for integration in chosen:
+            replay = LogReplay(
+                Stretch(start=start, stop=stop),
+                integration,
+                node=settings.producer.node,
+                source=AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes),
+                ledger=door.ledger,
+                policy=settings.policy(integration),
+                pace=lambda count: time.sleep(count / rate),
+                sleep=time.sleep,
+            )
+            last = _show(replay.count() if dry_run else replay.run(again=again))
+            _report(last, f"{integration.id}: " if len(chosen) > 1 else "", dry_run=dry_run)
+
+
+def _report(last: Progress, whom: str, *, dry_run: bool) -> None:
     for missing in last.missing:
         click.echo(f"not there: {missing}", err=True)
     done = "would be enqueued" if dry_run else f"enqueued, {last.matched - last.enqueued} were there already"
     number = last.matched if dry_run else last.enqueued
-    click.echo(f"{last.read} read, {last.matched} matched, {number} {done}")
+    click.echo(f"{whom}{last.read} read, {last.matched} matched, {number} {done}")
 
 
-def _integration(settings: Settings, integration_id: str) -> Integration:
-    known = {one.id: one for one in read_ossec_conf(settings.producer.config).integrations}
-    if integration_id not in known:
-        raise CourierError(f"ossec.conf has no integration {integration_id!r}; there are: {', '.join(sorted(known))}")
-    return known[integration_id]
+def _integrations(settings: Settings, words: list[str]) -> list[Integration]:
+    file = settings.producer.config
+    return in_configuration(read_ossec_conf(file), words, file=file)
 
 
 def _show(steps: Iterator[Progress]) -> Progress:

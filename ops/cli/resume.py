@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.access import access
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import acted_on, example, named, pass_settings, server, which
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.command()
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@click.command(epilog=example("courier resume slack", "courier resume --removed slack-9562e1"))
+@which
+@server
 @pass_settings
-def command(settings: Settings, ids: tuple[str, ...]) -> None:
-    """Let paused integrations go on, at the pace that their limits allow.
+def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *, removed: bool) -> None:
+    """Let paused integrations go on, at the pace that their limits allow; a name means all blocks of that name.
 
     A pause that the target itself asked for, and a breaker, end by themselves.
     """
+    wanted = named(ids, words)
     with access(settings) as door:
-        for one in door.chosen(ids):
+        for one in acted_on(door, wanted, removed=removed):
             was_paused = door.ledger.resume(one)
             waiting = door.ledger.status(one).waiting
-            click.echo(f"{one} {'goes on' if was_paused else 'was not paused'}; {waiting} wait")
+            click.echo(f"{door.label(one)} {'goes on' if was_paused else 'was not paused'}; {waiting} wait")

@@ -6,8 +6,9 @@ import os
 import signal
 import threading
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
@@ -16,9 +17,10 @@ from common.logs import configure_logging
 from common.ossec_conf import read_ossec_conf
 from common.settings_schema import Start
 from ops.cli.main import one_line
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import Moment, example, integrations, pass_settings, setting
+from ops.named import in_configuration
 from ops.shadow import COLUMNS, Shadow
-from ops.tables import is_terminal, print_table
+from ops.tables import fit, is_terminal, print_table, terminal_width
 from producer.alertlog import AlertLog, Watcher
 
 if TYPE_CHECKING:
@@ -32,24 +34,34 @@ if TYPE_CHECKING:
 EVERY_S: Final = 1.0
 
 
-@click.command()
+class Beginning(Moment):
+    """A point in time, or one of the two words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the word or the time. Raises click.BadParameter."""
+        return Start(value) if value in {Start.BEGINNING, Start.END} else super().convert(value, param, ctx)
+
+
+@click.command(epilog=example("courier shadow", "courier shadow --from beginning --once --out would-send.jsonl"))
 @click.option(
     "--from",
     "start",
-    type=click.Choice([Start.BEGINNING.value, Start.END.value]),
+    type=Beginning(),
     default=Start.END.value,
     show_default=True,
-    help="Where in the alert log to begin: its oldest line, or what comes from now on.",
+    metavar="beginning|end|TIME",
+    help="Where in the alert log to begin: its oldest line, what comes from now on, or a time such as 2h (ago).",
 )
 @click.option("--once", is_flag=True, help="Stop at the end of the log.")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what would be sent there, one JSON a line."
 )
+@integrations
 @setting("producer.config", help="The manager's ossec.conf.")
 @setting("producer.alerts", help="The manager's alerts.json.")
 @setting("producer.node", help="Name of this manager; part of each delivery's id.")
 @pass_settings
-def command(settings: Settings, start: str, once: bool, out: Path | None) -> None:
+def command(settings: Settings, start: Start | datetime, once: bool, out: Path | None, words: tuple[str, ...]) -> None:
     """Read the same log and configuration as the running Integrator, and count what Courier would send.
 
     Nothing is sent and Redis is not needed. Ctrl-C ends it with the table. Secrets are masked in --out, but alerts are
@@ -60,11 +72,11 @@ def command(settings: Settings, start: str, once: bool, out: Path | None) -> Non
     with ExitStack() as stack:
         stack.enter_context(closing(source))
         shadow = Shadow(
-            usable(settings),
+            usable(settings, words),
             policy=settings.policy,
             worker=settings.worker,
             source=source,
-            cursor=source.beginning() if start == Start.BEGINNING else source.end(),
+            cursor=where(source, start),
             node=settings.producer.node,
             out=stack.enter_context(private(out)) if out else None,
         )
@@ -76,14 +88,21 @@ def command(settings: Settings, start: str, once: bool, out: Path | None) -> Non
     click.echo(shadow.summary(), err=True)
 
 
-def usable(settings: Settings) -> tuple[Integration, ...]:
-    """Return the integrations that can be used, and tell of the others."""
+def where(source: AlertLog, start: Start | datetime) -> str:
+    """Return the cursor at which to begin."""
+    if isinstance(start, datetime):
+        return source.at(start)
+    return source.beginning() if start is Start.BEGINNING else source.end()
+
+
+def usable(settings: Settings, words: tuple[str, ...]) -> tuple[Integration, ...]:
+    """Return the integrations that can be used and are wanted, and report the others. Raises CourierError."""
     configuration = read_ossec_conf(settings.producer.config)
     for refused in configuration.refused:
         click.echo(one_line(f"refused: {refused}"), err=True)
     if not configuration.integrations:
         raise CourierError(f"{settings.producer.config} has no integration that can be used: there is nothing to count")
-    return configuration.integrations
+    return tuple(in_configuration(configuration, words, file=settings.producer.config))
 
 
 @contextmanager
@@ -148,10 +167,14 @@ class Live:
     def _table(self) -> Table:
         from rich.table import Column, Table  # noqa: PLC0415 — as above
 
-        titles = [Column(title, overflow="fold") for title in COLUMNS]
-        table = Table(*titles, box=None, header_style="bold", pad_edge=False, caption="Ctrl-C ends")
-        for row in self._shadow.rows():
-            table.add_row(*row)
+        rows = self._shadow.rows()
+        fitted = [cells for _, cells in fit(COLUMNS, rows, terminal_width())]
+        titles = [Column(cells[0], no_wrap=True) for cells in fitted]
+        table = Table(
+            *titles, box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption="Ctrl-C ends"
+        )
+        for number in range(1, len(rows) + 1):
+            table.add_row(*(cells[number] for cells in fitted))
         return table
 
 

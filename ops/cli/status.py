@@ -1,99 +1,146 @@
-"""`courier status`: how every integration and every manager node is doing, right now."""
+"""`courier status`: how every integration, producer and worker is doing, right now."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Final
 
 import click
+import msgspec
 
-from common.node import reports
+from common.errors import CourierError
 from ops.access import access
-from ops.cli.options import pass_settings, setting
-from ops.holds import holds, last_error
-from ops.tables import age, plain, print_table
+from ops.cli.options import example, integrations, pass_settings, server
+from ops.health import IDLE_LIMIT_S
+from ops.holds import last_error
+from ops.status_report import read_report
+from ops.tables import Column, Kind, age, is_terminal, plain, print_notes, print_table
+from ops.verdict import Level, line, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from common.ledger import Status
-    from common.node import NodeReport
     from common.settings import Settings
+    from ops.access import Access
+    from ops.status_report import IntegrationReport, NodeStatus, StatusReport, WorkerStatus
 
-COLUMNS = ("Integration", "Waiting", "Released", "Dead", "Delivered", "Skipped", "Retried", "Oldest")
-HELD, LAST_ERROR = "Held back", "Last error"
-NODE_COLUMNS = ("Node", "Lines", "Matched", "Bad", "Seen", "Parked", "Trouble")
+ID, NUMBER = Kind.ID, Kind.NUMBER
+COLUMNS: Final = (
+    Column("Integration", ID),
+    Column("Waiting", NUMBER, rank=0),
+    Column("Released", NUMBER, rank=8),
+    Column("Dead", NUMBER, rank=0),
+    Column("Delivered", NUMBER, rank=3),
+    Column("Skipped", NUMBER, rank=7),
+    Column("Retried", NUMBER, rank=6),
+    Column("Oldest", NUMBER, rank=2),
+    Column("Held back", rank=4),
+    Column("Last error", rank=5),
+)
+NODE_COLUMNS: Final = (
+    Column("Node", ID),
+    Column("Lines", NUMBER, rank=2),
+    Column("Matched", NUMBER, rank=4),
+    Column("Bad", NUMBER, rank=3),
+    Column("Seen", rank=0, least=9),
+    Column("Parked", rank=5),
+    Column("Trouble", rank=6),
+)
+WORKER_COLUMNS: Final = (
+    Column("Worker", ID),
+    Column("Running", NUMBER, rank=2),
+    Column("Begun", NUMBER, rank=3),
+    Column("Seen", rank=0, least=9),
+    Column("Trouble", rank=1),
+)
 
 
-@click.command()
+@click.command(epilog=example("courier status", "courier status --integration slack --json", "courier status --check"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
-@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@click.option("--check", is_flag=True, help="One line, and exit 0 (OK), 1 (WARNING) or 2 (CRITICAL), as Nagios does.")
+@integrations
+@server
 @pass_settings
-def command(settings: Settings, *, as_json: bool) -> None:
-    """Show per integration what waits, went through and failed, and how the producers are doing."""
-    with access(settings) as (client, ledger, ids):
-        statuses = {i: ledger.status(i) for i in ids}
-        nodes, now_ms = reports(client), ledger.now_ms()
-    if as_json:
-        click.echo(json.dumps(as_plain_data(statuses, nodes), indent=2))
-        return
-    print_statuses(statuses, now_ms)
-    if nodes:
-        click.echo()
-        print_table(NODE_COLUMNS, [_node_row(node, now_ms) for node in nodes])
+def command(settings: Settings, words: tuple[str, ...], *, as_json: bool, check: bool) -> None:
+    """Show per integration what waits, went through and failed, and how producers and workers are doing.
 
-
-def print_statuses(statuses: Mapping[str, Status], now_ms: int) -> None:
-    """Write the table; what holds back is a column of it only if something does."""
-    rows = [_row(i, status) for i, status in statuses.items()]
-    held = [holds(status, now_ms) for status in statuses.values()]
-    errors = [last_error(status, now_ms) for status in statuses.values()]
-    if any(held):
-        full = zip(rows, held, errors, strict=True)
-        print_table((*COLUMNS, HELD, LAST_ERROR), [(*row, hold, error) for row, hold, error in full])
-    else:
-        print_table((*COLUMNS, LAST_ERROR), [(*row, error) for row, error in zip(rows, errors, strict=True)])
-
-
-def as_plain_data(statuses: Mapping[str, Status], nodes: list[NodeReport]) -> dict[str, Any]:
-    """Return what `--json` prints; ages in seconds, times in ms since the epoch.
-
-    `limits` has for each rate limit how many deliveries it would let go now.
+    At a terminal a line is as wide as it, elsewhere there are three tab-separated tables with fixed columns: the
+    integrations, the producers, the workers.
     """
-    return {
-        "integrations": {
-            i: {
-                "waiting": s.waiting,
-                "released": s.released,
-                "dead": s.dead,
-                "oldest_age_s": s.oldest_age_s,
-                "last_error": s.last_error,
-                "last_error_ms": s.last_error_ms,
-                "paused": {"since_ms": s.paused_ms, "reason": s.pause_reason} if s.paused_ms else None,
-                "target_paused_until_ms": s.target_until_ms or None,
-                "breaker": {"state": s.breaker, "until_ms": s.breaker_until_ms or None},
-                "limits": s.limits,
-                "totals": s.totals,
-                "cursors": s.cursors,
-            }
-            for i, s in statuses.items()
-        },
-        "nodes": {n.node: {"counters": n.counters, **n.texts} for n in nodes},
-    }
+    if check:
+        sys.exit(_check(settings, words))
+    with access(settings) as door:
+        report = read_report(door, door.matching(words))
+        if as_json:
+            click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+            return
+        print_report(door, report)
 
 
-def _row(integration_id: str, status: Status) -> tuple[str, ...]:
-    counts = (status.waiting, status.released, status.dead)
-    totals = (status.totals.get(name, 0) for name in ("delivered", "skipped", "retried"))
-    oldest = "" if status.oldest_age_s is None else age(status.oldest_age_s)
-    return (integration_id, *map(str, (*counts, *totals)), oldest)
+def _check(settings: Settings, words: tuple[str, ...]) -> Level:
+    """Write the line and return the exit status; a ledger that cannot be asked is critical."""
+    try:
+        with access(settings) as door:
+            level, text = verdict(read_report(door, door.matching(words)))
+    except CourierError as error:
+        level = Level.CRITICAL
+        text = line(level, [str(error)])
+    click.echo(text)
+    return level
 
 
-def _node_row(node: NodeReport, now_ms: int) -> tuple[str, ...]:
-    bad = sum(count for name, count in node.counters.items() if name.startswith("bad:"))
-    seen_ms = int(node.texts.get("seen_ms") or 0)
-    seen = f"{age((now_ms - seen_ms) / 1000)} ago" if seen_ms else "never"
-    trouble = "; ".join(filter(None, (node.texts.get(name, "") for name in ("choked", "config_trouble"))))
-    counts = (str(node.counters.get("lines", 0)), str(node.counters.get("matched", 0)), str(bad))
-    return (node.node, *counts, seen, node.texts.get("parked", ""), plain(trouble))
+def print_report(door: Access, report: StatusReport) -> None:
+    """Write the tables; at a terminal the errors stand below, where there is room for them."""
+    now_ms, here = report.time_ms, is_terminal()
+    if here and report.redis.trouble:
+        click.echo(f"{plain(report.redis.trouble)}\n")
+    rows = [_row(door.label(one), what, now_ms) for one, what in report.integrations.items()]
+    if here:
+        print_table(COLUMNS[:-1], [row[:-1] for row in rows])
+        print_notes(_notes(report))
+    else:
+        print_table(COLUMNS, rows)
+    for columns, more in (
+        (NODE_COLUMNS, [_node_row(name, node, now_ms) for name, node in report.nodes.items()]),
+        (WORKER_COLUMNS, [_worker_row(name, worker, now_ms) for name, worker in report.workers.items()]),
+    ):
+        if more or not here:
+            click.echo()
+            print_table(columns, more)
+        if here and columns is NODE_COLUMNS:
+            print_notes((name, plain(_trouble(node))) for name, node in report.nodes.items() if _trouble(node))
+
+
+def _notes(report: StatusReport) -> list[tuple[str, str]]:
+    held = [(one, what.held_back) for one, what in report.integrations.items() if what.held_back]
+    errors = [
+        (one, f"error: {last_error(what, report.time_ms)}")
+        for one, what in report.integrations.items()
+        if what.last_error
+    ]
+    return held + errors
+
+
+def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
+    oldest = "" if what.oldest_age_s is None else age(what.oldest_age_s)
+    totals = (what.totals[name] for name in ("delivered", "skipped", "retried"))
+    numbers = map(str, (what.waiting, what.released, what.dead, *totals))
+    return (label, *numbers, oldest, what.held_back, last_error(what, now_ms))
+
+
+def _node_row(name: str, node: NodeStatus, now_ms: int) -> tuple[str, ...]:
+    counts = (str(node.counters["lines"]), str(node.counters["matched"]), str(node.bad_lines))
+    seen = "never" if node.seen_ms is None else _ago(node.seen_ms, now_ms)
+    return (name, *counts, seen, ",".join(node.parked), plain(_trouble(node)))
+
+
+def _trouble(node: NodeStatus) -> str:
+    return "; ".join(filter(None, (node.choked, node.config_trouble)))
+
+
+def _worker_row(name: str, worker: WorkerStatus, now_ms: int) -> tuple[str, ...]:
+    idle_s = 0 if worker.idle_since_ms is None else (now_ms - worker.idle_since_ms) / 1000
+    trouble = f"begun nothing for {age(idle_s)} though work is queued" if idle_s > IDLE_LIMIT_S else ""
+    return (plain(name), str(worker.running), str(worker.begun), _ago(worker.seen_ms, now_ms), trouble)
+
+
+def _ago(ms: int, now_ms: int) -> str:
+    return f"{age((now_ms - ms) / 1000)} ago"

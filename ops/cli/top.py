@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ops.access import access
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import example, integrations, pass_settings, server
 from ops.tables import print_table
-from ops.top import COLUMNS, Rates, cells, render
+from ops.top import COLUMNS, Line, Rates, View, cells
 
 if TYPE_CHECKING:
-    from common.ledger import Status
+    from rich.console import RenderableType
+
     from common.settings import Settings
     from ops.access import Access
 
@@ -22,43 +23,72 @@ REFRESH_S: Final = 1.0
 ENDS: Final = ("q", "Q", "\x03", "\x04")
 
 
-@click.command()
+class Watch:
+    """Reads the integrations that `words` mean, those that are published meanwhile included."""
+
+    def __init__(self, door: Access, words: tuple[str, ...]) -> None:
+        self._door, self._words = door, words
+        self._rates = Rates()
+        self.lines: list[Line] = []
+        self.now_ms = 0
+
+    def read(self) -> None:
+        """Read all of them now. Raises LedgerUnavailable or LedgerUnfit."""
+        door = self._door.again()
+        statuses = {one: door.ledger.status(one) for one in door.matching(self._words)}
+        self.now_ms = door.ledger.now_ms()
+        self._rates.update(statuses, self.now_ms)
+        self.lines = [Line(door.label(one), status, self._rates.of(one)) for one, status in statuses.items()]
+
+
+KEYS: Final = """\b
+Keys:
+  q, Ctrl-C                     end
+  up, down, k, j, PgUp, PgDn    scroll; Home and End go to the first and the last
+  i, w, d, o, t, r              sort by id, waiting, dead, oldest, out/s, retry/s
+"""
+
+
+@click.command(epilog=f"{KEYS}\n{example('courier top', 'courier top --integration slack', 'courier top --once')}")
 @click.option("--once", is_flag=True, help="Write one picture, measured over a second, and end: for scripts.")
-@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting("state.dir", help="State directory of `courier up`, where its server is found.")
+@integrations
+@server
 @pass_settings
-def command(settings: Settings, *, once: bool) -> None:
-    """Watch rates, what waits, the oldest age, what holds back, and the last error. `q` or Ctrl-C ends it."""
+def command(settings: Settings, words: tuple[str, ...], *, once: bool) -> None:
+    """Watch rates, what waits, the oldest age, what holds back, and the last error; `q` ends it."""
     with access(settings) as door:
-        rates = Rates()
-        rates.update(_statuses(door), door.ledger.now_ms())
+        watch = Watch(door, words)
+        watch.read()
         if once or not sys.stdout.isatty():
             time.sleep(REFRESH_S)
-            statuses, now_ms = _statuses(door), door.ledger.now_ms()
-            rates.update(statuses, now_ms)
-            print_table(COLUMNS, [cells(i, s, rates.of(i), now_ms) for i, s in statuses.items()])
+            watch.read()
+            print_table(COLUMNS, [cells(*one, watch.now_ms) for one in watch.lines])
             return
-        _live(door, rates)
+        _live(watch)
 
 
-def _statuses(door: Access) -> dict[str, Status]:
-    return {i: door.ledger.status(i) for i in door.ids}
-
-
-def _live(door: Access, rates: Rates) -> None:
-    """Draw until the person has enough. An integration that is published meanwhile is shown at the next start."""
-    from rich.live import Live  # noqa: PLC0415 — slow to import, and needed only here
+def _live(watch: Watch) -> None:
+    """Draw until the person has enough: at once after a key, and with new numbers once a second."""
+    from rich.console import Group  # noqa: PLC0415 — slow to import, and needed only here
+    from rich.live import Live  # noqa: PLC0415 — as above
 
     from ops.keyboard import keys  # noqa: PLC0415 — needs a terminal
 
-    def picture() -> object:
-        statuses, now_ms = _statuses(door), door.ledger.now_ms()
-        rates.update(statuses, now_ms)
-        return render(statuses, rates, now_ms)
+    view = View()
+
+    def picture() -> RenderableType:
+        size = live.console.size
+        return Group(*view.draw(watch.lines, watch.now_ms, size.width, size.height))
 
     try:
-        with keys() as pressed, Live(picture(), auto_refresh=False, screen=True) as live:  # type: ignore[arg-type]  # rich's own renderable
-            while pressed(REFRESH_S) not in ENDS:
-                live.update(picture(), refresh=True)  # type: ignore[arg-type]  # as above
+        with keys() as pressed, Live(auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+            due_s = time.monotonic() + REFRESH_S
+            live.update(picture(), refresh=True)
+            while (key := pressed(max(0.0, due_s - time.monotonic()))) not in ENDS:
+                view.press(key)
+                if time.monotonic() >= due_s:
+                    watch.read()
+                    due_s = time.monotonic() + REFRESH_S
+                live.update(picture(), refresh=True)
     except KeyboardInterrupt:
         pass

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 import click
 
 from common.logs import configure_logging
-from ops.cli.options import Invocation, pass_settings, setting
+from ops.cli.options import Invocation, example, pass_settings, setting
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.command()
+@click.command(
+    epilog=example(
+        "courier up --state /var/lib/courier", "courier up --config ossec.conf --alerts alerts.json --state ./state"
+    )
+)
 @setting("producer.config", help="The manager's ossec.conf.")
 @setting("producer.alerts", help="The manager's alerts.json.")
 @setting("producer.node", help="Name of this manager; never change it.")
@@ -24,7 +28,8 @@ if TYPE_CHECKING:
 def command(settings: Settings, http_workers: int) -> None:
     """Run server, producer, workers and Flower together, for a small manager.
 
-    Stop it with Ctrl-C or SIGTERM and start it again at any time: nothing is lost, nothing repeated.
+    Stop it with Ctrl-C, SIGTERM or by closing its terminal, and start it again at any time: nothing is lost and
+    nothing repeated.
     """
     from ops.up import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
 

@@ -9,26 +9,27 @@ import click
 
 from common.integration import Kind
 from common.logs import configure_logging
-from ops.cli.options import pass_settings, setting
+from ops.cli.options import example, integrations, pass_settings, setting
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
-@click.command()
-@click.option(
-    "--integration", "names", metavar="NAME", multiple=True, help="Serve this one, by name or id; repeatable."
+@click.command(
+    epilog=example("courier worker --http", "courier worker --scripts --manager", "courier worker --integration slack")
 )
+@integrations
 @click.option("--http", is_flag=True, help="Serve the native integrations: Slack, PagerDuty, …")
 @click.option("--scripts", is_flag=True, help="Serve the custom scripts; runs beside the manager's files.")
 @click.option("--manager", is_flag=True, help="Inject verdicts into the manager's queue socket; runs beside it.")
 @click.option("--name", metavar="NAME", help="Name in Flower and logs. [default: what it serves]")
 @setting("worker.slots", help="Tasks at once in this process.")
+@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
 @setting("state.dir", help="Folder with the secret key.")
 @setting("metrics.port", help="Port of its metrics; 0 for none.")
 @pass_settings
 def command(
-    settings: Settings, names: tuple[str, ...], name: str | None, *, http: bool, scripts: bool, manager: bool
+    settings: Settings, words: tuple[str, ...], name: str | None, *, http: bool, scripts: bool, manager: bool
 ) -> None:
     """Deliver what was enqueued; any number of workers may run, on any host.
 
@@ -40,9 +41,9 @@ def command(
     configure_logging(settings.log.level, settings.log.format)
     flags = {Kind.HTTP: http, Kind.SCRIPT: scripts, Kind.MANAGER: manager}
     kinds = [kind for kind, wanted in flags.items() if wanted]
-    if not kinds and not names:
+    if not kinds and not words:
         selection, called = Selection(), "all"
     else:
-        selection = Selection(frozenset(kinds), frozenset(names))
-        called = "+".join([*kinds, *names])
+        selection = Selection(frozenset(kinds), frozenset(words))
+        called = "+".join([*kinds, *words])
     sys.exit(run(settings, selection, name=name or called))

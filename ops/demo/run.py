@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from common.errors import CourierError
-from ops.demo.expect import arrived, compare, expected
+from ops.cli.main import one_line
+from ops.demo.expect import NOT_FOUND, arrived, compare, expected
 from ops.demo.feed import SMALL_BYTES, Feed, bursts
+from ops.demo.preview import Preview, preview, replacements
 from ops.demo.show import summary_row
 from ops.demo.stage import ALERTS, queue_socket, set_stage
 from ops.demo.system import System, running
@@ -82,7 +84,20 @@ class _Demo:
         self._target = _target(home, plan.port)
         stack.callback(self._target.stop)
         self._flower_port = free_port()
-        self._stage = set_stage(home, plan.config, address=self._target.address, flower_port=self._flower_port)
+        found = preview(plan.config, self._log, os.environ) if plan.config else Preview((), frozenset())
+        self._unusable = found.unusable
+        for text in found.lines:
+            show.say(one_line(text))
+        self._stage = set_stage(
+            home,
+            plan.config,
+            address=self._target.address,
+            flower_port=self._flower_port,
+            unusable=found.unusable,
+        )
+        if not plan.is_sample:
+            for text in replacements(self._stage.integrations, found.unusable):
+                show.say(one_line(text), "dim")
         self._target.routes |= self._stage.routes()
         self._target.start()
         self._system: System = stack.enter_context(running(self._stage))
@@ -113,7 +128,13 @@ class _Demo:
         ended = {m.integration: m.at_s - began_s for m in messages}
         rows = [summary_row(name, read, status, ended.get(name)) for name, status in statuses.items()]
         self._show.summary(rows, read)
-        return self._judge(messages, read, statuses)
+        complete = self._judge(messages, read, statuses)
+        self._show.numbers(
+            delivered=sum(status.totals.get("delivered", 0) for status in statuses.values()),
+            on_page=len(self._target.inbox),
+            refused=sum(not (m.accepted or m.status == NOT_FOUND) for m in messages),
+        )
+        return complete
 
     def stay(self) -> None:
         """Go on until Ctrl-C."""
@@ -135,7 +156,8 @@ class _Demo:
         while True:
             self._look(READ_EVERY_S)
             read, statuses = self._system.read()
-            if read >= self._feed.lines and not any(s.waiting or s.released for s in statuses.values()):
+            awaited = [status for name, status in statuses.items() if name not in self._unusable]
+            if read >= self._feed.lines and not any(s.waiting or s.released for s in awaited):
                 return read, statuses
             now = (read, {name: status.totals for name, status in statuses.items()})
             if now != before:
@@ -173,6 +195,9 @@ class _Demo:
         """Of a user's own files it is only known that every match must end as delivered or skipped."""
         totals = [status.totals for status in statuses.values()]
         matched, delivered, skipped = (sum(t.get(w, 0) for t in totals) for w in ("committed", "delivered", "skipped"))
+        if not matched:
+            self._show.say(f"no alert of the {read} lines that were read matched an integration", "bold red")
+            return False
         self._show.verdict(arrived=delivered + skipped, of=matched, noun="deliveries")
         return matched == delivered + skipped and read >= self._feed.lines
 

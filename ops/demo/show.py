@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from common.integration import MANAGER_ID
+from ops import tables
 from ops.demo.expect import NOT_FOUND
+from ops.tables import Column, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,12 +27,24 @@ if TYPE_CHECKING:
     from ops.demo.messages import Message
 
 TITLE_WIDTH: Final = 60
+LEAST_TITLE_WIDTH: Final = 12
 NAME_WIDTH: Final = 18
 PLAIN_WIDTH: Final = 160
 """Columns of a line that goes to a file."""
 
 LISTED: Final = 10
 """Differences listed of each kind; the others are counted."""
+
+COLUMNS: Final = (
+    Column("integration", Kind.ID),
+    Column("read", Kind.NUMBER, rank=4),
+    Column("matched", Kind.NUMBER, rank=1),
+    Column("delivered", Kind.NUMBER, rank=0),
+    Column("skipped", Kind.NUMBER, rank=2),
+    Column("retried", Kind.NUMBER, rank=3),
+    Column("dead", Kind.NUMBER, rank=0),
+    Column("seconds", Kind.NUMBER, rank=5),
+)
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
@@ -62,18 +75,27 @@ class Row(NamedTuple):
     seconds: float | None
 
 
-def line(message: Message, latency_s: float | None) -> Text:
-    """Return the line for one message; `latency_s` is the time since its alert was written, None if not known."""
+def line(message: Message, latency_s: float | None, width: int | None = None) -> Text:
+    """Return the line for one message, in `width` columns if given.
+
+    `latency_s` is the time since its alert was written, None if not known.
+    """
     mark, style, words = _outcome(message)
     at = datetime.fromtimestamp(message.at_s).astimezone()
-    return Text.assemble(
+    latency = "" if latency_s is None else f"  {latency_s:.2f} s"
+    taken = len("00:00:00.000  ") + NAME_WIDTH + len(" ✓ ") + len(" ") + cell_len(words) + len(latency)
+    title_width = TITLE_WIDTH if width is None else max(LEAST_TITLE_WIDTH, min(TITLE_WIDTH, width - taken))
+    text = Text.assemble(
         (f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}  ", "dim"),
         (f"{column(message.integration, NAME_WIDTH)} ", _STYLES.get(message.service, "")),
         (f"{mark} ", style),
-        f"{column(message.title, TITLE_WIDTH)} ",
+        f"{column(message.title, title_width)} ",
         (words, style),
-        ("" if latency_s is None else f"  {latency_s:.2f} s", "dim"),
+        (latency, "dim"),
     )
+    if width is not None:
+        text.truncate(width, overflow="ellipsis")
+    return text
 
 
 def clean(text: str, width: int) -> str:
@@ -116,17 +138,12 @@ def in_all(rows: Sequence[Row], read: int) -> Row:
     )
 
 
-def table(rows: Sequence[Row], total: Row) -> Table:
-    """Return the summary table."""
-    result = Table(title="What became of the alerts", title_justify="left", title_style="bold", header_style="bold")
-    result.add_column("integration")
-    for title in ("read", "matched", "delivered", "skipped", "retried", "dead", "seconds"):
-        result.add_column(title, justify="right")
-    for row in rows:
-        result.add_row(*_cells(row))
-    result.add_section()
-    result.add_row(*_cells(total), style="bold")
-    return result
+def table(rows: Sequence[Row], total: Row, width: int) -> list[Text]:
+    """Return the summary: a title, the names of the columns, one line for each row, a rule and the total."""
+    titles, *lines = tables.lines(COLUMNS, [_cells(row) for row in (*rows, total)], width)
+    styled = [Text(text, _dead_style(row)) for text, row in zip(lines, rows, strict=False)]
+    rule = Text("─" * max(map(cell_len, (titles, *lines))), "dim")
+    return [Text("What became of the alerts", "bold"), Text(titles, "bold"), *styled, rule, Text(lines[-1], "bold")]
 
 
 class Show:
@@ -148,18 +165,28 @@ class Show:
 
     def arrival(self, message: Message, latency_s: float | None) -> None:
         """Write the line for a message."""
-        self._console.print(line(message, latency_s))
+        self._console.print(line(message, latency_s, self._console.width if self._console.is_terminal else None))
 
     def summary(self, rows: Sequence[Row], read: int) -> None:
         """Write the table."""
         self._console.print()
-        self._console.print(table(rows, in_all(rows, read)))
+        for text in table(rows, in_all(rows, read), self._console.width):
+            self._console.print(text)
 
     def differences(self, comparison: Comparison) -> None:
         """Write what is missing, what came unexpectedly and what came again."""
         self._list("missing", comparison.missing, "bold red")
         self._list("not expected", comparison.unexpected, "yellow")
         self._list("more than once", comparison.repeated, "yellow")
+
+    def numbers(self, *, delivered: int, on_page: int, refused: int) -> None:
+        """Write how the numbers on the screen belong together: they count different things."""
+        self.say(f"delivered {delivered}: deliveries that ended well; one may send several messages, or none when an")
+        self.say("  earlier look-up is remembered")
+        self.say(
+            f"on the page {on_page}: messages that the demo's services received, with the {refused} that they refused"
+        )
+        self.say("  on purpose and that were sent again")
 
     def verdict(self, *, arrived: int, of: int, noun: str) -> None:
         """Write the last line: whether all is well."""
@@ -182,11 +209,12 @@ def _outcome(message: Message) -> tuple[str, str, str]:
     return "↻", "yellow", f"trouble: {message.note or message.status}"
 
 
-def _cells(row: Row) -> list[Text]:
+def _cells(row: Row) -> list[str]:
     counts = (row.matched, row.delivered, row.skipped, row.retried, row.dead)
-    numbers = [Text(f"{number:,}", "" if number else "dim") for number in counts]
-    if row.dead:
-        numbers[-1].stylize("bold red")
     seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
     read = "" if row.read is None else f"{row.read:,}"
-    return [Text(clean(row.name, 40)), Text(read), *numbers, Text(seconds)]
+    return [_UNPRINTABLE.sub(" ", row.name), read, *(f"{number:,}" for number in counts), seconds]
+
+
+def _dead_style(row: Row) -> str:
+    return "red" if row.dead else ""

@@ -61,11 +61,21 @@ def queue_socket(home: Path) -> Path:
     return home / "queue"
 
 
-def set_stage(home: Path, config: Path | None, *, address: str, flower_port: int) -> Stage:
-    """Fill the folder `home` for a demo with this ossec.conf, None for the sample's. Raises ConfigError."""
+def set_stage(
+    home: Path,
+    config: Path | None,
+    *,
+    address: str,
+    flower_port: int,
+    unusable: frozenset[str] = frozenset(),
+) -> Stage:
+    """Fill the folder `home` for a demo with this ossec.conf, None for the sample's. Raises ConfigError.
+
+    A script of the integrations in `unusable` gets no replacement: its deliveries must fail here, too.
+    """
     content, integrations = redirect(_read(config), address, file=str(config or "ossec.conf"))
     (home / "ossec.conf").write_bytes(content)
-    _place_scripts(home / "integrations", integrations)
+    _place_scripts(home / "integrations", (one for one in integrations if one.id not in unusable))
     stage = Stage(home, integrations)
     stage.alerts.touch()
     stage.settings.write_text("\n".join(_settings(integrations, address, flower_port)))

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from ops.grafana.panels import SOURCE, Ask, Panel, Row, laid_out
+from ops.grafana.panels import ALERTS, SOURCE, Ask, Panel, Row, laid_out
 
 FILE: Final = Path(__file__).parent / "dashboards" / "courier.json"
 
@@ -39,6 +39,7 @@ _FIRST: Final = Row(
         _stat("Read behind", f"max(courier_reader_lag_seconds{_OF})", "s", red_from=300),
         _stat("Breakers open", f"sum(courier_breaker_open{_OF})", red_from=1),
         _stat("Ledger away", "1 - min(courier_up)", red_from=1, **{"0": "answers", "1": "away"}),
+        Panel("Alerts", (), kind=ALERTS, width=24, height=6),
     ],
 )
 _THROUGH: Final = Row(

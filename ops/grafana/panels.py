@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
+ALERTS: Final = "alertlist"
+
 GRID_WIDTH: Final = 24
 """Grafana's grid: 24 columns."""
 
@@ -22,7 +24,10 @@ class Ask(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One panel. `red_from` colours a single value from there on; `help` is the text behind the i."""
+    """One panel; one of the kind ALERTS asks nothing.
+
+    `red_from` colours a single value from there on; `help` is the text behind the i.
+    """
 
     title: str
     asks: tuple[Ask, ...]
@@ -84,6 +89,8 @@ def _panel(panel: Panel, place: Json) -> Json:
         }
         for number, ask in enumerate(panel.asks)
     ]
+    if panel.kind == ALERTS:
+        return {"type": ALERTS, "title": panel.title, "gridPos": place, "options": _ALERT_OPTIONS}
     return {
         "type": panel.kind,
         "title": panel.title,
@@ -95,6 +102,17 @@ def _panel(panel: Panel, place: Json) -> Json:
         "options": _STAT_OPTIONS if panel.kind == "stat" else _GRAPH_OPTIONS,
     }
 
+
+_ALERT_OPTIONS: Final[Json] = {
+    "datasource": "Prometheus",
+    "alertName": "Courier",
+    "viewMode": "list",
+    "groupMode": "default",
+    "maxItems": 20,
+    "sortOrder": 3,  # the most important first
+    "stateFilter": {"firing": True, "pending": True, "noData": False, "normal": False, "error": True},
+}
+"""Grafana's panel of alerts asks the data source by its name, not by a variable."""
 
 _GRAPH_OPTIONS: Final[Json] = {
     "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},

@@ -13,6 +13,8 @@ import stat
 from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from common.files import NOT_FOUND
+from common.permissions import reason
 from producer.alertlog.content import open_content
 from producer.alertlog.position import fingerprint
 
@@ -74,6 +76,18 @@ class Folder:
         """Yield all files, the newest first."""
         return (file for found in reversed(self._names(date.min)) if (file := self._look(*found)))
 
+    def named(self, name: str) -> Name:
+        """Return what the file with this path below the folder is called; without a folder it is the current one."""
+        year, _, rest = name.partition("/")
+        month, _, file = rest.partition("/")
+        found, number = _FILE.fullmatch(file), _MONTHS.get(month)
+        if not (found and number and _YEAR.fullmatch(year)):
+            return CURRENT
+        try:
+            return Name(date(int(year), number, int(found[1])), int(found[2] or 0))
+        except ValueError:  # no such day
+            return CURRENT
+
     def _names(self, since: date) -> list[tuple[Name, bool, str]]:
         return [*sorted(self._dated(since)), (CURRENT, False, self._path)]
 
@@ -100,19 +114,21 @@ class Folder:
     def _list(self, folder: str) -> list[str]:
         try:
             return os.listdir(folder)  # noqa: PTH208 — names are all we need, and paths cost ten times as much
-        except (FileNotFoundError, NotADirectoryError):
+        except NOT_FOUND:
             return []
         except OSError as error:
             if folder not in self._told:
                 self._told.add(folder)
-                _log.error("%s: cannot be listed (%s): the alerts in it are not read", folder, error.strerror)
+                _log.error("%s: cannot be listed (%s): the alerts in it are not read", folder, reason(error))
             return []
 
     def _look(self, name: Name, zipped: bool, path: str) -> File | None:
         try:
             status = os.stat(path)  # noqa: PTH116 — as above
-        except OSError:
+        except NOT_FOUND:
             return None
+        except OSError as error:  # it may be there: whoever passes over it has to say so
+            return File(path, name, zipped, (0, 0), 0, 0.0, "", error.strerror or str(error))
         if not stat.S_ISREG(status.st_mode):
             return None
         seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -135,7 +151,7 @@ def _identify(path: str, *, zipped: bool) -> tuple[str, str]:
     except FileNotFoundError:
         return "", ""
     except OSError as error:
-        return "", error.strerror or str(error)
+        return "", reason(error)
     head, damage = content.head, content.damage
     content.close()
     return (fingerprint(head), "") if head else ("", damage)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from common.settings_values import LogPosition
     from producer.alertlog.folder import File, Name
     from producer.alertlog.reader import Chunk, Reader
     from producer.source import Lag
@@ -38,6 +39,8 @@ LOOKS: Final = 3
 INATTENTIVE_S: Final = 60.0
 """Whoever waits at the end of a file and looks more often than this misses no file. The manager does not begin another
 more often than every 600 s; that it skips days, on which there were no alerts, is then no reason for alarm."""
+
+MISSING: Final = "is missing"
 
 _log = logging.getLogger("courier.producer")
 
@@ -68,6 +71,11 @@ class AlertLog:
     def at(self, moment: datetime) -> str:
         """Return the cursor before the first line whose timestamp is `moment` or later."""
         found = start.at(self._folder, self._readers, moment.timestamp())
+        return str(found) if found else self.end()
+
+    def position(self, position: LogPosition) -> str:
+        """Return the cursor for a file and an offset; of a file that is gone, for the start of what comes after it."""
+        found = start.position(self._folder, self._readers, position)
         return str(found) if found else self.end()
 
     def close(self) -> None:
@@ -221,7 +229,7 @@ class AlertLog:
         self._readers.hold_empty(place, files)
         current = next((file for file in files if file.name == CURRENT), None)
         if not current:
-            self._tell("is missing")
+            self._tell(MISSING)
         else:
             self._tell(f"cannot be read ({current.problem})" if current.problem else "")
         return _wait(place)
@@ -229,7 +237,8 @@ class AlertLog:
     def _tell(self, trouble: str) -> None:
         """Log, once, what is wrong with `alerts.json`, and when it is over."""
         if trouble and trouble != self._trouble:
-            _log.warning("%s %s: waiting for it; is <jsonout_output> yes in ossec.conf?", self._path, trouble)
+            hint = "is <jsonout_output> yes in ossec.conf?" if trouble == MISSING else "who may read it?"
+            _log.warning("%s %s: waiting for it; %s", self._path, trouble, hint)
         elif self._trouble and not trouble:
             _log.info("%s can be read again", self._path)
         self._trouble = trouble

@@ -1,7 +1,8 @@
-"""Where somebody starts who has no cursor yet: at the beginning, at the end, or at a time."""
+"""Where somebody starts who has no cursor yet: at the beginning, the end, a time or a position."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from common.timestamps import written_at_s
@@ -9,9 +10,12 @@ from producer.alertlog.content import BLOCK_BYTES, Changed
 from producer.alertlog.position import NEW, Place, earliest_day
 
 if TYPE_CHECKING:
+    from common.settings_values import LogPosition
     from producer.alertlog.folder import Folder
     from producer.alertlog.reader import Reader
     from producer.alertlog.readers import Readers
+
+_log = logging.getLogger("courier.producer")
 
 
 def beginning(folder: Folder) -> Place:
@@ -51,6 +55,46 @@ def at(folder: Folder, readers: Readers, moment_s: float) -> Place | None:
         if reached:
             break
     return found
+
+
+def position(folder: Folder, readers: Readers, wanted: LogPosition) -> Place | None:
+    """Return the place at the start of the line that holds byte `wanted.offset` of a file, nothing if there is none.
+
+    Of a file that is gone: the start of the next one, so that nothing that is left is passed over.
+    """
+    name = folder.named(wanted.file)
+    there = [file for file in folder.oldest_first() if file.name >= name]
+    files = [file for file in there if file.fingerprint]
+    named = [file for file in files if file.name == name]
+    if not named:
+        if files:
+            problem = next((file.problem for file in there if file.name == name and file.problem), "")
+            why = f"cannot be read ({problem})" if problem else "is gone"
+            _log.warning("start_at: %s %s; going on with %s", wanted.file, why, files[0].path)
+        return Place(files[0].fingerprint, 0) if files else None
+    reader = readers.open(Place(named[0].fingerprint, 0), named)
+    found = None
+    if reader:
+        try:
+            found = _line_start(reader, wanted.offset)
+        except (OSError, Changed):
+            pass
+        finally:
+            reader.content.close()
+    if found is None:
+        _log.warning("start_at: %s has no byte %d: reading it from its start", wanted.file, wanted.offset)
+    return Place(named[0].fingerprint, found or 0)
+
+
+def _line_start(reader: Reader, offset: int) -> int | None:
+    content, start = reader.content, 0
+    if content.seek(offset):
+        return offset
+    content.seek(0)
+    while content.at < offset and (more := content.read(min(BLOCK_BYTES, offset - content.at))):
+        newline = more.rfind(b"\n")
+        start = content.at - len(more) + newline + 1 if newline >= 0 else start
+    return start if content.at == offset else None
 
 
 def _search(reader: Reader | None, start: Place, moment_s: float) -> tuple[Place, bool]:

@@ -12,7 +12,7 @@ from redis.sentinel import MasterNotFoundError
 from common.connection import broker_options, broker_tls, broker_url, connect
 from common.errors import LedgerUnavailable
 from common.ledger.errors import translated
-from tests.support.guide import GUIDE
+from tests.support.guide import PAGES
 from tests.support.tls import tls_in_front_of
 from tests.support.tools import needs, run
 from tests.workers.transports.servers import Authority
@@ -101,7 +101,9 @@ def test_an_authority_that_only_older_pythons_accept_is_told_with_what_it_lacks(
 
 @needs("openssl", "openssl")
 def test_the_certificates_of_the_guide_pass_the_strict_check(server: EmbeddedServer, tmp_path: Path) -> None:
-    (commands,) = re.findall(r"(?:^    .*openssl.*\n(?:^ {6,}.*\n)*)+", GUIDE.read_text(), re.MULTILINE)
+    (commands,) = re.findall(
+        r"(?:^    .*openssl.*\n(?:^ {6,}.*\n)*)+", (PAGES / "remote-workers.md").read_text(), re.MULTILINE
+    )
     made = run("sh", "-ec", dedent(commands).replace("manager.example", "localhost"), folder=tmp_path)
     assert made.returncode == 0, made.stdout
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from common.ledger import Breaker, Header, Ledger, Pace, Settled, Settlement
-from common.outcome import ANSWERED, SICK, Reason
+from common.ledger.answers import Reap
+from common.outcome import ANSWERED, REFUSED, SICK, Reason
 from common.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
 
@@ -308,7 +309,7 @@ def test_what_was_under_way_when_it_opened_is_put_back_or_says_nothing(world: Wo
     assert world.end(probe).breaker == "closed"
 
 
-@pytest.mark.parametrize("reason", sorted(set(Reason) - SICK))
+@pytest.mark.parametrize("reason", sorted(set(Reason) - SICK - REFUSED))
 def test_what_is_no_sickness_never_opens_it(world: World, reason: Reason) -> None:
     world.commit(20)
     assert {world.attempt(reason, outcome="dead").breaker for _ in range(20)} == {""}
@@ -349,3 +350,126 @@ def test_the_probe_needs_a_token_and_no_pause(world: World) -> None:
     assert world.release() == []
     world.clock.now_s += 50
     assert len(world.release()) == 1
+
+
+# A few that the target can't take, and a target that takes none
+
+
+def test_the_probe_is_the_newest_that_has_not_failed(world: World) -> None:
+    world.commit(3)
+    world.until_open()
+    world.clock.now_s += 5
+    world.ledger.commit(
+        "slack",
+        node="m",
+        expected="",
+        cursor="c",
+        deliveries=[("good", b"{}")],
+        max_backlog=99,
+        max_backlog_bytes=10**9,
+    )
+    world.clock.now_s += 5
+    status = world.ledger.status("slack")
+    assert (status.waiting, status.failed, status.breaker_reason) == (4, 3, "server")
+    assert world.release() == ["good"]
+
+
+def test_where_all_have_failed_the_probe_is_the_newest(world: World) -> None:
+    world.commit(3)
+    for _ in range(3):
+        world.attempt("server")
+        world.clock.now_s += 1
+    world.clock.now_s += 10
+    assert world.release() == ["002"]
+
+
+def test_a_delivery_counts_with_its_first_failure_only(world: World) -> None:
+    world.commit(2)
+    for _ in range(20):
+        for one in world.begin(world.release()):
+            header = Header(committed_ms=1, attempts=1)
+            failed = Settlement(id=one, outcome="retry", reason="server", delay_ms=1, header=header)
+            assert world.ledger.settle("slack", [failed], token="w", pace=PACE).breaker == ""
+        world.clock.now_s += 1
+
+
+def test_what_failed_lets_others_go_first_for_a_while(world: World) -> None:
+    world.pace = msgspec.structs.replace(PACE, yields_s=60)
+    world.commit(2)
+    world.attempt("server")
+    for n, late_s in enumerate((30, 29.5, 1)):
+        world.clock.now_s += late_s
+        world.ledger.commit(
+            "slack",
+            node=f"m{n}",
+            expected="",
+            cursor="c",
+            deliveries=[(f"new{n}", b"{}")],
+            max_backlog=99,
+            max_backlog_bytes=10**9,
+        )
+    assert world.release() == ["001", "new0", "new1", "000", "new2"]
+
+
+@pytest.mark.parametrize("reason", sorted(REFUSED))
+def test_a_run_of_refusals_opens_it_and_refusals_beside_successes_do_not(world: World, reason: Reason) -> None:
+    world.commit(60)
+    for _ in range(20):
+        assert world.attempt(reason).breaker == ""
+        assert world.attempt(reason, outcome="dead").breaker == ""
+        assert world.attempt().breaker == ""
+    world.ledger.commit(
+        "slack",
+        node="m",
+        expected="",
+        cursor="c",
+        deliveries=[(f"x{n}", b"{}") for n in range(5)],
+        max_backlog=99,
+        max_backlog_bytes=10**9,
+    )
+    assert [world.attempt(reason).breaker for _ in range(3)] == ["", "", "open"]
+    assert world.ledger.status("slack").breaker_reason == reason
+    world.clock.now_s += 10
+    assert world.attempt(reason).breaker == "open"
+    assert world.ledger.status("slack").breaker_until_ms == world.ledger.now_ms() + 20_000
+
+
+def test_an_exit_status_that_was_named_final_says_nothing_of_the_script(world: World) -> None:
+    world.commit(10)
+    for one in world.begin(world.release()):
+        final = Settlement(
+            id=one, outcome="dead", reason="script_failed", header=Header(committed_ms=1, attempts=1), final=True
+        )
+        assert world.ledger.settle("slack", [final], token="w", pace=PACE).breaker == ""
+
+
+def test_another_credential_begins_with_a_closed_breaker(world: World) -> None:
+    world.commit(5)
+    assert [world.attempt("auth").breaker for _ in range(3)] == ["", "", "open"]
+    assert world.release() == []
+    world.pace = msgspec.structs.replace(PACE, target="mended")
+    world.clock.now_s += 1
+    assert sorted(world.release()) == ["000", "001", "002", "003", "004"]
+    status = world.ledger.status("slack")
+    assert (status.breaker, status.breaker_reason, status.totals["breaker_closed"]) == ("closed", "", 1)
+
+
+def test_who_begins_knows_when_the_target_last_took_one(world: World) -> None:
+    world.commit(3)
+    (first,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, pace=PACE)
+    assert first.well_ms == 0
+    world.end(first.id)
+    taken_ms = world.ledger.now_ms()
+    world.clock.now_s += 9
+    (later,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, pace=PACE)
+    assert later.well_ms == taken_ms
+
+
+def test_attempts_whose_worker_died_count_for_the_budget(world: World) -> None:
+    world.commit(1)
+    how = Reap(queued=(), lease_s=60, most_attempts=3)
+    for lost in range(3):
+        world.begin(world.release())
+        world.clock.now_s += 61
+        assert world.ledger.reap_all({"slack": how})["slack"].dead == (lost == 2)
+    assert world.ledger.status("slack").totals["dead:worker_lost"] == 1

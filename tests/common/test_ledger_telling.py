@@ -151,21 +151,20 @@ def test_the_first_dead_letter_is_told_at_once_and_the_others_together(world: Wo
 
 
 def test_a_breaker_is_told_once_for_each_time_that_the_target_falls_sick(world: World) -> None:
-    def fail(times: int) -> None:
-        for _ in range(times):
-            world.end(world.begin()[0], "retry", "server")
+    def fail(*ids: str) -> None:
+        world.commit(*ids)
+        for delivery in world.begin():
+            world.end(delivery, "retry", "server")
 
-    world.commit("a")
-    fail(3)
+    fail("a", "b", "c")
     assert world.events() == [{"event": "breaker_opened", "integration": "slack", "last_error": 'server: "x"\n%s'}]
     world.pass_s(10)
-    fail(1)  # the probe
+    fail("d")  # the probe
     assert world.ledger.status("slack").totals["breaker_opened"] == 2
     assert world.events() == []
     world.pass_s(20)
     world.end(world.begin()[0], "delivered", "")
-    world.commit("b")
-    fail(3)
+    fail("e", "f", "g")
     assert [e["event"] for e in world.events()] == ["breaker_opened"]
 
 

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from common.connection import connect
 from common.lifeline import ANSWER_WITHIN_S, Lifeline
 from tests.support.proxy import Proxy
+from tests.support.recorder import eventually
 from tests.support.tls import tls_in_front_of
 from tests.workers.transports.servers import Authority
 
@@ -127,3 +128,16 @@ def test_after_a_cut_it_takes_a_new_connection(lifeline: Lifeline, proxy: Proxy)
     assert lifeline.look() == 0
     proxy.go_on(forgetting=True)
     assert lifeline.look() == 1
+
+
+def test_idle_connections_that_redis_closed_are_shut_before_anybody_needs_them(
+    lifeline: Lifeline, other: Redis, server: EmbeddedServer, client: Redis
+) -> None:
+    assert lifeline.shut_closed() == 0
+    theirs, ours = other.client_id(), client.client_id()
+    with server.client() as admin:
+        admin.client_kill_filter(_id=theirs)
+    eventually(lambda: lifeline.shut_closed() == 1)
+    assert lifeline.shut_closed() == 0
+    assert other.ping()
+    assert client.client_id() == ours

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from celery.app.utils import filter_hidden_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,15 +105,25 @@ def test_warnings_are_logged() -> None:
     assert "old" in json.loads(stream.getvalue())["message"]
 
 
-def test_a_connection_that_is_refused_is_told_without_a_traceback() -> None:
+def test_a_redis_that_refuses_is_told_without_a_traceback() -> None:
     stream = io.StringIO()
     configure_logging(LogLevel.INFO, LogFormat.JSON, stream)
-    for name in ("kombu.mixins", "courier.test"):
-        logging.getLogger(name).warning("trying again", exc_info=ConnectionRefusedError("nobody listens"))
+    for name in ("kombu.transport.redis", "courier.test"):
+        logging.getLogger(name).warning("trying again", exc_info=ConnectionRefusedError("Command # 1 (HSET x)"))
     ours, other = map(json.loads, stream.getvalue().splitlines())
     assert ours["message"] == "trying again"
     assert "exception" not in ours
-    assert "nobody listens" in other["exception"]
+    assert "Command # 1" in other["exception"]
+
+
+def test_celerys_masking_of_an_address_claims_no_insecure_connection() -> None:
+    stream = io.StringIO()
+    configure_logging(LogLevel.DEBUG, LogFormat.JSON, stream)
+    masked = filter_hidden_settings({"broker_url": "rediss://:s3cret@redis.example:6379/0"})
+    assert "s3cret" not in masked["broker_url"]
+    assert stream.getvalue() == ""
+    logging.getLogger("kombu.connection").warning("another one")
+    assert "another one" in stream.getvalue()
 
 
 def test_libraries_that_quote_urls_stay_silent_even_at_debug() -> None:

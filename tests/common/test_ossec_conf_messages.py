@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from common.ossec_conf import Configuration, parse_ossec_conf
+from common.ossec_conf.options import NEEDS
+from common.ossec_conf.placeholders import looks_like_placeholder
 
 HOOK = "<name>slack</name><hook_url>https://x/s3cr3t</hook_url><alert_format>json</alert_format>"
 
@@ -66,8 +70,11 @@ def warnings(block: str) -> list[str]:
         (HOOK + "<hook_url>http://a:s3cr3t/</hook_url>", "<hook_url>: is no address"),
         (HOOK + "<hook_url> http://x </hook_url>", "with no space or line break around it"),
         (HOOK + "<hook_url>$HOOK</hook_url>", "variables such as $NAME are not replaced"),
-        (HOOK + "<hook_url>http://x/a<s3cr3t</hook_url>", r"there is a bare < (in JSON write \u003c, in a URL %3C)"),
-        (HOOK + "<api_key>a<s3cr3t>b</api_key>", "an element of line 3 is not closed"),
+        (
+            HOOK + "<hook_url>http://x/a<s3cr3t</hook_url>",
+            r"3: <hook_url>: holds a bare <: in JSON write \u003c, in a URL %3C",
+        ),
+        (HOOK + "<api_key>a<s3cr3t>b</api_key>", "3: <api_key>: holds text in angle brackets: replace a placeholder"),
         (HOOK + "\n<api_key>s3cr3t\\</api_key>", "<api_key> of line 4 is not closed; a value may not hold a bare <"),
     ],
 )
@@ -127,7 +134,7 @@ def test_options_are_whatever_a_script_of_ones_own_likes(options: str) -> None:
     "url", ["https://user:p@ss@host:8080/x", "http://ñ.example/é", "http://x/#frag", "http://x/]]>", "http://[::1]:80"]
 )
 def test_hook_urls_that_are_addresses(url: str) -> None:
-    assert warnings(HOOK + f"<hook_url>{url}</hook_url>") == []
+    assert warnings(f"<name>slack</name><hook_url>{url}</hook_url><alert_format>json</alert_format>") == []
 
 
 @pytest.mark.parametrize(
@@ -148,7 +155,10 @@ def test_hook_urls_that_are_addresses(url: str) -> None:
         ("<name>virustotal</name><api_key>k</api_key><options>x</options>", "<options>: has no effect: virustotal"),
         ("<name>virustotal</name><api_key>k</api_key><timeout>0</timeout>", "<timeout>: leaves no time"),
         ("<name>custom-a\n</name>", "<name>: has spaces or line breaks at its ends"),
-        (HOOK + "<group>a<b/>c</group>", "<group>: holds an element, so only the text behind it counts"),
+        (
+            HOOK + "<group>a<b/>c</group>",
+            "<group>: holds an element (a placeholder?), so only the text behind it counts",
+        ),
         (HOOK + "<group><![CDATA[a]]></group>", "ossec.conf:3: CDATA is read as text here, but the stock daemon"),
     ],
 )
@@ -181,3 +191,129 @@ def test_warnings_about_what_is_around(around: str, message: str) -> None:
     configuration = parse_ossec_conf(text.encode(), file="f")
     assert len(configuration.integrations) == 1
     assert [message in str(warning) for warning in configuration.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("<integrations><name>x</name></integrations>", "f:2: <integrations>: is no section of ossec.conf: write <int"),
+        (
+            "<integrator><name>x</name></integrator>",
+            "f:2: <integrator>: is no section of ossec.conf: write <integration",
+        ),
+        (
+            "<Integration><name>x</name></Integration>",
+            "f:2: <Integration>: is no section of ossec.conf: write <integra",
+        ),
+        ("<INTEGRATION/>", "f:2: <INTEGRATION>: is no section of ossec.conf: write <integration>"),
+        (
+            "<foo><a>1</a></foo>",
+            "f:2: <foo>: is no known section of ossec.conf and is not read; the stock daemon refuses",
+        ),
+        ("<globals><a>1</a></globals>", "refuses a file with one; did you mean <global>?"),
+        ("<global><integration><name>x</name></integration></global>", "f:2: <integration>: stands inside <global>"),
+        ("<integrations><name>x</integrations>", "f:2: <integrations>: is no section of ossec.conf"),
+    ],
+)
+def test_sections_that_are_none(section: str, message: str) -> None:
+    text = f"<ossec_config>\n{section}\n<integration>{HOOK}</integration></ossec_config>"
+    configuration = parse_ossec_conf(text.encode(), file="f")
+    assert len(configuration.integrations) == 1
+    assert any(message in str(warning) for warning in configuration.warnings), configuration.warnings
+
+
+def test_the_sections_of_a_stock_file_are_known() -> None:
+    sections = ("<global><a>1</a></global>", "<wodle name='x'><a>1</a></wodle>", "<vulnerability-detection><a/></v")
+    text = f"<ossec_config>{sections[0]}{sections[1]}{sections[2]}ulnerability-detection></ossec_config>"
+    assert parse_ossec_conf(text.encode(), file="f").warnings == ()
+
+
+NEVER_FILLED_IN = [
+    *("<YOUR_KEY>", "<HOOK>", "<YOUR KEY HERE>", "<your-key>", "<API KEY>", "<key/>"),
+    *(
+        "YOUR_API_KEY",
+        "API_KEY",
+        "VIRUSTOTAL_API_KEY",
+        "your-key-here",
+        "[API_KEY]",
+        "{{ key }}",
+        "%KEY%",
+        "${API_KEY}",
+    ),
+    *("xxxxxxxxxxxx", "XXXX", "...", "changeme", "0000000000000000", "INSERT KEY HERE", "$API_KEY"),
+]
+NEVER_FILLED_IN_ADDRESSES = [
+    *(
+        "https://hooks.slack.com/services/...",
+        "https://hooks.slack.com/services/",
+        "https://hooks.slack.com/services/T0/B0",
+    ),
+    *("https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXX", "https://YOUR_HOST/hook", "<WEBHOOK>"),
+    *(
+        "https://<HOST>/hook",
+        "http://<IP>:<PORT>/x",
+        "https://example.com/hook",
+        "https://soar/hooks/WEBHOOK_ID",
+        "WEBHOOK",
+    ),
+    *("https://hooks.slack.com/services/<TOKEN>", "https://soar/{token}", "YOUR_WEBHOOK_URL"),
+]
+
+
+@pytest.mark.parametrize(
+    ("element", "value"),
+    [*(("api_key", key) for key in NEVER_FILLED_IN), *(("hook_url", url) for url in NEVER_FILLED_IN_ADDRESSES)],
+)
+def test_placeholders_are_named_with_their_element(element: str, value: str) -> None:
+    name = "pagerduty" if element == "api_key" else "slack"
+    block = f"<name>{name}</name>\n<{element}>{value}</{element}><alert_format>json</alert_format>"
+    text = f"<ossec_config>\n<integration>\n{block}\n</integration>\n</ossec_config>"
+    configuration = parse_ossec_conf(text.encode(), file="f")
+    said = [text for text in map(str, [*configuration.refused, *configuration.warnings]) if "placeholder" in text]
+    assert any(one.startswith(f"f:4: <{element}>: ") for one in said), configuration
+
+
+@given(
+    key=st.one_of(
+        st.from_regex(r"[0-9a-f]{32}|[0-9a-f]{64}|[A-Za-z0-9_-]{20,40}[0-9]", fullmatch=True),
+        st.sampled_from(["user:p4ssw0rd", "SOC", "PROJ", "R0UT1NGK3Y", "a1b2c3d4e5f6", "k", "xoxb-123-abc"]),
+    )
+)
+def test_real_keys_are_no_placeholders(key: str) -> None:
+    assume(len(set(key)) > 3 or len(key) < 5)
+    assert not looks_like_placeholder(key) or key.lower().startswith(("your", "my", "insert", "enter", "put", "add"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "https://hooks.slack.com/services/T024BE7LD/B12345/aBcD1234eFgH",
+            "https://hooks.slack.com/workflows/T1/A1/1/x",
+        ),
+        *("http://10.0.0.9:3001/api/v1/hooks/webhook_abc", "https://shuffler.io/api/v1/hooks/webhook_1b2c-33"),
+        *("https://x/s3cr3t?a=1&b=2", "https://outlook.office.com/webhook/11-22@33/IncomingWebhook/44/55"),
+        *("https://your-server.de/hook", "https://api.maltiverse.com", "https://thehive.example.corp:9000"),
+    ],
+)
+def test_real_addresses_are_no_placeholders(url: str) -> None:
+    assert not looks_like_placeholder(url)
+
+
+def test_repeated_elements() -> None:
+    (text,) = warnings(HOOK + "<level>3</level><level>12</level>")
+    assert (
+        text == 'ossec.conf:3: <level>: stands 2 times in this block: the last one, "12", counts; take the others out'
+    )
+    assert warnings(HOOK + "<rule_id>1</rule_id><rule_id>2</rule_id>") == []
+    (secret,) = warnings(HOOK + "<api_key>s3cr3t</api_key><api_key>k</api_key>")
+    assert "<api_key>: stands 2 times in this block: the last one counts" in secret
+
+
+def test_only_stock_names_have_a_stock_script() -> None:
+    texts = [text for name in ("custom-teams", *NEEDS) for text in warned(name) if "stock script" in text]
+    assert len(texts) == len(NEEDS)
+
+
+def warned(name: str) -> list[str]:
+    return warnings(f"<name>{name}</name><hook_url>https://x/y</hook_url><api_key>k</api_key>")

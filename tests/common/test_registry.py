@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 
 from common.errors import SettingsError
 from common.integration import Integration
-from common.registry import KEY, PublishedRegistry
+from common.registry import ALL_NODES, CATALOGUE, KEY, Listed, PublishedRegistry, catalogue
 from common.secret import Secret
 from common.vault import Vault, open_vault
 
@@ -71,9 +71,34 @@ def test_an_integration_is_removed_when_the_last_node_gives_it_up(registry: Publ
     assert registry.publish("wazuh-2", [TICKET]).entries["slack"].removed
 
 
+def test_the_catalogue_says_without_the_key_what_is_configured_and_what_left(
+    registry: PublishedRegistry, client: redis.Redis
+) -> None:
+    registry.publish(NODE, [SLACK, TICKET])
+    registry.publish(NODE, [TICKET])
+    assert catalogue(client) == {
+        "custom-ticket": Listed("custom-ticket", (NODE,)),
+        "manager": Listed("manager", ALL_NODES),
+        "slack": Listed("slack"),
+    }
+    assert [one.removed for one in catalogue(client).values()] == [False, False, True]
+
+
+def test_a_catalogue_that_is_missing_is_made_again_without_a_new_version(
+    registry: PublishedRegistry, client: redis.Redis
+) -> None:
+    """As a former version left it, or whoever may write Redis."""
+    version = registry.publish(NODE, [SLACK]).version
+    for damage in (lambda: client.delete(CATALOGUE), lambda: client.hset(CATALOGUE, "slack", "{")):
+        damage()
+        assert catalogue(client)["slack"] == Listed("slack", ALL_NODES)
+        assert registry.publish(NODE, [SLACK]).version == version
+        assert catalogue(client)["slack"] == Listed("slack", (NODE,))
+
+
 def test_redis_holds_no_secret_in_clear(registry: PublishedRegistry, client: redis.Redis) -> None:
     registry.publish(NODE, [SLACK])
-    held = b"".join(client.hgetall(KEY).values())  # type: ignore[union-attr, arg-type]  # the client is synchronous
+    held = b"".join([*client.hgetall(KEY).values(), *client.hgetall(CATALOGUE).values()])  # type: ignore[union-attr]  # the client is synchronous
     assert b"secret" not in held
     assert b"hooks.example" not in held
 

@@ -42,9 +42,10 @@ def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
 def test_the_packaged_file_gives_every_key_and_no_other() -> None:
     places = list(from_file(DEFAULTS_FILE, "default"))
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
+    of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_base", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
     limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "meta_lag")]
-    assert places == [*FIXED, (INTEGRATIONS, "custom-*", "concurrency"), *limits]
+    assert places == [*FIXED, *of_scripts, *limits]
 
 
 def test_the_packaged_file_shows_values_as_they_are_shown(tmp_path: Path) -> None:
@@ -262,3 +263,22 @@ def test_a_ca_without_tls_is_refused(tmp_path: Path) -> None:
 
 def test_every_policy_key_stands_in_the_default_table(tmp_path: Path) -> None:
     assert load(tmp_path).integrations[DEFAULT].keys() == {key.field for key in POLICY_KEYS.values()}
+
+
+@pytest.mark.parametrize(
+    "text", ["2026/Jan/ossec-alerts-31.json:1234", "2026/Jan/ossec-alerts-31-002.json:0", "alerts.json:7"]
+)
+def test_start_at_a_position_of_the_alert_log(tmp_path: Path, text: str) -> None:
+    settings = load(tmp_path, f'integrations.default.start_at = "{text}"')
+    assert str(settings.policy(SLACK).start_at) == text
+    assert {key: value for key, value, _ in settings.listing()}["integrations.default.start_at"] == text
+
+
+@pytest.mark.parametrize(
+    "text", ["../alerts.json:7", "alerts.json", "alerts.json:", "alerts.json:-1", "2026/alerts.json:1"]
+)
+def test_a_start_at_that_is_no_position(tmp_path: Path, text: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r'nor a position; write .* or a position such as "2026/Jan/ossec-alerts-31'
+    ):
+        load(tmp_path, f'integrations.default.start_at = "{text}"')

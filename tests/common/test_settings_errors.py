@@ -150,7 +150,7 @@ def test_an_empty_mounted_secret_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "cannot be read: Is a directory"), (b"a = '\xff'", "is not UTF-8 text")]
+    ("content", "told"), [(None, "is a folder; name the file in it"), (b"a = '\xff'", "is not UTF-8 text")]
 )
 def test_a_file_that_is_none(tmp_path: Path, content: bytes | None, told: str) -> None:
     file = tmp_path / "courier.toml"

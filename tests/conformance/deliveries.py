@@ -59,8 +59,11 @@ def ends_alike(case: Case, ours: Ours) -> bool:
     return ours.end in ENDS.get((case["exit"], case["exception"]), ())
 
 
-def end_of_status(status: int) -> str:
-    """Say plainly what D9 makes of a status."""
-    exact = {401: "dead auth", 403: "dead auth", 408: "retry timeout", 425: "retry server", 429: "retry rate_limited"}
+def end_of_status(status: int, name: str = "") -> str:
+    """Say plainly what D9 makes of a status; a look-up's 404 is about what was asked for."""
+    if (status, name) == (404, "virustotal"):
+        return "dead client"
+    exact = {401: "retry auth", 403: "retry auth", 404: "retry gone", 408: "retry timeout", 410: "retry gone"}
+    exact |= {425: "retry server", 429: "retry rate_limited"}
     by_hundreds = {2: "delivered", 3: "dead redirect", 4: "dead client", 5: "retry server"}
     return exact.get(status) or by_hundreds.get(status // 100, "retry bad_answer")

@@ -74,7 +74,7 @@ def _failed_look_up(ours: Ours) -> bool:
         return answer.status != 200 and ours.end == (
             "retry rate_limited" if answer.status == 204 else "retry bad_answer"
         )
-    return ours.end == end_of_status(answer.status)
+    return ours.end == end_of_status(answer.status, "virustotal")
 
 
 def asks_nothing_in_vain(case: Case, ours: Ours) -> bool:

@@ -16,12 +16,14 @@ from tests.conformance.deliveries_replay import Ours, recorded_datagrams, record
 from tests.conformance.deliveries_stock import followed
 from tests.conformance.stock_line import text_of
 from tests.conformance.stock_text import printed
+from workers.integrations import pagerduty, slack
+from workers.integrations.events import LONGEST_DATAGRAM, datagram, event
+from workers.integrations.limits import cut
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
 
 STOCK_SEVERITY = {"critical": "warning", "error": "warning"}
-LONGEST_DATAGRAM = 65_535
 NEVER_SENT = {"skipped no_hash", "skipped nothing_to_look_up", "skipped rule_excluded", "dead bad_alert"}
 ENDS_WITHOUT_MANAGER = {
     ("virustotal", "missing"): {(5, None)},
@@ -109,9 +111,21 @@ def as_stock_pages(case: Case, ours: Ours) -> Ours:
     body, level = request["json"], alert_of(case)["rule"]["level"]
     if body.get("dedup_key") == case["id"] and "dedup_key" not in options:
         del body["dedup_key"]
+    if "payload" not in options:
+        _undo_limits(body["payload"], alert_of(case))
     if "payload" not in options and body["payload"]["severity"] == _severity(level):
         body["payload"]["severity"] = STOCK_SEVERITY.get(_severity(level), _severity(level))
     return ours._replace(requests=[request])
+
+
+def _undo_limits(payload: dict[str, Any], alert: dict[str, Any]) -> None:
+    """Put back what was cut of an alert, if it was cut as D10 says."""
+    description = alert["rule"].get("description")
+    if payload["summary"] == cut(description, pagerduty.LONGEST_SUMMARY):
+        payload["summary"] = description
+    details = payload["custom_details"]
+    if str(details.get("note", "")).startswith("Courier left the alert out") and details["id"] == alert["id"]:
+        payload["custom_details"] = alert
 
 
 def _options(case: Case) -> dict[str, Any]:
@@ -191,6 +205,27 @@ def tries(case: Case) -> int:
     most = case["config"]["retries"] + 1
     timed_out = [replies[min(at, len(replies) - 1)].get("delay", 0) > limit for at in range(most)]
     return most if all(timed_out) else timed_out.index(False) + 1
+
+
+def cuts_long_texts(case: Case, ours: Ours) -> bool:
+    """Slack gets the recorded message with its texts cut to what Slack takes."""
+    if case["integration"] != "slack" or not ours.requests or not case["requests"]:
+        return False
+    short = deepcopy(case["requests"])
+    for request in short:
+        request["json"]["attachments"] = [slack.fitted(one) for one in request["json"]["attachments"]]
+    return short != case["requests"] and same({**case, "requests": short}, ours)
+
+
+def shortens_long_events(case: Case, ours: Ours) -> bool:
+    """The manager is told the same with long parts cut, where it would have cut the message itself or lost it."""
+    if ours.requests != recorded_requests(case) or set(ours.manager) != {"delivered"}:
+        return False
+    if case["exit"] == (7 if case["integration"] == "maltiverse" else 1) and not case["datagrams"]:
+        return any(b'"courier": {"shortened": ' in told for told in ours.events)
+    told = [event(one["prefix"].removeprefix("1:").removesuffix(":"), one["json"]) for one in case["datagrams"]]
+    is_cut = any(one["length"] > LONGEST_DATAGRAM for one in case["datagrams"])
+    return case["exit"] == 0 and is_cut and ours.events == [datagram(one) for one in told]
 
 
 def refuses_long_datagrams(case: Case, ours: Ours) -> bool:

@@ -1,4 +1,4 @@
-"""The one table of what differs on purpose: DESIGN's D1 to D17, and the project's own, C1 and on.
+"""The one table of what differs on purpose: DESIGN's D1 to D18, and the project's own, C1 and on.
 
 deviations.toml says of each what the stock Integrator does, what Courier does, why, and what an operator sees of it.
 Here are, per family, its exact predicates over a recorded case and our result. One holds only if the case has the cause
@@ -108,7 +108,7 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     },
     "C8": {"deliveries": (messages.needs_no_file_and_no_arguments,)},
     "C9": {"deliveries": (messages.waits_for_the_manager,)},
-    "C10": {"deliveries": (messages.refuses_long_datagrams,)},
+    "C10": {"deliveries": (messages.refuses_long_datagrams, messages.shortens_long_events)},
     "C11": {"deliveries": (lookups.goes_without,)},
     "C12": {"deliveries": (lookups.takes_odd_answers,)},
     "C13": {"deliveries": (lookups.asks_nothing_in_vain,)},
@@ -122,6 +122,7 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "C21": {"tail": (partial(tail.reads_on_after, "truncate"),)},
     "C22": {"tail": (partial(tail.reads_on_after, "delete"),)},
     "C23": {"tail": (partial(tail.reads_on_after, "rotate"),)},
+    "C31": {"deliveries": (messages.cuts_long_texts,)},
 }
 """Id → family → predicates."""
 

@@ -19,7 +19,7 @@ PROFILES = ("--profile", "dedicated", "--profile", "monitoring")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole system, built and started; stopped and removed with its volumes at the end."""
     made = Stack(tmp_path_factory.mktemp("compose"))
-    made.project.compose("build", "--quiet", "producer")
+    made.project.compose("build", "--quiet")
     with made.manager:
         try:
             made.up()

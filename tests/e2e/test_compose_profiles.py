@@ -41,9 +41,9 @@ def test_each_integration_has_a_worker_of_its_own(stack: Stack) -> None:
 
 
 def test_prometheus_sees_every_process_and_grafana_reaches_it(stack: Stack) -> None:
-    real = {name: use_image(stack, name) for name in ("prometheus", "grafana")}
+    real = {name: use_image(stack, name) for name in ("prometheus", "alertmanager", "grafana")}
     stack.project.compose("--profile", "monitoring", "up", "--detach")
-    eventually(lambda: not stack.project.unhealthy(), limit_s=HEALTHY_LIMIT_S)
+    stack.project.wait_until_healthy(HEALTHY_LIMIT_S)
     are_shut_in(stack.project.containers())
     (source,) = [line for line in provisioned(stack).splitlines() if line.strip().startswith("url:")]
     prometheus = Prometheus(lambda path: from_grafana(stack, source.split()[1] + path))
@@ -59,9 +59,26 @@ def test_prometheus_sees_every_process_and_grafana_reaches_it(stack: Stack) -> N
     )
     serving = 'count by (integration) (courier_worker_serves{integration=~"slack|custom-ticket|manager"})'
     assert {one["metric"]["integration"] for one in prometheus.ask(serving)} == {"slack", "custom-ticket", "manager"}
+    an_alert_is_passed_on(stack, prometheus)
     grafana_may_read_its_password_only(stack)
     if real["grafana"]:
         grafana_has_the_dashboard(stack)
+
+
+def an_alert_is_passed_on(stack: Stack, prometheus: Prometheus) -> None:
+    """Pause an exporter until its rule fires, and find that alert, with a link, at Alertmanager."""
+    del prometheus
+    stack.project.compose("stop", "exporter")
+    try:
+        ask = ("exec", "-T", "alertmanager", "wget", "-qO-", "http://127.0.0.1:9093/api/v2/alerts")
+        (alert,) = eventually(lambda: json.loads(stack.project.compose(*ask)), limit_s=240)
+    finally:
+        stack.project.compose("start", "exporter")
+    assert alert["labels"]["alertname"] == "CourierRedisDown"
+    assert alert["annotations"]["runbook_url"] == "http://127.0.0.1:3000/public/runbooks/CourierRedisDown.md"
+    assert "runbooks" not in alert["labels"]
+    page = from_grafana(stack, "http://127.0.0.1:3000/public/runbooks/CourierRedisDown.md")
+    assert page.startswith("# CourierRedisDown")
 
 
 def use_image(stack: Stack, name: str) -> bool:

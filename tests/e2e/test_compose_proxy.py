@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ops.embedded import free_port
 from tests.e2e.compose import browser
 from tests.e2e.compose.engine import ROOT, docker
 from tests.e2e.compose.stack import PORT, Stack
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PROXY_PORT = 18080
+PROXY_PORT = free_port()
 NAME = "courier-e2e-proxy"
 
 
@@ -33,7 +34,7 @@ def test_flower_is_seen_through_nginx_as_the_guide_says(stack: Stack, tmp_path: 
     image = image_of("nginx", "nginx:1.28")
     docker("run", "--detach", "--rm", "--name", NAME, "--network", "host", "--volume", mounted, image)
     try:
-        eventually(lambda: not stack.project.unhealthy(), limit_s=60)
+        stack.project.wait_until_healthy(60)
         login = stack.secret("flower.login")
         seen = f"http://{login}@127.0.0.1:{PROXY_PORT}/flower"
         eventually(lambda: all(f"{name}@" in browser.text_of(f"{seen}/workers") for name in ("http", "scripts")))

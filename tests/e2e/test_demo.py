@@ -89,3 +89,13 @@ def test_ctrl_c_stops_all_of_it_within_five_seconds(folder: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(5.0) == 130
         nothing_is_left(folder, 1.0)
+
+
+def test_own_files_that_match_nothing_fail(folder: Path) -> None:
+    (folder / "alerts.json").write_text("\nno alert\n")
+    (folder / "ossec.conf").write_text(
+        "<ossec_config><integration><name>slack</name><hook_url>http://x/y</hook_url></integration></ossec_config>"
+    )
+    with demo(folder, "--alerts", str(folder / "alerts.json"), "--config", str(folder / "ossec.conf")) as (run, output):
+        assert run.wait(LIMIT_S) == 1, output.read_text()
+        assert "matched an integration" in output.read_text()

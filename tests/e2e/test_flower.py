@@ -8,11 +8,19 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
+import pytest
+from click.testing import CliRunner
+
+from ops.cli.main import courier
+from ops.embedded import free_port
+from tests.support.crashes import pause
 from tests.support.processes import STOP_LIMIT_S, Courier, Manager
+from tests.support.proxy import Proxy
 from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
@@ -75,7 +83,7 @@ def test_flower_shows_and_does_not_touch(client: object, server: EmbeddedServer,
         ):
             eventually(lambda: "begins to read" in producer.log)
             found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
-            assert Visitor(found[1]).page("workers") == "401"
+            assert {Visitor(found[1]).page(name) for name in ("workers", "metrics", "healthcheck")} == {"401"}
             visitor = Visitor(found[1], "soc:s3cret-pass")
             eventually(lambda: "web@" in visitor.page("workers"))
             manager.append(3)
@@ -148,6 +156,73 @@ def test_flower_keeps_no_more_tasks_than_it_is_told(client: object, server: Embe
             manager.append(90)
             eventually(lambda: len(target.bodies) == manager.written)
             eventually(lambda: remembered() == 100)
+
+
+@pytest.mark.timeout(300)
+def test_flower_sees_again_soon_after_redis_is_back_and_says_so_meanwhile(
+    client: object, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    del client
+    with Proxy(server.port) as proxy:
+        ours = {"COURIER_REDIS_URL": server.url.replace(f":{server.port}", f":{proxy.port}")}
+        flower_port = {"COURIER_FLOWER_PORT": str(free_port())}
+        with (
+            Courier(tmp_path, "worker", "--http", "--name", "web", COURIER_REDIS_URL=server.url),
+            Courier(tmp_path, "flower", **ours, **flower_port) as flower,
+        ):
+            visitor = Visitor(f"http://127.0.0.1:{flower_port['COURIER_FLOWER_PORT']}/")
+            eventually(lambda: "Flower is at" in flower.log)
+
+            def health() -> str:
+                asked = CliRunner().invoke(courier, ["health", "flower"], env=flower_port)
+                return asked.output + str(asked.exception or "")
+
+            def beats() -> int:
+                (row,) = json.loads(visitor.page("workers?json=1"))["data"]
+                return int(row.get("worker-heartbeat", 0))
+
+            eventually(lambda: "Flower answers at" in health())
+            eventually(lambda: "web@" in visitor.page("workers?json=1"))
+            for trouble, lasts_s in ((proxy.refuse, 31), (proxy.hold, 5)):
+                trouble()
+                eventually(lambda: "Flower answers 503" in health())
+                pause(lasts_s)  # after 31 s Flower's own loop pauses for 32 s
+                proxy.go_on(forgetting=True)
+                before, began_s = beats(), time.monotonic()
+                eventually(lambda before=before: beats() > before)
+                assert time.monotonic() - began_s < 20
+                eventually(lambda: "Flower answers at" in health())
+            assert flower.log.count("Flower receives no events") in {1, 2}
+
+
+def test_a_dead_worker_is_at_nothing(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
+    del client
+    latest = Recorder(latency_s=60)
+    with latest as target:
+        manager = Manager(tmp_path, target)
+        redis = {"COURIER_REDIS_URL": server.url}
+        with (
+            Courier(tmp_path, "producer", *manager.files(), **redis) as producer,
+            Courier(tmp_path, "worker", "--http", "--state", str(manager.state), **redis) as worker,
+            Courier(tmp_path, "flower", "--flower-port", "0", **redis) as flower,
+        ):
+            found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
+            visitor = Visitor(found[1])
+            eventually(lambda: "begins to read" in producer.log and "ready" in worker.log)
+            manager.append(2)
+
+            def row() -> tuple[bool, bool]:
+                rows = json.loads(visitor.page("workers?json=1"))["data"]
+                return (rows[0]["status"], rows[0].get("active", 0) > 0) if rows else (False, False)
+
+            executing = "flower_worker_number_of_currently_executing_tasks{"
+            eventually(lambda: row() == (True, True))
+            worker.process.kill()
+            eventually(lambda: row()[0] is False)
+            assert row() == (False, False)
+            lines = [line for line in visitor.page("metrics").splitlines() if line.startswith(executing)]
+            assert [line.split()[-1] for line in lines] == ["0.0"]
+            assert visitor.page("").count("<tr") == visitor.page("workers").count("<tr")
 
 
 def test_flower_ends_when_it_is_told_to_while_it_starts(client: object, server: EmbeddedServer) -> None:

@@ -14,7 +14,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from ops.cli.main import courier
 from ops.embedded import free_port
 from ops.supervisor import EX_CONFIG
 from tests.support.crashes import append_only_file, pause
@@ -148,12 +150,22 @@ def test_a_redis_without_memory_is_waited_for(system: System) -> None:
 def test_a_full_disk_under_redis_is_waited_for(system: System) -> None:
     pid = system.server.pid
     assert pid is not None
+    before = len(system.producer.log)
     _, size = append_only_file(system.server)
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
     system.manager.append(20)
-    system.producer_says("MISCONF")
+    system.producer_says("Redis cannot write to its disk (MISCONF: No space left on device)")
+    asked = {"COURIER_REDIS_URL": system.server.url}
+    for question in (["health", "producer", "--node", "n"], ["health", "worker", "--name", "w"], ["status"]):
+        answer = CliRunner().invoke(courier, question, env=asked)
+        assert "Redis cannot write to its disk" in f"{answer.output}{answer.exception}", question
+        assert answer.exit_code == (0 if question == ["status"] else 1)
+    pause(4)  # the producer tries again every second
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
     system.wait_until_all_is_over()
+    log = system.producer.log[before:]
+    assert log.count("cannot write to its disk") == 1
+    assert "Command #" not in log
 
 
 def test_a_restarted_redis_is_found_again(system: System) -> None:

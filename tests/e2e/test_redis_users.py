@@ -112,7 +112,7 @@ def test_everything_works_with_the_users_of_the_guide(
         ("exporter", "HSET courier:{slack}:totals delivered 9"),
         ("exporter", "ZREM courier:{slack}:waiting x"),
         ("exporter", "HGET courier:integrations slack"),
-        ("exporter", "HGETALL courier:worker:x"),
+        ("exporter", "HGETALL courier:lookups:x"),
         ("exporter", "GET somebody-elses"),
         ("exporter", "KEYS *"),
         ("exporter", "CONFIG GET *"),

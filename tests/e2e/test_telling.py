@@ -62,7 +62,7 @@ def block(name: str, url: str, level: int) -> str:
 
 
 def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_of_it(tmp_path: Path) -> None:
-    answers = [404]
+    answers = [400]
     (tmp_path / "courier.toml").write_text(SETTINGS)
     with (
         Queue(tmp_path / "queue") as queue,

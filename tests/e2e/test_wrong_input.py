@@ -171,6 +171,37 @@ def test_a_redis_that_may_evict_is_refused(name: str, client: object, server: Em
             redis.config_set("maxmemory-policy", "noeviction")
 
 
+class Cluster(EmbeddedServer):
+    """A Valkey of a Redis Cluster; `serves` says whether it has the slots, else every command fails."""
+
+    serves = True
+
+    def _configuration(self) -> bytes:
+        return super()._configuration() + b"cluster-enabled yes\n"
+
+    def start(self) -> None:
+        super().start()
+        if self.serves:
+            with self.client() as client:
+                client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_a_redis_cluster_is_refused(tmp_path: Path, manager: Manager, *, serves: bool) -> None:
+    server = Cluster(tmp_path / "redis")
+    server.serves = serves
+    server.start()
+    try:
+        names = ["producer", "worker", "flower"] if serves else ["producer", "worker", "status", "top", "dead"]
+        for name in names:
+            more = ("list",) if name == "dead" else ()
+            message = ended(part(manager, server, name, *more))
+            assert "Redis Cluster is not supported" in message, name
+            assert "cluster-enabled no" in message, name
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("name", ["producer", "worker", "flower"])
 def test_a_wrong_password_is_refused_and_not_shown(name: str, server: EmbeddedServer, manager: Manager) -> None:
     message = ended(part(manager, server, name, COURIER_REDIS_PASSWORD="hunter2-wrong"))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from common.integration import Integration
-from ops.cli.check import filters_in_words
+from ops.check.filters import in_words
 from ops.cli.main import main
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def check(file: Path, capsys: pytest.CaptureFixture[str], blocks: str | None) -> tuple[int, str, str]:
+def check(file: Path, capsys: pytest.CaptureFixture[str], blocks: str | None, *options: str) -> tuple[int, str, str]:
     if blocks is not None:
         file.write_text(f"<ossec_config>\n{blocks}\n</ossec_config>")
     with pytest.raises(SystemExit) as end:
-        main(["check", "--config", str(file)])
+        main(["check", *options, "--config", str(file)])
     out, err = capsys.readouterr()
     assert "s3cr3t" not in out + err
     return int(end.value.code or 0), out, err
@@ -31,28 +32,33 @@ def check(file: Path, capsys: pytest.CaptureFixture[str], blocks: str | None) ->
 
 def test_good_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "ossec.conf"
-    blocks = f'{SLACK}\n<integration id="soc"><name>custom-a</name></integration>'
-    code, out, err = check(file, capsys, blocks)
+    code, out, err = check(file, capsys, f'{SLACK}\n<integration id="soc"><name>custom-a</name></integration>')
     assert (code, err) == (0, "")
-    slack, script, warning = out.splitlines()
-    assert slack == f"slack: slack, alerts of level 7 or higher ({file}:2)"
-    assert script == f"soc: custom-a, every alert ({file}:4)"
-    assert warning.startswith(f"warning: {file}:2: <alert_format>: is not json: the stock script would fail")
+    rows = [line.split("\t") for line in out.splitlines()[:3]]
+    assert rows == [
+        ["Integration", "Line", "Takes", "Of last 0", "Verdict"],
+        ["slack", "2", "alerts of level 7 or higher", "-", "runs, 1 warning"],
+        ["soc", "4", "every alert", "-", "runs, 1 warning"],
+    ]
+    assert f"warning: {file}:2: <alert_format>: is not json: the stock script would fail" in out
+    assert f"warning: {file}:4: the script is not checked: there is no " in out
+    assert out.splitlines()[-1].startswith("OK: 2 of 2 integrations can run; 0 errors, ")
 
 
 def test_a_refused_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "ossec.conf"
     code, out, err = check(file, capsys, f"<integration><name>slack</name></integration>{SLACK}")
-    assert code == 78
-    assert out.startswith("slack-")
-    assert out.splitlines()[-1].startswith(f"refused: {file}:2: <hook_url>: is missing: slack needs it")
-    assert err == f"courier: {file}: some integrations are refused, as told above; the others run\n"
+    assert (code, err) == (78, "")
+    assert out.splitlines()[1] == "slack\t2\t-\t-\trefused"
+    assert f"error: {file}:2: <hook_url>: is missing: slack needs it" in out
+    assert out.splitlines()[-1].startswith("FAILED: 1 of 2 integrations can run; 1 errors, ")
 
 
 def test_no_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "ossec.conf"
     code, out, _ = check(file, capsys, "")
-    assert (code, out) == (0, f"{file} has no <integration>: there is nothing to deliver\n")
+    assert (code, f"warning: {file}: has no <integration>: there is nothing to deliver\n" in out) == (0, True)
+    assert out.splitlines()[-1].startswith("OK: nothing to deliver; ")
 
 
 def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,16 +68,39 @@ def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert err.count("\n") == 1
 
 
+def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "ossec.conf"
+    code, out, err = check(file, capsys, f"{SLACK}<integration><name>slack</name></integration>", "--json")
+    told = json.loads(out)
+    assert (code, err, told["version"], told["passed"], told["alerts"]) == (78, "", 1, False, 0)
+    assert [(one["name"], one["taken"], one["verdict"]) for one in told["integrations"]] == [
+        ("slack", None, "runs, 1 warning"),
+        ("slack", None, "refused"),
+    ]
+    (finding,) = told["integrations"][1]["findings"]
+    assert (finding["severity"], finding["where"]) == ("error", f"{file}:3")
+    code, out, _ = check(tmp_path / "none", capsys, None, "--json")
+    assert (code, json.loads(out).keys()) == (78, told.keys())
+
+
 def test_a_fallback_that_is_no_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "courier.toml").write_text('[integrations.default]\nfallback = "soc"\n')
     file = tmp_path / "ossec.conf"
     code, out, _ = check(file, capsys, SLACK)
     assert code == 0
-    assert out.splitlines()[-1] == (
-        "warning: slack: its fallback 'soc' is no integration of this ossec.conf: write another id"
-    )
+    assert "warning: slack: its fallback 'soc' is no integration of this ossec.conf: write another id\n" in out
     _, out, _ = check(file, capsys, f'{SLACK}<integration id="soc"><name>custom-a</name></integration>')
     assert "its fallback" not in out
+
+
+def test_tables_of_the_settings_that_match_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = ["slak", "slack", "sla*", "manager", "pagerduty"]
+    (tmp_path / "courier.toml").write_text("".join(f'[integrations."{one}"]\nmax_in_flight = 2\n' for one in tables))
+    file = tmp_path / "ossec.conf"
+    _, out, _ = check(file, capsys, f"{SLACK}<integration><name>pagerduty</name></integration>")
+    about = [line for line in out.splitlines() if "is about no integration" in line]
+    text = "[integrations.slak] is about no integration of this ossec.conf; its names and ids are: slack"
+    assert about == [f"warning: courier.toml:2: {text}"]
 
 
 def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +109,7 @@ def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as end:
         main(["check"])
     assert end.value.code == 0
-    assert "mine.conf has no <integration>" in capsys.readouterr().out
+    assert "mine.conf: has no <integration>" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -96,5 +125,5 @@ def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
         (Integration(id="a", name="a", event_location="x"), "alerts from a location that matches 'x'"),
     ],
 )
-def test_filters_in_words(integration: Integration, words: str) -> None:
-    assert filters_in_words(integration) == words
+def test_in_words(integration: Integration, words: str) -> None:
+    assert in_words(integration) == words

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -33,7 +34,7 @@ def services(file: str) -> dict[str, Service]:
 ALL = {
     f"{file}: {name}": one for file in ("compose.yaml", "compose.workers.yaml") for name, one in services(file).items()
 }
-RUNNING = {name: one for name, one in ALL.items() if not name.endswith(": init")}
+RUNNING = {name: one for name, one in ALL.items() if not name.endswith((": init", ": check"))}
 WORKERS = {name: one for name, one in ALL.items() if str(one.get("command", "")).startswith("worker ")}
 FILES = sorted(path.name for path in ROOT.glob("compose*.yaml"))
 STOCK = {"slack", "pagerduty", "virustotal", "shuffle", "maltiverse"}
@@ -111,7 +112,9 @@ def test_the_alert_log_is_the_producers_to_read_and_the_queue_is_for_two() -> No
     of_the_manager = {
         (name, target) for name, mounts in mounted.items() for target in mounts if target.startswith("/var/ossec")
     }
-    assert of_the_manager == {
+    everything = {target for name, target in of_the_manager if name != "check"}
+    assert {target for name, target in of_the_manager if name == "check"} == everything
+    assert {one for one in of_the_manager if one[0] != "check"} == {
         ("producer", "/var/ossec/logs/alerts"),
         ("producer", "/var/ossec/etc"),
         ("worker-scripts", "/var/ossec/integrations"),
@@ -125,6 +128,15 @@ def test_the_alert_log_is_the_producers_to_read_and_the_queue_is_for_two() -> No
         assert mount["bind"] == {"create_host_path": False}, "Docker would make an empty folder of root's"
 
 
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.workers.yaml"])
+def test_scripts_may_write_where_they_may_under_the_stock_integrator(file: str) -> None:
+    one = services(file)["worker-scripts"]
+    uid, gid = one["user"].split(":-", 1)[0][2:], one["user"].rpartition("${")[2].partition(":-")[0]
+    assert (uid, gid) == ("COURIER_UID", "COURIER_GID")
+    own = f"uid=${{{uid}:-999}},gid=${{{gid}:-999}}"
+    assert {mount.partition(":")[0] for mount in one["tmpfs"] if own in mount} == {"/var/ossec/logs", "/var/ossec/tmp"}
+
+
 def test_redis_is_within_and_only_who_delivers_or_is_looked_at_has_a_way_out() -> None:
     file = yaml.safe_load((ROOT / "compose.yaml").read_text())
     assert file["networks"][SHARED_NETWORK] == {"internal": True}
@@ -135,7 +147,7 @@ def test_redis_is_within_and_only_who_delivers_or_is_looked_at_has_a_way_out() -
     assert all(":-127.0.0.1:" in port for port in published)
     out = {name for name, one in found.items() if WAY_OUT in one.get("networks", ())}
     dedicated = {f"worker-{name}" for name in STOCK}
-    assert out == {"worker-http", "worker-scripts", "flower", "prometheus", "grafana", *dedicated}
+    assert out == {"worker-http", "worker-scripts", "flower", "prometheus", "alertmanager", "grafana", *dedicated}
 
 
 def test_each_stock_integration_has_a_service_of_its_own_to_scale() -> None:
@@ -147,7 +159,51 @@ def test_each_stock_integration_has_a_service_of_its_own_to_scale() -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_every_variable_has_a_default_or_says_what_to_write(file: str) -> None:
     used = re.findall(r"(?<!\$)\$\{(\w+)([^}]*)\}", (ROOT / file).read_text())
-    assert used
+    assert used or file in {"compose.check.yaml", "compose.selinux.yaml"}
     for name, rest in used:
         assert re.match(r":?-", rest) or re.match(r":\?.{10}", rest), name
     assert not re.findall(r"(?<!\$)\$[A-Za-z_]", (ROOT / file).read_text()), "without braces there is no default"
+
+
+def test_what_is_checked_needs_no_network_and_makes_nothing() -> None:
+    check = services("compose.yaml")["check"]
+    assert check["network_mode"] == "none"
+    assert all(isinstance(mount, dict) and mount["type"] == "bind" for mount in check["volumes"])
+    alone = yaml.safe_load((ROOT / "compose.check.yaml").read_text())
+    assert alone["services"] == {"check": {"extends": {"file": "compose.yaml", "service": "check"}}}
+    assert "volumes" not in alone
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.workers.yaml"])
+def test_the_image_is_built_once_and_never_pulled(file: str) -> None:
+    ours = {name: one for name, one in services(file).items() if "COURIER_IMAGE" in str(one["image"])}
+    (built,) = (one for one in ours.values() if "build" in one)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert {one["image"] for one in ours.values()} == {f"${{COURIER_IMAGE:-courier:{version}}}"}
+    assert {one["pull_policy"] for one in ours.values()} == {"never"}
+    assert built["build"]["args"]["VERSION"] == version
+    assert built["build"]["args"]["REVISION"] == "${COURIER_REVISION:-unknown}"
+
+
+def test_a_new_image_leaves_redis_and_grafana_alone() -> None:
+    for name in ("redis", "grafana", "prometheus", "alertmanager"):
+        assert "depends_on" not in services("compose.yaml")[name], f"{name} would be recreated with what it depends on"
+
+
+@pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
+def test_a_start_is_noticed_soon(one: Service) -> None:
+    assert parse_duration(one["healthcheck"].get("start_interval", one["healthcheck"]["interval"])) <= 2
+
+
+@pytest.mark.parametrize("one", WORKERS.values(), ids=list(WORKERS))
+def test_how_many_workers_there_are_can_be_written_down(one: Service) -> None:
+    general = {"manager"}
+    name = str(one["command"]).split()[-1]
+    assert name in general or re.fullmatch(r"\$\{COURIER_[A-Z]+_WORKERS:-1\}", one["scale"])
+
+
+def test_the_files_for_selinux_and_for_wazuh_in_containers_change_who_sees_the_managers_files() -> None:
+    see = {"check", "producer", "worker-scripts", "worker-manager"}
+    for file in ("compose.selinux.yaml", "compose.wazuh-docker.yaml"):
+        text = (ROOT / file).read_text().replace("!override", "")
+        assert set(yaml.safe_load(text)["services"]) == see

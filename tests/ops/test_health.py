@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import base64
+import os
+import re
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +15,7 @@ from common.node import report
 from common.worker_report import WorkerReport, tell
 from ops.cli.main import courier
 from ops.health import Unhealthy
+from workers.peers import Peer, child, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +34,16 @@ def health(*arguments: str) -> str:
     return CliRunner().invoke(courier, ["health", *arguments], catch_exceptions=False).output
 
 
-def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0) -> None:
+HERE = this_process()
+
+
+def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0, process: Peer = HERE) -> None:
     now_ms = Ledger(client).now_ms()
     idle_since_ms = now_ms - int(idle_s * 1000) if idle_s else 0
     seen_ms = now_ms - int(ago_s * 1000)
     report(client, "n", added={}, texts={"seen_ms": str(seen_ms)})
-    tell(client, "http@host", WorkerReport(seen_ms=seen_ms, begun=5, running=0, idle_since_ms=idle_since_ms))
+    told = WorkerReport(seen_ms=seen_ms, begun=5, running=0, idle_since_ms=idle_since_ms)
+    tell(client, "http@host", str(process), told)
 
 
 def test_a_sign_of_life_is_healthy_as_long_as_it_is_fresh(client: redis.Redis) -> None:
@@ -57,7 +65,7 @@ def test_a_producer_that_may_not_read_the_alert_log_is_not_healthy(
     (tmp_path / "alerts.json").touch()
     assert "last sign" in health(*question)
     monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path / "alerts.json")  # root may read everything
-    with pytest.raises(Unhealthy, match=r"alerts.json cannot be read by user \d+ and group \d+; run the producer as"):
+    with pytest.raises(Unhealthy, match=r"alerts.json cannot be read: Permission denied for user \d+ .*COURIER_UID"):
         health(*question)
 
 
@@ -72,28 +80,64 @@ def test_a_worker_that_leaves_work_lying_is_not_healthy(client: redis.Redis) -> 
     seen(client, ago_s=0, idle_s=59)
     assert "last sign 0 s ago" in health("worker", "--name", "http", "--host", "host")
     seen(client, ago_s=0, idle_s=61)
-    with pytest.raises(Unhealthy, match=r"work lies in the queues of http@host.* for 61 s; restart it"):
+    with pytest.raises(Unhealthy, match=r"tasks lie in the queues of the worker http@host.* for 61 s; restart it"):
         health("worker", "--name", "http", "--host", "host")
 
 
-def test_flower_is_asked_for_a_page_under_its_prefix() -> None:
-    asked = []
+def test_workers_of_one_name_do_not_hide_each_other(client: redis.Redis) -> None:
+    question = ("worker", "--name", "http", "--host", "host")
+    seen(client, ago_s=40, process=child(os.getppid()))
+    seen(client, ago_s=0)
+    with pytest.raises(Unhealthy, match=rf"http@host \(pid {os.getppid()}\) gave its last sign 40 s ago; see its log"):
+        health(*question)
+    seen(client, ago_s=0, idle_s=61, process=child(os.getppid()))
+    with pytest.raises(Unhealthy, match=rf"http@host \(pid {os.getppid()}\), and it has begun nothing for 61 s"):
+        health(*question)
+    seen(client, ago_s=1, process=child(os.getppid()))
+    assert {f"(pid {os.getpid()})", f"(pid {os.getppid()})"} <= set(re.findall(r"\(pid \d+\)", health(*question)))
 
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
+def test_a_killed_worker_that_was_started_again_is_healthy(client: redis.Redis) -> None:
+    question = ("worker", "--name", "http", "--host", "host")
+    for ended in (HERE._replace(started="1"), HERE._replace(namespace="9"), HERE._replace(boot="other")):
+        seen(client, ago_s=100, process=ended)
+    seen(client, ago_s=0)
+    assert health(*question) == "the worker http@host gave its last sign 0 s ago\n"
+    seen(client, ago_s=100)
+    with pytest.raises(Unhealthy, match="gave its last sign 100 s ago"):
+        health(*question)
 
+
+class Page(BaseHTTPRequestHandler):
+    """Answers a health check with what it is to answer, and keeps what it was asked."""
+
+    status = 200
+    asked: ClassVar[list[tuple[str, str]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers.get("Authorization", "")))
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(b"no connection to Redis for 12 s")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_flower_is_asked_for_its_health_under_its_prefix_and_with_its_login() -> None:
     with HTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = Thread(target=server.handle_request)
-        thread.start()
-        environment = {"COURIER_FLOWER_URL_PREFIX": "/flower/", "COURIER_FLOWER_PORT": str(server.server_address[1])}
+        Thread(target=server.serve_forever, daemon=True).start()
+        environment = {
+            "COURIER_FLOWER_URL_PREFIX": "/flower/",
+            "COURIER_FLOWER_PORT": str(server.server_address[1]),
+            "COURIER_FLOWER_BASIC_AUTH": "soc:s3cret",
+        }
         result = CliRunner().invoke(courier, ["health", "flower", "--flower-address", "0.0.0.0"], env=environment)  # noqa: S104 — where it listens
-        thread.join()
-    assert (result.exit_code, asked) == (0, ["/flower/healthcheck"])
+        Page.status = 503
+        with pytest.raises(Unhealthy, match=r"Flower answers 503 at .*: no connection to Redis for 12 s"):
+            CliRunner().invoke(courier, ["health", "flower"], env=environment, catch_exceptions=False)
+        server.shutdown()
+    assert result.exit_code == 0
+    assert Page.asked[0] == ("/flower/healthcheck", f"Basic {base64.b64encode(b'soc:s3cret').decode()}")
     with pytest.raises(Unhealthy, match="Flower does not answer"):
         CliRunner().invoke(courier, ["health", "flower"], env=environment, catch_exceptions=False)

@@ -92,8 +92,18 @@ def test_every_pod_is_locked_down(deployment: Manifest) -> None:
         assert held["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["limits"]["memory"]
         writable = {m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")}
-        assert writable == {"/var/lib/courier", "/tmp"}
+        of_scripts = {"/var/ossec/logs", "/var/ossec/tmp"} if "--scripts" in container["args"] else set()
+        assert writable == {"/var/lib/courier", "/tmp"} | of_scripts
         assert {m["name"] for m in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
+
+
+def test_scripts_run_as_the_manager_s_own_user() -> None:
+    for deployment in DEPLOYMENTS:
+        pod = deployment["spec"]["template"]["spec"]
+        for container in pod["containers"]:
+            user = container["securityContext"].get("runAsUser"), container["securityContext"].get("runAsGroup")
+            (of_the_manager,) = pod["securityContext"].get("supplementalGroups", [None])
+            assert user == ((of_the_manager,) * 2 if "--scripts" in container["args"] else (None, None))
 
 
 @pytest.mark.parametrize("container", CONTAINERS, ids=lambda one: str(one["name"]))

@@ -13,9 +13,17 @@ import yaml
 
 import ops
 from tests.ops.test_kubernetes import FOLDER, KUSTOMIZATION, MANIFESTS, SCALED, VERSIONS, Manifest, named, variables
+from tests.support.guide import Shell, blocks
 from tests.support.tools import needs, run
 
 KNOWS_THE_GUIDE = 27
+# There is no cluster: what would ask one is done by kubectl alone.
+WITHOUT_CLUSTER = """case " $* " in
+  *" create "*) exec {kubectl} "$@" --dry-run=client --output yaml ;;
+  *" apply --kustomize "*) shift 2; exec {kubectl} kustomize "$@" ;;
+  *" kustomize "*) exec {kubectl} "$@" ;;
+  *) echo "this needs a cluster: kubectl $*" >&2; exit 1 ;;
+esac"""
 GUIDE = (Path(ops.__file__).parent / "docs/kubernetes.md").read_text()
 
 
@@ -75,3 +83,24 @@ def test_the_guides_second_manager_is_one_of_its_own(tmp_path: Path) -> None:
     volumes = [{one["name"]: one for one in pod_of(deployment)["volumes"]} for deployment in (first, second)]
     assert volumes[0]["ossec"] != volumes[1]["ossec"]
     assert volumes[0]["secrets"] == volumes[1]["secrets"]
+
+
+@needs("kubectl", "kubernetes-client")
+def test_every_command_of_the_page_works_as_it_stands(tmp_path: Path) -> None:
+    page = blocks(Path(ops.__file__).parent / "docs/kubernetes.md")
+    assert len(page) == 2
+    kubectl = WITHOUT_CLUSTER.format(kubectl=shutil.which("kubectl"))
+    secrets = {"REDIS_PASSWORD": "r3dis", "FLOWER_PASSWORD": "fl0wer"}
+    operator = Shell(tmp_path, instead={}, tools={"kubectl": kubectl}, **secrets)
+    secret, applied = (list(yaml.safe_load_all(operator.run(block))) for block in page)
+    (made,) = secret
+    mounted = {
+        one["key"]
+        for m in MANIFESTS
+        if m["kind"] == "Deployment"
+        for v in pod_of(m)["volumes"]
+        for one in v.get("secret", {}).get("items", ())
+    }
+    assert set(made["data"]) == mounted
+    assert made["metadata"]["namespace"] == "wazuh"
+    assert {named(one) for one in applied} >= {named(one) for one in MANIFESTS}

@@ -64,7 +64,7 @@ def test_an_unknown_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -
 
 def test_an_error_is_one_line_and_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--settings", str(tmp_path), "config") == 78
-    assert capsys.readouterr().err == f"courier: {tmp_path}: cannot be read: Is a directory\n"
+    assert capsys.readouterr().err == f"courier: {tmp_path}: is a folder; name the file in it\n"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_nothing_that_is_rendered_holds_a_secret(key: str, name: str) -> None:
         name=name,
         api_key=Secret(key if key.isascii() else "k3yk3yk3y"),
         hook_url=Secret(url),
-        options=Secret(json.dumps({"pretext": option, "routing_key": key})),
+        options=Secret(json.dumps({"pretext": "Wazuh says", "api_token": option, "routing_key": key})),
         alert_format="json",
     )
     settings = load_settings(file=None, environment={}, cwd=_nowhere())
@@ -69,3 +69,35 @@ def _quoting(*secrets: str) -> bytes:
         "location": "syscheck",
     }
     return json.dumps(alert, ensure_ascii=False).encode()
+
+
+SHOWN = {"pretext": "Wazuh says", "channel": "#soc", "username": "wazuh", "icon_url": "https://x.example/a.png", "n": 3}
+
+
+@given(
+    name=st.sampled_from(
+        ["token", "API_KEY", "webhook_url", "password", "clientSecret", "Authorization", "routing_key"]
+    ),
+    value=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8).map("{}7~".format),
+    nested=st.booleans(),
+)
+def test_of_options_only_credentials_are_masked(name: str, value: str, *, nested: bool) -> None:
+    options = SHOWN | ({"jira": {name: value}} if nested else {name: value})
+    block = Integration(id="x", name="custom-x", options=Secret(json.dumps(options)))
+    shown = json.loads(Masker(block).options(json.dumps(options).encode()))
+    assert (shown["jira"] if nested else shown)[name] == MASK
+    quoted = {key for key, text in SHOWN.items() if value in str(text)}
+    assert {key: shown[key] for key in SHOWN.keys() - quoted} == {key: SHOWN[key] for key in SHOWN.keys() - quoted}
+
+
+def test_what_looks_like_a_credential_is_masked_whatever_its_name() -> None:
+    for value in ("https://user:pw@x.example/", "https://x.example/hook/T0AB12CD34", "xoxb-1234567890-abcdefghij"):
+        options = json.dumps(SHOWN | {"target": value, "list": [value]})
+        masker = Masker(Integration(id="x", name="custom-x", options=Secret(options)))
+        assert json.loads(masker.options(options.encode())) == SHOWN | {"target": MASK, "list": [MASK]}
+        assert masker.text(f"a {value} b") == f"a {MASK} b"
+
+
+def test_options_that_are_no_json_are_masked_whole() -> None:
+    masker = Masker(Integration(id="x", name="custom-x", options=Secret("token=abc")))
+    assert masker.options(b"token=abc") == MASK

@@ -117,7 +117,15 @@ def test_panels_have_ids_and_do_not_overlap() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells = [cell for panel in panels for cell in covered(panel["gridPos"])]
     assert len(cells) == len(set(cells))
-    assert all(panel["targets"] for panel in panels if panel["type"] != "row")
+    assert all(panel["targets"] for panel in panels if panel["type"] not in {"row", "alertlist"})
+
+
+def test_the_dashboard_lists_the_alerts_of_the_rules() -> None:
+    (panel,) = (one for one in build()["panels"] if one["type"] == "alertlist")
+    (source, _) = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    assert panel["options"]["datasource"] == source["name"]
+    assert panel["options"]["stateFilter"]["firing"]
+    assert all(panel["options"]["alertName"] in rule["alert"] for rule in RULES)
 
 
 def covered(place: dict[str, int]) -> Iterator[tuple[int, int]]:
@@ -128,9 +136,12 @@ def covered(place: dict[str, int]) -> Iterator[tuple[int, int]]:
 
 
 def test_what_grafana_is_given_points_at_what_there_is() -> None:
-    (source,) = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
-    assert (source["type"], source["isDefault"]) == ("prometheus", True)
-    assert set(source) <= SOURCE_KEYS
+    sources = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    assert [(one["type"], one.get("isDefault", False)) for one in sources] == [
+        ("prometheus", True),
+        ("alertmanager", False),
+    ]
+    assert all(set(one) <= SOURCE_KEYS for one in sources)
     (provider,) = yaml.safe_load((OPS / "grafana/provisioning/dashboards/courier.yml").read_text())["providers"]
     assert set(provider) <= PROVIDER_KEYS
     services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
@@ -143,7 +154,7 @@ def test_every_rule_is_tested_both_ways_and_has_a_runbook(rule: dict[str, Any]) 
     name = rule["alert"]
     assert re.fullmatch(r"Courier[A-Z][A-Za-z]+", name)
     assert rule["labels"]["severity"] in {"critical", "warning"}
-    assert rule["annotations"]["runbook"] == f"ops/docs/runbooks/{name}.md"
+    assert rule["annotations"]["runbook_url"] == f"{{{{ $externalLabels.runbooks }}}}/{name}.md"
     assert {"summary", "description"} <= set(rule["annotations"])
     page = (RUNBOOKS / f"{name}.md").read_text()
     assert page.startswith(f"# {name}\n")
@@ -173,6 +184,26 @@ def test_prometheus_asks_the_services_that_compose_starts() -> None:
         environment = services[name]["environment"]
         assert environment["COURIER_METRICS_ADDRESS"] != "127.0.0.1"
         assert environment["COURIER_METRICS_PORT"] == 9464
+
+
+def test_an_alerts_link_leads_to_a_page_that_compose_serves() -> None:
+    services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
+    labels = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["global"]["external_labels"]
+    assert labels == {"runbooks": "${COURIER_RUNBOOKS}"}
+    address = services["prometheus"]["environment"]["COURIER_RUNBOOKS"]
+    (published,) = services["grafana"]["ports"]
+    assert address == "${COURIER_RUNBOOKS:-http://127.0.0.1:3000/public/runbooks}"
+    assert published.startswith("${COURIER_GRAFANA_PUBLISH:-127.0.0.1:3000}")
+    assert "./ops/docs/runbooks:/usr/share/grafana/public/runbooks:ro" in services["grafana"]["volumes"]
+
+
+def test_prometheus_sends_alerts_to_the_alertmanager_that_compose_starts() -> None:
+    services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
+    alerting = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["alerting"]
+    assert alerting["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
+    assert set(services["alertmanager"]["networks"]) & set(services["prometheus"]["networks"])
+    config = yaml.safe_load((OPS / "alertmanager/alertmanager.yml").read_text())
+    assert config["route"]["receiver"] in {one["name"] for one in config["receivers"]}
 
 
 @needs("promtool", "prometheus")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 CONFIG = """<ossec_config>
 <integration><name>slack</name><hook_url>https://hooks.slack.example/services/T0/s3cr3t-s3cr3t</hook_url>
-<level>7</level><options>{"pretext":"hush-hush"}</options><alert_format>json</alert_format></integration>
+<level>7</level>
+<options>{"pretext":"Wazuh says","token":"hush-hush"}</options><alert_format>json</alert_format></integration>
 <integration><name>virustotal</name><api_key>s3cr3t-s3cr3t</api_key><alert_format>json</alert_format></integration>
 <integration><name>maltiverse</name><api_key>s3cr3t-s3cr3t</api_key><hook_url>https://api.mv.example/s3cr3t-s3cr3t</hook_url>
 <alert_format>json</alert_format></integration>
@@ -50,13 +51,14 @@ def test_a_request(tmp_path: Path) -> None:
     code, out = render("slack", ALERT)
     lines = out.splitlines()
     assert code == 0
-    assert lines[0] == "filters: no match: the alert would not be delivered"
+    assert lines[0] == ("filters: no match: the alert would not be delivered: <level> wants 7 or more, the alert has 5")
     assert f"POST https://hooks.slack.example/{MASK}" in lines
     assert "content-type: application/json" in lines
     body = json.loads(lines[-1])
     assert body["attachments"][0] | {"fields": []} == {
         "color": "warning",
-        "pretext": MASK,
+        "pretext": "Wazuh says",
+        "token": MASK,
         "title": "sshd",
         "text": f"logged {MASK}",
         "fields": [],
@@ -133,3 +135,36 @@ def test_an_unknown_integration(tmp_path: Path, capsys: pytest.CaptureFixture[st
     err = capsys.readouterr().err
     assert end.value.code == 1
     assert err.endswith("there are: slack, virustotal, maltiverse, custom-a\n")
+
+
+def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ossec.conf").write_text(
+        "<ossec_config><integration><name>slack</name><hook_url>https://h.example/x</hook_url><level>7</level>"
+        "<rule_id>1,2</rule_id><group>web,</group><event_location>^/var</event_location>"
+        "<alert_format>json</alert_format></integration></ossec_config>"
+    )
+    first = render("slack", {**ALERT, "full_log": "x", "location": "C:\\log\x1b[2J"})[1].splitlines()[0]
+    assert first == (
+        "filters: no match: the alert would not be delivered: <level> wants 7 or more, the alert has 5; "
+        "<rule_id> wants 1 or 2, the alert has 5710; <group> wants 'web', the alert has none; "
+        "<event_location> wants '^/var', the alert has C:\\\\log\\u001b[2J"
+    )
+    rule = {"level": 7, "id": "2", "description": "x", "groups": ["web", "x"]}
+    assert render("slack", {**ALERT, "full_log": "x", "rule": rule})[1].startswith("filters: match: ")
+
+
+@pytest.mark.parametrize(
+    ("integration", "expected", "code"),
+    [("slack", "match", 1), ("slack", "no-match", 0), ("virustotal", "match", 0), ("virustotal", "no-match", 1)],
+)
+def test_a_script_can_expect_what_the_filters_say(integration: str, expected: str, code: int) -> None:
+    assert render(integration, ALERT, "--expect", expected)[0] == code
+
+
+def test_a_name_means_all_blocks_of_that_name(tmp_path: Path) -> None:
+    block = "<integration><name>slack</name><hook_url>https://{}.example/</hook_url></integration>"
+    (tmp_path / "ossec.conf").write_text(f"<ossec_config>{block.format('a')}{block.format('b')}</ossec_config>")
+    code, out = render("slack", {**ALERT, "full_log": "x"})
+    assert code == 0
+    assert "POST https://a.example" in out
+    assert "POST https://b.example" in out

@@ -36,16 +36,24 @@ def run(*arguments: str, answer: str = "") -> str:
     return result.stdout
 
 
+def run_for_nothing(*arguments: str) -> str:
+    result = CliRunner().invoke(courier, arguments)
+    assert result.exit_code == 1
+    return str(result.exception)
+
+
 def bury(
     ledger: Ledger,
     delivery_id: str,
     *,
+    alert_id: str = "1.2",
     rule: str,
     reason: str,
     detail: str = "no\x1b[2J",
     fallback_of: FallbackOf | None = None,
 ) -> None:
-    alert = json.dumps({"rule": {"id": rule, "description": "sshd: brute force"}}).encode()
+    about = {"id": rule, "level": 10, "description": "sshd: brute force"}
+    alert = json.dumps({"id": alert_id, "rule": about, "agent": {"id": "001", "name": "web01"}}).encode()
     ledger.commit(
         "slack",
         node="n",
@@ -89,10 +97,35 @@ def test_dead_letters_are_listed_by_what_is_asked_for(ledger: Ledger) -> None:
     for narrowed in (["--rule", "550"], ["--reason", "auth"], ["n:f:2"]):
         (line,) = run("dead", "list", "--json", *narrowed).splitlines()
         assert json.loads(line)["delivery"] == "n:f:2"
-    assert run("dead", "list", "--older", "1h") == "no dead letters\n"
+    assert run_for_nothing("dead", "list", "--older", "1h").startswith("no dead letters of that kind")
     for all_of_them in (["--older", "0s"], ["--integration", "slack"]):
         assert len(run("dead", "list", "--json", *all_of_them).splitlines()) == 2
-    assert run("dead", "list", "--integration", "manager") == "no dead letters\n"
+    for command in ("list", "show", "replay", "discard"):
+        nothing = run_for_nothing("dead", command, "--integration", "manager")
+        assert nothing == "no dead letters of that kind; `courier dead list` without filters shows all that there are"
+
+
+def test_that_there_are_no_dead_letters_at_all_is_said(ledger: Ledger) -> None:
+    del ledger
+    assert run_for_nothing("dead", "list") == "no dead letters"
+
+
+def test_an_alert_id_means_all_letters_of_the_alert(client: redis.Redis, ledger: Ledger) -> None:
+    del client
+    bury(ledger, "n:f:1", rule="5712", reason="client", alert_id="1769846400.17")
+    bury(ledger, "n:f:2", rule="550", reason="auth", alert_id="1769846400.18")
+    (line,) = run("dead", "list", "--json", "1769846400.17").splitlines()
+    told = json.loads(line)
+    assert (told["delivery"], told["alert_id"]) == ("n:f:1", "1769846400.17")
+    assert told["rule"] == {"id": "5712", "level": 10, "description": "sshd: brute force"}
+    assert told["agent"] == {"id": "001", "name": "web01"}
+    titles, row = (text.split("\t") for text in run("dead", "list", "1769846400.18").splitlines())
+    shown = dict(zip(titles, row, strict=True))
+    assert (shown["Alert"], shown["Rule"], shown["Level"]) == ("1769846400.18", "550 sshd: brute force", "10")
+    assert shown["Agent"] == "001 web01"
+    assert json.loads(run("dead", "show", "1769846400.17"))["delivery"] == "n:f:1"
+    assert "1 discarded" in run("dead", "discard", "--yes", "1769846400.17")
+    assert "1 wait for delivery again" in run("dead", "replay", "--yes", "1769846400.18")
 
 
 def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from common.integration import MANAGER_ID, Integration
 from common.settings import load_settings
 from common.settings_sources import FIXED
 from ops.cli.main import COMMANDS, EX_CONFIG
+from ops.up import STOP_LIMIT_S
 from tests.support.tools import needs, run
 from workers.transports.groups import GRACE_S
 
@@ -29,6 +30,9 @@ UNITS = (
     "courier-exporter.service",
     *(f"courier-worker@{instance}.service" for instance in INSTANCES),
 )
+UP = "courier-up.service"
+"""All of them in one, with a server of its own: it needs no credentials."""
+
 MOST_EXPOSED = 2.5
 
 
@@ -60,14 +64,14 @@ def installed(tmp_path: Path) -> Path:
 
 
 @needs("systemd-analyze", "systemd")
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, UP])
 def test_systemd_has_no_complaint(installed: Path, unit: str) -> None:
     done = run("systemd-analyze", "verify", installed / unit)
     assert (done.returncode, done.stdout) == (0, "")
 
 
 @needs("systemd-analyze", "systemd")
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, UP])
 def test_little_is_exposed(installed: Path, unit: str) -> None:
     done = run("systemd-analyze", "security", "--offline=true", "--no-pager", installed / unit)
     found = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
@@ -75,7 +79,7 @@ def test_little_is_exposed(installed: Path, unit: str) -> None:
     assert float(found[1]) < MOST_EXPOSED
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, UP])
 def test_they_start_what_there_is_and_do_not_repeat_what_a_restart_cannot_mend(unit: str) -> None:
     told = dict(lines(unit))
     command, *arguments = told["ExecStart"].split()
@@ -107,7 +111,25 @@ def test_a_worker_may_finish_before_it_is_killed(instance: str) -> None:
     assert longest_s < settings.worker.drain_s < int(dict(told)["TimeoutStopSec"]) - GRACE_S
 
 
+def test_scripts_run_as_the_manager_s_own_user_with_what_is_theirs_to_write() -> None:
+    told = list(drop_ins("courier-worker@scripts.service"))
+    assert dict(told)["User"] == dict(told)["Group"] == "wazuh"
+    assert ("SupplementaryGroups", "courier") in told  # to read /etc/courier
+    (_, reset), (_, own) = [one for one in told if one[0] == "StateDirectory"]
+    assert (reset, own) == ("", "courier-scripts")  # systemd would give the others' folder to this user
+    assert ("Environment", f"COURIER_STATE_DIR=/var/lib/{own}") in told
+    assert "-/var/ossec/logs" in dict(told)["ReadWritePaths"].split()
+    assert all(dict([*lines(unit), *drop_ins(unit)])["User"] == "courier" for unit in UNITS if "@scripts" not in unit)
+
+
 def test_the_state_is_where_the_settings_say() -> None:
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
-    for unit in UNITS:
+    for unit in (*UNITS, UP):
         assert str(settings.state.dir) == f"/var/lib/{dict(lines(unit))['StateDirectory']}"
+
+
+def test_up_may_stop_its_workers_before_it_is_killed() -> None:
+    told = dict(lines(UP))
+    assert int(told["TimeoutStopSec"]) > 2 * STOP_LIMIT_S
+    assert not [name for name, _ in lines(UP) if name == "LoadCredential"]
+    assert (told["User"], told["Group"]) == ("wazuh", "wazuh")

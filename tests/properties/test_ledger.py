@@ -2,6 +2,7 @@
 
 Whatever happens in whatever order: a delivery is in exactly one state and none is lost, counters and bytes add up, no
 window ever holds more than its limit, no more than the cap is in flight, and nothing moves while something holds it.
+What failed lets what has not failed go first, for a while, and is no probe while there is another.
 Every death reaches the fallback, and every death and every falling sick of the target the manager, once.
 """
 
@@ -31,6 +32,8 @@ from common.ledger import (
     Stored,
     Telling,
 )
+from common.ledger.answers import Reap
+from common.ledger.keys import FAILED
 from common.rate_limit import parse_rate_limit
 from tests.support.examples import EXAMPLES
 from tests.support.fakes import Clock
@@ -41,21 +44,23 @@ if TYPE_CHECKING:
     from ops.embedded import EmbeddedServer
 
 ID = "slack"
-CAP, LEASE_S, MOST_LOST = 8, 60.0, 10
+CAP, LEASE_S, MOST_LOST, MOST_ATTEMPTS, YIELDS_MS = 8, 60.0, 10, 12, 5000
 RATE, BURST, A_MINUTE, AN_HOUR, A_DAY = 2, 4, 6, 30, 40
 LIMITS = (f"{RATE}/s burst {BURST}", f"{A_MINUTE}/min", f"{AN_HOUR}/h", f"{A_DAY}/day")
 PACE = Pace(
     target="T",
     limits=tuple(map(parse_rate_limit, LIMITS)),
     pause_max_s=100,
+    yields_s=YIELDS_MS / 1000,
     breaker=Breaker(failures=3, ratio=60, samples=6, window_s=120, pause_s=10, pause_max_s=40),
 )
 TELLING = Telling(fallback="backup", every_s=600)
-REASONS = {"sick": "server", "answered": "rate_limited", "": "internal"}
+REASONS = {"sick": "server", "refused": "auth", "answered": "rate_limited", "": "internal"}
 WORK = {
     "delivered": ("delivered", "well", 0),
     "failed": ("retry", "sick", 0),
     "failed again": ("retry", "sick", 0),
+    "refused": ("retry", "refused", 0),
     "pause": ("retry", "answered", 7),
     "buried": ("dead", "sick", 0),
 }
@@ -73,6 +78,15 @@ class One:
     released_ms: int = 0
     attempts: int = 0
     lost: int = 0
+
+    @property
+    def failed(self) -> bool:
+        return self.attempts > self.lost
+
+    @property
+    def score(self) -> int:
+        """Where it stands in its sorted set."""
+        return self.at_ms + (FAILED if self.state == "waiting" and self.failed else 0)
 
 
 @dataclass
@@ -139,28 +153,32 @@ class Health:
     window_ms: int = 0
     windows: list[list[bool]] = field(default_factory=lambda: [[], []])
 
-    def judge(self, delivery_id: str, verdict: str, now_ms: int) -> str:
-        if self.state == "closed" and verdict in {"well", "sick"}:
-            return self.sample(verdict == "sick", now_ms)
+    def judge(self, delivery_id: str, verdict: str, now_ms: int, *, again: bool) -> str:
+        """Take one outcome; a delivery that had failed before can be well `again` and no more."""
+        failed = verdict in {"sick", "refused"}
+        if self.state == "closed" and (verdict == "well" or (failed and not again)):
+            return self.sample(verdict, now_ms)
         if self.state != "half-open" or delivery_id != self.probe or not verdict:
             return ""
-        if verdict == "sick":
+        if failed:
             return self.open(now_ms)
         self.__init__()  # type: ignore[misc]  # as good as new
         return "closed"
 
-    def sample(self, sick: bool, now_ms: int) -> str:
+    def sample(self, verdict: str, now_ms: int) -> str:
         width, breaker = round(PACE.breaker.window_s * 1000), PACE.breaker
         age = now_ms - self.window_ms
         if age >= width:
             near = age < 2 * width
             self.windows = [[], self.windows[0] if near else []]
             self.window_ms = self.window_ms + width if near else now_ms
-        self.failures = self.failures + 1 if sick else 0
-        self.windows[0].append(sick)
+        self.failures = 0 if verdict == "well" else self.failures + 1
+        if verdict != "refused":
+            self.windows[0].append(verdict == "sick")
         both = [*self.windows[0], *self.windows[1]]
         too_many = len(both) >= breaker.samples and 100 * sum(both) >= breaker.ratio * len(both)
-        return self.open(now_ms) if sick and (self.failures >= breaker.failures or too_many) else ""
+        opens = self.failures >= breaker.failures or (too_many and verdict == "sick")
+        return self.open(now_ms) if opens and verdict != "well" else ""
 
     def open(self, now_ms: int) -> str:
         pause_s = min(PACE.breaker.pause_max_s, PACE.breaker.pause_s * 2**self.opens)
@@ -181,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.limits, self.health = Limits(self.now_ms), Health()
         self.fell_back: set[str] = set()
-        self.sicknesses = 0
+        self.sicknesses, self.well_ms = 0, 0
         self.paused, self.target_until_ms, self.cursor, self.count = False, 0, 0, 0
         self.totals = dict.fromkeys(
             ("committed", "delivered", "skipped", "retried", "dead", "put_back", "postponed", "replayed"), 0
@@ -193,9 +211,10 @@ class Machine(RuleBasedStateMachine):
     def now_ms(self) -> int:
         return round(self.clock() * 1000)
 
-    @property
-    def head_ms(self) -> int:
-        return min((one.at_ms for one in self.all.values() if one.state == "waiting"), default=self.now_ms)
+    def head_ms(self, *, failed: bool) -> int:
+        """Return where what is put back goes: before all of its kind."""
+        waiting = (one.at_ms for one in self.all.values() if one.state == "waiting" and one.failed == failed)
+        return min([self.now_ms, *waiting])
 
     def ids(self, state: str) -> list[str]:
         return sorted(i for i, one in self.all.items() if one.state == state)
@@ -247,11 +266,7 @@ class Machine(RuleBasedStateMachine):
     def release(self) -> None:
         tasks = self.ledger.release(ID, max_in_flight=CAP, batch_max=4, lease_s=LEASE_S, linger_s=0, pace=PACE)
         got = [i for task in tasks for i in task]
-        due = sorted(
-            (one.at_ms, i) for i, one in self.all.items() if one.state == "waiting" and one.at_ms <= self.now_ms
-        )
-        expected = [i for _, i in due[: self.may_go()]]
-        assert got == expected
+        assert got == self.due()[: self.may_go()]
         if not got:
             return
         for i in got:
@@ -259,6 +274,15 @@ class Machine(RuleBasedStateMachine):
             self.all[i] = One("released", self.now_ms + 60_000, "", self.now_ms, self.all[i].attempts, self.all[i].lost)
         if self.health.state != "closed":
             self.health.state, self.health.until_ms, self.health.probe = "half-open", 0, got[0]
+
+    def due(self) -> list[str]:
+        """Return what is due in the order in which it goes: the newest first if it is to be a probe."""
+        due = [(one, i) for i, one in self.all.items() if one.state == "waiting" and one.at_ms <= self.now_ms]
+        if self.health.state == "closed":
+            return [
+                i for one, i in sorted(due, key=lambda o: (o[0].at_ms + YIELDS_MS * o[0].failed, o[0].failed, o[1]))
+            ]
+        return [i for one, i in sorted(due, key=lambda o: (not o[0].failed, o[0].at_ms, o[1]), reverse=True)]
 
     def may_go(self) -> int:
         health, left = self.health, self.limits.left(self.now_ms)
@@ -278,13 +302,14 @@ class Machine(RuleBasedStateMachine):
         stopped = self.held or self.health.state == "open"
         taken = [i for i in free if not stopped and (self.health.state == "closed" or i == self.health.probe)]
         assert [d.id for d in began] == taken
+        assert {d.well_ms for d in began} <= {self.well_ms}
         for i in taken:
             self.all[i].token, self.all[i].at_ms = token, self.now_ms + 60_000
         back = [i for i in free if i not in taken]
-        head = self.head_ms
+        heads = {failed: self.head_ms(failed=failed) for failed in (False, True)}
         for i in back:
             self.limits.refund(self.all[i].released_ms, self.now_ms)
-            self.all[i].state, self.all[i].at_ms = "waiting", min(head, self.now_ms)
+            self.all[i].state, self.all[i].at_ms = "waiting", heads[self.all[i].failed]
         self.totals["put_back"] += len(back)
 
     @rule(
@@ -307,7 +332,7 @@ class Machine(RuleBasedStateMachine):
         header = (
             None
             if over or outcome == "returned"
-            else Header(committed_ms=1, attempts=one.attempts + (outcome != "postponed"), answer=ANSWER)
+            else Header(committed_ms=1, attempts=one.attempts + (outcome != "postponed"), lost=one.lost, answer=ANSWER)
         )
         reason = {"delivered": "", "skipped": "no_hash"}.get(outcome) or REASONS.get(verdict, "")
         settlement = Settlement(
@@ -325,7 +350,8 @@ class Machine(RuleBasedStateMachine):
         if not counts:
             assert settled.breaker == ""
             return
-        assert settled.breaker == self.health.judge(i, verdict, self.now_ms)
+        assert settled.breaker == self.health.judge(i, verdict, self.now_ms, again=one.failed)
+        self.well_ms = self.now_ms if verdict == "well" else self.well_ms
         if settled.breaker:
             self.totals["breaker_opened" if settled.breaker == "open" else "breaker_closed"] += 1
             self.sicknesses += settled.breaker == "open" and self.health.opens == 1
@@ -341,7 +367,7 @@ class Machine(RuleBasedStateMachine):
         elif outcome == "postponed":
             self.all[i] = One("waiting", self.now_ms + 2000, attempts=one.attempts, lost=one.lost)
         elif outcome == "returned":
-            self.all[i] = One("waiting", min(self.head_ms, self.now_ms), attempts=one.attempts, lost=one.lost)
+            self.all[i] = One("waiting", self.head_ms(failed=one.failed), attempts=one.attempts, lost=one.lost)
         elif outcome == "retry":
             self.all[i] = One("waiting", self.now_ms + 2000, attempts=one.attempts + 1, lost=one.lost)
         else:
@@ -367,7 +393,8 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def reap(self, data: st.DataObject) -> None:
         queued = self.some(data, "released", CAP)
-        reaped = self.ledger.reap(ID, queued=queued, lease_s=LEASE_S, telling=TELLING)
+        how = Reap(queued=queued, lease_s=LEASE_S, telling=TELLING, most_attempts=MOST_ATTEMPTS)
+        reaped = self.ledger.reap_all({ID: how})[ID]
         lost = again = died = 0
         for i in self.ids("released"):
             one = self.all[i]
@@ -375,7 +402,7 @@ class Machine(RuleBasedStateMachine):
                 continue
             if one.token:
                 lost, one.attempts, one.lost, one.token = lost + 1, one.attempts + 1, one.lost + 1, ""
-                one.state, one.at_ms = ("dead" if one.lost >= MOST_LOST else "waiting"), self.now_ms
+                one.state, one.at_ms = ("dead" if self.is_spent(one) else "waiting"), self.now_ms
                 died += one.state == "dead"
                 self.fell_back |= {i} if one.state == "dead" else set()
             elif i in queued:
@@ -386,6 +413,9 @@ class Machine(RuleBasedStateMachine):
         self.totals["lost"] += lost
         self.totals["released_again"] += again
         self.totals["dead"] += died
+
+    def is_spent(self, one: One) -> bool:
+        return one.lost >= MOST_LOST or one.attempts >= MOST_ATTEMPTS
 
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
@@ -451,7 +481,7 @@ class Machine(RuleBasedStateMachine):
         for state in ("waiting", "released", "dead"):
             members: Any = self.client.zrange(f"courier:{{{ID}}}:{state}", 0, -1, withscores=True)
             held = {i.decode(): int(score) for i, score in members}
-            assert held == {i: self.all[i].at_ms for i in self.ids(state)}
+            assert held == {i: self.all[i].score for i in self.ids(state)}
         leases: Any = self.client.hgetall(f"courier:{{{ID}}}:leases")
         assert {k.decode(): v.decode() for k, v in leases.items()} == {
             i: one.token for i, one in self.all.items() if one.token
@@ -490,6 +520,8 @@ class Machine(RuleBasedStateMachine):
         assert bool(status.paused_ms) == self.paused
         assert status.target_until_ms == (self.target_until_ms if self.target_until_ms > self.now_ms else 0)
         assert (status.breaker, status.breaker_until_ms) == (self.health.state, self.health.until_ms)
+        assert bool(status.breaker_reason) == (self.health.state != "closed")
+        assert status.failed == sum(one.failed for one in self.all.values() if one.state == "waiting")
 
 
 @pytest.mark.parametrize("examples", EXAMPLES)

@@ -22,8 +22,8 @@ class SlowServer(EmbeddedServer):
         with self.client() as client:
             client.config_set("key-load-delay", 0)
 
-    def _configuration(self) -> str:
-        return super()._configuration() + f"key-load-delay {self.delay_us}\n"
+    def _configuration(self) -> bytes:
+        return super()._configuration() + b"key-load-delay %d\n" % self.delay_us
 
     def _wait_until_ready(self, log_path: Path) -> None:
         if self.waits:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from common.integration import Integration
 from common.outcome import Reason, Retry
+from common.settings import load_settings
 from tests.support.fakes import policy
 from workers.backoff import budget_spent, delay_s
 
@@ -22,6 +25,18 @@ def test_the_pause_is_a_random_part_of_a_doubling_ceiling(attempts: int, ceiling
 def test_an_overloaded_service_is_left_alone_for_longer() -> None:
     assert all(delay_s(Retry(Reason.RATE_LIMITED), 1, POLICY, Random(seed)) >= 30 for seed in range(50))
     assert all(delay_s(Retry(Reason.TIMEOUT), 1, POLICY, Random(seed)) >= 10 for seed in range(50))
+
+
+@pytest.mark.parametrize("reason", [Reason.SCRIPT_FAILED, Reason.SCRIPT_TIMEOUT, Reason.SCRIPT_UNUSABLE])
+def test_a_script_is_run_again_after_half_a_minute_at_the_earliest(reason: Reason) -> None:
+    packaged = load_settings(file=None, environment={}, cwd=Path("/nonexistent")).policy(
+        Integration(id="custom-ticket", name="custom-ticket")
+    )
+    pauses = [
+        delay_s(Retry(reason), attempts, packaged, Random(seed)) for attempts in (1, 2, 3, 4) for seed in range(50)
+    ]
+    assert 30 <= min(pauses) <= max(pauses) <= 240
+    assert (budget_spent(4, 0, packaged), budget_spent(5, 0, packaged)) == (False, True)
 
 
 def test_a_wish_of_the_service_is_kept_to() -> None:

@@ -218,8 +218,8 @@ def test_a_sick_target_is_told_of_once_and_what_is_left_waits(
     assert world.deliverer.deliver("slack", ids[20:]) == {}
     status = world.ledger.status("slack")
     assert (status.breaker, status.waiting, status.totals["put_back"]) == ("open", 30, 10)
-    assert [r.message for r in caplog.records if "out of order" in r.message] == [
-        "the target is out of order: nothing is sent until one delivery succeeds"
+    assert [r.message for r in caplog.records if "breaker opened" in r.message] == [
+        "breaker opened: nothing is sent until one delivery succeeds"
     ]
 
 

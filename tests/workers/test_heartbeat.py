@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from common.celery_app import queue_name
+from common.ledger import Ledger
 from common.worker_report import EXPIRE_S, WorkerReport, told
+from common.worker_report import tell as tell_for
 from workers.heartbeat import Heartbeat
+from workers.peers import child, this_process
 
 if TYPE_CHECKING:
     import redis
 
-NAME = "http@host"
+NAME, OURS = "http@host", this_process()
 
 
 class Load:
@@ -30,13 +34,11 @@ def load() -> Load:
 
 def tell(client: redis.Redis, heartbeat: Heartbeat) -> WorkerReport:
     heartbeat.tell({"slack", "shuffle"})
-    report = told(client, NAME)
-    assert report
-    return report
+    return told(client, NAME)[str(OURS)]
 
 
 def test_work_that_lies_is_told_with_the_time_since_when(client: redis.Redis, load: Load) -> None:
-    heartbeat = Heartbeat(client, NAME, load)
+    heartbeat = Heartbeat(client, NAME, OURS, load)
     assert tell(client, heartbeat).idle_since_ms == 0
     client.lpush(queue_name("slack"), "task")
     first = tell(client, heartbeat)
@@ -46,7 +48,7 @@ def test_work_that_lies_is_told_with_the_time_since_when(client: redis.Redis, lo
 
 
 def test_whoever_works_does_not_leave_work_lying(client: redis.Redis, load: Load) -> None:
-    heartbeat = Heartbeat(client, NAME, load)
+    heartbeat = Heartbeat(client, NAME, OURS, load)
     client.lpush(queue_name("slack"), "task")
     assert tell(client, heartbeat).idle_since_ms
     load.begun = 1
@@ -59,10 +61,30 @@ def test_whoever_works_does_not_leave_work_lying(client: redis.Redis, load: Load
 
 def test_the_queues_of_others_do_not_count(client: redis.Redis, load: Load) -> None:
     client.lpush(queue_name("pagerduty"), "task")
-    assert tell(client, Heartbeat(client, NAME, load)).idle_since_ms == 0
+    assert tell(client, Heartbeat(client, NAME, OURS, load)).idle_since_ms == 0
 
 
 def test_a_worker_that_is_gone_is_forgotten(client: redis.Redis, load: Load) -> None:
-    assert told(client, NAME) is None
-    tell(client, Heartbeat(client, NAME, load))
+    assert told(client, NAME) == {}
+    tell(client, Heartbeat(client, NAME, OURS, load))
     assert 0 < client.ttl(f"courier:worker:{NAME}") <= EXPIRE_S
+
+
+def test_a_worker_of_the_same_name_is_met_with_a_warning_and_dead_ones_are_forgotten(
+    client: redis.Redis, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_ms = Ledger(client).now_ms()
+    running, ended, elsewhere = child(os.getppid()), OURS._replace(started="1"), OURS._replace(boot="other")
+    for process in (running, ended):
+        tell_for(client, NAME, str(process), WorkerReport(seen_ms=now_ms, begun=0, running=0, idle_since_ms=0))
+    for process, age_s in ((str(elsewhere), 10), ("long-ago-1-2", EXPIRE_S + 1)):
+        seen_ms = now_ms - age_s * 1000
+        tell_for(client, NAME, process, WorkerReport(seen_ms=seen_ms, begun=0, running=0, idle_since_ms=0))
+    client.hset(f"courier:worker:{NAME}", "nonsense", "{}")
+    heartbeat = Heartbeat(client, NAME, OURS, load)
+    tell(client, heartbeat)
+    tell(client, heartbeat)
+    (warning,) = caplog.records
+    assert "another worker of this host has the same name" in warning.message
+    assert warning.__dict__["pid"] == os.getppid()
+    assert set(told(client, NAME)) == {str(OURS), str(running), str(elsewhere)}

@@ -64,6 +64,8 @@ OUTCOMES: dict[int, Outcome] = {
     429: Retry(Reason.RATE_LIMITED, "slow down", after_s=60),
     500: Retry(Reason.SERVER, "oops", last_words=(EVENT,)),
     400: Rejected(Reason.CLIENT, "no"),
+    403: Retry(Reason.AUTH, "no"),
+    410: Retry(Reason.GONE, "no"),
 }
 
 
@@ -72,13 +74,14 @@ def attempt(
     keys: str = '["a"]',
     header: Header | None = None,
     said: bytes | None = None,
+    well_ms: int = 0,
     **changes: object,
 ) -> tuple[Settlement, Canned]:
     transport = Canned(*answers, said=said)
     answers_kept = LastAnswers.of(SLACK, policy())
     pipeline = Pipeline(Echo(OUTCOMES), transport, policy(**changes), Random(1), answers=answers_kept)
     header = header or Header(committed_ms=1_000_000)
-    delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000)
+    delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, well_ms=well_ms)
     return pipeline.attempt(delivery), transport
 
 
@@ -102,6 +105,18 @@ def test_a_failure_that_may_pass_waits_and_remembers() -> None:
     assert settlement.header is not None
     assert settlement.header.attempts == 1
     assert settlement.header.history[-1].detail == "slow down"
+
+
+@pytest.mark.parametrize("status", [403, 410])
+@pytest.mark.parametrize(
+    ("attempts", "well_ms", "outcome"),
+    [(4, 1_002_000, "dead"), (3, 1_002_000, "retry"), (40, 1_000_500, "retry"), (40, 0, "retry")],
+)
+def test_what_is_refused_while_others_are_taken_is_at_fault_itself(
+    status: int, attempts: int, well_ms: int, outcome: str
+) -> None:
+    header = Header(committed_ms=1_000_000, since_ms=1_001_000, attempts=attempts)
+    assert attempt(status, header=header, well_ms=well_ms)[0].outcome == outcome
 
 
 def test_no_answer_is_a_retry_unless_none_can_mend_it() -> None:

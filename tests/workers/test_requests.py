@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from unittest.mock import Mock
 
-from common.celery_app import DELIVER, make_app
+from common.celery_app import make_app
+from common.task_message import DELIVER
 from workers.service import _register
 
 

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def answered_json(answer: Answer) -> Any:
-    """Return the body's JSON value, in the stated charset or whichever UTF it is. Raises ValueError if it has none."""
+    """Return the body's JSON value, in the stated charset or whichever UTF it is. Raises ValueError if it has none.
+
+    What was not received whole has none either: half a report may be read as another one.
+    """
+    if answer.broken:
+        raise ValueError(answer.broken)
     header = Message()
     header["content-type"] = answer.headers.get("content-type", "")
     charset = header.get_content_charset() or json.detect_encoding(answer.body)

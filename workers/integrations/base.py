@@ -45,11 +45,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back: `body` is at most the transport's limit, `headers` have lower-case names."""
+    """What came back: `body` is at most the transport's limit, `headers` have lower-case names.
+
+    The status is final. `broken` says why the rest of the answer could not be read whole, empty if it was.
+    """
 
     status: int
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    broken: str = ""
 
 
 class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):

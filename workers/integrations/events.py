@@ -6,21 +6,53 @@ protects, so the agent's part is escaped; a bare tag is the manager's own, agent
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from common.json_text import write_json
 from common.outcome import ManagerEvent
 from workers.integrations.fields import Fields, found, needed
+from workers.integrations.limits import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANAGERS_OWN = "000"
 
+LONGEST_DATAGRAM: Final = 65_535
+"""Bytes that the manager takes; it silently drops what is beyond (spec 7)."""
+
+LONGEST_PART: Final = 1_024
+"""Characters that stay of each part of an event that would be longer."""
+
+_DEEPEST_PART: Final = 3
+"""The parts that the manager's rules look at are no deeper: `virustotal.source.file`, `threat.indicator.confidence`."""
+
 
 def event(location: str, message: Mapping[str, Any]) -> ManagerEvent:
-    """Return the event with its JSON as the stock scripts write it. Raises ValueError for what cannot be written."""
-    return ManagerEvent(location, write_json(message))
+    """Return the event with its JSON as the stock scripts write it. Raises ValueError for what cannot be written.
+
+    Where the manager would cut the JSON, long texts are cut instead and long lists emptied: a verdict must not be lost
+    for what a service tells besides. A member `courier` says so.
+    """
+    told = ManagerEvent(location, write_json(message))
+    if (size := len(datagram(told))) <= LONGEST_DATAGRAM:
+        return told
+    note = f"long parts are cut or left out: the event had {size} bytes, and the manager takes {LONGEST_DATAGRAM}"
+    return ManagerEvent(location, write_json(_short(message, _DEEPEST_PART) | {"courier": {"shortened": note}}))
+
+
+def _short(value: Any, levels: int) -> Any:
+    """Return a value with each part of it cut; what is left out keeps its type, by which the indexer stores it."""
+    if isinstance(value, dict) and levels:
+        return {name: _short(part, levels - 1) for name, part in value.items()}
+    if isinstance(value, dict | list):
+        return value if len(write_json(value)) <= LONGEST_PART else type(value)()
+    return cut(value, LONGEST_PART)
+
+
+def datagram(event: ManagerEvent) -> bytes:
+    """Return an event as it is written to the socket."""
+    return f"1:{event.location}:{event.message}".encode()
 
 
 def credited_to_agent(fields: Fields, tag: str) -> str:

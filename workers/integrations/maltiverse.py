@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 from urllib.parse import quote
 
 from common.json_text import read_json, write_json
@@ -20,6 +20,7 @@ from workers.integrations.answers import answered_json
 from workers.integrations.base import Refusal, Request, unanswered
 from workers.integrations.events import credited_to_agent, event
 from workers.integrations.fields import Fields, fields_of, found
+from workers.integrations.limits import fits_into_url
 from workers.integrations.maltiverse_threat import threat
 from workers.integrations.statuses import Statuses
 
@@ -136,16 +137,21 @@ def _fits_a_header(key: str) -> bool:
 
 
 def _look_ups(fields: Fields) -> Iterator[LookUp]:
-    """Yield what there is to ask, in the stock script's order; a value that is no text is left alone."""
+    """Yield what there is to ask, in the stock script's order."""
     for key in ("md5", "sha1"):
-        if isinstance(value := found(fields, "syscheck", f"{key}_after"), str):
+        if _can_be_asked(value := found(fields, "syscheck", f"{key}_after")):
             yield LookUp(key, f"/sample/{key}/{_quoted(value)}", value, value)
-    if isinstance(address := found(fields, "data", "srcip"), str) and _is_public(address):
+    if _can_be_asked(address := found(fields, "data", "srcip")) and _is_public(address):
         yield LookUp("ip", f"/ip/{_quoted(address)}", address, address)
-    if isinstance(hostname := found(fields, "data", "hostname"), str):
+    if _can_be_asked(hostname := found(fields, "data", "hostname")):
         yield LookUp("hostname", f"/hostname/{_quoted(hostname)}", hostname, hostname)
     if isinstance(url := found(fields, "data", "url"), str):
         yield LookUp("url", f"/url/{_digest(url)}", url, _digest(url))
+
+
+def _can_be_asked(value: object) -> TypeGuard[str]:
+    """Say whether a value is a text that fits into the URL of a question."""
+    return isinstance(value, str) and fits_into_url(value)
 
 
 def _is_public(text: str) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from common.depth import check_depth
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
 from workers.integrations.base import Datagram, Refusal, unanswered
+from workers.integrations.events import LONGEST_DATAGRAM, datagram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.outcome import Outcome
     from workers.integrations.base import Sent
-
-LONGEST_DATAGRAM: Final = 65_535
-"""Bytes that the manager takes; it silently drops what is beyond (spec 7)."""
 
 _decode: Final = msgspec.json.Decoder(ManagerEvent).decode
 
@@ -37,7 +35,7 @@ class Manager:
             event = _decode(alert.raw)
         except ValueError:
             raise Refusal(Rejected(Reason.BAD_ALERT, "this is no event for the manager")) from None
-        payload = f"1:{event.location}:{event.message}".encode()
+        payload = datagram(event)
         if len(payload) > LONGEST_DATAGRAM:
             problem = f"{len(payload)} bytes, and the manager would cut it at {LONGEST_DATAGRAM}"
             raise Refusal(Rejected(Reason.TOO_LARGE, problem))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from common.outcome import Reason, Retry
+from common.outcome import Reason, Rejected, Retry
 from workers.integrations import blocks
-from workers.integrations.base import Request, unanswered
+from workers.integrations.base import Refusal, Request, unanswered
 from workers.integrations.excerpt import long_texts
 from workers.integrations.fields import Fields, bad_alert, fields_of, found, json_body, needed, needed_level
+from workers.integrations.limits import cut
 from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -31,10 +33,23 @@ SEVERITIES: Final = ((13, "critical"), (10, "error"), (7, "warning"))
 """The lowest level of each severity; below all of them it is `info`."""
 
 LONGEST_DEDUP_KEY: Final = 255
-"""Characters (PagerDuty's Events API v2 overview)."""
+"""Characters (PagerDuty's Events API v2, "Send an Alert Event")."""
+
+LONGEST_SUMMARY: Final = 1_024
+"""Characters (as above)."""
+
+LARGEST_EVENT: Final = 512_000
+"""Bytes of a whole event (PagerDuty's Events API v2 overview, "Size Limits": 512 KB)."""
+
+LONGEST_LOG: Final = 10_000
+"""Characters of the alert's log that stay where the alert as a whole is too large."""
 
 RATE_LIMIT_FLOOR_S: Final = 120.0
 """PagerDuty asks for "a backoff of a few minutes" after a 429 (Events API v2 overview)."""
+
+BAD_REQUEST: Final = 400
+_ABOUT_THE_KEY: Final = re.compile(rb"routing.?key|invalid key", re.IGNORECASE)
+"""What a 400 names where the key is at fault and not the event: PagerDuty has no other status for it (the same)."""
 
 
 class PagerDuty:
@@ -48,19 +63,23 @@ class PagerDuty:
 
     def calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST."""
+        fields = fields_of(alert)
         event = {
             "routing_key": self._key.reveal(),
             "event_action": "trigger",
             "dedup_key": _dedup_key(alert.delivery_id),
-            "payload": _payload(fields_of(alert)),
+            "payload": _payload(fields),
             "client": "Wazuh Monitoring Service",
             "client_url": "https://wazuh.com",
         }
-        return (Request(method="POST", url=self._url, headers=HEADERS, body=json_body(event | self._options)),)
+        body = fitted(event | self._options, fields)
+        return (Request(method="POST", url=self._url, headers=HEADERS, body=body),)
 
     def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status; a 400 names what it does not like, and that becomes the detail."""
         outcome = self._statuses.outcome(answer)
+        if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body):
+            return Retry(Reason.AUTH, self._statuses.detail(answer))
         if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
             after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)
             return msgspec.structs.replace(outcome, after_s=after_s)
@@ -69,6 +88,40 @@ class PagerDuty:
     def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Try again, unless that cannot help."""
         return unanswered(error)
+
+
+def fitted(event: dict[str, Any], fields: Fields) -> bytes:
+    """Return an event as PagerDuty takes it: where it is too large, a note replaces the alert in its details (D10).
+
+    Raises Refusal if it is too large even so.
+    """
+    payload = event.get("payload")
+    if not isinstance(payload, dict):
+        return json_body(event)
+    short = {name: cut(value, LONGEST_SUMMARY) if name == "summary" else value for name, value in payload.items()}
+    body = json_body(event | {"payload": short})
+    if len(body) <= LARGEST_EVENT:
+        return body
+    short = {name: cut(value, LONGEST_SUMMARY) for name, value in payload.items()}
+    if "custom_details" in payload:
+        short["custom_details"] = _without_alert(fields, len(body))
+    body = json_body(event | {"payload": short})
+    if len(body) > LARGEST_EVENT:
+        problem = f"the event has {len(body)} bytes, even without the alert; PagerDuty takes {LARGEST_EVENT}"
+        raise Refusal(Rejected(Reason.TOO_LARGE, problem))
+    return body
+
+
+def _without_alert(fields: Fields, size: int) -> dict[str, Any]:
+    """Return the details of an event that would have `size` bytes with the alert."""
+    note = f"Courier left the alert out: with it the event has {size} bytes, and PagerDuty takes {LARGEST_EVENT}."
+    return {
+        "note": note,
+        "id": cut(found(fields, "id"), LONGEST_SUMMARY),
+        "rule_id": cut(found(fields, "rule", "id"), LONGEST_SUMMARY),
+        "location": cut(found(fields, "location"), LONGEST_SUMMARY),
+        "full_log": cut(found(fields, "full_log"), LONGEST_LOG),
+    }
 
 
 def _payload(fields: Fields) -> dict[str, Any]:

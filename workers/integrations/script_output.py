@@ -14,7 +14,7 @@ from common.secret import Secret, scrub
 from workers.integrations.excerpt import SHORTEST_PART, texts_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from workers.integrations.base import ScriptCall
 
@@ -24,10 +24,10 @@ LONGEST_LINE: Final = 500
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-def last_line(output: str, call: ScriptCall, others: Iterable[Secret] = ()) -> str:
-    """Return the last line of `output` that is not blank, with the secrets of `call` and the `others` masked."""
+def last_line(output: str, call: ScriptCall) -> str:
+    """Return the last line of `output` that is not blank, with the secrets of `call` masked."""
     line = output.replace("\r", "\n").rstrip().rpartition("\n")[2]
-    longest_first = sorted({*_secrets(call), *others}, key=lambda secret: -len(secret.reveal()))
+    longest_first = sorted(set(_secrets(call)), key=lambda secret: -len(secret.reveal()))
     clean = _CONTROL.sub(" ", scrub(line, *longest_first)).strip()
     return clean if len(clean) <= LONGEST_LINE else f"{clean[:LONGEST_LINE]}…"
 

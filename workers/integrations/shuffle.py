@@ -1,4 +1,7 @@
-"""Shuffle: the alert as a workflow's trigger, posted to its webhook (spec 5.4)."""
+"""Shuffle: the alert as a workflow's trigger, posted to its webhook (spec 5.4).
+
+Shuffle documents no limit of a webhook's body, so nothing is cut; a 413 becomes a dead letter.
+"""
 
 from __future__ import annotations
 

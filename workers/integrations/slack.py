@@ -2,17 +2,19 @@
 
 Slack answers 200 if and only if it posted the message, and otherwise 4xx or 5xx with a word such as `invalid_payload`,
 `no_service` or `channel_is_archived` (api.slack.com, "Handling errors" of incoming webhooks): the status says it all,
-and the word becomes the detail. So whatever a 200 says is a success, also from the targets that imitate Slack.
+and the word becomes the detail. So whatever a 200 says is a success, also from the targets that imitate Slack. All
+words of 403, 404 and 410 are about the hook or its channel, those of 400 about the message.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from workers.integrations import blocks
 from workers.integrations.base import Request, unanswered
 from workers.integrations.excerpt import long_texts
 from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
+from workers.integrations.limits import cut
 from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
+LONGEST_TEXT: Final = 40_000
+"""Characters of a text; Slack cuts longer ones without a mark (its changelog, "Truncating really long messages")."""
+
 
 class Slack:
     """One Slack block. Needs hook_url."""
@@ -38,7 +43,7 @@ class Slack:
 
     def calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST; its body is byte for byte that of the stock script."""
-        attachment = _attachment(fields_of(alert)) | self._options
+        attachment = fitted(_attachment(fields_of(alert)) | self._options)
         body = json_body({"attachments": [attachment]})
         return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
 
@@ -49,6 +54,14 @@ class Slack:
     def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Try again, unless that cannot help."""
         return unanswered(error)
+
+
+def fitted(attachment: dict[str, Any]) -> dict[str, Any]:
+    """Return an attachment of which no text is longer than Slack takes it."""
+    short = {name: cut(value, LONGEST_TEXT) for name, value in attachment.items()}
+    if isinstance(table := short.get("fields"), list):
+        short["fields"] = [fitted(row) if isinstance(row, dict) else row for row in table]
+    return short
 
 
 def _attachment(fields: Fields) -> dict[str, Any]:

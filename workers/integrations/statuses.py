@@ -4,10 +4,13 @@
     408 timeout                    try again
     425 and 5xx server             try again
     429 rate_limited               try again
-    401, 403 auth                  rejected
+    401, 403 auth                  try again: the credential may be at fault, and with it every alert
+    404, 410 gone                  try again: the address may be at fault, and with it every alert
     3xx redirect                   rejected: a POST would arrive as a GET without its body
     other 4xx client               rejected
     anything else bad_answer       try again: no server means to say it
+
+A run of `auth`, `gone` or `redirect` without a success opens the breaker, and the alerts wait (`common/ledger`).
 
 Where it is tried again, the target may say when: in a Retry-After header, or as Slack and Discord do in JSON, in
 `retry_after`. The whole target then has a pause.
@@ -41,13 +44,15 @@ if TYPE_CHECKING:
 EXACT: Final = {
     401: Reason.AUTH,
     403: Reason.AUTH,
+    404: Reason.GONE,
     407: Reason.CONNECT,  # a proxy's word on our login there, not the target's: what was sent is not at fault
     408: Reason.TIMEOUT,
+    410: Reason.GONE,
     425: Reason.SERVER,
     429: Reason.RATE_LIMITED,
 }
 BY_HUNDREDS: Final = {3: Reason.REDIRECT, 4: Reason.CLIENT, 5: Reason.SERVER}
-REJECTED: Final = frozenset({Reason.AUTH, Reason.REDIRECT, Reason.CLIENT})
+REJECTED: Final = frozenset({Reason.REDIRECT, Reason.CLIENT})
 DELIVERED: Final = range(200, 300)
 
 LONGEST_PAUSE_S: Final = 86_400.0

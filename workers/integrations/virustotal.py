@@ -33,6 +33,7 @@ TAG: Final = "virustotal"
 
 QUOTA_SPENT: Final = 204
 CREDENTIALS: Final = 403
+NOT_FOUND: Final = 404
 TIMED_OUT: Final = 408
 
 QUOTA_PAUSE_S: Final = 60.0
@@ -115,6 +116,8 @@ class VirusTotal:
         number = self._api.error(answer)
         words = (_error(fields, number),)
         outcome = self._statuses.outcome(answer)
+        if answer.status == NOT_FOUND:  # of a look-up, it is about the file
+            outcome = Rejected(Reason.CLIENT, self._statuses.detail(answer))
         if isinstance(outcome, Rejected):
             return msgspec.structs.replace(outcome, events=words)
         if number == QUOTA_SPENT:

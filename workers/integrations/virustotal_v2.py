@@ -10,6 +10,7 @@ from common.json_text import as_number
 from workers.integrations.answers import answered_json
 from workers.integrations.base import Request
 from workers.integrations.fields import Fields, found
+from workers.integrations.limits import fits_into_url
 
 if TYPE_CHECKING:
     from common.secret import Secret
@@ -42,7 +43,8 @@ class V2:
     def resource(self, fields: Fields) -> str | None:
         """Return the field with exactly one MD5, whole: text around it is tolerated and sent along (spec 5.5)."""
         md5 = found(fields, "syscheck", "md5_after")
-        return md5 if isinstance(md5, str) and len(_MD5.findall(md5)) == 1 else None
+        is_one = isinstance(md5, str) and fits_into_url(md5) and len(_MD5.findall(md5)) == 1
+        return md5 if is_one else None
 
     def request(self, resource: str, key: Secret, timeout_s: float | None) -> Request:
         """Return the look-up."""

@@ -8,6 +8,7 @@ was closed by the other side before it is used again, and uses none that was idl
 from __future__ import annotations
 
 import re
+import select
 import ssl
 from contextlib import suppress
 from functools import cache
@@ -18,6 +19,7 @@ import pycurl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from workers.integrations.base import Answer
+from workers.transports.http_errors import broken_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """So much of an answer is read; the services' answers have a few KiB."""
+
+_ENDED: Final = getattr(select, "POLLRDHUP", 0)
+"""Linux's event for a peer that has closed (poll(2)); elsewhere only a broken connection is seen."""
+
+FINAL: Final = 200
+"""A lower status announces another one (RFC 9110, 15.2)."""
 
 _HELD_BYTES: Final = 65_536
 """A body larger than this is not held until the next one comes."""
@@ -67,7 +75,11 @@ class Connection:
         self._body = bytearray()
 
     def call(self, head: Head, body: bytes | None, limit_s: float) -> Answer:
-        """Return the answer to one request, which has `limit_s` seconds. Raises `pycurl.error` if there is none."""
+        """Return the answer to one request, which has `limit_s` seconds.
+
+        Once a final status line has come there is an answer, `broken` where the rest of it cannot be read: what the
+        target did with the request is known, and to ask again would do it twice. Raises `pycurl.error` if none has.
+        """
         curl = self._curl
         if head is not self._head:
             self._turn_to(head)
@@ -79,18 +91,31 @@ class Connection:
             curl.setopt(pycurl.POSTFIELDS, body or b"")
         self._lines.clear()
         self._body.clear()
+        broken = ""
         try:
             curl.perform()
-        except pycurl.error:
-            if len(self._body) < MAX_BODY_BYTES:
+        except pycurl.error as error:
+            if curl.getinfo(pycurl.RESPONSE_CODE) < FINAL:
                 raise
+            if len(self._body) < MAX_BODY_BYTES:
+                broken = broken_by(error.args[0])
         if body and len(body) > _HELD_BYTES:
             curl.setopt(pycurl.POSTFIELDS, b"")
-        return Answer(status=curl.getinfo(pycurl.RESPONSE_CODE), headers=_headers(self._lines), body=bytes(self._body))
+        status, headers = curl.getinfo(pycurl.RESPONSE_CODE), _headers(self._lines)
+        return Answer(status=status, headers=headers, body=bytes(self._body), broken=broken)
 
     def trouble(self) -> tuple[int, int]:
         """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
         return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
+
+    def is_closed(self) -> bool:
+        """Tell whether the server closed its side; unread bytes of it, such as a TLS ticket, do not matter."""
+        descriptor = self._curl.getinfo(pycurl.ACTIVESOCKET)
+        if descriptor < 0:
+            return False
+        poll = select.poll()
+        poll.register(descriptor, _ENDED)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close it, and let go of it: a worker collects garbage too rarely to leave a cycle to that."""

@@ -85,6 +85,13 @@ def explained(code: int, text: str, *, errno: int = 0, proxy_status: int = 0) ->
     return reason, _WORDS.get(code, "")
 
 
+def broken_by(code: int) -> str:
+    """Return, by libcurl's number, why the rest of an answer whose status has come cannot be read."""
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return "its body did not end in time"
+    return _WORDS.get(code, "its body cannot be read")
+
+
 def _judgement(text: str) -> str:
     if found := _JUDGED.search(text):
         return found["words"]

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Final
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.integrations.base import Sent
+from workers.integrations.events import LONGEST_DATAGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from workers.integrations.base import Datagram
-
-MAX_DATAGRAM_BYTES: Final = 65_535
-"""The receiver takes so much of a datagram and drops the rest in silence (spec 7)."""
 
 _STALE: Final = frozenset({errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE})
 """What a socket answers once its receiver has been restarted."""
@@ -54,9 +52,9 @@ class ManagerSocket:
     def send(self, call: Datagram) -> Sent:
         """Send one datagram. Raises TransportError: too_large, timeout (no room) or manager_down."""
         size = len(call.payload)
-        if size > MAX_DATAGRAM_BYTES:
+        if size > LONGEST_DATAGRAM:
             raise TransportError(
-                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only {MAX_DATAGRAM_BYTES} of one"
+                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only {LONGEST_DATAGRAM} of one"
             )
         until = self._clock() + self._time_limit_s
         if not self._lock.acquire(timeout=self._time_limit_s):
@@ -99,14 +97,7 @@ class ManagerSocket:
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
-            fresh = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            try:
-                fresh.setblocking(False)
-                fresh.connect(str(self._path))
-            except BaseException:
-                fresh.close()
-                raise
-            self._socket = fresh
+            self._socket = _connect(self._path)
         return self._socket
 
     def _close(self) -> None:
@@ -122,5 +113,28 @@ class ManagerSocket:
     def _error(self, error: OSError, size: int) -> TransportError:
         if error.errno == errno.EMSGSIZE:
             return TransportError(Reason.TOO_LARGE, f"the kernel takes no event of {size} bytes")
-        meaning = _MEANINGS.get(error.errno or 0, f"cannot be used: {error.strerror or error}")
-        return TransportError(Reason.MANAGER_DOWN, f"the manager's queue {self._path} {meaning}")
+        return _down(self._path, error)
+
+
+def connected(path: Path) -> socket.socket:
+    """Return a socket that is connected to the manager's queue. Raises TransportError (manager_down)."""
+    try:
+        return _connect(path)
+    except OSError as error:
+        raise _down(path, error) from None
+
+
+def _connect(path: Path) -> socket.socket:
+    fresh = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        fresh.setblocking(False)
+        fresh.connect(str(path))
+    except BaseException:
+        fresh.close()
+        raise
+    return fresh
+
+
+def _down(path: Path, error: OSError) -> TransportError:
+    meaning = _MEANINGS.get(error.errno or 0, f"cannot be used: {error.strerror or error}")
+    return TransportError(Reason.MANAGER_DOWN, f"the manager's queue {path} {meaning}")

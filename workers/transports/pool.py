@@ -1,13 +1,14 @@
 """The idle connections of a worker, shared by all integrations that call the same host.
 
 With connections of its own for each of 100 integrations a worker kept 1,900 after a flood, of which it needs 90.
+One that its server closed is closed here within a second, not at the next call: it would stay in CLOSE_WAIT until then.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from workers.transports.connections import Connection
@@ -47,11 +48,18 @@ class Connections:
             now_s = self._clock()
             idle.append((now_s, connection))
             if now_s - self._looked_at_s >= LOOK_EVERY_S:
-                self._looked_at_s = now_s
-                self._close_unused(now_s - IDLE_S)
+                self.look()
 
-    def _close_unused(self, since_s: float) -> None:
+    def look(self) -> None:
+        """Close the connections that their server closed, and those that were not needed for IDLE_S."""
+        self._looked_at_s = now_s = self._clock()
         for idle in tuple(self._idle.values()):
-            with suppress(IndexError):  # other threads take and give at any moment
-                while idle[0][0] < since_s:
-                    idle.popleft()[1].close()
+            for _ in range(len(idle)):
+                try:
+                    since_s, connection = idle.popleft()  # nobody else uses it while it is looked at
+                except IndexError:  # other threads take and give at any moment
+                    break
+                if since_s < now_s - IDLE_S or connection.is_closed():
+                    connection.close()
+                else:
+                    idle.append((since_s, connection))

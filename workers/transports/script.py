@@ -1,23 +1,30 @@
 """Runs a custom script as the stock Integrator runs it (spec 4), but without its leaks and within a time limit.
 
 Kept: the arguments by position, the folder, the empty standard input. Changed: the files are private, the arguments a
-vector that no blank can shift (D15), the deadline holds for all that the script starts (D16), and the environment has
-none of the worker's own secrets.
+vector that no blank can shift (D15), and the deadline holds for all that the script starts (D16).
+
+The environment is the worker's own, as the stock daemon hands on its own, but for what belongs to Courier: its settings
+(`COURIER_*`) and the Python environment that it runs in, so that `#!/usr/bin/env python3` finds the system's Python.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
+import sys
 import time
 from functools import partial
+from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
 from common.errors import TransportError
 from common.outcome import Reason
+from common.secret import Secret, scrub
 from workers.integrations.base import ScriptExit
+from workers.integrations.excerpt import SHORTEST_PART, recognisable
 from workers.integrations.script_output import last_line
 from workers.transports.groups import Groups
 from workers.transports.private_files import PrivateFiles, note
@@ -26,7 +33,6 @@ from workers.transports.script_file import check_script, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
     from random import Random
 
     from common.settings_schema import Policy
@@ -35,11 +41,11 @@ if TYPE_CHECKING:
 SHELL: Final = "/bin/sh"
 """Runs a file without `#!` (spec 4.4)."""
 
-PASSED_ON: Final = frozenset(
-    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE"}
-    | {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
-)
-"""The variables of the worker that a script gets too, in either case, and with them every LC_*."""
+TELLING: Final = re.compile("TOKEN|SECRET|PASS|KEY|HOOK|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
+"""Parts of a variable's name that say that its value is a secret: it is masked in what the script prints."""
+
+OURS: Final = ("COURIER_", "PYTHON", "VIRTUAL_ENV")
+"""How the names of variables begin that configure Courier and its Python; a script gets none of them."""
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SIGNALLED: Final = 128
@@ -49,7 +55,8 @@ class ScriptTransport:
     """Runs the script of one integration, any number at once. `clock` is monotonic, `now` the time of day.
 
     `integrations_dir` holds the scripts and `home` is the folder that they run in. `groups` are those of all scripts of
-    this worker. `debug` is what the stock Integrator passes on when its own debugging is on.
+    this worker. `debug` is what the stock Integrator passes on when its own debugging is on. `environ` is what the
+    worker was started with.
     """
 
     def __init__(
@@ -72,7 +79,11 @@ class ScriptTransport:
         self._groups = groups or Groups(clock)
         wanted = {resource.RLIMIT_AS: policy.memory_limit_bytes, resource.RLIMIT_FSIZE: policy.file_limit_bytes}
         self._limits = {limit: most for limit, most in wanted.items() if most is not None}
-        self._environment = environment(environ) | {k: v.reveal() for k, v in policy.environment.items()}
+        inherited, chosen = environment(environ), {k: v.reveal() for k, v in policy.environment.items()}
+        self._environment = inherited | chosen
+        telling = [value for name, value in inherited.items() if TELLING.search(name)]
+        variables = (Secret(value) for value in (*chosen.values(), *telling) if len(value) >= SHORTEST_PART)
+        self._secrets = recognisable(*variables)
 
     def send(self, call: ScriptCall) -> ScriptExit:
         """Run the script once. Raises TransportError: script_unusable, or script_timeout with the last line."""
@@ -111,9 +122,9 @@ class ScriptTransport:
         )
 
     def _exit(self, call: ScriptCall, ended: Ended) -> ScriptExit:
-        output = ended.output.decode("utf-8", "replace")
+        output = scrub(ended.output.decode("utf-8", "replace"), *self._secrets)
         if ended.timed_out or ended.status is None:
-            line = last_line(output, call, self._policy.environment.values())
+            line = last_line(output, call)
             told = f"; its last line was: {line}" if line else "; it had printed nothing"
             limit = f"stopped at its deadline of {self._policy.deadline_s:g} s, with all that it had started"
             raise TransportError(Reason.SCRIPT_TIMEOUT, f"{limit}{told}", output)
@@ -141,9 +152,17 @@ def arguments(call: ScriptCall, alert: Path, options: Path | None, *, debug: boo
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what a script gets of the worker's own environment."""
-    kept = {k: v for k, v in environ.items() if k.upper() in PASSED_ON or k.startswith("LC_")}
-    return {"PATH": DEFAULT_PATH} | kept
+    """Return what a script gets of the environment that the worker was started with."""
+    kept = {name: value for name, value in environ.items() if not name.startswith(OURS)}
+    return kept | {"PATH": _path_without_ours(environ.get("PATH", "")) or DEFAULT_PATH}
+
+
+def _path_without_ours(path: str) -> str:
+    """Return a PATH without the folder of Courier's virtual environment, where `python3` is Courier's own."""
+    if sys.prefix == sys.base_prefix:  # installed into the system's Python: its folder is everybody's
+        return path
+    ours = os.path.realpath(Path(sys.prefix, "bin"))
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if os.path.realpath(folder) != ours)
 
 
 def _why_not_started(error: OSError) -> str:

@@ -11,6 +11,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from common.errors import TransportError
+from common.files import status_of
 from common.outcome import Reason
 
 if TYPE_CHECKING:
@@ -23,14 +24,12 @@ _FIRST_LINE_BYTES: Final = 256
 
 def check_script(path: Path, home: Path) -> None:
     """Raise TransportError (script_unusable), with what to do, unless `path` can be run and is safe to run."""
-    if not home.is_dir():
+    folder = _status(home)
+    if folder is None or not stat.S_ISDIR(folder.st_mode):
         raise unusable(f"{home}, the folder to run it in, does not exist; set worker.home")
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise unusable(f"{path} does not exist") from None
-    except OSError as error:
-        raise unusable(f"{path} cannot be looked at: {error.strerror}") from None
+    status = _status(path)
+    if status is None:
+        raise unusable(f"{path} does not exist")
     if not stat.S_ISREG(status.st_mode):
         raise unusable(f"{path} is {'a directory' if stat.S_ISDIR(status.st_mode) else 'no regular file'}")
     if not os.access(path, os.X_OK):
@@ -45,6 +44,13 @@ def check_script(path: Path, home: Path) -> None:
 def unusable(detail: str) -> TransportError:
     """Return the error for a script that cannot be run."""
     return TransportError(Reason.SCRIPT_UNUSABLE, detail)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return status_of(path)
+    except OSError as error:
+        raise unusable(f"{path} cannot be looked at: {error.strerror}") from None
 
 
 def _is_writable(path: Path, status: os.stat_result) -> bool:
@@ -71,5 +77,5 @@ def _check_first_line(path: Path, home: Path) -> None:
     if first.endswith(b"\r"):
         raise unusable(f"{path}: the first line ends like a Windows line (CR LF); save it with LF alone")
     interpreter = os.fsdecode(first[2:].split()[0]) if first[2:].strip() else ""
-    if interpreter and not (home / interpreter).exists():
+    if interpreter and _status(home / interpreter) is None:
         raise unusable(f"{path}: the interpreter {interpreter} that its first line names does not exist")

@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.support.recorder import eventually
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -55,14 +57,22 @@ class Project:
         return found
 
     def unhealthy(self) -> dict[str, str]:
-        """Return the state of each service that should be healthy and is not yet."""
+        """Return, for each container that should be healthy and is not, its state and what its last check said."""
         states = {}
         for one in self.containers():
-            service = one["Config"]["Labels"]["com.docker.compose.service"]
-            health = one["State"].get("Health", {}).get("Status")
-            if health and (health != "healthy" or not one["State"]["Running"]):
-                states[service] = f"{one['State']['Status']}, {health}"
+            state = one["State"]
+            health = state.get("Health", {})
+            if health and (health["Status"] != "healthy" or not state["Running"]):
+                said = " ".join(str(health["Log"][-1]["Output"]).split()) if health.get("Log") else "not asked yet"
+                states[one["Name"].lstrip("/")] = f"{state['Status']}, {health['Status']}: {said[:300]}"
         return states
+
+    def wait_until_healthy(self, limit_s: float) -> None:
+        """Wait until every container is healthy; fail with those that are not, and why."""
+        try:
+            eventually(lambda: not self.unhealthy(), limit_s=limit_s)
+        except AssertionError:
+            raise AssertionError(f"{self.name} is not healthy: {json.dumps(self.unhealthy(), indent=2)}") from None
 
     def kill(self, service: str) -> str:
         """End a service's process with SIGKILL from outside, as the kernel would; return the container's id.

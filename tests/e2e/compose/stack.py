@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.settings_schema import POLICY_KEYS
+from ops.embedded import free_port
 from tests.e2e.compose.engine import ROOT, Project
 from tests.e2e.compose.manager import Manager
 from tests.support.recorder import eventually
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
 UID, GID = 1500, 1501
-PORT = 15555
-GRAFANA_PORT = 13000
+PORT, GRAFANA_PORT, TLS_PORT = free_port(), free_port(), free_port()
 HEALTHY_LIMIT_S = 60.0
 ARTIFACTS = ROOT / "artifacts"
 SCRAPE = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics', timeout=10).read().decode())"
@@ -61,7 +61,7 @@ class Stack:
             "COURIER_IMAGE": "courier:e2e",
             "COURIER_FLOWER_PUBLISH": f"127.0.0.1:{PORT}",
             "COURIER_GRAFANA_PUBLISH": f"127.0.0.1:{GRAFANA_PORT}",
-            "COURIER_REDIS_PUBLISH": "127.0.0.1:16380",
+            "COURIER_REDIS_PUBLISH": f"127.0.0.1:{TLS_PORT}",
             "COURIER_TLS": str(folder / "tls"),
             "TEST_RECORD": str(record),
             "TEST_TARGET": str(_HERE / "target.py"),
@@ -73,7 +73,7 @@ class Stack:
         """Start it and wait until every service is healthy, which must not take longer than a minute."""
         start_s = time.monotonic()
         self.project.compose("up", "--detach")
-        eventually(lambda: not self.project.unhealthy(), limit_s=HEALTHY_LIMIT_S)
+        self.project.wait_until_healthy(HEALTHY_LIMIT_S)
         self.healthy_after_s = time.monotonic() - start_s
         print(f"all services healthy after {self.healthy_after_s:.0f} s")
 

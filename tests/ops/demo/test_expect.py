@@ -71,7 +71,7 @@ def test_troubles_have_not_arrived_but_an_unknown_indicator_has() -> None:
 def test_the_sample_asks_for_every_kind_of_message() -> None:
     configuration = parse_ossec_conf((SAMPLE / "ossec.conf").read_bytes(), file="ossec.conf")
     assert not configuration.refused
-    assert not configuration.warnings
+    assert all("placeholder" in warning.text for warning in configuration.warnings), "its hooks are examples"
     names = Counter(i.name for i in configuration.integrations)
     assert names == {"slack": 2, "pagerduty": 1, "virustotal": 1, "shuffle": 1, "maltiverse": 1, "custom-ticket": 1}
     with ALERTS.open("rb") as log:

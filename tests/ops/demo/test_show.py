@@ -111,3 +111,18 @@ def test_differences_and_the_verdict() -> None:
     assert "more than once: shuffle: x" in text
     assert "1 of 2 expected messages arrived" in text
     assert "http://127.0.0.1:1/" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_has_one_line_a_message_and_one_an_integration(width: int) -> None:
+    output = io.StringIO()
+    show = Show(Console(file=output, force_terminal=True, color_system=None, width=width, soft_wrap=True))
+    show.arrival(message(title="a long title " * 20), 1.25)
+    show.arrival(message(accepted=False, status=500, note="500, out of order for a while", title="x" * 90), 1.25)
+    names = ["custom-a-rather-long-name-of-a-script", "slack-f4ebd2"]
+    show.summary([summary_row(name, 1234, status(committed=1234, delivered=1234), 2.0) for name in names], 1234)
+    lines = output.getvalue().splitlines()
+    assert len(lines) == 2 + 1 + 2 + len(names) + 2
+    assert max(map(len, lines)) <= width
+    for name in names:
+        assert sum(line.startswith(name) for line in lines) == 1

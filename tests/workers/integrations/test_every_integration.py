@@ -33,8 +33,10 @@ SECRETS = (TOKEN, PASSWORD)
 def plain_meaning(status: int) -> tuple[type, Reason | None]:
     """Say what D9 makes of a status, without the table under test."""
     special = {
-        401: (Rejected, Reason.AUTH),
-        403: (Rejected, Reason.AUTH),
+        401: (Retry, Reason.AUTH),
+        403: (Retry, Reason.AUTH),
+        404: (Retry, Reason.GONE),
+        410: (Retry, Reason.GONE),
         408: (Retry, Reason.TIMEOUT),
         425: (Retry, Reason.SERVER),
         407: (Retry, Reason.CONNECT),
@@ -55,6 +57,7 @@ EXCEPTIONS: dict[tuple[str, int], tuple[type, Reason | None]] = {
     ("maltiverse", 200): (Retry, Reason.BAD_ANSWER),  # the body of this test is no JSON
     ("virustotal", 200): (Retry, Reason.BAD_ANSWER),
     ("maltiverse", 404): (Delivered, None),
+    ("virustotal", 404): (Rejected, Reason.CLIENT),  # about the file
     ("maltiverse", 204): (Delivered, None),
 }
 

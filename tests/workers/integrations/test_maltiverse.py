@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from common.errors import TransportError
-from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Rejected, Retry, Skipped
+from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Retry, Skipped
 from tests.workers.integrations.examples import alert, answer, refusal, service
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def test_nothing_known_is_no_event(status: int, body: bytes) -> None:
 
 
 def test_a_rejected_key_gives_no_event() -> None:
-    assert read(401, b"Unauthorized") == Rejected(Reason.AUTH, "HTTP 401: Unauthorized")
+    assert read(401, b"Unauthorized") == Retry(Reason.AUTH, "HTTP 401: Unauthorized")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'"abc"', b"[1]", b"7"])

@@ -86,6 +86,19 @@ def test_what_pagerduty_does_not_like_is_the_detail() -> None:
     assert "'payload.summary' is missing" in outcome.detail
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "invalid key", "message": "Invalid routing key"},
+        {"status": "invalid event", "errors": ["Length of 'routing_key' is incorrect (should be 32 characters)"]},
+    ],
+)
+def test_a_400_about_the_key_is_a_refused_key(body: dict[str, object]) -> None:
+    outcome = service("pagerduty", **KEY).read(alert(), the_request("pagerduty", alert(), **KEY), answer(400, body))
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.AUTH
+
+
 @pytest.mark.parametrize(("asked", "after_s"), [({}, 120), ({"retry_after": "5"}, 120), ({"retry_after": "190"}, 190)])
 def test_after_a_429_it_waits_for_minutes_or_as_asked(asked: dict[str, str], after_s: float) -> None:
     call = the_request("pagerduty", alert(), **KEY)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.outcome import Delivered, Reason, Rejected
+from common.outcome import Delivered, Reason, Rejected, Retry
 from tests.workers.integrations.examples import alert, answer, refusal, rule, service, the_body, the_request
 
 HOOK = {"hook_url": "https://hooks.slack.com/services/T0/B0/XXXXXXXXXXXXXXXXXXXXXXXX"}
@@ -75,10 +75,12 @@ def test_a_200_is_a_success_whatever_it_says(body: bytes) -> None:
     [
         (400, b"invalid_payload", Reason.CLIENT),
         (403, b"action_prohibited", Reason.AUTH),
-        (404, b"no_service", Reason.CLIENT),
-        (410, b"channel_is_archived", Reason.CLIENT),
+        (404, b"no_service", Reason.GONE),
+        (404, b"channel_not_found", Reason.GONE),
+        (410, b"channel_is_archived", Reason.GONE),
     ],
 )
 def test_slacks_word_for_an_error_is_the_detail(status: int, word: bytes, reason: Reason) -> None:
+    kind = Rejected if reason is Reason.CLIENT else Retry
     outcome = service("slack", **HOOK).read(alert(), the_request("slack", alert(), **HOOK), answer(status, word))
-    assert outcome == Rejected(reason, f"HTTP {status}: {word.decode()}")
+    assert outcome == kind(reason, f"HTTP {status}: {word.decode()}")

@@ -24,8 +24,12 @@ def outcome(given: Answer) -> Outcome:
     ("status", "reason"),
     [
         (100, Reason.BAD_ANSWER),
+        (401, Reason.AUTH),
+        (403, Reason.AUTH),
+        (404, Reason.GONE),
         (407, Reason.CONNECT),
         (408, Reason.TIMEOUT),
+        (410, Reason.GONE),
         (425, Reason.SERVER),
         (429, Reason.RATE_LIMITED),
         (500, Reason.SERVER),
@@ -40,7 +44,7 @@ def test_what_may_work_later_is_tried_again(status: int, reason: Reason) -> None
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(301, Reason.REDIRECT), (400, Reason.CLIENT), (401, Reason.AUTH), (403, Reason.AUTH), (404, Reason.CLIENT)],
+    [(301, Reason.REDIRECT), *((status, Reason.CLIENT) for status in (400, 405, 409, 413, 415, 422))],
 )
 def test_what_never_will_is_rejected(status: int, reason: Reason) -> None:
     assert outcome(answer(status)) == Rejected(reason, f"HTTP {status}")
@@ -100,7 +104,7 @@ def test_the_detail_is_one_short_line() -> None:
 )
 def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> None:
     said = outcome(answer(404, f"no such hook: {echo}".encode()))
-    assert isinstance(said, Rejected)
+    assert isinstance(said, Retry)
     assert "0123456789abcdef".lower() not in said.detail.lower()
     assert said.detail.startswith("HTTP 404: no such hook: ")
 

@@ -103,7 +103,8 @@ def test_a_spent_quota_pauses_the_key_for_a_minute() -> None:
 
 
 def test_a_wrong_key_is_told_at_once_because_it_is_final() -> None:
-    assert read(403) == Rejected(Reason.AUTH, "HTTP 403", (error_event(403, "Error: Check credentials"),))
+    words = (error_event(403, "Error: Check credentials"),)
+    assert read(403) == Retry(Reason.AUTH, "HTTP 403", last_words=words)
 
 
 def test_a_failing_server_is_told_when_the_last_try_has_failed() -> None:

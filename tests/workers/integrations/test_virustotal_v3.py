@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from common.integration import Integration
-from common.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from common.outcome import Delivered, Outcome, Reason, Retry
 from common.secret import Secret
 from tests.workers.integrations.examples import NOW_S, alert, answer
 from workers.integrations.base import Refusal
@@ -100,6 +100,6 @@ def test_a_spent_quota_and_wrong_credentials_have_the_numbers_that_the_rules_kno
     assert (spent.reason, spent.after_s) == (Reason.RATE_LIMITED, 60)
     assert json.loads(spent.last_words[0].message)["virustotal"]["error"] == 204
     wrong = read(401, {"error": {"code": "WrongCredentialsError"}})
-    assert isinstance(wrong, Rejected)
+    assert isinstance(wrong, Retry)
     assert wrong.reason is Reason.AUTH
-    assert json.loads(wrong.events[0].message)["virustotal"]["error"] == 403
+    assert json.loads(wrong.last_words[0].message)["virustotal"]["error"] == 403

@@ -16,6 +16,7 @@ import pycurl
 
 from common.outcome import Reason
 from common.secret import Secret
+from tests.support.recorder import eventually
 from tests.workers.transports.calls import OK, SECRET_PATH, error, post, tls_url
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
 from workers.transports.http import HttpTransport
@@ -131,6 +132,40 @@ def test_connections_that_are_no_longer_needed_are_closed(server: Web, policy: M
         now[0] += IDLE_S / 2
         transport.send(post(server.url))
     assert idle(connections) == 1
+
+
+def test_a_connection_that_its_server_closed_is_closed_without_another_call(policy: MakePolicy) -> None:
+    connections = Connections()
+    transport = HttpTransport(policy(), connections)
+    closed = threading.Semaphore(0)
+
+    def once(connection: socket.socket) -> None:
+        request_of(connection)
+        connection.sendall(OK)
+        connection.shutdown(socket.SHUT_RDWR)
+        closed.release()
+
+    with raw(once) as address:
+        transport.send(post(f"http://{address}/"))
+        assert closed.acquire(timeout=5)
+
+        def is_gone() -> bool:
+            connections.look()
+            return idle(connections) == 0
+
+        eventually(is_gone)
+
+
+def test_an_open_connection_stays_whatever_its_server_sent(authority: Authority, policy: MakePolicy) -> None:
+    """TLS 1.3 sends tickets that nobody has read yet."""
+    connections = Connections()
+    with web(authority.context(authority.certificate("server"))) as server:
+        transport = HttpTransport(policy(ca_bundle=authority.file), connections)
+        for _ in range(2):
+            transport.send(post(tls_url(server)))
+            connections.look()
+        assert idle(connections) == 1
+        assert len({seen.port for seen in server.seen}) == 1
 
 
 def test_integrations_share_connections_to_one_host_but_not_what_they_trust(

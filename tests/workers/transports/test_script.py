@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import stat
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.errors import TransportError
 from common.outcome import Reason
@@ -23,7 +26,7 @@ from common.secret import Secret
 from tests.support.processes import runs
 from workers.integrations.base import ScriptCall, ScriptExit
 from workers.transports.private_files import PREFIX
-from workers.transports.script import ScriptTransport
+from workers.transports.script import DEFAULT_PATH, OURS, ScriptTransport, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,27 +156,48 @@ def test_the_files_are_private(home: Home) -> None:
     assert answer.output.split() == ["600", "700"]
 
 
-def test_the_environment_is_scrubbed(home: Home) -> None:
-    given = {
-        "PATH": "/usr/bin:/bin",
-        "LC_ALL": "C",
-        "TZ": "UTC",
-        "https_proxy": "p",
-        "COURIER_REDIS_PASSWORD": "s3cret",
-    }
-    answer = home.run(
-        "#!/bin/sh\nunset PWD OLDPWD\nexec env\n",
-        environ=given | {"SECRET": "s3cret"},
-        environment={"MINE": Secret("yes")},
-    )
-    seen = dict(line.split("=", 1) for line in answer.output.splitlines() if "=" in line)
-    assert {name: seen[name] for name in seen if name != "_"} == {
-        "PATH": "/usr/bin:/bin",
-        "LC_ALL": "C",
-        "TZ": "UTC",
-        "https_proxy": "p",
-        "MINE": "yes",
-    }
+def seen_by_a_script(home: Home, **options: Any) -> dict[str, str]:
+    answer = home.run("#!/bin/sh\nunset PWD OLDPWD _\nexec env -0\n", **options)
+    return dict(line.split("=", 1) for line in answer.output.split("\0") if line)
+
+
+def test_a_script_gets_the_worker_s_environment_without_what_belongs_to_courier(home: Home) -> None:
+    handed_on = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "CHAT": "-4711", "https_proxy": "p", "MYCOURIER_X": "y"}
+    ours = {"COURIER_REDIS_PASSWORD": "s3cret", "COURIER_": "x", "VIRTUAL_ENV": "/v", "VIRTUAL_ENV_PROMPT": "v"}
+    pythons = {"PYTHONHOME": "/nowhere", "PYTHONPATH": "/src", "PYTHONPYCACHEPREFIX": "/tmp", "PYTHONUNBUFFERED": "1"}
+    seen = seen_by_a_script(home, environ=handed_on | ours | pythons, environment={"PYTHONPATH": Secret("/mine")})
+    assert seen == handed_on | {"PYTHONPATH": "/mine"}
+
+
+@given(
+    st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True), st.text("ab =\n\"'$é", max_size=9))
+)
+def test_every_variable_is_handed_on_but_those_of_courier_and_its_python(given_: dict[str, str]) -> None:
+    kept = environment(given_ | {"PATH": "/bin", "COURIER_LOG_LEVEL": "info", "PYTHONHOME": "/x"})
+    assert kept == {name: value for name, value in given_.items() if not name.startswith(OURS)} | {"PATH": "/bin"}
+
+
+def test_a_script_s_python_is_not_the_one_of_courier(home: Home) -> None:
+    ours = Path(sys.prefix, "bin")
+    assert sys.prefix != sys.base_prefix  # these tests run in a virtual environment, as Courier does
+    link = home.path / "link"
+    link.symlink_to(ours)
+    path = os.pathsep.join((str(ours), f"{link}/", "/usr/bin", os.path.relpath(ours), "/bin"))
+    assert seen_by_a_script(home, environ={"PATH": path})["PATH"] == "/usr/bin:/bin"
+    assert seen_by_a_script(home, environ={"PATH": str(ours)})["PATH"] == DEFAULT_PATH
+
+
+def test_the_folder_of_a_system_s_python_stays_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    assert environment({"PATH": "/usr/bin:/bin"}) == {"PATH": "/usr/bin:/bin"}
+
+
+def test_secrets_of_the_environment_are_masked_in_what_a_script_prints(home: Home) -> None:
+    environ = {"PATH": "/usr/bin:/bin", "TELEGRAM_TOKEN": "4711:s3cret-token", "CHAT": "chat-no-17", "API_KEY": "abc"}
+    printed = '#!/bin/sh\necho "$CHAT $API_KEY https://t.example/bot$TELEGRAM_TOKEN/send $MINE"\n'
+    answer = home.run(printed, environ=environ, environment={"MINE": Secret("s3cret-mine")})
+    assert answer.output == "chat-no-17 abc https://t.example/bot********/send ********\n"
 
 
 def test_a_path_is_given_if_the_worker_has_none(home: Home) -> None:

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 from flower.app import Flower
 from flower.urls import settings as handler_settings
 from flower.utils import prepend_url
-from tornado.ioloop import PeriodicCallback
+from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.options import options
 
 from common.celery_app import make_app
 from common.connection import connect
 from common.errors import SettingsError
 from common.ledger import Ledger
+from common.lifeline import Lifeline
 from common.urls import host_in_url
 from common.waiting import wait_for
+from ops.flower import pages
+from ops.flower.events import PromptEvents
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -37,6 +40,9 @@ SAVE_EVERY_MS: Final = 60_000
 FORGET_OFFLINE_S: Final = 3600
 """Containers come and go under names of their own; those that are gone would fill the page for ever."""
 
+ANSWER_WITHIN_S: Final = 3.0
+"""What a health check waits for Redis; `courier health` waits for five seconds in all."""
+
 COLUMNS: Final = "name,uuid,state,args,result,received,runtime,worker"
 
 _log = logging.getLogger("courier.flower")
@@ -49,7 +55,8 @@ def run(settings: Settings) -> None:
         wait_for(Ledger(client).check_server, _log)
     _configure(settings.flower)
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # a worker that does not answer is asked again
-    flower = Flower(capp=make_app(url), options=options, **_handler_settings(settings.flower))
+    flower = _build(url, settings.flower)
+    Lifeline(url, _log).start()
     for signum in (signal.SIGTERM, signal.SIGINT):
         # The loop ends between two callbacks; an exception anywhere in them could leave a thread that nobody ends.
         flower.io_loop.asyncio_loop.add_signal_handler(signum, flower.io_loop.stop)
@@ -57,6 +64,24 @@ def run(settings: Settings) -> None:
     PeriodicCallback(flower.update_workers, INSPECT_EVERY_MS).start()
     flower.start()
     flower.stop()
+
+
+def _build(url: str, settings: FlowerSettings) -> Any:
+    app = make_app(url)
+    events = PromptEvents(
+        app,
+        IOLoop.current(),
+        db=options.db,
+        persistent=options.persistent,
+        state_save_interval=options.state_save_interval,
+        enable_events=options.enable_events,
+        max_workers_in_memory=options.max_workers,
+        max_tasks_in_memory=options.max_tasks,
+    )
+    flower = Flower(capp=app, options=options, events=events, **_handler_settings(settings))
+    ledger = Ledger(connect(url, answer_within_s=ANSWER_WITHIN_S, connect_within_s=ANSWER_WITHIN_S))
+    pages.install(flower, settings.url_prefix, ledger.now_ms)
+    return flower
 
 
 def address(flower: FlowerSettings, port: int) -> str:

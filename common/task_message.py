@@ -1,0 +1,129 @@
+"""The queue message of one task: the only shape that `Dispatcher` publishes, and so the only one that is read back.
+
+Whoever may write to Redis may put any bytes into a queue. Celery and kombu trust a message: they follow compression,
+ETA, callbacks and task name, and an odd type in a header ends the consumer. So nothing of theirs sees a
+message before `decode` has accepted it, and what they see then is a new message, built from the accepted ids alone.
+
+The format is message protocol 2 of Celery ("Message Protocol" in its internals guide) inside the JSON envelope of
+kombu's virtual transports (`kombu.transport.virtual.base.Message.serializable`).
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+DELIVER: Final = "courier.deliver"
+"""The one task: `deliver(integration_id, delivery_ids)`."""
+
+MAX_MESSAGE_BYTES: Final = 512 * 1024
+"""Longest message that is parsed. The longest that is published has 1,000 ids (`batch_max`) of some 150 bytes each, in
+base64."""
+
+MAX_ID_CHARS: Final = 512
+"""Longest delivery id, task id or integration id that is accepted; ours have up to 200 characters."""
+
+_ARGSREPR_CHARS: Final = 1024
+"""What Flower shows of the arguments; Celery's own limit, `argsrepr_maxsize`."""
+
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+_Ids = Annotated[list[_Text], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One task: its Celery id, the integration and the ids of the deliveries that it carries."""
+
+    task_id: str
+    integration_id: str
+    delivery_ids: list[str]
+
+
+class _Headers(msgspec.Struct):
+    """What must hold of the headers. The others carry nothing that is handed on."""
+
+    id: _Text
+    task: Literal["courier.deliver"]
+    eta: None = None
+    expires: None = None
+    group: None = None
+    timelimit: tuple[None, None] = (None, None)
+    retries: Literal[0] = 0
+    compression: None = None
+
+
+class _Properties(msgspec.Struct):
+    body_encoding: Literal["base64"]
+
+
+class _Envelope(msgspec.Struct, rename={"content_type": "content-type", "content_encoding": "content-encoding"}):
+    body: str
+    content_type: Literal["application/json"]
+    content_encoding: Literal["utf-8"]
+    headers: _Headers
+    properties: _Properties
+
+
+class _Embedded(msgspec.Struct):
+    """What Celery would call after the task: nothing, or the message is refused."""
+
+    callbacks: None = None
+    errbacks: None = None
+    chain: None = None
+    chord: None = None
+
+
+class _NoKeywords(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+_envelope: Final = msgspec.json.Decoder(_Envelope)
+_body: Final = msgspec.json.Decoder(tuple[tuple[_Text, _Ids], _NoKeywords, _Embedded])
+_encoder: Final = msgspec.json.Encoder()
+_NO_CALLBACKS: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+
+
+def decode(raw: bytes) -> Task | None:
+    """Return the task of a queue message, None for anything that `Dispatcher` would not have published."""
+    if len(raw) > MAX_MESSAGE_BYTES:
+        return None
+    try:
+        envelope = _envelope.decode(raw)
+        (integration_id, ids), *_ = _body.decode(base64.b64decode(envelope.body, validate=True))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return Task(envelope.headers.id, integration_id, ids)
+
+
+def encode(task: Task) -> bytes:
+    """Return the message that Celery's consumer is given for a task."""
+    arguments = (task.integration_id, task.delivery_ids)
+    headers = {
+        "lang": "py",
+        "task": DELIVER,
+        "id": task.task_id,
+        "root_id": task.task_id,
+        "argsrepr": repr(arguments)[:_ARGSREPR_CHARS],
+        "kwargsrepr": "{}",
+        "ignore_result": True,
+    }
+    return envelope((arguments, {}, _NO_CALLBACKS), headers, correlation_id=task.task_id)
+
+
+def envelope(body: Any, headers: dict[str, Any], *, correlation_id: str = "") -> bytes:
+    """Return `body` (anything that JSON can hold) in kombu's envelope, with nothing but these headers."""
+    return _encoder.encode(
+        {
+            "body": base64.b64encode(_encoder.encode(body)).decode(),
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": headers,
+            "properties": {
+                "correlation_id": correlation_id,
+                "delivery_info": {},
+                "delivery_tag": correlation_id,
+                "body_encoding": "base64",
+            },
+        }
+    )

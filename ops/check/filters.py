@@ -1,0 +1,33 @@
+"""The filters of a block, as a sentence says them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from common.integration import Integration
+
+
+def in_words(integration: Integration) -> str:
+    """Return which alerts the integration gets, as a sentence says it."""
+    parts = list(_filters(integration))
+    return f"alerts {' and '.join(parts)}" if parts else "every alert"
+
+
+def _filters(integration: Integration) -> Iterator[str]:
+    if integration.level:
+        yield f"of level {integration.level} or higher"
+    if integration.rule_ids is not None:
+        yield f"of {_one_of('rule', [str(number) for number in integration.rule_ids])}"
+    if integration.group is not None:
+        yield f"of {_one_of('group', integration.group.removesuffix(',').split(',') if integration.group else [])}"
+    if integration.event_location is not None:
+        negated = integration.event_location.startswith("!")
+        pattern = integration.event_location.removeprefix("!")
+        yield f"from a location that {'does not match' if negated else 'matches'} {pattern!r}"
+
+
+def _one_of(noun: str, items: list[str]) -> str:
+    return f"{noun} {' or '.join(items)}" if items else f"no {noun} at all"

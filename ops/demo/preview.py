@@ -1,0 +1,51 @@
+"""What is said of a user's own files before the demo starts: what `courier check` finds, and what replaces what."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from common.integration import Kind
+from common.settings import load_settings
+from ops.check import make_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from common.integration import Integration
+
+SERVICES = {
+    "slack": "Slack",
+    "pagerduty": "PagerDuty",
+    "virustotal": "VirusTotal",
+    "shuffle": "Shuffle",
+    "maltiverse": "Maltiverse",
+}
+
+
+class Preview(NamedTuple):
+    """The lines to show, and the ids of scripts that cannot be run here."""
+
+    lines: tuple[str, ...]
+    unusable: frozenset[str]
+
+
+def preview(config: Path, alerts: Path, environment: Mapping[str, str]) -> Preview:
+    """Check the user's files with the settings of this folder. Raises ConfigError and SettingsError."""
+    overrides = {"producer.config": str(config), "producer.alerts": str(alerts)}
+    settings = load_settings(file=None, environment=environment, cwd=Path.cwd(), overrides=overrides)
+    report = make_report(settings, clock=time.monotonic, places=False)
+    lines = (*map(str, report.findings), f"check: {report.verdict}")
+    return Preview(lines, frozenset(block.id for block in report.blocks if not block.refused and not block.runs))
+
+
+def replacements(integrations: Iterable[Integration], unusable: frozenset[str]) -> Iterator[str]:
+    """Yield for each integration what takes its messages here."""
+    for one in integrations:
+        if one.id in unusable:
+            yield f"{one.id}: your script cannot be run, so its deliveries fail"
+        elif one.kind is Kind.SCRIPT:
+            yield f"{one.id}: the demo's own script runs in place of {one.name}"
+        else:
+            yield f"{one.id}: a server of the demo answers in place of {SERVICES.get(one.name, one.name)}"

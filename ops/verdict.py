@@ -1,0 +1,103 @@
+"""`courier status --check`: one line and an exit status for cron, Nagios and what speaks its language."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ops.health import FRESH_S, IDLE_LIMIT_S
+from ops.tables import age, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ops.status_report import StatusReport
+
+LISTED: Final = 5
+"""Reasons in the line; the others are counted."""
+
+
+class Level(IntEnum):
+    """Exit statuses of a Nagios plugin (Nagios Plugin Development Guidelines, "Plugin Return Codes")."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it should be."""
+
+    level: Level
+    text: str
+
+
+def verdict(report: StatusReport) -> tuple[Level, str]:
+    """Return the worst level and the line, its numbers behind `|` as Nagios reads them."""
+    found = sorted(_findings(report), key=lambda one: -one.level)
+    level = max((one.level for one in found), default=Level.OK)
+    return level, line(level, [one.text for one in found] or [_all_well(report)]) + _numbers(report)
+
+
+def line(level: Level, texts: list[str]) -> str:
+    """Return the line without numbers; `|` would end its text."""
+    more = [f"{len(texts) - LISTED} more"] if len(texts) > LISTED else []
+    text = plain("; ".join([*texts[:LISTED], *more])).replace("\\\\", "\\")  # some of it was escaped before
+    return f"COURIER {level.name} - {text.replace('|', '/')}"
+
+
+def _findings(report: StatusReport) -> Iterator[Finding]:
+    if report.redis.trouble:
+        yield Finding(Level.CRITICAL, report.redis.trouble)
+    yield from _of_producers(report)
+    yield from _of_workers(report)
+    for one, what in report.integrations.items():
+        if what.dead:
+            yield Finding(Level.WARNING, f"{one}: {what.dead} dead letter{'s' if what.dead > 1 else ''}")
+        if what.held_back:
+            yield Finding(Level.WARNING, f"{one}: {what.held_back}")
+
+
+def _of_producers(report: StatusReport) -> Iterator[Finding]:
+    if not report.nodes:
+        yield Finding(Level.CRITICAL, "no producer has ever reported")
+    for name, node in report.nodes.items():
+        silent_s = None if node.seen_ms is None else (report.time_ms - node.seen_ms) / 1000
+        if silent_s is None or silent_s > FRESH_S:
+            since = "has never reported" if silent_s is None else f"was last seen {age(silent_s)} ago"
+            yield Finding(Level.CRITICAL, f"the producer of {name} {since}")
+        if node.choked:
+            yield Finding(Level.CRITICAL, f"{name} enqueues nothing: {node.choked}")
+        if node.config_trouble:
+            yield Finding(Level.WARNING, f"{name}: {node.config_trouble}")
+        if node.parked:
+            yield Finding(Level.WARNING, f"{name}: backlog full: {', '.join(node.parked)}")
+
+
+def _of_workers(report: StatusReport) -> Iterator[Finding]:
+    alive = {n: w for n, w in report.workers.items() if report.time_ms - w.seen_ms <= FRESH_S * 1000}
+    if not alive:
+        yield Finding(Level.CRITICAL, "no worker runs")
+    for name, worker in alive.items():
+        idle_s = 0 if worker.idle_since_ms is None else (report.time_ms - worker.idle_since_ms) / 1000
+        if idle_s > IDLE_LIMIT_S:
+            yield Finding(
+                Level.CRITICAL, f"{name} has begun nothing for {age(idle_s)} though work is queued: restart it"
+            )
+
+
+def _all_well(report: StatusReport) -> str:
+    configured = sum(not what.removed for what in report.integrations.values())
+    return f"{configured} integrations, {len(report.nodes)} producers, {len(report.workers)} workers"
+
+
+def _numbers(report: StatusReport) -> str:
+    found = report.integrations.values()
+    oldest_s = max((what.oldest_age_s or 0.0 for what in found), default=0.0)
+    counts = (
+        sum(what.waiting for what in found),
+        sum(what.released for what in found),
+        sum(what.dead for what in found),
+    )
+    waiting, released, dead = counts
+    return f" | waiting={waiting} released={released} dead={dead} oldest={oldest_s:.1f}s"

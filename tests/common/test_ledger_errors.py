@@ -1,0 +1,41 @@
+"""What is said of a trouble with Redis: the same words whichever command met it, and never the command."""
+
+from __future__ import annotations
+
+import pytest
+import redis.exceptions as redis_errors
+from hypothesis import example, given
+from hypothesis import strategies as st
+from redis.client import Pipeline
+
+from common.errors import LedgerUnavailable
+from common.ledger.errors import translated
+
+DISK_FULL = "MISCONF Errors writing to the AOF file: No space left on device"
+
+
+def said(error: Exception) -> str:
+    with pytest.raises(LedgerUnavailable) as caught, translated():
+        raise error
+    return str(caught.value)
+
+
+@example(command=["CROSSSLOT NOAUTH WRONGPASS"], number=1, place="", trouble=DISK_FULL)
+@given(
+    command=st.lists(st.text(max_size=20), min_size=1, max_size=4),
+    number=st.integers(1, 999),
+    place=st.sampled_from(["", " script: on @user_script:316.", " script: 0f1e, on @user_script:9."]),
+    trouble=st.sampled_from([DISK_FULL, "READONLY You can't write against a read only replica."]),
+)
+def test_no_command_is_in_it_and_it_is_said_alike(command: list[str], number: int, place: str, trouble: str) -> None:
+    error = redis_errors.ResponseError(trouble + place)
+    Pipeline.annotate_exception(Pipeline.__new__(Pipeline), error, number, ["HSET", *command])
+    assert said(error) == said(redis_errors.ResponseError(trouble))
+
+
+def test_a_full_disk_says_what_to_do() -> None:
+    assert said(redis_errors.ResponseError(DISK_FULL)) == (
+        "Redis cannot write to its disk (MISCONF: No space left on device) and refuses all changes; make room there"
+    )
+    rdb = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
+    assert "(MISCONF: an error while saving)" in said(redis_errors.ResponseError(rdb))

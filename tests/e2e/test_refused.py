@@ -1,0 +1,44 @@
+"""A hook that the service refuses: the alerts wait instead of dying, and go on as soon as the block is mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.test_pace import READY, courier, slack
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAIT_S = 90.0
+
+
+@pytest.mark.parametrize(("status", "reason"), [(403, "auth"), (404, "gone")])
+def test_a_refused_hook_holds_the_alerts_until_it_is_mended(tmp_path: Path, status: int, reason: str) -> None:
+    refused = list[bytes]()
+
+    def refuse(body: bytes) -> int:
+        refused.append(body)
+        return status
+
+    def breaker() -> Any:
+        return slack(manager)["breaker"]["state"]
+
+    with Recorder(refuse) as wrong, Recorder() as right:
+        manager = Manager(tmp_path, wrong)
+        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0") as up:
+            eventually(lambda: READY in up.log, limit_s=WAIT_S)
+            manager.append(30)
+            eventually(lambda: breaker() == "open", limit_s=WAIT_S)
+            held = slack(manager)
+            assert (held["dead"], held["breaker"]["reason"]) == (0, reason)
+            assert f"({reason}: " in courier(manager, "status")
+            assert "has never succeeded" in courier(manager, "status")
+            assert "breaker opened" in up.log
+            manager.config.write_text(manager.config.read_text().replace(wrong.url, right.url))
+            eventually(lambda: set(right.ids) == manager.ids, limit_s=WAIT_S)
+            assert slack(manager)["dead"] == 0
+            assert len(refused) <= 60

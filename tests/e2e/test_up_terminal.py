@@ -1,0 +1,113 @@
+"""What a terminal and a shell do to `courier up`: it is closed, or its state folder has an odd name."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.worker_report import all_told
+from ops.local import ADDRESS_FILE
+from tests.e2e.test_up import READY, alive, children
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ops.embedded import EmbeddedServer
+
+
+@pytest.fixture
+def target() -> Iterator[Recorder]:
+    with Recorder() as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def manager(tmp_path: Path, target: Recorder) -> Manager:
+    return Manager(tmp_path, target)
+
+
+def in_a_terminal(manager: Manager) -> tuple[int, int]:
+    """Start `courier up` as the leader of a terminal of its own; return its process id and our end of the terminal."""
+    command = [sys.executable, "-m", "ops.cli.main", "up", *manager.files(), "--flower-port", "0"]
+    pid, ours = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, command)  # noqa: S606 — our own command
+    return pid, ours
+
+
+def test_a_closed_terminal_ends_it_in_order(manager: Manager, target: Recorder) -> None:
+    del target
+    pid, ours = in_a_terminal(manager)
+    shown = b""
+    while READY.encode() not in shown:
+        shown += os.read(ours, 65_536)
+    family = children(pid)
+    assert len(family) >= 5
+    os.close(ours)  # the kernel sends SIGHUP
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert not [one for one in family if alive(one)]
+    log = next(manager.folder.rglob("valkey.log")).read_text()
+    assert "User requested shutdown" in log
+    assert "bye bye" in log
+
+
+@pytest.mark.parametrize("under_nohup", [False, True])
+def test_a_closed_terminal_ends_a_worker_in_order_but_for_nohup(
+    client: object, server: EmbeddedServer, manager: Manager, target: Recorder, *, under_nohup: bool
+) -> None:
+    del client, target
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if under_nohup else signal.SIG_DFL)
+    try:
+        worker = Courier(
+            manager.folder, "worker", "--http", "--state", str(manager.state), COURIER_REDIS_URL=server.url
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with worker:
+        eventually(lambda: '"delivering"' in worker.log)
+        eventually(lambda: all_told(server.client()))
+        if under_nohup:
+            worker.process.send_signal(signal.SIGHUP)
+            assert worker.stop() == 0
+            assert worker.log.count('"delivering"') == 1
+        else:
+            assert worker.stop(signal.SIGHUP) == 0
+        assert "stopping: finishing what is being sent" in worker.log
+
+
+def test_nohup_keeps_it_running_without_its_terminal(manager: Manager, target: Recorder) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup(1) does
+    try:
+        courier = Courier(manager.folder, "up", *manager.files(), "--flower-port", "0")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with courier:
+        eventually(lambda: READY in courier.log)
+        courier.process.send_signal(signal.SIGHUP)
+        manager.append(1)
+        eventually(lambda: len(target.bodies) == 1)
+
+
+@pytest.mark.parametrize("name", ['it\'s "here"', "zwei Wörter", "back\\slash", "a#b%20c?d", "new\nline", "snow ☃"])
+def test_a_state_folder_may_have_any_name(name: str, tmp_path: Path, target: Recorder) -> None:
+    manager = Manager(tmp_path, target)
+    state = tmp_path / name
+    files = [*manager.files(), "--state", str(state)]
+    with Courier(manager.folder, "up", *files, "--flower-port", "0") as courier:
+        eventually(lambda: READY in courier.log)
+        manager.append(1)
+        eventually(lambda: len(target.bodies) == 1)
+        command = [sys.executable, "-m", "ops.cli.main", "status", "--state", str(state)]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert "slack" in shown
+    assert (state / "redis" / "appendonlydir").is_dir()
+    assert (state / ADDRESS_FILE).is_file()

@@ -1,0 +1,126 @@
+"""Which integrations a word means, for every command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.fernet import Fernet
+
+from common.errors import CourierError
+from common.integration import Integration
+from common.ledger import Ledger
+from common.registry import Listed, PublishedRegistry
+from common.secret import Secret
+from common.vault import Vault
+from ops.cli.main import courier
+from ops.named import meant
+
+if TYPE_CHECKING:
+    import redis
+
+    from ops.embedded import EmbeddedServer
+
+LIVE = ("m1",)
+ONE, TWO = "slack-9562e1", "slack-8fe959"
+
+
+@pytest.fixture
+def ledger(client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A manager that had one `slack`, with an alert that waits, and then got a second one: the ids are others now."""
+    monkeypatch.setenv("COURIER_REDIS_URL", server.url)
+    registry, ledger = PublishedRegistry(client, Vault(Fernet.generate_key())), Ledger(client)
+
+    def block(integration_id: str, name: str) -> Integration:
+        return Integration(id=integration_id, name=name, hook_url=Secret(f"https://h.example/{integration_id}"))
+
+    registry.publish("m1", [block("slack", "slack"), block("old", "old")])
+    for one in ("slack", "old", ONE):
+        ledger.commit(
+            one,
+            node="m1",
+            expected="",
+            cursor="c",
+            deliveries=[(f"{one}:1", b"{}")],
+            max_backlog=9,
+            max_backlog_bytes=999,
+        )
+    registry.publish("m1", [block(ONE, "slack"), block(TWO, "slack"), block("shuffle", "shuffle")])
+    return ledger
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(courier, arguments)
+
+
+def paused(ledger: Ledger) -> set[str]:
+    return {one for one in ("slack", ONE, TWO, "shuffle", "old") if ledger.status(one).paused_ms}
+
+
+@pytest.mark.parametrize("how", [["slack"], ["--integration", "slack"], [ONE, TWO], ["slack", ONE]])
+def test_a_name_means_all_configured_blocks_of_it_and_says_which(ledger: Ledger, how: list[str]) -> None:
+    result = run("pause", *how)
+    assert result.exit_code == 0
+    assert sorted(result.stdout.splitlines()) == [f"{TWO} is paused; 0 wait", f"{ONE} is paused; 1 wait"]
+    assert ("note: slack left the configuration" in result.stderr) == ("slack" in how)
+    assert paused(ledger) == {ONE, TWO}
+    assert run("resume", *how).exit_code == 0
+    assert paused(ledger) == set()
+
+
+def test_an_id_means_one_block(ledger: Ledger) -> None:
+    assert run("pause", ONE).stdout == f"{ONE} is paused; 1 wait\n"
+    assert paused(ledger) == {ONE}
+
+
+def test_what_left_the_configuration_is_marked(ledger: Ledger) -> None:
+    del ledger
+    for command in (["status"], ["top", "--once"]):
+        first = {line.split("\t")[0] for line in run(*command).stdout.partition("\n\n")[0].splitlines()[1:]}
+        assert first == {"manager", "shuffle", ONE, TWO, "slack (removed)", "old (removed)"}
+
+
+def test_what_left_the_configuration_is_acted_on_where_nobody_has_its_name(ledger: Ledger) -> None:
+    assert run("pause", "old").stdout == "old (removed) is paused; 1 wait\n"
+    assert run("pause", "--removed", "slack").stdout == "slack (removed) is paused; 1 wait\n"
+    assert paused(ledger) == {"old", "slack"}
+    refused = run("pause", "--removed", "shuffle")
+    assert "'shuffle' did not leave the configuration" in str(refused.exception)
+
+
+def test_a_ghost_alone_is_refused_while_configured_ones_have_its_name(client: redis.Redis, ledger: Ledger) -> None:
+    del client, ledger
+    listed = {"slack-000001": Listed("slack"), ONE: Listed("slack", LIVE)}
+    with pytest.raises(CourierError, match=rf"'slack-000001' left the configuration; {ONE} has its name now"):
+        meant(listed, ["slack-000001"])
+    assert meant(listed, ["slack-000001"], removed=True).ids == ("slack-000001",)
+
+
+def test_dead_letters_of_removed_ones_are_seen_and_acted_on_only_when_asked(ledger: Ledger) -> None:
+    assert run("dead", "bury", "slack", "--yes").stdout == "1 are dead letters now\n"  # of the configured ones
+    assert (ledger.status("slack").dead, ledger.status(ONE).dead) == (0, 1)
+    assert run("dead", "bury", "slack", "--removed", "--yes").stdout == "1 are dead letters now\n"
+    listed = run("dead", "list", "--integration", "slack").stdout.splitlines()[1:]
+    assert {line.split("\t")[0] for line in listed} == {ONE, "slack (removed)"}
+    discarded = run("dead", "discard", "--integration", "slack", "--yes")
+    assert discarded.stdout == f"1\t{ONE}\tburied\n1 discarded\n"
+    assert (ledger.status("slack").dead, ledger.status(ONE).dead) == (1, 0)
+    moved = run("dead", "replay", "--removed", "--integration", "slack", "--to", TWO, "--yes")
+    assert moved.stdout == f"1\tslack (removed)\tburied\n1 wait for delivery to {TWO}\n"
+
+
+def test_a_target_of_several_blocks_is_refused(ledger: Ledger) -> None:
+    ledger.bury("old", reason="buried")
+    result = run("dead", "replay", "--to", "slack", "--yes")
+    assert f"'slack' means 2 integrations: {TWO}, {ONE}; name one of these ids" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "command", [["pause", "slakc"], ["status", "--integration", "slakc"], ["dead", "replay", "--integration", "slakc"]]
+)
+def test_a_wrong_word_is_answered_with_the_right_one(ledger: Ledger, command: list[str]) -> None:
+    result = run(*command)
+    assert "there is no integration 'slakc'" in str(result.exception)
+    assert str(result.exception).endswith("did you mean 'slack'?")
+    assert paused(ledger) == set()

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from ops.tables import Column, Kind, cut, lines, plain
+
+ID = st.text(st.sampled_from("abcdefghij0123456789-_."), min_size=1, max_size=64)
+NUMBER = st.integers(0, 10**9).map(str) | st.just("")
+TEXT = st.text(max_size=200).map(plain)
+WIDTH = st.integers(60, 200)
+COLUMNS = (
+    Column("Integration", Kind.ID),
+    Column("Waiting", Kind.NUMBER, rank=0),
+    Column("Delivered", Kind.NUMBER, rank=3),
+    Column("Held back", rank=1),
+    Column("Last error", rank=2),
+)
+
+
+@given(rows=st.lists(st.tuples(ID, NUMBER, NUMBER, TEXT, TEXT), max_size=5), width=WIDTH)
+def test_a_row_is_one_line_in_the_width_with_its_id_whole(rows: list[tuple[str, ...]], width: int) -> None:
+    titles, *drawn = lines(COLUMNS, rows, width)
+    assert len(drawn) == len(rows)
+    needed = max([len("Integration"), *(len(row[0]) for row in rows)]) + len("  Waiting") + 2
+    for row, line in zip(rows, drawn, strict=True):
+        assert line.split("  ")[0].rstrip() == row[0]
+        assert row[1] in line
+        assert cell_len(line) <= max(width, needed + 2)
+        assert "\n" not in line
+    assert "Integration" in titles
+
+
+@given(st.text(), st.integers(1, 50))
+def test_a_cut_text_is_as_wide_as_it_may_be_and_says_that_it_is_cut(text: str, width: int) -> None:
+    text = plain(text)
+    short = cut(text, width)
+    assert cell_len(short) <= width
+    assert short == text or short.endswith("…")
+
+
+@given(st.text())
+def test_a_plain_text_cannot_command_a_terminal(text: str) -> None:
+    assert not any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or c in "\u2028\u2029\u202a\u202e\u2066" for c in plain(text))
+
+
+def test_empty_columns_and_then_the_least_important_ones_are_left_out() -> None:
+    row = ("slack", "3", "", "paused", "an error")
+    assert lines(COLUMNS, [row], 80)[0].split() == ["Integration", "Waiting", "Held", "back", "Last", "error"]
+    assert lines(COLUMNS, [row], 30)[0].split() == ["Integration", "Waiting"]

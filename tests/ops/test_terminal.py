@@ -1,0 +1,173 @@
+"""What a person sees in a real terminal of 60 to 200 columns: no id is ever broken, one line an integration."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.fernet import Fernet
+
+from common.integration import Integration
+from common.ledger import Header, Ledger, Settlement
+from common.ledger.record import Attempt
+from common.node import report
+from common.registry import PublishedRegistry
+from common.secret import Secret
+from common.vault import Vault
+from common.worker_report import WorkerReport, tell
+
+if TYPE_CHECKING:
+    import redis
+
+    from ops.embedded import EmbeddedServer
+
+IDS = ("custom-a-rather-long-name-of-a-script", "pagerduty", "shuffle", "slack-8fe959", "slack-9562e1")
+MANY = tuple(f"custom-{n:02}" for n in range(40))
+ERROR = "HTTP 403 invalid_token: the webhook was revoked by an administrator of the workspace, see the documentation"
+DELIVERY = "wazuh-manager-1:66a1b2c3d4e5f6a7b8c9:1234567:deadbeef"
+ALERT = "1769846400.1234567"
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\x1b[=>]")
+
+
+@pytest.fixture
+def ledger(client: redis.Redis) -> Ledger:
+    registry, ledger = PublishedRegistry(client, Vault(Fernet.generate_key())), Ledger(client)
+    registry.publish("m1", [Integration(id=i, name=i, hook_url=Secret(f"https://h.example/{i}")) for i in IDS])
+    seen = {"seen_ms": str(ledger.now_ms()), "config_trouble": f"ossec.conf:1: {ERROR}", "parked": ",".join(IDS)}
+    report(client, "m1", added={"lines": 12_345_678, "matched": 345_678}, texts=seen)
+    tell(client, "http@m1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=0))
+    for one in IDS:
+        die(ledger, one)
+        ledger.pause(one, "the channel is being moved to another workspace; ask Mary before you resume it, please")
+    return ledger
+
+
+def die(ledger: Ledger, integration_id: str) -> None:
+    rule = {"id": "5712", "level": 10, "description": "sshd: brute force trying to get access to the system"}
+    alert = json.dumps({"id": ALERT, "rule": rule, "agent": {"id": "001", "name": "web01"}}).encode()
+    ledger.commit(
+        integration_id,
+        node="m1",
+        expected="",
+        cursor="c",
+        deliveries=[(DELIVERY, alert)],
+        max_backlog=9,
+        max_backlog_bytes=9999,
+    )
+    ledger.release(integration_id, max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
+    ledger.begin(integration_id, [DELIVERY], token="w", lease_s=60)
+    header = Header(committed_ms=1, attempts=3, history=(Attempt(1, "auth", ERROR),))
+    dead = Settlement(id=DELIVERY, outcome="dead", reason="auth", header=header)
+    ledger.settle(integration_id, [dead], token="w", last_error=f"auth: {ERROR}")
+
+
+class Terminal:
+    """A command in a terminal of that size."""
+
+    def __init__(self, server: EmbeddedServer, width: int, height: int, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+        environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli.main", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment | {"TERM": "xterm", "COURIER_REDIS_URL": server.url},
+        )
+        os.close(theirs)
+        self._raw = b""
+
+    @property
+    def shown(self) -> str:
+        """Everything so far."""
+        return CONTROL.sub("", self._raw.decode("utf-8", "replace"))
+
+    def until(self, text: str, *, after: int = 0) -> str:
+        """Return what was shown since `after` once `text` is in it."""
+        while text not in self.shown[after:]:
+            self._raw += os.read(self._ours, 65_536)
+        return self.shown[after:]
+
+    def press(self, keys: bytes) -> int:
+        """Type, and return how much had been shown before."""
+        before = len(self.shown)
+        os.write(self._ours, keys)
+        return before
+
+    def end(self) -> str:
+        """Return all that it showed until it ended."""
+        with suppress(OSError):  # the terminal ends with its process
+            while more := os.read(self._ours, 65_536):
+                self._raw += more
+        self._process.wait(30)
+        os.close(self._ours)
+        return self.shown
+
+
+@pytest.fixture(params=[60, 80, 100, 140, 200])
+def width(request: pytest.FixtureRequest) -> int:
+    chosen: int = request.param
+    return chosen
+
+
+def test_status_has_one_line_an_integration(ledger: Ledger, server: EmbeddedServer, width: int) -> None:
+    del ledger
+    lines = Terminal(server, width, 30, "status").end().splitlines()
+    assert max(map(len, lines)) <= width
+    table = lines[: next(n for n, line in enumerate(lines) if line.startswith(f"{IDS[0]}: "))]
+    assert [line.split()[0] for line in table[1:]] == [*sorted([*IDS, "manager"])]
+    for one in IDS:
+        assert sum(line.startswith(f"{one}: paused") for line in lines) == 1
+        assert sum(line.startswith(f"{one}: error") for line in lines) == 1
+    assert any(line.startswith("m1: ossec.conf:1") for line in lines)
+    assert any(line.startswith("http@m1 ") for line in lines)
+
+
+def test_dead_list_breaks_no_id(ledger: Ledger, server: EmbeddedServer, width: int) -> None:
+    del ledger
+    shown = Terminal(server, width, 30, "dead", "list").end()
+    lines = shown.splitlines()
+    assert shown.count(DELIVERY) == shown.count(ALERT) == len(IDS)
+    for one in IDS:
+        assert sum(one in line for line in lines) == 1
+    longest = max(map(len, (f"{DELIVERY}  {one}" for one in IDS)))
+    assert max(map(len, lines)) <= max(width, longest)
+
+
+def test_top_shows_all_on_one_screen(ledger: Ledger, server: EmbeddedServer) -> None:
+    del ledger
+    terminal = Terminal(server, 80, 30, "top")
+    shown = terminal.until("q ends")
+    assert all(any(line.split()[:1] == [one] for line in shown.splitlines()) for one in IDS)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert sum(f"{one}: paused" in shown for one in IDS) == len(IDS)
+    terminal.press(b"q")
+    terminal.end()
+
+
+def test_top_scrolls_and_sorts(client: redis.Redis, server: EmbeddedServer) -> None:
+    registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+    registry.publish("m1", [Integration(id=i, name=i) for i in MANY])
+    die(Ledger(client), MANY[33])
+    terminal = Terminal(server, 80, 20, "top")
+    assert MANY[33] not in re.sub(r"custom-\d\d: .*", "", terminal.until("1-"))
+    before = terminal.press(b"\x1b[6~")
+    assert "custom-20" in terminal.until("of 41 by Integration", after=before)
+    before = terminal.press(b"\x1b[F")
+    assert "manager" in terminal.until("-41 of 41", after=before)
+    before = terminal.press(b"d")
+    sorted_by_dead = terminal.until("by Dead", after=before)
+    assert sorted_by_dead.index(MANY[33]) < sorted_by_dead.index(MANY[0])
+    terminal.press(b"q")
+    terminal.end()

@@ -1,0 +1,56 @@
+"""Runs `courier` as a user whom file permissions stop: tests often run as root, whom they do not stop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WITHOUT_PRIVILEGE: Final = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    if libc.prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
+        sys.exit(f"cannot drop capability {capability}: {os.strerror(ctypes.get_errno())}")
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Root without its power over permissions. To become `nobody` instead would need a Python that nobody may read."""
+
+
+@contextmanager
+def folder_with_closed_ones() -> Iterator[Path]:
+    """Give a folder; whatever in it was closed meanwhile is opened before it is removed."""
+    with tempfile.TemporaryDirectory(prefix="courier-test-") as name:
+        folder = Path(name)
+        try:
+            yield folder
+        finally:
+            for path in folder.rglob("*"):
+                if not path.is_symlink():
+                    path.chmod(0o700)
+
+
+def run_as_ordinary_user(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with `arguments` in `cwd`."""
+    drop = ["-c", WITHOUT_PRIVILEGE] if os.geteuid() == 0 else []
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
+    return subprocess.run(
+        [sys.executable, *drop, *arguments],
+        cwd=cwd,
+        env=ours | {"PYTHONPATH": str(Path(__file__).parents[2])} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def courier(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a `courier` command the same way."""
+    return run_as_ordinary_user("-m", "ops.cli.main", *arguments, cwd=cwd, **environment)

@@ -1,0 +1,126 @@
+"""A target that can't take some of the alerts, by the packaged settings and a clock in hand: the others go on."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import pytest
+
+from common.ledger import Header, Ledger, Pace, Settlement
+from common.outcome import Reason, Retry
+from common.rate_limit import parse_rate_limit
+from tests.support.fakes import Clock, policy
+from workers.backoff import delay_s
+
+if TYPE_CHECKING:
+    import redis
+
+POLICY: Final = policy(rate_limits=(parse_rate_limit("1/s burst 3"),))
+"""The packaged one for Slack."""
+
+PACE: Final = Pace.of(POLICY, "T")
+ROUND_S: Final = 0.25
+
+
+class Loop:
+    """A worker and its target, which takes in no time what begins with `good` and fails on the rest."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.clock, self.random = Clock(), Random(1)
+        self.ledger = Ledger(client, clock=self.clock)
+        self.began_s = self.clock()
+        self.down, self.reason = False, Reason.SERVER
+        self.written: dict[str, float] = {}
+        self.arrived: dict[str, float] = {}
+        self.attempts: list[tuple[float, str]] = []
+
+    @property
+    def now_s(self) -> float:
+        return self.clock() - self.began_s
+
+    def write(self, *ids: str) -> None:
+        cursor = self.ledger.cursor("slack", "n")
+        self.ledger.commit(
+            "slack",
+            node="n",
+            expected=cursor,
+            cursor=str(len(self.written) + 1),
+            deliveries=[(one, b"{}") for one in ids],
+            max_backlog=10**6,
+            max_backlog_bytes=10**9,
+        )
+        self.written |= dict.fromkeys(ids, self.now_s)
+        self.work()
+
+    def pass_s(self, seconds: float) -> None:
+        for _ in range(round(seconds / ROUND_S)):
+            self.clock.now_s += ROUND_S
+            self.work()
+
+    def work(self) -> None:
+        while tasks := self.ledger.release("slack", max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, pace=PACE):
+            ids = [one for task in tasks for one in task]
+            for delivery in self.ledger.begin("slack", ids, token="w", lease_s=60, pace=PACE):
+                self.attempts.append((self.now_s, delivery.id))
+                self.ledger.settle("slack", [self.outcome(delivery.id, delivery.header)], token="w", pace=PACE)
+
+    def outcome(self, one: str, header: Header) -> Settlement:
+        if one.startswith("good") and not self.down:
+            self.arrived[one] = self.now_s
+            return Settlement(id=one, outcome="delivered")
+        failed = msgspec.structs.replace(header, attempts=header.attempts + 1)
+        delay_ms = round(1000 * delay_s(Retry(self.reason), failed.attempts, POLICY, self.random))
+        return Settlement(id=one, outcome="retry", reason=self.reason, delay_ms=delay_ms, header=failed)
+
+    def late(self, seconds: float) -> float:
+        """Return which part of the good ones took longer than that, or has not arrived."""
+        good = {one: at for one, at in self.written.items() if one.startswith("good")}
+        return sum(self.arrived.get(one, 10**9) - at > seconds for one, at in good.items()) / len(good)
+
+
+@pytest.fixture
+def loop(client: redis.Redis) -> Loop:
+    return Loop(client)
+
+
+@pytest.mark.parametrize("poisoned", [12, 15])
+@pytest.mark.parametrize("every_s", [1, 5])
+def test_a_few_that_the_target_cannot_take_hold_up_no_others(loop: Loop, poisoned: int, every_s: int) -> None:
+    loop.write(*(f"bad{n:02}" for n in range(poisoned)))
+    for n in range(600 // every_s):
+        loop.write(f"good{n:03}")
+        loop.pass_s(every_s)
+    loop.pass_s(30)
+    assert loop.late(30) < 0.05
+
+
+def test_they_hold_up_no_others_when_they_come_one_by_one(loop: Loop) -> None:
+    for n in range(300):
+        loop.write(f"good{n:03}", *([f"bad{n:03}"] if n % 20 == 0 else []))
+        loop.pass_s(1)
+    loop.pass_s(30)
+    assert loop.late(30) < 0.05
+
+
+def test_they_are_tried_again_all_the_same(loop: Loop) -> None:
+    loop.write(*(f"bad{n:02}" for n in range(15)))
+    for n in range(120):
+        loop.write(f"good{n:03}")
+        loop.pass_s(5)
+    for bad in range(15):
+        assert sum(one == f"bad{bad:02}" for _, one in loop.attempts) >= 4
+
+
+@pytest.mark.parametrize("reason", [Reason.SERVER, Reason.AUTH, Reason.GONE])
+def test_a_target_that_takes_none_is_asked_seldom_and_gets_all_when_it_is_well(loop: Loop, reason: Reason) -> None:
+    loop.down, loop.reason = True, reason
+    for n in range(600):
+        loop.write(f"good{n:03}")
+        loop.pass_s(1)
+    assert len(loop.attempts) <= 3 * POLICY.breaker_failures
+    assert loop.ledger.status("slack").dead == 0
+    loop.down = False
+    loop.pass_s(300 + 600 + 60)
+    assert len(loop.arrived) == 600

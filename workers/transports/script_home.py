@@ -1,0 +1,57 @@
+"""Whether custom scripts find the manager's home as the stock Integrator shows it to them: as the user `wazuh`.
+
+Most published scripts begin with a line into `logs/integrations.log`, which belongs to `wazuh:wazuh` and has mode 0640
+(spec 5.1). Run as another user they end there, with a `PermissionError`, before they have done their work.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOG: Final = "logs/integrations.log"
+"""Where the stock scripts, and most published ones, write their log; relative to the home (spec 5.1)."""
+
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def home_warnings(home: Path) -> Iterator[str]:
+    """Yield what will make scripts fail in this home as the user that this process runs as; nothing is written.
+
+    A file that is not there is no warning: `home` may be one that never had such a log.
+    """
+    log = home / LOG
+    try:
+        os.close(os.open(log, _APPEND))
+    except FileNotFoundError:
+        if log.parent.is_dir() and not os.access(log.parent, os.W_OK | os.X_OK):
+            yield f"user {_user(os.geteuid())} cannot create {log}{_ADVICE}"
+    except OSError as error:
+        yield f"user {_user(os.geteuid())} cannot append to {log}: {error.strerror}{_owned_by(log)}{_ADVICE}"
+
+
+_ADVICE: Final = (
+    ". Most custom scripts write this log and fail without it: run the worker for scripts as the manager's own user "
+    "(wazuh), with this folder writable"
+)
+
+
+def _owned_by(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f" (owner {_user(status.st_uid)}, mode {status.st_mode & 0o7777:04o})"
+
+
+def _user(uid: int) -> str:
+    """Return the name of a user, or the number where a container knows no name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
