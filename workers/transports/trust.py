@@ -1,0 +1,80 @@
+"""Which certificate authorities a target is checked against, where its integration names none in `ca_bundle`.
+
+In this order: what a variable names that curl, requests or OpenSSL know; the system's folder; the system's file; the
+file that comes with Courier (certifi). A variable that names nothing usable is an error, never passed over: whoever set
+it meant to trust these and no others.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+if TYPE_CHECKING:
+    from common.settings_schema import Policy
+
+VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""OpenSSL's (SSL_CTX_set_default_verify_paths(3)), requests' (SSL Cert Verification) and curl's (curl(1), --cacert)."""
+
+SYSTEM_FOLDERS: Final = ("/etc/ssl/certs", "/etc/pki/tls/certs")
+
+SYSTEM_FILES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # RHEL, Fedora, Amazon Linux
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # RHEL 7 and newer
+    "/etc/ssl/cert.pem",  # Alpine
+)
+"""Where distributions keep all authorities in one file, in the order of Go's crypto/x509 (root_linux.go)."""
+
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""A certificate's name in a folder that OpenSSL can look into (openssl-rehash(1))."""
+
+
+class Trusted(NamedTuple):
+    """A file or folder of certificates, and the name under which an operator knows it."""
+
+    path: str
+    name: str
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder in which OpenSSL finds each certificate by its hash."""
+        return os.path.isdir(self.path)  # noqa: PTH112 — asked for each connection that is made
+
+
+def authorities_of(policy: Policy) -> Trusted:
+    """Return what the calls of an integration trust."""
+    return Trusted(str(policy.ca_bundle), "ca_bundle") if policy.ca_bundle else trusted()
+
+
+@cache
+def trusted() -> Trusted:
+    """Return what this process trusts by default; read once, as its environment does not change.
+
+    From a folder OpenSSL reads what a chain needs; of one file each connection takes 9 ms and 0.8 MiB.
+    """
+    for variable in VARIABLES:
+        if path := os.environ.get(variable):
+            return Trusted(path, variable)
+    of_python = ssl.get_default_verify_paths()  # SSL_CERT_DIR, or what this Python was built for
+    for folder in filter(None, (of_python.capath, *SYSTEM_FOLDERS)):
+        if _is_hashed(Path(folder)):
+            return Trusted(folder, "the system's folder")
+    for file in filter(None, (of_python.cafile, *SYSTEM_FILES)):
+        if os.access(file, os.R_OK):
+            return Trusted(file, "the system's file")
+    return Trusted(DEFAULT_CA_BUNDLE_PATH, "the bundled file")
+
+
+def _is_hashed(folder: Path) -> bool:
+    with suppress(OSError):
+        return any(_HASHED.fullmatch(file.name) for file in folder.iterdir())
+    return False
