@@ -22,6 +22,7 @@ from workers.integrations.events import credited_to_agent, event
 from workers.integrations.fields import Fields, fields_of, found
 from workers.integrations.limits import fits_into_url
 from workers.integrations.maltiverse_threat import threat
+from workers.integrations.markup import NONE as NO_MARKUP
 from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class LookUp(NamedTuple):
 
 class Maltiverse:
     """One Maltiverse block. Needs hook_url, the address of the API, and api_key."""
+
+    markup: Final = NO_MARKUP
 
     def __init__(self, block: Integration, now: Clock) -> None:
         self._url, self._key = blocks.hook_url(block), blocks.api_key(block)
