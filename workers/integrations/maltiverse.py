@@ -153,8 +153,11 @@ def _look_ups(fields: Fields) -> Iterator[LookUp]:
 
 
 def _can_be_asked(value: object) -> TypeGuard[str]:
-    """Say whether a value is a text that fits into the URL of a question."""
-    return isinstance(value, str) and fits_into_url(value)
+    """Say whether a value is a text that fits into the URL of a question.
+
+    `.` and `..` do not: `%2E` is the same as `.` (RFC 3986, 6.2.2.2), and `requests` writes it so.
+    """
+    return isinstance(value, str) and value not in {".", ".."} and fits_into_url(value)
 
 
 def _is_public(text: str) -> bool:
@@ -166,8 +169,8 @@ def _is_public(text: str) -> bool:
 
 
 def _quoted(value: str) -> str:
-    """Return a value as one segment of a path; `.` and `..` would be resolved and lead elsewhere."""
-    return value.replace(".", "%2E") if value in {".", ".."} else quote(value, safe=SAFE, errors="replace")
+    """Return a value as one segment of a path."""
+    return quote(value, safe=SAFE, errors="replace")
 
 
 def _digest(url: str) -> str:
