@@ -25,6 +25,7 @@ from common.depth import check_depth
 from common.integration import MANAGER_ID, Integration
 from common.ledger.errors import translated
 from common.secret import Secret
+from common.urls import normalised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -140,7 +141,7 @@ class PublishedRegistry:
     def target(self, integration: Integration) -> str:
         """Return the digest of the credential: integrations with the same one share their target's limits."""
         credential = integration.api_key or integration.hook_url
-        whose = ("of", credential.reveal()) if credential else ("id", integration.id)
+        whose = ("of", normalised(credential.reveal())) if credential else ("id", integration.id)
         return self._vault.digest("target", integration.name, *whose)
 
     def version(self) -> int:
