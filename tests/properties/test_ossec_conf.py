@@ -73,10 +73,14 @@ def read(blocks: list[str], between: str = "") -> tuple[Integration, ...]:
     return parse_ossec_conf(text.encode(), file="f").integrations
 
 
+BLANKS = "".join(c for c in map(chr, range(0x10000)) if c.isspace()) + "\u200b\u2060\ufeff"
+"""What is removed around a hook or a key (D20)."""
+
+
 def expected(block: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the integration that the block says."""
     fields = {{"rule_id": "rule_ids", "timeout": "timeout_s"}.get(name, name): value for name, value in block.items()}
-    fields |= {name: Secret(fields[name]) for name in ("hook_url", "api_key") if name in fields}
+    fields |= {name: Secret(fields[name].strip(BLANKS)) for name in ("hook_url", "api_key") if name in fields}
     if "rule_ids" in fields:
         fields["rule_ids"] = tuple(fields["rule_ids"])
     return fields
