@@ -19,6 +19,7 @@ from redis import WatchError
 from common.integration import MANAGER_ID, Integration
 from common.ledger.errors import translated
 from common.secret import Secret
+from common.urls import normalised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,7 +130,7 @@ class PublishedRegistry:
     def target(self, integration: Integration) -> str:
         """Return the digest of the credential: integrations with the same one share their target's limits."""
         credential = integration.api_key or integration.hook_url
-        whose = ("of", credential.reveal()) if credential else ("id", integration.id)
+        whose = ("of", normalised(credential.reveal())) if credential else ("id", integration.id)
         return self._vault.digest("target", integration.name, *whose)
 
     def version(self) -> int:

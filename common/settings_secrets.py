@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.secret import MASK, Secret
 from common.settings_values import Reader, a_filled_text, a_text, quoted
-from common.urls import check_url, show_url
+from common.urls import check_url, normalised, show_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -36,7 +36,7 @@ def secret_url(schemes: Collection[str], wants: str) -> Reader[Secret]:
     """Read a URL that may hold a password; it is shown without it."""
 
     def parse(raw: object) -> Secret:
-        url = a_text(raw)
+        url = normalised(a_text(raw).strip())
         try:
             check_url(url, schemes)
         except ValueError as error:

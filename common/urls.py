@@ -26,6 +26,8 @@ SENTINEL_SCHEMES: Final = ("sentinel", "sentinels")
 _PRIMARY: Final = re.compile(r"/[\w.-]+(/\d+)?", re.ASCII)
 """The packaged sentinel.conf: a primary's name is made of A-z, 0-9 and the three characters `.-_`."""
 
+_ORIGIN: Final = re.compile(r"\A(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>(?:[^/?#]*@)?)(?P<host>[^/?#]*)")
+
 _NUMBER: Final = re.compile(r"/?|/\d{1,9}", re.ASCII)
 _WHOLE: Final = re.compile(r"\d{1,9}", re.ASCII)
 _FILE: Final = re.compile(r".+")
@@ -39,6 +41,16 @@ _QUERY: Final[Mapping[str, Mapping[str, re.Pattern[str]]]] = {
 """What may stand behind the question mark of a server's address."""
 
 NOT_ENCODED: Final = "cannot be read: special characters of a password must be percent-encoded"
+
+
+def normalised(url: str) -> str:
+    """Return a URL with scheme and host in lower case, in which they are the same (RFC 3986, 6.2.2.1).
+
+    User, password, path and query stay as they are, and so does a text that is no URL.
+    """
+    return _ORIGIN.sub(
+        lambda found: f"{found['scheme'].lower()}://{found['user']}{found['host'].lower()}", url, count=1
+    )
 
 
 def check_url(url: str, schemes: Collection[str]) -> None:

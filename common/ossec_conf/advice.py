@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from common.ossec_conf.options import NEEDS, SECRETS, USES_OPTIONS, rule_ids
@@ -28,7 +29,7 @@ def advise(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iter
         yield "level", f"no rule has a level above {_HIGHEST_LEVEL}: no alert passes"
     if integration.name in NEEDS:
         yield from _about_stock_name(integration)
-    yield from _about_secrets(integration)
+    yield from _about_secrets(integration, texts)
 
 
 def _about_repeated(texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
@@ -73,11 +74,13 @@ def _about_stock_name(integration: Integration) -> Iterator[tuple[str, str]]:
         yield "api_key", "is empty: the service will refuse it"
 
 
-def _about_secrets(integration: Integration) -> Iterator[tuple[str, str]]:
+def _about_secrets(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
     for element, secret in (("hook_url", integration.hook_url), ("api_key", integration.api_key)):
         text = secret.reveal() if secret else ""
-        if text != text.strip():
-            yield element, "has spaces or line breaks at its ends, and they count"
+        if element in texts and texts[element][-1] != text:
+            yield element, "has spaces or line breaks around it; Courier removes them (D20)"
+        if re.search(r"\s", text):
+            yield element, "has a space or line break in it, which is sent too; the stock Integrator splits it there"
         if looks_like_placeholder(text):
             what = "key" if element == "api_key" else "address"
             yield element, f"looks like a placeholder that was never replaced: write the {what} itself"

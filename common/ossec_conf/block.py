@@ -33,6 +33,7 @@ _NUMBERS: Final[dict[str, Callable[[str], int]]] = {
     "timeout": options.signed,
     "retries": options.signed,
 }
+_TRIMMED: Final = ("hook_url", "api_key")
 _FIELDS: Final = {"rule_id": "rule_ids", "timeout": "timeout_s"}
 
 
@@ -140,13 +141,13 @@ class _Reader:
             if element not in self.texts:
                 self._refuse(f"is missing: {name} needs it; add <{element}>…</{element}> to the block", element)
         if "hook_url" in values and "hook_url" in NEEDS[name]:
-            self._check("hook_url", options.check_hook_url)
+            self._check("hook_url", values["hook_url"], options.check_hook_url)
         if "options" in values and name in options.USES_OPTIONS:
-            self._check("options", options.check_options)
+            self._check("options", values["options"], options.check_options)
 
-    def _check(self, element: str, check: Callable[[str], None]) -> None:
+    def _check(self, element: str, value: Secret, check: Callable[[str], None]) -> None:
         try:
-            check(self.texts[element][-1])
+            check(value.reveal())
         except ValueError as error:
             self._refuse(str(error), element)
 
@@ -164,6 +165,8 @@ def _value(name: str, texts: list[str]) -> object:
         return options.rule_ids(texts).numbers
     if name in _NUMBERS:
         return [_NUMBERS[name](text) for text in texts][-1]
+    if name in _TRIMMED:
+        return Secret(options.without_blanks(texts[-1]))
     return Secret(texts[-1]) if name in options.SECRETS else texts[-1]
 
 

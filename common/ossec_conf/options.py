@@ -40,6 +40,8 @@ _LARGEST: Final = 2**63 - 1
 _LARGEST_DIGITS: Final = 19
 _MAX_LOG: Final = range(165, 1025)
 _IGNORED: Final = " ,\t\r\n"
+_BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
+"""White space as Unicode has it, no-break spaces included, and characters of no width: copying brings both."""
 
 
 def unsigned(text: str) -> int:
@@ -133,6 +135,11 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+def without_blanks(text: str) -> str:
+    """Return a hook_url or api_key without the blanks around it, of any kind, visible or not (D20)."""
+    return text.strip(_BLANKS)
+
+
 def check_hook_url(url: str) -> None:
     """Raise ValueError unless a request can be made to this URL. Its text is not in the error."""
     from requests import PreparedRequest, RequestException  # noqa: PLC0415 — slow to import, and not always needed
@@ -149,6 +156,4 @@ def check_hook_url(url: str) -> None:
 def _hint(url: str) -> str:
     if url.startswith("$"):
         return "; variables such as $NAME are not replaced in ossec.conf"
-    if looks_like_placeholder(url):
-        return "; this looks like a placeholder that was never replaced"
-    return ", with no space or line break around it" if url != url.strip() else ""
+    return "; this looks like a placeholder that was never replaced" if looks_like_placeholder(url) else ""

@@ -91,6 +91,7 @@ def test_integrations_with_one_credential_have_one_target(registry: PublishedReg
 
     same = target("slack", "slack", hook="https://hooks.example/1")
     assert target("slack", "slack-2", hook="https://hooks.example/1") == same
+    assert target("slack", "slack-2", hook="HTTPS://Hooks.Example/1") == same
     assert target("slack", "slack-3", hook="https://hooks.example/2") != same
     assert target("custom-slack", hook="https://hooks.example/1") != same
     assert target("pagerduty", "a", hook="https://a", key="k") == target("pagerduty", "b", hook="https://b", key="k")

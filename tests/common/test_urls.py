@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import redis
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.secret import MASK, Secret
-from common.urls import check_url, complete_url, each_host, host_in_url, show_url
+from common.settings import load_settings
+from common.urls import check_url, complete_url, each_host, host_in_url, normalised, show_url
 
 SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 EVERY = (*SCHEMES, "https")
@@ -104,3 +109,34 @@ def test_a_socket_takes_a_password_too() -> None:
     url = complete_url("unix:///run/r.sock?db=3", password=Secret("pw"), query={})
     options = redis.ConnectionPool.from_url(url).connection_kwargs
     assert (options["path"], options["password"], options["db"]) == ("/run/r.sock", "pw", 3)
+
+
+@pytest.mark.parametrize(
+    ("url", "normal"),
+    [
+        ("HTTPS://API.Maltiverse.COM/Path?Q=A#B", "https://api.maltiverse.com/Path?Q=A#B"),
+        ("Redis://User:PassWord@HOST:6379/0", "redis://User:PassWord@host:6379/0"),
+        ("SENTINELS://:Pw@A,B:26379/Main", "sentinels://:Pw@a,b:26379/Main"),
+        ("UNIX:///Run/Redis.sock", "unix:///Run/Redis.sock"),
+        ("HTTP://[2001:DB8::1]:80", "http://[2001:db8::1]:80"),
+        ("A-Key/With://No@Scheme", "A-Key/With://No@Scheme"),
+        ("", ""),
+    ],
+)
+def test_scheme_and_host_are_the_same_in_any_case_and_nothing_else_is(url: str, normal: str) -> None:
+    assert normalised(url) == normal
+
+
+@given(st.text())
+def test_a_text_keeps_all_but_the_case_of_its_letters(text: str) -> None:
+    assert normalised(text).lower() == text.lower()
+
+
+def test_a_setting_takes_an_address_in_any_case() -> None:
+    given_ = {
+        "COURIER_REDIS_URL": "REDISS://:Secret@Redis.Example/1 ",
+        "COURIER_INTEGRATIONS_DEFAULT_PROXY": "HTTP://Proxy:3128",
+    }
+    settings = load_settings(file=None, environment=given_, cwd=Path("/nonexistent"))
+    assert settings.redis.url.reveal() == "rediss://:Secret@redis.example/1"
+    assert settings.redis.connection_url.reveal().startswith("rediss://")

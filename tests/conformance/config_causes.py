@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from common.ossec_conf.options import without_blanks
+
 USES_OPTIONS = {"slack", "pagerduty", "shuffle"}
 USES_HOOK_URL = {"slack", "shuffle", "maltiverse"}
 
@@ -46,7 +48,7 @@ def has_unusable_hook_url(text: str | None) -> bool:
     if text is None:
         return False
     try:
-        prepared = requests.Request("POST", text).prepare()
+        prepared = requests.Request("POST", without_blanks(text)).prepare()  # D20
     except (requests.RequestException, ValueError):
         return True
     return urlsplit(prepared.url or "").scheme not in {"http", "https"}

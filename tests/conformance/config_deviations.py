@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from common.ossec_conf.options import without_blanks
 from tests.conformance.case import field_bytes, field_text
 from tests.conformance.config import FILE, Ours, read, reads_alike
 from tests.conformance.config_causes import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from tests.conformance.case import Case
 
+TRIMMED = ("hook_url", "api_key")
 LONGEST_STOCK_TEXT = 20_479
 DEEPEST_STOCK = 1_000
 ENDS_STOCK = {"error", "crash"}
@@ -142,6 +144,15 @@ def _reads_alike(ours: Ours, without: Ours) -> bool:
     """Say whether ours is what is read without something, but for a warning about it."""
     alike = (ours.blocks, ours.refused, ours.fatal, without.fatal) == (without.blocks, without.refused, None, None)
     return alike and ours.warnings > without.warnings
+
+
+def removes_blanks(case: Case, ours: Ours) -> bool:
+    """The same is read, but for the blanks around hook_url and api_key."""
+    trimmed = [
+        {key: without_blanks(text) if key in TRIMMED and isinstance(text, str) else text for key, text in block.items()}
+        for block in case["integrations"]
+    ]
+    return trimmed != case["integrations"] and reads_alike({**case, "integrations": trimmed}, ours)
 
 
 def survives(case: Case, ours: Ours) -> bool:

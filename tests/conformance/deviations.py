@@ -1,4 +1,4 @@
-"""The one table of what differs on purpose: DESIGN's D1 to D18, and the project's own, C1 and on.
+"""The one table of what differs on purpose: DESIGN's D1 to D20, and the project's own, C1 and on.
 
 deviations.toml says of each what the stock Integrator does, what Courier does, why, and what an operator sees of it.
 Here are, per family, its exact predicates over a recorded case and our result. One holds only if the case has the cause
@@ -91,6 +91,7 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "D14": {"alert_text": (text.works_on_a_copy,)},
     "D15": {"filters": (filters.passes_vectors,)},
     "D17": {"deliveries": (composed.reads_the_json_alert,)},
+    "D20": {"config": (config.removes_blanks,), "filters": (filters.removes_blanks,)},
     "C1": {"config": (config.reads_blocks_whatever_is_around,)},
     "C2": {"config": (partial(config.refuses, "hook_url"),), "filters": (partial(filters.refuses, "hook_url"),)},
     "C3": {"config": (partial(config.refuses, "no text"),), "filters": (partial(filters.refuses, "no text"),)},

@@ -11,6 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from common.ossec_conf.options import without_blanks
 from tests.conformance import filters, stock_line
 from tests.conformance.case import field_bytes, field_text, with_field
 from tests.conformance.config_causes import (
@@ -74,6 +75,26 @@ def passes_vectors(case: Case, ours: Ours) -> bool:
     what was recorded.
     """
     return bool(ours.commands) and filters.fires_alike(case, ours) and _vectors_become_recorded(case, ours)
+
+
+def removes_blanks(case: Case, ours: Ours) -> bool:
+    """The same blocks run; with the blanks around hook_url and api_key their arguments would be what was recorded."""
+    blocks = re.findall(r"<integration\b.*?</integration>", field_text(case, "config"), re.DOTALL)
+    commands = [
+        one._replace(argv=[*one.argv[:2], *_with_blanks(blocks[fired.block], one.argv[2:4]), *one.argv[4:]])
+        for one, fired in zip(ours.commands, ours.fired, strict=False)
+    ]
+    with_them = ours._replace(commands=commands)
+    return commands != ours.commands and filters.fires_alike(case, ours) and _vectors_become_recorded(case, with_them)
+
+
+def _with_blanks(block: str, values: list[str]) -> list[str]:
+    """Return api_key and hook_url as they stand in the block, where blanks are all that they differ in."""
+    texts = [re.findall(rf"<{name}\b[^<>]*>([^<]*)</{name}>", block) for name in ("api_key", "hook_url")]
+    return [
+        there[-1] if there and without_blanks(there[-1]) == value else value
+        for there, value in zip(texts, values, strict=True)
+    ]
 
 
 def _vectors_become_recorded(case: Case, ours: Ours) -> bool:

@@ -70,7 +70,7 @@ def render(counts: str) -> str:
         *_table(stricter),
         "\n## Other differences on purpose\n\n",
         *_table(other),
-        "\nD1 to D18 are the design's; C1 and on were found by comparing.\n",
+        "\nD1 to D20 are the design's; C1 and on were found by comparing.\n",
     ]
     return f"{HEAD}{START}{counts}{END}\n{''.join(tables)}"
 

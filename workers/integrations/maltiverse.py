@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from common.json_text import read_json, write_json
 from common.outcome import Delivered, Reason, Retry, Skipped
+from common.secret import Secret
+from common.urls import normalised
 from workers.integrations import blocks
 from workers.integrations.answers import answered_json
 from workers.integrations.base import Refusal, Request, unanswered
@@ -61,7 +63,7 @@ class Maltiverse:
     """One Maltiverse block. Needs hook_url, the address of the API, and api_key."""
 
     def __init__(self, block: Integration, now: Clock) -> None:
-        self._url, self._key = blocks.hook_url(block), blocks.api_key(block)
+        self._url, self._key = Secret(normalised(blocks.hook_url(block).reveal())), blocks.api_key(block)
         if not _HOOK_URL.fullmatch(self._url.reveal()):
             raise blocks.wrong(
                 block, "hook_url", "is not http(s)://HOST[:PORT][/PATH] without login, query or fragment"

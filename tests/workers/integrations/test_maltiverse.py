@@ -9,6 +9,7 @@ import pytest
 from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Retry, Skipped
 from tests.workers.integrations.examples import alert, answer, refusal, service
+from workers.integrations.base import Remembering
 
 if TYPE_CHECKING:
     from common.alert import Alert
@@ -227,3 +228,15 @@ def test_an_address_that_cannot_be_asked_is_refused(hook_url: str) -> None:
 def test_a_key_that_no_header_can_hold_is_refused(api_key: str) -> None:
     outcome = refusal("maltiverse", PUBLIC, **(API | {"api_key": api_key}))
     assert outcome.detail == "ossec.conf:7: <api_key>: has characters that cannot stand in an HTTP header"
+
+
+def test_an_address_in_capitals_is_the_same_address() -> None:
+    one, other = (
+        service("maltiverse", hook_url=url, api_key="k")
+        for url in ("HTTPS://API.Maltiverse.COM", "https://api.maltiverse.com")
+    )
+    given_ = alert(data={"srcip": "8.8.4.4"})
+    assert [call.url for call in one.calls(given_)] == [call.url for call in other.calls(given_)]
+    assert isinstance(one, Remembering)
+    assert isinstance(other, Remembering)
+    assert one.topic == other.topic

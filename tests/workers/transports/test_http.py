@@ -36,6 +36,11 @@ def test_a_request_and_its_answer(server: Web, http: Callable[..., HttpTransport
     assert headers["content-length"] == "7"
 
 
+def test_scheme_and_host_may_be_in_capitals(server: Web, http: Callable[..., HttpTransport]) -> None:
+    assert http().send(post(f"HTTP://LOCALHOST:{server.port}/A?B=C")).status == 200
+    assert server.seen[0].path == "/A?B=C"
+
+
 def test_the_next_body_is_its_own(server: Web, http: Callable[..., HttpTransport]) -> None:
     transport = http()
     for body in (b"one", b"", b"three!"):

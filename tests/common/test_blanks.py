@@ -1,0 +1,58 @@
+"""Blanks around hook_url and api_key are removed, with a warning, whatever their kind (D20)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.ossec_conf import parse_ossec_conf
+from common.ossec_conf.options import without_blanks
+
+BLANKS = " \t\r\n\x85\u00a0\u2003\u2028\u202f\u3000\u200b\u2060\ufeff"
+NEEDED = {
+    "slack": "<alert_format>json</alert_format>",
+    "custom-x": "",
+    "maltiverse": "<alert_format>json</alert_format>",
+}
+
+
+def read(name: str, hook_url: str, api_key: str) -> tuple[str | None, str | None, list[str]]:
+    block = f"<name>{name}</name><hook_url>{hook_url}</hook_url><api_key>{api_key}</api_key>{NEEDED[name]}"
+    read_ = parse_ossec_conf(f"<ossec_config><integration>{block}</integration></ossec_config>".encode(), file="c")
+    assert read_.refused == ()
+    (integration,) = read_.integrations
+    secrets = [secret.reveal() if secret else None for secret in (integration.hook_url, integration.api_key)]
+    return secrets[0], secrets[1], [warning.text for warning in read_.warnings]
+
+
+@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("blank", BLANKS.replace("\x85", "").replace("\r", ""))
+def test_they_are_removed_with_a_warning_for_services_and_scripts(name: str, blank: str) -> None:
+    url, key, warnings = read(name, f"{blank}https://h/x{blank * 2}", f"{blank}k{blank}")
+    assert (url, key) == ("https://h/x", "k")
+    assert warnings == ["has spaces or line breaks around it; Courier removes them (D20)"] * 2
+
+
+def test_those_inside_stay_with_a_warning() -> None:
+    url, key, warnings = read("custom-x", " https://h/a b", "k l")
+    assert (url, key) == ("https://h/a b", "k l")
+    assert [warning.partition(";")[0] for warning in warnings] == [
+        "has spaces or line breaks around it",
+        "has a space or line break in it, which is sent too",
+        "has a space or line break in it, which is sent too",
+    ]
+
+
+def test_nothing_else_is_trimmed() -> None:
+    options = "<options> {} </options><group> a</group>"
+    block = f"<name>custom-x</name>{options}"
+    read_ = parse_ossec_conf(f"<ossec_config><integration>{block}</integration></ossec_config>".encode(), file="c")
+    (integration,) = read_.integrations
+    assert integration.options
+    assert (integration.options.reveal(), integration.group) == (" {} ", " a")
+
+
+@given(st.text(BLANKS), st.text("abc:/" + BLANKS).filter(lambda text: text == without_blanks(text)), st.text(BLANKS))
+def test_what_is_between_the_blanks_is_kept_as_it_is(before: str, text: str, behind: str) -> None:
+    assert without_blanks(before + text + behind) == text
