@@ -2,7 +2,8 @@
 #
 # The same commit gives the same layers: every package is named with its hash, bytecode is checked against nothing that
 # changes, and all times are SOURCE_DATE_EPOCH; the same image, too, with `--build-arg SOURCE_DATE_EPOCH=1767225600`, as
-# compose.yaml has it, since BuildKit then writes that as the image's own time.
+# compose.yaml has it, since BuildKit then writes that as the image's own time. With Python 3.13:
+# `--build-arg PYTHON=python:3.13-slim-trixie`.
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS build

@@ -39,6 +39,15 @@ format: install ## let ruff mend what it can
 test: lint ## environment, linters, types and all everyday tests
 	$(BIN)/pytest -n 2 --dist worksteal -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
+# What depends on the interpreter: TLS, recursion, signals, threads, processes. Benchmarks' and documents' tests do not.
+ON_EACH_PYTHON := tests/common tests/producer tests/workers tests/security tests/properties tests/e2e/test_wrong_input.py \
+	tests/e2e/test_redis_addresses.py tests/e2e/test_up.py tests/e2e/test_scripts_end.py tests/e2e/test_worker_crash.py
+
+test-on: ## the tests that depend on the interpreter, on another one (PYTHON=python3.13), in an environment of its own
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
+	&& $(MAKE) --no-print-directory install VENV=.venv-$$version PYTHON=$(PYTHON) \
+	&& .venv-$$version/bin/pytest -n 2 --dist worksteal -m "not chaos and not e2e" $(ON_EACH_PYTHON)
+
 conformance: install ## compare with what the stock Integrator was recorded to do (VECTORS=DIR)
 	@$(BIN)/python -m tests.conformance.harness "$(VECTORS)"
 
@@ -59,6 +68,6 @@ bench-%: install ## one by itself, as bench-delivery or bench-isolation (ARGS=OP
 	@$(BIN)/python -m ops.bench.$(subst -,_,$*) $(ARGS)
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test conformance chaos e2e bench soak clean
+.PHONY: help install lock demo lint format test test-on conformance chaos e2e bench soak clean

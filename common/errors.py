@@ -5,7 +5,8 @@
     ├── SettingsError       courier.toml or a COURIER_* variable is wrong
     ├── LedgerError         Redis cannot be used
     │   ├── LedgerUnavailable   … right now: waiting helps
-    │   └── LedgerUnfit         … as it is configured: waiting does not help
+    │   ├── LedgerUnfit         … as it is configured: waiting does not help
+    │   └── UnreadableRecord    … for one delivery: what it holds is no record
     └── TransportError      a call did not get an answer; carries the reason
 
 The command line prints a CourierError as one line and exits; it never shows a traceback for one.
@@ -48,6 +49,15 @@ class LedgerUnavailable(LedgerError):  # noqa: N818 — the name says the state,
 
 class LedgerUnfit(LedgerError):  # noqa: N818 — as above
     """Raised when Redis is configured so that it could lose work (eviction) or refuses us (password)."""
+
+
+class UnreadableRecord(LedgerError):  # noqa: N818 — as above
+    """Raised when Redis holds something for a delivery that is no record; `delivery_id` says which."""
+
+    def __init__(self, delivery_id: str, problem: str) -> None:
+        """Keep the id; `problem` quotes nothing of the record."""
+        self.delivery_id = delivery_id
+        super().__init__(f"the record of delivery {delivery_id} cannot be read: {problem}")
 
 
 class TransportError(CourierError):

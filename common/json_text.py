@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NoReturn
 
+from common.depth import check_depth
+
 LONGEST_INT: Final = 1000
 """Digits up to which an integer becomes an `int`; Python refuses more than 4300."""
 
@@ -43,20 +45,18 @@ def read_json(text: str, *, strict: bool = True) -> Any:
 
     Raises ValueError, which quotes nothing of the text, if it is no JSON, has NaN or Infinity, or nests too deeply.
     """
-    try:
-        return json.loads(text, strict=strict, parse_float=Number, parse_int=_integer, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    check_depth(text)
+    return json.loads(text, strict=strict, parse_float=Number, parse_int=_integer, parse_constant=_no_constant)
 
 
 def write_json(value: Any) -> str:
     """Return the JSON text of a value. Raises ValueError if there is none: NaN, an unknown type, too deep."""
     try:
-        return json.dumps(value, default=_not_plain, allow_nan=False)
-    except _SlowPathNeeded:
-        return _write_slowly(value)
-    except RecursionError:
+        text = _written(value)
+    except RecursionError:  # deeper still than there is room for
         raise ValueError("it is nested too deeply") from None
+    check_depth(text)
+    return text
 
 
 def as_number(value: object) -> float | None:
@@ -80,11 +80,11 @@ def _not_plain(value: object) -> NoReturn:
     raise ValueError("it holds something that JSON has no form for")
 
 
-def _write_slowly(value: Any) -> str:
+def _written(value: Any) -> str:
     try:
+        return json.dumps(value, default=_not_plain, allow_nan=False)
+    except _SlowPathNeeded:
         return _text(value)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def _text(value: Any) -> str:

@@ -3,7 +3,7 @@
 An alert must not be lost because some program logged a byte that is not UTF-8. So, beyond strict JSON, this reader
 takes (spec 2.4) such bytes, raw control characters in strings and between tokens, a byte order mark, the numbers
 that C's strtod takes (`007`, `7.`, `-.5`), and whatever follows a NUL byte after the value. More forgiving still,
-it takes lone surrogates, NUL bytes elsewhere and any depth of nesting. NaN and Infinity stay invalid.
+it takes lone surrogates and NUL bytes elsewhere. NaN and Infinity stay invalid.
 
 It keeps only the outer levels, since filters look no deeper, and checks the rest without recursion.
 """
@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final
+from typing import Any, Final, NoReturn
+
+from common.depth import check_depth
 
 BOM: Final = b"\xef\xbb\xbf"
 SKIPPED: Final = object()
@@ -28,12 +30,20 @@ _CLOSERS: Final = {"{": "}", "[": "]"}
 _STRINGS: Final = json.JSONDecoder(strict=False)
 
 
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_STRICTLY: Final[Any] = json.JSONDecoder(strict=False, parse_constant=_no_constant)
+
+
 def read(raw: bytes, *, levels: int) -> object:
     """Return the one JSON value of `raw`, of its arrays and objects only the outer `levels`, the rest SKIPPED.
 
     Bytes that are not UTF-8 become lone surrogates (`surrogateescape`). Of equal keys the last wins (D3).
-    Raises ValueError, whose text says where and nothing of the content.
+    Raises ValueError, whose text says where and nothing of the content, also if it nests more than DEEPEST levels.
     """
+    check_depth(raw)
     reader = _Reader(raw.removeprefix(BOM).decode("utf-8", "surrogateescape"))
     value = reader.value(levels)
     reader.end()
@@ -46,6 +56,7 @@ def places(text: str, at: int = 0) -> tuple[dict[str, int], int]:
     `text` is what `read` makes of bytes, without a byte order mark. Raises ValueError as `read` does, also if it is no
     object; what follows it is not looked at.
     """
+    check_depth(text)
     return _Reader(text, at).places()
 
 
@@ -107,7 +118,19 @@ class _Reader:
                 return items
 
     def _skip(self) -> None:
-        """Check one value of any depth and keep nothing of it."""
+        """Check one value of any depth and keep nothing of it.
+
+        The library's decoder does so ten times as fast where nothing in the value is odd.
+        """
+        if self._peek() not in _CLOSERS:
+            self._scalar()  # of 007 the library would take the 0
+            return
+        try:
+            _, self._at = _STRICTLY.raw_decode(self._text, self._at)
+        except (ValueError, RecursionError):  # somebody else's library may have taken back the room for recursion
+            self._skip_oddity()
+
+    def _skip_oddity(self) -> None:
         open_until: list[str] = []
         while True:
             opener = self._peek()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from common.depth import check_depth
 from common.ledger.errors import translated
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     def readings(self) -> dict[str, Reading]:
         """What it told of each integration, by id; nothing if a producer of another version told it differently."""
         try:
-            return _decode_readings(self.texts.get(READINGS) or "{}")
-        except msgspec.MsgspecError:
+            text = self.texts.get(READINGS) or "{}"
+            check_depth(text)
+            return _decode_readings(text)
+        except ValueError:
             return {}
 
     def whole(self, name: str) -> int:

@@ -6,23 +6,29 @@ and its dead letters can still be read.
 
 Beside it a second hash, `courier:catalogue`, says in clear what an operator's command needs without the key: the id of
 each integration → its name and the nodes that have it configured. Nothing is delivered by it.
+
+A version is the time of its publication in microseconds, and never the same for two contents. A plain counter would be:
+a Redis that lost its data, or its last second, counts from where it was, and a worker that compares versions would
+miss what is published then.
 """
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from redis import WatchError
 
+from common.depth import check_depth
 from common.integration import MANAGER_ID, Integration
 from common.ledger.errors import translated
 from common.secret import Secret
 from common.urls import normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from redis import Redis
 
@@ -115,17 +121,22 @@ def _ids(keys: Iterable[bytes]) -> list[str]:
 
 def _listed(integration_id: str, described: bytes | None) -> Listed:
     if described is not None and integration_id != MANAGER_ID:
-        with suppress(msgspec.MsgspecError):
+        with suppress(ValueError):
+            check_depth(described)
             return _decode_listed(described)
     return Listed(integration_id, ALL_NODES)
 
 
 class PublishedRegistry:
-    """The registry in Redis. Methods raise LedgerUnavailable, LedgerUnfit, and SettingsError for a wrong key."""
+    """The registry in Redis. Methods raise LedgerUnavailable, LedgerUnfit, and SettingsError for a wrong key.
 
-    def __init__(self, client: Redis, vault: Vault) -> None:
+    `now` is the time of day in nanoseconds.
+    """
+
+    def __init__(self, client: Redis, vault: Vault, now: Callable[[], int] = time.time_ns) -> None:
         self._redis = client
         self._vault = vault
+        self._now = now
 
     def target(self, integration: Integration) -> str:
         """Return the digest of the credential: integrations with the same one share their target's limits."""
@@ -168,16 +179,15 @@ class PublishedRegistry:
                     is_listed = known == {k.encode(): text for k, text in listed.items()}
                     if not changed and before.version and is_listed:
                         return before
-                    sealed: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in changed.items()}
+                    fields: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in changed.items()}
+                    fields[VERSION] = max(before.version + 1, self._now() // 1000)
                     pipe.multi()
                     if listed:
                         pipe.hset(CATALOGUE, mapping=listed)
                     if stale := [key for key in known if key.decode() not in listed]:
                         pipe.hdel(CATALOGUE, *stale)
-                    if sealed:
-                        pipe.hset(KEY, mapping=sealed)
                     if changed or not before.version:
-                        pipe.hincrby(KEY, VERSION.decode(), 1)
+                        pipe.hset(KEY, mapping=fields)
                     pipe.execute()
                 except WatchError:
                     continue

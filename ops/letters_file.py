@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from common.depth import check_depth
 from common.ledger import DeadLetter, Delivery, Header
 from ops.dead_letters import Found
 
@@ -57,6 +58,7 @@ def write_line(found: Found) -> bytes:
 
 def read_line(line: bytes) -> Found:
     """Return the letter that a line describes. Raises ValueError with what is wrong with it."""
+    check_depth(line)
     found = _decode(line)
     if (found.alert is None) == (found.alert_base64 is None):
         raise ValueError("it has to have either `alert` or `alert_base64`")

@@ -10,6 +10,8 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from common.depth import check_depth
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -30,7 +32,9 @@ class Keepsake:
     def load(self) -> dict[str, str]:
         """Return the cursors by integration; none if there is no copy, or no readable one."""
         try:
-            held = json.loads(self._path.read_bytes())
+            raw = self._path.read_bytes()
+            check_depth(raw)
+            held = json.loads(raw)
             self.saved_at_s = self._path.stat().st_mtime
         except FileNotFoundError:
             return {}

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from common import lenient
+from common.depth import check_depth
 from common.errors import CourierError
 from producer.damaged import spans
 
@@ -88,8 +89,9 @@ def decode_line(raw: bytes) -> Line:
     Raises BadLine if it is not JSON, not an object or has no rule.
     """
     try:
+        check_depth(raw)
         return _decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # of any kind: all of msgspec's when decoding, and UnicodeDecodeError
         return decode_leniently(raw)
 
 

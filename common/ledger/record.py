@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from common.depth import check_depth
+from common.errors import UnreadableRecord
+
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """One attempt that did not succeed: when (ms since the epoch), the reason and a text for a person."""
@@ -83,6 +86,11 @@ def encode_record(delivery: Delivery) -> bytes:
 
 
 def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0, well_ms: int = 0) -> Delivery:
-    """Return the delivery that a record describes. Raises msgspec.DecodeError if it is not one of ours."""
+    """Return the delivery that a record describes. Raises UnreadableRecord if it is not one of ours."""
     header, _, alert = record.partition(b"\n")
-    return Delivery(delivery_id, _decoder.decode(header), alert, begun_ms, well_ms)
+    try:
+        check_depth(header)
+        return Delivery(delivery_id, _decoder.decode(header), alert, begun_ms, well_ms)
+    except (ValueError, RecursionError) as error:
+        problem = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise UnreadableRecord(delivery_id, problem) from None

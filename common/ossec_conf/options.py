@@ -9,6 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
+from common.depth import check_depth
 from common.ossec_conf.placeholders import looks_like_placeholder
 from common.settings_values import quoted
 
@@ -114,6 +115,7 @@ def _rule_ids(text: str) -> tuple[list[int], bool]:
 def check_options(text: str) -> None:
     """Raise ValueError unless these options can be merged into a message that is JSON (spec 5.1, D13)."""
     try:
+        check_depth(text)
         value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         hint = r"; write < as \u003c" if "\\<" in text else ""
@@ -121,7 +123,7 @@ def check_options(text: str) -> None:
             hint = "; JSON has its texts in double quotes"
         where = f"line {error.lineno}, column {error.colno} of the text"
         raise ValueError(f"is no JSON ({where}): write an object such as {{}} or leave it out{hint}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ValueError("is no JSON that can be read: write an object such as {} or leave it out") from None
     try:
         merged = dict(value) if value else {}

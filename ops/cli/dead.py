@@ -10,6 +10,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from common.depth import check_depth
 from common.errors import CourierError
 from common.outcome import Reason
 from ops.access import access
@@ -268,6 +269,7 @@ def whole(found: Found) -> dict[str, Any]:
 def _alert(found: Found) -> Any:
     raw = found.letter.delivery.alert
     try:
+        check_depth(raw)
         return json.loads(raw)
     except ValueError:
         return raw.decode("utf-8", "replace")

@@ -90,8 +90,8 @@ def _check(settings: Settings, words: tuple[str, ...]) -> Level:
 def print_report(door: Access, report: StatusReport) -> None:
     """Write the tables; at a terminal the errors stand below, where there is room for them."""
     now_ms, here = report.time_ms, is_terminal()
-    if here and report.redis.trouble:
-        click.echo(f"{plain(report.redis.trouble)}\n")
+    if report.redis.trouble:  # to standard error, since the other has tables with fixed columns
+        click.echo(f"{plain(report.redis.trouble)}\n", err=True)
     rows = [_row(door.label(one), what, now_ms) for one, what in report.integrations.items()]
     if here:
         print_table(COLUMNS[:-1], [row[:-1] for row in rows])

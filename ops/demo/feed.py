@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from common.depth import check_depth
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -59,8 +61,9 @@ class Feed:
         if len(self.written_s) >= REMEMBERED:
             return
         try:
+            check_depth(line)
             self.written_s[_decode(line).id] = self._clock()
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except ValueError:
             return
 
 

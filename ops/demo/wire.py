@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from common.depth import check_depth
+
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """One request. `path` is what stands behind the integration's own part, `headers` have lower-case names."""
@@ -54,8 +56,9 @@ def text_reply(status: int, answer: str, **recorded: Any) -> Reply:
 def json_object(body: bytes) -> dict[str, Any] | None:
     """Return the JSON object in `body`, None if it is no JSON or no object."""
     try:
+        check_depth(body)
         parsed = json.loads(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None
 

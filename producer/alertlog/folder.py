@@ -106,7 +106,10 @@ class Folder:
 
     def _linked(self, inode: Inode) -> Name:
         """Return the name of an `alerts.json` that still is the file of an earlier day; CURRENT if it is no such."""
-        if os.stat(self._path).st_nlink == 1:  # noqa: PTH116 — as below
+        try:
+            if os.stat(self._path).st_nlink == 1:  # noqa: PTH116 — as below
+                return CURRENT
+        except OSError:  # gone by now, or not permitted: whoever opens it says so
             return CURRENT
         older = (self._look(*name) for name in self._dated(date.min))
         return next((file.name for file in older if file and file.inode == inode), CURRENT)

@@ -1,8 +1,26 @@
 from __future__ import annotations
 
+import re
+import ssl
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
 import pytest
+import redis
+from redis.sentinel import MasterNotFoundError
 
 from common.connection import broker_options, broker_tls, broker_url, connect
+from common.errors import LedgerUnavailable
+from common.ledger.errors import translated
+from tests.support.guide import PAGES
+from tests.support.tls import tls_in_front_of
+from tests.support.tools import needs, run
+from tests.workers.transports.servers import Authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ops.embedded import EmbeddedServer
 
 
 def test_celery_gets_a_unix_socket_in_its_own_form() -> None:
@@ -51,3 +69,59 @@ def test_the_client_of_sentinels_logs_in_to_the_server() -> None:
     with connect("sentinel://me:p%2Cw@a,b/main/2") as client:
         options = client.get_connection_kwargs()
     assert (options["username"], options["password"], options["db"]) == ("me", "p,w", 2)
+
+
+def strict_client(server: EmbeddedServer, port: int, ca: Path) -> redis.Redis:
+    """Return a client that verifies on any Python as every client does on Python 3.13."""
+    return redis.Redis(
+        host="localhost",
+        port=port,
+        password=server.password,
+        ssl=True,
+        ssl_ca_certs=str(ca),
+        ssl_include_verify_flags=[ssl.VERIFY_X509_STRICT],
+    )
+
+
+def test_an_authority_that_only_older_pythons_accept_is_told_with_what_it_lacks(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path, key_usage=False)
+    with (
+        tls_in_front_of(server.port, authority.context(authority.certificate("localhost"))) as port,
+        strict_client(server, port, authority.file) as client,
+        pytest.raises(LedgerUnavailable) as raised,
+        translated(),
+    ):
+        client.ping()
+    assert "CA cert does not include key usage extension" in str(raised.value)
+    assert "Python 3.13 and newer" in str(raised.value)
+    assert "keyUsage with keyCertSign" in str(raised.value)
+
+
+@needs("openssl", "openssl")
+def test_the_certificates_of_the_guide_pass_the_strict_check(server: EmbeddedServer, tmp_path: Path) -> None:
+    (commands,) = re.findall(
+        r"(?:^    .*openssl.*\n(?:^ {6,}.*\n)*)+", (PAGES / "remote-workers.md").read_text(), re.MULTILINE
+    )
+    made = run("sh", "-ec", dedent(commands).replace("manager.example", "localhost"), folder=tmp_path)
+    assert made.returncode == 0, made.stdout
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "redis.crt", tmp_path / "redis.key")
+    with tls_in_front_of(server.port, context) as port, strict_client(server, port, tmp_path / "ca.pem") as client:
+        assert client.ping()
+
+
+@pytest.mark.parametrize(
+    ("error", "strict"),
+    [
+        (MasterNotFoundError("No master found (certificate verify failed: Missing Authority Key Identifier)"), True),
+        (OSError("certificate verify failed: Basic Constraints of CA cert not marked critical"), True),
+        (redis.ConnectionError("certificate verify failed: self-signed certificate in certificate chain"), False),
+        (redis.ConnectionError("certificate verify failed: certificate has expired"), False),
+    ],
+)
+def test_only_what_strictness_refuses_is_put_down_to_it(error: Exception, strict: bool) -> None:
+    with pytest.raises(LedgerUnavailable) as raised, translated():
+        raise error
+    assert ("Python 3.13" in str(raised.value)) is strict

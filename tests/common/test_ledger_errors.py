@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import redis.exceptions as redis_errors
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.client import Pipeline
 
@@ -20,6 +20,7 @@ def said(error: Exception) -> str:
     return str(caught.value)
 
 
+@example(command=["CROSSSLOT NOAUTH WRONGPASS"], number=1, place="", trouble=DISK_FULL)
 @given(
     command=st.lists(st.text(max_size=20), min_size=1, max_size=4),
     number=st.integers(1, 999),

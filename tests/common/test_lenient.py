@@ -5,8 +5,7 @@ import json
 import pytest
 
 from common import lenient
-
-DEEP = 50_000
+from common.depth import DEEPEST
 
 
 @pytest.mark.parametrize(
@@ -59,6 +58,11 @@ def test_it_keeps_the_outer_levels_only() -> None:
     assert lenient.read(raw, levels=9) == json.loads(raw)
 
 
-def test_any_depth_is_read() -> None:
-    raw = b'{"a":' + b'[{"b":' * DEEP + b"1" + b"}]" * DEEP + b"}"
-    assert lenient.read(raw, levels=1) == {"a": lenient.SKIPPED}
+@pytest.mark.parametrize("odd", [b"1", b"007"])
+@pytest.mark.parametrize("levels", [1, 200])
+def test_it_reads_down_to_the_deepest_level_that_the_stock_integrator_reads(levels: int, odd: bytes) -> None:
+    half = DEEPEST // 2
+    raw = b'[{"b":' * half + odd + b"}]" * half
+    assert lenient.read(raw, levels=levels)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        lenient.read(b"[" + raw + b"]", levels=levels)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -29,19 +29,38 @@ def registry(client: redis.Redis) -> PublishedRegistry:
 def test_what_is_published_is_loaded_again(registry: PublishedRegistry) -> None:
     assert registry.load().version == 0
     published = registry.publish(NODE, [SLACK, TICKET])
-    assert published.version == registry.version() == 1
+    assert published.version == registry.version() > 0
     assert registry.load().get("slack") == SLACK
     assert set(published.entries) == {"slack", "custom-ticket", "manager"}
 
 
 def test_the_version_grows_only_with_a_change_and_removed_ones_stay(registry: PublishedRegistry) -> None:
-    registry.publish(NODE, [SLACK, TICKET])
-    assert registry.publish(NODE, [TICKET, SLACK]).version == 1
+    before = registry.publish(NODE, [SLACK, TICKET])
+    assert registry.publish(NODE, [TICKET, SLACK]).version == before.version
     after = registry.publish(NODE, [TICKET])
-    assert after.version == 2
+    assert after.version > before.version
     assert after.entries["slack"].removed
-    assert registry.publish(NODE, [TICKET]).version == 2
+    assert registry.publish(NODE, [TICKET]).version == after.version
     assert not registry.publish(NODE, [SLACK, TICKET]).entries["slack"].removed
+
+
+def test_no_version_is_used_twice_though_redis_forgets(client: redis.Redis) -> None:
+    registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+    versions = [registry.publish(NODE, [SLACK]).version]
+    held: Any = client.hgetall(KEY)
+    versions.append(registry.publish(NODE, [SLACK, TICKET]).version)
+    client.hset(KEY, mapping=held)  # the last second is lost
+    versions.append(registry.publish(NODE, [TICKET]).version)
+    client.delete(KEY)  # everything is
+    versions.append(registry.publish(NODE, [SLACK]).version)
+    assert versions == sorted(set(versions))
+
+
+def test_the_version_grows_though_the_clock_is_set_back(client: redis.Redis) -> None:
+    times = iter([2_000_000, 1_000_000])
+    registry = PublishedRegistry(client, Vault(Fernet.generate_key()), lambda: next(times))
+    assert registry.publish(NODE, [SLACK]).version == 2_000
+    assert registry.publish(NODE, [TICKET]).version == 2_001
 
 
 def test_an_integration_is_removed_when_the_last_node_gives_it_up(registry: PublishedRegistry) -> None:
@@ -69,11 +88,11 @@ def test_a_catalogue_that_is_missing_is_made_again_without_a_new_version(
     registry: PublishedRegistry, client: redis.Redis
 ) -> None:
     """As a former version left it, or whoever may write Redis."""
-    registry.publish(NODE, [SLACK])
+    version = registry.publish(NODE, [SLACK]).version
     for damage in (lambda: client.delete(CATALOGUE), lambda: client.hset(CATALOGUE, "slack", "{")):
         damage()
         assert catalogue(client)["slack"] == Listed("slack", ALL_NODES)
-        assert registry.publish(NODE, [SLACK]).version == 1
+        assert registry.publish(NODE, [SLACK]).version == version
         assert catalogue(client)["slack"] == Listed("slack", (NODE,))
 
 

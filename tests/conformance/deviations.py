@@ -100,11 +100,6 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
         "alert_text": (partial(text.takes_the_line, "C4"),),
         "tail": (partial(tail.takes_dropped_lines, "C4"),),
     },
-    "C5": {
-        "filters": (partial(filters.takes_the_line, "C5"),),
-        "alert_text": (partial(text.takes_the_line, "C5"),),
-        "tail": (partial(tail.takes_dropped_lines, "C5"),),
-    },
     "C6": {
         "filters": (partial(filters.takes_the_line, "C6"),),
         "alert_text": (partial(text.takes_the_line, "C6"),),

@@ -1,4 +1,4 @@
-"""Lines of the alert log as the stock reader sees them: what it drops and Courier takes (D2, C4 to C6), and what it
+"""Lines of the alert log as the stock reader sees them: what it drops and Courier takes (D2, C4, C6), and what it
 makes of keys (D3).
 """
 
@@ -7,15 +7,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any
 
 LONGEST_BYTES = 65_535
 """Of a line before its newline (spec 2.3)."""
 
-DEEPEST = 1_000
 KEPT_LEVELS = 100
 BOM = b"\xef\xbb\xbf"
 
@@ -24,7 +20,7 @@ _LONE_SURROGATE = re.compile(
     r"(?<!\\)((?:\\\\)*)(?:(\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|\\ud[89a-f][0-9a-f]{2})", re.IGNORECASE
 )
 
-CAUSES = ("D2", "C4", "C5", "C6")
+CAUSES = ("D2", "C4", "C6")
 
 
 def why_dropped(raw: bytes) -> list[str]:
@@ -33,7 +29,6 @@ def why_dropped(raw: bytes) -> list[str]:
     there = {
         "D2": len(raw) > LONGEST_BYTES or raw != raw.rstrip(b" \t\r\n"),
         "C4": _without_lone_surrogates(text) != text,
-        "C5": max(_depths(text), default=0) > DEEPEST,
         "C6": "\0" in text,
     }
     return [cause for cause in CAUSES if there[cause]]
@@ -64,13 +59,6 @@ def _plain_numbers(text: str) -> str:
 
 def _without_lone_surrogates(text: str) -> str:
     return _LONE_SURROGATE.sub(lambda found: found[0] if found[2] else f"{found[1]}?", text)
-
-
-def _depths(text: str) -> Iterator[int]:
-    depth = 0
-    for token in _TOKEN.findall(text):
-        depth += (token in "[{") - (token in "]}")
-        yield depth
 
 
 def _shallow(text: str) -> str:

@@ -18,7 +18,8 @@ from ops.render import Renderer
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEY = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=8, max_size=20)
+KEY = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=8, max_size=20).map("{}7~".format)
+"""With an ending, or `Content-Length` might be one, which stands in what is rendered for another reason."""
 
 
 @given(KEY)
@@ -77,7 +78,7 @@ SHOWN = {"pretext": "Wazuh says", "channel": "#soc", "username": "wazuh", "icon_
     name=st.sampled_from(
         ["token", "API_KEY", "webhook_url", "password", "clientSecret", "Authorization", "routing_key"]
     ),
-    value=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8),
+    value=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8).map("{}7~".format),
     nested=st.booleans(),
 )
 def test_of_options_only_credentials_are_masked(name: str, value: str, *, nested: bool) -> None:

@@ -83,7 +83,8 @@ def test_a_secret_key_in_a_closed_folder(folder: Path) -> None:
     call = f"open_vault(None, Path({str(folder / 'closed')!r}))"
     script = f"from pathlib import Path\nfrom common.vault import open_vault\n{call}"
     assert "SettingsError" in (done := run_as_ordinary_user("-c", script, cwd=folder)).stderr
-    assert "secret.key: Permission denied; name a writable state directory" in done.stderr
+    assert "secret.key: Permission denied for user" in done.stderr
+    assert "name a writable state directory" in done.stderr
 
 
 def test_an_alert_log_in_a_closed_folder(folder: Path) -> None:

@@ -40,7 +40,7 @@ def alive(client: redis.Redis, *, ago_s: float = 0, idle_s: float = 0, **texts: 
     reading = encode_readings({"slack": Reading(lag_bytes=3, lag_s=1.5)})
     report(client, "m1", added={"lines": 1}, texts={"seen_ms": str(seen_ms), "readings": reading, **texts})
     idle_since_ms = now_ms - round(idle_s * 1000) if idle_s else 0
-    tell(client, "http@h1", WorkerReport(seen_ms=seen_ms, begun=1, running=0, idle_since_ms=idle_since_ms))
+    tell(client, "http@h1", "1", WorkerReport(seen_ms=seen_ms, begun=1, running=0, idle_since_ms=idle_since_ms))
 
 
 def status(*options: str) -> tuple[int, str]:

@@ -45,7 +45,7 @@ def ledger(client: redis.Redis) -> Ledger:
     registry.publish("m1", [Integration(id=i, name=i, hook_url=Secret(f"https://h.example/{i}")) for i in IDS])
     seen = {"seen_ms": str(ledger.now_ms()), "config_trouble": f"ossec.conf:1: {ERROR}", "parked": ",".join(IDS)}
     report(client, "m1", added={"lines": 12_345_678, "matched": 345_678}, texts=seen)
-    tell(client, "http@m1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=0))
+    tell(client, "http@m1", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=0))
     for one in IDS:
         die(ledger, one)
         ledger.pause(one, "the channel is being moved to another workspace; ask Mary before you resume it, please")

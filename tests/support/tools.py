@@ -17,8 +17,12 @@ def needs(tool: str, package: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed: apt-get install {package}")
 
 
-def run(tool: str, *arguments: str | Path, text: bytes = b"") -> subprocess.CompletedProcess[str]:
-    """Run the tool and return what it said on both channels as `stdout`."""
+def run(
+    tool: str, *arguments: str | Path, text: bytes = b"", folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the tool, in `folder` or here, and return what it said on both channels as `stdout`."""
     command = [str(shutil.which(tool)), *map(str, arguments)]
-    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        command, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, check=False
+    )
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode())

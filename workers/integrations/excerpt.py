@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
+from common.depth import check_depth
 from common.integration import Kind
 from common.secret import Secret, scrub
 
@@ -62,8 +63,9 @@ def secrets_of(block: Integration, *others: Secret | None) -> tuple[Secret, ...]
 def texts_in(options: str) -> Iterator[str]:
     """Yield every text in the options, however deep; a key or token may stand in any of them."""
     try:
+        check_depth(options)
         pending: list[Any] = [json.loads(options)]
-    except (ValueError, RecursionError):
+    except ValueError:
         return
     while pending:
         value = pending.pop()

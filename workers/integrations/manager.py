@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from common.depth import check_depth
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
 from workers.integrations.base import Datagram, Refusal, unanswered
 from workers.integrations.events import LONGEST_DATAGRAM, datagram
@@ -30,8 +31,9 @@ class Manager:
     def calls(self, alert: Alert) -> Sequence[Datagram]:
         """Return the datagram, or refuse an event that would arrive broken."""
         try:
+            check_depth(alert.raw)
             event = _decode(alert.raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except ValueError:
             raise Refusal(Rejected(Reason.BAD_ALERT, "this is no event for the manager")) from None
         payload = datagram(event)
         if len(payload) > LONGEST_DATAGRAM:

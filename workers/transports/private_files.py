@@ -1,8 +1,9 @@
 """The files that a script is given, where nobody else can read them (D15).
 
 Each transport has a folder of its own (0700), which it keeps locked as long as it lives. A folder that nobody has
-locked was left behind by a worker that was killed: whoever has the next call removes it. Before that it ends the
-scripts that are noted there: nobody watches them any more, and what they do is done again. Names keep the stock shape.
+locked was left behind by a worker that was killed: another worker removes it, at its first call or seconds later.
+Before that it ends the scripts that are noted there: nobody watches them any more, and what they do is done again.
+Names keep the stock shape.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "courier-scripts-"
 _UNLOCKED_PREFIX: Final = ".courier-new-"
+SWEEP_EVERY_S: Final = 5.0
+"""Anybody can fill /tmp: to look through it at every call would make each of them as slow as he likes."""
+
 _LONGEST_NAME_BYTES: Final = 180
 """Of the integration's name in a file's name, which has at most 255 bytes in all."""
 
@@ -45,6 +49,7 @@ class PrivateFiles:
     def __init__(self, base: Path | None, *, now: Callable[[], float], random: Random) -> None:
         self._base, self._now, self._random = base or Path(tempfile.gettempdir()), now, random
         self._folder: Path | None = None
+        self._swept_s: float | None = None
         self._lock = threading.Lock()
 
     @contextmanager
@@ -55,7 +60,7 @@ class PrivateFiles:
         """
         with ExitStack() as stack:
             try:
-                _sweep(self._base)
+                self._sweep_now_and_then()
                 alert = self._write(stack, call.name, ".alert", call.alert_file)
                 stack.callback(_remove, _note_beside(alert))
                 options = call.options_file
@@ -63,6 +68,14 @@ class PrivateFiles:
             except OSError as error:
                 raise unusable(f"its private files cannot be written in {self._base}: {error.strerror}") from None
             yield paths
+
+    def _sweep_now_and_then(self) -> None:
+        now_s = self._now()
+        with self._lock:
+            if self._swept_s is not None and abs(now_s - self._swept_s) < SWEEP_EVERY_S:  # a clock may be set back
+                return
+            self._swept_s = now_s
+        _sweep(self._base)
 
     def _write(self, stack: ExitStack, name: str, ending: str, content: bytes) -> Path:
         path, descriptor = self._create(name, ending)
@@ -117,11 +130,13 @@ def _release(folder: Path, descriptor: int) -> None:
 
 def _sweep(base: Path) -> None:
     """Remove our user's folders whose worker is gone, and end the scripts that it was running."""
-    for name in os.listdir(base) if is_there(base) else ():  # noqa: PTH208 — the fastest: it is done at every call
+    for name in os.listdir(base) if is_there(base) else ():  # noqa: PTH208 — the fastest, and /tmp may be large
         if not name.startswith(PREFIX):
             continue
         folder = base / name
         with suppress(OSError):
+            if os.lstat(folder).st_uid != os.geteuid():
+                continue
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from common.alert import Alert
+from common.depth import DEEPEST
 from common.outcome import Delivered, Reason, Rejected, Skipped
 from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
 
@@ -61,6 +62,6 @@ def test_any_2xx_delivers() -> None:
 
 
 def test_an_alert_nested_too_deeply_to_be_written_is_a_dead_letter() -> None:
-    deep = alert(data="HERE").raw.replace(b'"HERE"', b"[" * 700 + b"0.5" + b"]" * 700)
+    deep = alert(data="HERE").raw.replace(b'"HERE"', b"[" * (DEEPEST - 1) + b"0.5" + b"]" * (DEEPEST - 1))
     outcome = refusal("shuffle", Alert(deep), **HOOK)
     assert outcome == Rejected(Reason.BAD_ALERT, "the alert cannot be written: it is nested too deeply")

@@ -129,10 +129,27 @@ def request_of(connection: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-class Authority:
-    """A certificate authority that exists for one test run; each certificate is a PEM file with its key."""
+SIGNS_CERTIFICATES: Final = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What Python 3.13 wants to see in an authority's certificate."""
 
-    def __init__(self, folder: Path) -> None:
+
+class Authority:
+    """A certificate authority that exists for one test run; each certificate is a PEM file with its key.
+
+    Without `key_usage` only an OpenSSL that is not told to be strict accepts it.
+    """
+
+    def __init__(self, folder: Path, *, key_usage: bool = True) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Test CA")])
@@ -140,6 +157,8 @@ class Authority:
         own = self._builder(self._name, self._key.public_key()).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
+        if key_usage:
+            own = own.add_extension(SIGNS_CERTIFICATES, critical=True)
         self.file.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def certificate(self, name: str, address: str = "127.0.0.1") -> Path:

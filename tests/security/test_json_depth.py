@@ -1,0 +1,137 @@
+"""Whoever writes an alert, a record or a letter chooses its bytes: they cost a declared error, and little time."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import lenient
+from common.alert import Alert
+from common.depth import DEEPEST, check_depth
+from common.errors import UnreadableRecord
+from common.json_text import read_json, write_json
+from common.ledger import Delivery, Header
+from common.ledger.record import decode_record, encode_record
+from common.node import READINGS, NodeReport
+from common.outcome import Rejected
+from ops.letters_file import read_line
+from producer.keepsake import Keepsake
+from producer.line import BadLine, decode_line
+from workers.integrations.answers import answered_json
+from workers.integrations.base import Answer, Refusal
+from workers.integrations.excerpt import texts_in
+from workers.integrations.manager import Manager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TEN_MEGABYTES = 10_000_000
+LIMIT_S = 0.5
+
+READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]] = {
+    "line": (decode_line, (BadLine,)),
+    "lenient": (lambda raw: lenient.read(raw, levels=3), (ValueError,)),
+    "places": (lambda raw: lenient.places(raw.decode("utf-8", "surrogateescape")), (ValueError,)),
+    "alert": (lambda raw: Alert(raw).fields, (ValueError,)),
+    "json": (lambda raw: read_json(text_of(raw)), (ValueError,)),
+    "answer": (lambda raw: answered_json(Answer(status=200, body=raw)), (ValueError,)),
+    "record": (lambda raw: decode_record("1", raw), (UnreadableRecord,)),
+    "letter": (read_line, (ValueError,)),
+    "readings": (lambda raw: NodeReport(node="n", counters={}, texts={READINGS: text_of(raw)}).readings, ()),
+    "options": (lambda raw: list(texts_in(text_of(raw))), ()),
+    "manager": (lambda raw: Manager().calls(Alert(raw)), (Refusal,)),
+}
+
+_DEEP = st.builds(
+    lambda ends, levels, inner, closed: ends[0] * levels + inner + ends[1] * levels * closed,
+    st.sampled_from([(b"[", b"]"), (b'{"a":', b"}"), (b'{"rule":', b"}"), (b"[0,", b"]")]),
+    st.sampled_from([DEEPEST - 1, DEEPEST, DEEPEST + 1, 5_000]),
+    st.sampled_from([b"", b"1", b"007", b'"\xff"', b"\0"]),
+    st.booleans(),
+)
+_RECORDS = st.builds(
+    lambda raw, at, junk: raw[:at] + junk + raw[at:],
+    st.just(encode_record(Delivery("1", Header(committed_ms=1, done=("\u00e9",)), b"{}"))),
+    st.integers(0, 60),
+    st.binary(max_size=3),
+)
+_BRACKETS = st.from_regex(rb'[\[\]{}:,"\\0-9a\xff ]{0,40}', fullmatch=True)
+HOSTILE = st.one_of(st.binary(max_size=300), _DEEP, _RECORDS, _BRACKETS)
+
+
+def text_of(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def attempt(reader: str, raw: bytes) -> object:
+    """Return what is read, or the declared error; anything else is raised."""
+    read, declared = READERS[reader]
+    try:
+        return read(raw)
+    except declared as error:
+        return error
+
+
+@pytest.mark.parametrize("reader", READERS)
+@given(raw=HOSTILE)
+def test_any_bytes_are_a_value_or_a_declared_error(reader: str, raw: bytes) -> None:
+    attempt(reader, raw)
+
+
+@pytest.mark.parametrize("unit", [b"[", b'{"a":', b'{"rule":', b'[{"', b'"[', b'\\"[', b"[0,"])
+@pytest.mark.parametrize("reader", ["line", "alert", "record", "letter", "answer"])
+def test_ten_megabytes_of_nesting_cost_little(reader: str, unit: bytes) -> None:
+    raw = unit * (TEN_MEGABYTES // len(unit))
+    assert cpu_s(lambda: attempt(reader, raw)) < 4 * LIMIT_S
+
+
+@pytest.mark.parametrize("reader", ["line", "alert", "record", "letter", "answer"])
+def test_ten_megabytes_of_brackets_cost_half_a_second(reader: str) -> None:
+    assert min(cpu_s(lambda: attempt(reader, b"[" * TEN_MEGABYTES)) for _ in range(3)) < LIMIT_S
+
+
+@pytest.mark.parametrize("opener", [b"[", b'{"a":', b'["[[\\"[[",'])
+def test_every_reader_has_the_same_limit(opener: bytes) -> None:
+    closer = b"}" if opener.startswith(b"{") else b"]"
+    for levels, fits in [(DEEPEST, True), (DEEPEST + 1, False)]:
+        raw = opener * levels + b"1" + closer * levels
+        read = [attempt(reader, raw) for reader in ("lenient", "json", "answer")]
+        assert [isinstance(one, ValueError) for one in read] == [not fits] * 3
+        line = b'{"rule":{},"x":' + raw[len(opener) : -1] + b"}"
+        assert isinstance(attempt("line", line), BadLine) is not fits
+
+
+def test_what_is_read_can_be_written() -> None:
+    value = read_json("[" * DEEPEST + "0.5" + "]" * DEEPEST)
+    assert json.loads(write_json(value))
+    with pytest.raises(ValueError, match="nested too deeply"):
+        write_json([value])
+
+
+@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))
+def test_brackets_in_texts_are_no_levels(value: object) -> None:
+    check_depth(json.dumps([value, "[{" * DEEPEST, '\\"' + "[" * DEEPEST]))
+
+
+def test_junk_in_the_state_folder_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "places.json").write_bytes(b"[" * 100_000)
+    assert Keepsake(tmp_path / "places.json").load() == {}
+
+
+def test_an_event_nested_too_deeply_is_a_dead_letter() -> None:
+    refused = attempt("manager", b"[" * 100_000)
+    assert isinstance(refused, Refusal)
+    assert isinstance(refused.outcome, Rejected)
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """Return the seconds of CPU that this thread takes for it, so that a busy machine does not count."""
+    before = time.thread_time()
+    work()
+    return time.thread_time() - before
