@@ -7,24 +7,20 @@ was closed by the other side before it is used again, and uses none that was idl
 
 from __future__ import annotations
 
-import re
 import select
-import ssl
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pycurl
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from workers.integrations.base import Answer
 from workers.transports.http_errors import broken_by
+from workers.transports.trust import named, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from common.settings_schema import Policy
+    from workers.transports.trust import Trust
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """So much of an answer is read; the services' answers have a few KiB."""
@@ -44,9 +40,6 @@ _PROBED_EVERY_S: Final = 10
 
 _OF_A_PROXY: Final = {pycurl.CAINFO: pycurl.PROXY_CAINFO, pycurl.CAPATH: pycurl.PROXY_CAPATH}
 """What names the trusted ones → the same for a proxy that is spoken to with TLS."""
-
-_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""A certificate's name in a folder that OpenSSL can look into (openssl-rehash(1))."""
 
 
 class Head:
@@ -156,18 +149,9 @@ class Connection:
         return len(kept)
 
 
-@cache
-def trusted() -> dict[int, str]:
-    """Return the option that names what is trusted unless `ca_bundle` does: the system's folder of certificates.
-
-    From a folder OpenSSL reads what a chain needs; from one file with all, which is taken where there is no such
-    folder, each connection takes 9 ms and 0.8 MiB.
-    """
-    folder = ssl.get_default_verify_paths().capath  # SSL_CERT_DIR, or what this Python was built for
-    with suppress(OSError):
-        if folder and any(_HASHED.fullmatch(file.name) for file in Path(folder).iterdir()):
-            return {pycurl.CAPATH: folder}
-    return {pycurl.CAINFO: DEFAULT_CA_BUNDLE_PATH}
+def trust_of(policy: Policy) -> Trust:
+    """Return what a policy's targets are checked against."""
+    return named(str(policy.ca_bundle), "ca_bundle") if policy.ca_bundle else trusted()
 
 
 def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
@@ -178,9 +162,10 @@ def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
     curl.setopt(pycurl.PROXY_SSL_VERIFYHOST, 2 if policy.verify_tls else 0)
     for option in (*_OF_A_PROXY, *_OF_A_PROXY.values()):
         curl.unsetopt(option)
-    for option, path in ({pycurl.CAINFO: str(policy.ca_bundle)} if policy.ca_bundle else trusted()).items():
-        curl.setopt(option, path)
-        curl.setopt(_OF_A_PROXY[option], path)
+    trust = trust_of(policy)
+    option = pycurl.CAPATH if trust.is_folder else pycurl.CAINFO
+    curl.setopt(option, trust.path)
+    curl.setopt(_OF_A_PROXY[option], trust.path)
     if policy.client_cert:
         curl.setopt(pycurl.SSLCERT, str(policy.client_cert))
         curl.setopt(pycurl.SSLKEY, str(policy.client_key or policy.client_cert))

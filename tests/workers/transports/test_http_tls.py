@@ -6,18 +6,15 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-import certifi
-import pycurl
 import pytest
 
 from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.calls import SECRET_PATH, error, post, tls_url
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
-from workers.transports.connections import trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from workers.transports.http import HttpTransport
@@ -35,34 +32,6 @@ def test_a_private_authority_is_trusted_if_it_is_named(
         assert untrusted.reason is Reason.TLS
         assert "unable to get local issuer certificate" in untrusted.detail
         assert http(verify_tls=False).send(post(tls_url(server))).status == 200
-
-
-@pytest.fixture
-def system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certs"))
-    trusted.cache_clear()
-    yield tmp_path / "certs"
-    trusted.cache_clear()
-
-
-def test_what_the_system_trusts_is_trusted(
-    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
-) -> None:
-    authority.folder(system_folder)
-    with web(authority.context(authority.certificate("server"))) as server:
-        assert http().send(post(tls_url(server))).status == 200
-        assert error(http(ca_bundle=certifi.where()), post(tls_url(server))).reason is Reason.TLS
-
-
-def test_a_system_without_such_a_folder_has_the_bundled_file(system_folder: Path) -> None:
-    assert trusted() == {pycurl.CAINFO: certifi.where()}
-    system_folder.mkdir()
-    (system_folder / "ca-certificates.crt").touch()
-    trusted.cache_clear()
-    assert trusted() == {pycurl.CAINFO: certifi.where()}
-    (system_folder / "0123abcd.0").touch()
-    trusted.cache_clear()
-    assert trusted() == {pycurl.CAPATH: str(system_folder)}
 
 
 def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., HttpTransport]) -> None:
