@@ -188,6 +188,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     breaker_pause_max_s: Annotated[float, duration("100ms", "1d")]
     endpoint: Annotated[Secret | None, optional(ENDPOINT_URL)]
     virustotal_api: Annotated[VirusTotalApi, one_of(VirusTotalApi)]
+    escape: Annotated[bool, flag()]
     lookup_cache: Annotated[bool, flag()]
     newest_first: Annotated[bool, flag()]
     time_limit_s: Annotated[float, duration("100ms", "1h")]

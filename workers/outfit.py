@@ -37,7 +37,8 @@ def outfit(
     `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts. `environ` is
     what scripts inherit, but for Courier's own variables.
     """
-    service = service_for(integration, Choices(policy.endpoint, policy.virustotal_api, policy.final_exits))
+    choices = Choices(policy.endpoint, policy.virustotal_api, policy.final_exits, policy.escape)
+    service = service_for(integration, choices)
     if integration.kind is Kind.HTTP:
         return service, HttpTransport(policy, connections or Connections())
     if integration.kind is Kind.MANAGER:

@@ -75,6 +75,17 @@ def _is_printed(ours: Any, theirs: Any) -> bool:
     return math.isclose(ours, theirs, rel_tol=sys.float_info.epsilon)
 
 
+def escapes_alert_text(case: Case, ours: Ours) -> bool:
+    """With `escape = false` we send what was recorded; without it, the same with `&`, `<` and `>` as entities."""
+    there = replay(case, escape=False)
+    escaped = ours.requests != there.requests and _unescaped(ours.requests) == _unescaped(there.requests)
+    return case["integration"] == "slack" and escaped and ours.end == there.end and explained(case, there)
+
+
+def _unescaped(requests: list[dict[str, Any]]) -> str:
+    return json.dumps(requests).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 def reads_the_json_alert(case: Case, ours: Ours) -> bool:
     """The text form is no JSON; here the integration reads the alert itself."""
     return case["alert_file"] == "text" and _right_without(case, {**case, "alert_file": "json"}, ours)

@@ -20,7 +20,7 @@ from common.secret import Secret
 from common.settings import load_settings
 from tests.conformance.case import field_bytes
 from workers.integrations.base import Answer, Datagram, Request, Sent
-from workers.integrations.catalogue import service_for
+from workers.integrations.catalogue import Choices, service_for
 from workers.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -104,9 +104,10 @@ class Canned:
         return dict(self._others.pop(0) if len(self._others) > 1 else self._others[0])
 
 
-def replay(case: Case) -> Ours:
-    sent, once, _ = _attempt(case, POLICY)
-    last, died, manager = _attempt(case, msgspec.structs.replace(POLICY, retry_max_attempts=1))
+def replay(case: Case, *, escape: bool = True) -> Ours:
+    policy = msgspec.structs.replace(POLICY, escape=escape)
+    sent, once, _ = _attempt(case, policy)
+    last, died, manager = _attempt(case, msgspec.structs.replace(policy, retry_max_attempts=1))
     events = [_datagram(event.payload) for event in died.events]
     return Ours(sent.requests, sent.answers, _end(once), sent.datagrams, last.datagrams, manager, events)
 
@@ -119,7 +120,7 @@ def _datagram(payload: bytes) -> bytes:
 def _attempt(case: Case, policy: Policy) -> tuple[Canned, Settlement, list[str]]:
     """Make one attempt, and one for each event that it leaves for the manager."""
     canned, random = Canned(case), Random(0)
-    service = service_for(integration_of(case), now=lambda: 0.0)
+    service = service_for(integration_of(case), Choices(escape=policy.escape), now=lambda: 0.0)
     settlement = Pipeline(service, canned, policy, random).attempt(_delivery(case["id"], field_bytes(case, "alert")))
     manager = Pipeline(service_for(MANAGER), canned, POLICY, random)
     return canned, settlement, [_end(manager.attempt(_delivery(one.id, one.payload))) for one in settlement.events]

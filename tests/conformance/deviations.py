@@ -91,6 +91,7 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "D14": {"alert_text": (text.works_on_a_copy,)},
     "D15": {"filters": (filters.passes_vectors,)},
     "D17": {"deliveries": (composed.reads_the_json_alert,)},
+    "D19": {"deliveries": (composed.escapes_alert_text,)},
     "D20": {"config": (config.removes_blanks,), "filters": (filters.removes_blanks,)},
     "C1": {"config": (config.reads_blocks_whatever_is_around,)},
     "C2": {"config": (partial(config.refuses, "hook_url"),), "filters": (partial(filters.refuses, "hook_url"),)},

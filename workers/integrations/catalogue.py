@@ -36,12 +36,14 @@ class Choices(NamedTuple):
     """What an operator may choose beside the block itself.
 
     `endpoint` replaces the address of a service whose block has no hook_url. `virustotal_api` is `v2` or `v3`.
-    `final_exits` are the exit statuses of a script that no further attempt can mend.
+    `final_exits` are the exit statuses of a script that no further attempt can mend. `escape`: alert text must not
+    act as the service's markup.
     """
 
     endpoint: Secret | None = None
     virustotal_api: str = "v2"
     final_exits: Collection[int] = ()
+    escape: bool = True
 
     @property
     def url(self) -> str | None:
@@ -58,7 +60,7 @@ def _virustotal(block: Integration, now: Clock, choices: Choices) -> VirusTotal:
 
 
 NATIVE: Final[Mapping[str, Callable[[Integration, Clock, Choices], Service[Any, Any]]]] = {
-    "slack": lambda block, now, _: Slack(block, now),
+    "slack": lambda block, now, choices: Slack(block, now, escape=choices.escape),
     "pagerduty": lambda block, now, choices: PagerDuty(block, now, choices.url),
     "shuffle": lambda block, now, _: Shuffle(block, now),
     "virustotal": _virustotal,

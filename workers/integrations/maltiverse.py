@@ -24,6 +24,7 @@ from workers.integrations.events import credited_to_agent, event
 from workers.integrations.fields import Fields, fields_of, found
 from workers.integrations.limits import fits_into_url
 from workers.integrations.maltiverse_threat import threat
+from workers.integrations.markup import NONE as NO_MARKUP
 from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class LookUp(NamedTuple):
 
 class Maltiverse:
     """One Maltiverse block. Needs hook_url, the address of the API, and api_key."""
+
+    markup: Final = NO_MARKUP
 
     def __init__(self, block: Integration, now: Clock) -> None:
         self._url, self._key = Secret(normalised(blocks.hook_url(block).reveal())), blocks.api_key(block)
@@ -152,8 +155,11 @@ def _look_ups(fields: Fields) -> Iterator[LookUp]:
 
 
 def _can_be_asked(value: object) -> TypeGuard[str]:
-    """Say whether a value is a text that fits into the URL of a question."""
-    return isinstance(value, str) and fits_into_url(value)
+    """Say whether a value is a text that fits into the URL of a question.
+
+    `.` and `..` do not: `%2E` is the same as `.` (RFC 3986, 6.2.2.2), and `requests` writes it so.
+    """
+    return isinstance(value, str) and value not in {".", ".."} and fits_into_url(value)
 
 
 def _is_public(text: str) -> bool:
@@ -165,8 +171,8 @@ def _is_public(text: str) -> bool:
 
 
 def _quoted(value: str) -> str:
-    """Return a value as one segment of a path; `.` and `..` would be resolved and lead elsewhere."""
-    return value.replace(".", "%2E") if value in {".", ".."} else quote(value, safe=SAFE, errors="replace")
+    """Return a value as one segment of a path."""
+    return quote(value, safe=SAFE, errors="replace")
 
 
 def _digest(url: str) -> str:

@@ -13,6 +13,7 @@ from common.depth import check_depth
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
 from workers.integrations.base import Datagram, Refusal, unanswered
 from workers.integrations.events import LONGEST_DATAGRAM, datagram
+from workers.integrations.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ _decode: Final = msgspec.json.Decoder(ManagerEvent).decode
 
 class Manager:
     """Turns an event into one datagram."""
+
+    markup: Final = NO_MARKUP
 
     def calls(self, alert: Alert) -> Sequence[Datagram]:
         """Return the datagram, or refuse an event that would arrive broken."""

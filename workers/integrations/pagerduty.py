@@ -14,6 +14,7 @@ from workers.integrations.base import Refusal, Request, unanswered
 from workers.integrations.excerpt import long_texts
 from workers.integrations.fields import Fields, bad_alert, fields_of, found, json_body, needed, needed_level
 from workers.integrations.limits import cut
+from workers.integrations.markup import NONE as NO_MARKUP
 from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ _ABOUT_THE_KEY: Final = re.compile(rb"routing.?key|invalid key", re.IGNORECASE)
 
 class PagerDuty:
     """One PagerDuty block. Needs api_key, the routing key of the service."""
+
+    markup: Final = NO_MARKUP
 
     def __init__(self, block: Integration, now: Clock, url: str | None = None) -> None:
         self._url = url or URL

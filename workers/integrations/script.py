@@ -14,6 +14,7 @@ from common import lenient
 from common.outcome import Delivered, Reason, Rejected, Retry
 from workers.integrations import base
 from workers.integrations.base import Refusal, ScriptCall
+from workers.integrations.markup import NONE as NO_MARKUP
 from workers.integrations.script_output import last_line
 from workers.integrations.text_form import text_form
 
@@ -40,6 +41,8 @@ _STRING_OR_CONTROL: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\x00-\x08\x0b\x0c\x
 
 class Script:
     """Runs one block's script. Built once per block."""
+
+    markup: Final = NO_MARKUP
 
     def __init__(self, integration: Integration, final_exits: Collection[int] = ()) -> None:
         self._integration, self._final_exits = integration, frozenset(final_exits)

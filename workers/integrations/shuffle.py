@@ -12,6 +12,7 @@ from workers.integrations import blocks
 from workers.integrations.base import Refusal, Request, unanswered
 from workers.integrations.excerpt import long_texts
 from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
+from workers.integrations.markup import NONE as NO_MARKUP
 from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ EXCLUDED_RULES: Final = (
 
 class Shuffle:
     """One Shuffle block. Needs hook_url."""
+
+    markup: Final = NO_MARKUP
 
     def __init__(self, block: Integration, now: Clock) -> None:
         self._url = blocks.hook_url(block)

@@ -8,13 +8,14 @@ words of 403, 404 and 410 are about the hook or its channel, those of 400 about 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.integrations import blocks
+from workers.integrations import blocks, markup
 from workers.integrations.base import Request, unanswered
 from workers.integrations.excerpt import long_texts
 from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
-from workers.integrations.limits import cut
+from workers.integrations.limits import MARK, cut
 from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -33,17 +34,24 @@ LONGEST_TEXT: Final = 40_000
 """Characters of a text; Slack cuts longer ones without a mark (its changelog, "Truncating really long messages")."""
 
 
-class Slack:
-    """One Slack block. Needs hook_url."""
+_CUT_ENTITY: Final = re.compile(rf"&(?:a|am|amp|l|lt|g|gt)?{MARK}\Z")
+"""An entity that the cut went through."""
 
-    def __init__(self, block: Integration, now: Clock) -> None:
+
+class Slack:
+    """One Slack block. Needs hook_url. Alert text is escaped if `escape`; `<options>` are the operator's own markup."""
+
+    markup: Final = markup.SLACK
+
+    def __init__(self, block: Integration, now: Clock, *, escape: bool = True) -> None:
+        self._markup = self.markup if escape else markup.NONE
         self._url = blocks.hook_url(block)
         self._options = blocks.options(block)
         self._statuses = Statuses(now, self._url, *long_texts(self._options))
 
     def calls(self, alert: Alert) -> Sequence[Request]:
-        """Return the one POST; its body is byte for byte that of the stock script."""
-        attachment = fitted(_attachment(fields_of(alert)) | self._options)
+        """Return the one POST; its body is that of the stock script, byte for byte but for escapes (D19)."""
+        attachment = fitted(self._markup.escaped(_attachment(fields_of(alert))) | self._options)
         body = json_body({"attachments": [attachment]})
         return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
 
@@ -58,10 +66,15 @@ class Slack:
 
 def fitted(attachment: dict[str, Any]) -> dict[str, Any]:
     """Return an attachment of which no text is longer than Slack takes it."""
-    short = {name: cut(value, LONGEST_TEXT) for name, value in attachment.items()}
+    short = {name: _cut(value) for name, value in attachment.items()}
     if isinstance(table := short.get("fields"), list):
         short["fields"] = [fitted(row) if isinstance(row, dict) else row for row in table]
     return short
+
+
+def _cut(value: Any) -> Any:
+    short = cut(value, LONGEST_TEXT)
+    return short if short is value else _CUT_ENTITY.sub(MARK, short)
 
 
 def _attachment(fields: Fields) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from workers.integrations import blocks
 from workers.integrations.base import Refusal, unanswered
 from workers.integrations.events import credited_to_agent, event
 from workers.integrations.fields import Fields, fields_of, found, json_body
+from workers.integrations.markup import NONE as NO_MARKUP
 from workers.integrations.statuses import Statuses
 from workers.integrations.virustotal_v2 import V2
 
@@ -57,6 +58,8 @@ uploaded any minute."""
 
 class VirusTotal:
     """One VirusTotal block. Needs api_key. `timeout` is the time limit of a request in seconds."""
+
+    markup: Final = NO_MARKUP
 
     def __init__(self, block: Integration, now: Clock, api: V2 | V3 | None = None) -> None:
         self._key, self._api = blocks.api_key(block), api or V2()

@@ -14,13 +14,12 @@ import pycurl
 
 from workers.integrations.base import Answer
 from workers.transports.http_errors import broken_by
-from workers.transports.trust import named, trusted
+from workers.transports.trust import authorities_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from common.settings_schema import Policy
-    from workers.transports.trust import Trust
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """So much of an answer is read; the services' answers have a few KiB."""
@@ -149,11 +148,6 @@ class Connection:
         return len(kept)
 
 
-def trust_of(policy: Policy) -> Trust:
-    """Return what a policy's targets are checked against."""
-    return named(str(policy.ca_bundle), "ca_bundle") if policy.ca_bundle else trusted()
-
-
 def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
     curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
     curl.setopt(pycurl.SSL_VERIFYPEER, policy.verify_tls)
@@ -162,10 +156,10 @@ def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
     curl.setopt(pycurl.PROXY_SSL_VERIFYHOST, 2 if policy.verify_tls else 0)
     for option in (*_OF_A_PROXY, *_OF_A_PROXY.values()):
         curl.unsetopt(option)
-    trust = trust_of(policy)
-    option = pycurl.CAPATH if trust.is_folder else pycurl.CAINFO
-    curl.setopt(option, trust.path)
-    curl.setopt(_OF_A_PROXY[option], trust.path)
+    authorities = authorities_of(policy)
+    option = pycurl.CAPATH if authorities.is_folder else pycurl.CAINFO
+    curl.setopt(option, authorities.path)
+    curl.setopt(_OF_A_PROXY[option], authorities.path)
     if policy.client_cert:
         curl.setopt(pycurl.SSLCERT, str(policy.client_cert))
         curl.setopt(pycurl.SSLKEY, str(policy.client_key or policy.client_cert))

@@ -6,8 +6,8 @@ Nothing is carried over from one call to the next but the connections: no cookie
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -19,8 +19,9 @@ from requests.utils import default_headers, get_environ_proxies, select_proxy
 
 from common.errors import TransportError
 from common.outcome import Reason
-from workers.transports.connections import Head, trust_of
+from workers.transports.connections import Head
 from workers.transports.http_errors import explained
+from workers.transports.trust import authorities_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from workers.transports.connections import Connection
     from workers.transports.pool import Connections
 
-_UNKNOWN_ISSUER: Final = re.compile("issuer|self.signed|first certificate")
-"""OpenSSL's words for a chain that ends at an authority which is not trusted (openssl-verification-options(1))."""
+_UNKNOWN_AUTHORITY: Final = ("issuer certificate", "self-signed", "self signed")
+"""Parts of OpenSSL's words for a chain that ends at no trusted authority (X509_verify_cert_error_string(3))."""
 
 _REMEMBERED: Final = 256
 """Prepared requests: one is enough where the URL stays the same, and look-ups of one address repeat."""
@@ -99,19 +100,17 @@ class HttpTransport:
             Reason.BAD_ANSWER: f"the answer of {where} cannot be read",
             Reason.BAD_URL: _NO_URL,
         }.get(reason, f"error {code} of libcurl on the way to {where}")
-        if reason is Reason.TLS and _UNKNOWN_ISSUER.search(words):
-            words += f"; no authority in {trust_of(self._policy)} has signed it: name a file with yours in ca_bundle"
+        if reason is Reason.TLS and any(part in words for part in _UNKNOWN_AUTHORITY):
+            authorities = authorities_of(self._policy)
+            words += f" in {authorities.path} ({authorities.name}); name the file of its authority in ca_bundle"
         return TransportError(reason, f"{told}: {words}" if words else told)
 
     def _unfit(self, code: int) -> TransportError:
-        """Say which file does not serve, who named it, and why."""
-        if code != pycurl.E_SSL_CERTPROBLEM:
-            trust = trust_of(self._policy)
-            what = f"{trust.named_by or 'what the system trusts:'} {trust.path}"
-            hint = "" if trust.named_by == "ca_bundle" else "; mend it, or name another file in ca_bundle"
-            words = trust.fault() or "no certificate, or a broken one"
-            return TransportError(Reason.NOT_CONFIGURED, f"{what} cannot be used: {words}{hint}")
-        files = {"client_cert": self._policy.client_cert, "client_key": self._policy.client_key}
+        """Say which file of the settings does not serve, and why."""
+        of_client = {"client_cert": self._policy.client_cert, "client_key": self._policy.client_key}
+        authorities = authorities_of(self._policy)
+        of_server = {authorities.name: Path(authorities.path)}
+        files = of_client if code == pycurl.E_SSL_CERTPROBLEM else of_server
         for setting, file in files.items():
             try:
                 if file is None or b"-----BEGIN " in file.read_bytes():

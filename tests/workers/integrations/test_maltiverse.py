@@ -87,9 +87,7 @@ def test_values_that_are_no_texts_are_left_alone() -> None:
     assert asked(given) == [("sha1", "/sample/sha1/aaf4")]
 
 
-@pytest.mark.parametrize(
-    ("hostname", "path"), [("a/../../x?y#z", "a%2F..%2F..%2Fx%3Fy%23z"), ("..", "%2E%2E"), ("a b", "a%20b")]
-)
+@pytest.mark.parametrize(("hostname", "path"), [("a/../../x?y#z", "a%2F..%2F..%2Fx%3Fy%23z"), ("a b", "a%20b")])
 def test_a_value_cannot_choose_what_is_asked(hostname: str, path: str) -> None:
     assert asked(alert(data={"hostname": hostname})) == [("hostname", f"/hostname/{path}")]
 

@@ -13,7 +13,6 @@ from common.settings import load_settings
 from tests.workers.transports.servers import Authority, Web, web
 from workers.transports.http import HttpTransport
 from workers.transports.pool import Connections
-from workers.transports.trust import VARIABLES, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,16 +42,6 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture(autouse=True)
-def no_authorities(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forget the variables of this machine that name certificates, and what was found by them."""
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    trusted.cache_clear()
-    yield
-    trusted.cache_clear()
 
 
 @pytest.fixture

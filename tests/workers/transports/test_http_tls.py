@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 
 from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.calls import SECRET_PATH, error, post, tls_url
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
+from workers.transports import trust
+from workers.transports.trust import VARIABLES, trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from workers.transports.http import HttpTransport
@@ -32,6 +36,98 @@ def test_a_private_authority_is_trusted_if_it_is_named(
         assert untrusted.reason is Reason.TLS
         assert "unable to get local issuer certificate" in untrusted.detail
         assert http(verify_tls=False).send(post(tls_url(server))).status == 200
+
+
+@pytest.fixture
+def system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The only folder of a system that has no file, for a process without any of the variables."""
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certs"))
+    monkeypatch.setattr(trust, "SYSTEM_FOLDERS", ())
+    monkeypatch.setattr(trust, "SYSTEM_FILES", (str(tmp_path / "bundle.crt"),))
+    monkeypatch.setattr(trust.ssl, "get_default_verify_paths", _without_file(ssl.get_default_verify_paths))
+    trusted.cache_clear()
+    yield tmp_path / "certs"
+    trusted.cache_clear()
+
+
+def _without_file(paths: Callable[[], ssl.DefaultVerifyPaths]) -> Callable[[], ssl.DefaultVerifyPaths]:
+    return lambda: paths()._replace(cafile=None)
+
+
+def test_what_the_system_trusts_is_trusted(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+) -> None:
+    authority.folder(system_folder)
+    with web(authority.context(authority.certificate("server"))) as server:
+        assert http().send(post(tls_url(server))).status == 200
+        assert error(http(ca_bundle=certifi.where()), post(tls_url(server))).reason is Reason.TLS
+
+
+def test_a_file_of_the_system_is_trusted_where_its_folder_is_not_hashed(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+) -> None:
+    system_folder.mkdir()
+    (system_folder.parent / "bundle.crt").write_bytes(authority.file.read_bytes())
+    with web(authority.context(authority.certificate("server"))) as server:
+        assert http().send(post(tls_url(server))).status == 200
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_variable_names_what_is_trusted(
+    authority: Authority,
+    http: Callable[..., HttpTransport],
+    system_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    assert not system_folder.exists()
+    monkeypatch.setenv(variable, str(authority.file))
+    with web(authority.context(authority.certificate("server"))) as server:
+        assert http().send(post(tls_url(server))).status == 200
+        assert http(ca_bundle=authority.file).send(post(tls_url(server))).status == 200
+
+
+def test_the_variables_have_an_order(system_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in reversed(VARIABLES):
+        monkeypatch.setenv(variable, f"/of/{variable}")
+        trusted.cache_clear()
+        assert trusted() == (f"/of/{variable}", variable)
+    assert not system_folder.exists()
+
+
+def test_a_variable_that_names_nothing_is_an_error_and_not_passed_over(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority.folder(system_folder)
+    missing = system_folder.parent / "missing.pem"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(missing))
+    with web(authority.context(authority.certificate("server"))) as server:
+        refused = error(http(), post(tls_url(server)))
+    assert refused.reason is Reason.NOT_CONFIGURED
+    assert refused.detail == f"REQUESTS_CA_BUNDLE {missing} cannot be used: No such file or directory"
+
+
+def test_what_is_not_trusted_says_what_was_asked_and_what_to_set(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+) -> None:
+    with web(authority.context(authority.certificate("server"))) as server:
+        told = error(http(), post(tls_url(server))).detail
+    assert told.endswith(f"in {certifi.where()} (the bundled file); name the file of its authority in ca_bundle")
+    assert not system_folder.exists()
+
+
+def test_a_system_without_such_a_folder_has_the_bundled_file(system_folder: Path) -> None:
+    assert trusted().path == certifi.where()
+    system_folder.mkdir()
+    (system_folder / "ca-certificates.crt").touch()
+    trusted.cache_clear()
+    assert trusted().path == certifi.where()
+    (system_folder / "0123abcd.0").touch()
+    trusted.cache_clear()
+    assert trusted() == (str(system_folder), "the system's folder")
+    assert trusted().is_folder
 
 
 def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., HttpTransport]) -> None:

@@ -1,0 +1,94 @@
+"""What an alert's author can do with a service's markup: nothing (issue 14.12)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.integration import Integration
+from common.secret import Secret
+from tests.workers.integrations.examples import alert, rule, service
+from workers.integrations import slack
+from workers.integrations.catalogue import NATIVE, Choices, service_for
+from workers.integrations.markup import NONE, SLACK
+
+HOSTILE = (
+    *(
+        "<!channel>",
+        "<!here|x>",
+        "<@U012AB3CD>",
+        "<#C123>",
+        "<!subteam^S1>",
+        "<https://evil.example|https://bank.example>",
+    ),
+    *("```\n<!channel>\n```", "&lt;!channel&gt;", "a\x00b\x1b[31m\x7f\u202e<!everyone>\u2028", "\ud83d<!channel>"),
+)
+SETTINGS = {
+    "slack": {"hook_url": "https://hooks.example/services/T0/B0/x"},
+    "pagerduty": {"api_key": "0123456789abcdef"},
+    "shuffle": {"hook_url": "https://shuffle.example/api/v1/hooks/x"},
+    "virustotal": {"api_key": "0123456789abcdef"},
+    "maltiverse": {"api_key": "0123456789abcdef", "hook_url": "https://api.maltiverse.example"},
+}
+MARKUPS = {name: SLACK if name == "slack" else NONE for name in NATIVE}
+OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
+
+
+def hostile(text: Any) -> Any:
+    """Return an alert with a text in every place that its author may write."""
+    agent = {"id": text, "name": text, "ip": text}
+    return alert(
+        rule=rule(description=text, id=text), agent=agent, agentless={"host": text}, full_log=text, location=text
+    )
+
+
+def test_each_service_names_its_markup() -> None:
+    assert {name: service(name, **SETTINGS[name]).markup for name in NATIVE} == MARKUPS
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle"])
+def test_alert_text_stays_text(name: str, text: str) -> None:
+    (call,) = service(name, **SETTINGS[name]).calls(hostile(text))
+    assert not re.search(rb"[\x00-\x1f\x7f-\xff]", call.body)  # control characters are JSON escapes
+    sent = json.loads(call.body)
+    if name == "slack":
+        assert not [one for one in _texts(sent) if OPEN.search(one)]
+    assert any(MARKUPS[name].escaped(text) in one for one in _texts(sent))
+
+
+def test_text_within_lists_and_objects_stays_text() -> None:
+    (call,) = service("slack", **SETTINGS["slack"]).calls(hostile([{"<!here>": "<!channel>"}]))
+    assert not [one for one in _texts(json.loads(call.body)) if OPEN.search(one)]
+
+
+def test_the_operators_own_markup_is_sent_as_it_is() -> None:
+    (call,) = service("slack", options='{"pretext": "<!here> & co"}', **SETTINGS["slack"]).calls(alert())
+    assert json.loads(call.body)["attachments"][0]["pretext"] == "<!here> & co"
+
+
+def test_escape_false_sends_the_bytes_of_the_stock_script() -> None:
+    block = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/x"))
+    (call,) = service_for(block, Choices(escape=False)).calls(hostile("<!channel> & co"))
+    assert b'"text": "<!channel> & co"' in call.body
+
+
+@given(st.integers(0, 12), st.text("&<>ab", min_size=1, max_size=8))
+def test_a_cut_goes_through_no_entity(offset: int, end: str) -> None:
+    text = SLACK.escaped("x" * (slack.LONGEST_TEXT - offset) + end * 20)
+    short = slack.fitted({"text": text})["text"]
+    assert len(short) <= slack.LONGEST_TEXT
+    assert not OPEN.search(short)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for item in value.items() for one in item for text in _texts(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in _texts(one)]
+    return [value] if isinstance(value, str) else []
