@@ -116,6 +116,8 @@ class HttpTransport:
                 if file is None or b"-----BEGIN " in file.read_bytes():
                     continue
                 words = "no PEM file"
+            except IsADirectoryError:
+                words = "a folder without hashed names; run `openssl rehash` on it"
             except OSError as error:
                 words = error.strerror or "it cannot be read"
             return TransportError(Reason.NOT_CONFIGURED, f"{setting} {file} cannot be used: {words}")

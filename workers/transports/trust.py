@@ -47,7 +47,7 @@ class Trusted(NamedTuple):
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder in which OpenSSL finds each certificate by its hash."""
-        return os.path.isdir(self.path)  # noqa: PTH112 — asked for each connection that is made
+        return bool(_hashed(self.path))
 
 
 def authorities_of(policy: Policy) -> Trusted:
@@ -59,22 +59,30 @@ def authorities_of(policy: Policy) -> Trusted:
 def trusted() -> Trusted:
     """Return what this process trusts by default; read once, as its environment does not change.
 
-    From a folder OpenSSL reads what a chain needs; of one file each connection takes 9 ms and 0.8 MiB.
+    From a folder OpenSSL reads what a chain needs; of one file each connection takes 9 ms and 0.8 MiB. A folder
+    with fewer authorities than the file has only some of them, such as one that an administrator hashed on RHEL.
     """
     for variable in VARIABLES:
         if path := os.environ.get(variable):
             return Trusted(path, variable)
     of_python = ssl.get_default_verify_paths()  # SSL_CERT_DIR, or what this Python was built for
+    files = filter(None, (of_python.cafile, *SYSTEM_FILES))
+    file, in_file = next(((file, count) for file in files if (count := _authorities(file))), ("", 0))
     for folder in filter(None, (of_python.capath, *SYSTEM_FOLDERS)):
-        if _is_hashed(Path(folder)):
+        if _hashed(folder) >= max(1, in_file):
             return Trusted(folder, "the system's folder")
-    for file in filter(None, (of_python.cafile, *SYSTEM_FILES)):
-        if os.access(file, os.R_OK):
-            return Trusted(file, "the system's file")
-    return Trusted(DEFAULT_CA_BUNDLE_PATH, "the bundled file")
+    return Trusted(file, "the system's file") if file else Trusted(DEFAULT_CA_BUNDLE_PATH, "the bundled file")
 
 
-def _is_hashed(folder: Path) -> bool:
+def _hashed(folder: str) -> int:
+    """Return how many certificates OpenSSL can look up in a folder, 0 where it is none."""
     with suppress(OSError):
-        return any(_HASHED.fullmatch(file.name) for file in folder.iterdir())
-    return False
+        return sum(1 for file in Path(folder).iterdir() if _HASHED.fullmatch(file.name))
+    return 0
+
+
+def _authorities(file: str) -> int:
+    """Return how many certificates a file holds, 0 where it cannot be read."""
+    with suppress(OSError):
+        return Path(file).read_bytes().count(b"-----BEGIN ")
+    return 0

@@ -109,6 +109,29 @@ def test_a_variable_that_names_nothing_is_an_error_and_not_passed_over(
     assert refused.detail == f"REQUESTS_CA_BUNDLE {missing} cannot be used: No such file or directory"
 
 
+def test_a_folder_without_hashed_names_is_an_error_that_says_how_to_make_them(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system_folder.mkdir()
+    (system_folder / "mine.pem").write_bytes(authority.file.read_bytes())
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(system_folder))
+    with web(authority.context(authority.certificate("server"))) as server:
+        refused = error(http(), post(tls_url(server)))
+    assert refused.reason is Reason.NOT_CONFIGURED
+    assert "without hashed names; run `openssl rehash`" in refused.detail
+
+
+def test_a_folder_with_fewer_authorities_than_the_system_s_file_does_not_hide_that(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+) -> None:
+    system_folder.mkdir()
+    other = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+    (system_folder / "0123abcd.0").write_text(other)
+    (system_folder.parent / "bundle.crt").write_bytes(authority.file.read_bytes() * 2)
+    with web(authority.context(authority.certificate("server"))) as server:
+        assert http().send(post(tls_url(server))).status == 200
+
+
 def test_what_is_not_trusted_says_what_was_asked_and_what_to_set(
     authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
 ) -> None:
