@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from ops.embedded import EmbeddedServer
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
+
+
+# A test that takes long says something of the machine, not of the code.
+settings.register_profile("courier", deadline=None)
+settings.load_profile("courier")
 
 
 @pytest.fixture(scope="session")

@@ -181,12 +181,10 @@ class Show:
 
     def numbers(self, *, delivered: int, on_page: int, refused: int) -> None:
         """Write how the numbers on the screen belong together: they count different things."""
-        self.say(f"delivered {delivered}: deliveries that ended well; one may send several messages, or none when an")
-        self.say("  earlier look-up is remembered")
-        self.say(
-            f"on the page {on_page}: messages that the demo's services received, with the {refused} that they refused"
-        )
-        self.say("  on purpose and that were sent again")
+        self.say(f"delivered {delivered}: successful deliveries; one may send several messages,")
+        self.say("  or none when an earlier look-up is remembered")
+        self.say(f"on the page {on_page}: messages that the demo's services received, with")
+        self.say(f"  the {refused} that they refused on purpose and that were sent again")
 
     def verdict(self, *, arrived: int, of: int, noun: str) -> None:
         """Write the last line: whether all is well."""

@@ -11,6 +11,7 @@ import json
 import urllib.request
 
 import pytest
+import yaml
 
 from tests.e2e.compose.hardening import are_shut_in
 from tests.e2e.compose.stack import GRAFANA_PORT, HEALTHY_LIMIT_S, Stack
@@ -45,8 +46,8 @@ def test_prometheus_sees_every_process_and_grafana_reaches_it(stack: Stack) -> N
     stack.project.compose("--profile", "monitoring", "up", "--detach")
     stack.project.wait_until_healthy(HEALTHY_LIMIT_S)
     are_shut_in(stack.project.containers())
-    (source,) = [line for line in provisioned(stack).splitlines() if line.strip().startswith("url:")]
-    prometheus = Prometheus(lambda path: from_grafana(stack, source.split()[1] + path))
+    (source,) = [one for one in yaml.safe_load(provisioned(stack))["datasources"] if one["type"] == "prometheus"]
+    prometheus = Prometheus(lambda path: from_grafana(stack, source["url"] + path))
     jobs = {"courier-exporter", "courier-producer", "courier-worker"}
     eventually(lambda: prometheus.targets() == {job: {"up"} for job in jobs}, limit_s=60)
     eventually(lambda: prometheus.rules() == {rule["alert"]: "ok" for rule in RULES}, limit_s=60)

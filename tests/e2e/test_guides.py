@@ -66,13 +66,19 @@ def host(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
+COURIER = f"""unset COURIER_FLOWER_PUBLISH COURIER_GRAFANA_PUBLISH COURIER_REDIS_PUBLISH
+exec timeout --preserve-status 60 "{sys.executable}" -m ops.cli.main "$@"
+"""
+"""The command on a host: the variables that it unsets are the test's own, for Compose alone."""
+
+
 @contextmanager
 def shell(folder: Path, project: str, **variables: str) -> Iterator[Shell]:
     """A shell whose Compose project is the test's own, on free ports; what it started is gone afterwards."""
     made = Shell(
         folder,
         instead={"manager.example:6380": variables.get("COURIER_REDIS_PUBLISH", "")},
-        tools={"rsync": COPY, "courier": f'exec timeout --preserve-status 60 "{sys.executable}" -m ops.cli.main "$@"'},
+        tools={"rsync": COPY, "courier": COURIER},
         COMPOSE_PROJECT_NAME=project,
         COURIER_FLOWER_PUBLISH=f"127.0.0.1:{free_port()}",
         COURIER_GRAFANA_PUBLISH=f"127.0.0.1:{free_port()}",
@@ -131,7 +137,8 @@ def test_the_page_on_compose_works_as_it_stands(host: Path) -> None:
         describe, check, up = sections.pop("Start")
         operator.run(describe)
         checked = operator.run(check)
-        assert "custom-ticket, alerts of rule 5720" in checked
+        assert "custom-ticket" in checked
+        assert "alerts of rule 5720" in checked
         assert "courier-guide" not in docker("volume", "ls") + docker("network", "ls")
         built = docker("image", "inspect", "--format", "{{json .Config.Labels}}", "courier:0.1.0")
         assert '"org.opencontainers.image.version":"0.1.0"' in built
@@ -270,7 +277,7 @@ def test_wazuh_in_containers_is_served_from_its_volumes(host: Path) -> None:
         docker("run", "--detach", "--name", container, *mounts, *source, "debian:bookworm-slim", "sh", "-c", inside)
         eventually(lambda: "ready" in docker("exec", container, "ls", "/"))
         with shell(host / "manager", "courier-guide-wazuh") as operator:
-            assert "custom-ticket, alerts of rule 5720" in operator.run(block)
+            assert "alerts of rule 5720" in operator.run(block)
             eventually(lambda: is_healthy(operator), limit_s=HEALTHY_WITHIN_S)
             assert f"COURIER_UID={docker('exec', container, 'id', '-u', 'wazuh').strip()}" in operator.do("cat .env")
             producer = operator.do("docker compose exec -T producer ls /var/ossec/logs/alerts /var/ossec/etc")
