@@ -40,6 +40,9 @@ def in_a_terminal(manager: Manager) -> tuple[int, int]:
     command = [sys.executable, "-m", "ops.cli.main", "up", *manager.files(), "--flower-port", "0"]
     pid, ours = pty.fork()
     if pid == 0:
+        signal.signal(
+            signal.SIGHUP, signal.SIG_DFL
+        )  # under nohup the tests have it ignored, and so would their children
         os.execv(sys.executable, command)  # noqa: S606 — our own command
     return pid, ours
 
