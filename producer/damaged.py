@@ -3,8 +3,8 @@
 A manager that dies while it writes leaves half a line, or a whole one without its end, and goes on behind it when it
 is started again. So a line can hold half an alert and then a whole one, or several. Which braces are those of an alert
 has to be certain: a part of one, with text in it that came from a stranger, must not pass for an alert. The outer brace
-is known where the line starts and where a whole alert ends. Elsewhere an object counts only if the line ends with it or
-the next one begins right behind it, since what is inside of an alert is followed by a comma or a bracket.
+is known where the line starts and where a whole alert ends. Elsewhere an object counts only if neither a comma nor a
+bracket follows it, as one of them follows whatever is inside of an alert.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ MAX_TRIED: Final = 256
 
 _ALERT: Final = re.compile(r'\{"timestamp"')
 _OBJECT: Final = re.compile(r'\{[\x00-\x20]*"')
+_FOLLOWERS: Final = (",", "]", "}")
+"""What follows a value inside of an object or a list (RFC 8259, 4 and 5)."""
+
 _BLANK: Final = re.compile(r"[\x00-\x20]*")
 
 
@@ -41,7 +44,7 @@ def spans(raw: bytes) -> list[tuple[int, int]]:
         at, is_outer = start, start == outer
         while end := _end(text, at):
             until = _blank(text, end)
-            if not (is_outer or until == len(text) or text[until] == "{"):
+            if not is_outer and text.startswith(_FOLLOWERS, until):
                 until = at
                 break
             found.append((at, until if until == len(text) else end))

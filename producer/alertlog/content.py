@@ -245,12 +245,17 @@ class Archive:
         return bool(self.damage) or (self.at == offset and _fits(self.before, offset, sealed))
 
     def is_same(self, other: Plain) -> bool:
-        """Compare with what is at hand without decompressing it again."""
-        size = min(self.at, other.size())
+        """Compare with what is at hand; only for a shorter file that begins as this one, decompress it again."""
+        at, size = self.at, min(self.at, other.size())
         first = self._first[:size]
-        return other.peek(0, len(first)) == first and (
-            size < self.at or other.peek(size - len(self.before), len(self.before)) == self.before
-        )
+        if other.peek(0, len(first)) != first:
+            return False
+        if size < at:
+            self.seek(size, "")
+        is_same = other.peek(size - len(self.before), len(self.before)) == self.before
+        if size < at:
+            self.seek(at, "")
+        return is_same
 
     def end_of_lines(self) -> int:
         """Decompress all of it."""

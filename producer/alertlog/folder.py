@@ -71,8 +71,8 @@ class File(NamedTuple):
         """Say whether it can be the file of `place`, as far as its first line tells."""
         if not self.fingerprint:
             return False
-        name = place.name or self.dated
-        return place.file in {self.fingerprint, name and dated_mark(self.fingerprint, name)}
+        marks = (dated_mark(self.fingerprint, name) for name in (place.name or self.name, CURRENT))
+        return place.file in {self.fingerprint, *marks}
 
     def length(self) -> int:
         """Return how long it is uncompressed, in bytes; of a compressed file modulo 2**32, 0 if it cannot be read."""
@@ -210,11 +210,9 @@ def mark_of(file: File, files: Sequence[File]) -> str:
 
     A first line without a time, such as the empty one that `echo > alerts.json` leaves, tells no file from another.
     """
-    if not file.dated:
-        return file.fingerprint
-    shared = (other for other in files if other.fingerprint == file.fingerprint and other.dated)
-    is_shared = not has_time(file.fingerprint) or next(shared).name < file.name
-    return dated_mark(file.fingerprint, file.dated) if is_shared else file.fingerprint
+    shared = any(other.fingerprint == file.fingerprint and other.name < file.name for other in files)
+    is_shared = shared or not has_time(file.fingerprint)
+    return dated_mark(file.fingerprint, file.name) if is_shared else file.fingerprint
 
 
 def _finished(files: list[File]) -> list[File]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from producer.alertlog.folder import CURRENT, mark_of
-from producer.alertlog.position import Place
+from producer.alertlog.position import Place, dated_mark
 from producer.source import Loss, Passed
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ def copies(files: Sequence[File], place: Place) -> list[File]:
     found = [file for file in files if file.begins_as(place) and _may_be_named(file, place)]
 
     def rank(file: File) -> tuple[object, ...]:
-        return place.name or file.name, file.zipped, -file.size, not file.current
+        # An `alerts.json` without a name may begin as dated files do: what is known of the place decides.
+        is_current = place.file == dated_mark(file.fingerprint, CURRENT)
+        is_other = file.name != place.name if place.name else is_current and not file.current
+        return is_other, place.name or file.name, file.zipped, -file.size, not file.current
 
     return sorted(found, key=rank)
 
@@ -99,8 +102,8 @@ def _began_later(file: File, began_at_s: int) -> bool:
 
 
 def name_of(files: Sequence[File], place: Place) -> Name | None:
-    """Return the name of the file of `place`; if the cursor has none, the oldest that such a file has."""
-    return place.name or next((file.name for file in files if file.begins_as(place)), None)
+    """Return the name of the file of `place`; if the cursor has none, that of the file to try first."""
+    return place.name or next((file.name for file in copies(files, place)), None)
 
 
 def unreadable(path: str, what: str, problem: str) -> Passed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from producer.alertlog import order
 from producer.alertlog.content import Plain, open_content, open_plain
 from producer.alertlog.folder import CURRENT, File
-from producer.alertlog.position import Place, fingerprint, is_whole
+from producer.alertlog.position import Place, dated_mark, fingerprint, is_whole
 from producer.alertlog.reader import Reader
 
 if TYPE_CHECKING:
@@ -65,7 +65,10 @@ class Readers:
 
     def _begun(self, place: Place) -> Reader | None:
         """Make a reader of the file that is held so, if it is the one of `place`."""
-        if not self._empty or place != Place(fingerprint(self._empty.head), 0):
+        if not self._empty:
+            return None
+        mark = fingerprint(self._empty.head)
+        if place not in {Place(mark, 0), Place(dated_mark(mark, CURRENT), 0)}:
             return None
         reader = Reader(self._empty, "the former alerts.json", self._max_line_bytes, place.file, None)
         self._empty = None

@@ -30,6 +30,17 @@ def test_of_a_line_of_whole_and_half_alerts_the_whole_ones_are_found(pieces: lis
     assert found == [one for one, share in pieces if share is None]
 
 
+@pytest.mark.parametrize("tail", [b"garbage", b'"x":1}', b"\xff", b"0"])
+def test_one_between_half_of_one_and_garbage_is_found(tail: bytes) -> None:
+    line = WHOLE[:30] + b"garbage" + OTHER + tail
+    assert [line[start:end] for start, end in spans(line)] == [OTHER]
+
+
+@pytest.mark.parametrize("follower", [b",", b"]", b"}", b" ,"])
+def test_what_may_be_inside_of_half_an_alert_is_none(follower: bytes) -> None:
+    assert spans(b'{"timestamp":"2024","data":[' + OTHER + follower + b'"x') == []
+
+
 @pytest.mark.parametrize(
     "line", [b"", b"\0\0", b"{}", WHOLE[:-1], b'{"a":' * 10_000, b"[" + WHOLE + b"]", b'"' + OTHER]
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from producer.alertlog.position import fingerprint
+from producer.alertlog.position import HEAD_MAX_BYTES, fingerprint
 from tests.producer.alertlog.tail import Log, compress, day_lines, line
 from tests.support.alert_files import HEADS
 
@@ -39,6 +39,43 @@ def test_both_of_two_files_that_begin_alike_are_read_once(log: Log, head: bytes,
         log.restart()
     assert got == list("abcdefgh")
     assert log.told() == []
+
+
+@ALIKE
+@pytest.mark.parametrize("packed", [(), (11,), (12,), (11, 12)])
+@pytest.mark.parametrize("texts", ["i", "ijklmn"])
+def test_an_alerts_json_that_is_no_dated_file_may_begin_as_they_do(
+    log: Log, head: bytes, packed: tuple[int, ...], texts: str
+) -> None:
+    log.dated(11).write_bytes(head + day_lines(11, *"abc"))
+    log.dated(12).write_bytes(head + day_lines(12, *"defgh"))
+    log.path.write_bytes(head + day_lines(13, *texts))
+    for day in packed:
+        compress(log.dated(day))
+    log.cursor = log.log.beginning()
+    got: list[str] = []
+    for _ in range(100):
+        batch = log.log.read(log.cursor, 1)
+        log.cursor = batch.cursor
+        got += [line.raw[-3:-2].decode() for line in batch.lines if line.raw + b"\n" not in head.splitlines(True)]
+        if packed:
+            log.restart()
+    assert "".join(got) == "abcdefgh" + texts
+    log.path.rename(log.dated(13))
+    log.path.write_bytes(head + line("o", "2024-05-14T12:00:00.000+0000"))
+    assert ids(log) == ["o"]
+    assert log.told() == []
+
+
+@pytest.mark.parametrize("texts", ["d", "defgh"])
+def test_an_archive_is_compared_beyond_what_is_kept_of_it(log: Log, texts: str) -> None:
+    head = b"".join(line(str(n), "2024-05-10T00:00:00.000+0000") for n in range(2000, 4000))
+    assert len(head) > HEAD_MAX_BYTES
+    log.dated(11).write_bytes(head + day_lines(11, *"abc"))
+    log.path.write_bytes(head + day_lines(12, *texts))
+    compress(log.dated(11))
+    log.cursor = log.log.beginning()
+    assert "".join(ids(log)) == "abc" + texts
 
 
 @ALIKE
