@@ -248,8 +248,9 @@ class Archive:
         """Compare with what is at hand; only for a shorter file that begins as this one, decompress it again."""
         at, size = self.at, min(self.at, other.size())
         first = self._first[:size]
-        if other.peek(0, len(first)) != first:
-            return False
+        begins_alike = other.peek(0, len(first)) == first
+        if not begins_alike or len(first) == size:
+            return begins_alike
         if size < at:
             self.seek(size, "")
         is_same = other.peek(size - len(self.before), len(self.before)) == self.before

@@ -66,8 +66,8 @@ class TlsServer(EmbeddedServer):
     def _binary(self) -> str:
         return str(self._tls.binary)
 
-    def _configuration(self) -> str:
-        return super()._configuration().replace(f"port {self.port}\n", self._tls.listen(self.port) + "\n")
+    def _configuration(self) -> bytes:
+        return super()._configuration().replace(b"port %d\n" % self.port, self._tls.listen(self.port).encode() + b"\n")
 
 
 @contextmanager
