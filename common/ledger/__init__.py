@@ -8,7 +8,7 @@ Keys
     courier:{ID}:released  sorted set  delivery id by lease expiry: published to Celery, or in a worker's hands
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
     courier:{ID}:dead      sorted set  delivery id by time of death
-    courier:{ID}:cursor    hash        manager node → its position in its alert log
+    courier:{ID}:cursor    hash        manager node → its position in its alert log; workers have no right to it
     courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error; what the
                                        manager was told when
     courier:{ID}:totals    hash        counters by outcome and reason; bytes held

@@ -1,7 +1,9 @@
 -- Deliveries and the cursor that they move, or nothing: this is what makes a restarted or doubled producer harmless.
 -- ARGV: now, node, cursor as the producer read it, new cursor, most deliveries, most bytes, 1 if this is a replay of the
 -- log, then id, alert, ...
+-- KEYS: 1-8 as everywhere, 9 the cursors, which no other script may touch.
 -- Answers {'ok', stored}, {'stale', cursor} or {'full', room for deliveries}.
+local cursor = KEYS[9]
 local node, expected, new_cursor = ARGV[2], ARGV[3], ARGV[4]
 local held = redis.call('HGET', cursor, node) or ''
 if held ~= expected then

@@ -1,6 +1,6 @@
 -- Stands in front of release, begin and settle, after the prelude: what holds deliveries back, whoever asks.
--- KEYS[10] is what all integrations with one credential share: the pause of their target and the state of the limits.
-local shared = KEYS[10]
+-- KEYS[9] is what all integrations with one credential share: the pause of their target and the state of the limits.
+local shared = KEYS[9]
 
 local hold =
   redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms',

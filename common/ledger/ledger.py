@@ -8,7 +8,7 @@ from common.integration import MANAGER_ID
 from common.ledger import scripts, server
 from common.ledger.answers import REAP_LIMIT, Commit, Full, Reap, Reaped, Release, Settled, Stale, Status, Stored
 from common.ledger.errors import translated
-from common.ledger.keys import keys_of, limit_keys
+from common.ledger.keys import cursor_key, keys_of, limit_keys
 from common.ledger.letters import read_letters
 from common.ledger.pace import UNPACED, Pace, verdict
 from common.ledger.record import Delivery, decode_record, encode_header, encode_record
@@ -28,7 +28,7 @@ RETAIN_LIMIT: Final = 1000
 
 def _entrance(integration_id: str) -> list[str]:
     """Return the keys that a new delivery of an integration touches: records, waiting and totals."""
-    records, waiting, _, _, _, _, totals, *_ = keys_of(integration_id)
+    records, waiting, _, _, _, totals, *_ = keys_of(integration_id)
     return [records, waiting, totals]
 
 
@@ -57,14 +57,14 @@ class Ledger:
         """Return the committed positions of several integrations at once, '' where there is none yet."""
         with translated(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in integration_ids:
-                pipe.hget(keys_of(integration_id)[4], node)
+                pipe.hget(cursor_key(integration_id), node)
             found = pipe.execute()
         return {i: (held or b"").decode() for i, held in zip(integration_ids, found, strict=True)}
 
     def forget_cursor(self, integration_id: str, node: str) -> None:
         """Forget the position of an integration that this node does not have any more."""
         with translated():
-            self._redis.hdel(keys_of(integration_id)[4], node)
+            self._redis.hdel(cursor_key(integration_id), node)
 
     def room(self, integration_id: str, *, max_backlog: int, max_backlog_bytes: int) -> float:
         """Return the free part of the backlog, from 0 to 1, by count or bytes, whichever is less."""
@@ -72,7 +72,7 @@ class Ledger:
         with translated(), self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(keys[1])
             pipe.zcard(keys[2])
-            pipe.hget(keys[6], "bytes")
+            pipe.hget(keys[5], "bytes")
             waiting, released, held = pipe.execute()
         used: float = max((waiting + released) / max_backlog, int(held or 0) / max_backlog_bytes)
         return max(0.0, 1 - used)
@@ -96,7 +96,8 @@ class Ledger:
         arguments: list[str | bytes | int] = [node, expected, cursor, max_backlog, max_backlog_bytes, int(replayed)]
         for delivery in deliveries:
             arguments += delivery
-        word, value = self._run("commit", integration_id, *arguments)
+        keys = [*keys_of(integration_id), cursor_key(integration_id)]
+        word, value = self._run("commit", integration_id, *arguments, keys=keys)
         if word == b"ok":
             return Stored(value)
         return Stale(value.decode()) if word == b"stale" else Full(value)
@@ -157,7 +158,7 @@ class Ledger:
                 pipe.zrange(keys_of(integration_id)[2], "-inf", now_ms, byscore=True, offset=0, num=REAP_LIMIT)
             expired = {i: ids for i, ids in zip(integration_ids, pipe.execute(), strict=True) if ids}
             for integration_id, ids in expired.items():
-                begun: Any = self._redis.hmget(keys_of(integration_id)[7], ids)
+                begun: Any = self._redis.hmget(keys_of(integration_id)[6], ids)
                 if free := [i.decode() for i, token in zip(ids, begun, strict=True) if token is None]:
                     found[integration_id] = free
         return found
@@ -165,7 +166,7 @@ class Ledger:
     def leases(self, integration_id: str) -> dict[str, str]:
         """Return the token under which each begun delivery is held, by delivery id."""
         with translated():
-            held: Any = self._redis.hgetall(keys_of(integration_id)[7])
+            held: Any = self._redis.hgetall(keys_of(integration_id)[6])
         return {i.decode(): token.decode() for i, token in held.items()}
 
     def expire(self, integration_id: str, held: Mapping[str, str]) -> None:
@@ -267,15 +268,15 @@ class Ledger:
     def pause(self, integration_id: str, reason: str = "") -> bool:
         """Send nothing more of an integration until it is resumed. Return whether it was not paused before."""
         with translated():
-            fresh: Any = self._redis.hsetnx(keys_of(integration_id)[5], "paused_ms", str(self.now_ms()))
+            fresh: Any = self._redis.hsetnx(keys_of(integration_id)[4], "paused_ms", str(self.now_ms()))
             if fresh or reason:
-                self._redis.hset(keys_of(integration_id)[5], "pause_reason", reason)
+                self._redis.hset(keys_of(integration_id)[4], "pause_reason", reason)
         return bool(fresh)
 
     def resume(self, integration_id: str) -> bool:
         """Let a paused integration go on. Return whether it was paused."""
         with translated():
-            gone: Any = self._redis.hdel(keys_of(integration_id)[5], "paused_ms", "pause_reason")
+            gone: Any = self._redis.hdel(keys_of(integration_id)[4], "paused_ms", "pause_reason")
         return bool(gone)
 
     # -- Redis itself

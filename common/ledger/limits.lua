@@ -1,8 +1,8 @@
 -- Stands in front of release, begin and settle, after the holds: how many tokens there are, and the spending of them.
--- KEYS[11] and KEYS[12] list what went in the last 60 seconds and minutes, the oldest first: 'time number', one entry
+-- KEYS[10] and KEYS[11] list what went in the last 60 seconds and minutes, the oldest first: 'time number', one entry
 -- for each ms in which something went. A list is as long as its limit at most: with a limit above 1000 a thousandth of
 -- the window is one entry, which counts from its end, so that the window never holds more than it may.
-local WINDOWS = {min = {list = KEYS[11], ms = 60000}, h = {list = KEYS[12], ms = 3600000}}
+local WINDOWS = {min = {list = KEYS[10], ms = 60000}, h = {list = KEYS[11], ms = 3600000}}
 local DAY = 86400000
 
 local function entry_at(list, index)

@@ -1,5 +1,5 @@
 -- Stands in front of every script: the keys of one integration, the clock, and the few moves they share.
-local records, waiting, released, dead, cursor, control, totals, leases, spent = unpack(KEYS, 1, 9)
+local records, waiting, released, dead, control, totals, leases, spent = unpack(KEYS, 1, 8)
 
 -- The first argument is the time in milliseconds, or '' for Redis's own clock, the one that all machines share.
 local now = tonumber(ARGV[1])

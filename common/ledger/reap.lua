@@ -1,10 +1,10 @@
 -- Brings back what was lost: a lease that expired in a worker's hands is an attempt; a released delivery that nobody
 -- began is released again, unless it is still queued, since then it has merely not had its turn.
--- KEYS: 1-9 as everywhere, then the entrances of `manager` and of the fallback as in settle.
+-- KEYS: 1-8 as everywhere, then the entrances of `manager` and of the fallback as in settle.
 -- ARGV: now, lease in ms, most lost attempts, most attempts, limit, how often dead letters are told in ms or '', age in ms from which
 --       what waits is told to be late or '', id that is still queued, ... Answers {lost, released again, dead}.
 local lease, most_lost, most_attempts, queued = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), {}
-entrance, every = 10, tonumber(ARGV[6])
+entrance, every = 9, tonumber(ARGV[6])
 for i = 8, #ARGV do
   queued[ARGV[i]] = true
 end

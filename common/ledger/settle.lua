@@ -1,5 +1,5 @@
 -- One outcome for each delivery, together with the events for the manager that it caused.
--- KEYS: 1-12 as everywhere, 13-15 records, waiting and totals of the built-in integration `manager`, 16-18 those of the
+-- KEYS: 1-11 as everywhere, 12-14 records, waiting and totals of the built-in integration `manager`, 15-17 those of the
 --       fallback, if there is one.
 -- ARGV: now, token, last error or '', longest pause of a target in ms, then of the breaker: failures in a row, percent,
 --       samples, window, pause and longest pause in ms, how often dead letters are told in ms or '', then for each: id,
@@ -16,7 +16,7 @@ local rules = {
 }
 local has_breaker, judged, asked_until = rules.failures > 0 or rules.ratio > 0, false, 0
 local settled, i = 0, 12
-entrance, every = 13, tonumber(ARGV[11])
+entrance, every = 12, tonumber(ARGV[11])
 while i <= #ARGV do
   local id, outcome, reason, delay, header, verdict, pause, events = unpack(ARGV, i, i + 7)
   i = i + 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from common.ledger.answers import Status
-from common.ledger.keys import FAILED, keys_of, limit_keys
+from common.ledger.keys import FAILED, cursor_key, keys_of, limit_keys
 from common.ledger.record import decode_record
 from common.rate_limit import Unit, parse_rate_limit
 
@@ -25,14 +25,14 @@ Texts = dict[str, str]
 
 def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
     """Return the status at the ledger's time `now_ms`. Raises what Redis raises."""
-    records, waiting, released, dead, cursor, control, totals, *_ = keys_of(integration_id)
+    records, waiting, released, dead, control, totals, *_ = keys_of(integration_id)
     with client.pipeline(transaction=False) as pipe:
         for key in (waiting, released, dead):
             pipe.zcard(key)
         for base in (0, FAILED):
             pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE)
         pipe.zcount(waiting, FAILED, "+inf")
-        for key in (totals, cursor, control):
+        for key in (totals, cursor_key(integration_id), control):
             pipe.hgetall(key)
         *counts, first, first_failed, failed, total, cursors, held = pipe.execute()
     next_ids = [*dict.fromkeys([*first, *first_failed])]

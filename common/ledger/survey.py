@@ -93,7 +93,7 @@ def _first(client: Redis) -> tuple[list[str], int, Server]:
 def _second(client: Redis, ids: list[str], now_ms: int) -> dict[str, _Raw]:
     with client.pipeline(transaction=False) as pipe:
         for one in ids:
-            _, waiting, released, dead, _, control, totals, *_ = keys_of(one)
+            _, waiting, released, dead, control, totals, *_ = keys_of(one)
             for key in (waiting, released, dead):
                 pipe.zcard(key)
             for base in (0, FAILED):
