@@ -26,6 +26,7 @@ from common.urls import host_in_url
 from common.waiting import wait_for
 from ops.flower import pages
 from ops.flower.events import PromptEvents
+from ops.supervisor import STOPS
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -49,7 +50,7 @@ _log = logging.getLogger("courier.flower")
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SettingsError if the port is taken, LedgerUnfit for a wrong password."""
+    """Serve until one of STOPS. Raises SettingsError if the port is taken, LedgerUnfit for a wrong password."""
     url = settings.redis.connection_url.reveal()
     with connect(url) as client:
         wait_for(Ledger(client).check_server, _log)
@@ -57,7 +58,7 @@ def run(settings: Settings) -> None:
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # a worker that does not answer is asked again
     flower = _build(url, settings.flower)
     Lifeline(url, _log).start()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in (s for s in STOPS if signal.getsignal(s) is not signal.SIG_IGN):  # nohup ignores SIGHUP
         # The loop ends between two callbacks; an exception anywhere in them could leave a thread that nobody ends.
         flower.io_loop.asyncio_loop.add_signal_handler(signum, flower.io_loop.stop)
     _log.info("Flower is at %s", address(settings.flower, _listen(flower, settings)))

@@ -136,7 +136,7 @@ def test_check_is_ok_where_all_is_well(client: redis.Redis, ledger: Ledger) -> N
     alive(client)
     code, out = status("--check")
     assert (code, out.count("\n")) == (0, 1)
-    assert out.startswith("COURIER OK - 2 integrations, 1 producers, 1 workers | waiting=0 released=0 dead=0 oldest=")
+    assert out.startswith("COURIER OK - 2 integrations, 1 producer, 1 worker | waiting=0 released=0 dead=0 oldest=")
 
 
 def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: Ledger) -> None:
