@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from common.errors import CourierError, SettingsError
 from common.files import NOT_FOUND
-from common.permissions import reason
+from common.permissions import reason, refuse_other_writers
 from common.urls import LOCAL_SCHEME
 
 if TYPE_CHECKING:
@@ -28,9 +28,13 @@ ADDRESS_FILE: Final = "redis.url"
 
 
 def lock(state_dir: Path) -> int:
-    """Return the descriptor of the lock. Raises CourierError if another one holds it, SettingsError if unusable."""
+    """Return the descriptor of the lock.
+
+    Raises CourierError if another one holds it, SettingsError if the directory is unusable or others can write it.
+    """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_other_writers(state_dir, state_dir.stat(), str(state_dir))
         descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
