@@ -111,7 +111,8 @@ def load_settings(
     `overrides` are texts from the command line by dotted key, such as `{"state.dir": "/srv/courier"}`.
     """
     given = {
-        place: value._replace(origin=DEFAULT_ORIGIN) for place, value in from_file(DEFAULTS_FILE, "default").items()
+        place: value._replace(origin=DEFAULT_ORIGIN)
+        for place, value in from_file(DEFAULTS_FILE, "default", packaged=True).items()
     }
     given |= _from_chosen_file(file, environment, cwd)
     given |= from_environment(environment, cwd)

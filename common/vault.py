@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from common.errors import SettingsError
 from common.files import is_there
-from common.permissions import reason
+from common.permissions import read_trusted, reason, refuse_other_writers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,14 +57,18 @@ class Vault:
 
 
 def open_vault(key: Secret | None, state_dir: Path) -> Vault:
-    """Return the vault for the given key, else for the state directory's, which is created if it is missing."""
+    """Return the vault for the given key, else for the state directory's, which is created if it is missing.
+
+    Raises SettingsError if there can be none, or if others can write the directory or the key.
+    """
     if key:
         return Vault(key.reveal().encode())
     path = state_dir / "secret.key"
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_other_writers(state_dir, state_dir.stat(), str(path))
         _create_once(path)
-        return Vault(path.read_bytes().strip())
+        return Vault(read_trusted(path, str(path)).strip())
     except OSError as error:
         raise SettingsError(
             f"{path}: {reason(error)}; name a writable state directory (state.dir, --state, "

@@ -24,7 +24,7 @@ from common.ledger import Ledger
 from common.lifeline import Lifeline
 from common.urls import host_in_url
 from common.waiting import wait_for
-from ops.flower import pages
+from ops.flower import pages, socket_broker
 from ops.flower.events import PromptEvents
 from ops.supervisor import STOPS
 
@@ -82,6 +82,7 @@ def _build(url: str, settings: FlowerSettings) -> Any:
     flower = Flower(capp=app, options=options, events=events, **_handler_settings(settings))
     ledger = Ledger(connect(url, answer_within_s=ANSWER_WITHIN_S, connect_within_s=ANSWER_WITHIN_S))
     pages.install(flower, settings.url_prefix, ledger.now_ms)
+    socket_broker.install()
     return flower
 
 

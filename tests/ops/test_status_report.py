@@ -185,7 +185,7 @@ def test_check_is_critical_without_redis(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_folder_without_courier_up_is_said_to_be_one(tmp_path: Path) -> None:
     result = CliRunner().invoke(courier, ["status", "--state", str(tmp_path)])
-    assert str(result.exception).startswith(f"no `courier up` has run in {tmp_path}")
-    (tmp_path / "redis.url").write_text("redis://:x@127.0.0.1:1/0")
+    assert str(result.exception).startswith(f"no `courier up` of this version has run in {tmp_path}")
+    (tmp_path / "redis.url").write_text(f"unix://:x@{tmp_path}/redis.sock")
     result = CliRunner().invoke(courier, ["status", "--state", str(tmp_path)])
     assert str(result.exception).startswith(f"`courier up` does not run in {tmp_path}: ")
