@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.integration import Kind
 from workers.integrations.catalogue import Choices, service_for
+from workers.redaction import Redactor
 from workers.transports.http import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.pool import Connections
@@ -38,13 +39,15 @@ def outfit(
     what scripts inherit, but for Courier's own variables.
     """
     choices = Choices(policy.endpoint, policy.virustotal_api, policy.final_exits, policy.escape)
-    service = service_for(integration, choices)
+    redactor = Redactor.of(integration, policy, environ)
+    service = service_for(integration, choices, redactor=redactor)
     if integration.kind is Kind.HTTP:
         return service, HttpTransport(policy, connections or Connections())
     if integration.kind is Kind.MANAGER:
         return service, ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
     return service, ScriptTransport(
         policy,
+        redactor=redactor,
         home=worker.home,
         integrations_dir=worker.integrations_dir,
         private_dir=worker.private_dir,

@@ -61,7 +61,7 @@ class HttpTransport:
             raise TransportError(Reason.BAD_URL, _unsendable(error)) from None
         with self._connections.to(head.origin) as connection:
             try:
-                return connection.call(head, call.body, limit_s)
+                return connection.call(head, call.body, limit_s, call.max_body_bytes)
             except pycurl.error as error:
                 raise self._failure(error, connection, _where(call.url), limit_s) from None
             except Exception as error:  # noqa: BLE001 — a text that libcurl does not take may be a secret's
