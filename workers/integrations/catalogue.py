@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from common.secret import Secret
+    from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
     from workers.integrations.statuses import Clock
 
@@ -69,14 +70,22 @@ NATIVE: Final[Mapping[str, Callable[[Integration, Clock, Choices], Service[Any, 
 """Those that speak HTTP, by name."""
 
 
-def service_for(integration: Integration, choices: Choices = DEFAULTS, *, now: Clock = time.time) -> Service[Any, Any]:
+def service_for(
+    integration: Integration,
+    choices: Choices = DEFAULTS,
+    *,
+    now: Clock = time.time,
+    signer: EventSigner | None = None,
+) -> Service[Any, Any]:
     """Return the code that serves a block; `now` is the time in seconds since the epoch.
+
+    Only `manager` needs the `signer`: without it no event passes.
 
     Never raises: of a block that cannot be served every delivery becomes a dead letter that says why, and the other
     integrations of the worker go on.
     """
     try:
-        return _make(integration, choices, now)
+        return Manager(signer) if integration.kind is Kind.MANAGER else _make(integration, choices, now)
     except ConfigError as error:
         return Unusable(error)
 
@@ -101,8 +110,6 @@ class Unusable:
 
 
 def _make(integration: Integration, choices: Choices, now: Clock) -> Service[Any, Any]:
-    if integration.kind is Kind.MANAGER:
-        return Manager()
     if integration.kind is Kind.SCRIPT:
         return Script(integration, choices.final_exits)
     if integration.name not in NATIVE:
