@@ -38,6 +38,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     WORKER_LOST = "worker_lost"
     NOT_CONFIGURED = "not_configured"
+    NOT_AUTHENTIC = "not_authentic"
     BURIED = "buried"
 
 

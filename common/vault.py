@@ -13,6 +13,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common.errors import SettingsError
 from common.files import is_there
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from common.secret import Secret
+
+
+class Authenticator:
+    """Signs texts for one purpose, and recognises its signatures (HMAC-SHA256, 64 hex digits)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def sign(self, *parts: bytes) -> str:
+        """Return the signature of these parts in this order."""
+        framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
+        return hmac.digest(self._key, framed, "sha256").hex()
+
+    def is_signed(self, signature: str, *parts: bytes) -> bool:
+        """Say whether `signature` was made here, or with the same key and purpose elsewhere, for these parts."""
+        return hmac.compare_digest(signature.encode("utf-8", "replace"), self.sign(*parts).encode())
 
 
 class Vault:
@@ -50,6 +68,11 @@ class Vault:
                 "the registry in Redis was sealed with another secret key; give this process the producer's: "
                 "copy secret.key from its state directory, or set COURIER_SECRET_KEY_FILE"
             ) from error
+
+    def authenticator(self, purpose: str) -> Authenticator:
+        """Return the signer for one purpose; it has a key of its own, derived from the secret key (RFC 5869)."""
+        info = f"courier {purpose}".encode()
+        return Authenticator(HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self._key))
 
     def digest(self, *texts: str) -> str:
         """Return what stands for these texts where they must not be seen: without the key nobody can try guesses."""

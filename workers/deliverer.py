@@ -139,6 +139,7 @@ class Deliverer:
         """Settle, and return whether something holds the integration back now."""
         held = False
         last_error = next((_told(s) for s in settlements if s.failed), "")
+        last_error_mac = self._routes.signer.sign_error(integration_id, last_error) if last_error else ""
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
                 settled = self._ledger.settle(
@@ -146,6 +147,7 @@ class Deliverer:
                     settlements,
                     token=token,
                     last_error=last_error,
+                    last_error_mac=last_error_mac,
                     pace=route.pace,
                     telling=route.telling,
                 )

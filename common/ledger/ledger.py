@@ -210,11 +210,16 @@ class Ledger:
         *,
         token: str,
         last_error: str = "",
+        last_error_mac: str = "",
         pace: Pace = UNPACED,
         telling: Telling = SILENT,
     ) -> Settled:
-        """Record how begun deliveries ended, with the events they caused, and what they say of the target."""
+        """Record how begun deliveries ended, with the events they caused, and what they say of the target.
+
+        `last_error_mac` is the signature with which the manager may be told of `last_error`.
+        """
         arguments: list[str | bytes | int] = [token, last_error, *pace.for_settle(), *telling.for_settle()]
+        arguments.append(last_error_mac)
         for s in settlements:
             header = encode_header(s.header) if s.header else b""
             arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, verdict(s), s.pause_ms, len(s.events))
