@@ -39,6 +39,7 @@ class Reason(StrEnum):
     WORKER_LOST = "worker_lost"
     NOT_CONFIGURED = "not_configured"
     BURIED = "buried"
+    UNREADABLE = "unreadable"
 
 
 SICK: Final = frozenset(
