@@ -40,6 +40,7 @@ class Reason(StrEnum):
     NOT_CONFIGURED = "not_configured"
     NOT_AUTHENTIC = "not_authentic"
     BURIED = "buried"
+    UNREADABLE = "unreadable"
 
 
 SICK: Final = frozenset(

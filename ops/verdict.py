@@ -55,7 +55,7 @@ def _findings(report: StatusReport) -> Iterator[Finding]:
         if what.dead:
             yield Finding(Level.WARNING, f"{one}: {counted(what.dead, 'dead letter')}")
         if what.held_back:
-            yield Finding(Level.WARNING, f"{one}: {what.held_back}")
+            yield Finding(Level.CRITICAL if what.damaged else Level.WARNING, f"{one}: {what.held_back}")
 
 
 def _of_producers(report: StatusReport) -> Iterator[Finding]:

@@ -17,9 +17,13 @@ local rules = {
 local has_breaker, judged, asked_until = rules.failures > 0 or rules.ratio > 0, false, 0
 local settled, i = 0, 13
 entrance, every = 12, tonumber(ARGV[11])
+check_types()
 while i <= #ARGV do
   local id, outcome, reason, delay, header, verdict, pause, events = unpack(ARGV, i, i + 7)
   i = i + 8
+  if events ~= '0' and not can_enter(entrance) then -- else the events were lost; a settle may be repeated
+    return redis.error_reply('WRONGTYPE its events cannot be stored for the integration manager')
+  end
   local record = redis.call('HGET', records, id)
   local over = outcome == 'delivered' or outcome == 'skipped'
   if record and (over or redis.call('HGET', leases, id) == token) then

@@ -90,7 +90,8 @@ def show(settings: Settings, /, **options: Any) -> None:
     count = 0
     with access(settings) as door:
         for count, one in enumerate(find(door.ledger, door.matching(words), chosen), start=1):  # noqa: B007 — the last counts
-            click.echo(json.dumps(whole(one), indent=2, ensure_ascii=False))
+            text = json.dumps(whole(one), indent=2, ensure_ascii=False)
+            click.echo(text.encode("utf-8", "backslashreplace"))  # lone surrogates as JSON writes them
     if not count:
         raise nothing(options)
 
@@ -115,7 +116,7 @@ def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **o
         raise click.UsageError("--rate is not for --to: they go as fast as that integration's own limits let them.")
     with access(settings) as door:
         to = door.one(to) if to else None
-        letters = _agreed(door, options, "Replay", yes=yes)
+        letters = _agreed(door, options, "Replay", yes=yes, readable=True)
         if to:
             moved = sum(door.ledger.move(i, chunk, to=to) for i, ids in letters.items() for chunk in _chunks(ids))
             click.echo(f"{wait(moved)} for delivery to {to}")
@@ -192,10 +193,12 @@ def as_plain_data(found: Found) -> dict[str, Any]:
     }
 
 
-def _agreed(door: Access, options: dict[str, Any], verb: str, *, yes: bool) -> dict[str, list[str]]:
+def _agreed(
+    door: Access, options: dict[str, Any], verb: str, *, yes: bool, readable: bool = False
+) -> dict[str, list[str]]:
     """Return the ids that are meant, by integration, once the operator has seen their number and agreed.
 
-    Raises CourierError if there are none.
+    With `readable` those whose record cannot be read are left out, and named. Raises CourierError if there are none.
     """
     words, chosen = wanted(options)
     if words or options["removed"]:
@@ -203,6 +206,10 @@ def _agreed(door: Access, options: dict[str, Any], verb: str, *, yes: bool) -> d
     letters: dict[str, list[str]] = {}
     counts: Counter[tuple[str, str]] = Counter()
     for one in find(door.ledger, words or door.ids, chosen):
+        if readable and one.letter.problem:
+            text = f"{one.letter.problem}; it cannot be replayed, only shown, exported and discarded"
+            click.echo(f"{door.label(one.integration_id)}: {plain(text)}", err=True)
+            continue
         letters.setdefault(one.integration_id, []).append(one.letter.delivery.id)
         counts[one.integration_id, reason(one.letter)] += 1
     if not letters:
