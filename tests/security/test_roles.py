@@ -11,7 +11,9 @@ import pytest
 import redis
 
 from common.celery_app import make_app
+from common.errors import LedgerUnfit
 from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger
+from common.ledger.errors import translated
 from ops.embedded import free_port
 from ops.roles import ROLES, acl_lines
 from tests.e2e.test_metrics import Scrape
@@ -276,6 +278,18 @@ def test_a_script_of_ones_own_may_no_more_than_its_user(server: EmbeddedServer, 
         digest = connection.script_load(script)
         with pytest.raises(redis.exceptions.RedisError, match=r"(?i)permission|NOPERM|ACL failure"):
             connection.evalsha(digest, 0)
+
+
+def test_who_is_refused_learns_which_user_to_take_and_no_alert_is_in_the_error(server: EmbeddedServer) -> None:
+    with login(server, "exporter") as connection:
+        with pytest.raises(LedgerUnfit, match="`operator` for commands") as refusal:
+            Ledger(connection).pause("slack")
+        assert "no permissions" in str(refusal.value).lower()
+        pipe = connection.pipeline(transaction=False)
+        pipe.hset("courier:{slack}:records", "id", "words of an alert")
+        with pytest.raises(LedgerUnfit) as refusal, translated():
+            pipe.execute()
+        assert "words of an alert" not in str(refusal.value)
 
 
 def test_a_role_that_is_not_logged_in_may_ask_nothing(server: EmbeddedServer) -> None:
