@@ -37,14 +37,13 @@ PARTS: Final = {
 
 def load(client: Redis) -> dict[str, Script]:
     """Return every script, ready to be called on `client`; Redis is asked nothing yet."""
+    return {name: client.register_script(text_of(name)) for name in PARTS}
+
+
+def text_of(name: str) -> str:
+    """Return the whole text of a script, as Redis gets it."""
     here = files(__package__)
-
-    def text(name: str) -> str:
-        return (here / f"{name}.lua").read_text(encoding="utf-8")
-
-    return {
-        name: client.register_script("".join(map(text, ("prelude", *parts, name)))) for name, parts in PARTS.items()
-    }
+    return "".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *PARTS[name], name))
 
 
 def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
