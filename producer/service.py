@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.dispatch import LINGER_S, Outlet
 from common.errors import LedgerUnavailable
+from common.node import ForeignWrite
 from producer.damaged import whole_alerts
 from producer.filters import FilterIndex
+from producer.foreign_writes import ForeignWrites
 from producer.line import BadLine
 from producer.start import take_places
 from producer.tally import Tally
@@ -43,6 +45,10 @@ ENOUGH_BYTES: Final = 64 * 1024
 """A commit costs a round trip, however little is in it. So up to so many batches are read before what they have for
 each integration is committed, unless what they have is that much for each on average; of a batch only what matches is
 kept meanwhile."""
+
+REGISTRY_CHECK_S: Final = 5.0
+"""How often it is made sure that the published integrations are still there. More often only costs; two producers with
+different secret keys, which take each other's for damage, do not fill the logs."""
 
 IDLE_WAIT_S: Final = 1.0
 RETRY_PAUSE_S: Final = 1.0
@@ -92,6 +98,7 @@ class Producer:
         self._start, self._changed = start, False
         self._keepsake, self._remembered = keepsake, keepsake.load()
         self._tally = Tally()
+        self._foreign = ForeignWrites(self._tally.counts, now)
         self._tidings = Tidings(
             node=node,
             source=source,
@@ -104,7 +111,7 @@ class Producer:
         self._gathered: defaultdict[str, int] = defaultdict(int)
         self._gathers_since_s = now()
         self._choked = ""
-        self._heartbeat_at_s = now()
+        self._heartbeat_at_s = self._registry_checked_at_s = now()
         self._reload_asked = False
         self._configure(config.load())
 
@@ -316,9 +323,19 @@ class Producer:
             members[integration_id].check(cursor)
         if self._lost_in_redis():
             return
+        self._repair_registry()
         self._keepsake.save({i: member.committed for i, member in members.items()})
         self._choke(self._ledger.why_not_enqueue())
         self._tell()
+
+    def _repair_registry(self) -> None:
+        now_s = self._now()
+        if now_s - self._registry_checked_at_s < REGISTRY_CHECK_S:
+            return
+        self._registry_checked_at_s = now_s
+        if self._registry.repair(self._node, self._integrations):
+            self._foreign.found(ForeignWrite.REGISTRY)
+            _log.error("the published integrations were missing or changed by somebody else: published again")
 
     def _choke(self, why: str) -> None:
         """Stop reading while Redis should take nothing more; say so when it begins and when it ends."""
@@ -329,4 +346,5 @@ class Producer:
         self._choked = why
 
     def _tell(self) -> None:
-        self._tidings.tell((self._members or {}).values(), choked=self._choked)
+        members = (self._members or {}).values()
+        self._tidings.tell(members, choked=self._choked, foreign_writes=self._foreign.shown())
