@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
     from producer.aside import Aside
     from producer.configuration import ConfigFile
+    from producer.cursor_signatures import CursorSigner
     from producer.keepsake import Keepsake
     from producer.lines import Line
     from producer.members import Member
@@ -83,6 +84,7 @@ class Producer:
         client: Redis,
         aside: Aside,
         keepsake: Keepsake,
+        signer: CursorSigner,
         now: Callable[[], float],
         metrics: ProducerMetrics | None = None,
         start: Start | None = None,
@@ -93,7 +95,7 @@ class Producer:
         """
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
-        self._aside, self._now, self._metrics = aside, now, metrics
+        self._aside, self._now, self._metrics, self._signer = aside, now, metrics, signer
         self._members: dict[str, Member] | None = None
         self._start, self._changed = start, False
         self._keepsake, self._remembered = keepsake, keepsake.load()
@@ -201,6 +203,7 @@ class Producer:
             source=self._source,
             policy=self._policy,
             remembered=self._remembered,
+            signer=self._signer,
             end=self._end,
             all_known=self._config.whole,
         )
@@ -347,4 +350,8 @@ class Producer:
 
     def _tell(self) -> None:
         members = (self._members or {}).values()
+        for member in members:
+            if member.forged:
+                self._foreign.found(ForeignWrite.CURSOR, member.forged)
+                member.forged = 0
         self._tidings.tell(members, choked=self._choked, foreign_writes=self._foreign.shown())

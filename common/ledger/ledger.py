@@ -32,6 +32,11 @@ def _entrance(integration_id: str) -> list[str]:
     return [records, waiting, totals]
 
 
+def _cursor(held: bytes) -> str:
+    """Return a cursor in such a way that a commit can name it, whatever bytes somebody wrote there."""
+    return held.decode("utf-8", "surrogateescape")
+
+
 def _told(telling: Telling) -> list[str]:
     return [*_entrance(MANAGER_ID), *(_entrance(telling.fallback) if telling.fallback else ())]
 
@@ -59,7 +64,7 @@ class Ledger:
             for integration_id in integration_ids:
                 pipe.hget(keys_of(integration_id)[4], node)
             found = pipe.execute()
-        return {i: (held or b"").decode() for i, held in zip(integration_ids, found, strict=True)}
+        return {i: _cursor(held or b"") for i, held in zip(integration_ids, found, strict=True)}
 
     def forget_cursor(self, integration_id: str, node: str) -> None:
         """Forget the position of an integration that this node does not have any more."""
@@ -93,13 +98,14 @@ class Ledger:
 
         `replayed` marks them as read from the log a second time, on purpose.
         """
-        arguments: list[str | bytes | int] = [node, expected, cursor, max_backlog, max_backlog_bytes, int(replayed)]
+        held = expected.encode("utf-8", "surrogateescape")
+        arguments: list[str | bytes | int] = [node, held, cursor, max_backlog, max_backlog_bytes, int(replayed)]
         for delivery in deliveries:
             arguments += delivery
         word, value = self._run("commit", integration_id, *arguments)
         if word == b"ok":
             return Stored(value)
-        return Stale(value.decode()) if word == b"stale" else Full(value)
+        return Stale(_cursor(value)) if word == b"stale" else Full(value)
 
     # -- from waiting to Celery
 
