@@ -5,6 +5,7 @@ One hash a node, `courier:node:NAME`. It is telemetry: nothing is decided by it,
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -23,6 +24,17 @@ _PREFIX: Final = "courier:node:"
 
 READINGS: Final = "readings"
 """The text that holds what a node told of each of its integrations, as JSON."""
+
+
+FOREIGN: Final = "foreign:"
+"""In front of a ForeignWrite, the counter of such writes."""
+
+
+class ForeignWrite(StrEnum):
+    """What somebody other than Courier changed in Redis, and a producer put right."""
+
+    CURSOR = "cursor"
+    REGISTRY = "registry"
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

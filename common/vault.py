@@ -66,7 +66,8 @@ class Vault:
         except InvalidToken as error:
             raise SettingsError(
                 "the registry in Redis was sealed with another secret key; give this process the producer's: "
-                "copy secret.key from its state directory, or set COURIER_SECRET_KEY_FILE"
+                "copy secret.key from its state directory, or set COURIER_SECRET_KEY_FILE; if it has that key, "
+                "somebody else wrote there: delete courier:integrations in Redis, and restart the producer"
             ) from error
 
     def authenticator(self, purpose: str) -> Authenticator:

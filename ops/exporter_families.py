@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from common.metrics.labels import ledger_pairs
 from common.metrics.table import Kind, find
+from common.node import FOREIGN, ForeignWrite
 from producer.line import LineField
 from producer.metrics import BAD, DROPPED, WRONG_TYPE
 
@@ -89,6 +90,8 @@ def _of_nodes(nodes: list[NodeReport]) -> Iterator[Metric]:
     yield _family("courier_lines_dropped", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))
     odd = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in LineField)
     yield _family("courier_lines_wrong_type", odd)
+    foreign = (((n.node, what), n.counters.get(f"{FOREIGN}{what}", 0)) for n in nodes for what in ForeignWrite)
+    yield _family("courier_foreign_writes", foreign)
     yield told("courier_config_hash", "config_digest")
     yield told("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
     yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_trouble")) for n in nodes))

@@ -90,6 +90,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     bad_lines: int
     parked: list[str]
     choked: str
+    foreign_writes: str
     config: str
     config_trouble: str
     config_digest: str
@@ -165,7 +166,7 @@ def _integration(listed: Listed, status: Status, now_ms: int) -> IntegrationRepo
         ),
         limits=status.limits,
         totals=dict.fromkeys(TOTALS, 0) | status.totals,
-        cursors=status.cursors,
+        cursors={node: cursor.partition(" ")[0] for node, cursor in status.cursors.items()},  # without signatures
     )
 
 
@@ -177,6 +178,7 @@ def _node(node: NodeReport) -> NodeStatus:
         bad_lines=sum(count for name, count in node.counters.items() if name.startswith("bad:")),
         parked=[one for one in texts.get("parked", "").split(",") if one],
         choked=texts.get("choked", ""),
+        foreign_writes=texts.get("foreign_writes", ""),
         config=texts.get("config", ""),
         config_trouble=texts.get("config_trouble", ""),
         config_digest=texts.get("config_digest", ""),

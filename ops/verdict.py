@@ -68,6 +68,8 @@ def _of_producers(report: StatusReport) -> Iterator[Finding]:
             yield Finding(Level.CRITICAL, f"the producer of {name} {since}")
         if node.choked:
             yield Finding(Level.CRITICAL, f"{name} enqueues nothing: {node.choked}")
+        if node.foreign_writes:
+            yield Finding(Level.WARNING, f"{name}: {node.foreign_writes}")
         if node.config_trouble:
             yield Finding(Level.WARNING, f"{name}: {node.config_trouble}")
         if node.parked:

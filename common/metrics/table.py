@@ -112,6 +112,12 @@ TABLE: Final = (
         "node field",
         "lines in which a field that filters look at has a value of the wrong type, and so counts as absent",
     ),
+    _exporter(
+        "courier_foreign_writes",
+        _COUNTER,
+        "node what",
+        "cursors and published integrations that somebody else changed in Redis and the node's producer put right",
+    ),
     _exporter("courier_reader_lag_bytes", _GAUGE, "integration node", "bytes between its place and the log's end"),
     _exporter(
         "courier_reader_lag_seconds", _GAUGE, "integration node", "age of the next line it has to read; 0 at the end"

@@ -134,7 +134,7 @@ def _node_row(name: str, node: NodeStatus, now_ms: int) -> tuple[str, ...]:
 
 
 def _trouble(node: NodeStatus) -> str:
-    return "; ".join(filter(None, (node.choked, node.config_trouble)))
+    return "; ".join(filter(None, (node.choked, node.foreign_writes, node.config_trouble)))
 
 
 def _worker_row(name: str, worker: WorkerStatus, now_ms: int) -> tuple[str, ...]:

@@ -140,13 +140,20 @@ def test_check_is_ok_where_all_is_well(client: redis.Redis, ledger: Ledger) -> N
 
 
 def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: Ledger) -> None:
-    alive(client, config_trouble="ossec.conf:3: no", parked="slack")
+    alive(client, config_trouble="ossec.conf:3: no", parked="slack", foreign_writes="somebody wrote")
     bury(ledger, "n:f:1", rule="5712", reason="client")
     ledger.pause("slack", "a|b\nc")
     code, out = status("--check")
     assert code == 1
     assert out.startswith("COURIER WARNING - ")
-    for part in ("m1: ossec.conf:3: no", "m1: backlog full: slack", "slack: 1 dead letter", "a/b\\nc", "dead=1"):
+    for part in (
+        "m1: ossec.conf:3: no",
+        "m1: somebody wrote",
+        "m1: backlog full: slack",
+        "slack: 1 dead letter",
+        "a/b\\nc",
+        "dead=1",
+    ):
         assert part in out
     assert out.count("|") == 1
 
