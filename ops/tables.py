@@ -52,6 +52,16 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.1f}s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s where it is not one: `1 error`, `2 errors`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def wait(number: int) -> str:
+    """Return how many wait: `1 waits`, `2 wait`."""
+    return f"{number} wait{'s' if number == 1 else ''}"
+
+
 def plain(text: str) -> str:
     """Return a text with control characters escaped: what a service answered must not move the cursor."""
     escaped = json.dumps(text, ensure_ascii=False)[1:-1].replace('\\"', '"')

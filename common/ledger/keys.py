@@ -18,6 +18,11 @@ def cursor_key(integration_id: str) -> str:
     return f"courier:{{{integration_id}}}:cursor"
 
 
+def keys_with_cursor(integration_id: str) -> list[str]:
+    """Return the keys of `keys_of`, then that of the cursors: what a commit takes and a status reads."""
+    return [*keys_of(integration_id), cursor_key(integration_id)]
+
+
 def limit_keys(target: str) -> list[str]:
     """Return the keys that all integrations with one credential share: state, then what went by minute and by hour."""
     key = f"courier:limits:{{{target}}}"

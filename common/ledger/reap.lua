@@ -9,18 +9,28 @@ for i = 8, #ARGV do
   queued[ARGV[i]] = true
 end
 local lost, again = 0, 0
-for _, id in ipairs(redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[5])) do
+local expired = redis.call('ZRANGE', released, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[5])
+if #expired > 0 then
+  check_types()
+end
+for _, id in ipairs(expired) do
   local record = redis.call('HGET', records, id)
   if not record then
     no_longer_released(id)
   elseif redis.call('HEXISTS', leases, id) == 1 then
-    local line, alert = split(record)
-    local header = cjson.decode(line)
-    header.attempts, header.lost = (header.attempts or 0) + 1, (header.lost or 0) + 1
-    local rewritten = cjson.encode(header) .. alert
-    store(id, record, rewritten)
+    local is_last
+    local rewritten = rewrite(record, function(header)
+      header.attempts, header.lost = (header.attempts or 0) + 1, (header.lost or 0) + 1
+      is_last = header.lost >= most_lost or header.attempts >= most_attempts
+    end)
     lost = lost + 1
-    if header.lost >= most_lost or header.attempts >= most_attempts then
+    if rewritten then
+      store(id, record, rewritten)
+    end
+    if not rewritten then
+      to_dead(id, record, 'unreadable')
+      died(id, record, 'unreadable')
+    elseif is_last then
       to_dead(id, rewritten, 'worker_lost')
       died(id, rewritten, 'worker_lost')
     else

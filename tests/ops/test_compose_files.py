@@ -57,6 +57,14 @@ def test_every_service_is_shut_in(one: Service) -> None:
 
 
 @pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
+def test_settings_and_secrets_are_mounted_read_only_since_courier_asks_for_their_owner_elsewhere(one: Service) -> None:
+    mounts = [volume for volume in one.get("volumes", ()) if isinstance(volume, dict)]
+    ours = [volume for volume in mounts if volume["target"] in ("/etc/courier", "/run/courier")]
+    assert ours or "COURIER_SETTINGS" not in one.get("environment", {})
+    assert all(volume["read_only"] for volume in ours)
+
+
+@pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
 def test_every_service_runs_as_an_ordinary_user_and_is_asked_how_it_goes(one: Service) -> None:
     assert one["restart"] == "unless-stopped"
     assert not one["user"].startswith("0")

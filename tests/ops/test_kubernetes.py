@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,13 @@ def test_they_start_what_there_is_with_settings_that_exist(container: Manifest) 
         assert name in known or name.removesuffix("_FILE") in known
 
 
+def test_settings_and_secrets_are_mounted_read_only_since_courier_trusts_no_other_folder_that_all_can_write() -> None:
+    for container in CONTAINERS:
+        mounts = {one["name"]: one.get("readOnly") for one in container["volumeMounts"]}
+        assert mounts["settings"] is True
+        assert mounts["secrets"] is True
+
+
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=named)
 def test_each_container_has_the_user_and_the_secrets_of_its_role_and_no_others(deployment: Manifest) -> None:
     pod = deployment["spec"]["template"]["spec"]
@@ -132,14 +140,15 @@ def test_each_container_has_the_user_and_the_secrets_of_its_role_and_no_others(d
         assert files == {f"{mount['mountPath']}/{file}" for file in ("redis.password", *role.secrets)}
 
 
-def test_workers_may_finish_before_they_are_killed() -> None:
+def test_workers_may_finish_before_they_are_killed(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "courier.toml", tmp_path)  # others may be able to write the checkout
     for deployment in DEPLOYMENTS:
         pod = deployment["spec"]["template"]["spec"]
         for one in pod["containers"]:
             if one["args"][0] != "worker":
                 continue
             given = {name: value for name, value in variables(one).items() if name == "COURIER_WORKER_DRAIN"}
-            settings = load_settings(file=FOLDER / "courier.toml", environment=given, cwd=Path("/nonexistent"))
+            settings = load_settings(file=tmp_path / "courier.toml", environment=given, cwd=Path("/nonexistent"))
             runs_scripts = "--scripts" in one["args"]
             served = "custom-x" if runs_scripts else "slack"
             policy = settings.policy(Integration(id=served, name=served))
