@@ -149,8 +149,6 @@ ROLES: Final = (
             "%R~courier.*",
             *_CONTROL,
             "~celeryev.*",
-            "~_kombu.binding*.celeryev",
-            "~_kombu.binding_deadlines",
         ),
         commands=_commands(_CONNECT, _TRANSACTION, _CONSUME),
         channels=_CHANNELS,
