@@ -12,6 +12,7 @@ import msgspec
 
 from common.depth import check_depth
 from common.ledger import DeadLetter, Delivery, Header
+from common.printable import printable_json
 from ops.dead_letters import Found
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def write_line(found: Found) -> bytes:
         alert=text,
         alert_base64=raw,
     )
-    return _encode(line) + b"\n"
+    return printable_json(_encode(line).decode()).encode() + b"\n"
 
 
 def read_line(line: bytes) -> Found:
