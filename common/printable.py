@@ -11,6 +11,7 @@ import re
 from typing import Final
 from unicodedata import category
 
+_DOUBTFUL: Final = re.compile(r"[^ -~]")
 _INVISIBLE: Final = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -25,7 +26,7 @@ def printable(text: str, *, keep: str = "") -> str:
     """
     if text.isprintable() and (text.isascii() or not _INVISIBLE.search(text)):
         return text
-    return "".join(one if one in keep or _is_shown(one) else _escaped(one) for one in text)
+    return _DOUBTFUL.sub(lambda one: one[0] if one[0] in keep or _is_shown(one[0]) else _escaped(one[0]), text)
 
 
 def printable_json(text: str) -> str:
