@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from common.errors import ConfigError, CourierError, LedgerUnavailable, LedgerUnfit, SettingsError
+from common.printable import printable
 from ops.cli.options import Group, Invocation, example
 
 if TYPE_CHECKING:
@@ -137,8 +138,8 @@ def exit_code(error: CourierError) -> int:
 
 
 def one_line(message: str) -> str:
-    """Return a message without line breaks and other control characters, which a file may have brought in."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", message)
+    """Return a message without line breaks, and with what else a terminal does not show escaped."""
+    return printable(re.sub(r"[\t\r\n]+", " ", message))
 
 
 if __name__ == "__main__":
