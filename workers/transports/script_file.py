@@ -2,7 +2,7 @@
 
 The kernel answers a missing interpreter and a Windows line end alike with "no such file", and the stock Integrator
 answers everything with 127. So the file is looked at first, and with it every folder and interpreter that decide what
-is run: whoever may change one of them could run anything with the worker's rights (decision 7).
+is run: whoever may change one of them could run anything with the worker's rights (decision 8).
 """
 
 from __future__ import annotations
