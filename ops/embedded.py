@@ -143,9 +143,16 @@ class EmbeddedServer:
             raise SettingsError(f"{self.directory}: {reason(error)}; chown it to the user of `courier up`") from None
         log_path = self.directory / "valkey.log"
         command = [sys.executable, "-m", "ops.attached", str(os.getpid()), self._binary(), "-"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, pass_fds=self._keep_open
+                command,
+                env=environment,  # others of this user can read the server's: no secrets of ours in it
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=self._keep_open,
             )
         assert self._process.stdin is not None  # noqa: S101 — a pipe was asked for
         self._process.stdin.write(self._configuration())
