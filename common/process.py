@@ -1,8 +1,9 @@
-"""When this process was started."""
+"""When this process was started, and whether a terminal ends it."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,3 +21,14 @@ def started_at() -> datetime:
     except (OSError, ValueError, IndexError, AttributeError):
         age_s = 0.0
     return datetime.fromtimestamp(time.time() - max(0.0, age_s), UTC)
+
+
+def ends_with_terminal() -> bool:
+    """Return whether SIGHUP comes from a terminal that closes: there is one (tty(4)), and no nohup."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

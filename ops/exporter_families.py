@@ -69,6 +69,7 @@ def _of_integrations(found: Mapping[str, Surveyed]) -> Iterator[Metric]:
     yield total("courier_dead_bytes", "dead_bytes")
     yield total("courier_breaker_opened", "breaker_opened")
     yield total("courier_target_paused", "target_paused")
+    yield each("courier_ledger_damaged", "damaged")
     yield _family("courier_breaker_open", (((one,), s.holds.breaker_open) for one, s in found.items()))
     yield _family("courier_paused", (((one,), s.holds.paused) for one, s in found.items()))
     yield _family("courier_target_pause_seconds", (((one,), s.holds.target_pause_s) for one, s in found.items()))

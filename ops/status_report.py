@@ -61,6 +61,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
     oldest_age_s: float | None
     held_back: str
+    damaged: list[str]
     last_error: str
     last_error_ms: int | None
     paused: Paused | None
@@ -154,6 +155,7 @@ def _integration(listed: Listed, status: Status, now_ms: int) -> IntegrationRepo
         dead=status.dead,
         oldest_age_s=status.oldest_age_s,
         held_back=holds(status, now_ms),
+        damaged=[*status.damaged],
         last_error=status.last_error,
         last_error_ms=status.last_error_ms or None,
         paused=Paused(since_ms=status.paused_ms, reason=status.pause_reason) if status.paused_ms else None,

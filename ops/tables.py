@@ -54,6 +54,16 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.1f}s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s where it is not one: `1 error`, `2 errors`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def wait(number: int) -> str:
+    """Return how many wait: `1 waits`, `2 wait`."""
+    return f"{number} wait{'s' if number == 1 else ''}"
+
+
 def is_terminal() -> bool:
     """Tell whether a person reads the output."""
     return sys.stdout.isatty()

@@ -47,9 +47,9 @@ def run(
     Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
     """
     held = local.lock(settings.state.dir)
-    port, password = local.server_access(settings.state.dir)
+    password = local.server_password(settings.state.dir)
     # Only the server holds the lock on: workers that outlive a killed run find the next one's server, and settle there.
-    server = EmbeddedServer(settings.state.dir / "redis", port=port, password=password, keep_open=[held])
+    server = EmbeddedServer(settings.state.dir / "redis", port=None, password=password, keep_open=[held])
     with interruptible():
         try:
             server.start()

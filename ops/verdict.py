@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ops.health import FRESH_S, IDLE_LIMIT_S
-from ops.tables import age, plain
+from ops.tables import age, counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,9 +53,9 @@ def _findings(report: StatusReport) -> Iterator[Finding]:
     yield from _of_workers(report)
     for one, what in report.integrations.items():
         if what.dead:
-            yield Finding(Level.WARNING, f"{one}: {what.dead} dead letter{'s' if what.dead > 1 else ''}")
+            yield Finding(Level.WARNING, f"{one}: {counted(what.dead, 'dead letter')}")
         if what.held_back:
-            yield Finding(Level.WARNING, f"{one}: {what.held_back}")
+            yield Finding(Level.CRITICAL if what.damaged else Level.WARNING, f"{one}: {what.held_back}")
 
 
 def _of_producers(report: StatusReport) -> Iterator[Finding]:
@@ -88,7 +88,8 @@ def _of_workers(report: StatusReport) -> Iterator[Finding]:
 
 def _all_well(report: StatusReport) -> str:
     configured = sum(not what.removed for what in report.integrations.values())
-    return f"{configured} integrations, {len(report.nodes)} producers, {len(report.workers)} workers"
+    numbers = ((configured, "integration"), (len(report.nodes), "producer"), (len(report.workers), "worker"))
+    return ", ".join(counted(*one) for one in numbers)
 
 
 def _numbers(report: StatusReport) -> str:

@@ -16,6 +16,7 @@ from common.heap import give_back
 from common.ledger import Ledger
 from common.lifeline import Lifeline
 from common.metrics import serve
+from common.process import ends_with_terminal
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from producer.alertlog import AlertLog
@@ -36,7 +37,7 @@ _log = logging.getLogger("courier.producer")
 
 
 def run(settings: Settings, start: str) -> None:
-    """Follow the alert log until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+    """Follow the alert log until SIGTERM, SIGINT or the end of its terminal; else SIGHUP reads the configuration again.
 
     `start` is the cursor at which the log ended when the command was started.
     Raises ConfigError, SettingsError and LedgerUnfit for what waiting does not mend.
@@ -74,7 +75,7 @@ def run(settings: Settings, start: str) -> None:
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, end)
-    signal.signal(signal.SIGHUP, reload)
+    signal.signal(signal.SIGHUP, end if ends_with_terminal() else reload)
     extra = {"alerts": str(settings.producer.alerts), "node": settings.producer.node, "redis": settings.redis.address}
     Lifeline(url, _log).start()
     give_back()

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from common.errors import LedgerDamaged
 from common.ledger import Full, Stale, Stored
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ _log = logging.getLogger("courier.producer")
 
 @dataclass(slots=True)
 class Member:
-    """One integration as a reader. `committed` is the cursor that Redis holds, `cursor` how far it has read."""
+    """One integration as a reader. `committed` is the cursor that Redis holds, `cursor` how far it has read.
+
+    While its keys in Redis are `damaged` it stays at its cursor, as one that is parked.
+    """
 
     integration: Integration
     policy: Policy
@@ -47,12 +51,22 @@ class Member:
     committed_at_s: float = 0.0
     parked_until_s: float = 0.0
     parked: bool = False
+    damaged: bool = False
 
     def advance(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
         """Commit these matches, which end before the cursor `after`, and move there; stop where the backlog is full.
 
         Return how many deliveries are new. Raises LedgerUnavailable or LedgerUnfit.
         """
+        try:
+            stored = self._advance(ledger, node, matches, after, now_s)
+        except LedgerDamaged:  # logged by the ledger; the cursor is where it was, so nothing is lost
+            self.cursor, self.damaged, self.parked_until_s = self.committed or self.cursor, True, now_s + PARK_S
+            return 0
+        self.damaged = False
+        return stored
+
+    def _advance(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
         if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or after == self.committed):
             self.cursor = after
             return 0
@@ -86,12 +100,16 @@ class Member:
 
     def may_read(self, ledger: Ledger, now_s: float) -> bool:
         """Say whether to read for it now; one that is parked waits for room, which costs one question a second."""
-        if not self.parked:
+        if not self.parked and not self.damaged:
             return True
         if now_s < self.parked_until_s:
             return False
         limits = {"max_backlog": self.policy.max_backlog, "max_backlog_bytes": self.policy.max_backlog_bytes}
-        if ledger.room(self.integration.id, **limits) < ROOM_TO_UNPARK:
+        try:
+            has_room = ledger.room(self.integration.id, **limits) >= ROOM_TO_UNPARK
+        except LedgerDamaged:
+            has_room = False
+        if not has_room:
             self.parked_until_s = now_s + PARK_S
             return False
         return True

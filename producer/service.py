@@ -197,7 +197,7 @@ class Producer:
             end=self._end,
             all_known=self._config.whole,
         )
-        self._remembered = {}
+        self._remembered = {i: cursor for i, cursor in self._remembered.items() if i not in members}
         return members
 
     def _end(self) -> str:
@@ -312,11 +312,17 @@ class Producer:
         self._take_over(self._config.reload(forced=forced))
         if (members := self._members) is None:
             return
-        for integration_id, cursor in self._ledger.cursors(list(members), self._node).items():
-            members[integration_id].check(cursor)
+        left_out = {one.id for one in self._integrations} - members.keys()
+        cursors = self._ledger.cursors([*members, *left_out], self._node)
+        for integration_id in cursors.keys() & members.keys():
+            members[integration_id].check(cursors[integration_id])
         if self._lost_in_redis():
             return
-        self._keepsake.save({i: member.committed for i, member in members.items()})
+        if cursors.keys() & left_out:  # they were damaged, and can be read again
+            self._forget_places()
+            return
+        kept = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
+        self._keepsake.save(kept | {i: member.committed for i, member in members.items()})
         self._choke(self._ledger.why_not_enqueue())
         self._tell()
 

@@ -8,9 +8,11 @@ between the two.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from common.errors import LedgerDamaged
 from common.ledger import Stored
 from common.settings_schema import Start
 from common.settings_values import LogPosition
@@ -50,6 +52,7 @@ def take_places(
     """Publish the integrations and return them as readers, by id, each with a committed cursor.
 
     `remembered` are the last cursors that this process knew; they count only where Redis has lost its own.
+    One whose keys in Redis are damaged is left out: where it was cannot be read.
     `end` returns where `start_at = "end"` is; without it, that is where the log ends now.
     Unless `all_known`, others may be configured that could not be read: what is not here may come back to its place.
     Raises LedgerUnavailable, LedgerUnfit, and SettingsError if the registry was sealed with another key.
@@ -57,23 +60,29 @@ def take_places(
     entries = registry.publish(node, integrations).entries
     left = [entry.integration for entry in entries.values() if node not in entry.nodes]
     cursors = ledger.cursors([one.id for one in [*integrations, *left]], node)
-    places = [Left(one, cursors[one.id]) for one in left if cursors[one.id]]
-    inherited = handed_on(places, [one for one in integrations if not cursors[one.id]], all_known=all_known)
+    places = [Left(one, cursors[one.id]) for one in left if cursors.get(one.id)]
+    inherited = handed_on(places, [one for one in integrations if cursors.get(one.id) == ""], all_known=all_known)
     members = {}
     for integration in integrations:
+        if integration.id not in cursors:
+            continue
         member = Member(integration, policy(integration), cursors[integration.id], cursors[integration.id])
         if not member.committed:
             before = inherited.get(integration.id)
             if before:
                 _stay_paused(before.integration.id, integration.id, ledger)
             known = _remembered(integration, remembered) or (before.cursor if before else "")
-            _begin(member, known or _start(source, member.policy, end or source.end), ledger, node)
+            try:
+                _begin(member, known or _start(source, member.policy, end or source.end), ledger, node)
+            except LedgerDamaged:
+                continue
         members[integration.id] = member
     # One that was handed on is forgotten in any case: it would be read on from a second time if its id came back.
     handed = {place.integration.id for place in inherited.values()}
     for place in places:
         if all_known or place.integration.id in handed:
-            ledger.forget_cursor(place.integration.id, node)
+            with suppress(LedgerDamaged):
+                ledger.forget_cursor(place.integration.id, node)
     return members
 
 
@@ -118,7 +127,8 @@ def _stay_paused(before: str, now: str, ledger: Ledger) -> None:
     """Let no new id undo an operator's pause."""
     state = ledger.status(before)
     if state.paused_ms:
-        ledger.pause(now, state.pause_reason)
+        with suppress(LedgerDamaged):
+            ledger.pause(now, state.pause_reason)
 
 
 def _start(source: Source, policy: Policy, end: Callable[[], str]) -> str:

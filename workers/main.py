@@ -21,7 +21,8 @@ from common.metrics import serve
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from common.waiting import wait_for
-from workers.lookups import Lookups
+from workers.integrations.authentic import EventSigner
+from workers.lookups import PURPOSE, Lookups
 from workers.metrics import WorkerMetrics
 from workers.outfit import outfit
 from workers.routes import Routes
@@ -57,7 +58,9 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     allow_files()
     url = settings.redis.connection_url.reveal()
     client = connect(url)
-    registry = PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir))
+    vault = open_vault(settings.state.secret_key, settings.state.dir)
+    registry, signer = PublishedRegistry(client, vault), EventSigner(vault)
+    remembered = vault.authenticator(PURPOSE)
     metrics = WorkerMetrics()
     serve(settings.metrics, metrics.registry)
     for warning in wait_for(Ledger(client).check_server, _log):
@@ -82,6 +85,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
             groups=groups,
             environ=environ,
             debug=debug,
+            signer=signer,
         )
         return service, metrics.timed(integration.id, transport)
 
@@ -92,7 +96,8 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         policy=settings.policy,
         outfit=outfit_for,
         random=jitter,
-        lookups=lambda topic: Lookups(client, topic),
+        signer=signer,
+        lookups=lambda topic: Lookups(client, topic, remembered),
     )
     wait_for(routes.refresh, _log)
     metrics.serves(routes.ids())

@@ -84,6 +84,12 @@ TABLE: Final = (
     _exporter("courier_backlog_bytes", _GAUGE, "integration", "bytes of the records that are waiting or released"),
     _exporter("courier_dead_bytes", _GAUGE, "integration", "bytes of the dead letters"),
     # what holds an integration back
+    _exporter(
+        "courier_ledger_damaged",
+        _GAUGE,
+        "integration",
+        "keys of the wrong type among those that Redis holds for it: somebody else wrote them, and it stops",
+    ),
     _exporter("courier_breaker_open", _GAUGE, "integration", "1 while the breaker is open or half-open"),
     _exporter("courier_breaker_opened", _COUNTER, "integration", "times that the breaker opened"),
     _exporter("courier_target_paused", _COUNTER, "integration", "times that the target asked for a pause"),

@@ -35,8 +35,8 @@ NO_MATCH: Final = "no match"
 
 @click.command(
     epilog=example(
-        "courier render --integration slack --alert alert.json",
-        "tail -n 1 /var/ossec/logs/alerts/alerts.json | courier render --integration slack --alert - --expect match",
+        "courier render --integration slack --alert alert.json --expect match",
+        "tail -n 1 alerts.json | courier render --integration slack --alert -",
     )
 )
 @integrations

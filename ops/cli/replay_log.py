@@ -30,7 +30,7 @@ TELL_EVERY_S: Final = 5.0
 @click.command(
     epilog=example(
         "courier replay-log --integration slack --from 2h --dry-run",
-        "courier replay-log --integration slack --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z",
+        "courier replay-log --integration slack --from 2026-01-31T08:00:00Z --to 3h",
     )
 )
 @click.option(
@@ -86,7 +86,7 @@ def command(
 def _report(last: Progress, whom: str, *, dry_run: bool) -> None:
     for missing in last.missing:
         click.echo(plain(f"not there: {missing}"), err=True)
-    done = "would be enqueued" if dry_run else f"enqueued, {last.matched - last.enqueued} were there already"
+    done = "would be enqueued" if dry_run else f"enqueued, {last.matched - last.enqueued} already there"
     number = last.matched if dry_run else last.enqueued
     click.echo(plain(f"{whom}{last.read} read, {last.matched} matched, {number} {done}"))
 

@@ -15,7 +15,7 @@ from ops.cli.options import example, integrations, pass_settings, server
 from ops.health import IDLE_LIMIT_S
 from ops.holds import last_error
 from ops.status_report import read_report
-from ops.tables import Column, Kind, age, is_terminal, plain, print_notes, print_table
+from ops.tables import Column, Kind, age, cut, is_terminal, plain, print_notes, print_table, terminal_width
 from ops.verdict import Level, line, verdict
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def _check(settings: Settings, words: tuple[str, ...]) -> Level:
     except CourierError as error:
         level = Level.CRITICAL
         text = line(level, [str(error)])
-    click.echo(text)
+    # The numbers are for programs; a person at a terminal has them in the tables.
+    click.echo(cut(text.partition(" | ")[0], terminal_width()) if is_terminal() else text)
     return level
 
 

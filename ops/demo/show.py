@@ -73,12 +73,15 @@ class Row(NamedTuple):
     seconds: float | None
 
 
-def line(message: Message, latency_s: float | None, width: int | None = None) -> Text:
+def line(message: Message, latency_s: float | None, width: int | None = None, *, stands_in: bool = False) -> Text:
     """Return the line for one message, in `width` columns if given.
 
-    `latency_s` is the time since its alert was written, None if not known.
+    `latency_s` is the time since its alert was written, None if not known. `stands_in` says that the demo's own
+    script sent it in place of the user's.
     """
     mark, style, words = _outcome(message)
+    if stands_in and message.accepted:
+        mark, style, words = "▸", "cyan", f"by the demo's script, {message.status}"
     at = datetime.fromtimestamp(message.at_s).astimezone()
     latency = "" if latency_s is None else f"  {latency_s:.2f} s"
     taken = len("00:00:00.000  ") + NAME_WIDTH + len(" ✓ ") + len(" ") + cell_len(words) + len(latency)
@@ -149,6 +152,8 @@ class Show:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
+        self.stand_ins: frozenset[str] = frozenset()
+        """The integrations in whose place the demo's own script runs."""
         if not self._console.is_terminal:
             self._console.width = PLAIN_WIDTH
 
@@ -163,7 +168,8 @@ class Show:
 
     def arrival(self, message: Message, latency_s: float | None) -> None:
         """Write the line for a message."""
-        self._console.print(line(message, latency_s, self._console.width if self._console.is_terminal else None))
+        width = self._console.width if self._console.is_terminal else None
+        self._console.print(line(message, latency_s, width, stands_in=message.integration in self.stand_ins))
 
     def summary(self, rows: Sequence[Row], read: int) -> None:
         """Write the table."""

@@ -79,6 +79,7 @@ def set_stage(
     stage = Stage(home, integrations)
     stage.alerts.touch()
     stage.settings.write_text("\n".join(_settings(integrations, address, flower_port)))
+    stage.settings.chmod(0o600)  # whatever the umask: Courier refuses settings that others can write
     return stage
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 
 from common.gated_broker import amqp_with
-from common.task_message import MAX_ID_CHARS, envelope
+from common.ledger.record import MAX_ID_CHARS
+from common.task_message import envelope
 
 if TYPE_CHECKING:
     import logging

@@ -124,6 +124,18 @@ def test_relative_paths_begin_at_the_file_or_the_working_directory(tmp_path: Pat
     assert settings.state.dir == tmp_path / "s"
 
 
+@pytest.mark.parametrize("home", ["/opt/ossec", "ossec"])
+def test_what_is_in_the_home_moves_with_it(tmp_path: Path, home: str) -> None:
+    worker = load(tmp_path, f'[worker]\nhome = "{home}"').worker
+    assert worker.integrations_dir == tmp_path / home / "integrations"
+    assert worker.socket == tmp_path / home / "queue/sockets/queue"
+    settings = load(tmp_path, '[worker]\nsocket = "/run/q"', COURIER_WORKER_HOME=home)
+    assert settings.worker.integrations_dir == tmp_path / home / "integrations"
+    assert settings.worker.socket == Path("/run/q")
+    assert settings.origin["worker.integrations_dir"] == "COURIER_WORKER_HOME"
+    assert load(tmp_path, "").worker.integrations_dir == Path("/var/ossec/integrations")
+
+
 def test_one_newline_is_removed_from_a_mounted_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"pass word\r\r\n")
     settings = load(tmp_path, COURIER_REDIS_PASSWORD_FILE="secret")

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -54,3 +56,13 @@ def run_as_ordinary_user(*arguments: str, cwd: Path, **environment: str) -> subp
 def courier(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a `courier` command the same way."""
     return run_as_ordinary_user("-m", "ops.cli.main", *arguments, cwd=cwd, **environment)
+
+
+NOBODY: Final = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user, or become one")
+
+
+def run_as_nobody(imports: str, script: str) -> subprocess.CompletedProcess[str]:
+    """Run `imports` as root, who alone may be able to read this Python, then `script` as the user nobody."""
+    become = f"import os\nos.setgroups([])\nos.setgid({NOBODY})\nos.setuid({NOBODY})\n"
+    return run_as_ordinary_user("-c", f"{imports}\n{become}{script}", cwd=Path("/"))

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from common.settings_schema import Policy
 
-MAX_BODY_BYTES: Final = 1024 * 1024
-"""So much of an answer is read; the services' answers have a few KiB."""
-
 _ENDED: Final = getattr(select, "POLLRDHUP", 0)
 """Linux's event for a peer that has closed (poll(2)); elsewhere only a broken connection is seen."""
 
@@ -67,13 +64,14 @@ class Connection:
         self._curl = pycurl.Curl()
         self._head: Head | None = None
         self._limit_s = 0.0
+        self._max_body_bytes = 0
         self._lines: list[bytes] = []
         self._body = bytearray()
         self._refused, self._opened = "", False
         self._lent: socket.socket | None = None
 
-    def call(self, head: Head, body: bytes | None, limit_s: float) -> Answer:
-        """Return the answer to one request, which has `limit_s` seconds.
+    def call(self, head: Head, body: bytes | None, limit_s: float, max_body_bytes: int) -> Answer:
+        """Return the answer to one request, which has `limit_s` seconds, and at most so much of its body.
 
         Once a final status line has come there is an answer, `broken` where the rest of it cannot be read: what the
         target did with the request is known, and to ask again would do it twice. Raises `pycurl.error` if none has.
@@ -90,18 +88,20 @@ class Connection:
         self._lines.clear()
         self._body.clear()
         self._refused, self._opened = "", False
+        self._max_body_bytes = max_body_bytes
         broken = ""
         try:
             curl.perform()
         except pycurl.error as error:
             if curl.getinfo(pycurl.RESPONSE_CODE) < FINAL:
                 raise
-            if len(self._body) < MAX_BODY_BYTES:
+            if len(self._body) < max_body_bytes:
                 broken = broken_by(error.args[0])
         if body and len(body) > _HELD_BYTES:
             curl.setopt(pycurl.POSTFIELDS, b"")
         status, headers = curl.getinfo(pycurl.RESPONSE_CODE), _headers(self._lines)
-        return Answer(status=status, headers=headers, body=bytes(self._body), broken=broken)
+        is_cut = bool(broken) or len(self._body) >= max_body_bytes
+        return Answer(status=status, headers=headers, body=bytes(self._body), broken=broken, is_cut=is_cut)
 
     def trouble(self) -> tuple[int, int]:
         """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
@@ -174,7 +174,7 @@ class Connection:
 
     def _take(self, chunk: bytes) -> int:
         """Keep what still counts, and end the call where that is less than there is."""
-        kept = chunk[: MAX_BODY_BYTES - len(self._body)]
+        kept = chunk[: self._max_body_bytes - len(self._body)]
         self._body += kept
         return len(kept)
 

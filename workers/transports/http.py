@@ -7,7 +7,6 @@ Nothing is carried over from one call to the next but the connections: no cookie
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -62,7 +61,7 @@ class HttpTransport:
             raise TransportError(Reason.BAD_URL, _unsendable(error)) from None
         with self._connections.to(head.origin) as connection:
             try:
-                return connection.call(head, call.body, limit_s)
+                return connection.call(head, call.body, limit_s, call.max_body_bytes)
             except pycurl.error as error:
                 raise self._failure(error, connection, _where(call.url), limit_s) from None
             except Exception as error:  # noqa: BLE001 — a text that libcurl does not take may be a secret's
@@ -119,9 +118,9 @@ class HttpTransport:
         """Say which file of the settings does not serve, and why."""
         of_client = {"client_cert": self._policy.client_cert, "client_key": self._policy.client_key}
         authorities = authorities_of(self._policy)
-        of_server = {authorities.name: Path(authorities.path)}
-        files = of_client if code == pycurl.E_SSL_CERTPROBLEM else of_server
-        for setting, file in files.items():
+        of_server = [(authorities.name, part) for part in authorities.parts]
+        files = list(of_client.items()) if code == pycurl.E_SSL_CERTPROBLEM else of_server
+        for setting, file in files:
             try:
                 if file is None or b"-----BEGIN " in file.read_bytes():
                     continue
@@ -131,7 +130,7 @@ class HttpTransport:
             except OSError as error:
                 words = error.strerror or "it cannot be read"
             return TransportError(Reason.NOT_CONFIGURED, f"{setting} {file} cannot be used: {words}")
-        names = " and ".join(f"{setting} {file}" for setting, file in files.items() if file)
+        names = " and ".join(f"{setting} {file}" for setting, file in files if file)
         return TransportError(Reason.NOT_CONFIGURED, f"{names} cannot be used: no certificate with its key, or broken")
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import resource
 import sys
 import time
@@ -22,9 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import TransportError
 from common.outcome import Reason
-from common.secret import Secret, scrub
 from workers.integrations.base import ScriptExit
-from workers.integrations.excerpt import SHORTEST_PART, recognisable
 from workers.integrations.script_output import last_line
 from workers.transports.groups import Groups
 from workers.transports.private_files import PrivateFiles, note
@@ -37,12 +34,10 @@ if TYPE_CHECKING:
 
     from common.settings_schema import Policy
     from workers.integrations.base import ScriptCall
+    from workers.redaction import Redactor
 
 SHELL: Final = "/bin/sh"
 """Runs a file without `#!` (spec 4.4)."""
-
-TELLING: Final = re.compile("TOKEN|SECRET|PASS|KEY|HOOK|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
-"""Parts of a variable's name that say that its value is a secret: it is masked in what the script prints."""
 
 OURS: Final = ("COURIER_", "PYTHON", "VIRTUAL_ENV")
 """How the names of variables begin that configure Courier and its Python; a script gets none of them."""
@@ -54,15 +49,16 @@ _SIGNALLED: Final = 128
 class ScriptTransport:
     """Runs the script of one integration, any number at once. `clock` is monotonic, `now` the time of day.
 
-    `integrations_dir` holds the scripts and `home` is the folder that they run in. `groups` are those of all scripts of
-    this worker. `debug` is what the stock Integrator passes on when its own debugging is on. `environ` is what the
-    worker was started with.
+    `redactor` masks the secrets of the block. `integrations_dir` holds the scripts and `home` is the folder that they
+    run in. `groups` are those of all scripts of this worker. `debug` is what the stock Integrator passes on when its
+    own debugging is on. `environ` is what the worker was started with.
     """
 
     def __init__(
         self,
         policy: Policy,
         *,
+        redactor: Redactor,
         home: Path,
         integrations_dir: Path,
         private_dir: Path | None = None,
@@ -79,11 +75,8 @@ class ScriptTransport:
         self._groups = groups or Groups(clock)
         wanted = {resource.RLIMIT_AS: policy.memory_limit_bytes, resource.RLIMIT_FSIZE: policy.file_limit_bytes}
         self._limits = {limit: most for limit, most in wanted.items() if most is not None}
-        inherited, chosen = environment(environ), {k: v.reveal() for k, v in policy.environment.items()}
-        self._environment = inherited | chosen
-        telling = [value for name, value in inherited.items() if TELLING.search(name)]
-        variables = (Secret(value) for value in (*chosen.values(), *telling) if len(value) >= SHORTEST_PART)
-        self._secrets = recognisable(*variables)
+        self._environment = environment(environ) | {k: v.reveal() for k, v in policy.environment.items()}
+        self._redactor = redactor
 
     def send(self, call: ScriptCall) -> ScriptExit:
         """Run the script once. Raises TransportError: script_unusable, or script_timeout with the last line."""
@@ -97,7 +90,7 @@ class ScriptTransport:
             raise unusable(f"{path} {_why_not_started(error)}") from None
         except ValueError:
             raise unusable(f"{path} cannot be given its arguments: one holds a NUL byte or half a character") from None
-        return self._exit(call, ended)
+        return self._exit(ended)
 
     def _shown(self, path: Path) -> str:
         """Return the path as the script sees it in position 0: `integrations/NAME`, relative to its folder."""
@@ -121,10 +114,12 @@ class ScriptTransport:
             note=partial(note, alert),
         )
 
-    def _exit(self, call: ScriptCall, ended: Ended) -> ScriptExit:
-        output = scrub(ended.output.decode("utf-8", "replace"), *self._secrets)
+    def _exit(self, ended: Ended) -> ScriptExit:
+        output = ended.output.decode("utf-8", "replace")
+        if len(ended.output) >= self._policy.output_limit_bytes:
+            output = output[self._redactor.longest :]  # its first characters may be the end of a secret
         if ended.timed_out or ended.status is None:
-            line = last_line(output, call)
+            line = last_line(output, self._redactor)
             told = f"; its last line was: {line}" if line else "; it had printed nothing"
             limit = f"stopped at its deadline of {self._policy.deadline_s:g} s, with all that it had started"
             raise TransportError(Reason.SCRIPT_TIMEOUT, f"{limit}{told}", output)

@@ -52,6 +52,14 @@ def test_a_line_says_when_who_what_and_how_fast() -> None:
     assert line(message(), None).plain.endswith("taken, 200")
 
 
+def test_what_the_demos_own_script_sent_is_not_said_to_be_taken_from_the_users() -> None:
+    show, output = written()
+    show.stand_ins = frozenset({"custom-a"})
+    show.arrival(message(integration="custom-a", service="ticket", status=201), None)
+    assert "✓" not in output.getvalue()
+    assert output.getvalue().endswith("by the demo's script, 201\n")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
