@@ -14,6 +14,7 @@ from common.celery_app import make_app
 from common.errors import LedgerUnfit
 from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger
 from common.ledger.errors import translated
+from common.vault import Authenticator
 from ops.embedded import free_port
 from ops.roles import ROLES, acl_lines
 from tests.e2e.test_metrics import Scrape
@@ -157,7 +158,7 @@ def test_each_command_of_an_operator_works(client: redis.Redis, server: Embedded
 
 def test_a_worker_remembers_lookups_and_gives_up_old_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
     with login(server, "worker") as connection:
-        lookups = Lookups(connection, "virustotal-v3")
+        lookups = Lookups(connection, "virustotal-v3", Authenticator(b"a key"))
         assert lookups.may_ask("x")
         lookups.remember("x", b"known", 60)
         assert lookups.remembered("x") == b"known"
