@@ -6,6 +6,7 @@ The address is what `settings.redis.connection_url` gives: the password and, for
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from common.errors import SettingsError
 from common.sentinel import watched
 
 SOCKET_TIMEOUT_S: Final = 15.0
@@ -32,7 +34,12 @@ that is gone is noticed after 18 s. How connections are noticed that only the pa
 def connect(
     url: str, *, answer_within_s: float = SOCKET_TIMEOUT_S, connect_within_s: float = CONNECT_TIMEOUT_S
 ) -> redis.Redis:
-    """Return a client for `url`, which never repeats a command by itself. Nothing is sent yet."""
+    """Return a client for `url`, which never repeats a command by itself. Nothing is sent yet.
+
+    Raises SettingsError if the file of the server's authority cannot be used: to wait does not mend that.
+    """
+    for ca in _authorities(url):
+        _check_authority(Path(ca))
     options: dict[str, Any] = {
         "socket_timeout": answer_within_s,
         "retry": Retry(NoBackoff(), 0),
@@ -65,7 +72,7 @@ def broker_tls(url: str) -> dict[str, Any] | None:
         return behind.secure
     if not url.startswith("rediss:"):
         return None
-    ca = parse_qs(urlsplit(url).query).get("ssl_ca_certs")
+    ca = _authorities(url)
     return {"ssl_cert_reqs": "required"} | ({"ssl_ca_certs": ca[0]} if ca else {})
 
 
@@ -73,3 +80,17 @@ def broker_options(url: str) -> dict[str, Any]:
     """Return what kombu's transport must know besides the address: whom the Sentinels watch."""
     behind = watched(url)
     return behind.transport_options() if behind else {}
+
+
+def _authorities(url: str) -> list[str]:
+    """Return the file of certificates that the address names, as a list of one or none."""
+    return parse_qs(urlsplit(url).query).get("ssl_ca_certs", [])
+
+
+def _check_authority(file: Path) -> None:
+    try:
+        problem = "" if b"-----BEGIN " in file.read_bytes() else "it is no PEM file"
+    except OSError as error:
+        problem = error.strerror or "it cannot be read"
+    if problem:
+        raise SettingsError(f"redis.ca: {file} cannot be used: {problem}; name the file of the authority's certificate")

@@ -53,6 +53,10 @@ if TYPE_CHECKING:
 DEFAULTS_FILE: Final = Path(__file__).with_name("courier.toml")
 DEFAULT_ORIGIN: Final = "default"
 LOCAL_FILE: Final = "courier.toml"
+HOME: Final = ("worker", "home")
+IN_HOME: Final = (("worker", "integrations_dir"), ("worker", "socket"))
+"""Whose defaults lie in HOME."""
+
 NO_OVERRIDES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -107,11 +111,13 @@ def load_settings(
     `overrides` are texts from the command line by dotted key, such as `{"state.dir": "/srv/courier"}`.
     """
     given = {
-        place: value._replace(origin=DEFAULT_ORIGIN) for place, value in from_file(DEFAULTS_FILE, "default").items()
+        place: value._replace(origin=DEFAULT_ORIGIN)
+        for place, value in from_file(DEFAULTS_FILE, "default", packaged=True).items()
     }
     given |= _from_chosen_file(file, environment, cwd)
     given |= from_environment(environment, cwd)
     given |= from_overrides(overrides, cwd)
+    given |= _moved_with_home(given)
     tables: dict[Place, dict[str, Any]] = {}
     for place, value in given.items():
         field, content = _read(place, value)
@@ -138,6 +144,16 @@ def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Pa
             f"folder, start from another one, or name the file with --settings or {SETTINGS_VARIABLE}"
         ) from None
     return from_file(local, LOCAL_FILE) if is_local else {}
+
+
+def _moved_with_home(given: Mapping[Place, Given]) -> Iterator[tuple[Place, Given]]:
+    """Yield the defaults that lie in the packaged home, moved to the one that was set."""
+    packaged, home = from_file(DEFAULTS_FILE, DEFAULT_ORIGIN)[HOME].raw, given[HOME]
+    for place in IN_HOME:
+        default = given[place]
+        if default.origin == DEFAULT_ORIGIN != home.origin and isinstance(home.raw, str):
+            below = os.path.relpath(str(default.raw), str(packaged))
+            yield place, home._replace(key=default.key, raw=str(Path(home.raw) / below))
 
 
 def _read(place: Place, given: Given) -> tuple[str, Any]:

@@ -15,7 +15,7 @@ import msgspec
 from common.alert import Alert
 from common.outcome import Skipped
 from ops.render import Renderer
-from ops.tables import Column, Kind
+from ops.tables import Column, Kind, counted
 from producer.damaged import whole_alerts
 from producer.filters import FilterIndex
 from producer.line import BadLine
@@ -91,7 +91,7 @@ class Shadow:
     def summary(self) -> str:
         """Return what was read, in words."""
         passed = f", passed over: {_by_reason(self.passed_over)}" if self.passed_over else ""
-        return f"{self.lines} lines read{passed}; nothing was sent"
+        return f"{counted(self.lines, 'line')} read{passed}; nothing was sent"
 
     def _take(self, batch: Batch) -> None:
         self.lines += len(batch.lines)

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ops.health import FRESH_S, IDLE_LIMIT_S
-from ops.tables import age, plain
+from ops.tables import age, counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def verdict(report: StatusReport) -> tuple[Level, str]:
 def line(level: Level, texts: list[str]) -> str:
     """Return the line without numbers; `|` would end its text."""
     more = [f"{len(texts) - LISTED} more"] if len(texts) > LISTED else []
-    text = plain("; ".join([*texts[:LISTED], *more])).replace("\\\\", "\\")  # some of it was escaped before
+    text = plain("; ".join([*texts[:LISTED], *more]))
     return f"COURIER {level.name} - {text.replace('|', '/')}"
 
 
@@ -53,9 +53,9 @@ def _findings(report: StatusReport) -> Iterator[Finding]:
     yield from _of_workers(report)
     for one, what in report.integrations.items():
         if what.dead:
-            yield Finding(Level.WARNING, f"{one}: {what.dead} dead letter{'s' if what.dead > 1 else ''}")
+            yield Finding(Level.WARNING, f"{one}: {counted(what.dead, 'dead letter')}")
         if what.held_back:
-            yield Finding(Level.WARNING, f"{one}: {what.held_back}")
+            yield Finding(Level.CRITICAL if what.damaged else Level.WARNING, f"{one}: {what.held_back}")
 
 
 def _of_producers(report: StatusReport) -> Iterator[Finding]:
@@ -68,6 +68,8 @@ def _of_producers(report: StatusReport) -> Iterator[Finding]:
             yield Finding(Level.CRITICAL, f"the producer of {name} {since}")
         if node.choked:
             yield Finding(Level.CRITICAL, f"{name} enqueues nothing: {node.choked}")
+        if node.foreign_writes:
+            yield Finding(Level.WARNING, f"{name}: {node.foreign_writes}")
         if node.config_trouble:
             yield Finding(Level.WARNING, f"{name}: {node.config_trouble}")
         if node.parked:
@@ -88,7 +90,8 @@ def _of_workers(report: StatusReport) -> Iterator[Finding]:
 
 def _all_well(report: StatusReport) -> str:
     configured = sum(not what.removed for what in report.integrations.values())
-    return f"{configured} integrations, {len(report.nodes)} producers, {len(report.workers)} workers"
+    numbers = ((configured, "integration"), (len(report.nodes), "producer"), (len(report.workers), "worker"))
+    return ", ".join(counted(*one) for one in numbers)
 
 
 def _numbers(report: StatusReport) -> str:

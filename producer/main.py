@@ -16,12 +16,14 @@ from common.heap import give_back
 from common.ledger import Ledger
 from common.lifeline import Lifeline
 from common.metrics import serve
+from common.process import ends_with_terminal
 from common.registry import PublishedRegistry
 from common.vault import open_vault
 from producer.alertlog import AlertLog
 from producer.alertlog.watch import Watcher
 from producer.aside import Aside
 from producer.configuration import ConfigFile
+from producer.cursor_signatures import CursorSigner
 from producer.keepsake import Keepsake
 from producer.metrics import ProducerMetrics
 from producer.service import Producer, Start
@@ -36,7 +38,7 @@ _log = logging.getLogger("courier.producer")
 
 
 def run(settings: Settings, start: str) -> None:
-    """Follow the alert log until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+    """Follow the alert log until SIGTERM, SIGINT or the end of its terminal; else SIGHUP reads the configuration again.
 
     `start` is the cursor at which the log ended when the command was started.
     Raises ConfigError, SettingsError and LedgerUnfit for what waiting does not mend.
@@ -44,18 +46,20 @@ def run(settings: Settings, start: str) -> None:
     source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
     url = settings.redis.connection_url.reveal()
     client = connect(url)
+    vault = open_vault(settings.state.secret_key, settings.state.dir)
     ledger, metrics = Ledger(client), ProducerMetrics()
     producer = Producer(
         node=settings.producer.node,
         source=source,
         config=ConfigFile(settings.producer.config),
-        registry=PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir)),
+        registry=PublishedRegistry(client, vault),
         policy=settings.policy,
         ledger=ledger,
         dispatcher=Dispatcher(make_app(url), ledger, client),
         client=client,
         aside=Aside(settings.state.dir / ASIDE_FILE, settings.producer.aside_max_bytes, time.time),
         keepsake=Keepsake(settings.state.dir / f"places-{settings.producer.node}.json"),
+        signer=CursorSigner(vault, settings.producer.node),
         now=time.monotonic,
         metrics=metrics,
         start=Start(start, source.at),
@@ -74,7 +78,7 @@ def run(settings: Settings, start: str) -> None:
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, end)
-    signal.signal(signal.SIGHUP, reload)
+    signal.signal(signal.SIGHUP, end if ends_with_terminal() else reload)
     extra = {"alerts": str(settings.producer.alerts), "node": settings.producer.node, "redis": settings.redis.address}
     Lifeline(url, _log).start()
     give_back()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -38,6 +39,14 @@ _MAKE_AGAIN: Final = (
     "an authorityKeyIdentifier (ops/docs/remote-workers.md has the commands)"
 )
 
+_UNKNOWN_AUTHORITY: Final = re.compile(
+    r"certificate verify failed: (?:unable to get (?:local )?issuer certificate|self[- ]signed certificate)"
+)
+"""OpenSSL's words for a certificate whose authority is not among those that it was given: codes 2, 18, 19 and 20."""
+
+_DEFAULTS: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that OpenSSL goes by where there is no redis.ca (SSL_CTX_set_default_verify_paths(3))."""
+
 _COMMAND: Final = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
 """How redis-py begins what went wrong in a pipeline: with the command, which may hold an alert."""
 
@@ -50,7 +59,6 @@ _DISK_FULL: Final = re.compile(r"^MISCONF (?:Errors writing to the AOF file: (?P
 _REFUSED = (
     redis_errors.AuthenticationError,
     redis_errors.AuthenticationWrongNumberOfArgsError,
-    redis_errors.NoPermissionError,
 )
 
 _OF_A_CLUSTER = (
@@ -71,6 +79,11 @@ def translated() -> Iterator[None]:
     """Raise LedgerUnfit where Redis refuses us for good, LedgerUnavailable for every other trouble with it."""
     try:
         yield
+    except redis_errors.NoPermissionError as error:
+        raise LedgerUnfit(
+            f"Redis refuses it to this user: {_COMMAND.sub('', str(error))}; give COURIER_REDIS_URL the user of this "
+            "process's role, `operator` for commands, with the rights of ops/docs/remote-workers.md"
+        ) from error
     except _REFUSED as error:
         raise LedgerUnfit(f"Redis refuses the password or user: {error}; check COURIER_REDIS_URL") from error
     except _OF_A_CLUSTER as error:
@@ -90,12 +103,18 @@ def translated() -> Iterator[None]:
             ) from error
         raise LedgerUnavailable(_trouble(str(error))) from error
     except OSError as error:
-        raise LedgerUnavailable(f"Redis cannot be reached: {error}{_strictness(error)}") from error
+        raise LedgerUnavailable(f"Redis cannot be reached: {error}{_certificates(error)}") from error
 
 
-def _strictness(why: object) -> str:
-    """Return what to do about a certificate that older Pythons accept; nothing for another trouble."""
-    return _MAKE_AGAIN if _STRICT.search(str(why)) else ""
+def _certificates(why: object) -> str:
+    """Return what to do about a certificate that is not trusted; nothing for another trouble."""
+    if _STRICT.search(str(why)):
+        return _MAKE_AGAIN
+    if not _UNKNOWN_AUTHORITY.search(str(why)):
+        return ""
+    named = ((variable, os.environ.get(variable)) for variable in _DEFAULTS)
+    checked = "".join(f"; {variable} is {value}" for variable, value in named if value)
+    return f"{checked}; name the file of its authority in redis.ca"
 
 
 def _trouble(said: str) -> str:
@@ -104,11 +123,11 @@ def _trouble(said: str) -> str:
     if found := _DISK_FULL.match(plain):
         why = found["why"] or "an error while saving"
         return f"Redis cannot write to its disk (MISCONF: {why}) and refuses all changes; make room there"
-    return f"Redis does not answer as it should: {plain}{_strictness(plain)}"
+    return f"Redis does not answer as it should: {plain}{_certificates(plain)}"
 
 
 def _no_primary(why: str) -> str:
     """Return what to tell. Not one of the things that waiting does not mend: one Sentinel may be wrong for a while."""
     wants_password = any(word in why for word in ("NOAUTH", "WRONGPASS", "AuthenticationError"))
     hint = "; check COURIER_REDIS_SENTINEL_PASSWORD" if wants_password else ""
-    return f"no Sentinel names a primary: {_CLIENT.sub('', why)}{hint}{_strictness(why)}"
+    return f"no Sentinel names a primary: {_CLIENT.sub('', why)}{hint}{_certificates(why)}"

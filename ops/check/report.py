@@ -13,6 +13,7 @@ from ops.check.finding import Finding, Severity, error, warning
 from ops.check.places import look_at_places
 from ops.check.recent import count_recent
 from ops.check.scripts import look_at_home, look_at_script
+from ops.tables import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,10 +61,11 @@ class Report(NamedTuple):
     @property
     def verdict(self) -> str:
         """Return the whole in one line."""
-        run, warnings = sum(block.runs for block in self.blocks), self._number(Severity.WARNING)
-        errors = self._number(Severity.ERROR)
-        blocks = f"{run} of {len(self.blocks)} integrations can run" if self.blocks else "nothing to deliver"
-        return f"{'OK' if self.passed else 'FAILED'}: {blocks}; {errors} errors, {warnings} warnings"
+        run = sum(block.runs for block in self.blocks)
+        errors = counted(self._number(Severity.ERROR), "error")
+        warnings = counted(self._number(Severity.WARNING), "warning")
+        blocks = f"{run} of {counted(len(self.blocks), 'integration')} can run" if self.blocks else "nothing to deliver"
+        return f"{'OK' if self.passed else 'FAILED'}: {blocks}; {errors}, {warnings}"
 
     def _number(self, severity: Severity) -> int:
         return sum(finding.severity is severity for finding in self.findings)
@@ -79,7 +81,7 @@ def make_report(settings: Settings, *, clock: Callable[[], float], places: bool 
     around = [one for one in configuration.warnings if one.block not in of_blocks]
     for integration in configuration.integrations:
         own = [_warning(one) for one in configuration.warnings if one.block == integration.line]
-        found = [*own, *look_at_script(integration, settings.worker)]
+        found = [*own, *look_at_script(integration, settings.policy(integration), settings.worker)]
         if why := recent.why_none.get(integration.id):
             found.append(warning(why, f"{path}:{integration.line}"))
         taken = recent.taken[integration.id] if recent.alerts else None

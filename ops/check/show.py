@@ -8,7 +8,7 @@ import click
 
 from ops.check.finding import Severity
 from ops.cli.main import one_line
-from ops.tables import print_table
+from ops.tables import counted, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def _plain(findings: tuple[Finding, ...]) -> Iterator[dict[str, str]]:
 def _row(block: BlockReport) -> tuple[str, ...]:
     name = block.id or block.name or "(no name)"
     taken = "-" if block.taken is None else f"{block.taken:,}"
-    return one_line(name), str(block.line), one_line(block.alerts) or "-", taken, _verdict(block)
+    return name, str(block.line), block.alerts or "-", taken, _verdict(block)
 
 
 def _verdict(block: BlockReport) -> str:
@@ -85,4 +85,4 @@ def _verdict(block: BlockReport) -> str:
     if not block.runs:
         return "cannot run"
     warnings = sum(finding.severity is Severity.WARNING for finding in block.findings)
-    return f"runs, {warnings} warning{'s' if warnings > 1 else ''}" if warnings else "runs"
+    return f"runs, {counted(warnings, 'warning')}" if warnings else "runs"

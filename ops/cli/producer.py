@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def command(settings: Settings, start: str) -> None:
     """Follow the alert log, match every alert and enqueue it per integration.
 
-    SIGTERM ends it with every place in the log kept, SIGHUP reads ossec.conf again.
+    SIGTERM ends it with every place in the log kept, and so does its terminal when it closes. Without a terminal,
+    SIGHUP reads ossec.conf again.
     """
     start = start or end_at_launch(settings)
     from producer.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it

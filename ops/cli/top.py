@@ -43,9 +43,9 @@ class Watch:
 
 KEYS: Final = """\b
 Keys:
-  q, Ctrl-C                     end
-  up, down, k, j, PgUp, PgDn    scroll; Home and End go to the first and the last
-  i, w, d, o, t, r              sort by id, waiting, dead, oldest, out/s, retry/s
+  q, Ctrl-C         end
+  up, down, k, j    scroll, as do PgUp, PgDn, Home and End
+  i, w, d, o, t, r  sort by id, waiting, dead, oldest, out/s, retry/s
 """
 
 

@@ -25,10 +25,11 @@ SERVICES = {
 
 
 class Preview(NamedTuple):
-    """The lines to show, and the ids of scripts that cannot be run here."""
+    """The lines to show, the ids of scripts that cannot be run here, and whether there is a folder with scripts."""
 
-    lines: tuple[str, ...]
-    unusable: frozenset[str]
+    lines: tuple[str, ...] = ()
+    unusable: frozenset[str] = frozenset()
+    has_scripts: bool = True
 
 
 def preview(config: Path, alerts: Path, environment: Mapping[str, str]) -> Preview:
@@ -37,14 +38,17 @@ def preview(config: Path, alerts: Path, environment: Mapping[str, str]) -> Previ
     settings = load_settings(file=None, environment=environment, cwd=Path.cwd(), overrides=overrides)
     report = make_report(settings, clock=time.monotonic, places=False)
     lines = (*map(str, report.findings), f"check: {report.verdict}")
-    return Preview(lines, frozenset(block.id for block in report.blocks if not block.refused and not block.runs))
+    unusable = frozenset(block.id for block in report.blocks if not block.refused and not block.runs)
+    return Preview(lines, unusable, settings.worker.integrations_dir.is_dir())
 
 
-def replacements(integrations: Iterable[Integration], unusable: frozenset[str]) -> Iterator[str]:
+def replacements(integrations: Iterable[Integration], found: Preview) -> Iterator[str]:
     """Yield for each integration what takes its messages here."""
     for one in integrations:
-        if one.id in unusable:
+        if one.id in found.unusable:
             yield f"{one.id}: your script cannot be run, so its deliveries fail"
+        elif one.kind is Kind.SCRIPT and not found.has_scripts:
+            yield f"{one.id}: there is no {one.name} here; the demo's own script runs in its place"
         elif one.kind is Kind.SCRIPT:
             yield f"{one.id}: the demo's own script runs in place of {one.name}"
         else:

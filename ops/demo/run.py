@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from common.errors import CourierError
+from common.integration import Kind
 from ops.cli.main import one_line
 from ops.demo.expect import NOT_FOUND, arrived, compare, expected
 from ops.demo.feed import SMALL_BYTES, Feed, bursts
@@ -84,7 +85,7 @@ class _Demo:
         self._target = _target(home, plan.port)
         stack.callback(self._target.stop)
         self._flower_port = free_port()
-        found = preview(plan.config, self._log, os.environ) if plan.config else Preview((), frozenset())
+        found = preview(plan.config, self._log, os.environ) if plan.config else Preview()
         self._unusable = found.unusable
         for text in found.lines:
             show.say(one_line(text))
@@ -96,8 +97,10 @@ class _Demo:
             unusable=found.unusable,
         )
         if not plan.is_sample:
-            for text in replacements(self._stage.integrations, found.unusable):
+            for text in replacements(self._stage.integrations, found):
                 show.say(one_line(text), "dim")
+        if plan.config:
+            show.stand_ins = frozenset(one.id for one in self._stage.integrations if one.kind is Kind.SCRIPT)
         self._target.routes |= self._stage.routes()
         self._target.start()
         self._system: System = stack.enter_context(running(self._stage))

@@ -1,12 +1,11 @@
 """What a person sees of the demo in the terminal: a line for every message as it arrives, and a table at the end.
 
 At a terminal it has colours; elsewhere there are plain lines, one a message, which a log can keep. What is shown came
-from alerts: rich markup in it means nothing, and control characters are taken out.
+from alerts: rich markup in it means nothing, and what a terminal does not show is escaped.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from common.integration import MANAGER_ID
+from common.printable import printable
 from ops import tables
 from ops.demo.expect import NOT_FOUND
 from ops.tables import Column, Kind
@@ -46,8 +46,6 @@ COLUMNS: Final = (
     Column("seconds", Kind.NUMBER, rank=5),
 )
 
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
-
 _STYLES: Final = {
     "slack": "magenta",
     "pagerduty": "green",
@@ -75,12 +73,15 @@ class Row(NamedTuple):
     seconds: float | None
 
 
-def line(message: Message, latency_s: float | None, width: int | None = None) -> Text:
+def line(message: Message, latency_s: float | None, width: int | None = None, *, stands_in: bool = False) -> Text:
     """Return the line for one message, in `width` columns if given.
 
-    `latency_s` is the time since its alert was written, None if not known.
+    `latency_s` is the time since its alert was written, None if not known. `stands_in` says that the demo's own
+    script sent it in place of the user's.
     """
     mark, style, words = _outcome(message)
+    if stands_in and message.accepted:
+        mark, style, words = "▸", "cyan", f"by the demo's script, {message.status}"
     at = datetime.fromtimestamp(message.at_s).astimezone()
     latency = "" if latency_s is None else f"  {latency_s:.2f} s"
     taken = len("00:00:00.000  ") + NAME_WIDTH + len(" ✓ ") + len(" ") + cell_len(words) + len(latency)
@@ -99,8 +100,8 @@ def line(message: Message, latency_s: float | None, width: int | None = None) ->
 
 
 def clean(text: str, width: int) -> str:
-    """Return `text` on one line, without control characters, shortened to `width` columns of the terminal."""
-    text = _UNPRINTABLE.sub(" ", text).strip()
+    """Return `text` on one line, printable, shortened to `width` columns of the terminal."""
+    text = printable(text.strip())
     return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…"
 
 
@@ -151,12 +152,14 @@ class Show:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
+        self.stand_ins: frozenset[str] = frozenset()
+        """The integrations in whose place the demo's own script runs."""
         if not self._console.is_terminal:
             self._console.width = PLAIN_WIDTH
 
     def say(self, text: str, style: str = "") -> None:
         """Write a line of our own."""
-        self._console.print(Text(text, style))
+        self._console.print(Text(printable(text), style))
 
     def places(self, places: Mapping[str, str]) -> None:
         """Write where something can be looked at: a name and an address or path each."""
@@ -165,7 +168,8 @@ class Show:
 
     def arrival(self, message: Message, latency_s: float | None) -> None:
         """Write the line for a message."""
-        self._console.print(line(message, latency_s, self._console.width if self._console.is_terminal else None))
+        width = self._console.width if self._console.is_terminal else None
+        self._console.print(line(message, latency_s, width, stands_in=message.integration in self.stand_ins))
 
     def summary(self, rows: Sequence[Row], read: int) -> None:
         """Write the table."""
@@ -211,7 +215,7 @@ def _cells(row: Row) -> list[str]:
     counts = (row.matched, row.delivered, row.skipped, row.retried, row.dead)
     seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
     read = "" if row.read is None else f"{row.read:,}"
-    return [_UNPRINTABLE.sub(" ", row.name), read, *(f"{number:,}" for number in counts), seconds]
+    return [row.name, read, *(f"{number:,}" for number in counts), seconds]
 
 
 def _dead_style(row: Row) -> str:

@@ -4,13 +4,15 @@ import re
 import ssl
 from textwrap import dedent
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+import certifi
 import pytest
 import redis
 from redis.sentinel import MasterNotFoundError
 
 from common.connection import broker_options, broker_tls, broker_url, connect
-from common.errors import LedgerUnavailable
+from common.errors import LedgerUnavailable, SettingsError
 from common.ledger.errors import translated
 from tests.support.guide import PAGES
 from tests.support.tls import tls_in_front_of
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ops.embedded import EmbeddedServer
+
+CA = quote(certifi.where(), safe="")
 
 
 def test_celery_gets_a_unix_socket_in_its_own_form() -> None:
@@ -39,7 +43,7 @@ def test_celery_gets_the_certificates_apart_from_the_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h/0", "rediss://h/0?ssl_ca_certs=%2Fca.pem", "unix:///run/redis.sock", "sentinel://a,b/main"]
+    "url", ["redis://h/0", f"rediss://h/0?ssl_ca_certs={CA}", "unix:///run/redis.sock", "sentinel://a,b/main"]
 )
 def test_no_client_repeats_a_command_by_itself(url: str) -> None:
     with connect(url) as client:
@@ -58,11 +62,19 @@ def test_celery_gets_each_sentinel_with_the_same_login_and_number() -> None:
 
 
 def test_tls_is_for_sentinels_and_servers_alike() -> None:
-    url = "sentinels://a/main?ssl_ca_certs=%2Fca.pem"
-    assert broker_tls(url) == {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"}
-    assert broker_options(url)["sentinel_kwargs"]["ssl_ca_certs"] == "/ca.pem"
+    url = f"sentinels://a/main?ssl_ca_certs={CA}"
+    assert broker_tls(url) == {"ssl_cert_reqs": "required", "ssl_ca_certs": certifi.where()}
+    assert broker_options(url)["sentinel_kwargs"]["ssl_ca_certs"] == certifi.where()
     with connect(url) as client:
-        assert client.get_connection_kwargs()["ssl_ca_certs"] == "/ca.pem"
+        assert client.get_connection_kwargs()["ssl_ca_certs"] == certifi.where()
+
+
+@pytest.mark.parametrize("url", ["rediss://h/0", "sentinels://a,b/main"])
+@pytest.mark.parametrize(("name", "why"), [("gone", "No such file"), (".", "Is a directory"), ("text", "no PEM file")])
+def test_an_authority_that_cannot_be_used_is_refused_at_once(url: str, name: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no certificate")
+    with pytest.raises(SettingsError, match=f"redis.ca: {tmp_path / name} cannot be used: .*{why}"):
+        connect(f"{url}?ssl_ca_certs={quote(str(tmp_path / name), safe='')}")
 
 
 def test_the_client_of_sentinels_logs_in_to_the_server() -> None:

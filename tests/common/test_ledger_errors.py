@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 import redis.exceptions as redis_errors
 from hypothesis import example, given
@@ -39,3 +41,18 @@ def test_a_full_disk_says_what_to_do() -> None:
     )
     rdb = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
     assert "(MISCONF: an error while saving)" in said(redis_errors.ResponseError(rdb))
+
+
+@pytest.mark.parametrize("words", ["unable to get local issuer certificate", "self-signed certificate"])
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", None])
+def test_an_unknown_authority_says_what_was_asked_and_what_to_set(
+    words: str, variable: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(each, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "/etc/mine")
+    asked = f"; {variable} is /etc/mine" if variable else ""
+    trouble = f"certificate verify failed: {words} (_ssl.c:1006)"
+    told = said(ssl.SSLCertVerificationError(trouble))
+    assert told == f"Redis cannot be reached: ('{trouble}',){asked}; name the file of its authority in redis.ca"

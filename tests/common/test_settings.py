@@ -40,7 +40,7 @@ def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
 
 
 def test_the_packaged_file_gives_every_key_and_no_other() -> None:
-    places = list(from_file(DEFAULTS_FILE, "default"))
+    places = list(from_file(DEFAULTS_FILE, "default", packaged=True))
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
     of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_base", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
@@ -49,7 +49,7 @@ def test_the_packaged_file_gives_every_key_and_no_other() -> None:
 
 
 def test_the_packaged_file_shows_values_as_they_are_shown(tmp_path: Path) -> None:
-    raw = {dotted(place): given.raw for place, given in from_file(DEFAULTS_FILE, "default").items()}
+    raw = {dotted(place): given.raw for place, given in from_file(DEFAULTS_FILE, "default", packaged=True).items()}
     shown = {key: value for key, value, _ in load(tmp_path).listing()}
     same = {"integrations.default.lease": "60s", "integrations.default.deadline": "60s", "producer.node": ""}
     assert raw == shown | same
@@ -122,6 +122,18 @@ def test_relative_paths_begin_at_the_file_or_the_working_directory(tmp_path: Pat
     assert settings.worker.socket == Path("/run/q")
     assert settings.producer.alerts == tmp_path / "a.json"
     assert settings.state.dir == tmp_path / "s"
+
+
+@pytest.mark.parametrize("home", ["/opt/ossec", "ossec"])
+def test_what_is_in_the_home_moves_with_it(tmp_path: Path, home: str) -> None:
+    worker = load(tmp_path, f'[worker]\nhome = "{home}"').worker
+    assert worker.integrations_dir == tmp_path / home / "integrations"
+    assert worker.socket == tmp_path / home / "queue/sockets/queue"
+    settings = load(tmp_path, '[worker]\nsocket = "/run/q"', COURIER_WORKER_HOME=home)
+    assert settings.worker.integrations_dir == tmp_path / home / "integrations"
+    assert settings.worker.socket == Path("/run/q")
+    assert settings.origin["worker.integrations_dir"] == "COURIER_WORKER_HOME"
+    assert load(tmp_path, "").worker.integrations_dir == Path("/var/ossec/integrations")
 
 
 def test_one_newline_is_removed_from_a_mounted_secret(tmp_path: Path) -> None:

@@ -73,4 +73,5 @@ def test_tls_that_is_not_trusted_is_told(server: EmbeddedServer, tmp_path: Path,
         url = f"rediss://:{server.password}@127.0.0.1:{port}/0"
         with Courier(tmp_path, "producer", *manager.files(), COURIER_REDIS_URL=url) as producer:
             eventually(lambda: "certificate verify failed" in producer.log)
+            assert "name the file of its authority in redis.ca" in producer.log
             assert "Traceback" not in producer.log

@@ -35,9 +35,9 @@ def manager(tmp_path: Path, target: Recorder) -> Manager:
     return Manager(tmp_path, target)
 
 
-def in_a_terminal(manager: Manager) -> tuple[int, int]:
-    """Start `courier up` as the leader of a terminal of its own; return its process id and our end of the terminal."""
-    command = [sys.executable, "-m", "ops.cli.main", "up", *manager.files(), "--flower-port", "0"]
+def in_a_terminal(*arguments: str) -> tuple[int, int]:
+    """Start `courier` as the leader of a terminal of its own; return its process id and our end of the terminal."""
+    command = [sys.executable, "-m", "ops.cli.main", *arguments]
     pid, ours = pty.fork()
     if pid == 0:
         signal.signal(
@@ -49,10 +49,8 @@ def in_a_terminal(manager: Manager) -> tuple[int, int]:
 
 def test_a_closed_terminal_ends_it_in_order(manager: Manager, target: Recorder) -> None:
     del target
-    pid, ours = in_a_terminal(manager)
-    shown = b""
-    while READY.encode() not in shown:
-        shown += os.read(ours, 65_536)
+    pid, ours = in_a_terminal("up", *manager.files(), "--flower-port", "0")
+    wait_for(READY, ours)
     family = children(pid)
     assert len(family) >= 5
     os.close(ours)  # the kernel sends SIGHUP
@@ -61,6 +59,25 @@ def test_a_closed_terminal_ends_it_in_order(manager: Manager, target: Recorder) 
     log = next(manager.folder.rglob("valkey.log")).read_text()
     assert "User requested shutdown" in log
     assert "bye bye" in log
+
+
+def wait_for(words: str, terminal: int) -> None:
+    """Read what is shown until these words come."""
+    shown = b""
+    while words.encode() not in shown:
+        shown += os.read(terminal, 65_536)
+
+
+@pytest.mark.parametrize(("part", "ready"), [("producer", READY), ("flower", "Flower is at")])
+def test_a_closed_terminal_ends_a_part_in_order(
+    client: object, server: EmbeddedServer, manager: Manager, monkeypatch: pytest.MonkeyPatch, *, part: str, ready: str
+) -> None:
+    del client
+    monkeypatch.setenv("COURIER_REDIS_URL", server.url)
+    pid, ours = in_a_terminal(part, *(manager.files() if part == "producer" else ("--flower-port", "0")))
+    wait_for(ready, ours)
+    os.close(ours)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("under_nohup", [False, True])

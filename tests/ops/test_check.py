@@ -52,7 +52,7 @@ def test_a_refused_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (code, err) == (78, "")
     assert out.splitlines()[1] == "slack\t2\t-\t-\trefused"
     assert f"error: {file}:2: <hook_url>: is missing: slack needs it" in out
-    assert out.splitlines()[-1].startswith("FAILED: 1 of 2 integrations can run; 1 errors, ")
+    assert out.splitlines()[-1].startswith("FAILED: 1 of 2 integrations can run; 1 error, ")
 
 
 def test_no_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

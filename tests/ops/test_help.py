@@ -56,6 +56,12 @@ def test_help_has_an_example_that_can_be_typed(path: tuple[str, ...]) -> None:
             assert words[1 : 1 + len(path)] == list(path) or path == ()
 
 
+@pytest.mark.parametrize("path", ALL, ids=NAMES)
+def test_help_fits_into_80_columns(path: tuple[str, ...]) -> None:
+    lines = CliRunner().invoke(courier, [*path, "--help"]).output.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("option", ["--integration", "--redis-url", "--state"])
 def test_an_option_is_the_same_everywhere(option: str) -> None:
     found = {

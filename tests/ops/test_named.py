@@ -62,7 +62,7 @@ def paused(ledger: Ledger) -> set[str]:
 def test_a_name_means_all_configured_blocks_of_it_and_says_which(ledger: Ledger, how: list[str]) -> None:
     result = run("pause", *how)
     assert result.exit_code == 0
-    assert sorted(result.stdout.splitlines()) == [f"{TWO} is paused; 0 wait", f"{ONE} is paused; 1 wait"]
+    assert sorted(result.stdout.splitlines()) == [f"{TWO} is paused; 0 wait", f"{ONE} is paused; 1 waits"]
     assert ("note: slack left the configuration" in result.stderr) == ("slack" in how)
     assert paused(ledger) == {ONE, TWO}
     assert run("resume", *how).exit_code == 0
@@ -70,7 +70,7 @@ def test_a_name_means_all_configured_blocks_of_it_and_says_which(ledger: Ledger,
 
 
 def test_an_id_means_one_block(ledger: Ledger) -> None:
-    assert run("pause", ONE).stdout == f"{ONE} is paused; 1 wait\n"
+    assert run("pause", ONE).stdout == f"{ONE} is paused; 1 waits\n"
     assert paused(ledger) == {ONE}
 
 
@@ -82,8 +82,8 @@ def test_what_left_the_configuration_is_marked(ledger: Ledger) -> None:
 
 
 def test_what_left_the_configuration_is_acted_on_where_nobody_has_its_name(ledger: Ledger) -> None:
-    assert run("pause", "old").stdout == "old (removed) is paused; 1 wait\n"
-    assert run("pause", "--removed", "slack").stdout == "slack (removed) is paused; 1 wait\n"
+    assert run("pause", "old").stdout == "old (removed) is paused; 1 waits\n"
+    assert run("pause", "--removed", "slack").stdout == "slack (removed) is paused; 1 waits\n"
     assert paused(ledger) == {"old", "slack"}
     refused = run("pause", "--removed", "shuffle")
     assert "'shuffle' did not leave the configuration" in str(refused.exception)
@@ -98,16 +98,16 @@ def test_a_ghost_alone_is_refused_while_configured_ones_have_its_name(client: re
 
 
 def test_dead_letters_of_removed_ones_are_seen_and_acted_on_only_when_asked(ledger: Ledger) -> None:
-    assert run("dead", "bury", "slack", "--yes").stdout == "1 are dead letters now\n"  # of the configured ones
+    assert run("dead", "bury", "slack", "--yes").stdout == "1 buried\n"  # of the configured ones
     assert (ledger.status("slack").dead, ledger.status(ONE).dead) == (0, 1)
-    assert run("dead", "bury", "slack", "--removed", "--yes").stdout == "1 are dead letters now\n"
+    assert run("dead", "bury", "slack", "--removed", "--yes").stdout == "1 buried\n"
     listed = run("dead", "list", "--integration", "slack").stdout.splitlines()[1:]
     assert {line.split("\t")[0] for line in listed} == {ONE, "slack (removed)"}
     discarded = run("dead", "discard", "--integration", "slack", "--yes")
     assert discarded.stdout == f"1\t{ONE}\tburied\n1 discarded\n"
     assert (ledger.status("slack").dead, ledger.status(ONE).dead) == (1, 0)
     moved = run("dead", "replay", "--removed", "--integration", "slack", "--to", TWO, "--yes")
-    assert moved.stdout == f"1\tslack (removed)\tburied\n1 wait for delivery to {TWO}\n"
+    assert moved.stdout == f"1\tslack (removed)\tburied\n1 waits for delivery to {TWO}\n"
 
 
 def test_a_target_of_several_blocks_is_refused(ledger: Ledger) -> None:

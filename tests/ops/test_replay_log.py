@@ -60,7 +60,7 @@ def test_a_stretch_is_enqueued_from_the_archive_through_the_filters(client: redi
     assert Ledger(client).status("slack").waiting == 0
     result = replay()
     assert result.exit_code == 0, result.output
-    assert "10 matched, 10 enqueued, 0 were there already" in result.stdout
+    assert "10 matched, 10 enqueued, 0 already there" in result.stdout
     status = Ledger(client).status("slack")
     assert (status.waiting, status.totals["committed"]) == (10, 10)
 
@@ -77,8 +77,8 @@ def test_never_twice_by_accident(client: redis.Redis, manager: Path) -> None:
     refused = replay()
     assert refused.exit_code == 1
     assert "replayed to slack already; --again" in str(refused.exception)
-    assert "0 enqueued, 10 were there already" in replay("--again").stdout
-    assert "5 enqueued, 10 were there already" in replay(start=100, stop=130).stdout
+    assert "0 enqueued, 10 already there" in replay("--again").stdout
+    assert "5 enqueued, 10 already there" in replay(start=100, stop=130).stdout
     assert Ledger(client).status("slack").waiting == 15
 
 
@@ -96,7 +96,7 @@ def test_an_interrupted_replay_goes_on(client: redis.Redis, manager: Path, monke
     monkeypatch.setattr(Ledger, "commit", commit)
     replay()
     assert 0 < Ledger(client).status("slack").waiting < 10
-    assert "were there already" in replay().stdout
+    assert "already there" in replay().stdout
     status = Ledger(client).status("slack")
     assert (status.waiting, status.totals["committed"]) == (10, 10)
 

@@ -125,7 +125,7 @@ def test_an_alert_id_means_all_letters_of_the_alert(client: redis.Redis, ledger:
     assert shown["Agent"] == "001 web01"
     assert json.loads(run("dead", "show", "1769846400.17"))["delivery"] == "n:f:1"
     assert "1 discarded" in run("dead", "discard", "--yes", "1769846400.17")
-    assert "1 wait for delivery again" in run("dead", "replay", "--yes", "1769846400.18")
+    assert "1 waits for delivery again" in run("dead", "replay", "--yes", "1769846400.18")
 
 
 def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:
@@ -167,7 +167,7 @@ def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
 def test_letters_can_be_replayed_to_another_integration(client: redis.Redis, ledger: Ledger) -> None:
     client.hset("courier:integrations", "shuffle", "sealed")
     bury(ledger, "n:f:1", rule="5712", reason="client")
-    assert "1 wait for delivery to shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
+    assert "1 waits for delivery to shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
     assert (ledger.status("slack").dead, ledger.status("shuffle").waiting) == (0, 1)
 
 
@@ -190,7 +190,7 @@ def test_what_waits_for_a_removed_integration_can_be_buried(ledger: Ledger) -> N
             max_backlog=100,
             max_backlog_bytes=10**6,
         )
-    assert "3 are dead letters now" in run("dead", "bury", "slack", answer="y\n")
+    assert "3 buried" in run("dead", "bury", "slack", answer="y\n")
     assert len(run("dead", "list", "--reason", "buried").splitlines()) == 4
 
 

@@ -134,6 +134,14 @@ def test_status_has_one_line_an_integration(ledger: Ledger, server: EmbeddedServ
     assert any(line.startswith("http@m1 ") for line in lines)
 
 
+def test_check_is_one_line(ledger: Ledger, server: EmbeddedServer, width: int) -> None:
+    del ledger
+    (line,) = Terminal(server, width, 30, "status", "--check").end().splitlines()
+    assert line.startswith("COURIER WARNING - ")
+    assert "waiting=" not in line
+    assert len(line) <= width
+
+
 def test_dead_list_breaks_no_id(ledger: Ledger, server: EmbeddedServer, width: int) -> None:
     del ledger
     shown = Terminal(server, width, 30, "dead", "list").end()

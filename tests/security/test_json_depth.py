@@ -24,6 +24,7 @@ from common.secret import Secret
 from ops.letters_file import read_line
 from producer.keepsake import Keepsake
 from producer.line import BadLine, decode_line
+from tests.support.fakes import SIGNER
 from workers.integrations.answers import answered_json
 from workers.integrations.base import Answer, Refusal
 from workers.integrations.manager import Manager
@@ -50,7 +51,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
         lambda raw: list(secrets_of(Integration(id="x", name="x", options=Secret(text_of(raw))))),
         (),
     ),
-    "manager": (lambda raw: Manager().calls(Alert(raw)), (Refusal,)),
+    "manager": (lambda raw: Manager(SIGNER).calls(Alert(raw)), (Refusal,)),
 }
 
 _DEEP = st.builds(

@@ -53,6 +53,7 @@ class Courier:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # as a service has it: without the terminal of whoever runs the tests
             )
 
     @property

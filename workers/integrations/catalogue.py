@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from common.secret import Secret
+    from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
     from workers.integrations.statuses import Clock
 
@@ -77,15 +78,19 @@ def service_for(
     *,
     now: Clock = time.time,
     redactor: Redactor | None = None,
+    signer: EventSigner | None = None,
 ) -> Service[Any, Any]:
     """Return the code that serves a block; `now` is the time in seconds since the epoch.
 
-    `redactor` masks the secrets of the block, and of how it is served, in the details of outcomes.
+    `redactor` masks the secrets of the block, and of how it is served, in the details of outcomes. Only `manager` needs
+    the `signer`: without it no event passes.
 
     Never raises: of a block that cannot be served every delivery becomes a dead letter that says why, and the other
     integrations of the worker go on.
     """
     try:
+        if integration.kind is Kind.MANAGER:
+            return Manager(signer)
         return _make(integration, choices, now, redactor or Redactor.of(integration))
     except ConfigError as error:
         return Unusable(error)
@@ -111,8 +116,6 @@ class Unusable:
 
 
 def _make(integration: Integration, choices: Choices, now: Clock, redactor: Redactor) -> Service[Any, Any]:
-    if integration.kind is Kind.MANAGER:
-        return Manager()
     if integration.kind is Kind.SCRIPT:
         return Script(integration, redactor, choices.final_exits)
     if integration.name not in NATIVE:

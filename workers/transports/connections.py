@@ -7,12 +7,15 @@ was closed by the other side before it is used again, and uses none that was idl
 
 from __future__ import annotations
 
+import os
 import select
-from typing import TYPE_CHECKING, Final
+import socket
+from typing import TYPE_CHECKING, Any, Final
 
 import pycurl
 
 from workers.integrations.base import Answer
+from workers.transports.addresses import refusal
 from workers.transports.http_errors import broken_by
 from workers.transports.trust import authorities_of
 
@@ -42,6 +45,7 @@ class Head:
     """A request without its body, ready for libcurl. It holds secrets, so its `repr` shows nothing of it.
 
     `url` is without user and password, `headers` are lines, `proxy` is empty for none, `policy` says what is trusted.
+    Calls of one `origin` share connections.
     """
 
     __slots__ = ("headers", "method", "origin", "policy", "proxy", "unpacks", "url")
@@ -63,6 +67,8 @@ class Connection:
         self._max_body_bytes = 0
         self._lines: list[bytes] = []
         self._body = bytearray()
+        self._refused, self._opened = "", False
+        self._lent: socket.socket | None = None
 
     def call(self, head: Head, body: bytes | None, limit_s: float, max_body_bytes: int) -> Answer:
         """Return the answer to one request, which has `limit_s` seconds, and at most so much of its body.
@@ -81,6 +87,7 @@ class Connection:
             curl.setopt(pycurl.POSTFIELDS, body or b"")
         self._lines.clear()
         self._body.clear()
+        self._refused, self._opened = "", False
         self._max_body_bytes = max_body_bytes
         broken = ""
         try:
@@ -99,6 +106,10 @@ class Connection:
     def trouble(self) -> tuple[int, int]:
         """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
         return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
+
+    def refused(self) -> str:
+        """Return why the last call connected to no address of its target, empty if it was not for these rules."""
+        return "" if self._opened else self._refused
 
     def is_closed(self) -> bool:
         """Tell whether the server closed its side; unread bytes of it, such as a TLS ticket, do not matter."""
@@ -131,6 +142,8 @@ class Connection:
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
         curl.setopt(pycurl.TCP_KEEPIDLE, _PROBED_AFTER_S)
         curl.setopt(pycurl.TCP_KEEPINTVL, _PROBED_EVERY_S)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+        curl.setopt(pycurl.SOCKOPTFUNCTION, self._lend)
         curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._take)
         _set_trust(curl, head.policy)
@@ -140,6 +153,24 @@ class Connection:
         self._limit_s = limit_s
         self._curl.setopt(pycurl.TIMEOUT_MS, _ms(limit_s))
         self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, _ms(min(limit_s, to_connect_s)))
+
+    def _open(self, _purpose: int, to: Any) -> socket.socket | int:
+        """Return a socket for one of the target's addresses, or refuse the address."""
+        assert self._head is not None  # noqa: S101 — libcurl connects only within a call
+        why = refusal(to.addr[0], self._head.policy, of_proxy=bool(self._head.proxy))
+        if why:
+            self._refused = why
+            return int(pycurl.SOCKET_BAD)
+        self._opened = True
+        self._lent = socket.socket(to.family, to.socktype, to.protocol)
+        return self._lent
+
+    def _lend(self, descriptor: int, _purpose: int) -> int:
+        """Close our end of the socket: pycurl has made a copy for libcurl, which scripts must not inherit either."""
+        if self._lent:
+            self._lent.close()
+        os.set_inheritable(descriptor, False)
+        return int(pycurl.SOCKOPT_OK)
 
     def _take(self, chunk: bytes) -> int:
         """Keep what still counts, and end the call where that is less than there is."""

@@ -20,8 +20,11 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 if TYPE_CHECKING:
     from common.settings_schema import Policy
 
-VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""OpenSSL's (SSL_CTX_set_default_verify_paths(3)), requests' (SSL Cert Verification) and curl's (curl(1), --cacert)."""
+FOLDERS: Final = "SSL_CERT_DIR"
+"""OpenSSL's (SSL_CTX_set_default_verify_paths(3)): folders, with a colon between two of them."""
+
+VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", FOLDERS)
+"""Of OpenSSL, requests (SSL Cert Verification), curl (curl(1), --cacert) and again OpenSSL, in their order here."""
 
 SYSTEM_FOLDERS: Final = ("/etc/ssl/certs", "/etc/pki/tls/certs")
 
@@ -39,15 +42,20 @@ _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 class Trusted(NamedTuple):
-    """A file or folder of certificates, and the name under which an operator knows it."""
+    """A file, a folder or a list of folders of certificates, and the name under which an operator knows it."""
 
     path: str
     name: str
 
     @property
+    def parts(self) -> list[Path]:
+        """Each file or folder by itself."""
+        return [Path(part) for part in (self.path.split(os.pathsep) if self.name == FOLDERS else [self.path])]
+
+    @property
     def is_folder(self) -> bool:
-        """Whether it is a folder in which OpenSSL finds each certificate by its hash."""
-        return bool(_hashed(self.path))
+        """Whether OpenSSL finds certificates by their hash in it, or in one of the folders."""
+        return any(map(_hashed, self.parts))
 
 
 def authorities_of(policy: Policy) -> Trusted:
@@ -65,7 +73,7 @@ def trusted() -> Trusted:
     for variable in VARIABLES:
         if path := os.environ.get(variable):
             return Trusted(path, variable)
-    of_python = ssl.get_default_verify_paths()  # SSL_CERT_DIR, or what this Python was built for
+    of_python = ssl.get_default_verify_paths()  # what this Python was built for
     files = filter(None, (of_python.cafile, *SYSTEM_FILES))
     file, in_file = next(((file, count) for file in files if (count := _authorities(file))), ("", 0))
     for folder in filter(None, (of_python.capath, *SYSTEM_FOLDERS)):
@@ -74,7 +82,7 @@ def trusted() -> Trusted:
     return Trusted(file, "the system's file") if file else Trusted(DEFAULT_CA_BUNDLE_PATH, "the bundled file")
 
 
-def _hashed(folder: str) -> int:
+def _hashed(folder: str | Path) -> int:
     """Return how many certificates OpenSSL can look up in a folder, 0 where it is none."""
     with suppress(OSError):
         return sum(1 for file in Path(folder).iterdir() if _HASHED.fullmatch(file.name))

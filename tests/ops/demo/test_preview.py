@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.integration import Integration
-from ops.demo.preview import preview, replacements
+from ops.demo.preview import Preview, preview, replacements
 from ops.demo.stage import set_stage
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_checks_words_come_first_and_missing_scripts_get_no_replacement(tmp_path
     folder.mkdir()
     (folder / "custom-a").write_bytes(b"#!/bin/sh\n")
     (folder / "custom-a").chmod(0o550)
-    environment = {"COURIER_WORKER_HOME": str(tmp_path), "COURIER_WORKER_INTEGRATIONS_DIR": str(folder)}
+    environment = {"COURIER_WORKER_HOME": str(tmp_path)}
     found = preview(config, alerts, environment)
     assert found.unusable == {"custom-b"}
     assert any("integrations/custom-b does not exist" in line for line in found.lines)
@@ -36,12 +36,21 @@ def test_checks_words_come_first_and_missing_scripts_get_no_replacement(tmp_path
     home.mkdir()
     stage = set_stage(home, config, address="http://127.0.0.1:1", flower_port=1, unusable=found.unusable)
     assert [file.name for file in (home / "integrations").iterdir()] == ["custom-a"]
-    assert list(replacements(stage.integrations, found.unusable)) == [
+    assert list(replacements(stage.integrations, found)) == [
         "custom-a: the demo's own script runs in place of custom-a",
         "custom-b: your script cannot be run, so its deliveries fail",
     ]
 
 
+def test_a_script_that_is_not_here_is_said_to_be_replaced(tmp_path: Path) -> None:
+    config = tmp_path / "ossec.conf"
+    config.write_text("<ossec_config><integration><name>custom-a</name></integration></ossec_config>")
+    found = preview(config, tmp_path / "alerts.json", {"COURIER_WORKER_HOME": str(tmp_path)})
+    assert list(replacements([Integration(id="custom-a", name="custom-a")], found)) == [
+        "custom-a: there is no custom-a here; the demo's own script runs in its place"
+    ]
+
+
 def test_a_server_of_the_demo_answers_for_a_service() -> None:
-    (line,) = replacements([Integration(id="soc", name="pagerduty")], frozenset())
+    (line,) = replacements([Integration(id="soc", name="pagerduty")], Preview())
     assert line == "soc: a server of the demo answers in place of PagerDuty"

@@ -52,6 +52,14 @@ def test_a_line_says_when_who_what_and_how_fast() -> None:
     assert line(message(), None).plain.endswith("taken, 200")
 
 
+def test_what_the_demos_own_script_sent_is_not_said_to_be_taken_from_the_users() -> None:
+    show, output = written()
+    show.stand_ins = frozenset({"custom-a"})
+    show.arrival(message(integration="custom-a", service="ticket", status=201), None)
+    assert "✓" not in output.getvalue()
+    assert output.getvalue().endswith("by the demo's script, 201\n")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -70,7 +78,7 @@ def test_an_alert_cannot_touch_the_terminal() -> None:
     show, output = written(terminal=True)
     show.arrival(message(title="\x1b]0;x\x07[bold red]a\u202eb[/]\r\nc"), None)
     text = output.getvalue()
-    assert "]0;x [bold red]a b[/] c" in text
+    assert "\\u001b]0;x\\u0007[bold red]a\\u202e" in text
     assert not {"\x07", "\u202e", "\r"} & set(text)
     assert text.count("\n") == 1
 

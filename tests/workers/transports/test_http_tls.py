@@ -43,17 +43,16 @@ def system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     """The only folder of a system that has no file, for a process without any of the variables."""
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certs"))
-    monkeypatch.setattr(trust, "SYSTEM_FOLDERS", ())
+    monkeypatch.setattr(trust, "SYSTEM_FOLDERS", (str(tmp_path / "certs"),))
     monkeypatch.setattr(trust, "SYSTEM_FILES", (str(tmp_path / "bundle.crt"),))
-    monkeypatch.setattr(trust.ssl, "get_default_verify_paths", _without_file(ssl.get_default_verify_paths))
+    monkeypatch.setattr(trust.ssl, "get_default_verify_paths", _without_paths(ssl.get_default_verify_paths))
     trusted.cache_clear()
     yield tmp_path / "certs"
     trusted.cache_clear()
 
 
-def _without_file(paths: Callable[[], ssl.DefaultVerifyPaths]) -> Callable[[], ssl.DefaultVerifyPaths]:
-    return lambda: paths()._replace(cafile=None)
+def _without_paths(paths: Callable[[], ssl.DefaultVerifyPaths]) -> Callable[[], ssl.DefaultVerifyPaths]:
+    return lambda: paths()._replace(cafile=None, capath=None)
 
 
 def test_what_the_system_trusts_is_trusted(
@@ -74,7 +73,7 @@ def test_a_file_of_the_system_is_trusted_where_its_folder_is_not_hashed(
         assert http().send(post(tls_url(server))).status == 200
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("variable", VARIABLES[:-1])
 def test_a_variable_names_what_is_trusted(
     authority: Authority,
     http: Callable[..., HttpTransport],
@@ -119,6 +118,46 @@ def test_a_folder_without_hashed_names_is_an_error_that_says_how_to_make_them(
         refused = error(http(), post(tls_url(server)))
     assert refused.reason is Reason.NOT_CONFIGURED
     assert "without hashed names; run `openssl rehash`" in refused.detail
+
+
+def test_each_folder_of_a_list_is_looked_into(
+    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unhashed, hashed = system_folder.parent / "unhashed", system_folder.parent / "hashed"
+    unhashed.mkdir()
+    authority.folder(hashed)
+    monkeypatch.setenv("SSL_CERT_DIR", f"{system_folder}:{unhashed}:{hashed}")
+    with web(authority.context(authority.certificate("server"))) as server:
+        assert http().send(post(tls_url(server))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (
+            "{0}/unhashed",
+            "SSL_CERT_DIR {0}/unhashed cannot be used: a folder without hashed names; run `openssl rehash`",
+        ),
+        ("{0}/gone", "SSL_CERT_DIR {0}/gone cannot be used: No such file or directory"),
+        ("{0}/gone:{0}/unhashed", "SSL_CERT_DIR {0}/gone cannot be used: No such file or directory"),
+    ],
+)
+def test_folders_without_any_certificate_are_an_error_and_not_passed_over(
+    authority: Authority,
+    http: Callable[..., HttpTransport],
+    system_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    folders: str,
+    words: str,
+) -> None:
+    authority.folder(system_folder)
+    (system_folder.parent / "unhashed").mkdir()
+    monkeypatch.setenv("SSL_CERT_DIR", folders.format(system_folder.parent))
+    with web(authority.context(authority.certificate("server"))) as server:
+        refused = error(http(), post(tls_url(server)))
+    assert refused.reason is Reason.NOT_CONFIGURED
+    assert refused.detail.startswith(words.format(system_folder.parent))
 
 
 def test_a_folder_with_fewer_authorities_than_the_system_s_file_does_not_hide_that(
