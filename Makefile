@@ -58,6 +58,15 @@ e2e: install ## docker compose on a real engine, as root: built, scaled, killed,
 	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
 	$(BIN)/pytest -m e2e -s
 
+fuzz: install ## feed every door that reads a stranger's bytes with what reaches new code (MINUTES=10 for all, DOORS="record letter")
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(DOORS)
+
+audit: install ## ask the advisory database about every locked package
+	$(BIN)/python -m ops.release.audit
+
+sbom: install ## the bill of materials of the wheel, of the image too with IMAGE=NAME, into dist/
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m ops.release.sbom $(if $(IMAGE),--image "$(IMAGE)")
+
 bench: install ## every benchmark in turn, and what got slower since the committed results (QUICK=1 in ten minutes, SAVE=1 keeps the new ones; NAMES="growth soak" just these)
 	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(NAMES)
 
@@ -70,4 +79,4 @@ bench-%: install ## one by itself, as bench-delivery or bench-isolation (ARGS=OP
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test test-on conformance chaos e2e bench soak clean
+.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom bench soak clean

@@ -13,6 +13,7 @@ from redis import RedisError
 from common.celery_app import queue, queue_name
 from common.errors import LedgerUnavailable
 from common.ledger import Pace, Reap, Release
+from common.ledger.damage import unless_damaged
 from common.ledger.errors import translated
 from common.task_message import DELIVER, decode
 
@@ -73,7 +74,7 @@ class Outlet(NamedTuple):
 
 
 class Dispatcher:
-    """Releases and publishes. Methods raise LedgerUnavailable or LedgerUnfit."""
+    """Releases and publishes. Methods raise LedgerUnavailable or LedgerUnfit; damaged integrations are left out."""
 
     def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
         self._app, self._ledger, self._redis = app, ledger, client
@@ -121,14 +122,14 @@ class Dispatcher:
         with translated(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in integration_ids:
                 pipe.llen(queue_name(integration_id))
-            return sum(pipe.execute())
+            return sum(unless_damaged(answer, 0) for answer in pipe.execute(raise_on_error=False))
 
     def _queued(self, overdue: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
         """Return those that are in their integration's queue, which never carries more than the in-flight cap."""
         with translated(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in overdue:
                 pipe.lrange(queue_name(integration_id), 0, MAX_QUEUED - 1)
-            queues = pipe.execute()
+            queues = [unless_damaged(answer, ()) for answer in pipe.execute(raise_on_error=False)]
         return {
             i: {delivery_id for message in messages for delivery_id in _ids(message)}.intersection(ids)
             for (i, ids), messages in zip(overdue.items(), queues, strict=True)

@@ -6,6 +6,7 @@
     ├── LedgerError         Redis cannot be used
     │   ├── LedgerUnavailable   … right now: waiting helps
     │   ├── LedgerUnfit         … as it is configured: waiting does not help
+    │   ├── LedgerDamaged       … for one integration: its keys hold what Courier did not write
     │   └── UnreadableRecord    … for one delivery: what it holds is no record
     └── TransportError      a call did not get an answer; carries the reason
 
@@ -51,13 +52,25 @@ class LedgerUnfit(LedgerError):  # noqa: N818 — as above
     """Raised when Redis is configured so that it could lose work (eviction) or refuses us (password)."""
 
 
+class LedgerDamaged(LedgerError):  # noqa: N818 — as above
+    """Raised when keys of one integration hold what Courier did not write. `keys` are those of the wrong type."""
+
+    def __init__(self, integration_id: str, keys: tuple[str, ...], problem: str) -> None:
+        """Keep the id and the keys; `problem` is what Redis said, for where no key has the wrong type."""
+        self.integration_id, self.keys = integration_id, keys
+        what = f"of the wrong type: {', '.join(keys)}" if keys else problem
+        super().__init__(
+            f"{integration_id} stops, its keys in Redis are damaged: {what}; what to do: runbook CourierLedgerDamaged"
+        )
+
+
 class UnreadableRecord(LedgerError):  # noqa: N818 — as above
     """Raised when Redis holds something for a delivery that is no record; `delivery_id` says which."""
 
     def __init__(self, delivery_id: str, problem: str) -> None:
         """Keep the id; `problem` quotes nothing of the record."""
         self.delivery_id = delivery_id
-        super().__init__(f"the record of delivery {delivery_id} cannot be read: {problem}")
+        super().__init__(f"the record of delivery {ascii(delivery_id)[1:-1]} cannot be read: {problem}")
 
 
 class TransportError(CourierError):

@@ -5,12 +5,15 @@ One hash a node, `courier:node:NAME`. It is telemetry: nothing is decided by it,
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from common.depth import check_depth
+from common.ledger.damage import unless_damaged
 from common.ledger.errors import translated
+from common.ledger.record import to_int
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +24,17 @@ _PREFIX: Final = "courier:node:"
 
 READINGS: Final = "readings"
 """The text that holds what a node told of each of its integrations, as JSON."""
+
+
+FOREIGN: Final = "foreign:"
+"""In front of a ForeignWrite, the counter of such writes."""
+
+
+class ForeignWrite(StrEnum):
+    """What somebody other than Courier changed in Redis, and a producer put right."""
+
+    CURSOR = "cursor"
+    REGISTRY = "registry"
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,7 +84,8 @@ def report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping
         if texts:
             mapping: dict[Any, Any] = dict(texts)
             pipe.hset(key, mapping=mapping)
-        pipe.execute()
+        for answer in pipe.execute(raise_on_error=False):
+            unless_damaged(answer, None)  # a value that somebody else wrote costs this report, and no alert
 
 
 def last_report(client: Redis, node: str) -> NodeReport | None:
@@ -87,17 +102,17 @@ def reports(client: Redis) -> list[NodeReport]:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
         for key in keys:
             pipe.hgetall(key)
-        found: list[Any] = pipe.execute()
-    return [_decoded(key.decode(), fields) for key, fields in zip(keys, found, strict=True)]
+        found: list[Any] = [unless_damaged(answer, {}) for answer in pipe.execute(raise_on_error=False)]
+    return [_decoded(key.decode("utf-8", "replace"), fields) for key, fields in zip(keys, found, strict=True)]
 
 
 _decode_readings: Final = msgspec.json.Decoder(dict[str, Reading]).decode
 
 
 def _decoded(key: str, fields: Mapping[bytes, bytes]) -> NodeReport:
-    texts = {k.decode(): v.decode("utf-8", "replace") for k, v in fields.items()}
+    texts = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items()}
     return NodeReport(
         node=key.removeprefix(_PREFIX),
-        counters={k[2:]: int(v) for k, v in texts.items() if k.startswith("n:")},
+        counters={k[2:]: to_int(v) for k, v in texts.items() if k.startswith("n:")},
         texts={k: v for k, v in texts.items() if not k.startswith("n:")},
     )

@@ -38,7 +38,9 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     WORKER_LOST = "worker_lost"
     NOT_CONFIGURED = "not_configured"
+    NOT_AUTHENTIC = "not_authentic"
     BURIED = "buried"
+    UNREADABLE = "unreadable"
 
 
 SICK: Final = frozenset(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 MASK: Final = "********"
@@ -34,11 +33,3 @@ class Secret:
 
     def __str__(self) -> str:
         return MASK
-
-
-def scrub(text: str, *secrets: Secret | None) -> str:
-    """Return `text` with every occurrence of each secret replaced by the mask, whatever its letter case."""
-    for secret in secrets:
-        if secret:
-            text = re.sub(re.escape(secret.reveal()), MASK, text, flags=re.IGNORECASE)
-    return text

@@ -111,7 +111,8 @@ def load_settings(
     `overrides` are texts from the command line by dotted key, such as `{"state.dir": "/srv/courier"}`.
     """
     given = {
-        place: value._replace(origin=DEFAULT_ORIGIN) for place, value in from_file(DEFAULTS_FILE, "default").items()
+        place: value._replace(origin=DEFAULT_ORIGIN)
+        for place, value in from_file(DEFAULTS_FILE, "default", packaged=True).items()
     }
     given |= _from_chosen_file(file, environment, cwd)
     given |= from_environment(environment, cwd)
@@ -147,7 +148,7 @@ def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Pa
 
 def _moved_with_home(given: Mapping[Place, Given]) -> Iterator[tuple[Place, Given]]:
     """Yield the defaults that lie in the packaged home, moved to the one that was set."""
-    packaged, home = from_file(DEFAULTS_FILE, DEFAULT_ORIGIN)[HOME].raw, given[HOME]
+    packaged, home = from_file(DEFAULTS_FILE, DEFAULT_ORIGIN, packaged=True)[HOME].raw, given[HOME]
     for place in IN_HOME:
         default = given[place]
         if default.origin == DEFAULT_ORIGIN != home.origin and isinstance(home.raw, str):

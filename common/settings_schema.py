@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
 
@@ -25,6 +26,8 @@ from common.settings_values import (
     Reader,
     duration,
     flag,
+    hosts,
+    networks,
     numbers,
     one_of,
     optional,
@@ -152,6 +155,7 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     basic_auth: Annotated[Secret | None, optional(credentials())]
     url_prefix: Annotated[str, text('a path such as "flower", or "" for none', r"[A-Za-z0-9_/.-]*")]
     behind_proxy: Annotated[bool, flag()]
+    hosts: Annotated[tuple[str, ...], hosts()]
     db: Annotated[Path | None, optional(path())]
 
 
@@ -198,6 +202,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     client_key: Annotated[Path | None, optional(path())]
     verify_tls: Annotated[bool, flag()]
     proxy: Annotated[Secret | None, optional(PROXY_URL)]
+    deny_private: Annotated[bool, flag()]
+    allow_private: Annotated[tuple[IPv4Network | IPv6Network, ...], networks()]
     start_at: Annotated[Start | datetime | LogPosition, start(Start)]
     retry_base_s: Annotated[float, duration("100ms", "1d")]
     retry_cap_s: Annotated[float, duration("1s", "30d")]
@@ -214,6 +220,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_bytes: Annotated[int | None, optional(size("16MiB", "1TiB"))]
     file_limit_bytes: Annotated[int | None, optional(size("64KiB", "1TiB"))]
     final_exits: Annotated[tuple[int, ...], numbers(1, 255)]
+    process_limit: Annotated[int | None, optional(whole(1, 1_000_000))]
+    user: Annotated[
+        str, text('the name of a user, "UID:GID", or "" for the worker\'s own', r"[^\s:/]*|[0-9]{1,9}:[0-9]{1,9}")
+    ]
     environment: Annotated[Mapping[str, Secret], variables()]
 
 

@@ -12,12 +12,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import SettingsError
-from common.permissions import reason
+from common.permissions import read_trusted, reason
 from common.settings_lines import line_numbers
 from common.settings_schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 PREFIX: Final = "COURIER_"
@@ -55,9 +55,12 @@ def dotted(place: Place) -> str:
     return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in place)
 
 
-def from_file(file: Path, called: str) -> dict[Place, Given]:
-    """Return what a TOML file gives; `called` names it in origins. Raises SettingsError."""
-    text = _read(file, called)
+def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[Place, Given]:
+    """Return what a TOML file gives; `called` names it in origins. Raises SettingsError, also if others can write it.
+
+    A `packaged` file is as trusted as the code beside it.
+    """
+    text = _decoded(called, file.read_bytes if packaged else lambda: read_trusted(file, called))
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -152,9 +155,9 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else "; `courier config` lists all that there are"
 
 
-def _read(file: Path, called: str) -> str:
+def _decoded(called: str, read: Callable[[], bytes]) -> str:
     try:
-        return file.read_bytes().decode()
+        return read().decode()
     except IsADirectoryError:
         raise SettingsError(f"{called}: is a folder; name the file in it") from None
     except OSError as error:
@@ -164,7 +167,8 @@ def _read(file: Path, called: str) -> str:
 
 
 def _read_value(file: Path, variable: str) -> str:
-    value = re.sub(r"\r?\n\Z", "", _read(file, f"{variable}: {file}"))
+    called = f"{variable}: {file}"
+    value = re.sub(r"\r?\n\Z", "", _decoded(called, lambda: read_trusted(file, called)))
     if not value:
         raise SettingsError(f"{variable}: {file} is empty; write the value into it, or unset the variable")
     return value

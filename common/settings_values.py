@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
@@ -30,6 +31,8 @@ _QUOTED_CHARACTERS: Final = 60
 _POSITION: Final = re.compile(
     r"([0-9]{4}/[A-Z][a-z]{2}/ossec-alerts-[0-9]{2}(?:-[0-9]{3,6})?\.json|[^/:]+\.json):([0-9]{1,18})"
 )
+
+_HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252})?")
 
 
 class LogPosition(NamedTuple):
@@ -137,10 +140,7 @@ def rate_limits() -> Reader[tuple[RateLimit, ...]]:
     """Read a list such as ["4/min", "500/day"]; a variable writes it with commas, and `none` for none."""
 
     def parse(raw: object) -> tuple[RateLimit, ...]:
-        listed = ([] if raw == "none" else raw.split(",")) if isinstance(raw, str) else raw
-        if not isinstance(listed, list):
-            raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
-        return tuple(map(_rate_limit, listed))
+        return tuple(map(_rate_limit, _texts(raw)))
 
     wants = 'a list such as ["1/s burst 3"] or ["4/min", "500/day"], or [] for none; units: s, min, h, day'
     return Reader(wants, parse, lambda limits: [str(limit) for limit in limits])
@@ -188,6 +188,29 @@ def numbers(low: int, high: int) -> Reader[tuple[int, ...]]:
     return Reader(f"a list of whole numbers from {low} to {high}", parse, list)
 
 
+def networks() -> Reader[tuple[IPv4Network | IPv6Network, ...]]:
+    """Read a list of IP networks or addresses; a variable writes it with commas, and `none` for none."""
+
+    def parse(raw: object) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(map(_network, _texts(raw)))
+
+    wants = 'a list such as ["10.2.0.0/16", "192.168.7.9", "fd12:3456::/32"], or [] for none'
+    return Reader(wants, parse, lambda given: [str(one) for one in given])
+
+
+def hosts() -> Reader[tuple[str, ...]]:
+    """Read a list of host names, in small letters; a variable writes it with commas, and `none` for none."""
+
+    def parse(raw: object) -> tuple[str, ...]:
+        found = tuple(text.lower() for text in _texts(raw))
+        for one in found:
+            if not _HOST.fullmatch(one):
+                raise ValueError(f"{quoted(one)} is no host name")
+        return found
+
+    return Reader('a list of names without scheme and port, such as ["soc.example.org"], or [] for none', parse, list)
+
+
 def optional(reader: Reader[T]) -> Reader[T | None]:
     """Read the same, or None from an empty text."""
 
@@ -223,9 +246,26 @@ def quoted(raw: object) -> str:
     return line if len(line) <= _QUOTED_CHARACTERS else f"{line[:_QUOTED_CHARACTERS]}…"
 
 
-def _rate_limit(raw: object) -> RateLimit:
-    if not isinstance(raw, str):
-        raise ValueError(f"{quoted(raw)} is no text")  # noqa: TRY004 — one kind of bad input
+def _texts(raw: object) -> list[str]:
+    """Return a list of texts, or what a variable writes with commas between them; `none` is an empty list."""
+    listed = ([] if raw == "none" else raw.split(",")) if isinstance(raw, str) else raw
+    if not isinstance(listed, list):
+        raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
+    for one in listed:
+        if not isinstance(one, str):
+            raise ValueError(f"{quoted(one)} is no text")  # noqa: TRY004 — as above
+    return [one.strip() for one in listed]
+
+
+def _network(raw: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(raw)
+    except ValueError as error:
+        why = "has bits behind its mask" if "host bits" in str(error) else "is no IP network"
+        raise ValueError(f"{quoted(raw)} {why}") from None
+
+
+def _rate_limit(raw: str) -> RateLimit:
     try:
         return parse_rate_limit(raw)
     except ValueError as error:

@@ -15,15 +15,14 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from common.ledger.record import MAX_ID_CHARS
+
 DELIVER: Final = "courier.deliver"
 """The one task: `deliver(integration_id, delivery_ids)`."""
 
 MAX_MESSAGE_BYTES: Final = 512 * 1024
 """Longest message that is parsed. The longest that is published has 1,000 ids (`batch_max`) of some 150 bytes each, in
 base64."""
-
-MAX_ID_CHARS: Final = 512
-"""Longest delivery id, task id or integration id that is accepted; ours have up to 200 characters."""
 
 _ARGSREPR_CHARS: Final = 1024
 """What Flower shows of the arguments; Celery's own limit, `argsrepr_maxsize`."""

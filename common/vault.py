@@ -13,15 +13,33 @@ import os
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common.errors import SettingsError
 from common.files import is_there
-from common.permissions import reason
+from common.permissions import read_trusted, reason, refuse_other_writers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from common.secret import Secret
+
+
+class Authenticator:
+    """Signs texts for one purpose, and recognises its signatures (HMAC-SHA256, 64 hex digits)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def sign(self, *parts: bytes) -> str:
+        """Return the signature of these parts in this order."""
+        framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
+        return hmac.digest(self._key, framed, "sha256").hex()
+
+    def is_signed(self, signature: str, *parts: bytes) -> bool:
+        """Say whether `signature` was made here, or with the same key and purpose elsewhere, for these parts."""
+        return hmac.compare_digest(signature.encode("utf-8", "replace"), self.sign(*parts).encode())
 
 
 class Vault:
@@ -48,8 +66,14 @@ class Vault:
         except InvalidToken as error:
             raise SettingsError(
                 "the registry in Redis was sealed with another secret key; give this process the producer's: "
-                "copy secret.key from its state directory, or set COURIER_SECRET_KEY_FILE"
+                "copy secret.key from its state directory, or set COURIER_SECRET_KEY_FILE; if it has that key, "
+                "somebody else wrote there: delete courier:integrations in Redis, and restart the producer"
             ) from error
+
+    def authenticator(self, purpose: str) -> Authenticator:
+        """Return the signer for one purpose; it has a key of its own, derived from the secret key (RFC 5869)."""
+        info = f"courier {purpose}".encode()
+        return Authenticator(HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self._key))
 
     def digest(self, *texts: str) -> str:
         """Return what stands for these texts where they must not be seen: without the key nobody can try guesses."""
@@ -57,14 +81,18 @@ class Vault:
 
 
 def open_vault(key: Secret | None, state_dir: Path) -> Vault:
-    """Return the vault for the given key, else for the state directory's, which is created if it is missing."""
+    """Return the vault for the given key, else for the state directory's, which is created if it is missing.
+
+    Raises SettingsError if there can be none, or if others can write the directory or the key.
+    """
     if key:
         return Vault(key.reveal().encode())
     path = state_dir / "secret.key"
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_other_writers(state_dir, state_dir.stat(), str(path))
         _create_once(path)
-        return Vault(path.read_bytes().strip())
+        return Vault(read_trusted(path, str(path)).strip())
     except OSError as error:
         raise SettingsError(
             f"{path}: {reason(error)}; name a writable state directory (state.dir, --state, "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from common.ledger.damage import unless_damaged
 from common.ledger.errors import translated
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def tell(client: Redis, worker: str, process: str, report: WorkerReport) -> None
     with translated(), client.pipeline(transaction=False) as pipe:
         pipe.hset(key, process, msgspec.json.encode(report))
         pipe.expire(key, EXPIRE_S)
-        pipe.execute()
+        for answer in pipe.execute(raise_on_error=False):
+            unless_damaged(answer, None)  # a key that somebody else wrote costs this report, and no delivery
 
 
 def told(client: Redis, worker: str) -> dict[str, WorkerReport]:
@@ -52,8 +54,9 @@ def told(client: Redis, worker: str) -> dict[str, WorkerReport]:
 
     Raises LedgerUnavailable or LedgerUnfit.
     """
-    with translated():
-        fields: Any = client.hgetall(_PREFIX + worker)
+    with translated(), client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(_PREFIX + worker)
+        (fields,) = (unless_damaged(answer, {}) for answer in pipe.execute(raise_on_error=False))
     return _decoded(fields)
 
 
@@ -66,7 +69,7 @@ def all_told(client: Redis) -> dict[str, WorkerReport]:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
         for key in keys:
             pipe.hgetall(key)
-        found: list[Any] = pipe.execute()
+        found: list[Any] = [unless_damaged(answer, {}) for answer in pipe.execute(raise_on_error=False)]
     reports: dict[str, WorkerReport] = {}
     for key, fields in zip(keys, found, strict=True):
         worker, processes = key.decode("utf-8", "replace").removeprefix(_PREFIX), _decoded(fields)

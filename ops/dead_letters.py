@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from common.alert import Alert
+from common.errors import LedgerDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,9 +65,10 @@ def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter) -> Iter
     """Yield the letters that are meant, integration by integration, the oldest first."""
     now_ms = ledger.now_ms()
     for integration_id in integration_ids:
-        for letter in ledger.dead_letters(integration_id):
-            if wanted.holds(letter, now_ms):
-                yield Found(integration_id, letter)
+        with suppress(LedgerDamaged):  # logged by the ledger; the letters of the others can be read
+            for letter in ledger.dead_letters(integration_id):
+                if wanted.holds(letter, now_ms):
+                    yield Found(integration_id, letter)
 
 
 def reason(letter: DeadLetter) -> str:

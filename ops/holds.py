@@ -19,6 +19,8 @@ def holds(status: Status, now_ms: int) -> str:
 
 
 def _holds(status: Status, now_ms: int) -> Iterator[str]:
+    if status.damaged:
+        yield f"damaged: {plain(', '.join(status.damaged))}"
     if status.paused_ms:
         reason = f": {plain(status.pause_reason)}" if status.pause_reason else ""
         yield f"paused {_ago(now_ms - status.paused_ms)}{reason}"

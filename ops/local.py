@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from common.errors import CourierError, SettingsError
 from common.files import NOT_FOUND
-from common.permissions import reason
-from ops.embedded import free_port, is_free
+from common.permissions import reason, refuse_other_writers
+from common.urls import LOCAL_SCHEME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,14 +24,17 @@ LOCK_LIMIT_S: Final = 5.0
 
 DEFAULT: Final = "default"
 STATE_OPTION: Final = "--state"
-ADDRESS: Final = "127.0.0.1"
 ADDRESS_FILE: Final = "redis.url"
 
 
 def lock(state_dir: Path) -> int:
-    """Return the descriptor of the lock. Raises CourierError if another one holds it, SettingsError if unusable."""
+    """Return the descriptor of the lock.
+
+    Raises CourierError if another one holds it, SettingsError if the directory is unusable or others can write it.
+    """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_other_writers(state_dir, state_dir.stat(), str(state_dir))
         descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
@@ -52,11 +55,9 @@ def lock(state_dir: Path) -> int:
             return descriptor
 
 
-def server_access(state_dir: Path) -> tuple[int, str]:
-    """Return port and password of the embedded server: those of the last run if the port is free, else new ones."""
-    last = urlsplit(_last_url(state_dir))
-    password = last.password or secrets.token_urlsafe(24)
-    return (last.port if last.port and is_free(ADDRESS, last.port) else free_port()), password
+def server_password(state_dir: Path) -> str:
+    """Return the last run's password, which workers that outlived a killed run still use; else a new one."""
+    return urlsplit(_last_url(state_dir)).password or secrets.token_urlsafe(24)
 
 
 def write_address(state_dir: Path, url: str) -> None:
@@ -78,7 +79,8 @@ def redis_url(settings: Settings) -> str:
     local = _last_url(settings.state.dir)
     if not local and settings.origin["state.dir"] == STATE_OPTION:
         raise SettingsError(
-            f"no `courier up` has run in {settings.state.dir}; name its state folder, or Redis with --redis-url"
+            f"no `courier up` of this version has run in {settings.state.dir}; name its state folder, or Redis with "
+            "--redis-url"
         )
     return local or settings.redis.connection_url.reveal()
 
@@ -89,9 +91,12 @@ def is_local(settings: Settings) -> bool:
 
 
 def _last_url(state_dir: Path) -> str:
-    """Return the address that was kept, empty if there is none. Raises SettingsError if it may not be read."""
+    """Return the address that was kept, empty if there is none. Raises SettingsError if it may not be read.
+
+    That of a TCP port is none: earlier versions listened on one, and another user may listen there now.
+    """
     try:
-        return (state_dir / ADDRESS_FILE).read_text()
+        url = (state_dir / ADDRESS_FILE).read_text()
     except NOT_FOUND:
         return ""
     except OSError as error:
@@ -99,3 +104,4 @@ def _last_url(state_dir: Path) -> str:
             f"{state_dir / ADDRESS_FILE}: cannot be read: {error.strerror or error}; run this as the user of "
             "`courier up`, or name Redis with --redis-url"
         ) from None
+    return url if urlsplit(url).scheme == LOCAL_SCHEME else ""

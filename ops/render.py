@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from common.errors import TransportError
+from common.errors import SettingsError, TransportError
 from common.integration import Kind
 from common.outcome import Reason, Skipped
 from common.secret import MASK
-from ops.masking import Masker
 from workers.integrations.base import Refusal
 from workers.outfit import outfit
+from workers.redaction import Redactor
 from workers.transports.http import prepared
-from workers.transports.script import arguments, script_path
-from workers.transports.script_file import check_script
+from workers.transports.script import arguments, check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from common.alert import Alert
     from common.integration import Integration
-    from common.secret import Secret
     from common.settings_schema import Policy, WorkerSettings
     from workers.integrations.base import Request, ScriptCall
 
@@ -64,8 +62,7 @@ class Renderer:
     ) -> None:
         self._integration, self._policy, self._worker, self._debug = integration, policy, worker, debug
         self._service, _ = outfit(integration, policy, worker, debug=debug)
-        self._addresses = tuple(filter(None, (integration.hook_url, policy.endpoint)))
-        self._masker = Masker(integration, (policy.endpoint, policy.proxy, *policy.environment.values()))
+        self._redactor = Redactor.of(integration, policy)
 
     def calls(self, alert: Alert) -> Sequence[Any]:
         """Return the calls themselves, secrets and all. Raises Refusal."""
@@ -78,9 +75,9 @@ class Renderer:
         except Refusal as refusal:
             outcome = refusal.outcome
             name = "skipped" if isinstance(outcome, Skipped) else "rejected"
-            return Rendered(self._integration.id, name, str(outcome.reason), self._masker.text(outcome.detail))
+            return Rendered(self._integration.id, name, str(outcome.reason), self._redactor.text(outcome.detail))
         except TransportError as error:
-            return Rendered(self._integration.id, "rejected", str(error.reason), self._masker.text(error.detail))
+            return Rendered(self._integration.id, "rejected", str(error.reason), self._redactor.text(error.detail))
         return Rendered(self._integration.id, "send", calls=sendings)
 
     def trouble(self) -> str:
@@ -88,9 +85,11 @@ class Renderer:
         if self._integration.kind is not Kind.SCRIPT:
             return ""
         try:
-            check_script(script_path(self._integration.name, self._worker.integrations_dir), self._worker.home)
+            check(self._integration.name, self._policy, self._worker)
         except TransportError as error:
             return error.detail
+        except SettingsError as error:
+            return str(error)
         return ""
 
     def _sending(self, call: Any) -> Sending:
@@ -107,9 +106,9 @@ class Renderer:
             headers["Content-Length"] = str(len(call.body))
         return Sending(
             method=call.method,
-            url=self._masker.url(request.url or "", map(_as_sent, self._addresses)),
-            headers=self._masker.headers(headers),
-            body="" if call.body is None else self._masker.body(call.body),
+            url=self._redactor.text(request.url or ""),
+            headers={name: self._redactor.text(value) for name, value in headers.items()},
+            body="" if call.body is None else self._redactor.text(call.body.decode("utf-8", "replace")),
         )
 
     def _script(self, call: ScriptCall) -> Sending:
@@ -117,15 +116,7 @@ class Renderer:
         vector = arguments(call, ALERT_FILE, options, debug=self._debug)
         for position, secret in ((1, call.api_key), (2, call.hook_url)):
             vector[position] = MASK if secret else ""
-        files = {str(ALERT_FILE): self._masker.text(call.alert_file.decode("utf-8", "replace"))}
+        files = {str(ALERT_FILE): self._redactor.text(call.alert_file.decode("utf-8", "replace"))}
         if options and call.options_file is not None:
-            files[str(options)] = self._masker.options(call.options_file)
+            files[str(options)] = self._redactor.text(call.options_file.decode("utf-8", "replace"))
         return Sending(argv=[f"integrations/{call.name}", *vector], files=files)
-
-
-def _as_sent(address: Secret) -> str:
-    """Return an address as it goes over the wire."""
-    try:
-        return prepared("GET", address.reveal(), {}, {}).url or address.reveal()
-    except Exception:  # noqa: BLE001 — as above
-        return address.reveal()

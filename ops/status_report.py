@@ -61,6 +61,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
     oldest_age_s: float | None
     held_back: str
+    damaged: list[str]
     last_error: str
     last_error_ms: int | None
     paused: Paused | None
@@ -89,6 +90,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     bad_lines: int
     parked: list[str]
     choked: str
+    foreign_writes: str
     config: str
     config_trouble: str
     config_digest: str
@@ -154,6 +156,7 @@ def _integration(listed: Listed, status: Status, now_ms: int) -> IntegrationRepo
         dead=status.dead,
         oldest_age_s=status.oldest_age_s,
         held_back=holds(status, now_ms),
+        damaged=[*status.damaged],
         last_error=status.last_error,
         last_error_ms=status.last_error_ms or None,
         paused=Paused(since_ms=status.paused_ms, reason=status.pause_reason) if status.paused_ms else None,
@@ -163,7 +166,7 @@ def _integration(listed: Listed, status: Status, now_ms: int) -> IntegrationRepo
         ),
         limits=status.limits,
         totals=dict.fromkeys(TOTALS, 0) | status.totals,
-        cursors=status.cursors,
+        cursors={node: cursor.partition(" ")[0] for node, cursor in status.cursors.items()},  # without signatures
     )
 
 
@@ -175,6 +178,7 @@ def _node(node: NodeReport) -> NodeStatus:
         bad_lines=sum(count for name, count in node.counters.items() if name.startswith("bad:")),
         parked=[one for one in texts.get("parked", "").split(",") if one],
         choked=texts.get("choked", ""),
+        foreign_writes=texts.get("foreign_writes", ""),
         config=texts.get("config", ""),
         config_trouble=texts.get("config_trouble", ""),
         config_digest=texts.get("config_digest", ""),

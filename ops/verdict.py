@@ -42,7 +42,7 @@ def verdict(report: StatusReport) -> tuple[Level, str]:
 def line(level: Level, texts: list[str]) -> str:
     """Return the line without numbers; `|` would end its text."""
     more = [f"{len(texts) - LISTED} more"] if len(texts) > LISTED else []
-    text = plain("; ".join([*texts[:LISTED], *more])).replace("\\\\", "\\")  # some of it was escaped before
+    text = plain("; ".join([*texts[:LISTED], *more]))
     return f"COURIER {level.name} - {text.replace('|', '/')}"
 
 
@@ -55,7 +55,7 @@ def _findings(report: StatusReport) -> Iterator[Finding]:
         if what.dead:
             yield Finding(Level.WARNING, f"{one}: {counted(what.dead, 'dead letter')}")
         if what.held_back:
-            yield Finding(Level.WARNING, f"{one}: {what.held_back}")
+            yield Finding(Level.CRITICAL if what.damaged else Level.WARNING, f"{one}: {what.held_back}")
 
 
 def _of_producers(report: StatusReport) -> Iterator[Finding]:
@@ -68,6 +68,8 @@ def _of_producers(report: StatusReport) -> Iterator[Finding]:
             yield Finding(Level.CRITICAL, f"the producer of {name} {since}")
         if node.choked:
             yield Finding(Level.CRITICAL, f"{name} enqueues nothing: {node.choked}")
+        if node.foreign_writes:
+            yield Finding(Level.WARNING, f"{name}: {node.foreign_writes}")
         if node.config_trouble:
             yield Finding(Level.WARNING, f"{name}: {node.config_trouble}")
         if node.parked:

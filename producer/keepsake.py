@@ -1,7 +1,7 @@
 """A copy of the cursors on the producer's own disk, for the day on which Redis has lost them.
 
-Where Redis holds a cursor, that one counts, always. Only an emptied or new Redis holds none; then the copy says where
-to go on, instead of at the end of the log.
+Where Redis holds a cursor that a producer of this node wrote, that one counts, always. An emptied or new Redis holds
+none, and somebody else may have written one; then the copy says where to go on, instead of at the end of the log.
 """
 
 from __future__ import annotations

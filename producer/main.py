@@ -23,6 +23,7 @@ from producer.alertlog import AlertLog
 from producer.alertlog.watch import Watcher
 from producer.aside import Aside
 from producer.configuration import ConfigFile
+from producer.cursor_signatures import CursorSigner
 from producer.keepsake import Keepsake
 from producer.metrics import ProducerMetrics
 from producer.service import Producer, Start
@@ -45,18 +46,20 @@ def run(settings: Settings, start: str) -> None:
     source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
     url = settings.redis.connection_url.reveal()
     client = connect(url)
+    vault = open_vault(settings.state.secret_key, settings.state.dir)
     ledger, metrics = Ledger(client), ProducerMetrics()
     producer = Producer(
         node=settings.producer.node,
         source=source,
         config=ConfigFile(settings.producer.config),
-        registry=PublishedRegistry(client, open_vault(settings.state.secret_key, settings.state.dir)),
+        registry=PublishedRegistry(client, vault),
         policy=settings.policy,
         ledger=ledger,
         dispatcher=Dispatcher(make_app(url), ledger, client),
         client=client,
         aside=Aside(settings.state.dir / ASIDE_FILE, settings.producer.aside_max_bytes, time.time),
         keepsake=Keepsake(settings.state.dir / f"places-{settings.producer.node}.json"),
+        signer=CursorSigner(vault, settings.producer.node),
         now=time.monotonic,
         metrics=metrics,
         start=Start(start, source.at),

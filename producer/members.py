@@ -10,7 +10,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from common.errors import LedgerDamaged
 from common.ledger import Full, Stale, Stored
+from producer.cursor_signatures import unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.ledger import Ledger
     from common.settings_schema import Policy
+    from producer.cursor_signatures import CursorSigner
     from producer.lines import Line
 
 PARK_S: Final = 1.0
@@ -38,22 +41,39 @@ _log = logging.getLogger("courier.producer")
 
 @dataclass(slots=True)
 class Member:
-    """One integration as a reader. `committed` is the cursor that Redis holds, `cursor` how far it has read."""
+    """One integration as a reader. `committed` is what Redis holds, the signed cursor; `cursor` is how far it has read.
+
+    While its keys in Redis are `damaged` it stays at its cursor, as one that is parked. `forged` counts the cursors of
+    somebody else's that were found in Redis, until it is set back.
+    """
 
     integration: Integration
     policy: Policy
     cursor: str
     committed: str
+    signer: CursorSigner
+    forged: int = 0
     committed_at_s: float = 0.0
     parked_until_s: float = 0.0
     parked: bool = False
+    damaged: bool = False
 
     def advance(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
         """Commit these matches, which end before the cursor `after`, and move there; stop where the backlog is full.
 
         Return how many deliveries are new. Raises LedgerUnavailable or LedgerUnfit.
         """
-        if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or after == self.committed):
+        try:
+            stored = self._advance(ledger, node, matches, after, now_s)
+        except LedgerDamaged:  # logged by the ledger; the cursor is where it was, so nothing is lost
+            self.cursor = unsigned(self.committed) or self.cursor
+            self.damaged, self.parked_until_s = True, now_s + PARK_S
+            return 0
+        self.damaged = False
+        return stored
+
+    def _advance(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
+        if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or self.signed(after) == self.committed):
             self.cursor = after
             return 0
         stored, pending = 0, list(chunks(matches)) or [[]]
@@ -64,7 +84,7 @@ class Member:
                 self.integration.id,
                 node=node,
                 expected=self.committed,
-                cursor=target,
+                cursor=self.signed(target),
                 deliveries=[(f"{node}:{line.id}", line.raw) for line in chunk],
                 max_backlog=self.policy.max_backlog,
                 max_backlog_bytes=self.policy.max_backlog_bytes,
@@ -86,12 +106,16 @@ class Member:
 
     def may_read(self, ledger: Ledger, now_s: float) -> bool:
         """Say whether to read for it now; one that is parked waits for room, which costs one question a second."""
-        if not self.parked:
+        if not self.parked and not self.damaged:
             return True
         if now_s < self.parked_until_s:
             return False
         limits = {"max_backlog": self.policy.max_backlog, "max_backlog_bytes": self.policy.max_backlog_bytes}
-        if ledger.room(self.integration.id, **limits) < ROOM_TO_UNPARK:
+        try:
+            has_room = ledger.room(self.integration.id, **limits) >= ROOM_TO_UNPARK
+        except LedgerDamaged:
+            has_room = False
+        if not has_room:
             self.parked_until_s = now_s + PARK_S
             return False
         return True
@@ -101,8 +125,12 @@ class Member:
         self.committed_at_s = now_s - IDLE_COMMIT_S
         self.advance(ledger, node, [], self.cursor, now_s)
 
+    def signed(self, cursor: str) -> str:
+        """Return a cursor as Redis is to hold it."""
+        return self.signer.signed(self.integration.id, cursor)
+
     def _moved(self, target: str, now_s: float) -> None:
-        self.cursor, self.committed, self.committed_at_s = target, target, now_s
+        self.cursor, self.committed, self.committed_at_s = target, self.signed(target), now_s
 
     def _park(self, now_s: float) -> None:
         if not self.parked:
@@ -119,19 +147,34 @@ class Member:
         if held != self.committed:
             self._follow(held)
 
-    def _follow(self, cursor: str) -> None:
-        """Take the cursor that Redis holds; if it lost it, `committed` is empty and `cursor` where to go on."""
-        if cursor:
+    def _follow(self, held: str) -> None:
+        """Take the cursor that Redis holds, unless somebody else wrote it: then the next commit replaces it.
+
+        If Redis lost it, `committed` is empty and `cursor` where to go on.
+        """
+        if not held:
+            _log.error("Redis has forgotten the cursor (emptied?); going on from where it was", extra=self._extra())
+            self.cursor = unsigned(self.committed) or self.cursor
+        elif self.signer.is_signed(self.integration.id, held):
+            self.cursor = unsigned(held)
             _log.warning(
                 "somebody else moved the cursor (a second producer of this node, or a restored Redis); going there",
-                extra=self._extra() | {"cursor": cursor},
+                extra=self._extra() | {"cursor": self.cursor},
             )
-            self.cursor = cursor
         else:
-            _log.error("Redis has forgotten the cursor (emptied?); going on from where it was", extra=self._extra())
-            self.cursor = self.committed or self.cursor
-        self.committed = cursor
+            self.take_forged(held, self.cursor)
+        self.committed = held
         self.committed_at_s = 0.0
+
+    def take_forged(self, held: str, cursor: str) -> None:
+        """Go on at `cursor`, since what Redis holds was written by somebody else."""
+        _log.error(
+            "the cursor in Redis has no signature of this node's producer: somebody else moved it; going on from where "
+            "it was, so that no alert is lost",
+            extra=self._extra() | {"held": ascii(held[:100]), "cursor": cursor},
+        )
+        self.cursor = cursor
+        self.forged += 1
 
     def _extra(self) -> dict[str, object]:
         return {"integration": self.integration.id}

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.dispatch import LINGER_S, Outlet
 from common.errors import LedgerUnavailable
+from common.node import ForeignWrite
 from producer.damaged import whole_alerts
 from producer.filters import FilterIndex
+from producer.foreign_writes import ForeignWrites
 from producer.line import BadLine
 from producer.start import take_places
 from producer.tally import Tally
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
     from producer.aside import Aside
     from producer.configuration import ConfigFile
+    from producer.cursor_signatures import CursorSigner
     from producer.keepsake import Keepsake
     from producer.lines import Line
     from producer.members import Member
@@ -43,6 +46,10 @@ ENOUGH_BYTES: Final = 64 * 1024
 """A commit costs a round trip, however little is in it. So up to so many batches are read before what they have for
 each integration is committed, unless what they have is that much for each on average; of a batch only what matches is
 kept meanwhile."""
+
+REGISTRY_CHECK_S: Final = 5.0
+"""How often it is made sure that the published integrations are still there. More often only costs; two producers with
+different secret keys, which take each other's for damage, do not fill the logs."""
 
 IDLE_WAIT_S: Final = 1.0
 RETRY_PAUSE_S: Final = 1.0
@@ -77,6 +84,7 @@ class Producer:
         client: Redis,
         aside: Aside,
         keepsake: Keepsake,
+        signer: CursorSigner,
         now: Callable[[], float],
         metrics: ProducerMetrics | None = None,
         start: Start | None = None,
@@ -87,11 +95,12 @@ class Producer:
         """
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
-        self._aside, self._now, self._metrics = aside, now, metrics
+        self._aside, self._now, self._metrics, self._signer = aside, now, metrics, signer
         self._members: dict[str, Member] | None = None
         self._start, self._changed = start, False
         self._keepsake, self._remembered = keepsake, keepsake.load()
         self._tally = Tally()
+        self._foreign = ForeignWrites(self._tally.counts, now)
         self._tidings = Tidings(
             node=node,
             source=source,
@@ -104,7 +113,7 @@ class Producer:
         self._gathered: defaultdict[str, int] = defaultdict(int)
         self._gathers_since_s = now()
         self._choked = ""
-        self._heartbeat_at_s = now()
+        self._heartbeat_at_s = self._registry_checked_at_s = now()
         self._reload_asked = False
         self._configure(config.load())
 
@@ -194,10 +203,11 @@ class Producer:
             source=self._source,
             policy=self._policy,
             remembered=self._remembered,
+            signer=self._signer,
             end=self._end,
             all_known=self._config.whole,
         )
-        self._remembered = {}
+        self._remembered = {i: cursor for i, cursor in self._remembered.items() if i not in members}
         return members
 
     def _end(self) -> str:
@@ -312,13 +322,29 @@ class Producer:
         self._take_over(self._config.reload(forced=forced))
         if (members := self._members) is None:
             return
-        for integration_id, cursor in self._ledger.cursors(list(members), self._node).items():
-            members[integration_id].check(cursor)
+        left_out = {one.id for one in self._integrations} - members.keys()
+        cursors = self._ledger.cursors([*members, *left_out], self._node)
+        for integration_id in cursors.keys() & members.keys():
+            members[integration_id].check(cursors[integration_id])
         if self._lost_in_redis():
             return
-        self._keepsake.save({i: member.committed for i, member in members.items()})
+        if cursors.keys() & left_out:  # they were damaged, and can be read again
+            self._forget_places()
+            return
+        self._repair_registry()
+        kept = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
+        self._keepsake.save(kept | {i: member.committed for i, member in members.items()})
         self._choke(self._ledger.why_not_enqueue())
         self._tell()
+
+    def _repair_registry(self) -> None:
+        now_s = self._now()
+        if now_s - self._registry_checked_at_s < REGISTRY_CHECK_S:
+            return
+        self._registry_checked_at_s = now_s
+        if self._registry.repair(self._node, self._integrations):
+            self._foreign.found(ForeignWrite.REGISTRY)
+            _log.error("the published integrations were missing or changed by somebody else: published again")
 
     def _choke(self, why: str) -> None:
         """Stop reading while Redis should take nothing more; say so when it begins and when it ends."""
@@ -329,4 +355,9 @@ class Producer:
         self._choked = why
 
     def _tell(self) -> None:
-        self._tidings.tell((self._members or {}).values(), choked=self._choked)
+        members = (self._members or {}).values()
+        for member in members:
+            if member.forged:
+                self._foreign.found(ForeignWrite.CURSOR, member.forged)
+                member.forged = 0
+        self._tidings.tell(members, choked=self._choked, foreign_writes=self._foreign.shown())

@@ -8,12 +8,15 @@ between the two.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from common.errors import LedgerDamaged
 from common.ledger import Stored
 from common.settings_schema import Start
 from common.settings_values import LogPosition
+from producer.cursor_signatures import unsigned
 from producer.members import Member
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from common.ledger import Ledger
     from common.registry import PublishedRegistry
     from common.settings_schema import Policy
+    from producer.cursor_signatures import CursorSigner
     from producer.source import Source
 
 _log = logging.getLogger("courier.producer")
@@ -44,12 +48,15 @@ def take_places(
     source: Source,
     policy: Callable[[Integration], Policy],
     remembered: Mapping[str, str],
+    signer: CursorSigner,
     end: Callable[[], str] | None = None,
     all_known: bool = True,
 ) -> dict[str, Member]:
     """Publish the integrations and return them as readers, by id, each with a committed cursor.
 
-    `remembered` are the last cursors that this process knew; they count only where Redis has lost its own.
+    `remembered` are the last cursors that this process knew, as Redis held them; they count only where Redis has lost
+    its own, or holds one that somebody else wrote. One whose keys in Redis are damaged is left out: where it was cannot
+    be read.
     `end` returns where `start_at = "end"` is; without it, that is where the log ends now.
     Unless `all_known`, others may be configured that could not be read: what is not here may come back to its place.
     Raises LedgerUnavailable, LedgerUnfit, and SettingsError if the registry was sealed with another key.
@@ -57,28 +64,44 @@ def take_places(
     entries = registry.publish(node, integrations).entries
     left = [entry.integration for entry in entries.values() if node not in entry.nodes]
     cursors = ledger.cursors([one.id for one in [*integrations, *left]], node)
-    places = [Left(one, cursors[one.id]) for one in left if cursors[one.id]]
-    inherited = handed_on(places, [one for one in integrations if not cursors[one.id]], all_known=all_known)
+    trusted = {i: _trusted(i, held, remembered, signer) for i, held in cursors.items()}
+    places = [Left(one, trusted[one.id]) for one in left if trusted.get(one.id)]
+    inherited = handed_on(places, [one for one in integrations if cursors.get(one.id) == ""], all_known=all_known)
     members = {}
     for integration in integrations:
-        member = Member(integration, policy(integration), cursors[integration.id], cursors[integration.id])
+        if integration.id not in cursors:
+            continue
+        held, cursor = cursors[integration.id], trusted[integration.id]
+        member = Member(integration, policy(integration), cursor, held, signer)
+        if cursor != unsigned(held):
+            member.take_forged(held, cursor)
         if not member.committed:
             before = inherited.get(integration.id)
             if before:
                 _stay_paused(before.integration.id, integration.id, ledger)
             known = _remembered(integration, remembered) or (before.cursor if before else "")
-            _begin(member, known or _start(source, member.policy, end or source.end), ledger, node)
+            try:
+                _begin(member, known or _start(source, member.policy, end or source.end), ledger, node)
+            except LedgerDamaged:
+                continue
         members[integration.id] = member
     # One that was handed on is forgotten in any case: it would be read on from a second time if its id came back.
     handed = {place.integration.id for place in inherited.values()}
     for place in places:
         if all_known or place.integration.id in handed:
-            ledger.forget_cursor(place.integration.id, node)
+            with suppress(LedgerDamaged):
+                ledger.forget_cursor(place.integration.id, node)
     return members
 
 
+def _trusted(integration_id: str, held: str, remembered: Mapping[str, str], signer: CursorSigner) -> str:
+    """Return the cursor that Redis holds, or the remembered one if somebody else wrote what Redis holds."""
+    ours = remembered.get(integration_id, "")
+    return unsigned(ours if held and signer.is_forged(integration_id, held, ours) else held)
+
+
 def _remembered(integration: Integration, remembered: Mapping[str, str]) -> str:
-    cursor = remembered.get(integration.id, "")
+    cursor = unsigned(remembered.get(integration.id, ""))
     if cursor:
         _log.error(
             "Redis has lost the place in the log (emptied, or a new one?), and whatever waited in it: going on from "
@@ -118,7 +141,8 @@ def _stay_paused(before: str, now: str, ledger: Ledger) -> None:
     """Let no new id undo an operator's pause."""
     state = ledger.status(before)
     if state.paused_ms:
-        ledger.pause(now, state.pause_reason)
+        with suppress(LedgerDamaged):
+            ledger.pause(now, state.pause_reason)
 
 
 def _start(source: Source, policy: Policy, end: Callable[[], str]) -> str:
@@ -139,13 +163,14 @@ def _begin(member: Member, cursor: str, ledger: Ledger, node: str) -> None:
         member.integration.id,
         node=node,
         expected="",
-        cursor=cursor,
+        cursor=member.signed(cursor),
         deliveries=[],
         max_backlog=member.policy.max_backlog,
         max_backlog_bytes=member.policy.max_backlog_bytes,
     )
+    member.cursor = cursor
     if isinstance(result, Stored):
-        member.cursor = member.committed = cursor
+        member.committed = member.signed(cursor)
         _log.info("new here: begins to read", extra={"integration": member.integration.id, "cursor": cursor})
     else:
         member.check(ledger.cursor(member.integration.id, node))

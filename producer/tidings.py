@@ -41,8 +41,8 @@ class Tidings:
         self._ledger, self._client, self._metrics = ledger, client, metrics
         self._counts = counts
 
-    def tell(self, members: Collection[Member], *, choked: str) -> None:
-        """Tell how it goes; `choked` says why nothing is enqueued, if so.
+    def tell(self, members: Collection[Member], *, choked: str, foreign_writes: str) -> None:
+        """Tell how it goes; `choked` says why nothing is enqueued, if so, `foreign_writes` what somebody else changed.
 
         Raises LedgerUnavailable or LedgerUnfit; the counts are then told the next time.
         """
@@ -52,6 +52,7 @@ class Tidings:
             "config_trouble": self._config.trouble,
             "config": str(self._config.path),
             "choked": choked,
+            "foreign_writes": foreign_writes,
             "config_digest": str(self._config.digest),
             "config_loaded_ms": str(self._config.loaded_ms),
             READINGS: encode_readings(readings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 # A test that takes long says something of the machine, not of the code.
 settings.register_profile("courier", deadline=None)
 settings.load_profile("courier")
+
+# Courier refuses settings and scripts that others can write, and some systems let the group write what a user makes.
+os.umask(0o022)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from common.errors import LedgerError
+from common.errors import LedgerDamaged, LedgerError
 from common.integration import MANAGER_ID
 from common.ledger import Settlement
 
@@ -72,7 +72,8 @@ class Deliverer:
         try:
             begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s, pace=route.pace)
         except LedgerError as error:
-            _log.warning("could not begin: %s", error, extra={"integration": integration_id})
+            if not isinstance(error, LedgerDamaged):  # which the ledger has logged, once
+                _log.warning("could not begin: %s", error, extra={"integration": integration_id})
             return {"not_begun": len(ids)}
         if not begun:
             return {}
@@ -139,6 +140,7 @@ class Deliverer:
         """Settle, and return whether something holds the integration back now."""
         held = False
         last_error = next((_told(s) for s in settlements if s.failed), "")
+        last_error_mac = self._routes.signer.sign_error(integration_id, last_error) if last_error else ""
         for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
             try:
                 settled = self._ledger.settle(
@@ -146,6 +148,7 @@ class Deliverer:
                     settlements,
                     token=token,
                     last_error=last_error,
+                    last_error_mac=last_error_mac,
                     pace=route.pace,
                     telling=route.telling,
                 )

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from common.celery_app import queue_name
+from common.ledger.damage import unless_damaged
 from common.ledger.errors import translated
 from common.worker_report import EXPIRE_S, WorkerReport, forget, tell, told
 
@@ -75,6 +76,6 @@ class Heartbeat:
             pipe.time()
             for integration_id in ids:
                 pipe.llen(queue_name(integration_id))
-            answers: list[Any] = pipe.execute()
+            answers: list[Any] = [unless_damaged(answer, 0) for answer in pipe.execute(raise_on_error=False)]
         (seconds, microseconds), *lengths = answers
         return seconds * 1000 + microseconds // 1000, sum(lengths)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from common.dispatch import Dispatcher, Outlet
-from common.errors import CourierError, SettingsError
+from common.errors import CourierError, LedgerDamaged, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -89,7 +90,8 @@ class Housekeeping:
         if busy := {i: route for i, route in routes.items() if i in occupied}:
             self._look_after(busy, bring_back=look)
         for integration_id, route in routes.items():
-            self._retention.look(integration_id, route.policy, self._rounds)
+            with suppress(LedgerDamaged):
+                self._retention.look(integration_id, route.policy, self._rounds)
         self._watchdog.look()
         self._heartbeat.tell(self._routes.ids())
         self._rounds += 1
@@ -111,9 +113,10 @@ class Housekeeping:
     def _look_after(self, routes: Mapping[str, Route], *, bring_back: bool) -> None:
         """Do it for all of them at once: in a flood over 100 integrations one after the other took 100 ms of CPU."""
         for integration_id, route in routes.items():
-            self._deliverer.renew(integration_id, route.policy.lease_s)
-            if bring_back:
-                self._deliverer.bring_back(integration_id)
+            with suppress(LedgerDamaged):  # logged by the ledger; the others go on
+                self._deliverer.renew(integration_id, route.policy.lease_s)
+                if bring_back:
+                    self._deliverer.bring_back(integration_id)
         reaped = self._dispatcher.reap({i: (route.policy, route.telling) for i, route in routes.items()})
         for integration_id, found in reaped.items():
             if found.lost or found.dead:

@@ -1,14 +1,17 @@
 """What look-up services have answered lately, shared by all workers: a quota is spent once a thing, not once an alert.
 
-    courier:lookups:{NAME}:DIGEST   string   what is to be remembered of an answer; gone when its time is over
+    courier:lookups:{NAME}:DIGEST   string   what is to be remembered of an answer, behind its end (seconds since 1970)
+                                             and a signature by the secret key; gone when its time is over
     courier:asking:{NAME}:DIGEST    string   the worker that is asking right now; gone after a moment, should it die
 
-A cache: nothing is lost with it. Where Redis does not answer the service is simply asked.
+A cache: nothing is lost with it. Where Redis does not answer the service is simply asked, and so it is where what is
+remembered has no signature for this very question, or is older than it may be: others write in Redis, too.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +19,17 @@ from common.errors import LedgerError
 from common.ledger.errors import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from redis import Redis
+
+    from common.vault import Authenticator
 
 ASKING_S: Final = 30.0
 """How long a worker that asks may keep others from asking the same: longer than any request takes by default."""
+
+PURPOSE: Final = "remembered answers"
+"""What the authenticator is for."""
 
 MAX_BYTES: Final = 256 * 1024
 """Larger answers are not kept."""
@@ -28,10 +38,15 @@ _log = logging.getLogger("courier.worker")
 
 
 class Lookups:
-    """The answers of one service. `name` tells its kinds of question apart, such as `virustotal-v2`."""
+    """The answers of one service. `name` tells its kinds of question apart, such as `virustotal-v2`.
 
-    def __init__(self, client: Redis, name: str) -> None:
-        self._redis, self._name = client, name
+    `authenticator` signs what is kept. `now` is seconds since the epoch.
+    """
+
+    def __init__(
+        self, client: Redis, name: str, authenticator: Authenticator, now: Callable[[], float] = time.time
+    ) -> None:
+        self._redis, self._name, self._authenticator, self._now = client, name, authenticator, now
 
     def remembered(self, question: str) -> bytes | None:
         """Return what was remembered of the answer to `question`, None if nothing is."""
@@ -41,14 +56,17 @@ class Lookups:
         except LedgerError as error:
             _log.debug("no look-up in the cache: %s", error)
             return None
-        return held if isinstance(held, bytes) else None
+        return self._opened(question, held) if isinstance(held, bytes) else None
 
     def remember(self, question: str, content: bytes, keep_s: float) -> None:
         """Keep `content` for `keep_s`, and let others ask again."""
         try:
             with translated(), self._redis.pipeline(transaction=False) as pipe:
                 if content and keep_s > 0 and len(content) <= MAX_BYTES:
-                    pipe.set(self._key("lookups", question), content, px=round(1000 * keep_s))
+                    until = b"%d" % (self._now() + keep_s)
+                    signature = self._authenticator.sign(*self._parts(question, until, content))
+                    kept = b"\n".join([until, signature.encode(), content])
+                    pipe.set(self._key("lookups", question), kept, px=round(1000 * keep_s))
                 pipe.delete(self._key("asking", question))
                 pipe.execute()
         except LedgerError as error:
@@ -62,5 +80,23 @@ class Lookups:
         except LedgerError:
             return True
 
+    def _opened(self, question: str, held: bytes) -> bytes | None:
+        """Return what was kept of the answer to this question, None if somebody else wrote it or its time is over."""
+        until, _, rest = held.partition(b"\n")
+        signature, _, content = rest.partition(b"\n")
+        parts = self._parts(question, until, content)
+        if not self._authenticator.is_signed(signature.decode("utf-8", "replace"), *parts):
+            _log.warning(
+                "a remembered answer is ignored, since no worker with this secret key wrote it; the service is asked",
+                extra={"lookups": self._name},
+            )
+            return None
+        return content if int(until) > self._now() else None
+
+    def _parts(self, question: str, until: bytes, content: bytes) -> tuple[bytes, ...]:
+        return self._name.encode(), question.encode("utf-8", "replace"), until, content
+
     def _key(self, kind: str, question: str) -> str:
-        return f"courier:{kind}:{{{self._name}}}:{blake2b(question.encode(), digest_size=16).hexdigest()}"
+        # Version 0.1 had the same names without the `person`, and no signatures: its answers are left to expire.
+        digest = blake2b(question.encode(), digest_size=16, person=b"signed").hexdigest()
+        return f"courier:{kind}:{{{self._name}}}:{digest}"

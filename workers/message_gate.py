@@ -13,13 +13,12 @@ from queue import Empty
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from kombu.transport.redis import Channel, SentinelChannel, SentinelTransport, Transport
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from common import task_message
 from common.celery_app import queue_name
-from common.discreet import DiscreetAmqp, DiscreetConnection
+from common.gated_broker import amqp_with
 from workers import remote_control
 
 if TYPE_CHECKING:
@@ -121,19 +120,7 @@ def gated_amqp(gate: MessageGate) -> type[AMQP]:
                 payload["data"] = gate.control(payload["data"])  # kombu passes over a message without data
             return payload
 
-    class GatedTransport(Transport):  # type: ignore[misc]  # kombu ships no types
-        Channel = type("GatedChannel", (Gated, Channel), {})
-
-    class GatedSentinelTransport(SentinelTransport):  # type: ignore[misc]  # as above
-        Channel = type("GatedSentinelChannel", (Gated, SentinelChannel), {})
-
-    class GatedConnection(DiscreetConnection):
-        def get_transport_cls(self) -> type[Transport]:
-            """Return the gated kind of the transport that the URL asks for."""
-            behind_sentinels = issubclass(super().get_transport_cls(), SentinelTransport)
-            return GatedSentinelTransport if behind_sentinels else GatedTransport
-
-    return type("GatedAmqp", (DiscreetAmqp,), {"Connection": GatedConnection})
+    return amqp_with(Gated)
 
 
 def _delete_wrong_types(client: Redis, queues: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.integration import Kind
 from workers.integrations.catalogue import Choices, service_for
+from workers.redaction import Redactor
 from workers.transports.http import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.pool import Connections
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings_schema import Policy, WorkerSettings
+    from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
     from workers.pipeline import Transport
     from workers.transports.groups import Groups
@@ -31,20 +33,23 @@ def outfit(
     groups: Groups | None = None,
     environ: Mapping[str, str] = os.environ,
     debug: bool = False,
+    signer: EventSigner | None = None,
 ) -> tuple[Service[Any, Any], Transport]:
     """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is.
 
     `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts. `environ` is
-    what scripts inherit, but for Courier's own variables.
+    what scripts inherit, but for Courier's own variables. `signer` recognises the events that `manager` may send.
     """
     choices = Choices(policy.endpoint, policy.virustotal_api, policy.final_exits, policy.escape)
-    service = service_for(integration, choices)
+    redactor = Redactor.of(integration, policy, environ)
+    service = service_for(integration, choices, redactor=redactor, signer=signer)
     if integration.kind is Kind.HTTP:
         return service, HttpTransport(policy, connections or Connections())
     if integration.kind is Kind.MANAGER:
         return service, ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
     return service, ScriptTransport(
         policy,
+        redactor=redactor,
         home=worker.home,
         integrations_dir=worker.integrations_dir,
         private_dir=worker.private_dir,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from common.ledger import Delivery
     from common.settings_schema import Policy
+    from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
     from workers.last_answer import LastAnswers
     from workers.lookups import Lookups
@@ -71,13 +72,15 @@ class Pipeline:
         random: Random,
         lookups: Lookups | None = None,
         *,
+        signer: EventSigner,
         answers: LastAnswers | None = None,
     ) -> None:
         """Take the parts; `lookups` are the remembered answers, for a service that can do with them.
 
+        `signer` signs the events for the manager.
         `answers` keeps the last one of each delivery; without it, which knows the secrets, none is kept.
         """
-        self._answers = answers
+        self._answers, self._signer = answers, signer
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
         self._memory = Memory(service, lookups) if lookups and isinstance(service, Remembering) else None
 
@@ -121,7 +124,7 @@ class Pipeline:
         return self._service.read(alert, call, answer), answer
 
     def _settlement(self, delivery: Delivery, sent: Sending) -> Settlement:
-        outcome, events = sent.outcome, _events(delivery, getattr(sent.outcome, "events", ()))
+        outcome, events = sent.outcome, self._events(delivery, getattr(sent.outcome, "events", ()))
         match outcome:
             case Delivered():
                 return Settlement(id=delivery.id, outcome="delivered", events=events, asked=sent.asked)
@@ -154,7 +157,7 @@ class Pipeline:
                 delay_ms=round(1000 * delay_s(outcome, header.attempts, self._policy, self._random)),
                 pause_ms=pause_ms,
                 header=self._with_answer(header, sent, WAITING_BYTES),
-                events=_events(delivery, outcome.events),
+                events=self._events(delivery, outcome.events),
                 asked=sent.asked,
             )
         last_words = outcome.last_words if isinstance(outcome, Retry) else ()
@@ -164,10 +167,15 @@ class Pipeline:
             reason=outcome.reason,
             pause_ms=pause_ms,
             header=self._with_answer(header, sent, DEAD_BYTES),
-            events=_events(delivery, outcome.events + last_words),
+            events=self._events(delivery, outcome.events + last_words),
             asked=sent.asked,
             final=isinstance(outcome, Rejected),
         )
+
+    def _events(self, delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:
+        """Sign each event, with an id that is the same if this delivery is ever repeated."""
+        ids = [f"{delivery.id}+{_digest(_encode(event))}" for event in events]
+        return tuple(Event(i, self._signer.signed(i, event)) for i, event in zip(ids, events, strict=True))
 
     def _with_answer(self, header: Header, sent: Sending, most_bytes: int) -> Header:
         """Return the header with the answer of the attempt that it ends with, or else the last one that there was."""
@@ -211,11 +219,6 @@ def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]
         done=done,
         history=(*header.history, attempt)[-HISTORY_LIMIT:],
     )
-
-
-def _events(delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:
-    """Give each event an id that is the same if this delivery is ever repeated."""
-    return tuple(Event(f"{delivery.id}+{_digest(payload)}", payload) for payload in map(_encode, events))
 
 
 def _digest(payload: bytes) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from common.registry import PublishedRegistry
     from common.settings_schema import Policy
+    from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
     from workers.lookups import Lookups
     from workers.pipeline import Transport
@@ -77,15 +78,16 @@ class Routes:
         policy: Callable[[Integration], Policy],
         outfit: Callable[[Integration, Policy], tuple[Service[Any, Any], Transport]],
         random: Random,
+        signer: EventSigner,
         lookups: Callable[[str], Lookups] | None = None,
     ) -> None:
         """Take the parts; `outfit` returns the service and the transport for an integration.
 
-        `lookups` returns the remembered answers of a look-up service.
+        `lookups` returns the remembered answers of a look-up service. `signer` signs the events for the manager.
 
         `manager` is policy and target of the built-in integration, into which any worker may put something.
         """
-        self._registry, self._selection = registry, selection
+        self._registry, self._selection, self.signer = registry, selection, signer
         self._policy = policy
         self.manager = (policy(MANAGER), registry.target(MANAGER))
         self._outfit, self._random, self._lookups = outfit, random, lookups
@@ -170,6 +172,14 @@ class Routes:
             integration,
             policy,
             self._registry.target(integration),
-            Pipeline(service, transport, policy, self._random, lookups, answers=LastAnswers.of(integration, policy)),
+            Pipeline(
+                service,
+                transport,
+                policy,
+                self._random,
+                lookups,
+                signer=self.signer,
+                answers=LastAnswers.of(integration, policy),
+            ),
             Lane(self._threads, policy.concurrency),
         )

@@ -8,7 +8,7 @@ Keys
     courier:{ID}:released  sorted set  delivery id by lease expiry: published to Celery, or in a worker's hands
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
     courier:{ID}:dead      sorted set  delivery id by time of death
-    courier:{ID}:cursor    hash        manager node → its position in its alert log
+    courier:{ID}:cursor    hash        manager node → its position in its alert log; workers have no right to it
     courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error; what the
                                        manager was told when
     courier:{ID}:totals    hash        counters by outcome and reason; bytes held
@@ -35,8 +35,12 @@ Who moves what
     bury      operator          waiting → dead
     import    operator          nothing → dead, unless its id is there already
     retain    worker            dead → gone, beyond the age or the bytes that an operator wants to keep; off by default
+    condemn   anybody           released → dead: its record or id cannot be read
 
-Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once.
+Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once. One that moves
+deliveries looks at the types of all keys before its first write: a key that somebody else wrote stops its integration
+(LedgerDamaged), and the scripts of others in the same round trip run all the same. A malformed field is as
+if it were absent.
 
 Who is told
     fallback  settle, reap      the alert of what they find dead waits for another integration, too: its id with

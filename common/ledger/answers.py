@@ -137,10 +137,14 @@ class Reaped(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A dead delivery and when it died, in ms since the epoch."""
+    """A dead delivery and when it died, in ms since the epoch.
+
+    `problem` says why its record cannot be read, empty if it can; the alert then is all that Redis holds of it.
+    """
 
     delivery: Delivery
     died_ms: int
+    problem: str = ""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +153,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `paused_ms` is when an operator paused it, 0 if nobody did; `target_until_ms` the end of a pause that the target
     asked for and `breaker_until_ms` of the breaker's, 0 if there is none. `breaker` is closed, open or half-open, and
     `breaker_reason` the reason of the failure that opened it. `failed` is how many of those that wait have failed.
-    `limits` has for each how many may go now.
+    `limits` has for each how many may go now. `damaged` are the keys of the wrong type.
     """
 
     waiting: int
@@ -168,3 +172,4 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     breaker_reason: str = ""
     failed: int = 0
     limits: dict[str, int] = {}
+    damaged: tuple[str, ...] = ()

@@ -6,7 +6,10 @@
 -- back what it spent of a quota: no attempt is made at a target that is known to refuse it.
 local token, lease = ARGV[2], tonumber(ARGV[3])
 local held = paused or target_until > now or breaker == 'open'
-local answer = {now, tonumber(hold[8] or 0)}
+local answer = {now, to_number(hold[8], 0)}
+if held or breaker == 'half-open' then
+  check_types()
+end
 for i = 4, #ARGV do
   local id, record = ARGV[i], false
   if redis.call('ZSCORE', released, id) then
@@ -16,9 +19,12 @@ for i = 4, #ARGV do
         refund_of(id)
         put_back(id, unsent)
       end
-    elseif redis.call('HSETNX', leases, id, token) == 1 then
-      record = redis.call('HGET', records, id)
-      redis.call('ZADD', released, now + lease, id)
+    else
+      local found = redis.call('HGET', records, id)
+      if redis.call('HSETNX', leases, id, token) == 1 then
+        record = found
+        redis.call('ZADD', released, now + lease, id)
+      end
     end
   end
   answer[#answer + 1] = record

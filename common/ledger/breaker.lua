@@ -12,7 +12,7 @@ local FIELDS =
   {'failures', 'opens', 'window_ms', 'sampled', 'sick', 'sampled_before', 'sick_before', 'well_ms'}
 local health, transition = {}, ''
 for i, value in ipairs(redis.call('HMGET', control, unpack(FIELDS))) do
-  health[FIELDS[i]] = tonumber(value or 0)
+  health[FIELDS[i]] = to_number(value, 0)
 end
 
 local function forget_samples()

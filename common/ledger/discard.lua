@@ -1,5 +1,6 @@
 -- Dead letters that an operator gives up. ARGV: now, id, ... Answers how many.
 local discarded = 0
+check_types()
 for i = 2, #ARGV do
   local record = redis.call('HGET', records, ARGV[i])
   if record and redis.call('ZSCORE', dead, ARGV[i]) then

@@ -59,7 +59,6 @@ _DISK_FULL: Final = re.compile(r"^MISCONF (?:Errors writing to the AOF file: (?P
 _REFUSED = (
     redis_errors.AuthenticationError,
     redis_errors.AuthenticationWrongNumberOfArgsError,
-    redis_errors.NoPermissionError,
 )
 
 _OF_A_CLUSTER = (
@@ -80,6 +79,11 @@ def translated() -> Iterator[None]:
     """Raise LedgerUnfit where Redis refuses us for good, LedgerUnavailable for every other trouble with it."""
     try:
         yield
+    except redis_errors.NoPermissionError as error:
+        raise LedgerUnfit(
+            f"Redis refuses it to this user: {_COMMAND.sub('', str(error))}; give COURIER_REDIS_URL the user of this "
+            "process's role, `operator` for commands, with the rights of ops/docs/remote-workers.md"
+        ) from error
     except _REFUSED as error:
         raise LedgerUnfit(f"Redis refuses the password or user: {error}; check COURIER_REDIS_URL") from error
     except _OF_A_CLUSTER as error:

@@ -2,6 +2,7 @@
 -- Dead letters from elsewhere become dead letters here, with the time of their death. ARGV: now, then id, time of death,
 -- record, ... Answers how many; one whose id is in this ledger already, in whatever state, is left as it is.
 local imported = 0
+check_types()
 for i = 2, #ARGV, 3 do
   local id, record = ARGV[i], ARGV[i + 2]
   if redis.call('HSETNX', records, id, record) == 1 then

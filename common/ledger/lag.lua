@@ -6,14 +6,19 @@ local LOOK_EVERY, SAMPLE = 10000, 3
 
 -- A replay begins anew, at the turn that it was given: a dead letter of last week is not late by a week.
 local function age(id)
-  local record = redis.call('HGET', records, id)
-  local header = record and cjson.decode((split(record))) or {}
-  return now - (header.replayed_ms or header.replays and header.since_ms or header.committed_ms or now)
+  local record, since = redis.call('HGET', records, id), now
+  if record then
+    pcall(function()
+      local header = cjson.decode((split(record)))
+      since = to_number(header.replayed_ms or header.replays and header.since_ms or header.committed_ms, now)
+    end)
+  end
+  return now - since
 end
 
 local function tell_of_lag(limit)
   local held = redis.call('HMGET', control, 'lag_looked_ms', 'lag_told_ms', 'lags')
-  local looked, told, lags = tonumber(held[1] or 0), tonumber(held[2] or 0), held[3] == '1'
+  local looked, told, lags = to_number(held[1], 0), to_number(held[2], 0), held[3] == '1'
   if not every or not limit or (now >= looked and now < looked + LOOK_EVERY) then
     return
   end

@@ -1,15 +1,18 @@
 -- Stands in front of release, begin and settle, after the holds: how many tokens there are, and the spending of them.
--- KEYS[11] and KEYS[12] list what went in the last 60 seconds and minutes, the oldest first: 'time number', one entry
+-- KEYS[10] and KEYS[11] list what went in the last 60 seconds and minutes, the oldest first: 'time number', one entry
 -- for each ms in which something went. A list is as long as its limit at most: with a limit above 1000 a thousandth of
 -- the window is one entry, which counts from its end, so that the window never holds more than it may.
-local WINDOWS = {min = {list = KEYS[11], ms = 60000}, h = {list = KEYS[12], ms = 3600000}}
+local WINDOWS = {min = {list = KEYS[10], ms = 60000}, h = {list = KEYS[11], ms = 3600000}}
 local DAY = 86400000
 
 local function entry_at(list, index)
   local entry = redis.call('LINDEX', list, index)
   if entry then
-    local at, number = string.match(entry, '(%d+) (%d+)')
-    return tonumber(at), tonumber(number)
+    local at, count = string.match(entry, '^(%d+) (%d+)$')
+    if not at then -- none of ours: the window begins anew
+      redis.call('LTRIM', list, 1, 0)
+    end
+    return to_number(at), to_number(count)
   end
 end
 
@@ -19,19 +22,19 @@ end
 
 local function used_in_window(unit)
   local list, ms = WINDOWS[unit].list, WINDOWS[unit].ms
-  local held = tonumber(redis.call('HGET', shared, unit) or 0)
+  local held = to_number(redis.call('HGET', shared, unit), 0)
   local newest = entry_at(list, -1)
   if newest and newest > now then -- the clock went back: as if all of it went now
-    redis.call('DEL', list)
+    redis.call('LTRIM', list, 1, 0)
     redis.call('RPUSH', list, entry(now, held))
   end
-  local used, at, number = held, entry_at(list, 0)
+  local used, at, went = held, entry_at(list, 0)
   while at and at <= now - ms do
     redis.call('LPOP', list)
-    used = used - number
-    at, number = entry_at(list, 0)
+    used = used - went
+    at, went = entry_at(list, 0)
   end
-  used = at and used or 0
+  used = at and math.max(used, 0) or 0
   if used ~= held then
     share(unit, used)
   end
@@ -54,25 +57,25 @@ end
 -- The day that counts, and what went in it. A clock that goes back over midnight stays in the day that had begun.
 local function used_today()
   local held, today = redis.call('HMGET', shared, 'day', 'day_used'), math.floor(now / DAY)
-  local day = tonumber(held[1] or -1)
+  local day = to_number(held[1], -1)
   if day == today or day == today + 1 then
-    return tonumber(held[2] or 0), day
+    return to_number(held[2], 0), day
   end
   return 0, today
 end
 
 local function tokens(rate, burst)
   local held = redis.call('HGET', shared, 's:' .. rate .. ':' .. burst)
-  if not held then
+  local left, at = string.match(held or '', '(%S+) (%d+)')
+  left, at = to_number(left), to_number(at)
+  if not left or not at then
     return burst
   end
-  local left, at = string.match(held, '(%S+) (%d+)')
-  at = tonumber(at)
   if at > now then -- the clock went back: the bucket fills from now on
     at = now
-    share('s:' .. rate .. ':' .. burst, left .. ' ' .. string.format('%d', now))
+    share('s:' .. rate .. ':' .. burst, string.format('%.17g %d', left, now))
   end
-  return math.min(burst, tonumber(left) + (now - at) * rate / 1000)
+  return math.min(burst, left + (now - at) * rate / 1000)
 end
 
 local function allowed(unit, number, burst)
@@ -99,22 +102,22 @@ end
 -- What was spent, written as 'time unit unit', was not used. A window gives its oldest token back, which it would have
 -- again soonest anyway; a bucket gives nothing back, since it is full again soon.
 local function refund(receipt)
-  local at = tonumber(string.match(receipt, '%d+'))
+  local at = to_number(string.match(receipt, '%d+'), 0)
   for unit in string.gmatch(receipt, '%a+') do
     if unit == 'day' then
       local used, day = used_today()
       if math.floor(at / DAY) == day and used > 0 then
-        redis.call('HINCRBY', shared, 'day_used', -1)
+        add(shared, 'day_used', -1)
       end
-    elseif at > now - WINDOWS[unit].ms and used_in_window(unit) > 0 then
+    elseif WINDOWS[unit] and at > now - WINDOWS[unit].ms and used_in_window(unit) > 0 then
       local list = WINDOWS[unit].list
       local first, number = entry_at(list, 0)
-      if number > 1 then
+      if number and number > 1 then
         redis.call('LSET', list, 0, entry(first, number - 1))
       else
         redis.call('LPOP', list)
       end
-      redis.call('HINCRBY', shared, unit, -1)
+      add(shared, unit, -1)
     end
   end
 end

@@ -1,5 +1,5 @@
 -- Stands in front of every script: the keys of one integration, the clock, and the few moves they share.
-local records, waiting, released, dead, cursor, control, totals, leases, spent = unpack(KEYS, 1, 9)
+local records, waiting, released, dead, control, totals, leases, spent = unpack(KEYS, 1, 8)
 
 -- The first argument is the time in milliseconds, or '' for Redis's own clock, the one that all machines share.
 local now = tonumber(ARGV[1])
@@ -8,8 +8,33 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A value that no script of ours writes counts as absent: it must not stop the script that reads it.
+local function to_number(value, default)
+  local found = tonumber(value or nil)
+  return found and math.abs(found) < 1e15 and found or default -- neither infinite nor NaN, which compares as false
+end
+
+-- Ends the script with WRONGTYPE where a key has another type than ours: called before the first write of a script that
+-- moves deliveries, so that it moves all or nothing.
+local function check_types()
+  for _, key in ipairs({waiting, released, dead}) do
+    redis.call('ZCARD', key)
+  end
+  for _, key in ipairs({records, control, totals, leases, spent}) do
+    redis.call('HEXISTS', key, '')
+  end
+end
+
+-- Adds to a counter. One that holds no number, or the largest there is, starts again at zero.
+local function add(key, field, by)
+  local found = redis.pcall('HINCRBY', key, field, by)
+  if type(found) == 'table' then
+    redis.call('HSET', key, field, math.max(by, 0))
+  end
+end
+
 local function count(field, by)
-  redis.call('HINCRBY', totals, field, by)
+  add(totals, field, by)
 end
 
 -- A record is one line of JSON, its header, then the alert's own bytes.
@@ -17,9 +42,24 @@ local function new_header(more)
   return string.format('{"committed_ms":%d%s}\n', now, more or '')
 end
 
+-- Returns the header and, from the line end on, the rest. Without a line end all of it is the rest: no byte is lost.
 local function split(record)
   local line_end = string.find(record, '\n', 1, true)
+  if not line_end then
+    return '', '\n' .. record
+  end
   return string.sub(record, 1, line_end - 1), string.sub(record, line_end)
+end
+
+-- Returns the record with its header changed by `change`, or nil if the header cannot be read.
+local function rewrite(record, change)
+  local line, alert = split(record)
+  local readable, rewritten = pcall(function()
+    local header = cjson.decode(line)
+    change(header)
+    return cjson.encode(header)
+  end)
+  return readable and rewritten .. alert or nil
 end
 
 local function store(id, old, new)
@@ -33,9 +73,19 @@ local function enter(first, id, record)
     return false
   end
   redis.call('ZADD', KEYS[first + 1], now, id)
-  redis.call('HINCRBY', KEYS[first + 2], 'committed', 1)
-  redis.call('HINCRBY', KEYS[first + 2], 'bytes', #record)
+  add(KEYS[first + 2], 'committed', 1)
+  add(KEYS[first + 2], 'bytes', #record)
   return true
+end
+
+-- Whether `enter` can write there: a damaged integration must not stop another one.
+local function can_enter(first)
+  local readable = pcall(function()
+    redis.call('HEXISTS', KEYS[first], '')
+    redis.call('ZCARD', KEYS[first + 1])
+    redis.call('HEXISTS', KEYS[first + 2], '')
+  end)
+  return readable
 end
 
 local function no_longer_released(id)
@@ -51,18 +101,21 @@ local FAILED = 1e13
 
 -- Whether a target has refused it since its retry budget began; an attempt whose worker died says nothing of a target.
 local function has_failed(record)
-  local header = cjson.decode((split(record)))
-  return (header.attempts or 0) > (header.lost or 0)
+  local readable, failed = pcall(function()
+    local header = cjson.decode((split(record)))
+    return (header.attempts or 0) > (header.lost or 0)
+  end)
+  return readable and failed
 end
 
 local function to_waiting(id, due, failed)
-  no_longer_released(id)
   redis.call('ZADD', waiting, failed and due + FAILED or due, id)
+  no_longer_released(id)
 end
 
 local function to_dead(id, record, reason)
-  no_longer_released(id)
   redis.call('ZADD', dead, now, id)
+  no_longer_released(id)
   count('bytes', -#record)
   count('dead_bytes', #record)
   count('dead', 1)

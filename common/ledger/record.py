@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any, Final
+
 import msgspec
 
 from common.depth import check_depth
 from common.errors import UnreadableRecord
 
+MAX_ID_CHARS: Final = 512
+"""Longest delivery id; ours have up to 200 characters."""
+
+LATEST_MS: Final = 10**14 - 1
+"""The year 5138. Redis's Lua writes longer numbers with an exponent, and the record could not be read any more."""
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
+"""A time in ms or a count, as records have them."""
+
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """One attempt that did not succeed: when (ms since the epoch), the reason and a text for a person."""
 
-    at_ms: int
+    at_ms: Number
     reason: str
     detail: str = ""
 
@@ -30,8 +41,8 @@ class LastAnswer(msgspec.Struct, frozen=True, array_like=True):
     `status` is None for a script that was stopped.
     """
 
-    at_ms: int
-    status: int | None
+    at_ms: Number
+    status: Annotated[int, msgspec.Meta(ge=-LATEST_MS, le=LATEST_MS)] | None
     text: str
     cut: bool = False
 
@@ -45,12 +56,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     letter. `answer` is the last that there was and no more, so that a record stays small however often it is tried.
     """
 
-    committed_ms: int
-    since_ms: int = 0
-    attempts: int = 0
-    lost: int = 0
-    replays: int = 0
-    replayed_ms: int = 0
+    committed_ms: Number
+    since_ms: Number = 0
+    attempts: Number = 0
+    lost: Number = 0
+    replays: Number = 0
+    replayed_ms: Number = 0
     done: tuple[str, ...] = ()
     history: tuple[Attempt, ...] = ()
     fallback_of: FallbackOf | None = None
@@ -94,3 +105,27 @@ def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0, well_ms: i
     except (ValueError, RecursionError) as error:
         problem = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise UnreadableRecord(delivery_id, problem) from None
+
+
+def is_usable_id(delivery_id: str) -> bool:
+    """Say whether a queue message can carry an id: bounded, and UTF-8."""
+    return 0 < len(delivery_id) <= MAX_ID_CHARS and not any("\ud800" <= c <= "\udfff" for c in delivery_id)
+
+
+def id_text(raw: bytes) -> str:
+    """Return an id, or another text, that Redis holds. It may be no UTF-8; `id_bytes` makes the same bytes of it."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def id_bytes(text: str) -> bytes:
+    """Return the bytes of what `id_text` returned."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def to_int(value: Any) -> int:
+    """Return a number that a hash in Redis holds, 0 for what is none or out of range."""
+    try:
+        number = int(float(value or 0))
+    except (ValueError, OverflowError):
+        return 0
+    return number if abs(number) <= LATEST_MS else 0

@@ -21,13 +21,15 @@ local newest_first, day_is_short, yields = ARGV[12] == '1', false, tonumber(ARGV
 
 -- Where the clock was set back, what waits and what is leased moves with it; else it would wait until the clock has
 -- caught up. The lowest go first, so that no rank changes meanwhile. Steps of a few seconds are waited for.
-local seen, LOOK, STEP = tonumber(hold[7] or now), 5000, 2000
+local seen, LOOK, STEP = to_number(hold[7], now), 5000, 2000
 if now < seen - STEP then
+  check_types()
   for _, key in ipairs({waiting, released}) do
     for first = 0, redis.call('ZCARD', key) - 1, 1000 do
       local entries = redis.call('ZRANGE', key, first, first + 999, 'WITHSCORES')
       for i = 1, #entries, 2 do
-        redis.call('ZADD', key, entries[i + 1] - (seen - now), entries[i])
+        local base = tonumber(entries[i + 1]) >= FAILED and FAILED or 0
+        redis.call('ZADD', key, base + math.max(0, entries[i + 1] - base - (seen - now)), entries[i])
       end
     end
   end
@@ -127,6 +129,7 @@ least = in_flight > 0 and math.min(least, room) or 1
 if breaker == 'closed' and ready < math.max(batch, least) and due[2] > now - linger then
   return {0}
 end
+check_types()
 local answer = {math.min(batch_max, math.max(batch, ready > FEW and together or 1, math.ceil(ready / 16)))}
 local receipt
 each_limit(function(unit, number, burst)

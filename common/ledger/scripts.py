@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
+
+from common.ledger.damage import is_damage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ PARTS: Final = {
     "release": ("holds", "limits"),
     "begin": ("holds", "limits"),
     "renew": (),
+    "condemn": (),
     "settle": ("holds", "limits", "breaker", "telling"),
     "reap": ("telling", "lag"),
     "replay": (),
@@ -34,30 +37,39 @@ PARTS: Final = {
 
 def load(client: Redis) -> dict[str, Script]:
     """Return every script, ready to be called on `client`; Redis is asked nothing yet."""
+    return {name: client.register_script(text_of(name)) for name in PARTS}
+
+
+def text_of(name: str) -> str:
+    """Return the whole text of a script, as Redis gets it."""
     here = files(__package__)
-
-    def text(name: str) -> str:
-        return (here / f"{name}.lua").read_text(encoding="utf-8")
-
-    return {
-        name: client.register_script("".join(map(text, ("prelude", *parts, name)))) for name, parts in PARTS.items()
-    }
+    return "".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *PARTS[name], name))
 
 
 def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
     """Run a script once for each call (keys, arguments) and return the answers, all in one round trip.
 
-    Each run is atomic by itself; what others ask of Redis may come between two of them.
+    Each run is atomic by itself; what others ask of Redis may come between two of them. Where the values in the keys of
+    a call make it fail, its answer is that error (`is_damage`), and the others are run all the same.
     """
     if len(calls) == 1:
-        return [script(*calls[0])]
+        return [_alone(script, calls[0])]
     with client.pipeline(transaction=False) as pipe:
         for keys, arguments in calls:
             pipe.evalsha(script.sha, len(keys), *keys, *arguments)
         answers: list[Any] = pipe.execute(raise_on_error=False)
     for n, answer in enumerate(answers):
         if isinstance(answer, NoScriptError):  # a Redis that was started anew: nothing was done
-            answers[n] = script(*calls[n])
-        elif isinstance(answer, Exception):
+            answers[n] = _alone(script, calls[n])
+        elif isinstance(answer, Exception) and not is_damage(answer):
             raise answer
     return answers
+
+
+def _alone(script: Script, call: Call) -> Any:
+    try:
+        return script(*call)
+    except ResponseError as error:
+        if not is_damage(error):
+            raise
+        return error

@@ -1,10 +1,10 @@
 -- One outcome for each delivery, together with the events for the manager that it caused.
--- KEYS: 1-12 as everywhere, 13-15 records, waiting and totals of the built-in integration `manager`, 16-18 those of the
+-- KEYS: 1-11 as everywhere, 12-14 records, waiting and totals of the built-in integration `manager`, 15-17 those of the
 --       fallback, if there is one.
 -- ARGV: now, token, last error or '', longest pause of a target in ms, then of the breaker: failures in a row, percent,
---       samples, window, pause and longest pause in ms, how often dead letters are told in ms or '', then for each: id,
---       outcome, reason, delay in ms, new header, verdict on the target or 'unasked', pause that it asked for in ms,
---       number of events, id, payload, ...
+--       samples, window, pause and longest pause in ms, how often dead letters are told in ms or '', the signature of
+--       the last error or '', then for each: id, outcome, reason, delay in ms, new header, verdict on the target or
+--       'unasked', pause that it asked for in ms, number of events, id, payload, ...
 -- Answers {how many were settled, the rest came too late; the breaker's new state or ''; the end of its pause or 0;
 --          the end of a pause of the target that began, or 0; 1 if something holds the integration back now}.
 --
@@ -15,11 +15,15 @@ local rules = {
   window = tonumber(ARGV[8]), pause = tonumber(ARGV[9]), longest_pause = tonumber(ARGV[10]),
 }
 local has_breaker, judged, asked_until = rules.failures > 0 or rules.ratio > 0, false, 0
-local settled, i = 0, 12
-entrance, every = 13, tonumber(ARGV[11])
+local settled, i = 0, 13
+entrance, every = 12, tonumber(ARGV[11])
+check_types()
 while i <= #ARGV do
   local id, outcome, reason, delay, header, verdict, pause, events = unpack(ARGV, i, i + 7)
   i = i + 8
+  if events ~= '0' and not can_enter(entrance) then -- else the events were lost; a settle may be repeated
+    return redis.error_reply('WRONGTYPE its events cannot be stored for the integration manager')
+  end
   local record = redis.call('HGET', records, id)
   local over = outcome == 'delivered' or outcome == 'skipped'
   if record and (over or redis.call('HGET', leases, id) == token) then
@@ -71,7 +75,7 @@ if deaths > 0 then
   tell_of_deaths()
 end
 if every and transition == 'open' and health.opens == 1 then -- not again each time that a probe fails
-  tell('breaker_opened', '"last_error":' .. cjson.encode(last_error))
+  tell('breaker_opened', '"last_error":' .. cjson.encode(last_error) .. ',"mac":' .. cjson.encode(ARGV[12]))
 end
 local pause_began = 0
 if asked_until > math.max(now, target_until) then

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
+from common.errors import SettingsError, UnreadableRecord
 from common.ledger.answers import Status
-from common.ledger.keys import FAILED, keys_of, limit_keys
-from common.ledger.record import decode_record
+from common.ledger.damage import ask, damaged, unless_damaged
+from common.ledger.keys import FAILED, keys_with_cursor, limit_keys
+from common.ledger.record import decode_record, to_int
 from common.rate_limit import Unit, parse_rate_limit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from redis import Redis
 
     from common.rate_limit import RateLimit
@@ -25,8 +30,10 @@ Texts = dict[str, str]
 
 def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
     """Return the status at the ledger's time `now_ms`. Raises what Redis raises."""
-    records, waiting, released, dead, cursor, control, totals, *_ = keys_of(integration_id)
+    keys = keys_with_cursor(integration_id)
+    records, waiting, released, dead, control, totals, _, _, cursor = keys
     with client.pipeline(transaction=False) as pipe:
+        ask(pipe, keys)
         for key in (waiting, released, dead):
             pipe.zcard(key)
         for base in (0, FAILED):
@@ -34,29 +41,33 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         pipe.zcount(waiting, FAILED, "+inf")
         for key in (totals, cursor, control):
             pipe.hgetall(key)
-        *counts, first, first_failed, failed, total, cursors, held = pipe.execute()
+        types, found = _divided(pipe.execute(raise_on_error=False), len(keys), (0, 0, 0, [], [], 0, {}, {}, {}))
+    wrong = damaged(keys, types)
+    *counts, first, first_failed, failed, total, cursors, held = found
     next_ids = [*dict.fromkeys([*first, *first_failed])]
     state = _texts(held)
-    shared_key, *lists = limit_keys(state.get("target") or integration_id)
+    shared_key, *lists = limits_at = limit_keys(state.get("target") or integration_id)
     with client.pipeline(transaction=False) as pipe:
+        ask(pipe, limits_at)
         pipe.hgetall(shared_key)
         for key in lists:
             pipe.lrange(key, 0, -1)
         pipe.hmget(records, next_ids or ["none"])
-        shared, *went, found = pipe.execute()
+        types, found = _divided(pipe.execute(raise_on_error=False), len(limits_at), ({}, [], [], []))
+    shared, *went, sample = found
     limits = _limits(state.get("limits", ""), _texts(shared), dict(zip(WINDOW_MS, went, strict=True)), now_ms)
-    breaker, until_ms = state.get("breaker", "closed"), _whole(state.get("breaker_until_ms"))
-    target_until_ms = _whole(_texts(shared).get("pause_until_ms"))
+    breaker, until_ms = state.get("breaker", "closed"), to_int(state.get("breaker_until_ms"))
+    target_until_ms = to_int(_texts(shared).get("pause_until_ms"))
     return Status(
         waiting=counts[0],
         released=counts[1],
         dead=counts[2],
-        oldest_age_s=_oldest_age_s(found, now_ms),
-        totals={k: int(v) for k, v in _texts(total).items()},
+        oldest_age_s=_oldest_age_s(sample, now_ms),
+        totals={k: to_int(v) for k, v in _texts(total).items()},
         cursors=_texts(cursors),
         last_error=state.get("last_error", ""),
-        last_error_ms=_whole(state.get("last_error_ms")),
-        paused_ms=_whole(state.get("paused_ms")),
+        last_error_ms=to_int(state.get("last_error_ms")),
+        paused_ms=to_int(state["paused_ms"]) or now_ms if "paused_ms" in state else 0,
         pause_reason=state.get("pause_reason", ""),
         target_until_ms=target_until_ms if target_until_ms > now_ms else 0,
         breaker=breaker,
@@ -64,25 +75,43 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         breaker_reason=state.get("breaker_reason", "") if breaker != "closed" else "",
         failed=failed,
         limits=limits,
+        damaged=(*wrong, *damaged(limits_at, types)),
     )
 
 
+def _divided(answers: list[Any], number: int, defaults: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the answers to `ask`, and the others, with a default for each whose key is damaged."""
+    types, others = answers[:number], answers[number:]
+    return types, [unless_damaged(answer, default) for answer, default in zip(others, defaults, strict=True)]
+
+
 def _texts(found: dict[bytes, bytes]) -> Texts:
-    return {k.decode(): v.decode() for k, v in found.items()}
+    return {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in found.items()}
 
 
-def _whole(text: str | None) -> int:
-    return int(float(text or 0))
+def committed_ms(records: Iterable[bytes | None]) -> list[int]:
+    """Return when each delivery was committed, without those whose record is gone or unreadable."""
+    times = []
+    for record in records:
+        with suppress(UnreadableRecord):
+            if record is not None:
+                times.append(decode_record("", record).header.committed_ms)
+    return times
 
 
 def _oldest_age_s(found: list[bytes | None], now_ms: int) -> float | None:
-    times = [decode_record("", record).header.committed_ms for record in found if record is not None]
+    times = committed_ms(found)
     return max(0.0, (now_ms - min(times)) / 1000) if times else None
 
 
 def _limits(texts: str, shared: Texts, went: dict[Unit, list[bytes]], now_ms: int) -> dict[str, int]:
-    limits = [parse_rate_limit(text) for text in texts.split(",") if text]
-    return {str(limit): max(0, limit.count_left(_used(limit, shared, went, now_ms))) for limit in limits}
+    """Return what is left of each limit; what no script of ours has written counts as unused."""
+    left: dict[str, int] = {}
+    for text in filter(None, texts.split(",")):
+        with suppress(SettingsError, ValueError, OverflowError, KeyError):
+            limit = parse_rate_limit(text)
+            left[str(limit)] = max(0, limit.count_left(_used(limit, shared, went, now_ms)))
+    return left
 
 
 def _used(limit: RateLimit, shared: Texts, went: dict[Unit, list[bytes]], now_ms: int) -> float:
@@ -91,6 +120,6 @@ def _used(limit: RateLimit, shared: Texts, went: dict[Unit, list[bytes]], now_ms
         left, at_ms = (shared.get(f"s:{limit.count}:{limit.burst}") or f"{limit.burst} 0").split()
         return limit.burst - float(left) - max(0, now_ms - int(at_ms)) * limit.count / 1000
     if limit.unit is Unit.DAY:
-        return int(shared["day_used"]) if _whole(shared.get("day")) - now_ms // DAY_MS in {0, 1} else 0
+        return int(shared["day_used"]) if to_int(shared.get("day")) - now_ms // DAY_MS in {0, 1} else 0
     pairs = [entry.split() for entry in went[limit.unit]]
     return sum(int(number) for at_ms, number in pairs if int(at_ms) > now_ms - WINDOW_MS[limit.unit])

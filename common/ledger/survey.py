@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from common.integration import MANAGER_ID
+from common.ledger.damage import ask, damaged, unless_damaged
 from common.ledger.errors import translated
-from common.ledger.keys import FAILED, keys_of, limit_keys
-from common.ledger.record import decode_record
+from common.ledger.keys import FAILED, PARTS, keys_of, limit_keys
+from common.ledger.record import to_int
+from common.ledger.status import committed_ms
 from common.registry import KEY, VERSION
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 SAMPLE: Final = 3
 """Records looked at, of those due first and those released first, to find the oldest: each holds a whole alert."""
+
+_EMPTY: Final[tuple[Any, ...]] = (0, 0, 0, [], [], [], {}, {})
+"""What the second round trip answers of an integration without a key."""
 
 Texts = dict[str, str]
 
@@ -33,7 +39,10 @@ class Holds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Surveyed(msgspec.Struct, frozen=True, kw_only=True):
-    """One integration. `overdue_s` counts from when the delivery that is due first could have gone; 0 where none is."""
+    """One integration. `overdue_s` counts from when the delivery that is due first could have gone; 0 where none is.
+
+    `damaged` is how many of its keys have the wrong type.
+    """
 
     waiting: int
     released: int
@@ -42,6 +51,7 @@ class Surveyed(msgspec.Struct, frozen=True, kw_only=True):
     overdue_s: float
     totals: dict[str, int]
     holds: Holds
+    damaged: int = 0
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +87,7 @@ class _Raw(msgspec.Struct, frozen=True):
     oldest: list[bytes]
     totals: Texts
     control: Texts
+    damaged: int
 
 
 def _first(client: Redis) -> tuple[list[str], int, Server]:
@@ -93,7 +104,8 @@ def _first(client: Redis) -> tuple[list[str], int, Server]:
 def _second(client: Redis, ids: list[str], now_ms: int) -> dict[str, _Raw]:
     with client.pipeline(transaction=False) as pipe:
         for one in ids:
-            _, waiting, released, dead, _, control, totals, *_ = keys_of(one)
+            _, waiting, released, dead, control, totals, *_ = keys = keys_of(one)
+            ask(pipe, keys)
             for key in (waiting, released, dead):
                 pipe.zcard(key)
             for base in (0, FAILED):
@@ -101,15 +113,17 @@ def _second(client: Redis, ids: list[str], now_ms: int) -> dict[str, _Raw]:
             pipe.zrange(released, 0, SAMPLE - 1)
             pipe.hgetall(totals)
             pipe.hgetall(control)
-        answers = iter(pipe.execute())
-    return {one: _raw(*(next(answers) for _ in range(8)), now_ms=now_ms) for one in ids}
+        answers = iter(pipe.execute(raise_on_error=False))
+    return {one: _raw(one, list(islice(answers, len(PARTS) + len(_EMPTY))), now_ms) for one in ids}
 
 
-def _raw(*answers: Any, now_ms: int) -> _Raw:
-    waiting, released, dead, first, failed, begun, totals, control = answers
+def _raw(integration_id: str, answers: list[Any], now_ms: int) -> _Raw:
+    wrong = len(damaged(keys_of(integration_id), answers[: len(PARTS)]))
+    found = [unless_damaged(answer, empty) for answer, empty in zip(answers[len(PARTS) :], _EMPTY, strict=True)]
+    waiting, released, dead, first, failed, begun, totals, control = found
     due_ms = min([due_ms for _, at_ms in (*first, *failed) if (due_ms := at_ms % FAILED) <= now_ms], default=None)
     sample = dict.fromkeys([*(i for i, _ in (*first, *failed)), *begun])
-    return _Raw([waiting, released, dead], due_ms, list(sample), _texts(totals), _texts(control))
+    return _Raw([waiting, released, dead], due_ms, list(sample), _texts(totals), _texts(control), wrong)
 
 
 def _third(client: Redis, counted: dict[str, _Raw]) -> list[tuple[list[Any], Texts]]:
@@ -119,32 +133,33 @@ def _third(client: Redis, counted: dict[str, _Raw]) -> list[tuple[list[Any], Tex
             shared, *_ = limit_keys(raw.control.get("target") or one)
             pipe.hmget(records, raw.oldest or ["none"])
             pipe.hmget(shared, ["pause_until_ms"])
-        answers = pipe.execute()
+        answers = [unless_damaged(answer, [None]) for answer in pipe.execute(raise_on_error=False)]
     pairs = zip(answers[::2], answers[1::2], strict=True)
-    return [(records, {"pause_until_ms": (until or b"").decode()}) for records, (until,) in pairs]
+    return [(records, {"pause_until_ms": (until or b"").decode("utf-8", "replace")}) for records, (until,) in pairs]
 
 
 def _surveyed(raw: _Raw, more: tuple[list[Any], Texts], now_ms: int) -> Surveyed:
     records, shared = more
     waiting, released, dead = raw.counts
-    committed = [decode_record("", record).header.committed_ms for record in records if record is not None]
+    committed = committed_ms(records)
     return Surveyed(
         waiting=waiting,
         released=released,
         dead=dead,
         oldest_s=max(0.0, (now_ms - min(committed)) / 1000) if committed else 0.0,
         overdue_s=0.0 if raw.due_ms is None else (now_ms - raw.due_ms) / 1000,
-        totals={name: int(value) for name, value in raw.totals.items()},
+        totals={name: to_int(value) for name, value in raw.totals.items()},
         holds=_holds(raw.control, shared, now_ms),
+        damaged=raw.damaged,
     )
 
 
 def _holds(control: Texts, shared: Texts, now_ms: int) -> Holds:
     """Read what holds it back; what no script writes counts as not held."""
-    until_ms = float(shared.get("pause_until_ms") or 0)
+    until_ms = to_int(shared.get("pause_until_ms"))
     return Holds(
         breaker_open=control.get("breaker", "closed") != "closed",
-        paused=bool(float(control.get("paused_ms") or 0)),
+        paused="paused_ms" in control,
         target_pause_s=max(0.0, (until_ms - now_ms) / 1000),
     )
 
@@ -159,4 +174,4 @@ def _server(memory: Any, persistence: Any) -> Server:
 
 
 def _texts(found: dict[bytes, bytes]) -> Texts:
-    return {k.decode(): v.decode("utf-8", "replace") for k, v in found.items()}
+    return {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in found.items()}

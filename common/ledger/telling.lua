@@ -5,6 +5,9 @@ local entrance, every
 local ours, deaths, last_death = string.match(records, '{(.*)}'), 0, ''
 
 local function tell(event, more)
+  if not can_enter(entrance) then
+    return
+  end
   local who = cjson.encode(ours)
   local told = '{"integration":"courier","courier":{"event":"%s","integration":%s,%s}}'
   local message = cjson.encode(string.format(told, event, who, more))
@@ -16,9 +19,11 @@ end
 local function died(id, record, reason)
   deaths, last_death = deaths + 1, reason
   local line, alert = split(record)
-  if KEYS[entrance + 3] and not cjson.decode(line).fallback_of then
-    local header = new_header(',"fallback_of":' .. cjson.encode({ours, reason}))
-    if enter(entrance + 3, id .. '+fallback:' .. ours, header .. string.sub(alert, 2)) then
+  local readable, header = pcall(cjson.decode, line)
+  local is_first = readable and type(header) == 'table' and not header.fallback_of
+  if KEYS[entrance + 3] and is_first and can_enter(entrance + 3) then
+    local marked = new_header(',"fallback_of":' .. cjson.encode({ours, reason}))
+    if enter(entrance + 3, id .. '+fallback:' .. ours, marked .. string.sub(alert, 2)) then
       count('fell_back', 1)
     end
   end
@@ -27,7 +32,7 @@ end
 -- The first at once, then at most once in `every`, with the number since. Whatever is untold then is told by a reap.
 local function tell_of_deaths()
   local held = redis.call('HMGET', control, 'dead_told_ms', 'dead_untold', 'dead_last')
-  local told, untold = tonumber(held[1]), tonumber(held[2] or 0) + deaths
+  local told, untold = held[1] and to_number(held[1], 0), to_number(held[2], 0) + deaths
   if not every or untold == 0 then
     return
   end

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SKIPPED: Final = (Reason.NO_HASH, Reason.NOTHING_TO_LOOK_UP, Reason.RULE_EXCLUDED)
 
-NOT_AN_ATTEMPT: Final = (Reason.WORKER_LOST, Reason.BURIED)
+NOT_AN_ATTEMPT: Final = (Reason.WORKER_LOST, Reason.BURIED, Reason.UNREADABLE)
 """Reasons of a death that no attempt ended in."""
 
 FAILED: Final = tuple(reason for reason in Reason if reason not in (*SKIPPED, *NOT_AN_ATTEMPT))

@@ -84,6 +84,12 @@ TABLE: Final = (
     _exporter("courier_backlog_bytes", _GAUGE, "integration", "bytes of the records that are waiting or released"),
     _exporter("courier_dead_bytes", _GAUGE, "integration", "bytes of the dead letters"),
     # what holds an integration back
+    _exporter(
+        "courier_ledger_damaged",
+        _GAUGE,
+        "integration",
+        "keys of the wrong type among those that Redis holds for it: somebody else wrote them, and it stops",
+    ),
     _exporter("courier_breaker_open", _GAUGE, "integration", "1 while the breaker is open or half-open"),
     _exporter("courier_breaker_opened", _COUNTER, "integration", "times that the breaker opened"),
     _exporter("courier_target_paused", _COUNTER, "integration", "times that the target asked for a pause"),
@@ -105,6 +111,12 @@ TABLE: Final = (
         _COUNTER,
         "node field",
         "lines in which a field that filters look at has a value of the wrong type, and so counts as absent",
+    ),
+    _exporter(
+        "courier_foreign_writes",
+        _COUNTER,
+        "node what",
+        "cursors and published integrations that somebody else changed in Redis and the node's producer put right",
     ),
     _exporter("courier_reader_lag_bytes", _GAUGE, "integration node", "bytes between its place and the log's end"),
     _exporter(

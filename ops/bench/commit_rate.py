@@ -22,13 +22,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cryptography.fernet import Fernet
+
 from common.integration import Integration
 from common.ledger import Ledger
-from common.ledger.keys import keys_of
+from common.ledger.keys import cursor_key, keys_of
 from common.settings import load_settings
+from common.vault import Vault
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
 from ops.bench.system import cpu_s, server_alone
+from producer.cursor_signatures import CursorSigner
 from producer.lines import Line
 from producer.members import Member, chunks
 from producer.service import BATCH_BYTES
@@ -63,7 +67,8 @@ def commit(client: redis.Redis, lines: list[list[Line]]) -> None:
     """Let the producer's member take every batch."""
     slack = Integration(id="slack", name="slack")
     settings = load_settings(file=None, environment={}, cwd=Path("/"))
-    ledger, member = Ledger(client), Member(slack, settings.policy(slack), cursor="", committed="")
+    signer = CursorSigner(Vault(Fernet.generate_key()), "bench")
+    ledger, member = Ledger(client), Member(slack, settings.policy(slack), cursor="", committed="", signer=signer)
     stored = sum(member.advance(ledger, "bench", batch, batch[-1].after, 0.0) for batch in lines)
     if stored != sum(map(len, lines)):
         raise SystemExit(f"only {stored} were committed")
@@ -105,7 +110,7 @@ class Bench:
         way(self._client, self._lines)
         took_s = time.perf_counter() - start_s
         spent = cpu_s(pid) - cpu
-        self._client.delete("plain", *keys_of("slack"))
+        self._client.delete("plain", cursor_key("slack"), *keys_of("slack"))
         return self._count / took_s, 1e6 * spent / self._count
 
 

@@ -2,13 +2,14 @@
 
     python -m ops.bench.isolation [--flood 6000] [--per-s 100] [--seconds 8] [--rounds 5]
 
-Three cases in turns, compared round by round:
+Four cases in turns, compared round by round:
 
     alone    the healthy integration by itself
     sick     beside one whose target never answers, one that answers 500 and one at 1/s with 50,000 waiting
     stuck    the same, but three hang, without a breaker's help, and their alerts came one by one: that makes the most
              tasks, each of which holds a place in the worker until its calls time out; it has no goal, since hundreds
              of calls that time out in the same instant cost what they cost
+    large    beside one that answers each attempt with 500 and a page of 1 MiB, ten times a second, without a breaker
 
 Throughput is that of a flood of alerts; latency, from newline to request, that of a steady rate after it.
 """
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ops.bench.system import System
 
 LEAST_THROUGHPUT: Final = 0.90
-MOST_LATENCY: Final = 2.0
+MOST_LATENCY: Final = {"sick": 2.0, "large": 1.3}
 SICK: Final = {"hang": ("/hang", 3000), "fail": ("/fail", 3000), "slow": ("/other", 50_000)}
 """Integration → path at the target, alerts that wait for it."""
 
@@ -38,16 +39,37 @@ STUCK: Final = ("hang", "hang-2", "hang-3")
 STUCK_ALERTS: Final = 400
 """For each, before its others if it has any."""
 
+LARGE: Final = "large"
+LARGE_ALERTS: Final = 3000
+
 _BLOCK: Final = """<integration id="{name}"><name>slack</name><hook_url>http://127.0.0.1:{{port}}{path}</hook_url>
-<group>{name}</group><alert_format>json</alert_format></integration>
+<group>{name}</group><alert_format>json</alert_format>{more}</integration>
 """
-PATHS: Final = {"healthy": "/hook"} | dict.fromkeys(STUCK, "/hang") | {name: path for name, (path, _) in SICK.items()}
+_OPTIONS: Final = """<options>{{"authorization": "Bearer 0a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d", "callback":
+"https://soc:d7-Kq2_x9@hooks.example/T0A1B2C3/B0A1B2C3/a1B2c3D4e5F6g7H8i9J0k1L2?sig=f0e1d2c3b4a5968778695a4b"}}</options>"""
+"""Secrets in many forms, all of which are looked for in what the target answers."""
+
+PATHS: Final = {
+    "healthy": "/hook",
+    LARGE: "/large",
+    **dict.fromkeys(STUCK, "/hang"),
+    **{name: path for name, (path, _) in SICK.items()},
+}
 CONFIG: Final = "\n".join(
-    ["<ossec_config>", *(_BLOCK.format(name=name, path=path) for name, path in PATHS.items()), "</ossec_config>"]
+    [
+        "<ossec_config>",
+        *(_BLOCK.format(name=name, path=path, more=_OPTIONS) for name, path in PATHS.items()),
+        "</ossec_config>",
+    ]
 )
 SETTINGS: Final = '[integrations.default]\nrate_limits = []\n[integrations.slow]\nrate_limits = ["1/s"]\n'
-NO_BREAKER: Final = '[integrations."hang*"]\nbreaker_failures = 0\nbreaker_ratio = "0%"\n'
-CASES: Final = {"alone": SETTINGS, "sick": SETTINGS, "stuck": SETTINGS + NO_BREAKER}
+NO_BREAKER: Final = 'breaker_failures = 0\nbreaker_ratio = "0%"\n'
+CASES: Final = {
+    "alone": SETTINGS,
+    "sick": SETTINGS,
+    "stuck": f'{SETTINGS}[integrations."hang*"]\n{NO_BREAKER}',
+    "large": f'{SETTINGS}[integrations.{LARGE}]\nrate_limits = ["10/s"]\n{NO_BREAKER}',
+}
 
 
 def sicken(system: System, *, stuck: bool) -> None:
@@ -64,11 +86,19 @@ def sicken(system: System, *, stuck: bool) -> None:
     wait_until(lambda: len(system.target.counts()["aside"]) == len(SICK), "not every sick target was called")
 
 
+def sicken_by_size(system: System) -> None:
+    """Let alerts wait for the integration whose target answers with pages, and return once it has begun to fail."""
+    system.append(alerts(LARGE_ALERTS, LARGE))
+    wait_until(lambda: system.target.counts()["aside"].get(PATHS[LARGE]), "the target was not called")
+
+
 def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str, float]:
     """Run one case once. Return deliveries a second, and percentiles of the latency in ms."""
     with running(config=CONFIG, settings=CASES[case], quiet=True) as system:
         latencies_ms(system, WARM_UP, per_s, group="healthy")
-        if case != "alone":
+        if case == "large":
+            sicken_by_size(system)
+        elif case != "alone":
             sicken(system, stuck=case == "stuck")
         start_s = time.time()
         system.append(alerts(flood, "healthy", first=WARM_UP))
@@ -80,7 +110,7 @@ def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str,
         "per_s": rate,
         "p50_ms": median(found),
         "p99_ms": percentile(found, 99),
-        **{f"{name}_calls": calls.get(path, 0) for name, (path, _) in SICK.items()},
+        **{f"{name}_calls": calls.get(PATHS[name], 0) for name in (*SICK, LARGE)},
     }
 
 
@@ -96,10 +126,13 @@ def compare(ran: dict[str, list[dict[str, float]]]) -> list[Figure]:
                 tuple(one[name] / by_itself[name] for one, by_itself in zip(rounds, alone, strict=True))
                 for name in ("per_s", "p99_ms")
             )
-            asked = case == "sick"
-            figures.append(Figure(f"{case}_throughput_ratio", throughput, "more", LEAST_THROUGHPUT if asked else None))
-            figures.append(Figure(f"{case}_p99_ratio", p99, "less", MOST_LATENCY if asked else None))
-            figures += [Figure(f"{case}_{name}_calls", tuple(one[f"{name}_calls"] for one in rounds)) for name in SICK]
+            least = LEAST_THROUGHPUT if case in MOST_LATENCY else None
+            figures.append(Figure(f"{case}_throughput_ratio", throughput, "more", least))
+            figures.append(Figure(f"{case}_p99_ratio", p99, "less", MOST_LATENCY.get(case)))
+            called = (LARGE,) if case == "large" else tuple(SICK)
+            figures += [
+                Figure(f"{case}_{name}_calls", tuple(one[f"{name}_calls"] for one in rounds)) for name in called
+            ]
     return figures
 
 

@@ -68,6 +68,7 @@ def producer(
     """Run the producer for the log in this folder."""
     (folder / "ossec.conf").write_text(config)
     (folder / "courier.toml").write_text(settings)
+    (folder / "courier.toml").chmod(0o600)
     environment = os.environ | {
         "COURIER_REDIS_URL": server.url,
         "COURIER_STATE_DIR": str(folder / "state"),

@@ -123,6 +123,7 @@ class System:
         self.log.touch()
         (folder / "ossec.conf").write_text(config.format(port=self.target.port))
         (folder / "courier.toml").write_text(settings)
+        (folder / "courier.toml").chmod(0o600)
         self.server = EmbeddedServer(folder / "redis")
         self.server.start()
         stack.callback(self.server.stop)

@@ -7,7 +7,8 @@ answers at once with the number of requests so far, their distinct alert ids and
 `GET /ids` with every alert id and how often it has arrived, `GET /times` with when it came first, `GET /taken` with the
 ids since the last time, which it forgets thereby: so that it does not grow in a run of millions.
 
-What is sent to /hang is never answered, to /fail with 500, to /other at once; these are only counted, by path.
+What is sent to /hang is never answered, to /fail with 500, to /large with 500 and a page of 1 MiB, to /other at once;
+these are only counted, by path.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 FAILURE: Final = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno"
-ASIDE: Final = {b"/hang": b"", b"/fail": FAILURE, b"/other": ANSWER}
+PAGE: Final = b"<p>The service is not available. Please try again later.</p>\n" * (2**20 // 61)
+LARGE: Final = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), PAGE)
+ASIDE: Final = {b"/hang": b"", b"/fail": FAILURE, b"/large": LARGE, b"/other": ANSWER}
 """Path → what it answers; nothing for no answer."""
 
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)

@@ -9,8 +9,9 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from common.errors import TransportError
+from common.errors import SettingsError, TransportError
 from common.files import status_of
+from common.permissions import refuse_other_writers
 from ops.check.finding import Finding, Severity, error, warning
 from workers.transports.manager_socket import connected
 
@@ -62,6 +63,10 @@ def state_folder(settings: Settings) -> Iterator[Finding]:
             yield error(
                 f"the state folder cannot be written by {_who()}; chown it to the user of the services", str(path)
             )
+        elif os.geteuid() and not settings.state.secret_key:  # root's look says nothing of the user of the services
+            refuse_other_writers(path, status, "the state folder")
+    except SettingsError as refused:
+        yield error(str(refused), str(path))
     except OSError as problem:
         yield error(f"the state folder cannot be looked at by {_who()}: {problem.strerror}", str(path))
 

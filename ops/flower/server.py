@@ -11,7 +11,6 @@ import secrets
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
-from flower.app import Flower
 from flower.urls import settings as handler_settings
 from flower.utils import prepend_url
 from tornado.ioloop import IOLoop, PeriodicCallback
@@ -24,7 +23,9 @@ from common.ledger import Ledger
 from common.lifeline import Lifeline
 from common.urls import host_in_url
 from common.waiting import wait_for
-from ops.flower import pages
+from ops.flower import pages, socket_broker
+from ops.flower.browser import GuardedFlower
+from ops.flower.event_gate import EventGate
 from ops.flower.events import PromptEvents
 from ops.supervisor import STOPS
 
@@ -68,7 +69,7 @@ def run(settings: Settings) -> None:
 
 
 def _build(url: str, settings: FlowerSettings) -> Any:
-    app = make_app(url)
+    app = make_app(url, EventGate(_log).amqp())
     events = PromptEvents(
         app,
         IOLoop.current(),
@@ -79,9 +80,11 @@ def _build(url: str, settings: FlowerSettings) -> Any:
         max_workers_in_memory=options.max_workers,
         max_tasks_in_memory=options.max_tasks,
     )
-    flower = Flower(capp=app, options=options, events=events, **_handler_settings(settings))
+    hosts = {settings.address.lower(), *settings.hosts}
+    flower = GuardedFlower(capp=app, options=options, events=events, hosts=hosts, **_handler_settings(settings))
     ledger = Ledger(connect(url, answer_within_s=ANSWER_WITHIN_S, connect_within_s=ANSWER_WITHIN_S))
     pages.install(flower, settings.url_prefix, ledger.now_ms)
+    socket_broker.install()
     return flower
 
 

@@ -180,6 +180,7 @@ _READING: Final = Row(
             (
                 Ask(f"increase(courier_lines_dropped_total{_NODE}[1h]) > 0", "{{node}} {{reason}}"),
                 Ask(f"increase(courier_lines_wrong_type_total{_NODE}[1h]) > 0", "{{node}} type of {{field}}"),
+                Ask(f"increase(courier_foreign_writes_total{_NODE}[1h]) > 0", "{{node}} {{what}} changed by others"),
             ),
         ),
         Panel(

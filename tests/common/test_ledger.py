@@ -136,8 +136,8 @@ def test_trouble_with_one_of_several_integrations_is_told_and_keeps_none_from_go
     commit_to(ledger, "slack", "shuffle", count=1)
     client.set("courier:{odd}:waiting", "no sorted set")
     how = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
-    with pytest.raises(LedgerUnavailable, match="WRONGTYPE"):
-        ledger.release_all({"slack": how, "odd": how, "shuffle": how})
+    released = ledger.release_all({"slack": how, "odd": how, "shuffle": how})
+    assert released.keys() == {"slack", "shuffle"}
     assert [ledger.status(one).released for one in ("slack", "shuffle")] == [1, 1]
 
 

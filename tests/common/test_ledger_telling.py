@@ -10,7 +10,7 @@ import pytest
 from common.alert import Alert
 from common.integration import MANAGER_ID
 from common.ledger import Attempt, Breaker, Delivery, FallbackOf, Header, Ledger, Pace, Reaped, Settlement, Telling
-from tests.support.fakes import Clock, policy
+from tests.support.fakes import SIGNER, Clock, policy
 from workers.integrations.manager import Manager
 
 if TYPE_CHECKING:
@@ -52,7 +52,16 @@ class World:
         origin = delivery.header.fallback_of
         header = Header(committed_ms=delivery.header.committed_ms, attempts=1, history=(attempt,), fallback_of=origin)
         settlement = Settlement(id=delivery.id, outcome=outcome, reason=reason, header=header)
-        self.ledger.settle(of, [settlement], token=TOKEN, pace=PACE, telling=telling, last_error=f'{reason}: "x"\n%s')
+        error = f'{reason}: "x"\n%s'
+        self.ledger.settle(
+            of,
+            [settlement],
+            token=TOKEN,
+            pace=PACE,
+            telling=telling,
+            last_error=error,
+            last_error_mac=SIGNER.sign_error(of, error),
+        )
 
     def bury(self, *ids: str, of: str = "slack", reason: str = "client", telling: Telling = TELLING) -> None:
         self.commit(*ids, to=of)
@@ -69,7 +78,7 @@ class World:
         """Return what the manager would be told, in the order of time, and have it taken."""
         told = []
         for delivery in self.begin(MANAGER_ID):
-            (datagram,) = Manager().calls(Alert(delivery.alert))
+            (datagram,) = Manager(SIGNER).calls(Alert(delivery.alert, delivery.id))
             head, _, message = datagram.payload.decode().partition(":courier:")
             fields = json.loads(message)
             assert (head, fields.pop("integration"), set(fields)) == ("1", "courier", {"courier"})

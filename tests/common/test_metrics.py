@@ -23,7 +23,7 @@ def test_names_are_unique_and_say_their_unit() -> None:
     assert len(names) == len(set(names))
     assert all(re.fullmatch(r"courier_[a-z]+(_[a-z]+)*", name) for name in names)
     assert not [m.name for m in TABLE if m.kind == "histogram" and not m.name.endswith("_seconds")]
-    assert {label for m in TABLE for label in m.labels} == {"field", "integration", "node", "outcome", "reason"}
+    assert {label for m in TABLE for label in m.labels} == {"field", "integration", "node", "outcome", "reason", "what"}
 
 
 def test_what_is_not_in_the_table_cannot_be_made() -> None:

@@ -106,6 +106,27 @@ def test_a_wrong_rate_limit(tmp_path: Path, value: str, told: str) -> None:
     assert '; write a list such as ["1/s burst 3"] or ["4/min", "500/day"], or [] for none; units: s, min' in text
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("5", "5 is no list"),
+        ("[5]", "5 is no text"),
+        ('["10.0.0.1/8"]', '"10.0.0.1/8" has bits behind its mask'),
+        ('"10.0.0.0/8,intranet"', '"intranet" is no IP network'),
+    ],
+)
+def test_a_wrong_network(tmp_path: Path, value: str, told: str) -> None:
+    text = refusal(tmp_path, f"integrations.s.allow_private = {value}")
+    assert text.startswith(f"courier.toml:1: integrations.s.allow_private: {told}; write a list such as")
+
+
+@pytest.mark.parametrize("value", ['["http://soc.example.org"]', '["soc.example.org:443"]', '[""]', '["a b"]'])
+def test_a_wrong_host_of_flower(tmp_path: Path, value: str) -> None:
+    assert "is no host name; write a list of names without scheme and port" in refusal(
+        tmp_path, f"flower.hosts = {value}"
+    )
+
+
 @pytest.mark.parametrize(("value", "told"), [("50", "50 is no percentage"), ('"101%"', "101% is more than 100%")])
 def test_a_wrong_percentage(tmp_path: Path, value: str, told: str) -> None:
     text = refusal(tmp_path, f"integrations.s.breaker_ratio = {value}")

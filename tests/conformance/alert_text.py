@@ -11,7 +11,7 @@ from common.integration import Integration
 from tests.conformance import stock_line, stock_text
 from tests.conformance.case import field_bytes
 from tests.conformance.tail import alerts_on, is_alert
-from workers.integrations.script import Script
+from workers.integrations.catalogue import service_for
 from workers.integrations.text_form import text_form
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def recorded(case: Case) -> Files:
 def _file(raw: bytes, block: dict[str, Any]) -> bytes:
     alert_format, max_log = block["alert_format"], block["max_log"]
     integration = Integration(id="custom-x", name="custom-x", alert_format=alert_format, max_log=max_log)
-    return Script(integration).calls(Alert(raw))[0].alert_file
+    return service_for(integration).calls(Alert(raw))[0].alert_file
 
 
 # The deviations: what was recorded is the stock daemon's habit, and ours is made of the line alone.

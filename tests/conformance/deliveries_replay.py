@@ -19,6 +19,7 @@ from common.registry import MANAGER
 from common.secret import Secret
 from common.settings import load_settings
 from tests.conformance.case import field_bytes
+from tests.support.fakes import SIGNER
 from workers.integrations.base import Answer, Datagram, Request, Sent
 from workers.integrations.catalogue import Choices, service_for
 from workers.pipeline import Pipeline
@@ -121,8 +122,10 @@ def _attempt(case: Case, policy: Policy) -> tuple[Canned, Settlement, list[str]]
     """Make one attempt, and one for each event that it leaves for the manager."""
     canned, random = Canned(case), Random(0)
     service = service_for(integration_of(case), Choices(escape=policy.escape), now=lambda: 0.0)
-    settlement = Pipeline(service, canned, policy, random).attempt(_delivery(case["id"], field_bytes(case, "alert")))
-    manager = Pipeline(service_for(MANAGER), canned, POLICY, random)
+    settlement = Pipeline(service, canned, policy, random, signer=SIGNER).attempt(
+        _delivery(case["id"], field_bytes(case, "alert"))
+    )
+    manager = Pipeline(service_for(MANAGER, signer=SIGNER), canned, POLICY, random, signer=SIGNER)
     return canned, settlement, [_end(manager.attempt(_delivery(one.id, one.payload))) for one in settlement.events]
 
 

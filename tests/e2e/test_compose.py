@@ -16,7 +16,6 @@ from tests.e2e.compose import browser
 from tests.e2e.compose.engine import ROOT, Project, docker
 from tests.e2e.compose.hardening import are_shut_in, may_little
 from tests.e2e.compose.stack import ARTIFACTS, GID, HEALTHY_LIMIT_S, PORT, UID, Stack
-from tests.support.guide import guide_users
 from tests.support.recorder import eventually
 from tests.workers.transports.servers import Authority
 
@@ -152,10 +151,7 @@ def test_the_exporter_counts_what_the_target_counted(stack: Stack) -> None:
 def test_workers_on_another_machine_take_over(stack: Stack) -> None:
     tls, secrets = stack.folder / "tls", stack.folder / "secrets"
     _make_certificates(tls)
-    _give_secrets(stack, secrets, ca=tls / "ca.pem", password="of-the-worker")
-    users = guide_users("of-the-worker")
-    append = ("--rm", "-T", "--no-deps", "--entrypoint", "sh", "init", "-c", "cat >>/run/courier/redis.acl")
-    stack.project.compose("run", *append, stdin=users)
+    _give_secrets(stack, secrets, ca=tls / "ca.pem")
     opened = stack.project.also(ROOT / "compose.tls.yaml")
     opened.compose("up", "--detach", "--scale", "worker-http=0", "--scale", "worker-scripts=0")
     copied = stack.folder / "copied"
@@ -184,7 +180,7 @@ def test_workers_on_another_machine_take_over(stack: Stack) -> None:
         stack.everything_arrives("slack", "ticket")
         assert not stack.project.containers("worker-http")
         assert not stack.project.containers("worker-scripts")
-        assert "of-the-worker" not in elsewhere.compose("logs")
+        assert (secrets / "redis.password").read_text() not in elsewhere.compose("logs")
     finally:
         ARTIFACTS.mkdir(exist_ok=True)
         (ARTIFACTS / "compose-elsewhere.log").write_text(elsewhere.compose("logs", "--no-color"))
@@ -198,13 +194,13 @@ def _make_certificates(folder: Path) -> None:
     for name in ("redis.crt", "redis.key"):
         (folder / name).write_bytes(both)
     for path in (folder, *folder.iterdir()):
-        os.chown(path, 999, 999)
+        os.chown(path, 10002, 10002)
 
 
-def _give_secrets(stack: Stack, folder: Path, *, ca: Path, password: str) -> None:
+def _give_secrets(stack: Stack, folder: Path, *, ca: Path) -> None:
     folder.mkdir()
-    (folder / "secret.key").write_text(stack.secret("secret.key"))
-    (folder / "redis.password").write_text(password)
+    for name in ("secret.key", "redis.password"):
+        (folder / name).write_text(stack.secret(f"worker/{name}"))
     (folder / "ca.pem").write_bytes(ca.read_bytes())
     for path in (folder, *folder.iterdir()):
         os.chown(path, UID, GID)

@@ -22,7 +22,7 @@ from tests.e2e.compose.engine import docker
 from tests.e2e.compose.manager import Manager
 from tests.e2e.compose.stack import GID, UID
 from tests.e2e.compose.stand_ins import image_of
-from tests.support.guide import PAGES, ROOT, Block, Shell, blocks, guide_users
+from tests.support.guide import PAGES, ROOT, Block, Shell, blocks
 from tests.support.recorder import eventually
 from tests.workers.transports.servers import Authority
 
@@ -229,22 +229,18 @@ def test_the_page_on_workers_elsewhere_works_as_it_stands(host: Path) -> None:
         other = stack.enter_context(shell(host / "other", "courier-guide-other", COURIER_REDIS_PUBLISH=published))
         for block in page(COMPOSE)["Start"]:
             operator.run(block)
-        (operator.folder / "users.acl").write_text(guide_users("of-the-worker"))
         _make_certificates(host / "etc/tls", gateway)
         steps = blocks(REMOTE)
-        users, tls, key, start, scripts, bare, alone = steps
-        for block, where in zip(
-            steps, ("manager", "manager", "manager", *["other machine"] * 3, "manager"), strict=True
-        ):
+        tls, bring, take, start, scripts, bare, alone = steps
+        for block, where in zip(steps, ("manager", "manager", *["other machine"] * 4, "manager"), strict=True):
             assert block.commands.startswith(f"# on the {where}")
-        operator.run(users)
         operator.run(tls)
         eventually(lambda: _is_open(published))
-        secrets = host / "etc/secrets"
-        secrets.mkdir()
-        (secrets / "secret.key").write_text(operator.run(key))
-        (secrets / "redis.password").write_text("of-the-worker")
-        shutil.copy(host / "etc/tls/ca.pem", secrets)
+        operator.run(bring)
+        shutil.move(operator.folder / "worker.tar", other.folder)
+        other.run(take)
+        assert {one.name for one in (host / "etc/secrets").iterdir()} == {"redis.password", "secret.key"}
+        shutil.copy(host / "etc/tls/ca.pem", host / "etc/secrets")
         other.run(start)
         other.run(scripts)
         eventually(lambda: is_healthy(other), limit_s=HEALTHY_WITHIN_S)
@@ -285,7 +281,7 @@ def test_wazuh_in_containers_is_served_from_its_volumes(host: Path) -> None:
             assert "custom-ticket" in operator.do("docker compose exec -T worker-scripts ls /var/ossec/integrations")
             line = "/var/ossec/logs/alerts/alerts.json"
             docker("exec", container, "sh", "-c", f'echo \'{{"rule": {{"level": 1, "id": "1"}}}}\' >>{line}')
-            read = "docker compose exec -T producer courier status --json"
+            read = "docker compose run --rm -T operator status --json"
             eventually(lambda: re.search(r'"lines": *[1-9]', operator.do(read)), limit_s=60)
     finally:
         docker("rm", "--force", "--volumes", container)
@@ -308,4 +304,4 @@ def _make_certificates(folder: Path, address: str) -> None:
     for name in ("redis.crt", "redis.key"):
         (folder / name).write_bytes(both)
     for file in (folder, *folder.iterdir()):
-        os.chown(file, 999, 999)
+        os.chown(file, 10002, 10002)

@@ -21,6 +21,7 @@ import yaml
 from common.integration import Integration
 from common.settings import load_settings
 from common.units import parse_duration
+from ops.roles import ROLES
 
 ROOT = Path(__file__).parents[2]
 Service = dict[str, Any]
@@ -34,10 +35,11 @@ def services(file: str) -> dict[str, Service]:
 ALL = {
     f"{file}: {name}": one for file in ("compose.yaml", "compose.workers.yaml") for name, one in services(file).items()
 }
-RUNNING = {name: one for name, one in ALL.items() if not name.endswith((": init", ": check"))}
+RUNNING = {name: one for name, one in ALL.items() if not name.endswith((": init", ": check", ": operator"))}
 WORKERS = {name: one for name, one in ALL.items() if str(one.get("command", "")).startswith("worker ")}
 FILES = sorted(path.name for path in ROOT.glob("compose*.yaml"))
 STOCK = {"slack", "pagerduty", "virustotal", "shuffle", "maltiverse"}
+HOLDERS = ("redis", "grafana", *(role.name for role in ROLES))
 SHARED_NETWORK, WAY_OUT = "ledger", "outside"
 
 
@@ -52,6 +54,14 @@ def test_every_service_is_shut_in(one: Service) -> None:
     assert one["mem_limit"]
     assert one["pids_limit"]
     assert set(one["logging"]["options"]) == {"max-size", "max-file"}
+
+
+@pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
+def test_settings_and_secrets_are_mounted_read_only_since_courier_asks_for_their_owner_elsewhere(one: Service) -> None:
+    mounts = [volume for volume in one.get("volumes", ()) if isinstance(volume, dict)]
+    ours = [volume for volume in mounts if volume["target"] in ("/etc/courier", "/run/courier")]
+    assert ours or "COURIER_SETTINGS" not in one.get("environment", {})
+    assert all(volume["read_only"] for volume in ours)
 
 
 @pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
@@ -88,7 +98,10 @@ def test_only_what_prepares_the_volumes_is_root_and_it_reaches_nobody() -> None:
     init = services("compose.yaml")["init"]
     assert init["user"] == "0:0"
     assert init["network_mode"] == "none"
-    assert all(mount.partition(":")[0] in {"secrets", "state", "flower"} for mount in init["volumes"])
+    assert all(
+        mount.partition(":")[0] in {"state", "flower", "redis"} | {"secrets", *(f"{name}-secrets" for name in HOLDERS)}
+        for mount in init["volumes"]
+    )
 
 
 @pytest.mark.parametrize("one", WORKERS.values(), ids=list(WORKERS))
@@ -117,6 +130,8 @@ def test_the_alert_log_is_the_producers_to_read_and_the_queue_is_for_two() -> No
     assert {one for one in of_the_manager if one[0] != "check"} == {
         ("producer", "/var/ossec/logs/alerts"),
         ("producer", "/var/ossec/etc"),
+        ("operator", "/var/ossec/logs/alerts"),
+        ("operator", "/var/ossec/etc"),
         ("worker-scripts", "/var/ossec/integrations"),
         ("worker-scripts", "/var/ossec/framework"),
         ("worker-scripts", "/var/ossec/queue/sockets"),
@@ -203,7 +218,39 @@ def test_how_many_workers_there_are_can_be_written_down(one: Service) -> None:
 
 
 def test_the_files_for_selinux_and_for_wazuh_in_containers_change_who_sees_the_managers_files() -> None:
-    see = {"check", "producer", "worker-scripts", "worker-manager"}
+    see = {"check", "producer", "operator", "worker-scripts", "worker-manager"}
     for file in ("compose.selinux.yaml", "compose.wazuh-docker.yaml"):
         text = (ROOT / file).read_text().replace("!override", "")
         assert set(yaml.safe_load(text)["services"]) == see
+
+
+def role_of(name: str) -> str:
+    return "worker" if name.startswith("worker-") else name
+
+
+def test_each_service_has_the_user_and_the_secrets_of_its_role_and_no_others() -> None:
+    found = services("compose.yaml")
+    roles = {role.name: role for role in ROLES}
+    seen = set()
+    for name, one in found.items():
+        mounts = [mount for mount in one.get("volumes", ()) if isinstance(mount, dict)]
+        secrets = [mount["source"] for mount in mounts if mount["target"] == "/run/courier"]
+        if role_of(name) in HOLDERS:
+            assert secrets == [f"{role_of(name)}-secrets"], name
+            assert all(mount["read_only"] for mount in mounts), name
+        else:
+            assert not secrets, name
+        if role := roles.get(role_of(name)):
+            seen.add(role.name)
+            assert one["environment"]["COURIER_REDIS_URL"] == f"redis://{role.name}@redis:6379/0"
+            files = {v for k, v in one["environment"].items() if k.endswith("_FILE")}
+            assert files == {f"/run/courier/{file}" for file in ("redis.password", *role.secrets)}, name
+    assert seen == set(roles)
+
+
+def test_redis_has_a_user_of_its_own() -> None:
+    found = services("compose.yaml")
+    (user,) = {word.partition("=")[2] for word in found["init"]["command"] if word.startswith("--redis-owner=")}
+    assert found["redis"]["user"] == user
+    assert [name for name, one in found.items() if one["user"] == user] == ["redis"]
+    assert user != "999:999", "the default of COURIER_UID, and often the manager's"

@@ -170,7 +170,7 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
         "choked": "Redis is full",
         READINGS: encode_readings(readings),
     }
-    added = {"lines": 9, "matched": 4, "bad:no_rule": 2, "wrong_type:level": 3}
+    added = {"lines": 9, "matched": 4, "bad:no_rule": 2, "wrong_type:level": 3, "foreign:cursor": 2}
     report(client, "wazuh-1", added=added, texts=texts)
     expected = {
         "courier_node_seen_timestamp_seconds": 5,
@@ -183,6 +183,8 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
     }
     for name, wanted in expected.items():
         assert value(registry, name, node="wazuh-1") == wanted, name
+    for what, number in (("cursor", 2), ("registry", 0)):
+        assert value(registry, "courier_foreign_writes_total", node="wazuh-1", what=what) == number
     for reason in DROPPED:
         labels = {"node": "wazuh-1", "reason": reason}
         assert value(registry, "courier_lines_dropped_total", **labels) == (2 if reason == "no_rule" else 0)

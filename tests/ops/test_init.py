@@ -16,7 +16,18 @@ from ops.cli.main import courier
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = ["secret.key", "redis.password", "flower.login", "grafana.password", "redis.acl"]
+ROLE_NAMES = ["producer", "worker", "flower", "exporter", "operator"]
+PASSWORDS = [f"redis-{name}.password" for name in ROLE_NAMES]
+NAMES = ["secret.key", "redis.password", *PASSWORDS, "flower.login", "grafana.password", "redis.acl"]
+COPIES = {
+    "producer": {"redis.password", "secret.key"},
+    "worker": {"redis.password", "secret.key"},
+    "flower": {"redis.password", "flower.login"},
+    "exporter": {"redis.password"},
+    "operator": {"redis.password"},
+    "grafana": {"grafana.password"},
+    "redis": {"redis.acl"},
+}
 
 
 def init(*arguments: str) -> str:
@@ -29,16 +40,22 @@ def contents(folder: Path) -> dict[str, str]:
     return {name: (folder / name).read_text() for name in NAMES}
 
 
-def test_each_secret_is_made_once_for_one_user(tmp_path: Path) -> None:
+def test_each_secret_is_made_once_and_copied_to_who_needs_it(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
-    assert init(str(folder)).splitlines() == [f"made {folder / name}" for name in NAMES]
+    made = init(str(folder)).splitlines()
+    assert made[: len(NAMES)] == [f"made {folder / name}" for name in NAMES]
+    assert made[-1] == f"made {folder / 'redis/redis.acl'}", "Redis waits for it"
     first = contents(folder)
     assert len(set(first.values())) == len(NAMES)
-    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in NAMES} == {0o600}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == set(NAMES)
+    assert {path.name: {one.name for one in path.iterdir()} for path in folder.iterdir() if path.is_dir()} == COPIES
+    for path in folder.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert init(str(folder)).splitlines() == [f"kept {folder / name}" for name in NAMES]
+    for name in ROLE_NAMES:
+        assert (folder / name / "redis.password").read_text() == first[f"redis-{name}.password"]
+    assert init(str(folder)).splitlines() == [line.replace("made", "kept", 1) for line in made]
     assert contents(folder) == first
-    assert {path.name for path in folder.iterdir()} == set(NAMES)
 
 
 def test_what_is_made_is_what_the_parts_take(tmp_path: Path) -> None:
@@ -63,7 +80,7 @@ def test_redis_learns_the_password_that_there_is_and_keeps_its_other_users(tmp_p
     digest = hashlib.sha256(b"chosen by the operator").hexdigest()
     users = (tmp_path / "redis.acl").read_text()
     assert f"user default on #{digest} ~* &* +@all\n" in users
-    worker = "user worker on #00 ~courier:*\n"
+    worker = "user somebody on #00 ~courier:*\n"
     (tmp_path / "redis.acl").write_text(users + worker)
     (tmp_path / "redis.password").unlink()
     assert f"rewritten {tmp_path / 'redis.acl'}" in init(str(tmp_path))
@@ -71,6 +88,42 @@ def test_redis_learns_the_password_that_there_is_and_keeps_its_other_users(tmp_p
     assert digest not in renewed
     assert renewed.endswith(worker)
     assert renewed.count("user default ") == renewed.count("user health ") == 1
+
+
+def users_of(folder: Path) -> dict[str, str]:
+    return {line.split()[1]: line for line in (folder / "redis/redis.acl").read_text().splitlines()}
+
+
+def digest(password: str) -> str:
+    return hashlib.sha256(password.strip().encode()).hexdigest()
+
+
+def test_an_installation_of_an_earlier_version_gets_the_users_that_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "redis.password").write_text("of everybody\n")
+    remote = digest("of a worker elsewhere")
+    (tmp_path / "redis.acl").write_text(
+        f"user default on #{digest('of everybody')} ~* &* +@all\nuser worker on #{remote} ~courier:* +@all\n"
+    )
+    init(str(tmp_path))
+    users = users_of(tmp_path)
+    assert set(users) == {"default", "health", *ROLE_NAMES}
+    assert f"#{digest('of everybody')} ~* &* +@all" in users["default"]
+    assert f" on #{digest((tmp_path / 'worker/redis.password').read_text())} #{remote} resetkeys " in users["worker"]
+    assert "+@all" not in users["worker"]
+    init(str(tmp_path))
+    assert users_of(tmp_path) == users
+
+
+def test_the_password_of_a_role_is_renewed_and_one_that_was_added_stays(tmp_path: Path) -> None:
+    init(str(tmp_path))
+    before, added = digest((tmp_path / "worker/redis.password").read_text()), digest("of a worker elsewhere")
+    acl = tmp_path / "redis.acl"
+    acl.write_text(acl.read_text().replace(f"#{before}", f"#{before} #{added}"))
+    (tmp_path / "redis-worker.password").unlink()
+    init(str(tmp_path))
+    line = users_of(tmp_path)["worker"]
+    assert f"#{digest((tmp_path / 'worker/redis.password').read_text())} #{added} " in line
+    assert before not in line
 
 
 @pytest.mark.parametrize("wrong", ["root", "999", "-1:0", "1:2:3", "9999999999:0", ""])
@@ -88,6 +141,11 @@ def test_a_folder_that_cannot_be_made_is_one_clear_message(tmp_path: Path) -> No
 
 def test_owners_and_folders_are_given(tmp_path: Path) -> None:
     ours = f"{os.getuid()}:{os.getgid()}"
-    init(str(tmp_path / "s"), f"--owner={ours}", f"--redis-owner={ours}", f"--give={tmp_path}")
-    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o711
-    assert CliRunner().invoke(courier, ["init", str(tmp_path / "s"), f"--give={tmp_path}"]).exit_code == 2
+    data = tmp_path / "data"
+    data.mkdir()
+    said = init(
+        f"{tmp_path}/s", f"--owner={ours}", f"--redis-owner={ours}", f"--give={tmp_path}", f"--give-redis={data}"
+    )
+    assert said.splitlines()[:2] == [f"given {tmp_path}", f"given {data}"], "before Redis may start"
+    for option in (f"--give={tmp_path}", f"--give-redis={data}"):
+        assert CliRunner().invoke(courier, ["init", str(tmp_path / "s"), option]).exit_code == 2

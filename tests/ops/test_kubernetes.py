@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from common.metrics import TABLE
 from common.settings import load_settings
 from common.settings_sources import FIXED, SETTINGS_VARIABLE
 from ops.cli.main import COMMANDS
+from ops.roles import ROLES
 from tests.ops.test_monitoring import asked_for
 from tests.support.tools import needs, run
 from workers.transports.groups import GRACE_S
@@ -33,6 +35,7 @@ MANIFESTS: list[Manifest] = [
 OURS = [manifest for manifest in MANIFESTS if manifest["kind"] != "ScaledObject"]
 DEPLOYMENTS = [manifest for manifest in MANIFESTS if manifest["kind"] == "Deployment"]
 CONTAINERS = [one for manifest in DEPLOYMENTS for one in manifest["spec"]["template"]["spec"]["containers"]]
+ROLE_OF = {role.name: role for role in ROLES}
 (SCALED,) = (manifest for manifest in MANIFESTS if manifest["kind"] == "ScaledObject")
 
 
@@ -115,23 +118,37 @@ def test_they_start_what_there_is_with_settings_that_exist(container: Manifest) 
         assert name in known or name.removesuffix("_FILE") in known
 
 
+def test_settings_and_secrets_are_mounted_read_only_since_courier_trusts_no_other_folder_that_all_can_write() -> None:
+    for container in CONTAINERS:
+        mounts = {one["name"]: one.get("readOnly") for one in container["volumeMounts"]}
+        assert mounts["settings"] is True
+        assert [readonly for name, readonly in mounts.items() if name.startswith("secrets")] == [True]
+
+
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=named)
-def test_every_secret_is_a_file_of_the_secret(deployment: Manifest) -> None:
+def test_each_container_has_the_user_and_the_secrets_of_its_role_and_no_others(deployment: Manifest) -> None:
     pod = deployment["spec"]["template"]["spec"]
-    (secret,) = (volume["secret"] for volume in pod["volumes"] if "secret" in volume)
-    mounted = {f"/run/secrets/courier/{item['path']}" for item in secret["items"]}
-    named_files = {v for one in pod["containers"] for k, v in variables(one).items() if k.endswith("_FILE")}
-    assert named_files == mounted
+    volumes = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+    for one in pod["containers"]:
+        role = ROLE_OF[one["args"][0]]
+        (mount,) = (mount for mount in one["volumeMounts"] if mount["name"] in volumes)
+        assert mount["readOnly"]
+        assert volumes[mount["name"]]["secretName"] == f"courier-{role.name}"
+        assert "items" not in volumes[mount["name"]]
+        assert variables(one)["COURIER_REDIS_URL"] == f"redis://{role.name}@redis:6379/0"
+        files = {v for k, v in variables(one).items() if k.endswith("_FILE")}
+        assert files == {f"{mount['mountPath']}/{file}" for file in ("redis.password", *role.secrets)}
 
 
-def test_workers_may_finish_before_they_are_killed() -> None:
+def test_workers_may_finish_before_they_are_killed(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "courier.toml", tmp_path)  # others may be able to write the checkout
     for deployment in DEPLOYMENTS:
         pod = deployment["spec"]["template"]["spec"]
         for one in pod["containers"]:
             if one["args"][0] != "worker":
                 continue
             given = {name: value for name, value in variables(one).items() if name == "COURIER_WORKER_DRAIN"}
-            settings = load_settings(file=FOLDER / "courier.toml", environment=given, cwd=Path("/nonexistent"))
+            settings = load_settings(file=tmp_path / "courier.toml", environment=given, cwd=Path("/nonexistent"))
             runs_scripts = "--scripts" in one["args"]
             served = "custom-x" if runs_scripts else "slack"
             policy = settings.policy(Integration(id=served, name=served))

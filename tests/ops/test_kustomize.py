@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import kubernetes_validate
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 import ops
+from ops.roles import ROLES
 from tests.ops.test_kubernetes import FOLDER, KUSTOMIZATION, MANIFESTS, SCALED, VERSIONS, Manifest, named, variables
 from tests.support.guide import Shell, blocks
 from tests.support.tools import needs, run
@@ -24,6 +26,9 @@ WITHOUT_CLUSTER = """case " $* " in
   *" kustomize "*) exec {kubectl} "$@" ;;
   *) echo "this needs a cluster: kubectl $*" >&2; exit 1 ;;
 esac"""
+MOUNTED = ("producer", "worker", "flower", "exporter")
+"""The roles of pods; the operator's password stays with the administrator."""
+
 GUIDE = (Path(ops.__file__).parent / "docs/kubernetes.md").read_text()
 
 
@@ -82,7 +87,8 @@ def test_the_guides_second_manager_is_one_of_its_own(tmp_path: Path) -> None:
     assert len(set(producers)) == 2
     volumes = [{one["name"]: one for one in pod_of(deployment)["volumes"]} for deployment in (first, second)]
     assert volumes[0]["ossec"] != volumes[1]["ossec"]
-    assert volumes[0]["secrets"] == volumes[1]["secrets"]
+    for role in ("producer", "worker"):
+        assert volumes[0][f"secrets-{role}"] == volumes[1][f"secrets-{role}"]
 
 
 @needs("kubectl", "kubernetes-client")
@@ -90,17 +96,16 @@ def test_every_command_of_the_page_works_as_it_stands(tmp_path: Path) -> None:
     page = blocks(Path(ops.__file__).parent / "docs/kubernetes.md")
     assert len(page) == 2
     kubectl = WITHOUT_CLUSTER.format(kubectl=shutil.which("kubectl"))
-    secrets = {"REDIS_PASSWORD": "r3dis", "FLOWER_PASSWORD": "fl0wer"}
-    operator = Shell(tmp_path, instead={}, tools={"kubectl": kubectl}, **secrets)
-    secret, applied = (list(yaml.safe_load_all(operator.run(block))) for block in page)
-    (made,) = secret
-    mounted = {
-        one["key"]
-        for m in MANIFESTS
-        if m["kind"] == "Deployment"
-        for v in pod_of(m)["volumes"]
-        for one in v.get("secret", {}).get("items", ())
-    }
-    assert set(made["data"]) == mounted
-    assert made["metadata"]["namespace"] == "wazuh"
+    courier = f'exec "{sys.executable}" -m ops.cli.main "$@"'
+    operator = Shell(tmp_path, instead={}, tools={"kubectl": kubectl, "courier": courier})
+    secret, applied = (operator.run(block) for block in page)
+    made = [yaml.safe_load(one) for one in re.split(r"^(?=apiVersion:)", secret, flags=re.MULTILINE)[1:]]
+    for role in ROLES:
+        given = [one for one in made if one["metadata"]["name"] == f"courier-{role.name}"]
+        assert [set(one["data"]) for one in given] == (
+            [{"redis.password", *role.secrets}] if role.name in MOUNTED else []
+        )
+    assert {one["metadata"]["name"] for one in made} == {f"courier-{name}" for name in (*MOUNTED, "redis")}
+    assert {one["metadata"]["namespace"] for one in made} == {"wazuh"}
+    applied = list(yaml.safe_load_all(applied))
     assert {named(one) for one in applied} >= {named(one) for one in MANIFESTS}

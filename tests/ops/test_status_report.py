@@ -140,13 +140,20 @@ def test_check_is_ok_where_all_is_well(client: redis.Redis, ledger: Ledger) -> N
 
 
 def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: Ledger) -> None:
-    alive(client, config_trouble="ossec.conf:3: no", parked="slack")
+    alive(client, config_trouble="ossec.conf:3: no", parked="slack", foreign_writes="somebody wrote")
     bury(ledger, "n:f:1", rule="5712", reason="client")
     ledger.pause("slack", "a|b\nc")
     code, out = status("--check")
     assert code == 1
     assert out.startswith("COURIER WARNING - ")
-    for part in ("m1: ossec.conf:3: no", "m1: backlog full: slack", "slack: 1 dead letter", "a/b\\nc", "dead=1"):
+    for part in (
+        "m1: ossec.conf:3: no",
+        "m1: somebody wrote",
+        "m1: backlog full: slack",
+        "slack: 1 dead letter",
+        "a/b\\nc",
+        "dead=1",
+    ):
         assert part in out
     assert out.count("|") == 1
 
@@ -185,7 +192,7 @@ def test_check_is_critical_without_redis(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_folder_without_courier_up_is_said_to_be_one(tmp_path: Path) -> None:
     result = CliRunner().invoke(courier, ["status", "--state", str(tmp_path)])
-    assert str(result.exception).startswith(f"no `courier up` has run in {tmp_path}")
-    (tmp_path / "redis.url").write_text("redis://:x@127.0.0.1:1/0")
+    assert str(result.exception).startswith(f"no `courier up` of this version has run in {tmp_path}")
+    (tmp_path / "redis.url").write_text(f"unix://:x@{tmp_path}/redis.sock")
     result = CliRunner().invoke(courier, ["status", "--state", str(tmp_path)])
     assert str(result.exception).startswith(f"`courier up` does not run in {tmp_path}: ")

@@ -35,9 +35,7 @@ def world(client: redis.Redis, tmp_path: Path) -> World:
 def places(world: World, producer: Producer) -> dict[str, str]:
     """Return the committed cursor of each integration, by the end of its hook."""
     return {
-        one.hook_url.reveal().rpartition("/")[2]: world.ledger.cursor(one.id, NODE)
-        for one in producer._integrations
-        if one.hook_url
+        one.hook_url.reveal().rpartition("/")[2]: world.cursor(one.id) for one in producer._integrations if one.hook_url
     }
 
 

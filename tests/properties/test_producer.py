@@ -22,6 +22,7 @@ from common.vault import Vault
 from producer.alertlog import AlertLog
 from producer.aside import Aside
 from producer.configuration import ConfigFile
+from producer.cursor_signatures import CursorSigner
 from producer.keepsake import Keepsake
 from producer.service import Producer
 from tests.support.alert_files import AlertFiles
@@ -76,7 +77,8 @@ class Following(AlertFiles):
         client.flushall()
         (self.root / "ossec.conf").write_text(CONFIG)
         self.client, self.monotonic = client, Clock()
-        self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+        vault = Vault(Fernet.generate_key())
+        self.registry, self.signer = PublishedRegistry(client, vault), CursorSigner(vault, NODE)
         self.ledger = MortalLedger(client)
         self.start_at = Start.END
         self.owed: dict[str, set[bytes]] = {name: set() for name in LEVELS}
@@ -122,6 +124,7 @@ class Following(AlertFiles):
             client=self.client,
             aside=Aside(self.root / "aside.jsonl", 100_000, self.monotonic),
             keepsake=Keepsake(self.root / "places.json"),
+            signer=self.signer,
             now=self.monotonic,
         )
 

@@ -14,18 +14,21 @@ from common import lenient
 from common.alert import Alert
 from common.depth import DEEPEST, check_depth
 from common.errors import UnreadableRecord
+from common.integration import Integration
 from common.json_text import read_json, write_json
 from common.ledger import Delivery, Header
 from common.ledger.record import decode_record, encode_record
 from common.node import READINGS, NodeReport
 from common.outcome import Rejected
+from common.secret import Secret
 from ops.letters_file import read_line
 from producer.keepsake import Keepsake
 from producer.line import BadLine, decode_line
+from tests.support.fakes import SIGNER
 from workers.integrations.answers import answered_json
 from workers.integrations.base import Answer, Refusal
-from workers.integrations.excerpt import texts_in
 from workers.integrations.manager import Manager
+from workers.redaction import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +47,11 @@ READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
     "record": (lambda raw: decode_record("1", raw), (UnreadableRecord,)),
     "letter": (read_line, (ValueError,)),
     "readings": (lambda raw: NodeReport(node="n", counters={}, texts={READINGS: text_of(raw)}).readings, ()),
-    "options": (lambda raw: list(texts_in(text_of(raw))), ()),
-    "manager": (lambda raw: Manager().calls(Alert(raw)), (Refusal,)),
+    "options": (
+        lambda raw: list(secrets_of(Integration(id="x", name="x", options=Secret(text_of(raw))))),
+        (),
+    ),
+    "manager": (lambda raw: Manager(SIGNER).calls(Alert(raw)), (Refusal,)),
 }
 
 _DEEP = st.builds(

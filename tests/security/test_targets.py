@@ -1,36 +1,192 @@
-"""Where an alert's author can send a look-up: to no other path than that of its question (issue 14.15)."""
+"""Where a call can be led: to no path but that of its question, and to no address that is not a target's (issue 14.15).
+
+A look-up's path is made of alert text. An address is what a name has when libcurl connects, however it was written.
+"""
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.workers.integrations.examples import alert, service
-from workers.integrations.base import Refusal
-from workers.transports.http import prepared
+from common.errors import TransportError
+from common.integration import Integration
+from common.outcome import Reason
+from common.secret import Secret
+from common.settings import load_settings
+from common.settings_schema import VirusTotalApi
+from tests.workers.integrations.examples import alert
+from tests.workers.transports.servers import web
+from workers.integrations.base import Refusal, Request
+from workers.integrations.catalogue import Choices, service_for
+from workers.transports.addresses import NEVER, refusal
+from workers.transports.http import HttpTransport, prepared
+from workers.transports.pool import Connections
 
-SETTINGS = {"api_key": "0123456789abcdef", "hook_url": "https://api.maltiverse.example"}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from common.settings_schema import Policy
+    from tests.workers.transports.servers import Web
+
+SETTINGS = {"api_key": Secret("0123456789abcdef"), "hook_url": Secret("https://api.maltiverse.example")}
+LOOK_UPS = (("maltiverse", VirusTotalApi.V2), ("virustotal", VirusTotalApi.V2), ("virustotal", VirusTotalApi.V3))
+DEFAULTS = load_settings(file=None, environment={}, cwd=Path("/")).policy(Integration(id="slack", name="slack"))
+METADATA = (
+    "169.254.169.254",
+    "2852039166",
+    "0xa9.0xfe.0xa9.0xfe",
+    "169.16689662",
+    "100.100.100.200",
+    "168.63.129.16",
+    "[fe80::1]",
+    "[fd00:ec2::254]",
+    "[::ffff:169.254.169.254]",
+    "[::ffff:a9fe:a9fe]",
+    "[::a9fe:a9fe]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[2002:a9fe:a9fe::1]",
+)
+PRIVATE = ("10.0.0.5", "172.16.3.4", "192.168.1.1", "100.64.0.1", "127.0.0.1", "0.0.0.0", "::1", "::", "fc00::1",  # noqa: S104 — one that is refused
+           "fec0::1", "64:ff9b:1::a00:5", "::ffff:10.0.0.5", "64:ff9b::10.0.0.5", "2002:a00:5::1")  # fmt: skip
 
 
-def paths(value: str) -> list[str]:
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with web() as served:
+        yield served
+
+
+def policy(**changes: Any) -> Policy:
+    return msgspec.structs.replace(DEFAULTS, connect_timeout_s=0.5, **changes)
+
+
+def get(url: str, connections: Connections | None = None, **changes: Any) -> int:
+    call = Request(method="GET", url=url, headers={})
+    return HttpTransport(policy(**changes), connections or Connections()).send(call).status
+
+
+def refused(url: str, connections: Connections | None = None, **changes: Any) -> str:
+    with pytest.raises(TransportError) as raised:
+        get(url, connections, **changes)
+    assert raised.value.reason is Reason.NOT_CONFIGURED
+    return str(raised.value)
+
+
+# Paths
+
+
+def paths(name: str, api: VirusTotalApi, value: str) -> list[str]:
     """Return the paths of the prepared requests, as they go over the wire."""
-    hostile = alert(syscheck={"md5_after": value, "sha1_after": value}, data={"srcip": value, "hostname": value})
+    hashes = {"md5_after": value, "sha1_after": value, "sha256_after": value}
+    hostile = alert(syscheck=hashes, data={"srcip": value, "hostname": value})
+    block = Integration(id=name, name=name, file="ossec.conf", line=7, **SETTINGS)  # type: ignore[arg-type]  # by name
     try:
-        calls = service("maltiverse", **SETTINGS).calls(hostile)
+        calls = service_for(block, Choices(virustotal_api=api), now=lambda: 0.0).calls(hostile)
     except Refusal:
         return []
     return [urlsplit(str(prepared(one.method, one.url, one.headers, one.params).url)).path for one in calls]
 
 
+@pytest.mark.parametrize(("name", "api"), LOOK_UPS)
 @pytest.mark.parametrize("value", [".", ".."])
-def test_a_dot_segment_is_not_asked_for(value: str) -> None:
-    assert paths(value) == []
+def test_a_dot_segment_is_not_asked_for(name: str, api: VirusTotalApi, value: str) -> None:
+    assert paths(name, api, value) == []
 
 
-@given(st.text("./%2eE\\?#;x", max_size=8))
-def test_no_value_makes_a_dot_segment_of_the_prepared_url(value: str) -> None:
-    for path in paths(value):
+@given(st.sampled_from(LOOK_UPS), st.text("./%2eE\\?#;x", max_size=8) | st.text("./%2e", max_size=3).map("a".join))
+def test_no_value_makes_a_dot_segment_of_the_prepared_url(look_up: tuple[str, VirusTotalApi], value: str) -> None:
+    for path in paths(*look_up, value):
         assert not {".", ".."} & set(path.lower().replace("%2e", ".").split("/"))
+
+
+# Addresses
+
+
+@pytest.mark.parametrize("host", METADATA)
+@pytest.mark.parametrize("proxy", [None, Secret("http://127.0.0.1:1")])
+def test_no_call_connects_to_metadata_however_it_is_written(host: str, proxy: Secret | None) -> None:
+    everything = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    told = refused(f"http://{host}/latest/meta-data", proxy=proxy, allow_private=everything)
+    assert "to which Courier never connects" in told
+    assert "latest" not in told
+
+
+def test_a_proxy_at_such_an_address_is_refused_as_well() -> None:
+    assert "never connects" in refused("http://hooks.example/", proxy=Secret("http://169.254.169.254:80"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433"])
+def test_private_addresses_are_refused_where_that_is_asked_for(server: Web, host: str) -> None:
+    url = f"http://{host}:{server.port}/s3cret"
+    told = refused(url, deny_private=True, allow_private=(ip_network("10.0.0.0/8"),))
+    assert "a private address, which deny_private refuses; allow_private" in told
+    assert "s3cret" not in told
+    assert server.seen == []
+    assert get(url) == 200
+    assert get(url, deny_private=True, allow_private=(ip_network("127.0.0.0/8"),)) == 200
+
+
+def test_a_connection_of_an_integration_that_may_is_not_used_by_one_that_may_not(server: Web) -> None:
+    shared = Connections()
+    assert get(server.url, shared) == 200
+    refused(server.url, shared, deny_private=True)
+    assert get(server.url, shared) == 200
+    assert len({seen.port for seen in server.seen}) == 1
+
+
+def test_a_proxy_may_be_at_a_private_address_and_is_asked_for_no_private_number(server: Web) -> None:
+    by_proxy = {"proxy": Secret(server.url), "deny_private": True}
+    assert get("http://hooks.example/x", **by_proxy) == 200
+    assert [seen.path for seen in server.seen] == ["http://hooks.example/x"]
+    for host in ("10.0.0.5", "0x7f.1", "[::1]"):
+        assert "deny_private" in refused(f"http://{host}/", **by_proxy)
+    assert len(server.seen) == 1
+
+
+def test_a_target_that_is_merely_away_is_not_called_refused() -> None:
+    with pytest.raises(TransportError) as raised:
+        get("http://127.0.0.1:1/")
+    assert raised.value.reason is Reason.CONNECT
+
+
+def test_a_redirect_to_metadata_is_not_followed(server: Web) -> None:
+    server.status, server.headers = 302, {"Location": "http://169.254.169.254/"}
+    assert get(server.url) == 302
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_what_deny_private_refuses(address: str) -> None:
+    assert "deny_private" in refusal(address, policy(deny_private=True))
+    assert refusal(address, policy()) == ""
+
+
+@given(st.ip_addresses(v=4) | st.sampled_from(NEVER).flatmap(lambda one: st.ip_addresses(network=one)))
+def test_an_address_within_another_is_judged_as_itself(address: IPv4Address | IPv6Address) -> None:
+    if isinstance(address, IPv6Address):
+        assert refusal(str(address), policy())
+        return
+    number = int(address)
+    disguised = (
+        IPv6Address(0xFFFF << 32 | number),
+        IPv6Address(int(IPv6Address("64:ff9b::")) | number),
+        IPv6Address(0x2002 << 112 | number << 80 | 1),
+    )
+    for one in (policy(), policy(deny_private=True)):
+        assert {bool(refusal(str(form), one)) for form in disguised} == {bool(refusal(str(address), one))}
+    assert bool(refusal(str(address), policy(deny_private=True))) >= (not address.is_global)
+
+
+@given(st.ip_addresses())
+def test_only_addresses_that_are_global_pass(address: IPv4Address | IPv6Address) -> None:
+    if not refusal(str(address), policy(deny_private=True)):
+        assert address.is_global or (isinstance(address, IPv6Address) and (address.sixtofour or address.teredo))

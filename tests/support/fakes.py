@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from cryptography.fernet import Fernet
 
 from common.integration import Integration
 from common.secret import Secret
 from common.settings import load_settings
+from common.vault import Vault
 from producer.lines import Line, Lines
 from producer.source import Batch, Lag
+from workers.integrations.authentic import EventSigner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
+
+VAULT = Vault(Fernet.generate_key())
+SIGNER = EventSigner(VAULT)
+SIGNATURES = VAULT.authenticator("remembered answers")
 
 
 class Clock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -12,12 +11,6 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "ops/docs"
-
-
-def guide_users(password: str) -> str:
-    """Return the users of remote-workers.md with the SHA-256 of `password` in place of each placeholder."""
-    (block,) = re.findall(r"```acl\n(.*?)```", (PAGES / "remote-workers.md").read_text(), re.DOTALL)
-    return str(block).replace("#PASSWORD", f"#{hashlib.sha256(password.encode()).hexdigest()}")
 
 
 class Block(NamedTuple):

@@ -14,7 +14,7 @@ from common.ledger import Ledger, Pace, Settled, Settlement
 from common.outcome import Delivered, Reason, Retry
 from common.registry import PublishedRegistry
 from common.vault import Vault
-from tests.support.fakes import SLACK, NoDispatch, policy
+from tests.support.fakes import SIGNATURES, SIGNER, SLACK, NoDispatch, policy
 from workers.deliverer import Deliverer
 from workers.integrations.base import Answer, Request
 from workers.lookups import Lookups
@@ -90,7 +90,8 @@ class World:
             policy=lambda _integration: settings,
             outfit=lambda _integration, _policy: (service or Plain(), Calls(send)),
             random=Random(1),
-            lookups=lambda topic: Lookups(client, topic),
+            signer=SIGNER,
+            lookups=lambda topic: Lookups(client, topic, SIGNATURES),
         )
         self.routes.refresh()
         dispatcher: Any = self.dispatcher
@@ -349,7 +350,7 @@ def test_who_waits_for_anothers_answer_waits_without_an_attempt_and_gets_it(clie
         return Answer(status=200, body=b"known")
 
     world = World(client, send, LooksUp())
-    lookups = Lookups(client, "test")
+    lookups = Lookups(client, "test", SIGNATURES)
     assert lookups.may_ask("the same")
     assert world.deliverer.deliver("slack", world.released("a")) == {"postponed": 1}
     status = world.ledger.status("slack")

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from common import lenient
 from common.alert import Alert
 from common.ledger import Delivery, FallbackOf, Header
-from tests.support.fakes import SLACK, policy
+from tests.support.fakes import SIGNER, SLACK, policy
 from tests.support.processes import alert
 from workers.fallback import marked
 from workers.integrations.base import Answer, Request
-from workers.integrations.slack import Slack
+from workers.integrations.catalogue import service_for
 from workers.integrations.text_form import text_form
 from workers.pipeline import Pipeline
 
@@ -90,7 +90,7 @@ def test_the_message_of_a_fallback_says_why_and_that_of_any_other_does_not() -> 
             asked.append(call.body or b"")
             return Answer(status=200)
 
-    pipeline = Pipeline(Slack(SLACK, lambda: 0.0), Wire(), policy(), Random(1))
+    pipeline = Pipeline(service_for(SLACK), Wire(), policy(), Random(1), signer=SIGNER)
     for header in (Header(committed_ms=1, fallback_of=ORIGIN), Header(committed_ms=1)):
         assert pipeline.attempt(Delivery("a", header, alert(1))).outcome == "delivered"
     marked_one, plain = (json.loads(body)["attachments"][0] for body in asked)

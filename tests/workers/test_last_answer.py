@@ -16,6 +16,7 @@ from common.secret import MASK, Secret
 from tests.support.fakes import policy
 from workers.integrations.base import Answer, ScriptExit
 from workers.last_answer import DEAD_BYTES, LastAnswers
+from workers.redaction import Redactor
 
 if TYPE_CHECKING:
     import redis
@@ -72,7 +73,7 @@ def test_a_wider_encoding_hides_no_secret() -> None:
 def test_a_secret_that_a_limit_cut_in_two_is_not_kept(offset: int) -> None:
     limit = 1024
     said = (HOOK[offset:] + "!" * 2000)[: limit - len("the end")] + "the end"
-    small = LastAnswers([Secret(HOOK)], limit)
+    small = LastAnswers(Redactor([HOOK]), limit)
     text = kept(ScriptExit(status=1, output=said), answers=small)
     assert text.strip("!") == "the end…"
 

@@ -9,7 +9,7 @@ from common.integration import Integration
 from common.ledger import Delivery, Header
 from common.secret import Secret
 from ops.embedded import free_port
-from tests.support.fakes import policy
+from tests.support.fakes import SIGNATURES, SIGNER, policy
 from workers.integrations.base import Answer
 from workers.integrations.catalogue import service_for
 from workers.lookups import Lookups
@@ -43,7 +43,7 @@ class Wire:
 
 def attempt(client: redis.Redis, integration: Integration, wire: Wire, number: int = 1, **fields: Any) -> Settlement:
     service = service_for(integration)
-    pipeline = Pipeline(service, wire, policy(), Random(1), Lookups(client, service.topic))  # type: ignore[attr-defined]  # it remembers
+    pipeline = Pipeline(service, wire, policy(), Random(1), Lookups(client, service.topic, SIGNATURES), signer=SIGNER)  # type: ignore[attr-defined]  # it remembers
     alert = {
         "id": f"1.{number}",
         "agent": {"id": "001", "name": "web01"},
@@ -78,7 +78,7 @@ def test_what_is_no_verdict_is_not_kept_and_the_next_one_may_ask(client: redis.R
 
 
 def test_while_one_asks_the_others_wait_without_an_attempt(client: redis.Redis) -> None:
-    assert Lookups(client, "virustotal-v2").may_ask(MD5)
+    assert Lookups(client, "virustotal-v2", SIGNATURES).may_ask(MD5)
     wire = Wire(200, REPORT)
     waiting = attempt(client, VIRUSTOTAL, wire)
     assert (waiting.outcome, waiting.asked, wire.asked) == ("postponed", False, [])
@@ -101,7 +101,7 @@ def test_an_answer_that_comes_between_two_looks_is_not_asked_for_again(
     wire = Wire(200, REPORT)
     assert attempt(client, VIRUSTOTAL, wire, 2).outcome == "delivered"
     assert (wire.asked, len(looks)) == ([], 2)
-    assert Lookups(client, "virustotal-v2").may_ask(MD5)
+    assert Lookups(client, "virustotal-v2", SIGNATURES).may_ask(MD5)
 
 
 def test_each_question_of_one_alert_is_remembered_by_itself(client: redis.Redis) -> None:

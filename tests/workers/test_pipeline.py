@@ -8,7 +8,7 @@ import pytest
 from common.errors import TransportError
 from common.ledger import Delivery, Header, LastAnswer
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry, Skipped
-from tests.support.fakes import SLACK, policy
+from tests.support.fakes import SIGNER, SLACK, policy
 from workers.integrations.base import Answer, Refusal, Request, unanswered
 from workers.last_answer import DEAD_BYTES, WAITING_BYTES, LastAnswers
 from workers.pipeline import Pipeline, combine
@@ -79,7 +79,7 @@ def attempt(
 ) -> tuple[Settlement, Canned]:
     transport = Canned(*answers, said=said)
     answers_kept = LastAnswers.of(SLACK, policy())
-    pipeline = Pipeline(Echo(OUTCOMES), transport, policy(**changes), Random(1), answers=answers_kept)
+    pipeline = Pipeline(Echo(OUTCOMES), transport, policy(**changes), Random(1), answers=answers_kept, signer=SIGNER)
     header = header or Header(committed_ms=1_000_000)
     delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, well_ms=well_ms)
     return pipeline.attempt(delivery), transport

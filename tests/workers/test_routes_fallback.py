@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 from common.integration import MANAGER_ID, Integration
 from common.registry import PublishedRegistry
 from common.vault import Vault
-from tests.support.fakes import SLACK, policy
+from tests.support.fakes import SIGNER, SLACK, policy
 from workers.routes import Routes, Selection
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class World:
             policy=lambda _: policy(fallback=fallback),
             outfit=lambda _integration, _policy: parts,
             random=Random(1),
+            signer=SIGNER,
         )
 
     def publish(self, *integrations: Integration) -> None:

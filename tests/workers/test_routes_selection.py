@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from common.integration import Integration
 from common.registry import PublishedRegistry
 from common.vault import Vault
-from tests.support.fakes import SLACK, policy
+from tests.support.fakes import SIGNER, SLACK, policy
 from workers.routes import Routes, Selection
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def test_a_name_that_nothing_has_is_told_once_and_served_when_something_has_it(
         policy=lambda _: policy(),
         outfit=lambda _integration, _policy: parts,
         random=Random(1),
+        signer=SIGNER,
     )
     routes.refresh()
     registry.publish("n", [SLACK])

@@ -11,7 +11,7 @@ from common.ledger import Ledger, Pace, Reaped
 from common.rate_limit import parse_rate_limit
 from common.registry import PublishedRegistry
 from common.vault import Vault
-from tests.support.fakes import SLACK, NoDispatch, policy
+from tests.support.fakes import SIGNER, SLACK, NoDispatch, policy
 from tests.support.recorder import eventually
 from workers.deliverer import Deliverer
 from workers.housekeeping import Housekeeping
@@ -57,6 +57,7 @@ def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: red
         policy=lambda integration: small if integration == SLACK else policy(),
         outfit=lambda _integration, _policy: services,
         random=Random(1),
+        signer=SIGNER,
     )
     routes.refresh()
     dispatcher: Any = NothingLost()

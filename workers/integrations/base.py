@@ -24,12 +24,19 @@ if TYPE_CHECKING:
 FINAL_WITHOUT_ANSWER = frozenset({Reason.BAD_URL, Reason.REDIRECT, Reason.TOO_LARGE})
 """Failures before any answer that no second try will mend. A certificate, by contrast, is renewed one day."""
 
+MAX_BODY_BYTES = 65_536
+"""So much of an answer is read where only its status counts; the services' own have less than 1 KiB."""
+
+MAX_REPORT_BYTES = 1024 * 1024
+"""So much is read of a look-up's report, which has some 100 KiB where many engines or feeds know a thing."""
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request. Its parts may hold secrets, so its `repr` shows none of them.
 
     `key` names the look-up within its delivery (`ip`, `md5`), so that a retry repeats only what failed.
-    `timeout_s` is the integration's own time limit where the stock script lets the user set it.
+    `timeout_s` is the integration's own time limit where the stock script lets the user set it. `max_body_bytes` is how
+    much of the answer is read: a service that goes by the status needs no more than people want to see.
     """
 
     method: str
@@ -39,6 +46,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     params: Mapping[str, str] = {}
     key: str = ""
     timeout_s: float | None = None
+    max_body_bytes: int = MAX_BODY_BYTES
 
     def __repr__(self) -> str:
         return f"Request({self.method}, key={self.key!r})"
@@ -47,13 +55,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What came back: `body` is at most the transport's limit, `headers` have lower-case names.
 
-    The status is final. `broken` says why the rest of the answer could not be read whole, empty if it was.
+    The status is final. `broken` says why the rest of the answer could not be read whole, empty if it was. `is_cut`
+    says that there was more of the body than this.
     """
 
     status: int
     headers: Mapping[str, str] = {}
     body: bytes = b""
     broken: str = ""
+    is_cut: bool = False
 
 
 class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,9 +16,11 @@ from workers.integrations.pagerduty import PagerDuty
 from workers.integrations.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
+from workers.integrations.statuses import Statuses
 from workers.integrations.virustotal import VirusTotal
 from workers.integrations.virustotal_v2 import V2
 from workers.integrations.virustotal_v3 import V3
+from workers.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from common.secret import Secret
+    from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
     from workers.integrations.statuses import Clock
 
@@ -54,29 +57,41 @@ class Choices(NamedTuple):
 DEFAULTS: Final = Choices()
 
 
-def _virustotal(block: Integration, now: Clock, choices: Choices) -> VirusTotal:
+def _virustotal(block: Integration, statuses: Statuses, choices: Choices) -> VirusTotal:
     api = V3 if choices.virustotal_api == "v3" else V2
-    return VirusTotal(block, now, api(choices.url))
+    return VirusTotal(block, statuses, api(choices.url))
 
 
-NATIVE: Final[Mapping[str, Callable[[Integration, Clock, Choices], Service[Any, Any]]]] = {
-    "slack": lambda block, now, choices: Slack(block, now, escape=choices.escape),
-    "pagerduty": lambda block, now, choices: PagerDuty(block, now, choices.url),
-    "shuffle": lambda block, now, _: Shuffle(block, now),
+NATIVE: Final[Mapping[str, Callable[[Integration, Statuses, Choices], Service[Any, Any]]]] = {
+    "slack": lambda block, statuses, choices: Slack(block, statuses, escape=choices.escape),
+    "pagerduty": lambda block, statuses, choices: PagerDuty(block, statuses, choices.url),
+    "shuffle": lambda block, statuses, _: Shuffle(block, statuses),
     "virustotal": _virustotal,
-    "maltiverse": lambda block, now, _: Maltiverse(block, now),
+    "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
 }
 """Those that speak HTTP, by name."""
 
 
-def service_for(integration: Integration, choices: Choices = DEFAULTS, *, now: Clock = time.time) -> Service[Any, Any]:
+def service_for(
+    integration: Integration,
+    choices: Choices = DEFAULTS,
+    *,
+    now: Clock = time.time,
+    redactor: Redactor | None = None,
+    signer: EventSigner | None = None,
+) -> Service[Any, Any]:
     """Return the code that serves a block; `now` is the time in seconds since the epoch.
+
+    `redactor` masks the secrets of the block, and of how it is served, in the details of outcomes. Only `manager` needs
+    the `signer`: without it no event passes.
 
     Never raises: of a block that cannot be served every delivery becomes a dead letter that says why, and the other
     integrations of the worker go on.
     """
     try:
-        return _make(integration, choices, now)
+        if integration.kind is Kind.MANAGER:
+            return Manager(signer)
+        return _make(integration, choices, now, redactor or Redactor.of(integration))
     except ConfigError as error:
         return Unusable(error)
 
@@ -100,11 +115,9 @@ class Unusable:
         return unanswered(error)
 
 
-def _make(integration: Integration, choices: Choices, now: Clock) -> Service[Any, Any]:
-    if integration.kind is Kind.MANAGER:
-        return Manager()
+def _make(integration: Integration, choices: Choices, now: Clock, redactor: Redactor) -> Service[Any, Any]:
     if integration.kind is Kind.SCRIPT:
-        return Script(integration, choices.final_exits)
+        return Script(integration, redactor, choices.final_exits)
     if integration.name not in NATIVE:
         raise wrong(integration, "name", "there is no such integration")
-    return NATIVE[integration.name](integration, now, choices)
+    return NATIVE[integration.name](integration, Statuses(now, redactor), choices)

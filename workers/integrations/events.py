@@ -6,10 +6,12 @@ protects, so the agent's part is escaped; a bare tag is the manager's own, agent
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from common.json_text import write_json
 from common.outcome import ManagerEvent
+from workers.integrations.authentic import without_delete
 from workers.integrations.fields import Fields, found, needed
 from workers.integrations.limits import cut
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANAGERS_OWN = "000"
+
+_control_characters: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 LONGEST_DATAGRAM: Final = 65_535
 """Bytes that the manager takes; it silently drops what is beyond (spec 7)."""
@@ -34,11 +38,12 @@ def event(location: str, message: Mapping[str, Any]) -> ManagerEvent:
     Where the manager would cut the JSON, long texts are cut instead and long lists emptied: a verdict must not be lost
     for what a service tells besides. A member `courier` says so.
     """
-    told = ManagerEvent(location, write_json(message))
+    told = ManagerEvent(location, without_delete(write_json(message)))
     if (size := len(datagram(told))) <= LONGEST_DATAGRAM:
         return told
     note = f"long parts are cut or left out: the event had {size} bytes, and the manager takes {LONGEST_DATAGRAM}"
-    return ManagerEvent(location, write_json(_short(message, _DEEPEST_PART) | {"courier": {"shortened": note}}))
+    short = write_json(_short(message, _DEEPEST_PART) | {"courier": {"shortened": note}})
+    return ManagerEvent(location, without_delete(short))
 
 
 def _short(value: Any, levels: int) -> Any:
@@ -68,5 +73,6 @@ def credited_to_agent(fields: Fields, tag: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Protect `|` and `:`. A lone surrogate, which no datagram can hold, becomes a question mark."""
-    return text.replace("|", "||").replace(":", "|:").encode("utf-8", "replace").decode()
+    """Protect `|` and `:`. Control characters, and lone surrogates, which cannot be sent, become question marks."""
+    protected = text.replace("|", "||").replace(":", "|:").encode("utf-8", "replace").decode()
+    return _control_characters.sub("?", protected)

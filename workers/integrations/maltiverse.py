@@ -19,7 +19,7 @@ from common.secret import Secret
 from common.urls import normalised
 from workers.integrations import blocks
 from workers.integrations.answers import answered_json
-from workers.integrations.base import Refusal, Request, unanswered
+from workers.integrations.base import MAX_REPORT_BYTES, Refusal, Request, unanswered
 from workers.integrations.events import credited_to_agent, event
 from workers.integrations.fields import Fields, fields_of, found
 from workers.integrations.limits import fits_into_url
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import ManagerEvent, Outcome
     from workers.integrations.base import Answer
-    from workers.integrations.statuses import Clock
+    from workers.integrations.statuses import Statuses
 
 TAG: Final = "maltiverse"
 NO_CONTENT: Final = 204
@@ -65,7 +65,7 @@ class Maltiverse:
 
     markup: Final = NO_MARKUP
 
-    def __init__(self, block: Integration, now: Clock) -> None:
+    def __init__(self, block: Integration, statuses: Statuses) -> None:
         self._url, self._key = Secret(normalised(blocks.hook_url(block).reveal())), blocks.api_key(block)
         if not _HOOK_URL.fullmatch(self._url.reveal()):
             raise blocks.wrong(
@@ -73,7 +73,7 @@ class Maltiverse:
             )
         if not _fits_a_header(self._key.reveal()):
             raise blocks.wrong(block, "api_key", "has characters that cannot stand in an HTTP header")
-        self._statuses = Statuses(now, self._key, self._url)
+        self._statuses = statuses
         self.topic = f"maltiverse-{hashlib.sha256(self._url.reveal().encode()).hexdigest()[:8]}"
 
     def calls(self, alert: Alert) -> Sequence[Request]:
@@ -120,7 +120,7 @@ class Maltiverse:
     def _request(self, look_up: LookUp) -> Request:
         url = self._url.reveal().rstrip("/") + look_up.path
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self._key.reveal()}"}
-        return Request(method="GET", url=url, headers=headers, key=look_up.key)
+        return Request(method="GET", url=url, headers=headers, key=look_up.key, max_body_bytes=MAX_REPORT_BYTES)
 
 
 def _known(answer: Answer) -> Fields | None:

@@ -1,16 +1,15 @@
 """The built-in `manager`: verdicts on their way into the manager's own queue socket (spec 7).
 
-Its deliveries hold no alert but a ManagerEvent, which the pipeline wrote when a look-up was settled.
+Its deliveries hold no alert but an event, which the pipeline wrote when a look-up was settled, or a script of the
+ledger. What neither of them wrote is refused (`authentic`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from common.depth import check_depth
-from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
+from common.outcome import Delivered, Reason, Rejected, Retry
+from workers.integrations.authentic import NotAuthenticError
 from workers.integrations.base import Datagram, Refusal, unanswered
 from workers.integrations.events import LONGEST_DATAGRAM, datagram
 from workers.integrations.markup import NONE as NO_MARKUP
@@ -21,21 +20,26 @@ if TYPE_CHECKING:
     from common.alert import Alert
     from common.errors import TransportError
     from common.outcome import Outcome
+    from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Sent
-
-_decode: Final = msgspec.json.Decoder(ManagerEvent).decode
 
 
 class Manager:
-    """Turns an event into one datagram."""
+    """Turns an event into one datagram. Without a `signer`, which knows the secret key, it refuses every event."""
 
     markup: Final = NO_MARKUP
 
+    def __init__(self, signer: EventSigner | None) -> None:
+        self._signer = signer
+
     def calls(self, alert: Alert) -> Sequence[Datagram]:
-        """Return the datagram, or refuse an event that would arrive broken."""
+        """Return the datagram, or refuse an event that Courier did not write or that would arrive broken."""
+        if not self._signer:
+            raise Refusal(Rejected(Reason.NOT_AUTHENTIC, "there is no secret key here to check it with"))
         try:
-            check_depth(alert.raw)
-            event = _decode(alert.raw)
+            event = self._signer.opened(alert)
+        except NotAuthenticError as error:
+            raise Refusal(Rejected(Reason.NOT_AUTHENTIC, str(error))) from None
         except ValueError:
             raise Refusal(Rejected(Reason.BAD_ALERT, "this is no event for the manager")) from None
         payload = datagram(event)

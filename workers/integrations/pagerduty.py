@@ -11,11 +11,9 @@ import msgspec
 from common.outcome import Reason, Rejected, Retry
 from workers.integrations import blocks
 from workers.integrations.base import Refusal, Request, unanswered
-from workers.integrations.excerpt import long_texts
 from workers.integrations.fields import Fields, bad_alert, fields_of, found, json_body, needed, needed_level
 from workers.integrations.limits import cut
 from workers.integrations.markup import NONE as NO_MARKUP
-from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.integrations.base import Answer
-    from workers.integrations.statuses import Clock
+    from workers.integrations.statuses import Statuses
 
 URL: Final = "https://events.pagerduty.com/v2/enqueue"
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
@@ -48,6 +46,9 @@ LONGEST_LOG: Final = 10_000
 RATE_LIMIT_FLOOR_S: Final = 120.0
 """PagerDuty asks for "a backoff of a few minutes" after a 429 (Events API v2 overview)."""
 
+LARGEST_ERROR: Final = 4096
+"""Bytes of an answer that are searched for what is wrong; PagerDuty's have some hundred."""
+
 BAD_REQUEST: Final = 400
 _ABOUT_THE_KEY: Final = re.compile(rb"routing.?key|invalid key", re.IGNORECASE)
 """What a 400 names where the key is at fault and not the event: PagerDuty has no other status for it (the same)."""
@@ -58,11 +59,11 @@ class PagerDuty:
 
     markup: Final = NO_MARKUP
 
-    def __init__(self, block: Integration, now: Clock, url: str | None = None) -> None:
+    def __init__(self, block: Integration, statuses: Statuses, url: str | None = None) -> None:
         self._url = url or URL
         self._key = blocks.api_key(block)
         self._options = blocks.options(block)
-        self._statuses = Statuses(now, self._key, *long_texts(self._options))
+        self._statuses = statuses
 
     def calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST."""
@@ -81,7 +82,7 @@ class PagerDuty:
     def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status; a 400 names what it does not like, and that becomes the detail."""
         outcome = self._statuses.outcome(answer)
-        if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body):
+        if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body, 0, LARGEST_ERROR):
             return Retry(Reason.AUTH, self._statuses.detail(answer))
         if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
             after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)

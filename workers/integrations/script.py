@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.integrations.base import ScriptExit
+    from workers.redaction import Redactor
 
 UNUSABLE: Final = {
     126: "it, or a program that it calls, may not be executed",
@@ -44,8 +45,8 @@ class Script:
 
     markup: Final = NO_MARKUP
 
-    def __init__(self, integration: Integration, final_exits: Collection[int] = ()) -> None:
-        self._integration, self._final_exits = integration, frozenset(final_exits)
+    def __init__(self, integration: Integration, redactor: Redactor, final_exits: Collection[int] = ()) -> None:
+        self._integration, self._redactor, self._final_exits = integration, redactor, frozenset(final_exits)
         options = integration.options
         self._options = None if options is None else f"{options.reveal()}\n".encode("utf-8", "surrogateescape")
 
@@ -68,7 +69,7 @@ class Script:
         """Return what the exit status means: the last line of output says why, as the script's author meant it."""
         if answer.status == 0:
             return Delivered()
-        detail = ": ".join(filter(None, (_status(answer.status), last_line(answer.output, call))))
+        detail = ": ".join(filter(None, (_status(answer.status), last_line(answer.output, self._redactor))))
         if answer.status in self._final_exits:
             return Rejected(Reason.SCRIPT_FAILED, detail)
         return Retry(Reason.SCRIPT_UNUSABLE if answer.status in UNUSABLE else Reason.SCRIPT_FAILED, detail)

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from common.outcome import Reason, Skipped
 from workers.integrations import blocks
 from workers.integrations.base import Refusal, Request, unanswered
-from workers.integrations.excerpt import long_texts
 from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
 from workers.integrations.markup import NONE as NO_MARKUP
-from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.integrations.base import Answer
-    from workers.integrations.statuses import Clock
+    from workers.integrations.statuses import Statuses
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
@@ -39,10 +37,10 @@ class Shuffle:
 
     markup: Final = NO_MARKUP
 
-    def __init__(self, block: Integration, now: Clock) -> None:
+    def __init__(self, block: Integration, statuses: Statuses) -> None:
         self._url = blocks.hook_url(block)
         self._options = blocks.options(block)
-        self._statuses = Statuses(now, self._url, *long_texts(self._options))
+        self._statuses = statuses
 
     def calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST, or skip the alert for its rule."""

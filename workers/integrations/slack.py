@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workers.integrations import blocks, markup
 from workers.integrations.base import Request, unanswered
-from workers.integrations.excerpt import long_texts
 from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
 from workers.integrations.limits import MARK, cut
-from workers.integrations.statuses import Statuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.integrations.base import Answer
-    from workers.integrations.statuses import Clock
+    from workers.integrations.statuses import Statuses
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
@@ -43,11 +41,11 @@ class Slack:
 
     markup: Final = markup.SLACK
 
-    def __init__(self, block: Integration, now: Clock, *, escape: bool = True) -> None:
+    def __init__(self, block: Integration, statuses: Statuses, *, escape: bool = True) -> None:
         self._markup = self.markup if escape else markup.NONE
         self._url = blocks.hook_url(block)
         self._options = blocks.options(block)
-        self._statuses = Statuses(now, self._url, *long_texts(self._options))
+        self._statuses = statuses
 
     def calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST; its body is that of the stock script, byte for byte but for escapes (D19)."""

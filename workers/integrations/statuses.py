@@ -29,15 +29,14 @@ from typing import TYPE_CHECKING, Final
 from common.json_text import as_number
 from common.outcome import Delivered, Reason, Rejected, Retry
 from workers.integrations.answers import answered_json
-from workers.integrations.excerpt import excerpt, recognisable
 from workers.integrations.fields import found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from common.outcome import Outcome
-    from common.secret import Secret
     from workers.integrations.base import Answer
+    from workers.redaction import Redactor
 
     Clock = Callable[[], float]
 
@@ -58,15 +57,24 @@ DELIVERED: Final = range(200, 300)
 LONGEST_PAUSE_S: Final = 86_400.0
 """A Retry-After beyond a day is taken for a day: a slip of the service must not silence an integration for years."""
 
+LONGEST_EXCERPT: Final = 200
+"""Characters of a service's answer that a log line or a dead letter quotes."""
+
+SCANNED_CHARS: Final = 1000
+"""Characters that the excerpt is made of: pages of HTML have many blanks."""
+
+LARGEST_WISH_BYTES: Final = 4096
+"""A larger body is not read for `retry_after`: that of Slack and Discord has a hundred bytes."""
+
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]+)?", re.ASCII)
 
 
 class Statuses:
     """Reads the status of the answers of one integration. `now` is the time in seconds since the epoch."""
 
-    def __init__(self, now: Clock, *secrets: Secret | None) -> None:
-        """Take the clock, and the keys and URLs that no detail may show."""
-        self._now, self._secrets = now, recognisable(*secrets)
+    def __init__(self, now: Clock, redactor: Redactor) -> None:
+        """Take the clock, and what masks the secrets that no detail may show."""
+        self._now, self._redactor = now, redactor
 
     def outcome(self, answer: Answer) -> Outcome:
         """Return what the table says, with the answer's own words as the detail."""
@@ -79,8 +87,13 @@ class Statuses:
 
     def detail(self, answer: Answer) -> str:
         """Return status and body for a person: bounded, one line, without secrets."""
-        said = excerpt(answer.body, self._secrets)
+        said = self._excerpt(answer)
         return f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
+
+    def _excerpt(self, answer: Answer) -> str:
+        """Return the beginning of the body as one line."""
+        text, _ = self._redactor.beginning(answer.body.lstrip(), SCANNED_CHARS, is_cut=answer.is_cut)
+        return " ".join(text.split())[:LONGEST_EXCERPT]
 
 
 def retry_after_s(answer: Answer, now_s: float) -> float | None:
@@ -98,7 +111,7 @@ def retry_after_s(answer: Answer, now_s: float) -> float | None:
 
 def _retry_after_of_body(answer: Answer) -> float | None:
     """Return what `{"retry_after": 0.57}` asks for, in seconds (Discord's rate limits; Slack's Web API)."""
-    if b'"retry_after"' not in answer.body:
+    if len(answer.body) > LARGEST_WISH_BYTES or b'"retry_after"' not in answer.body:
         return None
     try:
         seconds = as_number(found(answered_json(answer), "retry_after"))

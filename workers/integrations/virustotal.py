@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import ManagerEvent, Outcome
     from workers.integrations.base import Answer, Request
-    from workers.integrations.statuses import Clock
+    from workers.integrations.statuses import Statuses
     from workers.integrations.virustotal_v3 import V3
 
 TAG: Final = "virustotal"
@@ -61,11 +61,11 @@ class VirusTotal:
 
     markup: Final = NO_MARKUP
 
-    def __init__(self, block: Integration, now: Clock, api: V2 | V3 | None = None) -> None:
+    def __init__(self, block: Integration, statuses: Statuses, api: V2 | V3 | None = None) -> None:
         self._key, self._api = blocks.api_key(block), api or V2()
         self.topic = self._api.topic
         self._timeout_s = float(block.timeout_s) if block.timeout_s > 0 else None  # the stock client takes none of 0
-        self._statuses = Statuses(now, self._key)
+        self._statuses = statuses
 
     def calls(self, alert: Alert) -> Sequence[Request]:
         """Return the look-up, or skip an alert without a hash."""

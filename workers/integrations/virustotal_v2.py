@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.json_text import as_number
 from workers.integrations.answers import answered_json
-from workers.integrations.base import Request
+from workers.integrations.base import MAX_REPORT_BYTES, Request
 from workers.integrations.fields import Fields, found
 from workers.integrations.limits import fits_into_url
 
@@ -49,7 +49,14 @@ class V2:
     def request(self, resource: str, key: Secret, timeout_s: float | None) -> Request:
         """Return the look-up."""
         params = {"apikey": key.reveal(), "resource": resource}
-        return Request(method="GET", url=self._url, headers=HEADERS, params=params, timeout_s=timeout_s)
+        return Request(
+            method="GET",
+            url=self._url,
+            headers=HEADERS,
+            params=params,
+            timeout_s=timeout_s,
+            max_body_bytes=MAX_REPORT_BYTES,
+        )
 
     def question(self, call: Request) -> str:
         """Return the resource that a look-up asks about."""

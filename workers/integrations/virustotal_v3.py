@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.integrations.answers import answered_json
-from workers.integrations.base import Request
+from workers.integrations.base import MAX_REPORT_BYTES, Request
 from workers.integrations.fields import Fields, found
 from workers.integrations.virustotal_v2 import OK, topic
 
@@ -50,7 +50,13 @@ class V3:
     def request(self, resource: str, key: Secret, timeout_s: float | None) -> Request:
         """Return the look-up."""
         headers = {"x-apikey": key.reveal(), "Accept": "application/json"}
-        return Request(method="GET", url=f"{self._url}/{resource}", headers=headers, timeout_s=timeout_s)
+        return Request(
+            method="GET",
+            url=f"{self._url}/{resource}",
+            headers=headers,
+            timeout_s=timeout_s,
+            max_body_bytes=MAX_REPORT_BYTES,
+        )
 
     def question(self, call: Request) -> str:
         """Return the hash that a look-up asks about."""

@@ -7,12 +7,15 @@ was closed by the other side before it is used again, and uses none that was idl
 
 from __future__ import annotations
 
+import os
 import select
-from typing import TYPE_CHECKING, Final
+import socket
+from typing import TYPE_CHECKING, Any, Final
 
 import pycurl
 
 from workers.integrations.base import Answer
+from workers.transports.addresses import refusal
 from workers.transports.http_errors import broken_by
 from workers.transports.trust import authorities_of
 
@@ -20,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from common.settings_schema import Policy
-
-MAX_BODY_BYTES: Final = 1024 * 1024
-"""So much of an answer is read; the services' answers have a few KiB."""
 
 _ENDED: Final = getattr(select, "POLLRDHUP", 0)
 """Linux's event for a peer that has closed (poll(2)); elsewhere only a broken connection is seen."""
@@ -45,6 +45,7 @@ class Head:
     """A request without its body, ready for libcurl. It holds secrets, so its `repr` shows nothing of it.
 
     `url` is without user and password, `headers` are lines, `proxy` is empty for none, `policy` says what is trusted.
+    Calls of one `origin` share connections.
     """
 
     __slots__ = ("headers", "method", "origin", "policy", "proxy", "unpacks", "url")
@@ -63,11 +64,14 @@ class Connection:
         self._curl = pycurl.Curl()
         self._head: Head | None = None
         self._limit_s = 0.0
+        self._max_body_bytes = 0
         self._lines: list[bytes] = []
         self._body = bytearray()
+        self._refused, self._opened = "", False
+        self._lent: socket.socket | None = None
 
-    def call(self, head: Head, body: bytes | None, limit_s: float) -> Answer:
-        """Return the answer to one request, which has `limit_s` seconds.
+    def call(self, head: Head, body: bytes | None, limit_s: float, max_body_bytes: int) -> Answer:
+        """Return the answer to one request, which has `limit_s` seconds, and at most so much of its body.
 
         Once a final status line has come there is an answer, `broken` where the rest of it cannot be read: what the
         target did with the request is known, and to ask again would do it twice. Raises `pycurl.error` if none has.
@@ -83,22 +87,29 @@ class Connection:
             curl.setopt(pycurl.POSTFIELDS, body or b"")
         self._lines.clear()
         self._body.clear()
+        self._refused, self._opened = "", False
+        self._max_body_bytes = max_body_bytes
         broken = ""
         try:
             curl.perform()
         except pycurl.error as error:
             if curl.getinfo(pycurl.RESPONSE_CODE) < FINAL:
                 raise
-            if len(self._body) < MAX_BODY_BYTES:
+            if len(self._body) < max_body_bytes:
                 broken = broken_by(error.args[0])
         if body and len(body) > _HELD_BYTES:
             curl.setopt(pycurl.POSTFIELDS, b"")
         status, headers = curl.getinfo(pycurl.RESPONSE_CODE), _headers(self._lines)
-        return Answer(status=status, headers=headers, body=bytes(self._body), broken=broken)
+        is_cut = bool(broken) or len(self._body) >= max_body_bytes
+        return Answer(status=status, headers=headers, body=bytes(self._body), broken=broken, is_cut=is_cut)
 
     def trouble(self) -> tuple[int, int]:
         """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
         return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
+
+    def refused(self) -> str:
+        """Return why the last call connected to no address of its target, empty if it was not for these rules."""
+        return "" if self._opened else self._refused
 
     def is_closed(self) -> bool:
         """Tell whether the server closed its side; unread bytes of it, such as a TLS ticket, do not matter."""
@@ -131,6 +142,8 @@ class Connection:
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
         curl.setopt(pycurl.TCP_KEEPIDLE, _PROBED_AFTER_S)
         curl.setopt(pycurl.TCP_KEEPINTVL, _PROBED_EVERY_S)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+        curl.setopt(pycurl.SOCKOPTFUNCTION, self._lend)
         curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._take)
         _set_trust(curl, head.policy)
@@ -141,9 +154,27 @@ class Connection:
         self._curl.setopt(pycurl.TIMEOUT_MS, _ms(limit_s))
         self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, _ms(min(limit_s, to_connect_s)))
 
+    def _open(self, _purpose: int, to: Any) -> socket.socket | int:
+        """Return a socket for one of the target's addresses, or refuse the address."""
+        assert self._head is not None  # noqa: S101 — libcurl connects only within a call
+        why = refusal(to.addr[0], self._head.policy, of_proxy=bool(self._head.proxy))
+        if why:
+            self._refused = why
+            return int(pycurl.SOCKET_BAD)
+        self._opened = True
+        self._lent = socket.socket(to.family, to.socktype, to.protocol)
+        return self._lent
+
+    def _lend(self, descriptor: int, _purpose: int) -> int:
+        """Close our end of the socket: pycurl has made a copy for libcurl, which scripts must not inherit either."""
+        if self._lent:
+            self._lent.close()
+        os.set_inheritable(descriptor, False)
+        return int(pycurl.SOCKOPT_OK)
+
     def _take(self, chunk: bytes) -> int:
         """Keep what still counts, and end the call where that is less than there is."""
-        kept = chunk[: MAX_BODY_BYTES - len(self._body)]
+        kept = chunk[: self._max_body_bytes - len(self._body)]
         self._body += kept
         return len(kept)
 

@@ -18,6 +18,7 @@ from requests.utils import default_headers, get_environ_proxies, select_proxy
 
 from common.errors import TransportError
 from common.outcome import Reason
+from workers.transports.addresses import refusal_behind_proxy
 from workers.transports.connections import Head
 from workers.transports.http_errors import explained
 from workers.transports.trust import authorities_of
@@ -54,11 +55,13 @@ class HttpTransport:
         limit_s = call.timeout_s or self._policy.time_limit_s
         try:
             head = self._remembered(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
+        except TransportError:
+            raise
         except Exception as error:  # noqa: BLE001 — whatever a URL or a header makes the library raise
             raise TransportError(Reason.BAD_URL, _unsendable(error)) from None
         with self._connections.to(head.origin) as connection:
             try:
-                return connection.call(head, call.body, limit_s)
+                return connection.call(head, call.body, limit_s, call.max_body_bytes)
             except pycurl.error as error:
                 raise self._failure(error, connection, _where(call.url), limit_s) from None
             except Exception as error:  # noqa: BLE001 — a text that libcurl does not take may be a secret's
@@ -75,12 +78,17 @@ class HttpTransport:
             proxy = self._policy.proxy.reveal()
         else:
             proxy = select_proxy(sent_to, get_environ_proxies(sent_to, no_proxy=None)) or ""
+        if proxy and (why := refusal_behind_proxy(parts.hostname or "", self._policy)):
+            raise TransportError(Reason.NOT_CONFIGURED, f"no connection to {_where(url)}: {why}")
         host = parts.netloc.rpartition("@")[2]  # a header has user and password already
+        origin = f"{parts.scheme}://{host}"
+        if self._policy.deny_private:  # no connection that an integration without it has made
+            origin += f" deny_private {self._policy.allow_private}"
         return Head(
             method,
             parts._replace(netloc=host).geturl(),
             _lines(request.headers),
-            origin=f"{parts.scheme}://{host}",
+            origin=origin,
             unpacks=request.headers["Accept-Encoding"],
             proxy=proxy,
             policy=self._policy,
@@ -88,6 +96,8 @@ class HttpTransport:
 
     def _failure(self, error: pycurl.error, connection: Connection, where: str, limit_s: float) -> TransportError:
         code, text = error.args
+        if code == pycurl.E_COULDNT_CONNECT and (why := connection.refused()):
+            return TransportError(Reason.NOT_CONFIGURED, f"no connection to {where}: {why}")
         errno, proxy_status = connection.trouble()
         reason, words = explained(code, text, errno=errno, proxy_status=proxy_status)
         if reason is Reason.NOT_CONFIGURED:

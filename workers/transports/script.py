@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import resource
 import sys
 import time
@@ -20,29 +19,26 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
-from common.errors import TransportError
+from common.errors import SettingsError, TransportError
 from common.outcome import Reason
-from common.secret import Secret, scrub
 from workers.integrations.base import ScriptExit
-from workers.integrations.excerpt import SHORTEST_PART, recognisable
 from workers.integrations.script_output import last_line
 from workers.transports.groups import Groups
 from workers.transports.private_files import PrivateFiles, note
 from workers.transports.process import Command, Ended, run
 from workers.transports.script_file import check_script, unusable
+from workers.transports.script_user import script_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from random import Random
 
-    from common.settings_schema import Policy
+    from common.settings_schema import Policy, WorkerSettings
     from workers.integrations.base import ScriptCall
+    from workers.redaction import Redactor
 
 SHELL: Final = "/bin/sh"
 """Runs a file without `#!` (spec 4.4)."""
-
-TELLING: Final = re.compile("TOKEN|SECRET|PASS|KEY|HOOK|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
-"""Parts of a variable's name that say that its value is a secret: it is masked in what the script prints."""
 
 OURS: Final = ("COURIER_", "PYTHON", "VIRTUAL_ENV")
 """How the names of variables begin that configure Courier and its Python; a script gets none of them."""
@@ -54,15 +50,16 @@ _SIGNALLED: Final = 128
 class ScriptTransport:
     """Runs the script of one integration, any number at once. `clock` is monotonic, `now` the time of day.
 
-    `integrations_dir` holds the scripts and `home` is the folder that they run in. `groups` are those of all scripts of
-    this worker. `debug` is what the stock Integrator passes on when its own debugging is on. `environ` is what the
-    worker was started with.
+    `redactor` masks the secrets of the block. `integrations_dir` holds the scripts and `home` is the folder that they
+    run in. `groups` are those of all scripts of this worker. `debug` is what the stock Integrator passes on when its
+    own debugging is on. `environ` is what the worker was started with.
     """
 
     def __init__(
         self,
         policy: Policy,
         *,
+        redactor: Redactor,
         home: Path,
         integrations_dir: Path,
         private_dir: Path | None = None,
@@ -75,29 +72,39 @@ class ScriptTransport:
     ) -> None:
         self._policy, self._home, self._integrations_dir = policy, home, integrations_dir
         self._debug, self._clock = debug, clock
-        self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom())
+        self._user, self._no_user = None, ""
+        try:
+            self._user = script_user(policy)
+        except SettingsError as error:  # a worker ends at its start then; this is for users that went away since
+            self._no_user = str(error)
+        self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom(), user=self._user)
         self._groups = groups or Groups(clock)
-        wanted = {resource.RLIMIT_AS: policy.memory_limit_bytes, resource.RLIMIT_FSIZE: policy.file_limit_bytes}
+        wanted = {
+            resource.RLIMIT_AS: policy.memory_limit_bytes,
+            resource.RLIMIT_FSIZE: policy.file_limit_bytes,
+            resource.RLIMIT_NPROC: policy.process_limit,
+        }
         self._limits = {limit: most for limit, most in wanted.items() if most is not None}
-        inherited, chosen = environment(environ), {k: v.reveal() for k, v in policy.environment.items()}
-        self._environment = inherited | chosen
-        telling = [value for name, value in inherited.items() if TELLING.search(name)]
-        variables = (Secret(value) for value in (*chosen.values(), *telling) if len(value) >= SHORTEST_PART)
-        self._secrets = recognisable(*variables)
+        users = dict(self._user.variables) if self._user else {}
+        self._environment = environment(environ) | users | {k: v.reveal() for k, v in policy.environment.items()}
+        self._redactor = redactor
 
     def send(self, call: ScriptCall) -> ScriptExit:
         """Run the script once. Raises TransportError: script_unusable, or script_timeout with the last line."""
         path = script_path(call.name, self._integrations_dir)
+        if self._no_user:
+            raise unusable(self._no_user)
         try:
-            check_script(path, self._home)
+            check_script(path, self._home, self._environment["PATH"])
             with self._files.of(call) as (alert, options):
                 rest = arguments(call, alert, options, debug=self._debug)
                 ended = self._run(self._shown(path), rest, alert)
         except OSError as error:
-            raise unusable(f"{path} {_why_not_started(error)}") from None
+            as_user = f" as user {self._policy.user}" if self._user else ""
+            raise unusable(f"{path} cannot be started{as_user}: {_why_not_started(error)}") from None
         except ValueError:
             raise unusable(f"{path} cannot be given its arguments: one holds a NUL byte or half a character") from None
-        return self._exit(call, ended)
+        return self._exit(ended)
 
     def _shown(self, path: Path) -> str:
         """Return the path as the script sees it in position 0: `integrations/NAME`, relative to its folder."""
@@ -113,7 +120,7 @@ class ScriptTransport:
 
     def _run_as(self, file: str, vector: list[str], alert: Path) -> Ended:
         return run(
-            Command(file, vector, self._home, self._environment, self._limits),
+            Command(file, vector, self._home, self._environment, self._limits, self._user),
             deadline_s=self._policy.deadline_s,
             output_limit=self._policy.output_limit_bytes,
             clock=self._clock,
@@ -121,10 +128,12 @@ class ScriptTransport:
             note=partial(note, alert),
         )
 
-    def _exit(self, call: ScriptCall, ended: Ended) -> ScriptExit:
-        output = scrub(ended.output.decode("utf-8", "replace"), *self._secrets)
+    def _exit(self, ended: Ended) -> ScriptExit:
+        output = ended.output.decode("utf-8", "replace")
+        if len(ended.output) >= self._policy.output_limit_bytes:
+            output = output[self._redactor.longest :]  # its first characters may be the end of a secret
         if ended.timed_out or ended.status is None:
-            line = last_line(output, call)
+            line = last_line(output, self._redactor)
             told = f"; its last line was: {line}" if line else "; it had printed nothing"
             limit = f"stopped at its deadline of {self._policy.deadline_s:g} s, with all that it had started"
             raise TransportError(Reason.SCRIPT_TIMEOUT, f"{limit}{told}", output)
@@ -151,6 +160,14 @@ def arguments(call: ScriptCall, alert: Path, options: Path | None, *, debug: boo
     ]
 
 
+def check(name: str, policy: Policy, worker: WorkerSettings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise TransportError (script_unusable) or SettingsError unless this process could run the script of that name."""
+    script_user(policy)
+    chosen = policy.environment.get("PATH")
+    search_path = chosen.reveal() if chosen else environment(environ)["PATH"]
+    check_script(script_path(name, worker.integrations_dir), worker.home, search_path)
+
+
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what a script gets of the environment that the worker was started with."""
     kept = {name: value for name, value in environ.items() if not name.startswith(OURS)}
@@ -167,8 +184,8 @@ def _path_without_ours(path: str) -> str:
 
 def _why_not_started(error: OSError) -> str:
     known = {
-        errno.E2BIG: "cannot be given its arguments: hook_url and api_key together are too long",
-        errno.ENOENT: "cannot be started: it, or the interpreter that its first line names, does not exist",
-        errno.EACCES: "cannot be started: permission denied for it or its interpreter; is the disk mounted noexec?",
+        errno.E2BIG: "it cannot be given its arguments: hook_url and api_key together are too long",
+        errno.ENOENT: "it, or the interpreter that its first line names, does not exist",
+        errno.EACCES: "permission denied for it or its interpreter; is the disk mounted noexec?",
     }
-    return known.get(error.errno or 0, f"cannot be started: {error.strerror or type(error).__name__}")
+    return known.get(error.errno or 0, error.strerror or type(error).__name__)

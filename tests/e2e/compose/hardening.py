@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NOT_OURS = {"target", "init"}
-USERS = {f"{UID}:{GID}", "999:999", "65534:65534", "472:0"}
+USERS = {f"{UID}:{GID}", "10002:10002", "65534:65534", "472:0"}
 """Courier's, Redis's, Prometheus's and Grafana's; root is none of them (Grafana's group 0 gives it nothing here)."""
 
 

@@ -117,4 +117,5 @@ class Stack:
 
     def secret(self, name: str) -> str:
         """Return one of the secrets that `init` made, read as an operator reads it."""
-        return self.project.compose("exec", "-T", "flower", "cat", f"/run/courier/{name}").strip()
+        read = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "init")
+        return self.project.compose(*read, f"/run/courier/{name}").strip()

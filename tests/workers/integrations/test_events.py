@@ -35,7 +35,7 @@ def test_an_agent_without_id_or_name_is_refused(agent: object, missing: str) -> 
     assert refused.value.outcome == Rejected(Reason.BAD_ALERT, f"{missing} is missing")
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])))
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_the_receiver_finds_the_first_free_colon_behind_the_location(name: str) -> None:
     text = f"{escaped(name)}:the: message"
     protected = re.match(r"((?:\|.|[^|:])*):(.*)", text, re.DOTALL)
@@ -47,6 +47,11 @@ def test_the_receiver_finds_the_first_free_colon_behind_the_location(name: str) 
 @given(st.text(st.characters()))
 def test_every_location_can_be_sent_lone_surrogates_included(name: str) -> None:
     assert len(escaped(name).encode()) >= len(name)
+
+
+def test_control_characters_reach_no_log_of_the_manager() -> None:
+    assert escaped("a\nb\x7f\x85") == "a?b??"
+    assert event("tag", {"path": "/tmp/\x7f\n"}) == ManagerEvent("tag", '{"path": "/tmp/\\u007f\\n"}')
 
 
 def test_the_message_is_written_as_the_stock_scripts_do() -> None:

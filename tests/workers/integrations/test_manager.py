@@ -1,35 +1,37 @@
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from common.alert import Alert
 from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
 from common.registry import MANAGER
+from tests.support.fakes import SIGNER
 from workers.integrations.base import Datagram, Refusal, Sent
 from workers.integrations.catalogue import service_for
 
-manager = service_for(MANAGER)
+LOCATION = "[002] (wé|:b) any->virustotal"
+
+manager = service_for(MANAGER, signer=SIGNER)
 
 
 def delivery(location: str, message: str) -> Alert:
-    return Alert(msgspec.json.encode(ManagerEvent(location, message)))
+    return Alert(SIGNER.signed("n:1+2", ManagerEvent(location, message)), "n:1+2")
 
 
 def test_an_event_becomes_one_datagram() -> None:
-    event = delivery("[002] (wé:b) any->virustotal", '{"a": 1}')
-    assert manager.calls(event) == (Datagram(payload='1:[002] (wé:b) any->virustotal:{"a": 1}'.encode()),)
+    event = delivery(LOCATION, '{"a": 1}')
+    assert manager.calls(event) == (Datagram(payload=f'1:{LOCATION}:{{"a": 1}}'.encode()),)
 
 
 def test_the_longest_event_that_the_manager_takes_is_sent() -> None:
-    (datagram,) = manager.calls(delivery("t", "x" * 65_531))
+    (datagram,) = manager.calls(delivery("virustotal", "x" * 65_522))
     assert len(datagram.payload) == 65_535
 
 
 def test_a_longer_one_is_not_because_it_would_arrive_cut() -> None:
     with pytest.raises(Refusal) as refused:
-        manager.calls(delivery("t", "é" * 32_766))
+        manager.calls(delivery("virustotal", "é" * 32_766))
     assert refused.value.outcome.reason is Reason.TOO_LARGE
 
 
@@ -41,7 +43,7 @@ def test_what_is_no_event_is_a_dead_letter(raw: bytes) -> None:
 
 
 def test_the_socket_takes_it_and_that_is_all() -> None:
-    event = delivery("t", "m")
+    event = delivery("maltiverse", "m")
     assert manager.read(event, manager.calls(event)[0], Sent()) == Delivered()
 
 
@@ -54,5 +56,5 @@ def test_the_socket_takes_it_and_that_is_all() -> None:
     ],
 )
 def test_a_manager_that_is_away_is_waited_for(reason: Reason, outcome: object) -> None:
-    event = delivery("t", "m")
+    event = delivery("maltiverse", "m")
     assert manager.unanswered(event, manager.calls(event)[0], TransportError(reason, "why")) == outcome

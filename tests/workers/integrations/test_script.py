@@ -14,6 +14,7 @@ from common.secret import MASK, Secret
 from workers.integrations.base import Refusal, ScriptCall, ScriptExit
 from workers.integrations.catalogue import Choices, service_for
 from workers.integrations.script import Script, json_form
+from workers.redaction import Redactor
 
 HOOK = "https://hooks.example/services/T0/B0/s3cret-path?token=s3cret-query"
 ALERT = Alert(b'{"rule":{"level":3},"n":1.0}')
@@ -21,11 +22,11 @@ ALERT = Alert(b'{"rule":{"level":3},"n":1.0}')
 
 def call_for(raw: bytes = ALERT.raw, **block: Any) -> ScriptCall:
     integration = Integration(**{"id": "custom-x", "name": "custom-x"} | block)
-    return Script(integration).calls(Alert(raw))[0]
+    return Script(integration, Redactor()).calls(Alert(raw))[0]
 
 
 def read(exit_: ScriptExit) -> Any:
-    script = Script(
+    script = service_for(
         Integration(
             id="custom-x",
             name="custom-x",
@@ -127,16 +128,15 @@ def test_no_secret_reaches_a_dead_letter(line: str) -> None:
 
 @pytest.mark.parametrize("hook", ["", "http://[bad", "not a url"])
 def test_odd_settings_do_not_matter_to_the_masking(hook: str) -> None:
-    call = call_for(hook_url=Secret(hook), options=Secret("no json"))
-    script = service_for(Integration(id="custom-x", name="custom-x"))
-    assert script.read(ALERT, call, ScriptExit(status=2, output="fine")) == Retry(
+    script = service_for(Integration(id="custom-x", name="custom-x", hook_url=Secret(hook), options=Secret("no json")))
+    assert script.read(ALERT, script.calls(ALERT)[0], ScriptExit(status=2, output="fine")) == Retry(
         Reason.SCRIPT_FAILED, "exit status 2: fine"
     )
 
 
 def test_no_answer_is_tried_again() -> None:
     error = TransportError(Reason.SCRIPT_TIMEOUT, "stopped after 60 s")
-    outcome = Script(Integration(id="custom-x", name="custom-x")).unanswered(ALERT, call_for(), error)
+    outcome = Script(Integration(id="custom-x", name="custom-x"), Redactor()).unanswered(ALERT, call_for(), error)
     assert outcome == Retry(Reason.SCRIPT_TIMEOUT, "stopped after 60 s")
 
 

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from common.integration import Integration
 from common.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from common.secret import Secret
 from tests.workers.integrations.examples import NOW_S, answer
-from workers.integrations.statuses import Statuses, retry_after_s
+from workers.integrations.statuses import LARGEST_WISH_BYTES, Statuses, retry_after_s
+from workers.redaction import Redactor
 
 if TYPE_CHECKING:
     from workers.integrations.base import Answer
@@ -17,7 +19,7 @@ URL = Secret("https://hooks.example.com/services/T0/0123456789abcdefXYZ?k=v")
 
 
 def outcome(given: Answer) -> Outcome:
-    return Statuses(lambda: NOW_S, URL).outcome(given)
+    return Statuses(lambda: NOW_S, Redactor.of(Integration(id="x", name="slack", hook_url=URL))).outcome(given)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_a_pause_is_kept_to_for_every_retry() -> None:
 def test_the_detail_is_one_short_line() -> None:
     said = outcome(answer(400, b"<p>\n\tno\x00good\x1b[2J</p>  \xff" + b"x" * 1000))
     assert isinstance(said, Rejected)
-    assert said.detail.startswith("HTTP 400: <p> no good [2J</p> �xxx")
+    assert said.detail.startswith("HTTP 400: <p> nogood [2J</p> �xxx")
     assert len(said.detail) == len("HTTP 400: ") + 200
 
 
@@ -122,6 +124,7 @@ def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> N
         (b'{"error": {"retry_after": 30}}', None),
         (b'["retry_after", 30]', None),
         (b'{"retry_after": 30', None),
+        (b'{"retry_after": 30, "x": "' + b"x" * LARGEST_WISH_BYTES + b'"}', None),
     ],
 )
 def test_the_body_may_say_how_long_to_wait(body: bytes, seconds: float | None) -> None:

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 import pytest
 
@@ -12,8 +13,7 @@ from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.calls import SECRET_PATH, error, post
 from tests.workers.transports.servers import Web, raw, request_of
-from workers.integrations.base import Answer, Request
-from workers.transports.connections import MAX_BODY_BYTES
+from workers.integrations.base import MAX_BODY_BYTES, MAX_REPORT_BYTES, Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,13 +81,15 @@ def test_a_packed_answer_is_unpacked(server: Web, http: Callable[..., HttpTransp
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_endless_answer_is_cut(server: Web, http: Callable[..., HttpTransport], *, packed: bool) -> None:
-    body = b"x" * (8 * MAX_BODY_BYTES)
+    body = b"x" * (8 * MAX_REPORT_BYTES)
     server.body = gzip.compress(body) if packed else body
     server.headers = {"Content-Encoding": "gzip"} if packed else {}
     transport = http()
-    assert len(transport.send(post(server.url)).body) == MAX_BODY_BYTES
+    for limit in (MAX_BODY_BYTES, MAX_REPORT_BYTES):
+        answer = transport.send(post(server.url, max_body_bytes=limit))
+        assert (len(answer.body), answer.is_cut, answer.broken) == (limit, True, "")
     server.headers, server.body = {}, b"ok"
-    assert transport.send(post(server.url)).body == b"ok"
+    assert transport.send(post(server.url)) == Answer(status=200, headers=ANY, body=b"ok")
 
 
 def test_no_cookie_and_no_netrc_is_sent(

@@ -25,6 +25,7 @@ from common.outcome import Reason
 from common.secret import Secret
 from tests.support.processes import runs
 from workers.integrations.base import ScriptCall, ScriptExit
+from workers.redaction import Redactor
 from workers.transports.private_files import PREFIX
 from workers.transports.script import DEFAULT_PATH, OURS, ScriptTransport, environment
 
@@ -75,6 +76,7 @@ class Home:
         self.path, self.integrations, self.private = path, path / "integrations", path / "private"
         self.integrations.mkdir()
         self._policy = policy
+        self.redactor = Redactor(["s3cret-key", "s3cret-hook"])
         self._transports: list[ScriptTransport] = []
 
     def script(self, text: str | bytes, mode: int = 0o550, name: str = "custom-x") -> Path:
@@ -88,6 +90,7 @@ class Home:
     ) -> ScriptTransport:
         made = ScriptTransport(
             self._policy(**policy),
+            redactor=self.redactor,
             home=self.path,
             integrations_dir=self.integrations,
             private_dir=self.private,
@@ -193,13 +196,6 @@ def test_the_folder_of_a_system_s_python_stays_in_the_path(monkeypatch: pytest.M
     assert environment({"PATH": "/usr/bin:/bin"}) == {"PATH": "/usr/bin:/bin"}
 
 
-def test_secrets_of_the_environment_are_masked_in_what_a_script_prints(home: Home) -> None:
-    environ = {"PATH": "/usr/bin:/bin", "TELEGRAM_TOKEN": "4711:s3cret-token", "CHAT": "chat-no-17", "API_KEY": "abc"}
-    printed = '#!/bin/sh\necho "$CHAT $API_KEY https://t.example/bot$TELEGRAM_TOKEN/send $MINE"\n'
-    answer = home.run(printed, environ=environ, environment={"MINE": Secret("s3cret-mine")})
-    assert answer.output == "chat-no-17 abc https://t.example/bot********/send ********\n"
-
-
 def test_a_path_is_given_if_the_worker_has_none(home: Home) -> None:
     assert home.run("#!/bin/sh\nls / >/dev/null && echo $PATH\n", environ={}).output.startswith("/usr/local/sbin:")
 
@@ -216,7 +212,7 @@ def test_scripts_outside_the_home_are_called_by_their_whole_path(home: Home, pol
     file = home.script('#!/bin/sh\necho "$0"\n')
     elsewhere = home.path / "home"
     elsewhere.mkdir()
-    transport = ScriptTransport(policy(), home=elsewhere, integrations_dir=home.integrations)
+    transport = ScriptTransport(policy(), redactor=Redactor(), home=elsewhere, integrations_dir=home.integrations)
     assert transport.send(CALL).output == f"{file}\n"
 
 
@@ -238,7 +234,7 @@ def test_output_that_is_no_text_is_read_anyway(home: Home) -> None:
 
 def test_of_huge_output_the_end_is_kept(home: Home) -> None:
     answer = home.run("#!/bin/sh\nhead -c 20000000 /dev/zero | tr '\\0' a; echo; echo end\n", output_limit_bytes=1024)
-    assert len(answer.output) == 1024
+    assert len(answer.output) == 1024 - home.redactor.longest
     assert answer.output.endswith("a\nend\n")
 
 
@@ -361,7 +357,7 @@ def test_a_child_that_ignores_the_end_is_killed(home: Home) -> None:
         ("#!/bin/sh\r\nexit 0\r\n", 0o550, "CR LF"),
         ("#!/no/such/interpreter -x\n", 0o550, "interpreter /no/such/interpreter"),
         ("#! no-such\n", 0o550, "interpreter no-such"),
-        ("#!/bin\n", 0o550, "permission denied"),
+        ("#!/bin\n", 0o550, "the interpreter /bin is a directory"),
     ],
 )
 def test_a_script_that_cannot_run_is_refused_with_the_reason(home: Home, text: str, mode: int, told: str) -> None:
@@ -388,16 +384,6 @@ def test_arguments_that_no_process_can_get_are_refused(home: Home) -> None:
     assert "NUL" in home.error(msgspec.structs.replace(CALL, api_key=Secret("s3cret\0"))).detail
 
 
-def test_root_refuses_a_script_that_another_user_may_change(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = home.script("#!/bin/sh\n", 0o750)
-    if os.geteuid() == 0:
-        os.chown(script, 12345, 0)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert "written by others" in home.error().detail
-    script.chmod(0o550)
-    assert home.transport().send(CALL).status == 0
-
-
 def test_a_worker_refuses_a_script_that_it_may_change(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.script("#!/bin/sh\n", 0o750)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -406,7 +392,9 @@ def test_a_worker_refuses_a_script_that_it_may_change(home: Home, monkeypatch: p
 
 def test_a_missing_home_is_told(home: Home, policy: MakePolicy) -> None:
     home.script("#!/bin/sh\n")
-    transport = ScriptTransport(policy(), home=home.path / "gone", integrations_dir=home.integrations)
+    transport = ScriptTransport(
+        policy(), redactor=Redactor(), home=home.path / "gone", integrations_dir=home.integrations
+    )
     with pytest.raises(TransportError, match=r"gone, the folder to run it in, does not exist") as raised:
         transport.send(CALL)
     assert raised.value.reason is Reason.SCRIPT_UNUSABLE

@@ -1,0 +1,36 @@
+"""Writes the roles of Redis into remote-workers.md from `ops.roles`, so that the page shows what `courier init` makes.
+
+python -m ops.docs.render_roles
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ops.docs.marks import begin, between
+from ops.roles import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE: Final = Path(__file__).with_name("remote-workers.md")
+BEGIN: Final = begin("ops.docs.render_roles")
+
+
+def render(page: str) -> str:
+    """Return the page with the part between the marks written anew. Raises ValueError if a mark is missing."""
+    return between(page, BEGIN, "\n".join(_lines()))
+
+
+def _lines() -> Iterator[str]:
+    yield "| user | what it does | secrets besides its password |\n|---|---|---|"
+    for role in ROLES:
+        yield f"| `{role.name}` | {role.purpose} | {', '.join(f'`{one}`' for one in role.secrets) or 'none'} |"
+    yield "\n```acl"
+    yield from (role.acl_line("PASSWORD") for role in ROLES)
+    yield "```\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What is checked and written for a release: known vulnerabilities, and the bills of materials with their licences."""

@@ -1,0 +1,156 @@
+"""The doors to fuzz: each takes any bytes, and may raise nothing but what it declares to raise.
+
+A door suppresses the declared errors itself, so whatever it raises is a finding. Two promises are checked beside that:
+what the filters accept every service can read, and no input of a few kilobytes costs more than `MAX_CPU_S`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Final
+
+from common import task_message
+from common.alert import Alert
+from common.errors import ConfigError, SettingsError, UnreadableRecord
+from common.integration import Integration
+from common.ledger import DeadLetter
+from common.ledger.record import decode_record, encode_record
+from common.ossec_conf import parse_ossec_conf
+from common.secret import Secret
+from common.settings import load_settings
+from ops.dead_letters import Found
+from ops.letters_file import read_line, write_line
+from producer.block import Block
+from producer.damaged import spans
+from producer.line import BadLine, decode_line
+from producer.sregex import compile_sregex
+from workers import remote_control
+from workers.integrations.base import Answer, Refusal
+from workers.integrations.catalogue import service_for
+from workers.integrations.statuses import retry_after_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_CPU_S: Final = 0.1
+
+ALERT: Final = Alert(
+    b'{"timestamp":"2026-11-30T00:00:00.000+0000","rule":{"level":7,"description":"d","id":"550","groups":["syscheck"]},'
+    b'"agent":{"id":"001","name":"a"},"manager":{"name":"m"},"id":"1.2","syscheck":{"path":"/etc/passwd",'
+    b'"md5_after":"d41d8cd98f00b204e9800998ecf8427e"},"data":{"srcip":"203.0.113.7","url":"http://a.example/x"},'
+    b'"location":"syscheck"}',
+    "delivery",
+)
+KEY: Final = Secret("0123456789abcdef0123456789abcdef")
+HOOK: Final = Secret("https://hook.example/services/0123456789abcdef")
+NAMES: Final = ("slack", "pagerduty", "shuffle", "virustotal", "maltiverse", "custom-fuzzed")
+BLOCKS: Final = tuple(
+    Integration(id=name, name=name, api_key=KEY, hook_url=HOOK, level=3, group="syscheck,", rule_ids=(550,))
+    for name in NAMES
+)
+SERVICES: Final = tuple(service_for(block, now=lambda: 1.8e9) for block in BLOCKS)
+FILTERS: Final = tuple(map(Block, BLOCKS))
+STATUSES: Final = (200, 204, 302, 400, 401, 403, 404, 413, 422, 429, 500, 503)
+_FOLDER: Final = Path(mkdtemp(prefix="courier-fuzz-"))
+
+
+def ossec_conf(data: bytes) -> None:
+    """Read it, and prepare the filters of every block that it has."""
+    with suppress(ConfigError):
+        for integration in parse_ossec_conf(data, file="ossec.conf").integrations:
+            with suppress(ValueError):
+                Block(integration)
+            service_for(integration)
+
+
+def sregex(data: bytes) -> None:
+    """Match the text behind the first line end with the pattern before it."""
+    pattern, _, text = data.partition(b"\n")
+    with suppress(ValueError):
+        compile_sregex(pattern)(text)
+
+
+def alert_line(data: bytes) -> None:
+    """Filter a line of the alert log, then build the message of every service."""
+    spans(data)
+    try:
+        line = decode_line(data)
+    except BadLine:
+        return
+    for block in FILTERS:
+        block.passes_rule(line.rule)
+        block.passes_location(line.location)
+    alert = Alert(data, "delivery")
+    assert isinstance(alert.fields, dict), "the filters accept it, and the services cannot read it"
+    for service in SERVICES:
+        with suppress(Refusal):
+            service.calls(alert)
+
+
+def options(data: bytes) -> None:
+    """Build messages with these options."""
+    text = data.decode("utf-8", "replace")
+    for block in BLOCKS:
+        changed = Integration(id=block.id, name=block.name, api_key=KEY, hook_url=HOOK, options=Secret(text))
+        with suppress(Refusal):
+            service_for(changed, now=lambda: 1.8e9).calls(ALERT)
+
+
+def courier_toml(data: bytes) -> None:
+    """Load it as an operator's file."""
+    file = _FOLDER / "courier.toml"
+    file.write_bytes(data)
+    with suppress(SettingsError):
+        load_settings(file=file, environment={}, cwd=_FOLDER)
+
+
+def queue_message(data: bytes) -> None:
+    """Decode it as a task and as a question of remote control; what is accepted comes back the same."""
+    if task := task_message.decode(data):
+        assert task_message.decode(task_message.encode(task)) == task
+    if command := remote_control.decode(data):
+        remote_control.encode(command)
+
+
+def record(data: bytes) -> None:
+    """Decode a delivery; what is accepted can be written and exported."""
+    with suppress(UnreadableRecord):
+        delivery = decode_record("id", data)
+        assert decode_record("id", encode_record(delivery)) == delivery
+        write_line(Found("slack", DeadLetter(delivery, 1)))
+
+
+def letter(data: bytes) -> None:
+    """Import a line of an exported file."""
+    with suppress(ValueError):
+        write_line(read_line(data))
+
+
+def http_answer(data: bytes) -> None:
+    """Give an answer to every service."""
+    status, headers, body = STATUSES[data[0] % len(STATUSES)] if data else 200, data[1:21], data[21:]
+    answer = Answer(status=status, headers={"retry-after": headers.decode("latin-1")}, body=body)
+    for service in SERVICES[:-1]:
+        try:
+            calls = service.calls(ALERT)
+        except Refusal:
+            continue
+        for call in calls[:1]:
+            service.read(ALERT, call, answer)
+
+
+def retry_after(data: bytes) -> None:
+    """Read the header; what is asked for is a number of seconds that somebody can wait."""
+    seconds = retry_after_s(Answer(status=429, headers={"retry-after": data.decode("latin-1")}), 1.8e9)
+    assert seconds is None or 0 <= seconds <= 86_400
+
+
+DOORS: Final[Mapping[str, Callable[[bytes], None]]] = {
+    door.__name__: door
+    for door in (
+        *(ossec_conf, sregex, alert_line, options, courier_toml),
+        *(queue_message, record, letter, http_answer, retry_after),
+    )
+}

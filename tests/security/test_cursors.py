@@ -1,0 +1,132 @@
+"""Whoever may write cursors makes no alert vanish: the producer goes on at its own place and says so (issue 14.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from common.node import reports
+from common.vault import Vault
+from producer.cursor_signatures import CursorSigner
+from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import redis
+
+CURSOR = "courier:{slack}:cursor"
+LINES = 6
+
+
+@pytest.fixture
+def world(client: redis.Redis, tmp_path: Path) -> World:
+    return World(client, tmp_path, SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
+
+
+def signed(world: World, node: str, integration_id: str) -> str:
+    return CursorSigner(Vault(world.key), node).signed(integration_id, f"log:{LINES}")
+
+
+FORGED: dict[str, Callable[[World], Any]] = {
+    "further on, without a signature": lambda _: f"log:{LINES}",
+    "with a signature that is none": lambda _: f"log:{LINES} {'0' * 64}",
+    "that of another integration": lambda world: signed(world, NODE, "shuffle"),
+    "that of another node": lambda world: signed(world, "wazuh-2", "slack"),
+    "no cursor": lambda _: "\n",
+    "no text": lambda _: b"\xff\xfe \xff",
+}
+
+
+def read_on(world: World, producer: Any, seconds: int = 3) -> None:
+    for _ in range(seconds):
+        world.clock.now_s += 1
+        producer.step()
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=list(FORGED))
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_cursor_that_somebody_else_moved_loses_no_alert(
+    world: World, caplog: pytest.LogCaptureFixture, forge: Callable[[World], Any], restarted: bool
+) -> None:
+    producer = world.producer()
+    world.source.lines = [alert(0)]
+    read_on(world, producer)
+    world.source.lines += [alert(n) for n in range(1, LINES)]
+    world.client.hset(CURSOR, NODE, forge(world))
+    if restarted:
+        producer = world.producer()
+    read_on(world, producer)
+    assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == LINES - 1
+    assert world.cursor() == f"log:{LINES}"
+    assert caplog.text.count("the cursor in Redis has no signature") == 1
+    (report,) = reports(world.client)
+    assert report.counters["foreign:cursor"] == 1
+    assert report.texts["foreign_writes"].endswith("within the hour: cursor")
+    assert "Redis has lost" not in caplog.text
+
+
+def test_the_note_about_it_ends_after_an_hour(world: World) -> None:
+    producer = world.producer()
+    read_on(world, producer)
+    world.client.hset(CURSOR, NODE, "log:9")
+    read_on(world, producer)
+    assert reports(world.client)[0].texts["foreign_writes"]
+    world.clock.now_s += 3600
+    read_on(world, producer, 1)
+    assert reports(world.client)[0].texts["foreign_writes"] == ""
+
+
+def test_the_place_of_a_block_that_left_is_handed_on_from_memory(world: World) -> None:
+    producer = world.producer()
+    read_on(world, producer)
+    world.source.lines += [alert(n) for n in range(LINES)]
+    world.client.hset(CURSOR, NODE, f"log:{LINES}")
+    world.write(SLACK_BLOCK.format("").replace("/a<", "/b<"), SHUFFLE_BLOCK)
+    producer.ask_reload()
+    read_on(world, producer)
+    assert len(world.waiting("slack")) == LINES
+
+
+def test_the_cursor_of_a_second_producer_is_followed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    one, two = world.producer(), world.producer()
+    read_on(world, one, 1)
+    read_on(world, two, 1)
+    world.source.lines += [alert(n) for n in range(LINES)]
+    read_on(world, one)
+    read_on(world, two)
+    assert "somebody else moved the cursor" in caplog.text
+    assert "has no signature" not in caplog.text
+    assert world.ledger.status("slack").totals["committed"] == LINES
+
+
+def test_a_cursor_of_version_01_is_taken_over_and_signed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    for integration_id in ("slack", "shuffle"):
+        world.client.hset(f"courier:{{{integration_id}}}:cursor", NODE, "log:2")
+    world.config.with_name("places.json").write_text('{"slack": "log:1"}')
+    world.source.lines = [alert(n) for n in range(LINES)]
+    producer = world.producer()
+    read_on(world, producer)
+    assert len(world.waiting("slack")) == LINES - 2
+    held: Any = world.client.hget(CURSOR, NODE)
+    assert CursorSigner(Vault(world.key), NODE).is_signed("slack", held.decode())
+    assert "has no signature" not in caplog.text
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@example(b"")
+@given(st.binary(max_size=90))
+def test_no_bytes_in_a_cursor_stop_the_producer(world: World, held: bytes) -> None:
+    world.client.flushall()
+    world.config.with_name("places.json").unlink(missing_ok=True)
+    world.source.lines = []
+    producer = world.producer()
+    read_on(world, producer)
+    world.source.lines = [alert(n) for n in range(LINES)]
+    world.client.hset(CURSOR, NODE, held)
+    read_on(world, producer, 4)
+    assert len(world.waiting("slack")) == LINES

@@ -1,0 +1,163 @@
+"""The server of `courier up` is its user's alone: another user of the host can neither reach it nor take its place."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner
+from flower.utils.broker import Broker
+
+from common.celery_app import make_app
+from common.connection import broker_url, connect
+from common.errors import SettingsError
+from ops import local
+from ops.cli.main import courier, exit_code
+from ops.embedded import MAX_SOCKET_PATH_BYTES, EmbeddedServer
+from ops.flower import socket_broker
+from tests.e2e.test_up import READY, children
+from tests.support.ordinary_user import as_root, run_as_nobody
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLD_PASSWORD = "hunter2"
+
+
+@contextmanager
+def squatter() -> Iterator[socket.socket]:
+    """Listen on a port as another user could; the socket tells whether anybody came."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        yield listening
+
+
+def nobody_came(listening: socket.socket) -> bool:
+    try:
+        listening.accept()
+    except BlockingIOError:
+        return True
+    return False
+
+
+def state_of_an_earlier_version(folder: Path, listening: socket.socket) -> Path:
+    """Make a state folder whose server listened on a TCP port, where somebody else listens now."""
+    folder.mkdir(mode=0o700)
+    port = listening.getsockname()[1]
+    local.write_address(folder, f"redis://:{OLD_PASSWORD}@127.0.0.1:{port}/0")
+    return folder
+
+
+def listening_ports(pids: set[int]) -> set[int]:
+    """Return the TCP ports on which these processes listen (proc(5))."""
+    ports = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                ports[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
+    opened = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                opened.add(str(descriptor.readlink()))
+            except FileNotFoundError:
+                continue
+    return {port for name, port in ports.items() if name in opened}
+
+
+def test_it_listens_on_no_port_but_flowers_and_asks_none(tmp_path: Path) -> None:
+    with Recorder() as target, squatter() as listening:
+        manager = Manager(tmp_path, target)
+        state_of_an_earlier_version(manager.state, listening)
+        with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0") as up:
+            flower = eventually(lambda: re.search(r"Flower is at http://127\.0\.0\.1:(\d+)/", up.log))
+            eventually(lambda: READY in up.log)
+            manager.append(1)
+            eventually(lambda: len(target.bodies) == 1)
+            family = children(up.process.pid)
+            assert len(family) >= 5
+            assert listening_ports(family) == {int(flower[1])}
+            url = (manager.state / local.ADDRESS_FILE).read_text()
+            assert urlsplit(url).scheme == "unix"
+            assert OLD_PASSWORD not in url
+        assert nobody_came(listening)
+
+
+def test_a_command_sends_nothing_to_the_port_of_an_earlier_version(tmp_path: Path) -> None:
+    with squatter() as listening:
+        state = state_of_an_earlier_version(tmp_path / "state", listening)
+        result = CliRunner().invoke(courier, ["status", "--state", str(state)])
+        assert isinstance(result.exception, SettingsError)
+        assert exit_code(result.exception) == 78
+        assert "no `courier up` of this version has run in" in str(result.exception)
+        assert nobody_came(listening)
+
+
+def test_a_password_is_kept_for_workers_that_outlive_a_run_but_not_one_that_a_port_may_have_got(tmp_path: Path) -> None:
+    first = EmbeddedServer(tmp_path, port=None, password=local.server_password(tmp_path))
+    local.write_address(tmp_path, first.url)
+    assert local.server_password(tmp_path) == first.password
+    local.write_address(tmp_path, f"redis://:{OLD_PASSWORD}@127.0.0.1:22000/0")
+    assert OLD_PASSWORD not in {local.server_password(tmp_path), first.password}
+
+
+@as_root
+@pytest.mark.parametrize("opened", [False, True])
+def test_another_user_cannot_connect_even_where_the_folder_was_opened(*, opened: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="courier-test-") as name:
+        Path(name).chmod(0o755)  # the one of pytest lets nobody else pass
+        folder = Path(name) / "redis"
+        folder.mkdir(mode=0o777)
+        server = EmbeddedServer(folder, port=None)
+        server.start()
+        try:
+            assert folder.stat().st_mode & 0o777 == 0o700
+            if opened:
+                folder.chmod(0o755)
+            done = run_as_nobody("import socket", f"socket.socket(socket.AF_UNIX).connect({str(server.socket)!r})")
+            assert "PermissionError" in done.stderr
+            with connect(server.url) as client:
+                assert client.ping()
+                assert client.info("server")["tcp_port"] == 0
+        finally:
+            server.stop()
+
+
+@pytest.mark.parametrize("name", ["x" * MAX_SOCKET_PATH_BYTES, os.fsdecode(b"caf\xe9")])
+def test_a_folder_whose_path_no_socket_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="name a folder with a shorter path"):
+        EmbeddedServer(tmp_path / name, port=None)
+
+
+def test_a_worker_that_is_asked_over_redis_does_not_say_the_password_of_a_socket_file() -> None:
+    with make_app(f"unix://:{OLD_PASSWORD}@/run/redis.sock?db=2").connection() as connection:
+        told = connection.info()
+        assert OLD_PASSWORD not in str(told)
+        assert "/run/redis.sock" in told["hostname"]
+        assert OLD_PASSWORD in connection.clone().hostname  # what connects has it
+
+
+def test_flower_counts_the_queues_behind_a_socket_file_with_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a#b%20c?d é"
+    server = EmbeddedServer(folder, port=None)
+    server.start()
+    try:
+        socket_broker.install()
+        url = server.url.replace("?db=0", "?db=3")
+        with connect(url) as client:
+            client.lpush("courier.slack", "1", "2")
+        counted = asyncio.run(Broker(broker_url(url)).queues(["courier.slack"]))
+        assert counted == [{"name": "courier.slack", "messages": 2}]
+    finally:
+        server.stop()

@@ -1,0 +1,85 @@
+"""Whoever may write in Redis cannot make up what VirusTotal says: unsigned answers are not taken (issue 14.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fakes import SIGNATURES, VAULT, Clock
+from tests.support.redis_users import logged_in
+from tests.workers.test_lookups import MD5, REPORT, VIRUSTOTAL, Wire, attempt
+from workers.lookups import PURPOSE, Lookups
+
+if TYPE_CHECKING:
+    import redis
+
+    from ops.embedded import EmbeddedServer
+
+DAY_S = 86_400.0
+OTHER = "f" * 32
+
+
+def key(client: redis.Redis) -> bytes:
+    (found,) = client.scan_iter("courier:lookups:*")
+    return bytes(found)
+
+
+def remembered(client: redis.Redis, name: str, question: str, content: bytes) -> bytes:
+    """Let a worker remember an answer, and return what is then in Redis."""
+    Lookups(client, name, SIGNATURES).remember(question, content, DAY_S)
+    held: Any = client.getdel(key(client))
+    return bytes(held)
+
+
+@pytest.mark.parametrize("kind", ["clean", "another question's", "another service's", "another purpose's", "shifted"])
+def test_a_verdict_that_no_worker_wrote_is_asked_for_again(
+    client: redis.Redis, server: EmbeddedServer, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    attempt(client, VIRUSTOTAL, Wire(200, REPORT))
+    ours = key(client)
+    held: Any = client.getdel(ours)
+    until, signature, content = bytes(held).split(b"\n", 2)
+    clean = b'{"positives": 0}'
+    events = VAULT.authenticator("events for the manager").sign(b"virustotal-v2", MD5.encode(), until, clean)
+    forged = {
+        "clean": b"\n".join([until, signature, clean]),
+        "another question's": remembered(client, "virustotal-v2", OTHER, clean),
+        "another service's": remembered(client, "virustotal-v3", MD5, clean),
+        "another purpose's": b"\n".join([until, events.encode(), clean]),
+        "shifted": b"\n".join([until + content[:1], signature, content[1:]]),
+    }
+    with logged_in(server, "worker") as attacker:
+        attacker.set(ours, forged[kind])
+    wire = Wire(200, REPORT)
+    settlement = attempt(client, VIRUSTOTAL, wire, 2)
+    assert (settlement.outcome, len(wire.asked)) == ("delivered", 1)
+    assert b'\\"positives\\": 3' in settlement.events[0].payload
+    assert "a remembered answer is ignored" in caplog.text
+    attempt(client, VIRUSTOTAL, wire, 3)
+    assert len(wire.asked) == 1
+
+
+def test_an_old_verdict_that_is_put_back_is_over(client: redis.Redis, server: EmbeddedServer) -> None:
+    clock = Clock()
+    lookups = Lookups(client, "virustotal-v2", SIGNATURES, clock)
+    lookups.remember(MD5, b"clean", DAY_S)
+    ours = key(client)
+    with logged_in(server, "worker") as attacker:
+        kept: Any = attacker.get(ours)
+        attacker.set(ours, kept)  # without an end
+    assert lookups.remembered(MD5) == b"clean"
+    clock.now_s += DAY_S
+    assert lookups.remembered(MD5) is None
+
+
+@given(st.binary())
+def test_no_bytes_are_taken_for_an_answer(held: bytes) -> None:
+    class Held:
+        def get(self, _key: str) -> bytes:
+            return held
+
+    anything: Any = Held()
+    assert Lookups(anything, "virustotal-v2", VAULT.authenticator(PURPOSE)).remembered(MD5) is None

@@ -1,0 +1,318 @@
+"""Each role of Redis can do its work with its own user and password, and nothing else (SECURITY.md, Redis)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from common.celery_app import make_app
+from common.errors import LedgerUnfit
+from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger
+from common.ledger.errors import translated
+from ops.embedded import free_port
+from ops.roles import ROLES, acl_lines
+from tests.e2e.test_metrics import Scrape
+from tests.support.fakes import SIGNATURES
+from tests.support.processes import Courier, Manager
+from tests.support.recorder import Recorder, eventually
+from workers.lookups import Lookups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ops.embedded import EmbeddedServer
+
+PASSWORDS = {role.name: f"of-the-{role.name}" for role in ROLES}
+NAMES = tuple(PASSWORDS)
+BROKEN = b'"1769846400.3"'
+
+
+@pytest.fixture(autouse=True)
+def users(client: redis.Redis) -> Iterator[None]:
+    """The users of every role, made on the real server, which refuses nothing of anybody else's meanwhile."""
+    for line in acl_lines(PASSWORDS, "of-the-administrator"):
+        _, name, *rules = line.split()
+        if name in NAMES:
+            client.execute_command("ACL", "SETUSER", name, *rules)
+    client.execute_command("ACL", "LOG", "RESET")
+    yield
+    client.execute_command("ACL", "DELUSER", *NAMES)
+
+
+@contextmanager
+def login(server: EmbeddedServer, name: str) -> Iterator[redis.Redis]:
+    with redis.Redis(port=server.port, username=name, password=PASSWORDS[name]) as connection:
+        yield connection
+
+
+def refused(client: redis.Redis) -> list[str]:
+    """Return what Redis has refused so far, of whom."""
+    return [f"{one['username']}: {one['reason']} {one['object']}" for one in client.acl_log()]
+
+
+class System:
+    """Starts each process of one manager as the user of its role."""
+
+    def __init__(self, folder: Path, server: EmbeddedServer, manager: Manager) -> None:
+        self._folder, self._server, self.manager = folder, server, manager
+
+    def process(self, role: str, *arguments: str, **more: str) -> Courier:
+        password = self._folder / f"{role}.password"
+        password.write_text(PASSWORDS[role])
+        environment = {
+            "COURIER_REDIS_URL": f"redis://{role}@127.0.0.1:{self._server.port}/0",
+            "COURIER_REDIS_PASSWORD_FILE": str(password),
+            "COURIER_PRODUCER_NODE": "n",
+        }
+        return Courier(self._folder, *arguments, **environment | more)
+
+    def run(self, role: str, *arguments: str) -> int:
+        return self.process(role, *arguments).process.wait(60)
+
+
+@pytest.mark.timeout(400)  # ten processes are started one after another
+def test_every_process_works_as_the_user_of_its_role(
+    client: redis.Redis, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    port = free_port()
+
+    def status(body: bytes) -> int:
+        return 400 if BROKEN in body and not client.exists("mended") else 200
+
+    with Recorder(status) as target:
+        manager = Manager(tmp_path, target)
+        system = System(tmp_path, server, manager)
+        with (
+            system.process("producer", "producer", *manager.files()) as producer,
+            system.process("worker", "worker", "--http", "--name", "w", "--state", str(manager.state)),
+            system.process("flower", "flower", "--flower-port", "0") as flower,
+            system.process("exporter", "exporter", COURIER_METRICS_PORT=str(port)),
+        ):
+            eventually(lambda: "begins to read" in producer.log)
+            found = eventually(lambda: re.search(r"Flower is at http://[^\"]*:(\d+)/", flower.log))
+            manager.append(200)
+            eventually(lambda: len(set(target.ids)) >= 199)
+            assert system.run("operator", "pause", "slack") == 0
+            assert system.run("operator", "resume", "slack") == 0
+            eventually(lambda: client.zcard("courier:{slack}:dead") == 1)
+            assert system.run("operator", "dead", "list") == 0
+            client.set("mended", 1)
+            assert system.run("operator", "dead", "replay", "--integration", "slack", "--yes") == 0
+            eventually(lambda: set(target.ids) == manager.ids)
+            delivered = {"integration": "slack", "outcome": "delivered", "reason": ""}
+            scrape = Scrape(port)
+            eventually(lambda: scrape.value("courier_deliveries_total", **delivered) == len(manager.ids))
+            eventually(lambda: scrape.value("courier_lines_total", node="n") == len(manager.ids))
+            again = ("--from", "2026-01-31T00:00:00Z", "--to", "2026-02-01T00:00:00Z", *manager.files()[:4])
+            assert system.run("operator", "replay-log", "--integration", "slack", "--rate", "1000", *again) == 0
+            eventually(lambda: len(target.ids) == 2 * len(manager.ids))
+            for role in ("operator", "exporter"):
+                assert system.run(role, "status") == 0
+            assert system.run("producer", "health", "producer", "--node", "n", *manager.files()[2:4]) == 0
+            assert system.run("worker", "health", "worker", "--name", "w") == 0
+            assert system.run("flower", "health", "flower", "--flower-port", found[1]) == 0
+    assert refused(client) == []
+
+
+def test_flower_sees_queues_and_asks_workers(client: redis.Redis, server: EmbeddedServer, tmp_path: Path) -> None:
+    """What Flower's pages ask, and what kubectl or compose stop: a worker answers, and both end without an error."""
+    with Recorder() as target:
+        manager = Manager(tmp_path, target)
+        system = System(tmp_path, server, manager)
+        with (
+            system.process("producer", "producer", *manager.files()) as producer,
+            system.process("worker", "worker", "--http", "--name", "w", "--state", str(manager.state)),
+        ):
+            eventually(lambda: "begins to read" in producer.log)
+            app = make_app(f"redis://flower:{PASSWORDS['flower']}@127.0.0.1:{server.port}/0")
+            eventually(lambda: app.control.ping(timeout=1))
+            inspect = app.control.inspect(timeout=2)
+            assert inspect.active_queues()
+            assert inspect.stats()
+            with login(server, "flower") as connection:
+                assert connection.llen("courier.slack") == 0
+            app.close()
+    assert refused(client) == []
+
+
+def test_each_command_of_an_operator_works(client: redis.Redis, server: EmbeddedServer) -> None:
+    header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "auth"),))
+    letters = [DeadLetter(Delivery(f"id-{n}", header, b"{}"), 1) for n in range(4)]
+    with login(server, "operator") as connection:
+        ledger = Ledger(connection)
+        assert ledger.import_dead("slack", letters) == 4
+        assert ledger.replay("slack", ["id-0"]) == 1
+        assert ledger.bury("slack", reason="buried") == 1
+        assert ledger.move("slack", ["id-1"], to="shuffle") == 1
+        assert ledger.discard("slack", ["id-2"]) == 1
+        assert len(list(ledger.dead_letters("slack"))) == 2
+        assert ledger.why_not_enqueue() == ledger.disk_trouble() == ""
+    assert refused(client) == []
+
+
+def test_a_worker_remembers_lookups_and_gives_up_old_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
+    with login(server, "worker") as connection:
+        lookups = Lookups(connection, "virustotal-v3", SIGNATURES)
+        assert lookups.may_ask("x")
+        lookups.remember("x", b"known", 60)
+        assert lookups.remembered("x") == b"known"
+        assert Ledger(connection).retain("slack", max_age_s=1, max_bytes=None) == 0
+        assert Ledger(connection).reap("slack", queued=(), lease_s=1).lost == 0
+    assert refused(client) == []
+
+
+@pytest.mark.parametrize("role", ["producer", "worker"])
+def test_who_releases_makes_a_dead_letter_of_an_unreadable_delivery(
+    client: redis.Redis, server: EmbeddedServer, role: str
+) -> None:
+    client.hset("courier:{slack}:records", b"\xed\xa0\x80", b"junk")
+    client.zadd("courier:{slack}:waiting", {b"\xed\xa0\x80": 1})
+    with login(server, role) as connection:
+        Ledger(connection).release("slack", max_in_flight=10, batch_max=10, lease_s=60, linger_s=0)
+    assert client.zcard("courier:{slack}:dead") == 1
+    assert refused(client) == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "FLUSHALL",
+        "FLUSHDB",
+        "CONFIG GET *",
+        "CONFIG SET maxmemory-policy allkeys-lru",
+        "KEYS *",
+        "ACL LIST",
+        "ACL SETUSER x",
+        "SHUTDOWN NOSAVE",
+        "REPLICAOF NO ONE",
+        "MONITOR",
+        "CLIENT LIST",
+        "CLIENT KILL TYPE normal",
+        "EVAL return{} 0",
+        "SCRIPT FLUSH",
+        "FUNCTION LIST",
+        "MODULE LIST",
+        "SAVE",
+        "BGREWRITEAOF",
+        "RENAME courier:integrations courier:{x}:records",
+        "COPY courier:integrations courier:{x}:records",
+        "SORT courier:{slack}:waiting",
+        "RESTORE courier:{slack}:records 0 x",
+        "MIGRATE 127.0.0.1 1 courier:{slack}:records 0 1",
+        "GET somebody-elses",
+        "SET somebody-elses x",
+        "HSET courier:{slack}:unknown a b",
+        "DEL courier:integrations.other",
+    ],
+)
+def test_no_role_administers_redis_or_touches_other_keys(server: EmbeddedServer, role: str, command: str) -> None:
+    with login(server, role) as connection, pytest.raises(redis.exceptions.NoPermissionError):
+        connection.execute_command(*command.split())
+
+
+def test_of_the_dangerous_commands_every_role_has_info_only(client: redis.Redis) -> None:
+    dangerous = {*client.acl_cat("dangerous"), *client.acl_cat("admin")}
+    for role in ROLES:
+        assert role.commands & dangerous == {"info"}, role.name
+
+
+@pytest.mark.parametrize(
+    ("role", "command"),
+    [
+        ("producer", "RPOP courier.slack"),
+        ("producer", "LRANGE courier.slack 0 -1"),
+        ("producer", "BRPOP courier.slack 1"),
+        ("producer", "BRPOP unacked 1"),
+        ("producer", "PUBLISH /0.celery.pidbox x"),
+        ("producer", "PSUBSCRIBE /0.celeryev/*"),
+        ("producer", "HGETALL courier:worker:w"),
+        ("producer", "GET courier:lookups:{virustotal}:x"),
+        ("producer", "SET courier:lookups:{virustotal}:x x"),
+        ("producer", "SCAN 0"),
+        ("worker", "HSET courier:integrations slack forged"),
+        ("worker", "DEL courier:integrations"),
+        ("worker", "HSET courier:catalogue slack forged"),
+        ("worker", "HSET courier:node:n seen_ms 1"),
+        ("worker", "HGETALL courier:{slack}:cursor"),
+        ("worker", "HSET courier:{slack}:cursor n 0"),
+        ("worker", "DEL courier:{slack}:cursor"),
+        ("worker", "LPUSH unacked x"),
+        ("worker", "PUBLISH elsewhere x"),
+        ("worker", "SCAN 0"),
+        ("flower", "HGETALL courier:{slack}:records"),
+        ("flower", "HGETALL courier:integrations"),
+        ("flower", "LPUSH courier.slack x"),
+        ("flower", "BRPOP courier.slack 1"),
+        ("flower", "DEL courier.slack"),
+        ("flower", "DEL courier:{slack}:records"),
+        ("flower", "HSET courier:{slack}:cursor n 0"),
+        ("flower", "SADD _kombu.binding.courier x"),
+        ("flower", "SCAN 0"),
+        ("exporter", "HSET courier:{slack}:totals delivered 9"),
+        ("exporter", "ZREM courier:{slack}:waiting x"),
+        ("exporter", "DEL courier:{slack}:records"),
+        ("exporter", "EVALSHA 0000000000000000000000000000000000000000 0"),
+        ("exporter", "SCRIPT LOAD x"),
+        ("exporter", "PUBLISH /0.celery.pidbox x"),
+        ("exporter", "HGETALL courier:lookups:x"),
+        ("exporter", "LRANGE courier.slack 0 -1"),
+        ("operator", "HSET courier:integrations slack forged"),
+        ("operator", "HSET courier:node:n seen_ms 1"),
+        ("operator", "LPUSH courier.slack x"),
+        ("operator", "PUBLISH /0.celery.pidbox x"),
+        ("operator", "HSET courier:limits:{x} pause_until_ms 9"),
+        ("operator", "SET courier:lookups:{virustotal}:x x"),
+    ],
+)
+def test_a_role_can_not_do_the_work_of_another(server: EmbeddedServer, role: str, command: str) -> None:
+    with login(server, role) as connection, pytest.raises(redis.exceptions.NoPermissionError):
+        connection.execute_command(*command.split())
+
+
+@pytest.mark.parametrize(
+    ("role", "script"),
+    [
+        ("worker", "return redis.call('HGETALL', 'courier:{slack}:cursor')"),
+        ("worker", "return redis.call('HSET', 'courier:integrations', 'slack', 'forged')"),
+        ("worker", "return redis.call('FLUSHALL')"),
+        ("flower", "return redis.call('HGETALL', 'courier:{slack}:records')"),
+        ("operator", "return redis.call('LPUSH', 'courier.slack', 'x')"),
+    ],
+)
+def test_a_script_of_ones_own_may_no_more_than_its_user(server: EmbeddedServer, role: str, script: str) -> None:
+    with login(server, role) as connection:
+        digest = connection.script_load(script)
+        with pytest.raises(redis.exceptions.RedisError, match=r"(?i)permission|NOPERM|ACL failure"):
+            connection.evalsha(digest, 0)
+
+
+def test_who_is_refused_learns_which_user_to_take_and_no_alert_is_in_the_error(server: EmbeddedServer) -> None:
+    with login(server, "exporter") as connection:
+        with pytest.raises(LedgerUnfit, match="`operator` for commands") as refusal:
+            Ledger(connection).pause("slack")
+        assert "no permissions" in str(refusal.value).lower()
+        pipe = connection.pipeline(transaction=False)
+        pipe.hset("courier:{slack}:records", "id", "words of an alert")
+        with pytest.raises(LedgerUnfit) as refusal, translated():
+            pipe.execute()
+        assert "words of an alert" not in str(refusal.value)
+
+
+def test_a_role_that_is_not_logged_in_may_ask_nothing(server: EmbeddedServer) -> None:
+    wrong = redis.Redis(port=server.port, username="worker", password=PASSWORDS["producer"])
+    with wrong as connection, pytest.raises(redis.exceptions.AuthenticationError):
+        connection.ping()
+
+
+def test_redis_is_given_no_password_in_clear() -> None:
+    text = "\n".join(acl_lines(PASSWORDS, "of-the-administrator"))
+    for password in (*PASSWORDS.values(), "of-the-administrator"):
+        assert password not in text
+        assert hashlib.sha256(password.encode()).hexdigest() in text

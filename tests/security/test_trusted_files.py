@@ -1,0 +1,257 @@
+"""Settings and secrets are taken only from files that nobody but root and the present user can have written."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import permissions
+from common.errors import SettingsError
+from common.permissions import read_trusted, refuse_other_writers
+from common.settings import load_settings
+from common.vault import open_vault
+from ops import local
+from tests.support.ordinary_user import NOBODY, as_root, courier, run_as_nobody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONFIG_ERROR = 78
+SOMEBODY = 12345
+TOML = "[worker]\nslots = 7\n"
+
+
+def shared(mode: int) -> Callable[[Path], None]:
+    return lambda path: path.chmod(mode)
+
+
+def given_away(path: Path) -> None:
+    os.chown(path, SOMEBODY, -1)
+
+
+FAULTS = [
+    pytest.param("courier.toml", shared(0o664), id="group-writes-file"),
+    pytest.param("courier.toml", shared(0o646), id="others-write-file"),
+    pytest.param("courier.toml", given_away, id="somebody-owns-file", marks=as_root),
+    pytest.param(".", shared(0o775), id="group-writes-folder"),
+    pytest.param(".", shared(0o707), id="others-write-folder"),
+    pytest.param(".", given_away, id="somebody-owns-folder", marks=as_root),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "it's mine"
+    made.mkdir()
+    (made / "courier.toml").write_text(TOML)
+    return made
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(("place", "fault"), FAULTS)
+def test_a_settings_file_that_others_can_write_is_refused_until_the_command_that_is_named_was_run(
+    place: str, fault: Callable[[Path], None], folder: Path, *, named: bool
+) -> None:
+    arguments = ("--settings", "courier.toml", "config") if named else ("config",)
+    assert "slots = 7" in courier(*arguments, cwd=folder).stdout
+    path = (folder / place).resolve()
+    fault(path)
+    refused = courier(*arguments, cwd=folder)
+    assert refused.returncode == CONFIG_ERROR, refused
+    assert refused.stderr.startswith("courier: courier.toml: refused, since ")
+    assert str(path) in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    subprocess.run(["/bin/sh", "-c", refused.stderr.split("`")[1]], check=True)
+    assert "slots = 7" in courier(*arguments, cwd=folder).stdout
+
+
+def test_a_redis_that_another_user_named_in_a_shared_folder_is_not_asked(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        shared_folder = tmp_path / "shared"
+        shared_folder.mkdir()
+        port = listening.getsockname()[1]
+        (shared_folder / "courier.toml").write_text(f'[redis]\nurl = "redis://127.0.0.1:{port}"\n')
+        shared_folder.chmod(0o1777)
+        refused = courier("status", cwd=shared_folder, COURIER_REDIS_PASSWORD="hunter2")
+        assert refused.returncode == CONFIG_ERROR
+        assert "use a folder that only you can write" in refused.stderr  # nobody wants /tmp to be closed
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_a_shared_working_directory_without_settings_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o1777)
+    assert courier("config", cwd=tmp_path / "shared").returncode == 0
+
+
+@pytest.mark.parametrize(("place", "fault"), FAULTS)
+def test_a_file_with_a_secret_that_others_can_write_is_refused_and_not_shown(
+    place: str, fault: Callable[[Path], None], folder: Path
+) -> None:
+    (folder / "courier.toml").write_text("hunter2\n")
+    variables = {"COURIER_REDIS_PASSWORD_FILE": str(folder / "courier.toml")}
+    settings = load_settings(file=None, environment=variables, cwd=Path("/"))
+    assert settings.redis.password is not None
+    fault(folder / place)
+    with pytest.raises(SettingsError, match=r"^COURIER_REDIS_PASSWORD_FILE: .*: refused, since ") as raised:
+        load_settings(file=None, environment=variables, cwd=Path("/"))
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o444, 0o600, 0o640, 0o644])
+def test_what_only_its_owner_can_write_is_taken(mode: int, folder: Path) -> None:
+    (folder / "courier.toml").chmod(mode)
+    assert read_trusted(folder / "courier.toml", "x") == TOML.encode()
+
+
+def test_a_secret_from_a_pipe_and_settings_from_dev_null_are_taken(tmp_path: Path) -> None:
+    """As `COURIER_…_FILE=<(pass show redis)` of bash hands it over."""
+    ours, theirs = os.pipe()
+    os.write(theirs, b"hunter2\n")
+    os.close(theirs)
+    variables = {"COURIER_REDIS_PASSWORD_FILE": f"/dev/fd/{ours}"}
+    settings = load_settings(file=Path("/dev/null"), environment=variables, cwd=tmp_path)
+    os.close(ours)
+    assert settings.redis.password is not None
+    assert settings.redis.password.reveal() == "hunter2"
+
+
+@as_root
+@pytest.mark.parametrize("owner", [0, NOBODY, SOMEBODY])
+def test_an_ordinary_user_trusts_root_and_himself(owner: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="courier-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "courier.toml").write_text(TOML)
+        os.chown(folder / "courier.toml", owner, 0)
+        reading = f"print(read_trusted(Path({str(folder / 'courier.toml')!r}), 'courier.toml'))"
+        done = run_as_nobody("from pathlib import Path\nfrom common.permissions import read_trusted", reading)
+        if owner == SOMEBODY:
+            assert f"belongs to user {SOMEBODY}, not to root or user {NOBODY}" in done.stderr
+        else:
+            assert "slots = 7" in done.stdout, done.stderr
+
+
+class AsKubernetesDoes:
+    """A volume of a ConfigMap or a Secret: the folder is everybody's, each file a link into one of the kubelet's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "with blank"
+        versioned = self.root / "..2026_01_31"
+        versioned.mkdir(parents=True)
+        (versioned / "courier.toml").write_text(TOML)
+        (self.root / "..data").symlink_to(versioned.name)
+        (self.root / "courier.toml").symlink_to("..data/courier.toml")
+        self.file = self.root / "courier.toml"
+        versioned.chmod(0o755)
+        self.root.chmod(0o1777)
+
+
+def mounted(folder: Path, place: Path, options: str) -> Path:
+    """Write what the kernel says of mounts."""
+    table = folder / "mountinfo"
+    name = str(place).replace(" ", r"\040")
+    table.write_text(f"21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n36 21 0:3 / {name} {options} - tmpfs tmpfs rw\n")
+    return table
+
+
+def test_a_volume_of_kubernetes_is_taken_since_it_is_a_read_only_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = AsKubernetesDoes(tmp_path)
+    with pytest.raises(SettingsError, match="mode 1777"):
+        read_trusted(volume.file, "x")
+    monkeypatch.setattr(permissions, "_MOUNTS", mounted(tmp_path, volume.root, "rw,relatime"))
+    with pytest.raises(SettingsError, match="mode 1777"):
+        read_trusted(volume.file, "x")
+    monkeypatch.setattr(permissions, "_MOUNTS", mounted(tmp_path, volume.root, "ro,relatime"))
+    assert read_trusted(volume.file, "x") == TOML.encode()
+
+
+@as_root
+@pytest.mark.parametrize("place", [".", "courier.toml"])
+def test_a_folder_or_file_of_a_host_user_is_taken_where_it_is_mounted_read_only(
+    place: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As compose.yaml mounts COURIER_SETTINGS_DIR, and Docker a file that is a secret."""
+    given_away(folder / "courier.toml")
+    with pytest.raises(SettingsError, match=f"belongs to user {SOMEBODY}"):
+        read_trusted(folder / "courier.toml", "x")
+    monkeypatch.setattr(permissions, "_MOUNTS", mounted(tmp_path, (folder / place).resolve(), "ro"))
+    assert read_trusted(folder / "courier.toml", "x") == TOML.encode()
+
+
+def test_a_system_that_is_read_only_as_a_whole_makes_nothing_trusted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ProtectSystem=strict of systemd: the service cannot write, others can."""
+    folder.chmod(0o777)
+    monkeypatch.setattr(permissions, "_MOUNTS", mounted(tmp_path, Path("/"), "ro"))
+    with pytest.raises(SettingsError, match="mode 0777"):
+        read_trusted(folder / "courier.toml", "x")
+
+
+@as_root
+def test_a_real_read_only_mount_is_seen(folder: Path) -> None:
+    given_away(folder / "courier.toml")
+    mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && echo mounted >&2 && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", mount, str(folder), sys.executable, "-m", "ops.cli.main", "config"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if "mounted" not in done.stderr:
+        pytest.skip(f"this system lets root mount nothing: {done.stderr}")
+    assert "slots = 7" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("fault", [shared(0o770), shared(0o1777), pytest.param(given_away, marks=as_root)])
+def test_a_state_folder_that_others_can_write_is_refused(fault: Callable[[Path], None], tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    fault(state)
+    with pytest.raises(SettingsError, match="refused, since"):
+        local.lock(state)
+    with pytest.raises(SettingsError, match="refused, since"):
+        open_vault(None, state)
+    assert list(state.iterdir()) == []
+
+
+def test_a_secret_key_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    open_vault(None, tmp_path)
+    (tmp_path / "secret.key").chmod(0o666)
+    with pytest.raises(SettingsError, match=r"secret\.key: refused, since other users can write .*, mode 0666"):
+        open_vault(None, tmp_path)
+
+
+def status(*, owner: int, mode: int) -> os.stat_result:
+    return os.stat_result((mode, 1, 1, 1, owner, 0, 0, 0, 0, 0))
+
+
+@given(
+    owner=st.sampled_from([0, os.geteuid(), 1, SOMEBODY, 2**32 - 2]),
+    mode=st.integers(0, 0o7777),
+    kind=st.sampled_from([stat.S_IFREG, stat.S_IFDIR, stat.S_IFIFO, stat.S_IFSOCK]),
+    name=st.text(min_size=1).filter(lambda text: "\0" not in text),
+)
+def test_whatever_owner_and_mode_only_root_and_the_present_user_may_write(
+    owner: int, mode: int, kind: int, name: str
+) -> None:
+    path = Path("/", name)
+    if owner in (0, os.geteuid()) and not mode & 0o022:
+        refuse_other_writers(path, status(owner=owner, mode=kind | mode), "x")
+        return
+    with pytest.raises(SettingsError) as raised:
+        refuse_other_writers(path, status(owner=owner, mode=kind | mode), "x")
+    assert shlex.quote(str(path)) in str(raised.value) or mode & stat.S_ISVTX
