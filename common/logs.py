@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
+
+from common.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -21,8 +22,6 @@ Field = str | int | float | bool | None
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """The attributes that every record has; all others are extra fields."""
-
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _INDISCREET: Final = ("urllib3", "requests")
 """Libraries whose records below `error` quote whole request URLs: a Slack hook's URL is its secret."""
@@ -93,7 +92,7 @@ class JsonFormatter(logging.Formatter):
         trouble = _trouble(self, record)
         if trouble:
             fields["exception"] = trouble
-        return json.dumps(_extra(record) | fields)
+        return printable_json(json.dumps(_extra(record) | fields))
 
 
 class TextFormatter(logging.Formatter):
@@ -104,7 +103,7 @@ class TextFormatter(logging.Formatter):
         time = _moment(record).astimezone().strftime("%H:%M:%S")
         extra = "".join(f"  {name}={value}" for name, value in _extra(record).items())
         line = f"{time} {record.levelname:<7} {record.name}: {record.getMessage()}{extra}"
-        return "\n".join(filter(None, (_one_line(line), _trouble(self, record))))
+        return "\n".join(filter(None, (printable(line), printable(_trouble(self, record), keep="\n"))))
 
 
 def _moment(record: logging.LogRecord) -> datetime:
@@ -126,8 +125,3 @@ def _trouble(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     traceback = formatter.formatException(record.exc_info) if record.exc_info else record.exc_text
     stack = formatter.formatStack(record.stack_info) if record.stack_info else None
     return "\n".join(filter(None, (traceback, stack)))
-
-
-def _one_line(line: str) -> str:
-    """Return the line with its control characters escaped: an alert's text must not move the cursor."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)

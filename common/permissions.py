@@ -7,6 +7,7 @@ Whoever can write one of them, or put another one in its place, decides that.
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shlex
 import stat
@@ -15,7 +16,9 @@ from typing import Final
 
 from common.errors import SettingsError
 
-_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+"""With an access list, the group's bits are the most that the list grants to anybody (acl(5))."""
+
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
@@ -46,7 +49,7 @@ def refuse_other_writers(path: Path, status: os.stat_result, called: str) -> Non
             f"{called}: refused, since {path} belongs to user {status.st_uid}, not to root or user {us}; run this as "
             f"that user or, if you trust it, `chown {us} {name}`"
         )
-    if status.st_mode & _WRITABLE_BY_OTHERS and not stat.S_ISCHR(status.st_mode):  # /dev/null is nobody's to fill
+    if status.st_mode & WRITABLE_BY_OTHERS and not stat.S_ISCHR(status.st_mode):  # /dev/null is nobody's to fill
         shared = status.st_mode & stat.S_ISVTX
         remedy = "use a folder that only you can write" if shared else f"run `chmod go-w {name}`"
         raise SettingsError(
@@ -88,3 +91,11 @@ def _owner(path: str | None) -> str:
     except (OSError, ValueError):
         return ""
     return f"; it belongs to {status.st_uid}:{status.st_gid}, mode {status.st_mode & 0o7777:04o}"
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user, or the number where a container knows no name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

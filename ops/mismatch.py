@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from common.alert import Alert
 from common.integration import Integration
-from ops.tables import plain
 from producer.filters import FilterIndex
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def _wanted(name: str, wanted: object) -> str:
     if isinstance(wanted, tuple):
         return " or ".join(map(str, wanted)) or "no rule at all"
     text = str(wanted).removesuffix(",") if name == "group" else str(wanted)
-    return repr(plain(text))
+    return repr(text)
 
 
 def _seen(name: str, raw: bytes) -> str:
@@ -58,4 +57,4 @@ def _seen(name: str, raw: bytes) -> str:
         value = outer.get(path[1]) if isinstance(outer, dict) else None
     if value is None:
         return "none"
-    return ", ".join(plain(str(one)) for one in value) if isinstance(value, list) else plain(str(value))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

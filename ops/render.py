@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from common.errors import TransportError
+from common.errors import SettingsError, TransportError
 from common.integration import Kind
 from common.outcome import Reason, Skipped
 from common.secret import MASK
@@ -15,8 +15,7 @@ from workers.integrations.base import Refusal
 from workers.outfit import outfit
 from workers.redaction import Redactor
 from workers.transports.http import prepared
-from workers.transports.script import arguments, script_path
-from workers.transports.script_file import check_script
+from workers.transports.script import arguments, check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,9 +85,11 @@ class Renderer:
         if self._integration.kind is not Kind.SCRIPT:
             return ""
         try:
-            check_script(script_path(self._integration.name, self._worker.integrations_dir), self._worker.home)
+            check(self._integration.name, self._policy, self._worker)
         except TransportError as error:
             return error.detail
+        except SettingsError as error:
+            return str(error)
         return ""
 
     def _sending(self, call: Any) -> Sending:

@@ -1,13 +1,12 @@
 """Tables and texts for a person at a terminal, and the same as plain lines where nobody watches.
 
-At a terminal a row is one line, however narrow it is. What a person copies (an id) is never cut and never folded;
-other texts are cut with `…`; columns that are empty, and then the least important ones, are left out.
+Whatever is in a cell, it is made printable here. At a terminal a row is one line, however narrow it is. What a person
+copies (an id) is never cut and never folded; other texts are cut with `…`; columns that are empty, and then the least
+important ones, are left out.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import sys
 from enum import Enum
@@ -15,13 +14,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from common.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _STEPS: Final = ((86_400, "d"), (3600, "h"), (60, "m"))
 _GAP: Final = "  "
-_UNPRINTABLE: Final = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Beside what JSON escapes: C1 controls, one of which begins a terminal's commands, line ends, writing directions."""
+
+plain: Final = printable
+"""For a text that goes to a person by another way than a table."""
 
 
 class Kind(Enum):
@@ -62,12 +64,6 @@ def wait(number: int) -> str:
     return f"{number} wait{'s' if number == 1 else ''}"
 
 
-def plain(text: str) -> str:
-    """Return a text with control characters escaped: what a service answered must not move the cursor."""
-    escaped = json.dumps(text, ensure_ascii=False)[1:-1].replace('\\"', '"')
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped)
-
-
 def is_terminal() -> bool:
     """Tell whether a person reads the output."""
     return sys.stdout.isatty()
@@ -82,6 +78,7 @@ def cut(text: str, width: int) -> str:
     """Return the text in at most `width` columns of the terminal, its end replaced by `…` if it is longer."""
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 — slow to import, and needed only at a terminal
 
+    text = printable(text)
     return text if cell_len(text) <= width else f"{set_cell_size(text, max(0, width - 1)).rstrip()}…"
 
 
@@ -92,7 +89,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) ->
     """
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 — slow to import, and needed only at a terminal
 
-    shown = [(c, [c.title, *(row[n] for row in rows)]) for n, c in enumerate(columns)]
+    shown = [(c, [c.title, *(printable(row[n]) for row in rows)]) for n, c in enumerate(columns)]
     shown = [(c, cells) for c, cells in shown if any(cells[1:]) or c.kind is Kind.ID]
     natural = {c.title: max(map(cell_len, cells)) for c, cells in shown}
 
@@ -135,7 +132,7 @@ def print_table(columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) 
     """Write a table to the terminal; elsewhere tab-separated lines under a line of titles, always all columns."""
     every = [column if isinstance(column, Column) else Column(column) for column in columns]
     if not is_terminal():
-        sys.stdout.writelines("\t".join(row) + "\n" for row in [[c.title for c in every], *rows])
+        sys.stdout.writelines("\t".join(map(printable, row)) + "\n" for row in [[c.title for c in every], *rows])
         return
     titles, *rest = lines(every, rows, terminal_width())
     click.secho(titles, bold=True)
@@ -145,5 +142,6 @@ def print_table(columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) 
 
 def print_notes(notes: Iterable[tuple[str, str]]) -> None:
     """Write what did not fit into a table, one line each: whom it is about, and a text, cut at the terminal's edge."""
-    for about, text in notes:
+    for name, text in notes:
+        about = printable(name)
         click.echo(f"{about}: {cut(text, max(12, terminal_width() - len(about) - 2))}")

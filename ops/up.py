@@ -56,7 +56,7 @@ def run(
             local.write_address(settings.state.dir, server.url)
             supervisor = Supervisor(
                 _parts(settings, settings_file, http_workers, start),
-                _environment(settings, server, stop_limit_s),
+                _environment(settings, stop_limit_s),
                 stop_limit_s=stop_limit_s,
             )
             _watch(supervisor, server, until)
@@ -118,15 +118,15 @@ def flower_port(settings: Settings) -> int:
     return free_port() if nobody_chose_it and not is_free(settings.flower.address, port) else port
 
 
-def _environment(settings: Settings, server: EmbeddedServer, stop_limit_s: float) -> dict[str, str]:
-    """Return the children's environment: where the server is never stands in a command line.
+def _environment(settings: Settings, stop_limit_s: float) -> dict[str, str]:
+    """Return the children's environment: the server's password is in a file of this user's, not in it.
 
     Workers finish in time to stop their scripts by themselves: one that is killed leaves them running.
     """
     drain_s = min(settings.worker.drain_s, max(1.0, stop_limit_s - LAST_S))
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("COURIER_REDIS_", DRAIN))}
     return ours | {
-        "COURIER_REDIS_URL": server.url,
+        "COURIER_REDIS_URL_FILE": str(settings.state.dir / local.ADDRESS_FILE),
         "COURIER_STATE_DIR": str(settings.state.dir),
         DRAIN: format_duration(drain_s),
     }

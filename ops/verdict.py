@@ -42,7 +42,7 @@ def verdict(report: StatusReport) -> tuple[Level, str]:
 def line(level: Level, texts: list[str]) -> str:
     """Return the line without numbers; `|` would end its text."""
     more = [f"{len(texts) - LISTED} more"] if len(texts) > LISTED else []
-    text = plain("; ".join([*texts[:LISTED], *more])).replace("\\\\", "\\")  # some of it was escaped before
+    text = plain("; ".join([*texts[:LISTED], *more]))
     return f"COURIER {level.name} - {text.replace('|', '/')}"
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 settings.register_profile("courier", deadline=None)
 settings.load_profile("courier")
 
-# Courier refuses settings that others can write, and some systems let the group write what a user makes.
+# Courier refuses settings and scripts that others can write, and some systems let the group write what a user makes.
 os.umask(0o022)
 
 

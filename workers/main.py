@@ -12,13 +12,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from common.connection import connect
+from common.errors import SettingsError
 from common.heap import give_back, share_one
-from common.integration import Kind
+from common.integration import SCRIPT_PREFIX, Integration, Kind
 from common.ledger import Ledger
 from common.lifeline import Lifeline
 from common.logs import LogLevel
 from common.metrics import serve
 from common.registry import PublishedRegistry
+from common.settings_schema import INTEGRATIONS
+from common.settings_sources import dotted
 from common.vault import open_vault
 from common.waiting import wait_for
 from workers.integrations.authentic import EventSigner
@@ -30,9 +33,9 @@ from workers.service import Worker
 from workers.transports.groups import Groups
 from workers.transports.pool import Connections
 from workers.transports.script_home import home_warnings
+from workers.transports.script_user import clear_ambient_capabilities, script_user
 
 if TYPE_CHECKING:
-    from common.integration import Integration
     from common.settings import Settings
     from common.settings_schema import Policy
     from workers.integrations.base import Service
@@ -54,7 +57,10 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     Raises SettingsError and LedgerUnfit for what waiting does not mend.
     """
     environ = dict(os.environ)  # before Celery adds variables of its own, which are not for scripts
+    clear_ambient_capabilities()  # before there are threads: each has capabilities of its own
     share_one()
+    if Kind.SCRIPT in selection.kinds or any(name.startswith(SCRIPT_PREFIX) for name in selection.names):
+        check_script_users(settings)
     allow_files()
     url = settings.redis.connection_url.reveal()
     client = connect(url)
@@ -74,7 +80,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
             _log.warning("%s", warning)
 
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
-        if integration.kind is Kind.SCRIPT:
+        if integration.kind is Kind.SCRIPT and not policy.user:
             look_at_home()
         debug = settings.log.level is LogLevel.DEBUG
         service, transport = outfit(
@@ -118,6 +124,15 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     status = worker.run()
     _log.info("ended; what was not begun is left to others", extra={"worker": name})
     return status
+
+
+def check_script_users(settings: Settings) -> None:
+    """Raise SettingsError if scripts are to run as a user that this process cannot become."""
+    for table in settings.integrations:
+        try:
+            script_user(settings.policy(Integration(id=table, name=table)))
+        except SettingsError as error:
+            raise SettingsError(f"[{dotted((INTEGRATIONS, table))}] {error}") from None
 
 
 def allow_files() -> None:

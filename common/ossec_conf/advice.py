@@ -70,6 +70,8 @@ def _about_stock_name(integration: Integration) -> Iterator[tuple[str, str]]:
         yield "options", f"has no effect: {integration.name} does not use it"
     if integration.name == "virustotal" and integration.timeout_s <= 0:
         yield "timeout", "leaves no time for an answer: write seconds, such as 10"
+    if integration.name == "virustotal" and integration.retries < 0:
+        yield "retries", "exceeds 2147483647 and counts as negative: the stock script asks nothing then (C17); write 3"
     if "api_key" in NEEDS[integration.name] and not integration.api_key:
         yield "api_key", "is empty: the service will refuse it"
 

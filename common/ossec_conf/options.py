@@ -116,7 +116,7 @@ def check_options(text: str) -> None:
     """Raise ValueError unless these options can be merged into a message that is JSON (spec 5.1, D13)."""
     try:
         check_depth(text)
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_int=float, parse_constant=_no_constant)  # int() refuses thousands of digits
     except json.JSONDecodeError as error:
         hint = r"; write < as \u003c" if "\\<" in text else ""
         if "'" in text[error.pos : error.pos + 1]:

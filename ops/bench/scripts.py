@@ -56,7 +56,7 @@ def manager_folder() -> Iterator[Path]:
     """Make a manager's folder with the scripts and one alert."""
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        (home / "integrations").mkdir()
+        (home / "integrations").mkdir(mode=0o755)
         for script, content in SCRIPTS.items():
             path = home / "integrations" / f"custom-{script}"
             path.write_text(content)

@@ -77,7 +77,7 @@ def sampled(pid: int, file: Path) -> Iterator[None]:
         spy.send_signal(signal.SIGINT)
         told += spy.stdout.read()
     if not file.exists():
-        raise SystemExit(f"py-spy could not look at the process: {told.strip()}")
+        raise SystemExit(f"py-spy could not look at the process, which only root may: {told.strip()}")
 
 
 def main() -> int:

@@ -81,7 +81,7 @@ def make_report(settings: Settings, *, clock: Callable[[], float], places: bool 
     around = [one for one in configuration.warnings if one.block not in of_blocks]
     for integration in configuration.integrations:
         own = [_warning(one) for one in configuration.warnings if one.block == integration.line]
-        found = [*own, *look_at_script(integration, settings.worker)]
+        found = [*own, *look_at_script(integration, settings.policy(integration), settings.worker)]
         if why := recent.why_none.get(integration.id):
             found.append(warning(why, f"{path}:{integration.line}"))
         taken = recent.taken[integration.id] if recent.alerts else None

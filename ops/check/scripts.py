@@ -7,12 +7,11 @@ import stat
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from common.errors import TransportError
+from common.errors import SettingsError, TransportError
 from common.files import status_of
 from common.integration import Kind
 from ops.check.finding import Finding, error, warning
-from workers.transports.script import script_path
-from workers.transports.script_file import check_script
+from workers.transports.script import check
 from workers.transports.script_home import home_warnings
 
 if TYPE_CHECKING:
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from common.integration import Integration
-    from common.settings_schema import WorkerSettings
+    from common.settings_schema import Policy, WorkerSettings
 
 
-def look_at_script(integration: Integration, worker: WorkerSettings) -> Iterator[Finding]:
+def look_at_script(integration: Integration, policy: Policy, worker: WorkerSettings) -> Iterator[Finding]:
     """Yield why the script of a block cannot be run here; nothing for a block without one."""
     if integration.kind is not Kind.SCRIPT:
         return
@@ -39,8 +38,9 @@ def look_at_script(integration: Integration, worker: WorkerSettings) -> Iterator
         )
         return
     try:
-        path = script_path(integration.name, folder)
-        check_script(path, worker.home)
+        check(integration.name, policy, worker)
+    except SettingsError as problem:
+        yield error(f"the script cannot be run: {problem}", where)
     except TransportError as problem:
         yield error(f"the script cannot be run: {problem.detail}{_nearest(folder, integration.name)}", where)
 

@@ -76,7 +76,7 @@ def _plain(findings: tuple[Finding, ...]) -> Iterator[dict[str, str]]:
 def _row(block: BlockReport) -> tuple[str, ...]:
     name = block.id or block.name or "(no name)"
     taken = "-" if block.taken is None else f"{block.taken:,}"
-    return one_line(name), str(block.line), one_line(block.alerts) or "-", taken, _verdict(block)
+    return name, str(block.line), block.alerts or "-", taken, _verdict(block)
 
 
 def _verdict(block: BlockReport) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common.errors import ConfigError
+from common.printable import printable, printable_json
 from common.settings_schema import DEFAULT, INTEGRATIONS
 from common.settings_sources import FIXED
 from ops.check import as_json, make_report, show
@@ -49,10 +50,10 @@ def command(ctx: click.Context, settings: Settings, *, wants_json: bool, stock: 
     except ConfigError as error:
         if not wants_json:
             raise
-        click.echo(json.dumps(refused_as_json(str(settings.producer.config), str(error)), indent=2))
+        click.echo(printable_json(json.dumps(refused_as_json(str(settings.producer.config), str(error)), indent=2)))
         ctx.exit(EX_CONFIG)
     if wants_json:
-        click.echo(json.dumps(as_json(report), indent=2))
+        click.echo(printable_json(json.dumps(as_json(report), indent=2)))
     else:
         show(report)
     ctx.exit(0 if report.passed else EX_CONFIG)
@@ -63,13 +64,12 @@ def show_stock(settings: Settings, *, wants_json: bool) -> None:
     found = reached(settings.producer.alerts, running(), sleep=time.sleep)
     if wants_json:
         told = found._asdict() | {"position": str(found.position)}
-        click.echo(json.dumps({"version": VERSION} | told, indent=2))
+        click.echo(printable_json(json.dumps({"version": VERSION} | told, indent=2)))
         return
-    click.echo(
-        f"{NAME} ({found.pid}) has not read the last {found.behind_bytes:,} bytes of {found.position.file}", err=True
-    )
+    behind = f"{NAME} ({found.pid}) has not read the last {found.behind_bytes:,} bytes of {found.position.file}"
+    click.echo(printable(behind), err=True)
     if not found.idle:
         click.echo("it is sending right now: the last few alerts that it has sent come again", err=True)
     if not found.dated:
         click.echo("this file has no dated name: start Courier before the log is rotated", err=True)
-    click.echo(f"{FIXED[START_AT].variable}={found.position}")
+    click.echo(printable(f"{FIXED[START_AT].variable}={found.position}"))

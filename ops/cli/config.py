@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from common.printable import printable, printable_json
 from ops.cli.options import example, pass_settings
 from ops.tables import is_terminal
 
@@ -29,23 +30,19 @@ def command(settings: Settings, as_json: bool) -> None:
     """
     rows = list(settings.listing())
     if as_json:
-        click.echo(json.dumps({key: {"value": value, "source": source} for key, value, source in rows}, indent=2))
+        told = {key: {"value": value, "source": source} for key, value, source in rows}
+        click.echo(printable_json(json.dumps(told, indent=2)))
     elif is_terminal():
         print_table(rows)
     else:
-        click.echo("\n".join(f"{key} = {toml(value)}  # {plain(source)}" for key, value, source in rows))
+        click.echo("\n".join(f"{key} = {toml(value)}  # {printable(source)}" for key, value, source in rows))
 
 
 def toml(value: Shown) -> str:
     """Return a value as TOML writes it."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name} = {toml(content)}' for name, content in value.items())}}}"
-    return json.dumps(value)
-
-
-def plain(source: str) -> str:
-    """Return the name of a source with control characters escaped: a file can be called anything."""
-    return json.dumps(source)[1:-1]
+    return printable_json(json.dumps(value, ensure_ascii=False))
 
 
 def print_table(rows: Iterable[Row]) -> None:
@@ -58,5 +55,5 @@ def print_table(rows: Iterable[Row]) -> None:
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for key, value, source in rows:
         style = "dim" if source == "default" else ""
-        table.add_row(Text(key, style), Text(toml(value), style), Text(plain(source), style))
+        table.add_row(Text(key, style), Text(toml(value), style), Text(printable(source), style))
     Console().print(table)

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from common.depth import check_depth
 from common.errors import CourierError
 from common.outcome import Reason
+from common.printable import printable_json
 from ops.access import access
 from ops.cli.dead_filters import CHUNK, filters, nothing, wanted
 from ops.cli.dead_transfer import export_letters, import_letters
@@ -69,7 +70,7 @@ def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> Non
         found = find(door.ledger, door.matching(words), chosen)
         if as_json:
             for count, one in enumerate(found, start=1):  # noqa: B007 — the last counts
-                click.echo(json.dumps(as_plain_data(one)))
+                click.echo(printable_json(json.dumps(as_plain_data(one))))
         else:
             now_ms = door.ledger.now_ms()
             rows = [_row(door, one, now_ms) for one in found]
@@ -90,8 +91,7 @@ def show(settings: Settings, /, **options: Any) -> None:
     count = 0
     with access(settings) as door:
         for count, one in enumerate(find(door.ledger, door.matching(words), chosen), start=1):  # noqa: B007 — the last counts
-            text = json.dumps(whole(one), indent=2, ensure_ascii=False)
-            click.echo(text.encode("utf-8", "backslashreplace"))  # lone surrogates as JSON writes them
+            click.echo(printable_json(json.dumps(whole(one), indent=2, ensure_ascii=False)))
     if not count:
         raise nothing(options)
 
@@ -119,7 +119,7 @@ def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **o
         letters = _agreed(door, options, "Replay", yes=yes, readable=True)
         if to:
             moved = sum(door.ledger.move(i, chunk, to=to) for i, ids in letters.items() for chunk in _chunks(ids))
-            click.echo(f"{wait(moved)} for delivery to {to}")
+            click.echo(plain(f"{wait(moved)} for delivery to {to}"))
             return
         done, later = 0, 0.0
         for integration_id, ids in letters.items():
@@ -160,7 +160,7 @@ def bury(settings: Settings, /, *, ids: tuple[str, ...], words: tuple[str, ...],
         waiting = {one: door.ledger.status(one).waiting for one in chosen}
         if any(waiting.values()) and not yes:
             each = " and ".join(f"{count} waiting of {door.label(one)}" for one, count in waiting.items())
-            click.confirm(f"Bury {each}?", abort=True)
+            click.confirm(plain(f"Bury {each}?"), abort=True)
         buried = 0
         for one in chosen:
             while count := door.ledger.bury(one, reason=Reason.BURIED, limit=CHUNK):
@@ -215,7 +215,7 @@ def _agreed(
     if not letters:
         raise nothing(options)
     for (integration_id, why), count in sorted(counts.items()):
-        click.echo(f"{count}\t{door.label(integration_id)}\t{why}")
+        click.echo(f"{count}\t{plain(door.label(integration_id))}\t{plain(why)}")
     total = counts.total()
     if not yes:
         click.confirm(f"{verb} {counted(total, 'dead letter')}?", abort=True)
@@ -237,15 +237,15 @@ def _row(door: Access, found: Found, now_ms: int) -> tuple[str, ...]:
     letter, alert = found.letter, about(found.letter)
     return (
         door.label(found.integration_id),
-        plain(letter.delivery.id),
+        letter.delivery.id,
         f"{age((now_ms - letter.died_ms) / 1000)} ago",
         reason(letter),
         str(letter.delivery.header.attempts),
-        plain(f"{alert.rule_id} {alert.description}".strip()),
-        plain(alert.alert_id[:ALERT_ID_WIDTH]),
-        plain(alert.level),
-        plain(f"{alert.agent_id} {alert.agent_name}".strip()),
-        plain(detail(letter)),
+        f"{alert.rule_id} {alert.description}".strip(),
+        alert.alert_id[:ALERT_ID_WIDTH],
+        alert.level,
+        f"{alert.agent_id} {alert.agent_name}".strip(),
+        detail(letter),
     )
 
 
@@ -257,7 +257,7 @@ def _print(rows: Sequence[tuple[str, ...]]) -> None:
             print_table(COLUMNS, rows)
         return
     for integration, delivery, died, why, attempts, rule, alert_id, level, agent, happened in rows:
-        click.echo(f"{delivery}  {integration}")
+        click.echo(plain(f"{delivery}  {integration}"))
         said = f"alert {alert_id}" if alert_id else ""
         tries = counted(int(attempts), "attempt")
         about_it = filter(None, (said, died, f"{why}, {tries}", level and f"level {level}", rule, agent, happened))

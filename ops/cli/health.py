@@ -11,6 +11,7 @@ from common.connection import connect
 from ops import health
 from ops.cli.options import Group, example, pass_settings, server, setting
 from ops.local import redis_url
+from ops.tables import plain
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -29,7 +30,7 @@ def command() -> None:
 def producer(settings: Settings) -> None:
     """Ask about the producer of a manager."""
     with connect(redis_url(settings)) as client:
-        click.echo(health.producer(client, settings.producer.node, settings.producer.alerts))
+        click.echo(plain(health.producer(client, settings.producer.node, settings.producer.alerts)))
 
 
 @command.command(epilog=example("courier health worker --name http"))
@@ -40,7 +41,7 @@ def producer(settings: Settings) -> None:
 def worker(settings: Settings, name: str, host: str) -> None:
     """Ask about a worker process."""
     with connect(redis_url(settings)) as client:
-        click.echo(health.worker(client, f"{name}@{host}"))
+        click.echo(plain(health.worker(client, f"{name}@{host}")))
 
 
 @command.command(epilog=example("courier health flower"))
@@ -49,4 +50,4 @@ def worker(settings: Settings, name: str, host: str) -> None:
 @pass_settings
 def flower(settings: Settings) -> None:
     """Ask Flower."""
-    click.echo(health.flower(settings.flower))
+    click.echo(plain(health.flower(settings.flower)))

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from common.errors import ConfigError, CourierError, LedgerUnavailable, LedgerUnfit, SettingsError
+from common.printable import printable
+from common.process import hide_memory
 from ops.cli.options import Group, Invocation, example
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0, 1 failed, 2 wrong usage, 75 Redis away for now, 78 wrong configuration."""
     if sys.stdout is None:  # whoever started us closed it, and wants no output
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 — as Python makes it: not a path, and never closed
+    hide_memory()
     try:
         _run(arguments)
     except CourierError as error:
@@ -137,8 +140,8 @@ def exit_code(error: CourierError) -> int:
 
 
 def one_line(message: str) -> str:
-    """Return a message without line breaks and other control characters, which a file may have brought in."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", message)
+    """Return a message without line breaks, and with what else a terminal does not show escaped."""
+    return printable(re.sub(r"[\t\r\n]+", " ", message))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
+from common.printable import printable
 from common.settings import load_settings
 from common.settings_sources import FIXED
 from common.units import parse_duration
@@ -163,7 +164,8 @@ def acted_on(door: Access, words: Sequence[str], *, removed: bool) -> tuple[str,
     """Return whom an action concerns, and say on standard error who is left alone. Raises CourierError."""
     found = door.chosen(words, removed=removed)
     for one in found.left_alone:
-        click.echo(f"note: {one} left the configuration and is left alone; --removed acts on it", err=True)
+        note = f"note: {one} left the configuration and is left alone; --removed acts on it"
+        click.echo(printable(note), err=True)
     return found.ids
 
 

@@ -8,7 +8,7 @@ import click
 
 from ops.access import access
 from ops.cli.options import acted_on, example, named, pass_settings, server, which
-from ops.tables import wait
+from ops.tables import plain, wait
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -32,4 +32,4 @@ def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *,
         for one in acted_on(door, wanted, removed=removed):
             fresh = door.ledger.pause(one, reason)
             waiting = door.ledger.status(one).waiting
-            click.echo(f"{door.label(one)} is {'paused' if fresh else 'paused already'}; {wait(waiting)}")
+            click.echo(plain(f"{door.label(one)} is {'paused' if fresh else 'paused already'}; {wait(waiting)}"))

@@ -11,11 +11,11 @@ from common.alert import Alert
 from common.errors import CourierError
 from common.logs import LogLevel
 from common.ossec_conf import read_ossec_conf
+from common.printable import printable, printable_json
 from ops.cli.options import example, integrations, named, pass_settings, setting
 from ops.mismatch import mismatches
 from ops.named import in_configuration
 from ops.render import Renderer
-from ops.tables import plain
 from producer.line import BadLine
 
 if TYPE_CHECKING:
@@ -65,10 +65,11 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
         verdict = passes(integration, raw)
         rendered = _rendered(settings, integration, raw)
         if as_json:
-            click.echo(msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode())
+            told = msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode()
+            click.echo(printable_json(told))
         else:
             lines = ["", f"{integration.id}:"] if len(wanted) > 1 or number else []
-            click.echo("\n".join([*lines, *report(rendered, verdict)]))
+            click.echo("\n".join(map(printable, [*lines, *report(rendered, verdict)])))
         if expect and expect.replace("-", " ") != verdict.partition(":")[0]:
             surprises.append(f"{integration.id}: {verdict}")
     if surprises:
@@ -113,25 +114,25 @@ def report(rendered: Rendered, verdict: str) -> Iterator[str]:
     """Yield the lines for a person."""
     yield f"filters: {verdict}"
     if rendered.trouble:
-        yield f"trouble: {plain(rendered.trouble)}"
+        yield f"trouble: {rendered.trouble}"
     if rendered.outcome != "send":
-        yield f"{rendered.outcome}: {rendered.reason}: {plain(rendered.detail)}"
+        yield f"{rendered.outcome}: {rendered.reason}: {rendered.detail}"
     for call in rendered.calls:
         yield ""
         yield from _script(call) if call.argv else _request(call)
 
 
 def _request(call: Sending) -> Iterator[str]:
-    yield plain(f"{call.method} {call.url}")
-    yield from (plain(f"{name}: {value}") for name, value in call.headers.items())
+    yield f"{call.method} {call.url}"
+    yield from (f"{name}: {value}" for name, value in call.headers.items())
     if call.body:
         yield ""
-        yield plain(call.body).replace("\\\\", "\\")
+        yield call.body
 
 
 def _script(call: Sending) -> Iterator[str]:
-    yield from (f"argv[{position}]: {plain(value)}" for position, value in enumerate(call.argv))
+    yield from (f"argv[{position}]: {value}" for position, value in enumerate(call.argv))
     for name, content in call.files.items():
         yield ""
         yield f"{name}:"
-        yield from (f"  {plain(line)}".replace("\\\\", "\\") for line in content.split("\n"))
+        yield from (f"  {line}" for line in content.split("\n"))

@@ -14,6 +14,7 @@ from ops.access import access
 from ops.cli.options import Moment, Rate, example, integrations, named, pass_settings, server, setting
 from ops.named import in_configuration
 from ops.replay_log import LogReplay, Progress, Stretch
+from ops.tables import plain
 from producer.alertlog import AlertLog
 
 if TYPE_CHECKING:
@@ -84,10 +85,10 @@ def command(
 
 def _report(last: Progress, whom: str, *, dry_run: bool) -> None:
     for missing in last.missing:
-        click.echo(f"not there: {missing}", err=True)
+        click.echo(plain(f"not there: {missing}"), err=True)
     done = "would be enqueued" if dry_run else f"enqueued, {last.matched - last.enqueued} already there"
     number = last.matched if dry_run else last.enqueued
-    click.echo(f"{whom}{last.read} read, {last.matched} matched, {number} {done}")
+    click.echo(plain(f"{whom}{last.read} read, {last.matched} matched, {number} {done}"))
 
 
 def _integrations(settings: Settings, words: list[str]) -> list[Integration]:

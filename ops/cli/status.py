@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from common.errors import CourierError
+from common.printable import printable_json
 from ops.access import access
 from ops.cli.options import example, integrations, pass_settings, server
 from ops.health import IDLE_LIMIT_S
@@ -70,7 +71,7 @@ def command(settings: Settings, words: tuple[str, ...], *, as_json: bool, check:
     with access(settings) as door:
         report = read_report(door, door.matching(words))
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+            click.echo(printable_json(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()))
             return
         print_report(door, report)
 
@@ -107,7 +108,7 @@ def print_report(door: Access, report: StatusReport) -> None:
             click.echo()
             print_table(columns, more)
         if here and columns is NODE_COLUMNS:
-            print_notes((name, plain(_trouble(node))) for name, node in report.nodes.items() if _trouble(node))
+            print_notes((name, _trouble(node)) for name, node in report.nodes.items() if _trouble(node))
 
 
 def _notes(report: StatusReport) -> list[tuple[str, str]]:
@@ -130,7 +131,7 @@ def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
 def _node_row(name: str, node: NodeStatus, now_ms: int) -> tuple[str, ...]:
     counts = (str(node.counters["lines"]), str(node.counters["matched"]), str(node.bad_lines))
     seen = "never" if node.seen_ms is None else _ago(node.seen_ms, now_ms)
-    return (name, *counts, seen, ",".join(node.parked), plain(_trouble(node)))
+    return (name, *counts, seen, ",".join(node.parked), _trouble(node))
 
 
 def _trouble(node: NodeStatus) -> str:
@@ -140,7 +141,7 @@ def _trouble(node: NodeStatus) -> str:
 def _worker_row(name: str, worker: WorkerStatus, now_ms: int) -> tuple[str, ...]:
     idle_s = 0 if worker.idle_since_ms is None else (now_ms - worker.idle_since_ms) / 1000
     trouble = f"begun nothing for {age(idle_s)} though work is queued" if idle_s > IDLE_LIMIT_S else ""
-    return (plain(name), str(worker.running), str(worker.begun), _ago(worker.seen_ms, now_ms), trouble)
+    return (name, str(worker.running), str(worker.begun), _ago(worker.seen_ms, now_ms), trouble)
 
 
 def _ago(ms: int, now_ms: int) -> str:

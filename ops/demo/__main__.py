@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from common.errors import CourierError
-from ops.cli.main import exit_code
+from ops.cli.main import exit_code, one_line
 from ops.demo.run import Plan, run
 from ops.demo.show import Show
 
@@ -23,7 +23,7 @@ def main(alerts: Path | None, config: Path | None, keep: bool, port: int) -> Non
     try:
         status = run(Plan(alerts=alerts, config=config, keep=keep, port=port), Show())
     except CourierError as error:
-        click.echo(f"demo: {error}", err=True)
+        click.echo(f"demo: {one_line(str(error))}", err=True)
         status = exit_code(error)
     sys.exit(status)
 

@@ -4,7 +4,9 @@
 const EVERY_MS = 500;
 const MOST_CARDS = 150; // a section; older ones are dropped from the page
 const LONGEST = 700; // characters of one text
-const DIRECTION = /[\u202a-\u202e\u2066-\u2069]/g; // marks that would turn the text around, as in exe.txt
+// controls, marks that turn the text around, as in exe.txt, and what has no width: as common/printable.py
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const escaped = (one) => "\n\t".includes(one) ? one : `\\u{${one.codePointAt(0).toString(16)}}`;
 
 const SECTIONS = [
   ["slack", "Slack", "messages", slack],
@@ -20,7 +22,7 @@ const SECTIONS = [
 
 function text(value) {
   if (value === null || value === undefined) return "";
-  const whole = (typeof value === "string" ? value : JSON.stringify(value)).replace(DIRECTION, "\ufffd");
+  const whole = (typeof value === "string" ? value : JSON.stringify(value)).replace(UNSEEN, escaped);
   return whole.length > LONGEST ? `${whole.slice(0, LONGEST)}… (${whole.length.toLocaleString("en")} characters)` : whole;
 }
 

@@ -1,12 +1,11 @@
 """What a person sees of the demo in the terminal: a line for every message as it arrives, and a table at the end.
 
 At a terminal it has colours; elsewhere there are plain lines, one a message, which a log can keep. What is shown came
-from alerts: rich markup in it means nothing, and control characters are taken out.
+from alerts: rich markup in it means nothing, and what a terminal does not show is escaped.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from common.integration import MANAGER_ID
+from common.printable import printable
 from ops import tables
 from ops.demo.expect import NOT_FOUND
 from ops.tables import Column, Kind
@@ -45,8 +45,6 @@ COLUMNS: Final = (
     Column("dead", Kind.NUMBER, rank=0),
     Column("seconds", Kind.NUMBER, rank=5),
 )
-
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 _STYLES: Final = {
     "slack": "magenta",
@@ -102,8 +100,8 @@ def line(message: Message, latency_s: float | None, width: int | None = None, *,
 
 
 def clean(text: str, width: int) -> str:
-    """Return `text` on one line, without control characters, shortened to `width` columns of the terminal."""
-    text = _UNPRINTABLE.sub(" ", text).strip()
+    """Return `text` on one line, printable, shortened to `width` columns of the terminal."""
+    text = printable(text.strip())
     return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…"
 
 
@@ -161,7 +159,7 @@ class Show:
 
     def say(self, text: str, style: str = "") -> None:
         """Write a line of our own."""
-        self._console.print(Text(text, style))
+        self._console.print(Text(printable(text), style))
 
     def places(self, places: Mapping[str, str]) -> None:
         """Write where something can be looked at: a name and an address or path each."""
@@ -217,7 +215,7 @@ def _cells(row: Row) -> list[str]:
     counts = (row.matched, row.delivered, row.skipped, row.retried, row.dead)
     seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
     read = "" if row.read is None else f"{row.read:,}"
-    return [_UNPRINTABLE.sub(" ", row.name), read, *(f"{number:,}" for number in counts), seconds]
+    return [row.name, read, *(f"{number:,}" for number in counts), seconds]
 
 
 def _dead_style(row: Row) -> str:

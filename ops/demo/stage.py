@@ -92,7 +92,7 @@ def _read(config: Path | None) -> bytes:
 
 def _place_scripts(folder: Path, integrations: Iterable[Integration]) -> None:
     """Put the sample's script under the name of every custom script: a user's own could post anywhere."""
-    folder.mkdir()
+    folder.mkdir(mode=0o755)  # whatever the umask: scripts in a folder that a group may write are refused
     for name in {i.name for i in integrations if i.kind is Kind.SCRIPT}:
         script = folder / name
         shutil.copyfile(SCRIPT, script)

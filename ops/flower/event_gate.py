@@ -88,6 +88,11 @@ class TaskEvent(_Event, kw_only=True, omit_defaults=True):
     root_id: _Id | None = None
     parent_id: _Id | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(text.isprintable() for text in (self.args, self.kwargs, self.result, self.exception) if text):
+            raise ValueError("no repr, as which Celery sends these")
+
 
 class _Headers(msgspec.Struct):
     compression: None = None

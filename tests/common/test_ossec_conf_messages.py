@@ -118,6 +118,10 @@ def test_options_that_the_stock_scripts_can_use(options: str) -> None:
     assert warnings(HOOK + f"<options>{options}</options>") == []
 
 
+def test_options_may_have_an_integer_of_any_length() -> None:
+    assert warnings(f'{HOOK}<options>{{"a":{"9" * 5000}}}</options>') == []
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 def test_options_that_no_service_can_read(number: str) -> None:
     (text,) = refusals(HOOK + f'<options>{{"a":{number}}}</options>')
@@ -156,6 +160,7 @@ def test_hook_urls_that_are_addresses(url: str) -> None:
         ),
         ("<name>virustotal</name><api_key>k</api_key><options>x</options>", "<options>: has no effect: virustotal"),
         ("<name>virustotal</name><api_key>k</api_key><timeout>0</timeout>", "<timeout>: leaves no time"),
+        ("<name>virustotal</name><api_key>k</api_key><retries>2147483648</retries>", "<retries>: exceeds 2147483647"),
         ("<name>custom-a\n</name>", "<name>: has spaces or line breaks at its ends"),
         (
             HOOK + "<group>a<b/>c</group>",

@@ -40,7 +40,7 @@ def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
 
 
 def test_the_packaged_file_gives_every_key_and_no_other() -> None:
-    places = list(from_file(DEFAULTS_FILE, "default"))
+    places = list(from_file(DEFAULTS_FILE, "default", packaged=True))
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
     of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_base", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
@@ -49,7 +49,7 @@ def test_the_packaged_file_gives_every_key_and_no_other() -> None:
 
 
 def test_the_packaged_file_shows_values_as_they_are_shown(tmp_path: Path) -> None:
-    raw = {dotted(place): given.raw for place, given in from_file(DEFAULTS_FILE, "default").items()}
+    raw = {dotted(place): given.raw for place, given in from_file(DEFAULTS_FILE, "default", packaged=True).items()}
     shown = {key: value for key, value, _ in load(tmp_path).listing()}
     same = {"integrations.default.lease": "60s", "integrations.default.deadline": "60s", "producer.node": ""}
     assert raw == shown | same

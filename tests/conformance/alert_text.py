@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from common.alert import Alert
 from common.integration import Integration
-from producer.line import BadLine, decode_line
 from tests.conformance import stock_line, stock_text
 from tests.conformance.case import field_bytes
+from tests.conformance.tail import alerts_on, is_alert
 from workers.integrations.catalogue import service_for
 from workers.integrations.text_form import text_form
 
@@ -21,13 +21,8 @@ Files = list[bytes]
 
 
 def ours(case: Case) -> Files:
-    """Return the file for each block, none if the line is no alert; every block starts from the same alert."""
-    raw = field_bytes(case, "alert")
-    try:
-        decode_line(raw)
-    except BadLine:
-        return []
-    return [_file(raw, block) for block in case["blocks"]]
+    """Return the file for each block, none if there is no alert on the line; every block starts from the same alert."""
+    return [_file(raw, block) for raw in alerts_on(field_bytes(case, "alert")) for block in case["blocks"]]
 
 
 def same(case: Case, ours: Files) -> bool:
@@ -70,6 +65,18 @@ def takes_the_line(cause: str, case: Case, ours: Files) -> bool:
     """The stock reader drops the line for this cause."""
     dropped = case["outcome"] == "ok" and not case["files"]
     return dropped and cause in stock_line.why_dropped(field_bytes(case, "alert")) and from_the_line(case, ours)
+
+
+def takes_whole_alerts(case: Case, ours: Files) -> bool:
+    """The stock reader drops the line, or reads what is before a NUL byte; here there are files of each whole alert."""
+    raw = field_bytes(case, "alert")
+    made = [_file(alert, block) for alert in alerts_on(raw) for block in case["blocks"]]
+    if alerts_on(raw) == [raw] or ours != made or case["outcome"] != "ok":
+        return False
+    before = raw.partition(b"\0")[0]
+    if before != raw and is_alert(before):
+        return recorded(case) == stock_text.files(before, case["blocks"], keys=False, changes=False)
+    return not case["files"]
 
 
 def survives(case: Case, ours: Files) -> bool:

@@ -22,7 +22,7 @@ def has_unusable_options(text: str | None) -> bool:
     if text is None:
         return False
     try:
-        {}.update(json.loads(text) or {})  # what the scripts do with it
+        {}.update(json.loads(text, parse_int=float) or {})  # what the scripts do; D4 has the integers that they refuse
     except (ValueError, TypeError, RecursionError):
         return True
     return False
@@ -33,7 +33,7 @@ def has_no_json_number(text: str | None) -> bool:
     if text is None or has_unusable_options(text):
         return False
     try:
-        json.loads(text, parse_constant=_refuse)
+        json.loads(text, parse_int=float, parse_constant=_refuse)
     except ValueError:
         return True
     return False

@@ -10,18 +10,21 @@ import json
 import math
 import re
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tests.conformance.case import field_bytes, with_field
 from tests.conformance.config_causes import USES_OPTIONS, has_no_json_number, has_unusable_options
 from tests.conformance.deliveries import same
-from tests.conformance.deliveries_messages import alert_of, as_stock_pages, with_alert
+from tests.conformance.deliveries_messages import alert_of, as_stock_pages, with_alert, with_json
 from tests.conformance.deliveries_replay import Ours, replay
 from tests.conformance.stock_scripts import is_stock, recorded
 from tests.conformance.stock_text import printed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conformance.case import Case
 
 LOOKS_UP = {"virustotal", "maltiverse"}
@@ -132,19 +135,34 @@ def sends_numbers_as_written(case: Case, ours: Ours) -> bool:
     """A number in the options that exceeds a double becomes Infinity in the script, and stays as written here."""
     if case["integration"] not in USES_OPTIONS or not _exceeds_a_double(case["config"]["options"]):
         return False
-    asked = [_with_json(request) for request in case["requests"]]
-    return is_stock(case) and same({**case, "requests": asked}, as_stock_pages(case, ours))
+    there = {**case, "requests": list(map(with_json, case["requests"]))}
+    return is_stock(case) and same(there, as_stock_pages(case, ours))
 
 
 def _exceeds_a_double(options: str | None) -> bool:
     numbers: list[float] = []
-    json.loads(options or "null", parse_float=lambda text: numbers.append(float(text)))
+    json.loads(options or "null", parse_int=float, parse_float=lambda text: numbers.append(float(text)))
     return any(map(math.isinf, numbers))
 
 
-def _with_json(request: dict[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in request.items() if name != "body"}
-    return {**rest, "json": json.loads(request["body"])} if "body" in request else request
+def sends_long_integers(case: Case, ours: Ours) -> bool:
+    """The script's Python refuses an integer of thousands of digits; where it does not, it sends what we send."""
+    if case["integration"] not in USES_OPTIONS or not is_stock(case):
+        return False
+    with _any_number_of_digits():
+        there, read = recorded(case), ours._replace(requests=list(map(with_json, ours.requests)))
+        differs = (there["exit"], there["requests"]) != (case["exit"], case["requests"])
+        return differs and explained(there, read)
+
+
+@contextmanager
+def _any_number_of_digits() -> Iterator[None]:
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 def asks_nothing_in_vain(case: Case, ours: Ours) -> bool:

@@ -67,7 +67,11 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     },
     "D4": {
         "alert_text": (text.hands_on_own_bytes,),
-        "deliveries": (composed.sends_what_the_line_says, composed.sends_numbers_as_written),
+        "deliveries": (
+            composed.sends_what_the_line_says,
+            composed.sends_numbers_as_written,
+            composed.sends_long_integers,
+        ),
     },
     "D5": {"sregex": (sregex.matches_as_bytes,), "filters": (filters.matches_non_ascii,)},
     "D6": {"config": (config.reads_all_but_the_bad_block,)},
@@ -129,6 +133,11 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "C23": {"tail": (partial(tail.reads_on_after, "rotate"),)},
     "C27": {"config": (partial(config.refuses, "max_log"),), "filters": (partial(filters.refuses, "max_log"),)},
     "C31": {"deliveries": (messages.cuts_long_texts,)},
+    "C32": {
+        "filters": (filters.takes_whole_alerts,),
+        "alert_text": (text.takes_whole_alerts,),
+        "tail": (tail.takes_whole_alerts,),
+    },
 }
 """Id → family → predicates."""
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.ossec_conf import parse_ossec_conf
 from producer.filters import FilterIndex
-from producer.line import BadLine
 from tests.conformance.case import field_bytes, field_text
 from tests.conformance.filters_argv import Command, command, recorded_commands
+from tests.conformance.tail import alerts_on
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -49,28 +49,28 @@ class Ours(NamedTuple):
 
     def blocks(self, case: Case) -> list[tuple[int, str]]:
         """Return index and name of what fired, as recorded: of blocks with one name, the recorder, which knew a
-        block by its name alone, noted the first for the first to fire, the second for the next, and so on.
+        block by its name alone, noted the first for the first to fire, the second for the next, and so on; from the
+        first again for the next alert of a line.
         """
         by_name: dict[str, list[int]] = {}
         for at, name in enumerate(_names(field_text(case, "config"))):
             by_name.setdefault(name, []).append(at)
         names = [fired.integration.name for fired in self.fired]
-        return [(by_name[name][names[:at].count(name)], name) for at, name in enumerate(names)]
+        return [(by_name[name][names[:at].count(name) % len(by_name[name])], name) for at, name in enumerate(names)]
 
 
 def ours(case: Case) -> Ours:
-    config, alert = field_bytes(case, "config"), field_bytes(case, "alert")
+    config, alerts = field_bytes(case, "config"), alerts_on(field_bytes(case, "alert"))
     placed = list(_place(field_text(case, "config"), parse_ossec_conf(config, file="etc/ossec.conf").integrations))
     taken = {fired.block for fired in placed}
     refused = tuple(at for at in range(len(_names(field_text(case, "config")))) if at not in taken)
     index = FilterIndex([fired.integration for fired in placed if is_enabled(fired.integration)])
-    try:
-        ids = index.match(alert)
-    except BadLine:
-        return Ours(accepted=False, fired=(), refused=refused, wrong_types=index.wrong_types, commands=[])
-    fired = tuple(fired for fired in placed if fired.integration.id in ids)
-    commands = [command(one.integration, alert) for one in fired] if recorded_commands(case) else []
-    return Ours(accepted=True, fired=fired, refused=refused, wrong_types=index.wrong_types, commands=commands)
+    fires = [
+        (fired, one) for one in alerts for ids in (index.match(one),) for fired in placed if fired.integration.id in ids
+    ]
+    commands = [command(fired.integration, one) for fired, one in fires] if recorded_commands(case) else []
+    fired = tuple(fired for fired, _ in fires)
+    return Ours(bool(alerts), fired, refused, index.wrong_types, commands)
 
 
 def same(case: Case, ours: Ours) -> bool:

@@ -26,6 +26,7 @@ from tests.conformance.config_causes import (
 )
 from tests.conformance.filters_argv import passes_a_vector, recorded_commands
 from tests.conformance.sregex import is_unanchored_non_ascii
+from tests.conformance.tail import alerts_on, is_alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,18 @@ def takes_the_line(cause: str, case: Case, ours: Ours) -> bool:
     alert = stock_line.repaired(raw)
     plain = {key: alert[key] for key in ("rule", "location") if key in alert}
     return ours.accepted and ours.fired == filters.ours(with_field(case, "alert", json.dumps(plain).encode())).fired
+
+
+def takes_whole_alerts(case: Case, ours: Ours) -> bool:
+    """The stock reader drops the line, or reads what is before a NUL byte; here each whole alert on it fires."""
+    raw = field_bytes(case, "alert")
+    if alerts_on(raw) == [raw] or not ours.accepted or ours != filters.ours(case):
+        return False
+    before = raw.partition(b"\0")[0]
+    if before != raw and is_alert(before):
+        there = with_field(case, "alert", before)
+        return filters.same(there, filters.ours(there))
+    return case["outcome"] == "ok" and not case["accepted"] and not case["fired"]
 
 
 def reads_keys_as_everyone(case: Case, ours: Ours) -> bool:

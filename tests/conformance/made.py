@@ -121,15 +121,23 @@ NUL_INSIDE = {
 }
 """The stock reader sees what is before the NUL byte (spec 2.4), which is no JSON."""
 
-NUL_BEHIND = {"end": f"{ALERT}\0", "more": f"{ALERT}\0xyz"}
+NUL_BEHIND = {"end": f"{ALERT}\0", "more": f"{ALERT}\0xyz", "alert": ALERT + "\0" + ALERT.replace('"b"', '"z"')}
 """Here it is the alert."""
+
+DAMAGED = {
+    "half": ALERT[:20] + ALERT,
+    "half-in-a-text": ALERT[:-2] + ALERT,
+    "two": ALERT + ALERT.replace('"b"', '"z"'),
+    "garbage": f"{ALERT}xyz",
+}
+"""Lines that are no JSON as a whole, with a whole alert on them: the stock reader drops them (spec 2.4)."""
 
 FIRES = _with("", BLOCK_B.replace("</name>", "</name><level>9</level>"))
 
 
 def filters() -> Iterator[Case]:
     case = {"class": "made", "config": FIRES, "outcome": "ok", "accepted": False, "fired": []}
-    for name, line in NUL_INSIDE.items():
+    for name, line in (NUL_INSIDE | DAMAGED).items():
         yield {**case, "id": f"made-nul-{name}", "alert": line}
     case |= {"accepted": True, "fired": [{"block": 0, "name": "custom-a"}]}
     for name, line in NUL_BEHIND.items():
@@ -156,7 +164,7 @@ def alert_text() -> Iterator[Case]:
     case = {"class": "made", "blocks": blocks, "outcome": "ok"}
     text = "alertdate=''\nalertlocation='syscheck'\nruleid='5710'\nalertlevel='5'\nruledescription=''\n"
     text += "alertlog='x'\nsrcip=''"
-    for name, line in NUL_INSIDE.items():
+    for name, line in (NUL_INSIDE | DAMAGED).items():
         yield {**case, "id": f"made-nul-{name}", "alert": line, "files": []}
     for name, line in NUL_BEHIND.items():
         yield {**case, "id": f"made-nul-{name}", "alert": line, "files": [{"content": f"{ALERT}\n"}, {"content": text}]}
@@ -167,6 +175,8 @@ def tail() -> Iterator[Case]:
     for name, line in NUL_INSIDE.items():
         for what, delivered in {"drops-it": ["a", "c"], "waits-there": ["a"]}.items():
             yield _tail(f"{name}-{what}", f"{first}\n{line}\n{last}\n", delivered)
+    for name, line in DAMAGED.items():
+        yield _tail(name, f"{first}\n{line}\n{last}\n", ["a", "c"])
     for name, line in NUL_BEHIND.items():
         yield _tail(name, f"{first}\n{line}\n{last}\n", ["a", "b", "c"])
 
@@ -207,7 +217,11 @@ def _changes() -> Iterator[tuple[str, Case]]:
     urls = ("https://mv.example", "https://mv.example/?a=1", "https://mv.example/v1?k=x&y=", "https://mv.example/#x")
     yield from _of("maltiverse", {"api_key": "k"}, _maltiverse_answers(), {"hook_url": urls})
     ok = {"ok": [{"status": 200, "body": "ok"}]}
-    options = ('{"a":1e400}', '{"a":{"b":[-1e999,1]}}', '[["a",1e309]]', '{"a":Infinity}')
+    ok |= {
+        str(status): [{"status": status, "headers": {"Location": "/elsewhere"}, "body": ""}] for status in (302, 500)
+    }
+    options = ('{"a":1e400}', '{"a":{"b":[-1e999,1]}}', '[["a",1e309]]', '{"a":Infinity}', '{"dedup_key":1e400}')
+    options += tuple(f'{{"dedup_key":{sign}{"9" * 5000}}}' for sign in ("", "-"))
     for name, settings in {"slack": "hook_url", "shuffle": "hook_url", "pagerduty": "api_key"}.items():
         yield from _of(name, {settings: "https://hook.example/x"}, ok, {"options": options})
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from common import lenient
 from producer.alertlog import AlertLog
+from producer.damaged import spans
 from producer.line import BadLine, decode_line
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Play:
         while not at_end:
             batch = self.log.read(self.cursor, BATCH_BYTES)
             self.cursor, at_end = batch.cursor, batch.at_end
-            self.ours.delivered.extend(top_level_id(line.raw) for line in batch.lines if is_alert(line.raw))
+            self.ours.delivered.extend(top_level_id(alert) for line in batch.lines for alert in alerts_on(line.raw))
             self.ours.passed.extend(passed.loss for passed in batch.passed)
 
 
@@ -85,6 +86,11 @@ def is_alert(raw: bytes) -> bool:
     except BadLine:
         return False
     return True
+
+
+def alerts_on(raw: bytes) -> list[bytes]:
+    """Return the alerts that the producer takes of a line: itself, or the whole ones on a damaged one."""
+    return [raw] if is_alert(raw) else [raw[start:end] for start, end in spans(raw)]
 
 
 def top_level_id(raw: bytes) -> str:

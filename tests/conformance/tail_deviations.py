@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.conformance.stock_line import LONGEST_BYTES, why_dropped
-from tests.conformance.tail import Ours, is_alert, text_of, top_level_id
+from tests.conformance.tail import Ours, alerts_on, is_alert, text_of, top_level_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ class Reading:
     """What a reader delivers that loses nothing and delivers nothing twice: a plain model of the same case.
 
     With `halves` it takes the rest of a half-written first line for a line, with `copies` it reads a copy again, and
-    it drops the lines that `drops` says.
+    it drops the lines that `drops` says. `reads` says which alerts it finds on a line.
     """
 
     def __init__(
@@ -31,10 +31,11 @@ class Reading:
         halves: bool = False,
         copies: bool = False,
         drops: Callable[[bytes], bool] = lambda _line: False,
+        reads: Callable[[bytes], list[bytes]] = alerts_on,
     ) -> None:
         before = (case["before_start"] or "").encode()
         half = b"" if halves else before[before.rfind(b"\n") + 1 :]
-        self._copies, self._drops = copies, drops
+        self._copies, self._drops, self._reads = copies, drops, reads
         self.delivered: list[str] = []
         self.after_settle: list[int] = []
         self.lines: list[bytes] = []
@@ -78,7 +79,7 @@ class Reading:
     def _take(self, text: bytearray) -> None:
         *lines, rest = text.split(b"\n")
         text[:] = rest
-        alerts = [bytes(line) for line in lines if not self._drops(line) and is_alert(bytes(line))]
+        alerts = [alert for line in lines if not self._drops(line) for alert in self._reads(bytes(line))]
         self.lines += alerts
         self.delivered += [top_level_id(line) for line in alerts]
 
@@ -103,6 +104,15 @@ def takes_long_or_padded_lines(case: Case, ours: Ours) -> bool:
 def takes_dropped_lines(cause: str, case: Case, ours: Ours) -> bool:
     stock = Reading(case, drops=lambda line: cause in why_dropped(bytes(line)))
     return reads_all(case, ours) and _recorded(case) == _of(stock)
+
+
+def takes_whole_alerts(case: Case, ours: Ours) -> bool:
+    return reads_all(case, ours) and _recorded(case) == _of(Reading(case, reads=_as_stock_reads))
+
+
+def _as_stock_reads(line: bytes) -> list[bytes]:
+    """Return the line up to a NUL byte, if that is an alert (spec 2.4)."""
+    return [line.partition(b"\0")[0]] if is_alert(line.partition(b"\0")[0]) else []
 
 
 def goes_on_behind_a_nul(case: Case, ours: Ours) -> bool:

@@ -14,9 +14,9 @@ from tests.conformance.stock_scripts import is_stock
 
 KINDS = {
     "config": {"C1", "D7", "D8", "C27"},
-    "filters": {"C6", "D15"},
-    "alert_text": {"C6"},
-    "tail": {"C6"},
+    "filters": {"C6", "C32", "D15"},
+    "alert_text": {"C6", "C32"},
+    "tail": {"C6", "C32"},
     "deliveries": {"D4", "D9", "D11", "D12", "D17", "C7", "C8", "C11", "C12", "C13", "C14", "C15", "C16", "C17"},
 }
 """The deviations that the made cases show."""

@@ -132,6 +132,29 @@ def test_places_that_are_missing_are_warnings(home: Path, capsys: pytest.Capture
     assert f"the manager's queue {home}/queue/queue does not exist: is the manager running" in said
 
 
+@pytest.mark.parametrize(("as_user", "key", "refused"), [(1, "", True), (0, "", False), (1, "k", False)])
+@pytest.mark.usefixtures("queue")
+def test_a_state_folder_that_others_can_write_is_an_error_where_secrets_are_kept_in_it(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    as_user: int,
+    key: str,
+    refused: bool,
+) -> None:
+    blocks(home)
+    (home / "state").chmod(0o777)
+    monkeypatch.setenv("COURIER_SECRET_KEY", key)
+    if os.geteuid() == 0:
+        monkeypatch.setattr("os.geteuid", lambda: as_user)
+    elif not as_user:
+        pytest.skip("it takes root to check as root")
+    code, report = told(capsys)
+    assert (f"other users can write {home}/state, mode 0777; run `chmod go-w {home}/state`" in texts(report)) == refused
+    assert code == (78 if refused else 0)
+
+
 def test_places_that_are_something_else_are_errors(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks(home)
     (home / "alerts.json").unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import LedgerUnavailable
+from common.errors import LedgerUnavailable, SettingsError
 from ops import embedded
 from ops.embedded import EmbeddedServer, is_free
 from ops.supervisor import Interrupted, interruptible, status_of
@@ -70,6 +70,12 @@ def test_a_server_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Pa
     (tmp_path / "appendonlydir").write_text("in its way")
     with pytest.raises(LedgerUnavailable, match=r"did not start; the end of (.|\n)*appendonlydir"):
         EmbeddedServer(tmp_path).start()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "redis").write_text("in its way")
+    with pytest.raises(SettingsError, match=r"redis: File exists; chown it"):
+        EmbeddedServer(tmp_path / "redis").start()
 
 
 def test_a_port_is_handed_out_once_and_is_none_that_a_connection_may_take() -> None:

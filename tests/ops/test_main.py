@@ -83,7 +83,7 @@ def test_exit_codes(error: CourierError, code: int) -> None:
 
 
 def test_a_message_cannot_move_the_cursor() -> None:
-    assert one_line("a\n\x1b[2Jb") == "a [2Jb"
+    assert one_line("a\n\x1b[2Jb\u202e") == "a \\u001b[2Jb\\u202e"
 
 
 # A pipe whose reader is gone before the first byte is written; everything that a shell has for it is a race.

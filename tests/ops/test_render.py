@@ -147,7 +147,7 @@ def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
     assert first == (
         "filters: no match: the alert would not be delivered: <level> wants 7 or more, the alert has 5; "
         "<rule_id> wants 1 or 2, the alert has 5710; <group> wants 'web', the alert has none; "
-        "<event_location> wants '^/var', the alert has C:\\\\log\\u001b[2J"
+        "<event_location> wants '^/var', the alert has C:\\log\\u001b[2J"
     )
     rule = {"level": 7, "id": "2", "description": "x", "groups": ["web", "x"]}
     assert render("slack", {**ALERT, "full_log": "x", "rule": rule})[1].startswith("filters: match: ")

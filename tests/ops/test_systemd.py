@@ -122,6 +122,11 @@ def test_scripts_run_as_the_manager_s_own_user_with_what_is_theirs_to_write() ->
     assert all(dict([*lines(unit), *drop_ins(unit)])["User"] == "courier" for unit in UNITS if "@scripts" not in unit)
 
 
+def test_a_script_that_starts_processes_without_end_meets_a_limit() -> None:
+    assert int(dict(drop_ins("courier-worker@scripts.service"))["TasksMax"]) == 1024  # as pids_limit of compose.yaml
+    assert all(int(dict(lines(unit))["TasksMax"]) == 4096 for unit in (UP, "courier-worker@http.service"))
+
+
 def test_the_state_is_where_the_settings_say() -> None:
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
     for unit in (*UNITS, UP):

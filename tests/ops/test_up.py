@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.settings import load_settings
-from ops.embedded import EmbeddedServer
 from ops.up import DRAIN, STOP_LIMIT_S, _environment
 from workers.transports.groups import GRACE_S
 
@@ -19,7 +18,7 @@ def test_workers_end_by_themselves_before_they_are_killed(
 ) -> None:
     monkeypatch.setenv(DRAIN, wanted)
     settings = load_settings(file=None, environment={DRAIN: wanted}, cwd=tmp_path)
-    environment = _environment(settings, EmbeddedServer(tmp_path), STOP_LIMIT_S)
+    environment = _environment(settings, STOP_LIMIT_S)
     theirs = load_settings(file=None, environment={DRAIN: environment[DRAIN]}, cwd=tmp_path).worker.drain_s
     assert theirs == given_s
     assert theirs + GRACE_S < STOP_LIMIT_S

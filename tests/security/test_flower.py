@@ -70,6 +70,7 @@ HOSTILE = (
     *({**base, name: value} for base in (HEARTBEAT, TASK) for name in base for value in ODD if value != base[name]),
     *({n: v for n, v in base.items() if n != name} for base in (HEARTBEAT, TASK) for name in base),
     *(HEARTBEAT | {name: 5} for name in ("event", "heartbeats", "update", "alive", "__dict__", "_fields")),
+    *(TASK | {name: "a\u202eb\x1b[2J"} for name in ("args", "kwargs", "result", "exception", "uuid", "root_id")),
     *(TASK | {name: 5} for name in ("worker", "children", "cluster_state", "state", "as_dict", "eta", "expires")),
     *(
         HEARTBEAT | {"hostname": name}

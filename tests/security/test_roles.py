@@ -12,12 +12,12 @@ import redis
 
 from common.celery_app import make_app
 from common.errors import LedgerUnfit
-from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger
+from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger, scripts
 from common.ledger.errors import translated
-from common.vault import Authenticator
 from ops.embedded import free_port
 from ops.roles import ROLES, acl_lines
 from tests.e2e.test_metrics import Scrape
+from tests.support.fakes import SIGNATURES
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 from workers.lookups import Lookups
@@ -158,12 +158,24 @@ def test_each_command_of_an_operator_works(client: redis.Redis, server: Embedded
 
 def test_a_worker_remembers_lookups_and_gives_up_old_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
     with login(server, "worker") as connection:
-        lookups = Lookups(connection, "virustotal-v3", Authenticator(b"a key"))
+        lookups = Lookups(connection, "virustotal-v3", SIGNATURES)
         assert lookups.may_ask("x")
         lookups.remember("x", b"known", 60)
         assert lookups.remembered("x") == b"known"
         assert Ledger(connection).retain("slack", max_age_s=1, max_bytes=None) == 0
         assert Ledger(connection).reap("slack", queued=(), lease_s=1).lost == 0
+    assert refused(client) == []
+
+
+@pytest.mark.parametrize("role", ["producer", "worker"])
+def test_who_releases_makes_a_dead_letter_of_an_unreadable_delivery(
+    client: redis.Redis, server: EmbeddedServer, role: str
+) -> None:
+    client.hset("courier:{slack}:records", b"\xed\xa0\x80", b"junk")
+    client.zadd("courier:{slack}:waiting", {b"\xed\xa0\x80": 1})
+    with login(server, role) as connection:
+        Ledger(connection).release("slack", max_in_flight=10, batch_max=10, lease_s=60, linger_s=0)
+    assert client.zcard("courier:{slack}:dead") == 1
     assert refused(client) == []
 
 
@@ -208,7 +220,7 @@ def test_no_role_administers_redis_or_touches_other_keys(server: EmbeddedServer,
 def test_of_the_dangerous_commands_every_role_has_info_only(client: redis.Redis) -> None:
     dangerous = {*client.acl_cat("dangerous"), *client.acl_cat("admin")}
     for role in ROLES:
-        assert role.commands & dangerous == {"info"}, role.name
+        assert role.allowed & dangerous == {"info"}, role.name
 
 
 @pytest.mark.parametrize(
@@ -297,6 +309,10 @@ def test_a_role_that_is_not_logged_in_may_ask_nothing(server: EmbeddedServer) ->
     wrong = redis.Redis(port=server.port, username="worker", password=PASSWORDS["producer"])
     with wrong as connection, pytest.raises(redis.exceptions.AuthenticationError):
         connection.ping()
+
+
+def test_each_script_of_the_ledger_is_run_by_a_role() -> None:
+    assert {name for role in ROLES for name in role.scripts} == set(scripts.PARTS)
 
 
 def test_redis_is_given_no_password_in_clear() -> None:

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 WITHOUT_PRIVILEGE: Final = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
-for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+# CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH; and CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON: each opens /proc/PID/environ
+for capability in (1, 2, 19, 21, 38):
     if libc.prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
         sys.exit(f"cannot drop capability {capability}: {os.strerror(ctypes.get_errno())}")
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-"""Root without its power over permissions. To become `nobody` instead would need a Python that nobody may read."""
+"""Root without its power over permissions and other processes.
+
+To become `nobody` instead would need a Python that nobody may read.
+"""
 
 
 @contextmanager
@@ -39,12 +43,17 @@ def folder_with_closed_ones() -> Iterator[Path]:
                     path.chmod(0o700)
 
 
+def python_as_ordinary_user(*arguments: str) -> list[str]:
+    """Return the command that runs Python with `arguments`."""
+    drop = ["-c", WITHOUT_PRIVILEGE] if os.geteuid() == 0 else []
+    return [sys.executable, *drop, *arguments]
+
+
 def run_as_ordinary_user(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Python with `arguments` in `cwd`."""
-    drop = ["-c", WITHOUT_PRIVILEGE] if os.geteuid() == 0 else []
     ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
     return subprocess.run(
-        [sys.executable, *drop, *arguments],
+        python_as_ordinary_user(*arguments),
         cwd=cwd,
         env=ours | {"PYTHONPATH": str(Path(__file__).parents[2])} | environment,
         capture_output=True,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from workers.integrations.base import ScriptCall
+    from workers.transports.script_user import ScriptUser
 
 PREFIX: Final = "courier-scripts-"
 _UNLOCKED_PREFIX: Final = ".courier-new-"
@@ -43,11 +44,15 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLO
 class PrivateFiles:
     """Makes the files of each call and removes them. `now` is the time of day in seconds, for their names.
 
-    `base` is where the folder is made: a folder of the operator's, or None for the system's temporary one.
+    `base` is where the folder is made: a folder of the operator's, or None for the system's temporary one. `user` runs
+    the scripts, None for this process's own: the files are his, the folder stays ours, so that he cannot exchange it.
     """
 
-    def __init__(self, base: Path | None, *, now: Callable[[], float], random: Random) -> None:
+    def __init__(
+        self, base: Path | None, *, now: Callable[[], float], random: Random, user: ScriptUser | None = None
+    ) -> None:
         self._base, self._now, self._random = base or Path(tempfile.gettempdir()), now, random
+        self._user = user
         self._folder: Path | None = None
         self._swept_s: float | None = None
         self._lock = threading.Lock()
@@ -81,6 +86,8 @@ class PrivateFiles:
         path, descriptor = self._create(name, ending)
         stack.callback(_remove, path)
         with os.fdopen(descriptor, "wb") as file:
+            if self._user:
+                os.fchown(descriptor, self._user.uid, -1)
             file.write(content)
         return path
 
@@ -96,8 +103,8 @@ class PrivateFiles:
         """Return the folder; make it at first use, and again if somebody's cleaning took it."""
         with self._lock:
             if self._folder is None or not is_there(self._folder):
-                self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._folder, descriptor = _claim(self._base)
+                self._base.mkdir(mode=0o711 if self._user else 0o700, parents=True, exist_ok=True)
+                self._folder, descriptor = _claim(self._base, self._user)
                 weakref.finalize(self, _release, self._folder, descriptor)
             return self._folder
 
@@ -115,10 +122,16 @@ def _note_beside(alert: Path) -> Path:
     return alert.with_suffix(".process")
 
 
-def _claim(base: Path) -> tuple[Path, int]:
-    """Make a locked folder. It gets its final name only with the lock, so that no sweep takes it in between."""
+def _claim(base: Path, user: ScriptUser | None) -> tuple[Path, int]:
+    """Make a locked folder. It gets its final name only with the lock, so that no sweep takes it in between.
+
+    A user of the scripts' own may enter it, but neither list nor change it.
+    """
     fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=base))
     descriptor = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if user:
+        os.fchown(descriptor, -1, user.gid)
+        os.fchmod(descriptor, 0o710)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return fresh.rename(base / f"{PREFIX}{fresh.name.removeprefix(_UNLOCKED_PREFIX)}"), descriptor
 

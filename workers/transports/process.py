@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workers.transports.groups import Groups
+    from workers.transports.script_user import ScriptUser
 
 LINGER_S: Final = 1.0
 """How long after its own end a process's output is still read while a child of it holds the pipe open."""
@@ -46,6 +47,7 @@ class Command(NamedTuple):
     """What to run: `file` is executed in `folder` with `arguments`, of which the first is the program's own name.
 
     `limits` are numbers of `resource`, such as RLIMIT_AS, and the most that the process and each child may have of it.
+    `user` runs it, None for this process's own.
     """
 
     file: str
@@ -53,6 +55,7 @@ class Command(NamedTuple):
     folder: Path
     environment: Mapping[str, str]
     limits: Mapping[int, int] = MappingProxyType({})
+    user: ScriptUser | None = None
 
 
 def run(
@@ -68,6 +71,7 @@ def run(
 
     Raises OSError if it cannot be started or limited, ValueError if an argument or variable cannot be passed on.
     """
+    user = command.user
     with groups.one(clock() + deadline_s) as group:
         process = subprocess.Popen(
             command.arguments,
@@ -79,6 +83,9 @@ def run(
             stderr=subprocess.STDOUT,
             bufsize=0,
             start_new_session=True,
+            user=user and user.uid,
+            group=user and user.gid,
+            extra_groups=user and user.groups,
         )
         group.number = process.pid
         assert process.stdout is not None  # noqa: S101 — it is a pipe, as asked for

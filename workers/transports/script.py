@@ -19,7 +19,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
-from common.errors import TransportError
+from common.errors import SettingsError, TransportError
 from common.outcome import Reason
 from workers.integrations.base import ScriptExit
 from workers.integrations.script_output import last_line
@@ -27,12 +27,13 @@ from workers.transports.groups import Groups
 from workers.transports.private_files import PrivateFiles, note
 from workers.transports.process import Command, Ended, run
 from workers.transports.script_file import check_script, unusable
+from workers.transports.script_user import script_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from random import Random
 
-    from common.settings_schema import Policy
+    from common.settings_schema import Policy, WorkerSettings
     from workers.integrations.base import ScriptCall
     from workers.redaction import Redactor
 
@@ -71,23 +72,36 @@ class ScriptTransport:
     ) -> None:
         self._policy, self._home, self._integrations_dir = policy, home, integrations_dir
         self._debug, self._clock = debug, clock
-        self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom())
+        self._user, self._no_user = None, ""
+        try:
+            self._user = script_user(policy)
+        except SettingsError as error:  # a worker ends at its start then; this is for users that went away since
+            self._no_user = str(error)
+        self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom(), user=self._user)
         self._groups = groups or Groups(clock)
-        wanted = {resource.RLIMIT_AS: policy.memory_limit_bytes, resource.RLIMIT_FSIZE: policy.file_limit_bytes}
+        wanted = {
+            resource.RLIMIT_AS: policy.memory_limit_bytes,
+            resource.RLIMIT_FSIZE: policy.file_limit_bytes,
+            resource.RLIMIT_NPROC: policy.process_limit,
+        }
         self._limits = {limit: most for limit, most in wanted.items() if most is not None}
-        self._environment = environment(environ) | {k: v.reveal() for k, v in policy.environment.items()}
+        users = dict(self._user.variables) if self._user else {}
+        self._environment = environment(environ) | users | {k: v.reveal() for k, v in policy.environment.items()}
         self._redactor = redactor
 
     def send(self, call: ScriptCall) -> ScriptExit:
         """Run the script once. Raises TransportError: script_unusable, or script_timeout with the last line."""
         path = script_path(call.name, self._integrations_dir)
+        if self._no_user:
+            raise unusable(self._no_user)
         try:
-            check_script(path, self._home)
+            check_script(path, self._home, self._environment["PATH"])
             with self._files.of(call) as (alert, options):
                 rest = arguments(call, alert, options, debug=self._debug)
                 ended = self._run(self._shown(path), rest, alert)
         except OSError as error:
-            raise unusable(f"{path} {_why_not_started(error)}") from None
+            as_user = f" as user {self._policy.user}" if self._user else ""
+            raise unusable(f"{path} cannot be started{as_user}: {_why_not_started(error)}") from None
         except ValueError:
             raise unusable(f"{path} cannot be given its arguments: one holds a NUL byte or half a character") from None
         return self._exit(ended)
@@ -106,7 +120,7 @@ class ScriptTransport:
 
     def _run_as(self, file: str, vector: list[str], alert: Path) -> Ended:
         return run(
-            Command(file, vector, self._home, self._environment, self._limits),
+            Command(file, vector, self._home, self._environment, self._limits, self._user),
             deadline_s=self._policy.deadline_s,
             output_limit=self._policy.output_limit_bytes,
             clock=self._clock,
@@ -146,6 +160,14 @@ def arguments(call: ScriptCall, alert: Path, options: Path | None, *, debug: boo
     ]
 
 
+def check(name: str, policy: Policy, worker: WorkerSettings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise TransportError (script_unusable) or SettingsError unless this process could run the script of that name."""
+    script_user(policy)
+    chosen = policy.environment.get("PATH")
+    search_path = chosen.reveal() if chosen else environment(environ)["PATH"]
+    check_script(script_path(name, worker.integrations_dir), worker.home, search_path)
+
+
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what a script gets of the environment that the worker was started with."""
     kept = {name: value for name, value in environ.items() if not name.startswith(OURS)}
@@ -162,8 +184,8 @@ def _path_without_ours(path: str) -> str:
 
 def _why_not_started(error: OSError) -> str:
     known = {
-        errno.E2BIG: "cannot be given its arguments: hook_url and api_key together are too long",
-        errno.ENOENT: "cannot be started: it, or the interpreter that its first line names, does not exist",
-        errno.EACCES: "cannot be started: permission denied for it or its interpreter; is the disk mounted noexec?",
+        errno.E2BIG: "it cannot be given its arguments: hook_url and api_key together are too long",
+        errno.ENOENT: "it, or the interpreter that its first line names, does not exist",
+        errno.EACCES: "permission denied for it or its interpreter; is the disk mounted noexec?",
     }
-    return known.get(error.errno or 0, f"cannot be started: {error.strerror or type(error).__name__}")
+    return known.get(error.errno or 0, error.strerror or type(error).__name__)

@@ -7,8 +7,9 @@ Most published scripts begin with a line into `logs/integrations.log`, which bel
 from __future__ import annotations
 
 import os
-import pwd
 from typing import TYPE_CHECKING, Final
+
+from common.permissions import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +31,9 @@ def home_warnings(home: Path) -> Iterator[str]:
         os.close(os.open(log, _APPEND))
     except FileNotFoundError:
         if log.parent.is_dir() and not os.access(log.parent, os.W_OK | os.X_OK):
-            yield f"user {_user(os.geteuid())} cannot create {log}{_ADVICE}"
+            yield f"user {user_name(os.geteuid())} cannot create {log}{_ADVICE}"
     except OSError as error:
-        yield f"user {_user(os.geteuid())} cannot append to {log}: {error.strerror}{_owned_by(log)}{_ADVICE}"
+        yield f"user {user_name(os.geteuid())} cannot append to {log}: {error.strerror}{_owned_by(log)}{_ADVICE}"
 
 
 _ADVICE: Final = (
@@ -46,12 +47,4 @@ def _owned_by(path: Path) -> str:
         status = path.stat()
     except OSError:
         return ""
-    return f" (owner {_user(status.st_uid)}, mode {status.st_mode & 0o7777:04o})"
-
-
-def _user(uid: int) -> str:
-    """Return the name of a user, or the number where a container knows no name."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return f" (owner {user_name(status.st_uid)}, mode {status.st_mode & 0o7777:04o})"

@@ -78,7 +78,7 @@ def test_an_alert_cannot_touch_the_terminal() -> None:
     show, output = written(terminal=True)
     show.arrival(message(title="\x1b]0;x\x07[bold red]a\u202eb[/]\r\nc"), None)
     text = output.getvalue()
-    assert "]0;x [bold red]a b[/] c" in text
+    assert "\\u001b]0;x\\u0007[bold red]a\\u202e" in text
     assert not {"\x07", "\u202e", "\r"} & set(text)
     assert text.count("\n") == 1
 
