@@ -43,8 +43,12 @@ LARGE: Final = "large"
 LARGE_ALERTS: Final = 3000
 
 _BLOCK: Final = """<integration id="{name}"><name>slack</name><hook_url>http://127.0.0.1:{{port}}{path}</hook_url>
-<group>{name}</group><alert_format>json</alert_format></integration>
+<group>{name}</group><alert_format>json</alert_format>{more}</integration>
 """
+_OPTIONS: Final = """<options>{{"authorization": "Bearer 0a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d", "callback":
+"https://soc:d7-Kq2_x9@hooks.example/T0A1B2C3/B0A1B2C3/a1B2c3D4e5F6g7H8i9J0k1L2?sig=f0e1d2c3b4a5968778695a4b"}}</options>"""
+"""Secrets in many forms, all of which are looked for in what the target answers."""
+
 PATHS: Final = {
     "healthy": "/hook",
     LARGE: "/large",
@@ -52,7 +56,11 @@ PATHS: Final = {
     **{name: path for name, (path, _) in SICK.items()},
 }
 CONFIG: Final = "\n".join(
-    ["<ossec_config>", *(_BLOCK.format(name=name, path=path) for name, path in PATHS.items()), "</ossec_config>"]
+    [
+        "<ossec_config>",
+        *(_BLOCK.format(name=name, path=path, more=_OPTIONS) for name, path in PATHS.items()),
+        "</ossec_config>",
+    ]
 )
 SETTINGS: Final = '[integrations.default]\nrate_limits = []\n[integrations.slow]\nrate_limits = ["1/s"]\n'
 NO_BREAKER: Final = 'breaker_failures = 0\nbreaker_ratio = "0%"\n'

@@ -31,6 +31,7 @@ from common.secret import Secret
 from common.vault import Vault
 from common.worker_report import WorkerReport, tell
 from ops import tables
+from ops.cli import dead, status
 from ops.cli.main import courier, main
 
 if TYPE_CHECKING:
@@ -173,8 +174,8 @@ def test_no_command_lets_a_text_of_redis_command_the_terminal(
     client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, at_terminal: bool, text: str
 ) -> None:
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
-    for module in ("ops.tables", "ops.cli.status", "ops.cli.dead"):
-        monkeypatch.setattr(f"{module}.is_terminal", lambda: at_terminal)
+    for module in (tables, status, dead):
+        monkeypatch.setattr(module, "is_terminal", lambda: at_terminal)
     fill(client, text)
     for words in COMMANDS:
         done = CliRunner().invoke(courier, words, color=at_terminal, input="n\n")

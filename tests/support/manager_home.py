@@ -15,6 +15,7 @@ from common.integration import Integration
 from common.outcome import Reason
 from common.settings import load_settings
 from workers.integrations.base import ScriptCall
+from workers.redaction import Redactor
 from workers.transports.script import ScriptTransport
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Home:
         """Run the script and return what it printed. Raises TransportError."""
         transport = ScriptTransport(
             self.policy(**policy),
+            redactor=Redactor(),
             home=self.path,
             integrations_dir=self.integrations,
             private_dir=self.path / "private",
