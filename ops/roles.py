@@ -17,7 +17,7 @@ from common.ledger import scripts
 from common.ledger.keys import PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 ADMINISTRATOR: Final = "default"
 """The user with all rights: for the administrator of Redis. No process of Courier logs in as it."""
@@ -30,19 +30,31 @@ class Role(NamedTuple):
     """What one kind of process may do in Redis, and which secrets it needs besides its own password.
 
     `keys` and `channels` are patterns as Redis's ACL takes them: `~` to read and write, `%R~` to read, `%W~` to write.
+    `commands` are those that it runs itself, `scripts` the ledger's that it runs.
     """
 
     name: str
     purpose: str
     keys: tuple[str, ...]
     commands: frozenset[str]
+    scripts: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """Its commands and those of its scripts, which Redis checks as well."""
+        called = {
+            command.lower()
+            for name in self.scripts
+            for command in re.findall(r"redis\.p?call\(['\"](\w+)", scripts.text_of(name))
+        }
+        return self.commands | called | (_RUN if self.scripts else set())
 
     def acl_line(self, digest: str) -> str:
         """Return the line of an ACL file; `digest` is the SHA-256 of the password in hexadecimal digits."""
         channels = [f"&{channel}" for channel in self.channels]
-        commands = [f"+{command}" for command in sorted(self.commands)]
+        commands = [f"+{command}" for command in sorted(self.allowed)]
         rules = ["resetkeys", *self.keys, "resetchannels", *channels, "-@all", *commands]
         return f"user {self.name} on #{digest} {' '.join(rules)}"
 
@@ -63,15 +75,12 @@ def digest(password: str) -> str:
     return sha256(password.encode()).hexdigest()
 
 
-def _commands(*words: str, scripts_run: Iterable[str] = ()) -> frozenset[str]:
-    """Return the commands of all `words`, which hold several each, and those of the ledger's scripts."""
-    found = {command for word in words for command in word.split()}
-    for name in scripts_run:
-        called = re.findall(r"redis\.p?call\(['\"](\w+)", scripts.text_of(name))
-        found |= {"evalsha", "script|exists", "script|load", *map(str.lower, called)}
-    return frozenset(found)
+def _commands(*words: str) -> frozenset[str]:
+    """Return the commands of all `words`, which hold several each."""
+    return frozenset(" ".join(words).split())
 
 
+_RUN: Final = frozenset({"evalsha", "script|exists", "script|load"})
 _CONNECT: Final = "client|setinfo client|setname hello info ping select time"
 _TRANSACTION: Final = "discard exec multi unwatch watch"
 _READ_STATUS: Final = "hget hgetall hkeys hmget lrange scan zcard zcount zrange zrank"
@@ -111,8 +120,8 @@ ROLES: Final = (
             _TRANSACTION,
             _PUBLISH,
             "exists hdel hget hgetall hincrby hkeys hmget hset hsetnx lrange zcard zcount zrange",
-            scripts_run=("commit", "condemn", "release"),
         ),
+        scripts=("commit", "condemn", "release"),
         secrets=(SECRET_KEY,),
     ),
     Role(
@@ -136,8 +145,8 @@ ROLES: Final = (
             _PUBLISH,
             _CONSUME,
             "expire get hdel hget hgetall hmget hset lrange set zrange",
-            scripts_run=("begin", "condemn", "renew", "settle", "reap", "release", "retain"),
         ),
+        scripts=("begin", "condemn", "renew", "settle", "reap", "release", "retain"),
         channels=_CHANNELS,
         secrets=(SECRET_KEY,),
     ),
@@ -182,7 +191,7 @@ ROLES: Final = (
             _CONNECT,
             _READ_STATUS,
             "hdel hset hsetnx",
-            scripts_run=("replay", "discard", "move", "bury", "import", "commit"),
         ),
+        scripts=("replay", "discard", "move", "bury", "import", "commit"),
     ),
 )
