@@ -9,7 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from unicodedata import category
 
 from common import task_message
 from common.alert import Alert
@@ -18,17 +19,23 @@ from common.integration import Integration
 from common.ledger import DeadLetter
 from common.ledger.record import decode_record, encode_record
 from common.ossec_conf import parse_ossec_conf
+from common.printable import printable
+from common.registry import PublishedRegistry
 from common.secret import Secret
 from common.settings import load_settings
+from common.vault import Vault
 from ops.dead_letters import Found
+from ops.flower import event_gate
 from ops.letters_file import read_line, write_line
 from producer.block import Block
 from producer.damaged import spans
 from producer.line import BadLine, decode_line
 from producer.sregex import compile_sregex
 from workers import remote_control
+from workers.integrations.authentic import EventSigner
 from workers.integrations.base import Answer, Refusal
 from workers.integrations.catalogue import service_for
+from workers.integrations.manager import Manager
 from workers.integrations.statuses import retry_after_s
 
 if TYPE_CHECKING:
@@ -53,6 +60,8 @@ BLOCKS: Final = tuple(
 SERVICES: Final = tuple(service_for(block, now=lambda: 1.8e9) for block in BLOCKS)
 FILTERS: Final = tuple(map(Block, BLOCKS))
 STATUSES: Final = (200, 204, 302, 400, 401, 403, 404, 413, 422, 429, 500, 503)
+VAULT: Final = Vault(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+MANAGER: Final = Manager(EventSigner(VAULT))
 _FOLDER: Final = Path(mkdtemp(prefix="courier-fuzz-"))
 
 
@@ -122,6 +131,41 @@ def record(data: bytes) -> None:
         write_line(Found("slack", DeadLetter(delivery, 1)))
 
 
+class _Published:
+    """A Redis in which the registry holds one entry."""
+
+    def __init__(self, sealed: bytes) -> None:
+        self._sealed = sealed
+
+    def hgetall(self, _key: str) -> dict[bytes, bytes]:
+        return {b"version": b"1", b"slack": self._sealed}
+
+
+def registry_entry(data: bytes) -> None:
+    """Load it as somebody wrote it, and as somebody with the secret key wrote it."""
+    for sealed in (data, VAULT.seal(data)):
+        with suppress(SettingsError):
+            client: Any = _Published(sealed)
+            PublishedRegistry(client, VAULT).load()
+
+
+def manager_event(data: bytes) -> None:
+    """Ask for the datagram of a record of `manager`: nobody without the key gets one."""
+    with suppress(Refusal):
+        assert not MANAGER.calls(Alert(data, "delivery")), "an event without a signature is sent"
+
+
+def flower_event(data: bytes) -> None:
+    """Let Flower receive it as an event of a worker."""
+    event_gate.decode(data)
+
+
+def printable_text(data: bytes) -> None:
+    """Show it at a terminal."""
+    shown = printable(data.decode("utf-8", "surrogateescape"))
+    assert all(one.isprintable() or category(one) == "Zs" for one in shown)
+
+
 def letter(data: bytes) -> None:
     """Import a line of an exported file."""
     with suppress(ValueError):
@@ -151,6 +195,7 @@ DOORS: Final[Mapping[str, Callable[[bytes], None]]] = {
     door.__name__: door
     for door in (
         *(ossec_conf, sregex, alert_line, options, courier_toml),
-        *(queue_message, record, letter, http_answer, retry_after),
+        *(queue_message, record, registry_entry, manager_event, letter, http_answer, retry_after),
+        *(flower_event, printable_text),
     )
 }
