@@ -114,10 +114,11 @@ def load_settings(
         place: value._replace(origin=DEFAULT_ORIGIN)
         for place, value in from_file(DEFAULTS_FILE, "default", packaged=True).items()
     }
+    packaged_home = str(given[HOME].raw)
     given |= _from_chosen_file(file, environment, cwd)
     given |= from_environment(environment, cwd)
     given |= from_overrides(overrides, cwd)
-    given |= _moved_with_home(given)
+    given |= _moved_with_home(given, packaged_home)
     tables: dict[Place, dict[str, Any]] = {}
     for place, value in given.items():
         field, content = _read(place, value)
@@ -146,13 +147,13 @@ def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Pa
     return from_file(local, LOCAL_FILE) if is_local else {}
 
 
-def _moved_with_home(given: Mapping[Place, Given]) -> Iterator[tuple[Place, Given]]:
+def _moved_with_home(given: Mapping[Place, Given], packaged_home: str) -> Iterator[tuple[Place, Given]]:
     """Yield the defaults that lie in the packaged home, moved to the one that was set."""
-    packaged, home = from_file(DEFAULTS_FILE, DEFAULT_ORIGIN, packaged=True)[HOME].raw, given[HOME]
+    home = given[HOME]
     for place in IN_HOME:
         default = given[place]
         if default.origin == DEFAULT_ORIGIN != home.origin and isinstance(home.raw, str):
-            below = os.path.relpath(str(default.raw), str(packaged))
+            below = os.path.relpath(str(default.raw), packaged_home)
             yield place, home._replace(key=default.key, raw=str(Path(home.raw) / below))
 
 

@@ -219,11 +219,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     output_limit_bytes: Annotated[int, size("1KiB", "16MiB")]
     memory_limit_bytes: Annotated[int | None, optional(size("16MiB", "1TiB"))]
     file_limit_bytes: Annotated[int | None, optional(size("64KiB", "1TiB"))]
-    final_exits: Annotated[tuple[int, ...], numbers(1, 255)]
-    process_limit: Annotated[int | None, optional(whole(1, 1_000_000))]
     user: Annotated[
         str, text('the name of a user, "UID:GID", or "" for the worker\'s own', r"[^\s:/]*|[0-9]{1,9}:[0-9]{1,9}")
     ]
+    process_limit: Annotated[int | None, optional(whole(1, 1_000_000))]
+    final_exits: Annotated[tuple[int, ...], numbers(1, 255)]
     environment: Annotated[Mapping[str, Secret], variables()]
 
 
