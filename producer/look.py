@@ -7,6 +7,9 @@ has not met, or cannot read, is for the plain way to decide.
 
 Cheaper still would be to search the bytes for `"level":1`. But the level may stand elsewhere too, be written
 `\u006cevel` or come twice, and half a line, or two in one, would pass for an alert that nobody wants, uncounted.
+
+One thing it does not count is depth: an alert that nests more than DEEPEST levels and matches nothing is passed over,
+and not counted as a bad line: `check_depth` costs 0.2 us a line.
 """
 
 from __future__ import annotations

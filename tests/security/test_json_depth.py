@@ -102,6 +102,23 @@ def test_ten_megabytes_of_brackets_cost_half_a_second(reader: str) -> None:
     assert min(cpu_s(lambda: attempt(reader, b"[" * TEN_MEGABYTES)) for _ in range(3)) < LIMIT_S
 
 
+@pytest.mark.parametrize(
+    ("before", "unit", "behind"),
+    [
+        (b"[", b"007,", b"0]"),
+        (b"[", b"1,", b"007]"),
+        (b"[", b"1\x00,", b"0]"),
+        (b"[", b"[07],", b"0]"),
+        (b'{"a":{', b'"a":07,', b'"b":0}}'),
+        (b"[", b'{"a":07},', b"0]"),
+    ],
+)
+def test_a_wide_line_that_is_odd_costs_little(before: bytes, unit: bytes, behind: bytes) -> None:
+    wide = before + unit * (TEN_MEGABYTES // len(unit)) + behind
+    line = b'{"rule":{"level":3},"x":' + wide + b"}"
+    assert cpu_s(lambda: decode_line(line)) < 4 * LIMIT_S
+
+
 @pytest.mark.parametrize("opener", [b"[", b'{"a":', b'["[[\\"[[",'])
 def test_every_reader_has_the_same_limit(opener: bytes) -> None:
     closer = b"}" if opener.startswith(b"{") else b"]"
