@@ -22,6 +22,7 @@ from common.outcome import Rejected
 from ops.letters_file import read_line
 from producer.keepsake import Keepsake
 from producer.line import BadLine, decode_line
+from tests.support.fakes import SIGNER
 from workers.integrations.answers import answered_json
 from workers.integrations.base import Answer, Refusal
 from workers.integrations.excerpt import texts_in
@@ -45,7 +46,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
     "letter": (read_line, (ValueError,)),
     "readings": (lambda raw: NodeReport(node="n", counters={}, texts={READINGS: text_of(raw)}).readings, ()),
     "options": (lambda raw: list(texts_in(text_of(raw))), ()),
-    "manager": (lambda raw: Manager().calls(Alert(raw)), (Refusal,)),
+    "manager": (lambda raw: Manager(SIGNER).calls(Alert(raw)), (Refusal,)),
 }
 
 _DEEP = st.builds(
