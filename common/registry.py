@@ -47,6 +47,10 @@ CATALOGUE: Final = "courier:catalogue"
 
 MANAGER: Final = Integration(id=MANAGER_ID, name=MANAGER_ID)
 
+PATIENCE_NS: Final = 15 * 10**9
+"""How long a process whose key fitted goes on though no entry can be opened any more. A producer repairs within 5 s, so
+that somebody who overwrites every entry does not end the workers. A new key still does."""
+
 ALL_NODES: Final = ("*",)
 """Stands for every node: the built-in integration is nobody's alone."""
 
@@ -171,6 +175,7 @@ class PublishedRegistry:
         self._seen: dict[str, Entry] = {}
         self._rejected: dict[bytes, str] = {}
         self._has_published = False
+        self._unfit_since_ns: int | None = None
         self._checked: object = None
 
     def target(self, integration: Integration) -> str:
@@ -188,7 +193,7 @@ class PublishedRegistry:
     def load(self) -> Registry:
         """Return everything that is published. An entry that cannot be taken is as this process saw it last, if ever.
 
-        Raises SettingsError if there are entries and none can be opened.
+        Raises SettingsError if there are entries and none can be opened, or none any more for PATIENCE_NS.
         """
         with translated():
             fields: Any = self._redis.hgetall(KEY)
@@ -208,11 +213,19 @@ class PublishedRegistry:
                 rejected[name] = "it was not sealed with this secret key"
             except ValueError as error:
                 rejected[name] = str(error)
-        if unopened and len(unopened) == len(sealed) and not self._has_published:
-            raise unopened[0]
+        self._check_key(unopened if len(unopened) == len(sealed) else [])
         entries |= {k: entry for k, entry in self._seen.items() if k.encode() in rejected}
         self._log_rejected(rejected)
         return Registry(_whole(fields.get(VERSION, b"")), entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)}, rejected)
+
+    def _check_key(self, errors: list[SettingsError]) -> None:
+        """Raise if no entry can be opened: it is another key's. One that fitted before gets time for a repair."""
+        if not errors or self._has_published:
+            self._unfit_since_ns = None
+            return
+        self._unfit_since_ns = self._unfit_since_ns or self._now()
+        if not self._seen or self._now() - self._unfit_since_ns >= PATIENCE_NS:
+            raise errors[0]
 
     def _entry(self, name: bytes, sealed: bytes) -> Entry:
         """Return what a field holds. Raises SettingsError if it is not sealed with our key, ValueError if it is bad."""

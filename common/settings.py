@@ -148,7 +148,7 @@ def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Pa
 
 def _moved_with_home(given: Mapping[Place, Given]) -> Iterator[tuple[Place, Given]]:
     """Yield the defaults that lie in the packaged home, moved to the one that was set."""
-    packaged, home = from_file(DEFAULTS_FILE, DEFAULT_ORIGIN)[HOME].raw, given[HOME]
+    packaged, home = from_file(DEFAULTS_FILE, DEFAULT_ORIGIN, packaged=True)[HOME].raw, given[HOME]
     for place in IN_HOME:
         default = given[place]
         if default.origin == DEFAULT_ORIGIN != home.origin and isinstance(home.raw, str):

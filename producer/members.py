@@ -80,11 +80,12 @@ class Member:
         while pending:
             chunk = pending.pop(0)
             target = chunk[-1].after if pending else after
+            signed = self.signed(target)
             result = ledger.commit(
                 self.integration.id,
                 node=node,
                 expected=self.committed,
-                cursor=self.signed(target),
+                cursor=signed,
                 deliveries=[(f"{node}:{line.id}", line.raw) for line in chunk],
                 max_backlog=self.policy.max_backlog,
                 max_backlog_bytes=self.policy.max_backlog_bytes,
@@ -92,7 +93,7 @@ class Member:
             match result:
                 case Stored(new):
                     stored += new
-                    self._moved(target, now_s)
+                    self.cursor, self.committed, self.committed_at_s = target, signed, now_s
                 case Full(0):
                     self._park(now_s)
                     return stored
@@ -128,9 +129,6 @@ class Member:
     def signed(self, cursor: str) -> str:
         """Return a cursor as Redis is to hold it."""
         return self.signer.signed(self.integration.id, cursor)
-
-    def _moved(self, target: str, now_s: float) -> None:
-        self.cursor, self.committed, self.committed_at_s = target, self.signed(target), now_s
 
     def _park(self, now_s: float) -> None:
         if not self.parked:

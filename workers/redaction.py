@@ -58,7 +58,7 @@ _PROXY: Final = re.compile(r"(?!no_)\w+_proxy", re.IGNORECASE)
 """Names of the variables that curl, requests and Python take a proxy from."""
 
 _URL: Final = re.compile(
-    r"(?:(?P<http>https?|socks[45][ah]?)|[a-z][a-z0-9+.-]*)://(?:(?P<login>.*)@)?[^/?#@]*(?P<rest>.*)",
+    r"(?:(?P<http>https?|socks[45][ah]?)|[a-z][a-z0-9+.-]*)://(?:(?P<login>[^/?#]*)@)?[^/?#]*(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _URL_SEPARATOR: Final = re.compile(r"[/?&=#]+")
@@ -67,7 +67,7 @@ _SEPARATOR: Final = re.compile(r"""[/?&=#@:,;"'\s]+""")
 _SAFE: Final = "!$&'()*+,;=:@"
 """What may stand for itself in a segment of a path (RFC 3986, 3.3)."""
 
-_ESCAPED_BEFORE: Final = (0, 2, 3)
+_SHARED_CHARS: Final = (0, 2, 3)
 """Characters of base64 that hold bits of 0, 1 or 2 bytes before the secret."""
 
 
@@ -179,6 +179,8 @@ def _with_parts(text: str) -> Iterator[str]:
         parts = [rest, path.rstrip("/"), *_URL_SEPARATOR.split(f"{rest}/{unquote(rest)}")]
         if "=" in query:
             yield query
+        if "@" in rest:  # a password that should have been encoded may have ended the host too early
+            yield text
     else:
         yield text
         parts = [*text.split(), *_SEPARATOR.split(text)]
@@ -248,7 +250,7 @@ def _forms(secret: str) -> Iterator[str]:
 def _base64(raw: bytes) -> Iterator[str]:
     """Yield what base64 makes of the bytes by themselves, and after any others: what only they decide."""
     yield b64encode(raw).decode()
-    for before, skipped in enumerate(_ESCAPED_BEFORE):
+    for before, skipped in enumerate(_SHARED_CHARS):
         encoded = b64encode(bytes(before) + raw).decode()
         decided = encoded[skipped : (before + len(raw)) * 8 // 6]
         yield decided

@@ -120,7 +120,7 @@ class Routes:
                 return False
             self._tell_unknown(registry)
             self._routes = self._built(registry)
-            self._version = registry.version
+            self._version = 0 if registry.rejected else registry.version  # read again until it is repaired
             return True
 
     def _built(self, registry: Registry) -> dict[str, Route]:

@@ -109,7 +109,9 @@ def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0, well_ms: i
 
 def is_usable_id(delivery_id: str) -> bool:
     """Say whether a queue message can carry an id: bounded, and UTF-8."""
-    return 0 < len(delivery_id) <= MAX_ID_CHARS and not any("\ud800" <= c <= "\udfff" for c in delivery_id)
+    if not 0 < len(delivery_id) <= MAX_ID_CHARS:
+        return False
+    return delivery_id.isascii() or not any("\ud800" <= c <= "\udfff" for c in delivery_id)
 
 
 def id_text(raw: bytes) -> str:

@@ -129,7 +129,7 @@ least = in_flight > 0 and math.min(least, room) or 1
 if breaker == 'closed' and ready < math.max(batch, least) and due[2] > now - linger then
   return {0}
 end
-check_types()
+check_types() -- nothing is sent that could not be settled
 local answer = {math.min(batch_max, math.max(batch, ready > FEW and together or 1, math.ceil(ready / 16)))}
 local receipt
 each_limit(function(unit, number, burst)

@@ -54,19 +54,23 @@ def parse_ossec_conf(content: bytes, *, file: str) -> Configuration:
     translation = to_xml(content)
     found = find_blocks(translation.xml, file)
     readings = [read_block(block, file) for block in found.blocks]
-    integrations, refused = _named(readings, file)
+    integrations, refused, of_blocks = _named(readings, file)
     warnings = [ConfigWarning(note.text, file, note.line) for note in translation.notes]
     warnings += found.warnings
-    warnings += [warning for reading in readings for warning in reading.warnings]
+    warnings += of_blocks
     return Configuration(integrations, refused, tuple(warnings), found.damage)
 
 
-def _named(readings: list[Reading], file: str) -> tuple[tuple[Integration, ...], tuple[RefusedBlock, ...]]:
+def _named(
+    readings: list[Reading], file: str
+) -> tuple[tuple[Integration, ...], tuple[RefusedBlock, ...], list[ConfigWarning]]:
     """Give every block its id. Refused ones take part, so that breaking one block renames no other."""
     integrations: list[Integration] = []
     refused: list[RefusedBlock] = []
+    warnings: list[ConfigWarning] = []
     for reading, name in zip(readings, assign_ids([reading.claim for reading in readings]), strict=True):
         errors = reading.errors
+        warnings += [warning._replace(block=name) for warning in reading.warnings]
         if name is None:
             problem = f'id="{reading.claim.wanted}" is the id of an earlier block: give each block an id of its own'
             errors = (*errors, ConfigError(problem, file=file, line=reading.line, element="integration"))
@@ -74,4 +78,4 @@ def _named(readings: list[Reading], file: str) -> tuple[tuple[Integration, ...],
             refused.append(RefusedBlock(reading.line, reading.claim.name, errors))
         elif reading.integration and name is not None:
             integrations.append(msgspec.structs.replace(reading.integration, id=name))
-    return tuple(integrations), tuple(refused)
+    return tuple(integrations), tuple(refused), warnings

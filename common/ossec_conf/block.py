@@ -156,7 +156,7 @@ class _Reader:
         self.errors.append(ConfigError(problem, file=self.file, line=line, element=element))
 
     def _warn(self, text: str, element: str) -> None:
-        self.warnings.append(ConfigWarning(text, self.file, self.lines.get(element, self.line), element, self.line))
+        self.warnings.append(ConfigWarning(text, self.file, self.lines.get(element, self.line), element))
 
 
 def _value(name: str, texts: list[str]) -> object:

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 class ConfigWarning(NamedTuple):
     """Something that works, but perhaps not as meant; its `str` has the shape of a ConfigError's.
 
-    `block` is the line where the block begins that it is about, None if it is about no block.
+    `block` is the id of the block that it is about, None if it is about none, or about one without an id.
     """
 
     text: str
     file: str
     line: int
     element: str | None = None
-    block: int | None = None
+    block: str | None = None
 
     def __str__(self) -> str:
         element = "" if self.element is None else f" <{self.element}>:"

@@ -87,7 +87,7 @@ def producer(
 def has_read(client: redis.Redis, size: int) -> bool:
     """Say whether the producer's place in the log is behind this many bytes."""
     cursor: Any = client.hget("courier:{slack}:cursor", "bench")
-    return bool(cursor) and cursor.endswith(b":%d" % size)
+    return bool(cursor) and cursor.split(b":")[1] == b"%d" % size
 
 
 def modules_mib() -> float:

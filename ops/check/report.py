@@ -77,10 +77,10 @@ def make_report(settings: Settings, *, clock: Callable[[], float], places: bool 
     configuration = read_ossec_conf(path)
     recent = count_recent(settings.producer.alerts, configuration.integrations, clock=clock)
     blocks = [_refused(block, str(path)) for block in configuration.refused_blocks]
-    of_blocks = {integration.line for integration in configuration.integrations}
+    of_blocks = {integration.id for integration in configuration.integrations}
     around = [one for one in configuration.warnings if one.block not in of_blocks]
     for integration in configuration.integrations:
-        own = [_warning(one) for one in configuration.warnings if one.block == integration.line]
+        own = [_warning(one) for one in configuration.warnings if one.block == integration.id]
         found = [*own, *look_at_script(integration, settings.policy(integration), settings.worker)]
         if why := recent.why_none.get(integration.id):
             found.append(warning(why, f"{path}:{integration.line}"))

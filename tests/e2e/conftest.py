@@ -1,4 +1,4 @@
-"""The composed system, started once for all tests that look at it."""
+"""What these tests share: a target and a manager's files; the composed system, started once for all that look at it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.compose.stack import ARTIFACTS, Stack
+from tests.support.processes import Manager
+from tests.support.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PROFILES = ("--profile", "dedicated", "--profile", "monitoring")
 """Without them `down` leaves running what they started."""
@@ -28,3 +31,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             ARTIFACTS.mkdir(exist_ok=True)
             (ARTIFACTS / "compose.log").write_text(made.project.compose(*PROFILES, "logs", "--no-color"))
             made.project.compose(*PROFILES, "down", "--volumes", "--timeout", "5")
+
+
+@pytest.fixture
+def target() -> Iterator[Recorder]:
+    """A Slack that takes everything."""
+    with Recorder() as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def manager(tmp_path: Path, target: Recorder) -> Manager:
+    """A manager's files, with a block for the target."""
+    return Manager(tmp_path, target)

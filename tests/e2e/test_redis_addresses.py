@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 from tests.support.tls import tls_in_front_of
 from tests.workers.transports.servers import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ops.embedded import EmbeddedServer
-
-
-@pytest.fixture
-def target() -> Iterator[Recorder]:
-    with Recorder() as recorder:
-        yield recorder
 
 
 def delivers(manager: Manager, target: Recorder, **environment: str) -> None:

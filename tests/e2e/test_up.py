@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.support.processes import Courier, Manager
+from tests.support.crashes import pause
+from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 READY = "new here: begins to read"
-
-
-@pytest.fixture
-def target() -> Iterator[Recorder]:
-    with Recorder() as recorder:
-        yield recorder
-
-
-@pytest.fixture
-def manager(tmp_path: Path, target: Recorder) -> Manager:
-    return Manager(tmp_path, target)
 
 
 def up(manager: Manager) -> Courier:
@@ -72,6 +58,24 @@ def test_it_delivers_stops_and_goes_on_with_nothing_lost_or_repeated(manager: Ma
         manager.append(1)
         eventually(lambda: len(target.bodies) >= 101)
     assert Counter(target.ids) == Counter(manager.ids)
+
+
+def test_the_end_of_the_log_is_where_it_was_when_the_command_was_started(manager: Manager, target: Recorder) -> None:
+    def write() -> None:
+        line = json.loads(alert(manager.written)) | {"timestamp": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        with manager.alerts.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        manager.written += 1
+
+    write()
+    before = manager.ids
+    pause(0.1)  # the time in an alert is one of milliseconds, and that of a process's start one of hundredths
+    with up(manager) as courier:
+        while READY not in courier.log:
+            write()
+            pause(0.1)
+        eventually(lambda: set(target.ids) >= manager.ids - before)
+    assert Counter(target.ids) == Counter(manager.ids - before)
 
 
 def test_it_uses_its_own_server_whatever_the_settings_say_of_another_one(manager: Manager, target: Recorder) -> None:

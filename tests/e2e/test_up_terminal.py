@@ -18,21 +18,9 @@ from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ops.embedded import EmbeddedServer
-
-
-@pytest.fixture
-def target() -> Iterator[Recorder]:
-    with Recorder() as recorder:
-        yield recorder
-
-
-@pytest.fixture
-def manager(tmp_path: Path, target: Recorder) -> Manager:
-    return Manager(tmp_path, target)
 
 
 def in_a_terminal(*arguments: str) -> tuple[int, int]:

@@ -18,23 +18,11 @@ from tests.support.slow_server import slow_server
 from workers.integrations.slack import LONGEST_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import redis
 
 AWAY, CONFIG_ERROR = 75, 78
-
-
-@pytest.fixture
-def target() -> Iterator[Recorder]:
-    with Recorder() as recorder:
-        yield recorder
-
-
-@pytest.fixture
-def manager(tmp_path: Path, target: Recorder) -> Manager:
-    return Manager(tmp_path, target)
 
 
 def part(manager: Manager, server: EmbeddedServer, name: str, *more: str, **environment: str) -> Courier:

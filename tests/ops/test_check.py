@@ -46,6 +46,14 @@ def test_good_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert out.splitlines()[-1].startswith("OK: 2 of 2 integrations can run; 0 errors, ")
 
 
+def test_each_block_of_a_line_has_its_own_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hook = "<hook_url>https://x/s3cr3t</hook_url>"
+    blocks = f"<integration><name>slack</name>{hook}<alert_format>json</alert_format></integration>"
+    blocks += f"<integration><name>shuffle</name>{hook}</integration>"
+    _, out, _ = check(tmp_path / "ossec.conf", capsys, blocks)
+    assert [line.rpartition("\t")[2] for line in out.splitlines()[1:3]] == ["runs", "runs, 1 warning"]
+
+
 def test_a_refused_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "ossec.conf"
     code, out, err = check(file, capsys, f"<integration><name>slack</name></integration>{SLACK}")

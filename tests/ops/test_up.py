@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.settings import load_settings
+from ops import local
 from ops.up import DRAIN, STOP_LIMIT_S, _environment
 from workers.transports.groups import GRACE_S
 
@@ -22,3 +23,15 @@ def test_workers_end_by_themselves_before_they_are_killed(
     theirs = load_settings(file=None, environment={DRAIN: environment[DRAIN]}, cwd=tmp_path).worker.drain_s
     assert theirs == given_s
     assert theirs + GRACE_S < STOP_LIMIT_S
+
+
+def test_no_part_gets_the_server_s_password_in_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURIER_REDIS_URL", "redis://:another-one@redis.example")
+    local.write_address(tmp_path, "redis://:s3cret@127.0.0.1:1/0")
+    settings = load_settings(file=None, environment={}, cwd=tmp_path, overrides={"state.dir": str(tmp_path)})
+    environment = _environment(settings, STOP_LIMIT_S)
+    assert not [value for value in environment.values() if "s3cret" in value or "another-one" in value]
+    ours = {name: value for name, value in environment.items() if name.startswith("COURIER_")}
+    assert (
+        load_settings(file=None, environment=ours, cwd=tmp_path).redis.url.reveal() == "redis://:s3cret@127.0.0.1:1/0"
+    )

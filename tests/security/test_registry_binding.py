@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from common.errors import SettingsError
 from common.integration import Integration
 from common.node import reports
-from common.registry import CATALOGUE, KEY, VERSION, PublishedRegistry, catalogue, published_ids
+from common.registry import CATALOGUE, KEY, PATIENCE_NS, VERSION, PublishedRegistry, catalogue, published_ids
 from common.secret import Secret
 from common.vault import Vault
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
@@ -49,10 +50,10 @@ def of_version_01(integration: Integration, *nodes: str) -> bytes:
 class Worker:
     """The routes of a worker that runs."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, now: Callable[[], int] = time.time_ns) -> None:
         parts: Any = (None, None)
         self.routes = Routes(
-            PublishedRegistry(client, VAULT),
+            PublishedRegistry(client, VAULT, now),
             Selection(),
             policy=lambda _: policy(),
             outfit=lambda _integration, _policy: parts,
@@ -148,17 +149,24 @@ def test_two_nodes_that_describe_one_id_differently_do_not_repair_each_other(
 
 
 def test_a_worker_ends_only_if_no_entry_can_be_opened(client: redis.Redis, producer: PublishedRegistry) -> None:
-    worker = Worker(client)
+    times = [0]
+    worker = Worker(client, lambda: times[-1])
     client.hset(KEY, mapping={"slack": "x", VERSION: 5})  # type: ignore[dict-item]  # redis-py takes bytes, too
     assert worker.hook() == HOOK.format("former")
     assert Worker(client).hook("shuffle") == HOOK.format("shuffle")
     client.hset(KEY, mapping={"shuffle": "x", VERSION: 6})  # type: ignore[dict-item]  # as above
-    with pytest.raises(SettingsError, match="another secret key"):
-        worker.hook()
-    with pytest.raises(SettingsError, match="another secret key"):
-        PublishedRegistry(client, VAULT).publish(NODE, [SLACK])
+    for starts in (lambda: Worker(client), lambda: PublishedRegistry(client, VAULT).publish(NODE, [SLACK])):
+        with pytest.raises(SettingsError, match="another secret key"):
+            starts()
+    times += [1, PATIENCE_NS]
+    assert worker.hook() == HOOK.format("former")
     assert producer.repair(NODE, [SLACK, SHUFFLE])
     assert worker.hook() == HOOK.format("now")
+    client.hset(KEY, mapping={"slack": "x", "shuffle": "x", VERSION: 7})  # type: ignore[dict-item]  # as above
+    assert worker.hook() == HOOK.format("now")
+    times += [2 * PATIENCE_NS]
+    with pytest.raises(SettingsError, match="another secret key"):
+        worker.hook()
 
 
 def test_entries_of_version_01_are_read_once_and_sealed_anew(client: redis.Redis) -> None:

@@ -1,4 +1,4 @@
-"""The Redis users of ops/docs/remote-workers.md: what an attacker who has such a password may do."""
+"""The Redis users of the roles: what an attacker who has the password of one may do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from tests.support.guide import guide_users
+from ops.roles import ROLES, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,8 @@ PASSWORD = "a-password-of-its-own"
 @contextmanager
 def logged_in(server: EmbeddedServer, name: str) -> Iterator[redis.Redis]:
     """Yield a client of the real server that has the rights of this user."""
-    (rules,) = [line.split()[2:] for line in guide_users(PASSWORD).splitlines() if line.split()[1] == name]
+    (role,) = [role for role in ROLES if role.name == name]
+    _, _, *rules = role.acl_line(digest(PASSWORD)).split()
     with server.client() as administrator:
         administrator.execute_command("ACL", "SETUSER", name, *rules)  # type: ignore[no-untyped-call]  # redis-py left it untyped
         try:
