@@ -207,7 +207,8 @@ class Producer:
             end=self._end,
             all_known=self._config.whole,
         )
-        self._remembered = {i: cursor for i, cursor in self._remembered.items() if i not in members}
+        left_out = {one.id for one in self._integrations} - members.keys()
+        self._remembered = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
         return members
 
     def _end(self) -> str:
