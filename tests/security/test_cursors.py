@@ -1,4 +1,4 @@
-"""Whoever may write cursors makes no alert vanish: the producer goes on at its own place and says so (issue 14.5)."""
+"""Whoever may write cursors makes no alert vanish: the producer goes on at its own place and says so."""
 
 from __future__ import annotations
 

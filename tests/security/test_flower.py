@@ -1,4 +1,4 @@
-"""What a browser's other pages, and who may publish in Redis, can do to Flower: nothing (issue 14.17)."""
+"""What a browser's other pages, and who may publish in Redis, can do to Flower: nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No secret of an integration is seen anywhere, whatever its service or script does (issue 14.8).
+"""No secret of an integration is seen anywhere, whatever its service or script does.
 
 One run of real processes: a block for every service and every way to fail, each with secrets of its own, whose target
 repeats what it was sent in every form. Then every place that is written is searched for the secrets' own letters.

@@ -1,4 +1,4 @@
-"""Whoever may write in Redis cannot make up what VirusTotal says: unsigned answers are not taken (issue 14.4)."""
+"""Whoever may write in Redis cannot make up what VirusTotal says: unsigned answers are not taken."""
 
 from __future__ import annotations
 

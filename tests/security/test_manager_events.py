@@ -1,4 +1,4 @@
-"""Whoever may write in Redis cannot write into the manager's log: only events of Courier's pass (issue 14.4)."""
+"""Whoever may write in Redis cannot write into the manager's log: only events of Courier's pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an alert's author can do with a service's markup: nothing (issue 14.12)."""
+"""What an alert's author can do with a service's markup: nothing."""
 
 from __future__ import annotations
 

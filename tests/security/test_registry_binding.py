@@ -1,4 +1,4 @@
-"""Whoever may write the registry's hash can neither divert alerts nor stop the workers (issue 14.6)."""
+"""Whoever may write the registry's hash can neither divert alerts nor stop the workers."""
 
 from __future__ import annotations
 

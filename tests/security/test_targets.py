@@ -1,4 +1,4 @@
-"""Where a call can be led: to no path but that of its question, and to no address that is not a target's (issue 14.15).
+"""Where a call can be led: to no path but that of its question, and to no address that is not a target's.
 
 A look-up's path is made of alert text. An address is what a name has when libcurl connects, however it was written.
 """

@@ -1,4 +1,4 @@
-"""What an alert, a service, Redis or a file says is shown, and does nothing to the terminal (issue 14.13).
+"""What an alert, a service, Redis or a file says is shown, and does nothing to the terminal.
 
 The same hostile text stands in every field that can hold one; each command is run as an operator does, at a terminal
 and elsewhere. What it writes has no character that a terminal obeys or does not show, but for line ends and tabs.
