@@ -52,8 +52,7 @@ def test_a_whole_alert_behind_half_of_one_is_enqueued(client: redis.Redis, tmp_p
     world = World(client, tmp_path)
     log = tmp_path / "alerts.json"
     log.write_bytes(b"")
-    world.source = AlertLog(log, max_line_bytes=100_000)
-    producer = world.producer()
+    producer = world.producer(AlertLog(log, max_line_bytes=100_000))
     world.settle(producer)
     log.write_bytes(
         alert(0)[:30] + alert(1) + b"\n" + alert(2) + alert(3) + b"\n" + alert(4) + b"\0" + alert(5) + b"\n"

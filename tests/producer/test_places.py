@@ -16,6 +16,7 @@ from producer.start import Left, handed_on
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import redis
@@ -233,13 +234,20 @@ def test_a_block_that_is_split_hands_its_place_to_all_parts(client: redis.Redis,
     assert [len(world.waiting(one.id)) for one in producer._integrations] == [1, 1]
 
 
-def test_the_copy_of_the_places_is_never_emptied_by_a_changed_configuration(world: World) -> None:
+def test_the_copy_of_the_places_is_never_emptied_by_a_changed_configuration(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     producer = world.producer()
     world.settle(producer)
     world.settle(producer)
-    saved: list[object] = []
+    saved: list[Mapping[str, str]] = []
     save = producer._keepsake.save
-    producer._keepsake.save = lambda places: (saved.append(places), save(places))[1]  # type: ignore[method-assign]  # notes
+
+    def noted(places: Mapping[str, str]) -> None:
+        saved.append(places)
+        save(places)
+
+    monkeypatch.setattr(producer._keepsake, "save", noted)
     world.write(A, SHUFFLE_BLOCK)
     world.settle(producer)
     world.settle(producer)
@@ -251,8 +259,7 @@ def test_the_first_alert_behind_each_emptying_is_one_of_its_own(client: redis.Re
     world = World(client, tmp_path)
     log = tmp_path / "alerts.json"
     log.write_bytes(alert(0) + b"\n")
-    world.source = AlertLog(log, max_line_bytes=100_000)
-    producer = world.producer()
+    producer = world.producer(AlertLog(log, max_line_bytes=100_000))
     world.settle(producer)
     for number in (1, 2):
         log.write_bytes(b"\n")  # as `echo > alerts.json` leaves it

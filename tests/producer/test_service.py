@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings_schema import Policy
     from ops.embedded import EmbeddedServer
+    from producer.source import Source
 
 NODE = "wazuh-1"
 SLACK_BLOCK = "<integration><name>slack</name><hook_url>https://h.example/a</hook_url>{}</integration>"
@@ -52,10 +53,10 @@ class World:
     def write(self, *blocks: str) -> None:
         self.config.write_text(f"<ossec_config>{''.join(blocks)}</ossec_config>")
 
-    def producer(self) -> Producer:
+    def producer(self, source: Source | None = None) -> Producer:
         return Producer(
             node=self.node,
-            source=self.source,
+            source=source or self.source,
             config=ConfigFile(self.config),
             registry=PublishedRegistry(self.client, Vault(self.key)),
             policy=self.policy,
@@ -271,7 +272,7 @@ def test_a_producer_that_starts_on_an_emptied_redis_goes_on_from_its_own_copy_of
 def test_nothing_is_enqueued_into_a_redis_that_is_nearly_full_or_may_evict(world: World) -> None:
     producer = world.producer()
     world.settle(producer)
-    used: int = world.client.info("memory")["used_memory"]  # type: ignore[index]  # the client is synchronous
+    used: int = world.client.info("memory")["used_memory"]
     for name, value, back in (("maxmemory", int(1.08 * used), 0), ("maxmemory-policy", "allkeys-lru", "noeviction")):
         before = len(world.waiting())
         world.client.config_set(name, value)
@@ -366,7 +367,7 @@ def test_a_commit_whose_answer_is_lost_on_the_way_is_not_made_twice(
         waits: list[tuple[float, int]] = []
 
         def wait(seconds: float) -> None:
-            waits.append((seconds, client.zcard("courier:{slack}:waiting")))  # type: ignore[arg-type]  # synchronous
+            waits.append((seconds, client.zcard("courier:{slack}:waiting")))
             proxy.go_on()
 
         producer.run(wait, wait, lambda: len(waits) > 2)
