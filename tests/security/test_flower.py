@@ -66,7 +66,7 @@ TASK = {name: HEARTBEAT[name] for name in ("hostname", "timestamp", "utcoffset",
     "args": "('slack', ['m1:1'])",
 }
 ODD: tuple[Any, ...] = (None, "x", "", -1, 1e300, 10**30, [], {}, [1], {"a": [1]}, True, "<script>", "x" * 100_000)
-HOSTILE = (
+HOSTILE: tuple[Any, ...] = (
     *({**base, name: value} for base in (HEARTBEAT, TASK) for name in base for value in ODD if value != base[name]),
     *({n: v for n, v in base.items() if n != name} for base in (HEARTBEAT, TASK) for name in base),
     *(HEARTBEAT | {name: 5} for name in ("event", "heartbeats", "update", "alive", "__dict__", "_fields")),

@@ -138,7 +138,7 @@ class Monitor:
     """Everything that anybody writes to Redis, task messages and Celery's events for Flower among it."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._monitor = client.monitor()
+        self._monitor = client.monitor()  # type: ignore[no-untyped-call]  # redis-py left it untyped
         self._lines: list[str] = []
 
     def __enter__(self) -> Self:

@@ -48,7 +48,8 @@ def hostile(text: Any) -> Any:
 
 
 def test_each_service_names_its_markup() -> None:
-    assert {name: service(name, **SETTINGS[name]).markup for name in NATIVE} == MARKUPS
+    services: dict[str, Any] = {name: service(name, **SETTINGS[name]) for name in NATIVE}
+    assert {name: one.markup for name, one in services.items()} == MARKUPS
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -185,8 +185,8 @@ def test_no_script_that_meets_a_wrong_type_loses_a_delivery(world: World, key: s
     assert damaged <= {(key,)}
     left = world.members() | {one for one, _ in world.client.zscan_iter("courier:{other}:waiting")}
     assert before <= left
-    if held.get(key):  # what an operator does who has a copy: all that was there goes on
-        world.client.restore(key, 0, held[key], replace=True)
+    if copy := held.get(key):  # what an operator does who has a copy: all that was there goes on
+        world.client.restore(key, 0, copy, replace=True)
         for _ in range(3):
             world.round(BAD)
         dead = {letter.delivery.id for letter in ledger.dead_letters(BAD)}

@@ -128,8 +128,8 @@ def test_garbage_in_foreign_fields_is_removed_and_nothing_else(
     client: redis.Redis, producer: PublishedRegistry
 ) -> None:
     PublishedRegistry(client, VAULT).publish("wazuh-2", [SLACK])
-    client.hset(KEY, mapping={"x": b"x", b"\xff": b"", "manager": "x", "slack-2": field(client, "slack")})  # type: ignore[dict-item]  # redis-py takes bytes, too
-    client.hset(CATALOGUE, b"\xff", "{")  # type: ignore[arg-type]  # as above
+    client.hset(KEY, mapping={"x": b"x", b"\xff": b"", "manager": "x", "slack-2": field(client, "slack")})
+    client.hset(CATALOGUE, b"\xff", "{")
     assert set(published_ids(client)) >= {"manager", "shuffle", "slack"}
     assert "slack" in catalogue(client)
     assert producer.repair(NODE, [FORMER, SHUFFLE])
@@ -151,10 +151,10 @@ def test_two_nodes_that_describe_one_id_differently_do_not_repair_each_other(
 def test_a_worker_ends_only_if_no_entry_can_be_opened(client: redis.Redis, producer: PublishedRegistry) -> None:
     times = [0]
     worker = Worker(client, lambda: times[-1])
-    client.hset(KEY, mapping={"slack": "x", VERSION: 5})  # type: ignore[dict-item]  # redis-py takes bytes, too
+    client.hset(KEY, mapping={"slack": "x", VERSION: 5})
     assert worker.hook() == HOOK.format("former")
     assert Worker(client).hook("shuffle") == HOOK.format("shuffle")
-    client.hset(KEY, mapping={"shuffle": "x", VERSION: 6})  # type: ignore[dict-item]  # as above
+    client.hset(KEY, mapping={"shuffle": "x", VERSION: 6})
     for starts in (lambda: Worker(client), lambda: PublishedRegistry(client, VAULT).publish(NODE, [SLACK])):
         with pytest.raises(SettingsError, match="another secret key"):
             starts()
@@ -162,7 +162,7 @@ def test_a_worker_ends_only_if_no_entry_can_be_opened(client: redis.Redis, produ
     assert worker.hook() == HOOK.format("former")
     assert producer.repair(NODE, [SLACK, SHUFFLE])
     assert worker.hook() == HOOK.format("now")
-    client.hset(KEY, mapping={"slack": "x", "shuffle": "x", VERSION: 7})  # type: ignore[dict-item]  # as above
+    client.hset(KEY, mapping={"slack": "x", "shuffle": "x", VERSION: 7})
     assert worker.hook() == HOOK.format("now")
     times += [2 * PATIENCE_NS]
     with pytest.raises(SettingsError, match="another secret key"):
@@ -170,14 +170,14 @@ def test_a_worker_ends_only_if_no_entry_can_be_opened(client: redis.Redis, produ
 
 
 def test_entries_of_version_01_are_read_once_and_sealed_anew(client: redis.Redis) -> None:
-    client.hset(KEY, mapping={"slack": of_version_01(FORMER, NODE), "shuffle": of_version_01(SHUFFLE), VERSION: 5})  # type: ignore[dict-item]  # redis-py takes bytes, too
+    client.hset(KEY, mapping={"slack": of_version_01(FORMER, NODE), "shuffle": of_version_01(SHUFFLE), VERSION: 5})
     worker = Worker(client)
     assert worker.hook() == HOOK.format("former")
     producer = PublishedRegistry(client, VAULT)
     assert producer.publish(NODE, [FORMER]).entries["shuffle"].removed
     assert worker.hook() == HOOK.format("former")
     assert all(entry.version for id_, entry in producer.load().entries.items() if id_ != "manager")
-    client.hset(KEY, mapping={"slack": of_version_01(SLACK, NODE), VERSION: 7})  # type: ignore[dict-item]  # as above
+    client.hset(KEY, mapping={"slack": of_version_01(SLACK, NODE), VERSION: 7})
     assert worker.hook() == HOOK.format("former")
 
 

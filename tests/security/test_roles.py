@@ -33,16 +33,20 @@ NAMES = tuple(PASSWORDS)
 BROKEN = b'"1769846400.3"'
 
 
+def execute(client: redis.Redis, *words: str) -> None:
+    client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py left it untyped
+
+
 @pytest.fixture(autouse=True)
 def users(client: redis.Redis) -> Iterator[None]:
     """The users of every role, made on the real server, which refuses nothing of anybody else's meanwhile."""
     for line in acl_lines(PASSWORDS, "of-the-administrator"):
         _, name, *rules = line.split()
         if name in NAMES:
-            client.execute_command("ACL", "SETUSER", name, *rules)
-    client.execute_command("ACL", "LOG", "RESET")
+            execute(client, "ACL", "SETUSER", name, *rules)
+    execute(client, "ACL", "LOG", "RESET")
     yield
-    client.execute_command("ACL", "DELUSER", *NAMES)
+    execute(client, "ACL", "DELUSER", *NAMES)
 
 
 @contextmanager
@@ -214,7 +218,7 @@ def test_who_releases_makes_a_dead_letter_of_an_unreadable_delivery(
 )
 def test_no_role_administers_redis_or_touches_other_keys(server: EmbeddedServer, role: str, command: str) -> None:
     with login(server, role) as connection, pytest.raises(redis.exceptions.NoPermissionError):
-        connection.execute_command(*command.split())
+        execute(connection, *command.split())
 
 
 def test_of_the_dangerous_commands_every_role_has_info_only(client: redis.Redis) -> None:
@@ -273,7 +277,7 @@ def test_of_the_dangerous_commands_every_role_has_info_only(client: redis.Redis)
 )
 def test_a_role_can_not_do_the_work_of_another(server: EmbeddedServer, role: str, command: str) -> None:
     with login(server, role) as connection, pytest.raises(redis.exceptions.NoPermissionError):
-        connection.execute_command(*command.split())
+        execute(connection, *command.split())
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_a_connection_of_an_integration_that_may_is_not_used_by_one_that_may_not
 
 
 def test_a_proxy_may_be_at_a_private_address_and_is_asked_for_no_private_number(server: Web) -> None:
-    by_proxy = {"proxy": Secret(server.url), "deny_private": True}
+    by_proxy: dict[str, Any] = {"proxy": Secret(server.url), "deny_private": True}
     assert get("http://hooks.example/x", **by_proxy) == 200
     assert [seen.path for seen in server.seen] == ["http://hooks.example/x"]
     for host in ("10.0.0.5", "0x7f.1", "[::1]"):
