@@ -75,8 +75,8 @@ def test_a_worker_of_the_same_name_is_met_with_a_warning_and_dead_ones_are_forgo
 ) -> None:
     now_ms = Ledger(client).now_ms()
     running, ended, elsewhere = child(os.getppid()), OURS._replace(started="1"), OURS._replace(boot="other")
-    for process in (running, ended):
-        tell_for(client, NAME, str(process), WorkerReport(seen_ms=now_ms, begun=0, running=0, idle_since_ms=0))
+    for process in map(str, (running, ended)):
+        tell_for(client, NAME, process, WorkerReport(seen_ms=now_ms, begun=0, running=0, idle_since_ms=0))
     for process, age_s in ((str(elsewhere), 10), ("long-ago-1-2", EXPIRE_S + 1)):
         seen_ms = now_ms - age_s * 1000
         tell_for(client, NAME, process, WorkerReport(seen_ms=seen_ms, begun=0, running=0, idle_since_ms=0))

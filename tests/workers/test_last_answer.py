@@ -108,8 +108,15 @@ def test_no_block_is_too_odd_to_be_served(key: str, url: str, options: str) -> N
 
 def test_an_answer_survives_the_scripts_and_its_bytes_are_counted(client: redis.Redis) -> None:
     ledger = Ledger(client)
-    limits = {"max_backlog": 9, "max_backlog_bytes": 10**6}
-    ledger.commit("slack", node="n", expected="", cursor="c", deliveries=[("a", b"\x00\n\xff")], **limits)
+    ledger.commit(
+        "slack",
+        node="n",
+        expected="",
+        cursor="c",
+        deliveries=[("a", b"\x00\n\xff")],
+        max_backlog=9,
+        max_backlog_bytes=10**6,
+    )
     answer = ANSWERS.kept(7, ScriptExit(status=3, output='</a> \\ "é\t\n' * 4000), DEAD_BYTES)
     for outcome in ("retry", "dead"):
         ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
@@ -120,5 +127,5 @@ def test_an_answer_survives_the_scripts_and_its_bytes_are_counted(client: redis.
     assert ledger.bury("slack", reason="buried") == 1
     (letter,) = ledger.dead_letters("slack")
     assert (letter.delivery.header.answer, letter.delivery.alert) == (answer, b"\x00\n\xff")
-    (record,) = client.hvals("courier:{slack}:records")  # type: ignore[misc]  # redis-py types it as a future, too
+    (record,) = client.hvals("courier:{slack}:records")
     assert ledger.status("slack").totals["dead_bytes"] == len(record) < DEAD_BYTES + 500

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -34,6 +34,7 @@ def test_the_kind_decides_about_the_transport(
 ) -> None:
     monkeypatch.setattr(outfits, "service_for", lambda integration, _choices, **_: integration)
     settings = load_settings(file=None, environment={}, cwd=tmp_path)
+    service: Any  # the block itself
     service, transport = outfit(block, settings.policy(block), settings.worker)
     assert service is block
     assert isinstance(transport, kind)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -131,7 +131,7 @@ def test_what_is_rejected_is_dead_at_once() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"retry_max_attempts": 1}, {"retry_max_age_s": 5.0}])
-def test_when_the_budget_is_spent_the_last_words_are_said(changes: dict[str, object]) -> None:
+def test_when_the_budget_is_spent_the_last_words_are_said(changes: dict[str, Any]) -> None:
     settlement, _ = attempt(500, header=Header(committed_ms=1, since_ms=1_000_000), **changes)
     assert (settlement.outcome, settlement.reason, len(settlement.events)) == ("dead", "server", 1)
 
@@ -146,7 +146,7 @@ def test_the_budget_by_age_begins_with_the_first_attempt() -> None:
 
 
 @pytest.mark.parametrize(("changes", "outcome"), [({}, "retry"), ({"retry_max_attempts": 1}, "dead")])
-def test_what_the_target_asks_for_is_a_pause_of_all_of_it(changes: dict[str, object], outcome: str) -> None:
+def test_what_the_target_asks_for_is_a_pause_of_all_of_it(changes: dict[str, Any], outcome: str) -> None:
     settlement, _ = attempt(429, **changes)
     assert (settlement.outcome, settlement.pause_ms) == (outcome, 60_000)
 

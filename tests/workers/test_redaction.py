@@ -6,6 +6,7 @@ import html
 import json
 from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
@@ -30,7 +31,8 @@ SHOWN = {"pretext": "Wazuh says", "channel": "#soc", "username": "wazuh", "icon_
 
 
 def block(**settings: str) -> Integration:
-    return Integration(id="x", name="custom-x", **{name: Secret(value) for name, value in settings.items()})
+    secrets: dict[str, Any] = {name: Secret(value) for name, value in settings.items()}
+    return Integration(id="x", name="custom-x", **secrets)
 
 
 def redactor(environ: dict[str, str] | None = None, **settings: str) -> Redactor:
@@ -88,7 +90,7 @@ SECRET_PARTS = [
 
 @pytest.mark.parametrize(("settings", "quoted"), SECRET_PARTS)
 def test_what_may_be_quoted_alone_is_masked(settings: dict[str, str], quoted: list[str]) -> None:
-    masked = redactor(**settings)
+    masked = redactor({}, **settings)
     parts = [part for text in quoted for part in (text, text.upper() if text.isascii() and "=" not in text else text)]
     assert [text for text in parts if text in masked.text(f"<{text}>")] == []
 

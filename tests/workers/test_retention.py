@@ -55,9 +55,9 @@ def test_what_is_too_old_is_given_up_counted_and_told(ledger: Ledger, caplog: py
 def test_of_too_many_bytes_the_oldest_are_given_up(ledger: Ledger, client: redis.Redis) -> None:
     die(ledger, 3, 2, 1, size=1000)
     record = client.hstrlen("courier:{slack}:records", "1")
-    Retention(ledger).look("slack", policy(dead_max_bytes=2 * int(record) + 1), rounds=0)  # type: ignore[arg-type]  # no future
+    Retention(ledger).look("slack", policy(dead_max_bytes=2 * int(record) + 1), rounds=0)
     assert left(ledger) == ["2", "1"]
-    assert ledger.status("slack").totals["dead_bytes"] == 2 * int(record)  # type: ignore[arg-type]  # as above
+    assert ledger.status("slack").totals["dead_bytes"] == 2 * int(record)
 
 
 def test_it_looks_once_a_minute_and_goes_on_at_once_where_one_step_is_not_enough(ledger: Ledger) -> None:

@@ -17,7 +17,12 @@ def ran(threads: Threads) -> threading.Thread:
     """Run a call and return the thread that ran it, which is about to become idle."""
     found: list[threading.Thread] = []
     done = threading.Event()
-    threads.run(lambda: (found.append(threading.current_thread()), done.set()))
+
+    def call() -> None:
+        found.append(threading.current_thread())
+        done.set()
+
+    threads.run(call)
     assert done.wait(WAIT_S)
     return found[0]
 

@@ -91,7 +91,7 @@ def web(context: ssl.SSLContext | None = None) -> Iterator[Web]:
 
 
 @contextmanager
-def raw(behave: Callable[[socket.socket], None]) -> Iterator[str]:
+def raw(behave: Callable[[socket.socket], object]) -> Iterator[str]:
     """Give the address `host:port` of a server that does `behave` with each connection and then closes it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stop = threading.Event()

@@ -146,7 +146,7 @@ def test_no_server_is_slow_enough_to_outlast_the_limit(
 
 def test_a_server_that_does_not_read_ends_in_time_too(http: Callable[..., HttpTransport]) -> None:
     wait = threading.Event()
-    with raw(lambda _: wait.wait(5) and None) as address:
+    with raw(lambda _: wait.wait(5)) as address:
         slow = error(http(time_limit_s=0.3), post(f"http://{address}/", b"x" * 16_000_000))
         wait.set()
     assert slow.reason is Reason.TIMEOUT
@@ -154,7 +154,7 @@ def test_a_server_that_does_not_read_ends_in_time_too(http: Callable[..., HttpTr
 
 def test_a_handshake_that_never_comes_ends_in_time_too(http: Callable[..., HttpTransport]) -> None:
     wait = threading.Event()
-    with raw(lambda _: wait.wait(5) and None) as address:
+    with raw(lambda _: wait.wait(5)) as address:
         slow = error(http(time_limit_s=5, connect_timeout_s=0.3), post(f"https://{address}/"))
         wait.set()
     assert slow.reason is Reason.TIMEOUT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import certifi
 import pytest
@@ -45,14 +45,15 @@ def system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(trust, "SYSTEM_FOLDERS", (str(tmp_path / "certs"),))
     monkeypatch.setattr(trust, "SYSTEM_FILES", (str(tmp_path / "bundle.crt"),))
-    monkeypatch.setattr(trust.ssl, "get_default_verify_paths", _without_paths(ssl.get_default_verify_paths))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", _without_paths(ssl.get_default_verify_paths))
     trusted.cache_clear()
     yield tmp_path / "certs"
     trusted.cache_clear()
 
 
 def _without_paths(paths: Callable[[], ssl.DefaultVerifyPaths]) -> Callable[[], ssl.DefaultVerifyPaths]:
-    return lambda: paths()._replace(cafile=None, capath=None)
+    nothing = cast("str", None)  # what Python says of a path that is not there; its stubs know no None
+    return lambda: paths()._replace(cafile=nothing, capath=nothing)
 
 
 def test_what_the_system_trusts_is_trusted(
@@ -214,7 +215,7 @@ def test_plain_http_behind_https_is_told(server: Web, http: Callable[..., HttpTr
 
 
 def test_a_handshake_that_is_cut_is_tried_again(http: Callable[..., HttpTransport]) -> None:
-    with raw(lambda connection: connection.recv(10) and None) as address:
+    with raw(lambda connection: connection.recv(10)) as address:
         assert error(http(), post(f"https://{address}/")).reason is Reason.CONNECT
 
 

@@ -14,7 +14,8 @@ import pytest
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.integrations.base import Datagram, Sent
-from workers.transports.manager_socket import LONGEST_DATAGRAM, ManagerSocket
+from workers.integrations.events import LONGEST_DATAGRAM
+from workers.transports.manager_socket import ManagerSocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +128,7 @@ def test_an_event_goes_as_soon_as_there_is_room(path: Path, manager: socket.sock
 def test_many_threads_share_one_socket(manager: socket.socket, queue: ManagerSocket) -> None:
     payloads = {b"%d" % number for number in range(200)}
     received: set[bytes] = set()
-    reader = threading.Thread(target=lambda: [received.add(manager.recv(100)) for _ in payloads])
+    reader = threading.Thread(target=lambda: received.update(manager.recv(100) for _ in payloads))
     reader.start()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(queue.send, [Datagram(payload=payload) for payload in payloads]))
