@@ -29,7 +29,7 @@ def test_namesakes_are_told_apart_by_credentials_and_not_by_filters() -> None:
 
 def test_with_equal_credentials_all_settings_tell_them_apart() -> None:
     claims = [claim("slack", hook_url="1", level=level) for level in "34"] + [claim("slack", hook_url="2")]
-    ids = {}
+    ids: dict[Claim, str | None] = {}
     for order in permutations(claims):
         for one, name in zip(order, assign_ids(order), strict=True):
             assert ids.setdefault(one, name) == name

@@ -29,10 +29,25 @@ def ledger(client: redis.Redis, clock: Clock) -> Ledger:
     return Ledger(client, clock=clock)
 
 
-def commit(ledger: Ledger, ids: list[str], expected: str = "", cursor: str = "c1", **limits: int) -> object:
-    limits = {"max_backlog": 1000, "max_backlog_bytes": 10**6} | limits
+def commit(
+    ledger: Ledger,
+    ids: list[str],
+    expected: str = "",
+    cursor: str = "c1",
+    *,
+    max_backlog: int = 1000,
+    max_backlog_bytes: int = 10**6,
+) -> object:
     deliveries = [(i, f'{{"alert":"{i}"}}'.encode()) for i in ids]
-    return ledger.commit(ID, node="n", expected=expected, cursor=cursor, deliveries=deliveries, **limits)
+    return ledger.commit(
+        ID,
+        node="n",
+        expected=expected,
+        cursor=cursor,
+        deliveries=deliveries,
+        max_backlog=max_backlog,
+        max_backlog_bytes=max_backlog_bytes,
+    )
 
 
 def release(ledger: Ledger, *, max_in_flight: int = 100, batch_max: int = 10) -> list[list[str]]:
@@ -104,9 +119,16 @@ def test_tasks_carry_together_what_a_worker_does_side_by_side_where_more_than_a_
 
 def commit_to(ledger: Ledger, *integration_ids: str, count: int) -> None:
     deliveries = [(f"{n:03}", b"{}") for n in range(count)]
-    limits = {"max_backlog": 100, "max_backlog_bytes": 10**6}
     for one in integration_ids:
-        assert ledger.commit(one, node="n", expected="", cursor="c", deliveries=deliveries, **limits) == Stored(count)
+        assert ledger.commit(
+            one,
+            node="n",
+            expected="",
+            cursor="c",
+            deliveries=deliveries,
+            max_backlog=100,
+            max_backlog_bytes=10**6,
+        ) == Stored(count)
 
 
 def test_several_integrations_are_released_at_once_each_on_its_own_terms(ledger: Ledger) -> None:

@@ -31,7 +31,7 @@ def said(error: Exception) -> str:
 )
 def test_no_command_is_in_it_and_it_is_said_alike(command: list[str], number: int, place: str, trouble: str) -> None:
     error = redis_errors.ResponseError(trouble + place)
-    Pipeline.annotate_exception(Pipeline.__new__(Pipeline), error, number, ["HSET", *command])
+    Pipeline.annotate_exception(Pipeline.__new__(Pipeline), error, number, ["HSET", *command])  # type: ignore[no-untyped-call]  # redis-py left it untyped
     assert said(error) == said(redis_errors.ResponseError(trouble))
 
 

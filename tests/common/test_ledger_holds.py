@@ -33,8 +33,15 @@ class World:
 
     def commit(self, count: int, integration: str = "slack") -> None:
         deliveries = [(f"{n:03}", b"{}") for n in range(count)]
-        limits = {"max_backlog": 10**6, "max_backlog_bytes": 10**9}
-        self.ledger.commit(integration, node="n", expected="", cursor="c", deliveries=deliveries, **limits)
+        self.ledger.commit(
+            integration,
+            node="n",
+            expected="",
+            cursor="c",
+            deliveries=deliveries,
+            max_backlog=10**6,
+            max_backlog_bytes=10**9,
+        )
 
     def release(self, cap: int = 1000, integration: str = "slack") -> list[str]:
         tasks = self.ledger.release(

@@ -70,7 +70,7 @@ def test_without_a_burst_a_second_s_worth_may_go_at_once(ledger: Ledger, clock: 
 
 def test_a_minute_is_any_sixty_seconds(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 100)
-    at, went = pace("4/min"), []
+    at, went = pace("4/min"), list[int]()
     for step_s in (0, 30, 29.999, 0.001, 10, 19.999, 0.001, 59.999, 0.001):
         clock.now_s += step_s
         cap = 2 if not went else 10_000
@@ -96,7 +96,7 @@ def test_a_large_window_takes_a_thousand_entries_at_most_and_never_lets_more_go(
         went.append((clock.now_s, len(release(ledger, at, cap=4))))
         client.delete("courier:{slack}:released")
         clock.now_s += 0.013
-    assert int(client.llen("courier:limits:{T}:min")) <= 1001  # type: ignore[arg-type]  # the client is synchronous
+    assert int(client.llen("courier:limits:{T}:min")) <= 1001
     assert sum(n for _, n in went) == 3000
     clock.now_s = went[0][0] + 59.999
     assert release(ledger, at) == []
@@ -178,9 +178,9 @@ def test_waiting_for_a_token_changes_nothing(client: redis.Redis, ledger: Ledger
     commit(ledger, 50)
     at = pace("4/min", "500/day")
     release(ledger, at)
-    before = {key: client.dump(key) for key in client.keys("courier:*")}  # type: ignore[union-attr]  # as above
+    before = {key: client.dump(key) for key in client.keys("courier:*")}
     assert [release(ledger, at) for _ in range(10)] == [[]] * 10
-    assert {key: client.dump(key) for key in client.keys("courier:*")} == before  # type: ignore[union-attr]  # as above
+    assert {key: client.dump(key) for key in client.keys("courier:*")} == before
 
 
 def test_no_plain_credential_is_needed_to_see_the_state(client: redis.Redis, ledger: Ledger, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from common.secret import Secret
 from common.vault import Vault, open_vault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import redis
@@ -89,7 +90,11 @@ def test_a_catalogue_that_is_missing_is_made_again_without_a_new_version(
 ) -> None:
     """As a former version left it, or whoever may write Redis."""
     version = registry.publish(NODE, [SLACK]).version
-    for damage in (lambda: client.delete(CATALOGUE), lambda: client.hset(CATALOGUE, "slack", "{")):
+    damages: list[Callable[[], object]] = [
+        lambda: client.delete(CATALOGUE),
+        lambda: client.hset(CATALOGUE, "slack", "{"),
+    ]
+    for damage in damages:
         damage()
         assert catalogue(client)["slack"] == Listed("slack", ALL_NODES)
         assert registry.publish(NODE, [SLACK]).version == version
@@ -98,15 +103,16 @@ def test_a_catalogue_that_is_missing_is_made_again_without_a_new_version(
 
 def test_redis_holds_no_secret_in_clear(registry: PublishedRegistry, client: redis.Redis) -> None:
     registry.publish(NODE, [SLACK])
-    held = b"".join([*client.hgetall(KEY).values(), *client.hgetall(CATALOGUE).values()])  # type: ignore[union-attr]  # the client is synchronous
+    fields: list[Any] = [*client.hgetall(KEY).values(), *client.hgetall(CATALOGUE).values()]
+    held = b"".join(fields)
     assert b"secret" not in held
     assert b"hooks.example" not in held
 
 
 def test_integrations_with_one_credential_have_one_target(registry: PublishedRegistry) -> None:
     def target(name: str, id_: str = "x", hook: str = "", key: str = "") -> str:
-        secrets = {"hook_url": Secret(hook) if hook else None, "api_key": Secret(key) if key else None}
-        return registry.target(Integration(id=id_, name=name, **secrets))
+        hook_url, api_key = Secret(hook) if hook else None, Secret(key) if key else None
+        return registry.target(Integration(id=id_, name=name, hook_url=hook_url, api_key=api_key))
 
     same = target("slack", "slack", hook="https://hooks.example/1")
     assert target("slack", "slack-2", hook="https://hooks.example/1") == same

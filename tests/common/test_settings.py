@@ -234,11 +234,10 @@ def test_policy_values(tmp_path: Path) -> None:
 
 
 def test_start_at_from_a_variable(tmp_path: Path) -> None:
-    name = "COURIER_INTEGRATIONS_DEFAULT_START_AT"
-    assert load(tmp_path, **{name: "beginning"}).policy(SLACK).start_at is Start.BEGINNING
-    assert load(tmp_path, **{name: "2026-01-31T08:00:00Z"}).policy(SLACK).start_at == datetime(
-        2026, 1, 31, 8, tzinfo=UTC
-    )
+    first = load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_START_AT="beginning")
+    assert first.policy(SLACK).start_at is Start.BEGINNING
+    dated = load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_START_AT="2026-01-31T08:00:00Z")
+    assert dated.policy(SLACK).start_at == datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
 def test_tables_that_serve_nothing_are_told_but_no_error(tmp_path: Path) -> None:

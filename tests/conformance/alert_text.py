@@ -36,7 +36,8 @@ def recorded(case: Case) -> Files:
 def _file(raw: bytes, block: dict[str, Any]) -> bytes:
     alert_format, max_log = block["alert_format"], block["max_log"]
     integration = Integration(id="custom-x", name="custom-x", alert_format=alert_format, max_log=max_log)
-    return service_for(integration).calls(Alert(raw))[0].alert_file
+    content: bytes = service_for(integration).calls(Alert(raw))[0].alert_file
+    return content
 
 
 # The deviations: what was recorded is the stock daemon's habit, and ours is made of the line alone.

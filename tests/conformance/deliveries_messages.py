@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.conformance.case import Case
 
 STOCK_SEVERITY = {"critical": "warning", "error": "warning"}
-ENDS_WITHOUT_MANAGER = {
+ENDS_WITHOUT_MANAGER: dict[tuple[str, str], set[tuple[int, str | None]]] = {
     ("virustotal", "missing"): {(5, None)},
     ("virustotal", "refused"): {(1, "ConnectionRefusedError"), (4, None)},
     ("maltiverse", "missing"): {(0, None)},

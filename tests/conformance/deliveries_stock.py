@@ -44,7 +44,7 @@ class Following(BaseAdapter):
         response = requests.Response()
         response.status_code, response.request, response.url = reply["status"], request, request.url or ""
         response.headers = CaseInsensitiveDict(reply.get("headers") or {})
-        response._content, response._content_consumed = reply.get("body", "").encode(), True
+        response._content, response._content_consumed = reply.get("body", "").encode(), True  # type: ignore[attr-defined]  # types-requests leaves the second out
         return response
 
     def close(self) -> None:
@@ -61,7 +61,8 @@ class Asked(NamedTuple):
 
 def followed(case: Case, wanted: list[dict[str, Any]], *, reads_json: bool = False) -> Asked:
     """Make these requests one after the other as a script does; `reads_json`: each answer must be what it expects."""
-    session, adapter, bodies = requests.Session(), Following(case), []
+    session, adapter = requests.Session(), Following(case)
+    bodies: list[str] = []
     session.trust_env = False
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)

@@ -220,7 +220,13 @@ def _changes() -> Iterator[tuple[str, Case]]:
     ok |= {
         str(status): [{"status": status, "headers": {"Location": "/elsewhere"}, "body": ""}] for status in (302, 500)
     }
-    options = ('{"a":1e400}', '{"a":{"b":[-1e999,1]}}', '[["a",1e309]]', '{"a":Infinity}', '{"dedup_key":1e400}')
+    options: tuple[str, ...] = (
+        '{"a":1e400}',
+        '{"a":{"b":[-1e999,1]}}',
+        '[["a",1e309]]',
+        '{"a":Infinity}',
+        '{"dedup_key":1e400}',
+    )
     options += tuple(f'{{"dedup_key":{sign}{"9" * 5000}}}' for sign in ("", "-"))
     for name, settings in {"slack": "hook_url", "shuffle": "hook_url", "pagerduty": "api_key"}.items():
         yield from _of(name, {settings: "https://hook.example/x"}, ok, {"options": options})

@@ -79,7 +79,7 @@ class Reading:
     def _take(self, text: bytearray) -> None:
         *lines, rest = text.split(b"\n")
         text[:] = rest
-        alerts = [alert for line in lines if not self._drops(line) for alert in self._reads(bytes(line))]
+        alerts = [alert for line in map(bytes, lines) if not self._drops(line) for alert in self._reads(line)]
         self.lines += alerts
         self.delivered += [top_level_id(line) for line in alerts]
 

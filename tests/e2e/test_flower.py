@@ -189,7 +189,11 @@ def test_flower_sees_again_soon_after_redis_is_back_and_says_so_meanwhile(
                 pause(lasts_s)  # after 31 s Flower's own loop pauses for 32 s
                 proxy.go_on(forgetting=True)
                 before, began_s = beats(), time.monotonic()
-                eventually(lambda before=before: beats() > before)
+
+                def beats_again(before: int = before) -> bool:
+                    return beats() > before
+
+                eventually(beats_again)
                 assert time.monotonic() - began_s < 20
                 eventually(lambda: "Flower answers at" in health())
             assert flower.log.count("Flower receives no events") in {1, 2}

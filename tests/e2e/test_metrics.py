@@ -91,7 +91,11 @@ def test_up_gives_each_of_its_parts_a_port(tmp_path: Path) -> None:
             ports = range(first, first + 4)
             parts = ("courier_up", "courier_worker_serves", "courier_producer_redis_up", "courier_worker_serves")
             for port, name in zip(ports, parts, strict=True):
-                eventually(lambda port=port, name=name: any(n == name for n, _ in shown(port)))
+
+                def shows(port: int = port, name: str = name) -> bool:
+                    return any(n == name for n, _ in shown(port))
+
+                eventually(shows)
 
 
 def is_free_here(port: int) -> bool:

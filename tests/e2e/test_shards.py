@@ -38,5 +38,9 @@ def test_two_shards_read_one_log(tmp_path: Path) -> None:
         shards = [Shard(stack, tmp_path / name, manager.alerts) for name in ("one", "two")]
         manager.append(50)
         for shard in shards:
-            eventually(lambda one=shard: len(one.target.bodies) >= manager.written)
+
+            def has_all(shard: Shard = shard) -> bool:
+                return len(shard.target.bodies) >= manager.written
+
+            eventually(has_all)
             assert sorted(shard.target.ids) == sorted(manager.ids)

@@ -93,7 +93,7 @@ def test_letters_travel_to_another_server_byte_by_byte(client: redis.Redis, ledg
     assert records(client) == before
     totals = ledger.status("slack").totals
     assert (totals["imported"], "dead" in totals) == (5, False)
-    assert totals["dead_bytes"] == sum(map(len, client.hvals("courier:{slack}:records")))  # type: ignore[arg-type]  # no future
+    assert totals["dead_bytes"] == sum(map(len, client.hvals("courier:{slack}:records")))
 
 
 def test_what_waits_here_is_left_alone(client: redis.Redis, ledger: Ledger) -> None:

@@ -121,7 +121,7 @@ def test_the_table_knows_all_that_the_scripts_count() -> None:
 
 
 def redis_time_s(client: redis.Redis) -> int:
-    seconds, _ = client.time()  # type: ignore[misc]  # redis-py types it as a future, too
+    seconds, _ = client.time()
     return int(seconds)
 
 

@@ -43,7 +43,8 @@ def test_help_has_an_example_that_can_be_typed(path: tuple[str, ...]) -> None:
     for line in lines:
         words = shlex.split(line.rpartition("| ")[2])
         assert words[0] == "courier"
-        command, rest = courier, words[1:]
+        command: click.Command = courier
+        rest = words[1:]
         while isinstance(command, click.Group):
             if rest[0] == "--settings":
                 rest = rest[2:]

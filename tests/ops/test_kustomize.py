@@ -98,7 +98,7 @@ def test_every_command_of_the_page_works_as_it_stands(tmp_path: Path) -> None:
     kubectl = WITHOUT_CLUSTER.format(kubectl=shutil.which("kubectl"))
     courier = f'exec "{sys.executable}" -m ops.cli.main "$@"'
     operator = Shell(tmp_path, instead={}, tools={"kubectl": kubectl, "courier": courier})
-    secret, applied = (operator.run(block) for block in page)
+    secret, output = (operator.run(block) for block in page)
     made = [yaml.safe_load(one) for one in re.split(r"^(?=apiVersion:)", secret, flags=re.MULTILINE)[1:]]
     for role in ROLES:
         given = [one for one in made if one["metadata"]["name"] == f"courier-{role.name}"]
@@ -107,5 +107,5 @@ def test_every_command_of_the_page_works_as_it_stands(tmp_path: Path) -> None:
         )
     assert {one["metadata"]["name"] for one in made} == {f"courier-{name}" for name in (*MOUNTED, "redis")}
     assert {one["metadata"]["namespace"] for one in made} == {"wazuh"}
-    applied = list(yaml.safe_load_all(applied))
+    applied = list(yaml.safe_load_all(output))
     assert {named(one) for one in applied} >= {named(one) for one in MANIFESTS}

@@ -27,10 +27,17 @@ def _address(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
 def ledger(client: redis.Redis) -> Ledger:
     client.hset("courier:integrations", mapping={"slack": "sealed", "shuffle": "sealed", "version": 1})
     ledger = Ledger(client)
-    limits = {"max_backlog": 100, "max_backlog_bytes": 10**6}
     for integration in ("slack", "shuffle"):
         deliveries = [(i, b"{}") for i in "abc"]
-        ledger.commit(integration, node="n", expected="", cursor="c", deliveries=deliveries, **limits)
+        ledger.commit(
+            integration,
+            node="n",
+            expected="",
+            cursor="c",
+            deliveries=deliveries,
+            max_backlog=100,
+            max_backlog_bytes=10**6,
+        )
     return ledger
 
 

@@ -21,7 +21,7 @@ CONFIG = """<ossec_config>
 <alert_format>json</alert_format></integration>
 <integration><name>custom-a</name><api_key>s3cr3t-s3cr3t</api_key><options>hush-hush</options></integration>
 </ossec_config>"""
-ALERT = {
+ALERT: dict[str, object] = {
     "timestamp": "2026-01-31T08:00:00.000+0000",
     "rule": {"level": 5, "id": "5710", "description": "sshd"},
     "agent": {"id": "001", "name": "web01"},

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -454,7 +454,7 @@ class Machine(RuleBasedStateMachine):
         limit=st.sampled_from([1, 1000]),
     )
     def retain(self, age_s: float | None, share: int | None, limit: int) -> None:
-        sizes = {i: len(self.client.hget(f"courier:{{{ID}}}:records", i) or b"") for i in self.ids("dead")}  # type: ignore[arg-type]  # no future
+        sizes = {i: len(self.client.hget(f"courier:{{{ID}}}:records", i) or b"") for i in self.ids("dead")}
         held = sum(sizes.values())
         most = None if share is None else held * share // 100
         expired = []
@@ -527,8 +527,8 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_the_ledger_does_what_its_model_does(server: EmbeddedServer, examples: int) -> None:
     with server.client() as client:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis left it untyped
-            lambda: Machine(client),
+        run_state_machine_as_test(
+            cast("type[RuleBasedStateMachine]", lambda: Machine(client)),  # hypothesis takes any factory
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=40,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from common.dispatch import Outlet
     from common.settings_schema import Policy
+    from common.settings_values import LogPosition
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
 
@@ -55,6 +56,9 @@ class ListSource:
 
     def at(self, moment: datetime) -> str:
         return f"log:{moment.second}"
+
+    def position(self, position: LogPosition) -> str:
+        return f"log:{position.offset}"
 
     def read(self, cursor: str, max_bytes: int) -> Batch:
         self.reads.append(cursor)

@@ -23,9 +23,9 @@ def logged_in(server: EmbeddedServer, name: str) -> Iterator[redis.Redis]:
     (role,) = [role for role in ROLES if role.name == name]
     _, _, *rules = role.acl_line(digest(PASSWORD)).split()
     with server.client() as administrator:
-        administrator.execute_command("ACL", "SETUSER", name, *rules)  # type: ignore[no-untyped-call]  # redis-py left it untyped
+        administrator.execute_command("ACL", "SETUSER", name, *rules)
         try:
             with redis.Redis(port=server.port, username=name, password=PASSWORD) as client:
                 yield client
         finally:
-            administrator.execute_command("ACL", "DELUSER", name)  # type: ignore[no-untyped-call]  # as above
+            administrator.execute_command("ACL", "DELUSER", name)

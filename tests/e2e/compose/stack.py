@@ -85,7 +85,11 @@ class Stack:
     def everything_arrives(self, *services: str, limit_s: float = 240) -> None:
         """Wait until nothing that was written is missing; tell how much came more than once."""
         for service in services or ("slack",):
-            eventually(lambda s=service: self._missing(s) == 0, limit_s=limit_s)
+
+            def is_complete(service: str = service) -> bool:
+                return self._missing(service) == 0
+
+            eventually(is_complete, limit_s=limit_s)
             times = self.arrived(service)
             print(f"{service}: {len(times)} arrived, none lost, {times.total() - len(times)} twice")
             assert set(times) == self.manager.written[service]
