@@ -1,4 +1,4 @@
-"""The one Python module that knows the ledger's keys and scripts. The essay stands in this package's `__init__`."""
+"""The moves of a delivery as methods; the scripts beside this file make them, and `__init__` explains them."""
 
 from __future__ import annotations
 

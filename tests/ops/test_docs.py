@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
     ROOT.glob("ops/docs/**/*.md")
 )
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -105,6 +105,19 @@ def test_examples_of_settings_are_taken(name: str, tmp_path: Path) -> None:
         if kind == "toml":
             (tmp_path / "courier.toml").write_text(block)
             load_settings(file=None, environment={}, cwd=tmp_path)
+
+
+def test_names_of_the_code_in_contributing_exist() -> None:
+    defined = set[str]()
+    for file in ROOT.glob("[a-z]*/**/*.py"):
+        defined |= set(
+            re.findall(r"^(?:class |    )?([A-Z]\w+)(?=[:(\[ ])", file.read_text(encoding="utf-8"), re.MULTILINE)
+        )
+    named = {word for code in code_of("CONTRIBUTING.md") for word in re.findall(r"\b[A-Z][A-Za-z_]{3,}\b", code)}
+    assert {name for name in named if re.search("[A-Z_]{4}|[a-z][A-Z]", name)} - defined - {
+        "PYTHONS",
+        "CHANGELOG",
+    } == set()
 
 
 @pytest.mark.parametrize("name", NAMES)

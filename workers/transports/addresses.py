@@ -74,7 +74,7 @@ def _refusal(text: str, deny_private: bool, allowed: Sequence[Network]) -> str:
     both = (address, *meant)
     if _any_in(both, NEVER):
         return f"{text} is a link-local or cloud metadata address, to which Courier never connects"
-    is_global = all(one.is_global and not _any_in((one,), _NOT_GLOBAL) for one in meant)
+    is_global = all(one.is_global for one in meant) and not _any_in(both, _NOT_GLOBAL)
     if deny_private and not is_global and not _any_in(both, allowed):
         return f"{text} is a private address, which deny_private refuses; allow_private can name its network"
     return ""

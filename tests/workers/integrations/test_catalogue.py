@@ -15,7 +15,7 @@ def test_the_five_stock_integrations_and_the_manager_have_their_code() -> None:
     assert isinstance(service_for(MANAGER), Manager)
 
 
-@pytest.mark.parametrize("name", ["Slack", "slack.py", "teams", ""])
+@pytest.mark.parametrize("name", ["Slack", "slack.py", "no-such-service", ""])
 def test_any_other_name_is_refused_with_file_and_line(name: str) -> None:
     outcome = refusal(name, alert())
     assert outcome == Rejected(Reason.NOT_CONFIGURED, "ossec.conf:7: <name>: there is no such integration")
