@@ -12,29 +12,44 @@ from common.json_text import read_json
 from workers.integrations.fields import json_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Sequence
 
 
 class Markup(NamedTuple):
-    """One markup: its name for people, and what replaces a character, by the character's code point."""
+    """One markup: its name for people, what escapes a text, and what of it any alert holds that needs to be escaped."""
 
     name: str
-    entities: Mapping[int, str]
+    escape: Callable[[str], str]
+    special: Sequence[bytes]
 
-    def escaped(self, value: Any) -> Any:
+    def is_in(self, raw: bytes) -> bool:
+        """Say whether an alert, as JSON, may hold anything that has to be escaped; most hold nothing."""
+        return any(mark in raw for mark in self.special)
+
+    def escaped(self, value: Any, levels: int = 3) -> Any:
         """Return a JSON value whose texts are escaped; raise Refusal if it has no JSON form.
 
-        A list or an object goes through its JSON text, where these characters stand in texts only.
+        What is nested more than `levels` deep goes through its JSON text, where these characters stand in texts only:
+        slower, but without recursion.
         """
+        escape = self.escape
         if isinstance(value, str):
-            return value.translate(self.entities)
-        if isinstance(value, dict | list):
-            return read_json(json_body({"": value}).decode("ascii").translate(self.entities))[""]
-        return value
+            return escape(value)
+        if not isinstance(value, dict | list):
+            return value
+        if not levels:
+            return read_json(escape(json_body({"": value}).decode("ascii")))[""]
+        if isinstance(value, list):
+            return [self.escaped(item, levels - 1) for item in value]
+        return {escape(name): self.escaped(item, levels - 1) for name, item in value.items()}
 
 
-NONE: Final = Markup("none", {})
+def _entities(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+NONE: Final = Markup("none", str, ())
 """Of a service that shows JSON texts as they are."""
 
-SLACK: Final = Markup("Slack mrkdwn", str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"}))
+SLACK: Final = Markup("Slack mrkdwn", _entities, (b"&", b"<", b">", b"\\u00"))
 """Mentions and links stand in `<` and `>` (docs.slack.dev, "Formatting message text", Escaping text)."""

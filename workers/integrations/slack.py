@@ -49,8 +49,13 @@ class Slack:
 
     def calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST; its body is that of the stock script, byte for byte but for escapes (D19)."""
-        attachment = fitted(self._markup.escaped(_attachment(fields_of(alert))) | self._options)
+        attachment = _attachment(fields_of(alert))
+        if self._markup.is_in(alert.raw):
+            attachment = self._markup.escaped(attachment)
+        attachment |= self._options
         body = json_body({"attachments": [attachment]})
+        if len(body) > LONGEST_TEXT:
+            body = json_body({"attachments": [fitted(attachment)]})
         return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
 
     def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
