@@ -86,13 +86,13 @@ def behind(files: Sequence[File], place: Place) -> list[File]:
     return [
         file
         for file in files
-        # Of the same day and yet another one: written after ours was packed, cut or removed.
+        # Of the same day and yet another one: written after ours was packed, cut or removed, whatever it begins with.
         if file.name > name
         or (
             file.name == name
             and not file.begins_as(place)
             and not (file.zipped and is_there)
-            and (file.current or _began_later(file, began_at_s))
+            and (file.current or _began_later(file, began_at_s) or not (is_there or file.zipped))
         )
     ]
 

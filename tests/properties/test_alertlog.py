@@ -121,3 +121,12 @@ class Files(AlertFiles):
 
 TestFiles = Files.TestCase
 TestFiles.settings = settings(deadline=None, max_examples=200)
+
+
+def test_what_was_written_anew_and_begins_with_an_older_line_is_read() -> None:
+    state = Files()
+    state.begin(lines=1, at_end=False, head="none")
+    state.truncate(head="kilobytes")
+    state.append_overlong()
+    state.rotate(head="blank line", new_day=False)
+    state.teardown()
