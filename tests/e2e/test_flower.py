@@ -217,7 +217,8 @@ def test_a_dead_worker_is_at_nothing(client: object, server: EmbeddedServer, tmp
 
             def row() -> tuple[bool, bool]:
                 rows = json.loads(visitor.page("workers?json=1"))["data"]
-                return (rows[0]["status"], rows[0].get("active", 0) > 0) if rows else (False, False)
+                # `active` is empty until the first heartbeat
+                return (rows[0]["status"], (rows[0].get("active") or 0) > 0) if rows else (False, False)
 
             executing = "flower_worker_number_of_currently_executing_tasks{"
             eventually(lambda: row() == (True, True))

@@ -210,6 +210,12 @@ def test_a_start_is_noticed_soon(one: Service) -> None:
     assert parse_duration(one["healthcheck"].get("start_interval", one["healthcheck"]["interval"])) <= 2
 
 
+@pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
+def test_what_makes_no_progress_is_unhealthy_within_20_seconds(one: Service) -> None:
+    check = one["healthcheck"]
+    assert parse_duration(check["interval"]) * check["retries"] <= 20
+
+
 @pytest.mark.parametrize("one", WORKERS.values(), ids=list(WORKERS))
 def test_how_many_workers_there_are_can_be_written_down(one: Service) -> None:
     general = {"manager"}
