@@ -7,7 +7,7 @@ from typing import Any, Final
 from common import lenient
 from common.json_text import read_json
 
-DEEPEST_ODD_LINE: Final = 200
+MAX_LENIENT_DEPTH: Final = 200
 """Levels of nesting kept of a line that is not strict JSON; the lenient reader is recursive."""
 
 
@@ -30,15 +30,15 @@ class Alert:
         Takes every line that the filters take. Raises ValueError, which quotes nothing, if it is no JSON object.
         """
         if self._fields is None:  # no cached_property: until Python 3.12 all alerts of a process share its lock
-            self._fields = self._read()
+            self._fields = self._parse()
         return self._fields
 
-    def _read(self) -> dict[str, Any]:
+    def _parse(self) -> dict[str, Any]:
         text = self.raw.decode("utf-8", "replace")
         try:
             parsed = read_json(text, strict=False)
         except ValueError:
-            parsed = lenient.read(text.encode(), levels=DEEPEST_ODD_LINE)
+            parsed = lenient.parse(text.encode(), levels=MAX_LENIENT_DEPTH)
         if not isinstance(parsed, dict):
             raise ValueError("the alert is not a JSON object")  # noqa: TRY004 — one kind of bad input
         return parsed

@@ -19,7 +19,7 @@ from common.connection import (
     broker_tls,
     broker_url,
 )
-from common.discreet import DiscreetAmqp
+from common.discreet import RedactedAMQP
 
 if TYPE_CHECKING:
     from celery.app.amqp import AMQP
@@ -42,7 +42,7 @@ def queue(integration_id: str) -> Queue:
     return Queue(name, exchange=_EXCHANGE, routing_key=name, no_ack=True)
 
 
-def make_app(redis_url: str, amqp: type[AMQP] = DiscreetAmqp) -> Celery:
+def make_app(redis_url: str, amqp: type[AMQP] = RedactedAMQP) -> Celery:
     """Return the application for the Redis at `redis_url`, as `common.connection` takes it. Nothing is sent yet.
 
     `amqp` makes its connections.

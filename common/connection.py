@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from common.errors import SettingsError
-from common.sentinel import watched
+from common.sentinel import parse_sentinel_url
 
 SOCKET_TIMEOUT_S: Final = 15.0
 """A Redis that has not answered a command by then is treated as down; our loops try again by themselves."""
@@ -39,7 +39,7 @@ The kernel of the other side acknowledges, so a Redis that is busy for longer ke
 
 
 def connect(
-    url: str, *, answer_within_s: float = SOCKET_TIMEOUT_S, connect_within_s: float = CONNECT_TIMEOUT_S
+    url: str, *, response_timeout_s: float = SOCKET_TIMEOUT_S, connect_timeout_s: float = CONNECT_TIMEOUT_S
 ) -> redis.Redis:
     """Return a client for `url`, which never repeats a command by itself. Nothing is sent yet.
 
@@ -48,24 +48,24 @@ def connect(
     for ca in _authorities(url):
         _check_authority(Path(ca))
     options: dict[str, Any] = {
-        "socket_timeout": answer_within_s,
+        "socket_timeout": response_timeout_s,
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 30,
     }
     if not url.startswith("unix:"):
         options |= {
-            "socket_connect_timeout": connect_within_s,
+            "socket_connect_timeout": connect_timeout_s,
             "socket_keepalive": True,
             "socket_keepalive_options": KEEPALIVE,
         }
-    if behind := watched(url):
+    if behind := parse_sentinel_url(url):
         return behind.client(**options)
     return redis.Redis.from_url(url, **options)
 
 
 def broker_url(url: str) -> str:
     """Return the address as kombu writes it: a unix socket is `redis+socket://`, the database a parameter."""
-    if behind := watched(url):
+    if behind := parse_sentinel_url(url):
         return behind.broker_url()
     if url.startswith("unix:"):
         address, _, query = url.replace("unix://", "redis+socket://", 1).partition("?")
@@ -75,7 +75,7 @@ def broker_url(url: str) -> str:
 
 def broker_tls(url: str) -> dict[str, Any] | None:
     """Return what kombu must know of TLS, None for a connection without it."""
-    if behind := watched(url):
+    if behind := parse_sentinel_url(url):
         return behind.secure
     if not url.startswith("rediss:"):
         return None
@@ -85,7 +85,7 @@ def broker_tls(url: str) -> dict[str, Any] | None:
 
 def broker_options(url: str) -> dict[str, Any]:
     """Return what kombu's transport must know besides the address: whom the Sentinels watch."""
-    behind = watched(url)
+    behind = parse_sentinel_url(url)
     return behind.transport_options() if behind else {}
 
 

@@ -10,16 +10,16 @@ import sys
 from itertools import accumulate
 from typing import Final
 
-DEEPEST: Final = 1000
+MAX_DEPTH: Final = 1000
 """Levels of arrays and objects; the stock Integrator drops a line with more (spec 2.4)."""
 
-_FRAMES_A_LEVEL: Final = 4
+_FRAMES_PER_LEVEL: Final = 4
 """What the writer of `common.json_text` takes on Python 3.11, where a comprehension has a frame, and some to spare."""
 
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
 
-sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES_A_LEVEL * DEEPEST + 1000))
+sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES_PER_LEVEL * MAX_DEPTH + 1000))
 
 
 def check_depth(text: str | bytes) -> None:
@@ -28,7 +28,7 @@ def check_depth(text: str | bytes) -> None:
     Costs 0.2 us for an alert, since few have a thousand brackets, and 50 ns for each bracket where they do. A text that
     is no JSON may pass or not.
     """
-    if len(text) > DEEPEST and _brackets(text) > DEEPEST and _is_deep(text):
+    if len(text) > MAX_DEPTH and _brackets(text) > MAX_DEPTH and _exceeds_max_depth(text):
         raise ValueError("it is nested too deeply")
 
 
@@ -36,8 +36,8 @@ def _brackets(text: str | bytes) -> int:
     return text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
 
 
-def _is_deep(text: str | bytes) -> bool:
+def _exceeds_max_depth(text: str | bytes) -> bool:
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     outside_strings = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     steps = memoryview(outside_strings.translate(_STEPS, _NO_BRACKETS)).cast("b")  # signed: up 1, down -1
-    return next(filter(DEEPEST.__lt__, accumulate(steps)), 0) > 0
+    return next(filter(MAX_DEPTH.__lt__, accumulate(steps)), 0) > 0

@@ -14,7 +14,7 @@ from kombu import Connection
 from kombu.utils.url import maybe_sanitize_url
 
 
-class DiscreetConnection(Connection):  # type: ignore[misc]  # kombu has no types
+class RedactedConnection(Connection):  # type: ignore[misc]  # kombu has no types
     """A connection to the broker that can be described without a secret."""
 
     def info(self) -> dict[str, Any]:
@@ -25,7 +25,7 @@ class DiscreetConnection(Connection):  # type: ignore[misc]  # kombu has no type
         return told | {"hostname": hostname, "alternates": [], "transport_options": options}
 
 
-class DiscreetAmqp(AMQP):  # type: ignore[misc]  # nor has Celery
+class RedactedAMQP(AMQP):  # type: ignore[misc]  # nor has Celery
     """Celery's messaging with such connections."""
 
-    Connection = DiscreetConnection
+    Connection = RedactedConnection

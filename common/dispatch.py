@@ -12,9 +12,9 @@ from redis import RedisError
 
 from common.celery_app import queue, queue_name
 from common.errors import LedgerUnavailable
-from common.ledger import Pace, Reap, Release
+from common.ledger import Limits, Reap, Release
 from common.ledger.damage import unless_damaged
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 from common.task_message import DELIVER, decode
 
 if TYPE_CHECKING:
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from common.ledger import Ledger, Reaped, Telling
+    from common.ledger import Ledger, Notifications, Reaped
     from common.settings_schema import Policy
 
 LINGER_S: Final = 1.0
 """How long a task that would carry few ids waits for more while many are in flight."""
 
-TASKS_AT_ONCE: Final = 4
+TASKS_PER_WORKER: Final = 4
 """So many tasks of one integration a worker attempts side by side with all their ids, which therefore wait for nothing
 in a task together; Celery's part of a task, 1.3 to 2 ms of CPU, is shared by them."""
 
-OUTLETS_AT_ONCE: Final = 20
+RELEASES_PER_ROUND_TRIP: Final = 20
 """So many integrations are released in one round trip; what a process has released and not published yet when it dies
 waits for its leases to end, so this is not all of them."""
 
-BEGUN_WITHIN_S: Final = 2.0
+PICKUP_TIMEOUT_S: Final = 2.0
 """What is released and neither begun nor queued after this time was lost on its way to a worker. Releasing it again
 costs a message and can deliver nothing twice, so this may be short where a worker's lease must be long."""
 
-MAX_QUEUED: Final = 10_000
+MAX_SCANNED_MESSAGES: Final = 10_000
 """Messages of one queue that are looked at. An id in a message beyond them is published again, which delivers nothing
 twice."""
 
 _PUBLISH_ERRORS: Final = (BatchPublishError, OperationalError, RedisError, OSError)
 
 
-class Outlet(NamedTuple):
+class ReleaseTarget(NamedTuple):
     """An integration as far as its releases go.
 
     `target` is the digest of the credential (`PublishedRegistry.target`), by which limits are shared.
@@ -58,18 +58,18 @@ class Outlet(NamedTuple):
     policy: Policy
     target: str
 
-    def terms(self, *, gather: bool) -> Release:
+    def release_params(self, *, coalesce: bool) -> Release:
         """Return how it is released; with `gather` a few wait for company."""
         policy = self.policy
-        together = max(1, min(policy.batch_max, policy.concurrency // TASKS_AT_ONCE))
+        together = max(1, min(policy.batch_max, policy.concurrency // TASKS_PER_WORKER))
         return Release(
             max_in_flight=policy.max_in_flight,
             batch_max=policy.batch_max,
-            lease_s=_begun_within_s(policy),
+            lease_s=_pickup_timeout_s(policy),
             linger_s=LINGER_S,
-            pace=Pace.of(policy, self.target),
-            together=together,
-            least=together if gather else 1,
+            limits=Limits.of(policy, self.target),
+            ids_per_task=together,
+            min_ids=together if coalesce else 1,
         )
 
 
@@ -79,56 +79,58 @@ class Dispatcher:
     def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
         self._app, self._ledger, self._redis = app, ledger, client
 
-    def dispatch(self, integration_id: str, policy: Policy, target: str, *, gather: bool = False) -> int:
+    def dispatch(self, integration_id: str, policy: Policy, target: str, *, coalesce: bool = False) -> int:
         """Do for one integration what `dispatch_all` does."""
-        return self.dispatch_all([Outlet(integration_id, policy, target)], gather=gather)
+        return self.dispatch_all([ReleaseTarget(integration_id, policy, target)], coalesce=coalesce)
 
-    def dispatch_all(self, outlets: Sequence[Outlet], *, gather: bool = False) -> int:
+    def dispatch_all(self, targets: Sequence[ReleaseTarget], *, coalesce: bool = False) -> int:
         """Release what may go now and publish it, in a round trip each for many. Return how many deliveries that were.
 
         With `gather` a few that have just come are left to the producer, who knows whether more follow, unless none is
         in flight.
         """
         number = 0
-        for first in range(0, len(outlets), OUTLETS_AT_ONCE):
-            some = outlets[first : first + OUTLETS_AT_ONCE]
-            tasks = self._ledger.release_all({one.integration_id: one.terms(gather=gather) for one in some})
+        for first in range(0, len(targets), RELEASES_PER_ROUND_TRIP):
+            some = targets[first : first + RELEASES_PER_ROUND_TRIP]
+            tasks = self._ledger.release_all(
+                {one.integration_id: one.release_params(coalesce=coalesce) for one in some}
+            )
             if tasks:
                 self._publish(tasks)
             number += sum(len(ids) for of_one in tasks.values() for ids in of_one)
         return number
 
-    def reap(self, wanted: Mapping[str, tuple[Policy, Telling]]) -> dict[str, Reaped]:
+    def reap(self, wanted: Mapping[str, tuple[Policy, Notifications]]) -> dict[str, Reaped]:
         """Bring back what was lost; deliveries that merely wait in the Celery queue are left there."""
         queued = self._queued(self._ledger.overdue(wanted.keys()))
         return self._ledger.reap_all(
             {
                 i: Reap(
                     queued=queued.get(i, ()),
-                    lease_s=_begun_within_s(policy),
-                    telling=telling,
-                    most_attempts=policy.retry_max_attempts,
+                    lease_s=_pickup_timeout_s(policy),
+                    notifications=telling,
+                    max_attempts=policy.retry_max_attempts,
                 )
                 for i, (policy, telling) in wanted.items()
             }
         )
 
-    def occupied(self, integration_ids: Collection[str]) -> set[str]:
+    def non_empty(self, integration_ids: Collection[str]) -> set[str]:
         """Return those of the integrations of which anything waits or is released."""
-        return self._ledger.occupied(integration_ids)
+        return self._ledger.non_empty(integration_ids)
 
     def queued(self, integration_ids: Collection[str]) -> int:
         """Return how many tasks lie in the queues of these integrations."""
-        with translated(), self._redis.pipeline(transaction=False) as pipe:
+        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in integration_ids:
                 pipe.llen(queue_name(integration_id))
             return sum(unless_damaged(answer, 0) for answer in pipe.execute(raise_on_error=False))
 
     def _queued(self, overdue: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
         """Return those that are in their integration's queue, which never carries more than the in-flight cap."""
-        with translated(), self._redis.pipeline(transaction=False) as pipe:
+        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in overdue:
-                pipe.lrange(queue_name(integration_id), 0, MAX_QUEUED - 1)
+                pipe.lrange(queue_name(integration_id), 0, MAX_SCANNED_MESSAGES - 1)
             queues = [unless_damaged(answer, ()) for answer in pipe.execute(raise_on_error=False)]
         return {
             i: {delivery_id for message in messages for delivery_id in _ids(message)}.intersection(ids)
@@ -154,8 +156,8 @@ class Dispatcher:
             raise LedgerUnavailable(f"the released deliveries could not be published: {error}") from error
 
 
-def _begun_within_s(policy: Policy) -> float:
-    return min(policy.lease_s, BEGUN_WITHIN_S)
+def _pickup_timeout_s(policy: Policy) -> float:
+    return min(policy.lease_s, PICKUP_TIMEOUT_S)
 
 
 def _ids(message: bytes) -> list[str]:

@@ -48,7 +48,7 @@ class LedgerUnavailable(LedgerError):  # noqa: N818 — the name says the state,
     """Raised when Redis cannot be reached or does not answer; trying again later helps."""
 
 
-class LedgerUnfit(LedgerError):  # noqa: N818 — as above
+class LedgerMisconfigured(LedgerError):  # noqa: N818 — as above
     """Raised when Redis is configured so that it could lose work (eviction) or refuses us (password)."""
 
 
@@ -79,7 +79,7 @@ class TransportError(CourierError):
     `said` is not: all that a script had printed when it was stopped. It is no part of the error's text.
     """
 
-    def __init__(self, reason: Reason, detail: str, said: str = "") -> None:
+    def __init__(self, reason: Reason, detail: str, output: str = "") -> None:
         """Keep the parts; `detail` is what a person reads in a dead letter."""
-        self.reason, self.detail, self.said = reason, detail, said
+        self.reason, self.detail, self.output = reason, detail, output
         super().__init__(f"{reason}: {detail}")

@@ -16,7 +16,7 @@ NOT_FOUND: Final = (FileNotFoundError, NotADirectoryError)
 """ENOENT and ENOTDIR: nothing has this name. Any other error leaves the question open."""
 
 
-def status_of(path: Path) -> os.stat_result | None:
+def stat_or_none(path: Path) -> os.stat_result | None:
     """Return the status of what `path` leads to, None if there is nothing. Raises OSError if that cannot be known."""
     try:
         return path.stat()
@@ -24,7 +24,7 @@ def status_of(path: Path) -> os.stat_result | None:
         return None
 
 
-def is_there(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Say whether `path` names anything, a broken link included. Raises OSError if that cannot be known."""
     try:
         path.lstat()

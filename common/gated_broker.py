@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kombu.transport.redis import Channel, SentinelChannel, SentinelTransport, Transport
 
-from common.discreet import DiscreetAmqp, DiscreetConnection
+from common.discreet import RedactedAMQP, RedactedConnection
 
 if TYPE_CHECKING:
     from celery.app.amqp import AMQP
@@ -21,10 +21,10 @@ def amqp_with(mixin: type) -> type[AMQP]:
     class GatedSentinelTransport(SentinelTransport):  # type: ignore[misc]  # as above
         Channel = type("GatedSentinelChannel", (mixin, SentinelChannel), {})
 
-    class GatedConnection(DiscreetConnection):
+    class GatedConnection(RedactedConnection):
         def get_transport_cls(self) -> type[Transport]:
             """Return the gated kind of the transport that the URL asks for."""
             behind_sentinels = issubclass(super().get_transport_cls(), SentinelTransport)
             return GatedSentinelTransport if behind_sentinels else GatedTransport
 
-    return type("GatedAmqp", (DiscreetAmqp,), {"Connection": GatedConnection})
+    return type("GatedAmqp", (RedactedAMQP,), {"Connection": GatedConnection})

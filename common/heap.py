@@ -9,14 +9,14 @@ _M_ARENA_MAX: Final = -8
 """glibc's malloc.h."""
 
 
-def give_back() -> None:
+def trim() -> None:
     """Return to the system what imports needed for a moment: 12 MB of a producer's 69 (malloc_trim(3))."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
 
 
-def share_one() -> None:
+def limit_arenas() -> None:
     """Let all threads allocate in one place (mallopt(3)); to be called before there are threads.
 
     Each of 8 places for each core fills up with gaps of its own, and in Python only one thread allocates at a time.

@@ -29,19 +29,19 @@ _LONGEST_NAME: Final = MAX_ID_CHARACTERS - len("-123456-9999")
 _CREDENTIALS: Final = ("hook_url", "api_key")
 
 
-class Claim(NamedTuple):
+class IdSource(NamedTuple):
     """What one block's id is made of. `settings` are its elements and their texts, without the order of elements."""
 
     settings: tuple[tuple[str, tuple[str, ...]], ...]
-    wanted: str | None = None
+    explicit_id: str | None = None
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[str, str]], wanted: str | None) -> Claim:
+    def of(cls, pairs: Iterable[tuple[str, str]], explicit_id: str | None) -> IdSource:
         """Make a claim from the pairs of element and text in the block, and its own `id` if it has one."""
         texts: dict[str, tuple[str, ...]] = {}
         for name, text in pairs:
             texts[name] = (*texts.get(name, ()), text)
-        return cls(tuple(sorted(texts.items())), wanted)
+        return cls(tuple(sorted(texts.items())), explicit_id)
 
     @property
     def name(self) -> str:
@@ -72,27 +72,27 @@ def check_id(text: str) -> None:
         raise ValueError("is reserved: write another id")
 
 
-def assign_ids(claims: Sequence[Claim]) -> list[str | None]:
+def assign_ids(sources: Sequence[IdSource]) -> list[str | None]:
     """Return the id of each block, all different; None for one whose own `id` an earlier block has."""
-    ids: list[str | None] = [None] * len(claims)
+    ids: list[str | None] = [None] * len(sources)
     taken: set[str] = set()
-    for at, claim in enumerate(claims):
-        if claim.wanted is not None and claim.wanted not in taken:
-            ids[at] = claim.wanted
-            taken.add(claim.wanted)
-    unnamed = [at for at, claim in enumerate(claims) if claim.wanted is None]
-    for at, name in zip(unnamed, _derived([claims[at] for at in unnamed], taken), strict=True):
+    for at, claim in enumerate(sources):
+        if claim.explicit_id is not None and claim.explicit_id not in taken:
+            ids[at] = claim.explicit_id
+            taken.add(claim.explicit_id)
+    unnamed = [at for at, claim in enumerate(sources) if claim.explicit_id is None]
+    for at, name in zip(unnamed, _derived([sources[at] for at in unnamed], taken), strict=True):
         ids[at] = name
     return ids
 
 
-def _derived(claims: Sequence[Claim], taken: set[str]) -> list[str]:
+def _derived(sources: Sequence[IdSource], taken: set[str]) -> list[str]:
     """Return the shortest name of each that no other has."""
-    names = [claim.slug for claim in claims]
-    for longer in (Claim.by_credentials, Claim.by_settings):
+    names = [claim.slug for claim in sources]
+    for longer in (IdSource.by_credentials, IdSource.by_settings):
         often = Counter(names)
         shared = [often[name] > 1 or name in taken or name in RESERVED for name in names]
-        names = [longer(claim) if more else name for claim, name, more in zip(claims, names, shared, strict=True)]
+        names = [longer(claim) if more else name for claim, name, more in zip(sources, names, shared, strict=True)]
     return _numbered(names, taken)
 
 

@@ -15,7 +15,7 @@ LONGEST_INT: Final = 1000
 """Digits up to which an integer becomes an `int`; Python refuses more than 4300."""
 
 
-class Number:
+class RawNumber:
     """A number that is written as it was read. `float()` gives its value."""
 
     __slots__ = ("text",)
@@ -27,7 +27,7 @@ class Number:
         return float(self.text)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Number) and self.text == other.text
+        return isinstance(other, RawNumber) and self.text == other.text
 
     def __hash__(self) -> int:
         return hash(self.text)
@@ -46,7 +46,7 @@ def read_json(text: str, *, strict: bool = True) -> Any:
     Raises ValueError, which quotes nothing of the text, if it is no JSON, has NaN or Infinity, or nests too deeply.
     """
     check_depth(text)
-    return json.loads(text, strict=strict, parse_float=Number, parse_int=_integer, parse_constant=_no_constant)
+    return json.loads(text, strict=strict, parse_float=RawNumber, parse_int=_integer, parse_constant=_no_constant)
 
 
 def write_json(value: Any) -> str:
@@ -63,11 +63,11 @@ def as_number(value: object) -> float | None:
     """Return what a JSON number is worth, true and false being 1 and 0 as in Python; None for anything else."""
     if isinstance(value, int):
         return value
-    return float(value) if isinstance(value, float | Number) else None
+    return float(value) if isinstance(value, float | RawNumber) else None
 
 
-def _integer(text: str) -> int | Number:
-    return int(text) if len(text) <= LONGEST_INT else Number(text)
+def _integer(text: str) -> int | RawNumber:
+    return int(text) if len(text) <= LONGEST_INT else RawNumber(text)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -75,7 +75,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _not_plain(value: object) -> NoReturn:
-    if isinstance(value, Number):
+    if isinstance(value, RawNumber):
         raise _SlowPathNeeded
     raise ValueError("it holds something that JSON has no form for")
 
@@ -88,7 +88,7 @@ def _written(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, Number):
+    if isinstance(value, RawNumber):
         return value.text
     if isinstance(value, dict):
         return "{" + ", ".join([f"{json.dumps(str(key))}: {_text(item)}" for key, item in value.items()]) + "}"

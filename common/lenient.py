@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 BOM: Final = b"\xef\xbb\xbf"
-SKIPPED: Final = object()
+ELIDED: Final = object()
 """Stands where an array or object lay too deep to be kept."""
 
 _BLANK: Final = re.compile(r"[\x00-\x20]*")
@@ -59,7 +59,7 @@ def _no_constant(name: str) -> NoReturn:
 _STRICTLY: Final[Any] = json.JSONDecoder(strict=False, parse_constant=_no_constant)
 
 
-def read(raw: bytes, *, levels: int, keys: Collection[str] | None = None) -> object:
+def parse(raw: bytes, *, levels: int, keys: Collection[str] | None = None) -> object:
     """Return the one JSON value of `raw`, of its arrays and objects only the outer `levels`, the rest SKIPPED.
 
     With `keys` only these members of the outer object have more than one level: the others cost little.
@@ -67,23 +67,23 @@ def read(raw: bytes, *, levels: int, keys: Collection[str] | None = None) -> obj
     Raises ValueError, whose text says where and nothing of the content, also if it nests more than DEEPEST levels.
     """
     check_depth(raw)
-    reader = _Reader(raw.removeprefix(BOM).decode("utf-8", "surrogateescape"))
+    reader = _Parser(raw.removeprefix(BOM).decode("utf-8", "surrogateescape"))
     value = reader.value(levels, keys)
     reader.end()
     return value
 
 
-def places(text: str, at: int = 0) -> tuple[dict[str, int], int]:
+def value_offsets(text: str, at: int = 0) -> tuple[dict[str, int], int]:
     """Return where the values of the object at `at` begin, by key (D3), and where its closing brace stands.
 
     `text` is what `read` makes of bytes, without a byte order mark. Raises ValueError as `read` does, also if it is no
     object; what follows it is not looked at.
     """
     check_depth(text)
-    return _Reader(text, at).places()
+    return _Parser(text, at).value_offsets()
 
 
-class _Reader:
+class _Parser:
     """Goes through one text, token by token."""
 
     def __init__(self, text: str, at: int = 0) -> None:
@@ -96,11 +96,11 @@ class _Reader:
             return self._scalar()
         if not levels:
             self._skip()
-            return SKIPPED
+            return ELIDED
         self._expect(opener)
         return self._members(levels - 1, keys) if opener == "{" else self._items(levels - 1)
 
-    def places(self) -> tuple[dict[str, int], int]:
+    def value_offsets(self) -> tuple[dict[str, int], int]:
         """Go through an object and note where its values begin and where it ends."""
         found: dict[str, int] = {}
         self._expect("{")

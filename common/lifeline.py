@@ -29,33 +29,35 @@ from common.connection import connect
 if TYPE_CHECKING:
     import logging
 
-EVERY_S: Final = 1.0
+PING_INTERVAL_S: Final = 1.0
 """Between two questions, and between two tries to connect."""
 
-ANSWER_WITHIN_S: Final = 1.0
+PONG_TIMEOUT_S: Final = 1.0
 """After this time without an answer a new connection is tried. Being wrong costs no more than that."""
 
-CONNECT_WITHIN_S: Final = 2.0
+CONNECT_TIMEOUT_S: Final = 2.0
 """A new connection that waits for longer is tried anew: TCP asks again after ever longer pauses."""
 
 GRACE_S: Final = 0.2
 """The old connection asked before the new one, so a Redis that was slow has answered it first, or is about to."""
 
-ROUNDS: Final = 10
+PINGS_PER_SCAN: Final = 10
 """Between two searches for connections that Redis closed, each of which looks at every open file of the process."""
 
 _OPEN_FILES: Final = Path("/proc/self/fd")
 
 
-class Lifeline:
+class PathMonitor:
     """The connection that asks, and the thread that does so until the process ends."""
 
     def __init__(self, url: str, log: logging.Logger) -> None:
         """Take the address as `common.connection` does. Nothing is sent yet."""
-        self._pool = connect(url, answer_within_s=CONNECT_WITHIN_S, connect_within_s=CONNECT_WITHIN_S).connection_pool
+        self._pool = connect(
+            url, response_timeout_s=CONNECT_TIMEOUT_S, connect_timeout_s=CONNECT_TIMEOUT_S
+        ).connection_pool
         self._log = log
         self._connection: Any = None
-        self._asked = False
+        self._ping_sent = False
         self._peers = set[Any]()
         self._thread = threading.Thread(target=self._run, name="lifeline", daemon=True)
 
@@ -63,28 +65,28 @@ class Lifeline:
         """Begin to ask."""
         self._thread.start()
 
-    def look(self) -> int:
+    def check(self) -> int:
         """Ask once. Return how many connections were cut. Raises RedisError or OSError if none can be made."""
         if self._connection is None:
             self._connection = self._connect()
-        if not self._asked:
+        if not self._ping_sent:
             self._connection.send_command("PING", check_health=False)
-            self._asked = True
-        if self._answered(ANSWER_WITHIN_S):
+            self._ping_sent = True
+        if self._is_answered(PONG_TIMEOUT_S):
             return 0
         newer = self._connect()
-        if self._answered(GRACE_S):
+        if self._is_answered(GRACE_S):
             newer.disconnect()
             return 0
-        forgotten = cut(self._connection._sock.getpeername(), spare=newer._sock.fileno())  # noqa: SLF001 — redis-py tells neither
-        self._forget()
+        forgotten = shutdown_connections(self._connection._sock.getpeername(), spare=newer._sock.fileno())  # noqa: SLF001 — redis-py tells neither
+        self._reset()
         self._connection = newer
         self._log.warning("the path to Redis forgot our connections; %d were cut and are made anew", forgotten)
         return forgotten
 
     def close(self) -> None:
         """Let go of the connection; for whoever looks without the thread."""
-        self._forget()
+        self._reset()
 
     def _connect(self) -> Any:
         """Return a connection that has been answered; never the one that waits, which is not given back to the pool."""
@@ -99,44 +101,44 @@ class Lifeline:
         self._peers = {connection._sock.getpeername()}  # noqa: SLF001 — redis-py does not tell it
         return connection
 
-    def shut_closed(self) -> int:
+    def shutdown_closed(self) -> int:
         """Shut the connections that Redis has closed. Return how many; their owners see their end as they would."""
-        return sum(cut(peer, closed_only=True) for peer in self._peers)
+        return sum(shutdown_connections(peer, closed_only=True) for peer in self._peers)
 
-    def _answered(self, within_s: float) -> bool:
+    def _is_answered(self, within_s: float) -> bool:
         """Say whether the answer came. A connection that broke is replaced at once: what breaks is not forgotten."""
         try:
             if not self._connection.can_read(within_s):
                 return False
             self._connection.read_response()
         except (RedisError, OSError):
-            self._forget()
+            self._reset()
             self._connection = self._connect()
-        self._asked = False
+        self._ping_sent = False
         return True
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         if self._connection is not None:
             self._connection.disconnect()
-        self._connection, self._asked = None, False
+        self._connection, self._ping_sent = None, False
 
     def _run(self) -> None:
         """Look at once, too: what is forgotten before there is a connection to ask over is left to the time limits."""
         pause = threading.Event()
         for number in count():
             try:
-                if number % ROUNDS == 0:
-                    self.shut_closed()
-                self.look()
+                if number % PINGS_PER_SCAN == 0:
+                    self.shutdown_closed()
+                self.check()
             except (RedisError, OSError):
                 pass  # Redis is away: whoever needs it tells of it
             except Exception:  # noqa: BLE001 — without this thread it goes on, only slower when a path forgets
                 self._log.exception("the lifeline failed inside Courier")
-                self._forget()
-            pause.wait(EVERY_S)
+                self._reset()
+            pause.wait(PING_INTERVAL_S)
 
 
-def cut(peer: Any, *, spare: int = -1, closed_only: bool = False) -> int:
+def shutdown_connections(peer: Any, *, spare: int = -1, closed_only: bool = False) -> int:
     """Shut all connections of this process to a peer but the one with that descriptor. Return how many that were.
 
     With `closed_only` only those whose other side has closed. Their owners read their end at once, in their own
@@ -145,11 +147,11 @@ def cut(peer: Any, *, spare: int = -1, closed_only: bool = False) -> int:
     """
     with suppress(OSError):
         numbers = [int(each.name) for each in _OPEN_FILES.iterdir()]
-        return sum(_cut_if(number, peer, closed_only) for number in numbers if number != spare)
+        return sum(_shutdown_if(number, peer, closed_only) for number in numbers if number != spare)
     return 0
 
 
-def _cut_if(descriptor: int, peer: Any, closed_only: bool) -> bool:
+def _shutdown_if(descriptor: int, peer: Any, closed_only: bool) -> bool:
     """Look at a copy: the number itself may belong to another file by now."""
     with suppress(OSError):
         copy = os.dup(descriptor)

@@ -23,13 +23,13 @@ Field = str | int | float | bool | None
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """The attributes that every record has; all others are extra fields."""
 
-_INDISCREET: Final = ("urllib3", "requests")
+_LEAKS_URLS: Final = ("urllib3", "requests")
 """Libraries whose records below `error` quote whole request URLs: a Slack hook's URL is its secret."""
 
-_LONG_WINDED: Final = ("kombu.transport.redis",)
+_NOISY_TRACEBACKS: Final = ("kombu.transport.redis",)
 """What adds a traceback, which quotes commands, to a message that says it all: Redis refused, and is tried again."""
 
-_FALSE: Final = {"kombu.connection": "Secure redis scheme specified (rediss) with no ssl"}
+_UNTRUE: Final = {"kombu.connection": "Secure redis scheme specified (rediss) with no ssl"}
 """What is logged and not true, by the logger and how it begins. Celery masks the broker's URL for `inspect conf` by way
 of a connection that it never opens and gives no TLS options to; those that are opened verify the certificate."""
 
@@ -61,12 +61,12 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
-    for name in _INDISCREET:
+    for name in _LEAKS_URLS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in _LONG_WINDED:
+    for name in _NOISY_TRACEBACKS:
         logging.getLogger(name).addFilter(_without_traceback)
-    for name in _FALSE:
-        logging.getLogger(name).addFilter(_is_true)
+    for name in _UNTRUE:
+        logging.getLogger(name).addFilter(_is_wanted)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -74,8 +74,8 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def _is_true(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(_FALSE[record.name])
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_UNTRUE[record.name])
 
 
 class JsonFormatter(logging.Formatter):
@@ -84,12 +84,12 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of ASCII, which no message can break or forge."""
         fields: dict[str, Field] = {
-            "time": _moment(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": _timestamp(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        trouble = _trouble(self, record)
+        trouble = _exception_text(self, record)
         if trouble:
             fields["exception"] = trouble
         return printable_json(json.dumps(_extra(record) | fields))
@@ -100,28 +100,28 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, and below it the traceback if there is one."""
-        time = _moment(record).astimezone().strftime("%H:%M:%S")
+        time = _timestamp(record).astimezone().strftime("%H:%M:%S")
         extra = "".join(f"  {name}={value}" for name, value in _extra(record).items())
         line = f"{time} {record.levelname:<7} {record.name}: {record.getMessage()}{extra}"
-        return "\n".join(filter(None, (printable(line), printable(_trouble(self, record), keep="\n"))))
+        return "\n".join(filter(None, (printable(line), printable(_exception_text(self, record), keep="\n"))))
 
 
-def _moment(record: logging.LogRecord) -> datetime:
+def _timestamp(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Field]:
-    return {name: _plain(value) for name, value in record.__dict__.items() if name not in _STANDARD}
+    return {name: _json_value(value) for name, value in record.__dict__.items() if name not in _STANDARD}
 
 
-def _plain(value: Any) -> Field:
+def _json_value(value: Any) -> Field:
     """Return what JSON can say; anything else in its own words, which for a Secret is the mask."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, Field) else str(value)
 
 
-def _trouble(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+def _exception_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     traceback = formatter.formatException(record.exc_info) if record.exc_info else record.exc_text
     stack = formatter.formatStack(record.stack_info) if record.stack_info else None
     return "\n".join(filter(None, (traceback, stack)))

@@ -12,7 +12,7 @@ import msgspec
 
 from common.depth import check_depth
 from common.ledger.damage import unless_damaged
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 from common.ledger.record import to_int
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "courier:node:"
 
-READINGS: Final = "readings"
+INTEGRATION_LAGS: Final = "readings"
 """The text that holds what a node told of each of its integrations, as JSON."""
 
 
-FOREIGN: Final = "foreign:"
+FOREIGN_WRITE: Final = "foreign:"
 """In front of a ForeignWrite, the counter of such writes."""
 
 
@@ -37,17 +37,17 @@ class ForeignWrite(StrEnum):
     REGISTRY = "registry"
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IntegrationLag(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How one integration reads on its node: how far behind, if parked, and the limits of its backlog there."""
 
     lag_bytes: int = 0
     lag_s: float = 0.0
-    parked: bool = False
+    backpressured: bool = False
     max_backlog: int = 0
     max_backlog_bytes: int = 0
 
 
-class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one node told last: counters (`lines`, `matched`, `bad:REASON`, …) and texts (`config`, `choked`, …)."""
 
     node: str
@@ -55,30 +55,30 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     texts: dict[str, str]
 
     @property
-    def readings(self) -> dict[str, Reading]:
+    def integration_lags(self) -> dict[str, IntegrationLag]:
         """What it told of each integration, by id; nothing if a producer of another version told it differently."""
         try:
-            text = self.texts.get(READINGS) or "{}"
+            text = self.texts.get(INTEGRATION_LAGS) or "{}"
             check_depth(text)
-            return _decode_readings(text)
+            return _decode_integration_lags(text)
         except ValueError:
             return {}
 
-    def whole(self, name: str) -> int:
+    def integer(self, name: str) -> int:
         """Return a text that is a number, 0 if it is not there."""
         text = self.texts.get(name, "")
         return int(text) if text.isdecimal() else 0
 
 
-def encode_readings(readings: Mapping[str, Reading]) -> str:
+def encode_integration_lags(readings: Mapping[str, IntegrationLag]) -> str:
     """Return the text that stands under READINGS."""
     return msgspec.json.encode(readings).decode()
 
 
-def report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping[str, str]) -> None:
+def publish_producer_report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping[str, str]) -> None:
     """Add to a node's counters and replace its texts. Raises LedgerUnavailable or LedgerUnfit."""
     key = _PREFIX + node
-    with translated(), client.pipeline(transaction=False) as pipe:
+    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         for name, number in added.items():
             pipe.hincrby(key, f"n:{name}", number)
         if texts:
@@ -88,17 +88,17 @@ def report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping
             unless_damaged(answer, None)  # a value that somebody else wrote costs this report, and no alert
 
 
-def last_report(client: Redis, node: str) -> NodeReport | None:
+def fetch_producer_report(client: Redis, node: str) -> ProducerReport | None:
     """Return what one node has told, None if it never told anything. Raises LedgerUnavailable or LedgerUnfit."""
     key = _PREFIX + node
-    with translated():
+    with as_ledger_errors():
         fields: Any = client.hgetall(key)
     return _decoded(key, fields) if fields else None
 
 
-def reports(client: Redis) -> list[NodeReport]:
+def fetch_producer_reports(client: Redis) -> list[ProducerReport]:
     """Return what every node has told, by name. Raises LedgerUnavailable or LedgerUnfit."""
-    with translated(), client.pipeline(transaction=False) as pipe:
+    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
         for key in keys:
             pipe.hgetall(key)
@@ -106,12 +106,12 @@ def reports(client: Redis) -> list[NodeReport]:
     return [_decoded(key.decode("utf-8", "replace"), fields) for key, fields in zip(keys, found, strict=True)]
 
 
-_decode_readings: Final = msgspec.json.Decoder(dict[str, Reading]).decode
+_decode_integration_lags: Final = msgspec.json.Decoder(dict[str, IntegrationLag]).decode
 
 
-def _decoded(key: str, fields: Mapping[bytes, bytes]) -> NodeReport:
+def _decoded(key: str, fields: Mapping[bytes, bytes]) -> ProducerReport:
     texts = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items()}
-    return NodeReport(
+    return ProducerReport(
         node=key.removeprefix(_PREFIX),
         counters={k[2:]: to_int(v) for k, v in texts.items() if k.startswith("n:")},
         texts={k: v for k, v in texts.items() if not k.startswith("n:")},

@@ -12,29 +12,29 @@ class Reason(StrEnum):
     """Why a delivery was skipped, is tried again or was rejected: a closed list, used as a metric label."""
 
     # skipped: nothing to do for this alert
-    NO_HASH = "no_hash"
+    NO_FILE_HASH = "no_hash"
     NOTHING_TO_LOOK_UP = "nothing_to_look_up"
     RULE_EXCLUDED = "rule_excluded"
     # worth another try
-    CONNECT = "connect"
+    CONNECTION_FAILED = "connect"
     TIMEOUT = "timeout"
     RATE_LIMITED = "rate_limited"
-    SERVER = "server"
-    BAD_ANSWER = "bad_answer"
+    HTTP_5XX = "server"
+    INVALID_RESPONSE = "bad_answer"
     NOT_READY = "not_ready"
     SCRIPT_FAILED = "script_failed"
     SCRIPT_TIMEOUT = "script_timeout"
     SCRIPT_UNUSABLE = "script_unusable"
     MANAGER_DOWN = "manager_down"
     INTERNAL = "internal"
-    AUTH = "auth"
+    UNAUTHORIZED = "auth"
     GONE = "gone"
     # final
-    CLIENT = "client"
+    HTTP_4XX = "client"
     REDIRECT = "redirect"
     TLS = "tls"
-    BAD_URL = "bad_url"
-    BAD_ALERT = "bad_alert"
+    INVALID_URL = "bad_url"
+    INVALID_ALERT = "bad_alert"
     TOO_LARGE = "too_large"
     WORKER_LOST = "worker_lost"
     NOT_CONFIGURED = "not_configured"
@@ -43,13 +43,13 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
 
 
-SICK: Final = frozenset(
+BREAKER_FAILURES: Final = frozenset(
     {
-        Reason.CONNECT,
+        Reason.CONNECTION_FAILED,
         Reason.TIMEOUT,
-        Reason.SERVER,
+        Reason.HTTP_5XX,
         Reason.TLS,
-        Reason.BAD_ANSWER,
+        Reason.INVALID_RESPONSE,
         Reason.MANAGER_DOWN,
         Reason.SCRIPT_TIMEOUT,
         Reason.SCRIPT_UNUSABLE,
@@ -57,12 +57,12 @@ SICK: Final = frozenset(
 )
 """What says that the target as a whole is out of order, whatever was sent: it counts for the breaker."""
 
-REFUSED: Final = frozenset(
-    {Reason.AUTH, Reason.GONE, Reason.REDIRECT, Reason.BAD_URL, Reason.NOT_CONFIGURED, Reason.SCRIPT_FAILED}
+REFUSALS: Final = frozenset(
+    {Reason.UNAUTHORIZED, Reason.GONE, Reason.REDIRECT, Reason.INVALID_URL, Reason.NOT_CONFIGURED, Reason.SCRIPT_FAILED}
 )
 """What may be wrong with one alert or with the integration: a run of different ones without a success says which."""
 
-ANSWERED: Final = frozenset({Reason.RATE_LIMITED, Reason.NOT_READY, Reason.CLIENT, Reason.TOO_LARGE})
+BREAKER_NEUTRAL: Final = frozenset({Reason.RATE_LIMITED, Reason.NOT_READY, Reason.HTTP_4XX, Reason.TOO_LARGE})
 """What the target refused or put off: it lives, but that was no success either."""
 
 
@@ -100,7 +100,7 @@ class Retry(msgspec.Struct, frozen=True):
     detail: str = ""
     after_s: float | None = None
     events: tuple[ManagerEvent, ...] = ()
-    last_words: tuple[ManagerEvent, ...] = ()
+    final_events: tuple[ManagerEvent, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -71,7 +71,7 @@ def _unescaped(place: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
 
 
-def reason(error: OSError) -> str:
+def explain(error: OSError) -> str:
     """Return the system's words; where permission is missing, also who ran, whose the file is and what to change."""
     words = error.strerror or str(error)
     if not isinstance(error, PermissionError):

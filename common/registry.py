@@ -30,7 +30,7 @@ from redis import WatchError
 from common.depth import check_depth
 from common.errors import SettingsError
 from common.integration import MANAGER_ID, Integration
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 from common.secret import Secret
 from common.urls import normalised
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from common.vault import Vault
+    from common.vault import Cipher
 
 KEY: Final = "courier:integrations"
 VERSION: Final = b"version"
@@ -47,7 +47,7 @@ CATALOGUE: Final = "courier:catalogue"
 
 MANAGER: Final = Integration(id=MANAGER_ID, name=MANAGER_ID)
 
-PATIENCE_NS: Final = 15 * 10**9
+KEY_MISMATCH_GRACE_NS: Final = 15 * 10**9
 """How long a process whose key fitted goes on though no entry can be opened any more. A producer repairs within 5 s, so
 that somebody who overwrites every entry does not end the workers. A new key still does."""
 
@@ -96,7 +96,7 @@ class Registry(msgspec.Struct, frozen=True):
         return entry.integration if entry else None
 
 
-class Listed(msgspec.Struct, frozen=True):
+class CatalogueEntry(msgspec.Struct, frozen=True):
     """What the catalogue says of an integration: its name in ossec.conf, and the nodes that have it configured."""
 
     name: str
@@ -108,58 +108,58 @@ class Listed(msgspec.Struct, frozen=True):
         return not self.nodes
 
 
-def _enc_hook(value: object) -> str:
+def _encode_secret(value: object) -> str:
     if isinstance(value, Secret):
         return value.reveal()
     raise NotImplementedError  # the word by which msgspec is told that this is no value of ours
 
 
-def _dec_hook(kind: type, value: Any) -> Any:
+def _decode_secret(kind: type, value: Any) -> Any:
     return kind(value)
 
 
 _log = logging.getLogger("courier.registry")
 _is_id = re.compile(rb"[A-Za-z0-9_.-]{1,64}").fullmatch
-_encoder = msgspec.json.Encoder(enc_hook=_enc_hook, order="sorted")
-_decoder = msgspec.json.Decoder(Entry, dec_hook=_dec_hook)
+_encoder = msgspec.json.Encoder(enc_hook=_encode_secret, order="sorted")
+_decoder = msgspec.json.Decoder(Entry, dec_hook=_decode_secret)
 _encode_listed = msgspec.json.Encoder(order="sorted").encode
-_decode_listed = msgspec.json.Decoder(Listed).decode
+_decode_listed = msgspec.json.Decoder(CatalogueEntry).decode
 
 
 def published_ids(client: Redis) -> list[str]:
     """Return the ids of all integrations that were ever published, and `manager`, without needing the key."""
-    with translated():
+    with as_ledger_errors():
         names: Any = client.hkeys(KEY)
     return _ids(names)
 
 
-def catalogue(client: Redis) -> dict[str, Listed]:
+def catalogue(client: Redis) -> dict[str, CatalogueEntry]:
     """Return what is known without the key of every integration that was ever published, and of `manager`, by id.
 
     One that the catalogue does not describe counts as configured, with its id as its name.
     """
-    with translated(), client.pipeline(transaction=False) as pipe:
+    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hkeys(KEY)
         pipe.hgetall(CATALOGUE)
         keys, described = pipe.execute()
-    return {one: _listed(one, described.get(one.encode())) for one in _ids(keys)}
+    return {one: _catalogue_entry(one, described.get(one.encode())) for one in _ids(keys)}
 
 
 def _ids(keys: Iterable[bytes]) -> list[str]:
     return sorted({key.decode() for key in keys if _is_id(key) and key != VERSION} | {MANAGER_ID})
 
 
-def _whole(text: bytes) -> int:
+def _integer(text: bytes) -> int:
     """Return a number that somebody else may have written, 0 if it is none."""
     return int(text) if re.fullmatch(rb"[0-9]{1,20}", text) else 0
 
 
-def _listed(integration_id: str, described: bytes | None) -> Listed:
+def _catalogue_entry(integration_id: str, described: bytes | None) -> CatalogueEntry:
     if described is not None and integration_id != MANAGER_ID:
         with suppress(ValueError):
             check_depth(described)
             return _decode_listed(described)
-    return Listed(integration_id, ALL_NODES)
+    return CatalogueEntry(integration_id, ALL_NODES)
 
 
 class PublishedRegistry:
@@ -168,34 +168,34 @@ class PublishedRegistry:
     `now` is the time of day in nanoseconds.
     """
 
-    def __init__(self, client: Redis, vault: Vault, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, client: Redis, cipher: Cipher, now: Callable[[], int] = time.time_ns) -> None:
         self._redis = client
-        self._vault = vault
+        self._cipher = cipher
         self._now = now
         self._seen: dict[str, Entry] = {}
         self._rejected: dict[bytes, str] = {}
         self._has_published = False
-        self._unfit_since_ns: int | None = None
+        self._key_mismatch_since_ns: int | None = None
         self._checked: object = None
 
     def target(self, integration: Integration) -> str:
         """Return the digest of the credential: integrations with the same one share their target's limits."""
         credential = integration.api_key or integration.hook_url
         whose = ("of", normalised(credential.reveal())) if credential else ("id", integration.id)
-        return self._vault.digest("target", integration.name, *whose)
+        return self._cipher.digest("target", integration.name, *whose)
 
     def version(self) -> int:
         """Return the version that is published now; cheap, for polling."""
-        with translated():
+        with as_ledger_errors():
             held: Any = self._redis.hget(KEY, VERSION.decode())
-        return _whole(held or b"")
+        return _integer(held or b"")
 
     def load(self) -> Registry:
         """Return everything that is published. An entry that cannot be taken is as this process saw it last, if ever.
 
         Raises SettingsError if there are entries and none can be opened, or none any more for PATIENCE_NS.
         """
-        with translated():
+        with as_ledger_errors():
             fields: Any = self._redis.hgetall(KEY)
         return self._opened(fields)
 
@@ -216,20 +216,20 @@ class PublishedRegistry:
         self._check_key(unopened if len(unopened) == len(sealed) else [])
         entries |= {k: entry for k, entry in self._seen.items() if k.encode() in rejected}
         self._log_rejected(rejected)
-        return Registry(_whole(fields.get(VERSION, b"")), entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)}, rejected)
+        return Registry(_integer(fields.get(VERSION, b"")), entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)}, rejected)
 
     def _check_key(self, errors: list[SettingsError]) -> None:
         """Raise if no entry can be opened: it is another key's. One that fitted before gets time for a repair."""
         if not errors or self._has_published:
-            self._unfit_since_ns = None
+            self._key_mismatch_since_ns = None
             return
-        self._unfit_since_ns = self._unfit_since_ns or self._now()
-        if not self._seen or self._now() - self._unfit_since_ns >= PATIENCE_NS:
+        self._key_mismatch_since_ns = self._key_mismatch_since_ns or self._now()
+        if not self._seen or self._now() - self._key_mismatch_since_ns >= KEY_MISMATCH_GRACE_NS:
             raise errors[0]
 
     def _entry(self, name: bytes, sealed: bytes) -> Entry:
         """Return what a field holds. Raises SettingsError if it is not sealed with our key, ValueError if it is bad."""
-        clear = self._vault.open(sealed)
+        clear = self._cipher.decrypt(sealed)
         try:
             entry = _decoder.decode(clear)
         except msgspec.MsgspecError:
@@ -259,7 +259,7 @@ class PublishedRegistry:
         their own producer publishes them again.
         """
         wanted = {i.id: i for i in integrations}
-        with translated(), self._redis.pipeline(transaction=True) as pipe:
+        with as_ledger_errors(), self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
                     pipe.watch(KEY)  # type: ignore[no-untyped-call]  # redis-py left it untyped
@@ -270,9 +270,9 @@ class PublishedRegistry:
                     listed: dict[Any, Any] = _catalogue(after)
                     known: Any = pipe.hgetall(CATALOGUE)
                     self._has_published = True
-                    if not changed and not before.rejected and _is_whole(before, known):
+                    if not changed and not before.rejected and _is_consistent(before, known):
                         return before
-                    fields: dict[Any, Any] = {k: self._vault.seal(_encoder.encode(e)) for k, e in changed.items()}
+                    fields: dict[Any, Any] = {k: self._cipher.encrypt(_encoder.encode(e)) for k, e in changed.items()}
                     fields[VERSION] = version if changed or not before.newest else before.newest
                     pipe.multi()
                     if strange := [name for name in before.rejected if name.decode("latin-1") not in after]:
@@ -292,7 +292,7 @@ class PublishedRegistry:
 
         Cheap while nothing changes. What another node published since, under the same id, stays as it is.
         """
-        with translated(), self._redis.pipeline(transaction=True) as pipe:
+        with as_ledger_errors(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(KEY)
             pipe.hgetall(CATALOGUE)
             held = pipe.execute()
@@ -301,7 +301,7 @@ class PublishedRegistry:
         ours = {i.id for i in integrations}
         registry = self._opened(held[0])
         is_there = all(i in registry.entries and node in registry.entries[i].nodes for i in ours)
-        if is_there and not registry.rejected and _is_whole(registry, held[1]):
+        if is_there and not registry.rejected and _is_consistent(registry, held[1]):
             self._checked = held
             return False
         self.publish(node, integrations)
@@ -326,10 +326,10 @@ def _is_published(entry: Entry, registry: Registry) -> bool:
 
 def _catalogue(entries: dict[str, Entry]) -> dict[str, bytes]:
     found = {k: e for k, e in entries.items() if k != MANAGER_ID}
-    return {k: _encode_listed(Listed(e.integration.name, e.nodes)) for k, e in found.items()}
+    return {k: _encode_listed(CatalogueEntry(e.integration.name, e.nodes)) for k, e in found.items()}
 
 
-def _is_whole(registry: Registry, catalogue: dict[bytes, bytes]) -> bool:
+def _is_consistent(registry: Registry, catalogue: dict[bytes, bytes]) -> bool:
     """Say whether the version and the catalogue are those that belong to the entries."""
     is_listed = catalogue == {k.encode(): text for k, text in _catalogue(registry.entries).items()}
     return is_listed and registry.version > 0 and registry.version == (registry.newest or registry.version)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PORT: Final = 26379
 """Where a Sentinel listens unless told otherwise."""
 
-ANSWER_WITHIN_S: Final = 2.0
+RESPONSE_TIMEOUT_S: Final = 2.0
 """A Sentinel that is slower is passed over for the next one: what it tells is small, and a dead host says nothing."""
 
 
@@ -35,9 +35,9 @@ class Sentinels(Sentinel):
         try:
             return super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py has no types
         except MasterNotFoundError as error:
-            raise MasterNotFoundError(f"{error}{self._trouble()}") from error
+            raise MasterNotFoundError(f"{error}{self._error()}") from error
 
-    def _trouble(self) -> str:
+    def _error(self) -> str:
         try:
             self.sentinels[0].ping()
         except RedisError as error:
@@ -45,12 +45,12 @@ class Sentinels(Sentinel):
         return ""
 
 
-class Watched(NamedTuple):
+class SentinelAddress(NamedTuple):
     """What an address says. `urls` holds a URL for each Sentinel, without what follows a question mark."""
 
     urls: tuple[str, ...]
     master_name: str
-    number: int
+    database: int
     secure: dict[str, Any] | None
     sentinel_password: str | None
 
@@ -66,7 +66,7 @@ class Watched(NamedTuple):
         sentinel: Any = Sentinels(hosts, sentinel_kwargs=self.sentinel_options())  # type: ignore[no-untyped-call]  # redis-py has no types
         client: redis.Redis = sentinel.master_for(
             self.master_name,
-            db=self.number,
+            db=self.database,
             username=unquote(first.username or "") or None,
             password=unquote(first.password or "") or None,
             **options,
@@ -84,8 +84,8 @@ class Watched(NamedTuple):
     def sentinel_options(self) -> dict[str, Any]:
         """Return how to reach the Sentinels themselves."""
         options: dict[str, Any] = {
-            "socket_timeout": ANSWER_WITHIN_S,
-            "socket_connect_timeout": ANSWER_WITHIN_S,
+            "socket_timeout": RESPONSE_TIMEOUT_S,
+            "socket_connect_timeout": RESPONSE_TIMEOUT_S,
             "retry": Retry(NoBackoff(), 0),
             "password": self.sentinel_password,
         }
@@ -93,20 +93,20 @@ class Watched(NamedTuple):
 
     def _for_kombu(self, url: Any) -> str:
         user, at, host = url.netloc.rpartition("@")
-        return f"sentinel://{user}{at}{host}{'' if url.port else f':{PORT}'}/{self.number}"
+        return f"sentinel://{user}{at}{host}{'' if url.port else f':{PORT}'}/{self.database}"
 
 
-def watched(url: str) -> Watched | None:
+def parse_sentinel_url(url: str) -> SentinelAddress | None:
     """Return what a checked and completed address says, None if it is not one of Sentinels."""
     parts = urlsplit(each_host(url)[0])
     if parts.scheme not in SENTINEL_SCHEMES:
         return None
     _, name, *number = parts.path.split("/")
     query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-    return Watched(
+    return SentinelAddress(
         urls=tuple(one.partition("?")[0] for one in each_host(url)),
         master_name=name,
-        number=int(number[0]) if number else 0,
+        database=int(number[0]) if number else 0,
         secure=_certificates(query) if parts.scheme == "sentinels" else None,
         sentinel_password=query.get("sentinel_password"),
     )

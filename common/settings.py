@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.errors import SettingsError
-from common.files import is_there
+from common.files import exists
 from common.settings_schema import (
     DEFAULT,
     INTEGRATIONS,
@@ -36,8 +36,8 @@ from common.settings_schema import (
 )
 from common.settings_sources import (
     SETTINGS_VARIABLE,
-    Given,
-    Place,
+    KeyPath,
+    RawValue,
     dotted,
     from_environment,
     from_file,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from common.integration import Integration
-    from common.settings_values import Shown
+    from common.settings_values import Displayed
 
 DEFAULTS_FILE: Final = Path(__file__).with_name("courier.toml")
 DEFAULT_ORIGIN: Final = "default"
@@ -75,19 +75,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics: MetricsSettings
     log: LogSettings
     integrations: Mapping[str, Mapping[str, Any]]
-    written: Mapping[str, Mapping[str, Any]]
+    user_policies: Mapping[str, Mapping[str, Any]]
     origin: Mapping[str, str]
 
     def policy(self, integration: Integration) -> Policy:
         """Return how `integration` is served: default < patterns < name < id, and packaged < written."""
-        return Policy(**_merged(self.integrations, integration) | _merged(self.written, integration))
+        return Policy(**_merged(self.integrations, integration) | _merged(self.user_policies, integration))
 
     def unused_tables(self, integrations: Iterable[Integration]) -> list[str]:
         """Return the tables under `[integrations]` that an operator wrote and that serve none of `integrations`."""
         known = list(integrations)
-        return [table for table in self.written if table != DEFAULT and not any(_rank(table, one) for one in known)]
+        return [
+            table for table in self.user_policies if table != DEFAULT and not any(_rank(table, one) for one in known)
+        ]
 
-    def listing(self) -> Iterator[tuple[str, Shown, str]]:
+    def listing(self) -> Iterator[tuple[str, Displayed, str]]:
         """Yield each key, its value as it may be seen, and its origin, in the order of the packaged file."""
         for section, keys in KEYS.items():
             values = getattr(self, section)
@@ -119,26 +121,28 @@ def load_settings(
     given |= from_environment(environment, cwd)
     given |= from_overrides(overrides, cwd)
     given |= _moved_with_home(given, packaged_home)
-    tables: dict[Place, dict[str, Any]] = {}
+    tables: dict[KeyPath, dict[str, Any]] = {}
     for place, value in given.items():
         field, content = _read(place, value)
         tables.setdefault(place[:-1], {})[field] = content
     sections: dict[str, Any] = {name: struct(**tables[(name,)]) for name, struct in STRUCTS.items()}
     policies = {place[1]: fields for place, fields in tables.items() if place[0] == INTEGRATIONS}
     origin = {dotted(place): value.origin for place, value in given.items()}
-    settings = Settings(**sections, integrations=policies, written=_written(policies, origin), origin=origin)
-    _check_together(settings)
+    settings = Settings(
+        **sections, integrations=policies, user_policies=_user_policies(policies, origin), origin=origin
+    )
+    _check_combinations(settings)
     return settings
 
 
-def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Path) -> dict[Place, Given]:
+def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Path) -> dict[KeyPath, RawValue]:
     if file is not None:
         return from_file(cwd / file, str(file))
     if chosen := environment.get(SETTINGS_VARIABLE):
         return from_file(cwd / chosen, chosen)
     local = cwd / LOCAL_FILE
     try:
-        is_local = is_there(local)
+        is_local = exists(local)
     except OSError as error:
         raise SettingsError(
             f"{local}: whether it exists cannot be seen: {error.strerror or error}; let user {os.geteuid()} enter the "
@@ -147,7 +151,7 @@ def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Pa
     return from_file(local, LOCAL_FILE) if is_local else {}
 
 
-def _moved_with_home(given: Mapping[Place, Given], packaged_home: str) -> Iterator[tuple[Place, Given]]:
+def _moved_with_home(given: Mapping[KeyPath, RawValue], packaged_home: str) -> Iterator[tuple[KeyPath, RawValue]]:
     """Yield the defaults that lie in the packaged home, moved to the one that was set."""
     home = given[HOME]
     for place in IN_HOME:
@@ -157,17 +161,17 @@ def _moved_with_home(given: Mapping[Place, Given], packaged_home: str) -> Iterat
             yield place, home._replace(key=default.key, raw=str(Path(home.raw) / below))
 
 
-def _read(place: Place, given: Given) -> tuple[str, Any]:
+def _read(place: KeyPath, given: RawValue) -> tuple[str, Any]:
     """Return the field and its value, paths made absolute."""
     key, raw, origin, base = given
     try:
         value = key.reader.parse(raw)
     except ValueError as error:
-        raise SettingsError(f"{origin}: {dotted(place)}: {error}; write {key.reader.wants}") from None
+        raise SettingsError(f"{origin}: {dotted(place)}: {error}; write {key.reader.expected}") from None
     return key.field, base / value if isinstance(value, Path) else value
 
 
-def _check_together(settings: Settings) -> None:
+def _check_combinations(settings: Settings) -> None:
     """Raise SettingsError where two good values contradict each other."""
     if settings.redis.ca and not settings.redis.is_tls:
         raise SettingsError(
@@ -181,7 +185,7 @@ def _check_together(settings: Settings) -> None:
         )
 
 
-def _written(policies: Mapping[str, Mapping[str, Any]], origin: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _user_policies(policies: Mapping[str, Mapping[str, Any]], origin: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Return the part of the policies that did not come with Courier."""
     packaged = {name for name, came_from in origin.items() if came_from == DEFAULT_ORIGIN}
     written: dict[str, dict[str, Any]] = {}

@@ -24,20 +24,20 @@ from common.settings_secrets import credentials, secret, secret_url, variables
 from common.settings_values import (
     LogPosition,
     Reader,
+    boolean,
     duration,
-    flag,
     hosts,
+    integer,
+    integers,
     networks,
-    numbers,
     one_of,
     optional,
     path,
     percentage,
     rate_limits,
     size,
-    start,
+    start_position,
     text,
-    whole,
 )
 from common.urls import SENTINEL_SCHEMES, complete_url, show_url
 
@@ -58,7 +58,7 @@ ENDPOINT_URL: Final = secret_url(("http", "https"), "https://HOST/PATH")
 PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
 
 
-class Named(NamedTuple):
+class NameOverrides(NamedTuple):
     """A variable or option whose name does not follow from the key's, or a key whose name is the whole field's."""
 
     variable: str = ""
@@ -115,12 +115,12 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[producer]`."""
 
-    config: Annotated[Path, path(), Named(option="--config")]
-    alerts: Annotated[Path, path(), Named(option="--alerts")]
+    config: Annotated[Path, path(), NameOverrides(option="--config")]
+    alerts: Annotated[Path, path(), NameOverrides(option="--alerts")]
     node: Annotated[
         str,
         text("a name of letters, digits, '.', '_', '-'", r"[A-Za-z0-9_.-]{1,255}", empty=socket.gethostname),
-        Named(option="--node"),
+        NameOverrides(option="--node"),
     ]
     max_line_bytes: Annotated[int, size("64KiB", "256MiB")]
     poll_s: Annotated[float, duration("10ms", "1m")]
@@ -130,7 +130,7 @@ class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[worker]`."""
 
-    slots: Annotated[int, whole(1, 10_000), Named(option="--slots")]
+    slots: Annotated[int, integer(1, 10_000), NameOverrides(option="--slots")]
     drain_s: Annotated[float, duration("1s", "1h")]
     home: Annotated[Path, path()]
     integrations_dir: Annotated[Path, path()]
@@ -141,20 +141,20 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class StateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[state]`."""
 
-    dir: Annotated[Path, path(), Named(option="--state")]
-    secret_key: Annotated[Secret | None, optional(secret()), Named(variable="COURIER_SECRET_KEY")]
+    dir: Annotated[Path, path(), NameOverrides(option="--state")]
+    secret_key: Annotated[Secret | None, optional(secret()), NameOverrides(variable="COURIER_SECRET_KEY")]
 
 
 class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[flower]`."""
 
     address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
-    port: Annotated[int, whole(0, 65_535)]
-    read_only: Annotated[bool, flag()]
-    max_tasks: Annotated[int, whole(100, 10_000_000)]
+    port: Annotated[int, integer(0, 65_535)]
+    read_only: Annotated[bool, boolean()]
+    max_tasks: Annotated[int, integer(100, 10_000_000)]
     basic_auth: Annotated[Secret | None, optional(credentials())]
     url_prefix: Annotated[str, text('a path such as "flower", or "" for none', r"[A-Za-z0-9_/.-]*")]
-    behind_proxy: Annotated[bool, flag()]
+    behind_proxy: Annotated[bool, boolean()]
     hosts: Annotated[tuple[str, ...], hosts()]
     db: Annotated[Path | None, optional(path())]
 
@@ -163,7 +163,7 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[metrics]`."""
 
     address: Annotated[str, text("an address to listen on", r"[A-Za-z0-9_.:-]+")]
-    port: Annotated[int, whole(0, 65_535)]
+    port: Annotated[int, integer(0, 65_535)]
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,43 +176,43 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How one integration is served: the tables under `[integrations]`, merged."""
 
-    max_backlog: Annotated[int, whole(1, 1_000_000_000)]
+    max_backlog: Annotated[int, integer(1, 1_000_000_000)]
     max_backlog_bytes: Annotated[int, size("1MiB", "1024TiB")]
-    max_in_flight: Annotated[int, whole(1, 100_000)]
-    batch_max: Annotated[int, whole(1, 1000)]
-    concurrency: Annotated[int, whole(1, 10_000)]
+    max_in_flight: Annotated[int, integer(1, 100_000)]
+    batch_max: Annotated[int, integer(1, 1000)]
+    concurrency: Annotated[int, integer(1, 10_000)]
     lease_s: Annotated[float, duration("1s", "1d")]
     rate_limits: Annotated[tuple[RateLimit, ...], rate_limits()]
     pause_max_s: Annotated[float, duration("1s", "1d")]
-    breaker_failures: Annotated[int, whole(0, 1_000_000)]
+    breaker_failures: Annotated[int, integer(0, 1_000_000)]
     breaker_ratio: Annotated[int, percentage()]
-    breaker_samples: Annotated[int, whole(1, 1_000_000)]
+    breaker_samples: Annotated[int, integer(1, 1_000_000)]
     breaker_window_s: Annotated[float, duration("1s", "1h")]
     breaker_pause_s: Annotated[float, duration("100ms", "1h")]
     breaker_pause_max_s: Annotated[float, duration("100ms", "1d")]
     endpoint: Annotated[Secret | None, optional(ENDPOINT_URL)]
     virustotal_api: Annotated[VirusTotalApi, one_of(VirusTotalApi)]
-    escape: Annotated[bool, flag()]
-    lookup_cache: Annotated[bool, flag()]
-    newest_first: Annotated[bool, flag()]
+    escape: Annotated[bool, boolean()]
+    lookup_cache: Annotated[bool, boolean()]
+    newest_first: Annotated[bool, boolean()]
     time_limit_s: Annotated[float, duration("100ms", "1h")]
     connect_timeout_s: Annotated[float, duration("100ms", "1h")]
     ca_bundle: Annotated[Path | None, optional(path())]
     client_cert: Annotated[Path | None, optional(path())]
     client_key: Annotated[Path | None, optional(path())]
-    verify_tls: Annotated[bool, flag()]
+    verify_tls: Annotated[bool, boolean()]
     proxy: Annotated[Secret | None, optional(PROXY_URL)]
-    deny_private: Annotated[bool, flag()]
+    deny_private: Annotated[bool, boolean()]
     allow_private: Annotated[tuple[IPv4Network | IPv6Network, ...], networks()]
-    start_at: Annotated[Start | datetime | LogPosition, start(Start)]
+    start_at: Annotated[Start | datetime | LogPosition, start_position(Start)]
     retry_base_s: Annotated[float, duration("100ms", "1d")]
     retry_cap_s: Annotated[float, duration("1s", "30d")]
     retry_max_age_s: Annotated[float, duration("1s", "365d")]
-    retry_max_attempts: Annotated[int, whole(1, 1_000_000)]
+    retry_max_attempts: Annotated[int, integer(1, 1_000_000)]
     dead_max_age_s: Annotated[float | None, optional(duration("1m", "3650d"))]
-    dead_max_bytes: Annotated[int | None, optional(size("1MiB", "1024TiB")), Named(key="dead_max_bytes")]
+    dead_max_bytes: Annotated[int | None, optional(size("1MiB", "1024TiB")), NameOverrides(key="dead_max_bytes")]
     fallback: Annotated[str, text('the id of an integration, or "" for none', r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?")]
-    meta_alerts: Annotated[bool, flag()]
+    meta_alerts: Annotated[bool, boolean()]
     meta_every_s: Annotated[float, duration("1s", "1d")]
     meta_lag_s: Annotated[float | None, optional(duration("1s", "365d"))]
     deadline_s: Annotated[float, duration("1s", "1d")]
@@ -222,8 +222,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     user: Annotated[
         str, text('the name of a user, "UID:GID", or "" for the worker\'s own', r"[^\s:/]*|[0-9]{1,9}:[0-9]{1,9}")
     ]
-    process_limit: Annotated[int | None, optional(whole(1, 1_000_000))]
-    final_exits: Annotated[tuple[int, ...], numbers(1, 255)]
+    process_limit: Annotated[int | None, optional(integer(1, 1_000_000))]
+    final_exits: Annotated[tuple[int, ...], integers(1, 255)]
     environment: Annotated[Mapping[str, Secret], variables()]
 
 
@@ -240,7 +240,7 @@ class Key(NamedTuple):
 def _keys(struct: type[msgspec.Struct], *sections: str) -> Iterator[tuple[str, Key]]:
     hints = get_type_hints(struct, include_extras=True)
     for field, hint in hints.items():
-        reader, named = (*hint.__metadata__, Named())[:2]
+        reader, named = (*hint.__metadata__, NameOverrides())[:2]
         name = named.key or field.removesuffix(reader.suffix)
         if name in hints:  # max_backlog counts deliveries, so the bytes keep their unit
             name = field

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from common.secret import MASK, Secret
-from common.settings_values import Reader, a_filled_text, a_text, quoted
+from common.settings_values import Reader, quoted, require_non_empty, require_text
 from common.urls import check_url, normalised, show_url
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 def secret() -> Reader[Secret]:
     """Read a text that is never shown."""
-    return Reader("a text", lambda raw: Secret(a_filled_text(raw)), str)
+    return Reader("a text", lambda raw: Secret(require_non_empty(raw)), str)
 
 
 def credentials() -> Reader[Secret]:
     """Read `user:password`."""
 
     def parse(raw: object) -> Secret:
-        user, _, password = a_text(raw).partition(":")
+        user, _, password = require_text(raw).partition(":")
         if not user or not password:
             raise ValueError("the value (not shown) is no pair")
         return Secret(f"{user}:{password}")
@@ -32,18 +32,18 @@ def credentials() -> Reader[Secret]:
     return Reader('"user:password"', parse, str)
 
 
-def secret_url(schemes: Collection[str], wants: str) -> Reader[Secret]:
+def secret_url(schemes: Collection[str], expected: str) -> Reader[Secret]:
     """Read a URL that may hold a password; it is shown without it."""
 
     def parse(raw: object) -> Secret:
-        url = normalised(a_text(raw).strip())
+        url = normalised(require_text(raw).strip())
         try:
             check_url(url, schemes)
         except ValueError as error:
             raise ValueError(f"the URL (not shown) {error}") from None
         return Secret(url)
 
-    return Reader(wants, parse, lambda url: show_url(url.reveal()))
+    return Reader(expected, parse, lambda url: show_url(url.reveal()))
 
 
 def variables() -> Reader[Mapping[str, Secret]]:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import SettingsError
-from common.permissions import read_trusted, reason
+from common.permissions import explain, read_trusted
 from common.settings_lines import line_numbers
 from common.settings_schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
 
@@ -26,10 +26,10 @@ SETTINGS_VARIABLE: Final = "COURIER_SETTINGS"
 
 FILE_SUFFIX: Final = "_FILE"
 
-Place = tuple[str, ...]
+KeyPath = tuple[str, ...]
 """Where a key stands: ("redis", "url") or ("integrations", "slack", "lease")."""
 
-FIXED: Final[Mapping[Place, Key]] = {
+FIXED: Final[Mapping[KeyPath, Key]] = {
     **{(section, key.name): key for section, keys in KEYS.items() for key in keys.values()},
     **{(INTEGRATIONS, DEFAULT, key.name): key for key in POLICY_KEYS.values()},
 }
@@ -41,7 +41,7 @@ _LINK_NAME: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
-class Given(NamedTuple):
+class RawValue(NamedTuple):
     """A value as written for a known key, where it came from and where its relative paths begin."""
 
     key: Key
@@ -50,12 +50,12 @@ class Given(NamedTuple):
     base: Path
 
 
-def dotted(place: Place) -> str:
+def dotted(place: KeyPath) -> str:
     """Return the key as TOML writes it, names with special characters in quotes."""
     return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in place)
 
 
-def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[Place, Given]:
+def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[KeyPath, RawValue]:
     """Return what a TOML file gives; `called` names it in origins. Raises SettingsError, also if others can write it.
 
     A `packaged` file is as trusted as the code beside it.
@@ -67,18 +67,18 @@ def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[Place,
         raise SettingsError(f"{called}: is not TOML: {error}") from None
     lines = line_numbers(text)
     given = {}
-    for place, raw in _leaves(document):
+    for place, raw in _walk(document):
         origin = f"{called}:{lines[place]}" if place in lines else called
         key = _key_at(place)
         if key is None:
             raise SettingsError(f"{origin}: {_unknown_key(place, raw)}")
-        given[place] = Given(key, raw, origin, file.parent)
+        given[place] = RawValue(key, raw, origin, file.parent)
     return given
 
 
-def from_environment(environment: Mapping[str, str], cwd: Path) -> dict[Place, Given]:
+def from_environment(environment: Mapping[str, str], cwd: Path) -> dict[KeyPath, RawValue]:
     """Return what COURIER_* variables give, directly or through a file. Raises SettingsError."""
-    given: dict[Place, Given] = {}
+    given: dict[KeyPath, RawValue] = {}
     for variable in sorted(filter(_is_setting, environment)):
         value = environment[variable]
         if _is_service_link(variable, value):
@@ -91,11 +91,11 @@ def from_environment(environment: Mapping[str, str], cwd: Path) -> dict[Place, G
         if place in given:
             raise SettingsError(f"{variable}: {given[place].origin} is set too; set one of them")
         raw = value if variable in _VARIABLES else _read_value(cwd / value, variable)
-        given[place] = Given(FIXED[place], raw, variable, cwd)
+        given[place] = RawValue(FIXED[place], raw, variable, cwd)
     return given
 
 
-def from_overrides(overrides: Mapping[str, str], cwd: Path) -> dict[Place, Given]:
+def from_overrides(overrides: Mapping[str, str], cwd: Path) -> dict[KeyPath, RawValue]:
     """Return what the command line gives, by dotted key. Raises SettingsError."""
     given = {}
     for name, value in overrides.items():
@@ -103,18 +103,18 @@ def from_overrides(overrides: Mapping[str, str], cwd: Path) -> dict[Place, Given
         key = FIXED.get(place)
         if key is None:
             raise SettingsError(f"command line: {_unknown_key(place, value)}")
-        given[place] = Given(key, value, key.option, cwd)
+        given[place] = RawValue(key, value, key.option, cwd)
     return given
 
 
-def _key_at(place: Place) -> Key | None:
+def _key_at(place: KeyPath) -> Key | None:
     """Return what is known of the key at `place`, None if there is no such key."""
     if len(place) == 3 and place[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
         return POLICY_KEYS.get(place[2])
     return FIXED.get(place)
 
 
-def _leaves(document: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
+def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
     """Yield every key with its place; a section or table that is none counts as a key."""
     for section, body in document.items():
         if not isinstance(body, dict) or (section not in KEYS and section != INTEGRATIONS):
@@ -137,7 +137,7 @@ def _is_service_link(variable: str, value: str) -> bool:
     return bool(is_port or _LINK_NAME.fullmatch(variable))
 
 
-def _unknown_key(place: Place, raw: object) -> str:
+def _unknown_key(place: KeyPath, raw: object) -> str:
     name = dotted(place)
     if len(place) == 1 and (place[0] in KEYS or place[0] == INTEGRATIONS):
         return f"{name} is a section; write [{name}] and its keys below"
@@ -161,7 +161,7 @@ def _decoded(called: str, read: Callable[[], bytes]) -> str:
     except IsADirectoryError:
         raise SettingsError(f"{called}: is a folder; name the file in it") from None
     except OSError as error:
-        raise SettingsError(f"{called}: cannot be read: {reason(error)}") from None
+        raise SettingsError(f"{called}: cannot be read: {explain(error)}") from None
     except ValueError:
         raise SettingsError(f"{called}: is not UTF-8 text") from None
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", int, float)
 
-Shown = bool | int | str | list[int] | list[str] | dict[str, str]
+Displayed = bool | int | str | list[int] | list[str] | dict[str, str]
 """A value as it may be seen: in the form in which it is written in courier.toml, secrets masked."""
 
 _QUOTED_CHARACTERS: Final = 60
@@ -56,13 +56,13 @@ class Reader(Generic[T]):
     `suffix` ends the name of the field that holds the value and tells its unit: `_s` or `_bytes`.
     """
 
-    wants: str
+    expected: str
     parse: Callable[[object], T]
-    show: Callable[[T], Shown]
+    show: Callable[[T], Displayed]
     suffix: str = ""
 
 
-def whole(low: int, high: int) -> Reader[int]:
+def integer(low: int, high: int) -> Reader[int]:
     """Read a whole number from `low` to `high`."""
 
     def parse(raw: object) -> int:
@@ -75,7 +75,7 @@ def whole(low: int, high: int) -> Reader[int]:
     return Reader(f"a whole number from {low} to {high}", parse, int)
 
 
-def flag() -> Reader[bool]:
+def boolean() -> Reader[bool]:
     """Read `true` or `false`."""
 
     def parse(raw: object) -> bool:
@@ -106,23 +106,23 @@ def one_of(words: type[E]) -> Reader[E]:
 
     def parse(raw: object) -> E:
         try:
-            return words(a_text(raw))
+            return words(require_text(raw))
         except ValueError:
             raise ValueError(f"{quoted(raw)} is none of them") from None
 
     return Reader(" or ".join(f'"{word}"' for word in words), parse, str)
 
 
-def text(wants: str, pattern: str, *, empty: Callable[[], str] | None = None) -> Reader[str]:
+def text(expected: str, pattern: str, *, empty: Callable[[], str] | None = None) -> Reader[str]:
     """Read a text that matches `pattern` entirely; `empty` says what an empty one stands for."""
 
     def parse(raw: object) -> str:
-        value = a_text(raw) or (empty() if empty else "")
+        value = require_text(raw) or (empty() if empty else "")
         if not re.fullmatch(pattern, value):
             raise ValueError(f"{quoted(value)} is not allowed")
         return value
 
-    return Reader(wants, parse, str)
+    return Reader(expected, parse, str)
 
 
 def percentage() -> Reader[int]:
@@ -148,10 +148,10 @@ def rate_limits() -> Reader[tuple[RateLimit, ...]]:
 
 def path() -> Reader[Path]:
     """Read a path; the loader makes it absolute."""
-    return Reader("a path", lambda raw: Path(a_filled_text(raw)), str)
+    return Reader("a path", lambda raw: Path(require_non_empty(raw)), str)
 
 
-def start(words: type[E]) -> Reader[E | datetime | LogPosition]:
+def start_position(words: type[E]) -> Reader[E | datetime | LogPosition]:
     """Read one word of a closed list, a point in time with its offset from UTC, or a position in the alert log."""
 
     def parse(raw: object) -> E | datetime | LogPosition:
@@ -160,7 +160,7 @@ def start(words: type[E]) -> Reader[E | datetime | LogPosition]:
         if isinstance(raw, str) and (found := _POSITION.fullmatch(raw)):
             return LogPosition(found[1], int(found[2]))
         try:
-            time = raw if isinstance(raw, datetime) else datetime.fromisoformat(a_text(raw))
+            time = raw if isinstance(raw, datetime) else datetime.fromisoformat(require_text(raw))
             if time.tzinfo is not None:
                 return time.astimezone(UTC)
         except (ValueError, OverflowError):
@@ -175,11 +175,11 @@ def start(words: type[E]) -> Reader[E | datetime | LogPosition]:
     return Reader(f'{listed}, a time such as "2026-01-31T08:00:00Z" or a position such as {example}', parse, show)
 
 
-def numbers(low: int, high: int) -> Reader[tuple[int, ...]]:
+def integers(low: int, high: int) -> Reader[tuple[int, ...]]:
     """Read a list of whole numbers, or a text of them with commas."""
 
     def parse(raw: object) -> tuple[int, ...]:
-        one = whole(low, high)
+        one = integer(low, high)
         items = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
         if not isinstance(items, list):
             raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
@@ -217,13 +217,13 @@ def optional(reader: Reader[T]) -> Reader[T | None]:
     def parse(raw: object) -> T | None:
         return None if raw == "" else reader.parse(raw)
 
-    def show(value: T | None) -> Shown:
+    def show(value: T | None) -> Displayed:
         return "" if value is None else reader.show(value)
 
-    return Reader(f'{reader.wants}, or "" for none', parse, show, reader.suffix)
+    return Reader(f'{reader.expected}, or "" for none', parse, show, reader.suffix)
 
 
-def a_text(raw: object) -> str:
+def require_text(raw: object) -> str:
     """Return `raw` if it is a text that every system call and encoder takes; raise ValueError otherwise."""
     if not isinstance(raw, str):
         raise ValueError("the value (not shown) is no text")  # noqa: TRY004 — one kind of bad input
@@ -232,9 +232,9 @@ def a_text(raw: object) -> str:
     return raw
 
 
-def a_filled_text(raw: object) -> str:
+def require_non_empty(raw: object) -> str:
     """Return `raw` if it is such a text and not empty; raise ValueError otherwise."""
-    value = a_text(raw)
+    value = require_text(raw)
     if not value:
         raise ValueError("the value is empty")
     return value
@@ -273,7 +273,7 @@ def _rate_limit(raw: str) -> RateLimit:
 
 
 def _quantity(
-    wants: str, parse_text: Callable[[str], N], show: Callable[[N], str], *, low: N, high: N, suffix: str
+    expected: str, parse_text: Callable[[str], N], show: Callable[[N], str], *, low: N, high: N, suffix: str
 ) -> Reader[N]:
     def parse(raw: object) -> N:
         if not isinstance(raw, str):
@@ -284,7 +284,7 @@ def _quantity(
             raise ValueError(f"{quoted(raw)} {error}") from None
         return _within(value, low, high, show)
 
-    return Reader(wants, parse, show, suffix)
+    return Reader(expected, parse, show, suffix)
 
 
 def _within(value: N, low: N, high: N, show: Callable[[N], str]) -> N:

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common.errors import SettingsError
-from common.files import is_there
-from common.permissions import read_trusted, reason, refuse_other_writers
+from common.files import exists
+from common.permissions import explain, read_trusted, refuse_other_writers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ class Authenticator:
         return hmac.compare_digest(signature.encode("utf-8", "replace"), self.sign(*parts).encode())
 
 
-class Vault:
+class Cipher:
     """Encrypts and decrypts with one key (32 bytes, URL-safe base64: the format of the Fernet specification)."""
 
     def __init__(self, key: bytes) -> None:
@@ -55,11 +55,11 @@ class Vault:
                 "or copy the file secret.key of the manager"
             ) from error
 
-    def seal(self, clear: bytes) -> bytes:
+    def encrypt(self, clear: bytes) -> bytes:
         """Return `clear`, encrypted and authenticated."""
         return self._fernet.encrypt(clear)
 
-    def open(self, sealed: bytes) -> bytes:
+    def decrypt(self, sealed: bytes) -> bytes:
         """Return what was sealed. Raises SettingsError if another key was used."""
         try:
             return self._fernet.decrypt(sealed)
@@ -80,29 +80,29 @@ class Vault:
         return hmac.new(self._key, "\0".join(texts).encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def open_vault(key: Secret | None, state_dir: Path) -> Vault:
+def load_cipher(key: Secret | None, state_dir: Path) -> Cipher:
     """Return the vault for the given key, else for the state directory's, which is created if it is missing.
 
     Raises SettingsError if there can be none, or if others can write the directory or the key.
     """
     if key:
-        return Vault(key.reveal().encode())
+        return Cipher(key.reveal().encode())
     path = state_dir / "secret.key"
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         refuse_other_writers(state_dir, state_dir.stat(), str(path))
         _create_once(path)
-        return Vault(read_trusted(path, str(path)).strip())
+        return Cipher(read_trusted(path, str(path)).strip())
     except OSError as error:
         raise SettingsError(
-            f"{path}: {reason(error)}; name a writable state directory (state.dir, --state, "
+            f"{path}: {explain(error)}; name a writable state directory (state.dir, --state, "
             "COURIER_STATE_DIR) or give the key in COURIER_SECRET_KEY"
         ) from error
 
 
 def _create_once(path: Path) -> None:
     """Create the key file unless it is there; two processes that try at once end up with one whole file."""
-    if is_there(path):
+    if exists(path):
         return
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

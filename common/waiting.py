@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RETRY_PAUSE_S: Final = 1.0
+RETRY_DELAY_S: Final = 1.0
 
 
-def wait_for(ready: Callable[[], T], log: logging.Logger, *, sleep: Callable[[float], object] = time.sleep) -> T:
+def wait_until_available(
+    ready: Callable[[], T], log: logging.Logger, *, sleep: Callable[[float], object] = time.sleep
+) -> T:
     """Call `ready` until it does not raise LedgerUnavailable, and return what it returned."""
     told = False
     while True:
@@ -26,7 +28,7 @@ def wait_for(ready: Callable[[], T], log: logging.Logger, *, sleep: Callable[[fl
             if not told:
                 log.error("%s; waiting for it", error)
             told = True
-            sleep(RETRY_PAUSE_S)
+            sleep(RETRY_DELAY_S)
         else:
             if told:
                 log.info("Redis is there")

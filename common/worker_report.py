@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.ledger.damage import unless_damaged
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,33 +39,33 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     idle_since_ms: int
 
 
-def tell(client: Redis, worker: str, process: str, report: WorkerReport) -> None:
+def publish_worker_report(client: Redis, worker: str, process: str, report: WorkerReport) -> None:
     """Replace what `process` of the name `worker` (NAME@HOST) has told. Raises LedgerUnavailable or LedgerUnfit."""
     key = _PREFIX + worker
-    with translated(), client.pipeline(transaction=False) as pipe:
+    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hset(key, process, msgspec.json.encode(report))
         pipe.expire(key, EXPIRE_S)
         for answer in pipe.execute(raise_on_error=False):
             unless_damaged(answer, None)  # a key that somebody else wrote costs this report, and no delivery
 
 
-def told(client: Redis, worker: str) -> dict[str, WorkerReport]:
+def fetch_worker_reports(client: Redis, worker: str) -> dict[str, WorkerReport]:
     """Return what each process of that name last told, by process; what is malformed is left out.
 
     Raises LedgerUnavailable or LedgerUnfit.
     """
-    with translated(), client.pipeline(transaction=False) as pipe:
+    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hgetall(_PREFIX + worker)
         (fields,) = (unless_damaged(answer, {}) for answer in pipe.execute(raise_on_error=False))
     return _decoded(fields)
 
 
-def all_told(client: Redis) -> dict[str, WorkerReport]:
+def fetch_all_worker_reports(client: Redis) -> dict[str, WorkerReport]:
     """Return what every worker told lately, by NAME@HOST, or NAME@HOST/PROCESS where processes share a name.
 
     Raises LedgerUnavailable or LedgerUnfit.
     """
-    with translated(), client.pipeline(transaction=False) as pipe:
+    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
         for key in keys:
             pipe.hgetall(key)
@@ -87,8 +87,8 @@ def _decoded(fields: Mapping[bytes, bytes]) -> dict[str, WorkerReport]:
     return reports
 
 
-def forget(client: Redis, worker: str, processes: set[str]) -> None:
+def delete_worker_reports(client: Redis, worker: str, processes: set[str]) -> None:
     """Delete the reports of processes that have ended. Raises LedgerUnavailable or LedgerUnfit."""
     if processes:
-        with translated():
+        with as_ledger_errors():
             client.hdel(_PREFIX + worker, *processes)

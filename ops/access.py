@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from common.connection import connect
 from common.errors import CourierError, LedgerUnavailable
 from common.ledger import Ledger
-from common.registry import Listed, catalogue
+from common.registry import CatalogueEntry, catalogue
 from ops import named
 from ops.local import is_local, redis_url
 
@@ -25,7 +25,7 @@ class Access(NamedTuple):
 
     client: Redis
     ledger: Ledger
-    listed: dict[str, Listed]
+    listed: dict[str, CatalogueEntry]
 
     @property
     def ids(self) -> tuple[str, ...]:

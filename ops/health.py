@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import CourierError
 from common.ledger import Ledger
-from common.node import last_report
-from common.permissions import reason
+from common.node import fetch_producer_report
+from common.permissions import explain
 from common.urls import host_in_url
-from common.worker_report import told
+from common.worker_report import fetch_worker_reports
 from workers.peers import this_process
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def producer(client: Redis, node: str, alerts: Path) -> str:
     for path in (alerts.parent, alerts):
         if _is_closed(path):
             raise Unhealthy(
-                f"{path} cannot be read: {reason(PermissionError(errno.EACCES, 'Permission denied', path))}"
+                f"{path} cannot be read: {explain(PermissionError(errno.EACCES, 'Permission denied', path))}"
             )
     _changes_are_taken(client)
-    report = last_report(client, node)
+    report = fetch_producer_report(client, node)
     seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
     return _fresh(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
 
@@ -64,7 +64,7 @@ def worker(client: Redis, name: str) -> str:
     Where several processes have that name, each of them must make progress.
     """
     _changes_are_taken(client)
-    reports, now_ms = _running(told(client, name)), Ledger(client).now_ms()
+    reports, now_ms = _running(fetch_worker_reports(client, name)), Ledger(client).now_ms()
     who, here = f"the worker {name}", this_process()
     if not reports:
         return _fresh(who, 0, now_ms)
@@ -77,7 +77,7 @@ def worker(client: Redis, name: str) -> str:
 
 def _changes_are_taken(client: Redis) -> None:
     """Raise Unhealthy while Redis answers and refuses all changes: a sign of life takes half a minute to grow old."""
-    if trouble := Ledger(client).disk_trouble():
+    if trouble := Ledger(client).disk_error():
         raise Unhealthy(trouble)
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from common.depth import check_depth
 from common.ledger import DeadLetter, Delivery, Header
-from common.ledger.record import Number, id_bytes
+from common.ledger.record import NonNegative, id_bytes
 from common.printable import printable_json
 from ops.dead_letters import Found
 
@@ -24,7 +24,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
     integration: Name
     delivery: Name
-    died_ms: Number
+    died_ms: NonNegative
     header: Header
     alert: str | None = None
     alert_base64: bytes | None = None

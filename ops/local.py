@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from common.errors import CourierError, SettingsError
 from common.files import NOT_FOUND
-from common.permissions import reason, refuse_other_writers
+from common.permissions import explain, refuse_other_writers
 from common.urls import LOCAL_SCHEME
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def lock(state_dir: Path) -> int:
         descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
-            f"{state_dir}: {reason(error)}; name a writable state directory (--state, COURIER_STATE_DIR)"
+            f"{state_dir}: {explain(error)}; name a writable state directory (--state, COURIER_STATE_DIR)"
         ) from None
     deadline = time.monotonic() + LOCK_LIMIT_S
     while True:

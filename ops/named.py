@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.errors import CourierError
-from common.registry import Listed
+from common.registry import CatalogueEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ class Meant(NamedTuple):
     left_alone: tuple[str, ...] = ()
 
 
-def meant(listed: Mapping[str, Listed], words: Sequence[str], *, removed: bool = False) -> Meant:
+def meant(listed: Mapping[str, CatalogueEntry], words: Sequence[str], *, removed: bool = False) -> Meant:
     """Return whom `words` mean, each id once; with `removed` only such as left the configuration.
 
     Raises CourierError for a word that means nobody, or only a removed one whose name a configured one has.
@@ -51,7 +51,7 @@ def meant(listed: Mapping[str, Listed], words: Sequence[str], *, removed: bool =
     return Meant(tuple(ids), tuple(left_alone))
 
 
-def matching(listed: Mapping[str, Listed], words: Iterable[str]) -> tuple[str, ...]:
+def matching(listed: Mapping[str, CatalogueEntry], words: Iterable[str]) -> tuple[str, ...]:
     """Return all with one of these ids or names, removed ones included. Raises CourierError for a word of nobody."""
     found: dict[str, None] = {}
     for word in words:
@@ -65,7 +65,7 @@ def matching(listed: Mapping[str, Listed], words: Iterable[str]) -> tuple[str, .
 def in_configuration(configuration: Configuration, words: Sequence[str], *, file: Path) -> list[Integration]:
     """Return those of an ossec.conf that `words` mean, all if there are none. Raises CourierError."""
     by_id = {one.id: one for one in configuration.integrations}
-    listed = {one.id: Listed(one.name, ("here",)) for one in by_id.values()}
+    listed = {one.id: CatalogueEntry(one.name, ("here",)) for one in by_id.values()}
     refused = "; some are refused, see `courier check`" if configuration.refused else ""
     for word in words:
         if not any(word in {one.id, one.name} for one in by_id.values()):
@@ -73,12 +73,12 @@ def in_configuration(configuration: Configuration, words: Sequence[str], *, file
     return [by_id[one] for one in (matching(listed, words) if words else by_id)]
 
 
-def label(integration_id: str, what: Listed | None) -> str:
+def label(integration_id: str, what: CatalogueEntry | None) -> str:
     """Return the id, marked if it left the configuration."""
     return f"{integration_id} {REMOVED}" if what and what.removed else integration_id
 
 
-def unknown(word: str, listed: Mapping[str, Listed], where: str = "") -> CourierError:
+def unknown(word: str, listed: Mapping[str, CatalogueEntry], where: str = "") -> CourierError:
     """Return the error for a word of nobody, with a suggestion; `where` is text such as ` in ossec.conf`."""
     there = ", ".join(label(one, what) for one, what in listed.items()) or "none"
     names = {*listed, *(what.name for what in listed.values())}
@@ -89,14 +89,14 @@ def unknown(word: str, listed: Mapping[str, Listed], where: str = "") -> Courier
     )
 
 
-def _split(listed: Mapping[str, Listed], ids: Iterable[str]) -> tuple[list[str], list[str]]:
+def _split(listed: Mapping[str, CatalogueEntry], ids: Iterable[str]) -> tuple[list[str], list[str]]:
     live, gone = list[str](), list[str]()
     for one in ids:
         (gone if listed[one].removed else live).append(one)
     return live, gone
 
 
-def _refuse_heirs(listed: Mapping[str, Listed], word: str, gone: Sequence[str]) -> None:
+def _refuse_heirs(listed: Mapping[str, CatalogueEntry], word: str, gone: Sequence[str]) -> None:
     names = {listed[one].name for one in gone}
     heirs = [one for one, what in listed.items() if what.name in names and not what.removed]
     if heirs:

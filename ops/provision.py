@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from cryptography.fernet import Fernet
 
 from common.errors import SettingsError
-from common.files import is_there
+from common.files import exists
 from ops.roles import FLOWER_LOGIN, ROLES, SECRET_KEY, acl_lines, digest
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _password() -> str:
 
 def _make_once(path: Path, make: Callable[[], str]) -> str:
     done = "kept"
-    if not is_there(path):
+    if not exists(path):
         _write(path, make() + "\n")
         done = "made"
     _give(path, Owner(os.geteuid(), os.getegid()))  # an earlier version gave it to the services
@@ -118,8 +118,8 @@ def _copy(folder: Path, copy: _Copy) -> str:
     target, content, done = folder / copy.target, (folder / copy.source).read_text(), "kept"
     target.parent.mkdir(mode=0o700, exist_ok=True)
     target.parent.chmod(0o700)
-    if not is_there(target) or target.read_text() != content:
-        done = "rewritten" if is_there(target) else "made"
+    if not exists(target) or target.read_text() != content:
+        done = "rewritten" if exists(target) else "made"
         _write(target, content)
     _give(target, copy.owner)
     _give(target.parent, copy.owner)
@@ -132,7 +132,7 @@ def _keep_acl(folder: Path) -> str:
     So do further passwords of a role that an operator has added, but not one that is being renewed.
     """
     path = folder / REDIS_ACL
-    lines = path.read_text().splitlines() if is_there(path) else []
+    lines = path.read_text().splitlines() if exists(path) else []
     passwords = {role.name: (folder / _password_of(role.name)).read_text().strip() for role in ROLES}
     ours = list(acl_lines(passwords, (folder / REDIS_PASSWORD).read_text().strip()))
     theirs = {line.split()[1]: line for line in lines if line.startswith("user ")}
@@ -140,7 +140,7 @@ def _keep_acl(folder: Path) -> str:
         _, name, _, password, *_ = line.split()
         if name in passwords and name in theirs:
             former = folder / name / REDIS_PASSWORD
-            gone = {password, f"#{digest(former.read_text().strip())}"} if is_there(former) else {password}
+            gone = {password, f"#{digest(former.read_text().strip())}"} if exists(former) else {password}
             added = [one for one in re.findall(r"#[0-9a-f]{64}", theirs[name]) if one not in gone]
             ours[n] = line.replace(password, " ".join((password, *added)), 1)
     known = {line.split()[1] for line in ours}

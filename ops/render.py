@@ -100,7 +100,7 @@ class Renderer:
         try:
             request = prepared(call.method, call.url, call.headers, call.params)
         except Exception:  # noqa: BLE001 — whatever a URL or a header makes the libraries raise, it may quote a secret
-            raise TransportError(Reason.BAD_URL, "the address or a header cannot be sent") from None
+            raise TransportError(Reason.INVALID_URL, "the address or a header cannot be sent") from None
         headers = {name: value for name, value in request.headers.items() if isinstance(value, str)}
         if call.body is not None:
             headers["Content-Length"] = str(len(call.body))

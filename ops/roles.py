@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.ledger import scripts
-from common.ledger.keys import PARTS
+from common.ledger.keys import KEY_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,7 +47,7 @@ class Role(NamedTuple):
         called = {
             command.lower()
             for name in self.scripts
-            for command in re.findall(r"redis\.p?call\(['\"](\w+)", scripts.text_of(name))
+            for command in re.findall(r"redis\.p?call\(['\"](\w+)", scripts.source_of(name))
         }
         return self.commands | called | (_RUN if self.scripts else set())
 
@@ -93,7 +93,7 @@ _CONSUME: Final = (
 )
 """How kombu takes messages from queues, and keeps those that expire, as remote control's do: two scripts of its own."""
 
-_LEDGER: Final = tuple(f"~courier:{{*}}:{part}" for part in PARTS)
+_LEDGER: Final = tuple(f"~courier:{{*}}:{part}" for part in KEY_NAMES)
 _CURSORS: Final = "~courier:{*}:cursor"
 _LIMITS: Final = "~courier:limits:*"
 _QUEUE_BINDINGS: Final = ("~_kombu.binding.courier", "~_kombu.binding_permanent.courier")

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from common.metrics.labels import WITHOUT_REASON
-from common.node import Reading, reports
-from common.worker_report import all_told
+from common.metrics.labels import OUTCOMES_WITHOUT_REASON
+from common.node import IntegrationLag, fetch_producer_reports
+from common.worker_report import fetch_all_worker_reports
 from ops.holds import holds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from common.ledger import Status
-    from common.node import NodeReport
-    from common.registry import Listed
+    from common.node import ProducerReport
+    from common.registry import CatalogueEntry
     from common.worker_report import WorkerReport
     from ops.access import Access
 
 VERSION: Final = 1
 
-TOTALS: Final = ("committed", "skipped", "retried", "dead", *WITHOUT_REASON)
+TOTALS: Final = ("committed", "skipped", "retried", "dead", *OUTCOMES_WITHOUT_REASON)
 """The counters that are always there; those with a reason, such as `dead:auth`, from the first time on."""
 
 COUNTERS: Final = ("lines", "matched")
@@ -132,20 +132,20 @@ def read_report(door: Access, ids: Sequence[str]) -> StatusReport:
     """Ask the ledger. Raises LedgerUnavailable or LedgerUnfit."""
     ledger = door.ledger
     statuses = {one: ledger.status(one) for one in ids}
-    nodes, workers, now_ms = reports(door.client), all_told(door.client), ledger.now_ms()
+    nodes, workers, now_ms = fetch_producer_reports(door.client), fetch_all_worker_reports(door.client), ledger.now_ms()
     return StatusReport(
         version=VERSION,
         courier=version("courier-integrator"),
         time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         time_ms=now_ms,
-        redis=RedisStatus(trouble=ledger.disk_trouble() or ledger.why_not_enqueue()),
+        redis=RedisStatus(trouble=ledger.disk_error() or ledger.intake_block_reason()),
         integrations={one: _integration(door.listed[one], status, now_ms) for one, status in statuses.items()},
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},
     )
 
 
-def _integration(listed: Listed, status: Status, now_ms: int) -> IntegrationReport:
+def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> IntegrationReport:
     return IntegrationReport(
         name=listed.name,
         removed=listed.removed,
@@ -170,10 +170,10 @@ def _integration(listed: Listed, status: Status, now_ms: int) -> IntegrationRepo
     )
 
 
-def _node(node: NodeReport) -> NodeStatus:
+def _node(node: ProducerReport) -> NodeStatus:
     texts = node.texts
     return NodeStatus(
-        seen_ms=node.whole("seen_ms") or None,
+        seen_ms=node.integer("seen_ms") or None,
         counters=dict.fromkeys(COUNTERS, 0) | node.counters,
         bad_lines=sum(count for name, count in node.counters.items() if name.startswith("bad:")),
         parked=[one for one in texts.get("parked", "").split(",") if one],
@@ -182,12 +182,12 @@ def _node(node: NodeReport) -> NodeStatus:
         config=texts.get("config", ""),
         config_trouble=texts.get("config_trouble", ""),
         config_digest=texts.get("config_digest", ""),
-        config_loaded_ms=node.whole("config_loaded_ms") or None,
-        integrations={one: _reading(reading) for one, reading in node.readings.items()},
+        config_loaded_ms=node.integer("config_loaded_ms") or None,
+        integrations={one: _reading(reading) for one, reading in node.integration_lags.items()},
     )
 
 
-def _reading(reading: Reading) -> ReadingReport:
+def _reading(reading: IntegrationLag) -> ReadingReport:
     return ReadingReport(**msgspec.structs.asdict(reading))
 
 

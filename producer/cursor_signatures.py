@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from common.vault import Vault
+    from common.vault import Cipher
 
 
 class CursorSigner:
     """The cursors of one node."""
 
-    def __init__(self, vault: Vault, node: str) -> None:
+    def __init__(self, vault: Cipher, node: str) -> None:
         self._authenticator, self._node = vault.authenticator("cursors"), node.encode()
 
     def signed(self, integration_id: str, cursor: str) -> str:

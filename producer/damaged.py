@@ -59,7 +59,7 @@ def _starts(text: str, kind: re.Pattern[str]) -> list[int]:
 def _end(text: str, start: int) -> int:
     """Return where the alert that begins at `start` ends; 0 if none does."""
     try:
-        fields, brace = lenient.places(text, start)
+        fields, brace = lenient.value_offsets(text, start)
     except ValueError:
         return 0
     return brace + 1 if "rule" in fields else 0

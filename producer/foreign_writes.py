@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from common.node import FOREIGN, ForeignWrite
+from common.node import FOREIGN_WRITE, ForeignWrite
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -22,7 +22,7 @@ class ForeignWrites:
 
     def found(self, what: ForeignWrite, number: int = 1) -> None:
         """Count that somebody else changed this."""
-        self._counts[f"{FOREIGN}{what}"] += number
+        self._counts[f"{FOREIGN_WRITE}{what}"] += number
         self._found_at_s[what] = self._now()
 
     def shown(self) -> str:

@@ -100,7 +100,7 @@ def decode_line(raw: bytes) -> Line:
 def decode_leniently(raw: bytes) -> Line:
     """Do the same for any line, slowly."""
     try:
-        fields = lenient.read(raw, levels=3, keys=_KEYS)
+        fields = lenient.parse(raw, levels=3, keys=_KEYS)
     except ValueError as error:
         fault = LineFault.NUL_BYTE if b"\0" in raw else LineFault.INVALID_JSON
         raise BadLine(fault, str(error)) from None

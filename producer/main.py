@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from common.celery_app import make_app
 from common.connection import connect
 from common.dispatch import Dispatcher
-from common.heap import give_back
+from common.heap import trim
 from common.ledger import Ledger
-from common.lifeline import Lifeline
+from common.lifeline import PathMonitor
 from common.metrics import serve
 from common.process import ends_with_terminal
 from common.registry import PublishedRegistry
-from common.vault import open_vault
+from common.vault import load_cipher
 from producer.alertlog import AlertLog
 from producer.alertlog.watch import Watcher
 from producer.aside import Aside
@@ -46,7 +46,7 @@ def run(settings: Settings, start: str) -> None:
     source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
     url = settings.redis.connection_url.reveal()
     client = connect(url)
-    vault = open_vault(settings.state.secret_key, settings.state.dir)
+    vault = load_cipher(settings.state.secret_key, settings.state.dir)
     ledger, metrics = Ledger(client), ProducerMetrics()
     producer = Producer(
         node=settings.producer.node,
@@ -80,8 +80,8 @@ def run(settings: Settings, start: str) -> None:
         signal.signal(signum, end)
     signal.signal(signal.SIGHUP, end if ends_with_terminal() else reload)
     extra = {"alerts": str(settings.producer.alerts), "node": settings.producer.node, "redis": settings.redis.address}
-    Lifeline(url, _log).start()
-    give_back()
+    PathMonitor(url, _log).start()
+    trim()
     _log.info("following the alert log", extra=extra)
     with closing(watcher):
         producer.run(watcher.wait, time.sleep, stop.is_set)

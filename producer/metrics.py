@@ -12,7 +12,7 @@ from producer.source import Loss
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from common.node import Reading
+    from common.node import IntegrationLag
 
 BAD: Final = "bad:"
 WRONG_TYPE: Final = "wrong_type:"
@@ -49,7 +49,7 @@ class ProducerMetrics:
         """Note that the ledger does not answer."""
         self._redis_up.set(0)
 
-    def told(self, counts: Mapping[str, int], readings: Mapping[str, Reading], *, config_ok: bool) -> None:
+    def told(self, counts: Mapping[str, int], readings: Mapping[str, IntegrationLag], *, config_ok: bool) -> None:
         """Take over what was told to the ledger."""
         self._lines.inc(counts.get("lines", 0))
         self._matched.inc(counts.get("matched", 0))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from common.dispatch import LINGER_S, Outlet
+from common.dispatch import LINGER_S, ReleaseTarget
 from common.errors import LedgerUnavailable
 from common.node import ForeignWrite
 from producer.damaged import whole_alerts
@@ -267,7 +267,7 @@ class Producer:
             if number and (due or not GATHER_FROM <= number < member.policy.batch_max):
                 del self._gathered[member.integration.id]
                 target = self._registry.target(member.integration)
-                outlets.append(Outlet(member.integration.id, member.policy, target))
+                outlets.append(ReleaseTarget(member.integration.id, member.policy, target))
         if outlets:
             self._dispatcher.dispatch_all(outlets)
 
@@ -335,7 +335,7 @@ class Producer:
         self._repair_registry()
         kept = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
         self._keepsake.save(kept | {i: member.committed for i, member in members.items()})
-        self._choke(self._ledger.why_not_enqueue())
+        self._choke(self._ledger.intake_block_reason())
         self._tell()
 
     def _repair_registry(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.node import READINGS, Reading, encode_readings, report
+from common.node import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -55,23 +55,23 @@ class Tidings:
             "foreign_writes": foreign_writes,
             "config_digest": str(self._config.digest),
             "config_loaded_ms": str(self._config.loaded_ms),
-            READINGS: encode_readings(readings),
+            INTEGRATION_LAGS: encode_integration_lags(readings),
             "seen_ms": str(self._ledger.now_ms()),
         }
-        report(self._client, self._node, added=self._counts, texts=texts)
+        publish_producer_report(self._client, self._node, added=self._counts, texts=texts)
         if self._metrics:
             self._metrics.told(self._counts, readings, config_ok=not self._config.trouble)
         self._counts.clear()
 
-    def _readings(self, members: Collection[Member]) -> dict[str, Reading]:
+    def _readings(self, members: Collection[Member]) -> dict[str, IntegrationLag]:
         cursors = {m.cursor for m in members}
         self._source.keep_only(cursors)
         lags = {cursor: self._source.lag(cursor) for cursor in cursors}
         return {
-            m.integration.id: Reading(
+            m.integration.id: IntegrationLag(
                 lag_bytes=lags[m.cursor].size_bytes,
                 lag_s=round(lags[m.cursor].age_s, 3),
-                parked=m.parked,
+                backpressured=m.parked,
                 max_backlog=m.policy.max_backlog,
                 max_backlog_bytes=m.policy.max_backlog_bytes,
             )

@@ -70,7 +70,9 @@ class Deliverer:
             return {"unknown": len(ids)}
         token = f"{self._peer}:{uuid.uuid4().hex}"
         try:
-            begun = self._ledger.begin(integration_id, ids, token=token, lease_s=route.policy.lease_s, pace=route.pace)
+            begun = self._ledger.begin(
+                integration_id, ids, token=token, lease_s=route.policy.lease_s, limits=route.pace
+            )
         except LedgerError as error:
             if not isinstance(error, LedgerDamaged):  # which the ledger has logged, once
                 _log.warning("could not begin: %s", error, extra={"integration": integration_id})
@@ -149,8 +151,8 @@ class Deliverer:
                     token=token,
                     last_error=last_error,
                     last_error_mac=last_error_mac,
-                    pace=route.pace,
-                    telling=route.telling,
+                    limits=route.pace,
+                    notifications=route.telling,
                 )
             except LedgerError as error:
                 if tries == 1 or pause_s is None:
@@ -182,7 +184,7 @@ class Deliverer:
 
     def _dispatch(self, integration_id: str, policy: Policy, target: str, *, gather: bool = False) -> None:
         try:
-            self._dispatcher.dispatch(integration_id, policy, target, gather=gather)
+            self._dispatcher.dispatch(integration_id, policy, target, coalesce=gather)
         except LedgerError as error:
             _log.warning("could not release: %s", error, extra={"integration": integration_id})
 

@@ -25,7 +25,7 @@ def marked(raw: bytes, origin: FallbackOf) -> bytes:
     """
     text = raw.removeprefix(lenient.BOM).decode("utf-8", "surrogateescape")
     try:
-        members, end = lenient.places(text)
+        members, end = lenient.value_offsets(text)
     except ValueError:
         return raw
     why = json.dumps({"undelivered_to": origin.integration, "reason": origin.reason})
@@ -42,4 +42,4 @@ def marked(raw: bytes, origin: FallbackOf) -> bytes:
 def _description(text: str, rule: int | None) -> int | None:
     if rule is None or text[rule] != "{":
         return None
-    return lenient.places(text, rule)[0].get("description")
+    return lenient.value_offsets(text, rule)[0].get("description")

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from common.celery_app import queue_name
 from common.ledger.damage import unless_damaged
-from common.ledger.errors import translated
-from common.worker_report import EXPIRE_S, WorkerReport, forget, tell, told
+from common.ledger.errors import as_ledger_errors
+from common.worker_report import (
+    EXPIRE_S,
+    WorkerReport,
+    delete_worker_reports,
+    fetch_worker_reports,
+    publish_worker_report,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -47,13 +53,13 @@ class Heartbeat:
             self._idle_since_ms = now_ms
         self._begun = begun
         report = WorkerReport(seen_ms=now_ms, begun=begun, running=running, idle_since_ms=self._idle_since_ms)
-        tell(self._redis, self._worker, str(self._process), report)
+        publish_worker_report(self._redis, self._worker, str(self._process), report)
 
     def _meet_namesakes(self, now_ms: int) -> None:
         """Log a warning if a running process has this name, and delete the reports of those that have ended."""
         others = {
             process: report
-            for process, report in told(self._redis, self._worker).items()
+            for process, report in fetch_worker_reports(self._redis, self._worker).items()
             if process != str(self._process)
         }
         for process in others:
@@ -68,11 +74,11 @@ class Heartbeat:
             for process, report in others.items()
             if self._process.is_gone(process) or now_ms - report.seen_ms > EXPIRE_S * 1000
         }
-        forget(self._redis, self._worker, ended)
+        delete_worker_reports(self._redis, self._worker, ended)
 
     def _look(self, ids: Collection[str]) -> tuple[int, int]:
         """Return the ledger's time and how many tasks lie in the queues: released work that nobody has begun."""
-        with translated(), self._redis.pipeline(transaction=False) as pipe:
+        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             for integration_id in ids:
                 pipe.llen(queue_name(integration_id))

@@ -12,7 +12,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from common.dispatch import Dispatcher, Outlet
+from common.dispatch import Dispatcher, ReleaseTarget
 from common.errors import CourierError, LedgerDamaged, SettingsError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Housekeeping:
             self._metrics.serves(ids)
         self._on_queues(ids)
         look = self._rounds % LOOK_EVERY == 0
-        occupied = ids if changed or look else self._dispatcher.occupied(ids)
+        occupied = ids if changed or look else self._dispatcher.non_empty(ids)
         routes = {i: route for i in ids if (route := self._routes.get(i))}
         if busy := {i: route for i, route in routes.items() if i in occupied}:
             self._look_after(busy, bring_back=look)
@@ -124,8 +124,8 @@ class Housekeeping:
                     "deliveries were lost with their worker and are released again",
                     extra={"integration": integration_id, "lost": found.lost, "dead": found.dead},
                 )
-        outlets = [Outlet(i, route.policy, route.target) for i, route in routes.items()]
-        self._dispatcher.dispatch_all(outlets, gather=True)
+        outlets = [ReleaseTarget(i, route.policy, route.target) for i, route in routes.items()]
+        self._dispatcher.dispatch_all(outlets, coalesce=True)
 
     def tick(self) -> None:
         """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerUnfit."""

@@ -52,8 +52,8 @@ class LastAnswers:
                 return LastAnswer(at_ms, answer.status, text, cut or is_cut)
             case ScriptExit():
                 return LastAnswer(at_ms, answer.status, *self._end(answer.output, most_bytes))
-            case TransportError() if answer.said:
-                return LastAnswer(at_ms, None, *self._end(answer.said, most_bytes))
+            case TransportError() if answer.output:
+                return LastAnswer(at_ms, None, *self._end(answer.output, most_bytes))
             case _:
                 return None
 

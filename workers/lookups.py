@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import LedgerError
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ class Lookups:
     def remembered(self, question: str) -> bytes | None:
         """Return what was remembered of the answer to `question`, None if nothing is."""
         try:
-            with translated():
+            with as_ledger_errors():
                 held: Any = self._redis.get(self._key("lookups", question))
         except LedgerError as error:
             _log.debug("no look-up in the cache: %s", error)
@@ -61,7 +61,7 @@ class Lookups:
     def remember(self, question: str, content: bytes, keep_s: float) -> None:
         """Keep `content` for `keep_s`, and let others ask again."""
         try:
-            with translated(), self._redis.pipeline(transaction=False) as pipe:
+            with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
                 if content and keep_s > 0 and len(content) <= MAX_BYTES:
                     until = b"%d" % (self._now() + keep_s)
                     signature = self._authenticator.sign(*self._parts(question, until, content))
@@ -75,7 +75,7 @@ class Lookups:
     def may_ask(self, question: str) -> bool:
         """Say whether nobody else is asking this right now; then it is for the caller to ask and to `remember`."""
         try:
-            with translated():
+            with as_ledger_errors():
                 return bool(self._redis.set(self._key("asking", question), b"", nx=True, px=round(1000 * ASKING_S)))
         except LedgerError:
             return True

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.connection import connect
 from common.errors import SettingsError
-from common.heap import give_back, share_one
+from common.heap import limit_arenas, trim
 from common.integration import SCRIPT_PREFIX, Integration, Kind
 from common.ledger import Ledger
-from common.lifeline import Lifeline
+from common.lifeline import PathMonitor
 from common.logs import LogLevel
 from common.metrics import serve
 from common.registry import PublishedRegistry
 from common.settings_schema import INTEGRATIONS
 from common.settings_sources import dotted
-from common.vault import open_vault
-from common.waiting import wait_for
+from common.vault import load_cipher
+from common.waiting import wait_until_available
 from workers.integrations.authentic import EventSigner
 from workers.lookups import PURPOSE, Lookups
 from workers.metrics import WorkerMetrics
@@ -58,18 +58,18 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     """
     environ = dict(os.environ)  # before Celery adds variables of its own, which are not for scripts
     clear_ambient_capabilities()  # before there are threads: each has capabilities of its own
-    share_one()
+    limit_arenas()
     if Kind.SCRIPT in selection.kinds or any(name.startswith(SCRIPT_PREFIX) for name in selection.names):
         check_script_users(settings)
     allow_files()
     url = settings.redis.connection_url.reveal()
     client = connect(url)
-    vault = open_vault(settings.state.secret_key, settings.state.dir)
+    vault = load_cipher(settings.state.secret_key, settings.state.dir)
     registry, signer = PublishedRegistry(client, vault), EventSigner(vault)
     remembered = vault.authenticator(PURPOSE)
     metrics = WorkerMetrics()
     serve(settings.metrics, metrics.registry)
-    for warning in wait_for(Ledger(client).check_server, _log):
+    for warning in wait_until_available(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
     connections, groups = Connections(), Groups(monotonic)
@@ -105,9 +105,9 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         signer=signer,
         lookups=lambda topic: Lookups(client, topic, remembered),
     )
-    wait_for(routes.refresh, _log)
+    wait_until_available(routes.refresh, _log)
     metrics.serves(routes.ids())
-    Lifeline(url, _log).start()
+    PathMonitor(url, _log).start()
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(
         name=name,
@@ -148,4 +148,4 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 50)
-    give_back()
+    trim()

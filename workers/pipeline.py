@@ -127,9 +127,9 @@ class Pipeline:
         outcome, events = sent.outcome, self._events(delivery, getattr(sent.outcome, "events", ()))
         match outcome:
             case Delivered():
-                return Settlement(id=delivery.id, outcome="delivered", events=events, asked=sent.asked)
+                return Settlement(id=delivery.id, outcome="delivered", events=events, contacted=sent.asked)
             case Skipped():
-                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, asked=sent.asked)
+                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, contacted=sent.asked)
             case Postponed():
                 header = msgspec.structs.replace(delivery.header, done=sent.done)
                 delay_ms = round(1000 * outcome.after_s * self._random.uniform(1.0, 1.5))
@@ -139,7 +139,7 @@ class Pipeline:
                     delay_ms=delay_ms,
                     header=header,
                     events=events,
-                    asked=sent.asked,
+                    contacted=sent.asked,
                 )
             case Retry() | Rejected():
                 return self._failure(delivery, outcome, sent)
@@ -158,9 +158,9 @@ class Pipeline:
                 pause_ms=pause_ms,
                 header=self._with_answer(header, sent, WAITING_BYTES),
                 events=self._events(delivery, outcome.events),
-                asked=sent.asked,
+                contacted=sent.asked,
             )
-        last_words = outcome.last_words if isinstance(outcome, Retry) else ()
+        last_words = outcome.final_events if isinstance(outcome, Retry) else ()
         return Settlement(
             id=delivery.id,
             outcome="dead",
@@ -168,7 +168,7 @@ class Pipeline:
             pause_ms=pause_ms,
             header=self._with_answer(header, sent, DEAD_BYTES),
             events=self._events(delivery, outcome.events + last_words),
-            asked=sent.asked,
+            contacted=sent.asked,
             final=isinstance(outcome, Rejected),
         )
 
@@ -195,7 +195,7 @@ def combine(outcomes: Sequence[Outcome]) -> Outcome:
         return worst
     events = tuple(e for o in outcomes if not isinstance(o, Skipped) for e in o.events)
     if isinstance(worst, Retry):
-        last_words = tuple(e for o in outcomes if isinstance(o, Retry) for e in o.last_words)
+        last_words = tuple(e for o in outcomes if isinstance(o, Retry) for e in o.final_events)
         return msgspec.structs.replace(worst, events=events, last_words=last_words)
     return msgspec.structs.replace(worst, events=events)
 
@@ -206,7 +206,7 @@ def _badness(outcome: Outcome) -> int:
 
 def _refused_alone(delivery: Delivery, header: Header, outcome: Retry | Rejected) -> bool:
     """Say whether the target took other deliveries while it refused this one: then its key and address are good."""
-    refused = outcome.reason in {Reason.AUTH, Reason.GONE} and header.attempts >= REFUSED_ALONE
+    refused = outcome.reason in {Reason.UNAUTHORIZED, Reason.GONE} and header.attempts >= REFUSED_ALONE
     return refused and header.since_ms < delivery.well_ms
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from common.integration import MANAGER_ID, Integration, Kind
-from common.ledger import Pace, Telling
+from common.ledger import Limits, Notifications
 from common.registry import MANAGER, Registry
 from workers.integrations.base import Remembering
 from workers.lane import Lane
@@ -57,14 +57,14 @@ class Route(NamedTuple):
     fallback: str = ""
 
     @property
-    def telling(self) -> Telling:
+    def telling(self) -> Notifications:
         """Who hears of its troubles."""
-        return Telling.of(self.policy, self.integration.id, self.fallback)
+        return Notifications.of(self.policy, self.integration.id, self.fallback)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Limits:
         """How fast it may go."""
-        return Pace.of(self.policy, self.target)
+        return Limits.of(self.policy, self.target)
 
 
 class Routes:

@@ -83,7 +83,7 @@ shares goes two days after its last use, when no limit or pause can need it any 
 """
 
 from common.ledger.answers import (
-    Commit,
+    CommitResult,
     DeadLetter,
     Event,
     Full,
@@ -97,16 +97,16 @@ from common.ledger.answers import (
     Stored,
 )
 from common.ledger.ledger import Ledger
-from common.ledger.pace import UNPACED, Breaker, Pace
+from common.ledger.pace import UNLIMITED, Breaker, Limits
 from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastAnswer
-from common.ledger.telling import SILENT, Telling
+from common.ledger.telling import NO_NOTIFICATIONS, Notifications
 
 __all__ = [
-    "SILENT",
-    "UNPACED",
+    "NO_NOTIFICATIONS",
+    "UNLIMITED",
     "Attempt",
     "Breaker",
-    "Commit",
+    "CommitResult",
     "DeadLetter",
     "Delivery",
     "Event",
@@ -115,7 +115,8 @@ __all__ = [
     "Header",
     "LastAnswer",
     "Ledger",
-    "Pace",
+    "Limits",
+    "Notifications",
     "Reap",
     "Reaped",
     "Release",
@@ -124,5 +125,4 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
-    "Telling",
 ]

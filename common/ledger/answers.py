@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from common.ledger.pace import UNPACED, Pace
+from common.ledger.pace import UNLIMITED, Limits
 from common.ledger.record import Delivery, Header
-from common.ledger.telling import SILENT, Telling
+from common.ledger.telling import NO_NOTIFICATIONS, Notifications
 
-MOST_LOST: Final = 10
+MAX_LOST_ATTEMPTS: Final = 10
 """Attempts whose worker died before a delivery is called the cause and buried."""
 
 REAP_LIMIT: Final = 1000
@@ -36,7 +36,7 @@ class Full(msgspec.Struct, frozen=True):
     room: int
 
 
-Commit = Stored | Stale | Full
+CommitResult = Stored | Stale | Full
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,14 +50,14 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     batch_max: int
     lease_s: float
     linger_s: float
-    pace: Pace = UNPACED
-    together: int = 1
-    least: int = 1
+    limits: Limits = UNLIMITED
+    ids_per_task: int = 1
+    min_ids: int = 1
 
-    def arguments(self) -> list[str | bytes | float]:
+    def script_args(self) -> list[str | bytes | float]:
         """Return the arguments of the script `release`."""
-        sizes = [self.max_in_flight, self.batch_max, self.together, self.least]
-        return [*sizes, round(1000 * self.lease_s), round(1000 * self.linger_s), *self.pace.for_release()]
+        sizes = [self.max_in_flight, self.batch_max, self.ids_per_task, self.min_ids]
+        return [*sizes, round(1000 * self.lease_s), round(1000 * self.linger_s), *self.limits.release_args()]
 
 
 class Reap(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +68,20 @@ class Reap(msgspec.Struct, frozen=True, kw_only=True):
 
     queued: Collection[str]
     lease_s: float
-    telling: Telling = SILENT
-    most_attempts: int = 1_000_000
+    notifications: Notifications = NO_NOTIFICATIONS
+    max_attempts: int = 1_000_000
 
-    def arguments(self) -> list[str | bytes | float]:
+    def script_args(self) -> list[str | bytes | float]:
         """Return the arguments of the script `reap`."""
         lease_ms = round(1000 * self.lease_s)
-        return [lease_ms, MOST_LOST, self.most_attempts, REAP_LIMIT, *self.telling.for_reap(), *self.queued]
+        return [
+            lease_ms,
+            MAX_LOST_ATTEMPTS,
+            self.max_attempts,
+            REAP_LIMIT,
+            *self.notifications.reap_args(),
+            *self.queued,
+        ]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -104,7 +111,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     pause_ms: int = 0
     header: Header | None = None
     events: tuple[Event, ...] = ()
-    asked: bool = True
+    contacted: bool = True
     final: bool = False
 
     @property

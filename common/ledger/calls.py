@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import LedgerDamaged
 from common.ledger import scripts
 from common.ledger.damage import DamageLog, is_damage
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 from common.ledger.keys import keys_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Calls:
         """Return the ledger's time in ms since the epoch."""
         if self._clock is not None:
             return round(self._clock() * 1000)
-        with translated():
+        with as_ledger_errors():
             seconds, micros = self._redis.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
@@ -56,7 +56,7 @@ class Calls:
 
         `keys` returns those of an integration among which a damaged one is looked for.
         """
-        with translated(), self._redis.pipeline(transaction=False) as pipe:
+        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             add(pipe)
             answers = [self._checked(integration_id, keys, answer) for answer in pipe.execute(raise_on_error=False)]
         return [_undamaged(answer) for answer in answers]
@@ -65,7 +65,7 @@ class Calls:
         self, commands: Mapping[str, Callable[[Pipeline], object]], *, keys: Callable[[str], list[str]] = keys_of
     ) -> dict[str, Any]:
         """Run one command for each of several integrations. Return the answers of those that are not damaged."""
-        with translated(), self._redis.pipeline(transaction=False) as pipe:
+        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for add in commands.values():
                 add(pipe)
             found = pipe.execute(raise_on_error=False)
@@ -75,7 +75,7 @@ class Calls:
     def _run_all(self, name: str, calls: Mapping[str, scripts.Call]) -> dict[str, Any]:
         now: str | int = "" if self._clock is None else round(self._clock() * 1000)
         timed = [(keys, [now, *arguments]) for keys, arguments in calls.values()]
-        with translated():
+        with as_ledger_errors():
             answers = scripts.run(self._redis, self._scripts[name], timed)
             return {
                 i: self._damage.checked(i, keys, answer)

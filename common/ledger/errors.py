@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import redis.exceptions as redis_errors
 from redis.sentinel import MasterNotFoundError
 
-from common.errors import LedgerUnavailable, LedgerUnfit
+from common.errors import LedgerMisconfigured, LedgerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,33 +75,33 @@ NO_CLUSTER: Final = (
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def as_ledger_errors() -> Iterator[None]:
     """Raise LedgerUnfit where Redis refuses us for good, LedgerUnavailable for every other trouble with it."""
     try:
         yield
     except redis_errors.NoPermissionError as error:
-        raise LedgerUnfit(
+        raise LedgerMisconfigured(
             f"Redis refuses it to this user: {_COMMAND.sub('', str(error))}; give COURIER_REDIS_URL the user of this "
             "process's role, `operator` for commands, with the rights of ops/docs/remote-workers.md"
         ) from error
     except _REFUSED as error:
-        raise LedgerUnfit(f"Redis refuses the password or user: {error}; check COURIER_REDIS_URL") from error
+        raise LedgerMisconfigured(f"Redis refuses the password or user: {error}; check COURIER_REDIS_URL") from error
     except _OF_A_CLUSTER as error:
-        raise LedgerUnfit(NO_CLUSTER) from error
+        raise LedgerMisconfigured(NO_CLUSTER) from error
     except MasterNotFoundError as error:
         raise LedgerUnavailable(_no_primary(str(error))) from error
     except redis_errors.RedisError as error:
         said = _COMMAND.sub("", str(error))  # an alert's own words must not be taken for Redis's
         if "CROSSSLOT" in said:
-            raise LedgerUnfit(NO_CLUSTER) from error
+            raise LedgerMisconfigured(NO_CLUSTER) from error
         if "NOAUTH" in said or "WRONGPASS" in said:
-            raise LedgerUnfit(f"Redis wants a password: {said}; set COURIER_REDIS_PASSWORD") from error
+            raise LedgerMisconfigured(f"Redis wants a password: {said}; set COURIER_REDIS_PASSWORD") from error
         if "DB index is out of range" in said:
-            raise LedgerUnfit(
+            raise LedgerMisconfigured(
                 "Redis has no database of that number; write a smaller one behind the host in redis.url, or raise "
                 "`databases` in its configuration"
             ) from error
-        raise LedgerUnavailable(_trouble(str(error))) from error
+        raise LedgerUnavailable(_error_text(str(error))) from error
     except OSError as error:
         raise LedgerUnavailable(f"Redis cannot be reached: {error}{_certificates(error)}") from error
 
@@ -117,7 +117,7 @@ def _certificates(why: object) -> str:
     return f"{checked}; name the file of its authority in redis.ca"
 
 
-def _trouble(said: str) -> str:
+def _error_text(said: str) -> str:
     """Return what to log: the same text for the same trouble, whichever command met it, and no command in it."""
     plain = _SCRIPT.sub("", _COMMAND.sub("", said))
     if found := _DISK_FULL.match(plain):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-FAILED = 10**13
+FAILED_OFFSET_MS = 10**13
 """Added to the due time of what waits and has failed (`prelude.lua`), in ms."""
 
-PARTS = ("records", "waiting", "released", "dead", "control", "totals", "leases", "spent")
+KEY_NAMES = ("records", "waiting", "released", "dead", "control", "totals", "leases", "spent")
 
 
 def keys_of(integration_id: str) -> list[str]:
     """Return the keys of one integration, in the order of PARTS, in which the scripts take them."""
-    return [f"courier:{{{integration_id}}}:{part}" for part in PARTS]
+    return [f"courier:{{{integration_id}}}:{part}" for part in KEY_NAMES]
 
 
 def cursor_key(integration_id: str) -> str:

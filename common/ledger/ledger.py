@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 from common.errors import UnreadableRecord
 from common.integration import MANAGER_ID
 from common.ledger import server
-from common.ledger.answers import REAP_LIMIT, Commit, Full, Reap, Reaped, Release, Settled, Stale, Status, Stored
+from common.ledger.answers import REAP_LIMIT, CommitResult, Full, Reap, Reaped, Release, Settled, Stale, Status, Stored
 from common.ledger.calls import Calls
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 from common.ledger.keys import cursor_key, keys_of, keys_with_cursor, limit_keys
-from common.ledger.letters import read_letters
-from common.ledger.pace import UNPACED, Pace, verdict
+from common.ledger.letters import read_dead_letters
+from common.ledger.pace import UNLIMITED, Limits, health_signal
 from common.ledger.record import decode_record, encode_header, encode_record, id_bytes, id_text, is_usable_id, to_int
 from common.ledger.status import read_status
-from common.ledger.telling import SILENT, Telling
+from common.ledger.telling import NO_NOTIFICATIONS, Notifications
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -35,18 +35,18 @@ RETAIN_LIMIT: Final = 1000
 _log = logging.getLogger("courier.ledger")
 
 
-def _entrance(integration_id: str) -> list[str]:
+def _intake_keys(integration_id: str) -> list[str]:
     """Return the keys that a new delivery of an integration touches: records, waiting and totals."""
     records, waiting, _, _, _, totals, *_ = keys_of(integration_id)
     return [records, waiting, totals]
 
 
-def _told(telling: Telling) -> list[str]:
-    return [*_entrance(MANAGER_ID), *(_entrance(telling.fallback) if telling.fallback else ())]
+def _notification_keys(telling: Notifications) -> list[str]:
+    return [*_intake_keys(MANAGER_ID), *(_intake_keys(telling.fallback) if telling.fallback else ())]
 
 
 def _reap_call(integration_id: str, how: Reap) -> tuple[list[str], list[str | bytes | float]]:
-    return [*keys_of(integration_id), *_told(how.telling)], how.arguments()
+    return [*keys_of(integration_id), *_notification_keys(how.notifications)], how.script_args()
 
 
 class Ledger:
@@ -108,7 +108,7 @@ class Ledger:
         max_backlog: int,
         max_backlog_bytes: int,
         replayed: bool = False,
-    ) -> Commit:
+    ) -> CommitResult:
         """Store (id, alert) pairs and the new cursor in one step, if the cursor still is `expected`.
 
         `replayed` marks them as read from the log a second time, on purpose.
@@ -130,9 +130,9 @@ class Ledger:
 
     # -- from waiting to Celery
 
-    def occupied(self, integration_ids: Collection[str]) -> set[str]:
+    def non_empty(self, integration_ids: Collection[str]) -> set[str]:
         """Return those of the integrations of which anything waits or is released; all are asked at once."""
-        with translated(), self._redis.pipeline(transaction=False) as pipe:
+        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in integration_ids:
                 _, waiting, released, *_ = keys_of(integration_id)
                 pipe.exists(waiting, released)
@@ -147,9 +147,9 @@ class Ledger:
         batch_max: int,
         lease_s: float,
         linger_s: float,
-        pace: Pace = UNPACED,
-        together: int = 1,
-        least: int = 1,
+        limits: Limits = UNLIMITED,
+        ids_per_task: int = 1,
+        min_ids: int = 1,
     ) -> list[list[str]]:
         """Do for one integration, on such terms, what `release_all` does, which leaves a damaged one out."""
         how = Release(
@@ -157,18 +157,18 @@ class Ledger:
             batch_max=batch_max,
             lease_s=lease_s,
             linger_s=linger_s,
-            pace=pace,
-            together=together,
-            least=least,
+            limits=limits,
+            ids_per_task=ids_per_task,
+            min_ids=min_ids,
         )
         return self.release_all({integration_id: how}).get(integration_id, [])
 
     def release_all(self, wanted: Mapping[str, Release]) -> dict[str, list[list[str]]]:
         """Move what may go now to released. Return, where anything does, the ids of each task to be published now."""
-        calls = {i: (_paced(i, how.pace), how.arguments()) for i, how in wanted.items()}
+        calls = {i: (_limit_keys(i, how.limits), how.script_args()) for i, how in wanted.items()}
         released: dict[str, list[list[str]]] = {}
         for integration_id, (per_task, *ids) in self._calls.run_all("release", calls).items():
-            if names := self._names(integration_id, ids):
+            if names := self._usable_ids(integration_id, ids):
                 released[integration_id] = [names[at : at + per_task] for at in range(0, len(names), per_task)]
         return released
 
@@ -197,10 +197,15 @@ class Ledger:
         self.renew(integration_id, held, lease_s=0)
 
     def reap(
-        self, integration_id: str, *, queued: Collection[str], lease_s: float, telling: Telling = SILENT
+        self,
+        integration_id: str,
+        *,
+        queued: Collection[str],
+        lease_s: float,
+        notifications: Notifications = NO_NOTIFICATIONS,
     ) -> Reaped:
         """Do for one integration, on such terms, what `reap_all` does."""
-        keys, arguments = _reap_call(integration_id, Reap(queued=queued, lease_s=lease_s, telling=telling))
+        keys, arguments = _reap_call(integration_id, Reap(queued=queued, lease_s=lease_s, notifications=notifications))
         return Reaped(*self._calls.run("reap", integration_id, *arguments, keys=keys))
 
     def reap_all(self, wanted: Mapping[str, Reap]) -> dict[str, Reaped]:
@@ -211,14 +216,14 @@ class Ledger:
     # -- the worker's side
 
     def begin(
-        self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float, pace: Pace = UNPACED
+        self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float, limits: Limits = UNLIMITED
     ) -> list[Delivery]:
         """Take the lease of every id that is still released and free; return those deliveries.
 
         While something holds the integration back they wait again instead. One whose record cannot be read is a dead
         letter from now on, and left out.
         """
-        keys = _paced(integration_id, pace)
+        keys = _limit_keys(integration_id, limits)
         now_ms, well_ms, *records = self._calls.run("begin", integration_id, token, _ms(lease_s), *ids, keys=keys)
         begun: list[Delivery] = []
         unreadable: list[str] = []
@@ -229,7 +234,7 @@ class Ledger:
                 except UnreadableRecord:
                     unreadable.append(delivery_id)
         if unreadable:
-            self._condemn(integration_id, unreadable)
+            self._bury_unreadable(integration_id, unreadable)
         return begun
 
     def renew(self, integration_id: str, held: Mapping[str, str], *, lease_s: float) -> None:
@@ -245,21 +250,21 @@ class Ledger:
         token: str,
         last_error: str = "",
         last_error_mac: str = "",
-        pace: Pace = UNPACED,
-        telling: Telling = SILENT,
+        limits: Limits = UNLIMITED,
+        notifications: Notifications = NO_NOTIFICATIONS,
     ) -> Settled:
         """Record how begun deliveries ended, with the events they caused, and what they say of the target.
 
         `last_error_mac` is the signature with which the manager may be told of `last_error`.
         """
-        arguments: list[str | bytes | int] = [token, last_error, *pace.for_settle(), *telling.for_settle()]
+        arguments: list[str | bytes | int] = [token, last_error, *limits.settle_args(), *notifications.settle_arg()]
         arguments.append(last_error_mac)
         for s in settlements:
             header = encode_header(s.header) if s.header else b""
-            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, verdict(s), s.pause_ms, len(s.events))
+            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, health_signal(s), s.pause_ms, len(s.events))
             for event in s.events:
                 arguments += (event.id, event.payload)
-        keys = [*_paced(integration_id, pace), *_told(telling)]
+        keys = [*_limit_keys(integration_id, limits), *_notification_keys(notifications)]
         count, breaker, until_ms, paused_until_ms, held = self._calls.run(
             "settle", integration_id, *arguments, keys=keys
         )
@@ -269,7 +274,7 @@ class Ledger:
 
     def dead_letters(self, integration_id: str, *, chunk: int = 500) -> Iterator[DeadLetter]:
         """Yield the dead letters, the oldest first, reading `chunk` at a time."""
-        return read_letters(self._calls, integration_id, chunk)
+        return read_dead_letters(self._calls, integration_id, chunk)
 
     def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
         """Let dead letters wait again, the first after `after_s`, then one every `interval_s`. Return how many.
@@ -282,7 +287,7 @@ class Ledger:
         """Let dead letters wait in another integration. Return how many; one that is there already stays dead here."""
         return int(
             self._calls.run(
-                "move", integration_id, *map(id_bytes, ids), keys=[*keys_of(integration_id), *_entrance(to)]
+                "move", integration_id, *map(id_bytes, ids), keys=[*keys_of(integration_id), *_intake_keys(to)]
             )
         )
 
@@ -310,7 +315,7 @@ class Ledger:
 
     def status(self, integration_id: str) -> Status:
         """Return counts, counters, what holds it back, and the age of the oldest of the next hundred that are due."""
-        with translated():
+        with as_ledger_errors():
             return read_status(self._redis, integration_id, self.now_ms())
 
     def pause(self, integration_id: str, reason: str = "") -> bool:
@@ -333,27 +338,27 @@ class Ledger:
         """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
         return server.check(self._redis)
 
-    def disk_trouble(self) -> str:
+    def disk_error(self) -> str:
         """Return why Redis refuses all changes, empty if it does not."""
-        return server.disk_trouble(self._redis)
+        return server.disk_error(self._redis)
 
-    def why_not_enqueue(self) -> str:
+    def intake_block_reason(self) -> str:
         """Return why nothing should be added right now, empty if there is no reason: cheap, to be asked often."""
-        return server.why_not_enqueue(self._redis)
+        return server.intake_block_reason(self._redis)
 
     def now_ms(self) -> int:
         """Return the ledger's time in ms since the epoch."""
         return self._calls.now_ms()
 
-    def _names(self, integration_id: str, ids: Sequence[bytes]) -> list[str]:
+    def _usable_ids(self, integration_id: str, ids: Sequence[bytes]) -> list[str]:
         """Return the ids that a queue message can carry; the others are dead letters from now on."""
         names = [id_text(i) for i in ids]
         if odd := [name for name in names if not is_usable_id(name)]:
-            self._condemn(integration_id, odd)
+            self._bury_unreadable(integration_id, odd)
             names = [name for name in names if is_usable_id(name)]
         return names
 
-    def _condemn(self, integration_id: str, ids: Sequence[str]) -> None:
+    def _bury_unreadable(self, integration_id: str, ids: Sequence[str]) -> None:
         """Make dead letters of released deliveries that no worker can read."""
         number = self._calls.run("condemn", integration_id, *map(id_bytes, ids))
         _log.error(
@@ -362,7 +367,7 @@ class Ledger:
         )
 
 
-def _paced(integration_id: str, pace: Pace) -> list[str]:
+def _limit_keys(integration_id: str, pace: Limits) -> list[str]:
     return [*keys_of(integration_id), *limit_keys(pace.target or integration_id)]
 
 

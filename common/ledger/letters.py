@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from common.ledger.calls import Calls
 
-Place = tuple[float, bytes]
+SortKey = tuple[float, bytes]
 """Time of death and id: what Redis sorts by."""
 
 
-def read_letters(calls: Calls, integration_id: str, chunk: int) -> Iterator[DeadLetter]:
+def read_dead_letters(calls: Calls, integration_id: str, chunk: int) -> Iterator[DeadLetter]:
     """Yield the dead letters, the oldest first, reading `chunk` at a time.
 
     Raises LedgerUnavailable, LedgerUnfit or LedgerDamaged.
@@ -61,7 +61,7 @@ def _records(calls: Calls, integration_id: str, ids: list[bytes]) -> list[bytes 
     return list(found)
 
 
-def _after(calls: Calls, integration_id: str, place: Place) -> int:
+def _after(calls: Calls, integration_id: str, place: SortKey) -> int:
     """Return the rank that follows a place; if its letter is gone, that of the first that died at the same time."""
     died_ms, delivery_id = place
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from common.outcome import ANSWERED, REFUSED, SICK, Reason
+from common.outcome import BREAKER_FAILURES, BREAKER_NEUTRAL, REFUSALS, Reason
 from common.rate_limit import RateLimit, Unit
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
 
 
-SHORTEST_TICK_S: Final = 0.05
+MIN_TICK_S: Final = 0.05
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.failures or self.ratio)
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """`target` is the digest of the credential: integrations with the same one share limits and pauses.
 
     With `newest_first` the newest go first where a daily limit is too short for all that waits. What failed lets what
@@ -43,7 +43,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     target: str = ""
-    limits: tuple[RateLimit, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
     pause_max_s: float = 3600.0
     newest_first: bool = False
     yields_s: float = 600.0
@@ -54,7 +54,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         """Return the pace that a policy asks for."""
         return cls(
             target=target,
-            limits=_distinct(policy.rate_limits),
+            rate_limits=_without_redundant(policy.rate_limits),
             pause_max_s=policy.pause_max_s,
             newest_first=policy.newest_first,
             yields_s=policy.retry_cap_s,
@@ -71,42 +71,42 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def tick_s(self) -> float:
         """How often to ask for tokens, in seconds, so that no small bucket overflows; a second is often enough else."""
-        buckets = [limit.burst / limit.count for limit in self.limits if limit.unit is Unit.SECOND]
-        return max(SHORTEST_TICK_S, min([1.0, *buckets]))
+        buckets = [limit.burst / limit.count for limit in self.rate_limits if limit.unit is Unit.SECOND]
+        return max(MIN_TICK_S, min([1.0, *buckets]))
 
-    def for_release(self) -> list[str | int]:
+    def release_args(self) -> list[str | int]:
         """Return the last arguments of the script `release`."""
-        arguments: list[str | int] = [self.target, ",".join(map(str, self.limits))]
+        arguments: list[str | int] = [self.target, ",".join(map(str, self.rate_limits))]
         arguments += [int(self.breaker.is_on), _ms(self.breaker.pause_max_s), int(self.newest_first)]
         arguments.append(_ms(self.yields_s))
-        for limit in self.limits:
+        for limit in self.rate_limits:
             arguments += [limit.unit, limit.count, limit.burst]
         return arguments
 
-    def for_settle(self) -> list[int]:
+    def settle_args(self) -> list[int]:
         """Return the arguments of the script `settle` that are about pauses and the breaker."""
         breaker = self.breaker
         times = map(_ms, (breaker.window_s, breaker.pause_s, breaker.pause_max_s))
         return [_ms(self.pause_max_s), breaker.failures, breaker.ratio, breaker.samples, *times]
 
 
-UNPACED = Pace()
+UNLIMITED = Limits()
 
-_VERDICTS: Final = (("sick", SICK), ("refused", REFUSED), ("answered", ANSWERED))
+_HEALTH_SIGNALS: Final = (("sick", BREAKER_FAILURES), ("refused", REFUSALS), ("answered", BREAKER_NEUTRAL))
 
 
-def verdict(settlement: Settlement) -> str:
+def health_signal(settlement: Settlement) -> str:
     """Return what an outcome says of its target: well, sick, refused, answered, nothing, or that it was not asked."""
-    if not settlement.asked or settlement.outcome in {"skipped", "returned"}:
+    if not settlement.contacted or settlement.outcome in {"skipped", "returned"}:
         return "unasked"
     if settlement.outcome == "delivered":
         return "well"
     if settlement.final and settlement.reason == Reason.SCRIPT_FAILED:
         return "answered"
-    return next((word for word, reasons in _VERDICTS if settlement.reason in reasons), "")
+    return next((word for word, reasons in _HEALTH_SIGNALS if settlement.reason in reasons), "")
 
 
-def _distinct(limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:
+def _without_redundant(limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:
     """Leave out what another limit makes superfluous: of two per minute, hour or day only the smaller one matters."""
     smallest: dict[tuple[Unit, int, int], RateLimit] = {}
     for limit in sorted(limits, key=lambda one: one.count):

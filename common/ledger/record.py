@@ -12,17 +12,17 @@ from common.errors import UnreadableRecord
 MAX_ID_CHARS: Final = 512
 """Longest delivery id; ours have up to 200 characters."""
 
-LATEST_MS: Final = 10**14 - 1
+MAX_TIME_MS: Final = 10**14 - 1
 """The year 5138. Redis's Lua writes longer numbers with an exponent, and the record could not be read any more."""
 
-Number = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
+NonNegative = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
 """A time in ms or a count, as records have them."""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """One attempt that did not succeed: when (ms since the epoch), the reason and a text for a person."""
 
-    at_ms: Number
+    at_ms: NonNegative
     reason: str
     detail: str = ""
 
@@ -41,8 +41,8 @@ class LastAnswer(msgspec.Struct, frozen=True, array_like=True):
     `status` is None for a script that was stopped.
     """
 
-    at_ms: Number
-    status: Annotated[int, msgspec.Meta(ge=-LATEST_MS, le=LATEST_MS)] | None
+    at_ms: NonNegative
+    status: Annotated[int, msgspec.Meta(ge=-MAX_TIME_MS, le=MAX_TIME_MS)] | None
     text: str
     cut: bool = False
 
@@ -56,12 +56,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     letter. `answer` is the last that there was and no more, so that a record stays small however often it is tried.
     """
 
-    committed_ms: Number
-    since_ms: Number = 0
-    attempts: Number = 0
-    lost: Number = 0
-    replays: Number = 0
-    replayed_ms: Number = 0
+    committed_ms: NonNegative
+    since_ms: NonNegative = 0
+    attempts: NonNegative = 0
+    lost: NonNegative = 0
+    replays: NonNegative = 0
+    replayed_ms: NonNegative = 0
     done: tuple[str, ...] = ()
     history: tuple[Attempt, ...] = ()
     fallback_of: FallbackOf | None = None
@@ -130,4 +130,4 @@ def to_int(value: Any) -> int:
         number = int(float(value or 0))
     except (ValueError, OverflowError):
         return 0
-    return number if abs(number) <= LATEST_MS else 0
+    return number if abs(number) <= MAX_TIME_MS else 0

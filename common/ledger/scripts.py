@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Call = tuple[list[str], list[str | bytes | float]]
 
-PARTS: Final = {
+INCLUDES: Final = {
     "commit": (),
     "release": ("holds", "limits"),
     "begin": ("holds", "limits"),
@@ -37,13 +37,13 @@ PARTS: Final = {
 
 def load(client: Redis) -> dict[str, Script]:
     """Return every script, ready to be called on `client`; Redis is asked nothing yet."""
-    return {name: client.register_script(text_of(name)) for name in PARTS}
+    return {name: client.register_script(source_of(name)) for name in INCLUDES}
 
 
-def text_of(name: str) -> str:
+def source_of(name: str) -> str:
     """Return the whole text of a script, as Redis gets it."""
     here = files(__package__)
-    return "".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *PARTS[name], name))
+    return "".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *INCLUDES[name], name))
 
 
 def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
@@ -53,20 +53,20 @@ def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
     a call make it fail, its answer is that error (`is_damage`), and the others are run all the same.
     """
     if len(calls) == 1:
-        return [_alone(script, calls[0])]
+        return [_run_one(script, calls[0])]
     with client.pipeline(transaction=False) as pipe:
         for keys, arguments in calls:
             pipe.evalsha(script.sha, len(keys), *keys, *arguments)
         answers: list[Any] = pipe.execute(raise_on_error=False)
     for n, answer in enumerate(answers):
         if isinstance(answer, NoScriptError):  # a Redis that was started anew: nothing was done
-            answers[n] = _alone(script, calls[n])
+            answers[n] = _run_one(script, calls[n])
         elif isinstance(answer, Exception) and not is_damage(answer):
             raise answer
     return answers
 
 
-def _alone(script: Script, call: Call) -> Any:
+def _run_one(script: Script, call: Call) -> Any:
     try:
         return script(*call)
     except ResponseError as error:

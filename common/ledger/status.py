@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from common.errors import SettingsError, UnreadableRecord
 from common.ledger.answers import Status
 from common.ledger.damage import ask, damaged, unless_damaged
-from common.ledger.keys import FAILED, keys_with_cursor, limit_keys
+from common.ledger.keys import FAILED_OFFSET_MS, keys_with_cursor, limit_keys
 from common.ledger.record import decode_record, to_int
 from common.rate_limit import Unit, parse_rate_limit
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WINDOW_MS: Final = {Unit.MINUTE: 60_000, Unit.HOUR: 3_600_000}
 DAY_MS: Final = 86_400_000
 
-SAMPLE: Final = 100
+SAMPLE_SIZE: Final = 100
 """Records looked at to find the oldest that waits: of those due first, and of those due first that have failed."""
 
 Texts = dict[str, str]
@@ -36,12 +36,12 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         ask(pipe, keys)
         for key in (waiting, released, dead):
             pipe.zcard(key)
-        for base in (0, FAILED):
-            pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE)
-        pipe.zcount(waiting, FAILED, "+inf")
+        for base in (0, FAILED_OFFSET_MS):
+            pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE)
+        pipe.zcount(waiting, FAILED_OFFSET_MS, "+inf")
         for key in (totals, cursor, control):
             pipe.hgetall(key)
-        types, found = _divided(pipe.execute(raise_on_error=False), len(keys), (0, 0, 0, [], [], 0, {}, {}, {}))
+        types, found = _split_answers(pipe.execute(raise_on_error=False), len(keys), (0, 0, 0, [], [], 0, {}, {}, {}))
     wrong = damaged(keys, types)
     *counts, first, first_failed, failed, total, cursors, held = found
     next_ids = [*dict.fromkeys([*first, *first_failed])]
@@ -53,7 +53,7 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         for key in lists:
             pipe.lrange(key, 0, -1)
         pipe.hmget(records, next_ids or ["none"])
-        types, found = _divided(pipe.execute(raise_on_error=False), len(limits_at), ({}, [], [], []))
+        types, found = _split_answers(pipe.execute(raise_on_error=False), len(limits_at), ({}, [], [], []))
     shared, *went, sample = found
     limits = _limits(state.get("limits", ""), _texts(shared), dict(zip(WINDOW_MS, went, strict=True)), now_ms)
     breaker, until_ms = state.get("breaker", "closed"), to_int(state.get("breaker_until_ms"))
@@ -79,7 +79,7 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
     )
 
 
-def _divided(answers: list[Any], number: int, defaults: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+def _split_answers(answers: list[Any], number: int, defaults: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """Return the answers to `ask`, and the others, with a default for each whose key is damaged."""
     types, others = answers[:number], answers[number:]
     return types, [unless_damaged(answer, default) for answer, default in zip(others, defaults, strict=True)]

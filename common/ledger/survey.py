@@ -12,8 +12,8 @@ import msgspec
 
 from common.integration import MANAGER_ID
 from common.ledger.damage import ask, damaged, unless_damaged
-from common.ledger.errors import translated
-from common.ledger.keys import FAILED, PARTS, keys_of, limit_keys
+from common.ledger.errors import as_ledger_errors
+from common.ledger.keys import FAILED_OFFSET_MS, KEY_NAMES, keys_of, limit_keys
 from common.ledger.record import to_int
 from common.ledger.status import committed_ms
 from common.registry import KEY, VERSION
@@ -21,7 +21,7 @@ from common.registry import KEY, VERSION
 if TYPE_CHECKING:
     from redis import Redis
 
-SAMPLE: Final = 3
+SAMPLE_SIZE: Final = 3
 """Records looked at, of those due first and those released first, to find the oldest: each holds a whole alert."""
 
 _EMPTY: Final[tuple[Any, ...]] = (0, 0, 0, [], [], [], {}, {})
@@ -30,7 +30,7 @@ _EMPTY: Final[tuple[Any, ...]] = (0, 0, 0, [], [], [], {}, {})
 Texts = dict[str, str]
 
 
-class Holds(msgspec.Struct, frozen=True, kw_only=True):
+class BlockedBy(msgspec.Struct, frozen=True, kw_only=True):
     """What keeps an integration from sending, besides its turn."""
 
     breaker_open: bool = False
@@ -38,7 +38,7 @@ class Holds(msgspec.Struct, frozen=True, kw_only=True):
     target_pause_s: float = 0.0
 
 
-class Surveyed(msgspec.Struct, frozen=True, kw_only=True):
+class IntegrationSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One integration. `overdue_s` counts from when the delivery that is due first could have gone; 0 where none is.
 
     `damaged` is how many of its keys have the wrong type.
@@ -50,7 +50,7 @@ class Surveyed(msgspec.Struct, frozen=True, kw_only=True):
     oldest_s: float
     overdue_s: float
     totals: dict[str, int]
-    holds: Holds
+    blocked_by: BlockedBy
     damaged: int = 0
 
 
@@ -63,25 +63,29 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     evicts: bool
 
 
-class Survey(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True):
     """What was found, by integration."""
 
-    integrations: dict[str, Surveyed]
+    integrations: dict[str, IntegrationSnapshot]
     server: Server
 
 
-def survey(client: Redis) -> Survey:
+def take_snapshot(client: Redis) -> Snapshot:
     """Look at everything. Raises LedgerUnavailable or LedgerUnfit."""
-    with translated():
-        ids, now_ms, server = _first(client)
-        counted = _second(client, ids, now_ms)
-        found = _third(client, counted)
-    return Survey(
-        {one: _surveyed(raw, more, now_ms) for (one, raw), more in zip(counted.items(), found, strict=True)}, server
+    with as_ledger_errors():
+        ids, now_ms, server = _read_server(client)
+        counted = _read_counts(client, ids, now_ms)
+        found = _read_records(client, counted)
+    return Snapshot(
+        {
+            one: _integration_snapshot(raw, more, now_ms)
+            for (one, raw), more in zip(counted.items(), found, strict=True)
+        },
+        server,
     )
 
 
-class _Raw(msgspec.Struct, frozen=True):
+class _Counts(msgspec.Struct, frozen=True):
     counts: list[int]
     due_ms: float | None
     oldest: list[bytes]
@@ -90,7 +94,7 @@ class _Raw(msgspec.Struct, frozen=True):
     damaged: int
 
 
-def _first(client: Redis) -> tuple[list[str], int, Server]:
+def _read_server(client: Redis) -> tuple[list[str], int, Server]:
     with client.pipeline(transaction=False) as pipe:
         pipe.hkeys(KEY)
         pipe.time()
@@ -101,32 +105,34 @@ def _first(client: Redis) -> tuple[list[str], int, Server]:
     return ids, seconds * 1000 + micros // 1000, _server(memory, persistence)
 
 
-def _second(client: Redis, ids: list[str], now_ms: int) -> dict[str, _Raw]:
+def _read_counts(client: Redis, ids: list[str], now_ms: int) -> dict[str, _Counts]:
     with client.pipeline(transaction=False) as pipe:
         for one in ids:
             _, waiting, released, dead, control, totals, *_ = keys = keys_of(one)
             ask(pipe, keys)
             for key in (waiting, released, dead):
                 pipe.zcard(key)
-            for base in (0, FAILED):
-                pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE, withscores=True)
-            pipe.zrange(released, 0, SAMPLE - 1)
+            for base in (0, FAILED_OFFSET_MS):
+                pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE, withscores=True)
+            pipe.zrange(released, 0, SAMPLE_SIZE - 1)
             pipe.hgetall(totals)
             pipe.hgetall(control)
         answers = iter(pipe.execute(raise_on_error=False))
-    return {one: _raw(one, list(islice(answers, len(PARTS) + len(_EMPTY))), now_ms) for one in ids}
+    return {one: _counts(one, list(islice(answers, len(KEY_NAMES) + len(_EMPTY))), now_ms) for one in ids}
 
 
-def _raw(integration_id: str, answers: list[Any], now_ms: int) -> _Raw:
-    wrong = len(damaged(keys_of(integration_id), answers[: len(PARTS)]))
-    found = [unless_damaged(answer, empty) for answer, empty in zip(answers[len(PARTS) :], _EMPTY, strict=True)]
+def _counts(integration_id: str, answers: list[Any], now_ms: int) -> _Counts:
+    wrong = len(damaged(keys_of(integration_id), answers[: len(KEY_NAMES)]))
+    found = [unless_damaged(answer, empty) for answer, empty in zip(answers[len(KEY_NAMES) :], _EMPTY, strict=True)]
     waiting, released, dead, first, failed, begun, totals, control = found
-    due_ms = min([due_ms for _, at_ms in (*first, *failed) if (due_ms := at_ms % FAILED) <= now_ms], default=None)
+    due_ms = min(
+        [due_ms for _, at_ms in (*first, *failed) if (due_ms := at_ms % FAILED_OFFSET_MS) <= now_ms], default=None
+    )
     sample = dict.fromkeys([*(i for i, _ in (*first, *failed)), *begun])
-    return _Raw([waiting, released, dead], due_ms, list(sample), _texts(totals), _texts(control), wrong)
+    return _Counts([waiting, released, dead], due_ms, list(sample), _texts(totals), _texts(control), wrong)
 
 
-def _third(client: Redis, counted: dict[str, _Raw]) -> list[tuple[list[Any], Texts]]:
+def _read_records(client: Redis, counted: dict[str, _Counts]) -> list[tuple[list[Any], Texts]]:
     with client.pipeline(transaction=False) as pipe:
         for one, raw in counted.items():
             records, *_ = keys_of(one)
@@ -138,26 +144,26 @@ def _third(client: Redis, counted: dict[str, _Raw]) -> list[tuple[list[Any], Tex
     return [(records, {"pause_until_ms": (until or b"").decode("utf-8", "replace")}) for records, (until,) in pairs]
 
 
-def _surveyed(raw: _Raw, more: tuple[list[Any], Texts], now_ms: int) -> Surveyed:
+def _integration_snapshot(raw: _Counts, more: tuple[list[Any], Texts], now_ms: int) -> IntegrationSnapshot:
     records, shared = more
     waiting, released, dead = raw.counts
     committed = committed_ms(records)
-    return Surveyed(
+    return IntegrationSnapshot(
         waiting=waiting,
         released=released,
         dead=dead,
         oldest_s=max(0.0, (now_ms - min(committed)) / 1000) if committed else 0.0,
         overdue_s=0.0 if raw.due_ms is None else (now_ms - raw.due_ms) / 1000,
         totals={name: to_int(value) for name, value in raw.totals.items()},
-        holds=_holds(raw.control, shared, now_ms),
+        blocked_by=_blocked_by(raw.control, shared, now_ms),
         damaged=raw.damaged,
     )
 
 
-def _holds(control: Texts, shared: Texts, now_ms: int) -> Holds:
+def _blocked_by(control: Texts, shared: Texts, now_ms: int) -> BlockedBy:
     """Read what holds it back; what no script writes counts as not held."""
     until_ms = to_int(shared.get("pause_until_ms"))
-    return Holds(
+    return BlockedBy(
         breaker_open=control.get("breaker", "closed") != "closed",
         paused="paused_ms" in control,
         target_pause_s=max(0.0, (until_ms - now_ms) / 1000),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
 
 
-class Telling(msgspec.Struct, frozen=True, kw_only=True):
+class Notifications(msgspec.Struct, frozen=True, kw_only=True):
     """`fallback` is the integration that gets the alerts of dead letters, empty for none.
 
     The manager is told of dead letters at most once in `every_s`, and of what is older than `lag_s`. Without `every_s`
@@ -22,7 +22,7 @@ class Telling(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     fallback: str = ""
-    every_s: float | None = None
+    interval_s: float | None = None
     lag_s: float | None = None
 
     @classmethod
@@ -32,20 +32,20 @@ class Telling(msgspec.Struct, frozen=True, kw_only=True):
             return cls()
         return cls(
             fallback=fallback,
-            every_s=policy.meta_every_s if policy.meta_alerts else None,
+            interval_s=policy.meta_every_s if policy.meta_alerts else None,
             lag_s=policy.meta_lag_s,
         )
 
-    def for_settle(self) -> list[str | int]:
+    def settle_arg(self) -> list[str | int]:
         """Return the argument of the script `settle` that is about this."""
-        return [_ms(self.every_s)]
+        return [_ms(self.interval_s)]
 
-    def for_reap(self) -> list[str | int]:
+    def reap_args(self) -> list[str | int]:
         """Return the arguments of the script `reap` that are about this."""
-        return [_ms(self.every_s), _ms(self.lag_s)]
+        return [_ms(self.interval_s), _ms(self.lag_s)]
 
 
-SILENT: Final = Telling()
+NO_NOTIFICATIONS: Final = Notifications()
 
 
 def _ms(seconds: float | None) -> str | int:

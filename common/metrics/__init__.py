@@ -5,6 +5,6 @@ so that a restart never sets it back. A process of its own shows only what it al
 """
 
 from common.metrics.endpoint import serve
-from common.metrics.table import TABLE, Metric, Shown, find
+from common.metrics.table import TABLE, ExposedBy, Metric, find
 
-__all__ = ["TABLE", "Metric", "Shown", "find", "serve"]
+__all__ = ["TABLE", "ExposedBy", "Metric", "find", "serve"]

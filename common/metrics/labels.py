@@ -12,14 +12,14 @@ from common.outcome import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SKIPPED: Final = (Reason.NO_HASH, Reason.NOTHING_TO_LOOK_UP, Reason.RULE_EXCLUDED)
+SKIPPED: Final = (Reason.NO_FILE_HASH, Reason.NOTHING_TO_LOOK_UP, Reason.RULE_EXCLUDED)
 
-NOT_AN_ATTEMPT: Final = (Reason.WORKER_LOST, Reason.BURIED, Reason.UNREADABLE)
+REASONS_WITHOUT_ATTEMPT: Final = (Reason.WORKER_LOST, Reason.BURIED, Reason.UNREADABLE)
 """Reasons of a death that no attempt ended in."""
 
-FAILED: Final = tuple(reason for reason in Reason if reason not in (*SKIPPED, *NOT_AN_ATTEMPT))
+FAILED: Final = tuple(reason for reason in Reason if reason not in (*SKIPPED, *REASONS_WITHOUT_ATTEMPT))
 
-WITHOUT_REASON: Final = (
+OUTCOMES_WITHOUT_REASON: Final = (
     "delivered",
     "lost",
     "released_again",
@@ -39,10 +39,10 @@ Pair = tuple[str, str]
 
 def ledger_pairs() -> Iterator[Pair]:
     """Yield each outcome and reason that the ledger's totals can count."""
-    yield from ((outcome, "") for outcome in WITHOUT_REASON)
+    yield from ((outcome, "") for outcome in OUTCOMES_WITHOUT_REASON)
     yield from (("skipped", reason) for reason in SKIPPED)
     yield from (("retried", reason) for reason in FAILED)
-    yield from (("dead", reason) for reason in (*FAILED, *NOT_AN_ATTEMPT))
+    yield from (("dead", reason) for reason in (*FAILED, *REASONS_WITHOUT_ATTEMPT))
 
 
 def attempt_pairs() -> Iterator[Pair]:

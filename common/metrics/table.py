@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 
-class Kind(StrEnum):
+class MetricType(StrEnum):
     """Prometheus's own words."""
 
     COUNTER = "counter"
@@ -18,7 +18,7 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-class Shown(StrEnum):
+class ExposedBy(StrEnum):
     """Which process shows a metric."""
 
     EXPORTER = "exporter"
@@ -30,30 +30,30 @@ class Metric(NamedTuple):
     """One metric. `name` is without Prometheus's ending `_total`, which a counter gets."""
 
     name: str
-    kind: Kind
+    type: MetricType
     labels: tuple[str, ...]
-    shown: Shown
-    meaning: str
+    exposed_by: ExposedBy
+    help: str
 
     @property
     def full_name(self) -> str:
         """The name as it is asked for in Prometheus; of a histogram, without _bucket, _sum and _count."""
-        return f"{self.name}_total" if self.kind is Kind.COUNTER else self.name
+        return f"{self.name}_total" if self.type is MetricType.COUNTER else self.name
 
 
-def _exporter(name: str, kind: Kind, labels: str, meaning: str) -> Metric:
-    return Metric(name, kind, tuple(labels.split()), Shown.EXPORTER, meaning)
+def _exporter(name: str, kind: MetricType, labels: str, meaning: str) -> Metric:
+    return Metric(name, kind, tuple(labels.split()), ExposedBy.EXPORTER, meaning)
 
 
-def _producer(name: str, kind: Kind, labels: str, meaning: str) -> Metric:
-    return Metric(name, kind, tuple(labels.split()), Shown.PRODUCER, meaning)
+def _producer(name: str, kind: MetricType, labels: str, meaning: str) -> Metric:
+    return Metric(name, kind, tuple(labels.split()), ExposedBy.PRODUCER, meaning)
 
 
-def _worker(name: str, kind: Kind, labels: str, meaning: str) -> Metric:
-    return Metric(name, kind, tuple(labels.split()), Shown.WORKER, meaning)
+def _worker(name: str, kind: MetricType, labels: str, meaning: str) -> Metric:
+    return Metric(name, kind, tuple(labels.split()), ExposedBy.WORKER, meaning)
 
 
-_COUNTER, _GAUGE, _HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+_COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
 
 TABLE: Final = (
     # the ledger, by integration

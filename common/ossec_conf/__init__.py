@@ -17,13 +17,13 @@ from common.ossec_conf.block import read_block
 from common.ossec_conf.dialect import to_xml
 from common.ossec_conf.model import Configuration, ConfigWarning, RefusedBlock
 from common.ossec_conf.structure import find_blocks
-from common.permissions import reason
+from common.permissions import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from common.integration import Integration
-    from common.ossec_conf.block import Reading
+    from common.ossec_conf.block import ParsedBlock
 
 __all__ = ["MAX_FILE_BYTES", "ConfigWarning", "Configuration", "RefusedBlock", "parse_ossec_conf", "read_ossec_conf"]
 
@@ -40,7 +40,7 @@ def read_ossec_conf(path: Path) -> Configuration:
         problem = "there is no such file: name the manager's ossec.conf with --config or producer.config"
         raise ConfigError(problem, file=str(path)) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {reason(error)}", file=str(path)) from None
+        raise ConfigError(f"cannot be read: {explain(error)}", file=str(path)) from None
     except ValueError:
         raise ConfigError("cannot be read: this is no name of a file", file=str(path)) from None
     return parse_ossec_conf(content, file=str(path))
@@ -54,28 +54,30 @@ def parse_ossec_conf(content: bytes, *, file: str) -> Configuration:
     translation = to_xml(content)
     found = find_blocks(translation.xml, file)
     readings = [read_block(block, file) for block in found.blocks]
-    integrations, refused, of_blocks = _named(readings, file)
-    warnings = [ConfigWarning(note.text, file, note.line) for note in translation.notes]
+    integrations, refused, of_blocks = _assign_ids(readings, file)
+    warnings = [ConfigWarning(note.text, file, note.line) for note in translation.remarks]
     warnings += found.warnings
     warnings += of_blocks
-    return Configuration(integrations, refused, tuple(warnings), found.damage)
+    return Configuration(integrations, refused, tuple(warnings), found.syntax_error)
 
 
-def _named(
-    readings: list[Reading], file: str
+def _assign_ids(
+    readings: list[ParsedBlock], file: str
 ) -> tuple[tuple[Integration, ...], tuple[RefusedBlock, ...], list[ConfigWarning]]:
     """Give every block its id. Refused ones take part, so that breaking one block renames no other."""
     integrations: list[Integration] = []
     refused: list[RefusedBlock] = []
     warnings: list[ConfigWarning] = []
-    for reading, name in zip(readings, assign_ids([reading.claim for reading in readings]), strict=True):
+    for reading, name in zip(readings, assign_ids([reading.id_source for reading in readings]), strict=True):
         errors = reading.errors
         warnings += [warning._replace(block=name) for warning in reading.warnings]
         if name is None:
-            problem = f'id="{reading.claim.wanted}" is the id of an earlier block: give each block an id of its own'
+            problem = (
+                f'id="{reading.id_source.explicit_id}" is the id of an earlier block: give each block an id of its own'
+            )
             errors = (*errors, ConfigError(problem, file=file, line=reading.line, element="integration"))
         if errors:
-            refused.append(RefusedBlock(reading.line, reading.claim.name, errors))
+            refused.append(RefusedBlock(reading.line, reading.id_source.name, errors))
         elif reading.integration and name is not None:
             integrations.append(msgspec.structs.replace(reading.integration, id=name))
     return tuple(integrations), tuple(refused), warnings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from common.ossec_conf.options import NEEDS, SECRETS, USES_OPTIONS, rule_ids
+from common.ossec_conf.options import MERGES_OPTIONS, REQUIRED, SECRETS, rule_ids
 from common.ossec_conf.placeholders import looks_like_placeholder
 from common.settings_values import quoted
 
@@ -18,7 +18,7 @@ _HIGHEST_LEVEL: Final = 16
 _ENTITIES: Final = ("&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#")
 
 
-def advise(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+def lint(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
     """Yield element and warning; `texts` is what the block says, by element. No warning holds a secret."""
     if integration.name != integration.name.strip():
         yield "name", "has spaces or line breaks at its ends, and they count: the script's file needs them too"
@@ -27,7 +27,7 @@ def advise(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iter
     yield from _about_groups(integration.group)
     if integration.level > _HIGHEST_LEVEL:
         yield "level", f"no rule has a level above {_HIGHEST_LEVEL}: no alert passes"
-    if integration.name in NEEDS:
+    if integration.name in REQUIRED:
         yield from _about_stock_name(integration)
     yield from _about_secrets(integration, texts)
 
@@ -66,13 +66,13 @@ def _about_groups(group: str | None) -> Iterator[tuple[str, str]]:
 def _about_stock_name(integration: Integration) -> Iterator[tuple[str, str]]:
     if not integration.wants_json:
         yield "alert_format", "is not json: the stock script would fail; here it makes no difference (D17)"
-    if integration.options is not None and integration.name not in USES_OPTIONS:
+    if integration.options is not None and integration.name not in MERGES_OPTIONS:
         yield "options", f"has no effect: {integration.name} does not use it"
     if integration.name == "virustotal" and integration.timeout_s <= 0:
         yield "timeout", "leaves no time for an answer: write seconds, such as 10"
     if integration.name == "virustotal" and integration.retries < 0:
         yield "retries", "exceeds 2147483647 and counts as negative: the stock script asks nothing then (C17); write 3"
-    if "api_key" in NEEDS[integration.name] and not integration.api_key:
+    if "api_key" in REQUIRED[integration.name] and not integration.api_key:
         yield "api_key", "is empty: the service will refuse it"
 
 

@@ -9,13 +9,13 @@ from html import unescape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import ConfigError
-from common.identity import Claim, check_id
+from common.identity import IdSource, check_id
 from common.integration import SCRIPT_PREFIX, Integration
 from common.ossec_conf import options
-from common.ossec_conf.advice import advise
+from common.ossec_conf.advice import lint
 from common.ossec_conf.dialect import MAX_TEXT_BYTES, UNREADABLE
 from common.ossec_conf.model import ConfigWarning
-from common.ossec_conf.options import ELEMENTS, NEEDS
+from common.ossec_conf.options import ELEMENTS, REQUIRED
 from common.ossec_conf.structure import BLOCK, line_of, name_of
 from common.secret import Secret
 from common.settings_values import quoted
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from common.ossec_conf.structure import Block
+    from common.ossec_conf.structure import BlockElement
 
 _NUMBERS: Final[dict[str, Callable[[str], int]]] = {
     "level": options.unsigned,
@@ -37,32 +37,32 @@ _TRIMMED: Final = ("hook_url", "api_key")
 _FIELDS: Final = {"rule_id": "rule_ids", "timeout": "timeout_s"}
 
 
-class Reading(NamedTuple):
+class ParsedBlock(NamedTuple):
     """What was read of a block. `claim` is what its id is made of, as far as it could be read."""
 
     line: int
-    claim: Claim
+    id_source: IdSource
     integration: Integration | None
     errors: tuple[ConfigError, ...]
     warnings: tuple[ConfigWarning, ...] = ()
 
 
-def read_block(block: Block, file: str) -> Reading:
+def read_block(block: BlockElement, file: str) -> ParsedBlock:
     """Read one block. The integration has no id yet, and is None if there are errors."""
     if block.element is None:
         errors = (block.problem,) if block.problem else ()
-        return Reading(block.line, _claim_of_broken(block.source), None, errors)
-    return _Reader(block.element, file, block.lines_before).reading()
+        return ParsedBlock(block.line, _id_source_of_broken(block.source), None, errors)
+    return _BlockReader(block.element, file, block.lines_before).result()
 
 
-def _claim_of_broken(source: str) -> Claim:
+def _id_source_of_broken(source: str) -> IdSource:
     """Return what can be told of a broken block's identity, so that its namesakes keep their ids."""
     wanted = re.match(rf"<{BLOCK}\s[^<>]*?\bid=\s*[\"']([^\"'<>]*)[\"']", source)
     texts = re.findall(rf"<({'|'.join(ELEMENTS)})\b[^<>]*>([^<]*)</\1\s*>", source)
-    return Claim.of(((name, unescape(text)) for name, text in texts), wanted[1] if wanted else None)
+    return IdSource.of(((name, unescape(text)) for name, text in texts), wanted[1] if wanted else None)
 
 
-class _Reader:
+class _BlockReader:
     """Gathers the values, errors and warnings of one block."""
 
     def __init__(self, element: _Element, file: str, lines_before: int) -> None:
@@ -73,22 +73,22 @@ class _Reader:
         self.errors: list[ConfigError] = []
         self.warnings: list[ConfigWarning] = []
 
-    def reading(self) -> Reading:
+    def result(self) -> ParsedBlock:
         for child in self.element:
-            self._take(child)
+            self._read_child(child)
         values = self._values()
-        wanted = self._wanted()
+        wanted = self._explicit_id()
         self._check_start(values)
         pairs = ((name, text) for name, texts in self.texts.items() for text in texts)
-        claim = Claim.of(pairs, wanted)
+        claim = IdSource.of(pairs, wanted)
         if self.errors:
-            return Reading(self.line, claim, None, tuple(self.errors))
+            return ParsedBlock(self.line, claim, None, tuple(self.errors))
         integration = Integration(id="", file=self.file, line=self.line, **values)
-        for element, text in advise(integration, self.texts):
+        for element, text in lint(integration, self.texts):
             self._warn(text, element)
-        return Reading(self.line, claim, integration, (), tuple(self.warnings))
+        return ParsedBlock(self.line, claim, integration, (), tuple(self.warnings))
 
-    def _take(self, child: _Element) -> None:
+    def _read_child(self, child: _Element) -> None:
         name = name_of(child)
         if name.lower() == "var":
             return
@@ -118,7 +118,7 @@ class _Reader:
                 self._refuse(str(error), name)
         return values
 
-    def _wanted(self) -> str | None:
+    def _explicit_id(self) -> str | None:
         wanted = self.element.get("id")
         if wanted is not None:
             try:
@@ -130,19 +130,19 @@ class _Reader:
     def _check_start(self, values: dict[str, Any]) -> None:
         """Refuse what the stock daemon would disable, and what could never deliver (spec 1.4)."""
         if "name" not in self.texts:
-            self._refuse(f"has no <name>: add one of {', '.join(NEEDS)} or {SCRIPT_PREFIX}…", BLOCK)
+            self._refuse(f"has no <name>: add one of {', '.join(REQUIRED)} or {SCRIPT_PREFIX}…", BLOCK)
             return
         name = self.texts["name"][-1]
-        if name not in NEEDS:
+        if name not in REQUIRED:
             if not name.startswith(SCRIPT_PREFIX):
                 self._refuse(_unsupported(name), "name")
             return
-        for element in NEEDS[name]:
+        for element in REQUIRED[name]:
             if element not in self.texts:
                 self._refuse(f"is missing: {name} needs it; add <{element}>…</{element}> to the block", element)
-        if "hook_url" in values and "hook_url" in NEEDS[name]:
+        if "hook_url" in values and "hook_url" in REQUIRED[name]:
             self._check("hook_url", values["hook_url"], options.check_hook_url)
-        if "options" in values and name in options.USES_OPTIONS:
+        if "options" in values and name in options.MERGES_OPTIONS:
             self._check("options", values["options"], options.check_options)
 
     def _check(self, element: str, value: Secret, check: Callable[[str], None]) -> None:
@@ -172,9 +172,9 @@ def _value(name: str, texts: list[str]) -> object:
 
 def _unsupported(name: str) -> str:
     meant = name.strip().lower()
-    if meant in NEEDS or meant.startswith(SCRIPT_PREFIX):
+    if meant in REQUIRED or meant.startswith(SCRIPT_PREFIX):
         return f"{quoted(name)} is not supported: write {meant}, exactly so"
-    close = get_close_matches(meant, NEEDS, 1)
+    close = get_close_matches(meant, REQUIRED, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    services = f"write {', '.join(NEEDS)} or a name that begins with {SCRIPT_PREFIX}, exactly so"
+    services = f"write {', '.join(REQUIRED)} or a name that begins with {SCRIPT_PREFIX}, exactly so"
     return f"{quoted(name)} is not supported: {services}, for a script of your own{hint}"

@@ -46,7 +46,7 @@ _DECLARATION_NOTE: Final = "<?xml …?> is skipped here, but the stock daemon re
 _ATTRIBUTE_NOTE: Final = "> in an attribute's value is read here, but the stock daemon refuses the file because of it"
 
 
-class Note(NamedTuple):
+class Remark(NamedTuple):
     """Something that the stock reader would not take."""
 
     line: int
@@ -57,23 +57,23 @@ class Translation(NamedTuple):
     """The whole file as XML, except that it may have several roots and text around them."""
 
     xml: str
-    notes: tuple[Note, ...]
+    remarks: tuple[Remark, ...]
 
 
 def to_xml(content: bytes) -> Translation:
     """Translate the content of a file. Never fails: what is broken in it is broken in the result, on the same line."""
     text = content.decode("utf-8", "surrogateescape")
-    notes: list[Note] = []
+    notes: list[Remark] = []
 
     def replace(token: re.Match[str]) -> str:
-        if note := _note(token):
-            notes.append(Note(text.count("\n", 0, token.start()) + 1, note))
-        return _translated(token)
+        if note := _remark(token):
+            notes.append(Remark(text.count("\n", 0, token.start()) + 1, note))
+        return _translate_token(token)
 
     return Translation(_TOKEN.sub(replace, text), tuple(notes))
 
 
-def _note(token: re.Match[str]) -> str | None:
+def _remark(token: re.Match[str]) -> str | None:
     """Return why the stock reader would refuse the file because of this token."""
     if token["cdata"] is not None:
         return _CDATA_NOTE
@@ -82,7 +82,7 @@ def _note(token: re.Match[str]) -> str | None:
     return _ATTRIBUTE_NOTE if ">" in (token["attributes"] or "") else None
 
 
-def _translated(token: re.Match[str]) -> str:
+def _translate_token(token: re.Match[str]) -> str:
     match token.lastgroup:
         case "cdata":
             return token["literal"].translate(_ESCAPES)

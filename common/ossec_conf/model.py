@@ -43,7 +43,7 @@ class Configuration(NamedTuple):
     integrations: tuple[Integration, ...] = ()
     refused_blocks: tuple[RefusedBlock, ...] = ()
     warnings: tuple[ConfigWarning, ...] = ()
-    damage: ConfigWarning | None = None
+    syntax_error: ConfigWarning | None = None
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:
@@ -53,4 +53,4 @@ class Configuration(NamedTuple):
     @property
     def problems(self) -> list[str]:
         """What is wrong with it; if there is anything, it does not tell which integrations are configured no more."""
-        return [*map(str, self.refused), *([str(self.damage)] if self.damage else [])]
+        return [*map(str, self.refused), *([str(self.syntax_error)] if self.syntax_error else [])]

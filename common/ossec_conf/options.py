@@ -16,7 +16,7 @@ from common.settings_values import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEEDS: Final = {
+REQUIRED: Final = {
     "slack": ("hook_url",),
     "pagerduty": ("api_key",),
     "virustotal": ("api_key",),
@@ -25,7 +25,7 @@ NEEDS: Final = {
 }
 """The stock names, and what each cannot do without (spec 1.4)."""
 
-USES_OPTIONS: Final = frozenset({"slack", "pagerduty", "shuffle"})
+MERGES_OPTIONS: Final = frozenset({"slack", "pagerduty", "shuffle"})
 """The stock names that merge `<options>` into their message (spec 5.1); the others never look at them."""
 
 ELEMENTS: Final = (

@@ -62,7 +62,7 @@ _EXPLAINED: Final = {
 }
 
 
-class Block(NamedTuple):
+class BlockElement(NamedTuple):
     """One block. `element` is None if it is broken: then `problem` says why, and `source` is what there is of it.
 
     `line` is where it begins, and `lines_before` what has to be added to the lines of its element.
@@ -75,26 +75,26 @@ class Block(NamedTuple):
     problem: ConfigError | None = None
 
 
-class Found(NamedTuple):
+class ParsedFile(NamedTuple):
     """The blocks in file order, and what is strange around them; of these, `damage` made them be read one by one."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[BlockElement, ...]
     warnings: tuple[ConfigWarning, ...]
-    damage: ConfigWarning | None = None
+    syntax_error: ConfigWarning | None = None
 
 
-def find_blocks(xml: str, file: str) -> Found:
+def find_blocks(xml: str, file: str) -> ParsedFile:
     """Find the blocks. Raises ConfigError if there is no `<ossec_config>`, or damage and no block at all."""
     try:
         # the wrapper is on the file's own first and last line, so that no number changes
         tree = _parse(f"<{_WRAPPER}>{xml}</{_WRAPPER}>")
     except etree.XMLSyntaxError as error:
-        return _find_in_damaged(xml, file, error)
+        return _find_in_broken(xml, file, error)
     roots = [root for root in tree if name_of(root) == ROOT]
     if not roots:
         raise ConfigError(f"has no <{ROOT}>: that is no ossec.conf, or it is not saved as UTF-8", file=file)
     blocks = (child for root in roots for child in root if name_of(child) == BLOCK)
-    return Found(tuple(Block(line_of(e), e) for e in blocks), tuple(_strange(tree, file)))
+    return ParsedFile(tuple(BlockElement(line_of(e), e) for e in blocks), tuple(_lint_file(tree, file)))
 
 
 def name_of(element: _Element) -> str:
@@ -112,7 +112,7 @@ def _parse(xml: str) -> _Element:
     return etree.fromstring(xml.encode(), parser)
 
 
-def _find_in_damaged(xml: str, file: str, damage: XMLSyntaxError) -> Found:
+def _find_in_broken(xml: str, file: str, damage: XMLSyntaxError) -> ParsedFile:
     line, text = _explain(damage)
     blocks = tuple(_isolated(xml, file))
     if not blocks or not re.search(rf"<{ROOT}[\s/>]", xml):
@@ -121,10 +121,10 @@ def _find_in_damaged(xml: str, file: str, damage: XMLSyntaxError) -> Found:
     warning = ConfigWarning(text, file, line)
     misspelt = (found for found in _MISSPELT.finditer(xml) if found[1] != BLOCK)
     unread = [_misspelt(file, xml.count("\n", 0, found.start()) + 1, found[1]) for found in misspelt]
-    return Found(blocks, (warning, *unread), warning)
+    return ParsedFile(blocks, (warning, *unread), warning)
 
 
-def _isolated(xml: str, file: str) -> Iterator[Block]:
+def _isolated(xml: str, file: str) -> Iterator[BlockElement]:
     """Yield each piece from `<integration>` to `</integration>`; one that ends nowhere is a broken block."""
     for lines_before, source in _pieces(xml):
         yield _read_piece(source, lines_before, file)
@@ -146,21 +146,21 @@ def _pieces(xml: str) -> Iterator[tuple[int, str]]:
             start = None
 
 
-def _read_piece(source: str, lines_before: int, file: str) -> Block:
+def _read_piece(source: str, lines_before: int, file: str) -> BlockElement:
     line = lines_before + 1
     if not re.search(rf"(?:</{BLOCK}\s*|/)>\Z", source):
         problem = ConfigError(f"is not closed: add </{BLOCK}>", file=file, line=line, element=BLOCK)
-        return Block(line, None, source=source, problem=problem)
+        return BlockElement(line, None, source=source, problem=problem)
     try:
-        return Block(line, _parse(source), lines_before)
+        return BlockElement(line, _parse(source), lines_before)
     except etree.XMLSyntaxError as error:
         if holds := _value_with_bracket(source):
             element, text, lines = holds
             problem = ConfigError(text, file=file, line=line + lines, element=element)
-            return Block(line, None, source=source, problem=problem)
+            return BlockElement(line, None, source=source, problem=problem)
         at, text = _explain(error, lines_before)
         problem = ConfigError(f"is not well-formed: {text}", file=file, line=at, element=BLOCK)
-        return Block(line, None, source=source, problem=problem)
+        return BlockElement(line, None, source=source, problem=problem)
 
 
 def _value_with_bracket(source: str) -> tuple[str, str, int] | None:
@@ -188,7 +188,7 @@ def _never_closed(name: str, line: int) -> str:
     return f"{known} of line {line} is not closed; a value may not hold a bare < nor end in a backslash"
 
 
-def _strange(tree: _Element, file: str) -> Iterator[ConfigWarning]:
+def _lint_file(tree: _Element, file: str) -> Iterator[ConfigWarning]:
     """Yield what the stock daemon refuses although it is not its business (spec 1.2)."""
     for root in tree:
         if name_of(root) not in {ROOT, "var"}:

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from common.ledger import Breaker, Header, Ledger, Pace, Settlement
+from common.ledger import Breaker, Header, Ledger, Limits, Settlement
 from common.rate_limit import parse_rate_limit
 from ops.bench.alerts import alert
 from ops.bench.report import Figure, report
@@ -32,8 +32,8 @@ CHUNK: Final = 500
 WORKER: Final = "bench"
 ALERT: Final = alert(0).rstrip()
 BREAKER: Final = Breaker(failures=10, ratio=50, samples=20)
-FREE: Final = Pace(target="free", breaker=BREAKER, limits=(parse_rate_limit("1000000/s"),))
-SPENT: Final = Pace(target="spent", breaker=BREAKER, limits=tuple(map(parse_rate_limit, ("100/s", "4/h"))))
+FREE: Final = Limits(target="free", breaker=BREAKER, rate_limits=(parse_rate_limit("1000000/s"),))
+SPENT: Final = Limits(target="spent", breaker=BREAKER, rate_limits=tuple(map(parse_rate_limit, ("100/s", "4/h"))))
 
 
 class Backlog:
@@ -60,22 +60,22 @@ class Backlog:
             )
             self._written, self._cursor, count = self._written + chunk, cursor, count - chunk
 
-    def release(self, pace: Pace) -> list[list[str]]:
+    def release(self, pace: Limits) -> list[list[str]]:
         """Release a batch."""
-        return self._ledger.release(self.name, max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, pace=pace)
+        return self._ledger.release(self.name, max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, limits=pace)
 
     def turn_over(self, count: int) -> float:
         """Deliver so many, commit as many and return the ms that one took."""
         done, start_s = 0, time.perf_counter()
         while done < count:
             for ids in self.release(FREE):
-                begun = self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, pace=FREE)
+                begun = self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE)
                 settlements = [Settlement(id=one.id, outcome="delivered") for one in begun]
-                done += self._ledger.settle(self.name, settlements, token=WORKER, pace=FREE).count
+                done += self._ledger.settle(self.name, settlements, token=WORKER, limits=FREE).count
         self.commit(done)
         return 1000 * (time.perf_counter() - start_s) / done
 
-    def idle(self, pace: Pace, times: int = 500) -> float:
+    def idle(self, pace: Limits, times: int = 500) -> float:
         """Return the ms that a release takes which may not release."""
         start_s = time.perf_counter()
         for _ in range(times):
@@ -86,11 +86,11 @@ class Backlog:
     def open_breaker(self) -> None:
         """Let deliveries fail until the breaker opens."""
         for ids in self.release(FREE):
-            for one in self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, pace=FREE):
+            for one in self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE):
                 failed = Settlement(
                     id=one.id, outcome="retry", reason="server", delay_ms=1000, header=Header(committed_ms=1)
                 )
-                self._ledger.settle(self.name, [failed], token=WORKER, pace=FREE)
+                self._ledger.settle(self.name, [failed], token=WORKER, limits=FREE)
 
 
 def measure(ledger: Ledger, small: int, large: int, rounds: int) -> list[Figure]:
@@ -111,7 +111,7 @@ def measure(ledger: Ledger, small: int, large: int, rounds: int) -> list[Figure]
 
 
 def _idle(ledger: Ledger, few: Backlog, many: Backlog, rounds: int) -> list[Figure]:
-    def both(what: str, prepare: Callable[[Backlog], object], pace: Pace) -> list[Figure]:
+    def both(what: str, prepare: Callable[[Backlog], object], pace: Limits) -> list[Figure]:
         for backlog in (few, many):
             prepare(backlog)
         costs = [(few.idle(pace), many.idle(pace)) for _ in range(rounds)]

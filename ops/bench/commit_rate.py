@@ -28,7 +28,7 @@ from common.integration import Integration
 from common.ledger import Ledger
 from common.ledger.keys import cursor_key, keys_of
 from common.settings import load_settings
-from common.vault import Vault
+from common.vault import Cipher
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
 from ops.bench.system import cpu_s, server_alone
@@ -67,7 +67,7 @@ def commit(client: redis.Redis, lines: list[list[Line]]) -> None:
     """Let the producer's member take every batch."""
     slack = Integration(id="slack", name="slack")
     settings = load_settings(file=None, environment={}, cwd=Path("/"))
-    signer = CursorSigner(Vault(Fernet.generate_key()), "bench")
+    signer = CursorSigner(Cipher(Fernet.generate_key()), "bench")
     ledger, member = Ledger(client), Member(slack, settings.policy(slack), cursor="", committed="", signer=signer)
     stored = sum(member.advance(ledger, "bench", batch, batch[-1].after, 0.0) for batch in lines)
     if stored != sum(map(len, lines)):

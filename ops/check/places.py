@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from common.errors import SettingsError, TransportError
-from common.files import status_of
+from common.files import stat_or_none
 from common.permissions import refuse_other_writers
 from ops.check.finding import Finding, Severity, error, warning
 from workers.transports.manager_socket import connected
@@ -35,7 +35,7 @@ def alert_log(settings: Settings) -> Iterator[Finding]:
     """Look at `producer.alerts`."""
     path = settings.producer.alerts
     try:
-        status = status_of(path)
+        status = stat_or_none(path)
         if status is None:
             yield warning("there is no alert log yet: is the manager here, with <jsonout_output>yes?", str(path))
         elif not stat.S_ISREG(status.st_mode):
@@ -54,7 +54,7 @@ def state_folder(settings: Settings) -> Iterator[Finding]:
     """Look at `state.dir`, and at what an earlier start left in it."""
     path = settings.state.dir
     try:
-        status = status_of(path)
+        status = stat_or_none(path)
         if status is None:
             yield warning("there is no state folder yet: the first start makes it, where its user may", str(path))
         elif not stat.S_ISDIR(status.st_mode):
@@ -85,7 +85,7 @@ PLACES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (alert_log,
 
 def _is_missing(path: Path) -> bool:
     try:
-        return status_of(path) is None
+        return stat_or_none(path) is None
     except OSError:
         return False
 

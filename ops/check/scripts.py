@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from common.errors import SettingsError, TransportError
-from common.files import status_of
+from common.files import stat_or_none
 from common.integration import Kind
 from ops.check.finding import Finding, error, warning
 from workers.transports.script import check
@@ -28,7 +28,7 @@ def look_at_script(integration: Integration, policy: Policy, worker: WorkerSetti
         return
     where, folder = f"{integration.file}:{integration.line}", worker.integrations_dir
     try:
-        status = status_of(folder)
+        status = stat_or_none(folder)
     except OSError as problem:
         yield error(f"the script cannot be run: {folder} cannot be looked at: {problem.strerror}", where)
         return

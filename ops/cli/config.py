@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from common.settings import Settings
-    from common.settings_values import Shown
+    from common.settings_values import Displayed
 
-Row = tuple[str, "Shown", str]
+Row = tuple[str, "Displayed", str]
 
 
 @click.command(epilog=example("courier config", "courier --settings courier.toml config --json"))
@@ -38,7 +38,7 @@ def command(settings: Settings, as_json: bool) -> None:
         click.echo("\n".join(f"{key} = {toml(value)}  # {printable(source)}" for key, value, source in rows))
 
 
-def toml(value: Shown) -> str:
+def toml(value: Displayed) -> str:
     """Return a value as TOML writes it."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name} = {toml(content)}' for name, content in value.items())}}}"

@@ -67,7 +67,7 @@ def import_letters(settings: Settings, /, *, file: Path) -> None:
     done = seen = 0
     with access(settings) as door, _read(file) as lines:
         for integration_id, letters in _chunks(_letters(lines, str(file), door)):
-            if why := door.ledger.why_not_enqueue():
+            if why := door.ledger.intake_block_reason():
                 raise CourierError(f"{why}; {done} are imported, import the file again for the rest")
             seen += len(letters)
             done += door.ledger.import_dead(integration_id, letters)

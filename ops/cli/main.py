@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from common.errors import ConfigError, CourierError, LedgerUnavailable, LedgerUnfit, SettingsError
+from common.errors import ConfigError, CourierError, LedgerMisconfigured, LedgerUnavailable, SettingsError
 from common.printable import printable
 from common.process import hide_memory
 from ops.cli.options import Group, Invocation, example
@@ -131,7 +131,7 @@ def _run(arguments: Sequence[str] | None) -> None:
 def exit_code(error: CourierError) -> int:
     """Return the exit code that tells a service manager what kind of trouble this is."""
     match error:
-        case SettingsError() | ConfigError() | LedgerUnfit():
+        case SettingsError() | ConfigError() | LedgerMisconfigured():
             return EX_CONFIG
         case LedgerUnavailable():
             return EX_TEMPFAIL

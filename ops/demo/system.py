@@ -21,7 +21,7 @@ from common.celery_app import make_app
 from common.connection import connect
 from common.errors import CourierError
 from common.ledger import Ledger, Status
-from common.node import reports
+from common.node import fetch_producer_reports
 from common.registry import published_ids
 from common.settings import load_settings
 from ops import local
@@ -65,7 +65,7 @@ class System:
     def read(self) -> tuple[int, dict[str, Status]]:
         """Return how many lines the producer has read, and the status of every integration, by id."""
         with connect(self._url()) as client:
-            counters = [report.counters for report in reports(client)]
+            counters = [report.counters for report in fetch_producer_reports(client)]
             ledger = Ledger(client)
             statuses = {name: ledger.status(name) for name in published_ids(client)}
         lines = sum(counts.get("lines", 0) + counts.get("passed:overlong", 0) for counts in counters)

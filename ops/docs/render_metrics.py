@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from common.metrics.labels import FAILED, NOT_AN_ATTEMPT, SKIPPED, WITHOUT_REASON
-from common.metrics.table import TABLE, Shown
+from common.metrics.labels import FAILED, OUTCOMES_WITHOUT_REASON, REASONS_WITHOUT_ATTEMPT, SKIPPED
+from common.metrics.table import TABLE, ExposedBy
 from producer.metrics import DROPPED
 
 if TYPE_CHECKING:
@@ -29,20 +29,20 @@ No metric holds a URL, a key or anything of an alert. Each endpoint also shows t
 process (`process_*`).
 """
 TITLES: Final = {
-    Shown.EXPORTER: "The exporter",
-    Shown.PRODUCER: "A producer",
-    Shown.WORKER: "A worker",
+    ExposedBy.EXPORTER: "The exporter",
+    ExposedBy.PRODUCER: "A producer",
+    ExposedBy.WORKER: "A worker",
 }
 COLUMNS: Final = "| metric | kind | labels | meaning |\n|---|---|---|---|\n"
 
 
 def render() -> str:
     """Return the page."""
-    return "".join([HEAD, *(_section(shown) for shown in Shown), _labels()])
+    return "".join([HEAD, *(_section(shown) for shown in ExposedBy), _labels()])
 
 
-def _section(shown: Shown) -> str:
-    rows = (f"| `{m.full_name}` | {m.kind} | {_codes(m.labels)} | {m.meaning} |\n" for m in TABLE if m.shown is shown)
+def _section(shown: ExposedBy) -> str:
+    rows = (f"| `{m.full_name}` | {m.type} | {_codes(m.labels)} | {m.help} |\n" for m in TABLE if m.exposed_by is shown)
     return f"\n## {TITLES[shown]}\n\n{COLUMNS}{''.join(rows)}"
 
 
@@ -52,10 +52,10 @@ def _labels() -> str:
 
 def _lists() -> Iterator[str]:
     ledger, attempts, lines = "courier_deliveries_total", "courier_attempts_total", "courier_lines_dropped_total"
-    yield f"| `{ledger}` | {_codes(WITHOUT_REASON)} | none |\n"
+    yield f"| `{ledger}` | {_codes(OUTCOMES_WITHOUT_REASON)} | none |\n"
     yield f"| `{ledger}`, `{attempts}` | `skipped` | {_codes(SKIPPED)} |\n"
     yield f"| `{ledger}` | `retried`, `dead` | {_codes(FAILED)} |\n"
-    yield f"| `{ledger}` | `dead` | {_codes(NOT_AN_ATTEMPT)} |\n"
+    yield f"| `{ledger}` | `dead` | {_codes(REASONS_WITHOUT_ATTEMPT)} |\n"
     yield f"| `{attempts}` | `delivered` | none |\n"
     yield f"| `{attempts}` | `retry`, `dead` | {_codes(FAILED)} |\n"
     yield f"| `{lines}`, `courier_producer_lines_dropped_total` | | {_codes(DROPPED)} |\n"

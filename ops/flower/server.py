@@ -20,9 +20,9 @@ from common.celery_app import make_app
 from common.connection import connect
 from common.errors import SettingsError
 from common.ledger import Ledger
-from common.lifeline import Lifeline
+from common.lifeline import PathMonitor
 from common.urls import host_in_url
-from common.waiting import wait_for
+from common.waiting import wait_until_available
 from ops.flower import pages, socket_broker
 from ops.flower.browser import GuardedFlower
 from ops.flower.event_gate import EventGate
@@ -54,11 +54,11 @@ def run(settings: Settings) -> None:
     """Serve until one of STOPS. Raises SettingsError if the port is taken, LedgerUnfit for a wrong password."""
     url = settings.redis.connection_url.reveal()
     with connect(url) as client:
-        wait_for(Ledger(client).check_server, _log)
+        wait_until_available(Ledger(client).check_server, _log)
     _configure(settings.flower)
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # a worker that does not answer is asked again
     flower = _build(url, settings.flower)
-    Lifeline(url, _log).start()
+    PathMonitor(url, _log).start()
     for signum in (s for s in STOPS if signal.getsignal(s) is not signal.SIG_IGN):  # nohup ignores SIGHUP
         # The loop ends between two callbacks; an exception anywhere in them could leave a thread that nobody ends.
         flower.io_loop.asyncio_loop.add_signal_handler(signum, flower.io_loop.stop)
@@ -82,7 +82,7 @@ def _build(url: str, settings: FlowerSettings) -> Any:
     )
     hosts = {settings.address.lower(), *settings.hosts}
     flower = GuardedFlower(capp=app, options=options, events=events, hosts=hosts, **_handler_settings(settings))
-    ledger = Ledger(connect(url, answer_within_s=ANSWER_WITHIN_S, connect_within_s=ANSWER_WITHIN_S))
+    ledger = Ledger(connect(url, response_timeout_s=ANSWER_WITHIN_S, connect_timeout_s=ANSWER_WITHIN_S))
     pages.install(flower, settings.url_prefix, ledger.now_ms)
     socket_broker.install()
     return flower

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.files import NOT_FOUND
-from common.permissions import reason
+from common.permissions import explain
 from producer.alertlog.content import open_content, open_plain
 from producer.alertlog.position import Name, dated_mark, fingerprint, has_time, is_whole
 
@@ -155,7 +155,7 @@ class Folder:
         except OSError as error:
             if folder not in self._told:
                 self._told.add(folder)
-                _log.error("%s: cannot be listed (%s): the alerts in it are not read", folder, reason(error))
+                _log.error("%s: cannot be listed (%s): the alerts in it are not read", folder, explain(error))
             return []
 
     def _look(self, name: Name, zipped: bool, path: str) -> File | None:
@@ -233,7 +233,7 @@ def _identify(path: str, *, zipped: bool) -> tuple[str, str, str]:
     except FileNotFoundError:
         return "", "", ""
     except OSError as error:
-        return "", reason(error), ""
+        return "", explain(error), ""
     head, damage = content.head, content.damage
     content.close()
     if is_whole(head):

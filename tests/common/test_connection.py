@@ -13,7 +13,7 @@ from redis.sentinel import MasterNotFoundError
 
 from common.connection import broker_options, broker_tls, broker_url, connect
 from common.errors import LedgerUnavailable, SettingsError
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 from tests.support.guide import PAGES
 from tests.support.tls import tls_in_front_of
 from tests.support.tools import needs, run
@@ -103,7 +103,7 @@ def test_an_authority_that_only_older_pythons_accept_is_told_with_what_it_lacks(
         tls_in_front_of(server.port, authority.context(authority.certificate("localhost"))) as port,
         strict_client(server, port, authority.file) as client,
         pytest.raises(LedgerUnavailable) as raised,
-        translated(),
+        as_ledger_errors(),
     ):
         client.ping()
     assert "CA cert does not include key usage extension" in str(raised.value)
@@ -134,6 +134,6 @@ def test_the_certificates_of_the_guide_pass_the_strict_check(server: EmbeddedSer
     ],
 )
 def test_only_what_strictness_refuses_is_put_down_to_it(error: Exception, strict: bool) -> None:
-    with pytest.raises(LedgerUnavailable) as raised, translated():
+    with pytest.raises(LedgerUnavailable) as raised, as_ledger_errors():
         raise error
     assert ("Python 3.13" in str(raised.value)) is strict

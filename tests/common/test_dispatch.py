@@ -8,9 +8,9 @@ import pytest
 
 from common.celery_app import make_app
 from common.connection import connect
-from common.dispatch import BEGUN_WITHIN_S, Dispatcher, Outlet
+from common.dispatch import PICKUP_TIMEOUT_S, Dispatcher, ReleaseTarget
 from common.errors import LedgerUnavailable
-from common.ledger import SILENT, Ledger, Reaped, Release
+from common.ledger import NO_NOTIFICATIONS, Ledger, Reaped, Release
 from common.rate_limit import parse_rate_limit
 from ops.embedded import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
@@ -99,7 +99,7 @@ def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_
     dispatcher.dispatch("slack", policy(lease_s=60.0), "t")
     client.ltrim("courier.slack", 0, 0)
     clock.now_s += 61
-    assert dispatcher.reap({"slack": (policy(lease_s=60.0), SILENT)})["slack"].released_again == 2
+    assert dispatcher.reap({"slack": (policy(lease_s=60.0), NO_NOTIFICATIONS)})["slack"].released_again == 2
     assert dispatcher.dispatch("slack", policy(), "t") == 2
     assert len(published(client)) == 3
 
@@ -111,7 +111,7 @@ def test_what_several_integrations_have_goes_to_the_queue_of_each(
     names = ["slack", "shuffle", "idle", "pagerduty", "custom-x"]
     for one in names[:2] + names[3:]:
         commit(ledger, 2, one)
-    assert dispatcher.dispatch_all([Outlet(one, policy(), "t") for one in names]) == 8
+    assert dispatcher.dispatch_all([ReleaseTarget(one, policy(), "t") for one in names]) == 8
     assert {one: sorted(published(client, one)) for one in names} == {
         one: [] if one == "idle" else [[one, ["0000"]], [one, ["0001"]]] for one in names
     }
@@ -124,8 +124,8 @@ def test_what_was_lost_of_one_integration_comes_back_and_what_is_queued_of_anoth
         commit(ledger, 2, one)
         dispatcher.dispatch(one, policy(), "t")
     client.delete("courier.slack")
-    clock.now_s += BEGUN_WITHIN_S + 1
-    wanted = dict.fromkeys(("slack", "shuffle", "idle"), (policy(), SILENT))
+    clock.now_s += PICKUP_TIMEOUT_S + 1
+    wanted = dict.fromkeys(("slack", "shuffle", "idle"), (policy(), NO_NOTIFICATIONS))
     assert dispatcher.reap(wanted) == {
         "slack": Reaped(0, 2, 0),
         "shuffle": Reaped(0, 0, 0),

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def test_what_is_free_is_given_back() -> None:
     if not hasattr(ctypes.CDLL(None), "malloc_trim"):
-        heap.give_back()  # nothing to be seen, and no error
+        heap.trim()  # nothing to be seen, and no error
         return
     blocks = [bytes(4096) for _ in range(20_000)]
     held = blocks[::100]  # free space between what is in use is not returned by itself
     del blocks
     before_mb = resident_mb(os.getpid())
-    heap.give_back()
+    heap.trim()
     assert resident_mb(os.getpid()) < before_mb - 40
     assert held
 
@@ -58,5 +58,5 @@ def test_threads_allocate_in_one_place() -> None:
 
 def test_a_library_without_the_calls_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
-    heap.give_back()
-    heap.share_one()
+    heap.trim()
+    heap.limit_arenas()

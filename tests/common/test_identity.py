@@ -5,11 +5,11 @@ from itertools import permutations
 
 import pytest
 
-from common.identity import MAX_ID_CHARACTERS, Claim, assign_ids, check_id
+from common.identity import MAX_ID_CHARACTERS, IdSource, assign_ids, check_id
 
 
-def claim(name: str, wanted: str | None = None, **settings: str) -> Claim:
-    return Claim.of([("name", name), *settings.items()], wanted)
+def claim(name: str, wanted: str | None = None, **settings: str) -> IdSource:
+    return IdSource.of([("name", name), *settings.items()], wanted)
 
 
 SUFFIX = "-[0-9a-f]{6}"
@@ -29,7 +29,7 @@ def test_namesakes_are_told_apart_by_credentials_and_not_by_filters() -> None:
 
 def test_with_equal_credentials_all_settings_tell_them_apart() -> None:
     claims = [claim("slack", hook_url="1", level=level) for level in "34"] + [claim("slack", hook_url="2")]
-    ids: dict[Claim, str | None] = {}
+    ids: dict[IdSource, str | None] = {}
     for order in permutations(claims):
         for one, name in zip(order, assign_ids(order), strict=True):
             assert ids.setdefault(one, name) == name

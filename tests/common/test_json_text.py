@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.json_text import Number, as_number, read_json, write_json
+from common.json_text import RawNumber, as_number, read_json, write_json
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -24,7 +24,7 @@ def test_without_fractions_it_writes_as_python_does(value: Any) -> None:
 
 @given(PLAIN)
 def test_beside_a_fraction_it_writes_as_python_does_too(value: Any) -> None:
-    assert write_json([Number("0.5"), value]) == json.dumps([0.5, value])
+    assert write_json([RawNumber("0.5"), value]) == json.dumps([0.5, value])
 
 
 @given(st.lists(NUMBERS, min_size=1))
@@ -44,13 +44,13 @@ def test_what_is_no_json_is_a_value_error(text: str) -> None:
         read_json(text)
 
 
-@pytest.mark.parametrize("value", [float("nan"), {"a": object()}, [Number("0.5"), object()]])
+@pytest.mark.parametrize("value", [float("nan"), {"a": object()}, [RawNumber("0.5"), object()]])
 def test_what_has_no_json_is_a_value_error(value: object) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(value)
 
 
-@pytest.mark.parametrize("leaf", [1, Number("0.5")])
+@pytest.mark.parametrize("leaf", [1, RawNumber("0.5")])
 def test_nesting_without_end_is_a_value_error(leaf: object) -> None:
     value: object = leaf
     for _ in range(100_000):
@@ -64,13 +64,13 @@ def test_raw_control_characters_are_taken_when_not_strict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "worth"), [(7, 7), (Number("6.9"), 6.9), (True, 1), ("7", None), (None, None), ([], None)]
+    ("value", "worth"), [(7, 7), (RawNumber("6.9"), 6.9), (True, 1), ("7", None), (None, None), ([], None)]
 )
 def test_only_numbers_and_truths_are_worth_something(value: object, worth: float | None) -> None:
     assert as_number(value) == worth
 
 
 def test_a_number_shows_itself_as_it_was_written() -> None:
-    assert f"{Number('1.10')}" == "1.10"
-    assert {Number("1.10"): 1}[Number("1.10")] == 1
-    assert Number("1.10") != 1.1
+    assert f"{RawNumber('1.10')}" == "1.10"
+    assert {RawNumber("1.10"): 1}[RawNumber("1.10")] == 1
+    assert RawNumber("1.10") != 1.1

@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from common.connection import connect
-from common.errors import LedgerUnavailable, LedgerUnfit
+from common.errors import LedgerMisconfigured, LedgerUnavailable
 from common.ledger import Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
 from common.settings import load_settings
 from ops.embedded import EmbeddedServer, free_port
@@ -109,7 +109,9 @@ def test_tasks_grow_with_what_is_in_flight_and_small_ones_linger(ledger: Ledger,
 
 def test_tasks_carry_together_what_a_worker_does_side_by_side_where_more_than_a_few_go(ledger: Ledger) -> None:
     def sizes(max_in_flight: int) -> list[int]:
-        released = ledger.release(ID, max_in_flight=max_in_flight, batch_max=64, lease_s=60, linger_s=1, together=32)
+        released = ledger.release(
+            ID, max_in_flight=max_in_flight, batch_max=64, lease_s=60, linger_s=1, ids_per_task=32
+        )
         return [len(task) for task in released]
 
     commit(ledger, [f"{n:03}" for n in range(100)])
@@ -166,7 +168,7 @@ def test_trouble_with_one_of_several_integrations_is_told_and_keeps_none_from_go
 def test_a_few_young_ones_wait_for_company_only_while_others_are_in_flight(ledger: Ledger, clock: Clock) -> None:
     def go(max_in_flight: int = 100) -> list[list[str]]:
         return ledger.release(
-            ID, max_in_flight=max_in_flight, batch_max=64, lease_s=60, linger_s=1, together=8, least=8
+            ID, max_in_flight=max_in_flight, batch_max=64, lease_s=60, linger_s=1, ids_per_task=8, min_ids=8
         )
 
     def come(ids: str) -> None:
@@ -188,14 +190,14 @@ def test_a_few_young_ones_wait_for_company_only_while_others_are_in_flight(ledge
 
 
 def test_only_what_waits_or_is_released_counts_as_occupied(ledger: Ledger) -> None:
-    assert ledger.occupied([]) == ledger.occupied([ID, "other"]) == set()
+    assert ledger.non_empty([]) == ledger.non_empty([ID, "other"]) == set()
     commit(ledger, ["a"])
-    assert ledger.occupied([ID, "other"]) == {ID}
+    assert ledger.non_empty([ID, "other"]) == {ID}
     release(ledger)
-    assert ledger.occupied({"other", ID}) == {ID}
+    assert ledger.non_empty({"other", ID}) == {ID}
     ledger.begin(ID, ["a"], token="w", lease_s=60)
     ledger.settle(ID, [Settlement(id="a", outcome="rejected")], token="w")
-    assert ledger.occupied([ID]) == set()
+    assert ledger.non_empty([ID]) == set()
 
 
 def test_many_hanging_targets_together_leave_slots_to_others(ledger: Ledger, clock: Clock) -> None:
@@ -402,16 +404,19 @@ def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_or_number_is_u
         pytest.raises(LedgerUnavailable, match="answer"),
     ):
         Ledger(nobody).cursor(ID, "n")
-    with redis.Redis(port=server.port, password="wrong") as stranger, pytest.raises(LedgerUnfit, match="password"):
+    with (
+        redis.Redis(port=server.port, password="wrong") as stranger,
+        pytest.raises(LedgerMisconfigured, match="password"),
+    ):
         Ledger(stranger).cursor(ID, "n")
     beyond = connect(server.url.replace("/0", "/99"))
-    with beyond, pytest.raises(LedgerUnfit, match="no database of that number; write a smaller one"):
+    with beyond, pytest.raises(LedgerMisconfigured, match="no database of that number; write a smaller one"):
         Ledger(beyond).cursor(ID, "n")
 
 
 def test_an_evicting_redis_is_refused(client: redis.Redis) -> None:
     client.config_set("maxmemory-policy", "allkeys-lru")
-    with pytest.raises(LedgerUnfit, match="noeviction"):
+    with pytest.raises(LedgerMisconfigured, match="noeviction"):
         Ledger(client).check_server()
     client.config_set("maxmemory-policy", "noeviction")
     assert Ledger(client).check_server() == []

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from redis.client import Pipeline
 
 from common.errors import LedgerUnavailable
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 
 DISK_FULL = "MISCONF Errors writing to the AOF file: No space left on device"
 
 
 def said(error: Exception) -> str:
-    with pytest.raises(LedgerUnavailable) as caught, translated():
+    with pytest.raises(LedgerUnavailable) as caught, as_ledger_errors():
         raise error
     return str(caught.value)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from common.ledger import Breaker, Header, Ledger, Pace, Settled, Settlement
+from common.ledger import Breaker, Header, Ledger, Limits, Settled, Settlement
 from common.ledger.answers import Reap
-from common.outcome import ANSWERED, REFUSED, SICK, Reason
+from common.outcome import BREAKER_FAILURES, BREAKER_NEUTRAL, REFUSALS, Reason
 from common.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import redis
 
 BREAKER = Breaker(failures=3, ratio=50, samples=10, window_s=60, pause_s=10, pause_max_s=35)
-PACE = Pace(target="T", pause_max_s=3600, breaker=BREAKER)
+PACE = Limits(target="T", pause_max_s=3600, breaker=BREAKER)
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ class World:
 
     def release(self, cap: int = 1000, integration: str = "slack") -> list[str]:
         tasks = self.ledger.release(
-            integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, pace=self.pace
+            integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, limits=self.pace
         )
         return [one for task in tasks for one in task]
 
     def begin(self, ids: list[str], integration: str = "slack") -> list[str]:
-        return [d.id for d in self.ledger.begin(integration, ids, token="w", lease_s=60, pace=self.pace)]
+        return [d.id for d in self.ledger.begin(integration, ids, token="w", lease_s=60, limits=self.pace)]
 
     def end(self, delivery_id: str, reason: str = "", *, pause_s: float = 0, outcome: str = "retry") -> Settled:
         if not reason:
@@ -64,7 +64,7 @@ class World:
                 pause_ms=round(pause_s * 1000),
                 header=Header(committed_ms=1),
             )
-        return self.ledger.settle("slack", [settlement], token="w", pace=self.pace)
+        return self.ledger.settle("slack", [settlement], token="w", limits=self.pace)
 
     def attempt(self, reason: str = "", **more: object) -> Settled:
         """Release and begin one delivery and let it end so."""
@@ -111,7 +111,7 @@ def test_a_pause_is_no_attempt(world: World) -> None:
     world.ledger.pause("slack")
     world.begin(ids)
     world.ledger.resume("slack")
-    (delivery,) = world.ledger.begin("slack", world.release(), token="w", lease_s=60, pace=world.pace)
+    (delivery,) = world.ledger.begin("slack", world.release(), token="w", lease_s=60, limits=world.pace)
     assert (delivery.header.attempts, delivery.header.lost, delivery.header.history) == (0, 0, ())
 
 
@@ -129,7 +129,7 @@ def test_what_another_worker_has_begun_is_not_put_back(world: World) -> None:
     world.commit(1)
     ids = world.begin(world.release())
     world.ledger.pause("slack")
-    assert world.ledger.begin("slack", ids, token="other", lease_s=60, pace=world.pace) == []
+    assert world.ledger.begin("slack", ids, token="other", lease_s=60, limits=world.pace) == []
     assert world.ledger.status("slack").released == 1
     assert world.end(ids[0]).count == 1
 
@@ -140,13 +140,13 @@ def test_what_was_begun_but_not_attempted_can_be_returned(world: World) -> None:
     world.ledger.pause("slack")
     assert world.end(ids[0]).held
     returned = [Settlement(id=ids[1], outcome="returned")]
-    assert world.ledger.settle("slack", returned, token="another", pace=PACE).count == 0
-    assert world.ledger.settle("slack", returned, token="w", pace=PACE).count == 1
+    assert world.ledger.settle("slack", returned, token="another", limits=PACE).count == 0
+    assert world.ledger.settle("slack", returned, token="w", limits=PACE).count == 1
     status = world.ledger.status("slack")
     assert (status.waiting, status.released, status.totals["put_back"]) == (4, 0, 1)
     world.ledger.resume("slack")
     assert world.release(cap=1) == [ids[1]]
-    (delivery,) = world.ledger.begin("slack", [ids[1]], token="w", lease_s=60, pace=PACE)
+    (delivery,) = world.ledger.begin("slack", [ids[1]], token="w", lease_s=60, limits=PACE)
     assert (delivery.header.attempts, delivery.header.history) == (0, ())
     assert not world.end(ids[1]).held
 
@@ -165,7 +165,7 @@ def test_the_target_s_wish_pauses_every_integration_with_its_credential(world: W
     assert world.begin(late, "slack-2") == []
     assert world.ledger.status("slack").target_until_ms == until_ms
     other = msgspec.structs.replace(PACE, target="another")
-    assert world.ledger.release("other", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, pace=other)
+    assert world.ledger.release("other", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, limits=other)
     world.clock.now_s += 29.999
     assert world.release() == []
     world.clock.now_s += 0.001
@@ -270,7 +270,7 @@ def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_a_limit(world: Worl
     assert world.until_open().until_ms == world.ledger.now_ms() + 10_000
 
 
-@pytest.mark.parametrize("reason", sorted(ANSWERED))
+@pytest.mark.parametrize("reason", sorted(BREAKER_NEUTRAL))
 def test_a_probe_that_was_answered_closes_it(world: World, reason: Reason) -> None:
     world.commit(5)
     world.until_open()
@@ -284,7 +284,7 @@ def test_a_probe_that_never_asked_the_target_is_followed_by_another(world: World
     world.clock.now_s += 10
     (probe,) = world.begin(world.release())
     assert world.ledger.settle(
-        "slack", [Settlement(id=probe, outcome="skipped", reason="no_hash")], token="w", pace=PACE
+        "slack", [Settlement(id=probe, outcome="skipped", reason="no_hash")], token="w", limits=PACE
     ) == Settled(1, held=True)
     assert world.breaker == "half-open"
     assert world.attempt().breaker == "closed"
@@ -316,7 +316,7 @@ def test_what_was_under_way_when_it_opened_is_put_back_or_says_nothing(world: Wo
     assert world.end(probe).breaker == "closed"
 
 
-@pytest.mark.parametrize("reason", sorted(set(Reason) - SICK - REFUSED))
+@pytest.mark.parametrize("reason", sorted(set(Reason) - BREAKER_FAILURES - REFUSALS))
 def test_what_is_no_sickness_never_opens_it(world: World, reason: Reason) -> None:
     world.commit(20)
     assert {world.attempt(reason, outcome="dead").breaker for _ in range(20)} == {""}
@@ -396,7 +396,7 @@ def test_a_delivery_counts_with_its_first_failure_only(world: World) -> None:
         for one in world.begin(world.release()):
             header = Header(committed_ms=1, attempts=1)
             failed = Settlement(id=one, outcome="retry", reason="server", delay_ms=1, header=header)
-            assert world.ledger.settle("slack", [failed], token="w", pace=PACE).breaker == ""
+            assert world.ledger.settle("slack", [failed], token="w", limits=PACE).breaker == ""
         world.clock.now_s += 1
 
 
@@ -418,7 +418,7 @@ def test_what_failed_lets_others_go_first_for_a_while(world: World) -> None:
     assert world.release() == ["001", "new0", "new1", "000", "new2"]
 
 
-@pytest.mark.parametrize("reason", sorted(REFUSED))
+@pytest.mark.parametrize("reason", sorted(REFUSALS))
 def test_a_run_of_refusals_opens_it_and_refusals_beside_successes_do_not(world: World, reason: Reason) -> None:
     world.commit(60)
     for _ in range(20):
@@ -447,7 +447,7 @@ def test_an_exit_status_that_was_named_final_says_nothing_of_the_script(world: W
         final = Settlement(
             id=one, outcome="dead", reason="script_failed", header=Header(committed_ms=1, attempts=1), final=True
         )
-        assert world.ledger.settle("slack", [final], token="w", pace=PACE).breaker == ""
+        assert world.ledger.settle("slack", [final], token="w", limits=PACE).breaker == ""
 
 
 def test_another_credential_begins_with_a_closed_breaker(world: World) -> None:
@@ -463,18 +463,18 @@ def test_another_credential_begins_with_a_closed_breaker(world: World) -> None:
 
 def test_who_begins_knows_when_the_target_last_took_one(world: World) -> None:
     world.commit(3)
-    (first,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, pace=PACE)
+    (first,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, limits=PACE)
     assert first.well_ms == 0
     world.end(first.id)
     taken_ms = world.ledger.now_ms()
     world.clock.now_s += 9
-    (later,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, pace=PACE)
+    (later,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, limits=PACE)
     assert later.well_ms == taken_ms
 
 
 def test_attempts_whose_worker_died_count_for_the_budget(world: World) -> None:
     world.commit(1)
-    how = Reap(queued=(), lease_s=60, most_attempts=3)
+    how = Reap(queued=(), lease_s=60, max_attempts=3)
     for lost in range(3):
         world.begin(world.release())
         world.clock.now_s += 61

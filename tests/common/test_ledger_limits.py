@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import Header, Ledger, Pace, Settlement
+from common.ledger import Header, Ledger, Limits, Settlement
 from common.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
 
@@ -26,8 +26,8 @@ def ledger(client: redis.Redis, clock: Clock) -> Ledger:
     return Ledger(client, clock=clock)
 
 
-def pace(*limits: str, target: str = "T") -> Pace:
-    return Pace(target=target, limits=tuple(map(parse_rate_limit, limits)))
+def pace(*limits: str, target: str = "T") -> Limits:
+    return Limits(target=target, rate_limits=tuple(map(parse_rate_limit, limits)))
 
 
 def commit(ledger: Ledger, count: int, integration: str = "slack") -> None:
@@ -43,8 +43,8 @@ def commit(ledger: Ledger, count: int, integration: str = "slack") -> None:
     )
 
 
-def release(ledger: Ledger, at: Pace, integration: str = "slack", cap: int = 10_000) -> list[str]:
-    tasks = ledger.release(integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, pace=at)
+def release(ledger: Ledger, at: Limits, integration: str = "slack", cap: int = 10_000) -> list[str]:
+    tasks = ledger.release(integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, limits=at)
     return [one for task in tasks for one in task]
 
 
@@ -194,10 +194,10 @@ def test_what_is_put_back_gets_its_share_of_the_quota_back(ledger: Ledger, clock
     commit(ledger, 50)
     at = pace("10/min", "100/h", "20/day")
     ids = release(ledger, at)
-    assert ledger.begin("slack", ids[:2], token="w", lease_s=60, pace=at)
+    assert ledger.begin("slack", ids[:2], token="w", lease_s=60, limits=at)
     ledger.pause("slack")
     clock.now_s += 10
-    assert ledger.begin("slack", ids[2:], token="w", lease_s=60, pace=at) == []
+    assert ledger.begin("slack", ids[2:], token="w", lease_s=60, limits=at) == []
     status = ledger.status("slack")
     assert status.limits == {"10/min": 8, "100/h": 98, "20/day": 18}
     assert (status.waiting, status.released, status.totals["put_back"]) == (48, 2, 8)
@@ -215,7 +215,7 @@ def test_what_was_spent_yesterday_is_not_given_back_today(ledger: Ledger, clock:
     clock.now_s += 61
     release(ledger, at, cap=13)
     ledger.pause("slack")
-    ledger.begin("slack", ids, token="w", lease_s=60, pace=at)
+    ledger.begin("slack", ids, token="w", lease_s=60, limits=at)
     assert ledger.status("slack").limits == {"20/day": 17, "10/min": 7}
 
 
@@ -233,9 +233,9 @@ def test_a_retry_needs_a_token_too(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 1)
     at = pace("1/min")
     ids = release(ledger, at)
-    ledger.begin("slack", ids, token="w", lease_s=60, pace=at)
+    ledger.begin("slack", ids, token="w", lease_s=60, limits=at)
     retry = Settlement(id=ids[0], outcome="retry", reason="server", delay_ms=1, header=Header(committed_ms=1))
-    ledger.settle("slack", [retry], token="w", pace=at)
+    ledger.settle("slack", [retry], token="w", limits=at)
     clock.now_s += 59.9
     assert release(ledger, at) == []
     clock.now_s += 0.1
@@ -243,7 +243,7 @@ def test_a_retry_needs_a_token_too(ledger: Ledger, clock: Clock) -> None:
 
 
 def test_where_the_day_is_too_short_for_all_the_newest_go_first(ledger: Ledger, clock: Clock) -> None:
-    at = Pace(target="T", limits=(parse_rate_limit("3/day"),), newest_first=True)
+    at = Limits(target="T", rate_limits=(parse_rate_limit("3/day"),), newest_first=True)
     cursor = ""
     for n in range(5):
         fresh = {"node": "n", "expected": cursor, "cursor": str(n), "max_backlog": 9, "max_backlog_bytes": 10**6}
@@ -264,9 +264,9 @@ def test_what_did_not_ask_the_target_spends_nothing(ledger: Ledger) -> None:
     for outcome in ("delivered", "postponed"):
         ids = release(ledger, at)
         header = Header(committed_ms=1, done=("ip",))
-        for one in ledger.begin("slack", ids, token="w", lease_s=60, pace=at):
-            remembered = Settlement(id=one.id, outcome=outcome, asked=False, header=header, delay_ms=10**6)
-            ledger.settle("slack", [remembered], token="w", pace=at)
+        for one in ledger.begin("slack", ids, token="w", lease_s=60, limits=at):
+            remembered = Settlement(id=one.id, outcome=outcome, contacted=False, header=header, delay_ms=10**6)
+            ledger.settle("slack", [remembered], token="w", limits=at)
     assert len(ids) == 2
     status = ledger.status("slack")
     assert (status.totals["delivered"], status.totals["postponed"], status.waiting) == (2, 2, 2)

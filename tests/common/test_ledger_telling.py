@@ -9,15 +9,26 @@ import pytest
 
 from common.alert import Alert
 from common.integration import MANAGER_ID
-from common.ledger import Attempt, Breaker, Delivery, FallbackOf, Header, Ledger, Pace, Reaped, Settlement, Telling
+from common.ledger import (
+    Attempt,
+    Breaker,
+    Delivery,
+    FallbackOf,
+    Header,
+    Ledger,
+    Limits,
+    Notifications,
+    Reaped,
+    Settlement,
+)
 from tests.support.fakes import SIGNER, Clock, policy
 from workers.integrations.manager import Manager
 
 if TYPE_CHECKING:
     import redis
 
-PACE = Pace(breaker=Breaker(failures=3, pause_s=10, pause_max_s=40))
-TELLING = Telling(fallback="backup", every_s=600, lag_s=900)
+PACE = Limits(breaker=Breaker(failures=3, pause_s=10, pause_max_s=40))
+TELLING = Notifications(fallback="backup", interval_s=600, lag_s=900)
 ALERT = b'{"level":1.10}'
 TOKEN = "w"
 
@@ -42,11 +53,11 @@ class World:
         )
 
     def begin(self, of: str = "slack") -> list[Delivery]:
-        tasks = self.ledger.release(of, max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, pace=PACE)
-        return self.ledger.begin(of, [i for t in tasks for i in t], token=TOKEN, lease_s=60, pace=PACE)
+        tasks = self.ledger.release(of, max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=PACE)
+        return self.ledger.begin(of, [i for t in tasks for i in t], token=TOKEN, lease_s=60, limits=PACE)
 
     def end(
-        self, delivery: Delivery, outcome: str, reason: str, *, of: str = "slack", telling: Telling = TELLING
+        self, delivery: Delivery, outcome: str, reason: str, *, of: str = "slack", telling: Notifications = TELLING
     ) -> None:
         attempt = Attempt(delivery.begun_ms, reason, "x")
         origin = delivery.header.fallback_of
@@ -57,19 +68,19 @@ class World:
             of,
             [settlement],
             token=TOKEN,
-            pace=PACE,
-            telling=telling,
+            limits=PACE,
+            notifications=telling,
             last_error=error,
             last_error_mac=SIGNER.sign_error(of, error),
         )
 
-    def bury(self, *ids: str, of: str = "slack", reason: str = "client", telling: Telling = TELLING) -> None:
+    def bury(self, *ids: str, of: str = "slack", reason: str = "client", telling: Notifications = TELLING) -> None:
         self.commit(*ids, to=of)
         for delivery in self.begin(of):
             self.end(delivery, "dead", reason, of=of, telling=telling)
 
-    def reap(self, telling: Telling = TELLING) -> Reaped:
-        return self.ledger.reap("slack", queued=(), lease_s=60, telling=telling)
+    def reap(self, telling: Notifications = TELLING) -> Reaped:
+        return self.ledger.reap("slack", queued=(), lease_s=60, notifications=telling)
 
     def pass_s(self, seconds: float) -> None:
         self.clock.now_s += seconds
@@ -108,7 +119,7 @@ def test_the_alert_of_a_dead_letter_waits_for_the_fallback_and_the_letter_stays(
 def test_a_fallback_goes_no_further(world: World) -> None:
     world.bury("a")
     (delivery,) = world.begin("backup")
-    world.end(delivery, "dead", "auth", of="backup", telling=Telling(fallback="slack", every_s=600))
+    world.end(delivery, "dead", "auth", of="backup", telling=Notifications(fallback="slack", interval_s=600))
     assert world.ledger.status("backup").dead == 1
     assert world.ledger.status("slack").waiting == 0
     assert world.ledger.replay("backup", [delivery.id]) == 1
@@ -123,7 +134,7 @@ def test_one_fallback_of_two_integrations_tells_of_both(world: World) -> None:
 
 
 def test_without_a_fallback_nothing_goes_anywhere(world: World) -> None:
-    world.bury("a", telling=Telling())
+    world.bury("a", telling=Notifications())
     assert (world.ledger.status("backup").waiting, world.events()) == (0, [])
     assert "fell_back" not in world.ledger.status("slack").totals
 
@@ -225,15 +236,15 @@ def test_a_replay_by_the_version_before_is_not_late_either(world: World, client:
 
 
 def test_nothing_is_told_where_it_is_not_wanted(world: World) -> None:
-    quiet = Telling.of(policy(meta_alerts=False), "slack", "backup")
+    quiet = Notifications.of(policy(meta_alerts=False), "slack", "backup")
     world.bury("a", telling=quiet)
     world.commit("b")
     world.pass_s(1000)
     world.reap(quiet)
-    world.reap(Telling.of(policy(meta_lag_s=None), "slack", ""))
+    world.reap(Notifications.of(policy(meta_lag_s=None), "slack", ""))
     assert world.events() == []
     assert world.ledger.status("backup").waiting == 1
 
 
 def test_the_manager_is_not_told_of_itself() -> None:
-    assert Telling.of(policy(), MANAGER_ID, "slack") == Telling()
+    assert Notifications.of(policy(), MANAGER_ID, "slack") == Notifications()

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 
 from common.connection import connect
-from common.lifeline import ANSWER_WITHIN_S, Lifeline
+from common.lifeline import PONG_TIMEOUT_S, PathMonitor
 from tests.support.proxy import Proxy
 from tests.support.recorder import eventually
 from tests.support.tls import tls_in_front_of
@@ -40,9 +40,9 @@ def url(server: EmbeddedServer, proxy: Proxy) -> str:
 
 
 @pytest.fixture
-def lifeline(url: str) -> Iterator[Lifeline]:
-    ours = Lifeline(url, LOG)
-    assert ours.look() == 0
+def lifeline(url: str) -> Iterator[PathMonitor]:
+    ours = PathMonitor(url, LOG)
+    assert ours.check() == 0
     yield ours
     ours.close()
 
@@ -54,7 +54,7 @@ def other(url: str) -> Iterator[Redis]:
         yield client
 
 
-def test_who_waits_on_a_forgotten_connection_is_told_at_once(lifeline: Lifeline, other: Redis, proxy: Proxy) -> None:
+def test_who_waits_on_a_forgotten_connection_is_told_at_once(lifeline: PathMonitor, other: Redis, proxy: Proxy) -> None:
     proxy.go_on(forgetting=True)
     ended_after_s: list[float] = []
     began_s = time.monotonic()
@@ -66,19 +66,19 @@ def test_who_waits_on_a_forgotten_connection_is_told_at_once(lifeline: Lifeline,
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    cut = lifeline.look()
+    cut = lifeline.check()
     waiting.join(10)
     assert cut == 2  # its own and the other one
-    assert ended_after_s[0] < ANSWER_WITHIN_S + 1
+    assert ended_after_s[0] < PONG_TIMEOUT_S + 1
     assert other.ping()
-    assert lifeline.look() == 0
+    assert lifeline.check() == 0
 
 
 def test_an_idle_forgotten_connection_is_made_anew_without_an_error(
-    lifeline: Lifeline, other: Redis, proxy: Proxy
+    lifeline: PathMonitor, other: Redis, proxy: Proxy
 ) -> None:
     proxy.go_on(forgetting=True)
-    assert lifeline.look() == 2
+    assert lifeline.check() == 2
     assert other.ping()
 
 
@@ -87,57 +87,57 @@ def test_forgotten_connections_of_tls_are_cut_too(client: object, server: Embedd
     authority = Authority(tmp_path)
     with tls_in_front_of(server.port, authority.context(authority.certificate("redis"))) as port, Proxy(port) as proxy:
         url = f"rediss://:{server.password}@127.0.0.1:{proxy.port}/0?ssl_ca_certs={quote(str(authority.file), safe='')}"
-        lifeline = Lifeline(url, LOG)
+        lifeline = PathMonitor(url, LOG)
         with connect(url) as other:
             assert other.ping()
-            assert lifeline.look() == 0
+            assert lifeline.check() == 0
             proxy.go_on(forgetting=True)
-            assert lifeline.look() == 2
+            assert lifeline.check() == 2
             assert other.ping()
         lifeline.close()
 
 
 def test_connections_to_a_redis_that_is_merely_slow_are_left_alone(
-    lifeline: Lifeline, other: Redis, server: EmbeddedServer
+    lifeline: PathMonitor, other: Redis, server: EmbeddedServer
 ) -> None:
     before = other.client_id()
     with server.client() as client:
-        client.client_pause(int(ANSWER_WITHIN_S * 1000) + 700, all=True)
-        assert lifeline.look() == 0
+        client.client_pause(int(PONG_TIMEOUT_S * 1000) + 700, all=True)
+        assert lifeline.check() == 0
         client.client_pause(4000, all=True)
     with pytest.raises(RedisError):
-        lifeline.look()
+        lifeline.check()
     assert other.client_id() == before
-    assert lifeline.look() == 0
+    assert lifeline.check() == 0
 
 
 def test_connections_that_are_held_and_then_go_on_are_left_alone(
-    lifeline: Lifeline, other: Redis, proxy: Proxy
+    lifeline: PathMonitor, other: Redis, proxy: Proxy
 ) -> None:
     before = other.client_id()
     proxy.hold()
     with pytest.raises(RedisError):
-        lifeline.look()
+        lifeline.check()
     proxy.go_on()
-    assert lifeline.look() == 0
+    assert lifeline.check() == 0
     assert other.client_id() == before
 
 
-def test_after_a_cut_it_takes_a_new_connection(lifeline: Lifeline, proxy: Proxy) -> None:
+def test_after_a_cut_it_takes_a_new_connection(lifeline: PathMonitor, proxy: Proxy) -> None:
     proxy.cut()
-    assert lifeline.look() == 0
+    assert lifeline.check() == 0
     proxy.go_on(forgetting=True)
-    assert lifeline.look() == 1
+    assert lifeline.check() == 1
 
 
 def test_idle_connections_that_redis_closed_are_shut_before_anybody_needs_them(
-    lifeline: Lifeline, other: Redis, server: EmbeddedServer, client: Redis
+    lifeline: PathMonitor, other: Redis, server: EmbeddedServer, client: Redis
 ) -> None:
-    assert lifeline.shut_closed() == 0
+    assert lifeline.shutdown_closed() == 0
     theirs, ours = other.client_id(), client.client_id()
     with server.client() as admin:
         admin.client_kill_filter(_id=theirs)
-    eventually(lambda: lifeline.shut_closed() == 1)
-    assert lifeline.shut_closed() == 0
+    eventually(lambda: lifeline.shutdown_closed() == 1)
+    assert lifeline.shutdown_closed() == 0
     assert other.ping()
     assert client.client_id() == ours

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 import common
 from common.errors import SettingsError
 from common.metrics import TABLE, serve
-from common.metrics.labels import FAILED, NOT_AN_ATTEMPT, SKIPPED, attempt_pairs, ledger_pairs
+from common.metrics.labels import FAILED, REASONS_WITHOUT_ATTEMPT, SKIPPED, attempt_pairs, ledger_pairs
 from common.metrics.make import counter, gauge, histogram
 from common.outcome import Reason
 from common.settings_schema import MetricsSettings
@@ -22,7 +22,7 @@ def test_names_are_unique_and_say_their_unit() -> None:
     names = [metric.full_name for metric in TABLE]
     assert len(names) == len(set(names))
     assert all(re.fullmatch(r"courier_[a-z]+(_[a-z]+)*", name) for name in names)
-    assert not [m.name for m in TABLE if m.kind == "histogram" and not m.name.endswith("_seconds")]
+    assert not [m.name for m in TABLE if m.type == "histogram" and not m.name.endswith("_seconds")]
     assert {label for m in TABLE for label in m.labels} == {"field", "integration", "node", "outcome", "reason", "what"}
 
 
@@ -37,7 +37,7 @@ def test_what_is_not_in_the_table_cannot_be_made() -> None:
 
 
 def test_every_reason_is_in_one_list_and_every_pair_once() -> None:
-    assert sorted((*SKIPPED, *FAILED, *NOT_AN_ATTEMPT)) == sorted(Reason)
+    assert sorted((*SKIPPED, *FAILED, *REASONS_WITHOUT_ATTEMPT)) == sorted(Reason)
     for pairs in (list(ledger_pairs()), list(attempt_pairs())):
         assert len(pairs) == len(set(pairs))
     assert {reason for _, reason in ledger_pairs()} == {"", *Reason}

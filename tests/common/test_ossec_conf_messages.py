@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from common.ossec_conf import Configuration, parse_ossec_conf
-from common.ossec_conf.options import NEEDS
+from common.ossec_conf.options import REQUIRED
 from common.ossec_conf.placeholders import looks_like_placeholder
 
 HOOK = "<name>slack</name><hook_url>https://x/s3cr3t</hook_url><alert_format>json</alert_format>"
@@ -318,8 +318,8 @@ def test_repeated_elements() -> None:
 
 
 def test_only_stock_names_have_a_stock_script() -> None:
-    texts = [text for name in ("custom-teams", *NEEDS) for text in warned(name) if "stock script" in text]
-    assert len(texts) == len(NEEDS)
+    texts = [text for name in ("custom-teams", *REQUIRED) for text in warned(name) if "stock script" in text]
+    assert len(texts) == len(REQUIRED)
 
 
 def warned(name: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import ConfigError
 from common.ossec_conf import read_ossec_conf
-from common.permissions import reason
+from common.permissions import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,21 +18,21 @@ def test_a_permission_that_is_missing_names_who_asked_whose_the_file_is_and_what
     file = tmp_path / "ossec.conf"
     file.touch(0o640)
     status = file.stat()
-    said = reason(PermissionError(errno.EACCES, "Permission denied", str(file)))
+    said = explain(PermissionError(errno.EACCES, "Permission denied", str(file)))
     assert f"Permission denied for user {os.geteuid()} and group {os.getegid()}" in said
     assert f"it belongs to {status.st_uid}:{status.st_gid}, mode 0640" in said
     assert "COURIER_UID, COURIER_GID in .env" in said
 
 
 def test_a_file_whose_folder_is_closed_has_no_known_owner(tmp_path: Path) -> None:
-    said = reason(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "closed/file")))
+    said = explain(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "closed/file")))
     assert "belongs" not in said
     assert "COURIER_UID" in said
 
 
 def test_other_troubles_are_the_systems_words() -> None:
-    assert reason(OSError(errno.EIO, "Input/output error", "x")) == "Input/output error"
-    assert reason(OSError("short")) == "short"
+    assert explain(OSError(errno.EIO, "Input/output error", "x")) == "Input/output error"
+    assert explain(OSError("short")) == "short"
 
 
 def test_an_ossec_conf_that_may_not_be_read_says_who_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from cryptography.fernet import Fernet
 
 from common.errors import SettingsError
 from common.integration import Integration
-from common.registry import ALL_NODES, CATALOGUE, KEY, Listed, PublishedRegistry, catalogue
+from common.registry import ALL_NODES, CATALOGUE, KEY, CatalogueEntry, PublishedRegistry, catalogue
 from common.secret import Secret
-from common.vault import Vault, open_vault
+from common.vault import Cipher, load_cipher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ TICKET = Integration(id="custom-ticket", name="custom-ticket", options=Secret('{
 
 @pytest.fixture
 def registry(client: redis.Redis) -> PublishedRegistry:
-    return PublishedRegistry(client, Vault(Fernet.generate_key()))
+    return PublishedRegistry(client, Cipher(Fernet.generate_key()))
 
 
 def test_what_is_published_is_loaded_again(registry: PublishedRegistry) -> None:
@@ -46,7 +46,7 @@ def test_the_version_grows_only_with_a_change_and_removed_ones_stay(registry: Pu
 
 
 def test_no_version_is_used_twice_though_redis_forgets(client: redis.Redis) -> None:
-    registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+    registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     versions = [registry.publish(NODE, [SLACK]).version]
     held: Any = client.hgetall(KEY)
     versions.append(registry.publish(NODE, [SLACK, TICKET]).version)
@@ -59,7 +59,7 @@ def test_no_version_is_used_twice_though_redis_forgets(client: redis.Redis) -> N
 
 def test_the_version_grows_though_the_clock_is_set_back(client: redis.Redis) -> None:
     times = iter([2_000_000, 1_000_000])
-    registry = PublishedRegistry(client, Vault(Fernet.generate_key()), lambda: next(times))
+    registry = PublishedRegistry(client, Cipher(Fernet.generate_key()), lambda: next(times))
     assert registry.publish(NODE, [SLACK]).version == 2_000
     assert registry.publish(NODE, [TICKET]).version == 2_001
 
@@ -78,9 +78,9 @@ def test_the_catalogue_says_without_the_key_what_is_configured_and_what_left(
     registry.publish(NODE, [SLACK, TICKET])
     registry.publish(NODE, [TICKET])
     assert catalogue(client) == {
-        "custom-ticket": Listed("custom-ticket", (NODE,)),
-        "manager": Listed("manager", ALL_NODES),
-        "slack": Listed("slack"),
+        "custom-ticket": CatalogueEntry("custom-ticket", (NODE,)),
+        "manager": CatalogueEntry("manager", ALL_NODES),
+        "slack": CatalogueEntry("slack"),
     }
     assert [one.removed for one in catalogue(client).values()] == [False, False, True]
 
@@ -96,9 +96,9 @@ def test_a_catalogue_that_is_missing_is_made_again_without_a_new_version(
     ]
     for damage in damages:
         damage()
-        assert catalogue(client)["slack"] == Listed("slack", ALL_NODES)
+        assert catalogue(client)["slack"] == CatalogueEntry("slack", ALL_NODES)
         assert registry.publish(NODE, [SLACK]).version == version
-        assert catalogue(client)["slack"] == Listed("slack", (NODE,))
+        assert catalogue(client)["slack"] == CatalogueEntry("slack", (NODE,))
 
 
 def test_redis_holds_no_secret_in_clear(registry: PublishedRegistry, client: redis.Redis) -> None:
@@ -126,7 +126,7 @@ def test_integrations_with_one_credential_have_one_target(registry: PublishedReg
 
 def test_a_target_says_nothing_about_the_credential_without_the_key(client: redis.Redis) -> None:
     key = Fernet.generate_key()
-    targets = {PublishedRegistry(client, Vault(one)).target(SLACK) for one in (key, key, Fernet.generate_key())}
+    targets = {PublishedRegistry(client, Cipher(one)).target(SLACK) for one in (key, key, Fernet.generate_key())}
     assert len(targets) == 2
     assert all(len(one) == 32 for one in targets)
 
@@ -134,24 +134,24 @@ def test_a_target_says_nothing_about_the_credential_without_the_key(client: redi
 def test_another_key_is_told_what_to_do(registry: PublishedRegistry, client: redis.Redis) -> None:
     registry.publish(NODE, [SLACK])
     with pytest.raises(SettingsError, match=r"another secret key.*copy secret\.key"):
-        PublishedRegistry(client, Vault(Fernet.generate_key())).load()
+        PublishedRegistry(client, Cipher(Fernet.generate_key())).load()
 
 
 def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
-    sealed = open_vault(None, tmp_path / "state").seal(b"x")
-    assert open_vault(None, tmp_path / "state").open(sealed) == b"x"
+    sealed = load_cipher(None, tmp_path / "state").encrypt(b"x")
+    assert load_cipher(None, tmp_path / "state").decrypt(sealed) == b"x"
     assert (tmp_path / "state" / "secret.key").stat().st_mode & 0o777 == 0o600
     assert [p.name for p in (tmp_path / "state").iterdir()] == ["secret.key"]
 
 
 def test_a_given_key_wins_and_a_bad_one_is_refused(tmp_path: Path) -> None:
     key = Fernet.generate_key().decode()
-    assert open_vault(Secret(key), tmp_path).open(Vault(key.encode()).seal(b"y")) == b"y"
+    assert load_cipher(Secret(key), tmp_path).decrypt(Cipher(key.encode()).encrypt(b"y")) == b"y"
     with pytest.raises(SettingsError, match="32 bytes"):
-        open_vault(Secret("short"), tmp_path)
+        load_cipher(Secret("short"), tmp_path)
 
 
 def test_an_unwritable_state_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="state directory"):
-        open_vault(None, tmp_path / "file" / "state")
+        load_cipher(None, tmp_path / "file" / "state")

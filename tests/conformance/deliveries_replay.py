@@ -86,12 +86,12 @@ class Canned:
         response = self.response(prepared.path_url)
         self.answers.append(None)
         if response.get("close"):
-            raise TransportError(Reason.CONNECT, "closed")
+            raise TransportError(Reason.CONNECTION_FAILED, "closed")
         if response.get("delay", 0) > (call.timeout_s or POLICY.time_limit_s):
             raise TransportError(Reason.TIMEOUT, "no answer in time")
         answer = _answer(response)
         if answer.headers.get("content-encoding", "identity") != "identity":
-            raise TransportError(Reason.BAD_ANSWER, "what the records hold as text was never compressed")
+            raise TransportError(Reason.INVALID_RESPONSE, "what the records hold as text was never compressed")
         self.answers[-1] = answer
         return answer
 
@@ -170,7 +170,7 @@ def _prepared(call: Request) -> requests.PreparedRequest:
         if urlsplit(prepared.url).scheme not in {"http", "https"}:
             raise requests.exceptions.InvalidSchema
     except requests.RequestException:
-        raise TransportError(Reason.BAD_URL, "there is no such URL") from None
+        raise TransportError(Reason.INVALID_URL, "there is no such URL") from None
     return prepared
 
 

@@ -94,7 +94,7 @@ def alerts_on(raw: bytes) -> list[bytes]:
 
 
 def top_level_id(raw: bytes) -> str:
-    alert = lenient.read(raw, levels=1)
+    alert = lenient.parse(raw, levels=1)
     return str(alert.get("id")) if isinstance(alert, dict) else ""
 
 

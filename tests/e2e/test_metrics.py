@@ -78,7 +78,7 @@ def test_every_process_shows_its_part_and_the_counts_agree(server: EmbeddedServe
             bare = {name for name in shown if name.startswith("courier_")}
     endings = ("", "_bucket", "_sum", "_count")
     assert bare <= {metric.full_name + ending for metric in TABLE for ending in endings}
-    assert {metric.name for metric in TABLE if metric.kind == "histogram"} <= {n.removesuffix("_sum") for n in bare}
+    assert {metric.name for metric in TABLE if metric.type == "histogram"} <= {n.removesuffix("_sum") for n in bare}
 
 
 def test_up_gives_each_of_its_parts_a_port(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.worker_report import all_told
+from common.worker_report import fetch_all_worker_reports
 from ops.local import ADDRESS_FILE
 from tests.e2e.test_up import READY, alive, children
 from tests.support.processes import Courier, Manager
@@ -82,7 +82,7 @@ def test_a_closed_terminal_ends_a_worker_in_order_but_for_nohup(
         signal.signal(signal.SIGHUP, before)
     with worker:
         eventually(lambda: '"delivering"' in worker.log)
-        eventually(lambda: all_told(server.client()))
+        eventually(lambda: fetch_all_worker_reports(server.client()))
         if under_nohup:
             worker.process.send_signal(signal.SIGHUP)
             assert worker.stop() == 0

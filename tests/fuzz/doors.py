@@ -23,7 +23,7 @@ from common.printable import printable
 from common.registry import PublishedRegistry
 from common.secret import Secret
 from common.settings import load_settings
-from common.vault import Vault
+from common.vault import Cipher
 from ops.dead_letters import Found
 from ops.flower import event_gate
 from ops.letters_file import read_line, write_line
@@ -60,7 +60,7 @@ BLOCKS: Final = tuple(
 SERVICES: Final = tuple(service_for(block, now=lambda: 1.8e9) for block in BLOCKS)
 FILTERS: Final = tuple(map(Block, BLOCKS))
 STATUSES: Final = (200, 204, 302, 400, 401, 403, 404, 413, 422, 429, 500, 503)
-VAULT: Final = Vault(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+VAULT: Final = Cipher(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 MANAGER: Final = Manager(EventSigner(VAULT))
 _FOLDER: Final = Path(mkdtemp(prefix="courier-fuzz-"))
 
@@ -143,7 +143,7 @@ class _Published:
 
 def registry_entry(data: bytes) -> None:
     """Load it as somebody wrote it, and as somebody with the secret key wrote it."""
-    for sealed in (data, VAULT.seal(data)):
+    for sealed in (data, VAULT.encrypt(data)):
         with suppress(SettingsError):
             client: Any = _Published(sealed)
             PublishedRegistry(client, VAULT).load()

@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 import common.ledger as ledger_room
 from common.connection import connect
 from common.ledger import Header, Ledger, Settlement
-from common.ledger.pace import Breaker, Pace
+from common.ledger.pace import Breaker, Limits
 from common.ledger.record import Attempt
-from common.metrics import TABLE, Shown
+from common.metrics import TABLE, ExposedBy
 from common.metrics.labels import ledger_pairs
-from common.node import READINGS, Reading, encode_readings, report
+from common.node import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
 from ops.embedded import free_port
 from ops.exporter import LedgerCollector
 from producer.line import LineField
@@ -67,7 +67,7 @@ def test_an_empty_ledger_shows_every_series_at_zero(registry: CollectorRegistry)
             labels = {"integration": integration, "outcome": outcome, "reason": reason}
             assert value(registry, "courier_deliveries_total", **labels) == 0
         for metric in TABLE:
-            if metric.shown is Shown.EXPORTER and metric.labels == ("integration",):
+            if metric.exposed_by is ExposedBy.EXPORTER and metric.labels == ("integration",):
                 assert value(registry, metric.full_name, integration=integration) == 0, metric.name
     assert value(registry, "courier_up") == 1
     assert value(registry, "courier_redis_durable") == 1
@@ -144,12 +144,12 @@ def test_a_released_delivery_still_has_an_age(registry: CollectorRegistry, clien
 def test_what_holds_it_back_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
     ledger = Ledger(client)
     commit(ledger, "a", "b")
-    pace = Pace(target="digest", breaker=Breaker(failures=1))
-    task = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, pace=pace)[0]
-    ledger.begin("slack", task, token="w", lease_s=60, pace=pace)
+    pace = Limits(target="digest", breaker=Breaker(failures=1))
+    task = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, limits=pace)[0]
+    ledger.begin("slack", task, token="w", lease_s=60, limits=pace)
     header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "server", ""),))
     refused = Settlement(id=task[0], outcome="retry", reason="server", delay_ms=1, pause_ms=60_000, header=header)
-    ledger.settle("slack", [refused], token="w", pace=pace)
+    ledger.settle("slack", [refused], token="w", limits=pace)
     ledger.pause("slack")
     slack = {"integration": "slack"}
     assert value(registry, "courier_breaker_open", **slack) == 1
@@ -161,17 +161,19 @@ def test_what_holds_it_back_is_shown(registry: CollectorRegistry, client: redis.
 
 
 def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, client: redis.Redis) -> None:
-    readings = {"slack": Reading(lag_bytes=7, lag_s=1.5, parked=True, max_backlog=10, max_backlog_bytes=99)}
+    readings = {
+        "slack": IntegrationLag(lag_bytes=7, lag_s=1.5, backpressured=True, max_backlog=10, max_backlog_bytes=99)
+    }
     texts = {
         "seen_ms": "5000",
         "config_digest": str(2**48 - 1),
         "config_loaded_ms": "3000",
         "config_trouble": "refused",
         "choked": "Redis is full",
-        READINGS: encode_readings(readings),
+        INTEGRATION_LAGS: encode_integration_lags(readings),
     }
     added = {"lines": 9, "matched": 4, "bad:no_rule": 2, "wrong_type:level": 3, "foreign:cursor": 2}
-    report(client, "wazuh-1", added=added, texts=texts)
+    publish_producer_report(client, "wazuh-1", added=added, texts=texts)
     expected = {
         "courier_node_seen_timestamp_seconds": 5,
         "courier_lines_total": 9,
@@ -200,7 +202,9 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
 
 
 def test_a_node_of_another_version_spoils_nothing(registry: CollectorRegistry, client: redis.Redis) -> None:
-    report(client, "old", added={"lines": 1}, texts={READINGS: '{"slack": []}', "seen_ms": "soon"})
+    publish_producer_report(
+        client, "old", added={"lines": 1}, texts={INTEGRATION_LAGS: '{"slack": []}', "seen_ms": "soon"}
+    )
     assert value(registry, "courier_lines_total", node="old") == 1
     assert value(registry, "courier_node_seen_timestamp_seconds", node="old") == 0
 
@@ -208,9 +212,11 @@ def test_a_node_of_another_version_spoils_nothing(registry: CollectorRegistry, c
 def test_every_metric_of_the_table_is_shown_with_its_labels_and_no_other(
     registry: CollectorRegistry, client: redis.Redis
 ) -> None:
-    report(client, "n", added={}, texts={READINGS: encode_readings({"slack": Reading()})})
+    publish_producer_report(
+        client, "n", added={}, texts={INTEGRATION_LAGS: encode_integration_lags({"slack": IntegrationLag()})}
+    )
     shown = {s.name: tuple(s.labels) for family in registry.collect() for s in family.samples}
-    assert shown == {m.full_name: m.labels for m in TABLE if m.shown is Shown.EXPORTER}
+    assert shown == {m.full_name: m.labels for m in TABLE if m.exposed_by is ExposedBy.EXPORTER}
 
 
 def test_without_redis_it_says_so_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
@@ -255,5 +261,7 @@ def test_no_secret_is_among_it(registry: CollectorRegistry) -> None:
 
 @needs("promtool", "prometheus")
 def test_promtool_has_no_complaint(registry: CollectorRegistry, client: redis.Redis) -> None:
-    report(client, "n", added={}, texts={READINGS: encode_readings({"slack": Reading()})})
+    publish_producer_report(
+        client, "n", added={}, texts={INTEGRATION_LAGS: encode_integration_lags({"slack": IntegrationLag()})}
+    )
     assert run("promtool", "check", "metrics", text=generate_latest(registry)).stdout == ""

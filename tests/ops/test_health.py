@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Ledger
-from common.node import report
-from common.worker_report import WorkerReport, tell
+from common.node import publish_producer_report
+from common.worker_report import WorkerReport, publish_worker_report
 from ops.cli.main import courier
 from ops.health import Unhealthy
 from workers.peers import Peer, child, this_process
@@ -41,9 +41,9 @@ def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0, process: Pee
     now_ms = Ledger(client).now_ms()
     idle_since_ms = now_ms - int(idle_s * 1000) if idle_s else 0
     seen_ms = now_ms - int(ago_s * 1000)
-    report(client, "n", added={}, texts={"seen_ms": str(seen_ms)})
+    publish_producer_report(client, "n", added={}, texts={"seen_ms": str(seen_ms)})
     told = WorkerReport(seen_ms=seen_ms, begun=5, running=0, idle_since_ms=idle_since_ms)
-    tell(client, "http@host", str(process), told)
+    publish_worker_report(client, "http@host", str(process), told)
 
 
 def test_a_sign_of_life_is_healthy_as_long_as_it_is_fresh(client: redis.Redis) -> None:

@@ -12,8 +12,8 @@ from common.errors import (
     ConfigError,
     CourierError,
     LedgerError,
+    LedgerMisconfigured,
     LedgerUnavailable,
-    LedgerUnfit,
     SettingsError,
 )
 from common.ledger import Ledger
@@ -73,7 +73,7 @@ def test_an_error_is_one_line_and_a_code(tmp_path: Path, capsys: pytest.CaptureF
         (SettingsError("x"), 78),
         (ConfigError("x", file="f"), 78),
         (LedgerUnavailable("x"), 75),
-        (LedgerUnfit("x"), 78),
+        (LedgerMisconfigured("x"), 78),
         (LedgerError("x"), 1),
         (CourierError("x"), 1),
     ],

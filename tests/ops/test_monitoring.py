@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import ops
 from common.metrics import TABLE
-from common.metrics.table import Kind
+from common.metrics.table import MetricType
 from ops.grafana.build import FILE, ROWS, build, text
 from tests.support.tools import needs, run
 
@@ -53,8 +53,8 @@ PROVIDER_KEYS = {
 
 
 def known() -> set[str]:
-    names = {metric.full_name for metric in TABLE if metric.kind is not Kind.HISTOGRAM}
-    histograms = [metric.full_name for metric in TABLE if metric.kind is Kind.HISTOGRAM]
+    names = {metric.full_name for metric in TABLE if metric.type is not MetricType.HISTOGRAM}
+    histograms = [metric.full_name for metric in TABLE if metric.type is MetricType.HISTOGRAM]
     return names | {name + ending for name in histograms for ending in ("_bucket", "_sum", "_count")}
 
 

@@ -11,9 +11,9 @@ from cryptography.fernet import Fernet
 from common.errors import CourierError
 from common.integration import Integration
 from common.ledger import Ledger
-from common.registry import Listed, PublishedRegistry
+from common.registry import CatalogueEntry, PublishedRegistry
 from common.secret import Secret
-from common.vault import Vault
+from common.vault import Cipher
 from ops.cli.main import courier
 from ops.named import meant
 
@@ -30,7 +30,7 @@ ONE, TWO = "slack-9562e1", "slack-8fe959"
 def ledger(client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A manager that had one `slack`, with an alert that waits, and then got a second one: the ids are others now."""
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
-    registry, ledger = PublishedRegistry(client, Vault(Fernet.generate_key())), Ledger(client)
+    registry, ledger = PublishedRegistry(client, Cipher(Fernet.generate_key())), Ledger(client)
 
     def block(integration_id: str, name: str) -> Integration:
         return Integration(id=integration_id, name=name, hook_url=Secret(f"https://h.example/{integration_id}"))
@@ -91,7 +91,7 @@ def test_what_left_the_configuration_is_acted_on_where_nobody_has_its_name(ledge
 
 def test_a_ghost_alone_is_refused_while_configured_ones_have_its_name(client: redis.Redis, ledger: Ledger) -> None:
     del client, ledger
-    listed = {"slack-000001": Listed("slack"), ONE: Listed("slack", LIVE)}
+    listed = {"slack-000001": CatalogueEntry("slack"), ONE: CatalogueEntry("slack", LIVE)}
     with pytest.raises(CourierError, match=rf"'slack-000001' left the configuration; {ONE} has its name now"):
         meant(listed, ["slack-000001"])
     assert meant(listed, ["slack-000001"], removed=True).ids == ("slack-000001",)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from common.ledger import Breaker, Header, Ledger, Pace, Settlement
+from common.ledger import Breaker, Header, Ledger, Limits, Settlement
 from common.rate_limit import parse_rate_limit
 from ops.cli.main import courier
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ops.embedded import EmbeddedServer
 
-PACE = Pace(target="T", breaker=Breaker(failures=1), limits=(parse_rate_limit("1/day"),))
+PACE = Limits(target="T", breaker=Breaker(failures=1), rate_limits=(parse_rate_limit("1/day"),))
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +54,8 @@ def row(text: str, integration: str) -> dict[str, str]:
 
 
 def fail(ledger: Ledger, *, pause_s: int = 0) -> None:
-    (ids,) = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, pace=PACE)
-    ledger.begin("slack", ids, token="w", lease_s=60, pace=PACE)
+    (ids,) = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, limits=PACE)
+    ledger.begin("slack", ids, token="w", lease_s=60, limits=PACE)
     failed = Settlement(
         id=ids[0],
         outcome="retry",
@@ -64,7 +64,7 @@ def fail(ledger: Ledger, *, pause_s: int = 0) -> None:
         pause_ms=1000 * pause_s,
         header=Header(committed_ms=1),
     )
-    ledger.settle("slack", [failed], token="w", last_error="server: 500\x1b", pace=PACE)
+    ledger.settle("slack", [failed], token="w", last_error="server: 500\x1b", limits=PACE)
 
 
 def test_pause_and_resume_say_what_waits_and_status_shows_it(ledger: Ledger) -> None:

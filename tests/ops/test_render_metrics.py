@@ -11,5 +11,5 @@ def test_the_page_is_what_the_script_writes() -> None:
 
 def test_every_metric_and_every_word_of_a_label_is_on_the_page() -> None:
     page = render()
-    assert all(f"| `{metric.full_name}` | {metric.kind} |" in page for metric in TABLE)
+    assert all(f"| `{metric.full_name}` | {metric.type} |" in page for metric in TABLE)
     assert all(f"`{word}`" in page for pair in ledger_pairs() for word in pair if word)

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Ledger
-from common.node import Reading, encode_readings, report
-from common.worker_report import WorkerReport, tell
+from common.node import IntegrationLag, encode_integration_lags, publish_producer_report
+from common.worker_report import WorkerReport, publish_worker_report
 from ops.cli.main import courier
 from ops.health import FRESH_S, IDLE_LIMIT_S
 from ops.status_report import StatusReport
@@ -37,10 +37,14 @@ def ledger(client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.Monk
 def alive(client: redis.Redis, *, ago_s: float = 0, idle_s: float = 0, **texts: str) -> None:
     now_ms = Ledger(client).now_ms()
     seen_ms = now_ms - round(ago_s * 1000)
-    reading = encode_readings({"slack": Reading(lag_bytes=3, lag_s=1.5)})
-    report(client, "m1", added={"lines": 1}, texts={"seen_ms": str(seen_ms), "readings": reading, **texts})
+    reading = encode_integration_lags({"slack": IntegrationLag(lag_bytes=3, lag_s=1.5)})
+    publish_producer_report(
+        client, "m1", added={"lines": 1}, texts={"seen_ms": str(seen_ms), "readings": reading, **texts}
+    )
     idle_since_ms = now_ms - round(idle_s * 1000) if idle_s else 0
-    tell(client, "http@h1", "1", WorkerReport(seen_ms=seen_ms, begun=1, running=0, idle_since_ms=idle_since_ms))
+    publish_worker_report(
+        client, "http@h1", "1", WorkerReport(seen_ms=seen_ms, begun=1, running=0, idle_since_ms=idle_since_ms)
+    )
 
 
 def status(*options: str) -> tuple[int, str]:

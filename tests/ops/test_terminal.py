@@ -20,11 +20,11 @@ from cryptography.fernet import Fernet
 from common.integration import Integration
 from common.ledger import Header, Ledger, Settlement
 from common.ledger.record import Attempt
-from common.node import report
+from common.node import publish_producer_report
 from common.registry import PublishedRegistry
 from common.secret import Secret
-from common.vault import Vault
-from common.worker_report import WorkerReport, tell
+from common.vault import Cipher
+from common.worker_report import WorkerReport, publish_worker_report
 
 if TYPE_CHECKING:
     import redis
@@ -41,11 +41,13 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\x1b[=>]")
 
 @pytest.fixture
 def ledger(client: redis.Redis) -> Ledger:
-    registry, ledger = PublishedRegistry(client, Vault(Fernet.generate_key())), Ledger(client)
+    registry, ledger = PublishedRegistry(client, Cipher(Fernet.generate_key())), Ledger(client)
     registry.publish("m1", [Integration(id=i, name=i, hook_url=Secret(f"https://h.example/{i}")) for i in IDS])
     seen = {"seen_ms": str(ledger.now_ms()), "config_trouble": f"ossec.conf:1: {ERROR}", "parked": ",".join(IDS)}
-    report(client, "m1", added={"lines": 12_345_678, "matched": 345_678}, texts=seen)
-    tell(client, "http@m1", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=0))
+    publish_producer_report(client, "m1", added={"lines": 12_345_678, "matched": 345_678}, texts=seen)
+    publish_worker_report(
+        client, "http@m1", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=0)
+    )
     for one in IDS:
         die(ledger, one)
         ledger.pause(one, "the channel is being moved to another workspace; ask Mary before you resume it, please")
@@ -165,7 +167,7 @@ def test_top_shows_all_on_one_screen(ledger: Ledger, server: EmbeddedServer) -> 
 
 
 def test_top_scrolls_and_sorts(client: redis.Redis, server: EmbeddedServer) -> None:
-    registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+    registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     registry.publish("m1", [Integration(id=i, name=i) for i in MANY])
     die(Ledger(client), MANY[33])
     terminal = Terminal(server, 80, 20, "top")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger.keys import PARTS
-from common.node import reports
+from common.ledger.keys import KEY_NAMES
+from common.node import fetch_producer_reports
 from producer.cursor_signatures import unsigned
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
@@ -27,7 +27,7 @@ def places(*numbers: int) -> list[str]:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", KEY_NAMES)
 def test_a_damaged_integration_stays_at_its_cursor_and_goes_on_there(
     world: World, part: str, *, restarted: bool
 ) -> None:
@@ -74,4 +74,4 @@ def test_nonsense_under_the_producers_own_key_costs_its_report_alone(world: Worl
     world.source.lines += [alert(0)]
     world.settle(producer)
     assert world.places("slack") == places(0)
-    assert [report.node for report in reports(world.client)] == ["other", NODE]
+    assert [report.node for report in fetch_producer_reports(world.client)] == ["other", NODE]

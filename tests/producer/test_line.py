@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec import UNSET
 
-from common.depth import DEEPEST
+from common.depth import MAX_DEPTH
 from producer.line import BadLine, LineFault, LineField, Rule, decode_leniently, decode_line
 
 LOWEST_INT, HIGHEST_INT = 2**31, 2**31 - 1
@@ -93,7 +93,7 @@ def test_keys_are_case_sensitive_and_the_last_of_equals_wins() -> None:
         b'\xef\xbb\xbf{"rule":{"level":7}}',
         b'{"rule":{"level":7},"x":"\xff\x01"}',
         b'{"rule":{"level":7},"x":"\\ud83d"}',
-        b'{"rule":{"level":7},"x":' + b"[" * (DEEPEST - 1) + b"]" * (DEEPEST - 1) + b"}",
+        b'{"rule":{"level":7},"x":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}",
         b'{"rule":{"level":7},"x":"' + b"L" * 70_000 + b'"}',
         b'\0\0{"rule":{"level":7}}',
         b'{"rule":{"level":7},"wrong_types":["rule"]}',
@@ -116,7 +116,7 @@ def test_bytes_that_are_not_utf_8_reach_the_filters() -> None:
         (b"not json", LineFault.INVALID_JSON),
         (b'{"rule":{}} x', LineFault.INVALID_JSON),
         (b'{"rule":{}}{"rule":{}}', LineFault.INVALID_JSON),
-        (b'{"rule":{},"x":' + b"[" * DEEPEST + b"]" * DEEPEST + b"}", LineFault.INVALID_JSON),
+        (b'{"rule":{},"x":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", LineFault.INVALID_JSON),
         (b'{"rule":{"level":NaN}}', LineFault.INVALID_JSON),
         (b'{"rule":{},"full_log":"SECRET\\x41"}', LineFault.INVALID_JSON),
         (b"\0\0\0", LineFault.NUL_BYTE),

@@ -6,8 +6,8 @@ import pytest
 
 from common.errors import LedgerUnavailable
 from common.ledger import Ledger
-from common.metrics import TABLE, Shown
-from common.node import Reading, reports
+from common.metrics import TABLE, ExposedBy
+from common.node import IntegrationLag, fetch_producer_reports
 from producer.metrics import DROPPED, ProducerMetrics
 from tests.producer.test_service import SLACK_BLOCK, World, alert
 
@@ -29,13 +29,13 @@ def metrics() -> ProducerMetrics:
 def test_every_reason_is_there_at_zero(metrics: ProducerMetrics) -> None:
     assert all(value(metrics, "lines_dropped_total", reason=reason) == 0 for reason in DROPPED)
     names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
-    assert names == {metric.name for metric in TABLE if metric.shown is Shown.PRODUCER}
+    assert names == {metric.name for metric in TABLE if metric.exposed_by is ExposedBy.PRODUCER}
 
 
 def test_what_is_told_is_added_up_and_lags_are_replaced(metrics: ProducerMetrics) -> None:
     counts = {"lines": 3, "matched": 2, "bad:no_rule": 1, "wrong_type:level": 1}
-    metrics.told(counts, {"slack": Reading(lag_bytes=9, lag_s=2.5)}, config_ok=False)
-    metrics.told(counts, {"shuffle": Reading()}, config_ok=True)
+    metrics.told(counts, {"slack": IntegrationLag(lag_bytes=9, lag_s=2.5)}, config_ok=False)
+    metrics.told(counts, {"shuffle": IntegrationLag()}, config_ok=True)
     assert [value(metrics, f"{name}_total") for name in ("lines", "matched")] == [6, 4]
     assert value(metrics, "lines_dropped_total", reason="no_rule") == 2
     assert value(metrics, "lines_wrong_type_total", field="level") == 2
@@ -52,11 +52,11 @@ def test_the_ledger_is_told_lag_limits_and_configuration(client: redis.Redis, tm
     world.source.lines = [alert(n) for n in range(5)]
     world.settle(producer)
     world.settle(producer)
-    (told,) = reports(client)
-    reading = told.readings["slack"]
-    assert (reading.parked, reading.lag_bytes, reading.lag_s, reading.max_backlog) == (True, 3, 3.0, 2)
-    assert 0 < told.whole("config_digest") < 2**48
-    assert told.whole("config_loaded_ms") > 0
+    (told,) = fetch_producer_reports(client)
+    reading = told.integration_lags["slack"]
+    assert (reading.backpressured, reading.lag_bytes, reading.lag_s, reading.max_backlog) == (True, 3, 3.0, 2)
+    assert 0 < told.integer("config_digest") < 2**48
+    assert told.integer("config_loaded_ms") > 0
 
 
 def test_the_digest_follows_what_is_in_force_and_not_what_was_refused(client: redis.Redis, tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_the_digest_follows_what_is_in_force_and_not_what_was_refused(client: re
     def digest() -> tuple[int, bool]:
         world.settle(producer)
         world.settle(producer)
-        (told,) = reports(client)
-        return told.whole("config_digest"), bool(told.texts["config_trouble"])
+        (told,) = fetch_producer_reports(client)
+        return told.integer("config_digest"), bool(told.texts["config_trouble"])
 
     first = digest()
     world.write("<integration><name>slack</name></integration>", SLACK_BLOCK.format(""))

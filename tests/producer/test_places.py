@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.integration import Integration
-from common.node import reports
+from common.node import fetch_producer_reports
 from common.registry import PublishedRegistry
 from common.secret import Secret
-from common.vault import Vault
+from common.vault import Cipher
 from producer.alertlog import AlertLog
 from producer.start import Left, handed_on
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
@@ -53,7 +53,7 @@ def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: Wo
     world.source.lines += [alert(1)]
     world.settle(producer)
     assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 2)
-    (node,) = reports(world.client)
+    (node,) = fetch_producer_reports(world.client)
     assert "level" in node.texts["config_trouble"]
 
 
@@ -67,7 +67,7 @@ def test_a_block_whose_id_changes_hands_on_its_place(world: World) -> None:
     world.settle(later)
     totals = {
         i: world.ledger.status(i).totals.get("committed", 0)
-        for i in PublishedRegistry(world.client, Vault(world.key)).load().entries
+        for i in PublishedRegistry(world.client, Cipher(world.key)).load().entries
         if i.startswith("slack-")
     }
     assert sorted(totals.values()) == [0, 1]
@@ -159,7 +159,7 @@ def test_a_file_that_is_half_written_is_not_taken_over(client: redis.Redis, tmp_
     world.source.lines += [alert(0)]
     world.settle(producer)
     assert len(world.waiting("shuffle")) == 1
-    (node,) = reports(client)
+    (node,) = fetch_producer_reports(client)
     assert "the file is not well-formed" in node.texts["config_trouble"]
 
 

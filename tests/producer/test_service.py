@@ -10,9 +10,9 @@ from common.connection import connect
 from common.dispatch import LINGER_S
 from common.errors import LedgerUnavailable
 from common.ledger import Ledger, Settlement
-from common.node import reports
+from common.node import fetch_producer_reports
 from common.registry import PublishedRegistry
-from common.vault import Vault
+from common.vault import Cipher
 from producer.aside import Aside
 from producer.configuration import ConfigFile
 from producer.cursor_signatures import CursorSigner
@@ -58,14 +58,14 @@ class World:
             node=self.node,
             source=source or self.source,
             config=ConfigFile(self.config),
-            registry=PublishedRegistry(self.client, Vault(self.key)),
+            registry=PublishedRegistry(self.client, Cipher(self.key)),
             policy=self.policy,
             ledger=self.ledger,
             dispatcher=self.dispatcher,  # type: ignore[arg-type]  # notes instead of releasing
             client=self.client,
             aside=Aside(self.config.with_name("aside.jsonl"), 10_000, self.clock),
             keepsake=Keepsake(self.config.with_name("places.json")),
-            signer=CursorSigner(Vault(self.key), self.node),
+            signer=CursorSigner(Cipher(self.key), self.node),
             now=self.clock,
         )
 
@@ -238,7 +238,7 @@ def test_managers_with_one_redis_have_a_cursor_each(client: redis.Redis, tmp_pat
     assert sorted(worlds[0].places()) == [f"{n}:log:{i:010x}" for n in ("east", "west") for i in range(3)]
     assert set(worlds[0].ledger.status("slack").cursors) == {"east", "west"}
     assert [world.cursor() for world in worlds] == ["log:3", "log:3"]
-    assert {node.node for node in reports(client)} == {"east", "west"}
+    assert {node.node for node in fetch_producer_reports(client)} == {"east", "west"}
 
 
 def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: World) -> None:
@@ -251,7 +251,7 @@ def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: Wor
     world.settle(producer)
     world.settle(producer)
     assert world.places() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
-    assert PublishedRegistry(world.client, Vault(world.key)).load().get("slack") is not None
+    assert PublishedRegistry(world.client, Cipher(world.key)).load().get("slack") is not None
 
 
 def test_a_producer_that_starts_on_an_emptied_redis_goes_on_from_its_own_copy_of_the_place(
@@ -280,12 +280,12 @@ def test_nothing_is_enqueued_into_a_redis_that_is_nearly_full_or_may_evict(world
         world.source.lines.append(alert(len(world.source.lines)))
         world.settle(producer)
         assert len(world.waiting()) == before
-        assert reports(world.client)[0].texts["choked"]
+        assert fetch_producer_reports(world.client)[0].texts["choked"]
         world.client.config_set(name, back)
         world.settle(producer)
         world.settle(producer)
         assert len(world.waiting()) == before + 1
-    assert not reports(world.client)[0].texts["choked"]
+    assert not fetch_producer_reports(world.client)[0].texts["choked"]
 
 
 def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +304,7 @@ def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypat
                 producer.step()
     world.settle(producer)
     world.settle(producer)
-    (node,) = reports(world.client)
+    (node,) = fetch_producer_reports(world.client)
     assert (node.counters["lines"], node.counters["matched"]) == (3, 2)
 
 
@@ -318,7 +318,7 @@ def test_an_emptied_redis_is_filled_again_even_if_an_alert_comes_before_the_next
     producer.step()
     world.settle(producer)
     assert world.places() == [f"{NODE}:log:{1:010x}"]
-    assert PublishedRegistry(world.client, Vault(world.key)).load().get("slack") is not None
+    assert PublishedRegistry(world.client, Cipher(world.key)).load().get("slack") is not None
 
 
 def test_a_redis_that_is_a_second_younger_is_read_to_again_even_if_nothing_new_comes(world: World) -> None:
@@ -326,7 +326,7 @@ def test_a_redis_that_is_a_second_younger_is_read_to_again_even_if_nothing_new_c
     producer.step()
     world.source.lines += [alert(0)]
     world.settle(producer)
-    before = CursorSigner(Vault(world.key), NODE).signed("slack", "log:0")
+    before = CursorSigner(Cipher(world.key), NODE).signed("slack", "log:0")
     world.client.hset("courier:{slack}:cursor", NODE, before)
     world.client.delete("courier:{slack}:records", "courier:{slack}:waiting")
     world.settle(producer)
@@ -385,7 +385,7 @@ def test_values_of_the_wrong_type_are_counted_by_field_each_line_once(client: re
     _deliver(world.ledger, "slack", world.waiting()[0])
     world.settle(producer)
     world.settle(producer)
-    (node,) = reports(client)
+    (node,) = fetch_producer_reports(client)
     wrong = {name: count for name, count in node.counters.items() if name.startswith("wrong_type:")}
     assert wrong == {"wrong_type:level": 2, "wrong_type:rule_id": 2}
 
@@ -397,7 +397,7 @@ def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) ->
     world.settle(producer)
     world.settle(producer)
     assert len(world.waiting()) == 1
-    (node,) = reports(world.client)
+    (node,) = fetch_producer_reports(world.client)
     assert {k: v for k, v in node.counters.items() if k.startswith("bad:")} == {
         "bad:invalid_json": 3,
         "bad:not_an_object": 1,

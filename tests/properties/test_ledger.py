@@ -26,14 +26,14 @@ from common.ledger import (
     Header,
     LastAnswer,
     Ledger,
-    Pace,
+    Limits,
+    Notifications,
     Settlement,
     Stale,
     Stored,
-    Telling,
 )
 from common.ledger.answers import Reap
-from common.ledger.keys import FAILED
+from common.ledger.keys import FAILED_OFFSET_MS
 from common.rate_limit import parse_rate_limit
 from tests.support.examples import EXAMPLES
 from tests.support.fakes import Clock
@@ -47,14 +47,14 @@ ID = "slack"
 CAP, LEASE_S, MOST_LOST, MOST_ATTEMPTS, YIELDS_MS = 8, 60.0, 10, 12, 5000
 RATE, BURST, A_MINUTE, AN_HOUR, A_DAY = 2, 4, 6, 30, 40
 LIMITS = (f"{RATE}/s burst {BURST}", f"{A_MINUTE}/min", f"{AN_HOUR}/h", f"{A_DAY}/day")
-PACE = Pace(
+PACE = Limits(
     target="T",
-    limits=tuple(map(parse_rate_limit, LIMITS)),
+    rate_limits=tuple(map(parse_rate_limit, LIMITS)),
     pause_max_s=100,
     yields_s=YIELDS_MS / 1000,
     breaker=Breaker(failures=3, ratio=60, samples=6, window_s=120, pause_s=10, pause_max_s=40),
 )
-TELLING = Telling(fallback="backup", every_s=600)
+TELLING = Notifications(fallback="backup", interval_s=600)
 REASONS = {"sick": "server", "refused": "auth", "answered": "rate_limited", "": "internal"}
 WORK = {
     "delivered": ("delivered", "well", 0),
@@ -86,11 +86,11 @@ class One:
     @property
     def score(self) -> int:
         """Where it stands in its sorted set."""
-        return self.at_ms + (FAILED if self.state == "waiting" and self.failed else 0)
+        return self.at_ms + (FAILED_OFFSET_MS if self.state == "waiting" and self.failed else 0)
 
 
 @dataclass
-class Limits:
+class ModelLimits:
     """The tokens. `went` is every release that was not put back; the scripts know of at least as much."""
 
     now_ms: int
@@ -197,7 +197,7 @@ class Machine(RuleBasedStateMachine):
         self.ledger = Ledger(client, clock=self.clock)
         self.all: dict[str, One] = {}
         self.gone: set[str] = set()
-        self.limits, self.health = Limits(self.now_ms), Health()
+        self.limits, self.health = ModelLimits(self.now_ms), Health()
         self.fell_back: set[str] = set()
         self.sicknesses, self.well_ms = 0, 0
         self.paused, self.target_until_ms, self.cursor, self.count = False, 0, 0, 0
@@ -264,7 +264,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def release(self) -> None:
-        tasks = self.ledger.release(ID, max_in_flight=CAP, batch_max=4, lease_s=LEASE_S, linger_s=0, pace=PACE)
+        tasks = self.ledger.release(ID, max_in_flight=CAP, batch_max=4, lease_s=LEASE_S, linger_s=0, limits=PACE)
         got = [i for task in tasks for i in task]
         assert got == self.due()[: self.may_go()]
         if not got:
@@ -297,7 +297,7 @@ class Machine(RuleBasedStateMachine):
         self.begin_these([*self.some(data, "released", CAP), *others], token)
 
     def begin_these(self, ids: list[str], token: str) -> None:
-        began = self.ledger.begin(ID, ids, token=token, lease_s=LEASE_S, pace=PACE)
+        began = self.ledger.begin(ID, ids, token=token, lease_s=LEASE_S, limits=PACE)
         free = [i for i in ids if i in self.all and self.all[i].state == "released" and not self.all[i].token]
         stopped = self.held or self.health.state == "open"
         taken = [i for i in free if not stopped and (self.health.state == "closed" or i == self.health.probe)]
@@ -342,9 +342,9 @@ class Machine(RuleBasedStateMachine):
             delay_ms=2000,
             pause_ms=pause_s * 1000,
             header=header,
-            asked=outcome not in UNASKED,
+            contacted=outcome not in UNASKED,
         )
-        settled = self.ledger.settle(ID, [settlement], token=token, pace=PACE, telling=TELLING)
+        settled = self.ledger.settle(ID, [settlement], token=token, limits=PACE, notifications=TELLING)
         counts = over or token == one.token
         assert settled.count == int(counts)
         if not counts:
@@ -393,7 +393,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def reap(self, data: st.DataObject) -> None:
         queued = self.some(data, "released", CAP)
-        how = Reap(queued=queued, lease_s=LEASE_S, telling=TELLING, most_attempts=MOST_ATTEMPTS)
+        how = Reap(queued=queued, lease_s=LEASE_S, notifications=TELLING, max_attempts=MOST_ATTEMPTS)
         reaped = self.ledger.reap_all({ID: how})[ID]
         lost = again = died = 0
         for i in self.ids("released"):

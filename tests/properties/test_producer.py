@@ -15,10 +15,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from common.ledger import Commit, Ledger, Settlement
+from common.ledger import CommitResult, Ledger, Settlement
 from common.registry import PublishedRegistry
 from common.settings_schema import Start
-from common.vault import Vault
+from common.vault import Cipher
 from producer.alertlog import AlertLog
 from producer.aside import Aside
 from producer.configuration import ConfigFile
@@ -59,7 +59,7 @@ class MortalLedger(Ledger):
     fatal: int | None = None
     after = False
 
-    def commit(self, *arguments: Any, **named: Any) -> Commit:
+    def commit(self, *arguments: Any, **named: Any) -> CommitResult:
         fatal, self.fatal = self.fatal == 0, None if self.fatal is None else self.fatal - 1
         if fatal and not self.after:
             raise Killed
@@ -77,7 +77,7 @@ class Following(AlertFiles):
         client.flushall()
         (self.root / "ossec.conf").write_text(CONFIG)
         self.client, self.monotonic = client, Clock()
-        vault = Vault(Fernet.generate_key())
+        vault = Cipher(Fernet.generate_key())
         self.registry, self.signer = PublishedRegistry(client, vault), CursorSigner(vault, NODE)
         self.ledger = MortalLedger(client)
         self.start_at = Start.END

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from common.node import reports
-from common.vault import Vault
+from common.node import fetch_producer_reports
+from common.vault import Cipher
 from producer.cursor_signatures import CursorSigner
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
@@ -29,7 +29,7 @@ def world(client: redis.Redis, tmp_path: Path) -> World:
 
 
 def signed(world: World, node: str, integration_id: str) -> str:
-    return CursorSigner(Vault(world.key), node).signed(integration_id, f"log:{LINES}")
+    return CursorSigner(Cipher(world.key), node).signed(integration_id, f"log:{LINES}")
 
 
 FORGED: dict[str, Callable[[World], Any]] = {
@@ -64,7 +64,7 @@ def test_a_cursor_that_somebody_else_moved_loses_no_alert(
     assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == LINES - 1
     assert world.cursor() == f"log:{LINES}"
     assert caplog.text.count("the cursor in Redis has no signature") == 1
-    (report,) = reports(world.client)
+    (report,) = fetch_producer_reports(world.client)
     assert report.counters["foreign:cursor"] == 1
     assert report.texts["foreign_writes"].endswith("within the hour: cursor")
     assert "Redis has lost" not in caplog.text
@@ -75,10 +75,10 @@ def test_the_note_about_it_ends_after_an_hour(world: World) -> None:
     read_on(world, producer)
     world.client.hset(CURSOR, NODE, "log:9")
     read_on(world, producer)
-    assert reports(world.client)[0].texts["foreign_writes"]
+    assert fetch_producer_reports(world.client)[0].texts["foreign_writes"]
     world.clock.now_s += 3600
     read_on(world, producer, 1)
-    assert reports(world.client)[0].texts["foreign_writes"] == ""
+    assert fetch_producer_reports(world.client)[0].texts["foreign_writes"] == ""
 
 
 def test_the_place_of_a_block_that_left_is_handed_on_from_memory(world: World) -> None:
@@ -113,7 +113,7 @@ def test_a_cursor_of_version_01_is_taken_over_and_signed(world: World, caplog: p
     read_on(world, producer)
     assert len(world.waiting("slack")) == LINES - 2
     held: Any = world.client.hget(CURSOR, NODE)
-    assert CursorSigner(Vault(world.key), NODE).is_signed("slack", held.decode())
+    assert CursorSigner(Cipher(world.key), NODE).is_signed("slack", held.decode())
     assert "has no signature" not in caplog.text
 
 

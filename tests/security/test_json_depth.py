@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from common import lenient
 from common.alert import Alert
-from common.depth import DEEPEST, check_depth
+from common.depth import MAX_DEPTH, check_depth
 from common.errors import UnreadableRecord
 from common.integration import Integration
 from common.json_text import read_json, write_json
 from common.ledger import Delivery, Header
 from common.ledger.record import decode_record, encode_record
-from common.node import READINGS, NodeReport
+from common.node import INTEGRATION_LAGS, ProducerReport
 from common.outcome import Rejected
 from common.secret import Secret
 from ops.letters_file import read_line
@@ -39,14 +39,17 @@ LIMIT_S = 0.5
 
 READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]] = {
     "line": (decode_line, (BadLine,)),
-    "lenient": (lambda raw: lenient.read(raw, levels=3), (ValueError,)),
-    "places": (lambda raw: lenient.places(raw.decode("utf-8", "surrogateescape")), (ValueError,)),
+    "lenient": (lambda raw: lenient.parse(raw, levels=3), (ValueError,)),
+    "places": (lambda raw: lenient.value_offsets(raw.decode("utf-8", "surrogateescape")), (ValueError,)),
     "alert": (lambda raw: Alert(raw).fields, (ValueError,)),
     "json": (lambda raw: read_json(text_of(raw)), (ValueError,)),
     "answer": (lambda raw: answered_json(Answer(status=200, body=raw)), (ValueError,)),
     "record": (lambda raw: decode_record("1", raw), (UnreadableRecord,)),
     "letter": (read_line, (ValueError,)),
-    "readings": (lambda raw: NodeReport(node="n", counters={}, texts={READINGS: text_of(raw)}).readings, ()),
+    "readings": (
+        lambda raw: ProducerReport(node="n", counters={}, texts={INTEGRATION_LAGS: text_of(raw)}).integration_lags,
+        (),
+    ),
     "options": (
         lambda raw: list(secrets_of(Integration(id="x", name="x", options=Secret(text_of(raw))))),
         (),
@@ -57,7 +60,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
 _DEEP = st.builds(
     lambda ends, levels, inner, closed: ends[0] * levels + inner + ends[1] * levels * closed,
     st.sampled_from([(b"[", b"]"), (b'{"a":', b"}"), (b'{"rule":', b"}"), (b"[0,", b"]")]),
-    st.sampled_from([DEEPEST - 1, DEEPEST, DEEPEST + 1, 5_000]),
+    st.sampled_from([MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 5_000]),
     st.sampled_from([b"", b"1", b"007", b'"\xff"', b"\0"]),
     st.booleans(),
 )
@@ -122,7 +125,7 @@ def test_a_wide_line_that_is_odd_costs_little(before: bytes, unit: bytes, behind
 @pytest.mark.parametrize("opener", [b"[", b'{"a":', b'["[[\\"[[",'])
 def test_every_reader_has_the_same_limit(opener: bytes) -> None:
     closer = b"}" if opener.startswith(b"{") else b"]"
-    for levels, fits in [(DEEPEST, True), (DEEPEST + 1, False)]:
+    for levels, fits in [(MAX_DEPTH, True), (MAX_DEPTH + 1, False)]:
         raw = opener * levels + b"1" + closer * levels
         read = [attempt(reader, raw) for reader in ("lenient", "json", "answer")]
         assert [isinstance(one, ValueError) for one in read] == [not fits] * 3
@@ -131,7 +134,7 @@ def test_every_reader_has_the_same_limit(opener: bytes) -> None:
 
 
 def test_what_is_read_can_be_written() -> None:
-    value = read_json("[" * DEEPEST + "0.5" + "]" * DEEPEST)
+    value = read_json("[" * MAX_DEPTH + "0.5" + "]" * MAX_DEPTH)
     assert json.loads(write_json(value))
     with pytest.raises(ValueError, match="nested too deeply"):
         write_json([value])
@@ -139,7 +142,7 @@ def test_what_is_read_can_be_written() -> None:
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))
 def test_brackets_in_texts_are_no_levels(value: object) -> None:
-    check_depth(json.dumps([value, "[{" * DEEPEST, '\\"' + "[" * DEEPEST]))
+    check_depth(json.dumps([value, "[{" * MAX_DEPTH, '\\"' + "[" * MAX_DEPTH]))
 
 
 def test_junk_in_the_state_folder_is_no_traceback(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from common.ledger import Ledger
 from common.outcome import ManagerEvent
 from common.registry import PublishedRegistry
 from common.settings import load_settings
-from common.vault import Vault
+from common.vault import Cipher
 from tests.support.fakes import SIGNER, VAULT, NoDispatch, policy
 from tests.support.redis_users import logged_in
 from workers.deliverer import Deliverer
@@ -124,7 +124,7 @@ def opened(error: str, mac: str) -> bytes:
 
 
 def with_key_of_another(event: ManagerEvent) -> bytes:
-    return EventSigner(Vault(Fernet.generate_key())).signed(ID, event)
+    return EventSigner(Cipher(Fernet.generate_key())).signed(ID, event)
 
 
 def changed(**changes: str) -> bytes:

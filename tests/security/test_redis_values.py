@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.dispatch import Outlet
+from common.dispatch import ReleaseTarget
 from common.errors import LedgerDamaged
-from common.ledger import Ledger, Pace, Reap, Release, Settlement, Telling
-from common.ledger.keys import PARTS, keys_of, keys_with_cursor, limit_keys
-from common.ledger.record import LATEST_MS, Header, encode_header
-from common.ledger.survey import survey
+from common.ledger import Ledger, Limits, Notifications, Reap, Release, Settlement
+from common.ledger.keys import KEY_NAMES, keys_of, keys_with_cursor, limit_keys
+from common.ledger.record import MAX_TIME_MS, Header, encode_header
+from common.ledger.survey import take_snapshot
 from common.outcome import Reason
 from common.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock, policy
@@ -36,8 +36,8 @@ BUSY: Final = ("waiting", "released", "begun", "retried", "dead")
 """States in which one delivery each is when the damage comes."""
 
 
-def pace(integration_id: str) -> Pace:
-    return Pace.of(POLICY, f"T-{integration_id}")
+def pace(integration_id: str) -> Limits:
+    return Limits.of(POLICY, f"T-{integration_id}")
 
 
 def wrong_values(key: str) -> dict[str, Callable[[redis.Redis], object]]:
@@ -84,17 +84,21 @@ class World:
         )
 
     def release(self, *integration_ids: str) -> dict[str, list[str]]:
-        terms = {one: Outlet(one, POLICY, f"T-{one}").terms(gather=False) for one in integration_ids}
+        terms = {one: ReleaseTarget(one, POLICY, f"T-{one}").release_params(coalesce=False) for one in integration_ids}
         tasks = self.ledger.release_all(terms)
         return {one: [delivery for task in of_one for delivery in task] for one, of_one in tasks.items()}
 
     def settle(self, integration_id: str, *settlements: Settlement) -> None:
         self.ledger.settle(
-            integration_id, settlements, token="w", pace=pace(integration_id), telling=Telling(every_s=60, lag_s=900)
+            integration_id,
+            settlements,
+            token="w",
+            limits=pace(integration_id),
+            notifications=Notifications(interval_s=60, lag_s=900),
         )
 
     def begin(self, integration_id: str, ids: list[str]) -> list[Any]:
-        return self.ledger.begin(integration_id, ids, token="w", lease_s=60, pace=pace(integration_id))
+        return self.ledger.begin(integration_id, ids, token="w", lease_s=60, limits=pace(integration_id))
 
     def every_state(self, integration_id: str) -> None:
         """Bring a delivery into each state; its id says which."""
@@ -114,9 +118,9 @@ class World:
     def round(self, *integration_ids: str) -> None:
         """Do what workers do in a round: reap, release, deliver."""
         self.clock.now_s += 61
-        telling = Telling(every_s=60, lag_s=900)
+        telling = Notifications(interval_s=60, lag_s=900)
         self.ledger.overdue(integration_ids)
-        self.ledger.reap_all({one: Reap(queued=(), lease_s=2, telling=telling) for one in integration_ids})
+        self.ledger.reap_all({one: Reap(queued=(), lease_s=2, notifications=telling) for one in integration_ids})
         for integration_id, ids in self.release(*integration_ids).items():
             try:
                 begun = self.begin(integration_id, ids)
@@ -152,7 +156,7 @@ def test_a_wrong_type_stops_its_integration_and_no_other(world: World, key: str,
     for other in OTHERS:
         assert world.arrived[other] >= set(map(str, range(20)))
     assert world.stopped <= {BAD}
-    assert survey(world.client).integrations.keys() >= {"manager"}
+    assert take_snapshot(world.client).integrations.keys() >= {"manager"}
 
 
 @pytest.mark.parametrize(("key", "kind"), WRONG)
@@ -193,7 +197,7 @@ def test_no_script_that_meets_a_wrong_type_loses_a_delivery(world: World, key: s
         assert world.arrived.get(BAD, set()) | dead >= {"waiting", "released", "begun", "retried"}
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part != "cursor"])
+@pytest.mark.parametrize("part", [part for part in KEY_NAMES if part != "cursor"])
 def test_nothing_is_sent_that_could_not_be_settled(world: World, part: str) -> None:
     world.commit(BAD, "a")
     world.client.delete(f"courier:{{{BAD}}}:{part}")
@@ -203,7 +207,7 @@ def test_nothing_is_sent_that_could_not_be_settled(world: World, part: str) -> N
         assert world.begin(BAD, released) == []
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", KEY_NAMES)
 def test_a_damaged_manager_holds_up_nobody_who_has_nothing_for_it(world: World, part: str) -> None:
     world.client.set(f"courier:{{manager}}:{part}", "x")
     world.commit("good", *map(str, range(20)))
@@ -262,7 +266,7 @@ def test_malformed_fields_are_as_if_they_were_absent(client: redis.Redis, values
         client.hset(key, field, value)
     world.ledger.status(BAD)
     world.ledger.room(BAD, max_backlog=10, max_backlog_bytes=10)
-    survey(client)
+    take_snapshot(client)
     world.ledger.resume(BAD)
     world.commit(BAD, "new")
     for _ in range(6):
@@ -318,7 +322,7 @@ def test_an_unreadable_record_becomes_a_dead_letter_with_its_bytes(world: World,
     record = b'{"id":1}' if header is None else header + b'\n{"id":1}'
     world.client.hset(f"courier:{{{BAD}}}:records", mapping=dict.fromkeys(BUSY, record))
     world.ledger.status(BAD)
-    survey(world.client)
+    take_snapshot(world.client)
     for _ in range(4):
         world.round(BAD)
     assert world.arrived[BAD] == {"good"}
@@ -352,7 +356,7 @@ def test_whatever_a_field_of_a_header_holds_all_end(client: redis.Redis, field: 
     for _ in range(4):
         world.round(BAD)
         world.ledger.status(BAD)
-        survey(client)
+        take_snapshot(client)
     dead = {letter.delivery.id for letter in world.ledger.dead_letters(BAD)}
     assert world.arrived[BAD] | dead == set(BUSY)
     world.ledger.replay(BAD, sorted(dead))
@@ -376,12 +380,12 @@ def test_an_odd_score_costs_its_delivery_at_most(world: World, part: str, score:
     world.every_state(BAD)
     world.client.zadd(f"courier:{{{BAD}}}:{part}", {part: score})
     world.ledger.status(BAD)
-    survey(world.client)
+    take_snapshot(world.client)
     for _ in range(3):
         world.round(BAD)
     assert world.arrived[BAD] >= {"waiting", "released", "begun", "retried"} - {part}
     (letter,) = world.ledger.dead_letters(BAD)
-    assert 0 <= letter.died_ms <= LATEST_MS
+    assert 0 <= letter.died_ms <= MAX_TIME_MS
 
 
 def test_damage_is_logged_once_with_its_key_and_once_when_it_ends(
@@ -407,7 +411,7 @@ def test_status_names_each_damaged_key_and_the_survey_counts_them(world: World) 
     for key in keys_of("manager"):
         world.client.set(key, "x")
     assert set(world.ledger.status("manager").damaged) == set(keys_of("manager"))
-    assert survey(world.client).integrations["manager"].damaged == len(keys_of("manager"))
+    assert take_snapshot(world.client).integrations["manager"].damaged == len(keys_of("manager"))
 
 
 def test_one_release_that_is_asked_for_alone_leaves_a_damaged_integration_out(world: World) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from common.errors import CourierError
 from common.ledger import DeadLetter, Delivery, Header, Ledger
-from common.ledger.keys import PARTS
+from common.ledger.keys import KEY_NAMES
 from ops.cli.main import courier
 from ops.exporter import LedgerCollector
 
@@ -51,7 +51,7 @@ def metric(client: redis.Redis, name: str) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", KEY_NAMES)
 def test_a_damaged_key_is_shown_and_the_others_too(client: redis.Redis, ledger: Ledger, part: str) -> None:
     key = f"courier:{{bad}}:{part}"
     client.delete(key)

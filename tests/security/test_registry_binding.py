@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from common.errors import SettingsError
 from common.integration import Integration
-from common.node import reports
-from common.registry import CATALOGUE, KEY, PATIENCE_NS, VERSION, PublishedRegistry, catalogue, published_ids
+from common.node import fetch_producer_reports
+from common.registry import CATALOGUE, KEY, KEY_MISMATCH_GRACE_NS, VERSION, PublishedRegistry, catalogue, published_ids
 from common.secret import Secret
-from common.vault import Vault
+from common.vault import Cipher
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
 from tests.support.fakes import SIGNER, VAULT, policy
 from workers.routes import Routes, Selection
@@ -42,7 +42,7 @@ def field(client: redis.Redis, name: str) -> bytes:
 def of_version_01(integration: Integration, *nodes: str) -> bytes:
     """Return an entry as version 0.1 sealed it."""
     secret = {"hook_url": integration.hook_url.reveal()} if integration.hook_url else {}
-    return VAULT.seal(
+    return VAULT.encrypt(
         msgspec.json.encode({"integration": {"id": integration.id, "name": integration.name} | secret, "nodes": nodes})
     )
 
@@ -82,8 +82,8 @@ ATTACKS: dict[str, Callable[[redis.Redis, bytes], object]] = {
     "another integration's": lambda client, _: client.hset(KEY, "slack", field(client, "shuffle")),
     "garbage": lambda client, _: client.hset(KEY, "slack", b"\xff"),
     "nothing": lambda client, _: client.hset(KEY, "slack", b""),
-    "another key's": lambda client, _: client.hset(KEY, "slack", Vault(Fernet.generate_key()).seal(b"{}")),
-    "sealed, but none": lambda client, _: client.hset(KEY, "slack", VAULT.seal(b'{"integration": 5}')),
+    "another key's": lambda client, _: client.hset(KEY, "slack", Cipher(Fernet.generate_key()).encrypt(b"{}")),
+    "sealed, but none": lambda client, _: client.hset(KEY, "slack", VAULT.encrypt(b'{"integration": 5}')),
 }
 
 
@@ -158,13 +158,13 @@ def test_a_worker_ends_only_if_no_entry_can_be_opened(client: redis.Redis, produ
     for starts in (lambda: Worker(client), lambda: PublishedRegistry(client, VAULT).publish(NODE, [SLACK])):
         with pytest.raises(SettingsError, match="another secret key"):
             starts()
-    times += [1, PATIENCE_NS]
+    times += [1, KEY_MISMATCH_GRACE_NS]
     assert worker.hook() == HOOK.format("former")
     assert producer.repair(NODE, [SLACK, SHUFFLE])
     assert worker.hook() == HOOK.format("now")
     client.hset(KEY, mapping={"slack": "x", "shuffle": "x", VERSION: 7})
     assert worker.hook() == HOOK.format("now")
-    times += [2 * PATIENCE_NS]
+    times += [2 * KEY_MISMATCH_GRACE_NS]
     with pytest.raises(SettingsError, match="another secret key"):
         worker.hook()
 
@@ -192,10 +192,10 @@ def test_a_running_producer_repairs_within_seconds_and_says_so(
     for _ in range(7):
         world.clock.now_s += 1
         producer.step()
-    entries = PublishedRegistry(client, Vault(world.key)).load()
+    entries = PublishedRegistry(client, Cipher(world.key)).load()
     assert (set(entries.entries), entries.rejected) == ({"slack", "shuffle", "manager"}, {})
     assert caplog.text.count("changed by somebody else: published again") == 1
-    (report,) = reports(client)
+    (report,) = fetch_producer_reports(client)
     assert report.texts["foreign_writes"].endswith("within the hour: registry")
     assert client.hget(f"courier:node:{NODE}", "n:foreign:registry") == b"1"
 

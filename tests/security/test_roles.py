@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from common.celery_app import make_app
-from common.errors import LedgerUnfit
+from common.errors import LedgerMisconfigured
 from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger, scripts
-from common.ledger.errors import translated
+from common.ledger.errors import as_ledger_errors
 from ops.embedded import free_port
 from ops.roles import ROLES, acl_lines
 from tests.e2e.test_metrics import Scrape
@@ -156,7 +156,7 @@ def test_each_command_of_an_operator_works(client: redis.Redis, server: Embedded
         assert ledger.move("slack", ["id-1"], to="shuffle") == 1
         assert ledger.discard("slack", ["id-2"]) == 1
         assert len(list(ledger.dead_letters("slack"))) == 2
-        assert ledger.why_not_enqueue() == ledger.disk_trouble() == ""
+        assert ledger.intake_block_reason() == ledger.disk_error() == ""
     assert refused(client) == []
 
 
@@ -299,12 +299,12 @@ def test_a_script_of_ones_own_may_no_more_than_its_user(server: EmbeddedServer, 
 
 def test_who_is_refused_learns_which_user_to_take_and_no_alert_is_in_the_error(server: EmbeddedServer) -> None:
     with login(server, "exporter") as connection:
-        with pytest.raises(LedgerUnfit, match="`operator` for commands") as refusal:
+        with pytest.raises(LedgerMisconfigured, match="`operator` for commands") as refusal:
             Ledger(connection).pause("slack")
         assert "no permissions" in str(refusal.value).lower()
         pipe = connection.pipeline(transaction=False)
         pipe.hset("courier:{slack}:records", "id", "words of an alert")
-        with pytest.raises(LedgerUnfit) as refusal, translated():
+        with pytest.raises(LedgerMisconfigured) as refusal, as_ledger_errors():
             pipe.execute()
         assert "words of an alert" not in str(refusal.value)
 
@@ -316,7 +316,7 @@ def test_a_role_that_is_not_logged_in_may_ask_nothing(server: EmbeddedServer) ->
 
 
 def test_each_script_of_the_ledger_is_run_by_a_role() -> None:
-    assert {name for role in ROLES for name in role.scripts} == set(scripts.PARTS)
+    assert {name for role in ROLES for name in role.scripts} == set(scripts.INCLUDES)
 
 
 def test_redis_is_given_no_password_in_clear() -> None:

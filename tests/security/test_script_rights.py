@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError, TransportError
-from common.lifeline import cut
+from common.lifeline import shutdown_connections
 from common.metrics.make import process_registry
 from common.process import hide_memory, started_at
 from tests.support.manager_home import SCRIPTS, WAZUH, Home, as_user, needs_root
@@ -88,7 +88,7 @@ def test_a_hidden_process_still_sees_of_itself_what_courier_looks_at(home: Home)
             "process_resident_memory_bytes" in names,
             began.timestamp() > 0,
             peers.this_process().namespace != str(os.getpid()),
-            cut(("127.0.0.1", 1)) == 0,
+            shutdown_connections(("127.0.0.1", 1)) == 0,
         ]
 
     assert as_user(WAZUH, look) == [False, True, True, True, True, True]

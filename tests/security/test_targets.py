@@ -156,7 +156,7 @@ def test_a_proxy_may_be_at_a_private_address_and_is_asked_for_no_private_number(
 def test_a_target_that_is_merely_away_is_not_called_refused() -> None:
     with pytest.raises(TransportError) as raised:
         get("http://127.0.0.1:1/")
-    assert raised.value.reason is Reason.CONNECT
+    assert raised.value.reason is Reason.CONNECTION_FAILED
 
 
 def test_a_redirect_to_metadata_is_not_followed(server: Web) -> None:

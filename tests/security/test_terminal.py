@@ -24,12 +24,12 @@ from common.integration import Integration
 from common.ledger import Header, Ledger, Settlement
 from common.ledger.record import Attempt, LastAnswer
 from common.logs import JsonFormatter, TextFormatter
-from common.node import report
+from common.node import publish_producer_report
 from common.printable import printable, printable_json
 from common.registry import CATALOGUE, KEY, PublishedRegistry
 from common.secret import Secret
-from common.vault import Vault
-from common.worker_report import WorkerReport, tell
+from common.vault import Cipher
+from common.worker_report import WorkerReport, publish_worker_report
 from ops import tables
 from ops.cli import dead, status
 from ops.cli.main import courier, main
@@ -111,14 +111,16 @@ def test_a_table_shows_any_cell_in_a_line_of_its_own(rows: list[tuple[str, ...]]
 def fill(client: redis.Redis, text: str) -> None:
     """Put the text wherever Redis can hold one that an operator is shown."""
     client.flushall()
-    registry, ledger = PublishedRegistry(client, Vault(Fernet.generate_key())), Ledger(client)
+    registry, ledger = PublishedRegistry(client, Cipher(Fernet.generate_key())), Ledger(client)
     hostile_id = f"slack{text}"
     registry.publish("m1", [Integration(id="slack", name="slack", hook_url=Secret("https://h.example/x"))])
     client.hset(KEY, hostile_id, b"x")
     client.hset(CATALOGUE, hostile_id, json.dumps({"name": "slack", "nodes": []}).encode())
     seen = {"seen_ms": str(ledger.now_ms()), "config_trouble": text, "parked": text, "choked": text}
-    report(client, f"m{text}", added={"lines": 1}, texts=seen)
-    tell(client, f"http@{text}", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=1))
+    publish_producer_report(client, f"m{text}", added={"lines": 1}, texts=seen)
+    publish_worker_report(
+        client, f"http@{text}", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=1)
+    )
     alert = json.dumps(
         {
             "id": text,

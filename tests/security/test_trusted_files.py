@@ -20,7 +20,7 @@ from common import permissions
 from common.errors import SettingsError
 from common.permissions import read_trusted, refuse_other_writers
 from common.settings import load_settings
-from common.vault import open_vault
+from common.vault import load_cipher
 from ops import local
 from tests.support.ordinary_user import NOBODY, as_root, courier, run_as_nobody
 
@@ -224,15 +224,15 @@ def test_a_state_folder_that_others_can_write_is_refused(fault: Callable[[Path],
     with pytest.raises(SettingsError, match="refused, since"):
         local.lock(state)
     with pytest.raises(SettingsError, match="refused, since"):
-        open_vault(None, state)
+        load_cipher(None, state)
     assert list(state.iterdir()) == []
 
 
 def test_a_secret_key_that_others_can_write_is_refused(tmp_path: Path) -> None:
-    open_vault(None, tmp_path)
+    load_cipher(None, tmp_path)
     (tmp_path / "secret.key").chmod(0o666)
     with pytest.raises(SettingsError, match=r"secret\.key: refused, since other users can write .*, mode 0666"):
-        open_vault(None, tmp_path)
+        load_cipher(None, tmp_path)
 
 
 def status(*, owner: int, mode: int) -> os.stat_result:

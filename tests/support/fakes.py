@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from common.integration import Integration
 from common.secret import Secret
 from common.settings import load_settings
-from common.vault import Vault
+from common.vault import Cipher
 from producer.lines import Line, Lines
 from producer.source import Batch, Lag
 from workers.integrations.authentic import EventSigner
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from common.dispatch import Outlet
+    from common.dispatch import ReleaseTarget
     from common.settings_schema import Policy
     from common.settings_values import LogPosition
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
 
-VAULT = Vault(Fernet.generate_key())
+VAULT = Cipher(Fernet.generate_key())
 SIGNER = EventSigner(VAULT)
 SIGNATURES = VAULT.authenticator("remembered answers")
 
@@ -85,7 +85,7 @@ class NoDispatch:
         self.dispatched.append(integration_id)
         return 0
 
-    def dispatch_all(self, outlets: Sequence[Outlet], *, gather: bool = False) -> int:
+    def dispatch_all(self, outlets: Sequence[ReleaseTarget], *, gather: bool = False) -> int:
         return sum(self.dispatch(*one, gather=gather) for one in outlets)
 
     def occupied(self, integration_ids: Collection[str]) -> set[str]:

@@ -10,10 +10,10 @@ from cryptography.fernet import Fernet
 
 from common.errors import LedgerUnavailable
 from common.integration import Integration
-from common.ledger import Ledger, Pace, Settled, Settlement
+from common.ledger import Ledger, Limits, Settled, Settlement
 from common.outcome import Delivered, Reason, Retry
 from common.registry import PublishedRegistry
-from common.vault import Vault
+from common.vault import Cipher
 from tests.support.fakes import SIGNATURES, SIGNER, SLACK, NoDispatch, policy
 from workers.deliverer import Deliverer
 from workers.integrations.base import Answer, Request
@@ -42,11 +42,11 @@ class Plain:
 
     def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
         del alert, call
-        return Delivered() if answer.status < 500 else Retry(Reason.SERVER, f"answered {answer.status}")
+        return Delivered() if answer.status < 500 else Retry(Reason.HTTP_5XX, f"answered {answer.status}")
 
     def unanswered(self, alert: Alert, call: Request, error: Exception) -> Outcome:
         del alert, call
-        return Retry(Reason.CONNECT, str(error))
+        return Retry(Reason.CONNECTION_FAILED, str(error))
 
 
 class LooksUp(Plain):
@@ -82,7 +82,7 @@ class World:
     ) -> None:
         self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
         settings = policy(concurrency=concurrency)
-        self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+        self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
         self.registry.publish("n", [SLACK, TICKET])
         self.routes = Routes(
             self.registry,
@@ -107,8 +107,8 @@ class World:
             max_backlog=1000,
             max_backlog_bytes=10**6,
         )
-        pace = Pace.of(policy(), self.registry.target(SLACK))
-        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, pace=pace)
+        pace = Limits.of(policy(), self.registry.target(SLACK))
+        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=pace)
         return [one for task in tasks for one in task]
 
 

@@ -68,7 +68,7 @@ def test_the_alert_is_the_same_but_for_the_member_and_the_two_texts(
 def test_every_other_byte_stays(raw: bytes, expected: bytes) -> None:
     whole = expected.replace(b"WHY", json.dumps(WHY).encode()).replace(b"PREFIX", PREFIX.encode())
     assert marked(raw, ORIGIN) == whole
-    assert isinstance(lenient.read(whole, levels=1), dict)
+    assert isinstance(lenient.parse(whole, levels=1), dict)
 
 
 @pytest.mark.parametrize("raw", [b"", b"[1]", b'{"a":1', b'{"a":1,}', b"{,}", b"no alert", b'{"a" 1}'])

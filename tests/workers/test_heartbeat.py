@@ -7,8 +7,8 @@ import pytest
 
 from common.celery_app import queue_name
 from common.ledger import Ledger
-from common.worker_report import EXPIRE_S, WorkerReport, told
-from common.worker_report import tell as tell_for
+from common.worker_report import EXPIRE_S, WorkerReport, fetch_worker_reports
+from common.worker_report import publish_worker_report as tell_for
 from workers.heartbeat import Heartbeat
 from workers.peers import child, this_process
 
@@ -34,7 +34,7 @@ def load() -> Load:
 
 def tell(client: redis.Redis, heartbeat: Heartbeat) -> WorkerReport:
     heartbeat.tell({"slack", "shuffle"})
-    return told(client, NAME)[str(OURS)]
+    return fetch_worker_reports(client, NAME)[str(OURS)]
 
 
 def test_work_that_lies_is_told_with_the_time_since_when(client: redis.Redis, load: Load) -> None:
@@ -65,7 +65,7 @@ def test_the_queues_of_others_do_not_count(client: redis.Redis, load: Load) -> N
 
 
 def test_a_worker_that_is_gone_is_forgotten(client: redis.Redis, load: Load) -> None:
-    assert told(client, NAME) == {}
+    assert fetch_worker_reports(client, NAME) == {}
     tell(client, Heartbeat(client, NAME, OURS, load))
     assert 0 < client.ttl(f"courier:worker:{NAME}") <= EXPIRE_S
 
@@ -87,4 +87,4 @@ def test_a_worker_of_the_same_name_is_met_with_a_warning_and_dead_ones_are_forgo
     (warning,) = caplog.records
     assert "another worker of this host has the same name" in warning.message
     assert warning.__dict__["pid"] == os.getppid()
-    assert set(told(client, NAME)) == {str(OURS), str(running), str(elsewhere)}
+    assert set(fetch_worker_reports(client, NAME)) == {str(OURS), str(running), str(elsewhere)}

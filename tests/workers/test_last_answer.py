@@ -86,7 +86,7 @@ def test_the_beginning_of_an_answer_and_the_end_of_an_output_are_kept() -> None:
 
 def test_where_nothing_was_said_nothing_is_kept() -> None:
     assert ANSWERS.kept(7, None, DEAD_BYTES) is None
-    assert ANSWERS.kept(7, TransportError(Reason.CONNECT, "refused"), DEAD_BYTES) is None
+    assert ANSWERS.kept(7, TransportError(Reason.CONNECTION_FAILED, "refused"), DEAD_BYTES) is None
     assert kept(Answer(status=502)) == ""
 
 

@@ -56,7 +56,7 @@ def attempt(client: redis.Redis, integration: Integration, wire: Wire, number: i
 def test_a_hash_is_asked_once_and_every_alert_gets_its_own_verdict(client: redis.Redis) -> None:
     wire = Wire(200, REPORT)
     first, second = attempt(client, VIRUSTOTAL, wire, 1), attempt(client, VIRUSTOTAL, wire, 2)
-    assert (first.outcome, first.asked, second.outcome, second.asked) == ("delivered", True, "delivered", False)
+    assert (first.outcome, first.contacted, second.outcome, second.contacted) == ("delivered", True, "delivered", False)
     assert len(wire.asked) == 1
     assert b"/tmp/2" in second.events[0].payload
     assert b'\\"positives\\": 3' in second.events[0].payload
@@ -81,7 +81,7 @@ def test_while_one_asks_the_others_wait_without_an_attempt(client: redis.Redis) 
     assert Lookups(client, "virustotal-v2", SIGNATURES).may_ask(MD5)
     wire = Wire(200, REPORT)
     waiting = attempt(client, VIRUSTOTAL, wire)
-    assert (waiting.outcome, waiting.asked, wire.asked) == ("postponed", False, [])
+    assert (waiting.outcome, waiting.contacted, wire.asked) == ("postponed", False, [])
     assert 1000 <= waiting.delay_ms <= 1500
     assert waiting.header is not None
     assert waiting.header.attempts == 0
@@ -109,7 +109,7 @@ def test_each_question_of_one_alert_is_remembered_by_itself(client: redis.Redis)
     wire = Wire(200, {"type": "ip"})
     assert attempt(client, MALTIVERSE, wire, **data).outcome == "delivered"
     again = attempt(client, MALTIVERSE, wire, 2, data={"srcip": "8.8.4.4"}, syscheck={})
-    assert (again.asked, len(again.events), len(wire.asked)) == (False, 1, 2)
+    assert (again.contacted, len(again.events), len(wire.asked)) == (False, 1, 2)
 
 
 def test_that_nothing_is_known_is_remembered_too(client: redis.Redis) -> None:

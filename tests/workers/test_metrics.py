@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import TransportError
 from common.ledger import Delivery, Header, Settlement
-from common.metrics import TABLE, Shown
+from common.metrics import TABLE, ExposedBy
 from common.metrics.labels import attempt_pairs
 from common.outcome import Reason
 from workers.metrics import WorkerMetrics
@@ -98,7 +98,7 @@ class Wire:
 def test_calls_are_timed_also_those_without_an_answer(metrics: WorkerMetrics) -> None:
     assert metrics.timed("slack", Wire("ok")).send("call") == "call: ok"
     with pytest.raises(TransportError):
-        metrics.timed("slack", Wire(TransportError(Reason.CONNECT, "gone"))).send("call")
+        metrics.timed("slack", Wire(TransportError(Reason.CONNECTION_FAILED, "gone"))).send("call")
     assert value(metrics, "courier_request_seconds_count", **SLACK) == 2
 
 
@@ -110,4 +110,4 @@ def test_a_round_is_dated(metrics: WorkerMetrics) -> None:
 
 def test_its_metrics_are_those_of_the_table(metrics: WorkerMetrics) -> None:
     names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
-    assert names == {metric.name for metric in TABLE if metric.shown is Shown.WORKER}
+    assert names == {metric.name for metric in TABLE if metric.exposed_by is ExposedBy.WORKER}

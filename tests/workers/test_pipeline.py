@@ -32,7 +32,7 @@ class Echo:
     def calls(self, alert: Alert) -> Sequence[Request]:
         keys = alert.fields["keys"]
         if not keys:
-            raise Refusal(Skipped(Reason.NO_HASH))
+            raise Refusal(Skipped(Reason.NO_FILE_HASH))
         return [Request(method="POST", url="http://x", headers={}, key=key) for key in keys]
 
     def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
@@ -62,9 +62,9 @@ class Canned:
 OUTCOMES: dict[int, Outcome] = {
     200: Delivered((EVENT,)),
     429: Retry(Reason.RATE_LIMITED, "slow down", after_s=60),
-    500: Retry(Reason.SERVER, "oops", last_words=(EVENT,)),
-    400: Rejected(Reason.CLIENT, "no"),
-    403: Retry(Reason.AUTH, "no"),
+    500: Retry(Reason.HTTP_5XX, "oops", final_events=(EVENT,)),
+    400: Rejected(Reason.HTTP_4XX, "no"),
+    403: Retry(Reason.UNAUTHORIZED, "no"),
     410: Retry(Reason.GONE, "no"),
 }
 
@@ -120,9 +120,9 @@ def test_what_is_refused_while_others_are_taken_is_at_fault_itself(
 
 
 def test_no_answer_is_a_retry_unless_none_can_mend_it() -> None:
-    assert attempt(TransportError(Reason.CONNECT, "refused"))[0].outcome == "retry"
+    assert attempt(TransportError(Reason.CONNECTION_FAILED, "refused"))[0].outcome == "retry"
     assert attempt(TransportError(Reason.TLS, "expired"))[0].outcome == "retry"
-    assert attempt(TransportError(Reason.BAD_URL, "no host"))[0].outcome == "dead"
+    assert attempt(TransportError(Reason.INVALID_URL, "no host"))[0].outcome == "dead"
 
 
 def test_what_is_rejected_is_dead_at_once() -> None:
@@ -187,7 +187,7 @@ def test_the_answer_to_the_worst_call_is_kept_and_outlives_an_attempt_without_on
     settlement, _ = attempt(200, 500, 429, keys='["a", "b", "c"]')
     assert settlement.header is not None
     assert settlement.header.answer == LastAnswer(1_005_000, 500, "said 500")
-    for failure in (TransportError(Reason.CONNECT, "refused"), ZeroDivisionError()):
+    for failure in (TransportError(Reason.CONNECTION_FAILED, "refused"), ZeroDivisionError()):
         later, _ = attempt(failure, keys='["b"]', header=settlement.header)
         assert later.header is not None
         assert later.header.answer == settlement.header.answer
@@ -201,8 +201,8 @@ def test_a_delivery_that_waits_keeps_less_of_an_answer_than_a_dead_one() -> None
 
 
 def test_several_outcomes_are_as_bad_as_the_worst() -> None:
-    good, odd = Delivered((EVENT,)), Rejected(Reason.AUTH, "key")
+    good, odd = Delivered((EVENT,)), Rejected(Reason.UNAUTHORIZED, "key")
     assert combine([]) == Delivered()
-    assert combine([Skipped(Reason.NO_HASH)]) == Skipped(Reason.NO_HASH)
-    assert combine([good, odd]) == Rejected(Reason.AUTH, "key", (EVENT,))
-    assert combine([good, odd, OUTCOMES[500]]) == Retry(Reason.SERVER, "oops", events=(EVENT,), last_words=(EVENT,))
+    assert combine([Skipped(Reason.NO_FILE_HASH)]) == Skipped(Reason.NO_FILE_HASH)
+    assert combine([good, odd]) == Rejected(Reason.UNAUTHORIZED, "key", (EVENT,))
+    assert combine([good, odd, OUTCOMES[500]]) == Retry(Reason.HTTP_5XX, "oops", events=(EVENT,), final_events=(EVENT,))

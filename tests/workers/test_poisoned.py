@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from common.ledger import Header, Ledger, Pace, Settlement
+from common.ledger import Header, Ledger, Limits, Settlement
 from common.outcome import Reason, Retry
 from common.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock, policy
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 POLICY: Final = policy(rate_limits=(parse_rate_limit("1/s burst 3"),))
 """The packaged one for Slack."""
 
-PACE: Final = Pace.of(POLICY, "T")
+PACE: Final = Limits.of(POLICY, "T")
 ROUND_S: Final = 0.25
 
 
@@ -31,7 +31,7 @@ class Loop:
         self.clock, self.random = Clock(), Random(1)
         self.ledger = Ledger(client, clock=self.clock)
         self.began_s = self.clock()
-        self.down, self.reason = False, Reason.SERVER
+        self.down, self.reason = False, Reason.HTTP_5XX
         self.written: dict[str, float] = {}
         self.arrived: dict[str, float] = {}
         self.attempts: list[tuple[float, str]] = []
@@ -60,11 +60,13 @@ class Loop:
             self.work()
 
     def work(self) -> None:
-        while tasks := self.ledger.release("slack", max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, pace=PACE):
+        while tasks := self.ledger.release(
+            "slack", max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, limits=PACE
+        ):
             ids = [one for task in tasks for one in task]
-            for delivery in self.ledger.begin("slack", ids, token="w", lease_s=60, pace=PACE):
+            for delivery in self.ledger.begin("slack", ids, token="w", lease_s=60, limits=PACE):
                 self.attempts.append((self.now_s, delivery.id))
-                self.ledger.settle("slack", [self.outcome(delivery.id, delivery.header)], token="w", pace=PACE)
+                self.ledger.settle("slack", [self.outcome(delivery.id, delivery.header)], token="w", limits=PACE)
 
     def outcome(self, one: str, header: Header) -> Settlement:
         if one.startswith("good") and not self.down:
@@ -113,7 +115,7 @@ def test_they_are_tried_again_all_the_same(loop: Loop) -> None:
         assert sum(one == f"bad{bad:02}" for _, one in loop.attempts) >= 4
 
 
-@pytest.mark.parametrize("reason", [Reason.SERVER, Reason.AUTH, Reason.GONE])
+@pytest.mark.parametrize("reason", [Reason.HTTP_5XX, Reason.UNAUTHORIZED, Reason.GONE])
 def test_a_target_that_takes_none_is_asked_seldom_and_gets_all_when_it_is_well(loop: Loop, reason: Reason) -> None:
     loop.down, loop.reason = True, reason
     for n in range(600):

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 
 from common.integration import MANAGER_ID, Integration
 from common.registry import PublishedRegistry
-from common.vault import Vault
+from common.vault import Cipher
 from tests.support.fakes import SIGNER, SLACK, policy
 from workers.routes import Routes, Selection
 
@@ -23,7 +23,7 @@ class World:
     """Routes whose integrations all have the same fallback."""
 
     def __init__(self, client: redis.Redis, fallback: str) -> None:
-        self.registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+        self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
         parts: Any = (None, None)
         self.routes = Routes(
             self.registry,

@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 
 from common.integration import Integration
 from common.registry import PublishedRegistry
-from common.vault import Vault
+from common.vault import Cipher
 from tests.support.fakes import SIGNER, SLACK, policy
 from workers.routes import Routes, Selection
 
@@ -21,7 +21,7 @@ BACKUP = Integration(id="backup", name="custom-backup")
 def test_a_name_that_nothing_has_is_told_once_and_served_when_something_has_it(
     client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+    registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     parts: Any = (None, None)
     routes = Routes(
         registry,

@@ -7,10 +7,10 @@ from unittest.mock import Mock
 import pytest
 from cryptography.fernet import Fernet
 
-from common.ledger import Ledger, Pace, Reaped
+from common.ledger import Ledger, Limits, Reaped
 from common.rate_limit import parse_rate_limit
 from common.registry import PublishedRegistry
-from common.vault import Vault
+from common.vault import Cipher
 from tests.support.fakes import SIGNER, SLACK, NoDispatch, policy
 from tests.support.recorder import eventually
 from workers.deliverer import Deliverer
@@ -43,11 +43,11 @@ class NothingLost(NoDispatch):
     ],
 )
 def test_a_small_bucket_is_emptied_before_it_overflows(limits: list[str], tick_s: float) -> None:
-    assert Pace(limits=tuple(map(parse_rate_limit, limits))).tick_s == tick_s
+    assert Limits(rate_limits=tuple(map(parse_rate_limit, limits))).tick_s == tick_s
 
 
 def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: redis.Redis) -> None:
-    registry = PublishedRegistry(client, Vault(Fernet.generate_key()))
+    registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     registry.publish("n", [SLACK])
     small = policy(rate_limits=(parse_rate_limit("10/s burst 1"),))
     services: Any = (None, None)

@@ -21,7 +21,7 @@ from common.outcome import ManagerEvent
 
 if TYPE_CHECKING:
     from common.alert import Alert
-    from common.vault import Vault
+    from common.vault import Cipher
 
 TAGS: Final = ("virustotal", "maltiverse")
 """The look-up services whose events the manager gets."""
@@ -82,7 +82,7 @@ class NotAuthenticError(ValueError):
 class EventSigner:
     """Signs events for the manager, and recognises them."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Cipher) -> None:
         self._authenticator = vault.authenticator("events for the manager")
 
     def signed(self, event_id: str, event: ManagerEvent) -> bytes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.outcome import Outcome
 
-FINAL_WITHOUT_ANSWER = frozenset({Reason.BAD_URL, Reason.REDIRECT, Reason.TOO_LARGE})
+FINAL_WITHOUT_ANSWER = frozenset({Reason.INVALID_URL, Reason.REDIRECT, Reason.TOO_LARGE})
 """Failures before any answer that no second try will mend. A certificate, by contrast, is renewed one day."""
 
 MAX_BODY_BYTES = 65_536

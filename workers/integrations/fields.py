@@ -65,4 +65,4 @@ def json_body(message: Mapping[str, Any]) -> bytes:
 
 def bad_alert(what: str) -> Refusal:
     """Return what to raise so that the alert becomes a dead letter that says what is wrong with it."""
-    return Refusal(Rejected(Reason.BAD_ALERT, what))
+    return Refusal(Rejected(Reason.INVALID_ALERT, what))

@@ -93,7 +93,7 @@ class Maltiverse:
         try:
             return _told(alert, call, _known(answer))
         except ValueError as error:
-            return Retry(Reason.BAD_ANSWER, f"HTTP {answer.status}, but {error}")
+            return Retry(Reason.INVALID_RESPONSE, f"HTTP {answer.status}, but {error}")
 
     def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — the shape of all
         """Try again, unless that cannot help."""

@@ -41,7 +41,7 @@ class Manager:
         except NotAuthenticError as error:
             raise Refusal(Rejected(Reason.NOT_AUTHENTIC, str(error))) from None
         except ValueError:
-            raise Refusal(Rejected(Reason.BAD_ALERT, "this is no event for the manager")) from None
+            raise Refusal(Rejected(Reason.INVALID_ALERT, "this is no event for the manager")) from None
         payload = datagram(event)
         if len(payload) > LONGEST_DATAGRAM:
             problem = f"{len(payload)} bytes, and the manager would cut it at {LONGEST_DATAGRAM}"

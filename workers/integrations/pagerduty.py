@@ -83,7 +83,7 @@ class PagerDuty:
         """Go by the status; a 400 names what it does not like, and that becomes the detail."""
         outcome = self._statuses.outcome(answer)
         if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body, 0, LARGEST_ERROR):
-            return Retry(Reason.AUTH, self._statuses.detail(answer))
+            return Retry(Reason.UNAUTHORIZED, self._statuses.detail(answer))
         if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
             after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)
             return msgspec.structs.replace(outcome, after_s=after_s)

@@ -84,7 +84,7 @@ class Script:
         try:
             return text_form(raw, self._integration.max_log)
         except ValueError as error:
-            raise Refusal(Rejected(Reason.BAD_ALERT, str(error))) from None
+            raise Refusal(Rejected(Reason.INVALID_ALERT, str(error))) from None
 
 
 def json_form(raw: bytes) -> bytes:
@@ -102,7 +102,7 @@ def json_form(raw: bytes) -> bytes:
 def _until_nul(raw: bytes) -> bytes:
     """Return what stands before a NUL byte behind the value, everything if there is none."""
     try:
-        end = lenient.places(raw.decode("latin-1"))[1] + 1  # one character a byte, and JSON's own are ASCII
+        end = lenient.value_offsets(raw.decode("latin-1"))[1] + 1  # one character a byte, and JSON's own are ASCII
     except ValueError:
         return raw
     return raw[:end] + raw[end:].partition(b"\0")[0]

@@ -41,17 +41,17 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]
 
 EXACT: Final = {
-    401: Reason.AUTH,
-    403: Reason.AUTH,
+    401: Reason.UNAUTHORIZED,
+    403: Reason.UNAUTHORIZED,
     404: Reason.GONE,
-    407: Reason.CONNECT,  # a proxy's word on our login there, not the target's: what was sent is not at fault
+    407: Reason.CONNECTION_FAILED,  # a proxy's word on our login there, not the target's: what was sent is not at fault
     408: Reason.TIMEOUT,
     410: Reason.GONE,
-    425: Reason.SERVER,
+    425: Reason.HTTP_5XX,
     429: Reason.RATE_LIMITED,
 }
-BY_HUNDREDS: Final = {3: Reason.REDIRECT, 4: Reason.CLIENT, 5: Reason.SERVER}
-REJECTED: Final = frozenset({Reason.REDIRECT, Reason.CLIENT})
+BY_HUNDREDS: Final = {3: Reason.REDIRECT, 4: Reason.HTTP_4XX, 5: Reason.HTTP_5XX}
+REJECTED: Final = frozenset({Reason.REDIRECT, Reason.HTTP_4XX})
 DELIVERED: Final = range(200, 300)
 
 LONGEST_PAUSE_S: Final = 86_400.0
@@ -80,7 +80,7 @@ class Statuses:
         """Return what the table says, with the answer's own words as the detail."""
         if answer.status in DELIVERED:
             return Delivered()
-        reason = EXACT.get(answer.status) or BY_HUNDREDS.get(answer.status // 100, Reason.BAD_ANSWER)
+        reason = EXACT.get(answer.status) or BY_HUNDREDS.get(answer.status // 100, Reason.INVALID_RESPONSE)
         if reason in REJECTED:
             return Rejected(reason, self.detail(answer))
         return Retry(reason, self.detail(answer), retry_after_s(answer, self._now()))

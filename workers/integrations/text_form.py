@@ -36,7 +36,7 @@ def text_form(raw: bytes, max_log: int) -> bytes:
     text that is none becomes `(null)`; where the stock Integrator dies of it, it counts as absent (D1). Raises
     ValueError if `raw` is no JSON object, saying where and nothing of the content.
     """
-    alert = lenient.read(raw, levels=_LEVELS)
+    alert = lenient.parse(raw, levels=_LEVELS)
     if not isinstance(alert, dict):
         raise ValueError("the alert is not a JSON object")  # noqa: TRY004 — one kind of bad input
     rule, data = alert.get("rule"), alert.get("data")

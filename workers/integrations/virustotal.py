@@ -72,7 +72,7 @@ class VirusTotal:
         fields = fields_of(alert)
         resource = self._api.resource(fields)
         if resource is None:
-            raise Refusal(Skipped(Reason.NO_HASH, "no hash of the file in syscheck"))
+            raise Refusal(Skipped(Reason.NO_FILE_HASH, "no hash of the file in syscheck"))
         credited_to_agent(fields, TAG)  # what the verdict will need is missed before the quota is touched
         return (self._api.request(resource, self._key, self._timeout_s),)
 
@@ -83,7 +83,7 @@ class VirusTotal:
         try:
             findings = self._api.findings(answer)
         except ValueError as error:
-            return Retry(Reason.BAD_ANSWER, f"HTTP {answer.status}, but {error}")
+            return Retry(Reason.INVALID_RESPONSE, f"HTTP {answer.status}, but {error}")
         if findings is None:
             return Retry(Reason.NOT_READY, "VirusTotal has not analysed the file yet")
         return Delivered((_verdict(alert.fields, findings),))
@@ -120,7 +120,7 @@ class VirusTotal:
         words = (_error(fields, number, ERRORS.get(number, ANY_OTHER_ERROR)),)
         outcome = self._statuses.outcome(answer)
         if answer.status == NOT_FOUND:  # of a look-up, it is about the file
-            outcome = Rejected(Reason.CLIENT, self._statuses.detail(answer))
+            outcome = Rejected(Reason.HTTP_4XX, self._statuses.detail(answer))
         if isinstance(outcome, Rejected):
             return msgspec.structs.replace(outcome, events=words)
         if number == QUOTA_SPENT:
@@ -128,7 +128,7 @@ class VirusTotal:
                 Reason.RATE_LIMITED, f"HTTP {answer.status}: the quota is spent", getattr(outcome, "after_s", None)
             )
         if not isinstance(outcome, Retry):
-            outcome = Retry(Reason.BAD_ANSWER, self._statuses.detail(answer))
+            outcome = Retry(Reason.INVALID_RESPONSE, self._statuses.detail(answer))
         limited = outcome.reason is Reason.RATE_LIMITED
         after_s = max(outcome.after_s or 0.0, QUOTA_PAUSE_S) if limited else outcome.after_s
         return msgspec.structs.replace(outcome, after_s=after_s, last_words=words)

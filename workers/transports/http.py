@@ -58,7 +58,7 @@ class HttpTransport:
         except TransportError:
             raise
         except Exception as error:  # noqa: BLE001 — whatever a URL or a header makes the library raise
-            raise TransportError(Reason.BAD_URL, _unsendable(error)) from None
+            raise TransportError(Reason.INVALID_URL, _unsendable(error)) from None
         with self._connections.to(head.origin) as connection:
             try:
                 return connection.call(head, call.body, limit_s, call.max_body_bytes)
@@ -105,9 +105,9 @@ class HttpTransport:
         told = {
             Reason.TIMEOUT: f"{where} did not answer in time; the call had {limit_s:g} s",
             Reason.TLS: f"{where} is not trusted, or does not speak TLS",
-            Reason.CONNECT: f"no connection to {where}",
-            Reason.BAD_ANSWER: f"the answer of {where} cannot be read",
-            Reason.BAD_URL: _NO_URL,
+            Reason.CONNECTION_FAILED: f"no connection to {where}",
+            Reason.INVALID_RESPONSE: f"the answer of {where} cannot be read",
+            Reason.INVALID_URL: _NO_URL,
         }.get(reason, f"error {code} of libcurl on the way to {where}")
         if reason is Reason.TLS and any(part in words for part in _UNKNOWN_AUTHORITY):
             authorities = authorities_of(self._policy)

@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REASONS: Final[Mapping[int, Reason]] = {
-    pycurl.E_UNSUPPORTED_PROTOCOL: Reason.BAD_ANSWER,  # HTTP/0.9, which is anything at all; the URL was looked at
-    pycurl.E_URL_MALFORMAT: Reason.BAD_URL,
-    pycurl.E_COULDNT_RESOLVE_PROXY: Reason.CONNECT,
-    pycurl.E_COULDNT_RESOLVE_HOST: Reason.CONNECT,
-    pycurl.E_COULDNT_CONNECT: Reason.CONNECT,
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: Reason.BAD_ANSWER,  # CURLE_WEIRD_SERVER_REPLY by now
-    pycurl.E_PARTIAL_FILE: Reason.BAD_ANSWER,
-    pycurl.E_WRITE_ERROR: Reason.BAD_ANSWER,  # what was packed cannot be unpacked
+    pycurl.E_UNSUPPORTED_PROTOCOL: Reason.INVALID_RESPONSE,  # HTTP/0.9, which is anything at all; the URL was looked at
+    pycurl.E_URL_MALFORMAT: Reason.INVALID_URL,
+    pycurl.E_COULDNT_RESOLVE_PROXY: Reason.CONNECTION_FAILED,
+    pycurl.E_COULDNT_RESOLVE_HOST: Reason.CONNECTION_FAILED,
+    pycurl.E_COULDNT_CONNECT: Reason.CONNECTION_FAILED,
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Reason.INVALID_RESPONSE,  # CURLE_WEIRD_SERVER_REPLY by now
+    pycurl.E_PARTIAL_FILE: Reason.INVALID_RESPONSE,
+    pycurl.E_WRITE_ERROR: Reason.INVALID_RESPONSE,  # what was packed cannot be unpacked
     pycurl.E_OPERATION_TIMEDOUT: Reason.TIMEOUT,
-    pycurl.E_SSL_CONNECT_ERROR: Reason.CONNECT,  # unless OpenSSL names what it was: see below
-    pycurl.E_GOT_NOTHING: Reason.CONNECT,
-    pycurl.E_SEND_ERROR: Reason.CONNECT,
-    pycurl.E_RECV_ERROR: Reason.CONNECT,
+    pycurl.E_SSL_CONNECT_ERROR: Reason.CONNECTION_FAILED,  # unless OpenSSL names what it was: see below
+    pycurl.E_GOT_NOTHING: Reason.CONNECTION_FAILED,
+    pycurl.E_SEND_ERROR: Reason.CONNECTION_FAILED,
+    pycurl.E_RECV_ERROR: Reason.CONNECTION_FAILED,
     pycurl.E_SSL_CERTPROBLEM: Reason.NOT_CONFIGURED,
     pycurl.E_SSL_CIPHER: Reason.TLS,
     pycurl.E_PEER_FAILED_VERIFICATION: Reason.TLS,
-    pycurl.E_BAD_CONTENT_ENCODING: Reason.BAD_ANSWER,
-    pycurl.E_SEND_FAIL_REWIND: Reason.CONNECT,
+    pycurl.E_BAD_CONTENT_ENCODING: Reason.INVALID_RESPONSE,
+    pycurl.E_SEND_FAIL_REWIND: Reason.CONNECTION_FAILED,
     pycurl.E_SSL_CACERT_BADFILE: Reason.NOT_CONFIGURED,
-    pycurl.E_SSL_SHUTDOWN_FAILED: Reason.CONNECT,
+    pycurl.E_SSL_SHUTDOWN_FAILED: Reason.CONNECTION_FAILED,
     pycurl.E_SSL_INVALIDCERTSTATUS: Reason.TLS,
-    97: Reason.CONNECT,  # CURLE_PROXY
-    100: Reason.BAD_ANSWER,  # CURLE_TOO_LARGE: the headers
+    97: Reason.CONNECTION_FAILED,  # CURLE_PROXY
+    100: Reason.INVALID_RESPONSE,  # CURLE_TOO_LARGE: the headers
 }
 """By libcurl's number; what is missing cannot come of a call, and is retried."""
 
@@ -71,15 +71,15 @@ def explained(code: int, text: str, *, errno: int = 0, proxy_status: int = 0) ->
     `code` and `text` are libcurl's, `errno` the system's, `proxy_status` what a proxy has answered; 0 for none.
     """
     if proxy_status >= 300:  # noqa: PLR2004 — RFC 9110, 9.3.6: it has opened the tunnel with any 2xx
-        return Reason.CONNECT, f"the proxy answers {proxy_status}"
+        return Reason.CONNECTION_FAILED, f"the proxy answers {proxy_status}"
     reason = REASONS.get(code, Reason.INTERNAL)
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         return reason, _judgement(text)
-    if reason is Reason.CONNECT and (of_openssl := _OPENSSL.search(text)):
+    if reason is Reason.CONNECTION_FAILED and (of_openssl := _OPENSSL.search(text)):
         words = of_openssl["words"].strip()
-        return Reason.CONNECT if any(part in words for part in _PASSING) else Reason.TLS, words
+        return Reason.CONNECTION_FAILED if any(part in words for part in _PASSING) else Reason.TLS, words
     if code == pycurl.E_RECV_ERROR and "chunk" in text:
-        return Reason.BAD_ANSWER, ""
+        return Reason.INVALID_RESPONSE, ""
     if errno and code in _BY_THE_SYSTEM:
         return reason, os.strerror(errno)
     return reason, _WORDS.get(code, "")

@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from common.files import is_there
+from common.files import exists
 from workers.peers import child, this_process
 from workers.transports.script_file import unusable
 
@@ -102,7 +102,7 @@ class PrivateFiles:
     def _existing_folder(self) -> Path:
         """Return the folder; make it at first use, and again if somebody's cleaning took it."""
         with self._lock:
-            if self._folder is None or not is_there(self._folder):
+            if self._folder is None or not exists(self._folder):
                 self._base.mkdir(mode=0o711 if self._user else 0o700, parents=True, exist_ok=True)
                 self._folder, descriptor = _claim(self._base, self._user)
                 weakref.finalize(self, _release, self._folder, descriptor)
@@ -143,7 +143,7 @@ def _release(folder: Path, descriptor: int) -> None:
 
 def _sweep(base: Path) -> None:
     """Remove our user's folders whose worker is gone, and end the scripts that it was running."""
-    for name in os.listdir(base) if is_there(base) else ():  # noqa: PTH208 — the fastest, and /tmp may be large
+    for name in os.listdir(base) if exists(base) else ():  # noqa: PTH208 — the fastest, and /tmp may be large
         if not name.startswith(PREFIX):
             continue
         folder = base / name

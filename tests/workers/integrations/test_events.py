@@ -32,7 +32,7 @@ def test_the_location_credits_the_agent(agent: object, location: str) -> None:
 def test_an_agent_without_id_or_name_is_refused(agent: object, missing: str) -> None:
     with pytest.raises(Refusal) as refused:
         credited_to_agent({"agent": agent}, "tag")
-    assert refused.value.outcome == Rejected(Reason.BAD_ALERT, f"{missing} is missing")
+    assert refused.value.outcome == Rejected(Reason.INVALID_ALERT, f"{missing} is missing")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))

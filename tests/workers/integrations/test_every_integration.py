@@ -33,31 +33,31 @@ SECRETS = (TOKEN, PASSWORD)
 def plain_meaning(status: int) -> tuple[type, Reason | None]:
     """Say what D9 makes of a status, without the table under test."""
     special = {
-        401: (Retry, Reason.AUTH),
-        403: (Retry, Reason.AUTH),
+        401: (Retry, Reason.UNAUTHORIZED),
+        403: (Retry, Reason.UNAUTHORIZED),
         404: (Retry, Reason.GONE),
         410: (Retry, Reason.GONE),
         408: (Retry, Reason.TIMEOUT),
-        425: (Retry, Reason.SERVER),
-        407: (Retry, Reason.CONNECT),
+        425: (Retry, Reason.HTTP_5XX),
+        407: (Retry, Reason.CONNECTION_FAILED),
         429: (Retry, Reason.RATE_LIMITED),
     }
     usual = {
-        1: (Retry, Reason.BAD_ANSWER),
+        1: (Retry, Reason.INVALID_RESPONSE),
         2: (Delivered, None),
         3: (Rejected, Reason.REDIRECT),
-        4: (Rejected, Reason.CLIENT),
-        5: (Retry, Reason.SERVER),
+        4: (Rejected, Reason.HTTP_4XX),
+        5: (Retry, Reason.HTTP_5XX),
     }
     return special.get(status) or usual[status // 100]
 
 
 EXCEPTIONS: dict[tuple[str, int], tuple[type, Reason | None]] = {
     ("virustotal", 204): (Retry, Reason.RATE_LIMITED),
-    ("maltiverse", 200): (Retry, Reason.BAD_ANSWER),  # the body of this test is no JSON
-    ("virustotal", 200): (Retry, Reason.BAD_ANSWER),
+    ("maltiverse", 200): (Retry, Reason.INVALID_RESPONSE),  # the body of this test is no JSON
+    ("virustotal", 200): (Retry, Reason.INVALID_RESPONSE),
     ("maltiverse", 404): (Delivered, None),
-    ("virustotal", 404): (Rejected, Reason.CLIENT),  # about the file
+    ("virustotal", 404): (Rejected, Reason.HTTP_4XX),  # about the file
     ("maltiverse", 204): (Delivered, None),
 }
 
@@ -67,7 +67,7 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
         return exception
     meaning = plain_meaning(status)
     looks_up = name in {"virustotal", "maltiverse"}
-    return (Retry, Reason.BAD_ANSWER) if looks_up and meaning == (Delivered, None) else meaning
+    return (Retry, Reason.INVALID_RESPONSE) if looks_up and meaning == (Delivered, None) else meaning
 
 
 @pytest.mark.parametrize("name", NATIVE)

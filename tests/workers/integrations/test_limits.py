@@ -96,7 +96,7 @@ def calls_for(served: Service[Any, Any], given_: Alert) -> Sequence[Request]:
     try:
         return served.calls(given_)
     except Refusal as refused:
-        if refused.outcome.reason not in {Reason.NO_HASH, Reason.NOTHING_TO_LOOK_UP}:
+        if refused.outcome.reason not in {Reason.NO_FILE_HASH, Reason.NOTHING_TO_LOOK_UP}:
             raise
         return ()
 

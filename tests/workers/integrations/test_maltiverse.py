@@ -181,14 +181,14 @@ def test_nothing_known_is_no_event(status: int, body: bytes) -> None:
 
 
 def test_a_rejected_key_gives_no_event() -> None:
-    assert read(401, b"Unauthorized") == Retry(Reason.AUTH, "HTTP 401: Unauthorized")
+    assert read(401, b"Unauthorized") == Retry(Reason.UNAUTHORIZED, "HTTP 401: Unauthorized")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'"abc"', b"[1]", b"7"])
 def test_what_is_no_object_is_asked_for_again(body: bytes) -> None:
     outcome = read(200, body)
     assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.BAD_ANSWER
+    assert outcome.reason is Reason.INVALID_RESPONSE
 
 
 def test_no_answer_is_asked_for_again() -> None:

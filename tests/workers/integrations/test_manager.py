@@ -39,7 +39,7 @@ def test_a_longer_one_is_not_because_it_would_arrive_cut() -> None:
 def test_what_is_no_event_is_a_dead_letter(raw: bytes) -> None:
     with pytest.raises(Refusal) as refused:
         manager.calls(Alert(raw))
-    assert refused.value.outcome == Rejected(Reason.BAD_ALERT, "this is no event for the manager")
+    assert refused.value.outcome == Rejected(Reason.INVALID_ALERT, "this is no event for the manager")
 
 
 def test_the_socket_takes_it_and_that_is_all() -> None:
@@ -50,7 +50,7 @@ def test_the_socket_takes_it_and_that_is_all() -> None:
 @pytest.mark.parametrize(
     ("reason", "outcome"),
     [
-        (Reason.CONNECT, Retry(Reason.MANAGER_DOWN, "why")),
+        (Reason.CONNECTION_FAILED, Retry(Reason.MANAGER_DOWN, "why")),
         (Reason.MANAGER_DOWN, Retry(Reason.MANAGER_DOWN, "why")),
         (Reason.TOO_LARGE, Rejected(Reason.TOO_LARGE, "why")),
     ],

@@ -62,7 +62,7 @@ def test_a_rule_without_groups_is_sent_without_group() -> None:
 
 def test_groups_that_are_no_texts_are_refused() -> None:
     outcome = refusal("pagerduty", alert(rule=rule(groups=["a", 5])), **KEY)
-    assert outcome == Rejected(Reason.BAD_ALERT, "rule.groups is not a list of texts")
+    assert outcome == Rejected(Reason.INVALID_ALERT, "rule.groups is not a list of texts")
 
 
 def test_options_replace_top_level_members_only() -> None:
@@ -96,7 +96,7 @@ def test_what_pagerduty_does_not_like_is_the_detail() -> None:
 def test_a_400_about_the_key_is_a_refused_key(body: dict[str, object]) -> None:
     outcome = service("pagerduty", **KEY).read(alert(), the_request("pagerduty", alert(), **KEY), answer(400, body))
     assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.AUTH
+    assert outcome.reason is Reason.UNAUTHORIZED
 
 
 @pytest.mark.parametrize(("asked", "after_s"), [({}, 120), ({"retry_after": "5"}, 120), ({"retry_after": "190"}, 190)])

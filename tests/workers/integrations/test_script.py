@@ -81,7 +81,7 @@ def test_an_alert_without_a_text_form_is_rejected() -> None:
     with pytest.raises(Refusal) as refusal:
         call_for(b"no json")
     assert isinstance(refusal.value.outcome, Rejected)
-    assert refusal.value.outcome.reason is Reason.BAD_ALERT
+    assert refusal.value.outcome.reason is Reason.INVALID_ALERT
 
 
 def test_exit_0_delivers() -> None:
@@ -159,4 +159,4 @@ def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None
     ],
 )
 def test_what_a_script_is_handed_is_the_alert_that_was_read_as_strict_json(line: bytes, handed: object) -> None:
-    assert json.loads(json_form(line)) == handed == lenient.read(line, levels=3)
+    assert json.loads(json_form(line)) == handed == lenient.parse(line, levels=3)

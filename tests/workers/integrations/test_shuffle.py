@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from common.alert import Alert
-from common.depth import DEEPEST
+from common.depth import MAX_DEPTH
 from common.outcome import Delivered, Reason, Rejected, Skipped
 from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
 
@@ -54,7 +54,7 @@ def test_options_may_replace_everything() -> None:
 
 @pytest.mark.parametrize("needed", ["id", "timestamp"])
 def test_what_the_workflow_needs_must_be_there(needed: str) -> None:
-    assert refusal("shuffle", alert(needed), **HOOK) == Rejected(Reason.BAD_ALERT, f"{needed} is missing")
+    assert refusal("shuffle", alert(needed), **HOOK) == Rejected(Reason.INVALID_ALERT, f"{needed} is missing")
 
 
 def test_any_2xx_delivers() -> None:
@@ -62,6 +62,6 @@ def test_any_2xx_delivers() -> None:
 
 
 def test_an_alert_nested_too_deeply_to_be_written_is_a_dead_letter() -> None:
-    deep = alert(data="HERE").raw.replace(b'"HERE"', b"[" * (DEEPEST - 1) + b"0.5" + b"]" * (DEEPEST - 1))
+    deep = alert(data="HERE").raw.replace(b'"HERE"', b"[" * (MAX_DEPTH - 1) + b"0.5" + b"]" * (MAX_DEPTH - 1))
     outcome = refusal("shuffle", Alert(deep), **HOOK)
-    assert outcome == Rejected(Reason.BAD_ALERT, "the alert cannot be written: it is nested too deeply")
+    assert outcome == Rejected(Reason.INVALID_ALERT, "the alert cannot be written: it is nested too deeply")

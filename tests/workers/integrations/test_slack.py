@@ -60,7 +60,7 @@ def test_an_alert_without_what_the_message_needs_is_a_dead_letter_that_says_so(
     without: str, members: dict[str, object], missing: str
 ) -> None:
     given = alert(**members) if members else alert(without)
-    assert refusal("slack", given, **HOOK) == Rejected(Reason.BAD_ALERT, missing)
+    assert refusal("slack", given, **HOOK) == Rejected(Reason.INVALID_ALERT, missing)
 
 
 @pytest.mark.parametrize("body", [b"ok", b"", b'{"success": true}'])
@@ -73,14 +73,14 @@ def test_a_200_is_a_success_whatever_it_says(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "word", "reason"),
     [
-        (400, b"invalid_payload", Reason.CLIENT),
-        (403, b"action_prohibited", Reason.AUTH),
+        (400, b"invalid_payload", Reason.HTTP_4XX),
+        (403, b"action_prohibited", Reason.UNAUTHORIZED),
         (404, b"no_service", Reason.GONE),
         (404, b"channel_not_found", Reason.GONE),
         (410, b"channel_is_archived", Reason.GONE),
     ],
 )
 def test_slacks_word_for_an_error_is_the_detail(status: int, word: bytes, reason: Reason) -> None:
-    kind = Rejected if reason is Reason.CLIENT else Retry
+    kind = Rejected if reason is Reason.HTTP_4XX else Retry
     outcome = service("slack", **HOOK).read(alert(), the_request("slack", alert(), **HOOK), answer(status, word))
     assert outcome == kind(reason, f"HTTP {status}: {word.decode()}")

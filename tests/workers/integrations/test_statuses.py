@@ -25,19 +25,19 @@ def outcome(given: Answer) -> Outcome:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (100, Reason.BAD_ANSWER),
-        (401, Reason.AUTH),
-        (403, Reason.AUTH),
+        (100, Reason.INVALID_RESPONSE),
+        (401, Reason.UNAUTHORIZED),
+        (403, Reason.UNAUTHORIZED),
         (404, Reason.GONE),
-        (407, Reason.CONNECT),
+        (407, Reason.CONNECTION_FAILED),
         (408, Reason.TIMEOUT),
         (410, Reason.GONE),
-        (425, Reason.SERVER),
+        (425, Reason.HTTP_5XX),
         (429, Reason.RATE_LIMITED),
-        (500, Reason.SERVER),
-        (503, Reason.SERVER),
-        (599, Reason.SERVER),
-        (999, Reason.BAD_ANSWER),
+        (500, Reason.HTTP_5XX),
+        (503, Reason.HTTP_5XX),
+        (599, Reason.HTTP_5XX),
+        (999, Reason.INVALID_RESPONSE),
     ],
 )
 def test_what_may_work_later_is_tried_again(status: int, reason: Reason) -> None:
@@ -46,7 +46,7 @@ def test_what_may_work_later_is_tried_again(status: int, reason: Reason) -> None
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(301, Reason.REDIRECT), *((status, Reason.CLIENT) for status in (400, 405, 409, 413, 415, 422))],
+    [(301, Reason.REDIRECT), *((status, Reason.HTTP_4XX) for status in (400, 405, 409, 413, 415, 422))],
 )
 def test_what_never_will_is_rejected(status: int, reason: Reason) -> None:
     assert outcome(answer(status)) == Rejected(reason, f"HTTP {status}")
@@ -82,7 +82,7 @@ def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(asked: str, seconds:
 
 
 def test_a_pause_is_kept_to_for_every_retry() -> None:
-    assert outcome(answer(503, retry_after="30")) == Retry(Reason.SERVER, "HTTP 503", 30)
+    assert outcome(answer(503, retry_after="30")) == Retry(Reason.HTTP_5XX, "HTTP 503", 30)
 
 
 def test_the_detail_is_one_short_line() -> None:

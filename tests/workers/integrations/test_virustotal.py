@@ -58,13 +58,13 @@ def test_a_hash_in_upper_case_or_with_text_around_it_is_looked_up(md5: str) -> N
 )
 def test_an_alert_without_exactly_one_hash_is_skipped(syscheck: object) -> None:
     assert refusal("virustotal", alert(syscheck=syscheck), **KEY) == Skipped(
-        Reason.NO_HASH, "no hash of the file in syscheck"
+        Reason.NO_FILE_HASH, "no hash of the file in syscheck"
     )
 
 
 def test_a_verdict_that_nobody_could_be_credited_with_costs_no_quota() -> None:
     given = alert(syscheck={"md5_after": MD5}, agent={"id": "012"})
-    assert refusal("virustotal", given, **KEY) == Rejected(Reason.BAD_ALERT, "agent.name is missing")
+    assert refusal("virustotal", given, **KEY) == Rejected(Reason.INVALID_ALERT, "agent.name is missing")
 
 
 def test_a_malicious_file_is_told_word_for_word_as_the_stock_script_does() -> None:
@@ -93,7 +93,7 @@ def test_a_whole_report_is_a_verdict_whatever_its_code(code: Any) -> None:
 
 def test_an_answer_of_408_is_told_as_any_failure() -> None:
     event = error_event(408, "Error: API request fail")
-    assert read(408) == Retry(Reason.TIMEOUT, "HTTP 408", last_words=(event,))
+    assert read(408) == Retry(Reason.TIMEOUT, "HTTP 408", final_events=(event,))
 
 
 def test_a_queued_file_is_asked_for_again_later() -> None:
@@ -104,33 +104,33 @@ def test_a_queued_file_is_asked_for_again_later() -> None:
 def test_what_is_no_report_is_asked_for_again(body: Any) -> None:
     outcome = read(200, body)
     assert isinstance(outcome, Retry)
-    assert (outcome.reason, outcome.last_words) == (Reason.BAD_ANSWER, ())
+    assert (outcome.reason, outcome.final_events) == (Reason.INVALID_RESPONSE, ())
 
 
 def test_a_spent_quota_pauses_the_key_for_a_minute() -> None:
     event = error_event(204, "Error: Public API request rate limit reached")
-    assert read(204) == Retry(Reason.RATE_LIMITED, "HTTP 204: the quota is spent", 60, last_words=(event,))
+    assert read(204) == Retry(Reason.RATE_LIMITED, "HTTP 204: the quota is spent", 60, final_events=(event,))
 
 
 def test_a_wrong_key_is_told_at_once_because_it_is_final() -> None:
     words = (error_event(403, "Error: Check credentials"),)
-    assert read(403) == Retry(Reason.AUTH, "HTTP 403", last_words=words)
+    assert read(403) == Retry(Reason.UNAUTHORIZED, "HTTP 403", final_events=words)
 
 
 def test_a_failing_server_is_told_when_the_last_try_has_failed() -> None:
     event = error_event(503, "Error: API request fail")
-    assert read(503, retry_after="30") == Retry(Reason.SERVER, "HTTP 503", 30, last_words=(event,))
+    assert read(503, retry_after="30") == Retry(Reason.HTTP_5XX, "HTTP 503", 30, final_events=(event,))
 
 
 @pytest.mark.parametrize(
     ("reason", "words"),
-    [(Reason.TIMEOUT, (error_event(408, "Error: API request timed out"),)), (Reason.CONNECT, ())],
+    [(Reason.TIMEOUT, (error_event(408, "Error: API request timed out"),)), (Reason.CONNECTION_FAILED, ())],
 )
 def test_of_no_answer_only_a_time_out_is_told(reason: Reason, words: tuple[ManagerEvent, ...]) -> None:
     virustotal = service("virustotal", **KEY)
     error = TransportError(reason, "detail")
     outcome = virustotal.unanswered(FILE, virustotal.calls(FILE)[0], error)
-    assert outcome == Retry(reason, "detail", last_words=words)
+    assert outcome == Retry(reason, "detail", final_events=words)
 
 
 @pytest.mark.parametrize(
@@ -147,4 +147,4 @@ def test_a_report_is_read_in_its_charset(body: bytes, content_type: str) -> None
 
 def test_a_charset_that_nobody_knows_is_a_bad_answer() -> None:
     outcome = read(200, REPORT, content_type="application/json; charset=x-none")
-    assert outcome == Retry(Reason.BAD_ANSWER, "HTTP 200, but its charset is unknown")
+    assert outcome == Retry(Reason.INVALID_RESPONSE, "HTTP 200, but its charset is unknown")

@@ -60,7 +60,7 @@ def test_without_a_sha256_the_md5_will_do() -> None:
 def test_without_a_hash_it_is_skipped(syscheck: object) -> None:
     with pytest.raises(Refusal) as refused:
         VIRUSTOTAL.calls(alert(syscheck=syscheck))
-    assert refused.value.outcome.reason is Reason.NO_HASH
+    assert refused.value.outcome.reason is Reason.NO_FILE_HASH
 
 
 def test_a_report_is_told_in_the_words_that_the_ruleset_reads() -> None:
@@ -91,15 +91,15 @@ def test_a_file_that_no_engine_has_judged_yet_is_asked_for_again() -> None:
 def test_what_is_no_report_is_tried_again(body: bytes) -> None:
     outcome = read(200, body)
     assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.BAD_ANSWER
+    assert outcome.reason is Reason.INVALID_RESPONSE
 
 
 def test_a_spent_quota_and_wrong_credentials_have_the_numbers_that_the_rules_know() -> None:
     spent = read(429, {"error": {"code": "QuotaExceededError"}})
     assert isinstance(spent, Retry)
     assert (spent.reason, spent.after_s) == (Reason.RATE_LIMITED, 60)
-    assert json.loads(spent.last_words[0].message)["virustotal"]["error"] == 204
+    assert json.loads(spent.final_events[0].message)["virustotal"]["error"] == 204
     wrong = read(401, {"error": {"code": "WrongCredentialsError"}})
     assert isinstance(wrong, Retry)
-    assert wrong.reason is Reason.AUTH
-    assert json.loads(wrong.last_words[0].message)["virustotal"]["error"] == 403
+    assert wrong.reason is Reason.UNAUTHORIZED
+    assert json.loads(wrong.final_events[0].message)["virustotal"]["error"] == 403

@@ -181,13 +181,16 @@ def test_nobody_listens(http: Callable[..., HttpTransport]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     refused = error(http(), post(f"http://user:s3cret@{address}{SECRET_PATH}"))
-    assert (refused.reason, refused.detail) == (Reason.CONNECT, f"no connection to {address}: Connection refused")
+    assert (refused.reason, refused.detail) == (
+        Reason.CONNECTION_FAILED,
+        f"no connection to {address}: Connection refused",
+    )
 
 
 def test_a_name_that_nobody_has(http: Callable[..., HttpTransport]) -> None:
     name = f"{'.'.join(['x' * 60] * 5)}.example"  # longer than RFC 1035 allows, so that no server is asked
     lost = error(http(), post(f"https://{name}{SECRET_PATH}"))
-    assert (lost.reason, lost.detail) == (Reason.CONNECT, f"no connection to {name}: its name is not known")
+    assert (lost.reason, lost.detail) == (Reason.CONNECTION_FAILED, f"no connection to {name}: its name is not known")
 
 
 def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTransport]) -> None:
@@ -197,11 +200,11 @@ def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTranspor
 @pytest.mark.parametrize(
     ("answer", "reason", "words"),
     [
-        (b"", Reason.CONNECT, "without an answer"),
-        (b"220 smtp.example s3cret ESMTP\r\n", Reason.BAD_ANSWER, "is not HTTP"),
-        (b"HTTP/1.1 20", Reason.CONNECT, "without an answer"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", Reason.CONNECT, "without an answer"),
-        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason.CONNECT, "without an answer"),
+        (b"", Reason.CONNECTION_FAILED, "without an answer"),
+        (b"220 smtp.example s3cret ESMTP\r\n", Reason.INVALID_RESPONSE, "is not HTTP"),
+        (b"HTTP/1.1 20", Reason.CONNECTION_FAILED, "without an answer"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", Reason.CONNECTION_FAILED, "without an answer"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason.CONNECTION_FAILED, "without an answer"),
     ],
 )
 def test_answers_that_are_none(http: Callable[..., HttpTransport], answer: bytes, reason: Reason, words: str) -> None:
@@ -226,14 +229,14 @@ def test_answers_that_are_none(http: Callable[..., HttpTransport], answer: bytes
 )
 def test_a_url_that_cannot_be_called(http: Callable[..., HttpTransport], url: str) -> None:
     refused = error(http(time_limit_s=2), post(url))
-    assert refused.reason in {Reason.BAD_URL, Reason.CONNECT}
+    assert refused.reason in {Reason.INVALID_URL, Reason.CONNECTION_FAILED}
 
 
 @pytest.mark.parametrize("value", ["Bearer s3cret\n", "Bearer s3cret\r\nX: y", "s3cret\u20ac"])
 def test_a_header_that_cannot_be_sent(server: Web, http: Callable[..., HttpTransport], value: str) -> None:
     call = Request(method="GET", url=server.url, headers={"Authorization": value})
     refused = error(http(), call)
-    assert (refused.reason, "a header cannot be sent" in refused.detail) == (Reason.BAD_URL, True)
+    assert (refused.reason, "a header cannot be sent" in refused.detail) == (Reason.INVALID_URL, True)
     assert server.seen == []
 
 

@@ -99,7 +99,7 @@ def test_the_status_of_the_call_before_answers_nothing(server: Web, http: Callab
 
     with raw(behave) as address:
         assert transport.send(post(f"http://{address}/")).status == 200
-        assert error(transport, post(f"http://{address}/")).reason is Reason.CONNECT
+        assert error(transport, post(f"http://{address}/")).reason is Reason.CONNECTION_FAILED
     assert transport.send(post(server.url)).status == 200
 
 
@@ -156,5 +156,5 @@ def test_who_reads_the_body_asks_again(http: Callable[..., HttpTransport], name:
     for head in (b"Content-Length: 99", b"Content-Encoding: UTF-8"):
         outcome = serving.read(HASHED, call, served(http, OK + head + b"\r\n\r\n" + said))
         assert isinstance(outcome, Retry)
-        assert outcome.reason is Reason.BAD_ANSWER
+        assert outcome.reason is Reason.INVALID_RESPONSE
         assert "HTTP 200, but " in outcome.detail

@@ -78,7 +78,7 @@ def test_a_request_whose_kept_connection_ends_is_sent_once_more(http: Callable[.
         transport.send(post(f"http://{address}/"))
         lost = error(transport, post(f"http://{address}{SECRET_PATH}"))
         assert (lost.reason, lost.detail) == (
-            Reason.CONNECT,
+            Reason.CONNECTION_FAILED,
             f"no connection to {address}: it closed the connection without an answer",
         )
         assert len(received) == 3

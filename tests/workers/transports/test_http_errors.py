@@ -23,21 +23,21 @@ def test_no_text_of_libcurl_is_passed_on(code: int) -> None:
 
 
 def test_the_system_explains_what_it_refused() -> None:
-    assert explained(pycurl.E_COULDNT_CONNECT, "", errno=111) == (Reason.CONNECT, "Connection refused")
-    assert explained(pycurl.E_RECV_ERROR, "", errno=104) == (Reason.CONNECT, "Connection reset by peer")
-    assert explained(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.BAD_ANSWER, "the answer ended too early")
+    assert explained(pycurl.E_COULDNT_CONNECT, "", errno=111) == (Reason.CONNECTION_FAILED, "Connection refused")
+    assert explained(pycurl.E_RECV_ERROR, "", errno=104) == (Reason.CONNECTION_FAILED, "Connection reset by peer")
+    assert explained(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.INVALID_RESPONSE, "the answer ended too early")
 
 
 def test_a_proxy_that_refuses_is_told() -> None:
-    assert explained(pycurl.E_RECV_ERROR, "", proxy_status=407) == (Reason.CONNECT, "the proxy answers 407")
-    assert explained(pycurl.E_RECV_ERROR, "", proxy_status=200) == (Reason.CONNECT, "")
+    assert explained(pycurl.E_RECV_ERROR, "", proxy_status=407) == (Reason.CONNECTION_FAILED, "the proxy answers 407")
+    assert explained(pycurl.E_RECV_ERROR, "", proxy_status=200) == (Reason.CONNECTION_FAILED, "")
 
 
 @pytest.mark.parametrize(
     ("number", "words", "reason"),
     [
-        ("438", "tlsv1 alert internal error", Reason.CONNECT),
-        ("126", "unexpected eof while reading", Reason.CONNECT),
+        ("438", "tlsv1 alert internal error", Reason.CONNECTION_FAILED),
+        ("126", "unexpected eof while reading", Reason.CONNECTION_FAILED),
         ("10B", "wrong version number", Reason.TLS),
         ("45C", "tlsv13 alert certificate required", Reason.TLS),
     ],

@@ -206,7 +206,7 @@ def test_a_client_certificate_is_shown(authority: Authority, http: Callable[...,
         apart = http(ca_bundle=authority.file, client_cert=pem, client_key=pem)
         assert apart.send(post(tls_url(server))).status == 200
         refused = error(http(ca_bundle=authority.file), post(tls_url(server)))
-    assert refused.reason in {Reason.TLS, Reason.CONNECT}  # by who is faster: the alert or the reset
+    assert refused.reason in {Reason.TLS, Reason.CONNECTION_FAILED}  # by who is faster: the alert or the reset
 
 
 def test_plain_http_behind_https_is_told(server: Web, http: Callable[..., HttpTransport]) -> None:
@@ -216,7 +216,7 @@ def test_plain_http_behind_https_is_told(server: Web, http: Callable[..., HttpTr
 
 def test_a_handshake_that_is_cut_is_tried_again(http: Callable[..., HttpTransport]) -> None:
     with raw(lambda connection: connection.recv(10)) as address:
-        assert error(http(), post(f"https://{address}/")).reason is Reason.CONNECT
+        assert error(http(), post(f"https://{address}/")).reason is Reason.CONNECTION_FAILED
 
 
 @pytest.mark.parametrize("setting", ["ca_bundle", "client_cert"])
@@ -289,5 +289,5 @@ def test_a_proxy_that_refuses_is_tried_again(http: Callable[..., HttpTransport],
 
     with raw(refuse) as proxy:
         refused = error(http(proxy=Secret(f"http://s3cret:s3cret@{proxy}")), post(f"https://t.example{SECRET_PATH}"))
-    assert (refused.reason, "t.example" in refused.detail) == (Reason.CONNECT, True)
+    assert (refused.reason, "t.example" in refused.detail) == (Reason.CONNECTION_FAILED, True)
     assert ("the proxy answers 407" in refused.detail) is bool(answer)
