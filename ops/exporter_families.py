@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from common.metrics.labels import ledger_pairs
 from common.metrics.table import MetricType, find
 from common.node import FOREIGN_WRITE, ForeignWrite
-from producer.line import LineField
-from producer.metrics import BAD, DROPPED, WRONG_TYPE
+from producer.line import FilterField
+from producer.metrics import BAD, REJECT_REASONS, WRONG_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -88,7 +88,7 @@ def _of_nodes(nodes: list[ProducerReport]) -> Iterator[Metric]:
     yield counted("courier_lines", "lines")
     yield counted("courier_matched", "matched")
     yield _family("courier_lines_dropped", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))
-    odd = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in LineField)
+    odd = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in FilterField)
     yield _family("courier_lines_wrong_type", odd)
     foreign = (((n.node, what), n.counters.get(f"{FOREIGN_WRITE}{what}", 0)) for n in nodes for what in ForeignWrite)
     yield _family("courier_foreign_writes", foreign)
@@ -99,7 +99,7 @@ def _of_nodes(nodes: list[ProducerReport]) -> Iterator[Metric]:
 
 def _dropped(node: ProducerReport) -> dict[str, int]:
     bad = {name.removeprefix(BAD): count for name, count in node.counters.items() if name.startswith(BAD)}
-    return dict.fromkeys(map(str, DROPPED), 0) | bad
+    return dict.fromkeys(map(str, REJECT_REASONS), 0) | bad
 
 
 def _of_readings(nodes: list[ProducerReport]) -> Iterator[Metric]:

@@ -15,9 +15,9 @@ import msgspec
 from common.errors import CourierError
 from common.ledger import Full, Stale
 from common.timestamps import written_at_s
-from producer.damaged import whole_alerts
+from producer.damaged import salvage_alerts
 from producer.filters import FilterIndex
-from producer.line import BadLine
+from producer.line import InvalidAlert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.ledger import Ledger
     from common.settings_schema import Policy
-    from producer.lines import Line
+    from producer.lines import LogLine
     from producer.source import Batch, Source
 
 READ_BYTES: Final = 256 * 1024
@@ -47,7 +47,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return f"{self.start.isoformat()}/{self.stop.isoformat()}"
 
-    def has(self, line: Line) -> bool:
+    def has(self, line: LogLine) -> bool:
         """Say whether the line was written in it; one that carries no time was not."""
         at_s = written_at_s(line.raw)
         return at_s is not None and self.start.timestamp() <= at_s < self.stop.timestamp()
@@ -110,7 +110,7 @@ class LogReplay:
         yield from self._run(start, self._enqueue)
         self._commit([], DONE)
 
-    def _run(self, cursor: str, take: Callable[[list[Line], str], int]) -> Iterator[Progress]:
+    def _run(self, cursor: str, take: Callable[[list[LogLine], str], int]) -> Iterator[Progress]:
         progress, over = Progress(), False
         while not over:
             batch = self._source.read(cursor, READ_BYTES)
@@ -118,37 +118,37 @@ class LogReplay:
             progress.enqueued += take(matches, batch.cursor)
             progress.read += len(batch.lines)
             progress.matched += len(matches)
-            progress.missing += tuple(passed.detail for passed in batch.passed)
+            progress.missing += tuple(passed.detail for passed in batch.skipped)
             progress.part = max(progress.part, self._part(batch))
             cursor, over = batch.cursor, self._stretch.is_over(batch)
             yield progress
 
-    def _alerts(self, batch: Batch) -> Iterator[Line]:
+    def _alerts(self, batch: Batch) -> Iterator[LogLine]:
         """Yield the alerts that pass the filters; of a damaged line the whole ones."""
         for line in batch.lines:
             try:
                 if self._index.match(line.raw):
                     yield line
-            except BadLine:
-                yield from (part for part in whole_alerts(line) if self._index.match(part.raw))
+            except InvalidAlert:
+                yield from (part for part in salvage_alerts(line) if self._index.match(part.raw))
 
     def _part(self, batch: Batch) -> float:
         start_s, stop_s = self._stretch.start.timestamp(), self._stretch.stop.timestamp()
         last_s = written_at_s(batch.lines[-1].raw) if batch.lines else None
         return min(max(((last_s or start_s) - start_s) / (stop_s - start_s), 0.0), 1.0)
 
-    def _enqueue(self, matches: list[Line], after: str) -> int:
+    def _enqueue(self, matches: list[LogLine], after: str) -> int:
         stored = 0
         for start in range(0, len(matches), CHUNK):
             chunk = matches[start : start + CHUNK]
             is_last = start + CHUNK >= len(matches)
-            stored += self._commit(chunk, after if is_last else chunk[-1].after)
+            stored += self._commit(chunk, after if is_last else chunk[-1].next_cursor)
             self._pace(len(chunk))
         if not matches:
             self._commit([], after)
         return stored
 
-    def _commit(self, lines: list[Line], cursor: str) -> int:
+    def _commit(self, lines: list[LogLine], cursor: str) -> int:
         """Commit, waiting while the backlog is full."""
         while True:
             result = self._ledger.commit(

@@ -16,9 +16,9 @@ from common.alert import Alert
 from common.outcome import Skipped
 from ops.render import Renderer
 from ops.tables import Column, Kind, counted
-from producer.damaged import whole_alerts
+from producer.damaged import salvage_alerts
 from producer.filters import FilterIndex
-from producer.line import BadLine
+from producer.line import InvalidAlert
 from workers.integrations.base import Refusal
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings_schema import Policy, WorkerSettings
-    from producer.lines import Line
+    from producer.lines import LogLine
     from producer.source import Batch, Source
 
 BATCH_BYTES: Final = 1024 * 1024
@@ -95,23 +95,23 @@ class Shadow:
 
     def _take(self, batch: Batch) -> None:
         self.lines += len(batch.lines)
-        self.passed_over.update(str(passed.loss) for passed in batch.passed)
+        self.passed_over.update(str(passed.reason) for passed in batch.skipped)
         for line in batch.lines:
             try:
                 self._match(line)
-            except BadLine as bad:
+            except InvalidAlert as bad:
                 self.passed_over[bad.reason] += 1
-                for part in whole_alerts(line):
+                for part in salvage_alerts(line):
                     self._match(part)
         if self._out:
             self._out.flush()
 
-    def _match(self, line: Line) -> None:
+    def _match(self, line: LogLine) -> None:
         """Count it for each integration that gets it. Raises BadLine."""
         for integration_id in self._index.match(line.raw):
             self._count(integration_id, line)
 
-    def _count(self, integration_id: str, line: Line) -> None:
+    def _count(self, integration_id: str, line: LogLine) -> None:
         alert, counts = Alert(line.raw, f"{self._node}:{line.id}"), self.counts[integration_id]
         counts.matched += 1
         renderer = self._renderers[integration_id]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from common.errors import ConfigError, CourierError
 from common.ossec_conf import read_ossec_conf
 from common.settings_values import LogPosition
-from producer.alertlog.content import open_content
-from producer.alertlog.folder import Folder, root_of
+from producer.alertlog.content import open_log_file
+from producer.alertlog.folder import LogDirectory, root_of
 
 if TYPE_CHECKING:
     import logging
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings import Settings
-    from producer.alertlog.folder import File
+    from producer.alertlog.folder import FileInfo
 
 NAME: Final = "wazuh-integratord"
 PROC: Final = Path("/proc")
@@ -80,7 +80,7 @@ def reached(alerts: Path, daemons: Sequence[Daemon], *, sleep: Callable[[float],
     """Return how far the daemon that follows this log has come. Raises CourierError if that cannot be told."""
     if not daemons:
         raise CourierError(f"no {NAME} runs on this host; in a container, run this where its processes can be seen")
-    files = list(Folder(alerts).oldest_first())
+    files = list(LogDirectory(alerts).oldest_first())
     for daemon in daemons:
         try:
             found = _open_log(daemon, files)
@@ -140,7 +140,7 @@ def _target(integration: Integration) -> tuple[object, ...]:
     return integration.name, integration.hook_url, integration.api_key
 
 
-def _open_log(daemon: Daemon, files: Sequence[File]) -> tuple[str, File] | None:
+def _open_log(daemon: Daemon, files: Sequence[FileInfo]) -> tuple[str, FileInfo] | None:
     """Return the descriptor with which it reads the log, and the file that this is."""
     folder = daemon.folder / "fd"
     for descriptor in os.listdir(folder):  # noqa: PTH208 — as above
@@ -157,13 +157,13 @@ def _open_log(daemon: Daemon, files: Sequence[File]) -> tuple[str, File] | None:
     return None
 
 
-def _is_packed(opened: Path, size: int, file: File) -> bool:
+def _is_packed(opened: Path, size: int, file: FileInfo) -> bool:
     """Say whether an archive holds what the daemon still reads of a file that was removed."""
     with open(file.path, "rb") as packed:  # noqa: PTH123 — File has the path as a text
         packed.seek(-4, os.SEEK_END)
         if int.from_bytes(packed.read(4), "little") != size % _GZIP_SIZES:
             return False
-    content = open_content(file.path, zipped=True)
+    content = open_log_file(file.path, zipped=True)
     try:
         content.seek(0, "")
         head = b""
@@ -175,7 +175,9 @@ def _is_packed(opened: Path, size: int, file: File) -> bool:
         return plain.read(len(head)) == head
 
 
-def _reached(daemon: Daemon, descriptor: str, file: File, alerts: Path, sleep: Callable[[float], object]) -> Reached:
+def _reached(
+    daemon: Daemon, descriptor: str, file: FileInfo, alerts: Path, sleep: Callable[[float], object]
+) -> Reached:
     at, idle = _offset(daemon, descriptor), not _has_children(daemon)
     for _ in range(LOOKS - 1):
         sleep(LOOK_PAUSE_S)

@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 SAMPLE_BYTES: Final = 2048
 """So much of a line is kept: enough to see what wrote it."""
 
-TELL_EVERY_S: Final = 60.0
+LOG_INTERVAL_S: Final = 60.0
 
 _log = logging.getLogger("courier.producer")
 
 
-class Aside:
+class Quarantine:
     """Keeps lines in `path`, which holds at most `max_bytes`. `now` is seconds since the epoch."""
 
     def __init__(self, path: Path, max_bytes: int, now: Callable[[], float]) -> None:
         self._path, self._max_bytes, self._now = path, max_bytes, now
-        self._untold: Counter[str] = Counter()
-        self._told_at_s: dict[str, float] = {}
-        self._broken = False
+        self._unlogged: Counter[str] = Counter()
+        self._logged_at_s: dict[str, float] = {}
+        self._write_failed = False
 
-    def keep(self, reason: str, detail: str, sample: bytes = b"") -> None:
+    def add(self, reason: str, detail: str, sample: bytes = b"") -> None:
         """Keep what was passed over; `detail` says where and why, `sample` is how it begins."""
-        self._tell(reason, detail)
+        self._log(reason, detail)
         entry = {
             "time": round(self._now(), 3),
             "reason": reason,
@@ -45,11 +45,11 @@ class Aside:
         try:
             self._write(json.dumps(entry).encode() + b"\n")
         except OSError as error:
-            if not self._broken:
+            if not self._write_failed:
                 _log.warning("%s: %s; bad lines are only counted", self._path, error.strerror or error)
-            self._broken = True
+            self._write_failed = True
         else:
-            self._broken = False
+            self._write_failed = False
 
     def _write(self, line: bytes) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -60,13 +60,13 @@ class Aside:
                 return
             file.write(line)
 
-    def _tell(self, reason: str, detail: str) -> None:
+    def _log(self, reason: str, detail: str) -> None:
         """Say the first of a kind, and later ones once a minute with their number."""
-        self._untold[reason] += 1
+        self._unlogged[reason] += 1
         now_s = self._now()
-        if now_s - self._told_at_s.get(reason, float("-inf")) < TELL_EVERY_S:
+        if now_s - self._logged_at_s.get(reason, float("-inf")) < LOG_INTERVAL_S:
             return
-        count = self._untold.pop(reason)
-        self._told_at_s[reason] = now_s
+        count = self._unlogged.pop(reason)
+        self._logged_at_s[reason] = now_s
         more = f" (and {count - 1} more like it)" if count > 1 else ""
         _log.warning("passed over: %s%s", detail, more, extra={"reason": reason, "kept_in": str(self._path)})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, UnsetType
 
-from producer.line import LineField
+from producer.line import FilterField
 from producer.sregex import compile_sregex
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _UNSIGNED: Final = 2**32 - 1
 _LEADING_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,20})")
 
 
-class Block:
+class IntegrationFilter:
     """One integration's filters, made ready. All that are configured must pass."""
 
     def __init__(self, integration: Integration) -> None:
@@ -35,13 +35,13 @@ class Block:
         self._matches = None if pattern is None else compile_sregex(_as_bytes(pattern))
 
     @property
-    def looks_at(self) -> frozenset[LineField]:
+    def used_fields(self) -> frozenset[FilterField]:
         """What the configured filters look at."""
         configured = {
-            LineField.LEVEL: self.level > 0,
-            LineField.GROUPS: self._groups is not None,
-            LineField.RULE_ID: self._rule_ids is not None,
-            LineField.LOCATION: self._matches is not None,
+            FilterField.LEVEL: self.level > 0,
+            FilterField.GROUPS: self._groups is not None,
+            FilterField.RULE_ID: self._rule_ids is not None,
+            FilterField.LOCATION: self._matches is not None,
         }
         return frozenset(field for field, is_configured in configured.items() if is_configured)
 
@@ -49,7 +49,7 @@ class Block:
         """Say whether `level`, `group` and `rule_id` pass."""
         return (
             rule.level >= self.level
-            and (self._groups is None or any(_c_text(group) in self._groups for group in rule.groups))
+            and (self._groups is None or any(_until_nul(group) in self._groups for group in rule.groups))
             and (self._rule_ids is None or _rule_number(rule.id) in self._rule_ids)
         )
 
@@ -57,7 +57,7 @@ class Block:
         """Say whether `event_location` passes; without a location not even `!x` does."""
         if self._matches is None:
             return True
-        return location is not UNSET and self._matches(_as_bytes(_c_text(location)))
+        return location is not UNSET and self._matches(_as_bytes(_until_nul(location)))
 
 
 def _group_items(text: str) -> frozenset[str]:
@@ -79,7 +79,7 @@ def _rule_number(text: str) -> int:
     return min(max(int(number[1] + number[2]), _LONG_MIN), _LONG_MAX) & _UNSIGNED
 
 
-def _c_text(text: str) -> str:
+def _until_nul(text: str) -> str:
     """Return `text` up to its first NUL, where the stock Integrator's strings end (spec 2.4)."""
     return text.partition("\0")[0]
 

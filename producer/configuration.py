@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.ossec_conf import Configuration
 
-Stamp = tuple[int, int, int]
+FileSignature = tuple[int, int, int]
 
 DIGEST_BYTES: Final = 6
 """So much of the SHA-256 that a metric, which is a double, holds it exactly."""
@@ -39,45 +39,45 @@ class ConfigFile:
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self.path, self._now = path, now
-        self.trouble, self.whole, self.digest, self.loaded_ms = "", True, 0, 0
-        self._stamp: Stamp | None = None
+        self.error, self.is_complete, self.digest, self.loaded_ms = "", True, 0, 0
+        self._signature: FileSignature | None = None
         self.changed_at_s = 0.0
 
     def load(self) -> tuple[Integration, ...]:
         """Return the integrations that can be used. Raises ConfigError if the file cannot be read at all."""
-        self._stamp = self._look()
+        self._signature = self._stat()
         configuration = read_ossec_conf(self.path)
-        _tell(configuration)
-        self.trouble = "; ".join(map(str, configuration.refused))
-        self.whole = not configuration.problems
-        self._note()
+        _log_problems(configuration)
+        self.error = "; ".join(map(str, configuration.refused))
+        self.is_complete = not configuration.problems
+        self._record()
         return configuration.integrations
 
     def reload(self, *, forced: bool = False) -> tuple[Integration, ...] | None:
         """Return the integrations of a changed file, None if it has not changed or cannot be used as a whole."""
-        stamp = self._look()
-        if stamp == self._stamp and not forced:
+        stamp = self._stat()
+        if stamp == self._signature and not forced:
             return None
-        self._stamp = stamp
+        self._signature = stamp
         try:
             configuration = read_ossec_conf(self.path)
         except ConfigError as error:
-            self._keep(str(error))
+            self._reject(str(error))
             return None
-        _tell(configuration)
+        _log_problems(configuration)
         if configuration.problems:
-            self._keep("; ".join(configuration.problems))
+            self._reject("; ".join(configuration.problems))
             return None
-        self.trouble, self.whole = "", True
-        self._note()
+        self.error, self.is_complete = "", True
+        self._record()
         _log.info("taking over the changed configuration", extra={"config": str(self.path)})
         return configuration.integrations
 
-    def _keep(self, trouble: str) -> None:
-        self.trouble = trouble
+    def _reject(self, trouble: str) -> None:
+        self.error = trouble
         _log.error("the changed configuration is not taken over, the old one stays in force: %s", trouble)
 
-    def _note(self) -> None:
+    def _record(self) -> None:
         """Remember which content is in force since when. If it changed since it was read, the next look reads it."""
         try:
             content = self.path.read_bytes()
@@ -88,7 +88,7 @@ class ConfigFile:
         self.digest = int.from_bytes(hashlib.sha256(content).digest()[:DIGEST_BYTES], "big")
         self.loaded_ms = round(self._now() * 1000)
 
-    def _look(self) -> Stamp | None:
+    def _stat(self) -> FileSignature | None:
         try:
             status = self.path.stat()
         except OSError:
@@ -96,7 +96,7 @@ class ConfigFile:
         return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _tell(configuration: Configuration) -> None:
+def _log_problems(configuration: Configuration) -> None:
     for warning in configuration.warnings:
         _log.warning("%s", warning)
     for error in configuration.refused:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from common import lenient
 
 if TYPE_CHECKING:
-    from producer.lines import Line
+    from producer.lines import LogLine
 
 MAX_TRIED: Final = 256
 """How many braces of a line are tried, the last ones: to try one costs up to the length of the line."""
@@ -28,9 +28,9 @@ _FOLLOWERS: Final = (",", "]", "}")
 _BLANK: Final = re.compile(r"[\x00-\x20]*")
 
 
-def whole_alerts(line: Line) -> list[Line]:
+def salvage_alerts(line: LogLine) -> list[LogLine]:
     """Return the whole alerts on a line, each as a line of its own."""
-    return [line.part(start, end) for start, end in spans(line.raw)]
+    return [line.slice(start, end) for start, end in spans(line.raw)]
 
 
 def spans(raw: bytes) -> list[tuple[int, int]]:

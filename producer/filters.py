@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from producer.block import Block
-from producer.line import LineField, Rule, decode_line
-from producer.look import UNDECIDED, look_for
+from producer.block import IntegrationFilter
+from producer.line import FilterField, Rule, decode_line
+from producer.look import NEEDS_FULL_MATCH, make_prefilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from producer import lines
-    from producer.line import Line
+    from producer.line import FilterFields
 
-MAX_REMEMBERED: Final = 8192
+CACHE_SIZE: Final = 8192
 """How many rules, and how many locations, are remembered: more than the manager's own ruleset has rules."""
 
-LONGEST_REMEMBERED_BYTES: Final = 4096
+MAX_CACHED_LINE_BYTES: Final = 4096
 """What a longer line says is not remembered, so that memory stays below MAX_REMEMBERED times this."""
 
 _Key = TypeVar("_Key")
@@ -39,20 +39,20 @@ class FilterIndex:
 
     def __init__(self, integrations: Sequence[Integration]) -> None:
         """Prepare the filters. Raises ValueError if an `event_location` is too long for a pattern."""
-        self.wrong_types: Counter[LineField] = Counter()
-        self._blocks = tuple(Block(integration) for integration in integrations)
-        self._selections: dict[tuple[Block, ...], _Selection] = {}
-        self._by_rule: dict[Rule, _Selection] = {}
-        self._by_location: dict[tuple[_Selection, str | UnsetType], tuple[str, ...]] = {}
+        self.type_errors: Counter[FilterField] = Counter()
+        self._filters = tuple(IntegrationFilter(integration) for integration in integrations)
+        self._selections: dict[tuple[IntegrationFilter, ...], _RuleMatches] = {}
+        self._by_rule: dict[Rule, _RuleMatches] = {}
+        self._by_location: dict[tuple[_RuleMatches, str | UnsetType], tuple[str, ...]] = {}
         # A block without filters takes every alert: there is no look that could turn one down.
-        self._look = look_for(self._blocks) if all(block.looks_at for block in self._blocks) else None
+        self._prefilter = make_prefilter(self._filters) if all(block.used_fields for block in self._filters) else None
 
-    def sift(self, lines: lines.Lines) -> tuple[int, Iterable[lines.Line]]:
+    def prefilter(self, lines: lines.LogLines) -> tuple[int, Iterable[lines.LogLine]]:
         """Return how many lines there are, and those that have to be matched: the others are alerts for nobody.
 
         `match` would say so of each of them, and more slowly. The lines are copied only where they have to be matched.
         """
-        return lines.sift(self._look.pass_over, UNDECIDED) if self._look else (len(lines), lines)
+        return lines.prefilter(self._prefilter.reject, NEEDS_FULL_MATCH) if self._prefilter else (len(lines), lines)
 
     def match(self, raw: bytes) -> tuple[str, ...]:
         """Return the ids of the integrations that the alert goes to, in file order.
@@ -60,51 +60,51 @@ class FilterIndex:
         `raw` is one line of the alert log, with or without its line end. Raises BadLine if it is no alert.
         """
         line = decode_line(raw)
-        if line.wrong_types:
-            self.wrong_types.update(line.wrong_types)
-        remember = len(raw) <= LONGEST_REMEMBERED_BYTES
+        if line.type_errors:
+            self.type_errors.update(line.type_errors)
+        remember = len(raw) <= MAX_CACHED_LINE_BYTES
         ids = self._match(line, remember=remember)
-        if self._look and remember and not ids:
-            self._look.remember(raw)
+        if self._prefilter and remember and not ids:
+            self._prefilter.record_miss(raw)
         return ids
 
-    def _match(self, line: Line, *, remember: bool) -> tuple[str, ...]:
+    def _match(self, line: FilterFields, *, remember: bool) -> tuple[str, ...]:
         selection = self._by_rule.get(line.rule) or self._select(line.rule, remember=remember)
         if selection.ids is not None:
             return selection.ids
         ids = self._by_location.get((selection, line.location))
-        return self._locate(selection, line, remember=remember) if ids is None else ids
+        return self._match_location(selection, line, remember=remember) if ids is None else ids
 
-    def _select(self, rule: Rule, *, remember: bool) -> _Selection:
-        blocks = tuple(block for block in self._blocks if block.passes_rule(rule))
+    def _select(self, rule: Rule, *, remember: bool) -> _RuleMatches:
+        blocks = tuple(block for block in self._filters if block.passes_rule(rule))
         selection = self._selections.get(blocks)
         if selection is None:
-            selection = _Selection(blocks)
-            _remember(self._selections, blocks, selection)
+            selection = _RuleMatches(blocks)
+            _cache(self._selections, blocks, selection)
         if remember:
-            _remember(self._by_rule, rule, selection)
+            _cache(self._by_rule, rule, selection)
         return selection
 
-    def _locate(self, selection: _Selection, line: Line, *, remember: bool) -> tuple[str, ...]:
+    def _match_location(self, selection: _RuleMatches, line: FilterFields, *, remember: bool) -> tuple[str, ...]:
         ids = tuple(block.id for block in selection.blocks if block.passes_location(line.location))
         if remember:
-            _remember(self._by_location, (selection, line.location), ids)
+            _cache(self._by_location, (selection, line.location), ids)
         return ids
 
 
-class _Selection:
+class _RuleMatches:
     """Blocks that some rules pass. `ids` are theirs, or None if the location has a say too."""
 
     __slots__ = ("blocks", "ids")
 
-    def __init__(self, blocks: tuple[Block, ...]) -> None:
-        self.blocks = blocks
-        settled = not any(LineField.LOCATION in block.looks_at for block in blocks)
-        self.ids = tuple(block.id for block in blocks) if settled else None
+    def __init__(self, filters: tuple[IntegrationFilter, ...]) -> None:
+        self.blocks = filters
+        settled = not any(FilterField.LOCATION in block.used_fields for block in filters)
+        self.ids = tuple(block.id for block in filters) if settled else None
 
 
-def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+def _cache(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     """Keep the answer; a full memory is emptied, which is simpler than ageing and costs as little."""
-    if len(memory) >= MAX_REMEMBERED:
+    if len(memory) >= CACHE_SIZE:
         memory.clear()
     memory[key] = value

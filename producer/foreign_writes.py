@@ -20,12 +20,12 @@ class ForeignWrites:
         self._counts, self._now = counts, now
         self._found_at_s: dict[ForeignWrite, float] = {}
 
-    def found(self, what: ForeignWrite, number: int = 1) -> None:
+    def record(self, what: ForeignWrite, number: int = 1) -> None:
         """Count that somebody else changed this."""
         self._counts[f"{FOREIGN_WRITE}{what}"] += number
         self._found_at_s[what] = self._now()
 
-    def shown(self) -> str:
+    def recent(self) -> str:
         """Return what was changed within the last hour, for a person; empty if nothing was."""
         lately = [what for what, at_s in self._found_at_s.items() if self._now() - at_s < SHOWN_S]
         return f"somebody else wrote into Redis within the hour: {', '.join(sorted(lately))}" if lately else ""

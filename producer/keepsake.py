@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger("courier.producer")
 
 
-class Keepsake:
+class CursorBackup:
     """The copy in `path`. Not to be able to write it is no reason to stop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._saved: dict[str, str] | None = None
-        self._broken = False
+        self._write_failed = False
         self.saved_at_s: float | None = None
         """When a former process saved it last, in seconds since 1970, once it is loaded."""
 
@@ -54,10 +54,10 @@ class Keepsake:
             fresh.write_text(json.dumps(cursors))
             fresh.replace(self._path)
         except OSError as error:
-            if not self._broken:
+            if not self._write_failed:
                 _log.warning(
                     "%s: %s; the places in the log are kept in Redis only", self._path, error.strerror or error
                 )
-            self._broken = True
+            self._write_failed = True
         else:
-            self._saved, self._broken = dict(cursors), False
+            self._saved, self._write_failed = dict(cursors), False

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Undecided = tuple[type[Exception], ...]
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
+class LogLine(msgspec.Struct, frozen=True, gc=False):
     """One complete line. `raw` has no line end.
 
     `file` is the stable name of what it was read from (of a log file, its mark), `start` and `end` are byte offsets in
@@ -45,25 +45,25 @@ class Line(msgspec.Struct, frozen=True, gc=False):
         return f"{self.file}:{self.start:010x}:{crc32(self.raw):08x}"
 
     @property
-    def after(self) -> str:
+    def next_cursor(self) -> str:
         """Return the cursor right behind this line."""
         ending = b"\n" * (self.end - self.start - len(self.raw))
         return f"{self.file}:{self.end}{self.suffix(self.raw + ending) if self.suffix else ''}"
 
-    def part(self, start: int, end: int) -> Line:
+    def slice(self, start: int, end: int) -> LogLine:
         """Return these of its bytes as a line of its own; the last ones have the line end."""
         behind = self.end if end == len(self.raw) else self.start + end
-        return Line(self.raw[start:end], self.file, self.start + start, behind, self.suffix)
+        return LogLine(self.raw[start:end], self.file, self.start + start, behind, self.suffix)
 
 
-class Lines(Sequence[Line]):
+class LogLines(Sequence[LogLine]):
     """Lines of one file in order. `start` is where the first one starts, `end` where the last one ends."""
 
-    def __init__(self, lines: Sequence[Line] = ()) -> None:
+    def __init__(self, lines: Sequence[LogLine] = ()) -> None:
         self._lines = lines
         self.file, self.start, self.end = (lines[0].file, lines[0].start, lines[-1].end) if lines else ("", 0, 0)
 
-    def sift(self, pass_over: PassOver, undecided: Undecided) -> tuple[int, Sequence[Line]]:
+    def prefilter(self, pass_over: PassOver, undecided: Undecided) -> tuple[int, Sequence[LogLine]]:
         """Return how many lines there are, and those that `pass_over` does not pass over.
 
         It gives something for a line that it passes over, and raises one of `undecided` for another.
@@ -79,27 +79,27 @@ class Lines(Sequence[Line]):
     def __len__(self) -> int:
         return len(self._lines)
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[LogLine]:
         return iter(self._lines)
 
     @overload
-    def __getitem__(self, at: int) -> Line: ...
+    def __getitem__(self, at: int) -> LogLine: ...
     @overload
-    def __getitem__(self, at: slice) -> Sequence[Line]: ...
-    def __getitem__(self, at: int | slice) -> Line | Sequence[Line]:
+    def __getitem__(self, at: slice) -> Sequence[LogLine]: ...
+    def __getitem__(self, at: int | slice) -> LogLine | Sequence[LogLine]:
         return self._lines[at]
 
 
-class Block(Lines):
+class LineBuffer(LogLines):
     """Lines without a gap: the first `size` bytes of `data`, up to a line end; they stand at `start` in `file`."""
 
     def __init__(self, data: bytes, size: int, file: str, start: int, suffix: Suffix | None = None) -> None:
         self._data, self._size, self._suffix = data, size, suffix
         self.file, self.start, self.end = file, start, start + size
 
-    def sift(self, pass_over: PassOver, undecided: Undecided) -> tuple[int, Sequence[Line]]:
+    def prefilter(self, pass_over: PassOver, undecided: Undecided) -> tuple[int, Sequence[LogLine]]:
         """Do so, a `Line` being made of those lines only."""
-        raws, passed, left = self._raws(), list[object](), list[Line]()
+        raws, passed, left = self._raws(), list[object](), list[LogLine]()
         passing = pass_over(raws)
         while True:
             try:
@@ -121,8 +121,8 @@ class Block(Lines):
         """Where each line starts, and where the last one ends."""
         return list(accumulate(map(len, self._raws()), initial=0))
 
-    def _line(self, start: int, end: int) -> Line:
-        return Line(self._data[start : end - 1], self.file, self.start + start, self.start + end, self._suffix)
+    def _line(self, start: int, end: int) -> LogLine:
+        return LogLine(self._data[start : end - 1], self.file, self.start + start, self.start + end, self._suffix)
 
     def __bool__(self) -> bool:
         return self._size > 0
@@ -130,14 +130,14 @@ class Block(Lines):
     def __len__(self) -> int:
         return len(self._bounds) - 1
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[LogLine]:
         return (self._line(start, end) for start, end in pairwise(self._bounds))
 
     @overload
-    def __getitem__(self, at: int) -> Line: ...
+    def __getitem__(self, at: int) -> LogLine: ...
     @overload
-    def __getitem__(self, at: slice) -> Sequence[Line]: ...
-    def __getitem__(self, at: int | slice) -> Line | Sequence[Line]:
+    def __getitem__(self, at: slice) -> Sequence[LogLine]: ...
+    def __getitem__(self, at: int | slice) -> LogLine | Sequence[LogLine]:
         if isinstance(at, slice):
             return [self[n] for n in range(*at.indices(len(self)))]
         n = range(len(self))[at]

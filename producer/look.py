@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
 
 import msgspec
 
-from producer.line import HIGHEST_INT, Line, LineField, Rule
+from producer.line import INT_MAX, FilterField, FilterFields, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from producer.block import Block
+    from producer.block import IntegrationFilter
 
-WORTHWHILE_LEVEL: Final = 7
+LEVEL_PREFILTER_MIN: Final = 7
 """From here on the level alone turns down most alerts: of the bench's corpus nine in ten (`ops.bench.corpus`)."""
 
-MAX_REMEMBERED: Final = 8192
+CACHE_SIZE: Final = 8192
 """How many combinations of values are remembered."""
 
 MAX_IDS: Final = 2048
 """How many rule ids are remembered. A decoder for so many is made in a millisecond."""
 
-UNDECIDED: Final = (KeyError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+NEEDS_FULL_MATCH: Final = (KeyError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What is raised for a line that is for the plain way to decide."""
 
 _Field = tuple[str, Any, Any]
@@ -42,45 +42,45 @@ _KEY: Final[Any] = {"frozen": True, "gc": False}
 _ONE_OF: Final[Any] = Literal
 
 
-class Look(Protocol):
+class Prefilter(Protocol):
     """What is known of alerts that match none of the blocks."""
 
-    def pass_over(self, raws: Iterable[bytes]) -> Iterator[object]:
+    def reject(self, raws: Iterable[bytes]) -> Iterator[object]:
         """Give something for each line that is an alert which certainly matches nothing.
 
         For another it raises one of UNDECIDED, and goes on behind that line when it is asked again. All of it runs in
         C: a loop in Python would cost a tenth more.
         """
 
-    def remember(self, raw: bytes) -> None:
+    def record_miss(self, raw: bytes) -> None:
         """Learn that this alert matches nothing."""
 
 
-def look_for(blocks: Sequence[Block]) -> Look:
+def make_prefilter(blocks: Sequence[IntegrationFilter]) -> Prefilter:
     """Return what costs least for these blocks, each of which has a filter."""
     floor = min((block.level for block in blocks), default=0)
-    looked_at = frozenset[LineField]().union(*(block.looks_at for block in blocks))
-    if floor >= WORTHWHILE_LEVEL:
-        return _ByLevel(floor)
-    return _ById() if looked_at == {LineField.RULE_ID} else _ByValues(looked_at)
+    looked_at = frozenset[FilterField]().union(*(block.used_fields for block in blocks))
+    if floor >= LEVEL_PREFILTER_MIN:
+        return _LevelPrefilter(floor)
+    return _RuleIdPrefilter() if looked_at == {FilterField.RULE_ID} else _ValuePrefilter(looked_at)
 
 
-class _ByLevel:
+class _LevelPrefilter:
     """Turns down what is below every block's level; another alert of the same level may match."""
 
     def __init__(self, floor: int) -> None:
         """Have it refused by the decoder from `floor` on: to compare it later costs 0.05 us more."""
-        level = Annotated[int, msgspec.Meta(ge=0, le=min(floor - 1, HIGHEST_INT))]
+        level = Annotated[int, msgspec.Meta(ge=0, le=min(floor - 1, INT_MAX))]
         self._decode = _decoder([("level", level, 0)], [])
 
-    def pass_over(self, raws: Iterable[bytes]) -> Iterator[object]:
+    def reject(self, raws: Iterable[bytes]) -> Iterator[object]:
         return map(self._decode, raws)
 
-    def remember(self, raw: bytes) -> None:
+    def record_miss(self, raw: bytes) -> None:
         pass
 
 
-class _ById:
+class _RuleIdPrefilter:
     """Turns down rules of which an alert matched nothing, where all blocks look at the rule's id and at nothing else.
 
     The decoder knows these ids and refuses all others: a tenth less than to look each of them up later.
@@ -91,13 +91,13 @@ class _ById:
         self._met, self._known, self._missed = set[str](), frozenset[str](), 0
         self._decode: Callable[[bytes], Any] = dict[bytes, object]().__getitem__  # knows none, and raises KeyError
 
-    def pass_over(self, raws: Iterable[bytes]) -> Iterator[object]:
+    def reject(self, raws: Iterable[bytes]) -> Iterator[object]:
         return map(self._decode, raws)
 
-    def remember(self, raw: bytes) -> None:
+    def record_miss(self, raw: bytes) -> None:
         try:
             rule_id = self._read(raw).rule.id
-        except UNDECIDED:
+        except NEEDS_FULL_MATCH:
             return
         if rule_id in self._known:  # learned after this line was sifted
             return
@@ -110,23 +110,25 @@ class _ById:
             self._decode = _decoder([("id", _ONE_OF[tuple(self._known)], msgspec.NODEFAULT)], [])
 
 
-class _ByValues:
+class _ValuePrefilter:
     """Turns down alerts whose values, of all that some block looks at, are those of one that matched nothing."""
 
-    def __init__(self, looked_at: Collection[LineField]) -> None:
-        of_rule = {LineField.LEVEL: "level", LineField.RULE_ID: "id", LineField.GROUPS: "groups"}
-        self._decode = _decoder(_fields(Rule, {of_rule.get(one) for one in looked_at}), _fields(Line, looked_at))
+    def __init__(self, looked_at: Collection[FilterField]) -> None:
+        of_rule = {FilterField.LEVEL: "level", FilterField.RULE_ID: "id", FilterField.GROUPS: "groups"}
+        self._decode = _decoder(
+            _fields(Rule, {of_rule.get(one) for one in looked_at}), _fields(FilterFields, looked_at)
+        )
         self._unwanted: dict[Any, bool] = {}
 
-    def pass_over(self, raws: Iterable[bytes]) -> Iterator[object]:
+    def reject(self, raws: Iterable[bytes]) -> Iterator[object]:
         return map(self._unwanted.__getitem__, map(self._decode, raws))
 
-    def remember(self, raw: bytes) -> None:
-        if len(self._unwanted) >= MAX_REMEMBERED:
+    def record_miss(self, raw: bytes) -> None:
+        if len(self._unwanted) >= CACHE_SIZE:
             self._unwanted.clear()
         try:
             self._unwanted[self._decode(raw)] = True
-        except UNDECIDED:
+        except NEEDS_FULL_MATCH:
             return
 
 

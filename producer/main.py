@@ -21,17 +21,17 @@ from common.registry import PublishedRegistry
 from common.vault import load_cipher
 from producer.alertlog import AlertLog
 from producer.alertlog.watch import Watcher
-from producer.aside import Aside
+from producer.aside import Quarantine
 from producer.configuration import ConfigFile
 from producer.cursor_signatures import CursorSigner
-from producer.keepsake import Keepsake
+from producer.keepsake import CursorBackup
 from producer.metrics import ProducerMetrics
 from producer.service import Producer, Start
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
-ASIDE_FILE: Final = "passed-over.jsonl"
+QUARANTINE_FILE: Final = "passed-over.jsonl"
 """In the state directory: what of the log was no alert."""
 
 _log = logging.getLogger("courier.producer")
@@ -57,8 +57,8 @@ def run(settings: Settings, start: str) -> None:
         ledger=ledger,
         dispatcher=Dispatcher(make_app(url), ledger, client),
         client=client,
-        aside=Aside(settings.state.dir / ASIDE_FILE, settings.producer.aside_max_bytes, time.time),
-        keepsake=Keepsake(settings.state.dir / f"places-{settings.producer.node}.json"),
+        quarantine=Quarantine(settings.state.dir / QUARANTINE_FILE, settings.producer.aside_max_bytes, time.time),
+        cursor_backup=CursorBackup(settings.state.dir / f"places-{settings.producer.node}.json"),
         signer=CursorSigner(vault, settings.producer.node),
         now=time.monotonic,
         metrics=metrics,
@@ -73,7 +73,7 @@ def run(settings: Settings, start: str) -> None:
         watcher.wake()
 
     def reload(_signum: int, _frame: object) -> None:
-        producer.ask_reload()
+        producer.request_reload()
         watcher.wake()
 
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from common.metrics.make import counter, gauge, process_registry
-from producer.line import LineFault, LineField
-from producer.source import Loss
+from producer.line import FilterField, RejectReason
+from producer.source import LossReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BAD: Final = "bad:"
 WRONG_TYPE: Final = "wrong_type:"
-DROPPED: Final = (*LineFault, *Loss)
+REJECT_REASONS: Final = (*RejectReason, *LossReason)
 """Every reason for which something of the log is passed over."""
 
 
@@ -35,21 +35,21 @@ class ProducerMetrics:
         self._lag_bytes = gauge("courier_producer_lag_bytes", self.registry)
         self._lag_s = gauge("courier_producer_lag_seconds", self.registry)
         self._config_ok = gauge("courier_producer_config_ok", self.registry)
-        for reason in DROPPED:
+        for reason in REJECT_REASONS:
             self._dropped.labels(reason)
-        for field in LineField:
+        for field in FilterField:
             self._wrong_type.labels(field)
 
-    def stepped(self) -> None:
+    def step_succeeded(self) -> None:
         """Note that a step went well."""
         self._stepped.set(self._now())
         self._redis_up.set(1)
 
-    def redis_away(self) -> None:
+    def redis_down(self) -> None:
         """Note that the ledger does not answer."""
         self._redis_up.set(0)
 
-    def told(self, counts: Mapping[str, int], readings: Mapping[str, IntegrationLag], *, config_ok: bool) -> None:
+    def record(self, counts: Mapping[str, int], readings: Mapping[str, IntegrationLag], *, config_ok: bool) -> None:
         """Take over what was told to the ledger."""
         self._lines.inc(counts.get("lines", 0))
         self._matched.inc(counts.get("matched", 0))

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from common.dispatch import LINGER_S, ReleaseTarget
 from common.errors import LedgerUnavailable
 from common.node import ForeignWrite
-from producer.damaged import whole_alerts
+from producer.damaged import salvage_alerts
 from producer.filters import FilterIndex
 from producer.foreign_writes import ForeignWrites
-from producer.line import BadLine
-from producer.start import take_places
-from producer.tally import Tally
-from producer.tidings import Tidings
+from producer.line import InvalidAlert
+from producer.start import assign_cursors
+from producer.tally import LineCounter
+from producer.tidings import StatusReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from common.ledger import Ledger
     from common.registry import PublishedRegistry
     from common.settings_schema import Policy
-    from producer.aside import Aside
+    from producer.aside import Quarantine
     from producer.configuration import ConfigFile
     from producer.cursor_signatures import CursorSigner
-    from producer.keepsake import Keepsake
-    from producer.lines import Line
-    from producer.members import Member
+    from producer.keepsake import CursorBackup
+    from producer.lines import LogLine
+    from producer.members import Subscription
     from producer.metrics import ProducerMetrics
     from producer.source import Batch, Source
 
-    Matches = defaultdict[str, list[Line]]
+    Matches = defaultdict[str, list[LogLine]]
 
 BATCH_BYTES: Final = 1024 * 1024
-READS_AT_ONCE: Final = 4
-ENOUGH_BYTES: Final = 64 * 1024
+MAX_READS_PER_COMMIT: Final = 4
+COMMIT_BYTES: Final = 64 * 1024
 """A commit costs a round trip, however little is in it. So up to so many batches are read before what they have for
 each integration is committed, unless what they have is that much for each on average; of a batch only what matches is
 kept meanwhile."""
@@ -52,9 +52,9 @@ REGISTRY_CHECK_S: Final = 5.0
 different secret keys, which take each other's for damage, do not fill the logs."""
 
 IDLE_WAIT_S: Final = 1.0
-RETRY_PAUSE_S: Final = 1.0
+RETRY_DELAY_S: Final = 1.0
 HEARTBEAT_S: Final = 1.0
-GATHER_FROM: Final = 4
+COALESCE_FROM: Final = 4
 """While there is more to read, an integration that gets so many or more is dispatched when they fill a task, or after
 the linger: else a flood over many integrations is cut into tasks that carry few ids each."""
 
@@ -82,8 +82,8 @@ class Producer:
         ledger: Ledger,
         dispatcher: Dispatcher,
         client: Redis,
-        aside: Aside,
-        keepsake: Keepsake,
+        quarantine: Quarantine,
+        cursor_backup: CursorBackup,
         signer: CursorSigner,
         now: Callable[[], float],
         metrics: ProducerMetrics | None = None,
@@ -95,26 +95,26 @@ class Producer:
         """
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
-        self._aside, self._now, self._metrics, self._signer = aside, now, metrics, signer
-        self._members: dict[str, Member] | None = None
+        self._quarantine, self._now, self._metrics, self._signer = quarantine, now, metrics, signer
+        self._subscriptions: dict[str, Subscription] | None = None
         self._start, self._changed = start, False
-        self._keepsake, self._remembered = keepsake, keepsake.load()
-        self._tally = Tally()
-        self._foreign = ForeignWrites(self._tally.counts, now)
-        self._tidings = Tidings(
+        self._cursor_backup, self._remembered = cursor_backup, cursor_backup.load()
+        self._line_counter = LineCounter()
+        self._foreign = ForeignWrites(self._line_counter.counts, now)
+        self._status_reporter = StatusReporter(
             node=node,
             source=source,
             config=config,
             ledger=ledger,
             client=client,
-            counts=self._tally.counts,
+            counts=self._line_counter.counts,
             metrics=metrics,
         )
-        self._gathered: defaultdict[str, int] = defaultdict(int)
-        self._gathers_since_s = now()
-        self._choked = ""
+        self._undispatched: defaultdict[str, int] = defaultdict(int)
+        self._coalescing_since_s = now()
+        self._intake_paused = ""
         self._heartbeat_at_s = self._registry_checked_at_s = now()
-        self._reload_asked = False
+        self._reload_requested = False
         self._configure(config.load())
 
     def run(
@@ -129,9 +129,9 @@ class Producer:
         away = False
         while not stopped():
             try:
-                busy = self.step()
+                busy = self.run_once()
                 if self._metrics:
-                    self._metrics.stepped()
+                    self._metrics.step_succeeded()
                 if away:
                     _log.info("Redis is back")
                     away = False
@@ -140,62 +140,62 @@ class Producer:
                     _log.error("%s; waiting, the alert log keeps the alerts", error)
                 away = True
                 if self._metrics:
-                    self._metrics.redis_away()
-                self._forget_places()
-                pause(RETRY_PAUSE_S)
+                    self._metrics.redis_down()
+                self._reload_cursors()
+                pause(RETRY_DELAY_S)
             else:
                 if not busy:
                     wait(IDLE_WAIT_S)
-        self._leave()
+        self._flush_cursors()
 
-    def step(self) -> bool:
+    def run_once(self) -> bool:
         """Read on at every place where a member stands. Return whether there is more to read at once."""
         now_s = self._now()
-        if self._members is not None and now_s - self._heartbeat_at_s >= HEARTBEAT_S:
+        if self._subscriptions is not None and now_s - self._heartbeat_at_s >= HEARTBEAT_S:
             self._heartbeat_at_s = now_s
             self._heartbeat()
-        if self._members is None:
-            self._members = self._take_places()
+        if self._subscriptions is None:
+            self._subscriptions = self._assign_cursors()
         busy = False
-        if due := now_s - self._gathers_since_s >= LINGER_S:
-            self._gathers_since_s = now_s
-        for cursor, members in self._places(now_s).items() if not self._choked else ():
+        if due := now_s - self._coalescing_since_s >= LINGER_S:
+            self._coalescing_since_s = now_s
+        for cursor, members in self._by_cursor(now_s).items() if not self._intake_paused else ():
             matches, after, at_end = self._read(cursor)
             busy = busy or not at_end
-            self._advance(members, matches, after, now_s, due=due or at_end)
-        return self._lost_in_redis() or busy
+            self._commit(members, matches, after, now_s, flush=due or at_end)
+        return self._redis_lost_cursors() or busy
 
-    def ask_reload(self) -> None:
+    def request_reload(self) -> None:
         """Have the configuration read again at the next heartbeat, even if it looks unchanged; safe in a handler."""
-        self._reload_asked = True
+        self._reload_requested = True
 
     def _configure(self, integrations: Sequence[Integration]) -> None:
         self._integrations = integrations
         self._index = FilterIndex(integrations)
 
-    def _take_over(self, integrations: Sequence[Integration] | None) -> None:
+    def _apply_config(self, integrations: Sequence[Integration] | None) -> None:
         if integrations is not None:
-            self._leave()
+            self._flush_cursors()
             self._configure(integrations)
             self._changed = True
-            self._forget_places()
+            self._reload_cursors()
 
-    def _forget_places(self) -> None:
+    def _reload_cursors(self) -> None:
         """Let the next step begin at the cursors that Redis holds: it may be a second younger than we remember."""
-        self._remembered |= {i: m.committed or m.cursor for i, m in (self._members or {}).items()}
-        self._members = None
+        self._remembered |= {i: m.committed or m.cursor for i, m in (self._subscriptions or {}).items()}
+        self._subscriptions = None
 
-    def _lost_in_redis(self) -> bool:
+    def _redis_lost_cursors(self) -> bool:
         """Say whether Redis has lost a cursor: it was emptied, so all is published anew, with the remembered places."""
-        lost = any(not member.committed for member in (self._members or {}).values())
+        lost = any(not member.committed for member in (self._subscriptions or {}).values())
         if lost:
-            self._forget_places()
+            self._reload_cursors()
         return lost
 
-    def _take_places(self) -> dict[str, Member]:
+    def _assign_cursors(self) -> dict[str, Subscription]:
         for warning in self._ledger.check_server():
             _log.warning("%s", warning)
-        members = take_places(
+        members = assign_cursors(
             self._integrations,
             node=self._node,
             ledger=self._ledger,
@@ -204,38 +204,38 @@ class Producer:
             policy=self._policy,
             remembered=self._remembered,
             signer=self._signer,
-            end=self._end,
-            all_known=self._config.whole,
+            end=self._end_cursor,
+            all_known=self._config.is_complete,
         )
         left_out = {one.id for one in self._integrations} - members.keys()
         self._remembered = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
         return members
 
-    def _end(self) -> str:
+    def _end_cursor(self) -> str:
         """Return where "end" is for an integration that never ran: when it was added, or the command was started.
 
         It was added when the file changed last, if that was while this producer ran or after a former one ended.
         """
         if not self._start:
             return self._source.end()
-        saved_at_s = self._keepsake.saved_at_s
+        saved_at_s = self._cursor_backup.saved_at_s
         if self._changed or (saved_at_s is not None and self._config.changed_at_s > saved_at_s):
             return self._start.at(datetime.fromtimestamp(self._config.changed_at_s, UTC))
         return self._start.cursor
 
-    def _places(self, now_s: float) -> dict[str, list[Member]]:
-        places: defaultdict[str, list[Member]] = defaultdict(list)
-        for member in (self._members or {}).values():
-            if member.may_read(self._ledger, now_s):
+    def _by_cursor(self, now_s: float) -> dict[str, list[Subscription]]:
+        places: defaultdict[str, list[Subscription]] = defaultdict(list)
+        for member in (self._subscriptions or {}).values():
+            if member.is_ready(self._ledger, now_s):
                 places[member.cursor].append(member)
         return places
 
-    def _leave(self) -> None:
+    def _flush_cursors(self) -> None:
         """Write the cursors that were held back, so that the next start has nothing to read again."""
         try:
-            for member in (self._members or {}).values():
+            for member in (self._subscriptions or {}).values():
                 member.flush(self._ledger, self._node, self._now())
-            self._tell()
+            self._publish_status()
         except LedgerUnavailable as error:
             _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
 
@@ -243,29 +243,31 @@ class Producer:
         """Return what each integration gets of what comes next, the cursor behind it, and whether that is the end."""
         matches: Matches = defaultdict(list)
         size = 0
-        for _ in range(READS_AT_ONCE):
+        for _ in range(MAX_READS_PER_COMMIT):
             batch = self._source.read(cursor, BATCH_BYTES)
             size += self._match(batch, matches)
             cursor = batch.cursor
-            if batch.at_end or size >= ENOUGH_BYTES * len(matches):
+            if batch.at_end or size >= COMMIT_BYTES * len(matches):
                 break
         return matches, cursor, batch.at_end
 
-    def _advance(self, members: Sequence[Member], matches: Matches, after: str, now_s: float, *, due: bool) -> None:
+    def _commit(
+        self, members: Sequence[Subscription], matches: Matches, after: str, now_s: float, *, flush: bool
+    ) -> None:
         for member in members:
             ours = matches.get(member.integration.id, [])
-            stored = member.advance(self._ledger, self._node, ours, after, now_s)
-            self._tally.counts["matched"] += stored
-            self._gathered[member.integration.id] += stored
-        self._dispatch(members, due=due)
+            stored = member.commit_matches(self._ledger, self._node, ours, after, now_s)
+            self._line_counter.counts["matched"] += stored
+            self._undispatched[member.integration.id] += stored
+        self._dispatch(members, flush=flush)
 
-    def _dispatch(self, members: Sequence[Member], *, due: bool) -> None:
+    def _dispatch(self, members: Sequence[Subscription], *, flush: bool) -> None:
         """Dispatch what was committed; if this ends before, the workers do it within a second."""
         outlets = []
         for member in members:
-            number = self._gathered[member.integration.id]
-            if number and (due or not GATHER_FROM <= number < member.policy.batch_max):
-                del self._gathered[member.integration.id]
+            number = self._undispatched[member.integration.id]
+            if number and (flush or not COALESCE_FROM <= number < member.policy.batch_max):
+                del self._undispatched[member.integration.id]
                 target = self._registry.target(member.integration)
                 outlets.append(ReleaseTarget(member.integration.id, member.policy, target))
         if outlets:
@@ -274,69 +276,69 @@ class Producer:
     def _match(self, batch: Batch, matches: Matches) -> int:
         """Add what each integration gets, and count the lines. Return the bytes that were added, each line's once."""
         size = 0
-        number, lines = self._index.sift(batch.lines)
+        number, lines = self._index.prefilter(batch.lines)
         for line in lines:
             try:
                 ids = self._index.match(line.raw)
-            except BadLine as bad:
+            except InvalidAlert as bad:
                 size += self._match_damaged(line, bad, matches)
                 continue
-            if self._index.wrong_types:
-                self._count_wrong_types(line)
+            if self._index.type_errors:
+                self._count_type_errors(line)
             for integration_id in ids:
                 matches[integration_id].append(line)
             size += len(line.raw) if ids else 0
-        for passed in batch.passed:
-            if not batch.lines or self._tally.is_new(batch.lines[-1]):
-                self._passed_over(passed.loss, passed.detail, passed.sample)
-        self._tally.count(batch.lines, number)
+        for passed in batch.skipped:
+            if not batch.lines or self._line_counter.is_new(batch.lines[-1]):
+                self._reject(passed.reason, passed.detail, passed.sample)
+        self._line_counter.count(batch.lines, number)
         return size
 
-    def _match_damaged(self, line: Line, bad: BadLine, matches: Matches) -> int:
+    def _match_damaged(self, line: LogLine, bad: InvalidAlert, matches: Matches) -> int:
         """Add the whole alerts of a line that is none, and keep the line. Return the bytes that were added."""
-        whole, size = whole_alerts(line), 0
+        whole, size = salvage_alerts(line), 0
         for part in whole:
-            with suppress(BadLine):
+            with suppress(InvalidAlert):
                 ids = self._index.match(part.raw)
                 for integration_id in ids:
                     matches[integration_id].append(part)
                 size += len(part.raw) if ids else 0
-        self._index.wrong_types.clear()
-        if self._tally.is_new(line):
+        self._index.type_errors.clear()
+        if self._line_counter.is_new(line):
             where = f"byte {line.start} of the log file with fingerprint {line.file}"
             read = f"; {len(whole)} whole alert(s) of it were read" if whole else ""
-            self._passed_over(bad.reason, f"{bad}, at {where}{read}", line.raw)
+            self._reject(bad.reason, f"{bad}, at {where}{read}", line.raw)
         return size
 
-    def _count_wrong_types(self, line: Line) -> None:
-        if self._tally.is_new(line):
-            self._tally.counts.update(f"wrong_type:{field}" for field in self._index.wrong_types)
-        self._index.wrong_types.clear()
+    def _count_type_errors(self, line: LogLine) -> None:
+        if self._line_counter.is_new(line):
+            self._line_counter.counts.update(f"wrong_type:{field}" for field in self._index.type_errors)
+        self._index.type_errors.clear()
 
-    def _passed_over(self, reason: str, detail: str, sample: bytes) -> None:
-        self._tally.counts[f"bad:{reason}"] += 1
-        self._aside.keep(reason, detail, sample)
+    def _reject(self, reason: str, detail: str, sample: bytes) -> None:
+        self._line_counter.counts[f"bad:{reason}"] += 1
+        self._quarantine.add(reason, detail, sample)
 
     def _heartbeat(self) -> None:
         """Once a second: follow the configuration, make sure that the cursors are still ours, and tell how it goes."""
-        forced, self._reload_asked = self._reload_asked, False
-        self._take_over(self._config.reload(forced=forced))
-        if (members := self._members) is None:
+        forced, self._reload_requested = self._reload_requested, False
+        self._apply_config(self._config.reload(forced=forced))
+        if (members := self._subscriptions) is None:
             return
         left_out = {one.id for one in self._integrations} - members.keys()
         cursors = self._ledger.cursors([*members, *left_out], self._node)
         for integration_id in cursors.keys() & members.keys():
-            members[integration_id].check(cursors[integration_id])
-        if self._lost_in_redis():
+            members[integration_id].verify_cursor(cursors[integration_id])
+        if self._redis_lost_cursors():
             return
         if cursors.keys() & left_out:  # they were damaged, and can be read again
-            self._forget_places()
+            self._reload_cursors()
             return
         self._repair_registry()
         kept = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
-        self._keepsake.save(kept | {i: member.committed for i, member in members.items()})
-        self._choke(self._ledger.intake_block_reason())
-        self._tell()
+        self._cursor_backup.save(kept | {i: member.committed for i, member in members.items()})
+        self._pause_intake(self._ledger.intake_block_reason())
+        self._publish_status()
 
     def _repair_registry(self) -> None:
         now_s = self._now()
@@ -344,21 +346,21 @@ class Producer:
             return
         self._registry_checked_at_s = now_s
         if self._registry.repair(self._node, self._integrations):
-            self._foreign.found(ForeignWrite.REGISTRY)
+            self._foreign.record(ForeignWrite.REGISTRY)
             _log.error("the published integrations were missing or changed by somebody else: published again")
 
-    def _choke(self, why: str) -> None:
+    def _pause_intake(self, why: str) -> None:
         """Stop reading while Redis should take nothing more; say so when it begins and when it ends."""
-        if why and not self._choked:
+        if why and not self._intake_paused:
             _log.error("%s; nothing is enqueued until then, the alert log keeps the alerts", why)
-        elif self._choked and not why:
+        elif self._intake_paused and not why:
             _log.info("Redis can take alerts again")
-        self._choked = why
+        self._intake_paused = why
 
-    def _tell(self) -> None:
-        members = (self._members or {}).values()
+    def _publish_status(self) -> None:
+        members = (self._subscriptions or {}).values()
         for member in members:
             if member.forged:
-                self._foreign.found(ForeignWrite.CURSOR, member.forged)
+                self._foreign.record(ForeignWrite.CURSOR, member.forged)
                 member.forged = 0
-        self._tidings.tell(members, choked=self._choked, foreign_writes=self._foreign.shown())
+        self._status_reporter.publish(members, intake_paused=self._intake_paused, foreign_writes=self._foreign.recent())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from producer.lines import Lines
+from producer.lines import LogLines
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from common.settings_values import LogPosition
 
 
-class Loss(StrEnum):
+class LossReason(StrEnum):
     """Why something of the source was passed over: a closed list, used as a metric label."""
 
     OVERLONG = "overlong"
@@ -33,10 +33,10 @@ class Loss(StrEnum):
     """Half a line at the end of a file that another file follows."""
 
 
-class Passed(msgspec.Struct, frozen=True):
+class SkippedRange(msgspec.Struct, frozen=True):
     """Something that was passed over: why, which range (for a person), and how its bytes begin."""
 
-    loss: Loss
+    reason: LossReason
     detail: str
     sample: bytes = b""
 
@@ -44,10 +44,10 @@ class Passed(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """What one read returned: complete lines in order, the cursor behind them, and whether that is the end for now."""
 
-    lines: Lines
+    lines: LogLines
     cursor: str
     at_end: bool
-    passed: tuple[Passed, ...] = ()
+    skipped: tuple[SkippedRange, ...] = ()
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class Source(Protocol):
     def read(self, cursor: str, max_bytes: int) -> Batch:
         """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
 
-    def keep_only(self, cursors: Collection[str]) -> None:
+    def close_unused(self, cursors: Collection[str]) -> None:
         """Let go of what is open for reading on anywhere but at these; to be called now and then."""
 
     def lag(self, cursor: str) -> Lag:

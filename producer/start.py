@@ -17,7 +17,7 @@ from common.ledger import Stored
 from common.settings_schema import Start
 from common.settings_values import LogPosition
 from producer.cursor_signatures import unsigned
-from producer.members import Member
+from producer.members import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("courier.producer")
 
 
-class Left(NamedTuple):
+class RemovedIntegration(NamedTuple):
     """An integration that is configured here no more, and the cursor that it has."""
 
     integration: Integration
     cursor: str
 
 
-def take_places(
+def assign_cursors(
     integrations: Sequence[Integration],
     *,
     node: str,
@@ -51,7 +51,7 @@ def take_places(
     signer: CursorSigner,
     end: Callable[[], str] | None = None,
     all_known: bool = True,
-) -> dict[str, Member]:
+) -> dict[str, Subscription]:
     """Publish the integrations and return them as readers, by id, each with a committed cursor.
 
     `remembered` are the last cursors that this process knew, as Redis held them; they count only where Redis has lost
@@ -65,23 +65,23 @@ def take_places(
     left = [entry.integration for entry in entries.values() if node not in entry.nodes]
     cursors = ledger.cursors([one.id for one in [*integrations, *left]], node)
     trusted = {i: _trusted(i, held, remembered, signer) for i, held in cursors.items()}
-    places = [Left(one, trusted[one.id]) for one in left if trusted.get(one.id)]
-    inherited = handed_on(places, [one for one in integrations if cursors.get(one.id) == ""], all_known=all_known)
+    places = [RemovedIntegration(one, trusted[one.id]) for one in left if trusted.get(one.id)]
+    inherited = inherit_cursors(places, [one for one in integrations if cursors.get(one.id) == ""], all_known=all_known)
     members = {}
     for integration in integrations:
         if integration.id not in cursors:
             continue
         held, cursor = cursors[integration.id], trusted[integration.id]
-        member = Member(integration, policy(integration), cursor, held, signer)
+        member = Subscription(integration, policy(integration), cursor, held, signer)
         if cursor != unsigned(held):
-            member.take_forged(held, cursor)
+            member.replace_forged(held, cursor)
         if not member.committed:
             before = inherited.get(integration.id)
             if before:
-                _stay_paused(before.integration.id, integration.id, ledger)
-            known = _remembered(integration, remembered) or (before.cursor if before else "")
+                _carry_over_pause(before.integration.id, integration.id, ledger)
+            known = _from_backup(integration, remembered) or (before.cursor if before else "")
             try:
-                _begin(member, known or _start(source, member.policy, end or source.end), ledger, node)
+                _commit_initial(member, known or _start(source, member.policy, end or source.end), ledger, node)
             except LedgerDamaged:
                 continue
         members[integration.id] = member
@@ -100,7 +100,7 @@ def _trusted(integration_id: str, held: str, remembered: Mapping[str, str], sign
     return unsigned(ours if held and signer.is_forged(integration_id, held, ours) else held)
 
 
-def _remembered(integration: Integration, remembered: Mapping[str, str]) -> str:
+def _from_backup(integration: Integration, remembered: Mapping[str, str]) -> str:
     cursor = unsigned(remembered.get(integration.id, ""))
     if cursor:
         _log.error(
@@ -111,14 +111,16 @@ def _remembered(integration: Integration, remembered: Mapping[str, str]) -> str:
     return cursor
 
 
-def handed_on(left: Sequence[Left], new: Sequence[Integration], *, all_known: bool = True) -> dict[str, Left]:
+def inherit_cursors(
+    left: Sequence[RemovedIntegration], new: Sequence[Integration], *, all_known: bool = True
+) -> dict[str, RemovedIntegration]:
     """Return, by the id of a `new` block, the one that left whose place it takes.
 
     Each place goes to one of the same target, else of the same name, whose credential was changed then; unless it may
     be that of a block which could not be read. Only where a block was split does one place serve several: too many
     alerts are better than one too few.
     """
-    free, handed = list(left), dict[str, Left]()
+    free, handed = list(left), dict[str, RemovedIntegration]()
     for same in (_target, _name) if all_known else (_target,):
         for one in new:
             place = next((place for place in free if same(place.integration) == same(one)), None)
@@ -137,7 +139,7 @@ def _name(integration: Integration) -> str:
     return integration.name
 
 
-def _stay_paused(before: str, now: str, ledger: Ledger) -> None:
+def _carry_over_pause(before: str, now: str, ledger: Ledger) -> None:
     """Let no new id undo an operator's pause."""
     state = ledger.status(before)
     if state.paused_ms:
@@ -157,7 +159,7 @@ def _start(source: Source, policy: Policy, end: Callable[[], str]) -> str:
             return end()
 
 
-def _begin(member: Member, cursor: str, ledger: Ledger, node: str) -> None:
+def _commit_initial(member: Subscription, cursor: str, ledger: Ledger, node: str) -> None:
     """Commit the first cursor at once: from here on nothing may be missed."""
     result = ledger.commit(
         member.integration.id,
@@ -173,4 +175,4 @@ def _begin(member: Member, cursor: str, ledger: Ledger, node: str) -> None:
         member.committed = member.signed(cursor)
         _log.info("new here: begins to read", extra={"integration": member.integration.id, "cursor": cursor})
     else:
-        member.check(ledger.cursor(member.integration.id, node))
+        member.verify_cursor(ledger.cursor(member.integration.id, node))

@@ -6,24 +6,24 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from producer.lines import Line, Lines
+    from producer.lines import LogLine, LogLines
 
-FILES: Final = 16
+MAX_TRACKED_FILES: Final = 16
 """Files of which the furthest counted place is remembered: more are never read at the same time."""
 
 
-class Tally:
+class LineCounter:
     """Counters to be reported, and up to where each file's lines have been counted."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._until: dict[str, int] = {}
 
-    def is_new(self, line: Line | Lines) -> bool:
+    def is_new(self, line: LogLine | LogLines) -> bool:
         """Say whether a line has not been counted yet; of several, whether none has."""
         return line.start >= self._until.get(line.file, 0)
 
-    def count(self, lines: Lines, number: int) -> None:
+    def count(self, lines: LogLines, number: int) -> None:
         """Count lines, so many, that have been dealt with; until then they are new."""
         if not lines:
             return
@@ -33,9 +33,9 @@ class Tally:
         for line in filter(self.is_new, lines):
             self._add(line, 1)
 
-    def _add(self, last: Line | Lines, number: int) -> None:
+    def _add(self, last: LogLine | LogLines, number: int) -> None:
         self.counts["lines"] += number
         self._until.pop(last.file, None)
         self._until[last.file] = last.end
-        if len(self._until) > FILES:
+        if len(self._until) > MAX_TRACKED_FILES:
             del self._until[next(iter(self._until))]

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from common.ledger import Ledger
     from producer.configuration import ConfigFile
-    from producer.members import Member
+    from producer.members import Subscription
     from producer.metrics import ProducerMetrics
     from producer.source import Source
 
 
-class Tidings:
+class StatusReporter:
     """Tells of `counts`, which nobody was told of yet, and clears them: what a `NodeReport` has as counters."""
 
     def __init__(
@@ -41,17 +41,17 @@ class Tidings:
         self._ledger, self._client, self._metrics = ledger, client, metrics
         self._counts = counts
 
-    def tell(self, members: Collection[Member], *, choked: str, foreign_writes: str) -> None:
+    def publish(self, members: Collection[Subscription], *, intake_paused: str, foreign_writes: str) -> None:
         """Tell how it goes; `choked` says why nothing is enqueued, if so, `foreign_writes` what somebody else changed.
 
         Raises LedgerUnavailable or LedgerUnfit; the counts are then told the next time.
         """
         readings = self._readings(members)
         texts = {
-            "parked": ",".join(sorted(m.integration.id for m in members if m.parked)),
-            "config_trouble": self._config.trouble,
+            "parked": ",".join(sorted(m.integration.id for m in members if m.backpressured)),
+            "config_trouble": self._config.error,
             "config": str(self._config.path),
-            "choked": choked,
+            "choked": intake_paused,
             "foreign_writes": foreign_writes,
             "config_digest": str(self._config.digest),
             "config_loaded_ms": str(self._config.loaded_ms),
@@ -60,18 +60,18 @@ class Tidings:
         }
         publish_producer_report(self._client, self._node, added=self._counts, texts=texts)
         if self._metrics:
-            self._metrics.told(self._counts, readings, config_ok=not self._config.trouble)
+            self._metrics.record(self._counts, readings, config_ok=not self._config.error)
         self._counts.clear()
 
-    def _readings(self, members: Collection[Member]) -> dict[str, IntegrationLag]:
+    def _readings(self, members: Collection[Subscription]) -> dict[str, IntegrationLag]:
         cursors = {m.cursor for m in members}
-        self._source.keep_only(cursors)
+        self._source.close_unused(cursors)
         lags = {cursor: self._source.lag(cursor) for cursor in cursors}
         return {
             m.integration.id: IntegrationLag(
                 lag_bytes=lags[m.cursor].size_bytes,
                 lag_s=round(lags[m.cursor].age_s, 3),
-                backpressured=m.parked,
+                backpressured=m.backpressured,
                 max_backlog=m.policy.max_backlog,
                 max_backlog_bytes=m.policy.max_backlog_bytes,
             )

@@ -33,8 +33,8 @@ from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
 from ops.bench.system import cpu_s, server_alone
 from producer.cursor_signatures import CursorSigner
-from producer.lines import Line
-from producer.members import Member, chunks
+from producer.lines import LogLine
+from producer.members import Subscription, split_into_commits
 from producer.service import BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -50,31 +50,31 @@ FILE: Final = "697db7c00123456789ab"
 """Stands for a log file's fingerprint."""
 
 
-def batches(count: int) -> list[list[Line]]:
+def batches(count: int) -> list[list[LogLine]]:
     """Return so many alerts as the source hands them on, about BATCH_BYTES at once."""
-    found: list[list[Line]] = [[]]
+    found: list[list[LogLine]] = [[]]
     start = first = 0
     for line in alerts(count):
         if start - first >= BATCH_BYTES:
             found.append([])
             first = start
-        found[-1].append(Line(line.rstrip(b"\n"), FILE, start, start + len(line)))
+        found[-1].append(LogLine(line.rstrip(b"\n"), FILE, start, start + len(line)))
         start += len(line)
     return found
 
 
-def commit(client: redis.Redis, lines: list[list[Line]]) -> None:
+def commit(client: redis.Redis, lines: list[list[LogLine]]) -> None:
     """Let the producer's member take every batch."""
     slack = Integration(id="slack", name="slack")
     settings = load_settings(file=None, environment={}, cwd=Path("/"))
     signer = CursorSigner(Cipher(Fernet.generate_key()), "bench")
-    ledger, member = Ledger(client), Member(slack, settings.policy(slack), cursor="", committed="", signer=signer)
-    stored = sum(member.advance(ledger, "bench", batch, batch[-1].after, 0.0) for batch in lines)
+    ledger, member = Ledger(client), Subscription(slack, settings.policy(slack), cursor="", committed="", signer=signer)
+    stored = sum(member.commit_matches(ledger, "bench", batch, batch[-1].next_cursor, 0.0) for batch in lines)
     if stored != sum(map(len, lines)):
         raise SystemExit(f"only {stored} were committed")
 
 
-def plain(client: redis.Redis, lines: list[list[Line]]) -> None:
+def plain(client: redis.Redis, lines: list[list[LogLine]]) -> None:
     """Write the same ids and alerts, one command each, in pipelines as long as a commit."""
     for chunk in _chunks(lines):
         with client.pipeline(transaction=False) as pipe:
@@ -83,23 +83,23 @@ def plain(client: redis.Redis, lines: list[list[Line]]) -> None:
             pipe.execute()
 
 
-def one_command(client: redis.Redis, lines: list[list[Line]]) -> None:
+def one_command(client: redis.Redis, lines: list[list[LogLine]]) -> None:
     """Write the same in commands as long as a commit."""
     for chunk in _chunks(lines):
         client.hset("plain", items=[part for line in chunk for part in (f"bench:{line.id}", line.raw)])
 
 
-def _chunks(lines: list[list[Line]]) -> Iterator[list[Line]]:
-    return (chunk for batch in lines for chunk in chunks(batch))
+def _chunks(lines: list[list[LogLine]]) -> Iterator[list[LogLine]]:
+    return (chunk for batch in lines for chunk in split_into_commits(batch))
 
 
-Way = Callable[["redis.Redis", list[list[Line]]], None]
+Way = Callable[["redis.Redis", list[list[LogLine]]], None]
 
 
 class Bench:
     """One server, and what is written to it."""
 
-    def __init__(self, server: EmbeddedServer, client: redis.Redis, lines: list[list[Line]]) -> None:
+    def __init__(self, server: EmbeddedServer, client: redis.Redis, lines: list[list[LogLine]]) -> None:
         self._server, self._client, self._lines = server, client, lines
         self._count = sum(map(len, lines))
 

@@ -94,7 +94,7 @@ def ours_s(path: Path, integrations: Sequence[Integration], alerts: int) -> floa
     cursor = log.beginning()
     while not at_end:
         batch = log.read(cursor, BATCH_BYTES)
-        number, lines = index.sift(batch.lines)
+        number, lines = index.prefilter(batch.lines)
         for line in lines:
             index.match(line.raw)
         read, cursor, at_end = read + number, batch.cursor, batch.at_end

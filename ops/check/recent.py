@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from producer.alertlog.folder import Folder
+from producer.alertlog.folder import LogDirectory
 from producer.filters import FilterIndex
-from producer.line import BadLine, decode_line
+from producer.line import InvalidAlert, decode_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ def count_recent(path: Path, integrations: Sequence[Integration], *, clock: Call
         try:
             counts.update(index.match(raw))
             groups.update(decode_line(raw).rule.groups)
-        except BadLine:
+        except InvalidAlert:
             continue
         alerts += 1
         if alerts == ALERTS:
@@ -103,7 +103,7 @@ def _meant(text: str, groups: set[str]) -> str:
 def _last_lines(path: Path, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
     """Yield lines, the newest first."""
     seen = set()
-    for file in reversed(Folder(path).oldest_first()):
+    for file in reversed(LogDirectory(path).oldest_first()):
         if clock() > until_s:
             return
         if file.inode in seen or file.problem:

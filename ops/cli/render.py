@@ -16,7 +16,7 @@ from ops.cli.options import example, integrations, named, pass_settings, setting
 from ops.mismatch import mismatches
 from ops.named import in_configuration
 from ops.render import Renderer
-from producer.line import BadLine
+from producer.line import InvalidAlert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def passes(integration: Integration, raw: bytes) -> str:
     """Say what the block's filters make of the alert, and which of them turn it down."""
     try:
         why = mismatches(integration, raw)
-    except BadLine as bad:
+    except InvalidAlert as bad:
         return f"no alert: the line would be passed over ({bad})"
     if why:
         return f"{NO_MATCH}: the alert would not be delivered: {'; '.join(why)}"

@@ -17,7 +17,7 @@ from common.integration import MANAGER_ID
 from ops.demo.knowledge import INDICATORS
 from ops.demo.wire import part
 from producer.filters import FilterIndex
-from producer.line import BadLine
+from producer.line import InvalidAlert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,7 +68,7 @@ def expected(lines: Iterable[bytes], integrations: Sequence[Integration]) -> Cou
     for line in lines:
         try:
             matched = index.match(line)
-        except BadLine:
+        except InvalidAlert:
             continue
         alert = json.loads(line)
         for integration_id in matched:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.metrics.labels import FAILED, OUTCOMES_WITHOUT_REASON, REASONS_WITHOUT_ATTEMPT, SKIPPED
 from common.metrics.table import TABLE, ExposedBy
-from producer.metrics import DROPPED
+from producer.metrics import REJECT_REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,7 +58,7 @@ def _lists() -> Iterator[str]:
     yield f"| `{ledger}` | `dead` | {_codes(REASONS_WITHOUT_ATTEMPT)} |\n"
     yield f"| `{attempts}` | `delivered` | none |\n"
     yield f"| `{attempts}` | `retry`, `dead` | {_codes(FAILED)} |\n"
-    yield f"| `{lines}`, `courier_producer_lines_dropped_total` | | {_codes(DROPPED)} |\n"
+    yield f"| `{lines}`, `courier_producer_lines_dropped_total` | | {_codes(REJECT_REASONS)} |\n"
 
 
 def _codes(words: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from io import BytesIO, FileIO
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from zlib import error as ZlibError  # noqa: N812 — an exception should look like one
 
-from producer.alertlog.position import HEAD_MAX_BYTES, SEAL_BYTES, read_head, seal, sealed_bytes
+from producer.alertlog.position import HEAD_MAX_BYTES, MAX_CHECKSUM_BYTES, checksum_of, checksum_size, read_first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,38 +20,38 @@ _Kind = TypeVar("_Kind")
 BLOCK_BYTES: Final = 256 * 1024
 SAMPLE_BYTES: Final = 64 * 1024
 SAMPLES: Final = 16
-CLOSER: Final = 512
+STEP_DIVISOR: Final = 512
 """So much smaller are the steps each time; the second ones are of one byte."""
 
 Inode = tuple[int, int]
 """Device and inode."""
 
 
-class Changed(Exception):  # noqa: N818 — a state of the file, not a mistake
+class FileReplaced(Exception):  # noqa: N818 — a state of the file, not a mistake
     """Raised when an open file no longer is what it was: emptied or written anew in place."""
 
 
-class Content(Protocol):
+class LogFile(Protocol):
     """An open file. `head` is what its fingerprint is made from, `at` how far it has been read."""
 
     head: bytes
-    at: int
+    offset: int
     before: bytes
     """After `seek`: the last bytes before `at`, at most as many as a seal covers."""
-    damage: str
+    read_error: str
     """Why nothing can be read beyond `at`, if so."""
     inode: Inode
 
     def read(self, max_bytes: int) -> bytes:
         """Return up to `max_bytes` more, none at the end or where it is damaged. Raises Changed."""
 
-    def back(self, size: int) -> bool:
+    def unread(self, size: int) -> bool:
         """Have the last `size` bytes read again next, where that costs next to nothing. Say whether they will be."""
 
     def seek(self, offset: int, sealed: str) -> bool:
         """Go to `offset`; say whether what stands before it may be what was sealed, or ends a line. Raises OSError."""
 
-    def is_same(self, other: Plain) -> bool:
+    def has_same_content(self, other: PlainLogFile) -> bool:
         """Say whether one of both, as far as this one was read, begins with the other. Raises OSError.
 
         Both are compared at their heads, right before the end of the shorter one and, where that costs little, at a
@@ -65,17 +65,17 @@ class Content(Protocol):
         """Let go of the file."""
 
 
-def open_archive(path: str) -> Archive:
+def open_archive(path: str) -> GzipLogFile:
     """Open a compressed file. Raises OSError; what is no regular file is refused as well."""
-    return _open(path, Archive)
+    return _open(path, GzipLogFile)
 
 
-def open_plain(path: str) -> Plain:
+def open_plain(path: str) -> PlainLogFile:
     """Open an uncompressed file; the same."""
-    return _open(path, Plain)
+    return _open(path, PlainLogFile)
 
 
-def open_content(path: str, *, zipped: bool) -> Content:
+def open_log_file(path: str, *, zipped: bool) -> LogFile:
     """Open either."""
     return open_archive(path) if zipped else open_plain(path)
 
@@ -98,48 +98,48 @@ def _inode(descriptor: int) -> Inode:
     return status.st_dev, status.st_ino
 
 
-def _fits(before: bytes, offset: int, sealed: str) -> bool:
+def _matches_checksum(before: bytes, offset: int, sealed: str) -> bool:
     """Say whether bytes that end at `offset` are those of the seal; without one, whether a line may start behind."""
     if not sealed:
         return offset == 0 or before.endswith(b"\n")
-    return seal(before[-sealed_bytes(sealed) :]) == sealed
+    return checksum_of(before[-checksum_size(sealed) :]) == sealed
 
 
-class Plain:
+class PlainLogFile:
     """An uncompressed file. It may grow while it is read, and it may be emptied or cut."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.inode = _inode(descriptor)
-        self.at, self.damage = 0, ""
+        self.offset, self.read_error = 0, ""
         self.read_head()
 
     def read_head(self) -> None:
         """Take the head anew, for a file that had no line when it was opened. Raises OSError."""
-        self.head = read_head(self._take)
-        self.at, self.before = 0, b""
+        self.head = read_first_line(self._take)
+        self.offset, self.before = 0, b""
         self._seen, self._seen_to = b"", 0
 
     def read(self, max_bytes: int) -> bytes:
         """Read on; what was read belongs to the same file as what stands before it, which is still there afterwards."""
         try:
             size = os.fstat(self._descriptor).st_size
-            data = self._take(min(max_bytes, size - self.at)) if size > self.at else b""
+            data = self._take(min(max_bytes, size - self.offset)) if size > self.offset else b""
             head = os.pread(self._descriptor, len(self.head), 0)
             seen = self.peek(self._seen_to - len(self._seen), len(self._seen))
         except OSError as error:
             if error.errno == errno.ESTALE:  # NFS: it has to be opened again
-                raise Changed from None
-            self.damage = error.strerror or str(error)
+                raise FileReplaced from None
+            self.read_error = error.strerror or str(error)
             return b""
-        self.damage = ""
-        if size < self.at or head != self.head or seen != self._seen:
-            raise Changed
-        if len(data) >= SEAL_BYTES:
-            self._seen, self._seen_to = data[-SEAL_BYTES:], self.at
+        self.read_error = ""
+        if size < self.offset or head != self.head or seen != self._seen:
+            raise FileReplaced
+        if len(data) >= MAX_CHECKSUM_BYTES:
+            self._seen, self._seen_to = data[-MAX_CHECKSUM_BYTES:], self.offset
         elif data:
-            self._seen_to = self.at
-            self._seen = self.peek(max(0, self.at - SEAL_BYTES), min(self.at, SEAL_BYTES))
+            self._seen_to = self.offset
+            self._seen = self.peek(max(0, self.offset - MAX_CHECKSUM_BYTES), min(self.offset, MAX_CHECKSUM_BYTES))
         return data
 
     def peek(self, offset: int, size: int) -> bytes:
@@ -150,30 +150,30 @@ class Plain:
         """Return how long it is now. Raises OSError."""
         return os.fstat(self._descriptor).st_size
 
-    def is_same(self, other: Plain) -> bool:
+    def has_same_content(self, other: PlainLogFile) -> bool:
         """Compare with what this one has on the disk."""
-        size = min(self.at, other.size())
+        size = min(self.offset, other.size())
         offsets = {0, max(0, size - SAMPLE_BYTES), *range(0, size, max(SAMPLE_BYTES, size // SAMPLES))}
         return all(
             self.peek(offset, min(SAMPLE_BYTES, size - offset)) == other.peek(offset, min(SAMPLE_BYTES, size - offset))
             for offset in sorted(offsets)
         )
 
-    def back(self, size: int) -> bool:
+    def unread(self, size: int) -> bool:
         """Go back."""
-        self.at -= size
+        self.offset -= size
         return True
 
     def _take(self, max_bytes: int) -> bytes:
-        data = os.pread(self._descriptor, max_bytes, self.at)
-        self.at += len(data)
+        data = os.pread(self._descriptor, max_bytes, self.offset)
+        self.offset += len(data)
         return data
 
     def seek(self, offset: int, sealed: str) -> bool:
         """Go there if it looks as it did: this need not be true of a file that was cut and has grown again."""
-        self.at = self._seen_to = offset
-        self.before = self._seen = self.peek(max(0, offset - SEAL_BYTES), min(offset, SEAL_BYTES))
-        return _fits(self.before, offset, sealed)
+        self.offset = self._seen_to = offset
+        self.before = self._seen = self.peek(max(0, offset - MAX_CHECKSUM_BYTES), min(offset, MAX_CHECKSUM_BYTES))
+        return _matches_checksum(self.before, offset, sealed)
 
     def end_of_lines(self) -> int:
         """Look for the last line end backwards."""
@@ -191,7 +191,7 @@ class Plain:
         os.close(self._descriptor)
 
 
-class Archive:
+class GzipLogFile:
     """A compressed file, whose content is final. Going back means to decompress it from the start."""
 
     def __init__(self, descriptor: int) -> None:
@@ -199,54 +199,58 @@ class Archive:
         self._descriptor = descriptor
         self._file = FileIO(descriptor, closefd=False)
         self._restart()
-        while self.at < HEAD_MAX_BYTES and (more := self.read(HEAD_MAX_BYTES - self.at)):
+        while self.offset < HEAD_MAX_BYTES and (more := self.read(HEAD_MAX_BYTES - self.offset)):
             self._first += more
-        self.head = read_head(BytesIO(self._first).read)
+        self.head = read_first_line(BytesIO(self._first).read)
 
     def _restart(self) -> None:
         self._file.seek(0)
         self._text = GzipFile(fileobj=self._file, mode="rb")
-        self.at, self.before, self.damage, self._most = 0, b"", "", BLOCK_BYTES
+        self.offset, self.before, self.read_error, self._most = 0, b"", "", BLOCK_BYTES
 
     def read(self, max_bytes: int) -> bytes:
         """Read on; of a damaged archive everything before the damage is had."""
-        if self.damage:
+        if self.read_error:
             return b""
         try:
             data = self._text.read1(min(max_bytes, self._most))
         except (EOFError, OSError, ZlibError) as error:
             if isinstance(error, ZlibError) and self._most > 1:
-                return self._closer(max_bytes)
-            self.damage = str(error)
+                return self._reread_in_smaller_steps(max_bytes)
+            self.read_error = str(error)
             # The sums come last. Most damage is decompressed without complaint into other text, and only they tell.
-            if isinstance(error, BadGzipFile) and self.damage.startswith(("CRC", "Incorrect length")):
-                self.damage += "; any of its lines may have been altered"
+            if isinstance(error, BadGzipFile) and self.read_error.startswith(("CRC", "Incorrect length")):
+                self.read_error += "; any of its lines may have been altered"
             return b""
-        self.at += len(data)
-        self.before = data[-SEAL_BYTES:] if len(data) >= SEAL_BYTES else (self.before + data)[-SEAL_BYTES:]
+        self.offset += len(data)
+        self.before = (
+            data[-MAX_CHECKSUM_BYTES:]
+            if len(data) >= MAX_CHECKSUM_BYTES
+            else (self.before + data)[-MAX_CHECKSUM_BYTES:]
+        )
         return data
 
-    def _closer(self, max_bytes: int) -> bytes:
+    def _reread_in_smaller_steps(self, max_bytes: int) -> bytes:
         """Come to the damage in smaller steps, at last of one byte: of the step that fails, zlib gives nothing."""
-        at, most = self.at, self._most // CLOSER
+        at, most = self.offset, self._most // STEP_DIVISOR
         self.seek(at, "")
         self._most = most
         return self.read(max_bytes)
 
-    def back(self, _size: int) -> bool:
+    def unread(self, _size: int) -> bool:
         """Stay: what was decompressed has to be kept."""
         return False
 
     def seek(self, offset: int, sealed: str) -> bool:
         """Decompress up to there; in front of damage there is no telling, so that counts as right."""
         self._restart()
-        while self.at < offset and self.read(min(BLOCK_BYTES, offset - self.at)):
+        while self.offset < offset and self.read(min(BLOCK_BYTES, offset - self.offset)):
             pass
-        return bool(self.damage) or (self.at == offset and _fits(self.before, offset, sealed))
+        return bool(self.read_error) or (self.offset == offset and _matches_checksum(self.before, offset, sealed))
 
-    def is_same(self, other: Plain) -> bool:
+    def has_same_content(self, other: PlainLogFile) -> bool:
         """Compare with what is at hand; only for a shorter file that begins as this one, decompress it again."""
-        at, size = self.at, min(self.at, other.size())
+        at, size = self.offset, min(self.offset, other.size())
         first = self._first[:size]
         begins_alike = other.peek(0, len(first)) == first
         if not begins_alike or len(first) == size:
@@ -264,7 +268,7 @@ class Archive:
         end = 0
         while more := self.read(BLOCK_BYTES):
             newline = more.rfind(b"\n")
-            end = self.at - len(more) + newline + 1 if newline >= 0 else end
+            end = self.offset - len(more) + newline + 1 if newline >= 0 else end
         return end
 
     def close(self) -> None:

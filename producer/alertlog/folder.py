@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.files import NOT_FOUND
 from common.permissions import explain
-from producer.alertlog.content import open_content, open_plain
-from producer.alertlog.position import Name, dated_mark, fingerprint, has_time, is_whole
+from producer.alertlog.content import open_log_file, open_plain
+from producer.alertlog.position import FileDate, dated_file_id, fingerprint, has_time, is_complete_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from producer.alertlog.content import Inode
-    from producer.alertlog.position import Place
+    from producer.alertlog.position import Cursor
 
 _MONTH_NAMES: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS: Final = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
@@ -38,11 +38,11 @@ _TRAILER_BYTES: Final = 4
 _log = logging.getLogger("courier.producer")
 
 
-CURRENT: Final = Name(date.max, 0)
+CURRENT: Final = FileDate(date.max, 0)
 """The name of an `alerts.json` that is no dated file as well: the newest."""
 
 
-class File(NamedTuple):
+class FileInfo(NamedTuple):
     """One file. `fingerprint` is empty while it has no complete line, or if it cannot be read: then `problem` says why.
 
     A first line that another file follows is complete without its line end. `name` is that of the dated file also for
@@ -50,28 +50,28 @@ class File(NamedTuple):
     """
 
     path: str
-    name: Name
+    name: FileDate
     zipped: bool
     inode: Inode
     size: int
-    changed_at_s: float
+    modified_at_s: float
     fingerprint: str
     problem: str
-    unfinished: str = ""
+    provisional_fingerprint: str = ""
     """The fingerprint that it will have if its first line ends here."""
     current: bool = False
     """Whether it is `alerts.json`."""
 
     @property
-    def dated(self) -> Name | None:
+    def dated(self) -> FileDate | None:
         """Return the day and part that it belongs to, if that is known."""
         return None if self.name == CURRENT else self.name
 
-    def begins_as(self, place: Place) -> bool:
+    def may_be(self, place: Cursor) -> bool:
         """Say whether it can be the file of `place`, as far as its first line tells."""
         if not self.fingerprint:
             return False
-        marks = (dated_mark(self.fingerprint, name) for name in (place.name or self.name, CURRENT))
+        marks = (dated_file_id(self.fingerprint, name) for name in (place.name or self.name, CURRENT))
         return place.file in {self.fingerprint, *marks}
 
     def length(self) -> int:
@@ -86,35 +86,35 @@ class File(NamedTuple):
             return 0
 
 
-class Folder:
+class LogDirectory:
     """The files that belong to the `alerts.json` at `path`."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
-        self._known: dict[str, tuple[object, str, str, str]] = {}
-        self._told: set[str] = set()
+        self._cache: dict[str, tuple[object, str, str, str]] = {}
+        self._logged: set[str] = set()
 
-    def oldest_first(self, since: date = date.min) -> list[File]:
+    def oldest_first(self, since: date = date.min) -> list[FileInfo]:
         """Return the files of days from `since` on, a compressed one after its plain one, `alerts.json` last."""
-        found = [file for name in sorted(self._dated(since)) if (file := self._look(*name))]
-        current = self._look(CURRENT, False, self._path)
+        found = [file for name in sorted(self._dated(since)) if (file := self._stat(*name))]
+        current = self._stat(CURRENT, False, self._path)
         if current:
             dated = next((file.name for file in found if file.inode == current.inode), None)
-            name = dated or _copied(current, found) or self._linked(current.inode)
+            name = dated or _copied_from(current, found) or self._linked(current.inode)
             found.append(current._replace(name=name, current=True))
         return _finished(found)
 
-    def _linked(self, inode: Inode) -> Name:
+    def _linked(self, inode: Inode) -> FileDate:
         """Return the name of an `alerts.json` that still is the file of an earlier day; CURRENT if it is no such."""
         try:
             if os.stat(self._path).st_nlink == 1:  # noqa: PTH116 — as below
                 return CURRENT
         except OSError:  # gone by now, or not permitted: whoever opens it says so
             return CURRENT
-        older = (self._look(*name) for name in self._dated(date.min))
+        older = (self._stat(*name) for name in self._dated(date.min))
         return next((file.name for file in older if file and file.inode == inode), CURRENT)
 
-    def named(self, name: str) -> Name:
+    def named(self, name: str) -> FileDate:
         """Return what the file with this path below the folder is called; without a folder it is the current one."""
         year, _, rest = name.partition("/")
         month, _, file = rest.partition("/")
@@ -122,11 +122,11 @@ class Folder:
         if not (found and number and _YEAR.fullmatch(year)):
             return CURRENT
         try:
-            return Name(date(int(year), number, int(found[1])), int(found[2] or 0))
+            return FileDate(date(int(year), number, int(found[1])), int(found[2] or 0))
         except ValueError:  # no such day
             return CURRENT
 
-    def _dated(self, since: date) -> Iterator[tuple[Name, bool, str]]:
+    def _dated(self, since: date) -> Iterator[tuple[FileDate, bool, str]]:
         root = root_of(self._path)
         for year in self._list(root):
             if not _YEAR.fullmatch(year) or int(year) < since.year:
@@ -136,7 +136,7 @@ class Folder:
                 if number and (int(year), number) >= (since.year, since.month):
                     yield from self._month(int(year), number, f"{root}/{year}/{month}")
 
-    def _month(self, year: int, month: int, folder: str) -> Iterator[tuple[Name, bool, str]]:
+    def _month(self, year: int, month: int, folder: str) -> Iterator[tuple[FileDate, bool, str]]:
         for entry in self._list(folder):
             found = _FILE.fullmatch(entry)
             if not found:
@@ -145,7 +145,7 @@ class Folder:
                 day = date(year, month, int(found[1]))
             except ValueError:
                 continue
-            yield Name(day, int(found[2] or 0)), bool(found[3]), f"{folder}/{entry}"
+            yield FileDate(day, int(found[2] or 0)), bool(found[3]), f"{folder}/{entry}"
 
     def _list(self, folder: str) -> list[str]:
         try:
@@ -153,34 +153,34 @@ class Folder:
         except NOT_FOUND:
             return []
         except OSError as error:
-            if folder not in self._told:
-                self._told.add(folder)
+            if folder not in self._logged:
+                self._logged.add(folder)
                 _log.error("%s: cannot be listed (%s): the alerts in it are not read", folder, explain(error))
             return []
 
-    def _look(self, name: Name, zipped: bool, path: str) -> File | None:
+    def _stat(self, name: FileDate, zipped: bool, path: str) -> FileInfo | None:
         try:
             status = os.stat(path)  # noqa: PTH116 — as above
         except NOT_FOUND:
             return None
         except OSError as error:  # it may be there: whoever passes over it has to say so
-            return File(path, name, zipped, (0, 0), 0, 0.0, "", error.strerror or str(error))
+            return FileInfo(path, name, zipped, (0, 0), 0, 0.0, "", error.strerror or str(error))
         if not stat.S_ISREG(status.st_mode):
             return None
         seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        known, mark, problem, unfinished = self._known.get(path, (None, "", "", ""))
+        known, mark, problem, unfinished = self._cache.get(path, (None, "", "", ""))
         if known != seen:
             mark, problem, unfinished = _identify(path, zipped=zipped)
-            self._known[path] = (seen, mark, problem, unfinished)
+            self._cache[path] = (seen, mark, problem, unfinished)
         inode = (status.st_dev, status.st_ino)
-        return File(path, name, zipped, inode, status.st_size, status.st_mtime, mark, problem, unfinished)
+        return FileInfo(path, name, zipped, inode, status.st_size, status.st_mtime, mark, problem, unfinished)
 
-    def forget(self, path: str) -> None:
+    def invalidate(self, path: str) -> None:
         """Look into this file anew next time, even if it seems unchanged."""
-        self._known.pop(path, None)
+        self._cache.pop(path, None)
 
 
-def _copied(current: File, files: Sequence[File]) -> Name | None:
+def _copied_from(current: FileInfo, files: Sequence[FileInfo]) -> FileDate | None:
     """Return the name of the newest dated file that `alerts.json` is a copy of."""
     alike = (file for file in reversed(files) if not file.zipped and file.fingerprint == current.fingerprint)
     return next((file.name for file in alike if current.fingerprint and _are_same(current.path, file.path)), None)
@@ -189,8 +189,8 @@ def _copied(current: File, files: Sequence[File]) -> Name | None:
 def _are_same(path: str, other: str) -> bool:
     try:
         with closing(open_plain(path)) as one, closing(open_plain(other)) as two:
-            one.at = one.size()
-            return one.is_same(two)
+            one.offset = one.size()
+            return one.has_same_content(two)
     except OSError:
         return False
 
@@ -205,22 +205,22 @@ def root_of(path: str) -> str:
     return str(year.parent if is_dated else target.parent)
 
 
-def mark_of(file: File, files: Sequence[File]) -> str:
+def file_id_of(file: FileInfo, files: Sequence[FileInfo]) -> str:
     """Return the mark of a file among `files`, oldest first: its fingerprint unless an older one has that as well.
 
     A first line without a time, such as the empty one that `echo > alerts.json` leaves, tells no file from another.
     """
     shared = any(other.fingerprint == file.fingerprint and other.name < file.name for other in files)
     is_shared = shared or not has_time(file.fingerprint)
-    return dated_mark(file.fingerprint, file.name) if is_shared else file.fingerprint
+    return dated_file_id(file.fingerprint, file.name) if is_shared else file.fingerprint
 
 
-def _finished(files: list[File]) -> list[File]:
+def _finished(files: list[FileInfo]) -> list[FileInfo]:
     """Give a file that a later one with lines follows the fingerprint of the first line that it never finished."""
     last = max((file.name for file in files if file.fingerprint), default=None)
     return [
-        file._replace(fingerprint=file.unfinished)
-        if file.unfinished and not file.fingerprint and last and file.name < last
+        file._replace(fingerprint=file.provisional_fingerprint)
+        if file.provisional_fingerprint and not file.fingerprint and last and file.name < last
         else file
         for file in files
     ]
@@ -229,13 +229,13 @@ def _finished(files: list[File]) -> list[File]:
 def _identify(path: str, *, zipped: bool) -> tuple[str, str, str]:
     """Return the fingerprint of a file, what is wrong with it, and the fingerprint of a first line without its end."""
     try:
-        content = open_content(path, zipped=zipped)
+        content = open_log_file(path, zipped=zipped)
     except FileNotFoundError:
         return "", "", ""
     except OSError as error:
         return "", explain(error), ""
-    head, damage = content.head, content.damage
+    head, damage = content.head, content.read_error
     content.close()
-    if is_whole(head):
+    if is_complete_head(head):
         return fingerprint(head), "", ""
     return "", damage, fingerprint(head + b"\n") if head and not damage else ""

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from common.timestamps import written_at_s
 from producer.alertlog import order
-from producer.alertlog.position import NEW
+from producer.alertlog.position import NO_FILE_YET
 from producer.source import Lag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producer.alertlog.folder import File
-    from producer.alertlog.position import Place
+    from producer.alertlog.folder import FileInfo
+    from producer.alertlog.position import Cursor
 
 PEEK_BYTES: Final = 4096
 """Enough of a line to find its time, which the manager writes first."""
 
 
-def lag(place: Place, files: Sequence[File], now_s: float) -> Lag:
+def lag(place: Cursor, files: Sequence[FileInfo], now_s: float) -> Lag:
     """Return how far `place` is behind; `files` are those that may matter, the oldest first."""
-    ours = next(iter(order.copies(files, place)), None)
+    ours = next(iter(order.copies_of(files, place)), None)
     own = max(0, ours.length() - place.offset) if ours else 0
     later = _behind(files, place, ours)
     size = own + sum(file.length() for file in later)
@@ -35,18 +35,18 @@ def lag(place: Place, files: Sequence[File], now_s: float) -> Lag:
     return Lag(size, max(0.0, now_s - written_s) if written_s else 0.0)
 
 
-def _behind(files: Sequence[File], place: Place, ours: File | None) -> list[File]:
+def _behind(files: Sequence[FileInfo], place: Cursor, ours: FileInfo | None) -> list[FileInfo]:
     """Return the files after that of `place`, each content once: a file has two names while it is the current one."""
-    if place.file == NEW:
-        candidates = [file for file in files if file.current or file.changed_at_s >= place.offset]
+    if place.file == NO_FILE_YET:
+        candidates = [file for file in files if file.current or file.modified_at_s >= place.offset]
     else:
-        candidates = order.behind(files, place)
-    own = order.copies(files, place) if ours else []
+        candidates = order.files_after(files, place)
+    own = order.copies_of(files, place) if ours else []
     others = (file for file in candidates if file.fingerprint and file not in own)
     return list({(file.fingerprint, file.dated): file for file in others}.values())
 
 
-def _written_at_s(file: File, offset: int) -> float | None:
+def _written_at_s(file: FileInfo, offset: int) -> float | None:
     """Return when the line at `offset` was written; of a compressed file, when its first one was."""
     if not file.zipped:
         try:

@@ -15,14 +15,14 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from producer.alertlog import order, start
-from producer.alertlog.content import Changed
-from producer.alertlog.folder import Folder
+from producer.alertlog.content import FileReplaced
+from producer.alertlog.folder import LogDirectory
 from producer.alertlog.lag import lag
-from producer.alertlog.position import NEW, Place
+from producer.alertlog.position import NO_FILE_YET, Cursor
 from producer.alertlog.reader import SAMPLE_BYTES
-from producer.alertlog.readers import Readers
+from producer.alertlog.readers import OpenFiles
 from producer.damaged import spans
-from producer.lines import Lines
+from producer.lines import LogLines
 from producer.source import Batch
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from common.settings_values import LogPosition
-    from producer.alertlog.folder import File
-    from producer.alertlog.position import Name
-    from producer.alertlog.reader import Chunk, Reader
+    from producer.alertlog.folder import FileInfo
+    from producer.alertlog.position import FileDate
+    from producer.alertlog.reader import Chunk, LineReader
     from producer.source import Lag
 
-LOOKS: Final = 3
+OPEN_RETRIES: Final = 3
 """How often to look, while files change between being found and being opened, before something counts as gone."""
 
-INATTENTIVE_S: Final = 60.0
+GAP_CHECK_AFTER_S: Final = 60.0
 """Whoever waits at the end of a file and looks more often than this misses no file. The manager does not begin another
 more often than every 600 s; that it skips days, on which there were no alerts, is then no reason for alarm."""
 
@@ -56,117 +56,117 @@ class AlertLog:
 
     def __init__(self, path: Path, *, max_line_bytes: int, now: Callable[[], float] = time.time) -> None:
         self._path, self._now = path, now
-        self._folder = Folder(path)
-        self._readers = Readers(self._folder, max_line_bytes)
-        self._trouble = ""
+        self._directory = LogDirectory(path)
+        self._open_files = OpenFiles(self._directory, max_line_bytes)
+        self._error = ""
 
     def beginning(self) -> str:
         """Return the cursor before the oldest line that is there."""
-        return str(start.beginning(self._folder))
+        return str(start.beginning(self._directory))
 
     def end(self) -> str:
         """Return the cursor behind the newest complete line, or for what will come if there is none."""
-        found = start.end(self._folder, self._readers, self._now())
-        if found.file == NEW:
-            self._readers.hold_empty(found, self._files(found))
+        found = start.end(self._directory, self._open_files, self._now())
+        if found.file == NO_FILE_YET:
+            self._open_files.keep_empty_open(found, self._files(found))
         return str(found)
 
     def at(self, moment: datetime) -> str:
         """Return the cursor before the first line whose timestamp is `moment` or later."""
-        found = start.at(self._folder, self._readers, moment.timestamp())
+        found = start.at(self._directory, self._open_files, moment.timestamp())
         return str(found) if found else self.end()
 
     def position(self, position: LogPosition) -> str:
         """Return the cursor for a file and an offset; of a file that is gone, for the start of what comes after it."""
-        found = start.position(self._folder, self._readers, position)
+        found = start.position(self._directory, self._open_files, position)
         return str(found) if found else self.end()
 
     def close(self) -> None:
         """Close every file."""
-        self._readers.close()
+        self._open_files.close()
 
     def read(self, cursor: str, max_bytes: int) -> Batch:
         """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
-        place = Place.parse(cursor)
-        for look in range(LOOKS):
-            batch = self._read(place, max_bytes, hasty=look < LOOKS - 1)
+        place = Cursor.parse(cursor)
+        for look in range(OPEN_RETRIES):
+            batch = self._read(place, max_bytes, may_retry=look < OPEN_RETRIES - 1)
             if batch:
                 return batch
         return _wait(place)
 
-    def keep_only(self, cursors: Collection[str]) -> None:
+    def close_unused(self, cursors: Collection[str]) -> None:
         """Close what nobody at these cursors reads: its file may be deleted, and would keep its place on the disk."""
-        self._readers.keep_only([Place.parse(cursor) for cursor in cursors])
+        self._open_files.close_unused([Cursor.parse(cursor) for cursor in cursors])
 
     def lag(self, cursor: str) -> Lag:
         """Return how far `cursor` is behind the newest byte of the log."""
-        place = Place.parse(cursor)
-        return lag(place, self._folder.oldest_first(place.since), self._now())
+        place = Cursor.parse(cursor)
+        return lag(place, self._directory.oldest_first(place.since), self._now())
 
-    def _read(self, place: Place, max_bytes: int, *, hasty: bool) -> Batch | None:
+    def _read(self, place: Cursor, max_bytes: int, *, may_retry: bool) -> Batch | None:
         """Do it, or return nothing if it is worth another look."""
-        if place.file == NEW:
-            return self._first(place)
-        reader = self._readers.at(place)
+        if place.file == NO_FILE_YET:
+            return self._read_first_file(place)
+        reader = self._open_files.reader_at(place)
         if not reader:
             files = self._files(place)
-            reader = self._readers.open(place, files)
+            reader = self._open_files.open(place, files)
             if not reader:
-                return None if hasty else self._lost(place, files)
-            self._readers.keep(reader)
+                return None if may_retry else self._file_gone(place, files)
+            self._open_files.keep(reader)
         try:
             chunk = reader.read(place.offset, max_bytes)
             if _is_more(chunk, place):
                 return _batch(chunk, reader)
-            return self._beyond(place, reader)
-        except Changed:
-            self._readers.drop(reader)
+            return self._at_end_of_file(place, reader)
+        except FileReplaced:
+            self._open_files.close_reader(reader)
             return None
 
-    def _files(self, place: Place) -> list[File]:
+    def _files(self, place: Cursor) -> list[FileInfo]:
         """Return the files that matter at `place`, oldest first; before them one that is open but nowhere any more."""
-        files = self._folder.oldest_first(place.since)
-        begun = self._readers.begun(place, files)
+        files = self._directory.oldest_first(place.since)
+        begun = self._open_files.started_file(place, files)
         return [begun, *files] if begun else files
 
-    def _first(self, place: Place) -> Batch:
+    def _read_first_file(self, place: Cursor) -> Batch:
         """Start with what was not there when the cursor was made."""
         files = self._files(place)
-        new = (file for file in files if file.current or file.changed_at_s >= place.offset)
+        new = (file for file in files if file.current or file.modified_at_s >= place.offset)
         first = next((file for file in new if file.fingerprint), None)
         if first:
-            return Batch(Lines(), str(order.start_of(first, files)), at_end=False)
-        return self._wait(place, files)
+            return Batch(LogLines(), str(order.start_of(first, files)), at_end=False)
+        return self._wait_for_next_file(place, files)
 
-    def _beyond(self, place: Place, reader: Reader) -> Batch | None:
+    def _at_end_of_file(self, place: Cursor, reader: LineReader) -> Batch | None:
         """Go on from the end of a file to a longer copy of it, or to the next one, if there is one. Raises Changed."""
         waited_at_s, reader.waited_at_s = reader.waited_at_s, self._now()
         if reader.name and self._names(reader) > 1:
             return _wait(place)
         files = self._files(place)
-        place = _named(place, reader, files)
+        place = _with_name(place, reader, files)
         if self._move_to_copy(place, reader, files):
             return None
-        step = order.step(files, place, is_copy=lambda file: self._is_same(reader, file))
+        step = order.next_file(files, place, is_copy=lambda file: self._is_same(reader, file))
         if not step and not self._is_replaced(place, reader, files):
-            return self._wait(place, files)
+            return self._wait_for_next_file(place, files)
         # It may have grown after we were at its end and before the next file had a line.
         chunk = reader.read(place.offset, 1)
         if _is_more(chunk, place):
             return _batch(chunk, reader)
-        before = None if self._now() - waited_at_s < INATTENTIVE_S else order.name_of(files, place)
-        return self._leave(place, reader, before, step, files)
+        before = None if self._now() - waited_at_s < GAP_CHECK_AFTER_S else order.name_of(files, place)
+        return self._finish_file(place, reader, before, step, files)
 
-    def _is_same(self, reader: Reader, file: File) -> bool:
+    def _is_same(self, reader: LineReader, file: FileInfo) -> bool:
         """Say whether a file that may be the reader's by mark and name is that, or a copy of it."""
-        return file.zipped or file.inode == reader.content.inode or self._readers.is_copy(reader, file)
+        return file.zipped or file.inode == reader.content.inode or self._open_files.is_copy(reader, file)
 
-    def _is_replaced(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
+    def _is_replaced(self, place: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
         """Say whether the reader's file is nowhere any more, and a copy in its place that was cut or written anew."""
-        copies = order.copies(files, place)
+        copies = order.copies_of(files, place)
         return any(file.current for file in copies) and all(file.inode != reader.content.inode for file in files)
 
-    def _names(self, reader: Reader) -> int:
+    def _names(self, reader: LineReader) -> int:
         """Return how many names the reader's file has if it is `alerts.json`, else 0.
 
         With more than one name it is the dated file as well, and no other file can be ahead of it.
@@ -177,117 +177,124 @@ class AlertLog:
             return 0
         if (status.st_dev, status.st_ino) != reader.content.inode:
             return 0
-        self._tell(f"cannot be read ({reader.content.damage})" if reader.content.damage else "")
+        self._log_error(f"cannot be read ({reader.content.read_error})" if reader.content.read_error else "")
         return status.st_nlink
 
-    def _move_to_copy(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
+    def _move_to_copy(self, place: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
         """Go to another copy of the file if it has more, or is now `alerts.json`. Say whether it did."""
         content = reader.content
-        copies = [file for file in order.copies(files, place) if not file.zipped and file.inode != content.inode]
-        better = [file for file in copies if file.size > content.at or (file.current and file.size == content.at)]
-        other = self._readers.open(place, [file for file in better if self._is_same(reader, file)])
+        copies = [file for file in order.copies_of(files, place) if not file.zipped and file.inode != content.inode]
+        better = [
+            file for file in copies if file.size > content.offset or (file.current and file.size == content.offset)
+        ]
+        other = self._open_files.open(place, [file for file in better if self._is_same(reader, file)])
         if other:
-            self._readers.keep(other)
-            self._readers.drop(reader)
+            self._open_files.keep(other)
+            self._open_files.close_reader(reader)
         return bool(other)
 
-    def _move_to_archive(self, place: Place, reader: Reader, files: Sequence[File]) -> bool:
+    def _move_to_archive(self, place: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
         """Go to a compressed copy if it has more than what we have read, which is gone or was cut.
 
         Where the file of this name is another one by now, let go of ours: what is in its place counts as cut.
         """
         is_there = any(file.inode == reader.content.inode for file in files)
-        copies = order.copies(files, place)
-        archives = [f for f in copies if f.zipped and (not is_there or f.length() != reader.content.at % 2**32)]
-        archive = self._readers.open(place, archives)
+        copies = order.copies_of(files, place)
+        archives = [f for f in copies if f.zipped and (not is_there or f.length() != reader.content.offset % 2**32)]
+        archive = self._open_files.open(place, archives)
         if not archive:
-            other = not is_there and any(not self._readers.is_copy(reader, file) for file in copies)
+            other = not is_there and any(not self._open_files.is_copy(reader, file) for file in copies)
             if other:
-                self._readers.drop(reader)
+                self._open_files.close_reader(reader)
             return other
         more = _is_more(archive.read(place.offset, 1), place)
         if more:
-            self._readers.drop(reader)
-            self._readers.keep(archive)
+            self._open_files.close_reader(reader)
+            self._open_files.keep(archive)
         else:
             archive.content.close()
         return more
 
-    def _leave(
-        self, place: Place, reader: Reader, before: Name | None, step: order.Step | None, files: Sequence[File]
+    def _finish_file(
+        self,
+        place: Cursor,
+        reader: LineReader,
+        before: FileDate | None,
+        step: order.NextFile | None,
+        files: Sequence[FileInfo],
     ) -> Batch | None:
         """Go on to the next file; tell what remains unread in this one, and if it is not the next by name.
 
         What remains is the last line if whole alerts are on it: only its end is missing.
         """
         if not step:
-            self._readers.drop(reader)
+            self._open_files.close_reader(reader)
             return None
         if self._move_to_archive(place, reader, files):
             return None
-        lines, passed = Lines(), []
-        rest, damage = reader.rest(place.offset), reader.content.damage
+        lines, passed = LogLines(), []
+        rest, damage = reader.partial_line(place.offset), reader.content.read_error
         if damage:
-            passed.append(order.unreadable(reader.path, f"what follows byte {reader.content.at}", damage))
+            passed.append(order.skipped_unreadable(reader.path, f"what follows byte {reader.content.offset}", damage))
         elif spans(rest.raw):
-            lines = Lines([rest])
+            lines = LogLines([rest])
         elif rest.raw:
-            passed.append(order.unfinished(reader.path, place.offset, rest.raw[:SAMPLE_BYTES]))
-        passed += [*step.gaps(before), *step.unreadable()]
+            passed.append(order.skipped_partial_line(reader.path, place.offset, rest.raw[:SAMPLE_BYTES]))
+        passed += [*step.gaps(before), *step.skipped_files()]
         if not lines:
-            self._readers.drop(reader)
-        return Batch(lines, str(order.start_of(step.file, files)), at_end=False, passed=tuple(passed))
+            self._open_files.close_reader(reader)
+        return Batch(lines, str(order.start_of(step.file, files)), at_end=False, skipped=tuple(passed))
 
-    def _lost(self, place: Place, files: Sequence[File]) -> Batch:
+    def _file_gone(self, place: Cursor, files: Sequence[FileInfo]) -> Batch:
         """Go on although no file has what comes at `place`."""
         # An `alerts.json` without a name can be a copy of a later file: it comes after those.
-        copies = [file for file in order.copies(files, place) if file.dated or not place.name]
+        copies = [file for file in order.copies_of(files, place) if file.dated or not place.name]
         if place.offset and copies:
             # Cut, or restored from an older copy: what is new in it cannot be told from what we have read.
             _log.warning("%s was cut before byte %d: reading it again from its start", self._path, place.offset)
-            again = Place(place.file, 0, name=copies[0].dated)
-            return Batch(Lines(), str(again), at_end=False, passed=(order.cut(place, copies[0]),))
-        step = order.step(files, place, is_copy=copies.__contains__)
+            again = Cursor(place.file, 0, name=copies[0].dated)
+            return Batch(LogLines(), str(again), at_end=False, skipped=(order.skipped_truncated(place, copies[0]),))
+        step = order.next_file(files, place, is_copy=copies.__contains__)
         if not step:
-            return self._wait(place, files)
-        passed = (order.gone(place, step.file), *step.unreadable())
-        return Batch(Lines(), str(order.start_of(step.file, files)), at_end=False, passed=passed)
+            return self._wait_for_next_file(place, files)
+        passed = (order.skipped_missing(place, step.file), *step.skipped_files())
+        return Batch(LogLines(), str(order.start_of(step.file, files)), at_end=False, skipped=passed)
 
-    def _wait(self, place: Place, files: Sequence[File]) -> Batch:
+    def _wait_for_next_file(self, place: Cursor, files: Sequence[FileInfo]) -> Batch:
         """Wait for a file that comes after all of `files`."""
-        self._readers.hold_empty(place, files)
+        self._open_files.keep_empty_open(place, files)
         current = next((file for file in files if file.current), None)
         if not current:
-            self._tell(MISSING)
+            self._log_error(MISSING)
         else:
-            self._tell(f"cannot be read ({current.problem})" if current.problem else "")
+            self._log_error(f"cannot be read ({current.problem})" if current.problem else "")
         return _wait(place)
 
-    def _tell(self, trouble: str) -> None:
+    def _log_error(self, trouble: str) -> None:
         """Log, once, what is wrong with `alerts.json`, and when it is over."""
-        if trouble and trouble != self._trouble:
+        if trouble and trouble != self._error:
             hint = "is <jsonout_output> yes in ossec.conf?" if trouble == MISSING else "who may read it?"
             _log.warning("%s %s: waiting for it; %s", self._path, trouble, hint)
-        elif self._trouble and not trouble:
+        elif self._error and not trouble:
             _log.info("%s can be read again", self._path)
-        self._trouble = trouble
+        self._error = trouble
 
 
-def _is_more(chunk: Chunk, place: Place) -> bool:
+def _is_more(chunk: Chunk, place: Cursor) -> bool:
     return chunk.end > place.offset or not chunk.at_end
 
 
-def _batch(chunk: Chunk, reader: Reader) -> Batch:
-    place = Place(reader.file, chunk.end, chunk.seal, reader.name)
-    return Batch(chunk.lines, str(place), at_end=False, passed=chunk.passed)
+def _batch(chunk: Chunk, reader: LineReader) -> Batch:
+    place = Cursor(reader.file, chunk.end, chunk.checksum, reader.name)
+    return Batch(chunk.lines, str(place), at_end=False, skipped=chunk.skipped)
 
 
-def _named(place: Place, reader: Reader, files: Sequence[File]) -> Place:
+def _with_name(place: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> Cursor:
     """Return the place with its file's name, which a cursor of version 0.1 does not have."""
     names = (file.dated for file in files if file.inode == reader.content.inode)
     reader.name = place.name or next(filter(None, names), reader.name)
     return place._replace(name=reader.name)
 
 
-def _wait(place: Place) -> Batch:
-    return Batch(Lines(), str(place), at_end=True)
+def _wait(place: Cursor) -> Batch:
+    return Batch(LogLines(), str(place), at_end=True)

@@ -9,80 +9,82 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from producer.alertlog.folder import CURRENT, mark_of
-from producer.alertlog.position import Place, dated_mark
-from producer.source import Loss, Passed
+from producer.alertlog.folder import CURRENT, file_id_of
+from producer.alertlog.position import Cursor, dated_file_id
+from producer.source import LossReason, SkippedRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from producer.alertlog.folder import File
-    from producer.alertlog.position import Name
+    from producer.alertlog.folder import FileInfo
+    from producer.alertlog.position import FileDate
 
 
-class Step(NamedTuple):
+class NextFile(NamedTuple):
     """The file to go on with, and the ones before it that cannot be read."""
 
-    file: File
-    broken: list[File]
+    file: FileInfo
+    unreadable_files: list[FileInfo]
 
-    def unreadable(self) -> list[Passed]:
+    def skipped_files(self) -> list[SkippedRange]:
         """Tell of the ones that cannot be read."""
-        return [unreadable(file.path, "all of it", file.problem) for file in self.broken]
+        return [skipped_unreadable(file.path, "all of it", file.problem) for file in self.unreadable_files]
 
-    def gaps(self, before: Name | None) -> list[Passed]:
+    def gaps(self, before: FileDate | None) -> list[SkippedRange]:
         """Tell which files seem to be missing between the one called `before` and this one."""
-        names = [file.name for file in self.broken]
-        between = [gap(one, other) for one, other in zip([before, *names], [*names, self.file.name], strict=True)]
-        return [Passed(Loss.MISSING, f"{what}; going on with {self.file.path}") for what in between if what]
+        names = [file.name for file in self.unreadable_files]
+        between = [
+            describe_gap(one, other) for one, other in zip([before, *names], [*names, self.file.name], strict=True)
+        ]
+        return [SkippedRange(LossReason.MISSING, f"{what}; going on with {self.file.path}") for what in between if what]
 
 
-def start_of(file: File, files: Sequence[File]) -> Place:
+def start_of(file: FileInfo, files: Sequence[FileInfo]) -> Cursor:
     """Return the place before the first line of one of `files`."""
-    return Place(mark_of(file, files), 0, name=file.dated)
+    return Cursor(file_id_of(file, files), 0, name=file.dated)
 
 
-def copies(files: Sequence[File], place: Place) -> list[File]:
+def copies_of(files: Sequence[FileInfo], place: Cursor) -> list[FileInfo]:
     """Return the files that may be the one of `place`, the one to try first: plain before packed, then the longest.
 
     A cursor of version 0.1 has no name, so that files of several days may be: the oldest comes first.
     """
-    found = [file for file in files if file.begins_as(place) and _may_be_named(file, place)]
+    found = [file for file in files if file.may_be(place) and _may_be_named(file, place)]
 
-    def rank(file: File) -> tuple[object, ...]:
+    def rank(file: FileInfo) -> tuple[object, ...]:
         # An `alerts.json` without a name may begin as dated files do: what is known of the place decides.
-        is_current = place.file == dated_mark(file.fingerprint, CURRENT)
+        is_current = place.file == dated_file_id(file.fingerprint, CURRENT)
         is_other = file.name != place.name if place.name else is_current and not file.current
         return is_other, place.name or file.name, file.zipped, -file.size, not file.current
 
     return sorted(found, key=rank)
 
 
-def _may_be_named(file: File, place: Place) -> bool:
+def _may_be_named(file: FileInfo, place: Cursor) -> bool:
     return not file.dated or not place.name or file.name == place.name
 
 
-def step(files: Sequence[File], place: Place, *, is_copy: Callable[[File], bool]) -> Step | None:
+def next_file(files: Sequence[FileInfo], place: Cursor, *, is_copy: Callable[[FileInfo], bool]) -> NextFile | None:
     """Return the next one of `files` (oldest first) behind the file of `place`, if there is one with a line in it.
 
     `is_copy` says whether a file that may be the one of `place` is another one after all.
     """
-    ours = copies(files, place)
-    later = [file for file in behind(files, place) if file not in ours or not is_copy(file)]
+    ours = copies_of(files, place)
+    later = [file for file in files_after(files, place) if file not in ours or not is_copy(file)]
     following = next((file for file in later if file.fingerprint), None)
     if not following:
         return None
     before = later[: later.index(following)]
     broken = [file for file in before if file.problem and file.name < following.name]
-    return Step(following, broken)
+    return NextFile(following, broken)
 
 
-def behind(files: Sequence[File], place: Place) -> list[File]:
+def files_after(files: Sequence[FileInfo], place: Cursor) -> list[FileInfo]:
     """Return those of `files` that come after the one of `place`, as far as names and times tell."""
-    name, began_at_s = name_of(files, place), place.began_at_s
+    name, began_at_s = name_of(files, place), place.first_line_at_s
     if not name:
-        return [file for file in files if file.current or (began_at_s and _began_later(file, began_at_s))]
-    is_there = any(file.name == name and file.begins_as(place) for file in files)
+        return [file for file in files if file.current or (began_at_s and _starts_later(file, began_at_s))]
+    is_there = any(file.name == name and file.may_be(place) for file in files)
     return [
         file
         for file in files
@@ -90,54 +92,56 @@ def behind(files: Sequence[File], place: Place) -> list[File]:
         if file.name > name
         or (
             file.name == name
-            and not file.begins_as(place)
+            and not file.may_be(place)
             and not (file.zipped and is_there)
-            and (file.current or _began_later(file, began_at_s) or not (is_there or file.zipped))
+            and (file.current or _starts_later(file, began_at_s) or not (is_there or file.zipped))
         )
     ]
 
 
-def _began_later(file: File, began_at_s: int) -> bool:
-    return (Place(file.fingerprint, 0).began_at_s or file.changed_at_s) >= began_at_s
+def _starts_later(file: FileInfo, began_at_s: int) -> bool:
+    return (Cursor(file.fingerprint, 0).first_line_at_s or file.modified_at_s) >= began_at_s
 
 
-def name_of(files: Sequence[File], place: Place) -> Name | None:
+def name_of(files: Sequence[FileInfo], place: Cursor) -> FileDate | None:
     """Return the name of the file of `place`; if the cursor has none, that of the file to try first."""
-    return place.name or next((file.name for file in copies(files, place)), None)
+    return place.name or next((file.name for file in copies_of(files, place)), None)
 
 
-def unreadable(path: str, what: str, problem: str) -> Passed:
+def skipped_unreadable(path: str, what: str, problem: str) -> SkippedRange:
     """Tell that a file is damaged or may not be read."""
-    return Passed(Loss.UNREADABLE, f"{path}: {what} cannot be read ({problem}) and was passed over")
+    return SkippedRange(LossReason.UNREADABLE, f"{path}: {what} cannot be read ({problem}) and was passed over")
 
 
-def unfinished(path: str, offset: int, sample: bytes) -> Passed:
+def skipped_partial_line(path: str, offset: int, sample: bytes) -> SkippedRange:
     """Tell that a file ends in half a line and another file follows."""
-    return Passed(Loss.UNFINISHED, f"{path}: the last line, at byte {offset}, was never finished", sample)
+    return SkippedRange(LossReason.UNFINISHED, f"{path}: the last line, at byte {offset}, was never finished", sample)
 
 
-def gone(place: Place, following: File) -> Passed:
+def skipped_missing(place: Cursor, following: FileInfo) -> SkippedRange:
     """Tell that the file of `place` is nowhere, and what therefore is missing."""
     if place.file.startswith("?"):
-        return Passed(Loss.MISSING, f"the cursor {place.file[1:]!r} is none; going on with {following.path}")
+        return SkippedRange(
+            LossReason.MISSING, f"the cursor {place.file[1:]!r} is none; going on with {following.path}"
+        )
     unknown = f"of {place.name}" if place.name else f"with fingerprint {place.file}"
-    since = f"that began at {_time(place.began_at_s)}" if place.began_at_s else unknown
-    next_s = Place(following.fingerprint, 0).began_at_s
+    since = f"that began at {_time(place.first_line_at_s)}" if place.first_line_at_s else unknown
+    next_s = Cursor(following.fingerprint, 0).first_line_at_s
     until = f", which begins at {_time(next_s)}" if next_s else ""
     detail = (
         f"the alerts file {since} is gone or was emptied: what it had behind byte {place.offset}, and what else came"
         f" before {following.path}{until}, is missing; going on there"
     )
-    return Passed(Loss.MISSING, detail)
+    return SkippedRange(LossReason.MISSING, detail)
 
 
-def cut(place: Place, file: File) -> Passed:
+def skipped_truncated(place: Cursor, file: FileInfo) -> SkippedRange:
     """Tell that a file is shorter than it was, or was written again."""
     detail = f"{file.path} was cut before byte {place.offset}: what it had there is missing if it was not read yet"
-    return Passed(Loss.MISSING, detail)
+    return SkippedRange(LossReason.MISSING, detail)
 
 
-def gap(before: Name | None, after: Name) -> str:
+def describe_gap(before: FileDate | None, after: FileDate) -> str:
     """Say which files seem to be missing between two, by their names: days, or parts of one."""
     if not before or CURRENT in {before, after}:
         return ""

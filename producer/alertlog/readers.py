@@ -6,131 +6,137 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from producer.alertlog import order
-from producer.alertlog.content import Plain, open_content, open_plain
-from producer.alertlog.folder import CURRENT, File
-from producer.alertlog.position import Place, dated_mark, fingerprint, is_whole
-from producer.alertlog.reader import Reader
+from producer.alertlog.content import PlainLogFile, open_log_file, open_plain
+from producer.alertlog.folder import CURRENT, FileInfo
+from producer.alertlog.position import Cursor, dated_file_id, fingerprint, is_complete_head
+from producer.alertlog.reader import LineReader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from producer.alertlog.folder import Folder
+    from producer.alertlog.folder import LogDirectory
 
-MOST: Final = 32
+MAX_OPEN: Final = 32
 """More than this many integrations that all read somewhere else share readers, and open files again and again."""
 
 
-class Readers:
+class OpenFiles:
     """Opens readers and keeps them for the next read from where they are."""
 
-    def __init__(self, folder: Folder, max_line_bytes: int) -> None:
+    def __init__(self, folder: LogDirectory, max_line_bytes: int) -> None:
         self._folder, self._max_line_bytes = folder, max_line_bytes
-        self._kept: list[Reader] = []
-        self._empty: Plain | None = None
-        self._waiting = ""
+        self._readers: list[LineReader] = []
+        self._empty: PlainLogFile | None = None
+        self._expected_cursor = ""
 
-    def at(self, place: Place) -> Reader | None:
+    def reader_at(self, place: Cursor) -> LineReader | None:
         """Return a kept reader that can go on from `place`."""
-        found = next((reader for reader in self._kept if reader.serves(place)), None) or self._begun(place)
+        found = next(
+            (reader for reader in self._readers if reader.can_continue_at(place)), None
+        ) or self._reader_of_started(place)
         if found:
-            self._kept.remove(found)
-            self._kept.append(found)
+            self._readers.remove(found)
+            self._readers.append(found)
         return found
 
-    def hold_empty(self, place: Place, files: Sequence[File]) -> None:
+    def keep_empty_open(self, place: Cursor, files: Sequence[FileInfo]) -> None:
         """Hold `alerts.json` open while we wait for its first line: it may get some and be gone by the next look."""
-        self._waiting = place.file
+        self._expected_cursor = place.file
         empty = next((file for file in files if file.current and not file.fingerprint), None)
         if not empty or (self._empty and self._empty.inode == empty.inode):
             return
-        self._let_go_of_empty()
+        self._close_empty()
         with suppress(OSError):
             self._empty = open_plain(empty.path)
 
-    def begun(self, place: Place, files: Sequence[File]) -> File | None:
+    def started_file(self, place: Cursor, files: Sequence[FileInfo]) -> FileInfo | None:
         """Return the file that is held so since we waited at `place`, if now it has a line and is none of `files`."""
-        if not self._empty or place.file != self._waiting:
+        if not self._empty or place.file != self._expected_cursor:
             return None
         seen = next((file for file in files if file.inode == self._empty.inode), None)
         if seen:
             if seen.fingerprint:
-                self._let_go_of_empty()
+                self._close_empty()
             return None
         with suppress(OSError):
             self._empty.read_head()
-        if not is_whole(self._empty.head):
+        if not is_complete_head(self._empty.head):
             return None
         path, inode, mark = "the former alerts.json", self._empty.inode, fingerprint(self._empty.head)
-        return File(path, CURRENT, False, inode, 0, 0.0, mark, "", current=True)
+        return FileInfo(path, CURRENT, False, inode, 0, 0.0, mark, "", current=True)
 
-    def _begun(self, place: Place) -> Reader | None:
+    def _reader_of_started(self, place: Cursor) -> LineReader | None:
         """Make a reader of the file that is held so, if it is the one of `place`."""
         if not self._empty:
             return None
         mark = fingerprint(self._empty.head)
-        if place not in {Place(mark, 0), Place(dated_mark(mark, CURRENT), 0)}:
+        if place not in {Cursor(mark, 0), Cursor(dated_file_id(mark, CURRENT), 0)}:
             return None
-        reader = Reader(self._empty, "the former alerts.json", self._max_line_bytes, place.file, None)
+        reader = LineReader(self._empty, "the former alerts.json", self._max_line_bytes, place.file, None)
         self._empty = None
-        self._kept.append(reader)
+        self._readers.append(reader)
         return reader
 
-    def _let_go_of_empty(self) -> None:
+    def _close_empty(self) -> None:
         if self._empty:
             self._empty.close()
         self._empty = None
 
-    def open(self, place: Place, files: Sequence[File]) -> Reader | None:
+    def open(self, place: Cursor, files: Sequence[FileInfo]) -> LineReader | None:
         """Open the best of `files` that has the mark and, before the offset, what was sealed or the end of a line."""
-        for file in order.copies(files, place):
+        for file in order.copies_of(files, place):
             try:
-                content = open_content(file.path, zipped=file.zipped)
+                content = open_log_file(file.path, zipped=file.zipped)
             except OSError:
                 continue
             with suppress(OSError):
-                head = content.head if is_whole(content.head) else content.head + b"\n"
-                if fingerprint(head) == file.fingerprint and content.seek(place.offset, place.seal):
+                head = content.head if is_complete_head(content.head) else content.head + b"\n"
+                if fingerprint(head) == file.fingerprint and content.seek(place.offset, place.checksum):
                     name = place.name or file.dated
-                    return Reader(content, file.path, self._max_line_bytes, place.file, name)
+                    return LineReader(content, file.path, self._max_line_bytes, place.file, name)
             content.close()
-            self._folder.forget(file.path)
+            self._folder.invalidate(file.path)
         return None
 
-    def is_copy(self, reader: Reader, file: File) -> bool:
+    def is_copy(self, reader: LineReader, file: FileInfo) -> bool:
         """Say whether a file and what `reader` has read are the same, as far as the shorter of them goes."""
         try:
-            other = open_content(file.path, zipped=file.zipped)
+            other = open_log_file(file.path, zipped=file.zipped)
         except OSError:
             return True
         try:
-            if isinstance(other, Plain):
-                return reader.content.is_same(other)
+            if isinstance(other, PlainLogFile):
+                return reader.content.has_same_content(other)
             other.end_of_lines()  # goes to its end
-            return not isinstance(reader.content, Plain) or bool(other.damage) or other.is_same(reader.content)
+            return (
+                not isinstance(reader.content, PlainLogFile)
+                or bool(other.read_error)
+                or other.has_same_content(reader.content)
+            )
         except OSError:
             return True
         finally:
             other.close()
 
-    def keep(self, reader: Reader) -> None:
+    def keep(self, reader: LineReader) -> None:
         """Keep it; let go of the one that has not been used for longest if there are too many."""
-        self._kept.append(reader)
-        if len(self._kept) > MOST:
-            self.drop(self._kept[0])
+        self._readers.append(reader)
+        if len(self._readers) > MAX_OPEN:
+            self.close_reader(self._readers[0])
 
-    def keep_only(self, places: Collection[Place]) -> None:
+    def close_unused(self, places: Collection[Cursor]) -> None:
         """Let go of those that can go on from none of `places`."""
-        for reader in self._kept[:]:
-            if not any(reader.serves(place) for place in places):
-                self.drop(reader)
+        for reader in self._readers[:]:
+            if not any(reader.can_continue_at(place) for place in places):
+                self.close_reader(reader)
 
-    def drop(self, reader: Reader) -> None:
+    def close_reader(self, reader: LineReader) -> None:
         """Let go of a kept one."""
-        self._kept.remove(reader)
+        self._readers.remove(reader)
         reader.content.close()
 
     def close(self) -> None:
         """Let go of all."""
-        self._let_go_of_empty()
-        for reader in self._kept[:]:
-            self.drop(reader)
+        self._close_empty()
+        for reader in self._readers[:]:
+            self.close_reader(reader)

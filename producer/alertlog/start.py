@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Final
 
 from common.timestamps import written_at_s
 from producer.alertlog import order
-from producer.alertlog.content import BLOCK_BYTES, Changed, Plain
+from producer.alertlog.content import BLOCK_BYTES, FileReplaced, PlainLogFile
 from producer.alertlog.folder import CURRENT
-from producer.alertlog.position import NEW, Place, earliest_day
+from producer.alertlog.position import NO_FILE_YET, Cursor, earliest_day
 
 if TYPE_CHECKING:
     from common.settings_values import LogPosition
-    from producer.alertlog.content import Content
-    from producer.alertlog.folder import Folder
-    from producer.alertlog.reader import Reader
-    from producer.alertlog.readers import Readers
+    from producer.alertlog.content import LogFile
+    from producer.alertlog.folder import LogDirectory
+    from producer.alertlog.reader import LineReader
+    from producer.alertlog.readers import OpenFiles
 
-NEAR_BYTES: Final = 4 * 1024 * 1024
-LATE_S: Final = 60.0
+SCAN_BELOW_BYTES: Final = 4 * 1024 * 1024
+REORDER_WINDOW_S: Final = 60.0
 """Lines are nearly in the order of their times: the search begins so much before."""
 
 _log = logging.getLogger("courier.producer")
 
 
-def beginning(folder: Folder) -> Place:
+def beginning(folder: LogDirectory) -> Cursor:
     """Return the place before the oldest line that is there."""
     files = folder.oldest_first()
-    return next((order.start_of(file, files) for file in files if file.fingerprint), Place(NEW, 0))
+    return next((order.start_of(file, files) for file in files if file.fingerprint), Cursor(NO_FILE_YET, 0))
 
 
-def end(folder: Folder, readers: Readers, now_s: float) -> Place:
+def end(folder: LogDirectory, readers: OpenFiles, now_s: float) -> Cursor:
     """Return the place behind the newest complete line; while there is none, before all that comes after `now_s`."""
     files = folder.oldest_first()
     newest = next((file for file in reversed(files) if file.fingerprint), None)
@@ -39,15 +39,15 @@ def end(folder: Folder, readers: Readers, now_s: float) -> Place:
         reader = readers.open(order.start_of(newest, files), files)
         if reader:
             try:
-                return reader.place_at(reader.content.end_of_lines())
+                return reader.cursor_at(reader.content.end_of_lines())
             except OSError:
                 pass
             finally:
                 reader.content.close()
-    return Place(NEW, int(now_s))
+    return Cursor(NO_FILE_YET, int(now_s))
 
 
-def at(folder: Folder, readers: Readers, moment_s: float) -> Place | None:
+def at(folder: LogDirectory, readers: OpenFiles, moment_s: float) -> Cursor | None:
     """Return the place before the first line that was written at `moment_s` or later; nothing if there are no files.
 
     It is looked for from the last file on whose first line was surely written before. Lines without a time do not
@@ -56,7 +56,7 @@ def at(folder: Folder, readers: Readers, moment_s: float) -> Place | None:
     files = [file for file in folder.oldest_first(earliest_day(moment_s)) if file.fingerprint]
     places = list(dict.fromkeys(order.start_of(file, files) for file in files))
     # A fingerprint knows whole seconds only.
-    before = [at for at, place in enumerate(places) if 0 < place.began_at_s <= moment_s - 1]
+    before = [at for at, place in enumerate(places) if 0 < place.first_line_at_s <= moment_s - 1]
     found = None
     for place in places[before[-1] if before else 0 :]:
         found, reached = _search(readers.open(place, files), place, moment_s)
@@ -65,7 +65,7 @@ def at(folder: Folder, readers: Readers, moment_s: float) -> Place | None:
     return found
 
 
-def position(folder: Folder, readers: Readers, wanted: LogPosition) -> Place | None:
+def position(folder: LogDirectory, readers: OpenFiles, wanted: LogPosition) -> Cursor | None:
     """Return the place at the start of the line that holds byte `wanted.offset` of a file, nothing if there is none.
 
     Of a file that is gone: the start of the next one, so that nothing that is left is passed over.
@@ -86,8 +86,8 @@ def position(folder: Folder, readers: Readers, wanted: LogPosition) -> Place | N
     if reader:
         try:
             offset = _line_start(reader, wanted.offset)
-            found = None if offset is None else reader.place_at(offset)
-        except (OSError, Changed):
+            found = None if offset is None else reader.cursor_at(offset)
+        except (OSError, FileReplaced):
             pass
         finally:
             reader.content.close()
@@ -96,49 +96,49 @@ def position(folder: Folder, readers: Readers, wanted: LogPosition) -> Place | N
     return found or start
 
 
-def _line_start(reader: Reader, offset: int) -> int | None:
+def _line_start(reader: LineReader, offset: int) -> int | None:
     content, start = reader.content, 0
     if content.seek(offset, ""):
         return offset
     content.seek(0, "")
-    while content.at < offset and (more := content.read(min(BLOCK_BYTES, offset - content.at))):
+    while content.offset < offset and (more := content.read(min(BLOCK_BYTES, offset - content.offset))):
         newline = more.rfind(b"\n")
-        start = content.at - len(more) + newline + 1 if newline >= 0 else start
-    return start if content.at == offset else None
+        start = content.offset - len(more) + newline + 1 if newline >= 0 else start
+    return start if content.offset == offset else None
 
 
-def _search(reader: Reader | None, start: Place, moment_s: float) -> tuple[Place, bool]:
+def _search(reader: LineReader | None, start: Cursor, moment_s: float) -> tuple[Cursor, bool]:
     """Return where in a file `moment_s` is, and whether it is there; else its end, or `start` if it cannot be read."""
     if not reader:
         return start, True
     try:
-        behind = reader.place_at(_shortly_before(reader.content, moment_s))
+        behind = reader.cursor_at(_shortly_before(reader.content, moment_s))
         while True:
             chunk = reader.read(behind.offset, BLOCK_BYTES)
             for line in chunk.lines:
                 if (written_at_s(line.raw) or 0) >= moment_s:
                     return behind, True
-                behind = Place.parse(line.after)
+                behind = Cursor.parse(line.next_cursor)
             at_end = chunk.at_end and chunk.end == behind.offset
-            behind = Place(reader.file, chunk.end, chunk.seal or behind.seal, reader.name)
+            behind = Cursor(reader.file, chunk.end, chunk.checksum or behind.checksum, reader.name)
             if at_end:
                 return behind, False
-    except (Changed, OSError):
+    except (FileReplaced, OSError):
         return start, True
     finally:
         reader.content.close()
 
 
-def _shortly_before(content: Content, moment_s: float) -> int:
+def _shortly_before(content: LogFile, moment_s: float) -> int:
     """Return where a line starts that was surely written before `moment_s`, and near it in a file that can be long."""
-    if not isinstance(content, Plain):
+    if not isinstance(content, PlainLogFile):
         return 0
     low, high = 0, content.size()
-    while high - low > NEAR_BYTES:
+    while high - low > SCAN_BELOW_BYTES:
         middle = (low + high) // 2
         before, newline, behind = content.peek(middle, BLOCK_BYTES).partition(b"\n")
         written_s = written_at_s(behind)
-        if newline and written_s and written_s < moment_s - LATE_S:
+        if newline and written_s and written_s < moment_s - REORDER_WINDOW_S:
             low = middle + len(before) + 1
         else:
             high = middle

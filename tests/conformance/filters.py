@@ -70,7 +70,7 @@ def ours(case: Case) -> Ours:
     ]
     commands = [command(fired.integration, one) for fired, one in fires] if recorded_commands(case) else []
     fired = tuple(fired for fired, _ in fires)
-    return Ours(bool(alerts), fired, refused, index.wrong_types, commands)
+    return Ours(bool(alerts), fired, refused, index.type_errors, commands)
 
 
 def same(case: Case, ours: Ours) -> bool:

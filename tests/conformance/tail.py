@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from common import lenient
 from producer.alertlog import AlertLog
 from producer.damaged import spans
-from producer.line import BadLine, decode_line
+from producer.line import InvalidAlert, decode_line
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
@@ -77,13 +77,13 @@ class Play:
             batch = self.log.read(self.cursor, BATCH_BYTES)
             self.cursor, at_end = batch.cursor, batch.at_end
             self.ours.delivered.extend(top_level_id(alert) for line in batch.lines for alert in alerts_on(line.raw))
-            self.ours.passed.extend(passed.loss for passed in batch.passed)
+            self.ours.passed.extend(passed.reason for passed in batch.skipped)
 
 
 def is_alert(raw: bytes) -> bool:
     try:
         decode_line(raw)
-    except BadLine:
+    except InvalidAlert:
         return False
     return True
 

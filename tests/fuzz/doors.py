@@ -27,9 +27,9 @@ from common.vault import Cipher
 from ops.dead_letters import Found
 from ops.flower import event_gate
 from ops.letters_file import read_line, write_line
-from producer.block import Block
+from producer.block import IntegrationFilter
 from producer.damaged import spans
-from producer.line import BadLine, decode_line
+from producer.line import InvalidAlert, decode_line
 from producer.sregex import compile_sregex
 from workers import remote_control
 from workers.integrations.authentic import EventSigner
@@ -58,7 +58,7 @@ BLOCKS: Final = tuple(
     for name in NAMES
 )
 SERVICES: Final = tuple(service_for(block, now=lambda: 1.8e9) for block in BLOCKS)
-FILTERS: Final = tuple(map(Block, BLOCKS))
+FILTERS: Final = tuple(map(IntegrationFilter, BLOCKS))
 STATUSES: Final = (200, 204, 302, 400, 401, 403, 404, 413, 422, 429, 500, 503)
 VAULT: Final = Cipher(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 MANAGER: Final = Manager(EventSigner(VAULT))
@@ -70,7 +70,7 @@ def ossec_conf(data: bytes) -> None:
     with suppress(ConfigError):
         for integration in parse_ossec_conf(data, file="ossec.conf").integrations:
             with suppress(ValueError):
-                Block(integration)
+                IntegrationFilter(integration)
             service_for(integration)
 
 
@@ -86,7 +86,7 @@ def alert_line(data: bytes) -> None:
     spans(data)
     try:
         line = decode_line(data)
-    except BadLine:
+    except InvalidAlert:
         return
     for block in FILTERS:
         block.passes_rule(line.rule)

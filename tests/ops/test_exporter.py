@@ -18,8 +18,8 @@ from common.metrics.labels import ledger_pairs
 from common.node import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
 from ops.embedded import free_port
 from ops.exporter import LedgerCollector
-from producer.line import LineField
-from producer.metrics import DROPPED
+from producer.line import FilterField
+from producer.metrics import REJECT_REASONS
 from tests.support.tools import needs, run
 
 SECRET = "https://hooks.example/services/T0/B0/secret"
@@ -187,10 +187,10 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
         assert value(registry, name, node="wazuh-1") == wanted, name
     for what, number in (("cursor", 2), ("registry", 0)):
         assert value(registry, "courier_foreign_writes_total", node="wazuh-1", what=what) == number
-    for reason in DROPPED:
+    for reason in REJECT_REASONS:
         labels = {"node": "wazuh-1", "reason": reason}
         assert value(registry, "courier_lines_dropped_total", **labels) == (2 if reason == "no_rule" else 0)
-    for field in LineField:
+    for field in FilterField:
         labels = {"node": "wazuh-1", "field": field}
         assert value(registry, "courier_lines_wrong_type_total", **labels) == (3 if field == "level" else 0)
     both = {"integration": "slack", "node": "wazuh-1"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from producer.aside import SAMPLE_BYTES, Aside
+from producer.aside import SAMPLE_BYTES, Quarantine
 from tests.support.fakes import Clock
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def test_what_is_kept_can_be_read_and_belongs_to_its_owner(tmp_path: Path) -> None:
     file = tmp_path / "aside.jsonl"
-    Aside(file, 10_000, Clock()).keep("invalid_json", "at byte 7", b"\xff{" + b"x" * 5000)
+    Quarantine(file, 10_000, Clock()).add("invalid_json", "at byte 7", b"\xff{" + b"x" * 5000)
     (line,) = file.read_text().splitlines()
     entry = json.loads(line)
     assert (entry["reason"], entry["detail"], entry["sample"][:5]) == ("invalid_json", "at byte 7", "\\xff{")
@@ -23,9 +23,9 @@ def test_what_is_kept_can_be_read_and_belongs_to_its_owner(tmp_path: Path) -> No
 
 
 def test_the_file_is_bounded_and_the_newest_stay(tmp_path: Path) -> None:
-    aside = Aside(tmp_path / "a", 4000, Clock())
+    aside = Quarantine(tmp_path / "a", 4000, Clock())
     for n in range(500):
-        aside.keep("no_rule", f"line {n}")
+        aside.add("no_rule", f"line {n}")
     sizes = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
     assert set(sizes) == {"a", "a.1"}
     assert sum(sizes.values()) <= 4000
@@ -34,11 +34,11 @@ def test_the_file_is_bounded_and_the_newest_stay(tmp_path: Path) -> None:
 
 def test_a_flood_of_bad_lines_does_not_flood_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    aside = Aside(tmp_path / "a", 4000, clock)
+    aside = Quarantine(tmp_path / "a", 4000, clock)
     for _ in range(100):
-        aside.keep("no_rule", "no rule here")
+        aside.add("no_rule", "no rule here")
     clock.now_s += 60
-    aside.keep("no_rule", "again")
+    aside.add("no_rule", "again")
     assert [record.getMessage() for record in caplog.records] == [
         "passed over: no rule here",
         "passed over: again (and 99 more like it)",
@@ -46,7 +46,7 @@ def test_a_flood_of_bad_lines_does_not_flood_the_log(tmp_path: Path, caplog: pyt
 
 
 def test_a_disk_that_is_full_is_told_once_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    aside = Aside(tmp_path / "missing" / "a", 4000, Clock())
+    aside = Quarantine(tmp_path / "missing" / "a", 4000, Clock())
     for _ in range(3):
-        aside.keep("no_rule", "x")
+        aside.add("no_rule", "x")
     assert len([r for r in caplog.records if "bad lines are only counted" in r.getMessage()]) == 1

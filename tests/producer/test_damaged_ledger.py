@@ -32,7 +32,7 @@ def test_a_damaged_integration_stays_at_its_cursor_and_goes_on_there(
     world: World, part: str, *, restarted: bool
 ) -> None:
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.settle(producer)
     key = f"courier:{{slack}}:{part}"
     world.client.set(key, "x")
@@ -54,7 +54,7 @@ def test_a_damaged_integration_stays_at_its_cursor_and_goes_on_there(
 def test_a_new_integration_on_a_damaged_key_is_left_out_until_it_is_mended(world: World) -> None:
     world.client.set("courier:{slack}:waiting", "x")
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(0)]
     world.settle(producer)
     assert world.places("shuffle") == places(0)
@@ -70,7 +70,7 @@ def test_nonsense_under_the_producers_own_key_costs_its_report_alone(world: Worl
     world.client.set(f"courier:node:{NODE}", "x")
     world.client.hset("courier:node:other", mapping={"n:lines": "x", b"\xff": "y", "seen_ms": "z"})
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(0)]
     world.settle(producer)
     assert world.places("slack") == places(0)

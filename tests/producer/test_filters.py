@@ -8,7 +8,7 @@ import pytest
 from common.integration import Integration
 from producer import filters
 from producer.filters import FilterIndex
-from producer.line import BadLine, LineField
+from producer.line import FilterField, InvalidAlert
 
 ABSENT: Any = object()
 
@@ -158,11 +158,11 @@ def test_wrong_types_are_counted_by_field() -> None:
     index = FilterIndex([Integration(id="a", name="custom-a")])
     for raw in (alert(level="7", location=5), alert(location=None), alert(id="5")):
         assert index.match(raw) == ("a",)
-    assert index.wrong_types == {LineField.LEVEL: 1, LineField.LOCATION: 2}
+    assert index.type_errors == {FilterField.LEVEL: 1, FilterField.LOCATION: 2}
 
 
 def test_a_bad_line_is_told_to_the_caller() -> None:
-    with pytest.raises(BadLine):
+    with pytest.raises(InvalidAlert):
         FilterIndex([]).match(b"{}")
 
 
@@ -178,7 +178,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_long_lines_say_is_not_remembered() -> None:
     index = FilterIndex([Integration(id="a", name="custom-a", event_location="x")])
-    raw = alert(location="x" * filters.LONGEST_REMEMBERED_BYTES)
+    raw = alert(location="x" * filters.MAX_CACHED_LINE_BYTES)
     assert index.match(raw) == index.match(raw) == ("a",)
     assert not index._by_rule
     assert not index._by_location

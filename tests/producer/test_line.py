@@ -4,7 +4,7 @@ import pytest
 from msgspec import UNSET
 
 from common.depth import MAX_DEPTH
-from producer.line import BadLine, LineFault, LineField, Rule, decode_leniently, decode_line
+from producer.line import FilterField, InvalidAlert, RejectReason, Rule, decode_leniently, decode_line
 
 LOWEST_INT, HIGHEST_INT = 2**31, 2**31 - 1
 
@@ -12,12 +12,12 @@ LOWEST_INT, HIGHEST_INT = 2**31, 2**31 - 1
 def test_a_line_is_decoded_as_far_as_filters_look() -> None:
     line = decode_line(b'{"id":"1.2","rule":{"level":5,"id":"5710","groups":["a","b"],"mail":false},"location":"x"}\n')
     assert (line.rule, line.location) == (Rule(level=5, id="5710", groups=("a", "b")), "x")
-    assert line.wrong_types == ()
+    assert line.type_errors == ()
 
 
 def test_what_is_absent_has_a_default() -> None:
     line = decode_line(b'{"rule":{}}')
-    assert (line.rule, line.location, line.wrong_types) == (Rule(0, "", ()), UNSET, ())
+    assert (line.rule, line.location, line.type_errors) == (Rule(0, "", ()), UNSET, ())
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_what_is_absent_has_a_default() -> None:
 )
 def test_levels_are_read_as_c_ints_and_compared_unsigned(written: str, level: int) -> None:
     line = decode_line(f'{{"rule":{{"level":{written}}}}}'.encode())
-    assert (line.rule.level, line.wrong_types) == (level, ())
+    assert (line.rule.level, line.type_errors) == (level, ())
 
 
 @pytest.mark.parametrize(("written", "level"), [('"7"', 0), ("null", 0), ("false", 0), ("true", 1), ("[7]", 0)])
 def test_a_level_that_is_no_number_counts_little_and_is_told(written: str, level: int) -> None:
     line = decode_line(f'{{"rule":{{"level":{written}}}}}'.encode())
-    assert (line.rule.level, line.wrong_types) == (level, (LineField.LEVEL,))
+    assert (line.rule.level, line.type_errors) == (level, (FilterField.LEVEL,))
 
 
 @pytest.mark.parametrize(
@@ -62,27 +62,27 @@ def test_a_level_that_is_no_number_counts_little_and_is_told(written: str, level
 def test_groups_of_other_types(text: str, groups: tuple[str, ...], *, wrong: bool) -> None:
     line = decode_line(b'{"rule":{"groups":' + text.encode() + b"}}")
     assert line.rule.groups == groups
-    assert line.wrong_types == ((LineField.GROUPS,) if wrong else ())
+    assert line.type_errors == ((FilterField.GROUPS,) if wrong else ())
 
 
 def test_every_wrong_type_is_told_and_counts_as_absent() -> None:
     line = decode_line(b'{"rule":{"level":"7","id":5712,"groups":7},"location":null}')
     assert (line.rule, line.location) == (Rule(0, "", ()), UNSET)
-    assert set(line.wrong_types) == set(LineField) - {LineField.RULE}
-    assert len(line.wrong_types) == 4
+    assert set(line.type_errors) == set(FilterField) - {FilterField.RULE}
+    assert len(line.type_errors) == 4
 
 
 @pytest.mark.parametrize("rule", ["null", '"x"', "3", "[]", '[{"level":10}]'])
 def test_a_rule_that_is_no_object_is_a_rule_without_fields(rule: str) -> None:
     line = decode_line(f'{{"rule":{rule},"location":"x"}}'.encode())
-    assert (line.rule, line.location, line.wrong_types) == (Rule(), "x", (LineField.RULE,))
+    assert (line.rule, line.location, line.type_errors) == (Rule(), "x", (FilterField.RULE,))
 
 
 def test_keys_are_case_sensitive_and_the_last_of_equals_wins() -> None:
     line = decode_line(
         b'{"Location":"no","rule":{"level":9},"rule":{"level":"x","level":3,"LEVEL":12},"location":1,"location":"b"}'
     )
-    assert (line.rule.level, line.location, line.wrong_types) == (3, "b", ())
+    assert (line.rule.level, line.location, line.type_errors) == (3, "b", ())
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_keys_are_case_sensitive_and_the_last_of_equals_wins() -> None:
 )
 def test_lines_that_can_be_read_are_read(raw: bytes) -> None:
     line = decode_line(raw)
-    assert (line.rule, line.wrong_types) == (Rule(level=7), ())
+    assert (line.rule, line.type_errors) == (Rule(level=7), ())
     assert decode_leniently(raw) == line
 
 
@@ -112,23 +112,23 @@ def test_bytes_that_are_not_utf_8_reach_the_filters() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"", LineFault.INVALID_JSON),
-        (b"not json", LineFault.INVALID_JSON),
-        (b'{"rule":{}} x', LineFault.INVALID_JSON),
-        (b'{"rule":{}}{"rule":{}}', LineFault.INVALID_JSON),
-        (b'{"rule":{},"x":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", LineFault.INVALID_JSON),
-        (b'{"rule":{"level":NaN}}', LineFault.INVALID_JSON),
-        (b'{"rule":{},"full_log":"SECRET\\x41"}', LineFault.INVALID_JSON),
-        (b"\0\0\0", LineFault.NUL_BYTE),
-        (b'{"rule":{"le\0\0\0', LineFault.NUL_BYTE),
-        (b'[{"rule":{}}]', LineFault.NOT_AN_OBJECT),
-        (b"42", LineFault.NOT_AN_OBJECT),
-        (b"{}", LineFault.NO_RULE),
-        (b'{"RULE":{}}', LineFault.NO_RULE),
+        (b"", RejectReason.INVALID_JSON),
+        (b"not json", RejectReason.INVALID_JSON),
+        (b'{"rule":{}} x', RejectReason.INVALID_JSON),
+        (b'{"rule":{}}{"rule":{}}', RejectReason.INVALID_JSON),
+        (b'{"rule":{},"x":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", RejectReason.INVALID_JSON),
+        (b'{"rule":{"level":NaN}}', RejectReason.INVALID_JSON),
+        (b'{"rule":{},"full_log":"SECRET\\x41"}', RejectReason.INVALID_JSON),
+        (b"\0\0\0", RejectReason.NUL_BYTE),
+        (b'{"rule":{"le\0\0\0', RejectReason.NUL_BYTE),
+        (b'[{"rule":{}}]', RejectReason.NOT_AN_OBJECT),
+        (b"42", RejectReason.NOT_AN_OBJECT),
+        (b"{}", RejectReason.NO_RULE),
+        (b'{"RULE":{}}', RejectReason.NO_RULE),
     ],
 )
-def test_bad_lines_say_why_and_show_nothing(raw: bytes, reason: LineFault) -> None:
-    with pytest.raises(BadLine) as caught:
+def test_bad_lines_say_why_and_show_nothing(raw: bytes, reason: RejectReason) -> None:
+    with pytest.raises(InvalidAlert) as caught:
         decode_line(raw)
     assert caught.value.reason is reason
     assert "SECRET" not in str(caught.value)

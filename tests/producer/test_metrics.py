@@ -8,7 +8,7 @@ from common.errors import LedgerUnavailable
 from common.ledger import Ledger
 from common.metrics import TABLE, ExposedBy
 from common.node import IntegrationLag, fetch_producer_reports
-from producer.metrics import DROPPED, ProducerMetrics
+from producer.metrics import REJECT_REASONS, ProducerMetrics
 from tests.producer.test_service import SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ def metrics() -> ProducerMetrics:
 
 
 def test_every_reason_is_there_at_zero(metrics: ProducerMetrics) -> None:
-    assert all(value(metrics, "lines_dropped_total", reason=reason) == 0 for reason in DROPPED)
+    assert all(value(metrics, "lines_dropped_total", reason=reason) == 0 for reason in REJECT_REASONS)
     names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
     assert names == {metric.name for metric in TABLE if metric.exposed_by is ExposedBy.PRODUCER}
 
 
 def test_what_is_told_is_added_up_and_lags_are_replaced(metrics: ProducerMetrics) -> None:
     counts = {"lines": 3, "matched": 2, "bad:no_rule": 1, "wrong_type:level": 1}
-    metrics.told(counts, {"slack": IntegrationLag(lag_bytes=9, lag_s=2.5)}, config_ok=False)
-    metrics.told(counts, {"shuffle": IntegrationLag()}, config_ok=True)
+    metrics.record(counts, {"slack": IntegrationLag(lag_bytes=9, lag_s=2.5)}, config_ok=False)
+    metrics.record(counts, {"shuffle": IntegrationLag()}, config_ok=True)
     assert [value(metrics, f"{name}_total") for name in ("lines", "matched")] == [6, 4]
     assert value(metrics, "lines_dropped_total", reason="no_rule") == 2
     assert value(metrics, "lines_wrong_type_total", field="level") == 2

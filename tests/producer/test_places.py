@@ -12,7 +12,7 @@ from common.registry import PublishedRegistry
 from common.secret import Secret
 from common.vault import Cipher
 from producer.alertlog import AlertLog
-from producer.start import Left, handed_on
+from producer.start import RemovedIntegration, inherit_cursors
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def test_a_block_gone_from_a_whole_file_loses_its_place_though_the_start_had_kep
 def test_a_new_credential_keeps_the_place_of_one_of_several_of_its_name(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, A, B, max_backlog=5)
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(n) for n in range(100)]
     world.settle(producer)
     assert places(world, producer) == {"a": "log:5", "b": "log:5"}
@@ -206,11 +206,13 @@ def block(hook: str, level: int = 0) -> Integration:
 def test_each_place_goes_to_what_most_likely_replaces_the_block(
     left: list[tuple[str, int]], new: list[tuple[str, int]], handed: dict[tuple[str, int], str]
 ) -> None:
-    known = [Left(block(*one), f"{one[0]}{one[1]}") for one in left]
+    known = [RemovedIntegration(block(*one), f"{one[0]}{one[1]}") for one in left]
     expected = {block(*one).id: place for one, place in handed.items()}
-    assert {one: place.cursor for one, place in handed_on(known, [block(*one) for one in new]).items()} == expected
-    assert handed_on(known, [Integration(id="shuffle", name="shuffle")]) == {}
-    assert handed_on(known, [block("of another target")], all_known=False) == {}
+    assert {
+        one: place.cursor for one, place in inherit_cursors(known, [block(*one) for one in new]).items()
+    } == expected
+    assert inherit_cursors(known, [Integration(id="shuffle", name="shuffle")]) == {}
+    assert inherit_cursors(known, [block("of another target")], all_known=False) == {}
 
 
 def test_a_pause_stays_with_a_block_whose_id_changes(client: redis.Redis, tmp_path: Path) -> None:
@@ -241,13 +243,13 @@ def test_the_copy_of_the_places_is_never_emptied_by_a_changed_configuration(
     world.settle(producer)
     world.settle(producer)
     saved: list[Mapping[str, str]] = []
-    save = producer._keepsake.save
+    save = producer._cursor_backup.save
 
     def noted(places: Mapping[str, str]) -> None:
         saved.append(places)
         save(places)
 
-    monkeypatch.setattr(producer._keepsake, "save", noted)
+    monkeypatch.setattr(producer._cursor_backup, "save", noted)
     world.write(A, SHUFFLE_BLOCK)
     world.settle(producer)
     world.settle(producer)

@@ -13,11 +13,11 @@ from common.ledger import Ledger, Settlement
 from common.node import fetch_producer_reports
 from common.registry import PublishedRegistry
 from common.vault import Cipher
-from producer.aside import Aside
+from producer.aside import Quarantine
 from producer.configuration import ConfigFile
 from producer.cursor_signatures import CursorSigner
-from producer.keepsake import Keepsake
-from producer.service import ENOUGH_BYTES, READS_AT_ONCE, RETRY_PAUSE_S, Producer
+from producer.keepsake import CursorBackup
+from producer.service import COMMIT_BYTES, MAX_READS_PER_COMMIT, RETRY_DELAY_S, Producer
 from tests.support.fakes import Clock, ListSource, NoDispatch, policy
 from tests.support.proxy import Proxy
 
@@ -63,8 +63,8 @@ class World:
             ledger=self.ledger,
             dispatcher=self.dispatcher,  # type: ignore[arg-type]  # notes instead of releasing
             client=self.client,
-            aside=Aside(self.config.with_name("aside.jsonl"), 10_000, self.clock),
-            keepsake=Keepsake(self.config.with_name("places.json")),
+            quarantine=Quarantine(self.config.with_name("aside.jsonl"), 10_000, self.clock),
+            cursor_backup=CursorBackup(self.config.with_name("places.json")),
             signer=CursorSigner(Cipher(self.key), self.node),
             now=self.clock,
         )
@@ -76,7 +76,7 @@ class World:
         """Step, a second at a time, until nothing is left to read."""
         for _ in range(100):
             self.clock.now_s += 1
-            if not producer.step():
+            if not producer.run_once():
                 return
 
     def waiting(self, integration_id: str = "slack") -> list[str]:
@@ -99,7 +99,7 @@ def world(client: redis.Redis, tmp_path: Path) -> World:
 def test_a_new_integration_begins_at_the_end_and_gets_what_comes_then(world: World) -> None:
     world.source.lines = [alert(n) for n in range(3)]
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(3), alert(4)]
     world.settle(producer)
     assert world.places() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
@@ -113,12 +113,12 @@ def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(
     seldom = SHUFFLE_BLOCK.replace("</integration>", "<level>7</level></integration>")
     world = World(client, tmp_path, SLACK_BLOCK.format(""), seldom, batch_max=25)
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(n, level=7 if n % 5 == 0 else 5) for n in range(60)]
 
     def dispatched() -> list[str]:
         world.dispatcher.dispatched.clear()
-        producer.step()
+        producer.run_once()
         return sorted(world.dispatcher.dispatched)
 
     assert [dispatched() for _ in range(4)] == [["shuffle"], ["shuffle"], ["shuffle", "slack"], ["shuffle"]]
@@ -130,33 +130,33 @@ def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(
 
 def test_what_is_little_of_each_of_several_batches_is_committed_at_once(world: World) -> None:
     producer = world.producer()
-    producer.step()
-    world.source.lines += [alert(n) for n in range(10 * READS_AT_ONCE + 25)]
+    producer.run_once()
+    world.source.lines += [alert(n) for n in range(10 * MAX_READS_PER_COMMIT + 25)]
     world.source.reads.clear()
-    assert producer.step()
-    assert len(world.source.reads) == READS_AT_ONCE
-    assert world.cursor() == f"log:{10 * READS_AT_ONCE}"
-    assert len(world.waiting()) == 10 * READS_AT_ONCE
-    assert not producer.step(), "the end of the log is no reason to wait for more"
-    assert world.cursor() == f"log:{10 * READS_AT_ONCE + 25}"
-    assert len(world.waiting()) == 10 * READS_AT_ONCE + 25
+    assert producer.run_once()
+    assert len(world.source.reads) == MAX_READS_PER_COMMIT
+    assert world.cursor() == f"log:{10 * MAX_READS_PER_COMMIT}"
+    assert len(world.waiting()) == 10 * MAX_READS_PER_COMMIT
+    assert not producer.run_once(), "the end of the log is no reason to wait for more"
+    assert world.cursor() == f"log:{10 * MAX_READS_PER_COMMIT + 25}"
+    assert len(world.waiting()) == 10 * MAX_READS_PER_COMMIT + 25
 
 
 def test_a_batch_that_has_enough_for_each_is_committed_by_itself(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
     producer = world.producer()
-    producer.step()
-    large = alert(0).replace(b'"x"', b'"%s"' % (b"x" * (2 * ENOUGH_BYTES // 10)))
+    producer.run_once()
+    large = alert(0).replace(b'"x"', b'"%s"' % (b"x" * (2 * COMMIT_BYTES // 10)))
     world.source.lines += [large] * 40
     world.source.reads.clear()
-    assert [producer.step() for _ in range(2)] == [True, True]
+    assert [producer.run_once() for _ in range(2)] == [True, True]
     assert world.source.reads == ["log:0", "log:10"]
     assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == 20
 
 
 def test_a_restarted_producer_goes_on_at_its_cursor_and_repeats_nothing(world: World) -> None:
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(n) for n in range(5)]
     world.settle(producer)
     world.source.lines += [alert(n) for n in range(5, 9)]
@@ -174,8 +174,8 @@ def test_the_beginning_can_be_asked_for(client: redis.Redis, tmp_path: Path) -> 
 
 def test_two_producers_of_one_node_enqueue_nothing_twice(world: World, caplog: pytest.LogCaptureFixture) -> None:
     one, two = world.producer(), world.producer()
-    one.step()
-    two.step()
+    one.run_once()
+    two.run_once()
     world.source.lines += [alert(n) for n in range(4)]
     for _ in range(3):
         world.settle(one)
@@ -188,7 +188,7 @@ def test_two_producers_of_one_node_enqueue_nothing_twice(world: World, caplog: p
 def test_a_full_backlog_parks_one_integration_and_not_the_other(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, SLACK_BLOCK.format("<level>7</level>"), SHUFFLE_BLOCK, max_backlog=4)
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(n, level=7 if n % 2 else 3) for n in range(8)]
     world.settle(producer)
     assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (4, 4)
@@ -207,13 +207,13 @@ def test_a_full_backlog_parks_one_integration_and_not_the_other(client: redis.Re
 def test_a_parked_integration_costs_no_reading_until_there_is_room(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, max_backlog=2)
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(n) for n in range(6)]
     world.settle(producer)
     world.source.reads.clear()
     for _ in range(20):
         world.clock.now_s += 1
-        producer.step()
+        producer.run_once()
     assert world.source.reads == []
     (first, _) = world.waiting()
     world.ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=9, linger_s=0)
@@ -231,7 +231,7 @@ def test_managers_with_one_redis_have_a_cursor_each(client: redis.Redis, tmp_pat
     worlds[1].key = worlds[0].key
     producers = [world.producer() for world in worlds]
     for producer in producers:
-        producer.step()
+        producer.run_once()
     for world, producer in zip(worlds, producers, strict=True):
         world.source.lines += [alert(n) for n in range(3)]
         world.settle(producer)
@@ -243,7 +243,7 @@ def test_managers_with_one_redis_have_a_cursor_each(client: redis.Redis, tmp_pat
 
 def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: World) -> None:
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(n) for n in range(3)]
     world.settle(producer)
     world.client.flushall()
@@ -258,7 +258,7 @@ def test_a_producer_that_starts_on_an_emptied_redis_goes_on_from_its_own_copy_of
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(n) for n in range(3)]
     world.settle(producer)
     world.settle(producer)
@@ -301,7 +301,7 @@ def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypat
         for _ in range(3):
             world.clock.now_s += 1
             with pytest.raises(LedgerUnavailable):
-                producer.step()
+                producer.run_once()
     world.settle(producer)
     world.settle(producer)
     (node,) = fetch_producer_reports(world.client)
@@ -310,12 +310,12 @@ def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypat
 
 def test_an_emptied_redis_is_filled_again_even_if_an_alert_comes_before_the_next_heartbeat(world: World) -> None:
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(0)]
     world.settle(producer)
     world.client.flushall()
     world.source.lines += [alert(1)]
-    producer.step()
+    producer.run_once()
     world.settle(producer)
     assert world.places() == [f"{NODE}:log:{1:010x}"]
     assert PublishedRegistry(world.client, Cipher(world.key)).load().get("slack") is not None
@@ -323,7 +323,7 @@ def test_an_emptied_redis_is_filled_again_even_if_an_alert_comes_before_the_next
 
 def test_a_redis_that_is_a_second_younger_is_read_to_again_even_if_nothing_new_comes(world: World) -> None:
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [alert(0)]
     world.settle(producer)
     before = CursorSigner(Cipher(world.key), NODE).signed("slack", "log:0")
@@ -371,14 +371,14 @@ def test_a_commit_whose_answer_is_lost_on_the_way_is_not_made_twice(
             proxy.go_on()
 
         producer.run(wait, wait, lambda: len(waits) > 2)
-        assert waits[0] == (RETRY_PAUSE_S, 2)
+        assert waits[0] == (RETRY_DELAY_S, 2)
         assert len(world.waiting()) == world.ledger.status("slack").totals["committed"] == 2
 
 
 def test_values_of_the_wrong_type_are_counted_by_field_each_line_once(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, max_backlog=1)
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     odd = b'{"rule":{"level":"7","id":5},"location":"x"}'
     world.source.lines += [alert(0), odd, alert(1), odd]
     world.settle(producer)
@@ -392,7 +392,7 @@ def test_values_of_the_wrong_type_are_counted_by_field_each_line_once(client: re
 
 def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) -> None:
     producer = world.producer()
-    producer.step()
+    producer.run_once()
     world.source.lines += [b"garbage", b"[1]", b"{}", alert(1), b"\xff\xfe", b""]
     world.settle(producer)
     world.settle(producer)

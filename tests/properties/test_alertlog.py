@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from producer.alertlog import AlertLog
-from producer.alertlog.position import Place
-from producer.source import Loss
+from producer.alertlog.position import Cursor
+from producer.source import LossReason
 from tests.support.alert_files import HEAD_LINES, HEADS, AlertFiles, DayFile, heads
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Files(AlertFiles):
         self.owed: list[bytes] = []
         self.lost: set[bytes] = set()
         self.got: list[bytes] = []
-        self.passed: set[Loss] = set()
+        self.passed: set[LossReason] = set()
         self.cut: set[bytes] = set()
         self.log = self.new_log()
 
@@ -56,7 +56,7 @@ class Files(AlertFiles):
 
     def emptied(self, day: DayFile) -> None:
         unread = [line for line in self.owed if line in day.lines]
-        place = Place.parse(self.cursor)
+        place = Cursor.parse(self.cursor)
         # A reader within what begins as before cannot know that something else followed.
         begins_as_before = any(head.startswith(self.consumed) for head in HEADS.values())
         if unread and not day.was_copied and place.name == day.name and not begins_as_before:
@@ -65,7 +65,7 @@ class Files(AlertFiles):
 
     def note_consumed(self) -> None:
         """Remember what the reader's file begins with, up to its place."""
-        place = Place.parse(self.cursor)
+        place = Cursor.parse(self.cursor)
         lines = [line for day in self.days if day.name == place.name for line in day.lines]
         self.consumed = b"".join(line + b"\n" for line in lines)[: place.offset]
 
@@ -76,9 +76,9 @@ class Files(AlertFiles):
         """Read; with `take`, as if the backlog had room for only so many."""
         batch = self.log.read(self.cursor, max_bytes)
         some = batch.lines[:take]
-        self.cursor = batch.cursor if len(some) == len(batch.lines) else some[-1].after
+        self.cursor = batch.cursor if len(some) == len(batch.lines) else some[-1].next_cursor
         self.note_consumed()
-        self.passed.update(passed.loss for passed in batch.passed)
+        self.passed.update(passed.reason for passed in batch.skipped)
         self.got += [line.raw for line in some if line.raw not in HEAD_LINES]
         for line in some:
             if line.raw in self.owed:
@@ -116,7 +116,7 @@ class Files(AlertFiles):
             self.nothing_comes_twice()
         self.what_comes_is_in_order()
         assert self.owed == []
-        assert self.cut <= set(self.got) or Loss.MISSING in self.passed
+        assert self.cut <= set(self.got) or LossReason.MISSING in self.passed
 
 
 TestFiles = Files.TestCase

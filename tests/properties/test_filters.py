@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from common import lenient
 from common.integration import Integration
 from producer.filters import FilterIndex
-from producer.line import BadLine, Line, decode_leniently
+from producer.line import FilterFields, InvalidAlert, decode_leniently
 from tests.properties.test_sregex import plain
 
 words = st.sampled_from(["", "a", "A", "b", "a,b", "é", "a\0b", "7", "007x", "-1", " 7", "\ud83d"])
@@ -49,7 +49,7 @@ integrations = st.builds(
 def test_both_readers_decide_alike(alert: Any, ascii_only: bool) -> None:
     raw = json.dumps(alert, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     try:
-        fast = msgspec.json.decode(raw, type=Line)
+        fast = msgspec.json.decode(raw, type=FilterFields)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
     assert decode_leniently(raw) == fast
@@ -73,7 +73,7 @@ def test_the_lenient_reader_reads_json_as_everyone(value: Any) -> None:
 
 @given(st.binary() | st.binary().map(lambda noise: b'{"rule":{"level":7},"location":"' + noise + b'"}'))
 def test_any_bytes_are_a_line_or_a_bad_line(raw: bytes) -> None:
-    with suppress(BadLine):
+    with suppress(InvalidAlert):
         FilterIndex([Integration(id="a", name="custom-a", event_location="!x")]).match(raw)
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from common.integration import Integration
 from producer import look
 from producer.filters import FilterIndex
-from producer.line import BadLine
-from producer.lines import Block, Line, Lines
+from producer.line import InvalidAlert
+from producer.lines import LineBuffer, LogLine, LogLines
 from tests.properties.test_filters import alerts, integrations
 
 LEVELS = [
@@ -100,13 +100,13 @@ blocks = st.lists(settled, min_size=1, max_size=2) | st.lists(integrations | set
 def verdict(index: FilterIndex, raw: bytes) -> object:
     try:
         return index.match(raw)
-    except BadLine as bad:
+    except InvalidAlert as bad:
         return bad.reason
 
 
-def sifted(index: FilterIndex, batch: Lines) -> tuple[int, list[Verdict]]:
+def sifted(index: FilterIndex, batch: LogLines) -> tuple[int, list[Verdict]]:
     """Return how many lines there are, and what is found of those that are not turned down."""
-    number, left = index.sift(batch)
+    number, left = index.prefilter(batch)
     return number, [(line.raw, verdict(index, line.raw)) for line in left]
 
 
@@ -132,10 +132,10 @@ def gives_the_same(configured: list[Integration], raws: list[bytes]) -> None:
     plain = [(raw, verdict(FilterIndex(configured), raw)) for raw in raws]
     for _ in range(2):  # the second time from memory
         data = b"".join(raw + b"\n" for raw in raws)
-        number, found = sifted(index, Block(data + b'{"half', len(data), "f", 0))
+        number, found = sifted(index, LineBuffer(data + b'{"half', len(data), "f", 0))
         assert number == len(raws)
         assert telling(found) == telling(plain)
-        number, found = sifted(index, Lines([Line(raw, "f", 0, 0) for raw in raws]))
+        number, found = sifted(index, LogLines([LogLine(raw, "f", 0, 0) for raw in raws]))
         assert number == len(raws)
         assert telling(found) == telling(plain)
 
@@ -143,8 +143,8 @@ def gives_the_same(configured: list[Integration], raws: list[bytes]) -> None:
 @given(st.lists(lines, min_size=1, max_size=12), st.integers(0, 1000))
 def test_a_block_is_its_lines(raws: list[bytes], start: int) -> None:
     data = b"".join(raw + b"\n" for raw in raws)
-    block = Block(data + b"half", len(data), "f", start)
-    listed: list[Line] = list(block)
+    block = LineBuffer(data + b"half", len(data), "f", start)
+    listed: list[LogLine] = list(block)
     assert [line.raw for line in listed] == raws
     assert [block[at] for at in range(len(block))] == listed == block[:]
     assert block[-1] == listed[-1]
@@ -158,8 +158,8 @@ def test_a_block_is_its_lines(raws: list[bytes], start: int) -> None:
 def test_what_matches_nothing_is_turned_down(wanted: dict[str, Any]) -> None:
     index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
     data = b'{"rule":{"level":5,"id":"5","groups":["b"]},"location":"b"}\n' * 3
-    sifted(index, Block(data, len(data), "f", 0))
-    assert sifted(index, Block(data, len(data), "f", 0)) == (3, [])
+    sifted(index, LineBuffer(data, len(data), "f", 0))
+    assert sifted(index, LineBuffer(data, len(data), "f", 0)) == (3, [])
 
 
 @pytest.mark.parametrize(("wanted", "memory"), [({"rule_ids": (1000,)}, "_known"), ({"group": "x"}, "_unwanted")])
@@ -171,4 +171,4 @@ def test_what_the_look_remembers_is_bounded(
     index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
     for number in range(99):
         assert index.match(b'{"rule":{"id":"%d","groups":["%d"]}}' % (number, number)) == ()
-        assert 0 < len(getattr(index._look, memory)) <= 10
+        assert 0 < len(getattr(index._prefilter, memory)) <= 10

@@ -20,10 +20,10 @@ from common.registry import PublishedRegistry
 from common.settings_schema import Start
 from common.vault import Cipher
 from producer.alertlog import AlertLog
-from producer.aside import Aside
+from producer.aside import Quarantine
 from producer.configuration import ConfigFile
 from producer.cursor_signatures import CursorSigner
-from producer.keepsake import Keepsake
+from producer.keepsake import CursorBackup
 from producer.service import Producer
 from tests.support.alert_files import AlertFiles
 from tests.support.examples import EXAMPLES
@@ -92,7 +92,7 @@ class Following(AlertFiles):
         if start_at is Start.END:
             self.lose({line for owed in self.owed.values() for line in owed})
         self.start_producer()
-        self.producer.step()
+        self.producer.run_once()
 
     def text(self, timestamp: str, number: int) -> bytes:
         level = 3 if number % 3 else 9
@@ -122,8 +122,8 @@ class Following(AlertFiles):
             ledger=self.ledger,
             dispatcher=NoDispatch(),  # type: ignore[arg-type]  # notes instead of releasing
             client=self.client,
-            aside=Aside(self.root / "aside.jsonl", 100_000, self.monotonic),
-            keepsake=Keepsake(self.root / "places.json"),
+            quarantine=Quarantine(self.root / "aside.jsonl", 100_000, self.monotonic),
+            cursor_backup=CursorBackup(self.root / "places.json"),
             signer=self.signer,
             now=self.monotonic,
         )
@@ -134,7 +134,7 @@ class Following(AlertFiles):
     def run_it(self, steps: int, pause_s: float) -> None:
         for _ in range(steps):
             self.monotonic.now_s += pause_s
-            self.producer.step()
+            self.producer.run_once()
 
     @rule()
     def restart_it(self) -> None:
@@ -149,7 +149,7 @@ class Following(AlertFiles):
         try:
             for _ in range(0 if at_once else 6):
                 self.monotonic.now_s += 1
-                self.producer.step()
+                self.producer.run_once()
         except Killed:
             pass
         self.ledger.fatal = None

@@ -87,7 +87,7 @@ def test_the_place_of_a_block_that_left_is_handed_on_from_memory(world: World) -
     world.source.lines += [alert(n) for n in range(LINES)]
     world.client.hset(CURSOR, NODE, f"log:{LINES}")
     world.write(SLACK_BLOCK.format("").replace("/a<", "/b<"), SHUFFLE_BLOCK)
-    producer.ask_reload()
+    producer.request_reload()
     read_on(world, producer)
     assert len(world.waiting("slack")) == LINES
 

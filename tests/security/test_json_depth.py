@@ -22,8 +22,8 @@ from common.node import INTEGRATION_LAGS, ProducerReport
 from common.outcome import Rejected
 from common.secret import Secret
 from ops.letters_file import read_line
-from producer.keepsake import Keepsake
-from producer.line import BadLine, decode_line
+from producer.keepsake import CursorBackup
+from producer.line import InvalidAlert, decode_line
 from tests.support.fakes import SIGNER
 from workers.integrations.answers import answered_json
 from workers.integrations.base import Answer, Refusal
@@ -38,7 +38,7 @@ TEN_MEGABYTES = 10_000_000
 LIMIT_S = 0.5
 
 READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]] = {
-    "line": (decode_line, (BadLine,)),
+    "line": (decode_line, (InvalidAlert,)),
     "lenient": (lambda raw: lenient.parse(raw, levels=3), (ValueError,)),
     "places": (lambda raw: lenient.value_offsets(raw.decode("utf-8", "surrogateescape")), (ValueError,)),
     "alert": (lambda raw: Alert(raw).fields, (ValueError,)),
@@ -130,7 +130,7 @@ def test_every_reader_has_the_same_limit(opener: bytes) -> None:
         read = [attempt(reader, raw) for reader in ("lenient", "json", "answer")]
         assert [isinstance(one, ValueError) for one in read] == [not fits] * 3
         line = b'{"rule":{},"x":' + raw[len(opener) : -1] + b"}"
-        assert isinstance(attempt("line", line), BadLine) is not fits
+        assert isinstance(attempt("line", line), InvalidAlert) is not fits
 
 
 def test_what_is_read_can_be_written() -> None:
@@ -147,7 +147,7 @@ def test_brackets_in_texts_are_no_levels(value: object) -> None:
 
 def test_junk_in_the_state_folder_is_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "places.json").write_bytes(b"[" * 100_000)
-    assert Keepsake(tmp_path / "places.json").load() == {}
+    assert CursorBackup(tmp_path / "places.json").load() == {}
 
 
 def test_an_event_nested_too_deeply_is_a_dead_letter() -> None:

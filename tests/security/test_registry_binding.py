@@ -191,7 +191,7 @@ def test_a_running_producer_repairs_within_seconds_and_says_so(
     client.hdel(KEY, "shuffle")
     for _ in range(7):
         world.clock.now_s += 1
-        producer.step()
+        producer.run_once()
     entries = PublishedRegistry(client, Cipher(world.key)).load()
     assert (set(entries.entries), entries.rejected) == ({"slack", "shuffle", "manager"}, {})
     assert caplog.text.count("changed by somebody else: published again") == 1

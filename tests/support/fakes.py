@@ -12,7 +12,7 @@ from common.integration import Integration
 from common.secret import Secret
 from common.settings import load_settings
 from common.vault import Cipher
-from producer.lines import Line, Lines
+from producer.lines import LogLine, LogLines
 from producer.source import Batch, Lag
 from workers.integrations.authentic import EventSigner
 
@@ -64,10 +64,10 @@ class ListSource:
         self.reads.append(cursor)
         start = int(cursor.removeprefix("log:"))
         stop = min(len(self.lines), start + max(1, max_bytes // 100_000))
-        lines = [Line(self.lines[n], "log", n, n + 1) for n in range(start, stop)]
-        return Batch(Lines(lines), f"log:{stop}", at_end=stop == len(self.lines))
+        lines = [LogLine(self.lines[n], "log", n, n + 1) for n in range(start, stop)]
+        return Batch(LogLines(lines), f"log:{stop}", at_end=stop == len(self.lines))
 
-    def keep_only(self, cursors: Collection[str]) -> None:
+    def close_unused(self, cursors: Collection[str]) -> None:
         pass
 
     def lag(self, cursor: str) -> Lag:

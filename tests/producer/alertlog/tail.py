@@ -11,8 +11,8 @@ from producer.alertlog import AlertLog
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from producer.lines import Line
-    from producer.source import Passed
+    from producer.lines import LogLine
+    from producer.source import SkippedRange
 
 MAX_LINE_BYTES = 64 * 1024
 NOW = datetime(2024, 5, 20, 12, 0, tzinfo=UTC)
@@ -32,7 +32,7 @@ class Log:
     def __init__(self, root: Path) -> None:
         self.path = root / "alerts.json"
         self.now_s = NOW.timestamp()
-        self.passed: list[Passed] = []
+        self.passed: list[SkippedRange] = []
         self.log = self.open()
         self.cursor = self.log.end()
 
@@ -58,14 +58,14 @@ class Log:
         self.path.unlink(missing_ok=True)
         self.path.hardlink_to(path)
 
-    def read_lines(self, max_bytes: int = 100) -> list[Line]:
+    def read_lines(self, max_bytes: int = 100) -> list[LogLine]:
         """Read until there is no more for now."""
-        lines: list[Line] = []
+        lines: list[LogLine] = []
         while True:
             batch = self.log.read(self.cursor, max_bytes)
             self.cursor = batch.cursor
             lines += batch.lines
-            self.passed += batch.passed
+            self.passed += batch.skipped
             if batch.at_end:
                 return lines
 
@@ -74,7 +74,7 @@ class Log:
         return [line.raw.rpartition(b'"id":"')[2][:-2].decode() for line in self.read_lines()]
 
     def told(self) -> list[tuple[str, str]]:
-        return [(str(passed.loss), passed.detail.replace(str(self.path.parent), "")) for passed in self.passed]
+        return [(str(passed.reason), passed.detail.replace(str(self.path.parent), "")) for passed in self.passed]
 
 
 def compress(path: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from producer.alertlog.content import Archive
+from producer.alertlog.content import GzipLogFile
 from tests.producer.alertlog.tail import Log, compress, day_lines, line
 
 if TYPE_CHECKING:
@@ -85,19 +85,19 @@ def test_an_archive_is_decompressed_once_however_it_is_read(log: Log, monkeypatc
     log.rotate(log.dated(12), day_lines(12, "end"))
     log.restart()
     decompressed = 0
-    read = Archive.read
+    read = GzipLogFile.read
 
-    def count(archive: Archive, max_bytes: int) -> bytes:
+    def count(archive: GzipLogFile, max_bytes: int) -> bytes:
         nonlocal decompressed
         data = read(archive, max_bytes)
         decompressed += len(data)
         return data
 
-    monkeypatch.setattr(Archive, "read", count)
+    monkeypatch.setattr(GzipLogFile, "read", count)
     taken = 0
     while taken < 50_000:
         batch = log.log.read(log.cursor, 100_000)
-        log.cursor = batch.lines[len(batch.lines) // 2].after if len(batch.lines) > 1 else batch.cursor
+        log.cursor = batch.lines[len(batch.lines) // 2].next_cursor if len(batch.lines) > 1 else batch.cursor
         taken += len(batch.lines) // 2 + 1
     assert log.read() == ["end"]
     assert decompressed < 1.1 * 50_000 * len(line("12345"))

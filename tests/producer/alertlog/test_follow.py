@@ -12,9 +12,9 @@ from zlib import crc32
 
 import pytest
 
-from producer.alertlog.position import Place, fingerprint
+from producer.alertlog.position import Cursor, fingerprint
 from producer.line import decode_line
-from producer.source import Loss
+from producer.source import LossReason
 from tests.producer.alertlog.tail import MAX_LINE_BYTES, Log, day_lines, line
 
 
@@ -42,7 +42,7 @@ def test_a_line_says_where_it_is(log: Log) -> None:
     assert (first.start, first.end, second.start, second.end) == (0, size, size, 2 * size)
     assert first.file == second.file == fingerprint(line("a"))
     assert second.id == f"{first.file}:{size:010x}:{crc32(second.raw):08x}"
-    assert second.after == log.cursor
+    assert second.next_cursor == log.cursor
 
 
 def test_in_a_file_that_begins_as_before_another_line_at_the_same_place_is_another(log: Log) -> None:
@@ -58,7 +58,7 @@ def test_in_a_file_that_begins_as_before_another_line_at_the_same_place_is_anoth
 
 def test_reading_goes_on_in_the_middle_of_a_batch(log: Log) -> None:
     log.write(day_lines(11, "a", "b", "c"))
-    log.cursor = log.read_lines()[0].after
+    log.cursor = log.read_lines()[0].next_cursor
     assert log.read() == ["b", "c"]
 
 
@@ -85,7 +85,7 @@ def test_an_overlong_line_is_passed_over_in_little_memory(log: Log) -> None:
     assert tracemalloc.get_traced_memory()[1] < 20 * MAX_LINE_BYTES
     tracemalloc.stop()
     (passed,) = log.passed
-    assert (passed.loss, set(passed.sample)) == (Loss.OVERLONG, {0})
+    assert (passed.reason, set(passed.sample)) == (LossReason.OVERLONG, {0})
     assert f"{log.path}: the line at byte {len(line('a'))} has" in passed.detail
 
 
@@ -206,7 +206,7 @@ def test_a_cursor_that_is_none_is_told(log: Log, cursor: str) -> None:
 
 
 def test_a_fingerprint_begins_with_the_time() -> None:
-    assert Place(fingerprint(line("a", "1970-01-01T01:00:10.5+0100")), 0).began_at_s == 10
+    assert Cursor(fingerprint(line("a", "1970-01-01T01:00:10.5+0100")), 0).first_line_at_s == 10
     assert fingerprint(line("a")) != fingerprint(line("b"))
     assert fingerprint(b"no time")[:8] == fingerprint(line("a", "2024-99-11T12:00:00.000+0000"))[:8] == "00000000"
 
@@ -224,15 +224,15 @@ def test_a_half_written_archive_beside_its_plain_file_does_no_harm(log: Log) -> 
 
 def test_a_file_that_nobody_reads_any_more_is_let_go_of(log: Log) -> None:
     log.rotate(log.dated(11), day_lines(11, "a", "b"))
-    parked = log.read_lines()[0].after
+    parked = log.read_lines()[0].next_cursor
     log.rotate(log.dated(12), day_lines(12, "c"))
     assert log.read() == ["c"]
     log.log.read(parked, 10)
     log.dated(11).unlink()
-    log.log.keep_only([parked, log.cursor])
+    log.log.close_unused([parked, log.cursor])
     assert open_files(log.path.parent) == {"ossec-alerts-11.json (deleted)", "alerts.json"}
     assert [line.raw for line in log.log.read(parked, 100).lines] == [day_lines(11, "a", "b").splitlines()[1]]
-    log.log.keep_only([log.cursor])
+    log.log.close_unused([log.cursor])
     assert open_files(log.path.parent) == {"alerts.json"}
 
 

@@ -34,7 +34,7 @@ def test_both_of_two_files_that_begin_alike_are_read_once(log: Log, head: bytes,
     got: list[str] = []
     for _ in range(200):
         batch = log.log.read(log.cursor, 1)
-        log.cursor = batch.lines[0].after if batch.lines else batch.cursor
+        log.cursor = batch.lines[0].next_cursor if batch.lines else batch.cursor
         got += [line.raw[-3:-2].decode() for line in batch.lines[:1] if line.raw + b"\n" not in head.splitlines(True)]
         log.restart()
     assert got == list("abcdefgh")

@@ -55,7 +55,7 @@ def test_later_files_count_once_packed_or_not(log: Log) -> None:
 def test_in_a_packed_file_the_age_is_that_of_its_first_line(log: Log) -> None:
     content = day_lines(18, "a", "b", "c")
     dated(log, 18).with_suffix(".json.gz").write_bytes(gzip.compress(content))
-    cursor = log.log.read(log.log.beginning(), 1).lines[0].after
+    cursor = log.log.read(log.log.beginning(), 1).lines[0].next_cursor
     lag = log.log.lag(cursor)
     assert lag.size_bytes == len(content) - len(day_lines(18, "a"))
     assert lag.age_s == 2 * 86_400

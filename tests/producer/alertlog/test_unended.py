@@ -50,7 +50,7 @@ def test_the_end_of_a_last_line_that_comes_later_repeats_nothing(log: Log) -> No
     ids(log)
     log.rotate(log.dated(12), day_lines(12, "next"))
     (last,) = log.log.read(log.cursor, 1000).lines
-    log.cursor = last.after  # there the backlog was full
+    log.cursor = last.next_cursor  # there the backlog was full
     with log.dated(11).open("ab") as file:
         file.write(b"\n")
     log.restart()
