@@ -71,7 +71,7 @@ def worker(client: Redis, name: str) -> str:
     if len(reports) == 1:
         (report,) = reports.values()
         return _progress(who, report, now_ms)
-    pids = {process: here.runs(process) or process for process in reports}
+    pids = {process: here.running_pid(process) or process for process in reports}
     return "\n".join(_progress(f"{who} (pid {pids[one]})", report, now_ms) for one, report in reports.items())
 
 
@@ -88,12 +88,12 @@ def _running(reports: dict[str, WorkerReport]) -> dict[str, WorkerReport]:
     tells of itself and it does not: a killed worker is started again under the same name.
     """
     here = this_process()
-    left = {process: report for process, report in reports.items() if not here.is_gone(process)}
+    left = {process: report for process, report in reports.items() if not here.has_exited(process)}
     newest_ms = max((report.seen_ms for report in left.values()), default=0)
     return {
         process: report
         for process, report in left.items()
-        if here.runs(process) or newest_ms - report.seen_ms < FRESH_S * 1000
+        if here.running_pid(process) or newest_ms - report.seen_ms < FRESH_S * 1000
     }
 
 

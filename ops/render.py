@@ -11,10 +11,10 @@ from common.errors import SettingsError, TransportError
 from common.integration import Kind
 from common.outcome import Reason, Skipped
 from common.secret import MASK
-from workers.integrations.base import Refusal
-from workers.outfit import outfit
+from workers.integrations.base import NotSendable
+from workers.outfit import build_service
 from workers.redaction import Redactor
-from workers.transports.http import prepared
+from workers.transports.http import prepare
 from workers.transports.script import arguments, check
 
 if TYPE_CHECKING:
@@ -61,18 +61,18 @@ class Renderer:
         self, integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
     ) -> None:
         self._integration, self._policy, self._worker, self._debug = integration, policy, worker, debug
-        self._service, _ = outfit(integration, policy, worker, debug=debug)
+        self._service, _ = build_service(integration, policy, worker, debug=debug)
         self._redactor = Redactor.of(integration, policy)
 
     def calls(self, alert: Alert) -> Sequence[Any]:
         """Return the calls themselves, secrets and all. Raises Refusal."""
-        return self._service.calls(alert)
+        return self._service.build_calls(alert)
 
     def render(self, alert: Alert) -> Rendered:
         """Return what would go out for this alert, whether or not the filters let it pass."""
         try:
             sendings = [self._sending(call) for call in self.calls(alert)]
-        except Refusal as refusal:
+        except NotSendable as refusal:
             outcome = refusal.outcome
             name = "skipped" if isinstance(outcome, Skipped) else "rejected"
             return Rendered(self._integration.id, name, str(outcome.reason), self._redactor.text(outcome.detail))
@@ -98,7 +98,7 @@ class Renderer:
     def _request(self, call: Request) -> Sending:
         """Return a request as it goes over the wire. Raises TransportError if there is no such URL or header."""
         try:
-            request = prepared(call.method, call.url, call.headers, call.params)
+            request = prepare(call.method, call.url, call.headers, call.params)
         except Exception:  # noqa: BLE001 — whatever a URL or a header makes the libraries raise, it may quote a secret
             raise TransportError(Reason.INVALID_URL, "the address or a header cannot be sent") from None
         headers = {name: value for name, value in request.headers.items() if isinstance(value, str)}

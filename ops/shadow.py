@@ -19,7 +19,7 @@ from ops.tables import Column, Kind, counted
 from producer.damaged import salvage_alerts
 from producer.filters import FilterIndex
 from producer.line import InvalidAlert
-from workers.integrations.base import Refusal
+from workers.integrations.base import NotSendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,7 +117,7 @@ class Shadow:
         renderer = self._renderers[integration_id]
         try:
             renderer.calls(alert)
-        except Refusal as refusal:
+        except NotSendable as refusal:
             kind = counts.skipped if isinstance(refusal.outcome, Skipped) else counts.refused
             kind[str(refusal.outcome.reason)] += 1
         else:

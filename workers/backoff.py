@@ -24,7 +24,7 @@ FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0, Reason.NOT_RE
 jitter may choose."""
 
 
-def delay_s(retry: Retry, attempts: int, policy: Policy, random: Random) -> float:
+def retry_delay_s(retry: Retry, attempts: int, policy: Policy, random: Random) -> float:
     """Return how long to wait after failed attempt number `attempts` (from 1), in seconds.
 
     It is no less than what the service wishes (`after_s`), with a little jitter so that not all come back at once. A

@@ -15,12 +15,12 @@ from celery.worker.state import maybe_shutdown
 if TYPE_CHECKING:
     from kombu import Connection
 
-RETRY_PAUSE_S: Final = 1.0
+RETRY_DELAY_S: Final = 1.0
 
 _log = logging.getLogger("courier.worker")
 
 
-class PromptConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
+class FixedDelayConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
     """A consumer whose pause between two tries to connect does not grow, and which tells of the first one only."""
 
     def ensure_connected(self, conn: Connection) -> Any:
@@ -33,6 +33,6 @@ class PromptConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
                 _log.error("no connection for tasks: %s; trying again every second", error)
             told = True
 
-        made = conn.ensure_connection(tell_once, interval_start=RETRY_PAUSE_S, interval_step=0, callback=maybe_shutdown)
+        made = conn.ensure_connection(tell_once, interval_start=RETRY_DELAY_S, interval_step=0, callback=maybe_shutdown)
         self.first_connection_attempt = False
         return made

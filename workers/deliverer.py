@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from common.ledger import Delivery, Ledger, Settled
     from common.settings_schema import Policy
     from workers.metrics import WorkerMetrics
-    from workers.peers import Peer
-    from workers.routes import Route, Routes
+    from workers.peers import ProcessIdentity
+    from workers.routes import ServedIntegration, ServedIntegrations
 
-SETTLE_EVERY_S: Final = 0.1
+SETTLE_INTERVAL_S: Final = 0.1
 """A task's finished deliveries are settled together; the first never waits longer than this for the others."""
 
-SETTLE_PAUSES_S: Final = (0.1, 0.5, 1, 2, *[5] * 25)
+SETTLE_RETRY_DELAYS_S: Final = (0.1, 0.5, 1, 2, *[5] * 25)
 """Pauses between tries to settle while Redis is away. After the last one the leases have long expired: it is given up
 and the deliveries are attempted again."""
 
@@ -35,29 +35,29 @@ _log = logging.getLogger("courier.worker")
 _deliveries = logging.getLogger("courier.delivery")
 
 
-class Deliverer:
+class DeliveryTask:
     """Runs deliveries in this worker process. `sleep` waits for seconds; it is passed in for tests."""
 
     def __init__(
         self,
         ledger: Ledger,
         dispatcher: Dispatcher,
-        routes: Routes,
+        routes: ServedIntegrations,
         *,
-        peer: Peer,
+        identity: ProcessIdentity,
         sleep: Callable[[float], object],
         metrics: WorkerMetrics | None = None,
     ) -> None:
         self._ledger, self._dispatcher, self._routes = ledger, dispatcher, routes
-        self._peer, self._sleep, self._metrics = peer, sleep, metrics
-        self._held: dict[str, tuple[str, set[str]]] = {}
+        self._identity, self._sleep, self._metrics = identity, sleep, metrics
+        self._in_flight: dict[str, tuple[str, set[str]]] = {}
         self._begun = 0
         self._lock = threading.Lock()
 
-    def load(self) -> tuple[int, int]:
+    def counters(self) -> tuple[int, int]:
         """Return how many deliveries this process has begun since it started, and how many it is at now."""
         with self._lock:
-            return self._begun, sum(len(ids) for _, ids in self._held.values())
+            return self._begun, sum(len(ids) for _, ids in self._in_flight.values())
 
     def deliver(self, integration_id: str, ids: Sequence[str]) -> dict[str, int]:
         """Attempt these deliveries and return how many ended how: what Flower shows as the task's result.
@@ -68,10 +68,10 @@ class Deliverer:
         if route is None:
             _log.warning("no such integration here; its deliveries wait", extra={"integration": integration_id})
             return {"unknown": len(ids)}
-        token = f"{self._peer}:{uuid.uuid4().hex}"
+        token = f"{self._identity}:{uuid.uuid4().hex}"
         try:
             begun = self._ledger.begin(
-                integration_id, ids, token=token, lease_s=route.policy.lease_s, limits=route.pace
+                integration_id, ids, token=token, lease_s=route.policy.lease_s, limits=route.limits
             )
         except LedgerError as error:
             if not isinstance(error, LedgerDamaged):  # which the ledger has logged, once
@@ -79,50 +79,50 @@ class Deliverer:
             return {"not_begun": len(ids)}
         if not begun:
             return {}
-        self._hold(token, integration_id, {d.id for d in begun})
+        self._track(token, integration_id, {d.id for d in begun})
         try:
-            pending = {route.lane.submit(partial(self._attempt, route, d)): d.id for d in begun}
+            pending = {route.executor.submit(partial(self._attempt, route, d)): d.id for d in begun}
             return dict(self._settle_as_they_end(integration_id, route, token, pending))
         finally:
-            self._hold(token, integration_id, set())
+            self._track(token, integration_id, set())
 
-    def _attempt(self, route: Route, delivery: Delivery) -> Settlement:
+    def _attempt(self, route: ServedIntegration, delivery: Delivery) -> Settlement:
         settlement = route.pipeline.attempt(delivery)
         if self._metrics:
-            self._metrics.attempted(route.integration.id, delivery, settlement)
+            self._metrics.record_attempt(route.integration.id, delivery, settlement)
         return settlement
 
-    def bring_back(self, integration_id: str) -> None:
+    def reclaim_leases(self, integration_id: str) -> None:
         """End the leases of workers of this machine that are gone, without waiting for them to run out."""
         held = self._ledger.leases(integration_id)
         holders = {token.partition(":")[0] for token in held.values()}
-        gone = set(filter(self._peer.is_gone, holders))  # asked once for each process, not for each delivery
+        gone = set(filter(self._identity.has_exited, holders))  # asked once for each process, not for each delivery
         if orphans := {delivery_id: token for delivery_id, token in held.items() if token.partition(":")[0] in gone}:
             self._ledger.expire(integration_id, orphans)
 
     def renew(self, integration_id: str, lease_s: float) -> None:
         """Extend the leases of everything that this process is delivering for an integration."""
         with self._lock:
-            ours = [(token, ids) for token, (held_for, ids) in self._held.items() if held_for == integration_id]
+            ours = [(token, ids) for token, (held_for, ids) in self._in_flight.items() if held_for == integration_id]
         if held := {delivery_id: token for token, ids in ours for delivery_id in ids}:
             self._ledger.renew(integration_id, held, lease_s=lease_s)
 
-    def _hold(self, token: str, integration_id: str, ids: set[str]) -> None:
+    def _track(self, token: str, integration_id: str, ids: set[str]) -> None:
         with self._lock:
             if ids:
-                self._held[token] = (integration_id, ids)
+                self._in_flight[token] = (integration_id, ids)
                 self._begun += len(ids)
             else:
-                self._held.pop(token, None)
+                self._in_flight.pop(token, None)
 
     def _settle_as_they_end(
-        self, integration_id: str, route: Route, token: str, pending: dict[Future[Settlement], str]
+        self, integration_id: str, route: ServedIntegration, token: str, pending: dict[Future[Settlement], str]
     ) -> Counter[str]:
         """Settle what has ended until nothing is left; what is not under way when a hold begins is returned."""
         counts: Counter[str] = Counter()
         while pending:
             wait(pending, return_when=FIRST_COMPLETED)
-            done, _ = wait(pending, timeout=SETTLE_EVERY_S if len(pending) > 1 else 0)
+            done, _ = wait(pending, timeout=SETTLE_INTERVAL_S if len(pending) > 1 else 0)
             for future in done:
                 del pending[future]
             settlements = [future.result() for future in done]
@@ -132,18 +132,18 @@ class Deliverer:
                 if returned:
                     self._settle(integration_id, route, token, returned)
                     settlements += returned
-            self._dispatch(integration_id, route.policy, route.target, gather=integration_id != MANAGER_ID)
+            self._dispatch(integration_id, route.policy, route.target, coalesce=integration_id != MANAGER_ID)
             if any(s.events for s in settlements):
                 self._dispatch(MANAGER_ID, *self._routes.manager)
             counts.update(s.outcome for s in settlements)
         return counts
 
-    def _settle(self, integration_id: str, route: Route, token: str, settlements: list[Settlement]) -> bool:
+    def _settle(self, integration_id: str, route: ServedIntegration, token: str, settlements: list[Settlement]) -> bool:
         """Settle, and return whether something holds the integration back now."""
         held = False
-        last_error = next((_told(s) for s in settlements if s.failed), "")
+        last_error = next((_describe(s) for s in settlements if s.failed), "")
         last_error_mac = self._routes.signer.sign_error(integration_id, last_error) if last_error else ""
-        for tries, pause_s in enumerate((*SETTLE_PAUSES_S, None), start=1):
+        for tries, pause_s in enumerate((*SETTLE_RETRY_DELAYS_S, None), start=1):
             try:
                 settled = self._ledger.settle(
                     integration_id,
@@ -151,8 +151,8 @@ class Deliverer:
                     token=token,
                     last_error=last_error,
                     last_error_mac=last_error_mac,
-                    limits=route.pace,
-                    notifications=route.telling,
+                    limits=route.limits,
+                    notifications=route.notifications,
                 )
             except LedgerError as error:
                 if tries == 1 or pause_s is None:
@@ -163,14 +163,14 @@ class Deliverer:
                     return held
                 self._sleep(pause_s)
             else:
-                self._tell_of_target(integration_id, settled, last_error)
+                self._log_target_state(integration_id, settled, last_error)
                 held = settled.held
                 break
         for settlement in settlements:
-            _tell(integration_id, settlement)
+            _log_settlement(integration_id, settlement)
         return held
 
-    def _tell_of_target(self, integration_id: str, settled: Settled, last_error: str) -> None:
+    def _log_target_state(self, integration_id: str, settled: Settled, last_error: str) -> None:
         """Log what this settlement has changed: the one worker whose settlement it was tells of it."""
         extra: dict[str, object] = {"integration": integration_id}
         if settled.breaker == "open":
@@ -182,14 +182,14 @@ class Deliverer:
             when = {"until_ms": settled.paused_until_ms}
             _log.warning("the target asked for a pause: nothing is sent to it until then", extra=extra | when)
 
-    def _dispatch(self, integration_id: str, policy: Policy, target: str, *, gather: bool = False) -> None:
+    def _dispatch(self, integration_id: str, policy: Policy, target: str, *, coalesce: bool = False) -> None:
         try:
-            self._dispatcher.dispatch(integration_id, policy, target, coalesce=gather)
+            self._dispatcher.dispatch(integration_id, policy, target, coalesce=coalesce)
         except LedgerError as error:
             _log.warning("could not release: %s", error, extra={"integration": integration_id})
 
 
-def _told(settlement: Settlement) -> str:
+def _describe(settlement: Settlement) -> str:
     assert settlement.header is not None  # noqa: S101 — the caller looked
     attempt = settlement.header.history[-1]
     return f"{attempt.reason}: {attempt.detail}" if attempt.detail else str(attempt.reason)
@@ -198,7 +198,7 @@ def _told(settlement: Settlement) -> str:
 _LEVELS: Final = {"retry": logging.WARNING, "dead": logging.ERROR}
 
 
-def _tell(integration_id: str, settlement: Settlement) -> None:
+def _log_settlement(integration_id: str, settlement: Settlement) -> None:
     level = _LEVELS.get(settlement.outcome, logging.DEBUG)
     if not _deliveries.isEnabledFor(level):
         return
@@ -212,4 +212,4 @@ def _tell(integration_id: str, settlement: Settlement) -> None:
         _deliveries.log(level, settlement.outcome, extra=fields)
     else:
         fields |= {"attempts": settlement.header.attempts, "delay_ms": settlement.delay_ms}
-        _deliveries.log(level, "%s: %s", settlement.outcome, _told(settlement), extra=fields)
+        _deliveries.log(level, "%s: %s", settlement.outcome, _describe(settlement), extra=fields)

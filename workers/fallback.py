@@ -13,11 +13,11 @@ from common import lenient
 if TYPE_CHECKING:
     from common.ledger import FallbackOf
 
-MEMBER = "courier"
+NOTE_KEY = "courier"
 """The member of the alert that programs read."""
 
 
-def marked(raw: bytes, origin: FallbackOf) -> bytes:
+def annotate(raw: bytes, origin: FallbackOf) -> bytes:
     """Return the alert with a last member `courier`, and with a prefix to `full_log` and `rule.description`.
 
     These two are what messages for people are made of; one that is missing, or no text, stays so. A line that is no
@@ -29,7 +29,7 @@ def marked(raw: bytes, origin: FallbackOf) -> bytes:
     except ValueError:
         return raw
     why = json.dumps({"undelivered_to": origin.integration, "reason": origin.reason})
-    additions = {end: f'{", " if members else ""}"{MEMBER}": {why}'}
+    additions = {end: f'{", " if members else ""}"{NOTE_KEY}": {why}'}
     prefix = json.dumps(f"[Courier: undelivered to {origin.integration}, {origin.reason}] ")[1:-1]
     for place in (members.get("full_log"), _description(text, members.get("rule"))):
         if place is not None and text[place] == '"':

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from workers.peers import Peer
+    from workers.peers import ProcessIdentity
 
 _log = logging.getLogger("courier.worker")
 
@@ -33,20 +33,22 @@ _log = logging.getLogger("courier.worker")
 class Heartbeat:
     """Tells how the worker is doing. `load` returns the deliveries begun so far and those under way."""
 
-    def __init__(self, client: Redis, worker: str, process: Peer, load: Callable[[], tuple[int, int]]) -> None:
+    def __init__(
+        self, client: Redis, worker: str, process: ProcessIdentity, counters: Callable[[], tuple[int, int]]
+    ) -> None:
         """Take the parts; `worker` is the name under which it is found, NAME@HOST."""
-        self._redis, self._worker, self._process, self._load = client, worker, process, load
+        self._redis, self._worker, self._process, self._counters = client, worker, process, counters
         self._is_first = True
         self._begun = 0
         self._idle_since_ms = 0
 
-    def tell(self, ids: Collection[str]) -> None:
+    def publish(self, ids: Collection[str]) -> None:
         """Give a sign for a worker that serves `ids`. Raises LedgerUnavailable or LedgerUnfit."""
-        now_ms, lying = self._look(ids)
+        now_ms, lying = self._queue_lengths(ids)
         if self._is_first:
-            self._meet_namesakes(now_ms)
+            self._check_namesakes(now_ms)
             self._is_first = False
-        begun, running = self._load()
+        begun, running = self._counters()
         if not lying or running or begun != self._begun:
             self._idle_since_ms = 0
         elif not self._idle_since_ms:
@@ -55,7 +57,7 @@ class Heartbeat:
         report = WorkerReport(seen_ms=now_ms, begun=begun, running=running, idle_since_ms=self._idle_since_ms)
         publish_worker_report(self._redis, self._worker, str(self._process), report)
 
-    def _meet_namesakes(self, now_ms: int) -> None:
+    def _check_namesakes(self, now_ms: int) -> None:
         """Log a warning if a running process has this name, and delete the reports of those that have ended."""
         others = {
             process: report
@@ -63,7 +65,7 @@ class Heartbeat:
             if process != str(self._process)
         }
         for process in others:
-            if pid := self._process.runs(process):
+            if pid := self._process.running_pid(process):
                 _log.warning(
                     "another worker of this host has the same name, so that Flower shows both as one; "
                     "give each its own --name",
@@ -72,11 +74,11 @@ class Heartbeat:
         ended = {
             process
             for process, report in others.items()
-            if self._process.is_gone(process) or now_ms - report.seen_ms > EXPIRE_S * 1000
+            if self._process.has_exited(process) or now_ms - report.seen_ms > EXPIRE_S * 1000
         }
         delete_worker_reports(self._redis, self._worker, ended)
 
-    def _look(self, ids: Collection[str]) -> tuple[int, int]:
+    def _queue_lengths(self, ids: Collection[str]) -> tuple[int, int]:
         """Return the ledger's time and how many tasks lie in the queues: released work that nobody has begun."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()

@@ -18,23 +18,23 @@ from common.errors import CourierError, LedgerDamaged, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from workers.deliverer import Deliverer
+    from workers.deliverer import DeliveryTask
     from workers.heartbeat import Heartbeat
     from workers.metrics import WorkerMetrics
     from workers.retention import Retention
-    from workers.routes import Route, Routes
+    from workers.routes import ServedIntegration, ServedIntegrations
     from workers.watchdog import Watchdog
 
-EVERY_S: Final = 1.0
+INTERVAL_S: Final = 1.0
 
-LOOK_EVERY: Final = 15
+FULL_SCAN_EVERY: Final = 15
 """Rounds between two that look at every integration, and at who holds the leases: a worker that is started again takes
 such a look at once. In between an integration of which nothing waits or is released costs one question among all."""
 
 _log = logging.getLogger("courier.worker")
 
 
-class Housekeeping:
+class Maintenance:
     """The round, and the thread that repeats it. `on_queues` is told the ids to consume, every time.
 
     A change that is told while Celery reconnects can be carried out later than the next one, or never. `looks` need no
@@ -44,25 +44,25 @@ class Housekeeping:
 
     def __init__(
         self,
-        routes: Routes,
+        routes: ServedIntegrations,
         dispatcher: Dispatcher,
-        deliverer: Deliverer,
-        on_queues: Callable[[set[str]], None],
+        task: DeliveryTask,
+        set_queues: Callable[[set[str]], None],
         *,
         watchdog: Watchdog,
         heartbeat: Heartbeat,
         retention: Retention,
-        give_up: Callable[[SettingsError], object],
-        looks: Sequence[Callable[[], object]] = (),
+        on_fatal: Callable[[SettingsError], object],
+        retry_hooks: Sequence[Callable[[], object]] = (),
         metrics: WorkerMetrics | None = None,
     ) -> None:
-        self._heartbeat, self._retention, self._looks = heartbeat, retention, looks
-        self._routes, self._dispatcher, self._deliverer = routes, dispatcher, deliverer
-        self._on_queues, self._watchdog, self._metrics = on_queues, watchdog, metrics
-        self._give_up = give_up
+        self._heartbeat, self._retention, self._retry_hooks = heartbeat, retention, retry_hooks
+        self._routes, self._dispatcher, self._task = routes, dispatcher, task
+        self._set_queues, self._watchdog, self._metrics = set_queues, watchdog, metrics
+        self._on_fatal = on_fatal
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
-        self._trouble = ""
+        self._error = ""
         self._rounds = 0
         self._ending = False
 
@@ -75,30 +75,30 @@ class Housekeeping:
         self._stop.set()
         self._thread.join(timeout=5)
 
-    def round(self) -> None:
+    def run_once(self) -> None:
         """Do one round. Raises LedgerUnavailable or LedgerUnfit; the next round does it all again."""
-        for try_again in self._looks:
+        for try_again in self._retry_hooks:
             try_again()
-        changed = self._follow()
+        changed = self._refresh()
         ids = self._routes.ids()
         if changed and self._metrics:
-            self._metrics.serves(ids)
-        self._on_queues(ids)
-        look = self._rounds % LOOK_EVERY == 0
+            self._metrics.init_series(ids)
+        self._set_queues(ids)
+        look = self._rounds % FULL_SCAN_EVERY == 0
         occupied = ids if changed or look else self._dispatcher.non_empty(ids)
         routes = {i: route for i in ids if (route := self._routes.get(i))}
         if busy := {i: route for i, route in routes.items() if i in occupied}:
-            self._look_after(busy, bring_back=look)
+            self._maintain(busy, bring_back=look)
         for integration_id, route in routes.items():
             with suppress(LedgerDamaged):
-                self._retention.look(integration_id, route.policy, self._rounds)
-        self._watchdog.look()
-        self._heartbeat.tell(self._routes.ids())
+                self._retention.run(integration_id, route.policy, self._rounds)
+        self._watchdog.check()
+        self._heartbeat.publish(self._routes.ids())
         self._rounds += 1
         if self._metrics:
-            self._metrics.went_round()
+            self._metrics.maintenance_succeeded()
 
-    def _follow(self) -> bool:
+    def _refresh(self) -> bool:
         """Take over what was published and return whether it changed; nothing more, once it has another key."""
         if self._ending:
             return False
@@ -107,17 +107,17 @@ class Housekeeping:
         except SettingsError as error:
             self._ending = True
             _log.error("ending: %s", error)
-            self._give_up(error)
+            self._on_fatal(error)
             return False
 
-    def _look_after(self, routes: Mapping[str, Route], *, bring_back: bool) -> None:
+    def _maintain(self, routes: Mapping[str, ServedIntegration], *, bring_back: bool) -> None:
         """Do it for all of them at once: in a flood over 100 integrations one after the other took 100 ms of CPU."""
         for integration_id, route in routes.items():
             with suppress(LedgerDamaged):  # logged by the ledger; the others go on
-                self._deliverer.renew(integration_id, route.policy.lease_s)
+                self._task.renew(integration_id, route.policy.lease_s)
                 if bring_back:
-                    self._deliverer.bring_back(integration_id)
-        reaped = self._dispatcher.reap({i: (route.policy, route.telling) for i, route in routes.items()})
+                    self._task.reclaim_leases(integration_id)
+        reaped = self._dispatcher.reap({i: (route.policy, route.notifications) for i, route in routes.items()})
         for integration_id, found in reaped.items():
             if found.lost or found.dead:
                 _log.warning(
@@ -131,7 +131,7 @@ class Housekeeping:
         """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerUnfit."""
         for integration_id in self._routes.ids():
             route = self._routes.get(integration_id)
-            if route is not None and route.pace.tick_s < EVERY_S:
+            if route is not None and route.limits.tick_s < INTERVAL_S:
                 self._dispatcher.dispatch(integration_id, route.policy, route.target)
 
     def _run(self) -> None:
@@ -139,26 +139,26 @@ class Housekeeping:
         while not self._stop.wait(tick_s := self._tick_s()):
             passed_s += tick_s
             try:
-                if passed_s < EVERY_S:
+                if passed_s < INTERVAL_S:
                     self.tick()
                 else:
                     passed_s = 0.0
-                    self.round()
+                    self.run_once()
             except CourierError as error:
-                self._watchdog.rest()
-                self._tell_once(str(error))
+                self._watchdog.reset()
+                self._log_once(str(error))
             except Exception:  # noqa: BLE001 — the thread must live: without it nothing is renewed or released
                 _log.exception("the housekeeping failed inside Courier")
             else:
-                self._tell_once("")
+                self._log_once("")
 
     def _tick_s(self) -> float:
         routes = [self._routes.get(integration_id) for integration_id in self._routes.ids()]
-        return min((route.pace.tick_s for route in routes if route is not None), default=EVERY_S)
+        return min((route.limits.tick_s for route in routes if route is not None), default=INTERVAL_S)
 
-    def _tell_once(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
+    def _log_once(self, trouble: str) -> None:
+        if trouble and trouble != self._error:
             _log.warning("%s; trying again every second", trouble)
-        elif self._trouble and not trouble:
-            _log.info("all well again after: %s", self._trouble)
-        self._trouble = trouble
+        elif self._error and not trouble:
+            _log.info("all well again after: %s", self._error)
+        self._error = trouble

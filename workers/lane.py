@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workers.threads import Threads
+    from workers.threads import ThreadPool
 
 T = TypeVar("T")
 
 
-class Lane:
+class BoundedExecutor:
     """Runs at most `width` calls at once; the others wait here in their order, each a future that can be cancelled.
 
     A thread that takes a call starts the next thread if more calls wait, so no call waits for a slow one as long as
     there is room, and calls that take no time do not get a thread each.
     """
 
-    def __init__(self, threads: Threads, width: int) -> None:
-        self._threads, self._width = threads, width
+    def __init__(self, threads: ThreadPool, max_concurrent: int) -> None:
+        self._threads, self._max_concurrent = threads, max_concurrent
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._running, self._starting = 0, False
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class Lane:
 
     def _start_one_more(self) -> None:
         """Keep to it that whatever waits has a thread that comes for it, or all that there may be are at work."""
-        if self._waiting and not self._starting and self._running < self._width:
+        if self._waiting and not self._starting and self._running < self._max_concurrent:
             self._starting = True
             self._running += 1
             self._threads.run(self._run)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from common.errors import TransportError
 from common.ledger import LastAnswer
-from workers.integrations.base import Answer, ScriptExit
+from workers.integrations.base import Response, ScriptExit
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _ESCAPED: Final = tuple('"\\/\n\t')
 """What takes two bytes in a record. The scripts that rewrite one escape the slash as well."""
 
 
-class LastAnswers:
+class LastResponse:
     """Makes the answers of one block fit to be kept. `output_limit` is how many bytes of a script's output exist."""
 
     def __init__(self, redactor: Redactor, output_limit: int) -> None:
@@ -40,15 +40,15 @@ class LastAnswers:
         """Return what knows the secrets of a block and of how it is served."""
         return cls(Redactor.of(block, policy), policy.output_limit_bytes)
 
-    def kept(self, at_ms: int, answer: object, most_bytes: int) -> LastAnswer | None:
+    def excerpt(self, at_ms: int, answer: object, most_bytes: int) -> LastAnswer | None:
         """Return what to keep of the answer to the attempt at `at_ms`; None where nothing was said.
 
         `answer` may also be the TransportError of a script that was stopped, with what it had printed until then.
         """
         match answer:
-            case Answer():
+            case Response():
                 said, is_cut = self._redactor.beginning(answer.body, most_bytes, is_cut=answer.is_cut)
-                text, cut = _fitting(said, most_bytes)
+                text, cut = _fit(said, most_bytes)
                 return LastAnswer(at_ms, answer.status, text, cut or is_cut)
             case ScriptExit():
                 return LastAnswer(at_ms, answer.status, *self._end(answer.output, most_bytes))
@@ -60,11 +60,11 @@ class LastAnswers:
     def _end(self, said: str, most_bytes: int) -> tuple[str, bool]:
         limited = len(said.encode()) + self._redactor.longest >= self._output_limit
         text, is_cut = self._redactor.end(said, most_bytes, is_cut=limited)
-        turned, cut = _fitting(text[::-1], most_bytes)
+        turned, cut = _fit(text[::-1], most_bytes)
         return turned[::-1], cut or is_cut
 
 
-def _fitting(text: str, most_bytes: int) -> tuple[str, bool]:
+def _fit(text: str, most_bytes: int) -> tuple[str, bool]:
     """Return as much of the text as fits, and whether there was more."""
     fitting = text[: bisect_right(range(1, len(text) + 1), most_bytes, key=lambda length: _size(text[:length]))]
     return fitting, len(fitting) < len(text)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from common.vault import Authenticator
 
-ASKING_S: Final = 30.0
+LOCK_TTL_S: Final = 30.0
 """How long a worker that asks may keep others from asking the same: longer than any request takes by default."""
 
 PURPOSE: Final = "remembered answers"
@@ -37,7 +37,7 @@ MAX_BYTES: Final = 256 * 1024
 _log = logging.getLogger("courier.worker")
 
 
-class Lookups:
+class LookupStore:
     """The answers of one service. `name` tells its kinds of question apart, such as `virustotal-v2`.
 
     `authenticator` signs what is kept. `now` is seconds since the epoch.
@@ -48,7 +48,7 @@ class Lookups:
     ) -> None:
         self._redis, self._name, self._authenticator, self._now = client, name, authenticator, now
 
-    def remembered(self, question: str) -> bytes | None:
+    def get(self, question: str) -> bytes | None:
         """Return what was remembered of the answer to `question`, None if nothing is."""
         try:
             with as_ledger_errors():
@@ -56,9 +56,9 @@ class Lookups:
         except LedgerError as error:
             _log.debug("no look-up in the cache: %s", error)
             return None
-        return self._opened(question, held) if isinstance(held, bytes) else None
+        return self._verified(question, held) if isinstance(held, bytes) else None
 
-    def remember(self, question: str, content: bytes, keep_s: float) -> None:
+    def put(self, question: str, content: bytes, keep_s: float) -> None:
         """Keep `content` for `keep_s`, and let others ask again."""
         try:
             with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
@@ -72,15 +72,15 @@ class Lookups:
         except LedgerError as error:
             _log.debug("an answer is not kept: %s", error)
 
-    def may_ask(self, question: str) -> bool:
+    def acquire(self, question: str) -> bool:
         """Say whether nobody else is asking this right now; then it is for the caller to ask and to `remember`."""
         try:
             with as_ledger_errors():
-                return bool(self._redis.set(self._key("asking", question), b"", nx=True, px=round(1000 * ASKING_S)))
+                return bool(self._redis.set(self._key("asking", question), b"", nx=True, px=round(1000 * LOCK_TTL_S)))
         except LedgerError:
             return True
 
-    def _opened(self, question: str, held: bytes) -> bytes | None:
+    def _verified(self, question: str, held: bytes) -> bytes | None:
         """Return what was kept of the answer to this question, None if somebody else wrote it or its time is over."""
         until, _, rest = held.partition(b"\n")
         signature, _, content = rest.partition(b"\n")

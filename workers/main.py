@@ -25,13 +25,13 @@ from common.settings_sources import dotted
 from common.vault import load_cipher
 from common.waiting import wait_until_available
 from workers.integrations.authentic import EventSigner
-from workers.lookups import PURPOSE, Lookups
+from workers.lookups import PURPOSE, LookupStore
 from workers.metrics import WorkerMetrics
-from workers.outfit import outfit
-from workers.routes import Routes
+from workers.outfit import build_service
+from workers.routes import ServedIntegrations
 from workers.service import Worker
-from workers.transports.groups import Groups
-from workers.transports.pool import Connections
+from workers.transports.groups import ProcessGroups
+from workers.transports.pool import ConnectionPool
 from workers.transports.script_home import home_warnings
 from workers.transports.script_user import clear_ambient_capabilities, script_user
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from workers.pipeline import Transport
     from workers.routes import Selection
 
-COLLECT_AFTER: Final = 50_000
+GC_THRESHOLD: Final = 50_000
 """New objects before the garbage collector looks for cycles among them; Python's own 700 are some five deliveries."""
 
 OPEN_FILES: Final = 65_536
@@ -61,7 +61,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     limit_arenas()
     if Kind.SCRIPT in selection.kinds or any(name.startswith(SCRIPT_PREFIX) for name in selection.names):
         check_script_users(settings)
-    allow_files()
+    raise_file_limit()
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     vault = load_cipher(settings.state.secret_key, settings.state.dir)
@@ -72,7 +72,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     for warning in wait_until_available(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
-    connections, groups = Connections(), Groups(monotonic)
+    connections, groups = ConnectionPool(), ProcessGroups(monotonic)
 
     @cache
     def look_at_home() -> None:
@@ -83,7 +83,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         if integration.kind is Kind.SCRIPT and not policy.user:
             look_at_home()
         debug = settings.log.level is LogLevel.DEBUG
-        service, transport = outfit(
+        service, transport = build_service(
             integration,
             policy,
             settings.worker,
@@ -93,20 +93,20 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
             debug=debug,
             signer=signer,
         )
-        return service, metrics.timed(integration.id, transport)
+        return service, metrics.wrap_timed(integration.id, transport)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
-    routes = Routes(
+    routes = ServedIntegrations(
         registry,
         selection,
         policy=settings.policy,
-        outfit=outfit_for,
+        build=outfit_for,
         random=jitter,
         signer=signer,
-        lookups=lambda topic: Lookups(client, topic, remembered),
+        lookups=lambda topic: LookupStore(client, topic, remembered),
     )
     wait_until_available(routes.refresh, _log)
-    metrics.serves(routes.ids())
+    metrics.init_series(routes.ids())
     PathMonitor(url, _log).start()
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(
@@ -118,9 +118,9 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         routes=routes,
         groups=groups,
         metrics=metrics,
-        looks=[connections.look],
+        looks=[connections.close_idle],
     )
-    _collect_rarely()
+    _tune_gc()
     status = worker.run()
     _log.info("ended; what was not begun is left to others", extra={"worker": name})
     return status
@@ -135,7 +135,7 @@ def check_script_users(settings: Settings) -> None:
             raise SettingsError(f"[{dotted((INTEGRATIONS, table))}] {error}") from None
 
 
-def allow_files() -> None:
+def raise_file_limit() -> None:
     """Allow this process as many open files as it may need, or as many as the system permits (setrlimit(2))."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
@@ -143,9 +143,9 @@ def allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _collect_rarely() -> None:
+def _tune_gc() -> None:
     """Leave what was loaded out of every collection, since it stays, and look at the rest less often."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 50)
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
     trim()

@@ -12,39 +12,39 @@ from common.outcome import Postponed
 if TYPE_CHECKING:
     from common.alert import Alert
     from common.outcome import Outcome
-    from workers.integrations.base import Remembering
-    from workers.lookups import Lookups
+    from workers.integrations.base import Cacheable
+    from workers.lookups import LookupStore
 
-ASK_AGAIN_S: Final = 1.0
+LOCK_POLL_S: Final = 1.0
 
 
-class Memory:
+class LookupCache:
     """The remembered answers of one service."""
 
-    def __init__(self, service: Remembering, lookups: Lookups) -> None:
-        self._service, self._lookups = service, lookups
+    def __init__(self, service: Cacheable, store: LookupStore) -> None:
+        self._service, self._store = service, store
 
-    def recall(self, alert: Alert, call: Any) -> Outcome | None:
+    def get(self, alert: Alert, call: Any) -> Outcome | None:
         """Return what is known already, or that somebody else is asking; None if it is for the caller to ask."""
-        question = self._service.question(call)
+        question = self._service.cache_key(call)
         if not question:
             return None
-        content = self._lookups.remembered(question)
+        content = self._store.get(question)
         if content is None:
-            if not self._lookups.may_ask(question):
-                return Postponed(ASK_AGAIN_S)
-            content = self._lookups.remembered(question)  # who asked may have been answered since we looked
+            if not self._store.acquire(question):
+                return Postponed(LOCK_POLL_S)
+            content = self._store.get(question)  # who asked may have been answered since we looked
             if content is None:
                 return None
-            self.forget(call)
-        return self._service.recalled(alert, call, content)
+            self.release(call)
+        return self._service.from_cache(alert, call, content)
 
-    def keep(self, call: Any, answer: Any) -> None:
+    def put(self, call: Any, answer: Any) -> None:
         """Remember what is worth it, and let others ask."""
-        if question := self._service.question(call):
-            self._lookups.remember(question, *self._service.to_remember(call, answer))
+        if question := self._service.cache_key(call):
+            self._store.put(question, *self._service.cache_entry(call, answer))
 
-    def forget(self, call: Any) -> None:
+    def release(self, call: Any) -> None:
         """Let others ask: there was no answer."""
-        if question := self._service.question(call):
-            self._lookups.remember(question, b"", 0.0)
+        if question := self._service.cache_key(call):
+            self._store.put(question, b"", 0.0)

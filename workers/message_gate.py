@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from celery.app.amqp import AMQP
 
-LOG_EVERY_S: Final = 60.0
+LOG_INTERVAL_S: Final = 60.0
 
 CONTROL: Final = "remote control"
 """What is logged and counted in place of an integration for a message of Celery's remote control."""
@@ -76,7 +76,7 @@ class MessageGate:
         self._on_drop(source)
         with self._lock:
             self._dropped[source] = self._dropped.get(source, 0) + 1
-            if self._now() - self._logged_at_s.get(source, -LOG_EVERY_S) < LOG_EVERY_S:
+            if self._now() - self._logged_at_s.get(source, -LOG_INTERVAL_S) < LOG_INTERVAL_S:
                 return
             self._logged_at_s[source] = self._now()
             count = self._dropped.pop(source)

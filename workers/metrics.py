@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from common.ledger import Delivery, Settlement
     from workers.pipeline import Transport
 
-ACCEPTED_S: Final = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 48 * 3600)
-REQUEST_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+LATENCY_BUCKETS_S: Final = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 48 * 3600)
+REQUEST_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class WorkerMetrics:
@@ -33,13 +33,13 @@ class WorkerMetrics:
         self.registry = process_registry()
         self._now = now
         self._attempts = counter("courier_attempts", self.registry)
-        self._request_s = histogram("courier_request_seconds", REQUEST_S, self.registry)
-        self._accepted_s = histogram("courier_alert_to_accepted_seconds", ACCEPTED_S, self.registry)
+        self._request_s = histogram("courier_request_seconds", REQUEST_BUCKETS_S, self.registry)
+        self._accepted_s = histogram("courier_alert_to_accepted_seconds", LATENCY_BUCKETS_S, self.registry)
         self._round_at_s = gauge("courier_worker_round_timestamp_seconds", self.registry)
         self._serves = gauge("courier_worker_serves", self.registry)
         self._messages_dropped = counter("courier_messages_dropped", self.registry)
 
-    def serves(self, ids: Collection[str]) -> None:
+    def init_series(self, ids: Collection[str]) -> None:
         """Make every series of these integrations, at zero, so that the first failure of a kind is seen as one."""
         self._serves.clear()
         for integration_id in ids:
@@ -49,7 +49,7 @@ class WorkerMetrics:
             for outcome, reason in attempt_pairs():
                 self._attempts.labels(integration_id, outcome, reason)
 
-    def went_round(self) -> None:
+    def maintenance_succeeded(self) -> None:
         """Note that the housekeeping did a round."""
         self._round_at_s.set(self._now())
 
@@ -57,7 +57,7 @@ class WorkerMetrics:
         """Count a message from Redis that no part of Courier has written."""
         self._messages_dropped.labels(integration_id).inc()
 
-    def attempted(self, integration_id: str, delivery: Delivery, settlement: Settlement) -> None:
+    def record_attempt(self, integration_id: str, delivery: Delivery, settlement: Settlement) -> None:
         """Count an attempt that has just ended; of one that the service accepted, how long the alert was under way.
 
         What was postponed was not attempted.
@@ -71,7 +71,7 @@ class WorkerMetrics:
         if written_s is not None:
             self._accepted_s.labels(integration_id).observe(max(0.0, self._now() - written_s))
 
-    def timed(self, integration_id: str, transport: Transport) -> Transport:
+    def wrap_timed(self, integration_id: str, transport: Transport) -> Transport:
         """Return `transport` with its calls timed."""
         return _Timed(transport, self._request_s.labels(integration_id))
 

@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from common.integration import Kind
-from workers.integrations.catalogue import Choices, service_for
+from workers.integrations.catalogue import ServiceOptions, make_service
 from workers.redaction import Redactor
 from workers.transports.http import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
-from workers.transports.pool import Connections
+from workers.transports.pool import ConnectionPool
 from workers.transports.script import ScriptTransport
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
     from workers.pipeline import Transport
-    from workers.transports.groups import Groups
+    from workers.transports.groups import ProcessGroups
 
 
-def outfit(
+def build_service(
     integration: Integration,
     policy: Policy,
     worker: WorkerSettings,
     *,
-    connections: Connections | None = None,
-    groups: Groups | None = None,
+    connections: ConnectionPool | None = None,
+    groups: ProcessGroups | None = None,
     environ: Mapping[str, str] = os.environ,
     debug: bool = False,
     signer: EventSigner | None = None,
@@ -40,11 +40,11 @@ def outfit(
     `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts. `environ` is
     what scripts inherit, but for Courier's own variables. `signer` recognises the events that `manager` may send.
     """
-    choices = Choices(policy.endpoint, policy.virustotal_api, policy.final_exits, policy.escape)
+    choices = ServiceOptions(policy.endpoint, policy.virustotal_api, policy.final_exits, policy.escape)
     redactor = Redactor.of(integration, policy, environ)
-    service = service_for(integration, choices, redactor=redactor, signer=signer)
+    service = make_service(integration, choices, redactor=redactor, signer=signer)
     if integration.kind is Kind.HTTP:
-        return service, HttpTransport(policy, connections or Connections())
+        return service, HttpTransport(policy, connections or ConnectionPool())
     if integration.kind is Kind.MANAGER:
         return service, ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
     return service, ScriptTransport(

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 _PROC: Final = Path("/proc")
 
 
-class Peer(NamedTuple):
+class ProcessIdentity(NamedTuple):
     """A process: the machine's boot, its process namespace, its id and when it started (proc(5), field 22)."""
 
     boot: str
@@ -26,17 +26,17 @@ class Peer(NamedTuple):
     def __str__(self) -> str:
         return "-".join(self)
 
-    def is_gone(self, token: str, proc: Path = _PROC) -> bool:
+    def has_exited(self, token: str, proc: Path = _PROC) -> bool:
         """Tell whether `token` is of a process of this machine that does not run any more."""
-        other = self._neighbour(token)
+        other = self._parse_local(token)
         return other is not None and _started(proc, other.pid) != other.started
 
-    def runs(self, token: str, proc: Path = _PROC) -> int | None:
+    def running_pid(self, token: str, proc: Path = _PROC) -> int | None:
         """Return the id of the process that `token` is of, if that runs, and on this machine."""
-        other = self._neighbour(token)
+        other = self._parse_local(token)
         return int(other.pid) if other and other.started and _started(proc, other.pid) == other.started else None
 
-    def _neighbour(self, token: str) -> Peer | None:
+    def _parse_local(self, token: str) -> ProcessIdentity | None:
         """Return whose `token` it is, None for one of another machine and for nonsense."""
         boot, _, rest = token.partition("-")
         namespace, _, rest = rest.partition("-")
@@ -44,14 +44,14 @@ class Peer(NamedTuple):
         started, _, _ = rest.partition(":")
         if (boot, namespace) != (self.boot, self.namespace) or not pid.isdigit():
             return None
-        return Peer(boot, namespace, pid, started)
+        return ProcessIdentity(boot, namespace, pid, started)
 
 
-def this_process(proc: Path = _PROC) -> Peer:
+def this_process(proc: Path = _PROC) -> ProcessIdentity:
     """Return the identity of the running process."""
     boot, namespace = _machine(proc)
     pid = str(os.getpid())
-    return Peer(boot, namespace or pid, pid, _started(proc, pid))
+    return ProcessIdentity(boot, namespace or pid, pid, _started(proc, pid))
 
 
 @cache
@@ -64,10 +64,10 @@ def _machine(proc: Path) -> tuple[str, str]:
         return "unknown", ""  # no such machine is known to anybody: nothing is said about it
 
 
-def child(pid: int, proc: Path = _PROC) -> Peer:
+def of_child(pid: int, proc: Path = _PROC) -> ProcessIdentity:
     """Return the identity of a process that this one has started."""
     boot, namespace = _machine(proc)
-    return Peer(boot, namespace, str(pid), _started(proc, str(pid)))
+    return ProcessIdentity(boot, namespace, str(pid), _started(proc, str(pid)))
 
 
 def _started(proc: Path, pid: str) -> str:

@@ -15,11 +15,11 @@ from common.alert import Alert
 from common.errors import TransportError
 from common.ledger import Attempt, Event, Header, Settlement
 from common.outcome import Delivered, ManagerEvent, Outcome, Postponed, Reason, Rejected, Retry, Skipped
-from workers.backoff import budget_spent, delay_s
-from workers.fallback import marked
-from workers.integrations.base import Refusal, Remembering
+from workers.backoff import budget_spent, retry_delay_s
+from workers.fallback import annotate
+from workers.integrations.base import Cacheable, NotSendable
 from workers.last_answer import DEAD_BYTES, WAITING_BYTES
-from workers.memory import Memory
+from workers.memory import LookupCache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
     from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
-    from workers.last_answer import LastAnswers
-    from workers.lookups import Lookups
+    from workers.last_answer import LastResponse
+    from workers.lookups import LookupStore
 
 HISTORY_LIMIT: Final = 50
 """Attempts kept in a record; older ones are dropped, their number stays in `attempts`."""
 
-REFUSED_ALONE: Final = 5
+MAX_SINGLE_REFUSALS: Final = 5
 """Attempts after which a delivery whose key or address is refused, while others were taken, is at fault itself."""
 
 _log = logging.getLogger("courier.delivery")
@@ -49,16 +49,16 @@ class Transport(Protocol):
         """Make the call and return the answer that the integration reads."""
 
 
-class Sending(NamedTuple):
+class AttemptResult(NamedTuple):
     """What came of a delivery's calls: the outcome, those that need no repeating, and whether the target was asked.
 
     `answer` is what led to the outcome, raw: an answer, or the error that came instead.
     """
 
     outcome: Outcome
-    done: tuple[str, ...]
-    asked: bool
-    answer: Any = None
+    completed_calls: tuple[str, ...]
+    contacted: bool
+    response: Any = None
 
 
 class Pipeline:
@@ -70,19 +70,19 @@ class Pipeline:
         transport: Transport,
         policy: Policy,
         random: Random,
-        lookups: Lookups | None = None,
+        lookups: LookupStore | None = None,
         *,
         signer: EventSigner,
-        answers: LastAnswers | None = None,
+        last_response: LastResponse | None = None,
     ) -> None:
         """Take the parts; `lookups` are the remembered answers, for a service that can do with them.
 
         `signer` signs the events for the manager.
         `answers` keeps the last one of each delivery; without it, which knows the secrets, none is kept.
         """
-        self._answers, self._signer = answers, signer
+        self._last_response, self._signer = last_response, signer
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
-        self._memory = Memory(service, lookups) if lookups and isinstance(service, Remembering) else None
+        self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
 
     def attempt(self, delivery: Delivery) -> Settlement:
         """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
@@ -90,48 +90,48 @@ class Pipeline:
             sent = self._send(_alert(delivery), delivery.header.done)
         except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
             _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
-            sent = Sending(Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done, asked=True)
+            sent = AttemptResult(Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done, contacted=True)
         return self._settlement(delivery, sent)
 
-    def _send(self, alert: Alert, done: tuple[str, ...]) -> Sending:
+    def _send(self, alert: Alert, done: tuple[str, ...]) -> AttemptResult:
         try:
-            calls = self._service.calls(alert)
-        except Refusal as refusal:
+            calls = self._service.build_calls(alert)
+        except NotSendable as refusal:
             # A block that can't be served is like a target that refuses all: a run of it must not bury every alert.
-            return Sending(refusal.outcome, done, asked=refusal.outcome.reason is Reason.NOT_CONFIGURED)
+            return AttemptResult(refusal.outcome, done, contacted=refusal.outcome.reason is Reason.NOT_CONFIGURED)
         ended: list[tuple[Outcome, Any]] = []
         asked = False
         for call in calls:
             if call.key not in done or not call.key:
-                known = self._memory.recall(alert, call) if self._memory else None
+                known = self._lookup_cache.get(alert, call) if self._lookup_cache else None
                 outcome, answer = self._call(alert, call) if known is None else (known, None)
                 asked = asked or known is None
                 ended.append((outcome, answer))
                 if call.key and isinstance(outcome, Delivered | Skipped):  # a rejection must be there at the end, too
                     done = (*done, call.key)
-        _, answer = max(ended, key=lambda one: _badness(one[0]), default=(None, None))
-        return Sending(combine([outcome for outcome, _ in ended]), done, asked, answer)
+        _, answer = max(ended, key=lambda one: _severity(one[0]), default=(None, None))
+        return AttemptResult(combine([outcome for outcome, _ in ended]), done, asked, answer)
 
     def _call(self, alert: Alert, call: Any) -> tuple[Outcome, Any]:
         try:
             answer = self._transport.send(call)
         except TransportError as error:
-            if self._memory:
-                self._memory.forget(call)
-            return self._service.unanswered(alert, call, error), error
-        if self._memory:
-            self._memory.keep(call, answer)
-        return self._service.read(alert, call, answer), answer
+            if self._lookup_cache:
+                self._lookup_cache.release(call)
+            return self._service.interpret_failure(alert, call, error), error
+        if self._lookup_cache:
+            self._lookup_cache.put(call, answer)
+        return self._service.interpret(alert, call, answer), answer
 
-    def _settlement(self, delivery: Delivery, sent: Sending) -> Settlement:
+    def _settlement(self, delivery: Delivery, sent: AttemptResult) -> Settlement:
         outcome, events = sent.outcome, self._events(delivery, getattr(sent.outcome, "events", ()))
         match outcome:
             case Delivered():
-                return Settlement(id=delivery.id, outcome="delivered", events=events, contacted=sent.asked)
+                return Settlement(id=delivery.id, outcome="delivered", events=events, contacted=sent.contacted)
             case Skipped():
-                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, contacted=sent.asked)
+                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, contacted=sent.contacted)
             case Postponed():
-                header = msgspec.structs.replace(delivery.header, done=sent.done)
+                header = msgspec.structs.replace(delivery.header, done=sent.completed_calls)
                 delay_ms = round(1000 * outcome.after_s * self._random.uniform(1.0, 1.5))
                 return Settlement(
                     id=delivery.id,
@@ -139,26 +139,26 @@ class Pipeline:
                     delay_ms=delay_ms,
                     header=header,
                     events=events,
-                    contacted=sent.asked,
+                    contacted=sent.contacted,
                 )
             case Retry() | Rejected():
                 return self._failure(delivery, outcome, sent)
 
-    def _failure(self, delivery: Delivery, outcome: Retry | Rejected, sent: Sending) -> Settlement:
-        header = _failed(delivery, outcome, sent.done)
+    def _failure(self, delivery: Delivery, outcome: Retry | Rejected, sent: AttemptResult) -> Settlement:
+        header = _failed(delivery, outcome, sent.completed_calls)
         age_s = (delivery.begun_ms - header.since_ms) / 1000
         pause_ms = round(1000 * (outcome.after_s or 0.0)) if isinstance(outcome, Retry) else 0
-        spent = budget_spent(header.attempts, age_s, self._policy) or _refused_alone(delivery, header, outcome)
+        spent = budget_spent(header.attempts, age_s, self._policy) or _is_refused_alone(delivery, header, outcome)
         if isinstance(outcome, Retry) and not spent:
             return Settlement(
                 id=delivery.id,
                 outcome="retry",
                 reason=outcome.reason,
-                delay_ms=round(1000 * delay_s(outcome, header.attempts, self._policy, self._random)),
+                delay_ms=round(1000 * retry_delay_s(outcome, header.attempts, self._policy, self._random)),
                 pause_ms=pause_ms,
-                header=self._with_answer(header, sent, WAITING_BYTES),
+                header=self._with_response(header, sent, WAITING_BYTES),
                 events=self._events(delivery, outcome.events),
-                contacted=sent.asked,
+                contacted=sent.contacted,
             )
         last_words = outcome.final_events if isinstance(outcome, Retry) else ()
         return Settlement(
@@ -166,31 +166,35 @@ class Pipeline:
             outcome="dead",
             reason=outcome.reason,
             pause_ms=pause_ms,
-            header=self._with_answer(header, sent, DEAD_BYTES),
+            header=self._with_response(header, sent, DEAD_BYTES),
             events=self._events(delivery, outcome.events + last_words),
-            contacted=sent.asked,
+            contacted=sent.contacted,
             final=isinstance(outcome, Rejected),
         )
 
     def _events(self, delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:
         """Sign each event, with an id that is the same if this delivery is ever repeated."""
         ids = [f"{delivery.id}+{_digest(_encode(event))}" for event in events]
-        return tuple(Event(i, self._signer.signed(i, event)) for i, event in zip(ids, events, strict=True))
+        return tuple(Event(i, self._signer.sign(i, event)) for i, event in zip(ids, events, strict=True))
 
-    def _with_answer(self, header: Header, sent: Sending, most_bytes: int) -> Header:
+    def _with_response(self, header: Header, sent: AttemptResult, most_bytes: int) -> Header:
         """Return the header with the answer of the attempt that it ends with, or else the last one that there was."""
-        kept = self._answers.kept(header.history[-1].at_ms, sent.answer, most_bytes) if self._answers else None
+        kept = (
+            self._last_response.excerpt(header.history[-1].at_ms, sent.response, most_bytes)
+            if self._last_response
+            else None
+        )
         return msgspec.structs.replace(header, answer=kept) if kept else header
 
 
 def _alert(delivery: Delivery) -> Alert:
     origin = delivery.header.fallback_of
-    return Alert(marked(delivery.alert, origin) if origin else delivery.alert, delivery.id)
+    return Alert(annotate(delivery.alert, origin) if origin else delivery.alert, delivery.id)
 
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:
     """Return what several calls of one delivery mean together: the worst of them, with the events of all."""
-    worst = max(outcomes, key=_badness, default=Delivered())
+    worst = max(outcomes, key=_severity, default=Delivered())
     if isinstance(worst, Skipped):
         return worst
     events = tuple(e for o in outcomes if not isinstance(o, Skipped) for e in o.events)
@@ -200,13 +204,13 @@ def combine(outcomes: Sequence[Outcome]) -> Outcome:
     return msgspec.structs.replace(worst, events=events)
 
 
-def _badness(outcome: Outcome) -> int:
+def _severity(outcome: Outcome) -> int:
     return (Skipped, Delivered, Rejected, Postponed, Retry).index(type(outcome))
 
 
-def _refused_alone(delivery: Delivery, header: Header, outcome: Retry | Rejected) -> bool:
+def _is_refused_alone(delivery: Delivery, header: Header, outcome: Retry | Rejected) -> bool:
     """Say whether the target took other deliveries while it refused this one: then its key and address are good."""
-    refused = outcome.reason in {Reason.UNAUTHORIZED, Reason.GONE} and header.attempts >= REFUSED_ALONE
+    refused = outcome.reason in {Reason.UNAUTHORIZED, Reason.GONE} and header.attempts >= MAX_SINGLE_REFUSALS
     return refused and header.since_ms < delivery.well_ms
 
 

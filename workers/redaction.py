@@ -132,7 +132,7 @@ def secrets_of(
     others = [policy.endpoint, policy.proxy] if policy else []
     for secret in filter(None, (block.api_key, block.hook_url, *others)):
         yield from _with_parts(secret.reveal().strip())
-    yield from _of_options(block.options.reveal().strip() if block.options else "")
+    yield from _option_secrets(block.options.reveal().strip() if block.options else "")
     variables = [variable.reveal() for variable in policy.environment.values()] if policy else []
     if block.kind is Kind.SCRIPT:
         variables += [value for name, value in environ.items() if _SECRET_NAME.search(name)]
@@ -172,7 +172,7 @@ def _with_parts(text: str) -> Iterator[str]:
     """Yield a secret and what of it may be quoted alone; of a URL not the host, which error texts name."""
     url = _URL.fullmatch(text)
     if url:
-        yield from _of_login(url["login"])
+        yield from _login_forms(url["login"])
     if url and url["http"]:
         rest = url["rest"].strip("/")
         path, _, query = rest.partition("?")
@@ -187,7 +187,7 @@ def _with_parts(text: str) -> Iterator[str]:
     yield from (part for part in parts if len(part) >= MIN_PART_CHARS and part.lower() not in _WORDS)
 
 
-def _of_login(login: str | None) -> Iterator[str]:
+def _login_forms(login: str | None) -> Iterator[str]:
     """Yield `USER:PASSWORD` and the password, or the user if there is none; in base64 they are a header's value."""
     for form in {login, unquote(login)} if login else ():
         user, _, password = form.partition(":")
@@ -197,7 +197,7 @@ def _of_login(login: str | None) -> Iterator[str]:
             yield password or user
 
 
-def _of_options(options: str) -> Iterator[str]:
+def _option_secrets(options: str) -> Iterator[str]:
     """Yield every text in the options that is not for display, however deep; all of what is no JSON."""
     try:
         check_depth(options)
@@ -213,16 +213,16 @@ def _of_options(options: str) -> Iterator[str]:
         elif isinstance(value, list):
             pending += [(name, item) for item in value]
         elif isinstance(value, str) and len(value) >= MIN_CREDENTIAL_CHARS:
-            yield from _of_display(value) if name in DISPLAY_OPTIONS else _with_parts(value)
+            yield from _display_texts(value) if name in DISPLAY_OPTIONS else _with_parts(value)
 
 
 class _Members(list[tuple[str, Any]]):
     """The members of an object, those of the same name among them: a script prints its file as it stands."""
 
 
-def _of_display(value: str) -> Iterator[str]:
+def _display_texts(value: str) -> Iterator[str]:
     if url := _URL.fullmatch(value):
-        yield from _of_login(url["login"])
+        yield from _login_forms(url["login"])
         query = url["rest"].partition("?")[2]
         yield from (part for part in _URL_SEPARATOR.split(query) if len(part) >= MIN_PART_CHARS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery.worker.request import Request
 
 
-class Unacknowledged(Request):  # type: ignore[misc]  # Celery ships no types
+class NoAckRequest(Request):  # type: ignore[misc]  # Celery ships no types
     """Acknowledges nothing.
 
     kombu 5.7 would send an ack for such a queue, too: one more round trip to Redis for each task, and the end of the

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from common.ledger import Ledger
     from common.settings_schema import Policy
 
-EVERY: Final = 60
+RUN_EVERY: Final = 60
 """Rounds of the housekeeping, each a second, between two looks."""
 
 _log = logging.getLogger("courier.worker")
@@ -28,11 +28,11 @@ class Retention:
         self._ledger = ledger
         self._unfinished: set[str] = set()
 
-    def look(self, integration_id: str, policy: Policy, rounds: int) -> None:
+    def run(self, integration_id: str, policy: Policy, rounds: int) -> None:
         """Give up what is too much, if it is time to look. Raises LedgerUnavailable or LedgerUnfit."""
         if policy.dead_max_age_s is None and policy.dead_max_bytes is None:
             return
-        if rounds % EVERY and integration_id not in self._unfinished:
+        if rounds % RUN_EVERY and integration_id not in self._unfinished:
             return
         expired = self._ledger.retain(
             integration_id, max_age_s=policy.dead_max_age_s, max_bytes=policy.dead_max_bytes, limit=RETAIN_LIMIT

@@ -11,11 +11,11 @@ import msgspec
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
 from common.registry import MANAGER, Registry
-from workers.integrations.base import Remembering
-from workers.lane import Lane
-from workers.last_answer import LastAnswers
+from workers.integrations.base import Cacheable
+from workers.lane import BoundedExecutor
+from workers.last_answer import LastResponse
 from workers.pipeline import Pipeline
-from workers.threads import Threads
+from workers.threads import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
     from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
-    from workers.lookups import Lookups
+    from workers.lookups import LookupStore
     from workers.pipeline import Transport
 
 _log = logging.getLogger("courier.worker")
@@ -42,7 +42,7 @@ class Selection(msgspec.Struct, frozen=True):
         return integration.kind in self.kinds or bool(self.names & {integration.id, integration.name})
 
 
-class Route(NamedTuple):
+class ServedIntegration(NamedTuple):
     """One integration as it is served here; `lane` bounds how many of its deliveries run at once.
 
     `target` is the digest of its credential: integrations with the same one share limits and pauses. `fallback` is the
@@ -53,21 +53,21 @@ class Route(NamedTuple):
     policy: Policy
     target: str
     pipeline: Pipeline
-    lane: Lane
+    executor: BoundedExecutor
     fallback: str = ""
 
     @property
-    def telling(self) -> Notifications:
+    def notifications(self) -> Notifications:
         """Who hears of its troubles."""
         return Notifications.of(self.policy, self.integration.id, self.fallback)
 
     @property
-    def pace(self) -> Limits:
+    def limits(self) -> Limits:
         """How fast it may go."""
         return Limits.of(self.policy, self.target)
 
 
-class Routes:
+class ServedIntegrations:
     """The routes of one worker process, kept equal to the published registry."""
 
     def __init__(
@@ -76,10 +76,10 @@ class Routes:
         selection: Selection,
         *,
         policy: Callable[[Integration], Policy],
-        outfit: Callable[[Integration, Policy], tuple[Service[Any, Any], Transport]],
+        build: Callable[[Integration, Policy], tuple[Service[Any, Any], Transport]],
         random: Random,
         signer: EventSigner,
-        lookups: Callable[[str], Lookups] | None = None,
+        lookups: Callable[[str], LookupStore] | None = None,
     ) -> None:
         """Take the parts; `outfit` returns the service and the transport for an integration.
 
@@ -90,52 +90,52 @@ class Routes:
         self._registry, self._selection, self.signer = registry, selection, signer
         self._policy = policy
         self.manager = (policy(MANAGER), registry.target(MANAGER))
-        self._outfit, self._random, self._lookups = outfit, random, lookups
-        self._threads = Threads()
+        self._build, self._random, self._lookups = build, random, lookups
+        self._threads = ThreadPool()
         self._version = 0
         self._no_fallbacks: set[tuple[str, str]] = set()
         self._unknown = frozenset[str]()
-        self._routes: dict[str, Route] = {}
+        self._served: dict[str, ServedIntegration] = {}
         self._lock = threading.Lock()
 
-    def get(self, integration_id: str) -> Route | None:
+    def get(self, integration_id: str) -> ServedIntegration | None:
         """Return the route of an integration, None if it is not served here."""
-        return self._routes.get(integration_id)
+        return self._served.get(integration_id)
 
     def ids(self) -> set[str]:
         """Return the ids of everything served here."""
-        return set(self._routes)
+        return set(self._served)
 
-    def look(self) -> None:
+    def retry_threads(self) -> None:
         """Begin what waits because a thread was refused; to be called once a second."""
-        self._threads.look()
+        self._threads.retry_start()
 
     def refresh(self) -> bool:
         """Take over the registry if it changed; return whether it did. Raises LedgerError and SettingsError."""
         with self._lock:
-            if self._routes and self._registry.version() == self._version:
+            if self._served and self._registry.version() == self._version:
                 return False
             registry = self._registry.load()
             if registry.version == self._version:
                 return False
-            self._tell_unknown(registry)
-            self._routes = self._built(registry)
+            self._warn_unknown(registry)
+            self._served = self._build_all(registry)
             self._version = 0 if registry.rejected else registry.version  # read again until it is repaired
             return True
 
-    def _built(self, registry: Registry) -> dict[str, Route]:
+    def _build_all(self, registry: Registry) -> dict[str, ServedIntegration]:
         wanted = {e.integration.id: e.integration for e in registry.entries.values()} | {MANAGER_ID: MANAGER}
-        built: dict[str, Route] = {}
+        built: dict[str, ServedIntegration] = {}
         for integration in wanted.values():
-            old = self._routes.get(integration.id)
+            old = self._served.get(integration.id)
             if not self._selection.includes(integration):
                 continue
-            route = old if old and old.integration == integration else self._route(integration)
+            route = old if old and old.integration == integration else self._serve(integration)
             fallback = self._fallback(route, registry)
             built[integration.id] = route if route.fallback == fallback else route._replace(fallback=fallback)
         return built
 
-    def _tell_unknown(self, registry: Registry) -> None:
+    def _warn_unknown(self, registry: Registry) -> None:
         """Tell once of a name that was asked for and that nothing has; what has it one day is served then."""
         known = {name for entry in registry.entries.values() for name in (entry.integration.id, entry.integration.name)}
         unknown = self._selection.names - known
@@ -146,7 +146,7 @@ class Routes:
             )
         self._unknown = unknown
 
-    def _fallback(self, route: Route, registry: Registry) -> str:
+    def _fallback(self, route: ServedIntegration, registry: Registry) -> str:
         """Return the fallback if there is such an integration; that there is none is told once."""
         ours, wanted = route.integration.id, route.policy.fallback
         if not wanted or ours in {wanted, MANAGER_ID}:
@@ -161,14 +161,14 @@ class Routes:
             _log.warning("its fallback is no integration of any ossec.conf: nothing is sent there", extra=extra)
         return ""
 
-    def _route(self, integration: Integration) -> Route:
+    def _serve(self, integration: Integration) -> ServedIntegration:
         policy = self._policy(integration)
-        service, transport = self._outfit(integration, policy)
+        service, transport = self._build(integration, policy)
         lookups = None
-        if self._lookups and policy.lookup_cache and isinstance(service, Remembering):
-            lookups = self._lookups(service.topic)
+        if self._lookups and policy.lookup_cache and isinstance(service, Cacheable):
+            lookups = self._lookups(service.namespace)
         _log.info("serving", extra={"integration": integration.id, "concurrency": policy.concurrency})
-        return Route(
+        return ServedIntegration(
             integration,
             policy,
             self._registry.target(integration),
@@ -179,7 +179,7 @@ class Routes:
                 self._random,
                 lookups,
                 signer=self.signer,
-                answers=LastAnswers.of(integration, policy),
+                last_response=LastResponse.of(integration, policy),
             ),
-            Lane(self._threads, policy.concurrency),
+            BoundedExecutor(self._threads, policy.concurrency),
         )

@@ -22,13 +22,13 @@ from common.dispatch import Dispatcher
 from common.ledger import Ledger
 from common.task_message import DELIVER
 from workers import remote_control
-from workers.consumer import PromptConsumer
-from workers.deliverer import Deliverer
+from workers.consumer import FixedDelayConsumer
+from workers.deliverer import DeliveryTask
 from workers.heartbeat import Heartbeat
-from workers.housekeeping import Housekeeping
+from workers.housekeeping import Maintenance
 from workers.message_gate import MessageGate, gated_amqp
 from workers.peers import this_process
-from workers.requests import Unacknowledged
+from workers.requests import NoAckRequest
 from workers.retention import Retention
 from workers.watchdog import Watchdog
 
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 
     from common.errors import SettingsError
     from workers.metrics import WorkerMetrics
-    from workers.routes import Routes
-    from workers.transports.groups import Groups
+    from workers.routes import ServedIntegrations
+    from workers.transports.groups import ProcessGroups
 
 _log = logging.getLogger("courier.worker")
 
 
-class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+class MaintenanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
     """Starts the housekeeping once the pool is there; it goes on until every running delivery has ended."""
 
     requires = ("celery.worker.components:Pool",)
-    housekeeping: Housekeeping
+    maintenance: Maintenance
     ignores_hangup: bool
 
     def start(self, worker: Any) -> None:  # noqa: ARG002 — the bootstep's interface
@@ -59,7 +59,7 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery
         by now, would start the command again, or let the signal kill the process with its scripts.
         """
         signal.signal(signal.SIGHUP, signal.SIG_IGN if self.ignores_hangup else _terminate)
-        self.housekeeping.start()
+        self.maintenance.start()
 
 
 class Worker:
@@ -77,8 +77,8 @@ class Worker:
         drain_s: float,
         redis_url: str,
         client: Redis,
-        routes: Routes,
-        groups: Groups,
+        routes: ServedIntegrations,
+        groups: ProcessGroups,
         metrics: WorkerMetrics | None = None,
         looks: Sequence[Callable[[], object]] = (),
     ) -> None:
@@ -89,15 +89,15 @@ class Worker:
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
         process = this_process()
-        deliverer = Deliverer(ledger, dispatcher, self.routes, peer=process, sleep=sleep, metrics=metrics)
+        deliverer = DeliveryTask(ledger, dispatcher, self.routes, identity=process, sleep=sleep, metrics=metrics)
         self._watchdog = Watchdog(
             queued=lambda: dispatcher.queued(self.routes.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
             end=self._end_now,
         )
-        heartbeat = Heartbeat(client, hostname, process, deliverer.load)
-        self._housekeeping = Housekeeping(
+        heartbeat = Heartbeat(client, hostname, process, deliverer.counters)
+        self._maintenance = Maintenance(
             self.routes,
             dispatcher,
             deliverer,
@@ -105,13 +105,13 @@ class Worker:
             watchdog=self._watchdog,
             heartbeat=heartbeat,
             retention=Retention(ledger),
-            give_up=self._give_up,
-            looks=[routes.look, groups.look, *looks],
+            on_fatal=self._exit_with_error,
+            retry_hooks=[routes.retry_threads, groups.retry_start, *looks],
             metrics=metrics,
         )
         self._drain_s = drain_s
         self._error: SettingsError | None = None
-        self._told_to_end = False
+        self._stop_requested = False
         self._worker = self._build(hostname, slots, deliverer)
 
     def run(self) -> int:
@@ -123,21 +123,21 @@ class Worker:
         try:
             self._worker.start()
         finally:
-            self._housekeeping.stop()
+            self._maintenance.stop()
             self._groups.wait(self._drain_s)
-            self._groups.end()
+            self._groups.kill_all()
         if self._error:
             raise self._error
-        return int(self._worker.exitcode or (0 if self._told_to_end else os.EX_SOFTWARE))
+        return int(self._worker.exitcode or (0 if self._stop_requested else os.EX_SOFTWARE))
 
-    def _give_up(self, error: SettingsError) -> None:
+    def _exit_with_error(self, error: SettingsError) -> None:
         """End as if told to, for this reason: the key is read at the start only."""
         self._error = error
         _terminate()
 
     def _stopping(self, **_: object) -> None:
         """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
-        self._told_to_end = True
+        self._stop_requested = True
         self._watchdog.disarm()
         _log.info("stopping: finishing what is being sent, for %g s at most", self._drain_s)
         limit = threading.Timer(self._drain_s, self._end_drain)
@@ -150,13 +150,13 @@ class Worker:
 
     def _end_now(self, status: int) -> None:
         """End the process without waiting for anything but the scripts, which are stopped."""
-        self._groups.end()
+        self._groups.kill_all()
         os._exit(status)
 
-    def _build(self, hostname: str, slots: int, deliverer: Deliverer) -> Any:
+    def _build(self, hostname: str, slots: int, deliverer: DeliveryTask) -> Any:
         warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: only JSON is accepted
         warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that we do set
-        signals.setup_logging.connect(_keep_our_logging)
+        signals.setup_logging.connect(_keep_logging)
         signals.worker_shutting_down.connect(self._stopping)
         remote_control.unregister_others()
         _register(self._app, deliverer)
@@ -164,14 +164,14 @@ class Worker:
         idle = Queue(self._app.conf.task_default_queue)
         self._app.conf.task_queues = [idle, *map(queue, sorted(self.routes.ids()))]
         ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        parts = {"housekeeping": self._housekeeping, "ignores_hangup": ignores_hangup}
-        step = type("Step", (HousekeepingStep,), parts)
+        parts = {"housekeeping": self._maintenance, "ignores_hangup": ignores_hangup}
+        step = type("Step", (MaintenanceStep,), parts)
         self._app.steps["worker"].add(step)
         return self._app.Worker(
             hostname=hostname,
             pool="threads",
             concurrency=slots,
-            consumer_cls=PromptConsumer,
+            consumer_cls=FixedDelayConsumer,
             without_mingle=True,
             without_gossip=True,
             quiet=True,
@@ -198,15 +198,15 @@ def _noop(*_: object) -> None:
     """Do nothing: for a line on stderr that no log reader expects, and for a count without metrics."""
 
 
-def _register(app: Celery, deliverer: Deliverer) -> Task:
-    @app.task(name=DELIVER, Request=Unacknowledged)  # type: ignore[untyped-decorator]  # Celery ships no types
+def _register(app: Celery, deliverer: DeliveryTask) -> Task:
+    @app.task(name=DELIVER, Request=NoAckRequest)  # type: ignore[untyped-decorator]  # Celery ships no types
     def deliver(integration_id: str, ids: Sequence[str]) -> dict[str, int]:
         return deliverer.deliver(integration_id, ids)
 
     return deliver
 
 
-def _keep_our_logging(**_: object) -> None:
+def _keep_logging(**_: object) -> None:
     """Being connected is all it takes: Celery then leaves logging alone. A line per task would drown the rest."""
     celery.apps.worker.safe_say = _noop  # it writes past every logger; our own lines tell of the end
     for noisy in ("celery.worker.strategy", "celery.app.trace"):

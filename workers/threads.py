@@ -20,7 +20,7 @@ IDLE_S: Final = 30.0
 _log = logging.getLogger("courier.worker")
 
 
-class Threads:
+class ThreadPool:
     """Runs calls, none of which may raise, each at once.
 
     Threads are started one after the other: the next when the last one has come to its call. A process that is busy
@@ -29,7 +29,7 @@ class Threads:
 
     def __init__(self, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
-        self._idle: list[_Thread] = []
+        self._idle: list[_Worker] = []
         self._wanted: deque[Callable[[], object]] = deque()
         self._starting = self._refused = False
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class Threads:
             self._wanted.append(call)
             self._start_one()
 
-    def look(self) -> None:
+    def retry_start(self) -> None:
         """Try again what the system refused, once a second: where no thread lives, none ever becomes free."""
         with self._lock:
             self._start_one()
@@ -53,29 +53,29 @@ class Threads:
         if self._starting or not self._wanted:
             return
         if self._idle:
-            self._idle.pop().go_on_with(self._wanted.popleft())
+            self._idle.pop().assign(self._wanted.popleft())
         else:
             try:
-                _Thread(self, self._wanted[0]).start()
+                _Worker(self, self._wanted[0]).start()
             except RuntimeError as error:
-                self._tell_once(error)
+                self._log_once(error)
                 return
             self._refused = False
             self._wanted.popleft()
         self._starting = True
 
-    def _tell_once(self, error: RuntimeError) -> None:
+    def _log_once(self, error: RuntimeError) -> None:
         if not self._refused:
             _log.warning("the system refuses another thread (%s): deliveries wait; look at its limit of tasks", error)
         self._refused = True
 
-    def began(self) -> None:
+    def started(self) -> None:
         """Start the next thread, now that the last one is at its call."""
         with self._lock:
             self._starting = False
             self._start_one()
 
-    def next_call(self, thread: _Thread) -> Callable[[], object] | None:
+    def next_call(self, thread: _Worker) -> Callable[[], object] | None:
         """Return what a thread that is free shall do; None if it may rest, after which `go_on_with` wakes it."""
         with self._lock:
             if self._wanted:
@@ -83,39 +83,39 @@ class Threads:
             self._idle.append(thread)
             return None
 
-    def rested(self, thread: _Thread) -> bool:
+    def wait_idle(self, thread: _Worker) -> bool:
         """Let a thread rest; return whether it is over for it, since nothing came."""
-        if thread.asleep.acquire(timeout=self._idle_s):
+        if thread.wakeup.acquire(timeout=self._idle_s):
             return False
         with self._lock:
             if thread in self._idle:
                 self._idle.remove(thread)
                 return True
-        return not thread.asleep.acquire()
+        return not thread.wakeup.acquire()
 
 
-class _Thread(threading.Thread):
+class _Worker(threading.Thread):
     """A daemon: whoever wants the result of a call waits for it, and nobody for an idle thread."""
 
-    def __init__(self, threads: Threads, call: Callable[[], object]) -> None:
+    def __init__(self, threads: ThreadPool, call: Callable[[], object]) -> None:
         super().__init__(name="delivery", daemon=True)
         self._threads, self._call = threads, call
-        self.asleep = threading.Lock()
-        self.asleep.acquire()
+        self.wakeup = threading.Lock()
+        self.wakeup.acquire()
 
-    def go_on_with(self, call: Callable[[], object]) -> None:
+    def assign(self, call: Callable[[], object]) -> None:
         """Wake it, once."""
         self._call = call
-        self.asleep.release()
+        self.wakeup.release()
 
     def run(self) -> None:
-        self._threads.began()
+        self._threads.started()
         while True:
             self._call()
             del self._call  # with all that it holds, while this thread rests
             if further := self._threads.next_call(self):
                 self._call = further
-            elif self._threads.rested(self):
+            elif self._threads.wait_idle(self):
                 return
             else:
-                self._threads.began()
+                self._threads.started()

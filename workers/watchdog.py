@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EX_TEMPFAIL: Final = 75
 """sysexits.h: try again later. The exit status of a worker that was ended for being deaf."""
 
-DEAF_LOOKS: Final = 20
+STALLED_CHECKS: Final = 20
 """So many looks in a row, one a second, must find a worker deaf: longer than it ever takes to connect again."""
 
 _log = logging.getLogger("courier.worker")
@@ -38,21 +38,21 @@ class Watchdog:
         end: Callable[[int], object] = os._exit,
     ) -> None:
         self._queued, self._begun, self._free, self._end = queued, begun, free, end
-        self._deaf_looks = self._begun_before = 0
+        self._stalled_checks = self._begun_before = 0
         self._armed = True
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look once. Raises LedgerUnavailable or LedgerUnfit if the queues cannot be seen."""
         before, self._begun_before = self._begun_before, self._begun()
         deaf = self._begun_before == before and self._free() and self._queued() > 0
-        self._deaf_looks = self._deaf_looks + 1 if deaf else 0
-        if self._armed and self._deaf_looks >= DEAF_LOOKS:
-            _log.error("deaf: for %d s there is work and nothing is begun; ending, to be started again", DEAF_LOOKS)
+        self._stalled_checks = self._stalled_checks + 1 if deaf else 0
+        if self._armed and self._stalled_checks >= STALLED_CHECKS:
+            _log.error("deaf: for %d s there is work and nothing is begun; ending, to be started again", STALLED_CHECKS)
             self._end(EX_TEMPFAIL)
 
-    def rest(self) -> None:
+    def reset(self) -> None:
         """Begin to count anew: Redis is away, and whoever reconnects needs time."""
-        self._deaf_looks = 0
+        self._stalled_checks = 0
 
     def disarm(self) -> None:
         """Do nothing from now on: the worker was told to stop, and takes no task for good reason."""

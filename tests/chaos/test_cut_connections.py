@@ -17,7 +17,7 @@ from tests.chaos.test_worker_chaos import check, told
 from tests.support.crashes import pause
 from tests.support.fleet import Fleet
 from tests.support.proxy import Proxy
-from workers.watchdog import DEAF_LOOKS, EX_TEMPFAIL
+from workers.watchdog import EX_TEMPFAIL, STALLED_CHECKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +115,7 @@ def test_a_worker_that_is_deaf_after_a_reconnect_ends_and_the_next_one_delivers(
         proxy.refuse()
         proxy.go_on()
         fleet.manager.append(10)
-        assert deaf.wait(DEAF_LOOKS + 60) == EX_TEMPFAIL
+        assert deaf.wait(STALLED_CHECKS + 60) == EX_TEMPFAIL
         assert fleet.target.distinct() == 10
         fleet.add_worker()
         fleet.wait_for(lambda: fleet.target.distinct() == fleet.manager.written, limit_s=30)

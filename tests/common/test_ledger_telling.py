@@ -89,7 +89,7 @@ class World:
         """Return what the manager would be told, in the order of time, and have it taken."""
         told = []
         for delivery in self.begin(MANAGER_ID):
-            (datagram,) = Manager(SIGNER).calls(Alert(delivery.alert, delivery.id))
+            (datagram,) = Manager(SIGNER).build_calls(Alert(delivery.alert, delivery.id))
             head, _, message = datagram.payload.decode().partition(":courier:")
             fields = json.loads(message)
             assert (head, fields.pop("integration"), set(fields)) == ("1", "courier", {"courier"})

@@ -11,8 +11,8 @@ from common.integration import Integration
 from tests.conformance import stock_line, stock_text
 from tests.conformance.case import field_bytes
 from tests.conformance.tail import alerts_on, is_alert
-from workers.integrations.catalogue import service_for
-from workers.integrations.text_form import text_form
+from workers.integrations.catalogue import make_service
+from workers.integrations.text_form import render_text
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
@@ -36,7 +36,7 @@ def recorded(case: Case) -> Files:
 def _file(raw: bytes, block: dict[str, Any]) -> bytes:
     alert_format, max_log = block["alert_format"], block["max_log"]
     integration = Integration(id="custom-x", name="custom-x", alert_format=alert_format, max_log=max_log)
-    content: bytes = service_for(integration).calls(Alert(raw))[0].alert_file
+    content: bytes = make_service(integration).build_calls(Alert(raw))[0].alert_file
     return content
 
 
@@ -109,7 +109,7 @@ def from_the_line(case: Case, ours: Files) -> bool:
     """
     line = field_bytes(case, "alert").removeprefix(stock_line.BOM)
     own = _STRING.sub(lambda string: _CONTROL.sub(_escaped, string[0]), _until_nul(line)) + b"\n"
-    made = [own if stock_text.is_json(block) else text_form(line, block["max_log"]) for block in case["blocks"]]
+    made = [own if stock_text.is_json(block) else render_text(line, block["max_log"]) for block in case["blocks"]]
     return list(map(_with_blanks, ours)) == list(map(_with_blanks, made))
 
 

@@ -14,7 +14,7 @@ from tests.conformance.stock_scripts import is_stock
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
-    from workers.integrations.base import Answer
+    from workers.integrations.base import Response
 
 MD5 = re.compile(r"\b(?:[a-f0-9]{32}|[A-F0-9]{32})\b")
 PARTS_MISSED = {"KeyError", "TypeError", "AttributeError", "ValueError", "Exception"}
@@ -123,7 +123,7 @@ def _as_script(case: Case, ours: Ours) -> bool:
     return (case["exit"], case["exception"]) == (0, None) and there.datagrams == recorded_datagrams(case)
 
 
-def _is_good(answer: Answer | None) -> bool:
+def _is_good(answer: Response | None) -> bool:
     try:
         return answer is not None and answer.status == 200 and isinstance(json.loads(answer.body) or {}, dict)
     except ValueError:
@@ -140,7 +140,7 @@ def _harmless(response: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "status": 200, "body": "{}"} if bad or response.get("close") or response.get("delay") else response
 
 
-def _worst(answers: list[Answer | None]) -> set[str]:
+def _worst(answers: list[Response | None]) -> set[str]:
     """Return the ends that the worst of the answers may have: a retry before a rejection before nothing found."""
     ends = {end for answer in answers for end in _ends_of(answer)}
     for kind in ("retry", "dead"):
@@ -149,7 +149,7 @@ def _worst(answers: list[Answer | None]) -> set[str]:
     return ends
 
 
-def _ends_of(answer: Answer | None) -> set[str]:
+def _ends_of(answer: Response | None) -> set[str]:
     if answer is None:
         return {"retry connect", "retry timeout"}
     if answer.status == 200:

@@ -13,8 +13,8 @@ from tests.conformance.deliveries_replay import Ours, recorded_datagrams, record
 from tests.conformance.deliveries_stock import followed
 from tests.conformance.stock_line import text_of
 from workers.integrations import pagerduty, slack
-from workers.integrations.events import LONGEST_DATAGRAM, datagram, event
-from workers.integrations.limits import cut
+from workers.integrations.events import MAX_DATAGRAM_BYTES, datagram, event
+from workers.integrations.limits import truncate
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
@@ -96,7 +96,7 @@ def as_stock_pages(case: Case, ours: Ours) -> Ours:
 def _undo_limits(payload: dict[str, Any], alert: dict[str, Any]) -> None:
     """Put back what was cut of an alert, if it was cut as D10 says."""
     description = alert["rule"].get("description")
-    if payload["summary"] == cut(description, pagerduty.LONGEST_SUMMARY):
+    if payload["summary"] == truncate(description, pagerduty.MAX_SUMMARY_CHARS):
         payload["summary"] = description
     details = payload["custom_details"]
     if str(details.get("note", "")).startswith("Courier left the alert out") and details["id"] == alert["id"]:
@@ -135,7 +135,7 @@ def cuts_long_texts(case: Case, ours: Ours) -> bool:
         return False
     short = deepcopy(case["requests"])
     for request in short:
-        request["json"]["attachments"] = [slack.fitted(one) for one in request["json"]["attachments"]]
+        request["json"]["attachments"] = [slack.fit(one) for one in request["json"]["attachments"]]
     return short != case["requests"] and same({**case, "requests": short}, ours)
 
 
@@ -146,14 +146,14 @@ def shortens_long_events(case: Case, ours: Ours) -> bool:
     if case["exit"] == (7 if case["integration"] == "maltiverse" else 1) and not case["datagrams"]:
         return any(b'"courier": {"shortened": ' in told for told in ours.events)
     told = [event(one["prefix"].removeprefix("1:").removesuffix(":"), one["json"]) for one in case["datagrams"]]
-    is_cut = any(one["length"] > LONGEST_DATAGRAM for one in case["datagrams"])
+    is_cut = any(one["length"] > MAX_DATAGRAM_BYTES for one in case["datagrams"])
     return case["exit"] == 0 and is_cut and ours.events == [datagram(one) for one in told]
 
 
 def refuses_long_datagrams(case: Case, ours: Ours) -> bool:
     """The receiver would cut the message, or the kernel does not take it."""
     lost = case["exit"] == (7 if case["integration"] == "maltiverse" else 1) and not case["datagrams"]
-    cut = case["exit"] == 0 and any(one["length"] > LONGEST_DATAGRAM for one in case["datagrams"])
+    cut = case["exit"] == 0 and any(one["length"] > MAX_DATAGRAM_BYTES for one in case["datagrams"])
     too_large = "dead too_large" in ours.manager and set(ours.manager) <= {"delivered", "dead too_large"}
     told = lost or ours.events == recorded_datagrams(case)
     return (lost or cut) and too_large and told and ours.requests == recorded_requests(case)

@@ -20,8 +20,8 @@ from common.secret import Secret
 from common.settings import load_settings
 from tests.conformance.case import field_bytes
 from tests.support.fakes import SIGNER
-from workers.integrations.base import Answer, Datagram, Request, Sent
-from workers.integrations.catalogue import Choices, service_for
+from workers.integrations.base import Datagram, Request, Response, Sent
+from workers.integrations.catalogue import ServiceOptions, make_service
 from workers.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Ours(NamedTuple):
     """
 
     requests: list[dict[str, Any]]
-    answers: list[Answer | None]
+    answers: list[Response | None]
     end: str
     datagrams: list[bytes]
     last_words: list[bytes]
@@ -64,7 +64,7 @@ class Canned:
 
     def __init__(self, case: Case) -> None:
         self.requests: list[dict[str, Any]] = []
-        self.answers: list[Answer | None] = []
+        self.answers: list[Response | None] = []
         self.datagrams: list[bytes] = []
         self._queue = case["queue"]
         self._matched = [response for response in case["responses"] if "match" in response]
@@ -80,7 +80,7 @@ class Canned:
         self.datagrams.append(call.payload)
         return Sent()
 
-    def _request(self, call: Request) -> Answer | None:
+    def _request(self, call: Request) -> Response | None:
         prepared = _prepared(call)
         self.requests.append(listed(prepared))
         response = self.response(prepared.path_url)
@@ -121,11 +121,11 @@ def _datagram(payload: bytes) -> bytes:
 def _attempt(case: Case, policy: Policy) -> tuple[Canned, Settlement, list[str]]:
     """Make one attempt, and one for each event that it leaves for the manager."""
     canned, random = Canned(case), Random(0)
-    service = service_for(integration_of(case), Choices(escape=policy.escape), now=lambda: 0.0)
+    service = make_service(integration_of(case), ServiceOptions(escape=policy.escape), now=lambda: 0.0)
     settlement = Pipeline(service, canned, policy, random, signer=SIGNER).attempt(
         _delivery(case["id"], field_bytes(case, "alert"))
     )
-    manager = Pipeline(service_for(MANAGER, signer=SIGNER), canned, POLICY, random, signer=SIGNER)
+    manager = Pipeline(make_service(MANAGER, signer=SIGNER), canned, POLICY, random, signer=SIGNER)
     return canned, settlement, [_end(manager.attempt(_delivery(one.id, one.payload))) for one in settlement.events]
 
 
@@ -152,10 +152,10 @@ def integration_of(case: Case) -> Integration:
     return Integration(id=name, name=name, timeout_s=config["timeout"], retries=config["retries"], **secrets)
 
 
-def _answer(response: dict[str, Any]) -> Answer:
+def _answer(response: dict[str, Any]) -> Response:
     headers = {name.lower(): value for name, value in (response.get("headers") or {}).items()}
     charset = "latin-1" if "iso-8859-1" in headers.get("content-type", "").lower() else "utf-8"
-    return Answer(status=response["status"], headers=headers, body=response.get("body", "").encode(charset))
+    return Response(status=response["status"], headers=headers, body=response.get("body", "").encode(charset))
 
 
 def _end(settlement: Settlement) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.alert import Alert
 from tests.conformance.case import field_bytes
-from workers.integrations.catalogue import service_for
+from workers.integrations.catalogue import make_service
 from workers.transports.script import arguments
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Command(NamedTuple):
 
 def command(integration: Integration, raw: bytes) -> Command:
     """Return what a script of this block is given, by the code that gives it."""
-    (call,) = service_for(integration).calls(Alert(raw))
+    (call,) = make_service(integration).build_calls(Alert(raw))
     options = None if call.options_file is None else Path(OPTIONS)
     return Command(["integrations", *arguments(call, Path(FILE), options, debug=False)], call.options_file)
 

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.stock_line import as_stock_reads_keys, text_of
-from workers.integrations.text_form import text_form
+from workers.integrations.text_form import render_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ def files(raw: bytes, blocks: Iterable[dict[str, Any]], *, keys: bool, changes: 
             written.append(f"{printed(alert)}\n".encode("utf-8", "surrogateescape"))
             continue
         line = printed(alert).encode("utf-8", "surrogateescape")
-        written.append(text_form(as_stock_reads_keys(line) if keys else line, block["max_log"]))
+        written.append(render_text(as_stock_reads_keys(line) if keys else line, block["max_log"]))
         alert = _changed(alert, written[-1].decode("utf-8", "surrogateescape")) if changes else alert
     return written
 

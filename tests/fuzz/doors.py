@@ -33,8 +33,8 @@ from producer.line import InvalidAlert, decode_line
 from producer.sregex import compile_sregex
 from workers import remote_control
 from workers.integrations.authentic import EventSigner
-from workers.integrations.base import Answer, Refusal
-from workers.integrations.catalogue import service_for
+from workers.integrations.base import NotSendable, Response
+from workers.integrations.catalogue import make_service
 from workers.integrations.manager import Manager
 from workers.integrations.statuses import retry_after_s
 
@@ -57,7 +57,7 @@ BLOCKS: Final = tuple(
     Integration(id=name, name=name, api_key=KEY, hook_url=HOOK, level=3, group="syscheck,", rule_ids=(550,))
     for name in NAMES
 )
-SERVICES: Final = tuple(service_for(block, now=lambda: 1.8e9) for block in BLOCKS)
+SERVICES: Final = tuple(make_service(block, now=lambda: 1.8e9) for block in BLOCKS)
 FILTERS: Final = tuple(map(IntegrationFilter, BLOCKS))
 STATUSES: Final = (200, 204, 302, 400, 401, 403, 404, 413, 422, 429, 500, 503)
 VAULT: Final = Cipher(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
@@ -71,7 +71,7 @@ def ossec_conf(data: bytes) -> None:
         for integration in parse_ossec_conf(data, file="ossec.conf").integrations:
             with suppress(ValueError):
                 IntegrationFilter(integration)
-            service_for(integration)
+            make_service(integration)
 
 
 def sregex(data: bytes) -> None:
@@ -94,8 +94,8 @@ def alert_line(data: bytes) -> None:
     alert = Alert(data, "delivery")
     assert isinstance(alert.fields, dict), "the filters accept it, and the services cannot read it"
     for service in SERVICES:
-        with suppress(Refusal):
-            service.calls(alert)
+        with suppress(NotSendable):
+            service.build_calls(alert)
 
 
 def options(data: bytes) -> None:
@@ -103,8 +103,8 @@ def options(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     for block in BLOCKS:
         changed = Integration(id=block.id, name=block.name, api_key=KEY, hook_url=HOOK, options=Secret(text))
-        with suppress(Refusal):
-            service_for(changed, now=lambda: 1.8e9).calls(ALERT)
+        with suppress(NotSendable):
+            make_service(changed, now=lambda: 1.8e9).build_calls(ALERT)
 
 
 def courier_toml(data: bytes) -> None:
@@ -151,8 +151,8 @@ def registry_entry(data: bytes) -> None:
 
 def manager_event(data: bytes) -> None:
     """Ask for the datagram of a record of `manager`: nobody without the key gets one."""
-    with suppress(Refusal):
-        assert not MANAGER.calls(Alert(data, "delivery")), "an event without a signature is sent"
+    with suppress(NotSendable):
+        assert not MANAGER.build_calls(Alert(data, "delivery")), "an event without a signature is sent"
 
 
 def flower_event(data: bytes) -> None:
@@ -175,19 +175,19 @@ def letter(data: bytes) -> None:
 def http_answer(data: bytes) -> None:
     """Give an answer to every service."""
     status, headers, body = STATUSES[data[0] % len(STATUSES)] if data else 200, data[1:21], data[21:]
-    answer = Answer(status=status, headers={"retry-after": headers.decode("latin-1")}, body=body)
+    answer = Response(status=status, headers={"retry-after": headers.decode("latin-1")}, body=body)
     for service in SERVICES[:-1]:
         try:
-            calls = service.calls(ALERT)
-        except Refusal:
+            calls = service.build_calls(ALERT)
+        except NotSendable:
             continue
         for call in calls[:1]:
-            service.read(ALERT, call, answer)
+            service.interpret(ALERT, call, answer)
 
 
 def retry_after(data: bytes) -> None:
     """Read the header; what is asked for is a number of seconds that somebody can wait."""
-    seconds = retry_after_s(Answer(status=429, headers={"retry-after": data.decode("latin-1")}), 1.8e9)
+    seconds = retry_after_s(Response(status=429, headers={"retry-after": data.decode("latin-1")}), 1.8e9)
     assert seconds is None or 0 <= seconds <= 86_400
 
 

@@ -15,7 +15,7 @@ from common.node import publish_producer_report
 from common.worker_report import WorkerReport, publish_worker_report
 from ops.cli.main import courier
 from ops.health import Unhealthy
-from workers.peers import Peer, child, this_process
+from workers.peers import ProcessIdentity, of_child, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def health(*arguments: str) -> str:
 HERE = this_process()
 
 
-def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0, process: Peer = HERE) -> None:
+def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0, process: ProcessIdentity = HERE) -> None:
     now_ms = Ledger(client).now_ms()
     idle_since_ms = now_ms - int(idle_s * 1000) if idle_s else 0
     seen_ms = now_ms - int(ago_s * 1000)
@@ -86,14 +86,14 @@ def test_a_worker_that_leaves_work_lying_is_not_healthy(client: redis.Redis) -> 
 
 def test_workers_of_one_name_do_not_hide_each_other(client: redis.Redis) -> None:
     question = ("worker", "--name", "http", "--host", "host")
-    seen(client, ago_s=40, process=child(os.getppid()))
+    seen(client, ago_s=40, process=of_child(os.getppid()))
     seen(client, ago_s=0)
     with pytest.raises(Unhealthy, match=rf"http@host \(pid {os.getppid()}\) gave its last sign 40 s ago; see its log"):
         health(*question)
-    seen(client, ago_s=0, idle_s=61, process=child(os.getppid()))
+    seen(client, ago_s=0, idle_s=61, process=of_child(os.getppid()))
     with pytest.raises(Unhealthy, match=rf"http@host \(pid {os.getppid()}\), and it has begun nothing for 61 s"):
         health(*question)
-    seen(client, ago_s=1, process=child(os.getppid()))
+    seen(client, ago_s=1, process=of_child(os.getppid()))
     assert {f"(pid {os.getpid()})", f"(pid {os.getppid()})"} <= set(re.findall(r"\(pid \d+\)", health(*question)))
 
 

@@ -25,8 +25,8 @@ from ops.letters_file import read_line
 from producer.keepsake import CursorBackup
 from producer.line import InvalidAlert, decode_line
 from tests.support.fakes import SIGNER
-from workers.integrations.answers import answered_json
-from workers.integrations.base import Answer, Refusal
+from workers.integrations.answers import parse_json
+from workers.integrations.base import NotSendable, Response
 from workers.integrations.manager import Manager
 from workers.redaction import secrets_of
 
@@ -43,7 +43,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
     "places": (lambda raw: lenient.value_offsets(raw.decode("utf-8", "surrogateescape")), (ValueError,)),
     "alert": (lambda raw: Alert(raw).fields, (ValueError,)),
     "json": (lambda raw: read_json(text_of(raw)), (ValueError,)),
-    "answer": (lambda raw: answered_json(Answer(status=200, body=raw)), (ValueError,)),
+    "answer": (lambda raw: parse_json(Response(status=200, body=raw)), (ValueError,)),
     "record": (lambda raw: decode_record("1", raw), (UnreadableRecord,)),
     "letter": (read_line, (ValueError,)),
     "readings": (
@@ -54,7 +54,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
         lambda raw: list(secrets_of(Integration(id="x", name="x", options=Secret(text_of(raw))))),
         (),
     ),
-    "manager": (lambda raw: Manager(SIGNER).calls(Alert(raw)), (Refusal,)),
+    "manager": (lambda raw: Manager(SIGNER).build_calls(Alert(raw)), (NotSendable,)),
 }
 
 _DEEP = st.builds(
@@ -152,7 +152,7 @@ def test_junk_in_the_state_folder_is_no_traceback(tmp_path: Path) -> None:
 
 def test_an_event_nested_too_deeply_is_a_dead_letter() -> None:
     refused = attempt("manager", b"[" * 100_000)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, NotSendable)
     assert isinstance(refused.outcome, Rejected)
 
 

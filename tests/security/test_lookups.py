@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.fakes import SIGNATURES, VAULT, Clock
 from tests.support.redis_users import logged_in
 from tests.workers.test_lookups import MD5, REPORT, VIRUSTOTAL, Wire, attempt
-from workers.lookups import PURPOSE, Lookups
+from workers.lookups import PURPOSE, LookupStore
 
 if TYPE_CHECKING:
     import redis
@@ -29,7 +29,7 @@ def key(client: redis.Redis) -> bytes:
 
 def remembered(client: redis.Redis, name: str, question: str, content: bytes) -> bytes:
     """Let a worker remember an answer, and return what is then in Redis."""
-    Lookups(client, name, SIGNATURES).remember(question, content, DAY_S)
+    LookupStore(client, name, SIGNATURES).put(question, content, DAY_S)
     held: Any = client.getdel(key(client))
     return bytes(held)
 
@@ -64,15 +64,15 @@ def test_a_verdict_that_no_worker_wrote_is_asked_for_again(
 
 def test_an_old_verdict_that_is_put_back_is_over(client: redis.Redis, server: EmbeddedServer) -> None:
     clock = Clock()
-    lookups = Lookups(client, "virustotal-v2", SIGNATURES, clock)
-    lookups.remember(MD5, b"clean", DAY_S)
+    lookups = LookupStore(client, "virustotal-v2", SIGNATURES, clock)
+    lookups.put(MD5, b"clean", DAY_S)
     ours = key(client)
     with logged_in(server, "worker") as attacker:
         kept: Any = attacker.get(ours)
         attacker.set(ours, kept)  # without an end
-    assert lookups.remembered(MD5) == b"clean"
+    assert lookups.get(MD5) == b"clean"
     clock.now_s += DAY_S
-    assert lookups.remembered(MD5) is None
+    assert lookups.get(MD5) is None
 
 
 @given(st.binary())
@@ -82,4 +82,4 @@ def test_no_bytes_are_taken_for_an_answer(held: bytes) -> None:
             return held
 
     anything: Any = Held()
-    assert Lookups(anything, "virustotal-v2", VAULT.authenticator(PURPOSE)).remembered(MD5) is None
+    assert LookupStore(anything, "virustotal-v2", VAULT.authenticator(PURPOSE)).get(MD5) is None

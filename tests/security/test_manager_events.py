@@ -22,12 +22,12 @@ from common.settings import load_settings
 from common.vault import Cipher
 from tests.support.fakes import SIGNER, VAULT, NoDispatch, policy
 from tests.support.redis_users import logged_in
-from workers.deliverer import Deliverer
+from workers.deliverer import DeliveryTask
 from workers.integrations.authentic import EventSigner
-from workers.integrations.events import credited_to_agent, event
-from workers.outfit import outfit
+from workers.integrations.events import agent_location, event
+from workers.outfit import build_service
 from workers.peers import this_process
-from workers.routes import Routes, Selection
+from workers.routes import Selection, ServedIntegrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,20 +59,20 @@ class World:
         settings = load_settings(file=None, environment={}, cwd=folder)
         self._worker = msgspec.structs.replace(settings.worker, socket=folder / "queue")
         self._transports: list[Any] = []
-        routes = Routes(
+        routes = ServedIntegrations(
             registry,
             Selection(frozenset({Kind.MANAGER})),
             policy=lambda _: policy(),
-            outfit=self._outfit,
+            build=self._outfit,
             random=Random(1),
             signer=SIGNER,
         )
         routes.refresh()
         dispatcher: Any = NoDispatch()
-        self._deliverer = Deliverer(self.ledger, dispatcher, routes, peer=this_process(), sleep=lambda _: None)
+        self._deliverer = DeliveryTask(self.ledger, dispatcher, routes, identity=this_process(), sleep=lambda _: None)
 
     def _outfit(self, integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
-        service, transport = outfit(integration, policy, self._worker, signer=SIGNER)
+        service, transport = build_service(integration, policy, self._worker, signer=SIGNER)
         self._transports.append(transport)
         return service, transport
 
@@ -124,11 +124,11 @@ def opened(error: str, mac: str) -> bytes:
 
 
 def with_key_of_another(event: ManagerEvent) -> bytes:
-    return EventSigner(Cipher(Fernet.generate_key())).signed(ID, event)
+    return EventSigner(Cipher(Fernet.generate_key())).sign(ID, event)
 
 
 def changed(**changes: str) -> bytes:
-    return json.dumps(json.loads(SIGNER.signed(ID, VERDICT)) | changes).encode()
+    return json.dumps(json.loads(SIGNER.sign(ID, VERDICT)) | changes).encode()
 
 
 FORGED = {
@@ -137,7 +137,7 @@ FORGED = {
     "another key": with_key_of_another(VERDICT),
     "another message": changed(message='{"virustotal": {"positives": 0}}'),
     "another agent": changed(location="[002] (web02) any->virustotal"),
-    "another delivery's": SIGNER.signed("n:log:2+abc", VERDICT),
+    "another delivery's": SIGNER.sign("n:log:2+abc", VERDICT),
     "parts that are moved": changed(location=VERDICT.location + VERDICT.message[:1], message=VERDICT.message[1:]),
     "a signature that is no text of ours": changed(mac="é" * 64),
     "an error's signature": changed(mac=SIGNER.sign_error("slack", "x")),
@@ -162,13 +162,13 @@ def test_what_courier_did_not_write_is_a_dead_letter(world: World, payload: byte
 
 @pytest.mark.parametrize("location", ["/var/log/secure", "[001] (w) any->sshd", "[001] (a\nb) any->virustotal", ""])
 def test_a_signed_event_from_no_location_of_ours_does_not_pass(world: World, location: str) -> None:
-    assert world.written(SIGNER.signed(ID, ManagerEvent(location, "{}"))) == []
+    assert world.written(SIGNER.sign(ID, ManagerEvent(location, "{}"))) == []
     assert world.dead() == ["not_authentic: its location is none of Courier's, or its message has control characters"]
 
 
 def test_what_courier_wrote_passes_and_the_next_one_after_a_forged_one_too(world: World) -> None:
     assert world.written(FORGED["another key"]) == []
-    assert world.written(SIGNER.signed("b", VERDICT), "b") == [f"1:{VERDICT.location}:{VERDICT.message}".encode()]
+    assert world.written(SIGNER.sign("b", VERDICT), "b") == [f"1:{VERDICT.location}:{VERDICT.message}".encode()]
     told = f"1:courier:{json.dumps({'integration': 'courier', 'courier': NOTICE})}".encode()
     assert world.written(notice(), "c") == [told]
     (breaker,) = world.written(opened("server: a\n\x7f", SIGNER.sign_error("slack", "server: a\n\x7f")), "d")
@@ -180,7 +180,7 @@ def test_what_courier_wrote_passes_and_the_next_one_after_a_forged_one_too(world
 def test_no_bytes_raise_anything_undeclared(raw: bytes) -> None:
     for payload in (raw, b'{"location":"courier","message":' + msgspec.json.encode(raw.decode("latin-1")) + b"}"):
         with pytest.raises(ValueError):  # noqa: PT011 — any of them: the caller makes a dead letter of it
-            SIGNER.opened(Alert(payload, ID))
+            SIGNER.verify(Alert(payload, ID))
 
 
 @given(st.dictionaries(st.text(), st.text()), st.text(st.characters()), st.text(st.characters()))
@@ -189,5 +189,5 @@ def test_every_event_of_a_look_up_passes_whatever_the_alert_says(
 ) -> None:
     """No name of a file or an agent keeps a verdict from the manager."""
     agent = {"id": "001", "name": name or "x", "ip": address}
-    written = event(credited_to_agent({"agent": agent}, "virustotal"), message)
-    assert SIGNER.opened(Alert(SIGNER.signed(ID, written), ID)) == written
+    written = event(agent_location({"agent": agent}, "virustotal"), message)
+    assert SIGNER.verify(Alert(SIGNER.sign(ID, written), ID)) == written

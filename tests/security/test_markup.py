@@ -14,7 +14,7 @@ from common.integration import Integration
 from common.secret import Secret
 from tests.workers.integrations.examples import alert, rule, service
 from workers.integrations import slack
-from workers.integrations.catalogue import NATIVE, Choices, service_for
+from workers.integrations.catalogue import SERVICES, ServiceOptions, make_service
 from workers.integrations.markup import NONE, SLACK
 
 HOSTILE = (
@@ -35,7 +35,7 @@ SETTINGS = {
     "virustotal": {"api_key": "0123456789abcdef"},
     "maltiverse": {"api_key": "0123456789abcdef", "hook_url": "https://api.maltiverse.example"},
 }
-MARKUPS = {name: SLACK if name == "slack" else NONE for name in NATIVE}
+MARKUPS = {name: SLACK if name == "slack" else NONE for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 
 
@@ -48,14 +48,14 @@ def hostile(text: Any) -> Any:
 
 
 def test_each_service_names_its_markup() -> None:
-    services: dict[str, Any] = {name: service(name, **SETTINGS[name]) for name in NATIVE}
+    services: dict[str, Any] = {name: service(name, **SETTINGS[name]) for name in SERVICES}
     assert {name: one.markup for name, one in services.items()} == MARKUPS
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle"])
 def test_alert_text_stays_text(name: str, text: str) -> None:
-    (call,) = service(name, **SETTINGS[name]).calls(hostile(text))
+    (call,) = service(name, **SETTINGS[name]).build_calls(hostile(text))
     assert not re.search(rb"[\x00-\x1f\x7f-\xff]", call.body)  # control characters are JSON escapes
     sent = json.loads(call.body)
     if name == "slack":
@@ -64,25 +64,25 @@ def test_alert_text_stays_text(name: str, text: str) -> None:
 
 
 def test_text_within_lists_and_objects_stays_text() -> None:
-    (call,) = service("slack", **SETTINGS["slack"]).calls(hostile([{"<!here>": "<!channel>"}]))
+    (call,) = service("slack", **SETTINGS["slack"]).build_calls(hostile([{"<!here>": "<!channel>"}]))
     assert not [one for one in _texts(json.loads(call.body)) if OPEN.search(one)]
 
 
 def test_the_operators_own_markup_is_sent_as_it_is() -> None:
-    (call,) = service("slack", options='{"pretext": "<!here> & co"}', **SETTINGS["slack"]).calls(alert())
+    (call,) = service("slack", options='{"pretext": "<!here> & co"}', **SETTINGS["slack"]).build_calls(alert())
     assert json.loads(call.body)["attachments"][0]["pretext"] == "<!here> & co"
 
 
 def test_escape_false_sends_the_bytes_of_the_stock_script() -> None:
     block = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/x"))
-    (call,) = service_for(block, Choices(escape=False)).calls(hostile("<!channel> & co"))
+    (call,) = make_service(block, ServiceOptions(escape=False)).build_calls(hostile("<!channel> & co"))
     assert b'"text": "<!channel> & co"' in call.body
 
 
 @given(st.integers(0, 12), st.text("&<>ab", min_size=1, max_size=8))
 def test_a_cut_goes_through_no_entity(offset: int, end: str) -> None:
     text = SLACK.escaped("x" * (slack.LONGEST_TEXT - offset) + end * 20)
-    short = slack.fitted({"text": text})["text"]
+    short = slack.fit({"text": text})["text"]
     assert len(short) <= slack.LONGEST_TEXT
     assert not OPEN.search(short)
 

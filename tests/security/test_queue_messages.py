@@ -18,7 +18,7 @@ from common.task_message import MAX_MESSAGE_BYTES, Task, decode, encode
 from ops.embedded import EmbeddedServer
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
-from workers.message_gate import LOG_EVERY_S, MessageGate
+from workers.message_gate import LOG_INTERVAL_S, MessageGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,7 @@ def test_what_is_dropped_is_counted_and_logged_once_a_minute(caplog: pytest.LogC
     gate = MessageGate("http@host", dropped.append, now=lambda: now)
     for _ in range(100):
         gate.task(QUEUE, b"junk")
-    now = LOG_EVERY_S
+    now = LOG_INTERVAL_S
     gate.task(QUEUE, b"junk")
     assert dropped == ["slack"] * 101
     assert [record.dropped for record in caplog.records] == [1, 100]  # type: ignore[attr-defined]  # an extra

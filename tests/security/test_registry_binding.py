@@ -20,7 +20,7 @@ from common.secret import Secret
 from common.vault import Cipher
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
 from tests.support.fakes import SIGNER, VAULT, policy
-from workers.routes import Routes, Selection
+from workers.routes import Selection, ServedIntegrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +52,11 @@ class Worker:
 
     def __init__(self, client: redis.Redis, now: Callable[[], int] = time.time_ns) -> None:
         parts: Any = (None, None)
-        self.routes = Routes(
+        self.routes = ServedIntegrations(
             PublishedRegistry(client, VAULT, now),
             Selection(),
             policy=lambda _: policy(),
-            outfit=lambda _integration, _policy: parts,
+            build=lambda _integration, _policy: parts,
             random=Random(1),
             signer=SIGNER,
         )

@@ -20,7 +20,7 @@ from tests.e2e.test_metrics import Scrape
 from tests.support.fakes import SIGNATURES
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
-from workers.lookups import Lookups
+from workers.lookups import LookupStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,10 +162,10 @@ def test_each_command_of_an_operator_works(client: redis.Redis, server: Embedded
 
 def test_a_worker_remembers_lookups_and_gives_up_old_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
     with login(server, "worker") as connection:
-        lookups = Lookups(connection, "virustotal-v3", SIGNATURES)
-        assert lookups.may_ask("x")
-        lookups.remember("x", b"known", 60)
-        assert lookups.remembered("x") == b"known"
+        lookups = LookupStore(connection, "virustotal-v3", SIGNATURES)
+        assert lookups.acquire("x")
+        lookups.put("x", b"known", 60)
+        assert lookups.get("x") == b"known"
         assert Ledger(connection).retain("slack", max_age_s=1, max_bytes=None) == 0
         assert Ledger(connection).reap("slack", queued=(), lease_s=1).lost == 0
     assert refused(client) == []

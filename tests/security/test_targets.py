@@ -23,11 +23,11 @@ from common.settings import load_settings
 from common.settings_schema import VirusTotalApi
 from tests.workers.integrations.examples import alert
 from tests.workers.transports.servers import web
-from workers.integrations.base import Refusal, Request
-from workers.integrations.catalogue import Choices, service_for
+from workers.integrations.base import NotSendable, Request
+from workers.integrations.catalogue import ServiceOptions, make_service
 from workers.transports.addresses import NEVER, refusal
-from workers.transports.http import HttpTransport, prepared
-from workers.transports.pool import Connections
+from workers.transports.http import HttpTransport, prepare
+from workers.transports.pool import ConnectionPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,12 +70,12 @@ def policy(**changes: Any) -> Policy:
     return msgspec.structs.replace(DEFAULTS, connect_timeout_s=0.5, **changes)
 
 
-def get(url: str, connections: Connections | None = None, **changes: Any) -> int:
+def get(url: str, connections: ConnectionPool | None = None, **changes: Any) -> int:
     call = Request(method="GET", url=url, headers={})
-    return HttpTransport(policy(**changes), connections or Connections()).send(call).status
+    return HttpTransport(policy(**changes), connections or ConnectionPool()).send(call).status
 
 
-def refused(url: str, connections: Connections | None = None, **changes: Any) -> str:
+def refused(url: str, connections: ConnectionPool | None = None, **changes: Any) -> str:
     with pytest.raises(TransportError) as raised:
         get(url, connections, **changes)
     assert raised.value.reason is Reason.NOT_CONFIGURED
@@ -91,10 +91,10 @@ def paths(name: str, api: VirusTotalApi, value: str) -> list[str]:
     hostile = alert(syscheck=hashes, data={"srcip": value, "hostname": value})
     block = Integration(id=name, name=name, file="ossec.conf", line=7, **SETTINGS)  # type: ignore[arg-type]  # by name
     try:
-        calls = service_for(block, Choices(virustotal_api=api), now=lambda: 0.0).calls(hostile)
-    except Refusal:
+        calls = make_service(block, ServiceOptions(virustotal_api=api), now=lambda: 0.0).build_calls(hostile)
+    except NotSendable:
         return []
-    return [urlsplit(str(prepared(one.method, one.url, one.headers, one.params).url)).path for one in calls]
+    return [urlsplit(str(prepare(one.method, one.url, one.headers, one.params).url)).path for one in calls]
 
 
 @pytest.mark.parametrize(("name", "api"), LOOK_UPS)
@@ -137,7 +137,7 @@ def test_private_addresses_are_refused_where_that_is_asked_for(server: Web, host
 
 
 def test_a_connection_of_an_integration_that_may_is_not_used_by_one_that_may_not(server: Web) -> None:
-    shared = Connections()
+    shared = ConnectionPool()
     assert get(server.url, shared) == 200
     refused(server.url, shared, deny_private=True)
     assert get(server.url, shared) == 200

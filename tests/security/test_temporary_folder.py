@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workers.integrations.base import ScriptCall
 from workers.transports import private_files
-from workers.transports.private_files import SWEEP_EVERY_S, PrivateFiles
+from workers.transports.private_files import SWEEP_INTERVAL_S, PrivateFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,8 @@ def test_foreign_folders_are_looked_through_every_few_seconds_only(
     sweeps = []
     monkeypatch.setattr(private_files, "_sweep", lambda base: sweeps.append((base, now[0])))
     files = PrivateFiles(tmp_path, now=lambda: now[0], random=Random(1))
-    for moment in (1000.0, 1000.1, 1000 + SWEEP_EVERY_S, 1001 + SWEEP_EVERY_S, 10.0):
+    for moment in (1000.0, 1000.1, 1000 + SWEEP_INTERVAL_S, 1001 + SWEEP_INTERVAL_S, 10.0):
         now[0] = moment
         with files.of(CALL):
             pass
-    assert [at for _, at in sweeps] == [1000.0, 1000 + SWEEP_EVERY_S, 10.0]
+    assert [at for _, at in sweeps] == [1000.0, 1000 + SWEEP_INTERVAL_S, 10.0]

@@ -9,22 +9,22 @@ from common.integration import Integration
 from common.outcome import Reason, Retry
 from common.settings import load_settings
 from tests.support.fakes import policy
-from workers.backoff import budget_spent, delay_s
+from workers.backoff import budget_spent, retry_delay_s
 
 POLICY = policy(retry_base_s=2.0, retry_cap_s=600.0, retry_max_age_s=3600.0, retry_max_attempts=5)
 
 
 @pytest.mark.parametrize(("attempts", "ceiling"), [(1, 2), (2, 4), (5, 32), (9, 512), (10, 600), (1000, 600)])
 def test_the_pause_is_a_random_part_of_a_doubling_ceiling(attempts: int, ceiling: float) -> None:
-    pauses = [delay_s(Retry(Reason.HTTP_5XX), attempts, POLICY, Random(seed)) for seed in range(200)]
+    pauses = [retry_delay_s(Retry(Reason.HTTP_5XX), attempts, POLICY, Random(seed)) for seed in range(200)]
     assert max(pauses) <= ceiling
     assert max(pauses) > 0.9 * ceiling
     assert min(pauses) < 0.1 * ceiling
 
 
 def test_an_overloaded_service_is_left_alone_for_longer() -> None:
-    assert all(delay_s(Retry(Reason.RATE_LIMITED), 1, POLICY, Random(seed)) >= 30 for seed in range(50))
-    assert all(delay_s(Retry(Reason.TIMEOUT), 1, POLICY, Random(seed)) >= 10 for seed in range(50))
+    assert all(retry_delay_s(Retry(Reason.RATE_LIMITED), 1, POLICY, Random(seed)) >= 30 for seed in range(50))
+    assert all(retry_delay_s(Retry(Reason.TIMEOUT), 1, POLICY, Random(seed)) >= 10 for seed in range(50))
 
 
 @pytest.mark.parametrize("reason", [Reason.SCRIPT_FAILED, Reason.SCRIPT_TIMEOUT, Reason.SCRIPT_UNUSABLE])
@@ -33,23 +33,27 @@ def test_a_script_is_run_again_after_half_a_minute_at_the_earliest(reason: Reaso
         Integration(id="custom-ticket", name="custom-ticket")
     )
     pauses = [
-        delay_s(Retry(reason), attempts, packaged, Random(seed)) for attempts in (1, 2, 3, 4) for seed in range(50)
+        retry_delay_s(Retry(reason), attempts, packaged, Random(seed))
+        for attempts in (1, 2, 3, 4)
+        for seed in range(50)
     ]
     assert 30 <= min(pauses) <= max(pauses) <= 240
     assert (budget_spent(4, 0, packaged), budget_spent(5, 0, packaged)) == (False, True)
 
 
 def test_a_wish_of_the_service_is_kept_to() -> None:
-    pauses = [delay_s(Retry(Reason.RATE_LIMITED, after_s=90), 3, POLICY, Random(seed)) for seed in range(50)]
+    pauses = [retry_delay_s(Retry(Reason.RATE_LIMITED, after_s=90), 3, POLICY, Random(seed)) for seed in range(50)]
     assert 90 <= min(pauses) <= max(pauses) <= 99
 
 
 def test_a_wish_for_nothing_is_none() -> None:
-    assert all(delay_s(Retry(Reason.RATE_LIMITED, after_s=0), 1, POLICY, Random(seed)) >= 30 for seed in range(50))
+    assert all(
+        retry_delay_s(Retry(Reason.RATE_LIMITED, after_s=0), 1, POLICY, Random(seed)) >= 30 for seed in range(50)
+    )
 
 
 def test_a_service_that_always_wishes_too_little_is_left_alone_for_longer_and_longer() -> None:
-    pauses = [delay_s(Retry(Reason.RATE_LIMITED, after_s=1), 9, POLICY, Random(seed)) for seed in range(200)]
+    pauses = [retry_delay_s(Retry(Reason.RATE_LIMITED, after_s=1), 9, POLICY, Random(seed)) for seed in range(200)]
     assert min(pauses) >= 1
     assert 200 < sum(pauses) / len(pauses) < 312
 

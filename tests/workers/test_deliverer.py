@@ -15,11 +15,11 @@ from common.outcome import Delivered, Reason, Retry
 from common.registry import PublishedRegistry
 from common.vault import Cipher
 from tests.support.fakes import SIGNATURES, SIGNER, SLACK, NoDispatch, policy
-from workers.deliverer import Deliverer
-from workers.integrations.base import Answer, Request
-from workers.lookups import Lookups
-from workers.peers import Peer, this_process
-from workers.routes import Routes, Selection
+from workers.deliverer import DeliveryTask
+from workers.integrations.base import Request, Response
+from workers.lookups import LookupStore
+from workers.peers import ProcessIdentity, this_process
+from workers.routes import Selection, ServedIntegrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,14 +37,14 @@ TICKET = Integration(id="custom-ticket", name="custom-ticket")
 class Plain:
     """One call an alert; any answer below 500 is a delivery."""
 
-    def calls(self, alert: Alert) -> Sequence[Request]:
+    def build_calls(self, alert: Alert) -> Sequence[Request]:
         return [Request(method="POST", url="http://x", headers={}, body=alert.raw)]
 
-    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
+    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
         del alert, call
         return Delivered() if answer.status < 500 else Retry(Reason.HTTP_5XX, f"answered {answer.status}")
 
-    def unanswered(self, alert: Alert, call: Request, error: Exception) -> Outcome:
+    def interpret_failure(self, alert: Alert, call: Request, error: Exception) -> Outcome:
         del alert, call
         return Retry(Reason.CONNECTION_FAILED, str(error))
 
@@ -52,20 +52,20 @@ class Plain:
 class LooksUp(Plain):
     """Asks the same for every alert."""
 
-    topic = "test"
+    namespace = "test"
 
-    def question(self, _call: Request) -> str:
+    def cache_key(self, _call: Request) -> str:
         return "the same"
 
-    def to_remember(self, _call: Request, answer: Answer) -> tuple[bytes, float]:
+    def cache_entry(self, _call: Request, answer: Response) -> tuple[bytes, float]:
         return answer.body, 60.0
 
-    def recalled(self, _alert: Alert, _call: Request, _content: bytes) -> Outcome:
+    def from_cache(self, _alert: Alert, _call: Request, _content: bytes) -> Outcome:
         return Delivered()
 
 
 class Calls:
-    def __init__(self, send: Callable[[Request], Answer]) -> None:
+    def __init__(self, send: Callable[[Request], Response]) -> None:
         self.send = send
 
 
@@ -75,7 +75,7 @@ class World:
     def __init__(
         self,
         client: redis.Redis,
-        send: Callable[[Request], Answer],
+        send: Callable[[Request], Response],
         service: Plain | None = None,
         *,
         concurrency: int = 128,
@@ -84,18 +84,20 @@ class World:
         settings = policy(concurrency=concurrency)
         self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
         self.registry.publish("n", [SLACK, TICKET])
-        self.routes = Routes(
+        self.routes = ServedIntegrations(
             self.registry,
             Selection(),
             policy=lambda _integration: settings,
-            outfit=lambda _integration, _policy: (service or Plain(), Calls(send)),
+            build=lambda _integration, _policy: (service or Plain(), Calls(send)),
             random=Random(1),
             signer=SIGNER,
-            lookups=lambda topic: Lookups(client, topic, SIGNATURES),
+            lookups=lambda topic: LookupStore(client, topic, SIGNATURES),
         )
         self.routes.refresh()
         dispatcher: Any = self.dispatcher
-        self.deliverer = Deliverer(self.ledger, dispatcher, self.routes, peer=this_process(), sleep=self.pauses.append)
+        self.deliverer = DeliveryTask(
+            self.ledger, dispatcher, self.routes, identity=this_process(), sleep=self.pauses.append
+        )
 
     def released(self, *ids: str) -> list[str]:
         self.ledger.commit(
@@ -113,7 +115,7 @@ class World:
 
 
 def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Redis) -> None:
-    world = World(client, lambda call: Answer(status=500 if b'"b"' in (call.body or b"") else 200))
+    world = World(client, lambda call: Response(status=500 if b'"b"' in (call.body or b"") else 200))
     assert world.deliverer.deliver("slack", world.released("a", "b", "c")) == {"delivered": 2, "retry": 1}
     status = world.ledger.status("slack")
     assert (status.waiting, status.released, status.totals["delivered"]) == (1, 0, 2)
@@ -124,7 +126,7 @@ def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Red
 def test_a_record_keeps_the_last_answer_without_what_the_block_hides(client: redis.Redis) -> None:
     world = World(
         client,
-        lambda _: Answer(status=500, body=b"no hook at https://hooks.example/services/T0/B0/x or /services/T0/B0/x"),
+        lambda _: Response(status=500, body=b"no hook at https://hooks.example/services/T0/B0/x or /services/T0/B0/x"),
     )
     world.deliverer.deliver("slack", world.released("a"))
     (record,) = client.hvals("courier:{slack}:records")
@@ -135,12 +137,12 @@ def test_a_record_keeps_the_last_answer_without_what_the_block_hides(client: red
 def test_the_deliveries_of_one_task_run_side_by_side(client: redis.Redis) -> None:
     together = Barrier(5)
 
-    def send(_call: Request) -> Answer:
+    def send(_call: Request) -> Response:
         try:
             together.wait(10)
         except BrokenBarrierError:
-            return Answer(status=500)
-        return Answer(status=200)
+            return Response(status=500)
+        return Response(status=200)
 
     world = World(client, send)
     assert world.deliverer.deliver("slack", world.released(*"abcde")) == {"delivered": 5}
@@ -149,9 +151,9 @@ def test_the_deliveries_of_one_task_run_side_by_side(client: redis.Redis) -> Non
 def test_a_task_that_comes_twice_delivers_once(client: redis.Redis) -> None:
     sent: list[Request] = []
 
-    def send(call: Request) -> Answer:
+    def send(call: Request) -> Response:
         sent.append(call)
-        return Answer(status=200)
+        return Response(status=200)
 
     world = World(client, send)
     ids = world.released("a")
@@ -161,12 +163,12 @@ def test_a_task_that_comes_twice_delivers_once(client: redis.Redis) -> None:
 
 
 def test_a_task_for_an_integration_that_is_not_served_here_is_left(client: redis.Redis) -> None:
-    world = World(client, lambda _call: Answer(status=200))
+    world = World(client, lambda _call: Response(status=200))
     assert world.deliverer.deliver("nobody", ["x"]) == {"unknown": 1}
 
 
 def test_a_settlement_survives_a_redis_that_is_away(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(client, lambda _call: Answer(status=200))
+    world = World(client, lambda _call: Response(status=200))
     ids = world.released("a")
     real, failures = world.ledger.settle, [LedgerUnavailable("gone")] * 3
 
@@ -184,7 +186,7 @@ def test_a_settlement_survives_a_redis_that_is_away(client: redis.Redis, monkeyp
 def test_a_ledger_that_is_away_at_the_begin_leaves_the_task_to_its_lease(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(client, lambda _call: Answer(status=200))
+    world = World(client, lambda _call: Response(status=200))
     ids = world.released("a")
 
     def begin(*_args: Any, **_kwargs: Any) -> None:
@@ -198,12 +200,12 @@ def test_a_ledger_that_is_away_at_the_begin_leaves_the_task_to_its_lease(
 def test_what_is_being_delivered_keeps_its_lease(client: redis.Redis) -> None:
     expiries: list[float] = []
 
-    def send(_call: Request) -> Answer:
+    def send(_call: Request) -> Response:
         before = client.zscore("courier:{slack}:released", "a")
         world.deliverer.renew("slack", 3600)
         after = client.zscore("courier:{slack}:released", "a")
         expiries.extend(float(str(value)) for value in (before, after))
-        return Answer(status=200)
+        return Response(status=200)
 
     world = World(client, send)
     world.deliverer.deliver("slack", world.released("a"))
@@ -213,7 +215,7 @@ def test_what_is_being_delivered_keeps_its_lease(client: redis.Redis) -> None:
 def test_a_sick_target_is_told_of_once_and_what_is_left_waits(
     client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = World(client, lambda _call: Answer(status=500))
+    world = World(client, lambda _call: Response(status=500))
     ids = world.released(*(f"{n:02}" for n in range(30)))
     assert world.deliverer.deliver("slack", ids[:20]) == {"retry": 20}
     assert world.deliverer.deliver("slack", ids[20:]) == {}
@@ -229,10 +231,10 @@ def test_what_is_not_under_way_when_the_target_turns_out_sick_is_spared(
 ) -> None:
     numbers, opened = count(1), Event()
 
-    def send(_call: Request) -> Answer:
+    def send(_call: Request) -> Response:
         if next(numbers) > 10:
             opened.wait(30)
-        return Answer(status=500)
+        return Response(status=500)
 
     world = World(client, send, concurrency=2)
     real = world.ledger.settle
@@ -252,11 +254,11 @@ def test_what_is_not_under_way_when_the_target_turns_out_sick_is_spared(
 
 def test_a_target_that_asks_for_a_pause_gets_it(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
     class Limited(Plain):
-        def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
+        def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
             del alert, call, answer
             return Retry(Reason.RATE_LIMITED, "slow down", after_s=60)
 
-    world = World(client, lambda _call: Answer(status=429), Limited())
+    world = World(client, lambda _call: Response(status=429), Limited())
     assert world.deliverer.deliver("slack", world.released("a")) == {"retry": 1}
     assert world.ledger.status("slack").target_until_ms > world.ledger.now_ms() + 50_000
     assert world.released("b") == []
@@ -264,7 +266,7 @@ def test_a_target_that_asks_for_a_pause_gets_it(client: redis.Redis, caplog: pyt
 
 
 def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.Redis) -> None:
-    world = World(client, lambda _call: Answer(status=200))
+    world = World(client, lambda _call: Response(status=200))
     assert world.routes.ids() == {"slack", "custom-ticket", "manager"}
     kept = world.routes.get("slack")
     world.registry.publish("n", [SLACK, Integration(id="custom-ticket", name="custom-ticket", level=7)])
@@ -277,7 +279,7 @@ def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.R
 
 
 def test_a_task_that_began_before_its_integration_was_gone_still_delivers(client: redis.Redis) -> None:
-    world = World(client, lambda _call: Answer(status=200))
+    world = World(client, lambda _call: Response(status=200))
     ids, begin = world.released("a"), world.ledger.begin
 
     def begin_as_it_goes(*arguments: Any, **named: Any) -> list[Delivery]:
@@ -292,7 +294,7 @@ def test_a_task_that_began_before_its_integration_was_gone_still_delivers(client
 
 
 def test_a_removed_integration_is_still_served_until_nothing_of_it_is_left(client: redis.Redis) -> None:
-    world = World(client, lambda _call: Answer(status=200))
+    world = World(client, lambda _call: Response(status=200))
     ids = world.released("a")
     world.registry.publish("n", [])
     world.routes.refresh()
@@ -300,9 +302,9 @@ def test_a_removed_integration_is_still_served_until_nothing_of_it_is_left(clien
 
 
 def test_a_late_failure_of_a_lost_lease_changes_nothing(client: redis.Redis) -> None:
-    def send(_call: Request) -> Answer:
+    def send(_call: Request) -> Response:
         client.hset("courier:{slack}:leases", "a", "somebody-else")
-        return Answer(status=500)
+        return Response(status=500)
 
     world = World(client, send)
     world.deliverer.deliver("slack", world.released("a"))
@@ -310,13 +312,13 @@ def test_a_late_failure_of_a_lost_lease_changes_nothing(client: redis.Redis) -> 
 
 
 def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(client: redis.Redis) -> None:
-    world = World(client, lambda _call: Answer(status=200))
+    world = World(client, lambda _call: Response(status=200))
     ids = world.released("a", "b")
     dead = this_process()._replace(started="1")
     elsewhere = this_process()._replace(boot="another", started="1")
     world.ledger.begin("slack", ["a"], token=f"{dead}:x", lease_s=3600)
     world.ledger.begin("slack", ["b"], token=f"{elsewhere}:x", lease_s=3600)
-    world.deliverer.bring_back("slack")
+    world.deliverer.reclaim_leases("slack")
     assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
     assert world.ledger.status("slack").waiting == 1
     assert ids == ["a", "b"]
@@ -325,19 +327,19 @@ def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(
 def test_whether_a_holder_is_gone_is_asked_once_however_much_it_holds(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(client, lambda _call: Answer(status=200))
+    world = World(client, lambda _call: Response(status=200))
     ids = world.released(*"abcde")
     dead = this_process()._replace(started="1")
     for one in ids:
         world.ledger.begin("slack", [one], token=f"{dead}:{one}", lease_s=3600)
     asked: list[str] = []
 
-    def is_gone(_self: Peer, token: str) -> bool:
+    def is_gone(_self: ProcessIdentity, token: str) -> bool:
         asked.append(token)
         return True
 
-    monkeypatch.setattr(Peer, "is_gone", is_gone)
-    world.deliverer.bring_back("slack")
+    monkeypatch.setattr(ProcessIdentity, "is_gone", is_gone)
+    world.deliverer.reclaim_leases("slack")
     assert asked == [str(dead)]
     assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 5
 
@@ -345,16 +347,16 @@ def test_whether_a_holder_is_gone_is_asked_once_however_much_it_holds(
 def test_who_waits_for_anothers_answer_waits_without_an_attempt_and_gets_it(client: redis.Redis) -> None:
     sent: list[Request] = []
 
-    def send(call: Request) -> Answer:
+    def send(call: Request) -> Response:
         sent.append(call)
-        return Answer(status=200, body=b"known")
+        return Response(status=200, body=b"known")
 
     world = World(client, send, LooksUp())
-    lookups = Lookups(client, "test", SIGNATURES)
-    assert lookups.may_ask("the same")
+    lookups = LookupStore(client, "test", SIGNATURES)
+    assert lookups.acquire("the same")
     assert world.deliverer.deliver("slack", world.released("a")) == {"postponed": 1}
     status = world.ledger.status("slack")
     assert (status.waiting, status.totals["postponed"], status.last_error, sent) == (1, 1, "", [])
-    lookups.remember("the same", b"known", 60)
+    lookups.put("the same", b"known", 60)
     assert world.deliverer.deliver("slack", world.released("b")) == {"delivered": 1}
     assert sent == []

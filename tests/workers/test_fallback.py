@@ -13,10 +13,10 @@ from common.alert import Alert
 from common.ledger import Delivery, FallbackOf, Header
 from tests.support.fakes import SIGNER, SLACK, policy
 from tests.support.processes import alert
-from workers.fallback import marked
-from workers.integrations.base import Answer, Request
-from workers.integrations.catalogue import service_for
-from workers.integrations.text_form import text_form
+from workers.fallback import annotate
+from workers.integrations.base import Request, Response
+from workers.integrations.catalogue import make_service
+from workers.integrations.text_form import render_text
 from workers.pipeline import Pipeline
 
 ORIGIN = FallbackOf("slack", "auth")
@@ -39,7 +39,7 @@ def test_the_alert_is_the_same_but_for_the_member_and_the_two_texts(
     fields: dict[str, Any], indent: int | None, ascii_only: bool
 ) -> None:
     text = json.dumps(fields, indent=indent, ensure_ascii=ascii_only)
-    got = json.loads(marked(text.encode("utf-8", "surrogatepass"), ORIGIN).decode("utf-8", "surrogatepass"))
+    got = json.loads(annotate(text.encode("utf-8", "surrogatepass"), ORIGIN).decode("utf-8", "surrogatepass"))
     expected = fields | {"courier": WHY}
     if isinstance(fields.get("full_log"), str):
         expected["full_log"] = PREFIX + fields["full_log"]
@@ -67,17 +67,17 @@ def test_the_alert_is_the_same_but_for_the_member_and_the_two_texts(
 )
 def test_every_other_byte_stays(raw: bytes, expected: bytes) -> None:
     whole = expected.replace(b"WHY", json.dumps(WHY).encode()).replace(b"PREFIX", PREFIX.encode())
-    assert marked(raw, ORIGIN) == whole
+    assert annotate(raw, ORIGIN) == whole
     assert isinstance(lenient.parse(whole, levels=1), dict)
 
 
 @pytest.mark.parametrize("raw", [b"", b"[1]", b'{"a":1', b'{"a":1,}', b"{,}", b"no alert", b'{"a" 1}'])
 def test_what_is_no_alert_is_left_alone(raw: bytes) -> None:
-    assert marked(raw, ORIGIN) == raw
+    assert annotate(raw, ORIGIN) == raw
 
 
 def test_a_script_without_json_sees_it_too() -> None:
-    text = text_form(marked(alert(1), ORIGIN), 165).decode()
+    text = render_text(annotate(alert(1), ORIGIN), 165).decode()
     assert f"ruledescription='{PREFIX}sshd: brute force'" in text
     assert f"alertlog='{PREFIX}Invalid user x'" in text
 
@@ -86,14 +86,14 @@ def test_the_message_of_a_fallback_says_why_and_that_of_any_other_does_not() -> 
     asked: list[bytes] = []
 
     class Wire:
-        def send(self, call: Request) -> Answer:
+        def send(self, call: Request) -> Response:
             asked.append(call.body or b"")
-            return Answer(status=200)
+            return Response(status=200)
 
-    pipeline = Pipeline(service_for(SLACK), Wire(), policy(), Random(1), signer=SIGNER)
+    pipeline = Pipeline(make_service(SLACK), Wire(), policy(), Random(1), signer=SIGNER)
     for header in (Header(committed_ms=1, fallback_of=ORIGIN), Header(committed_ms=1)):
         assert pipeline.attempt(Delivery("a", header, alert(1))).outcome == "delivered"
     marked_one, plain = (json.loads(body)["attachments"][0] for body in asked)
     assert (marked_one["title"], marked_one["text"]) == (f"{PREFIX}sshd: brute force", f"{PREFIX}Invalid user x")
     assert (plain["title"], plain["text"]) == ("sshd: brute force", "Invalid user x")
-    assert Alert(marked(alert(1), ORIGIN)).fields["courier"] == WHY
+    assert Alert(annotate(alert(1), ORIGIN)).fields["courier"] == WHY

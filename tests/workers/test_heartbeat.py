@@ -10,7 +10,7 @@ from common.ledger import Ledger
 from common.worker_report import EXPIRE_S, WorkerReport, fetch_worker_reports
 from common.worker_report import publish_worker_report as tell_for
 from workers.heartbeat import Heartbeat
-from workers.peers import child, this_process
+from workers.peers import of_child, this_process
 
 if TYPE_CHECKING:
     import redis
@@ -33,7 +33,7 @@ def load() -> Load:
 
 
 def tell(client: redis.Redis, heartbeat: Heartbeat) -> WorkerReport:
-    heartbeat.tell({"slack", "shuffle"})
+    heartbeat.publish({"slack", "shuffle"})
     return fetch_worker_reports(client, NAME)[str(OURS)]
 
 
@@ -74,7 +74,7 @@ def test_a_worker_of_the_same_name_is_met_with_a_warning_and_dead_ones_are_forgo
     client: redis.Redis, load: Load, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_ms = Ledger(client).now_ms()
-    running, ended, elsewhere = child(os.getppid()), OURS._replace(started="1"), OURS._replace(boot="other")
+    running, ended, elsewhere = of_child(os.getppid()), OURS._replace(started="1"), OURS._replace(boot="other")
     for process in map(str, (running, ended)):
         tell_for(client, NAME, process, WorkerReport(seen_ms=now_ms, begun=0, running=0, idle_since_ms=0))
     for process, age_s in ((str(elsewhere), 10), ("long-ago-1-2", EXPIRE_S + 1)):

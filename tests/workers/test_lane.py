@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
-from workers.lane import Lane
-from workers.threads import Threads
+from workers.lane import BoundedExecutor
+from workers.threads import ThreadPool
 
 
 def test_a_lane_runs_as_many_as_it_is_wide_and_the_others_in_their_order() -> None:
-    lane, gate, begun = Lane(Threads(), 2), threading.Semaphore(0), []
+    lane, gate, begun = BoundedExecutor(ThreadPool(), 2), threading.Semaphore(0), []
     started = threading.Semaphore(0)
 
     def call(number: int) -> int:
@@ -33,8 +33,8 @@ def test_a_lane_runs_as_many_as_it_is_wide_and_the_others_in_their_order() -> No
 
 
 def test_a_lane_that_hangs_holds_up_no_other_one() -> None:
-    threads, gate = Threads(), threading.Event()
-    hanging, other = Lane(threads, 64), Lane(threads, 1)
+    threads, gate = ThreadPool(), threading.Event()
+    hanging, other = BoundedExecutor(threads, 64), BoundedExecutor(threads, 1)
     hung = [hanging.submit(gate.wait) for _ in range(100)]
     assert other.submit(lambda: 7).result(timeout=10) == 7
     gate.set()
@@ -42,7 +42,7 @@ def test_a_lane_that_hangs_holds_up_no_other_one() -> None:
 
 
 def test_what_a_call_raises_comes_with_its_result_and_the_lane_goes_on() -> None:
-    lane = Lane(Threads(), 1)
+    lane = BoundedExecutor(ThreadPool(), 1)
     with pytest.raises(ZeroDivisionError):
         lane.submit(lambda: 1 / 0).result(timeout=10)
     assert lane.submit(lambda: 7).result(timeout=10) == 7

@@ -14,8 +14,8 @@ from common.ledger.record import encode_header
 from common.outcome import Reason
 from common.secret import MASK, Secret
 from tests.support.fakes import policy
-from workers.integrations.base import Answer, ScriptExit
-from workers.last_answer import DEAD_BYTES, LastAnswers
+from workers.integrations.base import Response, ScriptExit
+from workers.last_answer import DEAD_BYTES, LastResponse
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ SCRIPT = Integration(
     api_key=Secret('pa/ss"wörd'),
     options=Secret('{"auth": {"login": ["deep-password"]}}'),
 )
-ANSWERS = LastAnswers.of(SCRIPT, policy(environment={"API": Secret("from-the-environment"), "DEBUG": Secret("1")}))
+ANSWERS = LastResponse.of(SCRIPT, policy(environment={"API": Secret("from-the-environment"), "DEBUG": Secret("1")}))
 
 
-def kept(answer: object, most_bytes: int = DEAD_BYTES, answers: LastAnswers = ANSWERS) -> str:
-    found = answers.kept(7, answer, most_bytes)
+def kept(answer: object, most_bytes: int = DEAD_BYTES, answers: LastResponse = ANSWERS) -> str:
+    found = answers.excerpt(7, answer, most_bytes)
     assert found is not None
     assert found.at_ms == 7
     return found.text + ("…" if found.cut else "")
@@ -57,7 +57,7 @@ SHOWN = [
 def test_no_secret_is_kept_of_an_answer_or_of_what_a_script_printed(shown: str) -> None:
     said = f"1 line\r\nsent to {shown} there"
     stopped = TransportError(Reason.SCRIPT_TIMEOUT, "stopped", said)
-    for answer in (Answer(status=500, body=said.encode()), ScriptExit(status=1, output=said), stopped):
+    for answer in (Response(status=500, body=said.encode()), ScriptExit(status=1, output=said), stopped):
         text = kept(answer)
         assert text.startswith("1 line\nsent to ")
         assert text.endswith(" there")
@@ -66,34 +66,34 @@ def test_no_secret_is_kept_of_an_answer_or_of_what_a_script_printed(shown: str) 
 
 
 def test_a_wider_encoding_hides_no_secret() -> None:
-    assert TOKEN not in kept(Answer(status=500, body=HOOK.encode("utf-16"))).replace(" ", "")
+    assert TOKEN not in kept(Response(status=500, body=HOOK.encode("utf-16"))).replace(" ", "")
 
 
 @pytest.mark.parametrize("offset", range(0, len(HOOK) + 4, 3))
 def test_a_secret_that_a_limit_cut_in_two_is_not_kept(offset: int) -> None:
     limit = 1024
     said = (HOOK[offset:] + "!" * 2000)[: limit - len("the end")] + "the end"
-    small = LastAnswers(Redactor([HOOK]), limit)
+    small = LastResponse(Redactor([HOOK]), limit)
     text = kept(ScriptExit(status=1, output=said), answers=small)
     assert text.strip("!") == "the end…"
 
 
 def test_the_beginning_of_an_answer_and_the_end_of_an_output_are_kept() -> None:
     said = "a" * 30_000 + "b" * 30_000
-    assert kept(Answer(status=500, body=said.encode())) == "a" * DEAD_BYTES + "…"
+    assert kept(Response(status=500, body=said.encode())) == "a" * DEAD_BYTES + "…"
     assert kept(ScriptExit(status=1, output=said)) == "b" * DEAD_BYTES + "…"
 
 
 def test_where_nothing_was_said_nothing_is_kept() -> None:
-    assert ANSWERS.kept(7, None, DEAD_BYTES) is None
-    assert ANSWERS.kept(7, TransportError(Reason.CONNECTION_FAILED, "refused"), DEAD_BYTES) is None
-    assert kept(Answer(status=502)) == ""
+    assert ANSWERS.excerpt(7, None, DEAD_BYTES) is None
+    assert ANSWERS.excerpt(7, TransportError(Reason.CONNECTION_FAILED, "refused"), DEAD_BYTES) is None
+    assert kept(Response(status=502)) == ""
 
 
 @given(body=st.binary(max_size=300), most_bytes=st.integers(0, 200))
 def test_a_record_grows_by_no_more_than_was_asked_for(body: bytes, most_bytes: int) -> None:
-    found = ANSWERS.kept(7, Answer(status=500, body=body), most_bytes)
-    empty = ANSWERS.kept(7, Answer(status=500), most_bytes)
+    found = ANSWERS.excerpt(7, Response(status=500, body=body), most_bytes)
+    empty = ANSWERS.excerpt(7, Response(status=500), most_bytes)
     sizes = [len(encode_header(Header(committed_ms=1, answer=one))) for one in (found, empty)]
     assert sizes[0] - sizes[1] <= most_bytes
 
@@ -103,7 +103,7 @@ def test_no_block_is_too_odd_to_be_served(key: str, url: str, options: str) -> N
     block = Integration(
         id="custom-y", name="custom-y", api_key=Secret(key), hook_url=Secret(url), options=Secret(f"{options}\udcff")
     )
-    assert LastAnswers.of(block, policy()).kept(1, Answer(status=1), 10) is not None
+    assert LastResponse.of(block, policy()).excerpt(1, Response(status=1), 10) is not None
 
 
 def test_an_answer_survives_the_scripts_and_its_bytes_are_counted(client: redis.Redis) -> None:
@@ -117,7 +117,7 @@ def test_an_answer_survives_the_scripts_and_its_bytes_are_counted(client: redis.
         max_backlog=9,
         max_backlog_bytes=10**6,
     )
-    answer = ANSWERS.kept(7, ScriptExit(status=3, output='</a> \\ "é\t\n' * 4000), DEAD_BYTES)
+    answer = ANSWERS.excerpt(7, ScriptExit(status=3, output='</a> \\ "é\t\n' * 4000), DEAD_BYTES)
     for outcome in ("retry", "dead"):
         ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
         ledger.begin("slack", ["a"], token="w", lease_s=60)

@@ -10,9 +10,9 @@ from common.ledger import Delivery, Header
 from common.secret import Secret
 from ops.embedded import free_port
 from tests.support.fakes import SIGNATURES, SIGNER, policy
-from workers.integrations.base import Answer
-from workers.integrations.catalogue import service_for
-from workers.lookups import Lookups
+from workers.integrations.base import Cacheable, Response
+from workers.integrations.catalogue import make_service
+from workers.lookups import LookupStore
 from workers.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -34,16 +34,18 @@ class Wire:
     """Answers everything alike and counts how often it was asked."""
 
     def __init__(self, status: int, body: object) -> None:
-        self.answer, self.asked = Answer(status=status, body=json.dumps(body).encode()), list[str]()
+        self.answer, self.asked = Response(status=status, body=json.dumps(body).encode()), list[str]()
 
-    def send(self, call: Request) -> Answer:
+    def send(self, call: Request) -> Response:
         self.asked.append(call.url)
         return self.answer
 
 
 def attempt(client: redis.Redis, integration: Integration, wire: Wire, number: int = 1, **fields: Any) -> Settlement:
-    service = service_for(integration)
-    pipeline = Pipeline(service, wire, policy(), Random(1), Lookups(client, service.topic, SIGNATURES), signer=SIGNER)  # type: ignore[attr-defined]  # it remembers
+    service = make_service(integration)
+    assert isinstance(service, Cacheable)
+    store = LookupStore(client, service.namespace, SIGNATURES)
+    pipeline = Pipeline(service, wire, policy(), Random(1), store, signer=SIGNER)
     alert = {
         "id": f"1.{number}",
         "agent": {"id": "001", "name": "web01"},
@@ -78,7 +80,7 @@ def test_what_is_no_verdict_is_not_kept_and_the_next_one_may_ask(client: redis.R
 
 
 def test_while_one_asks_the_others_wait_without_an_attempt(client: redis.Redis) -> None:
-    assert Lookups(client, "virustotal-v2", SIGNATURES).may_ask(MD5)
+    assert LookupStore(client, "virustotal-v2", SIGNATURES).acquire(MD5)
     wire = Wire(200, REPORT)
     waiting = attempt(client, VIRUSTOTAL, wire)
     assert (waiting.outcome, waiting.contacted, wire.asked) == ("postponed", False, [])
@@ -91,17 +93,17 @@ def test_an_answer_that_comes_between_two_looks_is_not_asked_for_again(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt(client, VIRUSTOTAL, Wire(200, REPORT))
-    real, looks = Lookups.remembered, list[str]()
+    real, looks = LookupStore.get, list[str]()
 
-    def late(self: Lookups, question: str) -> bytes | None:
+    def late(self: LookupStore, question: str) -> bytes | None:
         looks.append(question)
         return None if len(looks) == 1 else real(self, question)
 
-    monkeypatch.setattr(Lookups, "remembered", late)
+    monkeypatch.setattr(LookupStore, "remembered", late)
     wire = Wire(200, REPORT)
     assert attempt(client, VIRUSTOTAL, wire, 2).outcome == "delivered"
     assert (wire.asked, len(looks)) == ([], 2)
-    assert Lookups(client, "virustotal-v2", SIGNATURES).may_ask(MD5)
+    assert LookupStore(client, "virustotal-v2", SIGNATURES).acquire(MD5)
 
 
 def test_each_question_of_one_alert_is_remembered_by_itself(client: redis.Redis) -> None:

@@ -20,7 +20,7 @@ SLACK = {"integration": "slack"}
 @pytest.fixture
 def metrics() -> WorkerMetrics:
     metrics = WorkerMetrics(now=lambda: NOW_S)
-    metrics.serves(["slack"])
+    metrics.init_series(["slack"])
     return metrics
 
 
@@ -46,14 +46,16 @@ def test_every_series_of_what_it_serves_is_there_at_zero(metrics: WorkerMetrics)
 
 
 def test_what_it_serves_no_more_is_gone(metrics: WorkerMetrics) -> None:
-    metrics.serves(["shuffle"])
+    metrics.init_series(["shuffle"])
     assert value(metrics, "courier_worker_serves", **SLACK) is None
     assert value(metrics, "courier_worker_serves", integration="shuffle") == 1
 
 
 def test_an_attempt_counts_and_an_accepted_alert_has_a_latency(metrics: WorkerMetrics) -> None:
-    metrics.attempted("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="delivered"))
-    metrics.attempted("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="retry", reason="timeout"))
+    metrics.record_attempt("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="delivered"))
+    metrics.record_attempt(
+        "slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="retry", reason="timeout")
+    )
     assert value(metrics, "courier_attempts_total", **SLACK, outcome="delivered", reason="") == 1
     assert value(metrics, "courier_attempts_total", **SLACK, outcome="retry", reason="timeout") == 1
     assert accepted(metrics) == (1, 10)
@@ -69,17 +71,17 @@ def test_an_attempt_counts_and_an_accepted_alert_has_a_latency(metrics: WorkerMe
     ids=["no time", "no readable time", "replayed"],
 )
 def test_what_has_no_honest_latency_has_none(metrics: WorkerMetrics, late: Delivery) -> None:
-    metrics.attempted("slack", late, Settlement(id=late.id, outcome="delivered"))
+    metrics.record_attempt("slack", late, Settlement(id=late.id, outcome="delivered"))
     assert accepted(metrics) == (0, 0)
 
 
 def test_what_was_postponed_was_no_attempt(metrics: WorkerMetrics) -> None:
-    metrics.attempted("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="postponed"))
+    metrics.record_attempt("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="postponed"))
     assert value(metrics, "courier_attempts_total", **SLACK, outcome="postponed", reason="") is None
 
 
 def test_a_clock_that_is_behind_the_managers_does_not_take_time_back(metrics: WorkerMetrics) -> None:
-    metrics.attempted(
+    metrics.record_attempt(
         "slack", delivery(timestamp="2027-01-31T08:00:00.000+0000"), Settlement(id="x", outcome="delivered")
     )
     assert accepted(metrics) == (1, 0)
@@ -96,15 +98,15 @@ class Wire:
 
 
 def test_calls_are_timed_also_those_without_an_answer(metrics: WorkerMetrics) -> None:
-    assert metrics.timed("slack", Wire("ok")).send("call") == "call: ok"
+    assert metrics.wrap_timed("slack", Wire("ok")).send("call") == "call: ok"
     with pytest.raises(TransportError):
-        metrics.timed("slack", Wire(TransportError(Reason.CONNECTION_FAILED, "gone"))).send("call")
+        metrics.wrap_timed("slack", Wire(TransportError(Reason.CONNECTION_FAILED, "gone"))).send("call")
     assert value(metrics, "courier_request_seconds_count", **SLACK) == 2
 
 
 def test_a_round_is_dated(metrics: WorkerMetrics) -> None:
     assert value(metrics, "courier_worker_round_timestamp_seconds") == 0
-    metrics.went_round()
+    metrics.maintenance_succeeded()
     assert value(metrics, "courier_worker_round_timestamp_seconds") == NOW_S
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.main import OPEN_FILES, allow_files
+from workers.main import OPEN_FILES, raise_file_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ def restored() -> Iterator[None]:
 
 def test_the_usual_limit_is_raised_as_far_as_is_needed_and_permitted() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, HARD))
-    allow_files()
+    raise_file_limit()
     wanted = OPEN_FILES if HARD == resource.RLIM_INFINITY else min(OPEN_FILES, HARD)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (wanted, HARD)
 
@@ -30,5 +30,5 @@ def test_the_usual_limit_is_raised_as_far_as_is_needed_and_permitted() -> None:
 def test_a_higher_limit_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.main.OPEN_FILES", 256)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, HARD))
-    allow_files()
+    raise_file_limit()
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (512, HARD)

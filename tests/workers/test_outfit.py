@@ -12,7 +12,7 @@ from common.outcome import Delivered, Reason, Retry
 from common.secret import Secret
 from common.settings import load_settings
 from workers import outfit as outfits
-from workers.outfit import outfit
+from workers.outfit import build_service
 from workers.transports.http import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.script import ScriptTransport
@@ -35,7 +35,7 @@ def test_the_kind_decides_about_the_transport(
     monkeypatch.setattr(outfits, "service_for", lambda integration, _choices, **_: integration)
     settings = load_settings(file=None, environment={}, cwd=tmp_path)
     service: Any  # the block itself
-    service, transport = outfit(block, settings.policy(block), settings.worker)
+    service, transport = build_service(block, settings.policy(block), settings.worker)
     assert service is block
     assert isinstance(transport, kind)
 
@@ -57,8 +57,8 @@ def test_a_custom_script_from_alert_to_outcome(tmp_path: Path, command: str, out
         settings.worker, home=tmp_path, integrations_dir=script.parent, private_dir=tmp_path / "private"
     )
     block = Integration(id="custom-x", name="custom-x", api_key=Secret("s3cret"))
-    service, transport = outfit(block, settings.policy(block), worker)
+    service, transport = build_service(block, settings.policy(block), worker)
     alert = Alert(b'{"rule":{"id":"5710"}}')
-    (call,) = service.calls(alert)
-    assert service.read(alert, call, transport.send(call)) == outcome
+    (call,) = service.build_calls(alert)
+    assert service.interpret(alert, call, transport.send(call)) == outcome
     assert not any(files for _, _, files in os.walk(tmp_path / "private"))

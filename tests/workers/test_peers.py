@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from workers.peers import Peer, child, this_process
+from workers.peers import ProcessIdentity, of_child, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def test_a_process_knows_itself_and_is_not_gone() -> None:
     me = this_process()
     assert me.pid == str(os.getpid())
-    assert not me.is_gone(f"{me}:token")
+    assert not me.has_exited(f"{me}:token")
 
 
 def test_a_process_that_ended_is_gone_and_so_is_its_zombie() -> None:
@@ -23,32 +23,32 @@ def test_a_process_that_ended_is_gone_and_so_is_its_zombie() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         token = other.stdout.readline().decode().strip() + ":token"
-        assert not this_process().is_gone(token)
+        assert not this_process().has_exited(token)
         other.send_signal(signal.SIGKILL)
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        assert this_process().is_gone(token)
-    assert this_process().is_gone(token)
+        assert this_process().has_exited(token)
+    assert this_process().has_exited(token)
 
 
 def test_a_reused_process_id_is_another_process() -> None:
     me = this_process()
-    assert me.is_gone(f"{me._replace(started='1')}:token")
+    assert me.has_exited(f"{me._replace(started='1')}:token")
 
 
 def test_a_process_is_found_again_only_if_it_is_the_same_one_of_this_machine() -> None:
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as started:
-        token, me = str(child(started.pid)), this_process()
-        assert me.runs(token) == started.pid
-        assert me.runs(str(child(started.pid)._replace(started="1"))) is None
-        assert me.runs(str(child(started.pid)._replace(boot="other"))) is None
-        assert me.runs("nonsense") is None
-    assert me.runs(token) is None
-    assert me.runs(str(child(started.pid))) is None
+        token, me = str(of_child(started.pid)), this_process()
+        assert me.running_pid(token) == started.pid
+        assert me.running_pid(str(of_child(started.pid)._replace(started="1"))) is None
+        assert me.running_pid(str(of_child(started.pid)._replace(boot="other"))) is None
+        assert me.running_pid("nonsense") is None
+    assert me.running_pid(token) is None
+    assert me.running_pid(str(of_child(started.pid))) is None
 
 
 def test_nothing_is_said_about_another_machine_or_container_or_nonsense(tmp_path: Path) -> None:
     me = this_process()
-    assert not me.is_gone(f"{me._replace(boot='other', pid='999999')}:token")
-    assert not me.is_gone(f"{me._replace(namespace='1', pid='999999')}:token")
-    assert not me.is_gone("w1")
-    assert this_process(tmp_path) == Peer("unknown", me.pid, me.pid, "")
+    assert not me.has_exited(f"{me._replace(boot='other', pid='999999')}:token")
+    assert not me.has_exited(f"{me._replace(namespace='1', pid='999999')}:token")
+    assert not me.has_exited("w1")
+    assert this_process(tmp_path) == ProcessIdentity("unknown", me.pid, me.pid, "")

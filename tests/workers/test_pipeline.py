@@ -9,8 +9,8 @@ from common.errors import TransportError
 from common.ledger import Delivery, Header, LastAnswer
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry, Skipped
 from tests.support.fakes import SIGNER, SLACK, policy
-from workers.integrations.base import Answer, Refusal, Request, unanswered
-from workers.last_answer import DEAD_BYTES, WAITING_BYTES, LastAnswers
+from workers.integrations.base import NotSendable, Request, Response, failure_outcome
+from workers.last_answer import DEAD_BYTES, WAITING_BYTES, LastResponse
 from workers.pipeline import Pipeline, combine
 
 if TYPE_CHECKING:
@@ -29,19 +29,19 @@ class Echo:
     def __init__(self, outcomes: dict[int, Outcome]) -> None:
         self.outcomes = outcomes
 
-    def calls(self, alert: Alert) -> Sequence[Request]:
+    def build_calls(self, alert: Alert) -> Sequence[Request]:
         keys = alert.fields["keys"]
         if not keys:
-            raise Refusal(Skipped(Reason.NO_FILE_HASH))
+            raise NotSendable(Skipped(Reason.NO_FILE_HASH))
         return [Request(method="POST", url="http://x", headers={}, key=key) for key in keys]
 
-    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:
+    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
         del alert, call
         return self.outcomes[answer.status]
 
-    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:
+    def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:
         del alert, call
-        return unanswered(error)
+        return failure_outcome(error)
 
 
 class Canned:
@@ -51,12 +51,12 @@ class Canned:
         self.answers, self.said = list(answers), said
         self.asked: list[str] = []
 
-    def send(self, call: Request) -> Answer:
+    def send(self, call: Request) -> Response:
         self.asked.append(call.key)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return Answer(status=answer, body=f"said {answer}".encode() if self.said is None else self.said)
+        return Response(status=answer, body=f"said {answer}".encode() if self.said is None else self.said)
 
 
 OUTCOMES: dict[int, Outcome] = {
@@ -78,8 +78,10 @@ def attempt(
     **changes: object,
 ) -> tuple[Settlement, Canned]:
     transport = Canned(*answers, said=said)
-    answers_kept = LastAnswers.of(SLACK, policy())
-    pipeline = Pipeline(Echo(OUTCOMES), transport, policy(**changes), Random(1), answers=answers_kept, signer=SIGNER)
+    answers_kept = LastResponse.of(SLACK, policy())
+    pipeline = Pipeline(
+        Echo(OUTCOMES), transport, policy(**changes), Random(1), last_response=answers_kept, signer=SIGNER
+    )
     header = header or Header(committed_ms=1_000_000)
     delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, well_ms=well_ms)
     return pipeline.attempt(delivery), transport

@@ -12,7 +12,7 @@ from common.ledger import Header, Ledger, Limits, Settlement
 from common.outcome import Reason, Retry
 from common.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock, policy
-from workers.backoff import delay_s
+from workers.backoff import retry_delay_s
 
 if TYPE_CHECKING:
     import redis
@@ -73,7 +73,7 @@ class Loop:
             self.arrived[one] = self.now_s
             return Settlement(id=one, outcome="delivered")
         failed = msgspec.structs.replace(header, attempts=header.attempts + 1)
-        delay_ms = round(1000 * delay_s(Retry(self.reason), failed.attempts, POLICY, self.random))
+        delay_ms = round(1000 * retry_delay_s(Retry(self.reason), failed.attempts, POLICY, self.random))
         return Settlement(id=one, outcome="retry", reason=self.reason, delay_ms=delay_ms, header=failed)
 
     def late(self, seconds: float) -> float:

@@ -6,7 +6,7 @@ import pytest
 
 from common.ledger import DeadLetter, Delivery, Header, Ledger
 from tests.support.fakes import Clock, policy
-from workers.retention import EVERY, Retention
+from workers.retention import RUN_EVERY, Retention
 
 if TYPE_CHECKING:
     import redis
@@ -37,14 +37,14 @@ def left(ledger: Ledger) -> list[str]:
 
 def test_without_a_limit_nothing_is_ever_given_up(ledger: Ledger) -> None:
     die(ledger, 10**9)
-    Retention(ledger).look("slack", policy(), rounds=0)
+    Retention(ledger).run("slack", policy(), rounds=0)
     assert left(ledger) == [str(10**9)]
     assert "expired" not in ledger.status("slack").totals
 
 
 def test_what_is_too_old_is_given_up_counted_and_told(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     die(ledger, 90, 61, 60, 1)
-    Retention(ledger).look("slack", policy(dead_max_age_s=60.0), rounds=0)
+    Retention(ledger).run("slack", policy(dead_max_age_s=60.0), rounds=0)
     assert left(ledger) == ["60", "1"]
     assert ledger.status("slack").totals["expired"] == 2
     (record,) = caplog.records
@@ -55,7 +55,7 @@ def test_what_is_too_old_is_given_up_counted_and_told(ledger: Ledger, caplog: py
 def test_of_too_many_bytes_the_oldest_are_given_up(ledger: Ledger, client: redis.Redis) -> None:
     die(ledger, 3, 2, 1, size=1000)
     record = client.hstrlen("courier:{slack}:records", "1")
-    Retention(ledger).look("slack", policy(dead_max_bytes=2 * int(record) + 1), rounds=0)
+    Retention(ledger).run("slack", policy(dead_max_bytes=2 * int(record) + 1), rounds=0)
     assert left(ledger) == ["2", "1"]
     assert ledger.status("slack").totals["dead_bytes"] == 2 * int(record)
 
@@ -63,14 +63,14 @@ def test_of_too_many_bytes_the_oldest_are_given_up(ledger: Ledger, client: redis
 def test_it_looks_once_a_minute_and_goes_on_at_once_where_one_step_is_not_enough(ledger: Ledger) -> None:
     strict, retention = policy(dead_max_age_s=60.0), Retention(ledger)
     die(ledger, *range(100, 1700))
-    retention.look("slack", strict, rounds=1)
+    retention.run("slack", strict, rounds=1)
     assert len(left(ledger)) == 1600
-    retention.look("slack", strict, rounds=EVERY)
+    retention.run("slack", strict, rounds=RUN_EVERY)
     assert len(left(ledger)) == 600
-    retention.look("slack", strict, rounds=EVERY + 1)
+    retention.run("slack", strict, rounds=RUN_EVERY + 1)
     assert left(ledger) == []
     die(ledger, 99)
-    retention.look("slack", strict, rounds=EVERY + 2)
+    retention.run("slack", strict, rounds=RUN_EVERY + 2)
     assert left(ledger) == ["99"]
     assert ledger.status("slack").totals["expired"] == 1600
 

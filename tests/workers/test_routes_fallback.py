@@ -10,7 +10,7 @@ from common.integration import MANAGER_ID, Integration
 from common.registry import PublishedRegistry
 from common.vault import Cipher
 from tests.support.fakes import SIGNER, SLACK, policy
-from workers.routes import Routes, Selection
+from workers.routes import Selection, ServedIntegrations
 
 if TYPE_CHECKING:
     import redis
@@ -25,11 +25,11 @@ class World:
     def __init__(self, client: redis.Redis, fallback: str) -> None:
         self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
         parts: Any = (None, None)
-        self.routes = Routes(
+        self.routes = ServedIntegrations(
             self.registry,
             Selection(),
             policy=lambda _: policy(fallback=fallback),
-            outfit=lambda _integration, _policy: parts,
+            build=lambda _integration, _policy: parts,
             random=Random(1),
             signer=SIGNER,
         )
@@ -41,7 +41,7 @@ class World:
     def fallback_of(self, integration_id: str) -> str:
         route = self.routes.get(integration_id)
         assert route is not None
-        assert route.telling.fallback == route.fallback
+        assert route.notifications.fallback == route.fallback
         return route.fallback
 
 

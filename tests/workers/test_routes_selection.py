@@ -9,7 +9,7 @@ from common.integration import Integration
 from common.registry import PublishedRegistry
 from common.vault import Cipher
 from tests.support.fakes import SIGNER, SLACK, policy
-from workers.routes import Routes, Selection
+from workers.routes import Selection, ServedIntegrations
 
 if TYPE_CHECKING:
     import pytest
@@ -23,11 +23,11 @@ def test_a_name_that_nothing_has_is_told_once_and_served_when_something_has_it(
 ) -> None:
     registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     parts: Any = (None, None)
-    routes = Routes(
+    routes = ServedIntegrations(
         registry,
         Selection(frozenset(), frozenset({"slak", "backup", "slack"})),
         policy=lambda _: policy(),
-        outfit=lambda _integration, _policy: parts,
+        build=lambda _integration, _policy: parts,
         random=Random(1),
         signer=SIGNER,
     )

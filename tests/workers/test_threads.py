@@ -4,8 +4,8 @@ import threading
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
-from workers.lane import Lane
-from workers.threads import Threads
+from workers.lane import BoundedExecutor
+from workers.threads import ThreadPool
 
 if TYPE_CHECKING:
     import pytest
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 WAIT_S = 10
 
 
-def ran(threads: Threads) -> threading.Thread:
+def ran(threads: ThreadPool) -> threading.Thread:
     """Run a call and return the thread that ran it, which is about to become idle."""
     found: list[threading.Thread] = []
     done = threading.Event()
@@ -27,7 +27,7 @@ def ran(threads: Threads) -> threading.Thread:
     return found[0]
 
 
-def wait_until_idle(threads: Threads, count: int) -> None:
+def wait_until_idle(threads: ThreadPool, count: int) -> None:
     never = threading.Event()
     for _ in range(WAIT_S * 200):
         if len(threads._idle) == count:
@@ -37,7 +37,7 @@ def wait_until_idle(threads: Threads, count: int) -> None:
 
 
 def test_no_call_waits_for_another_one() -> None:
-    threads, gate = Threads(), threading.Barrier(9)
+    threads, gate = ThreadPool(), threading.Barrier(9)
     for _ in range(8):
         threads.run(lambda: gate.wait(WAIT_S))
     gate.wait(WAIT_S)  # it breaks unless all eight are under way
@@ -45,7 +45,7 @@ def test_no_call_waits_for_another_one() -> None:
 
 
 def test_the_last_to_become_idle_goes_on_first() -> None:
-    threads, gate = Threads(), threading.Barrier(5)
+    threads, gate = ThreadPool(), threading.Barrier(5)
     for _ in range(4):
         threads.run(lambda: gate.wait(WAIT_S))
     gate.wait(WAIT_S)
@@ -57,7 +57,7 @@ def test_the_last_to_become_idle_goes_on_first() -> None:
 
 
 def test_an_idle_thread_ends_after_its_time() -> None:
-    threads = Threads(idle_s=0.01)
+    threads = ThreadPool(idle_s=0.01)
     thread = ran(threads)
     thread.join(WAIT_S)
     assert not thread.is_alive()
@@ -66,18 +66,18 @@ def test_an_idle_thread_ends_after_its_time() -> None:
 
 
 def test_a_thread_that_is_taken_when_its_time_is_over_runs_the_call() -> None:
-    threads, done = Threads(idle_s=0.05), threading.Event()
+    threads, done = ThreadPool(idle_s=0.05), threading.Event()
     thread = ran(threads)
     wait_until_idle(threads, 1)
     taken = threads._idle.pop()
     threading.Event().wait(0.2)  # its time is over, but it is not among the idle ones any more
-    taken.go_on_with(done.set)
+    taken.assign(done.set)
     assert taken is thread
     assert done.wait(WAIT_S)
 
 
 def test_where_no_thread_can_be_started_the_next_that_is_free_runs_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads, gate, done = Threads(), threading.Event(), threading.Event()
+    threads, gate, done = ThreadPool(), threading.Event(), threading.Event()
     threads.run(gate.wait)
 
     def refuse(_: threading.Thread) -> None:
@@ -93,16 +93,16 @@ def test_where_no_thread_can_be_started_the_next_that_is_free_runs_the_call(monk
 def test_a_refused_thread_is_tried_again_and_told_once_for_each_time_that_it_is_refused(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    threads = Threads(idle_s=0.01)
-    lane, refused = Lane(threads, 1), Mock(side_effect=RuntimeError("can't start new thread"))
+    threads = ThreadPool(idle_s=0.01)
+    lane, refused = BoundedExecutor(threads, 1), Mock(side_effect=RuntimeError("can't start new thread"))
     for tries in (3, 6):
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refused)
             thread = lane.submit(threading.current_thread)
-            threads.look()
-            threads.look()
+            threads.retry_start()
+            threads.retry_start()
         assert refused.call_count == tries
-        threads.look()
+        threads.retry_start()
         thread.result(WAIT_S).join(WAIT_S)
     told = [record.message for record in caplog.records]
     assert len(told) == 2
@@ -110,7 +110,7 @@ def test_a_refused_thread_is_tried_again_and_told_once_for_each_time_that_it_is_
 
 
 def test_the_next_thread_is_started_when_the_last_one_is_at_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads, gate, done = Threads(), threading.Event(), threading.Semaphore(0)
+    threads, gate, done = ThreadPool(), threading.Event(), threading.Semaphore(0)
     started: list[threading.Thread] = []
 
     def note(thread: threading.Thread) -> None:
@@ -130,7 +130,7 @@ def test_the_next_thread_is_started_when_the_last_one_is_at_its_call(monkeypatch
 def test_a_thread_that_becomes_free_takes_what_waits_for_one_that_is_being_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    threads, gate, done = Threads(), threading.Event(), threading.Event()
+    threads, gate, done = ThreadPool(), threading.Event(), threading.Event()
     threads.run(gate.wait)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", lambda _: None)

@@ -13,10 +13,10 @@ from common.registry import PublishedRegistry
 from common.vault import Cipher
 from tests.support.fakes import SIGNER, SLACK, NoDispatch, policy
 from tests.support.recorder import eventually
-from workers.deliverer import Deliverer
-from workers.housekeeping import Housekeeping
+from workers.deliverer import DeliveryTask
+from workers.housekeeping import Maintenance
 from workers.peers import this_process
-from workers.routes import Routes, Selection
+from workers.routes import Selection, ServedIntegrations
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -51,19 +51,19 @@ def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: red
     registry.publish("n", [SLACK])
     small = policy(rate_limits=(parse_rate_limit("10/s burst 1"),))
     services: Any = (None, None)
-    routes = Routes(
+    routes = ServedIntegrations(
         registry,
         Selection(),
         policy=lambda integration: small if integration == SLACK else policy(),
-        outfit=lambda _integration, _policy: services,
+        build=lambda _integration, _policy: services,
         random=Random(1),
         signer=SIGNER,
     )
     routes.refresh()
     dispatcher: Any = NothingLost()
-    deliverer = Deliverer(Ledger(client), dispatcher, routes, peer=this_process(), sleep=lambda _s: None)
+    deliverer = DeliveryTask(Ledger(client), dispatcher, routes, identity=this_process(), sleep=lambda _s: None)
     watchdog = Watchdog(queued=lambda: 0, begun=lambda: 0, free=lambda: True)
-    housekeeping = Housekeeping(
+    housekeeping = Maintenance(
         routes,
         dispatcher,
         deliverer,
@@ -71,11 +71,11 @@ def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: red
         watchdog=watchdog,
         heartbeat=Mock(),
         retention=Mock(),
-        give_up=Mock(),
+        on_fatal=Mock(),
     )
     housekeeping.tick()
     assert dispatcher.dispatched == ["slack"]
-    housekeeping.round()
+    housekeeping.run_once()
     assert sorted(dispatcher.dispatched) == ["manager", "slack", "slack"]
     housekeeping.start()
     eventually(lambda: dispatcher.dispatched.count("manager") == 2)

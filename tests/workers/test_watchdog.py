@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.watchdog import DEAF_LOOKS, EX_TEMPFAIL, Watchdog
+from workers.watchdog import EX_TEMPFAIL, STALLED_CHECKS, Watchdog
 
 
 class Worker:
@@ -17,7 +17,7 @@ class Worker:
 
     def look(self, times: int) -> None:
         for _ in range(times):
-            self.watchdog.look()
+            self.watchdog.check()
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def worker() -> Worker:
 
 
 def test_a_worker_that_begins_nothing_while_there_is_work_is_ended(worker: Worker) -> None:
-    worker.look(DEAF_LOOKS - 1)
+    worker.look(STALLED_CHECKS - 1)
     assert worker.ended == []
     worker.look(1)
     assert worker.ended == [EX_TEMPFAIL]
@@ -34,7 +34,7 @@ def test_a_worker_that_begins_nothing_while_there_is_work_is_ended(worker: Worke
 
 def test_one_task_begun_is_a_sign_of_life(worker: Worker) -> None:
     for _ in range(3):
-        worker.look(DEAF_LOOKS - 1)
+        worker.look(STALLED_CHECKS - 1)
         worker.begun += 1
         worker.look(1)
     assert worker.ended == []
@@ -43,18 +43,18 @@ def test_one_task_begun_is_a_sign_of_life(worker: Worker) -> None:
 @pytest.mark.parametrize(("name", "value"), [("queued", 0), ("free", False)])
 def test_without_work_or_a_free_slot_nothing_is_expected(worker: Worker, name: str, value: int) -> None:
     setattr(worker, name, value)
-    worker.look(DEAF_LOOKS * 2)
+    worker.look(STALLED_CHECKS * 2)
     assert worker.ended == []
 
 
 def test_an_absence_of_redis_does_not_count(worker: Worker) -> None:
     for _ in range(3):
-        worker.look(DEAF_LOOKS - 1)
-        worker.watchdog.rest()
+        worker.look(STALLED_CHECKS - 1)
+        worker.watchdog.reset()
     assert worker.ended == []
 
 
 def test_a_worker_that_stops_is_left_in_peace(worker: Worker) -> None:
     worker.watchdog.disarm()
-    worker.look(DEAF_LOOKS * 2)
+    worker.look(STALLED_CHECKS * 2)
     assert worker.ended == []

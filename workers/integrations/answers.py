@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from common.json_text import read_json
 
 if TYPE_CHECKING:
-    from workers.integrations.base import Answer
+    from workers.integrations.base import Response
 
 
-def answered_json(answer: Answer) -> Any:
+def parse_json(answer: Response) -> Any:
     """Return the body's JSON value, in the stated charset or whichever UTF it is. Raises ValueError if it has none.
 
     What was not received whole has none either: half a report may be read as another one.

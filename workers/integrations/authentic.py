@@ -85,7 +85,7 @@ class EventSigner:
     def __init__(self, vault: Cipher) -> None:
         self._authenticator = vault.authenticator("events for the manager")
 
-    def signed(self, event_id: str, event: ManagerEvent) -> bytes:
+    def sign(self, event_id: str, event: ManagerEvent) -> bytes:
         """Return the payload of the delivery with this id that takes the event to the manager."""
         mac = self._authenticator.sign(b"event", *map(_bytes, (event_id, event.location, event.message)))
         return _encode(_Record(event.location, event.message, mac))
@@ -94,7 +94,7 @@ class EventSigner:
         """Return the signature with which a notice may quote this error."""
         return self._authenticator.sign(b"last_error", _bytes(integration_id), _bytes(last_error))
 
-    def opened(self, delivery: Alert) -> ManagerEvent:
+    def verify(self, delivery: Alert) -> ManagerEvent:
         """Return the event of a delivery. Raises ValueError if it holds none, and NotAuthenticError, which is one."""
         check_depth(delivery.raw)
         record = _decode(delivery.raw)

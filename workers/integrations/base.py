@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.outcome import Outcome
 
-FINAL_WITHOUT_ANSWER = frozenset({Reason.INVALID_URL, Reason.REDIRECT, Reason.TOO_LARGE})
+PERMANENT_ERRORS = frozenset({Reason.INVALID_URL, Reason.REDIRECT, Reason.TOO_LARGE})
 """Failures before any answer that no second try will mend. A certificate, by contrast, is renewed one day."""
 
 MAX_BODY_BYTES = 65_536
@@ -52,7 +52,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return f"Request({self.method}, key={self.key!r})"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """What came back: `body` is at most the transport's limit, `headers` have lower-case names.
 
     The status is final. `broken` says why the rest of the answer could not be read whole, empty if it was. `is_cut`
@@ -97,7 +97,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """The manager's socket took the datagram; it never answers."""
 
 
-class Refusal(Exception):  # noqa: N818 — not an error of ours: it carries an outcome
+class NotSendable(Exception):  # noqa: N818 — not an error of ours: it carries an outcome
     """Raised by `calls` when there is nothing to send; carries the outcome, Skipped or Rejected."""
 
     def __init__(self, outcome: Skipped | Rejected) -> None:
@@ -106,41 +106,41 @@ class Refusal(Exception):  # noqa: N818 — not an error of ours: it carries an 
 
 
 C = TypeVar("C", Request, ScriptCall, Datagram)
-A_contra = TypeVar("A_contra", Answer, ScriptExit, Sent, contravariant=True)
+A_contra = TypeVar("A_contra", Response, ScriptExit, Sent, contravariant=True)
 
 
 class Service(Protocol, Generic[C, A_contra]):
     """What the pipeline needs of an integration; built once per block."""
 
-    def calls(self, alert: Alert) -> Sequence[C]:
+    def build_calls(self, alert: Alert) -> Sequence[C]:
         """Return the calls that this alert needs, in order; raise Refusal when there are none."""
 
-    def read(self, alert: Alert, call: C, answer: A_contra) -> Outcome:
+    def interpret(self, alert: Alert, call: C, answer: A_contra) -> Outcome:
         """Return what this answer means for the delivery."""
 
-    def unanswered(self, alert: Alert, call: C, error: TransportError) -> Outcome:
+    def interpret_failure(self, alert: Alert, call: C, error: TransportError) -> Outcome:
         """Return what it means that no answer came."""
 
 
 @runtime_checkable
-class Remembering(Protocol):
+class Cacheable(Protocol):
     """What a look-up service offers besides, so that nobody asks twice for what is known."""
 
-    topic: str
+    namespace: str
     """Names the kind of question, such as `virustotal-v2`: the same for all blocks that would get the same answers."""
 
-    def question(self, call: Any) -> str:
+    def cache_key(self, call: Any) -> str:
         """Return what the call asks, without the credential; empty if the answer is never to be remembered."""
 
-    def to_remember(self, call: Any, answer: Any) -> tuple[bytes, float]:
+    def cache_entry(self, call: Any, answer: Any) -> tuple[bytes, float]:
         """Return what to keep of an answer and for how many seconds; nothing and 0 of one that is no answer."""
 
-    def recalled(self, alert: Alert, call: Any, content: bytes) -> Outcome:
+    def from_cache(self, alert: Alert, call: Any, content: bytes) -> Outcome:
         """Return what the remembered answer means for the delivery."""
 
 
-def unanswered(error: TransportError) -> Outcome:
+def failure_outcome(error: TransportError) -> Outcome:
     """Return the usual meaning of no answer: try again, unless no second try can mend it."""
-    if error.reason in FINAL_WITHOUT_ANSWER:
+    if error.reason in PERMANENT_ERRORS:
         return Rejected(error.reason, error.detail)
     return Retry(error.reason, error.detail)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def hook_url(block: Integration) -> Secret:
     """Return the hook_url; raise ConfigError without one."""
-    return _present(block, "hook_url", block.hook_url)
+    return _require(block, "hook_url", block.hook_url)
 
 
 def api_key(block: Integration) -> Secret:
     """Return the api_key, which may be empty; raise ConfigError without one."""
-    return _present(block, "api_key", block.api_key)
+    return _require(block, "api_key", block.api_key)
 
 
 def options(block: Integration) -> dict[str, Any]:
@@ -32,15 +32,15 @@ def options(block: Integration) -> dict[str, Any]:
     try:
         return parse_options(block.options.reveal())
     except ValueError as error:
-        raise wrong(block, "options", str(error)) from None
+        raise config_error(block, "options", str(error)) from None
 
 
-def wrong(block: Integration, element: str, problem: str) -> ConfigError:
+def config_error(block: Integration, element: str, problem: str) -> ConfigError:
     """Return the error for an element of the block; `problem` must be free of secrets."""
     return ConfigError(problem, file=block.file, line=block.line or None, element=element)
 
 
-def _present(block: Integration, element: str, value: Secret | None) -> Secret:
+def _require(block: Integration, element: str, value: Secret | None) -> Secret:
     if value is None:
-        raise wrong(block, element, f"{block.name} needs it")
+        raise config_error(block, element, f"{block.name} needs it")
     return value

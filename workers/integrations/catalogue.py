@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 from common.errors import ConfigError
 from common.integration import Kind
 from common.outcome import Reason, Rejected
-from workers.integrations.base import Refusal, unanswered
-from workers.integrations.blocks import wrong
+from workers.integrations.base import NotSendable, failure_outcome
+from workers.integrations.blocks import config_error
 from workers.integrations.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
 from workers.integrations.pagerduty import PagerDuty
 from workers.integrations.script import Script
 from workers.integrations.shuffle import Shuffle
 from workers.integrations.slack import Slack
-from workers.integrations.statuses import Statuses
+from workers.integrations.statuses import StatusClassifier
 from workers.integrations.virustotal import VirusTotal
 from workers.integrations.virustotal_v2 import V2
 from workers.integrations.virustotal_v3 import V3
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from workers.integrations.statuses import Clock
 
 
-class Choices(NamedTuple):
+class ServiceOptions(NamedTuple):
     """What an operator may choose beside the block itself.
 
     `endpoint` replaces the address of a service whose block has no hook_url. `virustotal_api` is `v2` or `v3`.
@@ -54,15 +54,15 @@ class Choices(NamedTuple):
         return self.endpoint.reveal() if self.endpoint else None
 
 
-DEFAULTS: Final = Choices()
+DEFAULTS: Final = ServiceOptions()
 
 
-def _virustotal(block: Integration, statuses: Statuses, choices: Choices) -> VirusTotal:
+def _virustotal(block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> VirusTotal:
     api = V3 if choices.virustotal_api == "v3" else V2
     return VirusTotal(block, statuses, api(choices.url))
 
 
-NATIVE: Final[Mapping[str, Callable[[Integration, Statuses, Choices], Service[Any, Any]]]] = {
+SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOptions], Service[Any, Any]]]] = {
     "slack": lambda block, statuses, choices: Slack(block, statuses, escape=choices.escape),
     "pagerduty": lambda block, statuses, choices: PagerDuty(block, statuses, choices.url),
     "shuffle": lambda block, statuses, _: Shuffle(block, statuses),
@@ -72,9 +72,9 @@ NATIVE: Final[Mapping[str, Callable[[Integration, Statuses, Choices], Service[An
 """Those that speak HTTP, by name."""
 
 
-def service_for(
+def make_service(
     integration: Integration,
-    choices: Choices = DEFAULTS,
+    choices: ServiceOptions = DEFAULTS,
     *,
     now: Clock = time.time,
     redactor: Redactor | None = None,
@@ -93,31 +93,31 @@ def service_for(
             return Manager(signer)
         return _make(integration, choices, now, redactor or Redactor.of(integration))
     except ConfigError as error:
-        return Unusable(error)
+        return MisconfiguredService(error)
 
 
-class Unusable:
+class MisconfiguredService:
     """Stands where a block cannot be served."""
 
     def __init__(self, problem: ConfigError) -> None:
         self._problem = str(problem)
 
-    def calls(self, alert: Alert) -> NoReturn:  # noqa: ARG002 — the shape of all
+    def build_calls(self, alert: Alert) -> NoReturn:  # noqa: ARG002 — the shape of all
         """Refuse, and say what is wrong with the block."""
-        raise Refusal(Rejected(Reason.NOT_CONFIGURED, self._problem))
+        raise NotSendable(Rejected(Reason.NOT_CONFIGURED, self._problem))
 
-    def read(self, alert: Alert, call: object, answer: object) -> Outcome:  # noqa: ARG002 — as above
+    def interpret(self, alert: Alert, call: object, answer: object) -> Outcome:  # noqa: ARG002 — as above
         """Say the same; nothing was ever sent."""
         return Rejected(Reason.NOT_CONFIGURED, self._problem)
 
-    def unanswered(self, alert: Alert, call: object, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+    def interpret_failure(self, alert: Alert, call: object, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Say the same; nothing was ever sent."""
-        return unanswered(error)
+        return failure_outcome(error)
 
 
-def _make(integration: Integration, choices: Choices, now: Clock, redactor: Redactor) -> Service[Any, Any]:
+def _make(integration: Integration, choices: ServiceOptions, now: Clock, redactor: Redactor) -> Service[Any, Any]:
     if integration.kind is Kind.SCRIPT:
         return Script(integration, redactor, choices.final_exits)
-    if integration.name not in NATIVE:
-        raise wrong(integration, "name", "there is no such integration")
-    return NATIVE[integration.name](integration, Statuses(now, redactor), choices)
+    if integration.name not in SERVICES:
+        raise config_error(integration, "name", "there is no such integration")
+    return SERVICES[integration.name](integration, StatusClassifier(now, redactor), choices)

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 from common.json_text import write_json
 from common.outcome import ManagerEvent
 from workers.integrations.authentic import without_delete
-from workers.integrations.fields import Fields, found, needed
-from workers.integrations.limits import cut
+from workers.integrations.fields import Fields, get, require
+from workers.integrations.limits import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MANAGERS_OWN = "000"
+MANAGER_AGENT_ID = "000"
 
 _control_characters: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-LONGEST_DATAGRAM: Final = 65_535
+MAX_DATAGRAM_BYTES: Final = 65_535
 """Bytes that the manager takes; it silently drops what is beyond (spec 7)."""
 
-LONGEST_PART: Final = 1_024
+MAX_PART_CHARS: Final = 1_024
 """Characters that stay of each part of an event that would be longer."""
 
 _DEEPEST_PART: Final = 3
@@ -39,9 +39,9 @@ def event(location: str, message: Mapping[str, Any]) -> ManagerEvent:
     for what a service tells besides. A member `courier` says so.
     """
     told = ManagerEvent(location, without_delete(write_json(message)))
-    if (size := len(datagram(told))) <= LONGEST_DATAGRAM:
+    if (size := len(datagram(told))) <= MAX_DATAGRAM_BYTES:
         return told
-    note = f"long parts are cut or left out: the event had {size} bytes, and the manager takes {LONGEST_DATAGRAM}"
+    note = f"long parts are cut or left out: the event had {size} bytes, and the manager takes {MAX_DATAGRAM_BYTES}"
     short = write_json(_short(message, _DEEPEST_PART) | {"courier": {"shortened": note}})
     return ManagerEvent(location, without_delete(short))
 
@@ -51,8 +51,8 @@ def _short(value: Any, levels: int) -> Any:
     if isinstance(value, dict) and levels:
         return {name: _short(part, levels - 1) for name, part in value.items()}
     if isinstance(value, dict | list):
-        return value if len(write_json(value)) <= LONGEST_PART else type(value)()
-    return cut(value, LONGEST_PART)
+        return value if len(write_json(value)) <= MAX_PART_CHARS else type(value)()
+    return truncate(value, MAX_PART_CHARS)
 
 
 def datagram(event: ManagerEvent) -> bytes:
@@ -60,19 +60,19 @@ def datagram(event: ManagerEvent) -> bytes:
     return f"1:{event.location}:{event.message}".encode()
 
 
-def credited_to_agent(fields: Fields, tag: str) -> str:
+def agent_location(fields: Fields, tag: str) -> str:
     """Return `[ID] (NAME) IP->TAG`, escaped, or the tag alone for the manager or an alert without agent.
 
     Raises Refusal if the agent has no id or no name.
     """
-    if not fields.get("agent") or needed(fields, "agent", "id") == MANAGERS_OWN:
+    if not fields.get("agent") or require(fields, "agent", "id") == MANAGER_AGENT_ID:
         return tag
-    address = found(fields, "agent", "ip")
-    who = f"[{needed(fields, 'agent', 'id')}] ({needed(fields, 'agent', 'name')}) {address or 'any'}"
-    return f"{escaped(who)}->{tag}"
+    address = get(fields, "agent", "ip")
+    who = f"[{require(fields, 'agent', 'id')}] ({require(fields, 'agent', 'name')}) {address or 'any'}"
+    return f"{escape(who)}->{tag}"
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Protect `|` and `:`. Control characters, and lone surrogates, which cannot be sent, become question marks."""
     protected = text.replace("|", "||").replace(":", "|:").encode("utf-8", "replace").decode()
     return _control_characters.sub("?", protected)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.json_text import as_number, write_json
 from common.outcome import Reason, Rejected
-from workers.integrations.base import Refusal
+from workers.integrations.base import NotSendable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,22 +24,22 @@ def fields_of(alert: Alert) -> Fields:
     try:
         return alert.fields
     except ValueError as error:
-        raise bad_alert(f"the alert cannot be read: {error}") from None
+        raise invalid_alert(f"the alert cannot be read: {error}") from None
 
 
-def needed(fields: Fields, *path: str) -> Any:
+def require(fields: Fields, *path: str) -> Any:
     """Return the value at a path such as `"rule", "level"`; raise Refusal, naming the path, if there is none."""
     value: Any = fields
     for depth, name in enumerate(path, start=1):
         if not isinstance(value, dict):
-            raise bad_alert(f"{'.'.join(path[: depth - 1])} is not an object")
+            raise invalid_alert(f"{'.'.join(path[: depth - 1])} is not an object")
         if name not in value:
-            raise bad_alert(f"{'.'.join(path[:depth])} is missing")
+            raise invalid_alert(f"{'.'.join(path[:depth])} is missing")
         value = value[name]
     return value
 
 
-def found(fields: Fields, *path: str) -> Any:
+def get(fields: Fields, *path: str) -> Any:
     """Return the value at a path, or None if there is none."""
     value: Any = fields
     for name in path:
@@ -47,11 +47,11 @@ def found(fields: Fields, *path: str) -> Any:
     return value
 
 
-def needed_level(fields: Fields) -> float:
+def require_level(fields: Fields) -> float:
     """Return the rule's level for comparing; raise Refusal if it is no number."""
-    level = as_number(needed(fields, "rule", "level"))
+    level = as_number(require(fields, "rule", "level"))
     if level is None:
-        raise bad_alert("rule.level is not a number")
+        raise invalid_alert("rule.level is not a number")
     return level
 
 
@@ -60,9 +60,9 @@ def json_body(message: Mapping[str, Any]) -> bytes:
     try:
         return write_json(message).encode("ascii")
     except ValueError as error:
-        raise bad_alert(f"the alert cannot be written: {error}") from None
+        raise invalid_alert(f"the alert cannot be written: {error}") from None
 
 
-def bad_alert(what: str) -> Refusal:
+def invalid_alert(what: str) -> NotSendable:
     """Return what to raise so that the alert becomes a dead letter that says what is wrong with it."""
-    return Refusal(Rejected(Reason.INVALID_ALERT, what))
+    return NotSendable(Rejected(Reason.INVALID_ALERT, what))

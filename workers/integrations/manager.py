@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from common.outcome import Delivered, Reason, Rejected, Retry
 from workers.integrations.authentic import NotAuthenticError
-from workers.integrations.base import Datagram, Refusal, unanswered
-from workers.integrations.events import LONGEST_DATAGRAM, datagram
+from workers.integrations.base import Datagram, NotSendable, failure_outcome
+from workers.integrations.events import MAX_DATAGRAM_BYTES, datagram
 from workers.integrations.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
@@ -32,27 +32,27 @@ class Manager:
     def __init__(self, signer: EventSigner | None) -> None:
         self._signer = signer
 
-    def calls(self, alert: Alert) -> Sequence[Datagram]:
+    def build_calls(self, alert: Alert) -> Sequence[Datagram]:
         """Return the datagram, or refuse an event that Courier did not write or that would arrive broken."""
         if not self._signer:
-            raise Refusal(Rejected(Reason.NOT_AUTHENTIC, "there is no secret key here to check it with"))
+            raise NotSendable(Rejected(Reason.NOT_AUTHENTIC, "there is no secret key here to check it with"))
         try:
-            event = self._signer.opened(alert)
+            event = self._signer.verify(alert)
         except NotAuthenticError as error:
-            raise Refusal(Rejected(Reason.NOT_AUTHENTIC, str(error))) from None
+            raise NotSendable(Rejected(Reason.NOT_AUTHENTIC, str(error))) from None
         except ValueError:
-            raise Refusal(Rejected(Reason.INVALID_ALERT, "this is no event for the manager")) from None
+            raise NotSendable(Rejected(Reason.INVALID_ALERT, "this is no event for the manager")) from None
         payload = datagram(event)
-        if len(payload) > LONGEST_DATAGRAM:
-            problem = f"{len(payload)} bytes, and the manager would cut it at {LONGEST_DATAGRAM}"
-            raise Refusal(Rejected(Reason.TOO_LARGE, problem))
+        if len(payload) > MAX_DATAGRAM_BYTES:
+            problem = f"{len(payload)} bytes, and the manager would cut it at {MAX_DATAGRAM_BYTES}"
+            raise NotSendable(Rejected(Reason.TOO_LARGE, problem))
         return (Datagram(payload=payload),)
 
-    def read(self, alert: Alert, call: Datagram, answer: Sent) -> Outcome:  # noqa: ARG002 — the shape of all
+    def interpret(self, alert: Alert, call: Datagram, answer: Sent) -> Outcome:  # noqa: ARG002 — the shape of all
         """Take it as delivered: the socket never answers."""
         return Delivered()
 
-    def unanswered(self, alert: Alert, call: Datagram, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+    def interpret_failure(self, alert: Alert, call: Datagram, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Wait for the manager, unless the datagram itself is at fault."""
-        outcome = unanswered(error)
+        outcome = failure_outcome(error)
         return Retry(Reason.MANAGER_DOWN, error.detail) if isinstance(outcome, Retry) else outcome

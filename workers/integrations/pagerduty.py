@@ -10,9 +10,9 @@ import msgspec
 
 from common.outcome import Reason, Rejected, Retry
 from workers.integrations import blocks
-from workers.integrations.base import Refusal, Request, unanswered
-from workers.integrations.fields import Fields, bad_alert, fields_of, found, json_body, needed, needed_level
-from workers.integrations.limits import cut
+from workers.integrations.base import NotSendable, Request, failure_outcome
+from workers.integrations.fields import Fields, fields_of, get, invalid_alert, json_body, require, require_level
+from workers.integrations.limits import truncate
 from workers.integrations.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
-    from workers.integrations.base import Answer
-    from workers.integrations.statuses import Statuses
+    from workers.integrations.base import Response
+    from workers.integrations.statuses import StatusClassifier
 
 URL: Final = "https://events.pagerduty.com/v2/enqueue"
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
@@ -31,22 +31,22 @@ HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 SEVERITIES: Final = ((13, "critical"), (10, "error"), (7, "warning"))
 """The lowest level of each severity; below all of them it is `info`."""
 
-LONGEST_DEDUP_KEY: Final = 255
+MAX_DEDUP_KEY_CHARS: Final = 255
 """Characters (PagerDuty's Events API v2, "Send an Alert Event")."""
 
-LONGEST_SUMMARY: Final = 1_024
+MAX_SUMMARY_CHARS: Final = 1_024
 """Characters (as above)."""
 
-LARGEST_EVENT: Final = 512_000
+MAX_EVENT_BYTES: Final = 512_000
 """Bytes of a whole event (PagerDuty's Events API v2 overview, "Size Limits": 512 KB)."""
 
-LONGEST_LOG: Final = 10_000
+MAX_LOG_CHARS: Final = 10_000
 """Characters of the alert's log that stay where the alert as a whole is too large."""
 
 RATE_LIMIT_FLOOR_S: Final = 120.0
 """PagerDuty asks for "a backoff of a few minutes" after a 429 (Events API v2 overview)."""
 
-LARGEST_ERROR: Final = 4096
+MAX_ERROR_BYTES: Final = 4096
 """Bytes of an answer that are searched for what is wrong; PagerDuty's have some hundred."""
 
 BAD_REQUEST: Final = 400
@@ -59,13 +59,13 @@ class PagerDuty:
 
     markup: Final = NO_MARKUP
 
-    def __init__(self, block: Integration, statuses: Statuses, url: str | None = None) -> None:
+    def __init__(self, block: Integration, statuses: StatusClassifier, url: str | None = None) -> None:
         self._url = url or URL
         self._key = blocks.api_key(block)
         self._options = blocks.options(block)
         self._statuses = statuses
 
-    def calls(self, alert: Alert) -> Sequence[Request]:
+    def build_calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST."""
         fields = fields_of(alert)
         event = {
@@ -76,25 +76,25 @@ class PagerDuty:
             "client": "Wazuh Monitoring Service",
             "client_url": "https://wazuh.com",
         }
-        body = fitted(event | self._options, fields)
+        body = fit(event | self._options, fields)
         return (Request(method="POST", url=self._url, headers=HEADERS, body=body),)
 
-    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
+    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status; a 400 names what it does not like, and that becomes the detail."""
-        outcome = self._statuses.outcome(answer)
-        if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body, 0, LARGEST_ERROR):
+        outcome = self._statuses.classify(answer)
+        if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body, 0, MAX_ERROR_BYTES):
             return Retry(Reason.UNAUTHORIZED, self._statuses.detail(answer))
         if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
             after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)
             return msgspec.structs.replace(outcome, after_s=after_s)
         return outcome
 
-    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+    def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Try again, unless that cannot help."""
-        return unanswered(error)
+        return failure_outcome(error)
 
 
-def fitted(event: dict[str, Any], fields: Fields) -> bytes:
+def fit(event: dict[str, Any], fields: Fields) -> bytes:
     """Return an event as PagerDuty takes it: where it is too large, a note replaces the alert in its details (D10).
 
     Raises Refusal if it is too large even so.
@@ -102,40 +102,42 @@ def fitted(event: dict[str, Any], fields: Fields) -> bytes:
     payload = event.get("payload")
     if not isinstance(payload, dict):
         return json_body(event)
-    short = {name: cut(value, LONGEST_SUMMARY) if name == "summary" else value for name, value in payload.items()}
+    short = {
+        name: truncate(value, MAX_SUMMARY_CHARS) if name == "summary" else value for name, value in payload.items()
+    }
     body = json_body(event | {"payload": short})
-    if len(body) <= LARGEST_EVENT:
+    if len(body) <= MAX_EVENT_BYTES:
         return body
-    short = {name: cut(value, LONGEST_SUMMARY) for name, value in payload.items()}
+    short = {name: truncate(value, MAX_SUMMARY_CHARS) for name, value in payload.items()}
     if "custom_details" in payload:
         short["custom_details"] = _without_alert(fields, len(body))
     body = json_body(event | {"payload": short})
-    if len(body) > LARGEST_EVENT:
-        problem = f"the event has {len(body)} bytes, even without the alert; PagerDuty takes {LARGEST_EVENT}"
-        raise Refusal(Rejected(Reason.TOO_LARGE, problem))
+    if len(body) > MAX_EVENT_BYTES:
+        problem = f"the event has {len(body)} bytes, even without the alert; PagerDuty takes {MAX_EVENT_BYTES}"
+        raise NotSendable(Rejected(Reason.TOO_LARGE, problem))
     return body
 
 
 def _without_alert(fields: Fields, size: int) -> dict[str, Any]:
     """Return the details of an event that would have `size` bytes with the alert."""
-    note = f"Courier left the alert out: with it the event has {size} bytes, and PagerDuty takes {LARGEST_EVENT}."
+    note = f"Courier left the alert out: with it the event has {size} bytes, and PagerDuty takes {MAX_EVENT_BYTES}."
     return {
         "note": note,
-        "id": cut(found(fields, "id"), LONGEST_SUMMARY),
-        "rule_id": cut(found(fields, "rule", "id"), LONGEST_SUMMARY),
-        "location": cut(found(fields, "location"), LONGEST_SUMMARY),
-        "full_log": cut(found(fields, "full_log"), LONGEST_LOG),
+        "id": truncate(get(fields, "id"), MAX_SUMMARY_CHARS),
+        "rule_id": truncate(get(fields, "rule", "id"), MAX_SUMMARY_CHARS),
+        "location": truncate(get(fields, "location"), MAX_SUMMARY_CHARS),
+        "full_log": truncate(get(fields, "full_log"), MAX_LOG_CHARS),
     }
 
 
 def _payload(fields: Fields) -> dict[str, Any]:
-    level = needed_level(fields)
+    level = require_level(fields)
     return {
-        "summary": needed(fields, "rule").get("description", "N/A"),
-        "timestamp": needed(fields, "timestamp"),
+        "summary": require(fields, "rule").get("description", "N/A"),
+        "timestamp": require(fields, "timestamp"),
         "source": _source(fields),
         "severity": next((name for lowest, name in SEVERITIES if level >= lowest), "info"),
-        "group": _group(needed(fields, "rule").get("groups", ())),
+        "group": _group(require(fields, "rule").get("groups", ())),
         "custom_details": fields,
     }
 
@@ -143,9 +145,9 @@ def _payload(fields: Fields) -> dict[str, Any]:
 def _source(fields: Fields) -> Any:
     """Return who it happened to; PagerDuty requires one, and an agentless alert has no agent (D10)."""
     for path in (("agent", "name"), ("agentless", "host"), ("manager", "name")):
-        if source := found(fields, *path):
+        if source := get(fields, *path):
             return source
-    raise bad_alert("agent.name is missing, and agentless.host and manager.name as well")
+    raise invalid_alert("agent.name is missing, and agentless.host and manager.name as well")
 
 
 def _group(groups: Any) -> str:
@@ -153,11 +155,11 @@ def _group(groups: Any) -> str:
     try:
         return ", ".join(groups)
     except TypeError:
-        raise bad_alert("rule.groups is not a list of texts") from None
+        raise invalid_alert("rule.groups is not a list of texts") from None
 
 
 def _dedup_key(delivery_id: str) -> str:
     """Return what makes a repeated delivery one incident (D10)."""
-    if len(delivery_id) <= LONGEST_DEDUP_KEY:
+    if len(delivery_id) <= MAX_DEDUP_KEY_CHARS:
         return delivery_id
     return hashlib.blake2b(delivery_id.encode(), digest_size=32).hexdigest()

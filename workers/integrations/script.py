@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from common import lenient
 from common.outcome import Delivered, Reason, Rejected, Retry
 from workers.integrations import base
-from workers.integrations.base import Refusal, ScriptCall
+from workers.integrations.base import NotSendable, ScriptCall
 from workers.integrations.markup import NONE as NO_MARKUP
 from workers.integrations.script_output import last_line
-from workers.integrations.text_form import text_form
+from workers.integrations.text_form import render_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -50,7 +50,7 @@ class Script:
         options = integration.options
         self._options = None if options is None else f"{options.reveal()}\n".encode("utf-8", "surrogateescape")
 
-    def calls(self, alert: Alert) -> Sequence[ScriptCall]:
+    def build_calls(self, alert: Alert) -> Sequence[ScriptCall]:
         """Return the one run; raise Refusal if the alert has no text form."""
         block = self._integration
         return (
@@ -65,7 +65,7 @@ class Script:
             ),
         )
 
-    def read(self, alert: Alert, call: ScriptCall, answer: ScriptExit) -> Outcome:  # noqa: ARG002 — a Service's shape
+    def interpret(self, alert: Alert, call: ScriptCall, answer: ScriptExit) -> Outcome:  # noqa: ARG002 — a Service's shape
         """Return what the exit status means: the last line of output says why, as the script's author meant it."""
         if answer.status == 0:
             return Delivered()
@@ -74,20 +74,20 @@ class Script:
             return Rejected(Reason.SCRIPT_FAILED, detail)
         return Retry(Reason.SCRIPT_UNUSABLE if answer.status in UNUSABLE else Reason.SCRIPT_FAILED, detail)
 
-    def unanswered(self, alert: Alert, call: ScriptCall, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+    def interpret_failure(self, alert: Alert, call: ScriptCall, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Return the usual meaning."""
-        return base.unanswered(error)
+        return base.failure_outcome(error)
 
     def _alert_file(self, raw: bytes) -> bytes:
         if self._integration.wants_json:
-            return json_form(raw)
+            return render_json(raw)
         try:
-            return text_form(raw, self._integration.max_log)
+            return render_text(raw, self._integration.max_log)
         except ValueError as error:
-            raise Refusal(Rejected(Reason.INVALID_ALERT, str(error))) from None
+            raise NotSendable(Rejected(Reason.INVALID_ALERT, str(error))) from None
 
 
-def json_form(raw: bytes) -> bytes:
+def render_json(raw: bytes) -> bytes:
     """Return the JSON file for one line of the alert log: the line's own bytes (D4) and a newline.
 
     Only what is no part of a JSON text goes: a byte order mark and what follows a NUL byte behind the value (spec 2.4).

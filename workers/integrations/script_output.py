@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from workers.redaction import Redactor
 
-LONGEST_LINE: Final = 500
+MAX_LINE_CHARS: Final = 500
 """Characters kept of the line; a dead letter carries one for each attempt."""
 
 _BLANKS: Final = re.compile(r"\t+")
@@ -21,4 +21,4 @@ def last_line(output: str, redactor: Redactor) -> str:
     """Return the last line of `output` that is not blank, with every secret masked."""
     line = redactor.text(output).rstrip().rpartition("\n")[2]
     clean = _BLANKS.sub(" ", line).strip()
-    return clean if len(clean) <= LONGEST_LINE else f"{clean[:LONGEST_LINE]}…"
+    return clean if len(clean) <= MAX_LINE_CHARS else f"{clean[:MAX_LINE_CHARS]}…"

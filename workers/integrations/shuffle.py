@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.outcome import Reason, Skipped
 from workers.integrations import blocks
-from workers.integrations.base import Refusal, Request, unanswered
-from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
+from workers.integrations.base import NotSendable, Request, failure_outcome
+from workers.integrations.fields import Fields, fields_of, get, json_body, require, require_level
 from workers.integrations.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
-    from workers.integrations.base import Answer
-    from workers.integrations.statuses import Statuses
+    from workers.integrations.base import Response
+    from workers.integrations.statuses import StatusClassifier
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
@@ -37,37 +37,37 @@ class Shuffle:
 
     markup: Final = NO_MARKUP
 
-    def __init__(self, block: Integration, statuses: Statuses) -> None:
+    def __init__(self, block: Integration, statuses: StatusClassifier) -> None:
         self._url = blocks.hook_url(block)
         self._options = blocks.options(block)
         self._statuses = statuses
 
-    def calls(self, alert: Alert) -> Sequence[Request]:
+    def build_calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST, or skip the alert for its rule."""
         fields = fields_of(alert)
-        if (rule_id := needed(fields, "rule", "id")) in EXCLUDED_RULES:
-            raise Refusal(Skipped(Reason.RULE_EXCLUDED, f"rule {rule_id}"))
+        if (rule_id := require(fields, "rule", "id")) in EXCLUDED_RULES:
+            raise NotSendable(Skipped(Reason.RULE_EXCLUDED, f"rule {rule_id}"))
         body = json_body(_message(fields) | self._options)
         return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
 
-    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
+    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status alone."""
-        return self._statuses.outcome(answer)
+        return self._statuses.classify(answer)
 
-    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+    def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Try again, unless that cannot help."""
-        return unanswered(error)
+        return failure_outcome(error)
 
 
 def _message(fields: Fields) -> dict[str, Any]:
-    level = needed_level(fields)
+    level = require_level(fields)
     return {
         "severity": 1 if level <= 4 else 2 if level <= 7 else 3,  # noqa: PLR2004 — spec 5.4
         "pretext": "WAZUH Alert",
-        "title": needed(fields, "rule").get("description", "N/A"),
-        "text": found(fields, "full_log"),
-        "rule_id": needed(fields, "rule", "id"),
-        "timestamp": needed(fields, "timestamp"),
-        "id": needed(fields, "id"),
+        "title": require(fields, "rule").get("description", "N/A"),
+        "text": get(fields, "full_log"),
+        "rule_id": require(fields, "rule", "id"),
+        "timestamp": require(fields, "timestamp"),
+        "id": require(fields, "id"),
         "all_fields": fields,
     }

@@ -12,9 +12,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.integrations import blocks, markup
-from workers.integrations.base import Request, unanswered
-from workers.integrations.fields import Fields, fields_of, found, json_body, needed, needed_level
-from workers.integrations.limits import MARK, cut
+from workers.integrations.base import Request, failure_outcome
+from workers.integrations.fields import Fields, fields_of, get, json_body, require, require_level
+from workers.integrations.limits import ELLIPSIS, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
-    from workers.integrations.base import Answer
-    from workers.integrations.statuses import Statuses
+    from workers.integrations.base import Response
+    from workers.integrations.statuses import StatusClassifier
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
@@ -32,7 +32,7 @@ LONGEST_TEXT: Final = 40_000
 """Characters of a text; Slack cuts longer ones without a mark (its changelog, "Truncating really long messages")."""
 
 
-_CUT_ENTITY: Final = re.compile(rf"&(?:a|am|amp|l|lt|g|gt)?{MARK}\Z")
+_CUT_ENTITY: Final = re.compile(rf"&(?:a|am|amp|l|lt|g|gt)?{ELLIPSIS}\Z")
 """An entity that the cut went through."""
 
 
@@ -41,13 +41,13 @@ class Slack:
 
     markup: Final = markup.SLACK
 
-    def __init__(self, block: Integration, statuses: Statuses, *, escape: bool = True) -> None:
+    def __init__(self, block: Integration, statuses: StatusClassifier, *, escape: bool = True) -> None:
         self._markup = self.markup if escape else markup.NONE
         self._url = blocks.hook_url(block)
         self._options = blocks.options(block)
         self._statuses = statuses
 
-    def calls(self, alert: Alert) -> Sequence[Request]:
+    def build_calls(self, alert: Alert) -> Sequence[Request]:
         """Return the one POST; its body is that of the stock script, byte for byte but for escapes (D19)."""
         attachment = _attachment(fields_of(alert))
         if self._markup.is_in(alert.raw):
@@ -55,49 +55,49 @@ class Slack:
         attachment |= self._options
         body = json_body({"attachments": [attachment]})
         if len(body) > LONGEST_TEXT:
-            body = json_body({"attachments": [fitted(attachment)]})
+            body = json_body({"attachments": [fit(attachment)]})
         return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
 
-    def read(self, alert: Alert, call: Request, answer: Answer) -> Outcome:  # noqa: ARG002 — the shape of all
+    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status alone."""
-        return self._statuses.outcome(answer)
+        return self._statuses.classify(answer)
 
-    def unanswered(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+    def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Try again, unless that cannot help."""
-        return unanswered(error)
+        return failure_outcome(error)
 
 
-def fitted(attachment: dict[str, Any]) -> dict[str, Any]:
+def fit(attachment: dict[str, Any]) -> dict[str, Any]:
     """Return an attachment of which no text is longer than Slack takes it."""
     short = {name: _cut(value) for name, value in attachment.items()}
     if isinstance(table := short.get("fields"), list):
-        short["fields"] = [fitted(row) if isinstance(row, dict) else row for row in table]
+        short["fields"] = [fit(row) if isinstance(row, dict) else row for row in table]
     return short
 
 
 def _cut(value: Any) -> Any:
-    short = cut(value, LONGEST_TEXT)
-    return short if short is value else _CUT_ENTITY.sub(MARK, short)
+    short = truncate(value, LONGEST_TEXT)
+    return short if short is value else _CUT_ENTITY.sub(ELLIPSIS, short)
 
 
 def _attachment(fields: Fields) -> dict[str, Any]:
-    level = needed_level(fields)
+    level = require_level(fields)
     return {
         "color": "good" if level <= 4 else "warning" if level <= 7 else "danger",  # noqa: PLR2004 — spec 5.2
         "pretext": "WAZUH Alert",
-        "title": needed(fields, "rule").get("description", "N/A"),
-        "text": found(fields, "full_log"),
+        "title": require(fields, "rule").get("description", "N/A"),
+        "text": get(fields, "full_log"),
         "fields": _table(fields),
-        "ts": needed(fields, "id"),
+        "ts": require(fields, "id"),
     }
 
 
 def _table(fields: Fields) -> list[dict[str, Any]]:
     table: dict[str, Any] = {}
     if "agent" in fields:
-        table["Agent"] = f"({needed(fields, 'agent', 'id')}) - {needed(fields, 'agent', 'name')}"
+        table["Agent"] = f"({require(fields, 'agent', 'id')}) - {require(fields, 'agent', 'name')}"
     if "agentless" in fields:
-        table["Agentless Host"] = needed(fields, "agentless", "host")
-    table["Location"] = needed(fields, "location")
-    table["Rule ID"] = f"{needed(fields, 'rule', 'id')} _(Level {needed(fields, 'rule', 'level')})_"
+        table["Agentless Host"] = require(fields, "agentless", "host")
+    table["Location"] = require(fields, "location")
+    table["Rule ID"] = f"{require(fields, 'rule', 'id')} _(Level {require(fields, 'rule', 'level')})_"
     return [{"title": title, "value": value} for title, value in table.items()]

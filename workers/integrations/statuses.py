@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, Final
 
 from common.json_text import as_number
 from common.outcome import Delivered, Reason, Rejected, Retry
-from workers.integrations.answers import answered_json
-from workers.integrations.fields import found
+from workers.integrations.answers import parse_json
+from workers.integrations.fields import get
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from common.outcome import Outcome
-    from workers.integrations.base import Answer
+    from workers.integrations.base import Response
     from workers.redaction import Redactor
 
     Clock = Callable[[], float]
@@ -54,29 +54,29 @@ BY_HUNDREDS: Final = {3: Reason.REDIRECT, 4: Reason.HTTP_4XX, 5: Reason.HTTP_5XX
 REJECTED: Final = frozenset({Reason.REDIRECT, Reason.HTTP_4XX})
 DELIVERED: Final = range(200, 300)
 
-LONGEST_PAUSE_S: Final = 86_400.0
+MAX_RETRY_AFTER_S: Final = 86_400.0
 """A Retry-After beyond a day is taken for a day: a slip of the service must not silence an integration for years."""
 
-LONGEST_EXCERPT: Final = 200
+MAX_EXCERPT_CHARS: Final = 200
 """Characters of a service's answer that a log line or a dead letter quotes."""
 
-SCANNED_CHARS: Final = 1000
+MAX_SCANNED_CHARS: Final = 1000
 """Characters that the excerpt is made of: pages of HTML have many blanks."""
 
-LARGEST_WISH_BYTES: Final = 4096
+MAX_RETRY_BODY_BYTES: Final = 4096
 """A larger body is not read for `retry_after`: that of Slack and Discord has a hundred bytes."""
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]+)?", re.ASCII)
 
 
-class Statuses:
+class StatusClassifier:
     """Reads the status of the answers of one integration. `now` is the time in seconds since the epoch."""
 
     def __init__(self, now: Clock, redactor: Redactor) -> None:
         """Take the clock, and what masks the secrets that no detail may show."""
         self._now, self._redactor = now, redactor
 
-    def outcome(self, answer: Answer) -> Outcome:
+    def classify(self, answer: Response) -> Outcome:
         """Return what the table says, with the answer's own words as the detail."""
         if answer.status in DELIVERED:
             return Delivered()
@@ -85,38 +85,38 @@ class Statuses:
             return Rejected(reason, self.detail(answer))
         return Retry(reason, self.detail(answer), retry_after_s(answer, self._now()))
 
-    def detail(self, answer: Answer) -> str:
+    def detail(self, answer: Response) -> str:
         """Return status and body for a person: bounded, one line, without secrets."""
         said = self._excerpt(answer)
         return f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
 
-    def _excerpt(self, answer: Answer) -> str:
+    def _excerpt(self, answer: Response) -> str:
         """Return the beginning of the body as one line."""
-        text, _ = self._redactor.beginning(answer.body.lstrip(), SCANNED_CHARS, is_cut=answer.is_cut)
-        return " ".join(text.split())[:LONGEST_EXCERPT]
+        text, _ = self._redactor.beginning(answer.body.lstrip(), MAX_SCANNED_CHARS, is_cut=answer.is_cut)
+        return " ".join(text.split())[:MAX_EXCERPT_CHARS]
 
 
-def retry_after_s(answer: Answer, now_s: float) -> float | None:
+def retry_after_s(answer: Response, now_s: float) -> float | None:
     """Return the seconds that Retry-After asks for, as a number or a date (RFC 9110, 10.2.3), else the body's wish."""
     text = answer.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
-        return min(float(text), LONGEST_PAUSE_S)
+        return min(float(text), MAX_RETRY_AFTER_S)
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return _retry_after_of_body(answer)
     seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_s
-    return min(max(math.ceil(seconds), 0.0), LONGEST_PAUSE_S)
+    return min(max(math.ceil(seconds), 0.0), MAX_RETRY_AFTER_S)
 
 
-def _retry_after_of_body(answer: Answer) -> float | None:
+def _retry_after_of_body(answer: Response) -> float | None:
     """Return what `{"retry_after": 0.57}` asks for, in seconds (Discord's rate limits; Slack's Web API)."""
-    if len(answer.body) > LARGEST_WISH_BYTES or b'"retry_after"' not in answer.body:
+    if len(answer.body) > MAX_RETRY_BODY_BYTES or b'"retry_after"' not in answer.body:
         return None
     try:
-        seconds = as_number(found(answered_json(answer), "retry_after"))
+        seconds = as_number(get(parse_json(answer), "retry_after"))
     except ValueError:
         return None
     if seconds is None or not 0 <= seconds < math.inf:
         return None
-    return float(min(seconds, LONGEST_PAUSE_S))
+    return float(min(seconds, MAX_RETRY_AFTER_S))

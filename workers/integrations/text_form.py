@@ -29,7 +29,7 @@ _UNWRITABLE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Lone surrogates that do not stand for a byte of the line."""
 
 
-def text_form(raw: bytes, max_log: int) -> bytes:
+def render_text(raw: bytes, max_log: int) -> bytes:
     """Return the seven lines for one line of the alert log, without a newline at the end.
 
     `full_log` of `max_log` bytes or more ends in three dots in its place. Bytes that are not UTF-8 stay as they are. A

@@ -10,23 +10,23 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.integrations.answers import answered_json
+from workers.integrations.answers import parse_json
 from workers.integrations.base import MAX_REPORT_BYTES, Request
-from workers.integrations.fields import Fields, found
-from workers.integrations.virustotal_v2 import OK, topic
+from workers.integrations.fields import Fields, get
+from workers.integrations.virustotal_v2 import OK, namespace
 
 if TYPE_CHECKING:
     from common.secret import Secret
-    from workers.integrations.base import Answer
+    from workers.integrations.base import Response
 
 URL: Final = "https://www.virustotal.com/api/v3/files"
-PAGE: Final = "https://www.virustotal.com/gui/file"
+REPORT_URL: Final = "https://www.virustotal.com/gui/file"
 
 UNKNOWN: Final = 404
 ERRORS: Final = {401: 403, 429: 204}
 """v3's numbers for wrong credentials and a spent quota → v2's, which the manager's rules look for."""
 
-JUDGED: Final = ("malicious", "suspicious", "undetected", "harmless")
+VERDICTS: Final = ("malicious", "suspicious", "undetected", "harmless")
 """The engines that came to an opinion, of all that `last_analysis_stats` counts (documentation, "Analyses")."""
 
 _HASHES: Final = (("sha256_after", re.compile(r"[A-Fa-f0-9]{64}")), ("md5_after", re.compile(r"[A-Fa-f0-9]{32}")))
@@ -37,12 +37,12 @@ class V3:
 
     def __init__(self, url: str | None = None) -> None:
         self._url = (url or URL).rstrip("/")
-        self.topic = topic("v3", url)
+        self.namespace = namespace("v3", url)
 
     def resource(self, fields: Fields) -> str | None:
         """Return the SHA256, or the MD5 where there is none."""
         for name, pattern in _HASHES:
-            value = found(fields, "syscheck", name)
+            value = get(fields, "syscheck", name)
             if isinstance(value, str) and pattern.fullmatch(value):
                 return value.lower()
         return None
@@ -58,37 +58,37 @@ class V3:
             max_body_bytes=MAX_REPORT_BYTES,
         )
 
-    def question(self, call: Request) -> str:
+    def cache_key(self, call: Request) -> str:
         """Return the hash that a look-up asks about."""
         return call.url.rpartition("/")[2]
 
-    def findings(self, answer: Answer) -> dict[str, Any] | None:
+    def report(self, answer: Response) -> dict[str, Any] | None:
         """Return what a report says, in the words of v2: nothing for an unknown file, None if it is not analysed yet.
 
         Raises ValueError if it is no report at all.
         """
         if answer.status == UNKNOWN:
             return {}
-        report = answered_json(answer)
-        attributes = found(report, "data", "attributes")
-        stats = found(attributes, "last_analysis_stats")
+        report = parse_json(answer)
+        attributes = get(report, "data", "attributes")
+        stats = get(attributes, "last_analysis_stats")
         if not isinstance(attributes, dict):
             raise ValueError("it holds no report")  # noqa: TRY004 — one kind of bad answer
-        if not isinstance(stats, dict) or not any(_count(stats, name) for name in JUDGED):
+        if not isinstance(stats, dict) or not any(_count(stats, name) for name in VERDICTS):
             return None
         return {
             "sha1": attributes.get("sha1"),
             "scan_date": _date(attributes.get("last_analysis_date")),
             "positives": _count(stats, "malicious") + _count(stats, "suspicious"),
-            "total": sum(_count(stats, name) for name in JUDGED),
-            "permalink": f"{PAGE}/{found(report, 'data', 'id')}",
+            "total": sum(_count(stats, name) for name in VERDICTS),
+            "permalink": f"{REPORT_URL}/{get(report, 'data', 'id')}",
         }
 
-    def answers(self, answer: Answer) -> bool:
+    def is_report(self, answer: Response) -> bool:
         """Say whether this is an answer about the file; 404 is one."""
         return answer.status in {OK, UNKNOWN}
 
-    def error(self, answer: Answer) -> int:
+    def error_code(self, answer: Response) -> int:
         """Return the number by which the manager's rules know an error."""
         return ERRORS.get(answer.status, answer.status)
 

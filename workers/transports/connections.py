@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pycurl
 
-from workers.integrations.base import Answer
+from workers.integrations.base import Response
 from workers.transports.addresses import refusal
 from workers.transports.http_errors import broken_by
-from workers.transports.trust import authorities_of
+from workers.transports.trust import trust_store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ _ENDED: Final = getattr(select, "POLLRDHUP", 0)
 FINAL: Final = 200
 """A lower status announces another one (RFC 9110, 15.2)."""
 
-_HELD_BYTES: Final = 65_536
+_MAX_KEPT_BODY_BYTES: Final = 65_536
 """A body larger than this is not held until the next one comes."""
 
 _PROBED_AFTER_S: Final = 30
@@ -41,20 +41,28 @@ _OF_A_PROXY: Final = {pycurl.CAINFO: pycurl.PROXY_CAINFO, pycurl.CAPATH: pycurl.
 """What names the trusted ones → the same for a proxy that is spoken to with TLS."""
 
 
-class Head:
+class RequestTemplate:
     """A request without its body, ready for libcurl. It holds secrets, so its `repr` shows nothing of it.
 
     `url` is without user and password, `headers` are lines, `proxy` is empty for none, `policy` says what is trusted.
     Calls of one `origin` share connections.
     """
 
-    __slots__ = ("headers", "method", "origin", "policy", "proxy", "unpacks", "url")
+    __slots__ = ("accept_encoding", "headers", "method", "origin", "policy", "proxy", "url")
 
     def __init__(
-        self, method: str, url: str, headers: list[bytes], *, origin: str, unpacks: str, proxy: str, policy: Policy
+        self,
+        method: str,
+        url: str,
+        headers: list[bytes],
+        *,
+        origin: str,
+        accept_encoding: str,
+        proxy: str,
+        policy: Policy,
     ) -> None:
         self.method, self.url, self.headers, self.origin = method, url, headers, origin
-        self.unpacks, self.proxy, self.policy = unpacks, proxy, policy
+        self.accept_encoding, self.proxy, self.policy = accept_encoding, proxy, policy
 
 
 class Connection:
@@ -62,7 +70,7 @@ class Connection:
 
     def __init__(self) -> None:
         self._curl = pycurl.Curl()
-        self._head: Head | None = None
+        self._head: RequestTemplate | None = None
         self._limit_s = 0.0
         self._max_body_bytes = 0
         self._lines: list[bytes] = []
@@ -70,7 +78,7 @@ class Connection:
         self._refused, self._opened = "", False
         self._lent: socket.socket | None = None
 
-    def call(self, head: Head, body: bytes | None, limit_s: float, max_body_bytes: int) -> Answer:
+    def call(self, head: RequestTemplate, body: bytes | None, limit_s: float, max_body_bytes: int) -> Response:
         """Return the answer to one request, which has `limit_s` seconds, and at most so much of its body.
 
         Once a final status line has come there is an answer, `broken` where the rest of it cannot be read: what the
@@ -78,7 +86,7 @@ class Connection:
         """
         curl = self._curl
         if head is not self._head:
-            self._turn_to(head)
+            self._configure(head)
         if limit_s != self._limit_s:
             self._limit(limit_s, head.policy.connect_timeout_s)
         if body is None and head.method == "GET":
@@ -97,13 +105,13 @@ class Connection:
                 raise
             if len(self._body) < max_body_bytes:
                 broken = broken_by(error.args[0])
-        if body and len(body) > _HELD_BYTES:
+        if body and len(body) > _MAX_KEPT_BODY_BYTES:
             curl.setopt(pycurl.POSTFIELDS, b"")
         status, headers = curl.getinfo(pycurl.RESPONSE_CODE), _headers(self._lines)
         is_cut = bool(broken) or len(self._body) >= max_body_bytes
-        return Answer(status=status, headers=headers, body=bytes(self._body), broken=broken, is_cut=is_cut)
+        return Response(status=status, headers=headers, body=bytes(self._body), broken=broken, is_cut=is_cut)
 
-    def trouble(self) -> tuple[int, int]:
+    def last_error(self) -> tuple[int, int]:
         """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
         return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
 
@@ -125,7 +133,7 @@ class Connection:
         self._curl.reset()
         self._curl.close()
 
-    def _turn_to(self, head: Head) -> None:
+    def _configure(self, head: RequestTemplate) -> None:
         curl = self._curl
         curl.reset()
         self._head, self._limit_s = None, 0.0
@@ -136,7 +144,7 @@ class Connection:
         curl.setopt(pycurl.PATH_AS_IS, 1)
         curl.setopt(pycurl.CUSTOMREQUEST, head.method)
         curl.setopt(pycurl.HTTPHEADER, head.headers)
-        curl.setopt(pycurl.ACCEPT_ENCODING, head.unpacks)
+        curl.setopt(pycurl.ACCEPT_ENCODING, head.accept_encoding)
         curl.setopt(pycurl.PROXY, head.proxy)
         curl.setopt(pycurl.NOPROXY, "")  # the environment's has been looked at
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
@@ -187,7 +195,7 @@ def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
     curl.setopt(pycurl.PROXY_SSL_VERIFYHOST, 2 if policy.verify_tls else 0)
     for option in (*_OF_A_PROXY, *_OF_A_PROXY.values()):
         curl.unsetopt(option)
-    authorities = authorities_of(policy)
+    authorities = trust_store_of(policy)
     option = pycurl.CAPATH if authorities.is_folder else pycurl.CAINFO
     curl.setopt(option, authorities.path)
     curl.setopt(_OF_A_PROXY[option], authorities.path)

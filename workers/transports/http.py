@@ -19,22 +19,22 @@ from requests.utils import default_headers, get_environ_proxies, select_proxy
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.transports.addresses import refusal_behind_proxy
-from workers.transports.connections import Head
-from workers.transports.http_errors import explained
-from workers.transports.trust import authorities_of
+from workers.transports.connections import RequestTemplate
+from workers.transports.http_errors import classify
+from workers.transports.trust import trust_store_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from common.settings_schema import Policy
-    from workers.integrations.base import Answer, Request
+    from workers.integrations.base import Request, Response
     from workers.transports.connections import Connection
-    from workers.transports.pool import Connections
+    from workers.transports.pool import ConnectionPool
 
 _UNKNOWN_AUTHORITY: Final = ("issuer certificate", "self-signed", "self signed")
 """Parts of OpenSSL's words for a chain that ends at no trusted authority (X509_verify_cert_error_string(3))."""
 
-_REMEMBERED: Final = 256
+_CACHE_SIZE: Final = 256
 """Prepared requests: one is enough where the URL stays the same, and look-ups of one address repeat."""
 
 Pairs = tuple[tuple[str, str], ...]
@@ -43,23 +43,23 @@ Pairs = tuple[tuple[str, str], ...]
 class HttpTransport:
     """Makes the calls of one integration, from any number of threads, over `connections` that others use as well."""
 
-    def __init__(self, policy: Policy, connections: Connections) -> None:
+    def __init__(self, policy: Policy, connections: ConnectionPool) -> None:
         self._policy, self._connections = policy, connections
-        self._remembered = lru_cache(_REMEMBERED)(self._prepare)
+        self._cache = lru_cache(_CACHE_SIZE)(self._prepare)
 
-    def send(self, call: Request) -> Answer:
+    def send(self, call: Request) -> Response:
         """Make the call and return its answer, whatever its status; a body over the limit is cut there.
 
         Raises TransportError, whose detail names host and port, never path, query or user.
         """
         limit_s = call.timeout_s or self._policy.time_limit_s
         try:
-            head = self._remembered(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
+            head = self._cache(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
         except TransportError:
             raise
         except Exception as error:  # noqa: BLE001 — whatever a URL or a header makes the library raise
             raise TransportError(Reason.INVALID_URL, _unsendable(error)) from None
-        with self._connections.to(head.origin) as connection:
+        with self._connections.acquire(head.origin) as connection:
             try:
                 return connection.call(head, call.body, limit_s, call.max_body_bytes)
             except pycurl.error as error:
@@ -68,8 +68,8 @@ class HttpTransport:
                 told = f"{type(error).__name__} on the way to {_where(call.url)}"
                 raise TransportError(Reason.INTERNAL, told) from None
 
-    def _prepare(self, method: str, url: str, headers: Pairs, params: Pairs) -> Head:
-        request = prepared(method, url, dict(headers), dict(params))
+    def _prepare(self, method: str, url: str, headers: Pairs, params: Pairs) -> RequestTemplate:
+        request = prepare(method, url, dict(headers), dict(params))
         sent_to = request.url or url
         parts = urlsplit(sent_to)
         if parts.scheme not in {"http", "https"} or not _is_name(parts.hostname or ""):
@@ -84,12 +84,12 @@ class HttpTransport:
         origin = f"{parts.scheme}://{host}"
         if self._policy.deny_private:  # no connection that an integration without it has made
             origin += f" deny_private {self._policy.allow_private}"
-        return Head(
+        return RequestTemplate(
             method,
             parts._replace(netloc=host).geturl(),
             _lines(request.headers),
             origin=origin,
-            unpacks=request.headers["Accept-Encoding"],
+            accept_encoding=request.headers["Accept-Encoding"],
             proxy=proxy,
             policy=self._policy,
         )
@@ -98,10 +98,10 @@ class HttpTransport:
         code, text = error.args
         if code == pycurl.E_COULDNT_CONNECT and (why := connection.refused()):
             return TransportError(Reason.NOT_CONFIGURED, f"no connection to {where}: {why}")
-        errno, proxy_status = connection.trouble()
-        reason, words = explained(code, text, errno=errno, proxy_status=proxy_status)
+        errno, proxy_status = connection.last_error()
+        reason, words = classify(code, text, errno=errno, proxy_status=proxy_status)
         if reason is Reason.NOT_CONFIGURED:
-            return self._unfit(code)
+            return self._file_error(code)
         told = {
             Reason.TIMEOUT: f"{where} did not answer in time; the call had {limit_s:g} s",
             Reason.TLS: f"{where} is not trusted, or does not speak TLS",
@@ -110,14 +110,14 @@ class HttpTransport:
             Reason.INVALID_URL: _NO_URL,
         }.get(reason, f"error {code} of libcurl on the way to {where}")
         if reason is Reason.TLS and any(part in words for part in _UNKNOWN_AUTHORITY):
-            authorities = authorities_of(self._policy)
+            authorities = trust_store_of(self._policy)
             words += f" in {authorities.path} ({authorities.name}); name the file of its authority in ca_bundle"
         return TransportError(reason, f"{told}: {words}" if words else told)
 
-    def _unfit(self, code: int) -> TransportError:
+    def _file_error(self, code: int) -> TransportError:
         """Say which file of the settings does not serve, and why."""
         of_client = {"client_cert": self._policy.client_cert, "client_key": self._policy.client_key}
-        authorities = authorities_of(self._policy)
+        authorities = trust_store_of(self._policy)
         of_server = [(authorities.name, part) for part in authorities.parts]
         files = list(of_client.items()) if code == pycurl.E_SSL_CERTPROBLEM else of_server
         for setting, file in files:
@@ -134,7 +134,7 @@ class HttpTransport:
         return TransportError(Reason.NOT_CONFIGURED, f"{names} cannot be used: no certificate with its key, or broken")
 
 
-def prepared(method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str]) -> PreparedRequest:
+def prepare(method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str]) -> PreparedRequest:
     """Return a request without its body, with the headers of a stock script's `requests` (spec 5.1).
 
     Raises whatever a URL or a header makes the libraries raise; its text may quote them.

@@ -57,15 +57,17 @@ _WORDS: Final[Mapping[int, str]] = {
 _BY_THE_SYSTEM: Final = {pycurl.E_COULDNT_CONNECT, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SSL_CONNECT_ERROR}
 """Errors that the operating system's error number explains."""
 
-_JUDGED: Final = re.compile(r"SSL certificate (?:problem|OpenSSL verify result): (?P<words>[A-Za-z][\w ,'-]*\w)")
+_CERTIFICATE_CODES: Final = re.compile(
+    r"SSL certificate (?:problem|OpenSSL verify result): (?P<words>[A-Za-z][\w ,'-]*\w)"
+)
 _OPENSSL: Final = re.compile(r"error:[0-9A-F]{8}:[^:]*:[^:]*:(?P<words>[\w ]+)")
 _OTHER_HOST: Final = re.compile(r"no alternative certificate subject name|does not match target")
 
-_PASSING: Final = ("eof", "internal error", "user cancel", "syscall")
+_TRANSIENT_TLS: Final = ("eof", "internal error", "user cancel", "syscall")
 """Parts of OpenSSL's words for what ends a handshake without judging the certificate: worth another try."""
 
 
-def explained(code: int, text: str, *, errno: int = 0, proxy_status: int = 0) -> tuple[Reason, str]:
+def classify(code: int, text: str, *, errno: int = 0, proxy_status: int = 0) -> tuple[Reason, str]:
     """Return the reason and words free of secrets, empty if there are none.
 
     `code` and `text` are libcurl's, `errno` the system's, `proxy_status` what a proxy has answered; 0 for none.
@@ -74,10 +76,10 @@ def explained(code: int, text: str, *, errno: int = 0, proxy_status: int = 0) ->
         return Reason.CONNECTION_FAILED, f"the proxy answers {proxy_status}"
     reason = REASONS.get(code, Reason.INTERNAL)
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
-        return reason, _judgement(text)
+        return reason, _certificate_error(text)
     if reason is Reason.CONNECTION_FAILED and (of_openssl := _OPENSSL.search(text)):
         words = of_openssl["words"].strip()
-        return Reason.CONNECTION_FAILED if any(part in words for part in _PASSING) else Reason.TLS, words
+        return Reason.CONNECTION_FAILED if any(part in words for part in _TRANSIENT_TLS) else Reason.TLS, words
     if code == pycurl.E_RECV_ERROR and "chunk" in text:
         return Reason.INVALID_RESPONSE, ""
     if errno and code in _BY_THE_SYSTEM:
@@ -92,7 +94,7 @@ def broken_by(code: int) -> str:
     return _WORDS.get(code, "its body cannot be read")
 
 
-def _judgement(text: str) -> str:
-    if found := _JUDGED.search(text):
+def _certificate_error(text: str) -> str:
+    if found := _CERTIFICATE_CODES.search(text):
         return found["words"]
     return "the certificate is for another host: mismatch" if _OTHER_HOST.search(text) else ""

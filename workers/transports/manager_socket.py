@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.integrations.base import Sent
-from workers.integrations.events import LONGEST_DATAGRAM
+from workers.integrations.events import MAX_DATAGRAM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ _STALE: Final = frozenset({errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET,
 """What a socket answers once its receiver has been restarted."""
 
 _FULL: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
-_LOOK_AGAIN_S: Final = 0.1
+_RETRY_S: Final = 0.1
 """ENOBUFS wakes nobody when it is over, so a full queue is also tried again unasked."""
 
 _MEANINGS: Final = {
@@ -52,13 +52,13 @@ class ManagerSocket:
     def send(self, call: Datagram) -> Sent:
         """Send one datagram. Raises TransportError: too_large, timeout (no room) or manager_down."""
         size = len(call.payload)
-        if size > LONGEST_DATAGRAM:
+        if size > MAX_DATAGRAM_BYTES:
             raise TransportError(
-                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only {LONGEST_DATAGRAM} of one"
+                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only {MAX_DATAGRAM_BYTES} of one"
             )
         until = self._clock() + self._time_limit_s
         if not self._lock.acquire(timeout=self._time_limit_s):
-            raise self._no_room()
+            raise self._queue_full()
         try:
             self._send(call.payload, until)
         except OSError as error:
@@ -90,10 +90,10 @@ class ManagerSocket:
                 return
             left_s = until - self._clock()
             if left_s <= 0:
-                raise self._no_room()
+                raise self._queue_full()
             poll = select.poll()
             poll.register(connected, select.POLLOUT)
-            poll.poll(1000 * min(left_s, _LOOK_AGAIN_S))
+            poll.poll(1000 * min(left_s, _RETRY_S))
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
@@ -105,7 +105,7 @@ class ManagerSocket:
             self._socket.close()
             self._socket = None
 
-    def _no_room(self) -> TransportError:
+    def _queue_full(self) -> TransportError:
         return TransportError(
             Reason.TIMEOUT, f"the manager's queue {self._path} has had no room for {self._time_limit_s:g} s"
         )

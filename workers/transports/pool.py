@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 IDLE_S: Final = 30.0
 """A connection that was not needed for so long is closed, as an idle thread ends."""
 
-LOOK_EVERY_S: Final = 5.0
+CHECK_INTERVAL_S: Final = 5.0
 
 
-class Connections:
+class ConnectionPool:
     """Lends connections to any number of threads. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +31,7 @@ class Connections:
         self._looked_at_s = clock()
 
     @contextmanager
-    def to(self, origin: str) -> Iterator[Connection]:
+    def acquire(self, origin: str) -> Iterator[Connection]:
         """Lend the connection to `origin` (scheme, host and port) that was used last, or a new one.
 
         So there are no more than calls run at once. What it trusts and which proxy it takes is for each call to say:
@@ -47,10 +47,10 @@ class Connections:
         finally:
             now_s = self._clock()
             idle.append((now_s, connection))
-            if now_s - self._looked_at_s >= LOOK_EVERY_S:
-                self.look()
+            if now_s - self._looked_at_s >= CHECK_INTERVAL_S:
+                self.close_idle()
 
-    def look(self) -> None:
+    def close_idle(self) -> None:
         """Close the connections that their server closed, and those that were not needed for IDLE_S."""
         self._looked_at_s = now_s = self._clock()
         for idle in tuple(self._idle.values()):

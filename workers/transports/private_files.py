@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from common.files import exists
-from workers.peers import child, this_process
-from workers.transports.script_file import unusable
+from workers.peers import of_child, this_process
+from workers.transports.script_file import script_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "courier-scripts-"
 _UNLOCKED_PREFIX: Final = ".courier-new-"
-SWEEP_EVERY_S: Final = 5.0
+SWEEP_INTERVAL_S: Final = 5.0
 """Anybody can fill /tmp: to look through it at every call would make each of them as slow as he likes."""
 
 _LONGEST_NAME_BYTES: Final = 180
@@ -67,20 +67,20 @@ class PrivateFiles:
             try:
                 self._sweep_now_and_then()
                 alert = self._write(stack, call.name, ".alert", call.alert_file)
-                stack.callback(_remove, _note_beside(alert))
+                stack.callback(_remove, _pid_file(alert))
                 options = call.options_file
                 paths = alert, None if options is None else self._write(stack, call.name, ".options", options)
             except OSError as error:
-                raise unusable(f"its private files cannot be written in {self._base}: {error.strerror}") from None
+                raise script_error(f"its private files cannot be written in {self._base}: {error.strerror}") from None
             yield paths
 
     def _sweep_now_and_then(self) -> None:
         now_s = self._now()
         with self._lock:
-            if self._swept_s is not None and abs(now_s - self._swept_s) < SWEEP_EVERY_S:  # a clock may be set back
+            if self._swept_s is not None and abs(now_s - self._swept_s) < SWEEP_INTERVAL_S:  # a clock may be set back
                 return
             self._swept_s = now_s
-        _sweep(self._base)
+        _remove_stale(self._base)
 
     def _write(self, stack: ExitStack, name: str, ending: str, content: bytes) -> Path:
         path, descriptor = self._create(name, ending)
@@ -104,25 +104,25 @@ class PrivateFiles:
         with self._lock:
             if self._folder is None or not exists(self._folder):
                 self._base.mkdir(mode=0o711 if self._user else 0o700, parents=True, exist_ok=True)
-                self._folder, descriptor = _claim(self._base, self._user)
+                self._folder, descriptor = _create_locked(self._base, self._user)
                 weakref.finalize(self, _release, self._folder, descriptor)
             return self._folder
 
 
-def note(alert: Path, pid: int) -> None:
+def record_pid(alert: Path, pid: int) -> None:
     """Write down which process was given this alert file, and leads a group, for those who find it unwatched.
 
     A link that leads nowhere holds the text: a tenth of what a file costs, at every call.
     """
     with suppress(OSError):
-        _note_beside(alert).symlink_to(str(child(pid)))
+        _pid_file(alert).symlink_to(str(of_child(pid)))
 
 
-def _note_beside(alert: Path) -> Path:
+def _pid_file(alert: Path) -> Path:
     return alert.with_suffix(".process")
 
 
-def _claim(base: Path, user: ScriptUser | None) -> tuple[Path, int]:
+def _create_locked(base: Path, user: ScriptUser | None) -> tuple[Path, int]:
     """Make a locked folder. It gets its final name only with the lock, so that no sweep takes it in between.
 
     A user of the scripts' own may enter it, but neither list nor change it.
@@ -141,7 +141,7 @@ def _release(folder: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _sweep(base: Path) -> None:
+def _remove_stale(base: Path) -> None:
     """Remove our user's folders whose worker is gone, and end the scripts that it was running."""
     for name in os.listdir(base) if exists(base) else ():  # noqa: PTH208 — the fastest, and /tmp may be large
         if not name.startswith(PREFIX):
@@ -163,7 +163,7 @@ def _sweep(base: Path) -> None:
 def _end_scripts(folder: Path) -> None:
     """End those that still run: the note says when each was started, for its number may be another's by now."""
     for noted in folder.glob("*.process"):
-        pid = this_process().runs(str(noted.readlink()))
+        pid = this_process().running_pid(str(noted.readlink()))
         if pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from workers.transports.groups import Groups
+    from workers.transports.groups import ProcessGroups
     from workers.transports.script_user import ScriptUser
 
 LINGER_S: Final = 1.0
@@ -35,7 +35,7 @@ _SHORTEST_TICK_S: Final = 0.001
 _CHUNK_BYTES: Final = 65_536
 
 
-class Ended(NamedTuple):
+class ExitResult(NamedTuple):
     """How a process ended: its status as `subprocess` gives it (None: it cannot even be killed) and its last bytes."""
 
     status: int | None
@@ -64,15 +64,15 @@ def run(
     deadline_s: float,
     output_limit: int,
     clock: Callable[[], float],
-    groups: Groups,
-    note: Callable[[int], object] = lambda _pid: None,
-) -> Ended:
+    groups: ProcessGroups,
+    on_started: Callable[[int], object] = lambda _pid: None,
+) -> ExitResult:
     """Run a command to its end or its deadline; `note` is told its process id. What outlives it is left to `groups`.
 
     Raises OSError if it cannot be started or limited, ValueError if an argument or variable cannot be passed on.
     """
     user = command.user
-    with groups.one(clock() + deadline_s) as group:
+    with groups.track(clock() + deadline_s) as group:
         process = subprocess.Popen(
             command.arguments,
             executable=command.file,
@@ -91,9 +91,9 @@ def run(
         assert process.stdout is not None  # noqa: S101 — it is a pipe, as asked for
         with process.stdout:
             try:
-                note(process.pid)
+                on_started(process.pid)
                 _limit(process.pid, command.limits)
-                watch = _Watch(process.pid, process.stdout.fileno(), output_limit, clock)
+                watch = _OutputReader(process.pid, process.stdout.fileno(), output_limit, clock)
                 timed_out = not watch.until(group.until)
                 if timed_out:
                     group.signal(signal.SIGTERM)
@@ -106,7 +106,7 @@ def run(
             finally:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_KILLED_S)
-    return Ended(process.returncode, watch.output(), timed_out)
+    return ExitResult(process.returncode, watch.output(), timed_out)
 
 
 def _limit(pid: int, limits: Mapping[int, int]) -> None:
@@ -118,7 +118,7 @@ def _limit(pid: int, limits: Mapping[int, int]) -> None:
             resource.prlimit(pid, limit, (allowed, allowed))
 
 
-class _Watch:
+class _OutputReader:
     """Reads a process's output while waiting for its end."""
 
     def __init__(self, pid: int, pipe: int, limit: int, clock: Callable[[], float]) -> None:

@@ -23,10 +23,10 @@ from common.errors import SettingsError, TransportError
 from common.outcome import Reason
 from workers.integrations.base import ScriptExit
 from workers.integrations.script_output import last_line
-from workers.transports.groups import Groups
-from workers.transports.private_files import PrivateFiles, note
-from workers.transports.process import Command, Ended, run
-from workers.transports.script_file import check_script, unusable
+from workers.transports.groups import ProcessGroups
+from workers.transports.private_files import PrivateFiles, record_pid
+from workers.transports.process import Command, ExitResult, run
+from workers.transports.script_file import check_script, script_error
 from workers.transports.script_user import script_user
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SHELL: Final = "/bin/sh"
 """Runs a file without `#!` (spec 4.4)."""
 
-OURS: Final = ("COURIER_", "PYTHON", "VIRTUAL_ENV")
+COURIER_PREFIXES: Final = ("COURIER_", "PYTHON", "VIRTUAL_ENV")
 """How the names of variables begin that configure Courier and its Python; a script gets none of them."""
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -63,7 +63,7 @@ class ScriptTransport:
         home: Path,
         integrations_dir: Path,
         private_dir: Path | None = None,
-        groups: Groups | None = None,
+        groups: ProcessGroups | None = None,
         debug: bool = False,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
@@ -78,7 +78,7 @@ class ScriptTransport:
         except SettingsError as error:  # a worker ends at its start then; this is for users that went away since
             self._no_user = str(error)
         self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom(), user=self._user)
-        self._groups = groups or Groups(clock)
+        self._groups = groups or ProcessGroups(clock)
         wanted = {
             resource.RLIMIT_AS: policy.memory_limit_bytes,
             resource.RLIMIT_FSIZE: policy.file_limit_bytes,
@@ -93,7 +93,7 @@ class ScriptTransport:
         """Run the script once. Raises TransportError: script_unusable, or script_timeout with the last line."""
         path = script_path(call.name, self._integrations_dir)
         if self._no_user:
-            raise unusable(self._no_user)
+            raise script_error(self._no_user)
         try:
             check_script(path, self._home, self._environment["PATH"])
             with self._files.of(call) as (alert, options):
@@ -101,16 +101,18 @@ class ScriptTransport:
                 ended = self._run(self._shown(path), rest, alert)
         except OSError as error:
             as_user = f" as user {self._policy.user}" if self._user else ""
-            raise unusable(f"{path} cannot be started{as_user}: {_why_not_started(error)}") from None
+            raise script_error(f"{path} cannot be started{as_user}: {_why_not_started(error)}") from None
         except ValueError:
-            raise unusable(f"{path} cannot be given its arguments: one holds a NUL byte or half a character") from None
+            raise script_error(
+                f"{path} cannot be given its arguments: one holds a NUL byte or half a character"
+            ) from None
         return self._exit(ended)
 
     def _shown(self, path: Path) -> str:
         """Return the path as the script sees it in position 0: `integrations/NAME`, relative to its folder."""
         return str(path.relative_to(self._home) if path.is_relative_to(self._home) else path)
 
-    def _run(self, file: str, rest: list[str], alert: Path) -> Ended:
+    def _run(self, file: str, rest: list[str], alert: Path) -> ExitResult:
         try:
             return self._run_as(file, [file, *rest], alert)
         except OSError as error:
@@ -118,17 +120,17 @@ class ScriptTransport:
                 raise
             return self._run_as(SHELL, [SHELL, file, *rest], alert)
 
-    def _run_as(self, file: str, vector: list[str], alert: Path) -> Ended:
+    def _run_as(self, file: str, vector: list[str], alert: Path) -> ExitResult:
         return run(
             Command(file, vector, self._home, self._environment, self._limits, self._user),
             deadline_s=self._policy.deadline_s,
             output_limit=self._policy.output_limit_bytes,
             clock=self._clock,
             groups=self._groups,
-            note=partial(note, alert),
+            on_started=partial(record_pid, alert),
         )
 
-    def _exit(self, ended: Ended) -> ScriptExit:
+    def _exit(self, ended: ExitResult) -> ScriptExit:
         output = ended.output.decode("utf-8", "replace")
         if len(ended.output) >= self._policy.output_limit_bytes:
             output = output[self._redactor.longest :]  # its first characters may be the end of a secret
@@ -143,7 +145,7 @@ class ScriptTransport:
 def script_path(name: str, integrations_dir: Path) -> Path:
     """Return where the script of that name is. Raises TransportError (script_unusable) if it would lead elsewhere."""
     if "/" in name:
-        raise unusable("a script's name is the name of a file in the integrations folder: it has no slash")
+        raise script_error("a script's name is the name of a file in the integrations folder: it has no slash")
     return integrations_dir / name
 
 
@@ -170,7 +172,7 @@ def check(name: str, policy: Policy, worker: WorkerSettings, environ: Mapping[st
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what a script gets of the environment that the worker was started with."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(OURS)}
+    kept = {name: value for name, value in environ.items() if not name.startswith(COURIER_PREFIXES)}
     return kept | {"PATH": _path_without_ours(environ.get("PATH", "")) or DEFAULT_PATH}
 
 

@@ -38,19 +38,19 @@ def check_script(path: Path, home: Path, search_path: str) -> None:
     checked = set[str]()
     folder = _status(home, checked)
     if folder is None or not stat.S_ISDIR(folder.st_mode):
-        raise unusable(f"{home}, the folder to run it in, does not exist; set worker.home")
+        raise script_error(f"{home}, the folder to run it in, does not exist; set worker.home")
     status = _status(path, checked)
     if status is None:
-        raise unusable(f"{path} does not exist")
+        raise script_error(f"{path} does not exist")
     _check_file(str(path), status)
     if not os.access(path, os.X_OK):
-        raise unusable(f"{path} is not executable for this worker's user; chmod 750 and the right group mend that")
+        raise script_error(f"{path} is not executable for this worker's user; chmod 750 and the right group mend that")
     if os.geteuid() and os.access(path, os.W_OK):  # as the stock Integrator does (spec 4.4); root may write everything
-        raise unusable(f"{path} {_WRITABLE}")
+        raise script_error(f"{path} {_WRITABLE}")
     _Interpreters(str(path), str(home), search_path, checked).check()
 
 
-def unusable(detail: str) -> TransportError:
+def script_error(detail: str) -> TransportError:
     """Return the error for a script that cannot be run."""
     return TransportError(Reason.SCRIPT_UNUSABLE, detail)
 
@@ -73,7 +73,7 @@ class _Interpreters:
             if not first.startswith(b"#!"):
                 return
             if first.endswith(b"\r"):
-                raise unusable(f"{file}: the first line ends like a Windows line (CR LF); save it with LF alone")
+                raise script_error(f"{file}: the first line ends like a Windows line (CR LF); save it with LF alone")
             name, _, argument = os.fsdecode(first[2:].strip()).replace("\t", " ").partition(" ")
             if not name:
                 return
@@ -87,7 +87,7 @@ class _Interpreters:
     def _check(self, name: str, path: str) -> None:
         status = _status(path, self._checked)
         if status is None:
-            raise unusable(f"{self._script}: the interpreter {name} that its first line names does not exist")
+            raise script_error(f"{self._script}: the interpreter {name} that its first line names does not exist")
         _check_file(f"{self._script}: the interpreter {path}", status)
 
     def _started_by_env(self, argument: str) -> tuple[str, str] | None:
@@ -111,7 +111,7 @@ class _Interpreters:
         except OSError:
             return
         if mode & stat.S_IWOTH:
-            raise unusable(
+            raise script_error(
                 f"{self._script}: everybody may write {folder or self._home}, which is in PATH, and put an interpreter "
                 "there; take it out of the worker's PATH"
             )
@@ -123,21 +123,23 @@ def _status(path: str | Path, checked: set[str]) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UntrustedPath as error:
-        raise unusable(str(error)) from None
+        raise script_error(str(error)) from None
     except OSError as error:
-        raise unusable(f"{path} cannot be looked at: {error.strerror}") from None
+        raise script_error(f"{path} cannot be looked at: {error.strerror}") from None
 
 
 def _check_file(called: str, status: os.stat_result) -> None:
     """Raise TransportError unless it is a regular file that only root or the worker's user may change."""
     if not stat.S_ISREG(status.st_mode):
-        raise unusable(f"{called} is {'a directory' if stat.S_ISDIR(status.st_mode) else 'no regular file'}")
+        raise script_error(f"{called} is {'a directory' if stat.S_ISDIR(status.st_mode) else 'no regular file'}")
     if status.st_mode & WRITABLE_BY_OTHERS:
-        raise unusable(f"{called} {_WRITABLE}")
+        raise script_error(f"{called} {_WRITABLE}")
     if not is_trusted(status.st_uid):
-        raise unusable(f"{called} belongs to {user_name(status.st_uid)}, who could change it; chown root mends that")
+        raise script_error(
+            f"{called} belongs to {user_name(status.st_uid)}, who could change it; chown root mends that"
+        )
     if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
-        raise unusable(f"{called} has the setuid or setgid bit, with which it has another one's rights; chmod ug-s")
+        raise script_error(f"{called} has the setuid or setgid bit, with which it has another one's rights; chmod ug-s")
 
 
 def _first_line(path: str) -> bytes:

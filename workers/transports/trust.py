@@ -41,7 +41,7 @@ _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """A certificate's name in a folder that OpenSSL can look into (openssl-rehash(1))."""
 
 
-class Trusted(NamedTuple):
+class TrustStore(NamedTuple):
     """A file, a folder or a list of folders of certificates, and the name under which an operator knows it."""
 
     path: str
@@ -58,13 +58,13 @@ class Trusted(NamedTuple):
         return any(map(_hashed, self.parts))
 
 
-def authorities_of(policy: Policy) -> Trusted:
+def trust_store_of(policy: Policy) -> TrustStore:
     """Return what the calls of an integration trust."""
-    return Trusted(str(policy.ca_bundle), "ca_bundle") if policy.ca_bundle else trusted()
+    return TrustStore(str(policy.ca_bundle), "ca_bundle") if policy.ca_bundle else default_trust_store()
 
 
 @cache
-def trusted() -> Trusted:
+def default_trust_store() -> TrustStore:
     """Return what this process trusts by default; read once, as its environment does not change.
 
     From a folder OpenSSL reads what a chain needs; of one file each connection takes 9 ms and 0.8 MiB. A folder
@@ -72,14 +72,14 @@ def trusted() -> Trusted:
     """
     for variable in VARIABLES:
         if path := os.environ.get(variable):
-            return Trusted(path, variable)
+            return TrustStore(path, variable)
     of_python = ssl.get_default_verify_paths()  # what this Python was built for
     files = filter(None, (of_python.cafile, *SYSTEM_FILES))
     file, in_file = next(((file, count) for file in files if (count := _authorities(file))), ("", 0))
     for folder in filter(None, (of_python.capath, *SYSTEM_FOLDERS)):
         if _hashed(folder) >= max(1, in_file):
-            return Trusted(folder, "the system's folder")
-    return Trusted(file, "the system's file") if file else Trusted(DEFAULT_CA_BUNDLE_PATH, "the bundled file")
+            return TrustStore(folder, "the system's folder")
+    return TrustStore(file, "the system's file") if file else TrustStore(DEFAULT_CA_BUNDLE_PATH, "the bundled file")
 
 
 def _hashed(folder: str | Path) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from common.alert import Alert
 from common.integration import Integration
 from common.secret import Secret
-from workers.integrations.base import Answer, Refusal
-from workers.integrations.catalogue import service_for
+from workers.integrations.base import NotSendable, Response
+from workers.integrations.catalogue import make_service
 
 if TYPE_CHECKING:
     from common.outcome import Rejected, Skipped
@@ -49,12 +49,12 @@ def service(name: str, **settings: Any) -> Service[Any, Any]:
     for secret in settings.keys() & {"hook_url", "api_key", "options"}:
         settings[secret] = Secret(settings[secret])
     block = Integration(id=name, name=name, file="ossec.conf", line=7, **settings)
-    return service_for(block, now=lambda: NOW_S)
+    return make_service(block, now=lambda: NOW_S)
 
 
 def the_request(name: str, alert: Alert, **settings: Any) -> Request:
     """Return the only request that an alert needs."""
-    (request,) = service(name, **settings).calls(alert)
+    (request,) = service(name, **settings).build_calls(alert)
     assert request.url
     return request  # type: ignore[no-any-return]  # Service[Any, Any]
 
@@ -66,13 +66,13 @@ def the_body(name: str, alert: Alert, **settings: Any) -> Any:
 def refusal(name: str, alert: Alert, **settings: Any) -> Skipped | Rejected:
     """Return the outcome of an alert that needs no request."""
     try:
-        calls = service(name, **settings).calls(alert)
-    except Refusal as refused:
+        calls = service(name, **settings).build_calls(alert)
+    except NotSendable as refused:
         return refused.outcome
     raise AssertionError(f"not refused: {calls}")
 
 
-def answer(status: int, body: object = b"", **headers: str) -> Answer:
+def answer(status: int, body: object = b"", **headers: str) -> Response:
     """Return an answer; a body that is no bytes is sent as JSON, and `retry_after` means `retry-after`."""
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status=status, body=encoded, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    return Response(status=status, body=encoded, headers={k.replace("_", "-"): v for k, v in headers.items()})

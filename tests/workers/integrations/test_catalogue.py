@@ -6,13 +6,13 @@ from common.integration import Integration
 from common.outcome import Reason, Rejected
 from common.registry import MANAGER
 from tests.workers.integrations.examples import alert, refusal
-from workers.integrations.catalogue import NATIVE, service_for
+from workers.integrations.catalogue import SERVICES, make_service
 from workers.integrations.manager import Manager
 
 
 def test_the_five_stock_integrations_and_the_manager_have_their_code() -> None:
-    assert set(NATIVE) == {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse"}
-    assert isinstance(service_for(MANAGER), Manager)
+    assert set(SERVICES) == {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse"}
+    assert isinstance(make_service(MANAGER), Manager)
 
 
 @pytest.mark.parametrize("name", ["Slack", "slack.py", "no-such-service", ""])
@@ -22,4 +22,4 @@ def test_any_other_name_is_refused_with_file_and_line(name: str) -> None:
 
 
 def test_a_block_named_manager_is_not_the_manager() -> None:
-    assert not isinstance(service_for(Integration(id="manager-2", name="manager")), Manager)
+    assert not isinstance(make_service(Integration(id="manager-2", name="manager")), Manager)

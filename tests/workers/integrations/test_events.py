@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.outcome import ManagerEvent, Reason, Rejected
-from workers.integrations.base import Refusal
-from workers.integrations.events import credited_to_agent, escaped, event
+from workers.integrations.base import NotSendable
+from workers.integrations.events import agent_location, escape, event
 
 
 @pytest.mark.parametrize(
@@ -25,19 +25,19 @@ from workers.integrations.events import credited_to_agent, escaped, event
     ],
 )
 def test_the_location_credits_the_agent(agent: object, location: str) -> None:
-    assert credited_to_agent({"agent": agent}, "tag") == location
+    assert agent_location({"agent": agent}, "tag") == location
 
 
 @pytest.mark.parametrize(("agent", "missing"), [({"name": "x"}, "agent.id"), ({"id": "001"}, "agent.name")])
 def test_an_agent_without_id_or_name_is_refused(agent: object, missing: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        credited_to_agent({"agent": agent}, "tag")
+    with pytest.raises(NotSendable) as refused:
+        agent_location({"agent": agent}, "tag")
     assert refused.value.outcome == Rejected(Reason.INVALID_ALERT, f"{missing} is missing")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_the_receiver_finds_the_first_free_colon_behind_the_location(name: str) -> None:
-    text = f"{escaped(name)}:the: message"
+    text = f"{escape(name)}:the: message"
     protected = re.match(r"((?:\|.|[^|:])*):(.*)", text, re.DOTALL)
     assert protected is not None
     assert re.sub(r"\|(.)", r"\1", protected[1], flags=re.DOTALL) == name
@@ -46,11 +46,11 @@ def test_the_receiver_finds_the_first_free_colon_behind_the_location(name: str) 
 
 @given(st.text(st.characters()))
 def test_every_location_can_be_sent_lone_surrogates_included(name: str) -> None:
-    assert len(escaped(name).encode()) >= len(name)
+    assert len(escape(name).encode()) >= len(name)
 
 
 def test_control_characters_reach_no_log_of_the_manager() -> None:
-    assert escaped("a\nb\x7f\x85") == "a?b??"
+    assert escape("a\nb\x7f\x85") == "a?b??"
     assert event("tag", {"path": "/tmp/\x7f\n"}) == ManagerEvent("tag", '{"path": "/tmp/\\u007f\\n"}')
 
 

@@ -11,8 +11,8 @@ from common.alert import Alert
 from common.errors import TransportError
 from common.outcome import Delivered, Reason, Rejected, Retry
 from tests.workers.integrations.examples import alert, answer, service
-from workers.integrations.base import Refusal, Request
-from workers.integrations.catalogue import NATIVE
+from workers.integrations.base import NotSendable, Request
+from workers.integrations.catalogue import SERVICES
 
 if TYPE_CHECKING:
     from common.outcome import Outcome
@@ -70,40 +70,40 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
     return (Retry, Reason.INVALID_RESPONSE) if looks_up and meaning == (Delivered, None) else meaning
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SERVICES)
 def test_every_status_has_its_one_meaning(name: str) -> None:
     integration = service(name, **SETTINGS[name])
-    call = integration.calls(EVERY)[0]
-    read = {status: integration.read(EVERY, call, answer(status, b"words")) for status in range(100, 600)}
+    call = integration.build_calls(EVERY)[0]
+    read = {status: integration.interpret(EVERY, call, answer(status, b"words")) for status in range(100, 600)}
     meanings = {status: (type(outcome), getattr(outcome, "reason", None)) for status, outcome in read.items()}
     assert meanings == {status: expected(name, status) for status in range(100, 600)}
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SERVICES)
 def test_no_secret_is_seen_in_anything_but_the_request_itself(name: str) -> None:
     integration = service(name, **SETTINGS[name])
-    (call, *_) = integration.calls(EVERY)
+    (call, *_) = integration.build_calls(EVERY)
     echoes = [form.encode() for text in everything_in(call) for form in (text, quote(text, safe=""), unquote(text))]
     seen = [repr(integration), str(integration), repr(call), str(call)]
     for echo in echoes:
-        seen += [shown(integration.read(EVERY, call, answer(status, echo))) for status in range(100, 600, 7)]
+        seen += [shown(integration.interpret(EVERY, call, answer(status, echo))) for status in range(100, 600, 7)]
     for reason in Reason:
-        seen.append(shown(integration.unanswered(EVERY, call, TransportError(reason, "no answer"))))
+        seen.append(shown(integration.interpret_failure(EVERY, call, TransportError(reason, "no answer"))))
     assert [text for text in seen if any(secret.lower() in text.lower() for secret in SECRETS)] == []
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"rule": 7}', b"\xff", b"[" * 100_000, b'{"a":' * 900])
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SERVICES)
 def test_no_line_makes_an_integration_fail_otherwise_than_by_refusing(name: str, raw: bytes) -> None:
-    with pytest.raises(Refusal) as refused:
-        service(name, **SETTINGS[name]).calls(Alert(raw))
+    with pytest.raises(NotSendable) as refused:
+        service(name, **SETTINGS[name]).build_calls(Alert(raw))
     assert len(refused.value.outcome.detail) < 120
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SERVICES)
 def test_a_block_that_cannot_be_served_refuses_with_file_and_line(name: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        service(name).calls(EVERY)
+    with pytest.raises(NotSendable) as refused:
+        service(name).build_calls(EVERY)
     assert isinstance(refused.value.outcome, Rejected)
     assert refused.value.outcome.reason is Reason.NOT_CONFIGURED
     assert refused.value.outcome.detail.startswith("ossec.conf:7: <")
@@ -112,8 +112,8 @@ def test_a_block_that_cannot_be_served_refuses_with_file_and_line(name: str) -> 
 @pytest.mark.parametrize("name", ["slack", "shuffle", "pagerduty"])
 @pytest.mark.parametrize("options", ["", TOKEN, "[1]", '{"a": NaN}', f'{{"{TOKEN}": }}', '"x"', '[[1, "a"]]'])
 def test_broken_options_are_refused_without_quoting_them(name: str, options: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        service(name, **(SETTINGS[name] | {"options": options})).calls(EVERY)
+    with pytest.raises(NotSendable) as refused:
+        service(name, **(SETTINGS[name] | {"options": options})).build_calls(EVERY)
     assert refused.value.outcome.detail.startswith("ossec.conf:7: <options>: ")
     assert TOKEN not in shown(refused.value.outcome)
 

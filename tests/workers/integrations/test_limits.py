@@ -18,12 +18,12 @@ from common.alert import Alert
 from common.ledger import FallbackOf
 from common.outcome import Delivered, Reason, Rejected
 from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body
-from workers.fallback import marked
+from workers.fallback import annotate
 from workers.integrations import pagerduty
-from workers.integrations.base import Refusal, Request
-from workers.integrations.catalogue import NATIVE
-from workers.integrations.events import LONGEST_DATAGRAM, LONGEST_PART, datagram, event
-from workers.integrations.limits import LONGEST_IN_URL, MARK, cut
+from workers.integrations.base import NotSendable, Request
+from workers.integrations.catalogue import SERVICES
+from workers.integrations.events import MAX_DATAGRAM_BYTES, MAX_PART_CHARS, datagram, event
+from workers.integrations.limits import ELLIPSIS, MAX_URL_VALUE_BYTES, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ def fits_slack(call: Request) -> None:
     values = [field["value"] for field in attachment["fields"]]
     for text in (attachment["text"], attachment["title"], *values):
         assert len(text) <= 40_000
-        assert (len(text) == 40_000) == text.endswith(MARK)  # no text of this test is exactly as long
+        assert (len(text) == 40_000) == text.endswith(ELLIPSIS)  # no text of this test is exactly as long
 
 
 def fits_pagerduty(call: Request) -> None:
@@ -94,8 +94,8 @@ def fits_anything(call: Request) -> None:
 def calls_for(served: Service[Any, Any], given_: Alert) -> Sequence[Request]:
     """Return the calls; none where the only value to look up is too long for a URL."""
     try:
-        return served.calls(given_)
-    except Refusal as refused:
+        return served.build_calls(given_)
+    except NotSendable as refused:
         if refused.outcome.reason not in {Reason.NO_FILE_HASH, Reason.NOTHING_TO_LOOK_UP}:
             raise
         return ()
@@ -112,12 +112,12 @@ FITS = {
 
 @pytest.mark.parametrize("with_note", [False, True], ids=["", "fallback"])
 @pytest.mark.parametrize("character", CHARACTERS.values(), ids=list(CHARACTERS))
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SERVICES)
 def test_every_service_gets_a_long_alert_within_its_limits(name: str, character: str, *, with_note: bool) -> None:
     served = service(name, **SETTINGS[name])
     for length in LENGTHS:
         for long in long_alerts(character * length):
-            given_ = Alert(marked(long.raw, ORIGIN), long.delivery_id) if with_note else long
+            given_ = Alert(annotate(long.raw, ORIGIN), long.delivery_id) if with_note else long
             for call in calls_for(served, given_):
                 FITS[name](call)
 
@@ -136,9 +136,9 @@ def test_pagerduty_s_summary_is_whole_up_to_its_limit_and_ends_visibly_at_it() -
 @pytest.mark.parametrize("length", range(970, 1030))
 def test_the_note_of_a_fallback_fits_into_the_summary_as_well(length: int) -> None:
     note = f"[Courier: undelivered to {ORIGIN.integration}, script_unusable] "
-    summary = summary_of(Alert(marked(alert(rule=rule(description="é" * length)).raw, ORIGIN), "x"))
+    summary = summary_of(Alert(annotate(alert(rule=rule(description="é" * length)).raw, ORIGIN), "x"))
     assert len(summary) <= 1024
-    assert summary == cut(note + "é" * length, 1024)
+    assert summary == truncate(note + "é" * length, 1024)
 
 
 def test_options_do_not_get_past_the_limit_of_the_summary() -> None:
@@ -158,7 +158,7 @@ def test_a_note_replaces_an_alert_that_is_too_large_for_pagerduty() -> None:
 
 def test_an_event_at_pagerduty_s_limit_is_whole() -> None:
     size = len(json.dumps(the_body("pagerduty", alert(), **SETTINGS["pagerduty"])))
-    log = FIELDS["full_log"] + "x" * (pagerduty.LARGEST_EVENT - size)
+    log = FIELDS["full_log"] + "x" * (pagerduty.MAX_EVENT_BYTES - size)
     assert (
         the_body("pagerduty", alert(full_log=log), **SETTINGS["pagerduty"])["payload"]["custom_details"]["full_log"]
         == log
@@ -181,8 +181,8 @@ def test_slack_s_texts_are_whole_up_to_its_limit() -> None:
 
 def told_by_maltiverse(known: dict[str, Any]) -> ManagerEvent:
     served, given_ = service("maltiverse", **SETTINGS["maltiverse"]), alert(data={"srcip": "8.8.4.4"})
-    (call,) = served.calls(given_)
-    outcome = served.read(given_, call, answer(200, known))
+    (call,) = served.build_calls(given_)
+    outcome = served.interpret(given_, call, answer(200, known))
     assert isinstance(outcome, Delivered)
     (told,) = outcome.events
     return told
@@ -192,11 +192,11 @@ def test_a_verdict_with_a_huge_answer_reaches_the_manager_without_its_long_parts
     entries = [{"description": f"bad {number}", "source": "list"} for number in range(3000)]
     known = {"type": "ip", "ip_version": 4, "classification": "malicious", "blacklist": entries, "tag": ["ssh"]}
     told = told_by_maltiverse(known)
-    assert len(datagram(told)) <= LONGEST_DATAGRAM
+    assert len(datagram(told)) <= MAX_DATAGRAM_BYTES
     message = json.loads(told.message)
     assert message["threat"]["indicator"]["confidence"] == "High"
     assert message["threat"]["indicator"]["sightings"] == 3000
-    assert message["threat"]["indicator"]["description"].endswith(MARK)
+    assert message["threat"]["indicator"]["description"].endswith(ELLIPSIS)
     assert message["maltiverse"]["source"] == known | {"blacklist": []}
     assert message["courier"]["shortened"].startswith("long parts are cut or left out: the event had ")
 
@@ -209,23 +209,26 @@ def test_an_event_is_changed_only_if_the_manager_would_cut_it(text: str, length:
     }
     told = event("virustotal", message)
     whole = f"1:virustotal:{json.dumps(message)}".encode()
-    assert datagram(told) == whole or (len(whole) > LONGEST_DATAGRAM >= len(datagram(told)))
-    assert json.loads(told.message)["virustotal"]["source"]["file"] in {text * length, cut(text * length, LONGEST_PART)}
+    assert datagram(told) == whole or (len(whole) > MAX_DATAGRAM_BYTES >= len(datagram(told)))
+    assert json.loads(told.message)["virustotal"]["source"]["file"] in {
+        text * length,
+        truncate(text * length, MAX_PART_CHARS),
+    }
 
 
 @given(st.text(), st.integers(1, 50))
 def test_a_text_is_cut_between_two_characters_with_a_mark(text: str, longest: int) -> None:
-    short = cut(text, longest)
+    short = truncate(text, longest)
     assert len(short) <= longest
-    assert short == text or (short.endswith(MARK) and text.startswith(short[:-1]) and len(short) == longest)
+    assert short == text or (short.endswith(ELLIPSIS) and text.startswith(short[:-1]) and len(short) == longest)
 
 
 @pytest.mark.parametrize("value", [None, 7, True, {"a": "b" * 100}, ["c" * 100]])
 def test_what_is_no_text_is_left_as_it_is(value: object) -> None:
-    assert cut(value, 5) is value
+    assert truncate(value, 5) is value
 
 
 def test_a_value_too_long_for_a_url_is_not_looked_up_and_the_others_are() -> None:
     served = service("maltiverse", **SETTINGS["maltiverse"])
-    data = {"srcip": "8.8.4.4", "hostname": "é" * (LONGEST_IN_URL // 6 + 1), "url": "https://x.example/"}
-    assert [call.key for call in served.calls(alert(data=data))] == ["ip", "url"]
+    data = {"srcip": "8.8.4.4", "hostname": "é" * (MAX_URL_VALUE_BYTES // 6 + 1), "url": "https://x.example/"}
+    assert [call.key for call in served.build_calls(alert(data=data))] == ["ip", "url"]

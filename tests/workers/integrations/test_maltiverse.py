@@ -9,7 +9,7 @@ import pytest
 from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Retry, Skipped
 from tests.workers.integrations.examples import alert, answer, refusal, service
-from workers.integrations.base import Remembering
+from workers.integrations.base import Cacheable
 
 if TYPE_CHECKING:
     from common.alert import Alert
@@ -44,12 +44,14 @@ KNOWN: dict[str, Any] = {
 
 
 def asked(given: Alert) -> list[tuple[str, str]]:
-    return [(call.key, call.url.removeprefix(API["hook_url"])) for call in service("maltiverse", **API).calls(given)]
+    return [
+        (call.key, call.url.removeprefix(API["hook_url"])) for call in service("maltiverse", **API).build_calls(given)
+    ]
 
 
 def read(status: int, body: object = b"", given: Alert = PUBLIC) -> Outcome:
     maltiverse = service("maltiverse", **API)
-    return maltiverse.read(given, maltiverse.calls(given)[0], answer(status, body))
+    return maltiverse.interpret(given, maltiverse.build_calls(given)[0], answer(status, body))
 
 
 def threat(known: dict[str, Any], given: Alert = PUBLIC) -> Any:
@@ -66,7 +68,7 @@ def test_everything_that_can_be_looked_up_is_each_with_its_own_key() -> None:
 
 
 def test_the_key_goes_into_a_header() -> None:
-    (request,) = service("maltiverse", **API).calls(PUBLIC)
+    (request,) = service("maltiverse", **API).build_calls(PUBLIC)
     assert request.headers == {"Accept": "application/json", "Authorization": f"Bearer {API['api_key']}"}
 
 
@@ -194,7 +196,9 @@ def test_what_is_no_object_is_asked_for_again(body: bytes) -> None:
 def test_no_answer_is_asked_for_again() -> None:
     maltiverse = service("maltiverse", **API)
     error = TransportError(Reason.TIMEOUT, "late")
-    assert maltiverse.unanswered(PUBLIC, maltiverse.calls(PUBLIC)[0], error) == Retry(Reason.TIMEOUT, "late")
+    assert maltiverse.interpret_failure(PUBLIC, maltiverse.build_calls(PUBLIC)[0], error) == Retry(
+        Reason.TIMEOUT, "late"
+    )
 
 
 def test_an_alert_without_agent_is_the_managers_own() -> None:
@@ -234,7 +238,7 @@ def test_an_address_in_capitals_is_the_same_address() -> None:
         for url in ("HTTPS://API.Maltiverse.COM", "https://api.maltiverse.com")
     )
     given_ = alert(data={"srcip": "8.8.4.4"})
-    assert [call.url for call in one.calls(given_)] == [call.url for call in other.calls(given_)]
-    assert isinstance(one, Remembering)
-    assert isinstance(other, Remembering)
-    assert one.topic == other.topic
+    assert [call.url for call in one.build_calls(given_)] == [call.url for call in other.build_calls(given_)]
+    assert isinstance(one, Cacheable)
+    assert isinstance(other, Cacheable)
+    assert one.namespace == other.namespace

@@ -7,44 +7,44 @@ from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
 from common.registry import MANAGER
 from tests.support.fakes import SIGNER
-from workers.integrations.base import Datagram, Refusal, Sent
-from workers.integrations.catalogue import service_for
+from workers.integrations.base import Datagram, NotSendable, Sent
+from workers.integrations.catalogue import make_service
 
 LOCATION = "[002] (wé|:b) any->virustotal"
 
-manager = service_for(MANAGER, signer=SIGNER)
+manager = make_service(MANAGER, signer=SIGNER)
 
 
 def delivery(location: str, message: str) -> Alert:
-    return Alert(SIGNER.signed("n:1+2", ManagerEvent(location, message)), "n:1+2")
+    return Alert(SIGNER.sign("n:1+2", ManagerEvent(location, message)), "n:1+2")
 
 
 def test_an_event_becomes_one_datagram() -> None:
     event = delivery(LOCATION, '{"a": 1}')
-    assert manager.calls(event) == (Datagram(payload=f'1:{LOCATION}:{{"a": 1}}'.encode()),)
+    assert manager.build_calls(event) == (Datagram(payload=f'1:{LOCATION}:{{"a": 1}}'.encode()),)
 
 
 def test_the_longest_event_that_the_manager_takes_is_sent() -> None:
-    (datagram,) = manager.calls(delivery("virustotal", "x" * 65_522))
+    (datagram,) = manager.build_calls(delivery("virustotal", "x" * 65_522))
     assert len(datagram.payload) == 65_535
 
 
 def test_a_longer_one_is_not_because_it_would_arrive_cut() -> None:
-    with pytest.raises(Refusal) as refused:
-        manager.calls(delivery("virustotal", "é" * 32_766))
+    with pytest.raises(NotSendable) as refused:
+        manager.build_calls(delivery("virustotal", "é" * 32_766))
     assert refused.value.outcome.reason is Reason.TOO_LARGE
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b'{"location": 1, "message": ""}', b"\xff"])
 def test_what_is_no_event_is_a_dead_letter(raw: bytes) -> None:
-    with pytest.raises(Refusal) as refused:
-        manager.calls(Alert(raw))
+    with pytest.raises(NotSendable) as refused:
+        manager.build_calls(Alert(raw))
     assert refused.value.outcome == Rejected(Reason.INVALID_ALERT, "this is no event for the manager")
 
 
 def test_the_socket_takes_it_and_that_is_all() -> None:
     event = delivery("maltiverse", "m")
-    assert manager.read(event, manager.calls(event)[0], Sent()) == Delivered()
+    assert manager.interpret(event, manager.build_calls(event)[0], Sent()) == Delivered()
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_the_socket_takes_it_and_that_is_all() -> None:
 )
 def test_a_manager_that_is_away_is_waited_for(reason: Reason, outcome: object) -> None:
     event = delivery("maltiverse", "m")
-    assert manager.unanswered(event, manager.calls(event)[0], TransportError(reason, "why")) == outcome
+    assert manager.interpret_failure(event, manager.build_calls(event)[0], TransportError(reason, "why")) == outcome

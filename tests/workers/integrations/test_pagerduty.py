@@ -81,7 +81,9 @@ def test_a_dedup_key_is_never_too_long_for_pagerduty() -> None:
 
 def test_what_pagerduty_does_not_like_is_the_detail() -> None:
     body = {"status": "invalid event", "errors": ["'payload.summary' is missing or blank"]}
-    outcome = service("pagerduty", **KEY).read(alert(), the_request("pagerduty", alert(), **KEY), answer(400, body))
+    outcome = service("pagerduty", **KEY).interpret(
+        alert(), the_request("pagerduty", alert(), **KEY), answer(400, body)
+    )
     assert isinstance(outcome, Rejected)
     assert "'payload.summary' is missing" in outcome.detail
 
@@ -94,7 +96,9 @@ def test_what_pagerduty_does_not_like_is_the_detail() -> None:
     ],
 )
 def test_a_400_about_the_key_is_a_refused_key(body: dict[str, object]) -> None:
-    outcome = service("pagerduty", **KEY).read(alert(), the_request("pagerduty", alert(), **KEY), answer(400, body))
+    outcome = service("pagerduty", **KEY).interpret(
+        alert(), the_request("pagerduty", alert(), **KEY), answer(400, body)
+    )
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.UNAUTHORIZED
 
@@ -102,11 +106,12 @@ def test_a_400_about_the_key_is_a_refused_key(body: dict[str, object]) -> None:
 @pytest.mark.parametrize(("asked", "after_s"), [({}, 120), ({"retry_after": "5"}, 120), ({"retry_after": "190"}, 190)])
 def test_after_a_429_it_waits_for_minutes_or_as_asked(asked: dict[str, str], after_s: float) -> None:
     call = the_request("pagerduty", alert(), **KEY)
-    outcome = service("pagerduty", **KEY).read(alert(), call, answer(429, **asked))
+    outcome = service("pagerduty", **KEY).interpret(alert(), call, answer(429, **asked))
     assert outcome == Retry(Reason.RATE_LIMITED, "HTTP 429", after_s)
 
 
 def test_202_delivers() -> None:
     assert (
-        service("pagerduty", **KEY).read(alert(), the_request("pagerduty", alert(), **KEY), answer(202)) == Delivered()
+        service("pagerduty", **KEY).interpret(alert(), the_request("pagerduty", alert(), **KEY), answer(202))
+        == Delivered()
     )

@@ -11,9 +11,9 @@ from common.errors import TransportError
 from common.integration import Integration
 from common.outcome import Delivered, Reason, Rejected, Retry
 from common.secret import MASK, Secret
-from workers.integrations.base import Refusal, ScriptCall, ScriptExit
-from workers.integrations.catalogue import Choices, service_for
-from workers.integrations.script import Script, json_form
+from workers.integrations.base import NotSendable, ScriptCall, ScriptExit
+from workers.integrations.catalogue import ServiceOptions, make_service
+from workers.integrations.script import Script, render_json
 from workers.redaction import Redactor
 
 HOOK = "https://hooks.example/services/T0/B0/s3cret-path?token=s3cret-query"
@@ -22,11 +22,11 @@ ALERT = Alert(b'{"rule":{"level":3},"n":1.0}')
 
 def call_for(raw: bytes = ALERT.raw, **block: Any) -> ScriptCall:
     integration = Integration(**{"id": "custom-x", "name": "custom-x"} | block)
-    return Script(integration, Redactor()).calls(Alert(raw))[0]
+    return Script(integration, Redactor()).build_calls(Alert(raw))[0]
 
 
 def read(exit_: ScriptExit) -> Any:
-    script = service_for(
+    script = make_service(
         Integration(
             id="custom-x",
             name="custom-x",
@@ -35,7 +35,7 @@ def read(exit_: ScriptExit) -> Any:
             options=Secret('{"nested":{"token":["s3cret-option"]}}'),
         )
     )
-    return script.read(ALERT, script.calls(ALERT)[0], exit_)
+    return script.interpret(ALERT, script.build_calls(ALERT)[0], exit_)
 
 
 def test_a_call_carries_the_block() -> None:
@@ -78,7 +78,7 @@ def test_the_json_form_loses_only_what_is_no_json(raw: bytes, file: bytes) -> No
 
 
 def test_an_alert_without_a_text_form_is_rejected() -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(NotSendable) as refusal:
         call_for(b"no json")
     assert isinstance(refusal.value.outcome, Rejected)
     assert refusal.value.outcome.reason is Reason.INVALID_ALERT
@@ -128,25 +128,27 @@ def test_no_secret_reaches_a_dead_letter(line: str) -> None:
 
 @pytest.mark.parametrize("hook", ["", "http://[bad", "not a url"])
 def test_odd_settings_do_not_matter_to_the_masking(hook: str) -> None:
-    script = service_for(Integration(id="custom-x", name="custom-x", hook_url=Secret(hook), options=Secret("no json")))
-    assert script.read(ALERT, script.calls(ALERT)[0], ScriptExit(status=2, output="fine")) == Retry(
+    script = make_service(Integration(id="custom-x", name="custom-x", hook_url=Secret(hook), options=Secret("no json")))
+    assert script.interpret(ALERT, script.build_calls(ALERT)[0], ScriptExit(status=2, output="fine")) == Retry(
         Reason.SCRIPT_FAILED, "exit status 2: fine"
     )
 
 
 def test_no_answer_is_tried_again() -> None:
     error = TransportError(Reason.SCRIPT_TIMEOUT, "stopped after 60 s")
-    outcome = Script(Integration(id="custom-x", name="custom-x"), Redactor()).unanswered(ALERT, call_for(), error)
+    outcome = Script(Integration(id="custom-x", name="custom-x"), Redactor()).interpret_failure(
+        ALERT, call_for(), error
+    )
     assert outcome == Retry(Reason.SCRIPT_TIMEOUT, "stopped after 60 s")
 
 
 def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None:
-    script = service_for(Integration(id="custom-x", name="custom-x"), Choices(final_exits=(2, 64)))
-    call = script.calls(ALERT)[0]
-    assert script.read(ALERT, call, ScriptExit(status=2, output="bad key")) == Rejected(
+    script = make_service(Integration(id="custom-x", name="custom-x"), ServiceOptions(final_exits=(2, 64)))
+    call = script.build_calls(ALERT)[0]
+    assert script.interpret(ALERT, call, ScriptExit(status=2, output="bad key")) == Rejected(
         Reason.SCRIPT_FAILED, "exit status 2: bad key"
     )
-    assert isinstance(script.read(ALERT, call, ScriptExit(status=3)), Retry)
+    assert isinstance(script.interpret(ALERT, call, ScriptExit(status=3)), Retry)
 
 
 @pytest.mark.parametrize(
@@ -159,4 +161,4 @@ def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None
     ],
 )
 def test_what_a_script_is_handed_is_the_alert_that_was_read_as_strict_json(line: bytes, handed: object) -> None:
-    assert json.loads(json_form(line)) == handed == lenient.parse(line, levels=3)
+    assert json.loads(render_json(line)) == handed == lenient.parse(line, levels=3)

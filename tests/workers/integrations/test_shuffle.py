@@ -58,7 +58,10 @@ def test_what_the_workflow_needs_must_be_there(needed: str) -> None:
 
 
 def test_any_2xx_delivers() -> None:
-    assert service("shuffle", **HOOK).read(alert(), the_request("shuffle", alert(), **HOOK), answer(202)) == Delivered()
+    assert (
+        service("shuffle", **HOOK).interpret(alert(), the_request("shuffle", alert(), **HOOK), answer(202))
+        == Delivered()
+    )
 
 
 def test_an_alert_nested_too_deeply_to_be_written_is_a_dead_letter() -> None:

@@ -66,7 +66,8 @@ def test_an_alert_without_what_the_message_needs_is_a_dead_letter_that_says_so(
 @pytest.mark.parametrize("body", [b"ok", b"", b'{"success": true}'])
 def test_a_200_is_a_success_whatever_it_says(body: bytes) -> None:
     assert (
-        service("slack", **HOOK).read(alert(), the_request("slack", alert(), **HOOK), answer(200, body)) == Delivered()
+        service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), answer(200, body))
+        == Delivered()
     )
 
 
@@ -82,5 +83,5 @@ def test_a_200_is_a_success_whatever_it_says(body: bytes) -> None:
 )
 def test_slacks_word_for_an_error_is_the_detail(status: int, word: bytes, reason: Reason) -> None:
     kind = Rejected if reason is Reason.HTTP_4XX else Retry
-    outcome = service("slack", **HOOK).read(alert(), the_request("slack", alert(), **HOOK), answer(status, word))
+    outcome = service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), answer(status, word))
     assert outcome == kind(reason, f"HTTP {status}: {word.decode()}")

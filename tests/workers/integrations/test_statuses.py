@@ -9,17 +9,17 @@ from common.integration import Integration
 from common.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from common.secret import Secret
 from tests.workers.integrations.examples import NOW_S, answer
-from workers.integrations.statuses import LARGEST_WISH_BYTES, Statuses, retry_after_s
+from workers.integrations.statuses import MAX_RETRY_BODY_BYTES, StatusClassifier, retry_after_s
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:
-    from workers.integrations.base import Answer
+    from workers.integrations.base import Response
 
 URL = Secret("https://hooks.example.com/services/T0/0123456789abcdefXYZ?k=v")
 
 
-def outcome(given: Answer) -> Outcome:
-    return Statuses(lambda: NOW_S, Redactor.of(Integration(id="x", name="slack", hook_url=URL))).outcome(given)
+def outcome(given: Response) -> Outcome:
+    return StatusClassifier(lambda: NOW_S, Redactor.of(Integration(id="x", name="slack", hook_url=URL))).classify(given)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> N
         (b'{"error": {"retry_after": 30}}', None),
         (b'["retry_after", 30]', None),
         (b'{"retry_after": 30', None),
-        (b'{"retry_after": 30, "x": "' + b"x" * LARGEST_WISH_BYTES + b'"}', None),
+        (b'{"retry_after": 30, "x": "' + b"x" * MAX_RETRY_BODY_BYTES + b'"}', None),
     ],
 )
 def test_the_body_may_say_how_long_to_wait(body: bytes, seconds: float | None) -> None:

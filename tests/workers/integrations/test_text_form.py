@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.integrations.text_form import text_form
+from workers.integrations.text_form import render_text
 
 EXAMPLE = (
     b"alertdate='2024-05-11T12:29:19.905+0000'\nalertlocation='/var/log/secure'\nruleid='5712'\nalertlevel='10'\n"
@@ -21,7 +21,7 @@ def alert(**fields: Any) -> bytes:
 
 
 def value(name: str, raw: bytes, max_log: int = 165) -> bytes:
-    found = next(line for line in text_form(raw, max_log).split(b"\n") if line.startswith(name.encode() + b"='"))
+    found = next(line for line in render_text(raw, max_log).split(b"\n") if line.startswith(name.encode() + b"='"))
     return found[len(name) + 2 : -1]
 
 
@@ -33,12 +33,12 @@ def test_the_specifications_example() -> None:
         data={"srcip": "10.0.0.1"},
         location="/var/log/secure",
     )
-    assert text_form(raw, 165) == EXAMPLE
+    assert render_text(raw, 165) == EXAMPLE
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"rule":null,"data":[]}', b'{"rule":"x","data":{}}'])
 def test_what_is_missing_is_empty(raw: bytes) -> None:
-    assert text_form(raw, 165) == EMPTY
+    assert render_text(raw, 165) == EMPTY
 
 
 @pytest.mark.parametrize("wrong", ["7", "null", "true", '["x"]', '{"a":1}'])
@@ -101,5 +101,5 @@ def test_bytes_in_are_bytes_out() -> None:
 @pytest.mark.parametrize("raw", [b"", b"[]", b"7", b'{"a":', b"nonsense s3cret"])
 def test_what_is_no_alert_is_refused_without_repeating_it(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"missing|object") as refusal:
-        text_form(raw, 165)
+        render_text(raw, 165)
     assert "s3cret" not in str(refusal.value)

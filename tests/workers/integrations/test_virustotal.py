@@ -26,7 +26,7 @@ REPORT = {
 
 def read(status: int, body: object = b"", **headers: str) -> Outcome:
     virustotal = service("virustotal", **KEY)
-    return virustotal.read(FILE, virustotal.calls(FILE)[0], answer(status, body, **headers))
+    return virustotal.interpret(FILE, virustotal.build_calls(FILE)[0], answer(status, body, **headers))
 
 
 def error_event(status: int, description: str) -> ManagerEvent:
@@ -129,7 +129,7 @@ def test_a_failing_server_is_told_when_the_last_try_has_failed() -> None:
 def test_of_no_answer_only_a_time_out_is_told(reason: Reason, words: tuple[ManagerEvent, ...]) -> None:
     virustotal = service("virustotal", **KEY)
     error = TransportError(reason, "detail")
-    outcome = virustotal.unanswered(FILE, virustotal.calls(FILE)[0], error)
+    outcome = virustotal.interpret_failure(FILE, virustotal.build_calls(FILE)[0], error)
     assert outcome == Retry(reason, "detail", final_events=words)
 
 

@@ -9,8 +9,8 @@ from common.integration import Integration
 from common.outcome import Delivered, Outcome, Reason, Retry
 from common.secret import Secret
 from tests.workers.integrations.examples import NOW_S, alert, answer
-from workers.integrations.base import Refusal
-from workers.integrations.catalogue import Choices, service_for
+from workers.integrations.base import NotSendable
+from workers.integrations.catalogue import ServiceOptions, make_service
 
 KEY = "f" * 64
 MD5, SHA1, SHA256 = "44d88612fea8a8f36de82e1278abb02f", "3395856ce81f2b7382dee72602f798b642f14140", "27" * 32
@@ -26,15 +26,15 @@ REPORT: dict[str, Any] = {
     }
 }
 
-VIRUSTOTAL = service_for(
+VIRUSTOTAL = make_service(
     Integration(id="virustotal", name="virustotal", api_key=Secret(KEY)),
-    Choices(virustotal_api="v3"),
+    ServiceOptions(virustotal_api="v3"),
     now=lambda: NOW_S,
 )
 
 
 def read(status: int, body: object = b"") -> Outcome:
-    outcome: Outcome = VIRUSTOTAL.read(FILE, VIRUSTOTAL.calls(FILE)[0], answer(status, body))
+    outcome: Outcome = VIRUSTOTAL.interpret(FILE, VIRUSTOTAL.build_calls(FILE)[0], answer(status, body))
     return outcome
 
 
@@ -45,21 +45,21 @@ def verdict(outcome: Outcome) -> dict[str, Any]:
 
 
 def test_it_asks_for_the_sha256_with_the_key_in_a_header() -> None:
-    (request,) = VIRUSTOTAL.calls(FILE)
+    (request,) = VIRUSTOTAL.build_calls(FILE)
     assert (request.method, request.url) == ("GET", f"https://www.virustotal.com/api/v3/files/{SHA256}")
     assert request.headers["x-apikey"] == KEY
     assert not request.params
 
 
 def test_without_a_sha256_the_md5_will_do() -> None:
-    (request,) = VIRUSTOTAL.calls(alert(syscheck={"path": "/x", "md5_after": MD5.upper()}))
+    (request,) = VIRUSTOTAL.build_calls(alert(syscheck={"path": "/x", "md5_after": MD5.upper()}))
     assert request.url.endswith(f"/{MD5}")
 
 
 @pytest.mark.parametrize("syscheck", [None, {}, {"sha256_after": "../x"}, {"md5_after": f"{MD5} {MD5}"}])
 def test_without_a_hash_it_is_skipped(syscheck: object) -> None:
-    with pytest.raises(Refusal) as refused:
-        VIRUSTOTAL.calls(alert(syscheck=syscheck))
+    with pytest.raises(NotSendable) as refused:
+        VIRUSTOTAL.build_calls(alert(syscheck=syscheck))
     assert refused.value.outcome.reason is Reason.NO_FILE_HASH
 
 

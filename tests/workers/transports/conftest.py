@@ -12,7 +12,7 @@ from common.integration import Integration
 from common.settings import load_settings
 from tests.workers.transports.servers import Authority, Web, web
 from workers.transports.http import HttpTransport
-from workers.transports.pool import Connections
+from workers.transports.pool import ConnectionPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def http(policy: MakePolicy) -> Callable[..., HttpTransport]:
     def make(**changes: Any) -> HttpTransport:
-        return HttpTransport(policy(**changes), Connections())
+        return HttpTransport(policy(**changes), ConnectionPool())
 
     return make
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tests.support.processes import runs
 from tests.support.recorder import eventually
-from workers.transports.groups import GRACE_S, Groups
-from workers.transports.process import Command, Ended, run
+from workers.transports.groups import GRACE_S, ProcessGroups
+from workers.transports.process import Command, ExitResult, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 NEVER = 3600.0
 
 
-def left_behind(groups: Groups, for_s: float) -> int:
+def left_behind(groups: ProcessGroups, for_s: float) -> int:
     """Run a script that leaves a process behind, and return the number of that."""
     until = time.monotonic() + for_s
-    with groups.one(until) as group:
+    with groups.track(until) as group:
         done = subprocess.Popen(
             ["/bin/sh", "-c", "sleep 99 >/dev/null & echo $!"], stdout=subprocess.PIPE, start_new_session=True
         )
@@ -34,12 +34,12 @@ def left_behind(groups: Groups, for_s: float) -> int:
 class Script:
     """A shell's command that runs in a thread, with what `run` returned; at `{}` it writes its process id down."""
 
-    def __init__(self, groups: Groups, folder: Path, command: str) -> None:
+    def __init__(self, groups: ProcessGroups, folder: Path, command: str) -> None:
         self._groups, self._folder = groups, folder
         self._command = Command(
             "/bin/sh", ["sh", "-c", command.format("echo $$ >pid;")], folder, {"PATH": "/usr/bin:/bin"}
         )
-        self.ended: Ended | None = None
+        self.ended: ExitResult | None = None
         folder.mkdir()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -58,34 +58,34 @@ def test_a_watch_that_the_system_refused_a_thread_is_kept_by_the_next_look(monke
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    groups = Groups(time.monotonic)
+    groups = ProcessGroups(time.monotonic)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         member = left_behind(groups, 0.1)
     assert runs(member)
-    groups.look()
+    groups.retry_start()
     eventually(lambda: not runs(member))
     eventually(lambda: groups._watcher is None)
 
 
 def test_what_was_left_behind_is_waited_for_until_its_deadline_and_no_longer_than_allowed() -> None:
-    groups = Groups(time.monotonic)
+    groups = ProcessGroups(time.monotonic)
     patient = left_behind(groups, 0.2)
     groups.wait(NEVER)
     assert not runs(patient)
     endless = left_behind(groups, NEVER)
     groups.wait(0.1)
     assert runs(endless)
-    groups.end()
+    groups.kill_all()
     eventually(lambda: not runs(endless))
 
 
 def test_a_worker_that_ends_stops_its_scripts_and_settles_none_of_them(tmp_path: Path) -> None:
-    groups = Groups(time.monotonic)
+    groups = ProcessGroups(time.monotonic)
     tidy = Script(groups, tmp_path / "tidy", "trap 'echo >tidied; exit 1' TERM; {} while :; do sleep 0.02; done")
     deaf = Script(groups, tmp_path / "deaf", "trap '' TERM; {} sleep 99")
     pids = [tidy.pid(), deaf.pid(), left_behind(groups, NEVER)]
-    groups.end()
+    groups.kill_all()
     eventually(lambda: not any(map(runs, pids)))
     assert (tmp_path / "tidy" / "tidied").exists()
     late = Script(groups, tmp_path / "late", "{}")
@@ -97,19 +97,19 @@ def test_a_worker_that_ends_stops_its_scripts_and_settles_none_of_them(tmp_path:
 
 
 def test_an_end_with_nothing_left_takes_no_time_and_a_second_one_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    groups, began = Groups(time.monotonic), time.monotonic()
-    groups.end()
+    groups, began = ProcessGroups(time.monotonic), time.monotonic()
+    groups.kill_all()
     assert time.monotonic() - began < 0.5
     monkeypatch.setattr("workers.transports.groups.GRACE_S", 0.02)
-    groups.end()
+    groups.kill_all()
 
 
 def test_a_process_that_has_left_for_good_is_waited_for_by_nobody() -> None:
-    groups = Groups(time.monotonic)
-    with groups.one(NEVER) as group:
+    groups = ProcessGroups(time.monotonic)
+    with groups.track(NEVER) as group:
         group.pipe, held = os.pipe()
     began = time.monotonic()
     groups.wait(NEVER)
-    groups.end()
+    groups.kill_all()
     assert time.monotonic() - began < GRACE_S
     os.close(held)

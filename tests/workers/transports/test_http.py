@@ -13,7 +13,7 @@ from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.calls import SECRET_PATH, error, post
 from tests.workers.transports.servers import Web, raw, request_of
-from workers.integrations.base import MAX_BODY_BYTES, MAX_REPORT_BYTES, Answer, Request
+from workers.integrations.base import MAX_BODY_BYTES, MAX_REPORT_BYTES, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ def test_an_endless_answer_is_cut(server: Web, http: Callable[..., HttpTransport
         answer = transport.send(post(server.url, max_body_bytes=limit))
         assert (len(answer.body), answer.is_cut, answer.broken) == (limit, True, "")
     server.headers, server.body = {}, b"ok"
-    assert transport.send(post(server.url)) == Answer(status=200, headers=ANY, body=b"ok")
+    assert transport.send(post(server.url)) == Response(status=200, headers=ANY, body=b"ok")
 
 
 def test_no_cookie_and_no_netrc_is_sent(
@@ -244,4 +244,4 @@ def test_a_transport_and_its_parts_show_no_secret(http: Callable[..., HttpTransp
     transport = http(proxy=Secret("http://s3cret@127.0.0.1:1"))
     assert "s3cret" not in repr(transport)
     assert "s3cret" not in repr(post("http://host/s3cret"))
-    assert Answer(status=200).body == b""
+    assert Response(status=200).body == b""

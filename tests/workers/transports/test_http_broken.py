@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from workers.integrations.base import Answer
+    from workers.integrations.base import Response
     from workers.transports.http import HttpTransport
 
 OK: Final = b"HTTP/1.1 200 OK\r\n"
@@ -54,7 +54,7 @@ BROKEN: Final[dict[str, tuple[bytes, bool, str]]] = {
 """What is sent, whether the connection is then kept, and a part of what is said of it; empty where libcurl may pass."""
 
 
-def served(http: Callable[..., HttpTransport], said: bytes, *, kept: bool = False) -> Answer:
+def served(http: Callable[..., HttpTransport], said: bytes, *, kept: bool = False) -> Response:
     """Return what comes of a call to a server that says this."""
 
     def behave(connection: socket.socket) -> None:
@@ -143,18 +143,18 @@ HASHED: Final = alert(syscheck={"md5_after": "0" * 32})
 @pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle"])
 def test_who_goes_by_the_status_takes_it_for_a_success(http: Callable[..., HttpTransport], name: str) -> None:
     serving = service(name, **SETTINGS)
-    (call,) = serving.calls(HASHED)
+    (call,) = serving.build_calls(HASHED)
     for said, kept, _ in BROKEN.values():
-        assert serving.read(HASHED, call, served(http, said, kept=kept)) == Delivered()
+        assert serving.interpret(HASHED, call, served(http, said, kept=kept)) == Delivered()
 
 
 @pytest.mark.parametrize("name", ["virustotal", "maltiverse"])
 def test_who_reads_the_body_asks_again(http: Callable[..., HttpTransport], name: str) -> None:
     serving = service(name, **SETTINGS)
-    call = serving.calls(HASHED)[0]
+    call = serving.build_calls(HASHED)[0]
     said = b'{"response_code": 0}'
     for head in (b"Content-Length: 99", b"Content-Encoding: UTF-8"):
-        outcome = serving.read(HASHED, call, served(http, OK + head + b"\r\n\r\n" + said))
+        outcome = serving.interpret(HASHED, call, served(http, OK + head + b"\r\n\r\n" + said))
         assert isinstance(outcome, Retry)
         assert outcome.reason is Reason.INVALID_RESPONSE
         assert "HTTP 200, but " in outcome.detail

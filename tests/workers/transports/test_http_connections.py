@@ -20,7 +20,7 @@ from tests.support.recorder import eventually
 from tests.workers.transports.calls import OK, SECRET_PATH, error, post, tls_url
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
 from workers.transports.http import HttpTransport
-from workers.transports.pool import IDLE_S, Connections
+from workers.transports.pool import IDLE_S, ConnectionPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def test_idle_connections_are_probed_and_no_script_inherits_them(
 ) -> None:
     transport = http()
     transport.send(post(server.url))
-    with transport._connections.to(server.url) as connection:
+    with transport._connections.acquire(server.url) as connection:
         descriptor = connection._curl.getinfo(pycurl.ACTIVESOCKET)
     assert not os.get_inheritable(descriptor)
     with socket.socket(fileno=os.dup(descriptor)) as connection:
@@ -115,18 +115,18 @@ def test_idle_connections_are_probed_and_no_script_inherits_them(
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
-def idle(connections: Connections) -> int:
+def idle(connections: ConnectionPool) -> int:
     return sum(map(len, connections._idle.values()))
 
 
 def test_connections_that_are_no_longer_needed_are_closed(server: Web, policy: MakePolicy) -> None:
     now = [0.0]
-    connections = Connections(lambda: now[0])
+    connections = ConnectionPool(lambda: now[0])
     transport = HttpTransport(policy(), connections)
     with ExitStack() as together:
         for _ in range(4):
-            together.enter_context(connections.to(server.url))
-        together.enter_context(connections.to("http://elsewhere"))
+            together.enter_context(connections.acquire(server.url))
+        together.enter_context(connections.acquire("http://elsewhere"))
     assert idle(connections) == 5
     for _ in range(3):
         now[0] += IDLE_S / 2
@@ -135,7 +135,7 @@ def test_connections_that_are_no_longer_needed_are_closed(server: Web, policy: M
 
 
 def test_a_connection_that_its_server_closed_is_closed_without_another_call(policy: MakePolicy) -> None:
-    connections = Connections()
+    connections = ConnectionPool()
     transport = HttpTransport(policy(), connections)
     closed = threading.Semaphore(0)
 
@@ -150,7 +150,7 @@ def test_a_connection_that_its_server_closed_is_closed_without_another_call(poli
         assert closed.acquire(timeout=5)
 
         def is_gone() -> bool:
-            connections.look()
+            connections.close_idle()
             return idle(connections) == 0
 
         eventually(is_gone)
@@ -158,12 +158,12 @@ def test_a_connection_that_its_server_closed_is_closed_without_another_call(poli
 
 def test_an_open_connection_stays_whatever_its_server_sent(authority: Authority, policy: MakePolicy) -> None:
     """TLS 1.3 sends tickets that nobody has read yet."""
-    connections = Connections()
+    connections = ConnectionPool()
     with web(authority.context(authority.certificate("server"))) as server:
         transport = HttpTransport(policy(ca_bundle=authority.file), connections)
         for _ in range(2):
             transport.send(post(tls_url(server)))
-            connections.look()
+            connections.close_idle()
         assert idle(connections) == 1
         assert len({seen.port for seen in server.seen}) == 1
 
@@ -171,7 +171,7 @@ def test_an_open_connection_stays_whatever_its_server_sent(authority: Authority,
 def test_integrations_share_connections_to_one_host_but_not_what_they_trust(
     authority: Authority, policy: MakePolicy
 ) -> None:
-    connections = Connections()
+    connections = ConnectionPool()
     with web(authority.context(authority.certificate("server"))) as server:
         first, second, wary = (
             HttpTransport(policy(ca_bundle=file), connections) for file in (authority.file, authority.file, None)
@@ -186,7 +186,7 @@ def test_integrations_share_connections_to_one_host_but_not_what_they_trust(
 
 
 def test_a_connection_is_not_shared_with_who_takes_a_proxy(server: Web, policy: MakePolicy) -> None:
-    connections = Connections()
+    connections = ConnectionPool()
     direct = HttpTransport(policy(), connections)
     by_proxy = HttpTransport(policy(proxy=Secret(server.url)), connections)
     for transport in (direct, by_proxy, direct):
@@ -216,7 +216,7 @@ def test_failures_make_no_further_connections(http: Callable[..., HttpTransport]
 
 
 def test_what_libcurl_does_not_take_is_refused_each_time_and_shows_nothing(server: Web, policy: MakePolicy) -> None:
-    connections = Connections()
+    connections = ConnectionPool()
     odd = HttpTransport(policy(proxy=Secret("http://s3cret\0@host")), connections)
     for _ in range(2):
         refused = error(odd, post(server.url))

@@ -4,33 +4,33 @@ import pycurl
 import pytest
 
 from common.outcome import Reason
-from workers.integrations.base import FINAL_WITHOUT_ANSWER
-from workers.transports.http_errors import REASONS, explained
+from workers.integrations.base import PERMANENT_ERRORS
+from workers.transports.http_errors import REASONS, classify
 
 OF_OPENSSL = "TLS connect error: error:0A000{}:SSL routines::{}"
 
 
 def test_what_may_pass_is_never_final() -> None:
-    final = {code for code, reason in REASONS.items() if reason in FINAL_WITHOUT_ANSWER}
+    final = {code for code, reason in REASONS.items() if reason in PERMANENT_ERRORS}
     assert final == {pycurl.E_URL_MALFORMAT}
 
 
 @pytest.mark.parametrize("code", [*range(1, 120), 99_999])
 def test_no_text_of_libcurl_is_passed_on(code: int) -> None:
-    reason, words = explained(code, "http://host/s3cret: s3cret", errno=111)
+    reason, words = classify(code, "http://host/s3cret: s3cret", errno=111)
     assert "s3cret" not in words
     assert reason is REASONS.get(code, Reason.INTERNAL)
 
 
 def test_the_system_explains_what_it_refused() -> None:
-    assert explained(pycurl.E_COULDNT_CONNECT, "", errno=111) == (Reason.CONNECTION_FAILED, "Connection refused")
-    assert explained(pycurl.E_RECV_ERROR, "", errno=104) == (Reason.CONNECTION_FAILED, "Connection reset by peer")
-    assert explained(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.INVALID_RESPONSE, "the answer ended too early")
+    assert classify(pycurl.E_COULDNT_CONNECT, "", errno=111) == (Reason.CONNECTION_FAILED, "Connection refused")
+    assert classify(pycurl.E_RECV_ERROR, "", errno=104) == (Reason.CONNECTION_FAILED, "Connection reset by peer")
+    assert classify(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.INVALID_RESPONSE, "the answer ended too early")
 
 
 def test_a_proxy_that_refuses_is_told() -> None:
-    assert explained(pycurl.E_RECV_ERROR, "", proxy_status=407) == (Reason.CONNECTION_FAILED, "the proxy answers 407")
-    assert explained(pycurl.E_RECV_ERROR, "", proxy_status=200) == (Reason.CONNECTION_FAILED, "")
+    assert classify(pycurl.E_RECV_ERROR, "", proxy_status=407) == (Reason.CONNECTION_FAILED, "the proxy answers 407")
+    assert classify(pycurl.E_RECV_ERROR, "", proxy_status=200) == (Reason.CONNECTION_FAILED, "")
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_a_proxy_that_refuses_is_told() -> None:
 def test_what_ends_a_handshake_is_final_only_if_it_is_a_judgement(
     code: int, number: str, words: str, reason: Reason
 ) -> None:
-    assert explained(code, OF_OPENSSL.format(number, words)) == (reason, words)
-    assert explained(code, f"{OF_OPENSSL.format(number, words)}, errno 0") == (reason, words)
+    assert classify(code, OF_OPENSSL.format(number, words)) == (reason, words)
+    assert classify(code, f"{OF_OPENSSL.format(number, words)}, errno 0") == (reason, words)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_ends_a_handshake_is_final_only_if_it_is_a_judgement(
     ],
 )
 def test_what_is_wrong_with_a_certificate(text: str, words: str) -> None:
-    reason, told = explained(pycurl.E_PEER_FAILED_VERIFICATION, text)
+    reason, told = classify(pycurl.E_PEER_FAILED_VERIFICATION, text)
     assert reason is Reason.TLS
     assert told.endswith(words)
     assert "s3cret" not in told

@@ -15,7 +15,7 @@ from common.secret import Secret
 from tests.workers.transports.calls import SECRET_PATH, error, post, tls_url
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
 from workers.transports import trust
-from workers.transports.trust import VARIABLES, trusted
+from workers.transports.trust import VARIABLES, default_trust_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +46,9 @@ def system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     monkeypatch.setattr(trust, "SYSTEM_FOLDERS", (str(tmp_path / "certs"),))
     monkeypatch.setattr(trust, "SYSTEM_FILES", (str(tmp_path / "bundle.crt"),))
     monkeypatch.setattr(ssl, "get_default_verify_paths", _without_paths(ssl.get_default_verify_paths))
-    trusted.cache_clear()
+    default_trust_store.cache_clear()
     yield tmp_path / "certs"
-    trusted.cache_clear()
+    default_trust_store.cache_clear()
 
 
 def _without_paths(paths: Callable[[], ssl.DefaultVerifyPaths]) -> Callable[[], ssl.DefaultVerifyPaths]:
@@ -92,8 +92,8 @@ def test_a_variable_names_what_is_trusted(
 def test_the_variables_have_an_order(system_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in reversed(VARIABLES):
         monkeypatch.setenv(variable, f"/of/{variable}")
-        trusted.cache_clear()
-        assert trusted() == (f"/of/{variable}", variable)
+        default_trust_store.cache_clear()
+        assert default_trust_store() == (f"/of/{variable}", variable)
     assert not system_folder.exists()
 
 
@@ -182,15 +182,15 @@ def test_what_is_not_trusted_says_what_was_asked_and_what_to_set(
 
 
 def test_a_system_without_such_a_folder_has_the_bundled_file(system_folder: Path) -> None:
-    assert trusted().path == certifi.where()
+    assert default_trust_store().path == certifi.where()
     system_folder.mkdir()
     (system_folder / "ca-certificates.crt").touch()
-    trusted.cache_clear()
-    assert trusted().path == certifi.where()
+    default_trust_store.cache_clear()
+    assert default_trust_store().path == certifi.where()
     (system_folder / "0123abcd.0").touch()
-    trusted.cache_clear()
-    assert trusted() == (str(system_folder), "the system's folder")
-    assert trusted().is_folder
+    default_trust_store.cache_clear()
+    assert default_trust_store() == (str(system_folder), "the system's folder")
+    assert default_trust_store().is_folder
 
 
 def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., HttpTransport]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.integrations.base import Datagram, Sent
-from workers.integrations.events import LONGEST_DATAGRAM
+from workers.integrations.events import MAX_DATAGRAM_BYTES
 from workers.transports.manager_socket import ManagerSocket
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ def error(queue: ManagerSocket, call: Datagram = EVENT) -> TransportError:
 
 def test_an_event_arrives_as_it_is(manager: socket.socket, queue: ManagerSocket) -> None:
     assert queue.send(EVENT) == Sent()
-    assert manager.recv(LONGEST_DATAGRAM) == EVENT.payload
+    assert manager.recv(MAX_DATAGRAM_BYTES) == EVENT.payload
 
 
 def test_the_largest_event_arrives_and_a_larger_one_is_refused(manager: socket.socket, queue: ManagerSocket) -> None:
-    queue.send(Datagram(payload=b"x" * LONGEST_DATAGRAM))
-    assert len(manager.recv(2 * LONGEST_DATAGRAM)) == LONGEST_DATAGRAM
-    refused = error(queue, Datagram(payload=b"x" * (LONGEST_DATAGRAM + 1)))
+    queue.send(Datagram(payload=b"x" * MAX_DATAGRAM_BYTES))
+    assert len(manager.recv(2 * MAX_DATAGRAM_BYTES)) == MAX_DATAGRAM_BYTES
+    refused = error(queue, Datagram(payload=b"x" * (MAX_DATAGRAM_BYTES + 1)))
     assert refused.reason is Reason.TOO_LARGE
     assert "65536" in refused.detail
 

@@ -27,7 +27,7 @@ from tests.support.processes import runs
 from workers.integrations.base import ScriptCall, ScriptExit
 from workers.redaction import Redactor
 from workers.transports.private_files import PREFIX
-from workers.transports.script import DEFAULT_PATH, OURS, ScriptTransport, environment
+from workers.transports.script import COURIER_PREFIXES, DEFAULT_PATH, ScriptTransport, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,7 +177,9 @@ def test_a_script_gets_the_worker_s_environment_without_what_belongs_to_courier(
 )
 def test_every_variable_is_handed_on_but_those_of_courier_and_its_python(given_: dict[str, str]) -> None:
     kept = environment(given_ | {"PATH": "/bin", "COURIER_LOG_LEVEL": "info", "PYTHONHOME": "/x"})
-    assert kept == {name: value for name, value in given_.items() if not name.startswith(OURS)} | {"PATH": "/bin"}
+    assert kept == {name: value for name, value in given_.items() if not name.startswith(COURIER_PREFIXES)} | {
+        "PATH": "/bin"
+    }
 
 
 def test_a_script_s_python_is_not_the_one_of_courier(home: Home) -> None:
