@@ -5,7 +5,7 @@
     ├── SettingsError       courier.toml or a COURIER_* variable is wrong
     ├── LedgerError         Redis cannot be used
     │   ├── LedgerUnavailable   … right now: waiting helps
-    │   ├── LedgerUnfit         … as it is configured: waiting does not help
+    │   ├── LedgerMisconfigured         … as it is configured: waiting does not help
     │   ├── LedgerDamaged       … for one integration: its keys hold what Courier did not write
     │   └── UnreadableRecord    … for one delivery: what it holds is no record
     └── TransportError      a call did not get an answer; carries the reason

@@ -76,7 +76,7 @@ def encode_integration_lags(readings: Mapping[str, IntegrationLag]) -> str:
 
 
 def publish_producer_report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping[str, str]) -> None:
-    """Add to a node's counters and replace its texts. Raises LedgerUnavailable or LedgerUnfit."""
+    """Add to a node's counters and replace its texts. Raises LedgerUnavailable or LedgerMisconfigured."""
     key = _PREFIX + node
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         for name, number in added.items():
@@ -89,7 +89,7 @@ def publish_producer_report(client: Redis, node: str, *, added: Mapping[str, int
 
 
 def fetch_producer_report(client: Redis, node: str) -> ProducerReport | None:
-    """Return what one node has told, None if it never told anything. Raises LedgerUnavailable or LedgerUnfit."""
+    """Return what one node has told, None if it never told anything. Raises LedgerUnavailable or LedgerMisconfigured."""
     key = _PREFIX + node
     with as_ledger_errors():
         fields: Any = client.hgetall(key)
@@ -97,7 +97,7 @@ def fetch_producer_report(client: Redis, node: str) -> ProducerReport | None:
 
 
 def fetch_producer_reports(client: Redis) -> list[ProducerReport]:
-    """Return what every node has told, by name. Raises LedgerUnavailable or LedgerUnfit."""
+    """Return what every node has told, by name. Raises LedgerUnavailable or LedgerMisconfigured."""
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
         for key in keys:

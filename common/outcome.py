@@ -92,7 +92,7 @@ class Skipped(msgspec.Struct, frozen=True):
 class Retry(msgspec.Struct, frozen=True):
     """It may work later. `after_s` is the service's own wish (Retry-After), which pauses the whole target.
 
-    `detail` is for a person and free of secrets. `events` go to the manager now; `last_words` only
+    `detail` is for a person and free of secrets. `events` go to the manager now; `final_events` only
     if the delivery dies after all.
     """
 

@@ -163,7 +163,7 @@ def _catalogue_entry(integration_id: str, described: bytes | None) -> CatalogueE
 
 
 class PublishedRegistry:
-    """The registry in Redis. Methods raise LedgerUnavailable, LedgerUnfit, and SettingsError for a wrong key.
+    """The registry in Redis. Methods raise LedgerUnavailable, LedgerMisconfigured, and SettingsError for a wrong key.
 
     `now` is the time of day in nanoseconds.
     """
@@ -193,7 +193,7 @@ class PublishedRegistry:
     def load(self) -> Registry:
         """Return everything that is published. An entry that cannot be taken is as this process saw it last, if ever.
 
-        Raises SettingsError if there are entries and none can be opened, or none any more for PATIENCE_NS.
+        Raises SettingsError if there are entries and none can be opened, or none any more for KEY_MISMATCH_GRACE_NS.
         """
         with as_ledger_errors():
             fields: Any = self._redis.hgetall(KEY)

@@ -40,7 +40,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def publish_worker_report(client: Redis, worker: str, process: str, report: WorkerReport) -> None:
-    """Replace what `process` of the name `worker` (NAME@HOST) has told. Raises LedgerUnavailable or LedgerUnfit."""
+    """Replace what `process` of the name `worker` (NAME@HOST) has told. Raises LedgerUnavailable or LedgerMisconfigured."""
     key = _PREFIX + worker
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hset(key, process, msgspec.json.encode(report))
@@ -52,7 +52,7 @@ def publish_worker_report(client: Redis, worker: str, process: str, report: Work
 def fetch_worker_reports(client: Redis, worker: str) -> dict[str, WorkerReport]:
     """Return what each process of that name last told, by process; what is malformed is left out.
 
-    Raises LedgerUnavailable or LedgerUnfit.
+    Raises LedgerUnavailable or LedgerMisconfigured.
     """
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hgetall(_PREFIX + worker)
@@ -63,7 +63,7 @@ def fetch_worker_reports(client: Redis, worker: str) -> dict[str, WorkerReport]:
 def fetch_all_worker_reports(client: Redis) -> dict[str, WorkerReport]:
     """Return what every worker told lately, by NAME@HOST, or NAME@HOST/PROCESS where processes share a name.
 
-    Raises LedgerUnavailable or LedgerUnfit.
+    Raises LedgerUnavailable or LedgerMisconfigured.
     """
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
@@ -88,7 +88,7 @@ def _decoded(fields: Mapping[bytes, bytes]) -> dict[str, WorkerReport]:
 
 
 def delete_worker_reports(client: Redis, worker: str, processes: set[str]) -> None:
-    """Delete the reports of processes that have ended. Raises LedgerUnavailable or LedgerUnfit."""
+    """Delete the reports of processes that have ended. Raises LedgerUnavailable or LedgerMisconfigured."""
     if processes:
         with as_ledger_errors():
             client.hdel(_PREFIX + worker, *processes)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 
-class Access(NamedTuple):
+class LedgerSession(NamedTuple):
     """A connected ledger; `listed` are the integrations that were ever published, and `manager`, by id."""
 
     client: Redis
@@ -32,18 +32,18 @@ class Access(NamedTuple):
         """Every id, those that left the configuration last."""
         return tuple(sorted(self.listed, key=lambda one: (self.listed[one].removed, one)))
 
-    def chosen(self, words: Sequence[str], *, removed: bool = False) -> named.Meant:
+    def resolve_for_action(self, words: Sequence[str], *, removed: bool = False) -> named.Resolved:
         """Return whom an action on these ids or names concerns. Raises CourierError."""
-        return named.meant(self.listed, words, removed=removed)
+        return named.resolve(self.listed, words, removed=removed)
 
     def one(self, word: str) -> str:
         """Return the single integration that a word means. Raises CourierError."""
-        ids = self.chosen([word]).ids
+        ids = self.resolve_for_action([word]).ids
         if len(ids) > 1:
             raise CourierError(f"{word!r} means {len(ids)} integrations: {', '.join(ids)}; name one of these ids")
         return ids[0]
 
-    def matching(self, words: Sequence[str]) -> tuple[str, ...]:
+    def resolve_for_query(self, words: Sequence[str]) -> tuple[str, ...]:
         """Return whom a question about these ids or names concerns, all if there are none. Raises CourierError."""
         return named.matching(self.listed, words) if words else self.ids
 
@@ -51,14 +51,14 @@ class Access(NamedTuple):
         """Return the id as tables show it: marked if it left the configuration."""
         return named.label(integration_id, self.listed.get(integration_id))
 
-    def again(self) -> Access:
+    def refreshed(self) -> LedgerSession:
         """Return the same with the integrations that there are by now."""
         return self._replace(listed=catalogue(self.client))
 
 
 @contextmanager
-def access(settings: Settings) -> Iterator[Access]:
-    """Connect. Raises LedgerUnavailable or LedgerUnfit at once if Redis does not answer."""
+def open_session(settings: Settings) -> Iterator[LedgerSession]:
+    """Connect. Raises LedgerUnavailable or LedgerMisconfigured at once if Redis does not answer."""
     with connect(redis_url(settings)) as client:
         try:
             listed = catalogue(client)
@@ -66,4 +66,4 @@ def access(settings: Settings) -> Iterator[Access]:
             if is_local(settings):
                 raise LedgerUnavailable(f"`courier up` does not run in {settings.state.dir}: {error}") from error
             raise
-        yield Access(client, Ledger(client), listed)
+        yield LedgerSession(client, Ledger(client), listed)

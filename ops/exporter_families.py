@@ -33,10 +33,10 @@ def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
 
 def families(found: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
     """Yield everything else."""
-    yield from _of_integrations(found.integrations)
-    yield from _of_nodes(nodes)
-    yield from _of_readings(nodes)
-    yield from _of_server(found.server)
+    yield from _integration_families(found.integrations)
+    yield from _node_families(nodes)
+    yield from _lag_families(nodes)
+    yield from _server_families(found.server)
 
 
 def deliveries(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
@@ -49,7 +49,7 @@ def deliveries(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
     return counted
 
 
-def _of_integrations(found: Mapping[str, IntegrationSnapshot]) -> Iterator[Metric]:
+def _integration_families(found: Mapping[str, IntegrationSnapshot]) -> Iterator[Metric]:
     def each(name: str, value: str) -> Family:
         return _family(name, (((one,), float(getattr(s, value))) for one, s in found.items()))
 
@@ -76,7 +76,7 @@ def _of_integrations(found: Mapping[str, IntegrationSnapshot]) -> Iterator[Metri
     yield _family("courier_target_pause_seconds", (((one,), s.blocked_by.target_pause_s) for one, s in found.items()))
 
 
-def _of_nodes(nodes: list[ProducerReport]) -> Iterator[Metric]:
+def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
     def told(name: str, value: str, unit: float = 1) -> Family:
         return _family(name, (((n.node,), n.integer(value) / unit) for n in nodes))
 
@@ -102,7 +102,7 @@ def _dropped(node: ProducerReport) -> dict[str, int]:
     return dict.fromkeys(map(str, REJECT_REASONS), 0) | bad
 
 
-def _of_readings(nodes: list[ProducerReport]) -> Iterator[Metric]:
+def _lag_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
     readings = [((one, n.node), reading) for n in nodes for one, reading in n.integration_lags.items()]
     for name, value in (
         ("courier_reader_lag_bytes", "lag_bytes"),
@@ -114,7 +114,7 @@ def _of_readings(nodes: list[ProducerReport]) -> Iterator[Metric]:
         yield _family(name, ((labels, getattr(reading, value)) for labels, reading in readings))
 
 
-def _of_server(server: Server) -> Iterator[Metric]:
+def _server_families(server: Server) -> Iterator[Metric]:
     yield _family("courier_redis_memory_bytes", [((), server.memory_bytes)])
     yield _family("courier_redis_memory_max_bytes", [((), server.memory_max_bytes)])
     yield _family("courier_redis_durable", [((), server.durable)])

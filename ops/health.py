@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from common.settings_schema import FlowerSettings
     from common.worker_report import WorkerReport
 
-FRESH_S: Final = 30.0
+HEARTBEAT_TIMEOUT_S: Final = 30.0
 """Producer and workers give a sign every second; the calls to Redis in between may take up to 15 s each."""
 
 IDLE_LIMIT_S: Final = 60.0
@@ -52,10 +52,10 @@ def producer(client: Redis, node: str, alerts: Path) -> str:
             raise Unhealthy(
                 f"{path} cannot be read: {explain(PermissionError(errno.EACCES, 'Permission denied', path))}"
             )
-    _changes_are_taken(client)
+    _check_writable(client)
     report = fetch_producer_report(client, node)
     seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
-    return _fresh(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
+    return _check_heartbeat(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
 
 
 def worker(client: Redis, name: str) -> str:
@@ -63,25 +63,25 @@ def worker(client: Redis, name: str) -> str:
 
     Where several processes have that name, each of them must make progress.
     """
-    _changes_are_taken(client)
-    reports, now_ms = _running(fetch_worker_reports(client, name)), Ledger(client).now_ms()
+    _check_writable(client)
+    reports, now_ms = _running_reports(fetch_worker_reports(client, name)), Ledger(client).now_ms()
     who, here = f"the worker {name}", this_process()
     if not reports:
-        return _fresh(who, 0, now_ms)
+        return _check_heartbeat(who, 0, now_ms)
     if len(reports) == 1:
         (report,) = reports.values()
-        return _progress(who, report, now_ms)
+        return _check_progress(who, report, now_ms)
     pids = {process: here.running_pid(process) or process for process in reports}
-    return "\n".join(_progress(f"{who} (pid {pids[one]})", report, now_ms) for one, report in reports.items())
+    return "\n".join(_check_progress(f"{who} (pid {pids[one]})", report, now_ms) for one, report in reports.items())
 
 
-def _changes_are_taken(client: Redis) -> None:
+def _check_writable(client: Redis) -> None:
     """Raise Unhealthy while Redis answers and refuses all changes: a sign of life takes half a minute to grow old."""
     if trouble := Ledger(client).disk_error():
         raise Unhealthy(trouble)
 
 
-def _running(reports: dict[str, WorkerReport]) -> dict[str, WorkerReport]:
+def _running_reports(reports: dict[str, WorkerReport]) -> dict[str, WorkerReport]:
     """Return the reports of processes that may still run.
 
     Of this host, or container, it is known which ones do. A process elsewhere has ended when another one of its name
@@ -93,12 +93,12 @@ def _running(reports: dict[str, WorkerReport]) -> dict[str, WorkerReport]:
     return {
         process: report
         for process, report in left.items()
-        if here.running_pid(process) or newest_ms - report.seen_ms < FRESH_S * 1000
+        if here.running_pid(process) or newest_ms - report.seen_ms < HEARTBEAT_TIMEOUT_S * 1000
     }
 
 
-def _progress(who: str, report: WorkerReport, now_ms: int) -> str:
-    fresh = _fresh(who, report.seen_ms, now_ms)
+def _check_progress(who: str, report: WorkerReport, now_ms: int) -> str:
+    fresh = _check_heartbeat(who, report.seen_ms, now_ms)
     if report.idle_since_ms and now_ms - report.idle_since_ms > IDLE_LIMIT_S * 1000:
         idle_s = (now_ms - report.idle_since_ms) / 1000
         raise Unhealthy(f"tasks lie in the queues of {who}, and it has begun nothing for {idle_s:.0f} s; restart it")
@@ -137,10 +137,10 @@ def _is_closed(path: Path) -> bool:
     return not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
 
 
-def _fresh(who: str, seen_ms: int, now_ms: int) -> str:
+def _check_heartbeat(who: str, seen_ms: int, now_ms: int) -> str:
     if not seen_ms:
         raise Unhealthy(f"{who} has given no sign; it is starting, waits for Redis, or goes by another name")
     age_s = (now_ms - seen_ms) / 1000
-    if age_s > FRESH_S:
+    if age_s > HEARTBEAT_TIMEOUT_S:
         raise Unhealthy(f"{who} gave its last sign {age_s:.0f} s ago; see its log")
     return f"{who} gave its last sign {age_s:.0f} s ago"

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from ops.status_report import IntegrationReport
 
 
-def holds(status: Status, now_ms: int) -> str:
+def hold_reason(status: Status, now_ms: int) -> str:
     """Return what holds it back at the ledger's time `now_ms`, empty if nothing does."""
-    return ", ".join(_holds(status, now_ms))
+    return ", ".join(_hold_reasons(status, now_ms))
 
 
-def _holds(status: Status, now_ms: int) -> Iterator[str]:
+def _hold_reasons(status: Status, now_ms: int) -> Iterator[str]:
     if status.damaged:
         yield f"damaged: {plain(', '.join(status.damaged))}"
     if status.paused_ms:

@@ -37,7 +37,7 @@ def keys() -> Iterator[Callable[[float], str]]:
     ever comes.
     """
     if not sys.stdin.isatty():
-        yield _nothing
+        yield _no_key
         return
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
@@ -61,6 +61,6 @@ def split(text: str) -> list[str]:
     return [_NAMES.get(key[1:].replace("O", "[", 1), key) if len(key) > 1 else key for key in _KEY.findall(text)]
 
 
-def _nothing(seconds: float) -> str:
+def _no_key(seconds: float) -> str:
     select.select([], [], [], seconds)
     return ""

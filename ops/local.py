@@ -55,7 +55,7 @@ def lock(state_dir: Path) -> int:
             return descriptor
 
 
-def server_password(state_dir: Path) -> str:
+def load_or_create_password(state_dir: Path) -> str:
     """Return the last run's password, which workers that outlived a killed run still use; else a new one."""
     return urlsplit(_last_url(state_dir)).password or secrets.token_urlsafe(24)
 

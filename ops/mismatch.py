@@ -24,7 +24,7 @@ SEEN: Final = {"level": ("rule", "level"), "rule_ids": ("rule", "id"), "group": 
 def mismatches(integration: Integration, raw: bytes) -> list[str]:
     """Return, for each filter that turns the alert down, what it wants and what the alert has.
 
-    Raises BadLine if it is no alert.
+    Raises InvalidAlert if it is no alert.
     """
     return list(_mismatches(integration, raw))
 
@@ -37,10 +37,11 @@ def _mismatches(integration: Integration, raw: bytes) -> Iterator[str]:
             continue
         alone = Integration(id=integration.id, name=integration.name, **{name: wanted})
         if not FilterIndex([alone]).match(raw):
-            yield f"<{ELEMENTS.get(name, name)}> wants {_wanted(name, wanted)}, the alert has {_seen(name, raw)}"
+            element, value = ELEMENTS.get(name, name), _describe_value(name, raw)
+            yield f"<{element}> wants {_describe_filter(name, wanted)}, the alert has {value}"
 
 
-def _wanted(name: str, wanted: object) -> str:
+def _describe_filter(name: str, wanted: object) -> str:
     if name == "level":
         return f"{wanted} or more"
     if isinstance(wanted, tuple):
@@ -49,7 +50,7 @@ def _wanted(name: str, wanted: object) -> str:
     return repr(text)
 
 
-def _seen(name: str, raw: bytes) -> str:
+def _describe_value(name: str, raw: bytes) -> str:
     fields = Alert(raw).fields
     value = fields.get("location")
     if path := SEEN.get(name):

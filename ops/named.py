@@ -23,14 +23,14 @@ REMOVED = "(removed)"
 """Stands behind the id of an integration that left every ossec.conf."""
 
 
-class Meant(NamedTuple):
+class Resolved(NamedTuple):
     """The ids that are meant, and those that left the configuration and are left alone though they match."""
 
     ids: tuple[str, ...]
     left_alone: tuple[str, ...] = ()
 
 
-def meant(listed: Mapping[str, CatalogueEntry], words: Sequence[str], *, removed: bool = False) -> Meant:
+def resolve(listed: Mapping[str, CatalogueEntry], words: Sequence[str], *, removed: bool = False) -> Resolved:
     """Return whom `words` mean, each id once; with `removed` only such as left the configuration.
 
     Raises CourierError for a word that means nobody, or only a removed one whose name a configured one has.
@@ -45,10 +45,10 @@ def meant(listed: Mapping[str, CatalogueEntry], words: Sequence[str], *, removed
             ids |= dict.fromkeys(gone)
             continue
         if not live:
-            _refuse_heirs(listed, word, gone)
+            _refuse_successors(listed, word, gone)
         ids |= dict.fromkeys(live or gone)
         left_alone |= dict.fromkeys(gone if live else ())
-    return Meant(tuple(ids), tuple(left_alone))
+    return Resolved(tuple(ids), tuple(left_alone))
 
 
 def matching(listed: Mapping[str, CatalogueEntry], words: Iterable[str]) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def _split(listed: Mapping[str, CatalogueEntry], ids: Iterable[str]) -> tuple[li
     return live, gone
 
 
-def _refuse_heirs(listed: Mapping[str, CatalogueEntry], word: str, gone: Sequence[str]) -> None:
+def _refuse_successors(listed: Mapping[str, CatalogueEntry], word: str, gone: Sequence[str]) -> None:
     names = {listed[one].name for one in gone}
     heirs = [one for one, what in listed.items() if what.name in names and not what.removed]
     if heirs:

@@ -71,8 +71,8 @@ def provision(folder: Path, owners: Owners) -> Iterator[tuple[Path, str]]:
             (FLOWER_LOGIN, lambda: f"courier:{_password()}"),
             (GRAFANA_PASSWORD, _password),
         ):
-            yield folder / name, _make_once(folder / name, make)
-        yield folder / REDIS_ACL, _keep_acl(folder)
+            yield folder / name, _create_once(folder / name, make)
+        yield folder / REDIS_ACL, _write_acl(folder)
         for copy in _copies(owners):
             yield folder / copy.target, _copy(folder, copy)
     except OSError as error:
@@ -80,7 +80,7 @@ def provision(folder: Path, owners: Owners) -> Iterator[tuple[Path, str]]:
         raise SettingsError(f"{where}: {error.strerror or error}; name a folder that can be written") from None
 
 
-def hand_over(folder: Path, owner: Owner, *, whole: bool = False) -> None:
+def chown(folder: Path, owner: Owner, *, whole: bool = False) -> None:
     """Make `owner` the owner of `folder` itself, or of the `whole` of it. Raises SettingsError."""
     try:
         for path in (folder, *(folder.rglob("*") if whole else ())):
@@ -105,12 +105,12 @@ def _password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def _make_once(path: Path, make: Callable[[], str]) -> str:
+def _create_once(path: Path, make: Callable[[], str]) -> str:
     done = "kept"
     if not exists(path):
         _write(path, make() + "\n")
         done = "made"
-    _give(path, Owner(os.geteuid(), os.getegid()))  # an earlier version gave it to the services
+    _chown(path, Owner(os.geteuid(), os.getegid()))  # an earlier version gave it to the services
     return done
 
 
@@ -121,12 +121,12 @@ def _copy(folder: Path, copy: _Copy) -> str:
     if not exists(target) or target.read_text() != content:
         done = "rewritten" if exists(target) else "made"
         _write(target, content)
-    _give(target, copy.owner)
-    _give(target.parent, copy.owner)
+    _chown(target, copy.owner)
+    _chown(target.parent, copy.owner)
     return done
 
 
-def _keep_acl(folder: Path) -> str:
+def _write_acl(folder: Path) -> str:
     """Let Redis know the roles and their passwords; lines of further users stay.
 
     So do further passwords of a role that an operator has added, but not one that is being renewed.
@@ -149,7 +149,7 @@ def _keep_acl(folder: Path) -> str:
     if lines != wanted:
         _write(path, "\n".join(wanted) + "\n")
         done = "rewritten" if lines else "made"
-    _give(path, Owner(os.geteuid(), os.getegid()))
+    _chown(path, Owner(os.geteuid(), os.getegid()))
     return done
 
 
@@ -164,6 +164,6 @@ def _write(path: Path, content: str) -> None:
     fresh.rename(path)
 
 
-def _give(path: Path, owner: Owner | None) -> None:
+def _chown(path: Path, owner: Owner | None) -> None:
     if owner:
         os.chown(path, *owner)

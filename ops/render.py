@@ -29,7 +29,7 @@ ALERT_FILE: Final = Path("<alert file>")
 OPTIONS_FILE: Final = Path("<options file>")
 
 
-class Sending(msgspec.Struct, frozen=True, omit_defaults=True):
+class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """One call. For HTTP: method, url, headers and body; for a script: its argv and its files by the name in there."""
 
     method: str = ""
@@ -50,8 +50,8 @@ class Rendered(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: str
     reason: str = ""
     detail: str = ""
-    calls: list[Sending] = []
-    trouble: str = ""
+    calls: list[RenderedCall] = []
+    error: str = ""
 
 
 class Renderer:
@@ -64,14 +64,14 @@ class Renderer:
         self._service, _ = build_service(integration, policy, worker, debug=debug)
         self._redactor = Redactor.of(integration, policy)
 
-    def calls(self, alert: Alert) -> Sequence[Any]:
-        """Return the calls themselves, secrets and all. Raises Refusal."""
+    def build_calls(self, alert: Alert) -> Sequence[Any]:
+        """Return the calls themselves, secrets and all. Raises NotSendable."""
         return self._service.build_calls(alert)
 
     def render(self, alert: Alert) -> Rendered:
         """Return what would go out for this alert, whether or not the filters let it pass."""
         try:
-            sendings = [self._sending(call) for call in self.calls(alert)]
+            sendings = [self._rendered_call(call) for call in self.build_calls(alert)]
         except NotSendable as refusal:
             outcome = refusal.outcome
             name = "skipped" if isinstance(outcome, Skipped) else "rejected"
@@ -80,7 +80,7 @@ class Renderer:
             return Rendered(self._integration.id, "rejected", str(error.reason), self._redactor.text(error.detail))
         return Rendered(self._integration.id, "send", calls=sendings)
 
-    def trouble(self) -> str:
+    def script_error(self) -> str:
         """Return why the script cannot be run on this machine, or an empty text."""
         if self._integration.kind is not Kind.SCRIPT:
             return ""
@@ -92,10 +92,10 @@ class Renderer:
             return str(error)
         return ""
 
-    def _sending(self, call: Any) -> Sending:
+    def _rendered_call(self, call: Any) -> RenderedCall:
         return self._script(call) if self._integration.kind is Kind.SCRIPT else self._request(call)
 
-    def _request(self, call: Request) -> Sending:
+    def _request(self, call: Request) -> RenderedCall:
         """Return a request as it goes over the wire. Raises TransportError if there is no such URL or header."""
         try:
             request = prepare(call.method, call.url, call.headers, call.params)
@@ -104,14 +104,14 @@ class Renderer:
         headers = {name: value for name, value in request.headers.items() if isinstance(value, str)}
         if call.body is not None:
             headers["Content-Length"] = str(len(call.body))
-        return Sending(
+        return RenderedCall(
             method=call.method,
             url=self._redactor.text(request.url or ""),
             headers={name: self._redactor.text(value) for name, value in headers.items()},
             body="" if call.body is None else self._redactor.text(call.body.decode("utf-8", "replace")),
         )
 
-    def _script(self, call: ScriptCall) -> Sending:
+    def _script(self, call: ScriptCall) -> RenderedCall:
         options = None if call.options_file is None else OPTIONS_FILE
         vector = arguments(call, ALERT_FILE, options, debug=self._debug)
         for position, secret in ((1, call.api_key), (2, call.hook_url)):
@@ -119,4 +119,4 @@ class Renderer:
         files = {str(ALERT_FILE): self._redactor.text(call.alert_file.decode("utf-8", "replace"))}
         if options and call.options_file is not None:
             files[str(options)] = self._redactor.text(call.options_file.decode("utf-8", "replace"))
-        return Sending(argv=[f"integrations/{call.name}", *vector], files=files)
+        return RenderedCall(argv=[f"integrations/{call.name}", *vector], files=files)

@@ -32,13 +32,13 @@ READ_BYTES: Final = 256 * 1024
 CHUNK: Final = 100
 """Deliveries in one commit; the pace is kept between commits."""
 
-LATE_S: Final = 300.0
+REORDER_WINDOW_S: Final = 300.0
 """Lines are nearly in the order of their times: reading ends this much behind the end of the stretch."""
 
-FULL_PAUSE_S: Final = 1.0
+BACKLOG_RETRY_S: Final = 1.0
 
 
-class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
     """What is replayed: from one moment up to, not including, another."""
 
     start: datetime
@@ -47,7 +47,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return f"{self.start.isoformat()}/{self.stop.isoformat()}"
 
-    def has(self, line: LogLine) -> bool:
+    def contains(self, line: LogLine) -> bool:
         """Say whether the line was written in it; one that carries no time was not."""
         at_s = written_at_s(line.raw)
         return at_s is not None and self.start.timestamp() <= at_s < self.stop.timestamp()
@@ -55,7 +55,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self, batch: Batch) -> bool:
         """Say whether reading has come well behind it."""
         last_s = next(filter(None, (written_at_s(line.raw) for line in reversed(batch.lines))), None)
-        return batch.at_end or (last_s is not None and last_s >= self.stop.timestamp() + LATE_S)
+        return batch.at_end or (last_s is not None and last_s >= self.stop.timestamp() + REORDER_WINDOW_S)
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -73,7 +73,7 @@ class LogReplay:
 
     def __init__(
         self,
-        stretch: Stretch,
+        time_range: TimeRange,
         integration: Integration,
         *,
         node: str,
@@ -84,43 +84,43 @@ class LogReplay:
         sleep: Callable[[float], object],
     ) -> None:
         """Take the parts; `node` is the manager whose log it is."""
-        self._stretch, self._integration, self._node = stretch, integration, node
+        self._time_range, self._integration, self._node = time_range, integration, node
         self._source, self._ledger, self._policy = source, ledger, policy
         self._pace, self._sleep = pace, sleep
         self._index = FilterIndex([integration])
-        self._reader = f"replay:{node}:{stretch}"
+        self._reader = f"replay:{node}:{time_range}"
 
     def count(self) -> Iterator[Progress]:
         """Read the stretch and enqueue nothing; yield how far it is."""
-        yield from self._run(self._source.at(self._stretch.start), lambda _matches, _after: 0)
+        yield from self._run(self._source.at(self._time_range.start), lambda _matches, _after: 0)
 
     def run(self, *, again: bool) -> Iterator[Progress]:
         """Enqueue; yield how far it is.
 
         Raises CourierError if this stretch was replayed already and `again` is not asked for, or if another replay of
-        it runs; LedgerUnavailable and LedgerUnfit.
+        it runs; LedgerUnavailable and LedgerMisconfigured.
         """
         cursor = self._ledger.cursor(self._integration.id, self._reader)
-        if cursor == DONE and not again:
+        if cursor == FINISHED and not again:
             raise CourierError(
-                f"{self._stretch} was replayed to {self._integration.id} already; --again does it once more"
+                f"{self._time_range} was replayed to {self._integration.id} already; --again does it once more"
             )
         self._committed = cursor
-        start = cursor if cursor and cursor != DONE else self._source.at(self._stretch.start)
+        start = cursor if cursor and cursor != FINISHED else self._source.at(self._time_range.start)
         yield from self._run(start, self._enqueue)
-        self._commit([], DONE)
+        self._commit([], FINISHED)
 
     def _run(self, cursor: str, take: Callable[[list[LogLine], str], int]) -> Iterator[Progress]:
         progress, over = Progress(), False
         while not over:
             batch = self._source.read(cursor, READ_BYTES)
-            matches = [line for line in self._alerts(batch) if self._stretch.has(line)]
+            matches = [line for line in self._alerts(batch) if self._time_range.contains(line)]
             progress.enqueued += take(matches, batch.cursor)
             progress.read += len(batch.lines)
             progress.matched += len(matches)
             progress.missing += tuple(passed.detail for passed in batch.skipped)
             progress.part = max(progress.part, self._part(batch))
-            cursor, over = batch.cursor, self._stretch.is_over(batch)
+            cursor, over = batch.cursor, self._time_range.is_over(batch)
             yield progress
 
     def _alerts(self, batch: Batch) -> Iterator[LogLine]:
@@ -133,7 +133,7 @@ class LogReplay:
                 yield from (part for part in salvage_alerts(line) if self._index.match(part.raw))
 
     def _part(self, batch: Batch) -> float:
-        start_s, stop_s = self._stretch.start.timestamp(), self._stretch.stop.timestamp()
+        start_s, stop_s = self._time_range.start.timestamp(), self._time_range.stop.timestamp()
         last_s = written_at_s(batch.lines[-1].raw) if batch.lines else None
         return min(max(((last_s or start_s) - start_s) / (stop_s - start_s), 0.0), 1.0)
 
@@ -162,13 +162,13 @@ class LogReplay:
                 replayed=True,
             )
             if isinstance(result, Full):
-                self._sleep(FULL_PAUSE_S)
+                self._sleep(BACKLOG_RETRY_S)
                 continue
             if isinstance(result, Stale):
-                raise CourierError(f"another replay of {self._stretch} to {self._integration.id} is running")
+                raise CourierError(f"another replay of {self._time_range} to {self._integration.id} is running")
             self._committed = cursor
             return result.stored
 
 
-DONE: Final = "done"
+FINISHED: Final = "done"
 """Stands where the cursor of a replay was, once it is through."""

@@ -15,7 +15,7 @@ import msgspec
 from common.alert import Alert
 from common.outcome import Skipped
 from ops.render import Renderer
-from ops.tables import Column, Kind, counted
+from ops.tables import Column, ColumnKind, pluralize
 from producer.damaged import salvage_alerts
 from producer.filters import FilterIndex
 from producer.line import InvalidAlert
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 BATCH_BYTES: Final = 1024 * 1024
 COLUMNS: Final = (
-    Column("Integration", Kind.ID),
-    Column("Matched", Kind.NUMBER, rank=0),
-    Column("Would send", Kind.NUMBER, rank=0),
+    Column("Integration", ColumnKind.ID),
+    Column("Matched", ColumnKind.NUMBER, rank=0),
+    Column("Would send", ColumnKind.NUMBER, rank=0),
     Column("Skipped", rank=1),
     Column("Refused", rank=2),
 )
@@ -75,7 +75,7 @@ class Shadow:
         self._source, self._cursor, self._node, self._out = source, cursor, node, out
         self.counts = {one.id: Counts() for one in integrations}
         self.lines = 0
-        self.passed_over: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
 
     def read(self) -> bool:
         """Read on a little; say whether that was the end of the log for now. Raises OSError for `out`."""
@@ -90,24 +90,24 @@ class Shadow:
 
     def summary(self) -> str:
         """Return what was read, in words."""
-        passed = f", passed over: {_by_reason(self.passed_over)}" if self.passed_over else ""
-        return f"{counted(self.lines, 'line')} read{passed}; nothing was sent"
+        passed = f", passed over: {_by_reason(self.skipped)}" if self.skipped else ""
+        return f"{pluralize(self.lines, 'line')} read{passed}; nothing was sent"
 
     def _take(self, batch: Batch) -> None:
         self.lines += len(batch.lines)
-        self.passed_over.update(str(passed.reason) for passed in batch.skipped)
+        self.skipped.update(str(passed.reason) for passed in batch.skipped)
         for line in batch.lines:
             try:
                 self._match(line)
             except InvalidAlert as bad:
-                self.passed_over[bad.reason] += 1
+                self.skipped[bad.reason] += 1
                 for part in salvage_alerts(line):
                     self._match(part)
         if self._out:
             self._out.flush()
 
     def _match(self, line: LogLine) -> None:
-        """Count it for each integration that gets it. Raises BadLine."""
+        """Count it for each integration that gets it. Raises InvalidAlert."""
         for integration_id in self._index.match(line.raw):
             self._count(integration_id, line)
 
@@ -116,7 +116,7 @@ class Shadow:
         counts.matched += 1
         renderer = self._renderers[integration_id]
         try:
-            renderer.calls(alert)
+            renderer.build_calls(alert)
         except NotSendable as refusal:
             kind = counts.skipped if isinstance(refusal.outcome, Skipped) else counts.refused
             kind[str(refusal.outcome.reason)] += 1

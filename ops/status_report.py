@@ -15,7 +15,7 @@ import msgspec
 from common.metrics.labels import OUTCOMES_WITHOUT_REASON
 from common.node import IntegrationLag, fetch_producer_reports
 from common.worker_report import fetch_all_worker_reports
-from ops.holds import holds
+from ops.holds import hold_reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from common.node import ProducerReport
     from common.registry import CatalogueEntry
     from common.worker_report import WorkerReport
-    from ops.access import Access
+    from ops.access import LedgerSession
 
 VERSION: Final = 1
 
@@ -72,30 +72,30 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     cursors: dict[str, str]
 
 
-class ReadingReport(msgspec.Struct, frozen=True, kw_only=True):
+class LagReport(msgspec.Struct, frozen=True, kw_only=True):
     """How one integration reads on a node."""
 
     lag_bytes: int
     lag_s: float
-    parked: bool
+    backpressured: bool
     max_backlog: int
     max_backlog_bytes: int
 
 
-class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+class ProducerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The producer of one manager."""
 
     seen_ms: int | None
     counters: dict[str, int]
     bad_lines: int
-    parked: list[str]
-    choked: str
+    backpressured: list[str]
+    intake_paused: str
     foreign_writes: str
     config: str
-    config_trouble: str
+    config_error: str
     config_digest: str
     config_loaded_ms: int | None
-    integrations: dict[str, ReadingReport]
+    integrations: dict[str, LagReport]
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
 class RedisStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger's server; `trouble` says why nothing is enqueued there, empty if nothing prevents it."""
 
-    trouble: str
+    error: str
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,12 +124,12 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int
     redis: RedisStatus
     integrations: dict[str, IntegrationReport]
-    nodes: dict[str, NodeStatus]
+    nodes: dict[str, ProducerStatus]
     workers: dict[str, WorkerStatus]
 
 
-def read_report(door: Access, ids: Sequence[str]) -> StatusReport:
-    """Ask the ledger. Raises LedgerUnavailable or LedgerUnfit."""
+def read_report(door: LedgerSession, ids: Sequence[str]) -> StatusReport:
+    """Ask the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
     ledger = door.ledger
     statuses = {one: ledger.status(one) for one in ids}
     nodes, workers, now_ms = fetch_producer_reports(door.client), fetch_all_worker_reports(door.client), ledger.now_ms()
@@ -138,7 +138,7 @@ def read_report(door: Access, ids: Sequence[str]) -> StatusReport:
         courier=version("courier-integrator"),
         time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         time_ms=now_ms,
-        redis=RedisStatus(trouble=ledger.disk_error() or ledger.intake_block_reason()),
+        redis=RedisStatus(error=ledger.disk_error() or ledger.intake_block_reason()),
         integrations={one: _integration(door.listed[one], status, now_ms) for one, status in statuses.items()},
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},
@@ -155,7 +155,7 @@ def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> Integra
         released=status.released,
         dead=status.dead,
         oldest_age_s=status.oldest_age_s,
-        held_back=holds(status, now_ms),
+        held_back=hold_reason(status, now_ms),
         damaged=[*status.damaged],
         last_error=status.last_error,
         last_error_ms=status.last_error_ms or None,
@@ -170,25 +170,25 @@ def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> Integra
     )
 
 
-def _node(node: ProducerReport) -> NodeStatus:
+def _node(node: ProducerReport) -> ProducerStatus:
     texts = node.texts
-    return NodeStatus(
+    return ProducerStatus(
         seen_ms=node.integer("seen_ms") or None,
         counters=dict.fromkeys(COUNTERS, 0) | node.counters,
         bad_lines=sum(count for name, count in node.counters.items() if name.startswith("bad:")),
-        parked=[one for one in texts.get("parked", "").split(",") if one],
-        choked=texts.get("choked", ""),
+        backpressured=[one for one in texts.get("parked", "").split(",") if one],
+        intake_paused=texts.get("choked", ""),
         foreign_writes=texts.get("foreign_writes", ""),
         config=texts.get("config", ""),
-        config_trouble=texts.get("config_trouble", ""),
+        config_error=texts.get("config_trouble", ""),
         config_digest=texts.get("config_digest", ""),
         config_loaded_ms=node.integer("config_loaded_ms") or None,
-        integrations={one: _reading(reading) for one, reading in node.integration_lags.items()},
+        integrations={one: _lag(reading) for one, reading in node.integration_lags.items()},
     )
 
 
-def _reading(reading: IntegrationLag) -> ReadingReport:
-    return ReadingReport(**msgspec.structs.asdict(reading))
+def _lag(reading: IntegrationLag) -> LagReport:
+    return LagReport(**msgspec.structs.asdict(reading))
 
 
 def _worker(worker: str, report: WorkerReport) -> WorkerStatus:

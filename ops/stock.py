@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "wazuh-integratord"
 PROC: Final = Path("/proc")
-LOOKS: Final = 3
-LOOK_PAUSE_S: Final = 0.1
+POLLS: Final = 3
+POLL_INTERVAL_S: Final = 0.1
 """A daemon that has alerts in hand runs a script for each, one after the other: so often it is not seen without one."""
 
 HEAD_BYTES: Final = 64 * 1024
@@ -54,7 +54,7 @@ class Daemon(NamedTuple):
         return self.proc / str(self.pid)
 
 
-class Reached(NamedTuple):
+class ReadProgress(NamedTuple):
     """How far a daemon has read. `behind_bytes` follow in the same file; `idle` if all before was surely sent.
 
     `dated` says whether the file's name stays after a rotation.
@@ -76,7 +76,7 @@ def running(proc: Path = PROC) -> list[Daemon]:
     return [Daemon(pid, proc) for pid, parent in sorted(found.items()) if parent not in found]
 
 
-def reached(alerts: Path, daemons: Sequence[Daemon], *, sleep: Callable[[float], object]) -> Reached:
+def read_progress(alerts: Path, daemons: Sequence[Daemon], *, sleep: Callable[[float], object]) -> ReadProgress:
     """Return how far the daemon that follows this log has come. Raises CourierError if that cannot be told."""
     if not daemons:
         raise CourierError(f"no {NAME} runs on this host; in a container, run this where its processes can be seen")
@@ -85,7 +85,7 @@ def reached(alerts: Path, daemons: Sequence[Daemon], *, sleep: Callable[[float],
         try:
             found = _open_log(daemon, files)
             if found:
-                return _reached(daemon, *found, alerts, sleep)
+                return _read_progress(daemon, *found, alerts, sleep)
         except PermissionError:
             who = f"user {os.geteuid()}"
             raise CourierError(f"the open files of {NAME} ({daemon.pid}) cannot be seen by {who}; use root") from None
@@ -95,7 +95,7 @@ def reached(alerts: Path, daemons: Sequence[Daemon], *, sleep: Callable[[float],
     raise CourierError(f"{NAME} ({pids}) has no file of {alerts.parent} open; name its log with --alerts")
 
 
-def sent_twice(settings: Settings, daemons: Iterable[Daemon]) -> Iterator[tuple[int, str]]:
+def duplicated_targets(settings: Settings, daemons: Iterable[Daemon]) -> Iterator[tuple[int, str]]:
     """Yield the process id of each running daemon, and the integrations of ours that it also sends, for a person."""
     for daemon in daemons:
         try:
@@ -108,10 +108,10 @@ def sent_twice(settings: Settings, daemons: Iterable[Daemon]) -> Iterator[tuple[
         yield daemon.pid, ", ".join(both) or "none of its ossec.conf; if that changed, restart the manager"
 
 
-def warn_of_stock(settings: Settings, log: logging.Logger) -> None:
+def warn_if_running(settings: Settings, log: logging.Logger) -> None:
     """Log a warning for each stock Integrator that runs here; a host that does not show its processes says nothing."""
     try:
-        found = list(sent_twice(settings, running()))
+        found = list(duplicated_targets(settings, running()))
     except OSError:
         return
     for pid, integrations in found:
@@ -175,12 +175,12 @@ def _is_packed(opened: Path, size: int, file: FileInfo) -> bool:
         return plain.read(len(head)) == head
 
 
-def _reached(
+def _read_progress(
     daemon: Daemon, descriptor: str, file: FileInfo, alerts: Path, sleep: Callable[[float], object]
-) -> Reached:
+) -> ReadProgress:
     at, idle = _offset(daemon, descriptor), not _has_children(daemon)
-    for _ in range(LOOKS - 1):
-        sleep(LOOK_PAUSE_S)
+    for _ in range(POLLS - 1):
+        sleep(POLL_INTERVAL_S)
         before, at = at, _offset(daemon, descriptor)
         idle = idle and at == before and not _has_children(daemon)
     with (daemon.folder / "fd" / descriptor).open("rb") as log:
@@ -190,7 +190,7 @@ def _reached(
     dated = not file.current
     folder = root_of(str(alerts)) if dated else alerts.parent
     name = str(Path(file.path.removesuffix(".gz")).relative_to(folder))
-    return Reached(daemon.pid, LogPosition(name, offset), status.st_size - offset, idle, dated)
+    return ReadProgress(daemon.pid, LogPosition(name, offset), status.st_size - offset, idle, dated)
 
 
 def _offset(daemon: Daemon, descriptor: str) -> int:

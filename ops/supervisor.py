@@ -19,7 +19,7 @@ from common.errors import CourierError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-RESTART_PAUSE_S: Final = 1.0
+RESTART_DELAY_S: Final = 1.0
 EX_CONFIG: Final = 78
 """sysexits.h: a configuration error, which a restart does not mend."""
 
@@ -33,25 +33,25 @@ class Child(NamedTuple):
     command: Sequence[str]
 
 
-STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """What ends it in order; SIGHUP is what a closed terminal sends."""
 
 
 class Interrupted(CourierError):  # noqa: N818 — a request, not an error
-    """Raised in the main thread by one of STOPS."""
+    """Raised in the main thread by one of STOP_SIGNALS."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn STOPS into Interrupted while the block runs; a second one changes nothing. An ignored SIGHUP stays so."""
+    """Turn STOP_SIGNALS into Interrupted while the block runs; a second one changes nothing. An ignored SIGHUP stays so."""
 
     def interrupt(signum: int, _frame: object) -> None:
-        for one in STOPS:
+        for one in STOP_SIGNALS:
             signal.signal(one, signal.SIG_IGN)
         raise Interrupted(signal.Signals(signum).name)
 
     under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    before = {s: signal.signal(s, interrupt) for s in STOPS if not (s is signal.SIGHUP and under_nohup)}
+    before = {s: signal.signal(s, interrupt) for s in STOP_SIGNALS if not (s is signal.SIGHUP and under_nohup)}
     try:
         yield
     finally:
@@ -59,13 +59,13 @@ def interruptible() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def status_of(process: subprocess.Popen[bytes]) -> int | None:
+def exit_status_of(process: subprocess.Popen[bytes]) -> int | None:
     """Return how a process ended, None while it runs.
 
-    What STOPS raise is put off meanwhile. Raised within `poll`, between its taking a lock and its promise
+    What STOP_SIGNALS raise is put off meanwhile. Raised within `poll`, between its taking a lock and its promise
     to give it back, it would leave every later `wait` for this process waiting for ever. For a process of one thread.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         return process.poll()
     finally:
@@ -92,18 +92,18 @@ class Supervisor:
         for child in self._children:
             self._start(child)
 
-    def watch(self, *, until: Callable[[], bool] = lambda: False, every_s: float = 0.2) -> None:
+    def watch(self, *, until: Callable[[], bool] = lambda: False, interval_s: float = 0.2) -> None:
         """Restart what ends, until `until` says so. Raises CourierError if a child's configuration is wrong."""
         while not until():
             for child in self._children:
-                status = status_of(self._running[child.name])
+                status = exit_status_of(self._running[child.name])
                 if status == EX_CONFIG:
                     raise CourierError(f"{child.name} cannot run as it is configured; see its message above")
                 if status is not None:
                     _log.error("%s ended with status %s; starting it again", child.name, status)
-                    time.sleep(RESTART_PAUSE_S)
+                    time.sleep(RESTART_DELAY_S)
                     self._start(child)
-            time.sleep(every_s)
+            time.sleep(interval_s)
 
     def stop(self) -> None:
         """Let every child end what it is doing, and kill what is still there after the limit."""

@@ -26,7 +26,7 @@ plain: Final = printable
 """For a text that goes to a person by another way than a table."""
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """How a column's cells may be treated where there is little room."""
 
     ID = "never cut, never left out"
@@ -41,7 +41,7 @@ class Column(NamedTuple):
     """
 
     title: str
-    kind: Kind = Kind.TEXT
+    kind: ColumnKind = ColumnKind.TEXT
     rank: int = 1
     least: int = 12
 
@@ -54,12 +54,12 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.1f}s"
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """Return a number with its noun, which takes an s where it is not one: `1 error`, `2 errors`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def wait(number: int) -> str:
+def pluralize_waiting(number: int) -> str:
     """Return how many wait: `1 waits`, `2 wait`."""
     return f"{number} wait{'s' if number == 1 else ''}"
 
@@ -74,7 +74,7 @@ def terminal_width() -> int:
     return max(20, shutil.get_terminal_size().columns)
 
 
-def cut(text: str, width: int) -> str:
+def truncate(text: str, width: int) -> str:
     """Return the text in at most `width` columns of the terminal, its end replaced by `…` if it is longer."""
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 — slow to import, and needed only at a terminal
 
@@ -90,17 +90,17 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) ->
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 — slow to import, and needed only at a terminal
 
     shown = [(c, [c.title, *(printable(row[n]) for row in rows)]) for n, c in enumerate(columns)]
-    shown = [(c, cells) for c, cells in shown if any(cells[1:]) or c.kind is Kind.ID]
+    shown = [(c, cells) for c, cells in shown if any(cells[1:]) or c.kind is ColumnKind.ID]
     natural = {c.title: max(map(cell_len, cells)) for c, cells in shown}
 
     def least(column: Column) -> int:
-        return min(natural[column.title], column.least) if column.kind is Kind.TEXT else natural[column.title]
+        return min(natural[column.title], column.least) if column.kind is ColumnKind.TEXT else natural[column.title]
 
     def needed() -> int:
         return sum(least(c) for c, _ in shown) + len(_GAP) * (len(shown) - 1)
 
-    while needed() > width and any(c.rank and c.kind is not Kind.ID for c, _ in shown):
-        dropped = max((c for c, _ in shown if c.kind is not Kind.ID), key=lambda c: c.rank)
+    while needed() > width and any(c.rank and c.kind is not ColumnKind.ID for c, _ in shown):
+        dropped = max((c for c, _ in shown if c.kind is not ColumnKind.ID), key=lambda c: c.rank)
         shown = [(c, cells) for c, cells in shown if c is not dropped]
     spare = max(0, width - needed())
     fitted = []
@@ -109,7 +109,8 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) ->
         spare -= more
         wide = least(column) + more
         padded = [
-            cell.rjust(wide) if column.kind is Kind.NUMBER else set_cell_size(cut(cell, wide), wide) for cell in cells
+            cell.rjust(wide) if column.kind is ColumnKind.NUMBER else set_cell_size(truncate(cell, wide), wide)
+            for cell in cells
         ]
         fitted.append((column, padded))
     return fitted
@@ -118,7 +119,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) ->
 def all_fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> bool:
     """Tell whether every column that is not empty has room in `width`."""
     fitted = fit(columns, rows, width)
-    filled = [n for n, column in enumerate(columns) if column.kind is Kind.ID or any(row[n] for row in rows)]
+    filled = [n for n, column in enumerate(columns) if column.kind is ColumnKind.ID or any(row[n] for row in rows)]
     return len(fitted) == len(filled) and sum(len(cells[0]) + len(_GAP) for _, cells in fitted) <= width + len(_GAP)
 
 
@@ -144,4 +145,4 @@ def print_notes(notes: Iterable[tuple[str, str]]) -> None:
     """Write what did not fit into a table, one line each: whom it is about, and a text, cut at the terminal's edge."""
     for name, text in notes:
         about = printable(name)
-        click.echo(f"{about}: {cut(text, max(12, terminal_width() - len(about) - 2))}")
+        click.echo(f"{about}: {truncate(text, max(12, terminal_width() - len(about) - 2))}")

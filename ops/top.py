@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ops.holds import holds, last_error
-from ops.tables import Column, Kind, age, cut, lines
+from ops.holds import hold_reason, last_error
+from ops.tables import Column, ColumnKind, age, lines, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from common.ledger import Status
 
 COLUMNS: Final = (
-    Column("Integration", Kind.ID),
-    Column("In/s", Kind.NUMBER, rank=3),
-    Column("Out/s", Kind.NUMBER, rank=2),
-    Column("Retry/s", Kind.NUMBER, rank=6),
-    Column("Waiting", Kind.NUMBER, rank=0),
-    Column("Released", Kind.NUMBER, rank=7),
-    Column("Dead", Kind.NUMBER, rank=0),
-    Column("Oldest", Kind.NUMBER, rank=4),
+    Column("Integration", ColumnKind.ID),
+    Column("In/s", ColumnKind.NUMBER, rank=3),
+    Column("Out/s", ColumnKind.NUMBER, rank=2),
+    Column("Retry/s", ColumnKind.NUMBER, rank=6),
+    Column("Waiting", ColumnKind.NUMBER, rank=0),
+    Column("Released", ColumnKind.NUMBER, rank=7),
+    Column("Dead", ColumnKind.NUMBER, rank=0),
+    Column("Oldest", ColumnKind.NUMBER, rank=4),
     Column("Held back", rank=5),
     Column("Last error", rank=8),
 )
 
-ON_SCREEN: Final = COLUMNS[:-1]
+SCREEN_COLUMNS: Final = COLUMNS[:-1]
 """The last errors stand below the table, where there is room for them."""
 
 SORTS: Final = {"i": "Integration", "w": "Waiting", "d": "Dead", "o": "Oldest", "t": "Out/s", "r": "Retry/s"}
@@ -68,7 +68,7 @@ class Rates:
         return self._rates.get(integration_id, Rate())
 
 
-class Line(NamedTuple):
+class TopLine(NamedTuple):
     """One integration at one moment: its id as it is shown, its status and its rates."""
 
     label: str
@@ -80,11 +80,11 @@ def cells(label: str, status: Status, rate: Rate, now_ms: int) -> tuple[str, ...
     """Return one line of the table, in the order of COLUMNS."""
     oldest = "" if status.oldest_age_s is None else age(status.oldest_age_s)
     counts = (status.waiting, status.released, status.dead)
-    texts = (oldest, holds(status, now_ms), last_error(status, now_ms))
+    texts = (oldest, hold_reason(status, now_ms), last_error(status, now_ms))
     return (label, *(f"{one:.1f}" for one in rate), *map(str, counts), *texts)
 
 
-def in_order(found: Sequence[Line], by: str) -> list[Line]:
+def sort_lines(found: Sequence[TopLine], by: str) -> list[TopLine]:
     """Return the lines sorted by a column of SORTS; equal ones stay in the order of their ids."""
     keys = {
         "Waiting": lambda one: -one.status.waiting,
@@ -116,14 +116,14 @@ class View:
         else:
             self._first = max(0, self._first + steps.get(key, 0))
 
-    def draw(self, found: Sequence[Line], now_ms: int, width: int, height: int) -> list[Text]:
+    def draw(self, found: Sequence[TopLine], now_ms: int, width: int, height: int) -> list[Text]:
         """Return at most `height` lines of at most `width` columns: a table, then what does not fit into it, and help.
 
         A quarter of the screen is for the notes at most, so that the table has the rest.
         """
         from rich.text import Text  # noqa: PLC0415 — slow to import, and needed only here
 
-        ordered = in_order(found, self._sort)
+        ordered = sort_lines(found, self._sort)
         notes = [note for one in ordered for note in _notes(one, now_ms)]
         room = max(1, height - 2)  # the titles and the help
         noted = min(len(notes), max(height // 4, room - len(ordered) - 1))
@@ -131,18 +131,18 @@ class View:
         self._first = max(0, min(self._first, len(ordered) - self._page))
         shown = ordered[self._first : self._first + self._page]
         rows = [cells(*one, now_ms)[:-1] for one in shown]
-        titles, *drawn = lines(ON_SCREEN, rows, width)
+        titles, *drawn = lines(SCREEN_COLUMNS, rows, width)
         styled = [Text(titles, "bold"), *(Text(line, _style(one)) for line, one in zip(drawn, shown, strict=True))]
         if noted > 0:
-            styled += [Text(), *(Text(cut(note, width), "dim") for note in notes[:noted])]
+            styled += [Text(), *(Text(truncate(note, width), "dim") for note in notes[:noted])]
         last = f"{self._first + 1}-{self._first + len(shown)} of {len(ordered)} by {self._sort} · {HELP}"
-        return [*styled[: height - 1], Text(cut(last, width), "dim")]
+        return [*styled[: height - 1], Text(truncate(last, width), "dim")]
 
 
-def _notes(line: Line, now_ms: int) -> list[str]:
-    said = (holds(line.status, now_ms), last_error(line.status, now_ms))
+def _notes(line: TopLine, now_ms: int) -> list[str]:
+    said = (hold_reason(line.status, now_ms), last_error(line.status, now_ms))
     return [f"{line.label}: {text}" for text in said if text]
 
 
-def _style(line: Line) -> str:
+def _style(line: TopLine) -> str:
     return "red" if line.status.dead else "yellow" if line.status.paused_ms or line.status.breaker != "closed" else ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STOP_LIMIT_S: Final = 15.0
 """How long the workers have to end; what is left of it after LAST_S is longer than `time_limit` by default is."""
 
-LAST_S: Final = 3.0
+SCRIPT_STOP_S: Final = 3.0
 """Of it, for a worker to stop the scripts that it could not finish (workers.transports.groups.GRACE_S), and to end."""
 
 DRAIN: Final = "COURIER_WORKER_DRAIN"
@@ -47,7 +47,7 @@ def run(
     Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
     """
     held = local.lock(settings.state.dir)
-    password = local.server_password(settings.state.dir)
+    password = local.load_or_create_password(settings.state.dir)
     # Only the server holds the lock on: workers that outlive a killed run find the next one's server, and settle there.
     server = EmbeddedServer(settings.state.dir / "redis", port=None, password=password, keep_open=[held])
     with interruptible():
@@ -123,7 +123,7 @@ def _environment(settings: Settings, stop_limit_s: float) -> dict[str, str]:
 
     Workers finish in time to stop their scripts by themselves: one that is killed leaves them running.
     """
-    drain_s = min(settings.worker.drain_s, max(1.0, stop_limit_s - LAST_S))
+    drain_s = min(settings.worker.drain_s, max(1.0, stop_limit_s - SCRIPT_STOP_S))
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("COURIER_REDIS_", DRAIN))}
     return ours | {
         "COURIER_REDIS_URL_FILE": str(settings.state.dir / local.ADDRESS_FILE),

@@ -57,7 +57,7 @@ class FilterIndex:
     def match(self, raw: bytes) -> tuple[str, ...]:
         """Return the ids of the integrations that the alert goes to, in file order.
 
-        `raw` is one line of the alert log, with or without its line end. Raises BadLine if it is no alert.
+        `raw` is one line of the alert log, with or without its line end. Raises InvalidAlert if it is no alert.
         """
         line = decode_line(raw)
         if line.type_errors:

@@ -88,7 +88,7 @@ _decode: Final = msgspec.json.Decoder(FilterFields).decode
 def decode_line(raw: bytes) -> FilterFields:
     """Return what filters look at in `raw`, one line of the alert log with or without its line end.
 
-    Raises BadLine if it is not JSON, not an object or has no rule.
+    Raises InvalidAlert if it is not JSON, not an object or has no rule.
     """
     try:
         check_depth(raw)

@@ -48,7 +48,7 @@ class Prefilter(Protocol):
     def reject(self, raws: Iterable[bytes]) -> Iterator[object]:
         """Give something for each line that is an alert which certainly matches nothing.
 
-        For another it raises one of UNDECIDED, and goes on behind that line when it is asked again. All of it runs in
+        For another it raises one of NEEDS_FULL_MATCH, and goes on behind that line when it is asked again. All of it runs in
         C: a loop in Python would cost a tenth more.
         """
 

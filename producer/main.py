@@ -41,7 +41,7 @@ def run(settings: Settings, start: str) -> None:
     """Follow the alert log until SIGTERM, SIGINT or the end of its terminal; else SIGHUP reads the configuration again.
 
     `start` is the cursor at which the log ended when the command was started.
-    Raises ConfigError, SettingsError and LedgerUnfit for what waiting does not mend.
+    Raises ConfigError, SettingsError and LedgerMisconfigured for what waiting does not mend.
     """
     source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
     url = settings.redis.connection_url.reveal()

@@ -61,7 +61,7 @@ class Subscription:
     def commit_matches(self, ledger: Ledger, node: str, matches: Sequence[LogLine], after: str, now_s: float) -> int:
         """Commit these matches, which end before the cursor `after`, and move there; stop where the backlog is full.
 
-        Return how many deliveries are new. Raises LedgerUnavailable or LedgerUnfit.
+        Return how many deliveries are new. Raises LedgerUnavailable or LedgerMisconfigured.
         """
         try:
             stored = self._commit_matches(ledger, node, matches, after, now_s)
@@ -122,7 +122,7 @@ class Subscription:
         return True
 
     def flush(self, ledger: Ledger, node: str, now_s: float) -> None:
-        """Write the cursor that is still held back. Raises LedgerUnavailable or LedgerUnfit."""
+        """Write the cursor that is still held back. Raises LedgerUnavailable or LedgerMisconfigured."""
         self.committed_at_s = now_s - IDLE_COMMIT_S
         self.commit_matches(ledger, node, [], self.cursor, now_s)
 

@@ -59,7 +59,7 @@ def assign_cursors(
     be read.
     `end` returns where `start_at = "end"` is; without it, that is where the log ends now.
     Unless `all_known`, others may be configured that could not be read: what is not here may come back to its place.
-    Raises LedgerUnavailable, LedgerUnfit, and SettingsError if the registry was sealed with another key.
+    Raises LedgerUnavailable, LedgerMisconfigured, and SettingsError if the registry was sealed with another key.
     """
     entries = registry.publish(node, integrations).entries
     left = [entry.integration for entry in entries.values() if node not in entry.nodes]

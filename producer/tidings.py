@@ -44,7 +44,7 @@ class StatusReporter:
     def publish(self, members: Collection[Subscription], *, intake_paused: str, foreign_writes: str) -> None:
         """Tell how it goes; `choked` says why nothing is enqueued, if so, `foreign_writes` what somebody else changed.
 
-        Raises LedgerUnavailable or LedgerUnfit; the counts are then told the next time.
+        Raises LedgerUnavailable or LedgerMisconfigured; the counts are then told the next time.
         """
         readings = self._readings(members)
         texts = {

@@ -43,7 +43,7 @@ class Heartbeat:
         self._idle_since_ms = 0
 
     def publish(self, ids: Collection[str]) -> None:
-        """Give a sign for a worker that serves `ids`. Raises LedgerUnavailable or LedgerUnfit."""
+        """Give a sign for a worker that serves `ids`. Raises LedgerUnavailable or LedgerMisconfigured."""
         now_ms, lying = self._queue_lengths(ids)
         if self._is_first:
             self._check_namesakes(now_ms)

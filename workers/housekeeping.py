@@ -76,7 +76,7 @@ class Maintenance:
         self._thread.join(timeout=5)
 
     def run_once(self) -> None:
-        """Do one round. Raises LedgerUnavailable or LedgerUnfit; the next round does it all again."""
+        """Do one round. Raises LedgerUnavailable or LedgerMisconfigured; the next round does it all again."""
         for try_again in self._retry_hooks:
             try_again()
         changed = self._refresh()
@@ -128,7 +128,7 @@ class Maintenance:
         self._dispatcher.dispatch_all(outlets, coalesce=True)
 
     def tick(self) -> None:
-        """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerUnfit."""
+        """Release where tokens come faster than rounds. Raises LedgerUnavailable or LedgerMisconfigured."""
         for integration_id in self._routes.ids():
             route = self._routes.get(integration_id)
             if route is not None and route.limits.tick_s < INTERVAL_S:

@@ -54,7 +54,7 @@ _log = logging.getLogger("courier.worker")
 def run(settings: Settings, selection: Selection, *, name: str) -> int:
     """Deliver until SIGTERM or SIGINT, then finish what is running. Return the exit status.
 
-    Raises SettingsError and LedgerUnfit for what waiting does not mend.
+    Raises SettingsError and LedgerMisconfigured for what waiting does not mend.
     """
     environ = dict(os.environ)  # before Celery adds variables of its own, which are not for scripts
     clear_ambient_capabilities()  # before there are threads: each has capabilities of its own

@@ -160,14 +160,14 @@ class Pipeline:
                 events=self._events(delivery, outcome.events),
                 contacted=sent.contacted,
             )
-        last_words = outcome.final_events if isinstance(outcome, Retry) else ()
+        final_events = outcome.final_events if isinstance(outcome, Retry) else ()
         return Settlement(
             id=delivery.id,
             outcome="dead",
             reason=outcome.reason,
             pause_ms=pause_ms,
             header=self._with_response(header, sent, DEAD_BYTES),
-            events=self._events(delivery, outcome.events + last_words),
+            events=self._events(delivery, outcome.events + final_events),
             contacted=sent.contacted,
             final=isinstance(outcome, Rejected),
         )
@@ -199,8 +199,8 @@ def combine(outcomes: Sequence[Outcome]) -> Outcome:
         return worst
     events = tuple(e for o in outcomes if not isinstance(o, Skipped) for e in o.events)
     if isinstance(worst, Retry):
-        last_words = tuple(e for o in outcomes if isinstance(o, Retry) for e in o.final_events)
-        return msgspec.structs.replace(worst, events=events, last_words=last_words)
+        final_events = tuple(e for o in outcomes if isinstance(o, Retry) for e in o.final_events)
+        return msgspec.structs.replace(worst, events=events, final_events=final_events)
     return msgspec.structs.replace(worst, events=events)
 
 

@@ -29,7 +29,7 @@ class Retention:
         self._unfinished: set[str] = set()
 
     def run(self, integration_id: str, policy: Policy, rounds: int) -> None:
-        """Give up what is too much, if it is time to look. Raises LedgerUnavailable or LedgerUnfit."""
+        """Give up what is too much, if it is time to look. Raises LedgerUnavailable or LedgerMisconfigured."""
         if policy.dead_max_age_s is None and policy.dead_max_bytes is None:
             return
         if rounds % RUN_EVERY and integration_id not in self._unfinished:

@@ -42,7 +42,7 @@ class Watchdog:
         self._armed = True
 
     def check(self) -> None:
-        """Look once. Raises LedgerUnavailable or LedgerUnfit if the queues cannot be seen."""
+        """Look once. Raises LedgerUnavailable or LedgerMisconfigured if the queues cannot be seen."""
         before, self._begun_before = self._begun_before, self._begun()
         deaf = self._begun_before == before and self._free() and self._queued() > 0
         self._stalled_checks = self._stalled_checks + 1 if deaf else 0

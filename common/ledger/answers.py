@@ -63,7 +63,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 class Reap(msgspec.Struct, frozen=True, kw_only=True):
     """On what terms deliveries whose lease has expired come back; not those that are merely still `queued`.
 
-    One that has had `most_attempts`, those whose worker died among them, is dead.
+    One that has had `max_attempts`, those whose worker died among them, is dead.
     """
 
     queued: Collection[str]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Calls:
-    """Methods raise LedgerUnavailable or LedgerUnfit; `clock` is as in `Ledger`."""
+    """Methods raise LedgerUnavailable or LedgerMisconfigured; `clock` is as in `Ledger`."""
 
     def __init__(self, client: Redis, clock: Callable[[], float] | None) -> None:
         self._redis, self._clock = client, clock

@@ -76,7 +76,7 @@ NO_CLUSTER: Final = (
 
 @contextmanager
 def as_ledger_errors() -> Iterator[None]:
-    """Raise LedgerUnfit where Redis refuses us for good, LedgerUnavailable for every other trouble with it."""
+    """Raise LedgerMisconfigured where Redis refuses us for good, LedgerUnavailable for every other trouble with it."""
     try:
         yield
     except redis_errors.NoPermissionError as error:

@@ -50,7 +50,7 @@ def _reap_call(integration_id: str, how: Reap) -> tuple[list[str], list[str | by
 
 
 class Ledger:
-    """Every move of a delivery. All methods raise LedgerUnavailable or LedgerUnfit and nothing else of Redis.
+    """Every move of a delivery. All methods raise LedgerUnavailable or LedgerMisconfigured and nothing else of Redis.
 
     What concerns one integration raises LedgerDamaged where its keys hold what Courier did not write; what is asked for
     several leaves such an integration out. Either is logged once.
@@ -335,7 +335,7 @@ class Ledger:
     # -- Redis itself
 
     def check_server(self) -> list[str]:
-        """Raise LedgerUnfit if Redis may evict keys; return warnings about what is merely unwise."""
+        """Raise LedgerMisconfigured if Redis may evict keys; return warnings about what is merely unwise."""
         return server.check(self._redis)
 
     def disk_error(self) -> str:

@@ -24,7 +24,7 @@ SortKey = tuple[float, bytes]
 def read_dead_letters(calls: Calls, integration_id: str, chunk: int) -> Iterator[DeadLetter]:
     """Yield the dead letters, the oldest first, reading `chunk` at a time.
 
-    Raises LedgerUnavailable, LedgerUnfit or LedgerDamaged.
+    Raises LedgerUnavailable, LedgerMisconfigured or LedgerDamaged.
     """
     last, start = (float("-inf"), b""), 0
     while True:

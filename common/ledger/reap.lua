@@ -3,7 +3,7 @@
 -- KEYS: 1-8 as everywhere, then the entrances of `manager` and of the fallback as in settle.
 -- ARGV: now, lease in ms, most lost attempts, most attempts, limit, how often dead letters are told in ms or '', age in ms from which
 --       what waits is told to be late or '', id that is still queued, ... Answers {lost, released again, dead}.
-local lease, most_lost, most_attempts, queued = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), {}
+local lease, most_lost, max_attempts, queued = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), {}
 entrance, every = 9, tonumber(ARGV[6])
 for i = 8, #ARGV do
   queued[ARGV[i]] = true
@@ -21,7 +21,7 @@ for _, id in ipairs(expired) do
     local is_last
     local rewritten = rewrite(record, function(header)
       header.attempts, header.lost = (header.attempts or 0) + 1, (header.lost or 0) + 1
-      is_last = header.lost >= most_lost or header.attempts >= most_attempts
+      is_last = header.lost >= most_lost or header.attempts >= max_attempts
     end)
     lost = lost + 1
     if rewritten then

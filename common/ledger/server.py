@@ -18,7 +18,7 @@ _NO_EVICTION: Final = "noeviction"
 
 
 def check(client: Redis) -> list[str]:
-    """Raise LedgerUnfit if Redis is a cluster or may evict keys; return warnings about what is merely unwise.
+    """Raise LedgerMisconfigured if Redis is a cluster or may evict keys; return warnings about what is merely unwise.
 
     Raises LedgerUnavailable also while Redis answers but cannot write to its disk: it refuses PING then.
     """

@@ -71,7 +71,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def take_snapshot(client: Redis) -> Snapshot:
-    """Look at everything. Raises LedgerUnavailable or LedgerUnfit."""
+    """Look at everything. Raises LedgerUnavailable or LedgerMisconfigured."""
     with as_ledger_errors():
         ids, now_ms, server = _read_server(client)
         counted = _read_counts(client, ids, now_ms)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Notifications(msgspec.Struct, frozen=True, kw_only=True):
     """`fallback` is the integration that gets the alerts of dead letters, empty for none.
 
-    The manager is told of dead letters at most once in `every_s`, and of what is older than `lag_s`. Without `every_s`
+    The manager is told of dead letters at most once in `interval_s`, and of what is older than `lag_s`. Without `interval_s`
     it is told nothing, without `lag_s` nothing of age.
 
     The default tells nobody.

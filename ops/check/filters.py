@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
 
 
-def in_words(integration: Integration) -> str:
+def describe(integration: Integration) -> str:
     """Return which alerts the integration gets, as a sentence says it."""
     parts = list(_filters(integration))
     return f"alerts {' and '.join(parts)}" if parts else "every alert"

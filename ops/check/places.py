@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 
-def look_at_places(settings: Settings) -> Iterator[Finding]:
+def check_paths(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with the places, one after the other."""
-    for look in PLACES:
+    for look in PATH_CHECKS:
         yield from look(settings)
     if os.geteuid() == 0:
         text = "checked as root, whom permissions do not stop: run it as the user of the services to check theirs"
         yield Finding(Severity.NOTE, text)
 
 
-def alert_log(settings: Settings) -> Iterator[Finding]:
+def check_alert_log(settings: Settings) -> Iterator[Finding]:
     """Look at `producer.alerts`."""
     path = settings.producer.alerts
     try:
@@ -46,11 +46,12 @@ def alert_log(settings: Settings) -> Iterator[Finding]:
             path.open("rb").close()
     except OSError as problem:
         yield error(
-            f"the alert log cannot be read by {_who()}: {problem.strerror}; add it to the group wazuh", str(path)
+            f"the alert log cannot be read by {_current_user()}: {problem.strerror}; add it to the group wazuh",
+            str(path),
         )
 
 
-def state_folder(settings: Settings) -> Iterator[Finding]:
+def check_state_dir(settings: Settings) -> Iterator[Finding]:
     """Look at `state.dir`, and at what an earlier start left in it."""
     path = settings.state.dir
     try:
@@ -61,17 +62,18 @@ def state_folder(settings: Settings) -> Iterator[Finding]:
             yield error("the state folder is no folder; name one in state.dir", str(path))
         elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             yield error(
-                f"the state folder cannot be written by {_who()}; chown it to the user of the services", str(path)
+                f"the state folder cannot be written by {_current_user()}; chown it to the user of the services",
+                str(path),
             )
         elif os.geteuid() and not settings.state.secret_key:  # root's look says nothing of the user of the services
             refuse_other_writers(path, status, "the state folder")
     except SettingsError as refused:
         yield error(str(refused), str(path))
     except OSError as problem:
-        yield error(f"the state folder cannot be looked at by {_who()}: {problem.strerror}", str(path))
+        yield error(f"the state folder cannot be looked at by {_current_user()}: {problem.strerror}", str(path))
 
 
-def queue_socket(settings: Settings) -> Iterator[Finding]:
+def check_queue_socket(settings: Settings) -> Iterator[Finding]:
     """Look at `worker.socket`: connect to it, and send nothing."""
     path = settings.worker.socket
     try:
@@ -80,7 +82,11 @@ def queue_socket(settings: Settings) -> Iterator[Finding]:
         yield (warning if _is_missing(path) else error)(problem.detail)
 
 
-PLACES: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (alert_log, state_folder, queue_socket)
+PATH_CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
+    check_alert_log,
+    check_state_dir,
+    check_queue_socket,
+)
 
 
 def _is_missing(path: Path) -> bool:
@@ -90,5 +96,5 @@ def _is_missing(path: Path) -> bool:
         return False
 
 
-def _who() -> str:
+def _current_user() -> str:
     return f"user {os.geteuid()} and group {os.getegid()}"

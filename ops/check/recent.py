@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
 
-ALERTS: Final = 10_000
+MAX_ALERTS: Final = 10_000
 """How many are looked at: a day's of a small manager, some minutes' of a large one."""
 
 LIMIT_S: Final = 5.0
@@ -43,7 +43,7 @@ _NO_FILTER: Final = {"level": 0, "rule_ids": None, "group": None, "event_locatio
 _FIELDS: Final = {"level": "level", "rule_ids": "rule_id", "group": "group", "event_location": "event_location"}
 
 
-class Recent(NamedTuple):
+class RecentCounts(NamedTuple):
     """What was counted: alerts in all, and taken by each integration's id. `why_none` says why one takes none."""
 
     alerts: int
@@ -51,7 +51,7 @@ class Recent(NamedTuple):
     why_none: Mapping[str, str]
 
 
-def count_recent(path: Path, integrations: Sequence[Integration], *, clock: Callable[[], float]) -> Recent:
+def count_recent(path: Path, integrations: Sequence[Integration], *, clock: Callable[[], float]) -> RecentCounts:
     """Match the last alerts of the log at `path`; of a log that cannot be read, none. `clock` is monotonic."""
     single = {f"{one.id}\0{field}": _with_one_filter(one, field) for one in integrations for field in _filters(one)}
     index = FilterIndex([*integrations, *(msgspec.structs.replace(one, id=key) for key, one in single.items())])
@@ -63,11 +63,11 @@ def count_recent(path: Path, integrations: Sequence[Integration], *, clock: Call
         except InvalidAlert:
             continue
         alerts += 1
-        if alerts == ALERTS:
+        if alerts == MAX_ALERTS:
             break
     taken = {one.id: counts[one.id] for one in integrations}
     none = (one for one in integrations if not taken[one.id])
-    return Recent(alerts, taken, {one.id: why for one in none if (why := _why(one, counts, groups, alerts))})
+    return RecentCounts(alerts, taken, {one.id: why for one in none if (why := _why(one, counts, groups, alerts))})
 
 
 def _filters(integration: Integration) -> list[str]:
@@ -81,7 +81,7 @@ def _with_one_filter(integration: Integration, field: str) -> Integration:
 
 def _why(integration: Integration, counts: Mapping[str, int], groups: set[str], alerts: int) -> str:
     """Return which filter no alert passes, and what may be meant; without alerts, only a likely misspelling."""
-    group = _meant(integration.group or "", groups)
+    group = _suggestion(integration.group or "", groups)
     if not alerts:
         return group and f"<group>: {group}"
     guilty = [field for field in _filters(integration) if not counts[f"{integration.id}\0{field}"]]
@@ -93,7 +93,7 @@ def _why(integration: Integration, counts: Mapping[str, int], groups: set[str], 
     return f"{start}no alert passes {names}: is it right?{hint}"
 
 
-def _meant(text: str, groups: set[str]) -> str:
+def _suggestion(text: str, groups: set[str]) -> str:
     items = [item for item in text.split(",") if item and item not in groups and item not in COMMON_GROUPS]
     known = [*groups, *COMMON_GROUPS]
     meant = ((item, get_close_matches(item.strip(), known, 1, 0.8)) for item in items)
@@ -130,10 +130,10 @@ def _of_plain(path: str, until_s: float, clock: Callable[[], float]) -> Iterator
 
 
 def _of_archive(path: str, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
-    kept, size = deque[bytes](maxlen=ALERTS), 0
+    kept, size = deque[bytes](maxlen=MAX_ALERTS), 0
     with gzip.open(path, "rb") as file:
         while line := file.readline(BLOCK_BYTES):
-            size += len(line) - (len(kept[0]) if len(kept) == ALERTS else 0)
+            size += len(line) - (len(kept[0]) if len(kept) == MAX_ALERTS else 0)
             kept.append(line)
             while size > KEPT_BYTES:
                 size -= len(kept.popleft())

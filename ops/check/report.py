@@ -8,12 +8,12 @@ from common.integration import MANAGER_ID, Integration
 from common.ossec_conf import read_ossec_conf
 from common.settings_schema import INTEGRATIONS
 from common.settings_sources import dotted
-from ops.check.filters import in_words
+from ops.check.filters import describe
 from ops.check.finding import Finding, Severity, error, warning
-from ops.check.places import look_at_places
+from ops.check.places import check_paths
 from ops.check.recent import count_recent
-from ops.check.scripts import look_at_home, look_at_script
-from ops.tables import counted
+from ops.check.scripts import check_home, check_script
+from ops.tables import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,13 +45,13 @@ class Report(NamedTuple):
 
     config: Path
     blocks: tuple[BlockReport, ...]
-    others: tuple[Finding, ...]
+    general_findings: tuple[Finding, ...]
     alerts: int
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """All findings, those of the blocks first, in file order."""
-        return (*(finding for block in self.blocks for finding in block.findings), *self.others)
+        return (*(finding for block in self.blocks for finding in block.findings), *self.general_findings)
 
     @property
     def passed(self) -> bool:
@@ -62,16 +62,18 @@ class Report(NamedTuple):
     def verdict(self) -> str:
         """Return the whole in one line."""
         run = sum(block.runs for block in self.blocks)
-        errors = counted(self._number(Severity.ERROR), "error")
-        warnings = counted(self._number(Severity.WARNING), "warning")
-        blocks = f"{run} of {counted(len(self.blocks), 'integration')} can run" if self.blocks else "nothing to deliver"
+        errors = pluralize(self._number(Severity.ERROR), "error")
+        warnings = pluralize(self._number(Severity.WARNING), "warning")
+        blocks = (
+            f"{run} of {pluralize(len(self.blocks), 'integration')} can run" if self.blocks else "nothing to deliver"
+        )
         return f"{'OK' if self.passed else 'FAILED'}: {blocks}; {errors}, {warnings}"
 
     def _number(self, severity: Severity) -> int:
         return sum(finding.severity is severity for finding in self.findings)
 
 
-def make_report(settings: Settings, *, clock: Callable[[], float], places: bool = True) -> Report:
+def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: bool = True) -> Report:
     """Look at everything, or all but `places`; `clock` is monotonic. Raises ConfigError for a file that is none."""
     path = settings.producer.config
     configuration = read_ossec_conf(path)
@@ -81,16 +83,16 @@ def make_report(settings: Settings, *, clock: Callable[[], float], places: bool 
     around = [one for one in configuration.warnings if one.block not in of_blocks]
     for integration in configuration.integrations:
         own = [_warning(one) for one in configuration.warnings if one.block == integration.id]
-        found = [*own, *look_at_script(integration, settings.policy(integration), settings.worker)]
+        found = [*own, *check_script(integration, settings.policy(integration), settings.worker)]
         if why := recent.why_none.get(integration.id):
             found.append(warning(why, f"{path}:{integration.line}"))
         taken = recent.taken[integration.id] if recent.alerts else None
-        words = in_words(integration)
+        words = describe(integration)
         block = BlockReport(integration.id, integration.name, integration.line, words, taken, False, tuple(found))
         blocks.append(block)
     others = [*map(_warning, around), *_settings(settings, configuration)]
-    if places:
-        others += [*look_at_home(configuration.integrations, settings.worker.home), *look_at_places(settings)]
+    if path_checks:
+        others += [*check_home(configuration.integrations, settings.worker.home), *check_paths(settings)]
     if not blocks:
         others.append(warning("has no <integration>: there is nothing to deliver", str(path)))
     blocks.sort(key=lambda block: block.line)

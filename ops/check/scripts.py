@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy, WorkerSettings
 
 
-def look_at_script(integration: Integration, policy: Policy, worker: WorkerSettings) -> Iterator[Finding]:
+def check_script(integration: Integration, policy: Policy, worker: WorkerSettings) -> Iterator[Finding]:
     """Yield why the script of a block cannot be run here; nothing for a block without one."""
     if integration.kind is not Kind.SCRIPT:
         return
@@ -45,7 +45,7 @@ def look_at_script(integration: Integration, policy: Policy, worker: WorkerSetti
         yield error(f"the script cannot be run: {problem.detail}{_nearest(folder, integration.name)}", where)
 
 
-def look_at_home(integrations: Iterable[Integration], home: Path) -> Iterator[Finding]:
+def check_home(integrations: Iterable[Integration], home: Path) -> Iterator[Finding]:
     """Yield what makes custom scripts fail in the manager's home; nothing where no block has one."""
     if any(integration.kind is Kind.SCRIPT for integration in integrations):
         yield from (warning(text, str(home)) for text in home_warnings(home))

@@ -8,7 +8,7 @@ import click
 
 from ops.check.finding import Severity
 from ops.cli.main import one_line
-from ops.tables import counted, print_table
+from ops.tables import pluralize, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def as_json(report: Report) -> dict[str, Any]:
             }
             for block in report.blocks
         ],
-        "findings": list(_plain(report.others)),
+        "findings": list(_plain(report.general_findings)),
     }
 
 
@@ -85,4 +85,4 @@ def _verdict(block: BlockReport) -> str:
     if not block.runs:
         return "cannot run"
     warnings = sum(finding.severity is Severity.WARNING for finding in block.findings)
-    return f"runs, {counted(warnings, 'warning')}" if warnings else "runs"
+    return f"runs, {pluralize(warnings, 'warning')}" if warnings else "runs"

@@ -15,8 +15,8 @@ from common.settings_sources import FIXED
 from ops.check import as_json, make_report, show
 from ops.check.show import VERSION, refused_as_json
 from ops.cli.main import EX_CONFIG
-from ops.cli.options import example, pass_settings, setting
-from ops.stock import NAME, reached, running
+from ops.cli.options import example, pass_settings, setting_option
+from ops.stock import NAME, read_progress, running
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -28,9 +28,9 @@ START_AT = (INTEGRATIONS, DEFAULT, "start_at")
 @click.command(epilog=example("courier check", "courier check --config my-ossec.conf", "courier check --stock"))
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object, for scripts.")
 @click.option("--stock", is_flag=True, help="Print where the running stock Integrator is, as a value of start_at.")
-@setting("producer.config", help="The manager's ossec.conf.")
-@setting("producer.alerts", help="The manager's alerts.json.")
-@setting("state.dir", help="Folder for what Courier keeps on disk.")
+@setting_option("producer.config", help="The manager's ossec.conf.")
+@setting_option("producer.alerts", help="The manager's alerts.json.")
+@setting_option("state.dir", help="Folder for what Courier keeps on disk.")
 @pass_settings
 @click.pass_context
 def command(ctx: click.Context, settings: Settings, *, wants_json: bool, stock: bool) -> None:
@@ -61,7 +61,7 @@ def command(ctx: click.Context, settings: Settings, *, wants_json: bool, stock: 
 
 def show_stock(settings: Settings, *, wants_json: bool) -> None:
     """Write where the stock Integrator is: the variable alone to standard output, the explanation to the other."""
-    found = reached(settings.producer.alerts, running(), sleep=time.sleep)
+    found = read_progress(settings.producer.alerts, running(), sleep=time.sleep)
     if wants_json:
         told = found._asdict() | {"position": str(found.position)}
         click.echo(printable_json(json.dumps({"version": VERSION} | told, indent=2)))

@@ -14,28 +14,50 @@ from common.depth import check_depth
 from common.errors import CourierError
 from common.outcome import Reason
 from common.printable import printable_json
-from ops.access import access
-from ops.cli.dead_filters import CHUNK, filters, nothing, wanted
+from ops.access import open_session
+from ops.cli.dead_filters import CHUNK, filters, nothing_found, parse_filters
 from ops.cli.dead_transfer import export_letters, import_letters
-from ops.cli.options import Group, Rate, acted_on, example, named, pass_settings, removed, server, which
-from ops.dead_letters import Found, about, detail, find, reason
-from ops.tables import Column, Kind, age, all_fit, counted, cut, is_terminal, plain, print_table, terminal_width, wait
+from ops.cli.options import (
+    Group,
+    Rate,
+    combined,
+    example,
+    integration_arguments,
+    pass_settings,
+    removed_option,
+    resolve,
+    server_options,
+)
+from ops.dead_letters import FoundLetter, detail, find, reason, summarize
+from ops.tables import (
+    Column,
+    ColumnKind,
+    age,
+    all_fit,
+    is_terminal,
+    plain,
+    pluralize,
+    pluralize_waiting,
+    print_table,
+    terminal_width,
+    truncate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from common.settings import Settings
-    from ops.access import Access
+    from ops.access import LedgerSession
 
 COLUMNS: Final = (
-    Column("Integration", Kind.ID),
-    Column("Delivery", Kind.ID),
+    Column("Integration", ColumnKind.ID),
+    Column("Delivery", ColumnKind.ID),
     Column("Died", rank=3, least=9),
     Column("Reason", rank=2),
-    Column("Attempts", Kind.NUMBER, rank=9),
+    Column("Attempts", ColumnKind.NUMBER, rank=9),
     Column("Rule", rank=5),
-    Column("Alert", Kind.NUMBER, rank=4),
-    Column("Level", Kind.NUMBER, rank=6),
+    Column("Alert", ColumnKind.NUMBER, rank=4),
+    Column("Level", ColumnKind.NUMBER, rank=6),
     Column("Agent", rank=7, least=8),
     Column("What happened", rank=8),
 )
@@ -64,20 +86,20 @@ command.add_command(import_letters)
 @pass_settings
 def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
     """List dead letters, the oldest first. Exits with 1 if there are none."""
-    words, chosen = wanted(options)
+    words, chosen = parse_filters(options)
     count = 0
-    with access(settings) as door:
-        found = find(door.ledger, door.matching(words), chosen)
+    with open_session(settings) as door:
+        found = find(door.ledger, door.resolve_for_query(words), chosen)
         if as_json:
             for count, one in enumerate(found, start=1):  # noqa: B007 — the last counts
-                click.echo(printable_json(json.dumps(as_plain_data(one))))
+                click.echo(printable_json(json.dumps(letter_json(one))))
         else:
             now_ms = door.ledger.now_ms()
             rows = [_row(door, one, now_ms) for one in found]
             count = len(rows)
             _print(rows)
     if not count:
-        raise nothing(options)
+        raise nothing_found(options)
 
 
 @command.command(
@@ -87,13 +109,13 @@ def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> Non
 @pass_settings
 def show(settings: Settings, /, **options: Any) -> None:
     """Show dead letters whole: every attempt, the last answer, and the alert."""
-    words, chosen = wanted(options)
+    words, chosen = parse_filters(options)
     count = 0
-    with access(settings) as door:
-        for count, one in enumerate(find(door.ledger, door.matching(words), chosen), start=1):  # noqa: B007 — the last counts
-            click.echo(printable_json(json.dumps(whole(one), indent=2, ensure_ascii=False)))
+    with open_session(settings) as door:
+        for count, one in enumerate(find(door.ledger, door.resolve_for_query(words), chosen), start=1):  # noqa: B007 — the last counts
+            click.echo(printable_json(json.dumps(full_letter_json(one), indent=2, ensure_ascii=False)))
     if not count:
-        raise nothing(options)
+        raise nothing_found(options)
 
 
 @command.command(
@@ -104,7 +126,7 @@ def show(settings: Settings, /, **options: Any) -> None:
 @click.option("--rate", default=10.0, show_default=True, type=Rate(), help="Letters a second.")
 @click.option("--to", metavar="ID|NAME", help="Deliver them to this integration instead, at its own pace.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@removed
+@removed_option
 @filters
 @pass_settings
 def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **options: Any) -> None:
@@ -114,49 +136,49 @@ def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **o
     """
     if to and click.get_current_context().get_parameter_source("rate") is not ParameterSource.DEFAULT:
         raise click.UsageError("--rate is not for --to: they go as fast as that integration's own limits let them.")
-    with access(settings) as door:
+    with open_session(settings) as door:
         to = door.one(to) if to else None
-        letters = _agreed(door, options, "Replay", yes=yes, readable=True)
+        letters = _confirmed(door, options, "Replay", yes=yes, readable=True)
         if to:
             moved = sum(door.ledger.move(i, chunk, to=to) for i, ids in letters.items() for chunk in _chunks(ids))
-            click.echo(plain(f"{wait(moved)} for delivery to {to}"))
+            click.echo(plain(f"{pluralize_waiting(moved)} for delivery to {to}"))
             return
         done, later = 0, 0.0
         for integration_id, ids in letters.items():
             for chunk in _chunks(ids):
                 done += door.ledger.replay(integration_id, chunk, interval_s=1 / rate, after_s=later)
                 later += len(chunk) / rate
-    click.echo(f"{wait(done)} for delivery again, the last one in {age(later)}")
+    click.echo(f"{pluralize_waiting(done)} for delivery again, the last one in {age(later)}")
 
 
 @command.command(
     epilog=example("courier dead discard --integration slack --older 30d", "courier dead discard --rule 5710")
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@removed
+@removed_option
 @filters
 @pass_settings
 def discard(settings: Settings, /, *, yes: bool, **options: Any) -> None:
     """Give dead letters up for good; they are counted as discarded."""
-    with access(settings) as door:
-        letters = _agreed(door, options, "Discard", yes=yes)
+    with open_session(settings) as door:
+        letters = _confirmed(door, options, "Discard", yes=yes)
         done = sum(door.ledger.discard(i, chunk) for i, ids in letters.items() for chunk in _chunks(ids))
     click.echo(f"{done} discarded")
 
 
 @command.command(epilog=example("courier dead bury slack", "courier dead bury --removed slack --yes"))
-@which
+@integration_arguments
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@server
+@server_options
 @pass_settings
 def bury(settings: Settings, /, *, ids: tuple[str, ...], words: tuple[str, ...], removed: bool, yes: bool) -> None:
     """Make dead letters of all that waits, such as for an integration that was removed from ossec.conf (--removed).
 
     Nothing is lost by it: they can be shown, replayed, replayed to another integration, or discarded.
     """
-    asked = named(ids, words)
-    with access(settings) as door:
-        chosen = acted_on(door, asked, removed=removed)
+    asked = combined(ids, words)
+    with open_session(settings) as door:
+        chosen = resolve(door, asked, removed=removed)
         waiting = {one: door.ledger.status(one).waiting for one in chosen}
         if any(waiting.values()) and not yes:
             each = " and ".join(f"{count} waiting of {door.label(one)}" for one, count in waiting.items())
@@ -168,10 +190,10 @@ def bury(settings: Settings, /, *, ids: tuple[str, ...], words: tuple[str, ...],
     click.echo(f"{buried} buried")
 
 
-def as_plain_data(found: Found) -> dict[str, Any]:
+def letter_json(found: FoundLetter) -> dict[str, Any]:
     """Return what `--json` prints of a letter; times in ms since the epoch."""
     header = found.letter.delivery.header
-    alert = about(found.letter)
+    alert = summarize(found.letter)
     return {
         "integration": found.integration_id,
         "delivery": found.letter.delivery.id,
@@ -193,16 +215,16 @@ def as_plain_data(found: Found) -> dict[str, Any]:
     }
 
 
-def _agreed(
-    door: Access, options: dict[str, Any], verb: str, *, yes: bool, readable: bool = False
+def _confirmed(
+    door: LedgerSession, options: dict[str, Any], verb: str, *, yes: bool, readable: bool = False
 ) -> dict[str, list[str]]:
     """Return the ids that are meant, by integration, once the operator has seen their number and agreed.
 
     With `readable` those whose record cannot be read are left out, and named. Raises CourierError if there are none.
     """
-    words, chosen = wanted(options)
+    words, chosen = parse_filters(options)
     if words or options["removed"]:
-        words = acted_on(door, words or _removed(door), removed=options["removed"])
+        words = resolve(door, words or _removed_integrations(door), removed=options["removed"])
     letters: dict[str, list[str]] = {}
     counts: Counter[tuple[str, str]] = Counter()
     for one in find(door.ledger, words or door.ids, chosen):
@@ -213,16 +235,16 @@ def _agreed(
         letters.setdefault(one.integration_id, []).append(one.letter.delivery.id)
         counts[one.integration_id, reason(one.letter)] += 1
     if not letters:
-        raise nothing(options)
+        raise nothing_found(options)
     for (integration_id, why), count in sorted(counts.items()):
         click.echo(f"{count}\t{plain(door.label(integration_id))}\t{plain(why)}")
     total = counts.total()
     if not yes:
-        click.confirm(f"{verb} {counted(total, 'dead letter')}?", abort=True)
+        click.confirm(f"{verb} {pluralize(total, 'dead letter')}?", abort=True)
     return letters
 
 
-def _removed(door: Access) -> tuple[str, ...]:
+def _removed_integrations(door: LedgerSession) -> tuple[str, ...]:
     """Return every integration that left the configuration. Raises CourierError if none did."""
     if not (gone := tuple(one for one in door.ids if door.listed[one].removed)):
         raise CourierError("no integration left the configuration; leave --removed out")
@@ -233,8 +255,8 @@ def _chunks(ids: list[str]) -> Iterator[list[str]]:
     return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
 
 
-def _row(door: Access, found: Found, now_ms: int) -> tuple[str, ...]:
-    letter, alert = found.letter, about(found.letter)
+def _row(door: LedgerSession, found: FoundLetter, now_ms: int) -> tuple[str, ...]:
+    letter, alert = found.letter, summarize(found.letter)
     return (
         door.label(found.integration_id),
         letter.delivery.id,
@@ -259,21 +281,21 @@ def _print(rows: Sequence[tuple[str, ...]]) -> None:
     for integration, delivery, died, why, attempts, rule, alert_id, level, agent, happened in rows:
         click.echo(plain(f"{delivery}  {integration}"))
         said = f"alert {alert_id}" if alert_id else ""
-        tries = counted(int(attempts), "attempt")
+        tries = pluralize(int(attempts), "attempt")
         about_it = filter(None, (said, died, f"{why}, {tries}", level and f"level {level}", rule, agent, happened))
-        click.echo(cut(f"  {'  '.join(about_it)}", width))
+        click.echo(truncate(f"  {'  '.join(about_it)}", width))
 
 
-def whole(found: Found) -> dict[str, Any]:
+def full_letter_json(found: FoundLetter) -> dict[str, Any]:
     """Return what `show` prints: the same, the last answer and the alert."""
     answer = found.letter.delivery.header.answer
-    return as_plain_data(found) | {
+    return letter_json(found) | {
         "answer": None if answer is None else msgspec.structs.asdict(answer),
         "alert": _alert(found),
     }
 
 
-def _alert(found: Found) -> Any:
+def _alert(found: FoundLetter) -> Any:
     raw = found.letter.delivery.alert
     try:
         check_depth(raw)

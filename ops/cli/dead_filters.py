@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from common.errors import CourierError
-from ops.cli.options import Moment, integrations, now, server
+from ops.cli.options import TimeParam, integration_option, now, server_options
 from ops.dead_letters import Filter
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-MOMENT: Final = Moment()
+TIME: Final = TimeParam()
 
 CHUNK: Final = 500
 """Letters that one step moves."""
@@ -26,19 +26,19 @@ def filters(function: F) -> F:
     """Add the options and arguments that say which letters are meant, by ids of deliveries or of alerts."""
     options = (
         click.argument("deliveries", metavar="[DELIVERY|ALERT]...", nargs=-1),
-        integrations,
+        integration_option,
         click.option("--reason", "reasons", metavar="REASON", multiple=True, help="Only that died of it; repeatable."),
         click.option("--rule", "rules", metavar="ID", multiple=True, help="Only alerts of this rule; repeatable."),
-        click.option("--older", type=MOMENT, metavar="TIME", help="Only that died before: a time, or 2h for ago."),
-        click.option("--newer", type=MOMENT, metavar="TIME", help="Only that died since: a time, or 2h for ago."),
-        server,
+        click.option("--older", type=TIME, metavar="TIME", help="Only that died before: a time, or 2h for ago."),
+        click.option("--newer", type=TIME, metavar="TIME", help="Only that died since: a time, or 2h for ago."),
+        server_options,
     )
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def wanted(options: dict[str, Any]) -> tuple[tuple[str, ...], Filter]:
+def parse_filters(options: dict[str, Any]) -> tuple[tuple[str, ...], Filter]:
     """Return the words that name integrations, and the filter that the options describe."""
     moment = now()
     return options["words"], Filter(
@@ -50,7 +50,7 @@ def wanted(options: dict[str, Any]) -> tuple[tuple[str, ...], Filter]:
     )
 
 
-def nothing(options: dict[str, Any]) -> CourierError:
+def nothing_found(options: dict[str, Any]) -> CourierError:
     """Return the error that says that no letter is what was asked for."""
     asked = any(options[name] for name in ("words", "deliveries", "reasons", "rules", "older", "newer"))
     hint = "; `courier dead list` without filters shows all that there are" if asked else ""

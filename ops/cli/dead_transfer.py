@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import click
 
 from common.errors import CourierError
-from ops.access import access
-from ops.cli.dead_filters import CHUNK, filters, wanted
-from ops.cli.options import example, pass_settings, server
+from ops.access import open_session
+from ops.cli.dead_filters import CHUNK, filters, parse_filters
+from ops.cli.options import example, pass_settings, server_options
 from ops.dead_letters import find
 from ops.letters_file import read_line, write_line
 from ops.named import unknown
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from common.ledger import DeadLetter
     from common.settings import Settings
-    from ops.access import Access
-    from ops.dead_letters import Found
+    from ops.access import LedgerSession
+    from ops.dead_letters import FoundLetter
 
 STANDARD: Final = Path("-")
 
@@ -45,10 +45,10 @@ def export_letters(settings: Settings, /, *, file: Path, **options: Any) -> None
 
     The alerts stand there in clear. `courier dead import` puts them back, into this Redis or another one.
     """
-    words, chosen = wanted(options)
+    words, chosen = parse_filters(options)
     count = 0
-    with access(settings) as door:
-        found = find(door.ledger, door.matching(words), chosen)
+    with open_session(settings) as door:
+        found = find(door.ledger, door.resolve_for_query(words), chosen)
         with _written(file) as out:
             for count, one in enumerate(found, start=1):  # noqa: B007 — the last counts
                 out.write(write_line(one))
@@ -56,7 +56,7 @@ def export_letters(settings: Settings, /, *, file: Path, **options: Any) -> None
 
 
 @click.command(name="import", epilog=example("courier dead import slack.jsonl"))
-@server
+@server_options
 @FILE
 @pass_settings
 def import_letters(settings: Settings, /, *, file: Path) -> None:
@@ -65,7 +65,7 @@ def import_letters(settings: Settings, /, *, file: Path) -> None:
     What is in the ledger already, dead or not, is left as it is: an import can be repeated.
     """
     done = seen = 0
-    with access(settings) as door, _read(file) as lines:
+    with open_session(settings) as door, _read(file) as lines:
         for integration_id, letters in _chunks(_letters(lines, str(file), door)):
             if why := door.ledger.intake_block_reason():
                 raise CourierError(f"{why}; {done} are imported, import the file again for the rest")
@@ -75,7 +75,7 @@ def import_letters(settings: Settings, /, *, file: Path) -> None:
     click.echo(f"{done} imported" + (f", {there} left as they are, since they are here already" if there else ""))
 
 
-def _letters(lines: BinaryIO, name: str, door: Access) -> Iterator[Found]:
+def _letters(lines: BinaryIO, name: str, door: LedgerSession) -> Iterator[FoundLetter]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -89,7 +89,7 @@ def _letters(lines: BinaryIO, name: str, door: Access) -> Iterator[Found]:
         yield found
 
 
-def _chunks(found: Iterator[Found]) -> Iterator[tuple[str, list[DeadLetter]]]:
+def _chunks(found: Iterator[FoundLetter]) -> Iterator[tuple[str, list[DeadLetter]]]:
     """Yield letters of one integration each, as they follow each other; also those before an error, and then raise."""
     letters: list[DeadLetter] = []
     integration_id, size = "", 0

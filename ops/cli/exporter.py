@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from common.logs import configure_logging
-from ops.cli.options import example, pass_settings, server, setting
+from ops.cli.options import example, pass_settings, server_options, setting_option
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
 @click.command(epilog=example("courier exporter", "courier exporter --metrics-port 9464"))
-@setting("metrics.address", help="Address to listen on.")
-@setting("metrics.port", help="Port to listen on; 0 takes 9464.")
-@server
+@setting_option("metrics.address", help="Address to listen on.")
+@setting_option("metrics.port", help="Port to listen on; 0 takes 9464.")
+@server_options
 @pass_settings
 def command(settings: Settings) -> None:
     """Serve the ledger's metrics at /metrics; one for all managers and workers.

@@ -9,7 +9,7 @@ import click
 
 from common.connection import connect
 from ops import health
-from ops.cli.options import Group, example, pass_settings, server, setting
+from ops.cli.options import Group, example, pass_settings, server_options, setting_option
 from ops.local import redis_url
 from ops.tables import plain
 
@@ -23,9 +23,9 @@ def command() -> None:
 
 
 @command.command(epilog=example("courier health producer --node manager-1"))
-@setting("producer.node", help="Name of its manager.")
-@setting("producer.alerts", help="The alert log, which it must be able to read.")
-@server
+@setting_option("producer.node", help="Name of its manager.")
+@setting_option("producer.alerts", help="The alert log, which it must be able to read.")
+@server_options
 @pass_settings
 def producer(settings: Settings) -> None:
     """Ask about the producer of a manager."""
@@ -36,7 +36,7 @@ def producer(settings: Settings) -> None:
 @command.command(epilog=example("courier health worker --name http"))
 @click.option("--name", required=True, metavar="NAME", help="The name that the worker was started with.")
 @click.option("--host", default=socket.gethostname, metavar="HOST", help="Its host. [default: this one]")
-@server
+@server_options
 @pass_settings
 def worker(settings: Settings, name: str, host: str) -> None:
     """Ask about a worker process."""
@@ -45,8 +45,8 @@ def worker(settings: Settings, name: str, host: str) -> None:
 
 
 @command.command(epilog=example("courier health flower"))
-@setting("flower.address", help="Where it listens.")
-@setting("flower.port", help="Its port.")
+@setting_option("flower.address", help="Where it listens.")
+@setting_option("flower.port", help="Its port.")
 @pass_settings
 def flower(settings: Settings) -> None:
     """Ask Flower."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from ops.cli.options import example
-from ops.provision import Owner, Owners, hand_over, provision
+from ops.provision import Owner, Owners, chown, provision
 
 
-def pair(_ctx: click.Context, option: click.Parameter, value: str | None) -> Owner | None:
+def parse_owner(_ctx: click.Context, option: click.Parameter, value: str | None) -> Owner | None:
     """Return `UID:GID` as two numbers: names mean something else in every container."""
     if value is None:
         return None
@@ -26,9 +26,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.command(epilog=example("courier init /etc/courier", "courier init /run/courier --owner 999:999"))
 @click.argument("folder", type=FOLDER)
-@click.option("--owner", metavar="UID:GID", callback=pair, help="Who reads the folders of Courier's roles.")
-@click.option("--redis-owner", metavar="UID:GID", callback=pair, help="Who reads the folder redis.")
-@click.option("--grafana-owner", metavar="UID:GID", callback=pair, help="Who reads the folder grafana.")
+@click.option("--owner", metavar="UID:GID", callback=parse_owner, help="Who reads the folders of Courier's roles.")
+@click.option("--redis-owner", metavar="UID:GID", callback=parse_owner, help="Who reads the folder redis.")
+@click.option("--grafana-owner", metavar="UID:GID", callback=parse_owner, help="Who reads the folder grafana.")
 @click.option("--give", type=FOLDER, multiple=True, help="A further folder that becomes the owner's; repeatable.")
 @click.option("--give-redis", type=FOLDER, help="A folder that becomes the Redis owner's, with all that is in it.")
 def command(
@@ -51,10 +51,10 @@ def command(
         raise click.UsageError("--give-redis needs --redis-owner")
     for one in give:
         if owner:
-            hand_over(one, owner)
+            chown(one, owner)
             click.echo(f"given {one}")
     if give_redis and redis_owner:  # before Redis finds its ACL file and starts
-        hand_over(give_redis, redis_owner, whole=True)
+        chown(give_redis, redis_owner, whole=True)
         click.echo(f"given {give_redis}")
     for path, done in provision(folder, Owners(courier=owner, redis=redis_owner, grafana=grafana_owner)):
         click.echo(f"{done} {path}")

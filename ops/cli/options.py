@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from common.settings import Settings
-    from ops.access import Access
+    from ops.access import LedgerSession
 
 TIMES: Final = "2026-01-31T08:00:00, 2026-01-31T08:00:00Z, now, or 30s, 5m, 2h, 3d for so long ago"
 
@@ -99,7 +99,7 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class Moment(click.ParamType[datetime]):
+class TimeParam(click.ParamType[datetime]):
     """A point in time: ISO 8601, the zone this machine's unless it is given; `2h` for two hours ago; or `now`."""
 
     name = "time"
@@ -129,7 +129,7 @@ def example(*commands: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {one}" for one in commands)
 
 
-def integrations(function: F) -> F:
+def integration_option(function: F) -> F:
     """Add the option that names integrations, as the argument `words`."""
     return click.option(
         "--integration",
@@ -140,39 +140,41 @@ def integrations(function: F) -> F:
     )(function)
 
 
-def which(function: F) -> F:
+def integration_arguments(function: F) -> F:
     """Add both ways to name the integrations to act on, as `ids` and `words`, and `--removed`."""
     function = click.argument("ids", metavar="[ID|NAME]...", nargs=-1)(function)
-    return integrations(removed(function))
+    return integration_option(removed_option(function))
 
 
-def named(ids: Sequence[str], words: Sequence[str]) -> list[str]:
+def combined(ids: Sequence[str], words: Sequence[str]) -> list[str]:
     """Return what was named in either way. Raises click.UsageError if nothing was."""
     if not ids and not words:
         raise click.UsageError("name an integration: its id, or its name for all blocks of that name")
     return [*ids, *words]
 
 
-def removed(function: F) -> F:
+def removed_option(function: F) -> F:
     """Add the option that means those that left the configuration."""
     return click.option(
         "--removed", is_flag=True, help="Act on integrations that left ossec.conf, not on those that are in it."
     )(function)
 
 
-def acted_on(door: Access, words: Sequence[str], *, removed: bool) -> tuple[str, ...]:
+def resolve(door: LedgerSession, words: Sequence[str], *, removed: bool) -> tuple[str, ...]:
     """Return whom an action concerns, and say on standard error who is left alone. Raises CourierError."""
-    found = door.chosen(words, removed=removed)
+    found = door.resolve_for_action(words, removed=removed)
     for one in found.left_alone:
         note = f"note: {one} left the configuration and is left alone; --removed acts on it"
         click.echo(printable(note), err=True)
     return found.ids
 
 
-def server(function: F) -> F:
+def server_options(function: F) -> F:
     """Add the options that say where the ledger is."""
-    url = setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-    return url(setting("state.dir", help="State directory of `courier up`, where its server is found.")(function))
+    url = setting_option("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
+    return url(
+        setting_option("state.dir", help="State directory of `courier up`, where its server is found.")(function)
+    )
 
 
 class Invocation:
@@ -187,7 +189,7 @@ class Invocation:
         return load_settings(file=self.file, environment=os.environ, cwd=Path.cwd(), overrides=self.overrides)
 
 
-def setting(name: str, *, help: str) -> Callable[[F], F]:  # noqa: A002 — click's word for it
+def setting_option(name: str, *, help: str) -> Callable[[F], F]:  # noqa: A002 — click's word for it
     """Add the option of the setting `name`, such as `--state` of `state.dir`; its value goes into the settings."""
 
     def remember(ctx: click.Context, _option: click.Parameter, value: str | None) -> None:

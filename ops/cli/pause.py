@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.access import access
-from ops.cli.options import acted_on, example, named, pass_settings, server, which
-from ops.tables import plain, wait
+from ops.access import open_session
+from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
+from ops.tables import plain, pluralize_waiting
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.command(
     epilog=example("courier pause slack --reason 'channel is being moved'", "courier pause slack-9562e1 custom-ticket")
 )
-@which
+@integration_arguments
 @click.option("--reason", metavar="TEXT", default="", help="Why, for those who look at `courier status`.")
-@server
+@server_options
 @pass_settings
 def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *, removed: bool, reason: str) -> None:
     """Send nothing more of these integrations until `courier resume`; a name means all blocks of that name.
@@ -27,9 +27,11 @@ def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *,
     What is being sent ends as ever, everything else waits, which costs no attempt; its dead letters can be replayed and
     wait as well. When the backlog is full, the alert log keeps the rest.
     """
-    wanted = named(ids, words)
-    with access(settings) as door:
-        for one in acted_on(door, wanted, removed=removed):
+    wanted = combined(ids, words)
+    with open_session(settings) as door:
+        for one in resolve(door, wanted, removed=removed):
             fresh = door.ledger.pause(one, reason)
             waiting = door.ledger.status(one).waiting
-            click.echo(plain(f"{door.label(one)} is {'paused' if fresh else 'paused already'}; {wait(waiting)}"))
+            click.echo(
+                plain(f"{door.label(one)} is {'paused' if fresh else 'paused already'}; {pluralize_waiting(waiting)}")
+            )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from common.logs import configure_logging
-from ops.cli.options import example, pass_settings, setting
-from ops.stock import warn_of_stock
+from ops.cli.options import example, pass_settings, setting_option
+from ops.stock import warn_if_running
 from producer.alertlog.launch import end_at_launch
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=example("courier producer --node manager-1"))
-@setting("producer.config", help="The manager's ossec.conf.")
-@setting("producer.alerts", help="The manager's alerts.json.")
-@setting("producer.node", help="Name of this manager; never change it.")
-@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting("state.dir", help="Folder for what Courier keeps on disk.")
-@setting("metrics.port", help="Port of its metrics; 0 for none.")
+@setting_option("producer.config", help="The manager's ossec.conf.")
+@setting_option("producer.alerts", help="The manager's alerts.json.")
+@setting_option("producer.node", help="Name of this manager; never change it.")
+@setting_option("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
+@setting_option("state.dir", help="Folder for what Courier keeps on disk.")
+@setting_option("metrics.port", help="Port of its metrics; 0 for none.")
 @click.option("--start", default="", hidden=True, help="Where the log ended when `courier up` was started.")
 @pass_settings
 def command(settings: Settings, start: str) -> None:
@@ -35,5 +35,5 @@ def command(settings: Settings, start: str) -> None:
     from producer.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
-    warn_of_stock(settings, logging.getLogger("courier.producer"))
+    warn_if_running(settings, logging.getLogger("courier.producer"))
     run(settings, start)

@@ -12,7 +12,7 @@ from common.errors import CourierError
 from common.logs import LogLevel
 from common.ossec_conf import read_ossec_conf
 from common.printable import printable, printable_json
-from ops.cli.options import example, integrations, named, pass_settings, setting
+from ops.cli.options import combined, example, integration_option, pass_settings, setting_option
 from ops.mismatch import mismatches
 from ops.named import in_configuration
 from ops.render import Renderer
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings import Settings
-    from ops.render import Rendered, Sending
+    from ops.render import Rendered, RenderedCall
 
-DELIVERY = "<delivery id>"
+DELIVERY_ID_PLACEHOLDER = "<delivery id>"
 """Stands in a message where the identity of a delivery will."""
 
 
@@ -39,7 +39,7 @@ NO_MATCH: Final = "no match"
         "tail -n 1 alerts.json | courier render --integration slack --alert -",
     )
 )
-@integrations
+@integration_option
 @click.option(
     "--alert", "stream", type=click.File("rb"), required=True, help="File with one alert, or - to read it here."
 )
@@ -49,7 +49,7 @@ NO_MATCH: Final = "no match"
     type=click.Choice([MATCH, NO_MATCH.replace(" ", "-")]),
     help="Exit with 1 unless the filters let the alert pass, or turn it down: for scripts.",
 )
-@setting("producer.config", help="The manager's ossec.conf.")
+@setting_option("producer.config", help="The manager's ossec.conf.")
 @pass_settings
 def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_json: bool, expect: str | None) -> None:
     """Show the exact request, or the arguments and files of a script, that an alert would lead to.
@@ -57,7 +57,7 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
     It is shown whether the filters of the block let the alert pass or not; which of them does not is said as well. A
     name means all blocks of that name.
     """
-    wanted = named((), words)
+    wanted = combined((), words)
     raw = one_alert(stream.read())
     file = settings.producer.config
     surprises = list[str]()
@@ -79,7 +79,9 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
 def _rendered(settings: Settings, integration: Integration, raw: bytes) -> Rendered:
     debug = settings.log.level is LogLevel.DEBUG
     renderer = Renderer(integration, settings.policy(integration), settings.worker, debug=debug)
-    return msgspec.structs.replace(renderer.render(Alert(raw, DELIVERY)), trouble=renderer.trouble())
+    return msgspec.structs.replace(
+        renderer.render(Alert(raw, DELIVERY_ID_PLACEHOLDER)), trouble=renderer.script_error()
+    )
 
 
 def one_alert(content: bytes) -> bytes:
@@ -113,8 +115,8 @@ def passes(integration: Integration, raw: bytes) -> str:
 def report(rendered: Rendered, verdict: str) -> Iterator[str]:
     """Yield the lines for a person."""
     yield f"filters: {verdict}"
-    if rendered.trouble:
-        yield f"trouble: {rendered.trouble}"
+    if rendered.error:
+        yield f"trouble: {rendered.error}"
     if rendered.outcome != "send":
         yield f"{rendered.outcome}: {rendered.reason}: {rendered.detail}"
     for call in rendered.calls:
@@ -122,7 +124,7 @@ def report(rendered: Rendered, verdict: str) -> Iterator[str]:
         yield from _script(call) if call.argv else _request(call)
 
 
-def _request(call: Sending) -> Iterator[str]:
+def _request(call: RenderedCall) -> Iterator[str]:
     yield f"{call.method} {call.url}"
     yield from (f"{name}: {value}" for name, value in call.headers.items())
     if call.body:
@@ -130,7 +132,7 @@ def _request(call: Sending) -> Iterator[str]:
         yield call.body
 
 
-def _script(call: Sending) -> Iterator[str]:
+def _script(call: RenderedCall) -> Iterator[str]:
     yield from (f"argv[{position}]: {value}" for position, value in enumerate(call.argv))
     for name, content in call.files.items():
         yield ""

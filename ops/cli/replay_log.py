@@ -10,10 +10,19 @@ import click
 
 from common.errors import CourierError
 from common.ossec_conf import read_ossec_conf
-from ops.access import access
-from ops.cli.options import Moment, Rate, example, integrations, named, pass_settings, server, setting
+from ops.access import open_session
+from ops.cli.options import (
+    Rate,
+    TimeParam,
+    combined,
+    example,
+    integration_option,
+    pass_settings,
+    server_options,
+    setting_option,
+)
 from ops.named import in_configuration
-from ops.replay_log import LogReplay, Progress, Stretch
+from ops.replay_log import LogReplay, Progress, TimeRange
 from ops.tables import plain
 from producer.alertlog import AlertLog
 
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings import Settings
 
-TELL_EVERY_S: Final = 5.0
+PROGRESS_INTERVAL_S: Final = 5.0
 
 
 @click.command(
@@ -34,19 +43,19 @@ TELL_EVERY_S: Final = 5.0
     )
 )
 @click.option(
-    "--from", "start", required=True, metavar="TIME", type=Moment(), help="First moment to replay, or 2h ago."
+    "--from", "start", required=True, metavar="TIME", type=TimeParam(), help="First moment to replay, or 2h ago."
 )
 @click.option(
-    "--to", "stop", default="now", show_default=True, metavar="TIME", type=Moment(), help="Moment to stop before."
+    "--to", "stop", default="now", show_default=True, metavar="TIME", type=TimeParam(), help="Moment to stop before."
 )
-@integrations
+@integration_option
 @click.option("--rate", default=50.0, show_default=True, type=Rate(), help="Deliveries a second.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--again", is_flag=True, help="Even if this very stretch was replayed before.")
-@setting("producer.config", help="The manager's ossec.conf.")
-@setting("producer.alerts", help="The manager's alerts.json; dated and compressed ones are found beside it.")
-@setting("producer.node", help="Name of this manager.")
-@server
+@setting_option("producer.config", help="The manager's ossec.conf.")
+@setting_option("producer.alerts", help="The manager's alerts.json; dated and compressed ones are found beside it.")
+@setting_option("producer.node", help="Name of this manager.")
+@server_options
 @pass_settings
 def command(
     settings: Settings,
@@ -65,12 +74,12 @@ def command(
     """
     if start >= stop:
         raise CourierError("--from is not before --to")
-    chosen = _integrations(settings, named((), words))
+    chosen = _integrations(settings, combined((), words))
     click.echo(f"from {start.isoformat()} to {stop.isoformat()}", err=True)
-    with access(settings) as door:
+    with open_session(settings) as door:
         for integration in chosen:
             replay = LogReplay(
-                Stretch(start=start, stop=stop),
+                TimeRange(start=start, stop=stop),
                 integration,
                 node=settings.producer.node,
                 source=AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes),
@@ -102,7 +111,7 @@ def _show(steps: Iterator[Progress]) -> Progress:
         return _show_bar(steps)
     last, told_s = Progress(), time.monotonic()
     for last in steps:
-        if time.monotonic() - told_s >= TELL_EVERY_S:
+        if time.monotonic() - told_s >= PROGRESS_INTERVAL_S:
             told_s = time.monotonic()
             click.echo(f"{last.part:.0%}: {last.read} read, {last.matched} matched", err=True)
     return last

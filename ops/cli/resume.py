@@ -6,26 +6,30 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.access import access
-from ops.cli.options import acted_on, example, named, pass_settings, server, which
-from ops.tables import plain, wait
+from ops.access import open_session
+from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
+from ops.tables import plain, pluralize_waiting
 
 if TYPE_CHECKING:
     from common.settings import Settings
 
 
 @click.command(epilog=example("courier resume slack", "courier resume --removed slack-9562e1"))
-@which
-@server
+@integration_arguments
+@server_options
 @pass_settings
 def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *, removed: bool) -> None:
     """Let paused integrations go on, at the pace that their limits allow; a name means all blocks of that name.
 
     A pause that the target itself asked for, and a breaker, end by themselves.
     """
-    wanted = named(ids, words)
-    with access(settings) as door:
-        for one in acted_on(door, wanted, removed=removed):
+    wanted = combined(ids, words)
+    with open_session(settings) as door:
+        for one in resolve(door, wanted, removed=removed):
             was_paused = door.ledger.resume(one)
             waiting = door.ledger.status(one).waiting
-            click.echo(plain(f"{door.label(one)} {'goes on' if was_paused else 'was not paused'}; {wait(waiting)}"))
+            click.echo(
+                plain(
+                    f"{door.label(one)} {'goes on' if was_paused else 'was not paused'}; {pluralize_waiting(waiting)}"
+                )
+            )

@@ -17,7 +17,7 @@ from common.logs import configure_logging
 from common.ossec_conf import read_ossec_conf
 from common.settings_schema import Start
 from ops.cli.main import one_line
-from ops.cli.options import Moment, example, integrations, pass_settings, setting
+from ops.cli.options import TimeParam, example, integration_option, pass_settings, setting_option
 from ops.named import in_configuration
 from ops.shadow import COLUMNS, Shadow
 from ops.tables import fit, is_terminal, print_table, terminal_width
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings import Settings
 
-EVERY_S: Final = 1.0
+REFRESH_S: Final = 1.0
 
 
-class Beginning(Moment):
+class StartParam(TimeParam):
     """A point in time, or one of the two words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -46,7 +46,7 @@ class Beginning(Moment):
 @click.option(
     "--from",
     "start",
-    type=Beginning(),
+    type=StartParam(),
     default=Start.END.value,
     show_default=True,
     metavar="beginning|end|TIME",
@@ -56,10 +56,10 @@ class Beginning(Moment):
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what would be sent there, one JSON a line."
 )
-@integrations
-@setting("producer.config", help="The manager's ossec.conf.")
-@setting("producer.alerts", help="The manager's alerts.json.")
-@setting("producer.node", help="Name of this manager; part of each delivery's id.")
+@integration_option
+@setting_option("producer.config", help="The manager's ossec.conf.")
+@setting_option("producer.alerts", help="The manager's alerts.json.")
+@setting_option("producer.node", help="Name of this manager; part of each delivery's id.")
 @pass_settings
 def command(settings: Settings, start: Start | datetime, once: bool, out: Path | None, words: tuple[str, ...]) -> None:
     """Read the same log and configuration as the running Integrator, and count what Courier would send.
@@ -72,13 +72,13 @@ def command(settings: Settings, start: Start | datetime, once: bool, out: Path |
     with ExitStack() as stack:
         stack.enter_context(closing(source))
         shadow = Shadow(
-            usable(settings, words),
+            usable_integrations(settings, words),
             policy=settings.policy,
             worker=settings.worker,
             source=source,
             cursor=where(source, start),
             node=settings.producer.node,
-            out=stack.enter_context(private(out)) if out else None,
+            out=stack.enter_context(open_private(out)) if out else None,
         )
         try:
             read_all(shadow) if once else follow(shadow, settings)
@@ -95,7 +95,7 @@ def where(source: AlertLog, start: Start | datetime) -> str:
     return source.beginning() if start is Start.BEGINNING else source.end()
 
 
-def usable(settings: Settings, words: tuple[str, ...]) -> tuple[Integration, ...]:
+def usable_integrations(settings: Settings, words: tuple[str, ...]) -> tuple[Integration, ...]:
     """Return the integrations that can be used and are wanted, and report the others. Raises CourierError."""
     configuration = read_ossec_conf(settings.producer.config)
     for refused in configuration.refused:
@@ -106,7 +106,7 @@ def usable(settings: Settings, words: tuple[str, ...]) -> tuple[Integration, ...
 
 
 @contextmanager
-def private(path: Path) -> Iterator[BinaryIO]:
+def open_private(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that nobody else may read. Raises CourierError."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -138,20 +138,20 @@ def follow(shadow: Shadow, settings: Settings) -> None:
                 while not stop.is_set():
                     if shadow.read():
                         show.update()
-                        watcher.wait(EVERY_S)
+                        watcher.wait(REFRESH_S)
         finally:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 
 
-class Silent:
+class NoProgress:
     """Shows nothing: nobody watches."""
 
     def update(self) -> None:
         """Do nothing."""
 
 
-class Live:
+class LiveTable:
     """The table on a terminal, drawn anew in its place."""
 
     def __init__(self, shadow: Shadow) -> None:
@@ -179,11 +179,11 @@ class Live:
 
 
 @contextmanager
-def live(shadow: Shadow) -> Iterator[Live | Silent]:
+def live(shadow: Shadow) -> Iterator[LiveTable | NoProgress]:
     """Show the counts while the block runs, if somebody watches."""
     if not is_terminal():
-        yield Silent()
+        yield NoProgress()
         return
-    shown = Live(shadow)
+    shown = LiveTable(shadow)
     with shown.area:
         yield shown

@@ -10,20 +10,20 @@ import msgspec
 
 from common.errors import CourierError
 from common.printable import printable_json
-from ops.access import access
-from ops.cli.options import example, integrations, pass_settings, server
+from ops.access import open_session
+from ops.cli.options import example, integration_option, pass_settings, server_options
 from ops.health import IDLE_LIMIT_S
 from ops.holds import last_error
 from ops.status_report import read_report
-from ops.tables import Column, Kind, age, cut, is_terminal, plain, print_notes, print_table, terminal_width
+from ops.tables import Column, ColumnKind, age, is_terminal, plain, print_notes, print_table, terminal_width, truncate
 from ops.verdict import Level, line, verdict
 
 if TYPE_CHECKING:
     from common.settings import Settings
-    from ops.access import Access
-    from ops.status_report import IntegrationReport, NodeStatus, StatusReport, WorkerStatus
+    from ops.access import LedgerSession
+    from ops.status_report import IntegrationReport, ProducerStatus, StatusReport, WorkerStatus
 
-ID, NUMBER = Kind.ID, Kind.NUMBER
+ID, NUMBER = ColumnKind.ID, ColumnKind.NUMBER
 COLUMNS: Final = (
     Column("Integration", ID),
     Column("Waiting", NUMBER, rank=0),
@@ -57,8 +57,8 @@ WORKER_COLUMNS: Final = (
 @click.command(epilog=example("courier status", "courier status --integration slack --json", "courier status --check"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
 @click.option("--check", is_flag=True, help="One line, and exit 0 (OK), 1 (WARNING) or 2 (CRITICAL), as Nagios does.")
-@integrations
-@server
+@integration_option
+@server_options
 @pass_settings
 def command(settings: Settings, words: tuple[str, ...], *, as_json: bool, check: bool) -> None:
     """Show per integration what waits, went through and failed, and how producers and workers are doing.
@@ -68,8 +68,8 @@ def command(settings: Settings, words: tuple[str, ...], *, as_json: bool, check:
     """
     if check:
         sys.exit(_check(settings, words))
-    with access(settings) as door:
-        report = read_report(door, door.matching(words))
+    with open_session(settings) as door:
+        report = read_report(door, door.resolve_for_query(words))
         if as_json:
             click.echo(printable_json(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()))
             return
@@ -79,21 +79,21 @@ def command(settings: Settings, words: tuple[str, ...], *, as_json: bool, check:
 def _check(settings: Settings, words: tuple[str, ...]) -> Level:
     """Write the line and return the exit status; a ledger that cannot be asked is critical."""
     try:
-        with access(settings) as door:
-            level, text = verdict(read_report(door, door.matching(words)))
+        with open_session(settings) as door:
+            level, text = verdict(read_report(door, door.resolve_for_query(words)))
     except CourierError as error:
         level = Level.CRITICAL
         text = line(level, [str(error)])
     # The numbers are for programs; a person at a terminal has them in the tables.
-    click.echo(cut(text.partition(" | ")[0], terminal_width()) if is_terminal() else text)
+    click.echo(truncate(text.partition(" | ")[0], terminal_width()) if is_terminal() else text)
     return level
 
 
-def print_report(door: Access, report: StatusReport) -> None:
+def print_report(door: LedgerSession, report: StatusReport) -> None:
     """Write the tables; at a terminal the errors stand below, where there is room for them."""
     now_ms, here = report.time_ms, is_terminal()
-    if report.redis.trouble:  # to standard error, since the other has tables with fixed columns
-        click.echo(f"{plain(report.redis.trouble)}\n", err=True)
+    if report.redis.error:  # to standard error, since the other has tables with fixed columns
+        click.echo(f"{plain(report.redis.error)}\n", err=True)
     rows = [_row(door.label(one), what, now_ms) for one, what in report.integrations.items()]
     if here:
         print_table(COLUMNS[:-1], [row[:-1] for row in rows])
@@ -108,7 +108,7 @@ def print_report(door: Access, report: StatusReport) -> None:
             click.echo()
             print_table(columns, more)
         if here and columns is NODE_COLUMNS:
-            print_notes((name, _trouble(node)) for name, node in report.nodes.items() if _trouble(node))
+            print_notes((name, _error(node)) for name, node in report.nodes.items() if _error(node))
 
 
 def _notes(report: StatusReport) -> list[tuple[str, str]]:
@@ -128,14 +128,14 @@ def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
     return (label, *numbers, oldest, what.held_back, last_error(what, now_ms))
 
 
-def _node_row(name: str, node: NodeStatus, now_ms: int) -> tuple[str, ...]:
+def _node_row(name: str, node: ProducerStatus, now_ms: int) -> tuple[str, ...]:
     counts = (str(node.counters["lines"]), str(node.counters["matched"]), str(node.bad_lines))
     seen = "never" if node.seen_ms is None else _ago(node.seen_ms, now_ms)
-    return (name, *counts, seen, ",".join(node.parked), _trouble(node))
+    return (name, *counts, seen, ",".join(node.backpressured), _error(node))
 
 
-def _trouble(node: NodeStatus) -> str:
-    return "; ".join(filter(None, (node.choked, node.foreign_writes, node.config_trouble)))
+def _error(node: ProducerStatus) -> str:
+    return "; ".join(filter(None, (node.intake_paused, node.foreign_writes, node.config_error)))
 
 
 def _worker_row(name: str, worker: WorkerStatus, now_ms: int) -> tuple[str, ...]:

@@ -8,37 +8,37 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ops.access import access
-from ops.cli.options import example, integrations, pass_settings, server
+from ops.access import open_session
+from ops.cli.options import example, integration_option, pass_settings, server_options
 from ops.tables import print_table
-from ops.top import COLUMNS, Line, Rates, View, cells
+from ops.top import COLUMNS, Rates, TopLine, View, cells
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from common.settings import Settings
-    from ops.access import Access
+    from ops.access import LedgerSession
 
 REFRESH_S: Final = 1.0
-ENDS: Final = ("q", "Q", "\x03", "\x04")
+QUIT_KEYS: Final = ("q", "Q", "\x03", "\x04")
 
 
-class Watch:
+class Sampler:
     """Reads the integrations that `words` mean, those that are published meanwhile included."""
 
-    def __init__(self, door: Access, words: tuple[str, ...]) -> None:
+    def __init__(self, door: LedgerSession, words: tuple[str, ...]) -> None:
         self._door, self._words = door, words
         self._rates = Rates()
-        self.lines: list[Line] = []
+        self.lines: list[TopLine] = []
         self.now_ms = 0
 
     def read(self) -> None:
-        """Read all of them now. Raises LedgerUnavailable or LedgerUnfit."""
-        door = self._door.again()
-        statuses = {one: door.ledger.status(one) for one in door.matching(self._words)}
+        """Read all of them now. Raises LedgerUnavailable or LedgerMisconfigured."""
+        door = self._door.refreshed()
+        statuses = {one: door.ledger.status(one) for one in door.resolve_for_query(self._words)}
         self.now_ms = door.ledger.now_ms()
         self._rates.update(statuses, self.now_ms)
-        self.lines = [Line(door.label(one), status, self._rates.of(one)) for one, status in statuses.items()]
+        self.lines = [TopLine(door.label(one), status, self._rates.of(one)) for one, status in statuses.items()]
 
 
 KEYS: Final = """\b
@@ -51,13 +51,13 @@ Keys:
 
 @click.command(epilog=f"{KEYS}\n{example('courier top', 'courier top --integration slack', 'courier top --once')}")
 @click.option("--once", is_flag=True, help="Write one picture, measured over a second, and end: for scripts.")
-@integrations
-@server
+@integration_option
+@server_options
 @pass_settings
 def command(settings: Settings, words: tuple[str, ...], *, once: bool) -> None:
     """Watch rates, what waits, the oldest age, what holds back, and the last error; `q` ends it."""
-    with access(settings) as door:
-        watch = Watch(door, words)
+    with open_session(settings) as door:
+        watch = Sampler(door, words)
         watch.read()
         if once or not sys.stdout.isatty():
             time.sleep(REFRESH_S)
@@ -67,7 +67,7 @@ def command(settings: Settings, words: tuple[str, ...], *, once: bool) -> None:
         _live(watch)
 
 
-def _live(watch: Watch) -> None:
+def _live(watch: Sampler) -> None:
     """Draw until the person has enough: at once after a key, and with new numbers once a second."""
     from rich.console import Group  # noqa: PLC0415 — slow to import, and needed only here
     from rich.live import Live  # noqa: PLC0415 — as above
@@ -84,7 +84,7 @@ def _live(watch: Watch) -> None:
         with keys() as pressed, Live(auto_refresh=False, screen=True, vertical_overflow="crop") as live:
             due_s = time.monotonic() + REFRESH_S
             live.update(picture(), refresh=True)
-            while (key := pressed(max(0.0, due_s - time.monotonic()))) not in ENDS:
+            while (key := pressed(max(0.0, due_s - time.monotonic()))) not in QUIT_KEYS:
                 view.press(key)
                 if time.monotonic() >= due_s:
                     watch.read()

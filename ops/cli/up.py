@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common.logs import configure_logging
-from ops.cli.options import Invocation, example, pass_settings, setting
+from ops.cli.options import Invocation, example, pass_settings, setting_option
 from producer.alertlog.launch import end_at_launch
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
         "courier up --state /var/lib/courier", "courier up --config ossec.conf --alerts alerts.json --state ./state"
     )
 )
-@setting("producer.config", help="The manager's ossec.conf.")
-@setting("producer.alerts", help="The manager's alerts.json.")
-@setting("producer.node", help="Name of this manager; never change it.")
-@setting("state.dir", help="Folder for the embedded server's data and the secret key.")
-@setting("flower.port", help="Port of Flower; 0 takes a free one.")
+@setting_option("producer.config", help="The manager's ossec.conf.")
+@setting_option("producer.alerts", help="The manager's alerts.json.")
+@setting_option("producer.node", help="Name of this manager; never change it.")
+@setting_option("state.dir", help="Folder for the embedded server's data and the secret key.")
+@setting_option("flower.port", help="Port of Flower; 0 takes a free one.")
 @click.option("--http-workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
 @pass_settings
 def command(settings: Settings, http_workers: int) -> None:

@@ -9,7 +9,7 @@ import click
 
 from common.integration import Kind
 from common.logs import configure_logging
-from ops.cli.options import example, integrations, pass_settings, setting
+from ops.cli.options import example, integration_option, pass_settings, setting_option
 
 if TYPE_CHECKING:
     from common.settings import Settings
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 @click.command(
     epilog=example("courier worker --http", "courier worker --scripts --manager", "courier worker --integration slack")
 )
-@integrations
+@integration_option
 @click.option("--http", is_flag=True, help="Serve the native integrations: Slack, PagerDuty, …")
 @click.option("--scripts", is_flag=True, help="Serve the custom scripts; runs beside the manager's files.")
 @click.option("--manager", is_flag=True, help="Inject verdicts into the manager's queue socket; runs beside it.")
 @click.option("--name", metavar="NAME", help="Name in Flower and logs. [default: what it serves]")
-@setting("worker.slots", help="Tasks at once in this process.")
-@setting("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting("state.dir", help="Folder with the secret key.")
-@setting("metrics.port", help="Port of its metrics; 0 for none.")
+@setting_option("worker.slots", help="Tasks at once in this process.")
+@setting_option("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
+@setting_option("state.dir", help="Folder with the secret key.")
+@setting_option("metrics.port", help="Port of its metrics; 0 for none.")
 @pass_settings
 def command(
     settings: Settings, words: tuple[str, ...], name: str | None, *, http: bool, scripts: bool, manager: bool

@@ -36,7 +36,7 @@ def preview(config: Path, alerts: Path, environment: Mapping[str, str]) -> Previ
     """Check the user's files with the settings of this folder. Raises ConfigError and SettingsError."""
     overrides = {"producer.config": str(config), "producer.alerts": str(alerts)}
     settings = load_settings(file=None, environment=environment, cwd=Path.cwd(), overrides=overrides)
-    report = make_report(settings, clock=time.monotonic, places=False)
+    report = make_report(settings, clock=time.monotonic, path_checks=False)
     lines = (*map(str, report.findings), f"check: {report.verdict}")
     unusable = frozenset(block.id for block in report.blocks if not block.refused and not block.runs)
     return Preview(lines, unusable, settings.worker.integrations_dir.is_dir())

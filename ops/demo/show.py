@@ -17,7 +17,7 @@ from common.integration import MANAGER_ID
 from common.printable import printable
 from ops import tables
 from ops.demo.expect import NOT_FOUND
-from ops.tables import Column, Kind
+from ops.tables import Column, ColumnKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,14 +36,14 @@ LISTED: Final = 10
 """Differences listed of each kind; the others are counted."""
 
 COLUMNS: Final = (
-    Column("integration", Kind.ID),
-    Column("read", Kind.NUMBER, rank=4),
-    Column("matched", Kind.NUMBER, rank=1),
-    Column("delivered", Kind.NUMBER, rank=0),
-    Column("skipped", Kind.NUMBER, rank=2),
-    Column("retried", Kind.NUMBER, rank=3),
-    Column("dead", Kind.NUMBER, rank=0),
-    Column("seconds", Kind.NUMBER, rank=5),
+    Column("integration", ColumnKind.ID),
+    Column("read", ColumnKind.NUMBER, rank=4),
+    Column("matched", ColumnKind.NUMBER, rank=1),
+    Column("delivered", ColumnKind.NUMBER, rank=0),
+    Column("skipped", ColumnKind.NUMBER, rank=2),
+    Column("retried", ColumnKind.NUMBER, rank=3),
+    Column("dead", ColumnKind.NUMBER, rank=0),
+    Column("seconds", ColumnKind.NUMBER, rank=5),
 )
 
 _STYLES: Final = {

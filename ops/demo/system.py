@@ -25,7 +25,7 @@ from common.node import fetch_producer_reports
 from common.registry import published_ids
 from common.settings import load_settings
 from ops import local
-from ops.supervisor import status_of
+from ops.supervisor import exit_status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ class System:
 
     def check(self) -> None:
         """Raise CourierError, with the end of its log, if it does not run any more."""
-        if status_of(self._process) is not None:
+        if exit_status_of(self._process) is not None:
             raise CourierError(f"courier up ended with status {self._process.returncode}:\n{log_end(self._stage.log)}")
 
     def wait_until_ready(self, sleep: Callable[[float], object]) -> None:

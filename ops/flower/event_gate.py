@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES: Final = 4 * 2**20
 """Longest message that is parsed. Celery sends events of tasks together, at most some 1,000 of up to 3 kB."""
 
-LOG_EVERY_S: Final = 60.0
+LOG_INTERVAL_S: Final = 60.0
 
 _MAX_NUMBER: Final = 2**53
 """The largest whole number that a browser's JSON holds (RFC 8259, 6)."""
@@ -149,7 +149,7 @@ class EventGate:
         """Return the message to hand to Celery in place of `raw`, b"" to drop it."""
         events, dropped = decode(raw)
         self._dropped += dropped
-        if self._dropped and self._now() - self._logged_at_s >= LOG_EVERY_S:
+        if self._dropped and self._now() - self._logged_at_s >= LOG_INTERVAL_S:
             self._log.warning("Flower ignores events that no worker of Courier sends", extra={"dropped": self._dropped})
             self._dropped, self._logged_at_s = 0, self._now()
         return envelope(events, {}) if events else b""

@@ -19,15 +19,15 @@ from kombu.exceptions import OperationalError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RECONNECT_EVERY_S: Final = 2.0
+RECONNECT_INTERVAL_S: Final = 2.0
 
 _log = logging.getLogger("courier.flower")
 
 
-class PromptReceiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
+class ImmediateReceiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
     """Raises when it cannot connect, where Celery's would wait for up to half a minute and try again by itself."""
 
-    def __init__(self, *arguments: Any, events: PromptEvents, **options: Any) -> None:
+    def __init__(self, *arguments: Any, events: ReconnectingEvents, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._events = events
 
@@ -44,13 +44,13 @@ class PromptReceiver(EventReceiver):  # type: ignore[misc]  # Celery ships no ty
         self._events.connected()
 
 
-class PromptEvents(Events):  # type: ignore[misc]  # Flower ships no types
+class ReconnectingEvents(Events):  # type: ignore[misc]  # Flower ships no types
     """Flower's thread that receives events. `blind_s` is for how long it has received none, for want of Redis."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._blind_since_s: float | None = time.monotonic()
-        self._trouble = ""
+        self._error = ""
 
     @property
     def blind_s(self) -> float:
@@ -60,9 +60,9 @@ class PromptEvents(Events):  # type: ignore[misc]  # Flower ships no types
 
     def connected(self) -> None:
         """Note that events arrive."""
-        if self._trouble:
+        if self._error:
             _log.info("Flower receives events again", extra={"blind_s": round(self.blind_s, 1)})
-        self._blind_since_s, self._trouble = None, ""
+        self._blind_since_s, self._error = None, ""
 
     def run(self) -> None:
         """Receive until the process ends."""
@@ -70,11 +70,11 @@ class PromptEvents(Events):  # type: ignore[misc]  # Flower ships no types
         while True:
             try:
                 with self.capp.connection() as connection:
-                    receiver = PromptReceiver(connection, events=self, handlers={"*": self.on_event}, app=self.capp)
+                    receiver = ImmediateReceiver(connection, events=self, handlers={"*": self.on_event}, app=self.capp)
                     receiver.capture(limit=None, timeout=None, wakeup=True)
             except Exception as error:  # noqa: BLE001 — whatever broke it, the thread must go on
                 self._lost(error)
-            pause.wait(RECONNECT_EVERY_S)
+            pause.wait(RECONNECT_INTERVAL_S)
 
     async def on_enable_events(self) -> None:
         """Ask the workers for events, as Flower does every five seconds; log once what is in the way."""
@@ -83,7 +83,7 @@ class PromptEvents(Events):  # type: ignore[misc]  # Flower ships no types
         except OperationalError as error:
             self._log_once(error)
         else:
-            if self._trouble and not self.blind_s:
+            if self._error and not self.blind_s:
                 self.connected()
 
     def _lost(self, error: Exception) -> None:
@@ -92,6 +92,6 @@ class PromptEvents(Events):  # type: ignore[misc]  # Flower ships no types
         self._log_once(error)
 
     def _log_once(self, error: Exception) -> None:
-        if not self._trouble:
+        if not self._error:
             _log.warning("Flower receives no events: %s; trying again every few seconds", error)
-        self._trouble = str(error) or type(error).__name__
+        self._error = str(error) or type(error).__name__

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flower.app import Flower
 
 
-class OurMetrics(Metrics):  # type: ignore[misc]  # Flower ships no types
+class GuardedMetrics(Metrics):  # type: ignore[misc]  # Flower ships no types
     """Flower's own metrics, which it shows to everybody. A dead worker's last heartbeat counts as if it lived."""
 
     @authenticated  # type: ignore[untyped-decorator]  # Tornado's types are not read
@@ -32,19 +32,19 @@ class OurMetrics(Metrics):  # type: ignore[misc]  # Flower ships no types
         await super().get()
 
 
-class OurHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no types
+class RedisHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no types
     """Whether Flower sees the workers: its own check answers OK as long as there is a process."""
 
     @authenticated  # type: ignore[untyped-decorator]  # Tornado's types are not read
     async def get(self) -> None:
         """Answer OK, or 503 with the reason."""
         blind_s = self.application.events.blind_s
-        trouble = f"no connection to Redis for {blind_s:.0f} s" if blind_s else await self._trouble_of_redis()
+        trouble = f"no connection to Redis for {blind_s:.0f} s" if blind_s else await self._redis_error()
         if trouble:
             self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         self.write(trouble or "OK")
 
-    async def _trouble_of_redis(self) -> str:
+    async def _redis_error(self) -> str:
         """Ask it: a connection that stands may carry nothing any more."""
         try:
             await IOLoop.current().run_in_executor(None, self.application.settings["ask_redis"])
@@ -53,7 +53,7 @@ class OurHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no type
         return ""
 
 
-class OurWorkersView(WorkersView):  # type: ignore[misc]  # Flower ships no types
+class LiveWorkersView(WorkersView):  # type: ignore[misc]  # Flower ships no types
     """The list of workers, whose head adds up what each is at."""
 
     @classmethod
@@ -68,9 +68,9 @@ def install(flower: Flower, prefix: str, ask_redis: Callable[[], object]) -> Non
     flower.settings["ask_redis"] = ask_redis
     path = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
     pages = (
-        ("/metrics", OurMetrics),
-        ("/healthcheck", OurHealthcheck),
-        ("/", OurWorkersView),
-        ("/workers", OurWorkersView),
+        ("/metrics", GuardedMetrics),
+        ("/healthcheck", RedisHealthcheck),
+        ("/", LiveWorkersView),
+        ("/workers", LiveWorkersView),
     )
     flower.add_handlers(r".*", [(path + place, page) for place, page in pages])

@@ -26,23 +26,23 @@ from common.waiting import wait_until_available
 from ops.flower import pages, socket_broker
 from ops.flower.browser import GuardedFlower
 from ops.flower.event_gate import EventGate
-from ops.flower.events import PromptEvents
-from ops.supervisor import STOPS
+from ops.flower.events import ReconnectingEvents
+from ops.supervisor import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from common.settings import Settings
     from common.settings_schema import FlowerSettings
 
-INSPECT_EVERY_MS: Final = 10_000
+INSPECT_INTERVAL_MS: Final = 10_000
 """Flower asks its workers what they serve when it starts, and they may start later, or serve more one day."""
 
-SAVE_EVERY_MS: Final = 60_000
+SAVE_INTERVAL_MS: Final = 60_000
 """How much of Flower's memory is lost with a killed process; writing 10,000 tasks takes a second."""
 
-FORGET_OFFLINE_S: Final = 3600
+OFFLINE_TTL_S: Final = 3600
 """Containers come and go under names of their own; those that are gone would fill the page for ever."""
 
-ANSWER_WITHIN_S: Final = 3.0
+REDIS_TIMEOUT_S: Final = 3.0
 """What a health check waits for Redis; `courier health` waits for five seconds in all."""
 
 COLUMNS: Final = "name,uuid,state,args,result,received,runtime,worker"
@@ -51,7 +51,7 @@ _log = logging.getLogger("courier.flower")
 
 
 def run(settings: Settings) -> None:
-    """Serve until one of STOPS. Raises SettingsError if the port is taken, LedgerUnfit for a wrong password."""
+    """Serve until one of STOP_SIGNALS. Raises SettingsError if the port is taken, LedgerMisconfigured for a wrong password."""
     url = settings.redis.connection_url.reveal()
     with connect(url) as client:
         wait_until_available(Ledger(client).check_server, _log)
@@ -59,18 +59,18 @@ def run(settings: Settings) -> None:
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # a worker that does not answer is asked again
     flower = _build(url, settings.flower)
     PathMonitor(url, _log).start()
-    for signum in (s for s in STOPS if signal.getsignal(s) is not signal.SIG_IGN):  # nohup ignores SIGHUP
+    for signum in (s for s in STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN):  # nohup ignores SIGHUP
         # The loop ends between two callbacks; an exception anywhere in them could leave a thread that nobody ends.
         flower.io_loop.asyncio_loop.add_signal_handler(signum, flower.io_loop.stop)
     _log.info("Flower is at %s", address(settings.flower, _listen(flower, settings)))
-    PeriodicCallback(flower.update_workers, INSPECT_EVERY_MS).start()
+    PeriodicCallback(flower.update_workers, INSPECT_INTERVAL_MS).start()
     flower.start()
     flower.stop()
 
 
 def _build(url: str, settings: FlowerSettings) -> Any:
     app = make_app(url, EventGate(_log).amqp())
-    events = PromptEvents(
+    events = ReconnectingEvents(
         app,
         IOLoop.current(),
         db=options.db,
@@ -82,7 +82,7 @@ def _build(url: str, settings: FlowerSettings) -> Any:
     )
     hosts = {settings.address.lower(), *settings.hosts}
     flower = GuardedFlower(capp=app, options=options, events=events, hosts=hosts, **_handler_settings(settings))
-    ledger = Ledger(connect(url, response_timeout_s=ANSWER_WITHIN_S, connect_timeout_s=ANSWER_WITHIN_S))
+    ledger = Ledger(connect(url, response_timeout_s=REDIS_TIMEOUT_S, connect_timeout_s=REDIS_TIMEOUT_S))
     pages.install(flower, settings.url_prefix, ledger.now_ms)
     socket_broker.install()
     return flower
@@ -112,10 +112,10 @@ def _configure(flower: FlowerSettings) -> None:
     options.max_tasks = flower.max_tasks
     options.tasks_columns = COLUMNS
     options.basic_auth = [flower.basic_auth.reveal()] if flower.basic_auth else []
-    options.purge_offline_workers = FORGET_OFFLINE_S
+    options.purge_offline_workers = OFFLINE_TTL_S
     options.xheaders = flower.behind_proxy
     if flower.db:
-        options.persistent, options.db, options.state_save_interval = True, str(flower.db), SAVE_EVERY_MS
+        options.persistent, options.db, options.state_save_interval = True, str(flower.db), SAVE_INTERVAL_MS
     if flower.url_prefix:
         options.url_prefix = flower.url_prefix
 

@@ -43,7 +43,7 @@ class LogFile(Protocol):
     inode: Inode
 
     def read(self, max_bytes: int) -> bytes:
-        """Return up to `max_bytes` more, none at the end or where it is damaged. Raises Changed."""
+        """Return up to `max_bytes` more, none at the end or where it is damaged. Raises FileReplaced."""
 
     def unread(self, size: int) -> bool:
         """Have the last `size` bytes read again next, where that costs next to nothing. Say whether they will be."""

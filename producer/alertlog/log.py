@@ -139,7 +139,7 @@ class AlertLog:
         return self._wait_for_next_file(place, files)
 
     def _at_end_of_file(self, place: Cursor, reader: LineReader) -> Batch | None:
-        """Go on from the end of a file to a longer copy of it, or to the next one, if there is one. Raises Changed."""
+        """Go on from the end of a file to a longer copy of it, or to the next one, if there is one. Raises FileReplaced."""
         waited_at_s, reader.waited_at_s = reader.waited_at_s, self._now()
         if reader.name and self._names(reader) > 1:
             return _wait(place)

@@ -107,7 +107,7 @@ def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_
 def test_what_several_integrations_have_goes_to_the_queue_of_each(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.dispatch.OUTLETS_AT_ONCE", 2)
+    monkeypatch.setattr("common.dispatch.RELEASES_PER_ROUND_TRIP", 2)
     names = ["slack", "shuffle", "idle", "pagerduty", "custom-x"]
     for one in names[:2] + names[3:]:
         commit(ledger, 2, one)

@@ -11,7 +11,7 @@ import requests
 
 from common.ossec_conf.options import without_blanks
 
-USES_OPTIONS = {"slack", "pagerduty", "shuffle"}
+MERGES_OPTIONS = {"slack", "pagerduty", "shuffle"}
 USES_HOOK_URL = {"slack", "shuffle", "maltiverse"}
 
 _UNREADABLE = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")

@@ -15,7 +15,7 @@ from tests.conformance.case import field_bytes, field_text
 from tests.conformance.config import FILE, Ours, read, reads_alike
 from tests.conformance.config_causes import (
     USES_HOOK_URL,
-    USES_OPTIONS,
+    MERGES_OPTIONS,
     has_no_json_number,
     has_rule_id_without_number,
     has_unusable_hook_url,
@@ -65,8 +65,8 @@ def _causes(block: dict[str, Any], source: str) -> dict[str, set[str]]:
     there = {
         "rule_id": {"rule_id"} if block["rule_id"] is None and has_rule_id_without_number(source) else set(),
         "max_log": {"max_log"} if has_wrapping_max_log(source) else set(),
-        "options": {"options"} if name in USES_OPTIONS and has_unusable_options(options) else set(),
-        "no JSON number": {"options"} if name in USES_OPTIONS and has_no_json_number(options) else set(),
+        "options": {"options"} if name in MERGES_OPTIONS and has_unusable_options(options) else set(),
+        "no JSON number": {"options"} if name in MERGES_OPTIONS and has_no_json_number(options) else set(),
         "hook_url": {"hook_url"} if name in USES_HOOK_URL and has_unusable_hook_url(hook_url) else set(),
         "no text": {element for element, text in texts if unreadable_text(text)},
     }

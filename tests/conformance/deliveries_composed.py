@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tests.conformance.case import field_bytes, with_field
-from tests.conformance.config_causes import USES_OPTIONS, has_no_json_number, has_unusable_options
+from tests.conformance.config_causes import MERGES_OPTIONS, has_no_json_number, has_unusable_options
 from tests.conformance.deliveries import same
 from tests.conformance.deliveries_messages import alert_of, as_stock_pages, with_alert, with_json
 from tests.conformance.deliveries_replay import Ours, replay
@@ -109,12 +109,12 @@ def asks_whatever_the_limits(case: Case, ours: Ours) -> bool:
 
 
 def refuses_broken_options(case: Case, ours: Ours) -> bool:
-    broken = case["integration"] in USES_OPTIONS and has_unusable_options(case["config"]["options"])
+    broken = case["integration"] in MERGES_OPTIONS and has_unusable_options(case["config"]["options"])
     return broken and _refused(case, ours)
 
 
 def refuses_nan(case: Case, ours: Ours) -> bool:
-    odd = case["integration"] in USES_OPTIONS and has_no_json_number(case["config"]["options"])
+    odd = case["integration"] in MERGES_OPTIONS and has_no_json_number(case["config"]["options"])
     return odd and _refused(case, ours)
 
 
@@ -133,7 +133,7 @@ def _refused(case: Case, ours: Ours) -> bool:
 
 def sends_numbers_as_written(case: Case, ours: Ours) -> bool:
     """A number in the options that exceeds a double becomes Infinity in the script, and stays as written here."""
-    if case["integration"] not in USES_OPTIONS or not _exceeds_a_double(case["config"]["options"]):
+    if case["integration"] not in MERGES_OPTIONS or not _exceeds_a_double(case["config"]["options"]):
         return False
     there = {**case, "requests": list(map(with_json, case["requests"]))}
     return is_stock(case) and same(there, as_stock_pages(case, ours))
@@ -147,7 +147,7 @@ def _exceeds_a_double(options: str | None) -> bool:
 
 def sends_long_integers(case: Case, ours: Ours) -> bool:
     """The script's Python refuses an integer of thousands of digits; where it does not, it sends what we send."""
-    if case["integration"] not in USES_OPTIONS or not is_stock(case):
+    if case["integration"] not in MERGES_OPTIONS or not is_stock(case):
         return False
     with _any_number_of_digits():
         there, read = recorded(case), ours._replace(requests=list(map(with_json, ours.requests)))
@@ -226,5 +226,5 @@ def _with_values(plain: Ours, odd: dict[str, str]) -> Ours:
             text = text.replace(stand_in.encode(), json.dumps(value)[1:-1].encode())
         return text
 
-    datagrams, last_words, events = (list(map(told, one)) for one in (plain.datagrams, plain.last_words, plain.events))
-    return plain._replace(datagrams=datagrams, last_words=last_words, events=events)
+    datagrams, final_events, events = (list(map(told, one)) for one in (plain.datagrams, plain.last_words, plain.events))
+    return plain._replace(datagrams=datagrams, final_events=final_events, events=events)

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.case import field_bytes, with_field
-from tests.conformance.config_causes import USES_OPTIONS
+from tests.conformance.config_causes import MERGES_OPTIONS
 from tests.conformance.deliveries import end_of_status, same
 from tests.conformance.deliveries_replay import Ours, recorded_datagrams, recorded_requests, replay
 from tests.conformance.deliveries_stock import followed
@@ -46,7 +46,7 @@ def with_json(request: dict[str, Any]) -> dict[str, Any]:
 
 def goes_by_the_status(case: Case, ours: Ours) -> bool:
     """The stock scripts look at no status and follow redirects: we stop at the first answer and go by it."""
-    if case["integration"] not in USES_OPTIONS or len(ours.answers) != 1 or not ours.answers[0]:
+    if case["integration"] not in MERGES_OPTIONS or len(ours.answers) != 1 or not ours.answers[0]:
         return False
     status, asked = ours.answers[0].status, followed(case, as_stock_pages(case, ours).requests)
     ended = (case["exit"], case["exception"]) == (int(bool(asked.died)), asked.died)

@@ -46,7 +46,7 @@ class Ours(NamedTuple):
     """What Courier makes of a case in one attempt.
 
     `end` is outcome and reason. `answers` are status and body of each answer, None where none came. `datagrams` reach
-    the manager after this attempt. `last_words` are those that would if it were the last; `events` are all that it
+    the manager after this attempt. `final_events` are those that would if it were the last; `events` are all that it
     would then be told, and `manager` says how the deliveries of these ended.
     """
 
@@ -54,7 +54,7 @@ class Ours(NamedTuple):
     answers: list[Response | None]
     end: str
     datagrams: list[bytes]
-    last_words: list[bytes]
+    final_events: list[bytes]
     manager: list[str]
     events: list[bytes]
 

@@ -16,7 +16,7 @@ from tests.conformance import filters, stock_line
 from tests.conformance.case import field_bytes, field_text, with_field
 from tests.conformance.config_causes import (
     USES_HOOK_URL,
-    USES_OPTIONS,
+    MERGES_OPTIONS,
     has_no_json_number,
     has_rule_id_without_number,
     has_unusable_hook_url,
@@ -178,8 +178,8 @@ def _causes(block: str) -> set[str]:
     there = {
         "rule_id": has_rule_id_without_number(block),
         "max_log": has_wrapping_max_log(block),
-        "options": name in USES_OPTIONS and has_unusable_options(options),
-        "no JSON number": name in USES_OPTIONS and has_no_json_number(options),
+        "options": name in MERGES_OPTIONS and has_unusable_options(options),
+        "no JSON number": name in MERGES_OPTIONS and has_no_json_number(options),
         "hook_url": name in USES_HOOK_URL and has_unusable_hook_url(texts.get("hook_url")),
         "no text": unreadable_text(block),
     }

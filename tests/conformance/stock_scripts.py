@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import requests
 
 from tests.conformance.case import field_bytes
-from tests.conformance.config_causes import USES_OPTIONS
+from tests.conformance.config_causes import MERGES_OPTIONS
 from tests.conformance.deliveries_stock import Following
 from tests.conformance.stock_line import text_of
 from tests.conformance.stock_text import Pairs, printed
@@ -112,7 +112,7 @@ def _main(run: Run) -> None:
     is_maltiverse = name == "maltiverse"
     if case.get("argv_count", 8) < 3:
         raise Ended(2)
-    if name in USES_OPTIONS:
+    if name in MERGES_OPTIONS:
         run.options = _options(run)
     if case["alert_file"] == "missing":
         raise Ended(3 if is_maltiverse else 6)

@@ -24,7 +24,7 @@ from common.registry import PublishedRegistry
 from common.secret import Secret
 from common.settings import load_settings
 from common.vault import Cipher
-from ops.dead_letters import Found
+from ops.dead_letters import FoundLetter
 from ops.flower import event_gate
 from ops.letters_file import read_line, write_line
 from producer.block import IntegrationFilter
@@ -128,7 +128,7 @@ def record(data: bytes) -> None:
     with suppress(UnreadableRecord):
         delivery = decode_record("id", data)
         assert decode_record("id", encode_record(delivery)) == delivery
-        write_line(Found("slack", DeadLetter(delivery, 1)))
+        write_line(FoundLetter("slack", DeadLetter(delivery, 1)))
 
 
 class _Published:

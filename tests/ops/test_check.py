@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.integration import Integration
-from ops.check.filters import in_words
+from ops.check.filters import describe
 from ops.cli.main import main
 
 if TYPE_CHECKING:
@@ -135,4 +135,4 @@ def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_in_words(integration: Integration, words: str) -> None:
-    assert in_words(integration) == words
+    assert describe(integration) == words

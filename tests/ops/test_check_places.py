@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.check.recent import ALERTS, count_recent
+from ops.check.recent import MAX_ALERTS, count_recent
 from ops.cli.main import main
 from tests.support.ordinary_user import courier, folder_with_closed_ones
 from tests.support.processes import alert
@@ -202,7 +202,7 @@ def test_the_last_alerts_are_counted_from_the_end(home: Path) -> None:
     """With yesterday's archive where today's log is short, and no file twice that has two names."""
     (home / MONTH / "ossec-alerts-30.json.gz").write_bytes(
         gzip.compress(
-            b"".join(alert(n, level=3) for n in range(20)) + b"".join(alert(n, level=9) for n in range(ALERTS))
+            b"".join(alert(n, level=3) for n in range(20)) + b"".join(alert(n, level=9) for n in range(MAX_ALERTS))
         )
     )
     today = home / MONTH / "ossec-alerts-31.json"
@@ -210,7 +210,7 @@ def test_the_last_alerts_are_counted_from_the_end(home: Path) -> None:
     (home / "alerts.json").unlink()
     os.link(today, home / "alerts.json")
     alerts, taken, why = counted(home, Block(id="a", name="a", level=3), Block(id="b", name="b", level=10))
-    assert (alerts, taken, why) == (ALERTS, {"a": ALERTS, "b": 5}, {})
+    assert (alerts, taken, why) == (MAX_ALERTS, {"a": MAX_ALERTS, "b": 5}, {})
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from common.errors import CourierError, LedgerUnavailable
 from common.ledger import Attempt, DeadLetter, Delivery, Header, LastAnswer, Ledger
 from ops.cli.main import courier
-from ops.dead_letters import Found
+from ops.dead_letters import FoundLetter
 from ops.letters_file import read_line, write_line
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def test_an_export_is_narrowed_like_a_list(ledger: Ledger) -> None:
 
 def test_a_large_import_goes_in_steps_and_keeps_the_order(ledger: Ledger) -> None:
     many = letters(1201)
-    lines = b"".join(write_line(Found("shuffle" if n % 601 == 600 else "slack", one)) for n, one in enumerate(many))
+    lines = b"".join(
+        write_line(FoundLetter("shuffle" if n % 601 == 600 else "slack", one)) for n, one in enumerate(many)
+    )
     assert run("import", "-", given=lines) == "1201 imported\n"
     assert [one.delivery.id for one in ledger.dead_letters("shuffle")] == ["n:f:600"]
     slack = [one for n, one in enumerate(many) if n != 600]
@@ -138,7 +140,7 @@ def test_no_file_is_overwritten_and_none_is_left_half_written(
     assert "cannot be read" in refusal("import", str(tmp_path / "nothing"))
 
 
-GOOD = write_line(Found("slack", letters(1)[0]))
+GOOD = write_line(FoundLetter("slack", letters(1)[0]))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_nothing_is_imported_into_a_redis_that_would_evict_it(ledger: Ledger, cl
 def test_any_alert_comes_back_as_it_was(alert: bytes, detail: str) -> None:
     detail = detail.encode("utf-8", "replace").decode()
     header = Header(committed_ms=1, history=(Attempt(1, "client", detail),))
-    found = Found("slack", DeadLetter(Delivery("a", header, alert), 2))
+    found = FoundLetter("slack", DeadLetter(Delivery("a", header, alert), 2))
     line = write_line(found)
     assert line.count(b"\n") == 1
     assert read_line(line) == found

@@ -12,7 +12,7 @@ import pytest
 from common.errors import LedgerUnavailable, SettingsError
 from ops import embedded
 from ops.embedded import EmbeddedServer, is_free
-from ops.supervisor import Interrupted, interruptible, status_of
+from ops.supervisor import Interrupted, exit_status_of, interruptible
 from tests.support.slow_server import slow_server
 
 LOADING = "the embedded server is still loading 0 MiB; waiting for it"
@@ -62,7 +62,7 @@ def test_an_interrupt_in_the_middle_of_a_look_at_a_process_comes_after_it() -> N
             looks.append("whole")
 
     with interruptible(), pytest.raises(Interrupted):
-        status_of(Process())  # type: ignore[arg-type]  # of a Popen only this is asked
+        exit_status_of(Process())  # type: ignore[arg-type]  # of a Popen only this is asked
     assert looks == ["whole"]
 
 

@@ -19,7 +19,7 @@ from common.errors import (
 from common.ledger import Ledger
 from common.outcome import Reason
 from ops.cli.main import COMMANDS, courier, exit_code, main, one_line
-from ops.cli.options import Invocation, pass_settings, setting
+from ops.cli.options import Invocation, pass_settings, setting_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,8 +134,8 @@ def test_an_option_that_is_a_setting_wins_and_is_named() -> None:
     seen: list[Settings] = []
 
     @click.command()
-    @setting("state.dir", help="Where.")
-    @setting("worker.slots", help="How many.")
+    @setting_option("state.dir", help="Where.")
+    @setting_option("worker.slots", help="How many.")
     @click.option("--fast", is_flag=True)
     @pass_settings
     def command(settings: Settings, fast: bool) -> None:

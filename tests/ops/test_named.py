@@ -15,7 +15,7 @@ from common.registry import CatalogueEntry, PublishedRegistry
 from common.secret import Secret
 from common.vault import Cipher
 from ops.cli.main import courier
-from ops.named import meant
+from ops.named import resolve
 
 if TYPE_CHECKING:
     import redis
@@ -93,8 +93,8 @@ def test_a_ghost_alone_is_refused_while_configured_ones_have_its_name(client: re
     del client, ledger
     listed = {"slack-000001": CatalogueEntry("slack"), ONE: CatalogueEntry("slack", LIVE)}
     with pytest.raises(CourierError, match=rf"'slack-000001' left the configuration; {ONE} has its name now"):
-        meant(listed, ["slack-000001"])
-    assert meant(listed, ["slack-000001"], removed=True).ids == ("slack-000001",)
+        resolve(listed, ["slack-000001"])
+    assert resolve(listed, ["slack-000001"], removed=True).ids == ("slack-000001",)
 
 
 def test_dead_letters_of_removed_ones_are_seen_and_acted_on_only_when_asked(ledger: Ledger) -> None:

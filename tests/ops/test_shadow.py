@@ -136,6 +136,6 @@ def test_a_terminal_sees_the_counts_while_it_reads(monkeypatch: pytest.MonkeyPat
     with command.live(counting) as show:
         assert counting.read()
         show.update()
-        assert isinstance(show, command.Live)
+        assert isinstance(show, command.LiveTable)
         assert show._table().row_count == 1
     assert counting.rows() == [("slack", "1", "1", "-", "-")]

@@ -15,7 +15,7 @@ from common.ledger import Ledger
 from common.node import IntegrationLag, encode_integration_lags, publish_producer_report
 from common.worker_report import WorkerReport, publish_worker_report
 from ops.cli.main import courier
-from ops.health import FRESH_S, IDLE_LIMIT_S
+from ops.health import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
 from ops.status_report import StatusReport
 from tests.ops.test_status import bury
 
@@ -165,8 +165,8 @@ def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: L
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"ago_s": FRESH_S + 5}, "the producer of m1 was last seen 35."),
-        ({"ago_s": FRESH_S + 5}, "no worker runs"),
+        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "the producer of m1 was last seen 35."),
+        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "no worker runs"),
         ({"choked": "Redis is full"}, "m1 enqueues nothing: Redis is full"),
         ({"idle_s": IDLE_LIMIT_S + 30}, "though work is queued: restart it"),
     ],

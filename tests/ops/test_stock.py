@@ -12,7 +12,7 @@ import pytest
 from common.errors import CourierError
 from common.settings_values import LogPosition
 from ops.cli.main import main
-from ops.stock import Daemon, reached, running
+from ops.stock import Daemon, read_progress, running
 from producer.alertlog import AlertLog
 from tests.support.processes import alert
 from tests.support.stock_daemon import stock_daemon
@@ -20,7 +20,7 @@ from tests.support.stock_daemon import stock_daemon
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.stock import Reached
+    from ops.stock import ReadProgress
 
 LINES = [alert(number) for number in range(100)]
 ENDS = [sum(map(len, LINES[: number + 1])) for number in range(len(LINES))]
@@ -37,8 +37,8 @@ def alerts(tmp_path: Path) -> Path:
     return tmp_path / "alerts.json"
 
 
-def ask(alerts: Path, pid: int) -> Reached:
-    return reached(alerts, [Daemon(pid)], sleep=lambda _s: None)
+def ask(alerts: Path, pid: int) -> ReadProgress:
+    return read_progress(alerts, [Daemon(pid)], sleep=lambda _s: None)
 
 
 def midnight(alerts: Path, *, packed: bool) -> None:
@@ -125,7 +125,7 @@ def test_a_log_without_dated_names(tmp_path: Path) -> None:
 
 def test_none_and_another_log(alerts: Path, tmp_path: Path) -> None:
     with pytest.raises(CourierError, match="no wazuh-integratord runs on this host"):
-        reached(alerts, [], sleep=lambda _s: None)
+        read_progress(alerts, [], sleep=lambda _s: None)
     other = tmp_path / "other.txt"
     other.write_text("")
     with (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.settings import load_settings
-from ops.stock import Daemon, sent_twice
+from ops.stock import Daemon, duplicated_targets
 from tests.support.processes import Courier, alert
 from tests.support.recorder import eventually
 from tests.support.stock_daemon import stock_daemon
@@ -37,7 +37,7 @@ def test_what_both_have_is_sent_twice(tmp_path: Path) -> None:
     home = manager(tmp_path, SLACK.format("soc"), SCRIPT, SLACK.format("ops"))
     ours = settings(tmp_path, SCRIPT, SLACK.format("ops"), SLACK.format("new"))
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
-        ((told, integrations),) = sent_twice(ours, [Daemon(pid)])
+        ((told, integrations),) = duplicated_targets(ours, [Daemon(pid)])
     assert told == pid
     assert integrations.startswith("custom-a, slack-")
     assert integrations.count(",") == 1
@@ -46,7 +46,7 @@ def test_what_both_have_is_sent_twice(tmp_path: Path) -> None:
 def test_blocks_that_were_moved_need_a_restart_of_the_manager(tmp_path: Path) -> None:
     home = manager(tmp_path)
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
-        ((_, integrations),) = sent_twice(settings(tmp_path, SCRIPT), [Daemon(pid)])
+        ((_, integrations),) = duplicated_targets(settings(tmp_path, SCRIPT), [Daemon(pid)])
     assert integrations == "none of its ossec.conf; if that changed, restart the manager"
 
 
@@ -54,7 +54,7 @@ def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
     home = manager(tmp_path)
     (home / "etc/ossec.conf").unlink()
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
-        assert list(sent_twice(settings(tmp_path), [Daemon(pid)])) == [
+        assert list(duplicated_targets(settings(tmp_path), [Daemon(pid)])) == [
             (pid, "not known: its ossec.conf cannot be read")
         ]
 

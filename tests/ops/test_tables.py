@@ -4,16 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from ops.tables import Column, Kind, cut, lines, plain
+from ops.tables import Column, ColumnKind, lines, plain, truncate
 
 ID = st.text(st.sampled_from("abcdefghij0123456789-_."), min_size=1, max_size=64)
 NUMBER = st.integers(0, 10**9).map(str) | st.just("")
 TEXT = st.text(max_size=200).map(plain)
 WIDTH = st.integers(60, 200)
 COLUMNS = (
-    Column("Integration", Kind.ID),
-    Column("Waiting", Kind.NUMBER, rank=0),
-    Column("Delivered", Kind.NUMBER, rank=3),
+    Column("Integration", ColumnKind.ID),
+    Column("Waiting", ColumnKind.NUMBER, rank=0),
+    Column("Delivered", ColumnKind.NUMBER, rank=3),
     Column("Held back", rank=1),
     Column("Last error", rank=2),
 )
@@ -35,7 +35,7 @@ def test_a_row_is_one_line_in_the_width_with_its_id_whole(rows: list[tuple[str, 
 @given(st.text(), st.integers(1, 50))
 def test_a_cut_text_is_as_wide_as_it_may_be_and_says_that_it_is_cut(text: str, width: int) -> None:
     text = plain(text)
-    short = cut(text, width)
+    short = truncate(text, width)
     assert cell_len(short) <= width
     assert short == text or short.endswith("…")
 

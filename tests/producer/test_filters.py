@@ -167,7 +167,7 @@ def test_a_bad_line_is_told_to_the_caller() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters, "MAX_REMEMBERED", 10)
+    monkeypatch.setattr(filters, "CACHE_SIZE", 10)
     index = FilterIndex([Integration(id="a", name="custom-a", event_location="9")])
     for number in range(99):
         raw = alert(id=str(number), location=str(number))

@@ -109,7 +109,7 @@ def test_a_new_integration_begins_at_the_end_and_gets_what_comes_then(world: Wor
 def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(
     client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producer.service.READS_AT_ONCE", 1)
+    monkeypatch.setattr("producer.service.MAX_READS_PER_COMMIT", 1)
     seldom = SHUFFLE_BLOCK.replace("</integration>", "<level>7</level></integration>")
     world = World(client, tmp_path, SLACK_BLOCK.format(""), seldom, batch_max=25)
     producer = world.producer()

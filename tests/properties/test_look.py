@@ -166,7 +166,7 @@ def test_what_matches_nothing_is_turned_down(wanted: dict[str, Any]) -> None:
 def test_what_the_look_remembers_is_bounded(
     monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], memory: str
 ) -> None:
-    monkeypatch.setattr(look, "MAX_REMEMBERED", 10)
+    monkeypatch.setattr(look, "CACHE_SIZE", 10)
     monkeypatch.setattr(look, "MAX_IDS", 10)
     index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
     for number in range(99):

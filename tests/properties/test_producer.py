@@ -195,7 +195,7 @@ def test_what_can_be_had_is_committed_exactly_once(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch, examples: int
 ) -> None:
     monkeypatch.setattr("producer.service.BATCH_BYTES", 200)
-    monkeypatch.setattr("producer.members.CHUNK_DELIVERIES", 2)
+    monkeypatch.setattr("producer.members.MAX_COMMIT_DELIVERIES", 2)
     run_state_machine_as_test(
         lambda: Following(client),  # type: ignore[arg-type]  # any factory will do
         settings=settings(deadline=None, max_examples=examples, stateful_step_count=40),

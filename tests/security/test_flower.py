@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from common.celery_app import make_app
 from common.task_message import envelope
 from ops.embedded import EmbeddedServer
-from ops.flower.event_gate import LOG_EVERY_S, MAX_MESSAGE_BYTES, EventGate, decode
+from ops.flower.event_gate import LOG_INTERVAL_S, MAX_MESSAGE_BYTES, EventGate, decode
 from tests.support.processes import Courier
 from tests.support.recorder import eventually
 
@@ -251,7 +251,7 @@ def test_no_bytes_raise(raw: bytes) -> None:
 def test_what_is_dropped_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
     gate = EventGate(logging.getLogger("courier.flower"), lambda: now[0])
-    for moment in (0.0, 1.0, LOG_EVERY_S - 1, LOG_EVERY_S + 1):
+    for moment in (0.0, 1.0, LOG_INTERVAL_S - 1, LOG_INTERVAL_S + 1):
         now[0] = moment
         assert gate.message(b"odd") == b""
     assert [record.dropped for record in caplog.records] == [1, 3]  # type: ignore[attr-defined]  # an extra field

@@ -105,11 +105,11 @@ def test_a_command_sends_nothing_to_the_port_of_an_earlier_version(tmp_path: Pat
 
 
 def test_a_password_is_kept_for_workers_that_outlive_a_run_but_not_one_that_a_port_may_have_got(tmp_path: Path) -> None:
-    first = EmbeddedServer(tmp_path, port=None, password=local.server_password(tmp_path))
+    first = EmbeddedServer(tmp_path, port=None, password=local.load_or_create_password(tmp_path))
     local.write_address(tmp_path, first.url)
-    assert local.server_password(tmp_path) == first.password
+    assert local.load_or_create_password(tmp_path) == first.password
     local.write_address(tmp_path, f"redis://:{OLD_PASSWORD}@127.0.0.1:22000/0")
-    assert OLD_PASSWORD not in {local.server_password(tmp_path), first.password}
+    assert OLD_PASSWORD not in {local.load_or_create_password(tmp_path), first.password}
 
 
 @as_root

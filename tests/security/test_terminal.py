@@ -102,7 +102,11 @@ def test_a_log_line_shows_any_text(text: str) -> None:
 
 @given(rows=st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=3), width=st.integers(20, 120))
 def test_a_table_shows_any_cell_in_a_line_of_its_own(rows: list[tuple[str, ...]], width: int) -> None:
-    columns = (tables.Column("A", tables.Kind.ID), tables.Column("B"), tables.Column("C", tables.Kind.NUMBER))
+    columns = (
+        tables.Column("A", tables.ColumnKind.ID),
+        tables.Column("B"),
+        tables.Column("C", tables.ColumnKind.NUMBER),
+    )
     drawn = tables.lines(columns, rows, width)
     assert len(drawn) == len(rows) + 1
     assert all(is_seen(line) and not {"\n", "\t"} & set(line) for line in drawn)

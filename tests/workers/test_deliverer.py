@@ -338,7 +338,7 @@ def test_whether_a_holder_is_gone_is_asked_once_however_much_it_holds(
         asked.append(token)
         return True
 
-    monkeypatch.setattr(ProcessIdentity, "is_gone", is_gone)
+    monkeypatch.setattr(ProcessIdentity, "has_exited", is_gone)
     world.deliverer.reclaim_leases("slack")
     assert asked == [str(dead)]
     assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 5

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def test_the_kind_decides_about_the_transport(
     block: Integration, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outfits, "service_for", lambda integration, _choices, **_: integration)
+    monkeypatch.setattr(outfits, "make_service", lambda integration, _choices, **_: integration)
     settings = load_settings(file=None, environment={}, cwd=tmp_path)
     service: Any  # the block itself
     service, transport = build_service(block, settings.policy(block), settings.worker)

@@ -88,12 +88,12 @@ def loop(client: redis.Redis) -> Loop:
 
 
 @pytest.mark.parametrize("poisoned", [12, 15])
-@pytest.mark.parametrize("every_s", [1, 5])
-def test_a_few_that_the_target_cannot_take_hold_up_no_others(loop: Loop, poisoned: int, every_s: int) -> None:
+@pytest.mark.parametrize("interval_s", [1, 5])
+def test_a_few_that_the_target_cannot_take_hold_up_no_others(loop: Loop, poisoned: int, interval_s: int) -> None:
     loop.write(*(f"bad{n:02}" for n in range(poisoned)))
-    for n in range(600 // every_s):
+    for n in range(600 // interval_s):
         loop.write(f"good{n:03}")
-        loop.pass_s(every_s)
+        loop.pass_s(interval_s)
     loop.pass_s(30)
     assert loop.late(30) < 0.05
 

@@ -113,7 +113,7 @@ class Service(Protocol, Generic[C, A_contra]):
     """What the pipeline needs of an integration; built once per block."""
 
     def build_calls(self, alert: Alert) -> Sequence[C]:
-        """Return the calls that this alert needs, in order; raise Refusal when there are none."""
+        """Return the calls that this alert needs, in order; raise NotSendable when there are none."""
 
     def interpret(self, alert: Alert, call: C, answer: A_contra) -> Outcome:
         """Return what this answer means for the delivery."""

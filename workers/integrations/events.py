@@ -63,7 +63,7 @@ def datagram(event: ManagerEvent) -> bytes:
 def agent_location(fields: Fields, tag: str) -> str:
     """Return `[ID] (NAME) IP->TAG`, escaped, or the tag alone for the manager or an alert without agent.
 
-    Raises Refusal if the agent has no id or no name.
+    Raises NotSendable if the agent has no id or no name.
     """
     if not fields.get("agent") or require(fields, "agent", "id") == MANAGER_AGENT_ID:
         return tag

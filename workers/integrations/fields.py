@@ -20,7 +20,7 @@ Fields = dict[str, Any]
 
 
 def fields_of(alert: Alert) -> Fields:
-    """Return the parsed alert; raise Refusal if it is no JSON object."""
+    """Return the parsed alert; raise NotSendable if it is no JSON object."""
     try:
         return alert.fields
     except ValueError as error:
@@ -28,7 +28,7 @@ def fields_of(alert: Alert) -> Fields:
 
 
 def require(fields: Fields, *path: str) -> Any:
-    """Return the value at a path such as `"rule", "level"`; raise Refusal, naming the path, if there is none."""
+    """Return the value at a path such as `"rule", "level"`; raise NotSendable, naming the path, if there is none."""
     value: Any = fields
     for depth, name in enumerate(path, start=1):
         if not isinstance(value, dict):
@@ -48,7 +48,7 @@ def get(fields: Fields, *path: str) -> Any:
 
 
 def require_level(fields: Fields) -> float:
-    """Return the rule's level for comparing; raise Refusal if it is no number."""
+    """Return the rule's level for comparing; raise NotSendable if it is no number."""
     level = as_number(require(fields, "rule", "level"))
     if level is None:
         raise invalid_alert("rule.level is not a number")
@@ -56,7 +56,7 @@ def require_level(fields: Fields) -> float:
 
 
 def json_body(message: Mapping[str, Any]) -> bytes:
-    """Return a message as the stock scripts write it; raise Refusal if the alert in it cannot be written."""
+    """Return a message as the stock scripts write it; raise NotSendable if the alert in it cannot be written."""
     try:
         return write_json(message).encode("ascii")
     except ValueError as error:

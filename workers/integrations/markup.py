@@ -27,7 +27,7 @@ class Markup(NamedTuple):
         return any(mark in raw for mark in self.special)
 
     def escaped(self, value: Any, levels: int = 3) -> Any:
-        """Return a JSON value whose texts are escaped; raise Refusal if it has no JSON form.
+        """Return a JSON value whose texts are escaped; raise NotSendable if it has no JSON form.
 
         What is nested more than `levels` deep goes through its JSON text, where these characters stand in texts only:
         slower, but without recursion.

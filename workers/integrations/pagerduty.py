@@ -97,7 +97,7 @@ class PagerDuty:
 def fit(event: dict[str, Any], fields: Fields) -> bytes:
     """Return an event as PagerDuty takes it: where it is too large, a note replaces the alert in its details (D10).
 
-    Raises Refusal if it is too large even so.
+    Raises NotSendable if it is too large even so.
     """
     payload = event.get("payload")
     if not isinstance(payload, dict):

@@ -51,7 +51,7 @@ class Script:
         self._options = None if options is None else f"{options.reveal()}\n".encode("utf-8", "surrogateescape")
 
     def build_calls(self, alert: Alert) -> Sequence[ScriptCall]:
-        """Return the one run; raise Refusal if the alert has no text form."""
+        """Return the one run; raise NotSendable if the alert has no text form."""
         block = self._integration
         return (
             ScriptCall(

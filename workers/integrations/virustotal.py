@@ -92,7 +92,7 @@ class VirusTotal:
         """Try again; the manager hears of a time-out when the last try has failed."""
         outcome = failure_outcome(error)
         if isinstance(outcome, Retry) and outcome.reason is Reason.TIMEOUT:
-            return msgspec.structs.replace(outcome, last_words=(_error(alert.fields, TIMED_OUT, NO_ANSWER),))
+            return msgspec.structs.replace(outcome, final_events=(_error(alert.fields, TIMED_OUT, NO_ANSWER),))
         return outcome
 
     def cache_key(self, call: Request) -> str:
@@ -131,7 +131,7 @@ class VirusTotal:
             outcome = Retry(Reason.INVALID_RESPONSE, self._statuses.detail(answer))
         limited = outcome.reason is Reason.RATE_LIMITED
         after_s = max(outcome.after_s or 0.0, QUOTA_PAUSE_S) if limited else outcome.after_s
-        return msgspec.structs.replace(outcome, after_s=after_s, last_words=words)
+        return msgspec.structs.replace(outcome, after_s=after_s, final_events=words)
 
 
 def _is_malicious(findings: dict[str, Any]) -> bool:
