@@ -74,7 +74,10 @@ class ReleaseTarget(NamedTuple):
 
 
 class Dispatcher:
-    """Releases and publishes. Methods raise LedgerUnavailable or LedgerMisconfigured; damaged integrations are left out."""
+    """Releases and publishes.
+
+    Methods raise LedgerUnavailable or LedgerMisconfigured; damaged integrations are left out.
+    """
 
     def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
         self._app, self._ledger, self._redis = app, ledger, client

@@ -48,7 +48,7 @@ class IntegrationLag(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one node told last: counters (`lines`, `matched`, `bad:REASON`, …) and texts (`config`, `choked`, …)."""
+    """What the producer of `node` reported last: counters (`lines`, `matched`, `bad:REASON`) and texts (`config`)."""
 
     node: str
     counters: dict[str, int]
@@ -89,7 +89,10 @@ def publish_producer_report(client: Redis, node: str, *, added: Mapping[str, int
 
 
 def fetch_producer_report(client: Redis, node: str) -> ProducerReport | None:
-    """Return what one node has told, None if it never told anything. Raises LedgerUnavailable or LedgerMisconfigured."""
+    """Return what one node has told, None if it never told anything.
+
+    Raises LedgerUnavailable or LedgerMisconfigured.
+    """
     key = _PREFIX + node
     with as_ledger_errors():
         fields: Any = client.hgetall(key)

@@ -12,35 +12,53 @@ class Reason(StrEnum):
     """Why a delivery was skipped, is tried again or was rejected: a closed list, used as a metric label."""
 
     # skipped: nothing to do for this alert
-    NO_FILE_HASH = "no_hash"
+    NO_FILE_HASH = "no_file_hash"
     NOTHING_TO_LOOK_UP = "nothing_to_look_up"
     RULE_EXCLUDED = "rule_excluded"
     # worth another try
-    CONNECTION_FAILED = "connect"
+    CONNECTION_FAILED = "connection_failed"
     TIMEOUT = "timeout"
     RATE_LIMITED = "rate_limited"
-    HTTP_5XX = "server"
-    INVALID_RESPONSE = "bad_answer"
+    HTTP_5XX = "http_5xx"
+    INVALID_RESPONSE = "invalid_response"
     NOT_READY = "not_ready"
     SCRIPT_FAILED = "script_failed"
     SCRIPT_TIMEOUT = "script_timeout"
     SCRIPT_UNUSABLE = "script_unusable"
     MANAGER_DOWN = "manager_down"
     INTERNAL = "internal"
-    UNAUTHORIZED = "auth"
+    UNAUTHORIZED = "unauthorized"
     GONE = "gone"
     # final
-    HTTP_4XX = "client"
+    HTTP_4XX = "http_4xx"
     REDIRECT = "redirect"
     TLS = "tls"
-    INVALID_URL = "bad_url"
-    INVALID_ALERT = "bad_alert"
+    INVALID_URL = "invalid_url"
+    INVALID_ALERT = "invalid_alert"
     TOO_LARGE = "too_large"
     WORKER_LOST = "worker_lost"
     NOT_CONFIGURED = "not_configured"
     NOT_AUTHENTIC = "not_authentic"
     BURIED = "buried"
     UNREADABLE = "unreadable"
+
+
+RENAMED_REASONS: Final = {
+    "no_hash": Reason.NO_FILE_HASH,
+    "connect": Reason.CONNECTION_FAILED,
+    "server": Reason.HTTP_5XX,
+    "bad_answer": Reason.INVALID_RESPONSE,
+    "auth": Reason.UNAUTHORIZED,
+    "client": Reason.HTTP_4XX,
+    "bad_url": Reason.INVALID_URL,
+    "bad_alert": Reason.INVALID_ALERT,
+}
+"""Names that version 0.1 gave to reasons. Records and totals in Redis may still hold them."""
+
+
+def current_reason(reason: str) -> str:
+    """Return the present name of a reason that was read from Redis."""
+    return RENAMED_REASONS.get(reason, reason)
 
 
 BREAKER_FAILURES: Final = frozenset(

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 DEFAULTS_FILE: Final = Path(__file__).with_name("courier.toml")
 DEFAULT_ORIGIN: Final = "default"
 LOCAL_FILE: Final = "courier.toml"
-HOME: Final = ("worker", "home")
-IN_HOME: Final = (("worker", "integrations_dir"), ("worker", "socket"))
+HOME: Final = ("worker", "wazuh_home")
+IN_HOME: Final = (("worker", "integrations_dir"), ("worker", "queue_socket"))
 """Whose defaults lie in HOME."""
 
 NO_OVERRIDES: Final[Mapping[str, str]] = MappingProxyType({})

@@ -123,19 +123,19 @@ class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
         NameOverrides(option="--node"),
     ]
     max_line_bytes: Annotated[int, size("64KiB", "256MiB")]
-    poll_s: Annotated[float, duration("10ms", "1m")]
-    aside_max_bytes: Annotated[int, size("64KiB", "1TiB")]
+    poll_interval_s: Annotated[float, duration("10ms", "1m")]
+    quarantine_max_bytes: Annotated[int, size("64KiB", "1TiB")]
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[worker]`."""
 
-    slots: Annotated[int, integer(1, 10_000), NameOverrides(option="--slots")]
-    drain_s: Annotated[float, duration("1s", "1h")]
-    home: Annotated[Path, path()]
+    max_tasks: Annotated[int, integer(1, 10_000), NameOverrides(option="--max-tasks")]
+    drain_timeout_s: Annotated[float, duration("1s", "1h")]
+    wazuh_home: Annotated[Path, path()]
     integrations_dir: Annotated[Path, path()]
-    socket: Annotated[Path, path()]
-    private_dir: Annotated[Path | None, optional(path())]
+    queue_socket: Annotated[Path, path()]
+    script_temp_dir: Annotated[Path | None, optional(path())]
 
 
 class StateSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +183,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: Annotated[int, integer(1, 10_000)]
     lease_s: Annotated[float, duration("1s", "1d")]
     rate_limits: Annotated[tuple[RateLimit, ...], rate_limits()]
-    pause_max_s: Annotated[float, duration("1s", "1d")]
+    retry_after_max_s: Annotated[float, duration("1s", "1d")]
     breaker_failures: Annotated[int, integer(0, 1_000_000)]
     breaker_ratio: Annotated[int, percentage()]
     breaker_samples: Annotated[int, integer(1, 1_000_000)]
@@ -195,7 +195,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     escape: Annotated[bool, boolean()]
     lookup_cache: Annotated[bool, boolean()]
     newest_first: Annotated[bool, boolean()]
-    time_limit_s: Annotated[float, duration("100ms", "1h")]
+    request_timeout_s: Annotated[float, duration("100ms", "1h")]
     connect_timeout_s: Annotated[float, duration("100ms", "1h")]
     ca_bundle: Annotated[Path | None, optional(path())]
     client_cert: Annotated[Path | None, optional(path())]
@@ -205,17 +205,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     deny_private: Annotated[bool, boolean()]
     allow_private: Annotated[tuple[IPv4Network | IPv6Network, ...], networks()]
     start_at: Annotated[Start | datetime | LogPosition, start_position(Start)]
-    retry_base_s: Annotated[float, duration("100ms", "1d")]
-    retry_cap_s: Annotated[float, duration("1s", "30d")]
+    retry_delay_s: Annotated[float, duration("100ms", "1d")]
+    retry_delay_max_s: Annotated[float, duration("1s", "30d")]
     retry_max_age_s: Annotated[float, duration("1s", "365d")]
     retry_max_attempts: Annotated[int, integer(1, 1_000_000)]
     dead_max_age_s: Annotated[float | None, optional(duration("1m", "3650d"))]
     dead_max_bytes: Annotated[int | None, optional(size("1MiB", "1024TiB")), NameOverrides(key="dead_max_bytes")]
     fallback: Annotated[str, text('the id of an integration, or "" for none', r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?")]
-    meta_alerts: Annotated[bool, boolean()]
-    meta_every_s: Annotated[float, duration("1s", "1d")]
-    meta_lag_s: Annotated[float | None, optional(duration("1s", "365d"))]
-    deadline_s: Annotated[float, duration("1s", "1d")]
+    self_alerts: Annotated[bool, boolean()]
+    self_alert_interval_s: Annotated[float, duration("1s", "1d")]
+    self_alert_lag_s: Annotated[float | None, optional(duration("1s", "365d"))]
+    script_timeout_s: Annotated[float, duration("1s", "1d")]
     output_limit_bytes: Annotated[int, size("1KiB", "16MiB")]
     memory_limit_bytes: Annotated[int | None, optional(size("16MiB", "1TiB"))]
     file_limit_bytes: Annotated[int | None, optional(size("64KiB", "1TiB"))]
@@ -223,7 +223,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         str, text('the name of a user, "UID:GID", or "" for the worker\'s own', r"[^\s:/]*|[0-9]{1,9}:[0-9]{1,9}")
     ]
     process_limit: Annotated[int | None, optional(integer(1, 1_000_000))]
-    final_exits: Annotated[tuple[int, ...], integers(1, 255)]
+    permanent_exit_codes: Annotated[tuple[int, ...], integers(1, 255)]
     environment: Annotated[Mapping[str, Secret], variables()]
 
 

@@ -41,6 +41,27 @@ _LINK_NAME: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
+RENAMED: Final[Mapping[KeyPath, str]] = {
+    ("producer", "poll"): "poll_interval",
+    ("producer", "aside_max"): "quarantine_max",
+    ("worker", "slots"): "max_tasks",
+    ("worker", "drain"): "drain_timeout",
+    ("worker", "home"): "wazuh_home",
+    ("worker", "socket"): "queue_socket",
+    ("worker", "private_dir"): "script_temp_dir",
+    (INTEGRATIONS, DEFAULT, "pause_max"): "retry_after_max",
+    (INTEGRATIONS, DEFAULT, "time_limit"): "request_timeout",
+    (INTEGRATIONS, DEFAULT, "deadline"): "script_timeout",
+    (INTEGRATIONS, DEFAULT, "retry_base"): "retry_delay",
+    (INTEGRATIONS, DEFAULT, "retry_cap"): "retry_delay_max",
+    (INTEGRATIONS, DEFAULT, "final_exits"): "permanent_exit_codes",
+    (INTEGRATIONS, DEFAULT, "meta_alerts"): "self_alerts",
+    (INTEGRATIONS, DEFAULT, "meta_every"): "self_alert_interval",
+    (INTEGRATIONS, DEFAULT, "meta_lag"): "self_alert_lag",
+}
+"""Keys of version 0.1 and their present names, for the error that names the new key."""
+
+
 class RawValue(NamedTuple):
     """A value as written for a known key, where it came from and where its relative paths begin."""
 
@@ -85,7 +106,7 @@ def from_environment(environment: Mapping[str, str], cwd: Path) -> dict[KeyPath,
             continue
         place = _VARIABLES.get(variable) or _VARIABLES.get(variable.removesuffix(FILE_SUFFIX))
         if place is None:
-            raise SettingsError(f"{variable}: there is no such setting{_nearest(variable, _VARIABLES)}")
+            raise SettingsError(f"{variable}: {_unknown_variable(variable)}")
         if not value:
             continue
         if place in given:
@@ -139,6 +160,8 @@ def _is_service_link(variable: str, value: str) -> bool:
 
 def _unknown_key(place: KeyPath, raw: object) -> str:
     name = dotted(place)
+    if present := _present_name(place):
+        return f"{name} is now called {dotted((*place[:-1], present))}"
     if len(place) == 1 and (place[0] in KEYS or place[0] == INTEGRATIONS):
         return f"{name} is a section; write [{name}] and its keys below"
     if place[0] == INTEGRATIONS and len(place) == 2 and place[1] not in POLICY_KEYS:  # noqa: PLR2004 — no table
@@ -147,6 +170,21 @@ def _unknown_key(place: KeyPath, raw: object) -> str:
         return f"there is no section [{name}]{_nearest(name, [*KEYS, f'{INTEGRATIONS}.{DEFAULT}'])}"
     in_this_table = [dotted((*place[:-1], known)) for known in POLICY_KEYS] if place[0] == INTEGRATIONS else []
     return f"there is no key {name}{_nearest(name, [*in_this_table, *map(dotted, FIXED)])}"
+
+
+def _unknown_variable(variable: str) -> str:
+    former = {"_".join(("COURIER", *place)).upper(): place for place in RENAMED}
+    suffix = FILE_SUFFIX if variable.endswith(FILE_SUFFIX) else ""
+    if place := former.get(variable.removesuffix(suffix)):
+        return f"is now called {FIXED[*place[:-1], RENAMED[place]].variable}{suffix}"
+    return f"there is no such setting{_nearest(variable, _VARIABLES)}"
+
+
+def _present_name(place: KeyPath) -> str:
+    """Return the present name of a key of version 0.1, empty for any other key."""
+    if len(place) == 3 and place[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
+        return RENAMED.get((INTEGRATIONS, DEFAULT, place[2]), "")
+    return RENAMED.get(place, "")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

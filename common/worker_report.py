@@ -40,7 +40,10 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def publish_worker_report(client: Redis, worker: str, process: str, report: WorkerReport) -> None:
-    """Replace what `process` of the name `worker` (NAME@HOST) has told. Raises LedgerUnavailable or LedgerMisconfigured."""
+    """Replace what `process` of the name `worker` (NAME@HOST) has told.
+
+    Raises LedgerUnavailable or LedgerMisconfigured.
+    """
     key = _PREFIX + worker
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hset(key, process, msgspec.json.encode(report))

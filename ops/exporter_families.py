@@ -28,7 +28,7 @@ _OUTCOMES: Final = frozenset(outcome for outcome, _ in ledger_pairs())
 def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
     """Yield what is told of every scrape."""
     yield _family("courier_up", [((), float(answered))])
-    yield _family("courier_scrape_seconds", [((), seconds)])
+    yield _family("courier_scrape_duration_seconds", [((), seconds)])
 
 
 def families(found: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
@@ -64,16 +64,18 @@ def _integration_families(found: Mapping[str, IntegrationSnapshot]) -> Iterator[
     yield each("courier_waiting", "waiting")
     yield each("courier_released", "released")
     yield each("courier_dead", "dead")
-    yield each("courier_oldest_seconds", "oldest_s")
+    yield each("courier_oldest_delivery_age_seconds", "oldest_s")
     yield each("courier_overdue_seconds", "overdue_s")
     yield total("courier_backlog_bytes", "bytes")
     yield total("courier_dead_bytes", "dead_bytes")
     yield total("courier_breaker_opened", "breaker_opened")
-    yield total("courier_target_paused", "target_paused")
-    yield each("courier_ledger_damaged", "damaged")
+    yield total("courier_target_pauses", "target_paused")
+    yield each("courier_ledger_damaged_keys", "damaged")
     yield _family("courier_breaker_open", (((one,), s.blocked_by.breaker_open) for one, s in found.items()))
     yield _family("courier_paused", (((one,), s.blocked_by.paused) for one, s in found.items()))
-    yield _family("courier_target_pause_seconds", (((one,), s.blocked_by.target_pause_s) for one, s in found.items()))
+    yield _family(
+        "courier_target_pause_remaining_seconds", (((one,), s.blocked_by.target_pause_s) for one, s in found.items())
+    )
 
 
 def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
@@ -83,18 +85,18 @@ def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
     def counted(name: str, counter: str) -> Family:
         return _family(name, (((n.node,), n.counters.get(counter, 0)) for n in nodes))
 
-    yield told("courier_node_seen_timestamp_seconds", "seen_ms", 1000)
-    yield _family("courier_choked", (((n.node,), bool(n.texts.get("choked"))) for n in nodes))
+    yield told("courier_producer_report_timestamp_seconds", "seen_ms", 1000)
+    yield _family("courier_intake_paused", (((n.node,), bool(n.texts.get("intake_paused"))) for n in nodes))
     yield counted("courier_lines", "lines")
     yield counted("courier_matched", "matched")
-    yield _family("courier_lines_dropped", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))
+    yield _family("courier_lines_rejected", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))
     odd = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in FilterField)
-    yield _family("courier_lines_wrong_type", odd)
+    yield _family("courier_field_type_errors", odd)
     foreign = (((n.node, what), n.counters.get(f"{FOREIGN_WRITE}{what}", 0)) for n in nodes for what in ForeignWrite)
     yield _family("courier_foreign_writes", foreign)
     yield told("courier_config_hash", "config_digest")
     yield told("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
-    yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_trouble")) for n in nodes))
+    yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_error")) for n in nodes))
 
 
 def _dropped(node: ProducerReport) -> dict[str, int]:
@@ -107,7 +109,7 @@ def _lag_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
     for name, value in (
         ("courier_reader_lag_bytes", "lag_bytes"),
         ("courier_reader_lag_seconds", "lag_s"),
-        ("courier_parked", "parked"),
+        ("courier_backpressure", "backpressured"),
         ("courier_backlog_limit", "max_backlog"),
         ("courier_backlog_limit_bytes", "max_backlog_bytes"),
     ):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 
 TOTALS: Final = ("committed", "skipped", "retried", "dead", *OUTCOMES_WITHOUT_REASON)
-"""The counters that are always there; those with a reason, such as `dead:auth`, from the first time on."""
+"""The counters that are always there; those with a reason, such as `dead:unauthorized`, from the first time on."""
 
 COUNTERS: Final = ("lines", "matched")
 
@@ -176,11 +176,11 @@ def _node(node: ProducerReport) -> ProducerStatus:
         seen_ms=node.integer("seen_ms") or None,
         counters=dict.fromkeys(COUNTERS, 0) | node.counters,
         bad_lines=sum(count for name, count in node.counters.items() if name.startswith("bad:")),
-        backpressured=[one for one in texts.get("parked", "").split(",") if one],
-        intake_paused=texts.get("choked", ""),
+        backpressured=[one for one in texts.get("backpressured", "").split(",") if one],
+        intake_paused=texts.get("intake_paused", ""),
         foreign_writes=texts.get("foreign_writes", ""),
         config=texts.get("config", ""),
-        config_error=texts.get("config_trouble", ""),
+        config_error=texts.get("config_error", ""),
         config_digest=texts.get("config_digest", ""),
         config_loaded_ms=node.integer("config_loaded_ms") or None,
         integrations={one: _lag(reading) for one, reading in node.integration_lags.items()},

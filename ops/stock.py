@@ -133,7 +133,7 @@ def _parent_if_daemon(folder: Path) -> int | None:
 def _config(daemon: Daemon, settings: Settings) -> Path:
     """Return its ossec.conf: its working directory is the manager's home (spec, paths)."""
     own = daemon.folder / "cwd/etc/ossec.conf"
-    return own if os.access(own, os.R_OK) else settings.worker.home / "etc/ossec.conf"
+    return own if os.access(own, os.R_OK) else settings.worker.wazuh_home / "etc/ossec.conf"
 
 
 def _target(integration: Integration) -> tuple[object, ...]:

@@ -43,7 +43,10 @@ class Interrupted(CourierError):  # noqa: N818 — a request, not an error
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn STOP_SIGNALS into Interrupted while the block runs; a second one changes nothing. An ignored SIGHUP stays so."""
+    """Turn STOP_SIGNALS into Interrupted while the block runs; a second one changes nothing.
+
+    An ignored SIGHUP stays so.
+    """
 
     def interrupt(signum: int, _frame: object) -> None:
         for one in STOP_SIGNALS:
@@ -62,8 +65,9 @@ def interruptible() -> Iterator[None]:
 def exit_status_of(process: subprocess.Popen[bytes]) -> int | None:
     """Return how a process ended, None while it runs.
 
-    What STOP_SIGNALS raise is put off meanwhile. Raised within `poll`, between its taking a lock and its promise
-    to give it back, it would leave every later `wait` for this process waiting for ever. For a process of one thread.
+    What STOP_SIGNALS raise is put off meanwhile. Raised within `poll_interval`, between its taking a lock and its
+    promise to give it back, it would leave every later `wait` for this process waiting for ever. For a process of
+    one thread.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:

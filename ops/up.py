@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 STOP_LIMIT_S: Final = 15.0
-"""How long the workers have to end; what is left of it after LAST_S is longer than `time_limit` by default is."""
+"""How long the workers have to end; what is left of it after LAST_S is longer than `request_timeout` by default is."""
 
 SCRIPT_STOP_S: Final = 3.0
 """Of it, for a worker to stop the scripts that it could not finish (workers.transports.groups.GRACE_S), and to end."""
 
-DRAIN: Final = "COURIER_WORKER_DRAIN"
+DRAIN: Final = "COURIER_WORKER_DRAIN_TIMEOUT"
 
 _log = logging.getLogger("courier.up")
 
@@ -123,7 +123,7 @@ def _environment(settings: Settings, stop_limit_s: float) -> dict[str, str]:
 
     Workers finish in time to stop their scripts by themselves: one that is killed leaves them running.
     """
-    drain_s = min(settings.worker.drain_s, max(1.0, stop_limit_s - SCRIPT_STOP_S))
+    drain_s = min(settings.worker.drain_timeout_s, max(1.0, stop_limit_s - SCRIPT_STOP_S))
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("COURIER_REDIS_", DRAIN))}
     return ours | {
         "COURIER_REDIS_URL_FILE": str(settings.state.dir / local.ADDRESS_FILE),

@@ -35,7 +35,7 @@ _Value = TypeVar("_Value")
 
 
 class FilterIndex:
-    """The filters of all integrations. `wrong_types` counts values of a wrong type in matched lines, by field (D1)."""
+    """The filters of all integrations. `type_errors` counts values of a wrong type in matched lines, by field (D1)."""
 
     def __init__(self, integrations: Sequence[Integration]) -> None:
         """Prepare the filters. Raises ValueError if an `event_location` is too long for a pattern."""

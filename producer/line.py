@@ -77,7 +77,7 @@ class FilterFields(msgspec.Struct, frozen=True, gc=False):
 class FilterFieldsWithErrors(FilterFields, frozen=True, gc=False):
     """A line with values of the wrong type."""
 
-    wrong_types: tuple[FilterField, ...] = ()
+    type_errors: tuple[FilterField, ...] = ()
 
 
 _KEYS: Final = frozenset(FilterFields.__struct_fields__)

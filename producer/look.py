@@ -48,8 +48,8 @@ class Prefilter(Protocol):
     def reject(self, raws: Iterable[bytes]) -> Iterator[object]:
         """Give something for each line that is an alert which certainly matches nothing.
 
-        For another it raises one of NEEDS_FULL_MATCH, and goes on behind that line when it is asked again. All of it runs in
-        C: a loop in Python would cost a tenth more.
+        For another it raises one of NEEDS_FULL_MATCH, and goes on behind that line when it is asked again. All
+        of it runs in C: a loop in Python would cost a tenth more.
         """
 
     def record_miss(self, raw: bytes) -> None:

@@ -57,7 +57,7 @@ def run(settings: Settings, start: str) -> None:
         ledger=ledger,
         dispatcher=Dispatcher(make_app(url), ledger, client),
         client=client,
-        quarantine=Quarantine(settings.state.dir / QUARANTINE_FILE, settings.producer.aside_max_bytes, time.time),
+        quarantine=Quarantine(settings.state.dir / QUARANTINE_FILE, settings.producer.quarantine_max_bytes, time.time),
         cursor_backup=CursorBackup(settings.state.dir / f"places-{settings.producer.node}.json"),
         signer=CursorSigner(vault, settings.producer.node),
         now=time.monotonic,
@@ -65,7 +65,7 @@ def run(settings: Settings, start: str) -> None:
         start=Start(start, source.at),
     )
     serve(settings.metrics, metrics.registry)
-    watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_s)
+    watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_interval_s)
     stop = threading.Event()
 
     def end(_signum: int, _frame: object) -> None:

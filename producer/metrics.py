@@ -26,14 +26,14 @@ class ProducerMetrics:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.registry = process_registry()
         self._now = now
-        self._stepped = gauge("courier_producer_step_timestamp_seconds", self.registry)
+        self._stepped = gauge("courier_producer_loop_timestamp_seconds", self.registry)
         self._redis_up = gauge("courier_producer_redis_up", self.registry)
         self._lines = counter("courier_producer_lines", self.registry)
         self._matched = counter("courier_producer_matched", self.registry)
-        self._dropped = counter("courier_producer_lines_dropped", self.registry)
-        self._wrong_type = counter("courier_producer_lines_wrong_type", self.registry)
-        self._lag_bytes = gauge("courier_producer_lag_bytes", self.registry)
-        self._lag_s = gauge("courier_producer_lag_seconds", self.registry)
+        self._dropped = counter("courier_producer_lines_rejected", self.registry)
+        self._wrong_type = counter("courier_producer_field_type_errors", self.registry)
+        self._lag_bytes = gauge("courier_producer_reader_lag_bytes", self.registry)
+        self._lag_s = gauge("courier_producer_reader_lag_seconds", self.registry)
         self._config_ok = gauge("courier_producer_config_ok", self.registry)
         for reason in REJECT_REASONS:
             self._dropped.labels(reason)

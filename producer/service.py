@@ -124,7 +124,8 @@ class Producer:
 
         `pause` returns after so many seconds, however much is written meanwhile.
 
-        While Redis is away nothing is read: the alert log keeps what comes. Raises LedgerMisconfigured and SettingsError.
+        While Redis is away nothing is read: the alert log keeps what comes. Raises LedgerMisconfigured and
+        SettingsError.
         """
         away = False
         while not stopped():

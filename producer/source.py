@@ -61,7 +61,10 @@ class Lag(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """A source of lines. A cursor comes from one of these methods or from `Line.after`, never from elsewhere."""
+    """A source of lines.
+
+    A cursor comes from one of these methods or from `LogLine.next_cursor`, never from elsewhere.
+    """
 
     def beginning(self) -> str:
         """Return the cursor before the oldest line that is there."""

@@ -42,16 +42,16 @@ class StatusReporter:
         self._counts = counts
 
     def publish(self, members: Collection[Subscription], *, intake_paused: str, foreign_writes: str) -> None:
-        """Tell how it goes; `choked` says why nothing is enqueued, if so, `foreign_writes` what somebody else changed.
+        """Publish the status; `intake_paused` is why nothing is enqueued, `foreign_writes` what somebody else changed.
 
         Raises LedgerUnavailable or LedgerMisconfigured; the counts are then told the next time.
         """
         readings = self._readings(members)
         texts = {
-            "parked": ",".join(sorted(m.integration.id for m in members if m.backpressured)),
-            "config_trouble": self._config.error,
+            "backpressured": ",".join(sorted(m.integration.id for m in members if m.backpressured)),
+            "config_error": self._config.error,
             "config": str(self._config.path),
-            "choked": intake_paused,
+            "intake_paused": intake_paused,
             "foreign_writes": foreign_writes,
             "config_digest": str(self._config.digest),
             "config_loaded_ms": str(self._config.loaded_ms),

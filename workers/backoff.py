@@ -30,7 +30,7 @@ def retry_delay_s(retry: Retry, attempts: int, policy: Policy, random: Random) -
     It is no less than what the service wishes (`after_s`), with a little jitter so that not all come back at once. A
     wish for nothing, perhaps a date that another clock has passed, is none; one for too little is soon outgrown.
     """
-    ceiling = min(policy.retry_cap_s, policy.retry_base_s * 2.0 ** min(attempts - 1, 60))
+    ceiling = min(policy.retry_delay_max_s, policy.retry_delay_s * 2.0 ** min(attempts - 1, 60))
     wish = (retry.after_s or 0.0) * random.uniform(1.0, 1.1)
     return max(wish or FLOOR_S.get(retry.reason, 0.0), random.uniform(0.0, ceiling))
 

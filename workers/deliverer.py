@@ -164,7 +164,7 @@ class DeliveryTask:
                 self._sleep(pause_s)
             else:
                 self._log_target_state(integration_id, settled, last_error)
-                held = settled.held
+                held = settled.is_blocked
                 break
         for settlement in settlements:
             _log_settlement(integration_id, settlement)

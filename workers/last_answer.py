@@ -13,7 +13,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, Self
 
 from common.errors import TransportError
-from common.ledger import LastAnswer
+from common.ledger import LastResponse
 from workers.integrations.base import Response, ScriptExit
 from workers.redaction import Redactor
 
@@ -29,7 +29,7 @@ _ESCAPED: Final = tuple('"\\/\n\t')
 """What takes two bytes in a record. The scripts that rewrite one escape the slash as well."""
 
 
-class LastResponse:
+class ResponseRecorder:
     """Makes the answers of one block fit to be kept. `output_limit` is how many bytes of a script's output exist."""
 
     def __init__(self, redactor: Redactor, output_limit: int) -> None:
@@ -40,7 +40,7 @@ class LastResponse:
         """Return what knows the secrets of a block and of how it is served."""
         return cls(Redactor.of(block, policy), policy.output_limit_bytes)
 
-    def excerpt(self, at_ms: int, answer: object, most_bytes: int) -> LastAnswer | None:
+    def excerpt(self, at_ms: int, answer: object, most_bytes: int) -> LastResponse | None:
         """Return what to keep of the answer to the attempt at `at_ms`; None where nothing was said.
 
         `answer` may also be the TransportError of a script that was stopped, with what it had printed until then.
@@ -49,11 +49,11 @@ class LastResponse:
             case Response():
                 said, is_cut = self._redactor.beginning(answer.body, most_bytes, is_cut=answer.is_cut)
                 text, cut = _fit(said, most_bytes)
-                return LastAnswer(at_ms, answer.status, text, cut or is_cut)
+                return LastResponse(at_ms, answer.status, text, cut or is_cut)
             case ScriptExit():
-                return LastAnswer(at_ms, answer.status, *self._end(answer.output, most_bytes))
+                return LastResponse(at_ms, answer.status, *self._end(answer.output, most_bytes))
             case TransportError() if answer.output:
-                return LastAnswer(at_ms, None, *self._end(answer.output, most_bytes))
+                return LastResponse(at_ms, None, *self._end(answer.output, most_bytes))
             case _:
                 return None
 

@@ -76,7 +76,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
 
     @cache
     def look_at_home() -> None:
-        for warning in home_warnings(settings.worker.home):
+        for warning in home_warnings(settings.worker.wazuh_home):
             _log.warning("%s", warning)
 
     def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
@@ -111,8 +111,8 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(
         name=name,
-        slots=settings.worker.slots,
-        drain_s=settings.worker.drain_s,
+        slots=settings.worker.max_tasks,
+        drain_s=settings.worker.drain_timeout_s,
         redis_url=url,
         client=client,
         routes=routes,

@@ -1,8 +1,8 @@
 """A worker's own metrics: attempts as they end, and the two times that people ask for.
 
 Buckets. A person waits for the alert: below a second is at once, ten seconds is a rate limit, minutes a back-off, hours
-an outage that ended before `retry_max_age` (two days). A call lasts at most `time_limit` (seconds) or, of a script,
-`deadline` (a minute), so its buckets end there.
+an outage that ended before `retry_max_age` (two days). A call lasts at most `request_timeout` (seconds) or, of a
+script, `deadline` (a minute), so its buckets end there.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class WorkerMetrics:
         self._now = now
         self._attempts = counter("courier_attempts", self.registry)
         self._request_s = histogram("courier_request_seconds", REQUEST_BUCKETS_S, self.registry)
-        self._accepted_s = histogram("courier_alert_to_accepted_seconds", LATENCY_BUCKETS_S, self.registry)
-        self._round_at_s = gauge("courier_worker_round_timestamp_seconds", self.registry)
-        self._serves = gauge("courier_worker_serves", self.registry)
+        self._accepted_s = histogram("courier_delivery_latency_seconds", LATENCY_BUCKETS_S, self.registry)
+        self._round_at_s = gauge("courier_worker_maintenance_timestamp_seconds", self.registry)
+        self._serves = gauge("courier_worker_integration_info", self.registry)
         self._messages_dropped = counter("courier_messages_dropped", self.registry)
 
     def init_series(self, ids: Collection[str]) -> None:

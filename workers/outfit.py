@@ -40,19 +40,19 @@ def build_service(
     `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts. `environ` is
     what scripts inherit, but for Courier's own variables. `signer` recognises the events that `manager` may send.
     """
-    choices = ServiceOptions(policy.endpoint, policy.virustotal_api, policy.final_exits, policy.escape)
+    choices = ServiceOptions(policy.endpoint, policy.virustotal_api, policy.permanent_exit_codes, policy.escape)
     redactor = Redactor.of(integration, policy, environ)
     service = make_service(integration, choices, redactor=redactor, signer=signer)
     if integration.kind is Kind.HTTP:
         return service, HttpTransport(policy, connections or ConnectionPool())
     if integration.kind is Kind.MANAGER:
-        return service, ManagerSocket(worker.socket, time_limit_s=policy.time_limit_s)
+        return service, ManagerSocket(worker.queue_socket, request_timeout_s=policy.request_timeout_s)
     return service, ScriptTransport(
         policy,
         redactor=redactor,
-        home=worker.home,
+        home=worker.wazuh_home,
         integrations_dir=worker.integrations_dir,
-        private_dir=worker.private_dir,
+        script_temp_dir=worker.script_temp_dir,
         groups=groups,
         environ=environ,
         debug=debug,

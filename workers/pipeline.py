@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from common.settings_schema import Policy
     from workers.integrations.authentic import EventSigner
     from workers.integrations.base import Service
-    from workers.last_answer import LastResponse
+    from workers.last_answer import ResponseRecorder
     from workers.lookups import LookupStore
 
 HISTORY_LIMIT: Final = 50
@@ -73,7 +73,7 @@ class Pipeline:
         lookups: LookupStore | None = None,
         *,
         signer: EventSigner,
-        last_response: LastResponse | None = None,
+        last_response: ResponseRecorder | None = None,
     ) -> None:
         """Take the parts; `lookups` are the remembered answers, for a service that can do with them.
 
@@ -87,10 +87,12 @@ class Pipeline:
     def attempt(self, delivery: Delivery) -> Settlement:
         """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
         try:
-            sent = self._send(_alert(delivery), delivery.header.done)
+            sent = self._send(_alert(delivery), delivery.header.completed_calls)
         except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
             _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
-            sent = AttemptResult(Retry(Reason.INTERNAL, type(error).__name__), delivery.header.done, contacted=True)
+            sent = AttemptResult(
+                Retry(Reason.INTERNAL, type(error).__name__), delivery.header.completed_calls, contacted=True
+            )
         return self._settlement(delivery, sent)
 
     def _send(self, alert: Alert, done: tuple[str, ...]) -> AttemptResult:
@@ -131,7 +133,7 @@ class Pipeline:
             case Skipped():
                 return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, contacted=sent.contacted)
             case Postponed():
-                header = msgspec.structs.replace(delivery.header, done=sent.completed_calls)
+                header = msgspec.structs.replace(delivery.header, completed_calls=sent.completed_calls)
                 delay_ms = round(1000 * outcome.after_s * self._random.uniform(1.0, 1.5))
                 return Settlement(
                     id=delivery.id,
@@ -146,7 +148,7 @@ class Pipeline:
 
     def _failure(self, delivery: Delivery, outcome: Retry | Rejected, sent: AttemptResult) -> Settlement:
         header = _failed(delivery, outcome, sent.completed_calls)
-        age_s = (delivery.begun_ms - header.since_ms) / 1000
+        age_s = (delivery.begun_ms - header.budget_start_ms) / 1000
         pause_ms = round(1000 * (outcome.after_s or 0.0)) if isinstance(outcome, Retry) else 0
         spent = budget_spent(header.attempts, age_s, self._policy) or _is_refused_alone(delivery, header, outcome)
         if isinstance(outcome, Retry) and not spent:
@@ -184,7 +186,7 @@ class Pipeline:
             if self._last_response
             else None
         )
-        return msgspec.structs.replace(header, answer=kept) if kept else header
+        return msgspec.structs.replace(header, response=kept) if kept else header
 
 
 def _alert(delivery: Delivery) -> Alert:
@@ -211,16 +213,16 @@ def _severity(outcome: Outcome) -> int:
 def _is_refused_alone(delivery: Delivery, header: Header, outcome: Retry | Rejected) -> bool:
     """Say whether the target took other deliveries while it refused this one: then its key and address are good."""
     refused = outcome.reason in {Reason.UNAUTHORIZED, Reason.GONE} and header.attempts >= MAX_SINGLE_REFUSALS
-    return refused and header.since_ms < delivery.well_ms
+    return refused and header.budget_start_ms < delivery.last_success_ms
 
 
 def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]) -> Header:
     header, attempt = delivery.header, Attempt(delivery.begun_ms, outcome.reason, outcome.detail)
     return msgspec.structs.replace(
         header,
-        since_ms=header.since_ms or delivery.begun_ms,  # the wait for its first turn was no fault of it
+        budget_start_ms=header.budget_start_ms or delivery.begun_ms,  # the wait for its first turn was no fault of it
         attempts=header.attempts + 1,
-        done=done,
+        completed_calls=done,
         history=(*header.history, attempt)[-HISTORY_LIMIT:],
     )
 

@@ -13,7 +13,7 @@ from common.ledger import Limits, Notifications
 from common.registry import MANAGER, Registry
 from workers.integrations.base import Cacheable
 from workers.lane import BoundedExecutor
-from workers.last_answer import LastResponse
+from workers.last_answer import ResponseRecorder
 from workers.pipeline import Pipeline
 from workers.threads import ThreadPool
 
@@ -179,7 +179,7 @@ class ServedIntegrations:
                 self._random,
                 lookups,
                 signer=self.signer,
-                last_response=LastResponse.of(integration, policy),
+                last_response=ResponseRecorder.of(integration, policy),
             ),
             BoundedExecutor(self._threads, policy.concurrency),
         )

@@ -164,7 +164,7 @@ class Worker:
         idle = Queue(self._app.conf.task_default_queue)
         self._app.conf.task_queues = [idle, *map(queue, sorted(self.routes.ids()))]
         ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        parts = {"housekeeping": self._maintenance, "ignores_hangup": ignores_hangup}
+        parts = {"maintenance": self._maintenance, "ignores_hangup": ignores_hangup}
         step = type("Step", (MaintenanceStep,), parts)
         self._app.steps["worker"].add(step)
         return self._app.Worker(

@@ -98,7 +98,7 @@ from common.ledger.answers import (
 )
 from common.ledger.ledger import Ledger
 from common.ledger.pace import UNLIMITED, Breaker, Limits
-from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastAnswer
+from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
 from common.ledger.telling import NO_NOTIFICATIONS, Notifications
 
 __all__ = [
@@ -113,7 +113,7 @@ __all__ = [
     "FallbackOf",
     "Full",
     "Header",
-    "LastAnswer",
+    "LastResponse",
     "Ledger",
     "Limits",
     "Notifications",

@@ -132,7 +132,7 @@ class Settled(msgspec.Struct, frozen=True):
     breaker: str = ""
     until_ms: int = 0
     paused_until_ms: int = 0
-    held: bool = False
+    is_blocked: bool = False
 
 
 class Reaped(msgspec.Struct, frozen=True):

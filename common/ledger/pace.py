@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str = ""
     rate_limits: tuple[RateLimit, ...] = ()
-    pause_max_s: float = 3600.0
+    retry_after_max_s: float = 3600.0
     newest_first: bool = False
     yields_s: float = 600.0
     breaker: Breaker = Breaker()
@@ -55,9 +55,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             target=target,
             rate_limits=_without_redundant(policy.rate_limits),
-            pause_max_s=policy.pause_max_s,
+            retry_after_max_s=policy.retry_after_max_s,
             newest_first=policy.newest_first,
-            yields_s=policy.retry_cap_s,
+            yields_s=policy.retry_delay_max_s,
             breaker=Breaker(
                 failures=policy.breaker_failures,
                 ratio=policy.breaker_ratio,
@@ -87,7 +87,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """Return the arguments of the script `settle` that are about pauses and the breaker."""
         breaker = self.breaker
         times = map(_ms, (breaker.window_s, breaker.pause_s, breaker.pause_max_s))
-        return [_ms(self.pause_max_s), breaker.failures, breaker.ratio, breaker.samples, *times]
+        return [_ms(self.retry_after_max_s), breaker.failures, breaker.ratio, breaker.samples, *times]
 
 
 UNLIMITED = Limits()

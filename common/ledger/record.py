@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
 from common.depth import check_depth
 from common.errors import UnreadableRecord
+from common.outcome import RENAMED_REASONS, current_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_ID_CHARS: Final = 512
 """Longest delivery id; ours have up to 200 characters."""
@@ -34,7 +39,7 @@ class FallbackOf(msgspec.Struct, frozen=True, array_like=True):
     reason: str
 
 
-class LastAnswer(msgspec.Struct, frozen=True, array_like=True):
+class LastResponse(msgspec.Struct, frozen=True, array_like=True):
     """What the service said last: to the attempt at `at_ms`, with an HTTP status or that of a script, in its own words.
 
     `text` has no secrets and no control characters but tabs and line ends; `cut` says that there was more of it.
@@ -44,7 +49,7 @@ class LastAnswer(msgspec.Struct, frozen=True, array_like=True):
     at_ms: NonNegative
     status: Annotated[int, msgspec.Meta(ge=-MAX_TIME_MS, le=MAX_TIME_MS)] | None
     text: str
-    cut: bool = False
+    truncated: bool = False
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,15 +62,15 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     committed_ms: NonNegative
-    since_ms: NonNegative = 0
+    budget_start_ms: NonNegative = msgspec.field(name="since_ms", default=0)
     attempts: NonNegative = 0
-    lost: NonNegative = 0
+    lost_attempts: NonNegative = msgspec.field(name="lost", default=0)
     replays: NonNegative = 0
     replayed_ms: NonNegative = 0
-    done: tuple[str, ...] = ()
+    completed_calls: tuple[str, ...] = msgspec.field(name="done", default=())
     history: tuple[Attempt, ...] = ()
     fallback_of: FallbackOf | None = None
-    answer: LastAnswer | None = None
+    response: LastResponse | None = msgspec.field(name="answer", default=None)
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -79,7 +84,7 @@ class Delivery(msgspec.Struct, frozen=True):
     header: Header
     alert: bytes
     begun_ms: int = 0
-    well_ms: int = 0
+    last_success_ms: int = 0
 
 
 _encoder = msgspec.json.Encoder()
@@ -96,15 +101,31 @@ def encode_record(delivery: Delivery) -> bytes:
     return encode_header(delivery.header) + b"\n" + delivery.alert
 
 
-def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0, well_ms: int = 0) -> Delivery:
+def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0, last_success_ms: int = 0) -> Delivery:
     """Return the delivery that a record describes. Raises UnreadableRecord if it is not one of ours."""
     header, _, alert = record.partition(b"\n")
     try:
         check_depth(header)
-        return Delivery(delivery_id, _decoder.decode(header), alert, begun_ms, well_ms)
+        return Delivery(delivery_id, _with_current_reasons(_decoder.decode(header)), alert, begun_ms, last_success_ms)
     except (ValueError, RecursionError) as error:
         problem = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise UnreadableRecord(delivery_id, problem) from None
+
+
+def _with_current_reasons(header: Header) -> Header:
+    if all(attempt.reason not in RENAMED_REASONS for attempt in header.history):
+        return header
+    history = tuple(Attempt(one.at_ms, current_reason(one.reason), one.detail) for one in header.history)
+    return msgspec.structs.replace(header, history=history)
+
+
+def read_totals(fields: Mapping[str, str]) -> dict[str, int]:
+    """Return an integration's totals by `outcome` or `outcome:reason`; reasons have their present names."""
+    totals: Counter[str] = Counter()
+    for name, value in fields.items():
+        outcome, colon, reason = name.partition(":")
+        totals[outcome + colon + current_reason(reason)] += to_int(value)
+    return dict(totals)
 
 
 def is_usable_id(delivery_id: str) -> bool:

@@ -9,7 +9,7 @@ from common.errors import SettingsError, UnreadableRecord
 from common.ledger.answers import Status
 from common.ledger.damage import ask, damaged, unless_damaged
 from common.ledger.keys import FAILED_OFFSET_MS, keys_with_cursor, limit_keys
-from common.ledger.record import decode_record, to_int
+from common.ledger.record import decode_record, read_totals, to_int
 from common.rate_limit import Unit, parse_rate_limit
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         released=counts[1],
         dead=counts[2],
         oldest_age_s=_oldest_age_s(sample, now_ms),
-        totals={k: to_int(v) for k, v in _texts(total).items()},
+        totals=read_totals(_texts(total)),
         cursors=_texts(cursors),
         last_error=state.get("last_error", ""),
         last_error_ms=to_int(state.get("last_error_ms")),

@@ -14,7 +14,7 @@ from common.integration import MANAGER_ID
 from common.ledger.damage import ask, damaged, unless_damaged
 from common.ledger.errors import as_ledger_errors
 from common.ledger.keys import FAILED_OFFSET_MS, KEY_NAMES, keys_of, limit_keys
-from common.ledger.record import to_int
+from common.ledger.record import read_totals, to_int
 from common.ledger.status import committed_ms
 from common.registry import KEY, VERSION
 
@@ -154,7 +154,7 @@ def _integration_snapshot(raw: _Counts, more: tuple[list[Any], Texts], now_ms: i
         dead=dead,
         oldest_s=max(0.0, (now_ms - min(committed)) / 1000) if committed else 0.0,
         overdue_s=0.0 if raw.due_ms is None else (now_ms - raw.due_ms) / 1000,
-        totals={name: to_int(value) for name, value in raw.totals.items()},
+        totals=read_totals(raw.totals),
         blocked_by=_blocked_by(raw.control, shared, now_ms),
         damaged=raw.damaged,
     )

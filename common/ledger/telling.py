@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Notifications(msgspec.Struct, frozen=True, kw_only=True):
     """`fallback` is the integration that gets the alerts of dead letters, empty for none.
 
-    The manager is told of dead letters at most once in `interval_s`, and of what is older than `lag_s`. Without `interval_s`
-    it is told nothing, without `lag_s` nothing of age.
+    The manager is told of dead letters at most once in `interval_s`, and of what is older than `lag_s`. Without
+    `interval_s` it is told nothing, without `lag_s` nothing of age.
 
     The default tells nobody.
     """
@@ -32,8 +32,8 @@ class Notifications(msgspec.Struct, frozen=True, kw_only=True):
             return cls()
         return cls(
             fallback=fallback,
-            interval_s=policy.meta_every_s if policy.meta_alerts else None,
-            lag_s=policy.meta_lag_s,
+            interval_s=policy.self_alert_interval_s if policy.self_alerts else None,
+            lag_s=policy.self_alert_lag_s,
         )
 
     def settle_arg(self) -> list[str | int]:

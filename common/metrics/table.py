@@ -58,7 +58,7 @@ _COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.
 TABLE: Final = (
     # the ledger, by integration
     _exporter("courier_up", _GAUGE, "", "1 if the ledger answered this scrape, 0 if not; then nothing else is shown"),
-    _exporter("courier_scrape_seconds", _GAUGE, "", "time that reading the ledger took for this scrape"),
+    _exporter("courier_scrape_duration_seconds", _GAUGE, "", "time that reading the ledger took for this scrape"),
     _exporter("courier_committed", _COUNTER, "integration", "deliveries that entered the ledger"),
     _exporter(
         "courier_deliveries",
@@ -70,7 +70,7 @@ TABLE: Final = (
     _exporter("courier_released", _GAUGE, "integration", "deliveries in a Celery queue or in a worker's hands"),
     _exporter("courier_dead", _GAUGE, "integration", "dead letters about which nobody has decided"),
     _exporter(
-        "courier_oldest_seconds",
+        "courier_oldest_delivery_age_seconds",
         _GAUGE,
         "integration",
         "age, since its commit, of the oldest delivery that is not settled; 0 if there is none",
@@ -85,29 +85,35 @@ TABLE: Final = (
     _exporter("courier_dead_bytes", _GAUGE, "integration", "bytes of the dead letters"),
     # what holds an integration back
     _exporter(
-        "courier_ledger_damaged",
+        "courier_ledger_damaged_keys",
         _GAUGE,
         "integration",
         "keys of the wrong type among those that Redis holds for it: somebody else wrote them, and it stops",
     ),
     _exporter("courier_breaker_open", _GAUGE, "integration", "1 while the breaker is open or half-open"),
     _exporter("courier_breaker_opened", _COUNTER, "integration", "times that the breaker opened"),
-    _exporter("courier_target_paused", _COUNTER, "integration", "times that the target asked for a pause"),
+    _exporter("courier_target_pauses", _COUNTER, "integration", "times that the target asked for a pause"),
     _exporter("courier_paused", _GAUGE, "integration", "1 while an operator has it paused"),
-    _exporter("courier_target_pause_seconds", _GAUGE, "integration", "what is left of a pause the target asked for"),
+    _exporter(
+        "courier_target_pause_remaining_seconds", _GAUGE, "integration", "what is left of a pause the target asked for"
+    ),
     # the producers, as they last told the ledger
-    _exporter("courier_node_seen_timestamp_seconds", _GAUGE, "node", "when the node's producer last told how it goes"),
-    _exporter("courier_choked", _GAUGE, "node", "1 while it enqueues nothing, since Redis is nearly full or may evict"),
+    _exporter(
+        "courier_producer_report_timestamp_seconds", _GAUGE, "node", "when the node's producer last told how it goes"
+    ),
+    _exporter(
+        "courier_intake_paused", _GAUGE, "node", "1 while it enqueues nothing, since Redis is nearly full or may evict"
+    ),
     _exporter("courier_lines", _COUNTER, "node", "lines of the alert log that were read"),
     _exporter("courier_matched", _COUNTER, "node", "deliveries that the node's producer committed"),
     _exporter(
-        "courier_lines_dropped",
+        "courier_lines_rejected",
         _COUNTER,
         "node reason",
         "what of the log was no alert or could not be read; kept in passed-over.jsonl",
     ),
     _exporter(
-        "courier_lines_wrong_type",
+        "courier_field_type_errors",
         _COUNTER,
         "node field",
         "lines in which a field that filters look at has a value of the wrong type, and so counts as absent",
@@ -123,7 +129,7 @@ TABLE: Final = (
         "courier_reader_lag_seconds", _GAUGE, "integration node", "age of the next line it has to read; 0 at the end"
     ),
     _exporter(
-        "courier_parked", _GAUGE, "integration node", "1 while its backlog is full and its alerts wait in the log"
+        "courier_backpressure", _GAUGE, "integration node", "1 while its backlog is full and its alerts wait in the log"
     ),
     _exporter(
         "courier_backlog_limit", _GAUGE, "integration node", "max_backlog, in deliveries, as the producer has it"
@@ -142,16 +148,18 @@ TABLE: Final = (
     ),
     _exporter("courier_redis_evicts", _GAUGE, "", "1 if its maxmemory-policy lets it throw deliveries away"),
     # what only the producer knows
-    _producer("courier_producer_step_timestamp_seconds", _GAUGE, "", "when it last looked at the log with success"),
+    _producer("courier_producer_loop_timestamp_seconds", _GAUGE, "", "when it last looked at the log with success"),
     _producer("courier_producer_redis_up", _GAUGE, "", "1 while it reaches Redis; without it nothing is read"),
     _producer("courier_producer_lines", _COUNTER, "", "lines read by this process"),
     _producer("courier_producer_matched", _COUNTER, "", "deliveries committed by this process"),
-    _producer("courier_producer_lines_dropped", _COUNTER, "reason", "as courier_lines_dropped_total, by this process"),
     _producer(
-        "courier_producer_lines_wrong_type", _COUNTER, "field", "as courier_lines_wrong_type_total, by this process"
+        "courier_producer_lines_rejected", _COUNTER, "reason", "as courier_lines_rejected_total, by this process"
     ),
-    _producer("courier_producer_lag_bytes", _GAUGE, "integration", "as courier_reader_lag_bytes"),
-    _producer("courier_producer_lag_seconds", _GAUGE, "integration", "as courier_reader_lag_seconds"),
+    _producer(
+        "courier_producer_field_type_errors", _COUNTER, "field", "as courier_field_type_errors_total, by this process"
+    ),
+    _producer("courier_producer_reader_lag_bytes", _GAUGE, "integration", "as courier_reader_lag_bytes"),
+    _producer("courier_producer_reader_lag_seconds", _GAUGE, "integration", "as courier_reader_lag_seconds"),
     _producer("courier_producer_config_ok", _GAUGE, "", "as courier_config_ok"),
     # what only a worker knows
     _worker(
@@ -164,7 +172,7 @@ TABLE: Final = (
         "courier_request_seconds", _HISTOGRAM, "integration", "one call of the service: a request or a script's run"
     ),
     _worker(
-        "courier_alert_to_accepted_seconds",
+        "courier_delivery_latency_seconds",
         _HISTOGRAM,
         "integration",
         "from the alert's own timestamp until the service accepted it, replays left out: what a person waits",
@@ -175,8 +183,10 @@ TABLE: Final = (
         "integration",
         "malformed messages in its queue, dropped unread; `remote control` for those of Celery's remote control",
     ),
-    _worker("courier_worker_round_timestamp_seconds", _GAUGE, "", "when the housekeeping last went round with success"),
-    _worker("courier_worker_serves", _GAUGE, "integration", "1 for each integration that this worker serves"),
+    _worker(
+        "courier_worker_maintenance_timestamp_seconds", _GAUGE, "", "when the housekeeping last went round with success"
+    ),
+    _worker("courier_worker_integration_info", _GAUGE, "integration", "1 for each integration that this worker serves"),
 )
 
 _BY_NAME: Final = {metric.name: metric for metric in TABLE}

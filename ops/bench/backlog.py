@@ -88,7 +88,7 @@ class Backlog:
         for ids in self.release(FREE):
             for one in self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE):
                 failed = Settlement(
-                    id=one.id, outcome="retry", reason="server", delay_ms=1000, header=Header(committed_ms=1)
+                    id=one.id, outcome="retry", reason="http_5xx", delay_ms=1000, header=Header(committed_ms=1)
                 )
                 self._ledger.settle(self.name, [failed], token=WORKER, limits=FREE)
 

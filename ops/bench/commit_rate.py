@@ -3,10 +3,10 @@
     python -m ops.bench.commit_rate [--alerts 20000] [--rounds 7]
 
 The server and this process share a single core (one of those it may use), so the rate is what commits cost both of
-them. The alerts, 1.4 KB each, go through `Member.advance` in batches as large as the source reads, into a server whose
-append-only file is fsynced every second: the producer's own way, with the ids, the check of the cursor, the limits of
-the backlog and the queue by due time. The reference stores ids and alerts in a hash, one HSET each, in pipelines as
-long as a commit; `one_command` is the same in one HSET with many fields, the fastest there is.
+them. The alerts, 1.4 KB each, go through `Subscription.commit_matches` in batches as large as the source reads, into a
+server whose append-only file is fsynced every second: the producer's own way, with the ids, the check of the cursor,
+the limits of the backlog and the queue by due time. The reference stores ids and alerts in a hash, one HSET each, in
+pipelines as long as a commit; `one_command` is the same in one HSET with many fields, the fastest there is.
 
 The three are measured in turns; the ratio is that of each round. Keys are removed between the turns, and the server
 does not rewrite its file meanwhile, since that would hit one of them by chance. Exits with 1 if a goal is missed.

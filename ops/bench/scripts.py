@@ -81,7 +81,7 @@ def spawns_per_s(home: Path, script: str, count: int) -> float:
 def deliveries_per_s(home: Path, script: str, count: int, workers: int) -> float:
     """Return how many times a second the workers run it, from the append to the last settlement."""
     config = f"<ossec_config><integration><name>custom-{script}</name><alert_format>json</alert_format></integration>"
-    settings = f'[worker]\nhome = "{home}"\nintegrations_dir = "{home}/integrations"\n'
+    settings = f'[worker]\nwazuh_home = "{home}"\nintegrations_dir = "{home}/integrations"\n'
     with running(config=f"{config}</ossec_config>", settings=settings, workers=workers, kind="scripts") as system:
         start_s = time.monotonic()
         system.append(alerts(count))

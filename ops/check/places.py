@@ -74,8 +74,8 @@ def check_state_dir(settings: Settings) -> Iterator[Finding]:
 
 
 def check_queue_socket(settings: Settings) -> Iterator[Finding]:
-    """Look at `worker.socket`: connect to it, and send nothing."""
-    path = settings.worker.socket
+    """Look at `worker.queue_socket`: connect to it, and send nothing."""
+    path = settings.worker.queue_socket
     try:
         connected(path).close()
     except TransportError as problem:

@@ -92,7 +92,7 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
         blocks.append(block)
     others = [*map(_warning, around), *_settings(settings, configuration)]
     if path_checks:
-        others += [*check_home(configuration.integrations, settings.worker.home), *check_paths(settings)]
+        others += [*check_home(configuration.integrations, settings.worker.wazuh_home), *check_paths(settings)]
     if not blocks:
         others.append(warning("has no <integration>: there is nothing to deliver", str(path)))
     blocks.sort(key=lambda block: block.line)

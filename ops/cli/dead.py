@@ -120,7 +120,7 @@ def show(settings: Settings, /, **options: Any) -> None:
 
 @command.command(
     epilog=example(
-        "courier dead replay --integration slack --reason client", "courier dead replay 1769846400.12345 --yes"
+        "courier dead replay --integration slack --reason http_4xx", "courier dead replay 1769846400.12345 --yes"
     )
 )
 @click.option("--rate", default=10.0, show_default=True, type=Rate(), help="Letters a second.")
@@ -288,9 +288,9 @@ def _print(rows: Sequence[tuple[str, ...]]) -> None:
 
 def full_letter_json(found: FoundLetter) -> dict[str, Any]:
     """Return what `show` prints: the same, the last answer and the alert."""
-    answer = found.letter.delivery.header.answer
+    answer = found.letter.delivery.header.response
     return letter_json(found) | {
-        "answer": None if answer is None else msgspec.structs.asdict(answer),
+        "response": None if answer is None else msgspec.structs.asdict(answer),
         "alert": _alert(found),
     }
 

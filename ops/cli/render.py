@@ -79,9 +79,7 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
 def _rendered(settings: Settings, integration: Integration, raw: bytes) -> Rendered:
     debug = settings.log.level is LogLevel.DEBUG
     renderer = Renderer(integration, settings.policy(integration), settings.worker, debug=debug)
-    return msgspec.structs.replace(
-        renderer.render(Alert(raw, DELIVERY_ID_PLACEHOLDER)), trouble=renderer.script_error()
-    )
+    return msgspec.structs.replace(renderer.render(Alert(raw, DELIVERY_ID_PLACEHOLDER)), error=renderer.script_error())
 
 
 def one_alert(content: bytes) -> bytes:

@@ -126,7 +126,7 @@ def read_all(shadow: Shadow) -> None:
 def follow(shadow: Shadow, settings: Settings) -> None:
     """Read on until SIGINT or SIGTERM; at a terminal, show the counts meanwhile."""
     stop = threading.Event()
-    with closing(Watcher(settings.producer.alerts, poll_s=settings.producer.poll_s)) as watcher:
+    with closing(Watcher(settings.producer.alerts, poll_s=settings.producer.poll_interval_s)) as watcher:
 
         def end(_signum: int, _frame: object) -> None:
             stop.set()

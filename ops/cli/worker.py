@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--scripts", is_flag=True, help="Serve the custom scripts; runs beside the manager's files.")
 @click.option("--manager", is_flag=True, help="Inject verdicts into the manager's queue socket; runs beside it.")
 @click.option("--name", metavar="NAME", help="Name in Flower and logs. [default: what it serves]")
-@setting_option("worker.slots", help="Tasks at once in this process.")
+@setting_option("worker.max_tasks", help="Tasks at once in this process.")
 @setting_option("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
 @setting_option("state.dir", help="Folder with the secret key.")
 @setting_option("metrics.port", help="Port of its metrics; 0 for none.")

@@ -69,7 +69,7 @@ def set_stage(
     flower_port: int,
     unusable: frozenset[str] = frozenset(),
 ) -> Stage:
-    """Fill the folder `home` for a demo with this ossec.conf, None for the sample's. Raises ConfigError.
+    """Fill the folder `wazuh_home` for a demo with this ossec.conf, None for the sample's. Raises ConfigError.
 
     A script of the integrations in `unusable` gets no replacement: its deliveries must fail here, too.
     """
@@ -108,9 +108,9 @@ alerts = "alerts.json"
 node = "{NODE}"
 
 [worker]
-home = "."
+wazuh_home = "."
 integrations_dir = "integrations"
-socket = "queue"
+queue_socket = "queue"
 
 [state]
 dir = "state"
@@ -120,13 +120,13 @@ port = {flower_port}
 
 [integrations.default]
 start_at = "beginning"
-retry_base = "500ms"
-retry_cap = "5s"
+retry_delay = "500ms"
+retry_delay_max = "5s"
 retry_max_attempts = 8
 rate_limits = ["20/s"]
 breaker_pause = "1s"
 breaker_pause_max = "2s"
-meta_alerts = false
+self_alerts = false
 """
     for integration in integrations:
         if integration.hook_url is None:

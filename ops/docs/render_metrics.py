@@ -51,14 +51,14 @@ def _labels() -> str:
 
 
 def _lists() -> Iterator[str]:
-    ledger, attempts, lines = "courier_deliveries_total", "courier_attempts_total", "courier_lines_dropped_total"
+    ledger, attempts, lines = "courier_deliveries_total", "courier_attempts_total", "courier_lines_rejected_total"
     yield f"| `{ledger}` | {_codes(OUTCOMES_WITHOUT_REASON)} | none |\n"
     yield f"| `{ledger}`, `{attempts}` | `skipped` | {_codes(SKIPPED)} |\n"
     yield f"| `{ledger}` | `retried`, `dead` | {_codes(FAILED)} |\n"
     yield f"| `{ledger}` | `dead` | {_codes(REASONS_WITHOUT_ATTEMPT)} |\n"
     yield f"| `{attempts}` | `delivered` | none |\n"
     yield f"| `{attempts}` | `retry`, `dead` | {_codes(FAILED)} |\n"
-    yield f"| `{lines}`, `courier_producer_lines_dropped_total` | | {_codes(REJECT_REASONS)} |\n"
+    yield f"| `{lines}`, `courier_producer_lines_rejected_total` | | {_codes(REJECT_REASONS)} |\n"
 
 
 def _codes(words: Iterable[str]) -> str:

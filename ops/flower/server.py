@@ -51,7 +51,10 @@ _log = logging.getLogger("courier.flower")
 
 
 def run(settings: Settings) -> None:
-    """Serve until one of STOP_SIGNALS. Raises SettingsError if the port is taken, LedgerMisconfigured for a wrong password."""
+    """Serve until one of STOP_SIGNALS.
+
+    Raises SettingsError if the port is taken, LedgerMisconfigured for a wrong password.
+    """
     url = settings.redis.connection_url.reveal()
     with connect(url) as client:
         wait_until_available(Ledger(client).check_server, _log)

@@ -33,7 +33,7 @@ def _stat(title: str, expr: str, unit: str = "short", *, red_from: float | None 
 _FIRST: Final = Row(
     "Is all well?",
     [
-        _stat("Oldest delivery", f"max(courier_oldest_seconds{_OF})", "s", red_from=900),
+        _stat("Oldest delivery", f"max(courier_oldest_delivery_age_seconds{_OF})", "s", red_from=900),
         _stat("Waiting", f"sum(courier_waiting{_OF})"),
         _stat("Dead letters", f"sum(courier_dead{_OF})", red_from=1),
         _stat("Read behind", f"max(courier_reader_lag_seconds{_OF})", "s", red_from=300),
@@ -67,8 +67,8 @@ _THROUGH: Final = Row(
         Panel(
             "From alert to accepted",
             (
-                Ask(_quantile(0.5, "courier_alert_to_accepted_seconds"), "{{integration}} half"),
-                Ask(_quantile(0.95, "courier_alert_to_accepted_seconds"), "{{integration}} 95 %"),
+                Ask(_quantile(0.5, "courier_delivery_latency_seconds"), "{{integration}} half"),
+                Ask(_quantile(0.95, "courier_delivery_latency_seconds"), "{{integration}} 95 %"),
             ),
             "s",
             help="From the alert's own timestamp until the service took it; replays are left out.",
@@ -91,7 +91,7 @@ _BACKLOG: Final = Row(
         Panel(
             "Age of the oldest, and how long overdue",
             (
-                Ask(f"courier_oldest_seconds{_OF}", "{{integration}} age"),
+                Ask(f"courier_oldest_delivery_age_seconds{_OF}", "{{integration}} age"),
                 Ask(f"courier_overdue_seconds{_OF}", "{{integration}} overdue"),
             ),
             "s",
@@ -145,16 +145,16 @@ _FAILURES: Final = Row(
             (
                 Ask(f"courier_breaker_open{_OF}", "{{integration}} breaker"),
                 Ask(f"courier_paused{_OF}", "{{integration}} paused"),
-                Ask(f"courier_target_pause_seconds{_OF} > bool 0", "{{integration}} asked for a pause"),
-                Ask(f"max by (integration) (courier_parked{_OF})", "{{integration}} parked"),
-                Ask(f"courier_choked{_NODE}", "{{node}} enqueues nothing"),
+                Ask(f"courier_target_pause_remaining_seconds{_OF} > bool 0", "{{integration}} asked for a pause"),
+                Ask(f"max by (integration) (courier_backpressure{_OF})", "{{integration}} parked"),
+                Ask(f"courier_intake_paused{_NODE}", "{{node}} enqueues nothing"),
             ),
         ),
         Panel(
             "Breakers opened and pauses asked for, in an hour",
             (
                 Ask(f"increase(courier_breaker_opened_total{_OF}[1h])", "{{integration}} breaker"),
-                Ask(f"increase(courier_target_paused_total{_OF}[1h])", "{{integration}} pause"),
+                Ask(f"increase(courier_target_pauses_total{_OF}[1h])", "{{integration}} pause"),
             ),
         ),
         Panel(
@@ -178,14 +178,14 @@ _READING: Final = Row(
         Panel(
             "Passed over or of a wrong type, in an hour",
             (
-                Ask(f"increase(courier_lines_dropped_total{_NODE}[1h]) > 0", "{{node}} {{reason}}"),
-                Ask(f"increase(courier_lines_wrong_type_total{_NODE}[1h]) > 0", "{{node}} type of {{field}}"),
+                Ask(f"increase(courier_lines_rejected_total{_NODE}[1h]) > 0", "{{node}} {{reason}}"),
+                Ask(f"increase(courier_field_type_errors_total{_NODE}[1h]) > 0", "{{node}} type of {{field}}"),
                 Ask(f"increase(courier_foreign_writes_total{_NODE}[1h]) > 0", "{{node}} {{what}} changed by others"),
             ),
         ),
         Panel(
             "Told of itself",
-            (Ask(f"time() - courier_node_seen_timestamp_seconds{_NODE}", "{{node}}"),),
+            (Ask(f"time() - courier_producer_report_timestamp_seconds{_NODE}", "{{node}}"),),
             "s",
         ),
         Panel(
@@ -203,11 +203,11 @@ _MACHINERY: Final = Row(
     [
         Panel(
             "Workers by integration",
-            (Ask(f"sum by (integration) (courier_worker_serves{_OF})", "{{integration}}"),),
+            (Ask(f"sum by (integration) (courier_worker_integration_info{_OF})", "{{integration}}"),),
         ),
         Panel(
             "Since the last round of a worker",
-            (Ask("time() - courier_worker_round_timestamp_seconds", "{{instance}}"),),
+            (Ask("time() - courier_worker_maintenance_timestamp_seconds", "{{instance}}"),),
             "s",
         ),
         Panel(

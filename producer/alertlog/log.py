@@ -2,7 +2,7 @@
 
 All that is assumed of whoever writes: once a later file has lines, the earlier one gets none any more. It is then
 read to its end through the descriptor that is still open, so it does not matter whether it was meanwhile renamed,
-packed or removed. What cannot be had is told in `Batch.passed`; what is only odd is logged, once.
+packed or removed. What cannot be had is told in `Batch.skipped`; what is only odd is logged, once.
 
 Where both cannot be had, a line comes twice rather than never.
 """
@@ -139,7 +139,10 @@ class AlertLog:
         return self._wait_for_next_file(place, files)
 
     def _at_end_of_file(self, place: Cursor, reader: LineReader) -> Batch | None:
-        """Go on from the end of a file to a longer copy of it, or to the next one, if there is one. Raises FileReplaced."""
+        """Go on from the end of a file to a longer copy of it, or to the next one, if there is one.
+
+        Raises FileReplaced.
+        """
         waited_at_s, reader.waited_at_s = reader.waited_at_s, self._now()
         if reader.name and self._names(reader) > 1:
             return _wait(place)

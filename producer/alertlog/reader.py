@@ -61,7 +61,10 @@ class LineReader:
         return self._buffer_offset <= place.offset <= self._buffer_offset + len(self._buffer)
 
     def read(self, offset: int, max_bytes: int) -> Chunk:
-        """Return complete lines from `offset` on, which it `serves`: about `max_bytes`, or one line. Raises FileReplaced."""
+        """Return complete lines from `offset` on, which it `serves`: about `max_bytes`, or one line.
+
+        Raises FileReplaced.
+        """
         if self._oversized:
             return self._skip(*self._oversized)
         at_end = self._fill(offset, max_bytes)

@@ -32,7 +32,7 @@ ALLOCATES_IN_THREADS = """
 import ctypes, os, sys, threading
 from common import heap
 if "share" in sys.argv:
-    heap.share_one()
+    heap.limit_arenas()
 meet = threading.Barrier(9)
 def allocate():
     meet.wait()

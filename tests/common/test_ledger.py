@@ -136,7 +136,7 @@ def commit_to(ledger: Ledger, *integration_ids: str, count: int) -> None:
 def test_several_integrations_are_released_at_once_each_on_its_own_terms(ledger: Ledger) -> None:
     commit_to(ledger, "slack", "shuffle", "capped", count=5)
     one_by_one = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
-    together = structs.replace(one_by_one, together=5)
+    together = structs.replace(one_by_one, ids_per_task=5)
     capped = structs.replace(one_by_one, max_in_flight=1)
     wanted = {"slack": one_by_one, "empty": one_by_one, "shuffle": together, "capped": capped}
     assert ledger.release_all(wanted) == {
@@ -209,7 +209,7 @@ def test_many_hanging_targets_together_leave_slots_to_others(ledger: Ledger, clo
         cursor = f"c{n}"
         clock.now_s += 0.01
         tasks += len(release(ledger, max_in_flight=default.max_in_flight, batch_max=default.batch_max))
-    assert 10 * tasks < settings.worker.slots
+    assert 10 * tasks < settings.worker.max_tasks
 
 
 def test_begin_leaves_out_what_is_settled_or_taken(ledger: Ledger) -> None:
@@ -225,8 +225,8 @@ def test_a_retry_waits_for_its_due_time_with_its_history(ledger: Ledger, clock: 
     commit(ledger, ["a"])
     release(ledger)
     (delivery,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
-    header = Header(committed_ms=delivery.header.committed_ms, attempts=1, done=("ip",))
-    retry = Settlement(id="a", outcome="retry", reason="server", delay_ms=5000, header=header)
+    header = Header(committed_ms=delivery.header.committed_ms, attempts=1, completed_calls=("ip",))
+    retry = Settlement(id="a", outcome="retry", reason="http_5xx", delay_ms=5000, header=header)
     assert ledger.settle(ID, [retry], token="w", last_error="server: 500").count == 1
     assert release(ledger) == []
     clock.now_s += 5
@@ -235,7 +235,7 @@ def test_a_retry_waits_for_its_due_time_with_its_history(ledger: Ledger, clock: 
     assert again.header == header
     assert again.alert == delivery.alert
     status = ledger.status(ID)
-    assert status.totals["retried:server"] == 1
+    assert status.totals["retried:http_5xx"] == 1
     assert status.last_error == "server: 500"
 
 
@@ -252,7 +252,7 @@ def test_an_expired_lease_is_a_lost_attempt(ledger: Ledger, clock: Clock) -> Non
     assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(1, 0, 0)
     assert release(ledger) == [["a"]]
     (delivery,) = ledger.begin(ID, ["a"], token="w2", lease_s=10)
-    assert (delivery.header.attempts, delivery.header.lost) == (1, 1)
+    assert (delivery.header.attempts, delivery.header.lost_attempts) == (1, 1)
 
 
 def test_what_nobody_began_comes_back_unless_it_is_still_queued(ledger: Ledger, clock: Clock) -> None:
@@ -309,7 +309,7 @@ def test_a_late_success_ends_a_delivery_and_a_late_failure_does_not(ledger: Ledg
     ledger.begin(ID, ["a", "b"], token="w1", lease_s=1)
     clock.now_s += 2
     ledger.reap(ID, queued=(), lease_s=60)
-    late = Settlement(id="b", outcome="dead", reason="client", header=Header(committed_ms=1))
+    late = Settlement(id="b", outcome="dead", reason="http_4xx", header=Header(committed_ms=1))
     assert ledger.settle(ID, [Settlement(id="a", outcome="delivered"), late], token="w1").count == 1
     status = ledger.status(ID)
     assert (status.waiting, status.dead) == (1, 0)
@@ -330,14 +330,14 @@ def test_dead_letters_are_listed_replayed_paced_and_discarded(ledger: Ledger, cl
     release(ledger)
     for delivery in ledger.begin(ID, ["a", "b", "c"], token="w", lease_s=60):
         header = Header(committed_ms=delivery.header.committed_ms, attempts=7)
-        ledger.settle(ID, [Settlement(id=delivery.id, outcome="dead", reason="client", header=header)], token="w")
+        ledger.settle(ID, [Settlement(id=delivery.id, outcome="dead", reason="http_4xx", header=header)], token="w")
     assert [letter.delivery.id for letter in ledger.dead_letters(ID, chunk=2)] == ["a", "b", "c"]
     clock.now_s += 100
     assert ledger.replay(ID, ["a", "b", "nobody"], interval_s=10) == 2
     assert release(ledger) == [["a"]]
     (again,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
     assert (again.header.attempts, again.header.replays) == (0, 1)
-    assert (again.header.since_ms, again.header.replayed_ms) == (0, ledger.now_ms())
+    assert (again.header.budget_start_ms, again.header.replayed_ms) == (0, ledger.now_ms())
     clock.now_s += 10
     assert release(ledger) == [["b"]]
     (paced,) = ledger.begin(ID, ["b"], token="w", lease_s=60)
@@ -349,8 +349,8 @@ def test_dead_letters_are_listed_replayed_paced_and_discarded(ledger: Ledger, cl
 
 def bury_one(ledger: Ledger, delivery_id: str) -> None:
     (delivery,) = ledger.begin(ID, [delivery_id], token="w", lease_s=60)
-    header = Header(committed_ms=delivery.header.committed_ms, attempts=7, done=("ip",))
-    ledger.settle(ID, [Settlement(id=delivery_id, outcome="dead", reason="client", header=header)], token="w")
+    header = Header(committed_ms=delivery.header.committed_ms, attempts=7, completed_calls=("ip",))
+    ledger.settle(ID, [Settlement(id=delivery_id, outcome="dead", reason="http_4xx", header=header)], token="w")
 
 
 def test_dead_letters_can_go_on_in_another_integration_but_not_twice(ledger: Ledger) -> None:
@@ -366,7 +366,12 @@ def test_dead_letters_can_go_on_in_another_integration_but_not_twice(ledger: Led
     assert ledger.status(ID).totals["moved"] == 1
     ledger.release("shuffle", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
     (moved,) = ledger.begin("shuffle", ["a"], token="w", lease_s=60)
-    assert (moved.alert, moved.header.attempts, moved.header.replays, moved.header.done) == (b'{"alert":"a"}', 0, 1, ())
+    assert (moved.alert, moved.header.attempts, moved.header.replays, moved.header.completed_calls) == (
+        b'{"alert":"a"}',
+        0,
+        1,
+        (),
+    )
 
 
 def test_what_waits_can_be_buried_and_stays_readable(ledger: Ledger) -> None:

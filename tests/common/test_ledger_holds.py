@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import redis
 
 BREAKER = Breaker(failures=3, ratio=50, samples=10, window_s=60, pause_s=10, pause_max_s=35)
-PACE = Limits(target="T", pause_max_s=3600, breaker=BREAKER)
+PACE = Limits(target="T", retry_after_max_s=3600, breaker=BREAKER)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ class World:
         return self.end(delivery_id, reason, **more)  # type: ignore[arg-type]  # handed on as it came
 
     def until_open(self) -> Settled:
-        return [self.attempt("server") for _ in range(BREAKER.failures)][-1]
+        return [self.attempt("http_5xx") for _ in range(BREAKER.failures)][-1]
 
     @property
     def breaker(self) -> str:
@@ -112,7 +112,7 @@ def test_a_pause_is_no_attempt(world: World) -> None:
     world.begin(ids)
     world.ledger.resume("slack")
     (delivery,) = world.ledger.begin("slack", world.release(), token="w", lease_s=60, limits=world.pace)
-    assert (delivery.header.attempts, delivery.header.lost, delivery.header.history) == (0, 0, ())
+    assert (delivery.header.attempts, delivery.header.lost_attempts, delivery.header.history) == (0, 0, ())
 
 
 def test_what_is_put_back_goes_first(world: World) -> None:
@@ -138,7 +138,7 @@ def test_what_was_begun_but_not_attempted_can_be_returned(world: World) -> None:
     world.commit(5)
     ids = world.begin(world.release(cap=2))
     world.ledger.pause("slack")
-    assert world.end(ids[0]).held
+    assert world.end(ids[0]).is_blocked
     returned = [Settlement(id=ids[1], outcome="returned")]
     assert world.ledger.settle("slack", returned, token="another", limits=PACE).count == 0
     assert world.ledger.settle("slack", returned, token="w", limits=PACE).count == 1
@@ -148,7 +148,7 @@ def test_what_was_begun_but_not_attempted_can_be_returned(world: World) -> None:
     assert world.release(cap=1) == [ids[1]]
     (delivery,) = world.ledger.begin("slack", [ids[1]], token="w", lease_s=60, limits=PACE)
     assert (delivery.header.attempts, delivery.header.history) == (0, ())
-    assert not world.end(ids[1]).held
+    assert not world.end(ids[1]).is_blocked
 
 
 # The target's own pause
@@ -160,7 +160,7 @@ def test_the_target_s_wish_pauses_every_integration_with_its_credential(world: W
     late = world.release(cap=1, integration="slack-2")
     settled = world.attempt("rate_limited", pause_s=30)
     until_ms = world.ledger.now_ms() + 30_000
-    assert settled == Settled(1, "", 0, until_ms, held=True)
+    assert settled == Settled(1, "", 0, until_ms, is_blocked=True)
     assert world.release() == world.release(integration="slack-2") == []
     assert world.begin(late, "slack-2") == []
     assert world.ledger.status("slack").target_until_ms == until_ms
@@ -178,7 +178,7 @@ def test_of_two_wishes_the_longer_one_counts_and_only_the_first_is_told(world: W
     world.commit(3)
     ids = world.begin(world.release())
     assert world.end(ids[0], "rate_limited", pause_s=30).paused_until_ms
-    assert not world.end(ids[1], "server", pause_s=50).paused_until_ms
+    assert not world.end(ids[1], "http_5xx", pause_s=50).paused_until_ms
     assert not world.end(ids[2], "rate_limited", pause_s=10, outcome="dead").paused_until_ms
     status = world.ledger.status("slack")
     assert status.target_until_ms == world.ledger.now_ms() + 50_000
@@ -187,7 +187,7 @@ def test_of_two_wishes_the_longer_one_counts_and_only_the_first_is_told(world: W
 
 def test_no_target_silences_us_for_longer_than_is_set(world: World) -> None:
     world.commit(1)
-    world.attempt("server", pause_s=86_400)
+    world.attempt("http_5xx", pause_s=86_400)
     assert world.ledger.status("slack").target_until_ms == world.ledger.now_ms() + 3_600_000
 
 
@@ -213,7 +213,7 @@ def test_a_pause_is_not_cut_by_another_of_the_credential_that_would_pause_less(w
     world.commit(2, "other")
     world.attempt("rate_limited", pause_s=600)
     until_ms = world.ledger.status("slack").target_until_ms
-    world.pace = msgspec.structs.replace(PACE, pause_max_s=1)
+    world.pace = msgspec.structs.replace(PACE, retry_after_max_s=1)
     assert world.release(integration="other") == []
     assert world.ledger.status("slack").target_until_ms == until_ms
 
@@ -230,9 +230,11 @@ def test_a_pause_that_the_version_before_wrote_holds_too(world: World, client: r
 
 def test_failures_in_a_row_open_it_and_whoever_settled_the_last_is_told(world: World) -> None:
     world.commit(10)
-    assert [world.attempt(reason).breaker for reason in ("server", "connect", "", "timeout", "tls")] == [""] * 5
+    assert [world.attempt(reason).breaker for reason in ("http_5xx", "connection_failed", "", "timeout", "tls")] == [
+        ""
+    ] * 5
     assert world.breaker == "closed"
-    settled = world.attempt("bad_answer")
+    settled = world.attempt("invalid_response")
     assert (settled.breaker, settled.until_ms) == ("open", world.ledger.now_ms() + 10_000)
     status = world.ledger.status("slack")
     assert (status.breaker, status.breaker_until_ms) == ("open", settled.until_ms)
@@ -262,7 +264,7 @@ def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_a_limit(world: Worl
     for _ in range(4):
         pauses.append(settled.until_ms - world.ledger.now_ms())
         world.clock.now_s += pauses[-1] / 1000
-        settled = world.attempt("connect")
+        settled = world.attempt("connection_failed")
         assert settled.breaker == "open"
     assert pauses == [10_000, 20_000, 35_000, 35_000]
     world.clock.now_s += 35
@@ -284,8 +286,8 @@ def test_a_probe_that_never_asked_the_target_is_followed_by_another(world: World
     world.clock.now_s += 10
     (probe,) = world.begin(world.release())
     assert world.ledger.settle(
-        "slack", [Settlement(id=probe, outcome="skipped", reason="no_hash")], token="w", limits=PACE
-    ) == Settled(1, held=True)
+        "slack", [Settlement(id=probe, outcome="skipped", reason="no_file_hash")], token="w", limits=PACE
+    ) == Settled(1, is_blocked=True)
     assert world.breaker == "half-open"
     assert world.attempt().breaker == "closed"
 
@@ -304,14 +306,14 @@ def test_what_was_under_way_when_it_opened_is_put_back_or_says_nothing(world: Wo
     world.commit(20)
     ids = world.release(cap=10)
     begun = world.begin(ids[:6])
-    assert [world.end(one, "server").breaker for one in begun[:3]] == ["", "", "open"]
+    assert [world.end(one, "http_5xx").breaker for one in begun[:3]] == ["", "", "open"]
     assert world.begin(ids[6:]) == []
-    assert world.end(begun[3], "server").breaker == ""
+    assert world.end(begun[3], "http_5xx").breaker == ""
     assert world.end(begun[4]).breaker == ""
     assert world.ledger.status("slack").totals["put_back"] == 4
     world.clock.now_s += 10
     (probe,) = world.release()
-    assert world.end(begun[5], "server").breaker == ""
+    assert world.end(begun[5], "http_5xx").breaker == ""
     assert world.begin([probe]) == [probe]
     assert world.end(probe).breaker == "closed"
 
@@ -324,19 +326,19 @@ def test_what_is_no_sickness_never_opens_it(world: World, reason: Reason) -> Non
 
 def test_too_large_a_part_of_failures_opens_it(world: World) -> None:
     world.commit(20)
-    outcomes = ["", "server", "", "server", "", "server", "", "server", ""]
+    outcomes = ["", "http_5xx", "", "http_5xx", "", "http_5xx", "", "http_5xx", ""]
     assert {world.attempt(reason).breaker for reason in outcomes} == {""}
-    assert world.attempt("server").breaker == "open"
+    assert world.attempt("http_5xx").breaker == "open"
 
 
 def test_old_samples_are_forgotten(world: World) -> None:
     world.commit(30)
-    for reason in ["", "server"] * 4:
+    for reason in ["", "http_5xx"] * 4:
         world.attempt(reason)
     world.clock.now_s += 120
-    assert {world.attempt(reason).breaker for reason in ["", "server"] * 4} == {""}
+    assert {world.attempt(reason).breaker for reason in ["", "http_5xx"] * 4} == {""}
     world.clock.now_s += 60
-    assert [world.attempt(reason).breaker for reason in ["", "server"]] == ["", "open"]
+    assert [world.attempt(reason).breaker for reason in ["", "http_5xx"]] == ["", "open"]
 
 
 def test_a_breaker_that_was_switched_off_holds_nothing(world: World) -> None:
@@ -346,12 +348,12 @@ def test_a_breaker_that_was_switched_off_holds_nothing(world: World) -> None:
     assert len(world.release()) == 2
     assert world.breaker == "closed"
     ids = [f"{n:03}" for n in range(3, 5)]
-    assert [world.end(one, "server").breaker for one in world.begin(ids)] == ["", ""]
+    assert [world.end(one, "http_5xx").breaker for one in world.begin(ids)] == ["", ""]
 
 
 def test_the_probe_needs_a_token_and_no_pause(world: World) -> None:
     world.commit(9)
-    world.pace = msgspec.structs.replace(PACE, limits=(parse_rate_limit("3/min"),))
+    world.pace = msgspec.structs.replace(PACE, rate_limits=(parse_rate_limit("3/min"),))
     world.until_open()
     world.clock.now_s += 10
     assert world.release() == []
@@ -377,14 +379,14 @@ def test_the_probe_is_the_newest_that_has_not_failed(world: World) -> None:
     )
     world.clock.now_s += 5
     status = world.ledger.status("slack")
-    assert (status.waiting, status.failed, status.breaker_reason) == (4, 3, "server")
+    assert (status.waiting, status.failed, status.breaker_reason) == (4, 3, "http_5xx")
     assert world.release() == ["good"]
 
 
 def test_where_all_have_failed_the_probe_is_the_newest(world: World) -> None:
     world.commit(3)
     for _ in range(3):
-        world.attempt("server")
+        world.attempt("http_5xx")
         world.clock.now_s += 1
     world.clock.now_s += 10
     assert world.release() == ["002"]
@@ -395,7 +397,7 @@ def test_a_delivery_counts_with_its_first_failure_only(world: World) -> None:
     for _ in range(20):
         for one in world.begin(world.release()):
             header = Header(committed_ms=1, attempts=1)
-            failed = Settlement(id=one, outcome="retry", reason="server", delay_ms=1, header=header)
+            failed = Settlement(id=one, outcome="retry", reason="http_5xx", delay_ms=1, header=header)
             assert world.ledger.settle("slack", [failed], token="w", limits=PACE).breaker == ""
         world.clock.now_s += 1
 
@@ -403,7 +405,7 @@ def test_a_delivery_counts_with_its_first_failure_only(world: World) -> None:
 def test_what_failed_lets_others_go_first_for_a_while(world: World) -> None:
     world.pace = msgspec.structs.replace(PACE, yields_s=60)
     world.commit(2)
-    world.attempt("server")
+    world.attempt("http_5xx")
     for n, late_s in enumerate((30, 29.5, 1)):
         world.clock.now_s += late_s
         world.ledger.commit(
@@ -452,7 +454,7 @@ def test_an_exit_status_that_was_named_final_says_nothing_of_the_script(world: W
 
 def test_another_credential_begins_with_a_closed_breaker(world: World) -> None:
     world.commit(5)
-    assert [world.attempt("auth").breaker for _ in range(3)] == ["", "", "open"]
+    assert [world.attempt("unauthorized").breaker for _ in range(3)] == ["", "", "open"]
     assert world.release() == []
     world.pace = msgspec.structs.replace(PACE, target="mended")
     world.clock.now_s += 1
@@ -464,12 +466,12 @@ def test_another_credential_begins_with_a_closed_breaker(world: World) -> None:
 def test_who_begins_knows_when_the_target_last_took_one(world: World) -> None:
     world.commit(3)
     (first,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, limits=PACE)
-    assert first.well_ms == 0
+    assert first.last_success_ms == 0
     world.end(first.id)
     taken_ms = world.ledger.now_ms()
     world.clock.now_s += 9
     (later,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, limits=PACE)
-    assert later.well_ms == taken_ms
+    assert later.last_success_ms == taken_ms
 
 
 def test_attempts_whose_worker_died_count_for_the_budget(world: World) -> None:

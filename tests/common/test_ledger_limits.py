@@ -234,7 +234,7 @@ def test_a_retry_needs_a_token_too(ledger: Ledger, clock: Clock) -> None:
     at = pace("1/min")
     ids = release(ledger, at)
     ledger.begin("slack", ids, token="w", lease_s=60, limits=at)
-    retry = Settlement(id=ids[0], outcome="retry", reason="server", delay_ms=1, header=Header(committed_ms=1))
+    retry = Settlement(id=ids[0], outcome="retry", reason="http_5xx", delay_ms=1, header=Header(committed_ms=1))
     ledger.settle("slack", [retry], token="w", limits=at)
     clock.now_s += 59.9
     assert release(ledger, at) == []
@@ -263,7 +263,7 @@ def test_what_did_not_ask_the_target_spends_nothing(ledger: Ledger) -> None:
     commit(ledger, 4)
     for outcome in ("delivered", "postponed"):
         ids = release(ledger, at)
-        header = Header(committed_ms=1, done=("ip",))
+        header = Header(committed_ms=1, completed_calls=("ip",))
         for one in ledger.begin("slack", ids, token="w", lease_s=60, limits=at):
             remembered = Settlement(id=one.id, outcome=outcome, contacted=False, header=header, delay_ms=10**6)
             ledger.settle("slack", [remembered], token="w", limits=at)

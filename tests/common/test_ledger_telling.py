@@ -74,7 +74,7 @@ class World:
             last_error_mac=SIGNER.sign_error(of, error),
         )
 
-    def bury(self, *ids: str, of: str = "slack", reason: str = "client", telling: Notifications = TELLING) -> None:
+    def bury(self, *ids: str, of: str = "slack", reason: str = "http_4xx", telling: Notifications = TELLING) -> None:
         self.commit(*ids, to=of)
         for delivery in self.begin(of):
             self.end(delivery, "dead", reason, of=of, telling=telling)
@@ -110,7 +110,7 @@ def test_the_alert_of_a_dead_letter_waits_for_the_fallback_and_the_letter_stays(
     (delivery,) = world.begin("backup")
     assert (delivery.id, delivery.alert) == ("a+fallback:slack", ALERT)
     assert delivery.header == Header(
-        committed_ms=round(1000 * world.clock()), fallback_of=FallbackOf("slack", "client")
+        committed_ms=round(1000 * world.clock()), fallback_of=FallbackOf("slack", "http_4xx")
     )
     assert world.ledger.status("slack").totals["fell_back"] == 1
     assert world.ledger.replay("slack", ["a"]) == 1
@@ -119,12 +119,12 @@ def test_the_alert_of_a_dead_letter_waits_for_the_fallback_and_the_letter_stays(
 def test_a_fallback_goes_no_further(world: World) -> None:
     world.bury("a")
     (delivery,) = world.begin("backup")
-    world.end(delivery, "dead", "auth", of="backup", telling=Notifications(fallback="slack", interval_s=600))
+    world.end(delivery, "dead", "unauthorized", of="backup", telling=Notifications(fallback="slack", interval_s=600))
     assert world.ledger.status("backup").dead == 1
     assert world.ledger.status("slack").waiting == 0
     assert world.ledger.replay("backup", [delivery.id]) == 1
     (again,) = world.begin("backup")
-    assert again.header.fallback_of == FallbackOf("slack", "client")
+    assert again.header.fallback_of == FallbackOf("slack", "http_4xx")
 
 
 def test_one_fallback_of_two_integrations_tells_of_both(world: World) -> None:
@@ -153,16 +153,16 @@ def test_what_kills_its_workers_falls_back_too(world: World) -> None:
 def test_the_first_dead_letter_is_told_at_once_and_the_others_together(world: World) -> None:
     world.bury("a")
     (first,) = world.events()
-    assert first == {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 1, "reason": "client"}
+    assert first == {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 1, "reason": "http_4xx"}
     world.bury("b")
-    world.bury("c", reason="auth")
+    world.bury("c", reason="unauthorized")
     world.reap()
     assert world.events() == []
     world.pass_s(600)
     for _ in range(3):
         world.reap()
     (later,) = world.events()
-    assert later == first | {"number": 2, "dead": 3, "reason": "auth"}
+    assert later == first | {"number": 2, "dead": 3, "reason": "unauthorized"}
     world.pass_s(600)
     world.reap()
     assert world.events() == []
@@ -174,10 +174,10 @@ def test_a_breaker_is_told_once_for_each_time_that_the_target_falls_sick(world: 
     def fail(*ids: str) -> None:
         world.commit(*ids)
         for delivery in world.begin():
-            world.end(delivery, "retry", "server")
+            world.end(delivery, "retry", "http_5xx")
 
     fail("a", "b", "c")
-    assert world.events() == [{"event": "breaker_opened", "integration": "slack", "last_error": 'server: "x"\n%s'}]
+    assert world.events() == [{"event": "breaker_opened", "integration": "slack", "last_error": 'http_5xx: "x"\n%s'}]
     world.pass_s(10)
     fail("d")  # the probe
     assert world.ledger.status("slack").totals["breaker_opened"] == 2
@@ -236,12 +236,12 @@ def test_a_replay_by_the_version_before_is_not_late_either(world: World, client:
 
 
 def test_nothing_is_told_where_it_is_not_wanted(world: World) -> None:
-    quiet = Notifications.of(policy(meta_alerts=False), "slack", "backup")
+    quiet = Notifications.of(policy(self_alerts=False), "slack", "backup")
     world.bury("a", telling=quiet)
     world.commit("b")
     world.pass_s(1000)
     world.reap(quiet)
-    world.reap(Notifications.of(policy(meta_lag_s=None), "slack", ""))
+    world.reap(Notifications.of(policy(self_alert_lag_s=None), "slack", ""))
     assert world.events() == []
     assert world.ledger.status("backup").waiting == 1
 

@@ -42,16 +42,16 @@ def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
 def test_the_packaged_file_gives_every_key_and_no_other() -> None:
     places = list(from_file(DEFAULTS_FILE, "default", packaged=True))
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
-    of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_base", "retry_max_attempts")]
+    of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_delay", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
-    limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "meta_lag")]
+    limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "self_alert_lag")]
     assert places == [*FIXED, *of_scripts, *limits]
 
 
 def test_the_packaged_file_shows_values_as_they_are_shown(tmp_path: Path) -> None:
     raw = {dotted(place): given.raw for place, given in from_file(DEFAULTS_FILE, "default", packaged=True).items()}
     shown = {key: value for key, value, _ in load(tmp_path).listing()}
-    same = {"integrations.default.lease": "60s", "integrations.default.deadline": "60s", "producer.node": ""}
+    same = {"integrations.default.lease": "60s", "integrations.default.script_timeout": "60s", "producer.node": ""}
     assert raw == shown | same
 
 
@@ -61,7 +61,7 @@ def test_the_defaults(tmp_path: Path) -> None:
     assert settings.redis.password is None
     assert settings.producer.node == socket.gethostname()
     assert settings.producer.max_line_bytes == 16 * 2**20
-    assert settings.producer.poll_s == 0.25
+    assert settings.producer.poll_interval_s == 0.25
     assert settings.log.level is LogLevel.INFO
     assert set(settings.origin.values()) == {"default"}
 
@@ -85,54 +85,54 @@ def test_the_strongest_source_wins_and_is_named(
     cwd = tmp_path_factory.mktemp("cwd")
     environment, overrides, expected = {}, {}, (1024, "default")
     if "file" in sources:
-        (cwd / "courier.toml").write_text("[worker]\n\nslots = 1\n")
+        (cwd / "courier.toml").write_text("[worker]\n\nmax_tasks = 1\n")
         expected = (1, "courier.toml:3")
     if "variable" in sources and as_file:
         (cwd / "slots").write_text("2\n")
-        environment, expected = {"COURIER_WORKER_SLOTS_FILE": "slots"}, (2, "COURIER_WORKER_SLOTS_FILE")
+        environment, expected = {"COURIER_WORKER_MAX_TASKS_FILE": "slots"}, (2, "COURIER_WORKER_MAX_TASKS_FILE")
     elif "variable" in sources:
-        environment, expected = {"COURIER_WORKER_SLOTS": "2"}, (2, "COURIER_WORKER_SLOTS")
+        environment, expected = {"COURIER_WORKER_MAX_TASKS": "2"}, (2, "COURIER_WORKER_MAX_TASKS")
     if "option" in sources:
-        overrides, expected = {"worker.slots": "3"}, (3, "--slots")
+        overrides, expected = {"worker.max_tasks": "3"}, (3, "--max-tasks")
     settings = load_settings(file=None, environment=environment, cwd=cwd, overrides=overrides)
-    assert (settings.worker.slots, settings.origin["worker.slots"]) == expected
+    assert (settings.worker.max_tasks, settings.origin["worker.max_tasks"]) == expected
 
 
 def test_which_file_is_read(tmp_path: Path) -> None:
     for name, slots in {"courier.toml": 1, "env.toml": 2, "option.toml": 3}.items():
-        (tmp_path / name).write_text(f"worker.slots = {slots}")
+        (tmp_path / name).write_text(f"worker.max_tasks = {slots}")
     environment = {"COURIER_SETTINGS": "env.toml"}
     chosen = load_settings(file=Path("option.toml"), environment=environment, cwd=tmp_path)
-    assert (chosen.worker.slots, chosen.origin["worker.slots"]) == (3, "option.toml:1")
-    assert load_settings(file=None, environment=environment, cwd=tmp_path).worker.slots == 2
-    assert load_settings(file=None, environment={"COURIER_SETTINGS": ""}, cwd=tmp_path).worker.slots == 1
+    assert (chosen.worker.max_tasks, chosen.origin["worker.max_tasks"]) == (3, "option.toml:1")
+    assert load_settings(file=None, environment=environment, cwd=tmp_path).worker.max_tasks == 2
+    assert load_settings(file=None, environment={"COURIER_SETTINGS": ""}, cwd=tmp_path).worker.max_tasks == 1
 
 
 def test_an_empty_variable_is_not_set_and_an_empty_key_is_no_value(tmp_path: Path) -> None:
-    settings = load(tmp_path, 'redis.ca = ""', COURIER_WORKER_SLOTS="", COURIER_REDIS_URL_FILE="")
-    assert (settings.worker.slots, settings.redis.ca) == (1024, None)
+    settings = load(tmp_path, 'redis.ca = ""', COURIER_WORKER_MAX_TASKS="", COURIER_REDIS_URL_FILE="")
+    assert (settings.worker.max_tasks, settings.redis.ca) == (1024, None)
 
 
 def test_relative_paths_begin_at_the_file_or_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/c.toml").write_text('[worker]\nhome = "ossec"\nsocket = "/run/q"\n')
+    (tmp_path / "etc/c.toml").write_text('[worker]\nwazuh_home = "ossec"\nqueue_socket = "/run/q"\n')
     environment = {"COURIER_SETTINGS": "etc/c.toml", "COURIER_PRODUCER_ALERTS": "a.json"}
     settings = load_settings(file=None, environment=environment, cwd=tmp_path, overrides={"state.dir": "s"})
-    assert settings.worker.home == tmp_path / "etc/ossec"
-    assert settings.worker.socket == Path("/run/q")
+    assert settings.worker.wazuh_home == tmp_path / "etc/ossec"
+    assert settings.worker.queue_socket == Path("/run/q")
     assert settings.producer.alerts == tmp_path / "a.json"
     assert settings.state.dir == tmp_path / "s"
 
 
 @pytest.mark.parametrize("home", ["/opt/ossec", "ossec"])
 def test_what_is_in_the_home_moves_with_it(tmp_path: Path, home: str) -> None:
-    worker = load(tmp_path, f'[worker]\nhome = "{home}"').worker
+    worker = load(tmp_path, f'[worker]\nwazuh_home = "{home}"').worker
     assert worker.integrations_dir == tmp_path / home / "integrations"
-    assert worker.socket == tmp_path / home / "queue/sockets/queue"
-    settings = load(tmp_path, '[worker]\nsocket = "/run/q"', COURIER_WORKER_HOME=home)
+    assert worker.queue_socket == tmp_path / home / "queue/sockets/queue"
+    settings = load(tmp_path, '[worker]\nqueue_socket = "/run/q"', COURIER_WORKER_WAZUH_HOME=home)
     assert settings.worker.integrations_dir == tmp_path / home / "integrations"
-    assert settings.worker.socket == Path("/run/q")
-    assert settings.origin["worker.integrations_dir"] == "COURIER_WORKER_HOME"
+    assert settings.worker.queue_socket == Path("/run/q")
+    assert settings.origin["worker.integrations_dir"] == "COURIER_WORKER_WAZUH_HOME"
     assert load(tmp_path, "").worker.integrations_dir == Path("/var/ossec/integrations")
 
 
@@ -151,17 +151,17 @@ def test_a_policy_is_merged_from_general_to_specific(tmp_path: Path) -> None:
         lease = "4s"
         [integrations.slack]
         lease = "3s"
-        deadline = "3s"
+        script_timeout = "3s"
         [integrations."slack*"]
         lease = "2s"
-        deadline = "2s"
-        retry_cap = "2s"
+        script_timeout = "2s"
+        retry_delay_max = "2s"
         [integrations."s*"]
-        retry_cap = "1s"
-        retry_base = "1s"
+        retry_delay_max = "1s"
+        retry_delay = "1s"
     """
     policy = load(tmp_path, toml).policy(SLACK)
-    assert (policy.lease_s, policy.deadline_s, policy.retry_cap_s, policy.retry_base_s) == (4, 3, 2, 1)
+    assert (policy.lease_s, policy.script_timeout_s, policy.retry_delay_max_s, policy.retry_delay_s) == (4, 3, 2, 1)
     assert policy.max_in_flight == 512
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.errors import SettingsError
 from common.settings import load_settings
-from common.settings_sources import FIXED, dotted
+from common.settings_sources import FIXED, RENAMED, dotted
 from tests.common.test_settings import load, refusal
 
 
@@ -19,9 +19,9 @@ from tests.common.test_settings import load, refusal
         ("a =", "courier.toml: is not TOML: Invalid value (at end of document)"),
         ("x = " + "[" * 5000, "courier.toml: is not TOML: "),
         ("x = " + "9" * 5000, "courier.toml: is not TOML: "),
-        ("[worker]\nslot = 5", "courier.toml:2: there is no key worker.slot; did you mean worker.slots?"),
-        ("slots = 5", "courier.toml:1: there is no key slots; did you mean worker.slots?"),
-        ("[wroker]\nslots = 5", "courier.toml:1: there is no section [wroker]; did you mean worker?"),
+        ("[worker]\nmax_task = 5", "courier.toml:2: there is no key worker.max_task; did you mean worker.max_tasks?"),
+        ("max_tasks = 5", "courier.toml:1: there is no key max_tasks; did you mean worker.max_tasks?"),
+        ("[wroker]\nmax_tasks = 5", "courier.toml:1: there is no section [wroker]; did you mean worker?"),
         ("\nworker = 5", "courier.toml:2: worker is a section; write [worker] and its keys below"),
         (
             "[integrations]\nlease = 5",
@@ -35,21 +35,29 @@ from tests.common.test_settings import load, refusal
             '[integrations."s*"]\r\nlaese = 5',
             'courier.toml:2: there is no key integrations."s*".laese; did you mean',
         ),
+        ("[worker]\nhome = 'x'", "courier.toml:2: worker.home is now called worker.wazuh_home"),
+        (
+            "[integrations.slack]\nretry_delay_max = '5m'",
+            "courier.toml:2: integrations.slack.retry_cap is now called integrations.slack.retry_delay_max",
+        ),
         ("zzz = 5", "courier.toml:1: there is no key zzz; `courier config` lists all that there are"),
         (
-            'worker.slots = "many"',
-            'courier.toml:1: worker.slots: "many" is not a whole number; write a whole number',
+            'worker.max_tasks = "many"',
+            'courier.toml:1: worker.max_tasks: "many" is not a whole number; write a whole number',
         ),
         (
-            "worker.slots = 0",
-            "courier.toml:1: worker.slots: 0 is less than 1; write a whole number from 1 to 10000",
+            "worker.max_tasks = 0",
+            "courier.toml:1: worker.max_tasks: 0 is less than 1; write a whole number from 1 to 10000",
         ),
-        ("worker.slots = true", "courier.toml:1: worker.slots: true is not a whole number; write"),
-        ("producer.poll = 5", 'courier.toml:1: producer.poll: 5 has no unit; write a duration from "10ms" to "1m"'),
-        ('producer.poll = "2m"', "courier.toml:1: producer.poll: 2m is more than 1m; write"),
+        ("worker.max_tasks = true", "courier.toml:1: worker.max_tasks: true is not a whole number; write"),
         (
-            'producer.poll = "2x"',
-            "courier.toml:1: producer.poll: \"2x\" has the unit 'x', which is none of ms, s, m",
+            "producer.poll_interval = 5",
+            'courier.toml:1: producer.poll_interval: 5 has no unit; write a duration from "10ms" to "1m"',
+        ),
+        ('producer.poll_interval = "2m"', "courier.toml:1: producer.poll_interval: 2m is more than 1m; write"),
+        (
+            'producer.poll_interval = "2x"',
+            "courier.toml:1: producer.poll_interval: \"2x\" has the unit 'x', which is none of ms, s, m",
         ),
         (
             'producer.max_line = "64KB"',
@@ -137,22 +145,26 @@ def test_a_wrong_percentage(tmp_path: Path, value: str, told: str) -> None:
     ("variable", "value", "told"),
     [
         (
-            "COURIER_WORKER_SLOT",
+            "COURIER_WORKER_MAX_TASK",
             "5",
-            "COURIER_WORKER_SLOT: there is no such setting; did you mean COURIER_WORKER_SLOTS?",
+            "COURIER_WORKER_MAX_TASK: there is no such setting; did you mean COURIER_WORKER_MAX_TASKS?",
         ),
         (
             "COURIER_FLOWR_PORT",
             "5",
             "COURIER_FLOWR_PORT: there is no such setting; did you mean COURIER_FLOWER_PORT?",
         ),
-        ("COURIER_WORKER_SLOTS", "-5", 'COURIER_WORKER_SLOTS: worker.slots: "-5" is not a whole number; write'),
+        (
+            "COURIER_WORKER_MAX_TASKS",
+            "-5",
+            'COURIER_WORKER_MAX_TASKS: worker.max_tasks: "-5" is not a whole number; write',
+        ),
         (
             "COURIER_REDIS_CA",
             "a\udcff",
             "COURIER_REDIS_CA: redis.ca: the value (not shown) holds bytes that are no",
         ),
-        ("COURIER_WORKER_SLOTS_FILE", "no", "COURIER_WORKER_SLOTS_FILE: "),
+        ("COURIER_WORKER_MAX_TASKS_FILE", "no", "COURIER_WORKER_MAX_TASKS_FILE: "),
         ("COURIER_SETTINGS", "no.toml", "no.toml: cannot be read: No such file or directory"),
     ],
 )
@@ -230,3 +242,8 @@ def test_any_value_is_read_or_refused(place: tuple[str, ...], raw: object) -> No
 def test_any_override_is_taken_or_refused(name: str, value: str) -> None:
     with suppress(SettingsError):
         load_settings(file=None, environment={}, cwd=Path("/nowhere"), overrides={name: value})
+
+
+def test_every_renamed_key_leads_to_one_that_exists() -> None:
+    assert {(*place[:-1], name) for place, name in RENAMED.items()} <= set(FIXED)
+    assert not set(RENAMED) & set(FIXED)

@@ -14,8 +14,8 @@ from common.ossec_conf.options import without_blanks
 from tests.conformance.case import field_bytes, field_text
 from tests.conformance.config import FILE, Ours, read, reads_alike
 from tests.conformance.config_causes import (
-    USES_HOOK_URL,
     MERGES_OPTIONS,
+    USES_HOOK_URL,
     has_no_json_number,
     has_rule_id_without_number,
     has_unusable_hook_url,

@@ -17,29 +17,29 @@ ENDS = {
     (0, None): {"delivered", "skipped rule_excluded", "skipped nothing_to_look_up"},
     # an uncaught exception before anything is sent: something is missing in the alert or of the wrong type; or, after
     # an answer, the answer is no report
-    (1, "KeyError"): {"dead bad_alert", "retry bad_answer", "retry not_ready"},
-    (1, "TypeError"): {"dead bad_alert", "retry bad_answer"},
-    (1, "AttributeError"): {"dead bad_alert", "retry bad_answer"},
-    (1, "ValueError"): {"dead bad_alert"},
-    (1, "IndexError"): {"retry bad_answer"},
-    (1, "JSONDecodeError"): {"retry bad_answer"},
+    (1, "KeyError"): {"dead invalid_alert", "retry invalid_response", "retry not_ready"},
+    (1, "TypeError"): {"dead invalid_alert", "retry invalid_response"},
+    (1, "AttributeError"): {"dead invalid_alert", "retry invalid_response"},
+    (1, "ValueError"): {"dead invalid_alert"},
+    (1, "IndexError"): {"retry invalid_response"},
+    (1, "JSONDecodeError"): {"retry invalid_response"},
     # the answer cannot be read
-    (1, "ContentDecodingError"): {"retry bad_answer"},
-    (1, "ChunkedEncodingError"): {"retry bad_answer"},
+    (1, "ContentDecodingError"): {"retry invalid_response"},
+    (1, "ChunkedEncodingError"): {"retry invalid_response"},
     # no answer came
-    (1, "ConnectionError"): {"retry connect"},
+    (1, "ConnectionError"): {"retry connection_failed"},
     (1, "ConnectTimeout"): {"retry timeout"},
     (1, "ReadTimeout"): {"retry timeout"},
     # there is no such URL
-    (1, "MissingSchema"): {"dead bad_url"},
-    (1, "InvalidSchema"): {"dead bad_url"},
-    (1, "InvalidURL"): {"dead bad_url"},
-    (1, "LocationParseError"): {"dead bad_url"},
-    (1, "UnicodeError"): {"dead bad_url"},
+    (1, "MissingSchema"): {"dead invalid_url"},
+    (1, "InvalidSchema"): {"dead invalid_url"},
+    (1, "InvalidURL"): {"dead invalid_url"},
+    (1, "LocationParseError"): {"dead invalid_url"},
+    (1, "UnicodeError"): {"dead invalid_url"},
     # the key fits into no header
-    (1, "InvalidHeader"): {"dead bad_url"},
+    (1, "InvalidHeader"): {"dead invalid_url"},
     # VirusTotal gave no usable answer
-    (4, None): {"retry connect", "retry bad_answer"},
+    (4, None): {"retry connection_failed", "retry invalid_response"},
     # Maltiverse does not take this hook_url
     (5, None): {"dead not_configured"},
 }
@@ -62,8 +62,14 @@ def ends_alike(case: Case, ours: Ours) -> bool:
 def end_of_status(status: int, name: str = "") -> str:
     """Say plainly what D9 makes of a status; a look-up's 404 is about what was asked for."""
     if (status, name) == (404, "virustotal"):
-        return "dead client"
-    exact = {401: "retry auth", 403: "retry auth", 404: "retry gone", 408: "retry timeout", 410: "retry gone"}
-    exact |= {425: "retry server", 429: "retry rate_limited"}
-    by_hundreds = {2: "delivered", 3: "dead redirect", 4: "dead client", 5: "retry server"}
-    return exact.get(status) or by_hundreds.get(status // 100, "retry bad_answer")
+        return "dead http_4xx"
+    exact = {
+        401: "retry unauthorized",
+        403: "retry unauthorized",
+        404: "retry gone",
+        408: "retry timeout",
+        410: "retry gone",
+    }
+    exact |= {425: "retry http_5xx", 429: "retry rate_limited"}
+    by_hundreds = {2: "delivered", 3: "dead redirect", 4: "dead http_4xx", 5: "retry http_5xx"}
+    return exact.get(status) or by_hundreds.get(status // 100, "retry invalid_response")

@@ -169,7 +169,7 @@ def asks_nothing_in_vain(case: Case, ours: Ours) -> bool:
     """The script spends quota on what it cannot credit to an agent without id or name."""
     agent = alert_of(case).get("agent")
     odd = isinstance(agent, dict) and bool(agent) and not ("id" in agent and ("name" in agent or agent["id"] == "000"))
-    vain = case["integration"] in LOOKS_UP and odd and ours.end == "dead bad_alert" and not ours.requests
+    vain = case["integration"] in LOOKS_UP and odd and ours.end == "dead invalid_alert" and not ours.requests
     there = with_alert(case, {**alert_of(case), "agent": {"id": "1", "name": "x"}})
     return vain and replay(there).end != ours.end and is_stock(case)
 
@@ -226,5 +226,7 @@ def _with_values(plain: Ours, odd: dict[str, str]) -> Ours:
             text = text.replace(stand_in.encode(), json.dumps(value)[1:-1].encode())
         return text
 
-    datagrams, final_events, events = (list(map(told, one)) for one in (plain.datagrams, plain.last_words, plain.events))
+    datagrams, final_events, events = (
+        list(map(told, one)) for one in (plain.datagrams, plain.final_events, plain.events)
+    )
     return plain._replace(datagrams=datagrams, final_events=final_events, events=events)

@@ -27,15 +27,15 @@ def skips_without_hash(case: Case, ours: Ours) -> bool:
     without = not isinstance(md5, str) or len(MD5.findall(md5)) != 1
     died = case["integration"] == "virustotal" and case["exit"] == 1 and case["exception"] in PARTS_MISSED
     silent = not case["requests"] and not case["datagrams"]
-    return died and without and silent and ours.end == "skipped no_hash" and not ours.requests
+    return died and without and silent and ours.end == "skipped no_file_hash" and not ours.requests
 
 
 def tells_of_errors_last(case: Case, ours: Ours) -> bool:
     """The recorded error event comes, with its source, when the look-up has failed for good."""
-    if case["integration"] != "virustotal" or not ours.last_words or not _failed_look_up(ours):
+    if case["integration"] != "virustotal" or not ours.final_events or not _failed_look_up(ours):
         return False
-    told = [_without_source(case, datagram) for datagram in ours.last_words]
-    at_last = ours.datagrams == (ours.last_words if ours.end.startswith("dead") else [])
+    told = [_without_source(case, datagram) for datagram in ours.final_events]
+    at_last = ours.datagrams == (ours.final_events if ours.end.startswith("dead") else [])
     ended = (case["exit"], case["exception"]) == (4, None)
     return ended and at_last and told == recorded_datagrams(case) and ours.requests * tries(case) == case["requests"]
 
@@ -82,7 +82,7 @@ def _failed_look_up(ours: Ours) -> bool:
         return ours.end == "retry timeout"
     if answer.status // 100 == 2:
         return answer.status != 200 and ours.end == (
-            "retry rate_limited" if answer.status == 204 else "retry bad_answer"
+            "retry rate_limited" if answer.status == 204 else "retry invalid_response"
         )
     return ours.end == end_of_status(answer.status, "virustotal")
 
@@ -151,12 +151,12 @@ def _worst(answers: list[Response | None]) -> set[str]:
 
 def _ends_of(answer: Response | None) -> set[str]:
     if answer is None:
-        return {"retry connect", "retry timeout"}
+        return {"retry connection_failed", "retry timeout"}
     if answer.status == 200:
-        return {"delivered" if _is_good(answer) else "retry bad_answer"}
+        return {"delivered" if _is_good(answer) else "retry invalid_response"}
     if answer.status in {204, 404}:
         return {"delivered"}
-    return {"retry bad_answer"} if answer.status // 100 == 2 else {end_of_status(answer.status)}
+    return {"retry invalid_response"} if answer.status // 100 == 2 else {end_of_status(answer.status)}
 
 
 def goes_without_groups(case: Case, ours: Ours) -> bool:

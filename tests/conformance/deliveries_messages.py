@@ -113,7 +113,7 @@ def _severity(level: float) -> str:
 
 def waits_for_the_manager(case: Case, ours: Ours) -> bool:
     """Nobody takes the messages: they wait, each as a delivery of its own."""
-    waits = set(ours.manager) == {"retry manager_down"} and not ours.datagrams and not ours.last_words
+    waits = set(ours.manager) == {"retry manager_down"} and not ours.datagrams and not ours.final_events
     ended = (case["exit"], case["exception"]) in ENDS_WITHOUT_MANAGER.get((case["integration"], case["queue"]), ())
     waits = waits and ours.events == replay({**case, "queue": "ok"}).events
     return ended and not case["datagrams"] and waits and recorded_requests(case) == ours.requests * tries(case)

@@ -87,7 +87,7 @@ class Canned:
         self.answers.append(None)
         if response.get("close"):
             raise TransportError(Reason.CONNECTION_FAILED, "closed")
-        if response.get("delay", 0) > (call.timeout_s or POLICY.time_limit_s):
+        if response.get("delay", 0) > (call.timeout_s or POLICY.request_timeout_s):
             raise TransportError(Reason.TIMEOUT, "no answer in time")
         answer = _answer(response)
         if answer.headers.get("content-encoding", "identity") != "identity":

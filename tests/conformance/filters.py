@@ -44,7 +44,7 @@ class Ours(NamedTuple):
     accepted: bool
     fired: tuple[Fired, ...]
     refused: tuple[int, ...]
-    wrong_types: Counter[Any]
+    type_errors: Counter[Any]
     commands: list[Command]
 
     def blocks(self, case: Case) -> list[tuple[int, str]]:

@@ -15,8 +15,8 @@ from common.ossec_conf.options import without_blanks
 from tests.conformance import filters, stock_line
 from tests.conformance.case import field_bytes, field_text, with_field
 from tests.conformance.config_causes import (
-    USES_HOOK_URL,
     MERGES_OPTIONS,
+    USES_HOOK_URL,
     has_no_json_number,
     has_rule_id_without_number,
     has_unusable_hook_url,
@@ -40,7 +40,7 @@ NEVER = "^courier-conformance-never-matches$"
 def survives(case: Case, ours: Ours) -> bool:
     """A value of the wrong type ends the stock daemon; here the filter does not match, as if there were no value."""
     without = filters.ours(with_field(case, "alert", _without_wrong_types(field_bytes(case, "alert"))))
-    return _ends_at_wrong_type(case, ours) and ours.fired == without.fired and not without.wrong_types
+    return _ends_at_wrong_type(case, ours) and ours.fired == without.fired and not without.type_errors
 
 
 def takes_the_line(cause: str, case: Case, ours: Ours) -> bool:

@@ -35,7 +35,11 @@ def test_each_integration_has_a_worker_of_its_own(stack: Stack) -> None:
     stack.manager.new_file("d" * 32)
     stack.everything_arrives("slack", "virustotal")
     for name in ("slack", "virustotal"):
-        served = {s.labels["integration"] for s in stack.metrics(f"worker-{name}") if s.name == "courier_worker_serves"}
+        served = {
+            s.labels["integration"]
+            for s in stack.metrics(f"worker-{name}")
+            if s.name == "courier_worker_integration_info"
+        }
         assert served == {name}
     stack.project.compose("--profile", "dedicated", "up", "--detach", "--no-recreate", "--scale", "worker-slack=3")
     eventually(lambda: len(stack.project.containers("worker-slack")) == 3 and not stack.project.unhealthy(), limit_s=60)
@@ -58,7 +62,7 @@ def test_prometheus_sees_every_process_and_grafana_reaches_it(stack: Stack) -> N
     eventually(
         lambda: [int(s["value"][1]) for s in prometheus.ask(delivered)] == [stack.accepted()["slack"]], limit_s=60
     )
-    serving = 'count by (integration) (courier_worker_serves{integration=~"slack|custom-ticket|manager"})'
+    serving = 'count by (integration) (courier_worker_integration_info{integration=~"slack|custom-ticket|manager"})'
     assert {one["metric"]["integration"] for one in prometheus.ask(serving)} == {"slack", "custom-ticket", "manager"}
     an_alert_is_passed_on(stack, prometheus)
     grafana_may_read_its_password_only(stack)

@@ -59,18 +59,18 @@ def test_every_process_shows_its_part_and_the_counts_agree(server: EmbeddedServe
             start("exporter"),
         ):
             slack = {"integration": "slack"}
-            eventually(lambda: worker.value("courier_worker_serves", **slack) == 1)
-            assert worker.value("courier_attempts_total", **slack, outcome="dead", reason="auth") == 0
+            eventually(lambda: worker.value("courier_worker_integration_info", **slack) == 1)
+            assert worker.value("courier_attempts_total", **slack, outcome="dead", reason="unauthorized") == 0
             manager.append(20)
             delivered = {**slack, "outcome": "delivered", "reason": ""}
             eventually(lambda: exporter.value("courier_deliveries_total", **delivered) == 20)
             assert worker.value("courier_attempts_total", **delivered) == 20
             assert worker.value("courier_request_seconds_count", **slack) == 20
-            assert worker.value("courier_alert_to_accepted_seconds_count", **slack) == 20
+            assert worker.value("courier_delivery_latency_seconds_count", **slack) == 20
             eventually(lambda: exporter.value("courier_lines_total", node="wazuh-1") == 20)
             eventually(lambda: producer.value("courier_producer_matched_total") == 20)
             eventually(lambda: exporter.value("courier_reader_lag_bytes", **slack, node="wazuh-1") == 0)
-            eventually(lambda: worker.value("courier_worker_round_timestamp_seconds"))
+            eventually(lambda: worker.value("courier_worker_maintenance_timestamp_seconds"))
             assert producer.value("courier_producer_redis_up") == 1
             assert exporter.value("courier_config_ok", node="wazuh-1") == 1
             assert len(target.ids) == 20
@@ -89,7 +89,12 @@ def test_up_gives_each_of_its_parts_a_port(tmp_path: Path) -> None:
         with Courier(tmp_path, *arguments, COURIER_METRICS_PORT=str(first)):
             eventually(lambda: Scrape(first).value("courier_up") == 1)
             ports = range(first, first + 4)
-            parts = ("courier_up", "courier_worker_serves", "courier_producer_redis_up", "courier_worker_serves")
+            parts = (
+                "courier_up",
+                "courier_worker_integration_info",
+                "courier_producer_redis_up",
+                "courier_worker_integration_info",
+            )
             for port, name in zip(ports, parts, strict=True):
 
                 def shows(port: int = port, name: str = name) -> bool:

@@ -61,8 +61,8 @@ def test_what_waits_is_delivered_after_its_block_was_taken_out(tmp_path: Path) -
         manager = Manager(tmp_path, target)
         settings = {
             "COURIER_INTEGRATIONS_DEFAULT_START_AT": "beginning",
-            "COURIER_INTEGRATIONS_DEFAULT_RETRY_BASE": "100ms",
-            "COURIER_INTEGRATIONS_DEFAULT_RETRY_CAP": "1s",
+            "COURIER_INTEGRATIONS_DEFAULT_RETRY_DELAY": "100ms",
+            "COURIER_INTEGRATIONS_DEFAULT_RETRY_DELAY_MAX": "1s",
             "COURIER_INTEGRATIONS_DEFAULT_BREAKER_PAUSE": "100ms",
             "COURIER_INTEGRATIONS_DEFAULT_BREAKER_PAUSE_MAX": "500ms",
         }

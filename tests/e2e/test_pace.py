@@ -58,7 +58,7 @@ def test_a_limit_is_kept_and_a_paused_integration_waits(tmp_path: Path) -> None:
 def test_a_target_that_is_down_is_left_alone_and_taken_up_again(tmp_path: Path) -> None:
     (tmp_path / "courier.toml").write_text(
         '[integrations.default]\nbreaker_failures = 5\nbreaker_pause = "200ms"\n'
-        'retry_base = "100ms"\nretry_cap = "1s"\n'
+        'retry_delay = "100ms"\nretry_delay_max = "1s"\n'
     )
     refused, down = list[bytes](), True
 

@@ -109,10 +109,12 @@ def test_a_rule_fires_when_what_it_is_about_happens(client: object, server: Embe
         port = {"COURIER_METRICS_PORT": str(ports["courier-exporter"])}
         stack.enter_context(Courier(tmp_path, "exporter", **own, **port))
         prometheus = started(stack, tmp_path, ports)
-        zero = 'courier_deliveries_total{integration="slack", outcome="dead", reason="client"} == 0'
+        zero = 'courier_deliveries_total{integration="slack", outcome="dead", reason="http_4xx"} == 0'
         eventually(lambda: prometheus.ask(zero))
         eventually(lambda: "ready" in worker.log)
         manager.append(1)
-        firing = 'ALERTS{alertname="CourierDeadLettersGrow", integration="slack", reason="client", alertstate="firing"}'
+        firing = (
+            'ALERTS{alertname="CourierDeadLettersGrow", integration="slack", reason="http_4xx", alertstate="firing"}'
+        )
         eventually(lambda: prometheus.ask(firing))
         assert prometheus.targets()["courier-worker"] == {"down"}

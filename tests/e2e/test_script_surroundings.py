@@ -32,7 +32,7 @@ def test_a_script_sees_what_the_stock_daemon_would_show_it_and_nothing_of_courie
     block = "<integration><name>custom-x</name><alert_format>json</alert_format></integration>"
     (tmp_path / "ossec.conf").write_text(f"<ossec_config>{block}</ossec_config>")
     settings = {
-        "COURIER_WORKER_HOME": str(tmp_path),
+        "COURIER_WORKER_WAZUH_HOME": str(tmp_path),
         "COURIER_WORKER_INTEGRATIONS_DIR": str(script.parent),
         "COURIER_INTEGRATIONS_DEFAULT_START_AT": "beginning",
         "PYTHONUNBUFFERED": "1",
@@ -59,7 +59,7 @@ def test_a_worker_says_at_its_start_that_scripts_cannot_write_the_manager_s_log(
         "<ossec_config><integration><name>custom-x</name></integration></ossec_config>"
     )
     files = ("--config", f"{tmp_path}/ossec.conf", "--alerts", f"{tmp_path}/alerts.json", "--state", f"{tmp_path}/s")
-    with Courier(tmp_path, "up", *files, COURIER_WORKER_HOME=str(tmp_path)) as up:
+    with Courier(tmp_path, "up", *files, COURIER_WORKER_WAZUH_HOME=str(tmp_path)) as up:
         eventually(lambda: "cannot append to" in up.log, limit_s=60)
         assert f"{tmp_path}/logs/integrations.log: Is a directory" in up.log
         assert "(wazuh)" in up.log

@@ -37,8 +37,8 @@ class Home:
         block = "<integration><name>custom-x</name><alert_format>json</alert_format></integration>"
         (folder / "ossec.conf").write_text(f"<ossec_config>{block}</ossec_config>")
         (folder / "courier.toml").write_text(
-            f'[worker]\nhome = "{folder}"\nintegrations_dir = "{folder}/integrations"\n'
-            f'private_dir = "{folder}/private"\ndrain = "1s"\n'
+            f'[worker]\nwazuh_home = "{folder}"\nintegrations_dir = "{folder}/integrations"\n'
+            f'script_temp_dir = "{folder}/private"\ndrain_timeout = "1s"\n'
             '[integrations.custom-x]\nmax_in_flight = 1\nstart_at = "beginning"\n'
         )
 

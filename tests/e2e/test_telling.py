@@ -17,8 +17,8 @@ READY = "new here: begins to read"
 SETTINGS = """
 [integrations.default]
 breaker_failures = 3
-retry_base = "100ms"
-meta_every = "1s"
+retry_delay = "100ms"
+self_alert_interval = "1s"
 
 [integrations.first]
 fallback = "second"
@@ -74,7 +74,7 @@ def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_
         manager.config.write_text(f"<ossec_config>{blocks}</ossec_config>")
         environment = {
             "COURIER_SETTINGS": str(tmp_path / "courier.toml"),
-            "COURIER_WORKER_SOCKET": str(tmp_path / "queue"),
+            "COURIER_WORKER_QUEUE_SOCKET": str(tmp_path / "queue"),
         }
         with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0", **environment) as up:
             eventually(lambda: up.log.count(READY) == 2)
@@ -84,7 +84,7 @@ def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_
             assert attachment["title"] == "[Courier: undelivered to first, client] sshd: brute force"
             assert attachment["text"] == "[Courier: undelivered to first, client] Invalid user x"
             eventually(lambda: sum(one["number"] for one in queue.of("dead_letters")) == 5)
-            assert {(one["integration"], one["reason"]) for one in queue.told} == {("first", "client")}
+            assert {(one["integration"], one["reason"]) for one in queue.told} == {("first", "http_4xx")}
             answers[0] = 503
             manager.append(5)
             eventually(lambda: queue.of("breaker_opened"))

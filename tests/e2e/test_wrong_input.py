@@ -222,4 +222,4 @@ def test_a_port_that_is_taken_is_named(server: EmbeddedServer, manager: Manager)
 def test_an_unknown_setting_is_told_by_name(manager: Manager, server: EmbeddedServer) -> None:
     (manager.folder / "courier.toml").write_text("[worker]\nslotz = 3\n")
     courier = part(manager, server, "worker", COURIER_SETTINGS=str(manager.folder / "courier.toml"))
-    assert "did you mean worker.slots?" in ended(courier)
+    assert "did you mean worker.max_tasks?" in ended(courier)

@@ -17,7 +17,7 @@ SLACK = "<integration>\n<name>slack</name><hook_url>https://x/s3cr3t</hook_url><
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COURIER_WORKER_HOME", str(tmp_path / "no-manager"))  # the machine may have one of its own
+    monkeypatch.setenv("COURIER_WORKER_WAZUH_HOME", str(tmp_path / "no-manager"))  # the machine may have one of its own
     monkeypatch.chdir(tmp_path)
 
 

@@ -33,9 +33,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "alerts.json").write_bytes(alert(1))
     monkeypatch.chdir(tmp_path)
     for name, value in {
-        "COURIER_WORKER_HOME": ".",
+        "COURIER_WORKER_WAZUH_HOME": ".",
         "COURIER_WORKER_INTEGRATIONS_DIR": "integrations",
-        "COURIER_WORKER_SOCKET": "queue/queue",
+        "COURIER_WORKER_QUEUE_SOCKET": "queue/queue",
         "COURIER_PRODUCER_ALERTS": "alerts.json",
         "COURIER_PRODUCER_CONFIG": "ossec.conf",
         "COURIER_STATE_DIR": "state",
@@ -181,9 +181,9 @@ def test_places_that_may_not_be_used_are_errors() -> None:
             (folder / name).mkdir()
             (folder / name).chmod(0)
         settings = {
-            "COURIER_WORKER_HOME": ".",
+            "COURIER_WORKER_WAZUH_HOME": ".",
             "COURIER_WORKER_INTEGRATIONS_DIR": "integrations",
-            "COURIER_WORKER_SOCKET": "queue/queue",
+            "COURIER_WORKER_QUEUE_SOCKET": "queue/queue",
             "COURIER_STATE_DIR": "state",
         }
         done = courier("check", "--config", "ossec.conf", "--alerts", "alerts.json", cwd=folder, **settings)

@@ -109,12 +109,12 @@ def test_a_worker_is_asked_for_progress_and_may_finish_before_it_is_killed(one: 
     words = str(one["command"]).split()
     name = words[words.index("--name") + 1]
     assert one["healthcheck"]["test"] == ["CMD", "courier", "health", "worker", "--name", name]
-    environment = {"COURIER_WORKER_DRAIN": one["environment"].get("COURIER_WORKER_DRAIN", "")}
+    environment = {"COURIER_WORKER_DRAIN_TIMEOUT": one["environment"].get("COURIER_WORKER_DRAIN_TIMEOUT", "")}
     settings = load_settings(file=None, environment=environment, cwd=Path("/nonexistent"))
     served = "custom-x" if "--scripts" in words else "slack"
     policy = settings.policy(Integration(id=served, name=served))
-    longest_s = policy.deadline_s if "--scripts" in words else policy.time_limit_s
-    assert longest_s < settings.worker.drain_s < parse_duration(one["stop_grace_period"])
+    longest_s = policy.script_timeout_s if "--scripts" in words else policy.request_timeout_s
+    assert longest_s < settings.worker.drain_timeout_s < parse_duration(one["stop_grace_period"])
 
 
 def test_the_alert_log_is_the_producers_to_read_and_the_queue_is_for_two() -> None:

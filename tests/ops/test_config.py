@@ -42,12 +42,12 @@ def test_lines_are_toml_and_name_their_source(capsys: pytest.CaptureFixture[str]
     assert f'redis.url = "rediss://{MASK}@db.example:6380/1"  # courier.toml:3\n' in text
     assert f'flower.basic_auth = "{MASK}"  # COURIER_FLOWER_BASIC_AUTH\n' in text
     assert f'integrations."custom-*".environment = {{TOKEN = "{MASK}"}}  # courier.toml:5\n' in text
-    assert tomllib.loads(text)["worker"]["slots"] == 1024
+    assert tomllib.loads(text)["worker"]["max_tasks"] == 1024
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(shown(capsys, "--json"))
-    assert document["worker.slots"] == {"value": 1024, "source": "default"}
+    assert document["worker.max_tasks"] == {"value": 1024, "source": "default"}
     assert document["redis.password"] == {"value": "", "source": "default"}
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import CourierError, LedgerUnavailable
-from common.ledger import Attempt, DeadLetter, Delivery, Header, LastAnswer, Ledger
+from common.ledger import Attempt, DeadLetter, Delivery, Header, LastResponse, Ledger
 from ops.cli.main import courier
 from ops.dead_letters import FoundLetter
 from ops.letters_file import read_line, write_line
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 HEADER = Header(
     committed_ms=1_700_000_000_000,
     attempts=3,
-    done=("ip",),
-    history=(Attempt(1_700_000_000_500, "client", 'no "channel" </a>'),),
-    answer=LastAnswer(1_700_000_000_500, 404, "no\nchannel", cut=True),
+    completed_calls=("ip",),
+    history=(Attempt(1_700_000_000_500, "http_4xx", 'no "channel" </a>'),),
+    response=LastResponse(1_700_000_000_500, 404, "no\nchannel", truncated=True),
 )
 ALERTS = [
     b'{"rule":{"id":"5712"}}',
@@ -177,7 +177,7 @@ def test_nothing_is_imported_into_a_redis_that_would_evict_it(ledger: Ledger, cl
 @given(alert=st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")), detail=st.text())
 def test_any_alert_comes_back_as_it_was(alert: bytes, detail: str) -> None:
     detail = detail.encode("utf-8", "replace").decode()
-    header = Header(committed_ms=1, history=(Attempt(1, "client", detail),))
+    header = Header(committed_ms=1, history=(Attempt(1, "http_4xx", detail),))
     found = FoundLetter("slack", DeadLetter(Delivery("a", header, alert), 2))
     line = write_line(found)
     assert line.count(b"\n") == 1

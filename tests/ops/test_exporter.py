@@ -80,9 +80,9 @@ def test_what_happens_in_the_ledger_is_what_is_shown(registry: CollectorRegistry
     ledger = Ledger(client, clock=lambda: next(clock))
     commit(ledger, "a", "b", "c", "d", "e")
     settle(ledger, "delivered")
-    settle(ledger, "skipped", "no_hash")
+    settle(ledger, "skipped", "no_file_hash")
     settle(ledger, "retry", "timeout")
-    settle(ledger, "dead", "auth")
+    settle(ledger, "dead", "unauthorized")
     counted = {
         tuple(sample.labels.values())[1:]: sample.value
         for family in registry.collect()
@@ -91,16 +91,16 @@ def test_what_happens_in_the_ledger_is_what_is_shown(registry: CollectorRegistry
     }
     assert counted == {
         ("delivered", ""): 1,
-        ("skipped", "no_hash"): 1,
+        ("skipped", "no_file_hash"): 1,
         ("retried", "timeout"): 1,
-        ("dead", "auth"): 1,
+        ("dead", "unauthorized"): 1,
     }
     slack = {"integration": "slack"}
     assert value(registry, "courier_committed_total", **slack) == 5
     assert [value(registry, f"courier_{state}", **slack) for state in ("waiting", "released", "dead")] == [2, 0, 1]
     assert value(registry, "courier_backlog_bytes", **slack)
     now_s = redis_time_s(client)
-    for name in ("courier_oldest_seconds", "courier_overdue_seconds"):
+    for name in ("courier_oldest_delivery_age_seconds", "courier_overdue_seconds"):
         assert value(registry, name, **slack) == pytest.approx(now_s - start_s, abs=5)
 
 
@@ -138,7 +138,7 @@ def test_a_released_delivery_still_has_an_age(registry: CollectorRegistry, clien
     commit(ledger, "a")
     ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
     assert value(registry, "courier_waiting", integration="slack") == 0
-    assert (value(registry, "courier_oldest_seconds", integration="slack") or 0) > 1000
+    assert (value(registry, "courier_oldest_delivery_age_seconds", integration="slack") or 0) > 1000
 
 
 def test_what_holds_it_back_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
@@ -147,17 +147,17 @@ def test_what_holds_it_back_is_shown(registry: CollectorRegistry, client: redis.
     pace = Limits(target="digest", breaker=Breaker(failures=1))
     task = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, limits=pace)[0]
     ledger.begin("slack", task, token="w", lease_s=60, limits=pace)
-    header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "server", ""),))
-    refused = Settlement(id=task[0], outcome="retry", reason="server", delay_ms=1, pause_ms=60_000, header=header)
+    header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "http_5xx", ""),))
+    refused = Settlement(id=task[0], outcome="retry", reason="http_5xx", delay_ms=1, pause_ms=60_000, header=header)
     ledger.settle("slack", [refused], token="w", limits=pace)
     ledger.pause("slack")
     slack = {"integration": "slack"}
     assert value(registry, "courier_breaker_open", **slack) == 1
     assert value(registry, "courier_breaker_opened_total", **slack) == 1
     assert value(registry, "courier_paused", **slack) == 1
-    assert value(registry, "courier_target_paused_total", **slack) == 1
-    assert 50 < (value(registry, "courier_target_pause_seconds", **slack) or 0) <= 60
-    assert value(registry, "courier_target_pause_seconds", integration="manager") == 0
+    assert value(registry, "courier_target_pauses_total", **slack) == 1
+    assert 50 < (value(registry, "courier_target_pause_remaining_seconds", **slack) or 0) <= 60
+    assert value(registry, "courier_target_pause_remaining_seconds", integration="manager") == 0
 
 
 def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, client: redis.Redis) -> None:
@@ -168,20 +168,20 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
         "seen_ms": "5000",
         "config_digest": str(2**48 - 1),
         "config_loaded_ms": "3000",
-        "config_trouble": "refused",
-        "choked": "Redis is full",
+        "config_error": "refused",
+        "intake_paused": "Redis is full",
         INTEGRATION_LAGS: encode_integration_lags(readings),
     }
     added = {"lines": 9, "matched": 4, "bad:no_rule": 2, "wrong_type:level": 3, "foreign:cursor": 2}
     publish_producer_report(client, "wazuh-1", added=added, texts=texts)
     expected = {
-        "courier_node_seen_timestamp_seconds": 5,
+        "courier_producer_report_timestamp_seconds": 5,
         "courier_lines_total": 9,
         "courier_matched_total": 4,
         "courier_config_hash": 2**48 - 1,
         "courier_config_loaded_timestamp_seconds": 3,
         "courier_config_ok": 0,
-        "courier_choked": 1,
+        "courier_intake_paused": 1,
     }
     for name, wanted in expected.items():
         assert value(registry, name, node="wazuh-1") == wanted, name
@@ -189,14 +189,14 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
         assert value(registry, "courier_foreign_writes_total", node="wazuh-1", what=what) == number
     for reason in REJECT_REASONS:
         labels = {"node": "wazuh-1", "reason": reason}
-        assert value(registry, "courier_lines_dropped_total", **labels) == (2 if reason == "no_rule" else 0)
+        assert value(registry, "courier_lines_rejected_total", **labels) == (2 if reason == "no_rule" else 0)
     for field in FilterField:
         labels = {"node": "wazuh-1", "field": field}
-        assert value(registry, "courier_lines_wrong_type_total", **labels) == (3 if field == "level" else 0)
+        assert value(registry, "courier_field_type_errors_total", **labels) == (3 if field == "level" else 0)
     both = {"integration": "slack", "node": "wazuh-1"}
     told = {"lag_bytes": 7, "lag_seconds": 1.5}
     assert {name: value(registry, f"courier_reader_{name}", **both) for name in told} == told
-    assert value(registry, "courier_parked", **both) == 1
+    assert value(registry, "courier_backpressure", **both) == 1
     assert value(registry, "courier_backlog_limit", **both) == 10
     assert value(registry, "courier_backlog_limit_bytes", **both) == 99
 
@@ -206,7 +206,7 @@ def test_a_node_of_another_version_spoils_nothing(registry: CollectorRegistry, c
         client, "old", added={"lines": 1}, texts={INTEGRATION_LAGS: '{"slack": []}', "seen_ms": "soon"}
     )
     assert value(registry, "courier_lines_total", node="old") == 1
-    assert value(registry, "courier_node_seen_timestamp_seconds", node="old") == 0
+    assert value(registry, "courier_producer_report_timestamp_seconds", node="old") == 0
 
 
 def test_every_metric_of_the_table_is_shown_with_its_labels_and_no_other(
@@ -225,7 +225,7 @@ def test_without_redis_it_says_so_and_nothing_else(caplog: pytest.LogCaptureFixt
         for _ in range(2):
             assert value(registry, "courier_up") == 0
         names = {sample.name for family in registry.collect() for sample in family.samples}
-    assert names == {"courier_up", "courier_scrape_seconds"}
+    assert names == {"courier_up", "courier_scrape_duration_seconds"}
     (said,) = caplog.messages
     assert "courier_up is 0" in said
     assert "s3cret" not in said

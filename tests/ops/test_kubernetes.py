@@ -147,13 +147,13 @@ def test_workers_may_finish_before_they_are_killed(tmp_path: Path) -> None:
         for one in pod["containers"]:
             if one["args"][0] != "worker":
                 continue
-            given = {name: value for name, value in variables(one).items() if name == "COURIER_WORKER_DRAIN"}
+            given = {name: value for name, value in variables(one).items() if name == "COURIER_WORKER_DRAIN_TIMEOUT"}
             settings = load_settings(file=tmp_path / "courier.toml", environment=given, cwd=Path("/nonexistent"))
             runs_scripts = "--scripts" in one["args"]
             served = "custom-x" if runs_scripts else "slack"
             policy = settings.policy(Integration(id=served, name=served))
-            longest_s = policy.deadline_s if runs_scripts else policy.time_limit_s
-            assert longest_s < settings.worker.drain_s < pod["terminationGracePeriodSeconds"] - GRACE_S
+            longest_s = policy.script_timeout_s if runs_scripts else policy.request_timeout_s
+            assert longest_s < settings.worker.drain_timeout_s < pod["terminationGracePeriodSeconds"] - GRACE_S
     assert tomllib.loads((FOLDER / "courier.toml").read_text())
 
 
@@ -179,7 +179,7 @@ def test_the_age_leaves_out_what_is_held_back(tmp_path: Path) -> None:
     held = {
         "courier_breaker_open": "shuffle",
         "courier_paused": "pagerduty",
-        "courier_target_pause_seconds": "maltiverse",
+        "courier_target_pause_remaining_seconds": "maltiverse",
     }
     series = [
         {"series": f'courier_overdue_seconds{{integration="{one}"}}', "values": f"{age}"} for one, age in ages.items()

@@ -135,14 +135,14 @@ def test_an_option_that_is_a_setting_wins_and_is_named() -> None:
 
     @click.command()
     @setting_option("state.dir", help="Where.")
-    @setting_option("worker.slots", help="How many.")
+    @setting_option("worker.max_tasks", help="How many.")
     @click.option("--fast", is_flag=True)
     @pass_settings
     def command(settings: Settings, fast: bool) -> None:
         assert fast
         seen.append(settings)
 
-    command.main(["--state", "/srv", "--slots", "7", "--fast"], standalone_mode=False, obj=Invocation())
+    command.main(["--state", "/srv", "--max-tasks", "7", "--fast"], standalone_mode=False, obj=Invocation())
     (settings,) = seen
-    assert (str(settings.state.dir), settings.worker.slots) == ("/srv", 7)
-    assert (settings.origin["state.dir"], settings.origin["worker.slots"]) == ("--state", "--slots")
+    assert (str(settings.state.dir), settings.worker.max_tasks) == ("/srv", 7)
+    assert (settings.origin["state.dir"], settings.origin["worker.max_tasks"]) == ("--state", "--max-tasks")

@@ -77,7 +77,7 @@ def test_every_metric_of_the_ledger_and_the_workers_has_a_use() -> None:
     used = asked_for(" ".join([*ASKED, *(rule["expr"] for rule in RULES)]))
     used |= {name.removesuffix("_bucket") for name in used}
     unused = {m.full_name for m in TABLE if m.full_name not in used and not m.name.startswith("courier_producer_")}
-    assert unused == {"courier_scrape_seconds"}
+    assert unused == {"courier_scrape_duration_seconds"}
 
 
 def unknown_to_grafana(dashboard: dict[str, Any]) -> list[str]:

@@ -59,7 +59,7 @@ def fail(ledger: Ledger, *, pause_s: int = 0) -> None:
     failed = Settlement(
         id=ids[0],
         outcome="retry",
-        reason="server",
+        reason="http_5xx",
         delay_ms=1000,
         pause_ms=1000 * pause_s,
         header=Header(committed_ms=1),

@@ -59,7 +59,7 @@ def test_a_folder_in_place_of_a_settings_file(folder: Path) -> None:
 
 def test_a_script_in_a_closed_folder(folder: Path) -> None:
     (folder / "line").write_text('{"rule": {"level": 3}}')
-    environment = {"COURIER_WORKER_HOME": str(folder), "COURIER_WORKER_INTEGRATIONS_DIR": "closed"}
+    environment = {"COURIER_WORKER_WAZUH_HOME": str(folder), "COURIER_WORKER_INTEGRATIONS_DIR": "closed"}
     arguments = ("render", "--config", "ossec.conf", "--integration", "custom-a", "--alert", "line")
     done = courier(*arguments, cwd=folder, **environment)
     assert f"{folder}/closed/custom-a cannot be looked at: Permission denied" in done.stdout + done.stderr
@@ -68,7 +68,7 @@ def test_a_script_in_a_closed_folder(folder: Path) -> None:
 def test_a_home_in_a_closed_folder(folder: Path) -> None:
     (folder / "line").write_text('{"rule": {"level": 3}}')
     arguments = ("render", "--config", "ossec.conf", "--integration", "custom-a", "--alert", "line")
-    done = courier(*arguments, cwd=folder, COURIER_WORKER_HOME=str(folder / "closed/home"))
+    done = courier(*arguments, cwd=folder, COURIER_WORKER_WAZUH_HOME=str(folder / "closed/home"))
     assert f"{folder}/closed/home cannot be looked at: Permission denied" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
@@ -80,8 +80,8 @@ def test_the_address_of_courier_up_in_a_closed_folder(folder: Path) -> None:
 
 
 def test_a_secret_key_in_a_closed_folder(folder: Path) -> None:
-    call = f"open_vault(None, Path({str(folder / 'closed')!r}))"
-    script = f"from pathlib import Path\nfrom common.vault import open_vault\n{call}"
+    call = f"load_cipher(None, Path({str(folder / 'closed')!r}))"
+    script = f"from pathlib import Path\nfrom common.vault import load_cipher\n{call}"
     assert "SettingsError" in (done := run_as_ordinary_user("-c", script, cwd=folder)).stderr
     assert "secret.key: Permission denied for user" in done.stderr
     assert "name a writable state directory" in done.stderr
@@ -114,7 +114,7 @@ def test_dated_files_that_may_be_listed_but_not_looked_at(folder: Path) -> None:
         "cursor = log.beginning()\n"
         "for _ in range(4):\n"
         "    batch = log.read(cursor, 65536)\n    cursor = batch.cursor\n"
-        "    print(*(passed.detail for passed in batch.passed), sep='\\n')\n"
+        "    print(*(skipped.detail for skipped in batch.skipped), sep='\\n')\n"
     )
     out = run_as_ordinary_user("-c", script, cwd=folder).stdout
     assert "2026/Feb/ossec-alerts-01.json: all of it cannot be read (Permission denied) and was passed over" in out

@@ -94,11 +94,11 @@ def test_a_script_and_its_files() -> None:
 
 
 def test_why_nothing_would_be_sent() -> None:
-    assert "skipped: no_hash: no hash of the file in syscheck\n" in render("virustotal", ALERT)[1]
-    assert "rejected: bad_alert: " in render("slack", {**ALERT, "rule": {"id": "1"}})[1]
+    assert "skipped: no_file_hash: no hash of the file in syscheck\n" in render("virustotal", ALERT)[1]
+    assert "rejected: invalid_alert: " in render("slack", {**ALERT, "rule": {"id": "1"}})[1]
     _, out = render("slack", b"nonsense")
     assert out.startswith("filters: no alert: the line would be passed over (invalid_json")
-    assert "\nrejected: bad_alert: the alert cannot be read" in out
+    assert "\nrejected: invalid_alert: the alert cannot be read" in out
 
 
 def test_json() -> None:

@@ -55,8 +55,8 @@ def test_counts_by_integration() -> None:
     out, err = shadow("--from", "beginning", "--once")
     assert [row.split("\t") for row in out.splitlines()] == [
         ["Integration", "Matched", "Would send", "Skipped", "Refused"],
-        ["slack", "2", "1", "-", "bad_alert 1"],
-        ["virustotal", "3", "0", "no_hash 3", "-"],
+        ["slack", "2", "1", "-", "invalid_alert 1"],
+        ["virustotal", "3", "0", "no_file_hash 3", "-"],
     ]
     assert "/ossec.conf:5: <api_key>: is missing: pagerduty needs it" in err
     assert err.splitlines()[-1] == "4 lines read, passed over: invalid_json 1; nothing was sent"
@@ -111,7 +111,7 @@ def test_it_follows_the_log_until_it_is_told_to_end(tmp_path: Path, signum: sign
         process.send_signal(signum)
         out, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
-    assert "slack\t3\t2\t-\tbad_alert 1\n" in out
+    assert "slack\t3\t2\t-\tinvalid_alert 1\n" in out
 
 
 def wait_for_lines(file: Path, count: int) -> None:

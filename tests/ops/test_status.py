@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Header, Ledger, Settlement
-from common.ledger.record import Attempt, FallbackOf, LastAnswer
+from common.ledger.record import Attempt, FallbackOf, LastResponse
 from common.node import publish_producer_report
 from ops.cli.main import courier
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ops.embedded import EmbeddedServer
 
-ANSWER = LastAnswer(1, 400, "<p>no such\nchannel", cut=True)
+ANSWER = LastResponse(1, 400, "<p>no such\nchannel", truncated=True)
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def bury(
         committed_ms=begun.header.committed_ms,
         attempts=3,
         history=(Attempt(1, reason, detail),),
-        answer=ANSWER,
+        response=ANSWER,
         fallback_of=fallback_of,
     )
     settlement = Settlement(id=delivery_id, outcome="dead", reason=reason, header=header)
@@ -77,14 +77,14 @@ def bury(
 
 
 def test_status_shows_every_integration_and_node(client: redis.Redis, ledger: Ledger) -> None:
-    bury(ledger, "n:f:1", rule="5712", reason="client")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     publish_producer_report(
-        client, "wazuh-1", added={"lines": 7, "matched": 3, "bad:no_rule": 2}, texts={"parked": "slack"}
+        client, "wazuh-1", added={"lines": 7, "matched": 3, "bad:no_rule": 2}, texts={"backpressured": "slack"}
     )
     text = run("status")
     (slack,) = [line.split("\t") for line in text.splitlines() if line.startswith("slack\t")]
     assert slack[:4] == ["slack", "0", "0", "1"]
-    assert "client: no\\u001b[2J" in slack[-1]
+    assert "http_4xx: no\\u001b[2J" in slack[-1]
     assert "wazuh-1\t7\t3\t2\tnever\tslack\t" in text
     told = json.loads(run("status", "--json"))
     assert told["integrations"]["slack"]["dead"] == 1
@@ -93,10 +93,10 @@ def test_status_shows_every_integration_and_node(client: redis.Redis, ledger: Le
 
 
 def test_dead_letters_are_listed_by_what_is_asked_for(ledger: Ledger) -> None:
-    bury(ledger, "n:f:1", rule="5712", reason="client")
-    bury(ledger, "n:f:2", rule="550", reason="auth")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
+    bury(ledger, "n:f:2", rule="550", reason="unauthorized")
     assert [line.split("\t")[1] for line in run("dead", "list").splitlines()] == ["Delivery", "n:f:1", "n:f:2"]
-    for narrowed in (["--rule", "550"], ["--reason", "auth"], ["n:f:2"]):
+    for narrowed in (["--rule", "550"], ["--reason", "unauthorized"], ["n:f:2"]):
         (line,) = run("dead", "list", "--json", *narrowed).splitlines()
         assert json.loads(line)["delivery"] == "n:f:2"
     assert run_for_nothing("dead", "list", "--older", "1h").startswith("no dead letters of that kind")
@@ -114,8 +114,8 @@ def test_that_there_are_no_dead_letters_at_all_is_said(ledger: Ledger) -> None:
 
 def test_an_alert_id_means_all_letters_of_the_alert(client: redis.Redis, ledger: Ledger) -> None:
     del client
-    bury(ledger, "n:f:1", rule="5712", reason="client", alert_id="1769846400.17")
-    bury(ledger, "n:f:2", rule="550", reason="auth", alert_id="1769846400.18")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx", alert_id="1769846400.17")
+    bury(ledger, "n:f:2", rule="550", reason="unauthorized", alert_id="1769846400.18")
     (line,) = run("dead", "list", "--json", "1769846400.17").splitlines()
     told = json.loads(line)
     assert (told["delivery"], told["alert_id"]) == ("n:f:1", "1769846400.17")
@@ -131,23 +131,29 @@ def test_an_alert_id_means_all_letters_of_the_alert(client: redis.Redis, ledger:
 
 
 def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:
-    bury(ledger, "n:f:1", rule="5712", reason="client")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     shown = json.loads(run("dead", "show", "n:f:1"))
     assert shown["alert"]["rule"]["id"] == "5712"
-    assert shown["history"] == [{"at_ms": 1, "reason": "client", "detail": "no\x1b[2J"}]
+    assert shown["history"] == [{"at_ms": 1, "reason": "http_4xx", "detail": "no\x1b[2J"}]
     assert shown["fallback_of"] is None
-    assert shown["answer"] == {"at_ms": 1, "status": 400, "text": "<p>no such\nchannel", "cut": True}
+    assert shown["response"] == {"at_ms": 1, "status": 400, "text": "<p>no such\nchannel", "truncated": True}
 
 
 def test_a_letter_of_a_fallback_says_whose_alert_it_was(ledger: Ledger) -> None:
-    bury(ledger, "n:f:1+fallback:slack", rule="5712", reason="client", fallback_of=FallbackOf("shuffle", "auth"))
+    bury(
+        ledger,
+        "n:f:1+fallback:slack",
+        rule="5712",
+        reason="http_4xx",
+        fallback_of=FallbackOf("shuffle", "unauthorized"),
+    )
     shown = json.loads(run("dead", "show"))
-    assert shown["fallback_of"] == {"integration": "shuffle", "reason": "auth"}
+    assert shown["fallback_of"] == {"integration": "shuffle", "reason": "unauthorized"}
 
 
 def test_replay_counts_asks_and_lets_them_wait_again(ledger: Ledger) -> None:
     for n in range(3):
-        bury(ledger, f"n:f:{n}", rule="5712", reason="client")
+        bury(ledger, f"n:f:{n}", rule="5712", reason="http_4xx")
     refused = CliRunner().invoke(courier, ["dead", "replay"], input="n\n")
     assert (refused.exit_code, ledger.status("slack").dead) == (1, 3)
     assert "3 wait for delivery again" in run("dead", "replay", "--rate", "2", answer="y\n")
@@ -156,26 +162,26 @@ def test_replay_counts_asks_and_lets_them_wait_again(ledger: Ledger) -> None:
 
 
 def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
-    bury(ledger, "n:f:1", rule="5712", reason="client")
-    bury(ledger, "n:f:2", rule="550", reason="auth")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
+    bury(ledger, "n:f:2", rule="550", reason="unauthorized")
     refused = CliRunner().invoke(courier, ["dead", "discard"], input="n\n")
     assert (refused.exit_code, ledger.status("slack").dead) == (1, 2)
     assert "Discard 2" in refused.output
-    assert "1 discarded" in run("dead", "discard", "--yes", "--reason", "client")
+    assert "1 discarded" in run("dead", "discard", "--yes", "--reason", "http_4xx")
     status = ledger.status("slack")
     assert (status.dead, status.totals["discarded"]) == (1, 1)
 
 
 def test_letters_can_be_replayed_to_another_integration(client: redis.Redis, ledger: Ledger) -> None:
     client.hset("courier:integrations", "shuffle", "sealed")
-    bury(ledger, "n:f:1", rule="5712", reason="client")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     assert "1 waits for delivery to shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
     assert (ledger.status("slack").dead, ledger.status("shuffle").waiting) == (0, 1)
 
 
 def test_a_rate_for_another_integration_is_refused_rather_than_ignored(client: redis.Redis, ledger: Ledger) -> None:
     client.hset("courier:integrations", "shuffle", "sealed")
-    bury(ledger, "n:f:1", rule="5712", reason="client")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     result = CliRunner().invoke(courier, ["dead", "replay", "--to", "shuffle", "--rate", "10", "--yes"])
     assert (result.exit_code, ledger.status("slack").dead) == (2, 1)
     assert "--rate is not for --to" in result.stderr

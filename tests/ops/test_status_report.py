@@ -68,8 +68,8 @@ def keys(value: Any) -> Any:
 
 
 def test_json_is_typed_and_holds_no_json_in_a_text(client: redis.Redis, ledger: Ledger) -> None:
-    alive(client, parked="slack,shuffle")
-    bury(ledger, "n:f:1", rule="5712", reason="client")
+    alive(client, backpressured="slack,shuffle")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     ledger.pause("slack", "why")
     document = told()
     assert msgspec.convert(document, StatusReport, strict=True)
@@ -84,11 +84,11 @@ def test_json_is_typed_and_holds_no_json_in_a_text(client: redis.Redis, ledger: 
         "idle_since_ms": None,
     }
     node = document["nodes"]["m1"]
-    assert node["parked"] == ["slack", "shuffle"]
+    assert node["backpressured"] == ["slack", "shuffle"]
     assert node["integrations"]["slack"] | {} == {
         "lag_bytes": 3,
         "lag_s": 1.5,
-        "parked": False,
+        "backpressured": False,
         "max_backlog": 0,
         "max_backlog_bytes": 0,
     }
@@ -105,7 +105,7 @@ def test_json_is_typed_and_holds_no_json_in_a_text(client: redis.Redis, ledger: 
 def test_json_has_all_keys_whatever_happened(client: redis.Redis, ledger: Ledger) -> None:
     alive(client)
     quiet = told()["integrations"]["manager"]
-    bury(ledger, "n:f:1", rule="5712", reason="client")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     busy = told()["integrations"]["slack"]
     assert set(quiet) == set(busy)
     assert set(quiet["totals"]) <= set(busy["totals"])
@@ -125,7 +125,7 @@ def test_every_key_is_documented() -> None:
 def test_tables_have_fixed_columns_where_nobody_watches(client: redis.Redis, ledger: Ledger) -> None:
     before = [table.splitlines()[0] for table in status()[1].split("\n\n")]
     alive(client)
-    bury(ledger, "n:f:1", rule="5712", reason="client")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     ledger.pause("slack", "why")
     tables = [table.splitlines() for table in status()[1].split("\n\n")]
     assert [table[0] for table in tables] == before
@@ -144,8 +144,8 @@ def test_check_is_ok_where_all_is_well(client: redis.Redis, ledger: Ledger) -> N
 
 
 def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: Ledger) -> None:
-    alive(client, config_trouble="ossec.conf:3: no", parked="slack", foreign_writes="somebody wrote")
-    bury(ledger, "n:f:1", rule="5712", reason="client")
+    alive(client, config_error="ossec.conf:3: no", backpressured="slack", foreign_writes="somebody wrote")
+    bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     ledger.pause("slack", "a|b\nc")
     code, out = status("--check")
     assert code == 1
@@ -167,7 +167,7 @@ def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: L
     [
         ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "the producer of m1 was last seen 35."),
         ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "no worker runs"),
-        ({"choked": "Redis is full"}, "m1 enqueues nothing: Redis is full"),
+        ({"intake_paused": "Redis is full"}, "m1 enqueues nothing: Redis is full"),
         ({"idle_s": IDLE_LIMIT_S + 30}, "though work is queued: restart it"),
     ],
 )

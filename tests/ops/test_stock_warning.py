@@ -29,7 +29,7 @@ def manager(tmp_path: Path, *blocks: str) -> Path:
 
 def settings(tmp_path: Path, *blocks: str) -> Settings:
     (tmp_path / "courier.conf").write_text(f"<ossec_config>{''.join(blocks)}</ossec_config>")
-    overrides = {"producer.config": "courier.conf", "worker.home": "nowhere"}
+    overrides = {"producer.config": "courier.conf", "worker.wazuh_home": "nowhere"}
     return load_settings(file=None, environment={}, cwd=tmp_path, overrides=overrides)
 
 

@@ -103,12 +103,12 @@ def test_every_secret_is_a_credential_for_a_setting_that_exists(unit: str) -> No
 def test_a_worker_may_finish_before_it_is_killed(instance: str) -> None:
     unit = f"courier-worker@{instance}.service"
     told = [*lines(unit), *drop_ins(unit)]
-    environment = dict(value.split("=", 1) for _, value in told if value.startswith("COURIER_WORKER_DRAIN="))
+    environment = dict(value.split("=", 1) for _, value in told if value.startswith("COURIER_WORKER_DRAIN_TIMEOUT="))
     settings = load_settings(file=None, environment=environment, cwd=Path("/nonexistent"))
     served = {"http": "slack", "scripts": "custom-x", "manager": MANAGER_ID}[instance]
     policy = settings.policy(Integration(id=served, name=served))
-    longest_s = policy.deadline_s if instance == "scripts" else policy.time_limit_s
-    assert longest_s < settings.worker.drain_s < int(dict(told)["TimeoutStopSec"]) - GRACE_S
+    longest_s = policy.script_timeout_s if instance == "scripts" else policy.request_timeout_s
+    assert longest_s < settings.worker.drain_timeout_s < int(dict(told)["TimeoutStopSec"]) - GRACE_S
 
 
 def test_scripts_run_as_the_manager_s_own_user_with_what_is_theirs_to_write() -> None:

@@ -43,7 +43,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\x1b[=>]")
 def ledger(client: redis.Redis) -> Ledger:
     registry, ledger = PublishedRegistry(client, Cipher(Fernet.generate_key())), Ledger(client)
     registry.publish("m1", [Integration(id=i, name=i, hook_url=Secret(f"https://h.example/{i}")) for i in IDS])
-    seen = {"seen_ms": str(ledger.now_ms()), "config_trouble": f"ossec.conf:1: {ERROR}", "parked": ",".join(IDS)}
+    seen = {"seen_ms": str(ledger.now_ms()), "config_error": f"ossec.conf:1: {ERROR}", "backpressured": ",".join(IDS)}
     publish_producer_report(client, "m1", added={"lines": 12_345_678, "matched": 345_678}, texts=seen)
     publish_worker_report(
         client, "http@m1", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=0)
@@ -68,8 +68,8 @@ def die(ledger: Ledger, integration_id: str) -> None:
     )
     ledger.release(integration_id, max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
     ledger.begin(integration_id, [DELIVERY], token="w", lease_s=60)
-    header = Header(committed_ms=1, attempts=3, history=(Attempt(1, "auth", ERROR),))
-    dead = Settlement(id=DELIVERY, outcome="dead", reason="auth", header=header)
+    header = Header(committed_ms=1, attempts=3, history=(Attempt(1, "unauthorized", ERROR),))
+    dead = Settlement(id=DELIVERY, outcome="dead", reason="unauthorized", header=header)
     ledger.settle(integration_id, [dead], token="w", last_error=f"auth: {ERROR}")
 
 

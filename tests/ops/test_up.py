@@ -20,7 +20,7 @@ def test_workers_end_by_themselves_before_they_are_killed(
     monkeypatch.setenv(DRAIN, wanted)
     settings = load_settings(file=None, environment={DRAIN: wanted}, cwd=tmp_path)
     environment = _environment(settings, STOP_LIMIT_S)
-    theirs = load_settings(file=None, environment={DRAIN: environment[DRAIN]}, cwd=tmp_path).worker.drain_s
+    theirs = load_settings(file=None, environment={DRAIN: environment[DRAIN]}, cwd=tmp_path).worker.drain_timeout_s
     assert theirs == given_s
     assert theirs + GRACE_S < STOP_LIMIT_S
 

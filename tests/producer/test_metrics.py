@@ -27,7 +27,7 @@ def metrics() -> ProducerMetrics:
 
 
 def test_every_reason_is_there_at_zero(metrics: ProducerMetrics) -> None:
-    assert all(value(metrics, "lines_dropped_total", reason=reason) == 0 for reason in REJECT_REASONS)
+    assert all(value(metrics, "lines_rejected_total", reason=reason) == 0 for reason in REJECT_REASONS)
     names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
     assert names == {metric.name for metric in TABLE if metric.exposed_by is ExposedBy.PRODUCER}
 
@@ -37,11 +37,11 @@ def test_what_is_told_is_added_up_and_lags_are_replaced(metrics: ProducerMetrics
     metrics.record(counts, {"slack": IntegrationLag(lag_bytes=9, lag_s=2.5)}, config_ok=False)
     metrics.record(counts, {"shuffle": IntegrationLag()}, config_ok=True)
     assert [value(metrics, f"{name}_total") for name in ("lines", "matched")] == [6, 4]
-    assert value(metrics, "lines_dropped_total", reason="no_rule") == 2
-    assert value(metrics, "lines_wrong_type_total", field="level") == 2
-    assert value(metrics, "lines_wrong_type_total", field="location") == 0
-    assert value(metrics, "lag_bytes", integration="slack") is None
-    assert value(metrics, "lag_bytes", integration="shuffle") == 0
+    assert value(metrics, "lines_rejected_total", reason="no_rule") == 2
+    assert value(metrics, "field_type_errors_total", field="level") == 2
+    assert value(metrics, "field_type_errors_total", field="location") == 0
+    assert value(metrics, "reader_lag_bytes", integration="slack") is None
+    assert value(metrics, "reader_lag_bytes", integration="shuffle") == 0
     assert value(metrics, "config_ok") == 1
 
 
@@ -67,7 +67,7 @@ def test_the_digest_follows_what_is_in_force_and_not_what_was_refused(client: re
         world.settle(producer)
         world.settle(producer)
         (told,) = fetch_producer_reports(client)
-        return told.integer("config_digest"), bool(told.texts["config_trouble"])
+        return told.integer("config_digest"), bool(told.texts["config_error"])
 
     first = digest()
     world.write("<integration><name>slack</name></integration>", SLACK_BLOCK.format(""))
@@ -103,4 +103,4 @@ def test_while_redis_is_away_it_says_so(client: redis.Redis, tmp_path: Path, met
 
     producer.run(wait, wait, lambda: len(seen) == 2)
     assert seen == [0, 1]
-    assert value(metrics, "step_timestamp_seconds") == 50
+    assert value(metrics, "loop_timestamp_seconds") == 50

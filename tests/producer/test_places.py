@@ -54,7 +54,7 @@ def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: Wo
     world.settle(producer)
     assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 2)
     (node,) = fetch_producer_reports(world.client)
-    assert "level" in node.texts["config_trouble"]
+    assert "level" in node.texts["config_error"]
 
 
 def test_a_block_whose_id_changes_hands_on_its_place(world: World) -> None:
@@ -160,7 +160,7 @@ def test_a_file_that_is_half_written_is_not_taken_over(client: redis.Redis, tmp_
     world.settle(producer)
     assert len(world.waiting("shuffle")) == 1
     (node,) = fetch_producer_reports(client)
-    assert "the file is not well-formed" in node.texts["config_trouble"]
+    assert "the file is not well-formed" in node.texts["config_error"]
 
 
 def test_a_block_gone_from_a_whole_file_loses_its_place_though_the_start_had_kept_it(

@@ -280,12 +280,12 @@ def test_nothing_is_enqueued_into_a_redis_that_is_nearly_full_or_may_evict(world
         world.source.lines.append(alert(len(world.source.lines)))
         world.settle(producer)
         assert len(world.waiting()) == before
-        assert fetch_producer_reports(world.client)[0].texts["choked"]
+        assert fetch_producer_reports(world.client)[0].texts["intake_paused"]
         world.client.config_set(name, back)
         world.settle(producer)
         world.settle(producer)
         assert len(world.waiting()) == before + 1
-    assert not fetch_producer_reports(world.client)[0].texts["choked"]
+    assert not fetch_producer_reports(world.client)[0].texts["intake_paused"]
 
 
 def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

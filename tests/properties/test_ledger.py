@@ -24,7 +24,7 @@ from common.ledger import (
     DeadLetter,
     Delivery,
     Header,
-    LastAnswer,
+    LastResponse,
     Ledger,
     Limits,
     Notifications,
@@ -50,12 +50,12 @@ LIMITS = (f"{RATE}/s burst {BURST}", f"{A_MINUTE}/min", f"{AN_HOUR}/h", f"{A_DAY
 PACE = Limits(
     target="T",
     rate_limits=tuple(map(parse_rate_limit, LIMITS)),
-    pause_max_s=100,
+    retry_after_max_s=100,
     yields_s=YIELDS_MS / 1000,
     breaker=Breaker(failures=3, ratio=60, samples=6, window_s=120, pause_s=10, pause_max_s=40),
 )
 TELLING = Notifications(fallback="backup", interval_s=600)
-REASONS = {"sick": "server", "refused": "auth", "answered": "rate_limited", "": "internal"}
+REASONS = {"sick": "http_5xx", "refused": "unauthorized", "answered": "rate_limited", "": "internal"}
 WORK = {
     "delivered": ("delivered", "well", 0),
     "failed": ("retry", "sick", 0),
@@ -64,7 +64,7 @@ WORK = {
     "pause": ("retry", "answered", 7),
     "buried": ("dead", "sick", 0),
 }
-ANSWER = LastAnswer(1_700_000_000_000, 500, "</p>\n")
+ANSWER = LastResponse(1_700_000_000_000, 500, "</p>\n")
 DAY_MS = 86_400_000
 
 
@@ -302,7 +302,7 @@ class Machine(RuleBasedStateMachine):
         stopped = self.held or self.health.state == "open"
         taken = [i for i in free if not stopped and (self.health.state == "closed" or i == self.health.probe)]
         assert [d.id for d in began] == taken
-        assert {d.well_ms for d in began} <= {self.well_ms}
+        assert {d.last_success_ms for d in began} <= {self.well_ms}
         for i in taken:
             self.all[i].token, self.all[i].at_ms = token, self.now_ms + 60_000
         back = [i for i in free if i not in taken]
@@ -332,9 +332,14 @@ class Machine(RuleBasedStateMachine):
         header = (
             None
             if over or outcome == "returned"
-            else Header(committed_ms=1, attempts=one.attempts + (outcome != "postponed"), lost=one.lost, answer=ANSWER)
+            else Header(
+                committed_ms=1,
+                attempts=one.attempts + (outcome != "postponed"),
+                lost_attempts=one.lost,
+                response=ANSWER,
+            )
         )
-        reason = {"delivered": "", "skipped": "no_hash"}.get(outcome) or REASONS.get(verdict, "")
+        reason = {"delivered": "", "skipped": "no_file_hash"}.get(outcome) or REASONS.get(verdict, "")
         settlement = Settlement(
             id=i,
             outcome=outcome,
@@ -357,7 +362,7 @@ class Machine(RuleBasedStateMachine):
             self.sicknesses += settled.breaker == "open" and self.health.opens == 1
         if pause_s:
             self.target_until_ms = max(self.target_until_ms, self.now_ms + min(pause_s, 100) * 1000)
-        assert settled.held == (self.held or self.health.state != "closed")
+        assert settled.is_blocked == (self.held or self.health.state != "closed")
         self.totals[{"retry": "retried", "returned": "put_back"}.get(outcome, outcome)] += 1
         if outcome in UNASKED:
             self.limits.refund(one.released_ms, self.now_ms)
@@ -440,7 +445,7 @@ class Machine(RuleBasedStateMachine):
         known = [i for state in ("waiting", "released", "dead") for i in self.some(data, state, 1)]
         gone = data.draw(st.lists(st.sampled_from(sorted(self.gone)), max_size=2, unique=True)) if self.gone else []
         died_ms = self.now_ms - ago_ms
-        header = Header(committed_ms=1, attempts=3, answer=ANSWER)
+        header = Header(committed_ms=1, attempts=3, response=ANSWER)
         letters = [DeadLetter(Delivery(i, header, b"{}"), died_ms) for i in (*known, *gone)]
         assert self.ledger.import_dead(ID, letters) == len(gone)
         for i in gone:

@@ -45,7 +45,7 @@ FORGED: dict[str, Callable[[World], Any]] = {
 def read_on(world: World, producer: Any, seconds: int = 3) -> None:
     for _ in range(seconds):
         world.clock.now_s += 1
-        producer.step()
+        producer.run_once()
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=list(FORGED))

@@ -66,7 +66,7 @@ _DEEP = st.builds(
 )
 _RECORDS = st.builds(
     lambda raw, at, junk: raw[:at] + junk + raw[at:],
-    st.just(encode_record(Delivery("1", Header(committed_ms=1, done=("\u00e9",)), b"{}"))),
+    st.just(encode_record(Delivery("1", Header(committed_ms=1, completed_calls=("\u00e9",)), b"{}"))),
     st.integers(0, 60),
     st.binary(max_size=3),
 )

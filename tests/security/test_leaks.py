@@ -227,7 +227,7 @@ def _installed(folder: Path, server: EmbeddedServer, blocks: list[Block]) -> dic
     script = folder / "home/integrations/custom-leak"
     script.write_text(SCRIPT)
     script.chmod(0o750)
-    everywhere = 'retry_max_attempts = 1\ntime_limit = "2s"\ndeadline = "5s"\nlookup_cache = false'
+    everywhere = 'retry_max_attempts = 1\nrequest_timeout = "2s"\nscript_timeout = "5s"\nlookup_cache = false'
     tables = [f"[integrations.default]\n{everywhere}", *(block.table() for block in blocks)]
     (folder / "courier.toml").write_text("\n".join(tables))
     return {
@@ -235,7 +235,7 @@ def _installed(folder: Path, server: EmbeddedServer, blocks: list[Block]) -> dic
         "COURIER_STATE_DIR": str(folder / "state"),
         "COURIER_SETTINGS": str(folder / "courier.toml"),
         "COURIER_LOG_LEVEL": "debug",
-        "COURIER_WORKER_HOME": str(folder / "home"),
+        "COURIER_WORKER_WAZUH_HOME": str(folder / "home"),
         "COURIER_WORKER_INTEGRATIONS_DIR": str(folder / "home/integrations"),
         "ftp_proxy": f"http://me:{letters('all', 'proxy')}@127.0.0.1:1",
         "X_TOKEN": letters("all", "environ"),

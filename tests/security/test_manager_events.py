@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 ID = "n:log:1+abc"
 VERDICT = ManagerEvent("[001] (web01) any->virustotal", '{"virustotal": {"positives": 3}}')
-NOTICE = {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 2, "reason": "client"}
+NOTICE = {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 2, "reason": "http_4xx"}
 
 
 class World:
@@ -57,7 +57,7 @@ class World:
         registry = PublishedRegistry(client, VAULT)
         registry.publish("n", [])
         settings = load_settings(file=None, environment={}, cwd=folder)
-        self._worker = msgspec.structs.replace(settings.worker, socket=folder / "queue")
+        self._worker = msgspec.structs.replace(settings.worker, queue_socket=folder / "queue")
         self._transports: list[Any] = []
         routes = ServedIntegrations(
             registry,
@@ -171,8 +171,8 @@ def test_what_courier_wrote_passes_and_the_next_one_after_a_forged_one_too(world
     assert world.written(SIGNER.sign("b", VERDICT), "b") == [f"1:{VERDICT.location}:{VERDICT.message}".encode()]
     told = f"1:courier:{json.dumps({'integration': 'courier', 'courier': NOTICE})}".encode()
     assert world.written(notice(), "c") == [told]
-    (breaker,) = world.written(opened("server: a\n\x7f", SIGNER.sign_error("slack", "server: a\n\x7f")), "d")
-    assert b'"last_error": "server: a\\n\\u007f"' in breaker
+    (breaker,) = world.written(opened("http_5xx: a\n\x7f", SIGNER.sign_error("slack", "http_5xx: a\n\x7f")), "d")
+    assert b'"last_error": "http_5xx: a\\n\\u007f"' in breaker
     assert b"mac" not in breaker
 
 

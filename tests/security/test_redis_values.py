@@ -111,7 +111,7 @@ class World:
             if state in {"dead", "retried"}:
                 header = Header(committed_ms=1, attempts=1)
                 outcome = "dead" if state == "dead" else "retry"
-                one = Settlement(id=state, outcome=outcome, reason="client", delay_ms=10, header=header)
+                one = Settlement(id=state, outcome=outcome, reason="http_4xx", delay_ms=10, header=header)
                 self.settle(integration_id, one)
         self.commit(integration_id, "waiting")
 
@@ -168,7 +168,7 @@ def test_no_script_that_meets_a_wrong_type_loses_a_delivery(world: World, key: s
     before = world.members()
     world.clock.now_s += 120
     ledger, header = world.ledger, Header(committed_ms=1, attempts=1)
-    retry = Settlement(id="begun", outcome="retry", reason="client", header=header)
+    retry = Settlement(id="begun", outcome="retry", reason="http_4xx", header=header)
     moves: list[Callable[[], object]] = [
         lambda: world.commit(BAD, "new"),
         lambda: world.release(BAD),
@@ -213,7 +213,7 @@ def test_a_damaged_manager_holds_up_nobody_who_has_nothing_for_it(world: World, 
     world.commit("good", *map(str, range(20)))
     (first, *_) = world.release("good")["good"]
     world.begin("good", [first])
-    world.settle("good", Settlement(id=first, outcome="dead", reason="client", header=Header(committed_ms=1)))
+    world.settle("good", Settlement(id=first, outcome="dead", reason="http_4xx", header=Header(committed_ms=1)))
     world.round("good", "manager")
     assert len(world.arrived["good"]) == 19
 

@@ -64,7 +64,7 @@ def test_a_damaged_key_is_shown_and_the_others_too(client: redis.Redis, ledger: 
     assert f"damaged: {key}" in run("top", "--once").stdout
     listed = [json.loads(line)["integration"] for line in run("dead", "list", "--json").stdout.splitlines()]
     assert "good" in listed
-    assert metric(client, "courier_ledger_damaged") == {"bad": 1, "good": 0, "manager": 0}
+    assert metric(client, "courier_ledger_damaged_keys") == {"bad": 1, "good": 0, "manager": 0}
     for command in ("pause", "resume"):
         run(command, "bad")
     assert "1 discarded" in run("dead", "discard", "--integration", "good", "--yes").stdout

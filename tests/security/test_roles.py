@@ -146,7 +146,7 @@ def test_flower_sees_queues_and_asks_workers(client: redis.Redis, server: Embedd
 
 
 def test_each_command_of_an_operator_works(client: redis.Redis, server: EmbeddedServer) -> None:
-    header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "auth"),))
+    header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "unauthorized"),))
     letters = [DeadLetter(Delivery(f"id-{n}", header, b"{}"), 1) for n in range(4)]
     with login(server, "operator") as connection:
         ledger = Ledger(connection)

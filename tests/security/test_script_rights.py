@@ -52,7 +52,7 @@ def test_a_script_of_the_worker_s_own_user_reads_no_secret_of_its_processes(home
     (home.path / "ossec.conf").write_text(f"<ossec_config>{block}</ossec_config>")
     files = ("--config", "ossec.conf", "--alerts", "alerts.json", "--state", "state", "--flower-port", "0")
     ours = {
-        "COURIER_WORKER_HOME": str(home.path),
+        "COURIER_WORKER_WAZUH_HOME": str(home.path),
         "COURIER_WORKER_INTEGRATIONS_DIR": str(home.integrations),
         "COURIER_INTEGRATIONS_DEFAULT_START_AT": "beginning",
         "COURIER_INTEGRATIONS_DEFAULT_PROXY": "http://user:s3cret-proxy@127.0.0.1:1",
@@ -124,7 +124,7 @@ def test_a_script_of_another_user_is_stopped_with_all_that_it_started(home: Home
     (home.path / "pids").chmod(0o666)
     home.write("#!/bin/sh\ntrap '' TERM\nsleep 99 & echo $! $$ >pids\nwait; sleep 99\n")
     with pytest.raises(TransportError, match="deadline"):
-        home.send(user=f"{SCRIPTS}:{SCRIPTS}", deadline_s=0.5)
+        home.send(user=f"{SCRIPTS}:{SCRIPTS}", script_timeout_s=0.5)
     eventually(lambda: not any(runs(int(pid)) for pid in (home.path / "pids").read_text().split()))
 
 

@@ -115,7 +115,7 @@ def test_what_env_cannot_find_is_left_for_env_to_say(home: Home) -> None:
     for first in ("-S", "-S A=b", "A=b", ""):  # it runs the script itself, again and again
         home.write(f"#!/usr/bin/env {first}\n")
         with pytest.raises(TransportError, match="deadline"):
-            home.send(deadline_s=0.1)
+            home.send(script_timeout_s=0.1)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -123,7 +123,7 @@ def test_what_env_cannot_find_is_left_for_env_to_say(home: Home) -> None:
 def test_no_first_line_raises_anything_undeclared(home: Home, first: bytes) -> None:
     home.write(first.replace(b"/", b"_"))
     with suppress(TransportError):
-        home.send(deadline_s=5.0)
+        home.send(script_timeout_s=5.0)
 
 
 @needs_root

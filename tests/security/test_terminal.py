@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from common.errors import CourierError
 from common.integration import Integration
 from common.ledger import Header, Ledger, Settlement
-from common.ledger.record import Attempt, LastAnswer
+from common.ledger.record import Attempt, LastResponse
 from common.logs import JsonFormatter, TextFormatter
 from common.node import publish_producer_report
 from common.printable import printable, printable_json
@@ -120,7 +120,7 @@ def fill(client: redis.Redis, text: str) -> None:
     registry.publish("m1", [Integration(id="slack", name="slack", hook_url=Secret("https://h.example/x"))])
     client.hset(KEY, hostile_id, b"x")
     client.hset(CATALOGUE, hostile_id, json.dumps({"name": "slack", "nodes": []}).encode())
-    seen = {"seen_ms": str(ledger.now_ms()), "config_trouble": text, "parked": text, "choked": text}
+    seen = {"seen_ms": str(ledger.now_ms()), "config_error": text, "backpressured": text, "intake_paused": text}
     publish_producer_report(client, f"m{text}", added={"lines": 1}, texts=seen)
     publish_worker_report(
         client, f"http@{text}", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=1)
@@ -146,10 +146,13 @@ def fill(client: redis.Redis, text: str) -> None:
         )
         ledger.release(one, max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
         ledger.begin(one, [delivery], token="w", lease_s=60)
-        answer = LastAnswer(at_ms=1, status=500, text=text)
-        header = Header(committed_ms=1, attempts=3, history=(Attempt(1, text, text),), answer=answer)
+        answer = LastResponse(at_ms=1, status=500, text=text)
+        header = Header(committed_ms=1, attempts=3, history=(Attempt(1, text, text),), response=answer)
         ledger.settle(
-            one, [Settlement(id=delivery, outcome="dead", reason="auth", header=header)], token="w", last_error=text
+            one,
+            [Settlement(id=delivery, outcome="dead", reason="unauthorized", header=header)],
+            token="w",
+            last_error=text,
         )
         ledger.pause(one, text)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CONFIG_ERROR = 78
 SOMEBODY = 12345
-TOML = "[worker]\nslots = 7\n"
+TOML = "[worker]\nmax_tasks = 7\n"
 
 
 def shared(mode: int) -> Callable[[Path], None]:
@@ -64,7 +64,7 @@ def test_a_settings_file_that_others_can_write_is_refused_until_the_command_that
     place: str, fault: Callable[[Path], None], folder: Path, *, named: bool
 ) -> None:
     arguments = ("--settings", "courier.toml", "config") if named else ("config",)
-    assert "slots = 7" in courier(*arguments, cwd=folder).stdout
+    assert "max_tasks = 7" in courier(*arguments, cwd=folder).stdout
     path = (folder / place).resolve()
     fault(path)
     refused = courier(*arguments, cwd=folder)
@@ -73,7 +73,7 @@ def test_a_settings_file_that_others_can_write_is_refused_until_the_command_that
     assert str(path) in refused.stderr
     assert refused.stderr.count("\n") == 1
     subprocess.run(["/bin/sh", "-c", refused.stderr.split("`")[1]], check=True)
-    assert "slots = 7" in courier(*arguments, cwd=folder).stdout
+    assert "max_tasks = 7" in courier(*arguments, cwd=folder).stdout
 
 
 def test_a_redis_that_another_user_named_in_a_shared_folder_is_not_asked(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_an_ordinary_user_trusts_root_and_himself(owner: int) -> None:
         if owner == SOMEBODY:
             assert f"belongs to user {SOMEBODY}, not to root or user {NOBODY}" in done.stderr
         else:
-            assert "slots = 7" in done.stdout, done.stderr
+            assert "max_tasks = 7" in done.stdout, done.stderr
 
 
 class AsKubernetesDoes:
@@ -213,7 +213,7 @@ def test_a_real_read_only_mount_is_seen(folder: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if "mounted" not in done.stderr:
         pytest.skip(f"this system lets root mount nothing: {done.stderr}")
-    assert "slots = 7" in done.stdout, done.stderr
+    assert "max_tasks = 7" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("fault", [shared(0o770), shared(0o1777), pytest.param(given_away, marks=as_root)])

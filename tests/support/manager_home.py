@@ -61,7 +61,7 @@ class Home:
             redactor=Redactor(),
             home=self.path,
             integrations_dir=self.integrations,
-            private_dir=self.path / "private",
+            script_temp_dir=self.path / "private",
             environ={"PATH": path, "HOME": "/root", "COURIER_SECRET_KEY": "s3cret", "COURIER_REDIS_PASSWORD": "s3cret"},
             random=Random(7),
         )

@@ -28,7 +28,7 @@ if script:
 
 @contextmanager
 def stock_daemon(log: Path, offset: int, *, home: Path, busy: bool = False) -> Iterator[int]:
-    """Run one that has `log` open at `offset`, in the manager's `home`; `busy` as while it runs a script."""
+    """Run one that has `log` open at `offset`, in the manager's `wazuh_home`; `busy` as while it runs a script."""
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(log), str(offset), "busy" if busy else "idle"],
         cwd=home,

@@ -11,7 +11,7 @@ from common.settings import load_settings
 from tests.support.fakes import policy
 from workers.backoff import budget_spent, retry_delay_s
 
-POLICY = policy(retry_base_s=2.0, retry_cap_s=600.0, retry_max_age_s=3600.0, retry_max_attempts=5)
+POLICY = policy(retry_delay_s=2.0, retry_delay_max_s=600.0, retry_max_age_s=3600.0, retry_max_attempts=5)
 
 
 @pytest.mark.parametrize(("attempts", "ceiling"), [(1, 2), (2, 4), (5, 32), (9, 512), (10, 600), (1000, 600)])

@@ -119,7 +119,7 @@ def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Red
     assert world.deliverer.deliver("slack", world.released("a", "b", "c")) == {"delivered": 2, "retry": 1}
     status = world.ledger.status("slack")
     assert (status.waiting, status.released, status.totals["delivered"]) == (1, 0, 2)
-    assert status.last_error == "server: answered 500"
+    assert status.last_error == "http_5xx: answered 500"
     assert set(world.dispatcher.dispatched) == {"slack"}
 
 

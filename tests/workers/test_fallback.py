@@ -19,9 +19,9 @@ from workers.integrations.catalogue import make_service
 from workers.integrations.text_form import render_text
 from workers.pipeline import Pipeline
 
-ORIGIN = FallbackOf("slack", "auth")
-WHY = {"undelivered_to": "slack", "reason": "auth"}
-PREFIX = "[Courier: undelivered to slack, auth] "
+ORIGIN = FallbackOf("slack", "unauthorized")
+WHY = {"undelivered_to": "slack", "reason": "unauthorized"}
+PREFIX = "[Courier: undelivered to slack, unauthorized] "
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

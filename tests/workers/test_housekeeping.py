@@ -52,7 +52,7 @@ def test_a_registry_with_another_key_ends_the_worker_and_what_is_being_sent_keep
     routes.refresh.side_effect = error
     routes.ids.return_value = {"slack"}
     dispatcher, deliverer, others, give_up = Mock(), Mock(), Mock(), Mock()
-    dispatcher.occupied.return_value = {"slack"}
+    dispatcher.non_empty.return_value = {"slack"}
     dispatcher.reap.return_value = {}
     housekeeping = Maintenance(
         routes, dispatcher, deliverer, others, watchdog=others, heartbeat=others, retention=others, on_fatal=give_up
@@ -68,7 +68,7 @@ def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_al
     routes.refresh.return_value = False
     routes.ids.return_value = {"idle", "slack"}
     dispatcher = Mock()
-    dispatcher.occupied.return_value = {"slack"}
+    dispatcher.non_empty.return_value = {"slack"}
     dispatcher.reap.side_effect = lambda wanted: dict.fromkeys(wanted, Reaped(0, 0, 0))
     housekeeping = Maintenance(
         routes,

@@ -15,7 +15,7 @@ from common.outcome import Reason
 from common.secret import MASK, Secret
 from tests.support.fakes import policy
 from workers.integrations.base import Response, ScriptExit
-from workers.last_answer import DEAD_BYTES, LastResponse
+from workers.last_answer import DEAD_BYTES, ResponseRecorder
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ SCRIPT = Integration(
     api_key=Secret('pa/ss"wörd'),
     options=Secret('{"auth": {"login": ["deep-password"]}}'),
 )
-ANSWERS = LastResponse.of(SCRIPT, policy(environment={"API": Secret("from-the-environment"), "DEBUG": Secret("1")}))
+ANSWERS = ResponseRecorder.of(SCRIPT, policy(environment={"API": Secret("from-the-environment"), "DEBUG": Secret("1")}))
 
 
-def kept(answer: object, most_bytes: int = DEAD_BYTES, answers: LastResponse = ANSWERS) -> str:
+def kept(answer: object, most_bytes: int = DEAD_BYTES, answers: ResponseRecorder = ANSWERS) -> str:
     found = answers.excerpt(7, answer, most_bytes)
     assert found is not None
     assert found.at_ms == 7
-    return found.text + ("…" if found.cut else "")
+    return found.text + ("…" if found.truncated else "")
 
 
 SHOWN = [
@@ -73,7 +73,7 @@ def test_a_wider_encoding_hides_no_secret() -> None:
 def test_a_secret_that_a_limit_cut_in_two_is_not_kept(offset: int) -> None:
     limit = 1024
     said = (HOOK[offset:] + "!" * 2000)[: limit - len("the end")] + "the end"
-    small = LastResponse(Redactor([HOOK]), limit)
+    small = ResponseRecorder(Redactor([HOOK]), limit)
     text = kept(ScriptExit(status=1, output=said), answers=small)
     assert text.strip("!") == "the end…"
 
@@ -94,7 +94,7 @@ def test_where_nothing_was_said_nothing_is_kept() -> None:
 def test_a_record_grows_by_no_more_than_was_asked_for(body: bytes, most_bytes: int) -> None:
     found = ANSWERS.excerpt(7, Response(status=500, body=body), most_bytes)
     empty = ANSWERS.excerpt(7, Response(status=500), most_bytes)
-    sizes = [len(encode_header(Header(committed_ms=1, answer=one))) for one in (found, empty)]
+    sizes = [len(encode_header(Header(committed_ms=1, response=one))) for one in (found, empty)]
     assert sizes[0] - sizes[1] <= most_bytes
 
 
@@ -103,7 +103,7 @@ def test_no_block_is_too_odd_to_be_served(key: str, url: str, options: str) -> N
     block = Integration(
         id="custom-y", name="custom-y", api_key=Secret(key), hook_url=Secret(url), options=Secret(f"{options}\udcff")
     )
-    assert LastResponse.of(block, policy()).excerpt(1, Response(status=1), 10) is not None
+    assert ResponseRecorder.of(block, policy()).excerpt(1, Response(status=1), 10) is not None
 
 
 def test_an_answer_survives_the_scripts_and_its_bytes_are_counted(client: redis.Redis) -> None:
@@ -121,11 +121,11 @@ def test_an_answer_survives_the_scripts_and_its_bytes_are_counted(client: redis.
     for outcome in ("retry", "dead"):
         ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
         ledger.begin("slack", ["a"], token="w", lease_s=60)
-        header = Header(committed_ms=1, attempts=1, answer=answer)
-        ledger.settle("slack", [Settlement(id="a", outcome=outcome, reason="server", header=header)], token="w")
+        header = Header(committed_ms=1, attempts=1, response=answer)
+        ledger.settle("slack", [Settlement(id="a", outcome=outcome, reason="http_5xx", header=header)], token="w")
     assert ledger.replay("slack", ["a"]) == 1
     assert ledger.bury("slack", reason="buried") == 1
     (letter,) = ledger.dead_letters("slack")
-    assert (letter.delivery.header.answer, letter.delivery.alert) == (answer, b"\x00\n\xff")
+    assert (letter.delivery.header.response, letter.delivery.alert) == (answer, b"\x00\n\xff")
     (record,) = client.hvals("courier:{slack}:records")
     assert ledger.status("slack").totals["dead_bytes"] == len(record) < DEAD_BYTES + 500

@@ -99,7 +99,7 @@ def test_an_answer_that_comes_between_two_looks_is_not_asked_for_again(
         looks.append(question)
         return None if len(looks) == 1 else real(self, question)
 
-    monkeypatch.setattr(LookupStore, "remembered", late)
+    monkeypatch.setattr(LookupStore, "get", late)
     wire = Wire(200, REPORT)
     assert attempt(client, VIRUSTOTAL, wire, 2).outcome == "delivered"
     assert (wire.asked, len(looks)) == ([], 2)

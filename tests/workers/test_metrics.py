@@ -33,7 +33,7 @@ def delivery(header: Header | None = None, **fields: Any) -> Delivery:
 
 
 def accepted(metrics: WorkerMetrics) -> tuple[float | None, float | None]:
-    name = "courier_alert_to_accepted_seconds"
+    name = "courier_delivery_latency_seconds"
     return value(metrics, f"{name}_count", **SLACK), value(metrics, f"{name}_sum", **SLACK)
 
 
@@ -42,13 +42,13 @@ def test_every_series_of_what_it_serves_is_there_at_zero(metrics: WorkerMetrics)
         assert value(metrics, "courier_attempts_total", **SLACK, outcome=outcome, reason=reason) == 0
     assert accepted(metrics) == (0, 0)
     assert value(metrics, "courier_request_seconds_count", **SLACK) == 0
-    assert value(metrics, "courier_worker_serves", **SLACK) == 1
+    assert value(metrics, "courier_worker_integration_info", **SLACK) == 1
 
 
 def test_what_it_serves_no_more_is_gone(metrics: WorkerMetrics) -> None:
     metrics.init_series(["shuffle"])
-    assert value(metrics, "courier_worker_serves", **SLACK) is None
-    assert value(metrics, "courier_worker_serves", integration="shuffle") == 1
+    assert value(metrics, "courier_worker_integration_info", **SLACK) is None
+    assert value(metrics, "courier_worker_integration_info", integration="shuffle") == 1
 
 
 def test_an_attempt_counts_and_an_accepted_alert_has_a_latency(metrics: WorkerMetrics) -> None:
@@ -105,9 +105,9 @@ def test_calls_are_timed_also_those_without_an_answer(metrics: WorkerMetrics) ->
 
 
 def test_a_round_is_dated(metrics: WorkerMetrics) -> None:
-    assert value(metrics, "courier_worker_round_timestamp_seconds") == 0
+    assert value(metrics, "courier_worker_maintenance_timestamp_seconds") == 0
     metrics.maintenance_succeeded()
-    assert value(metrics, "courier_worker_round_timestamp_seconds") == NOW_S
+    assert value(metrics, "courier_worker_maintenance_timestamp_seconds") == NOW_S
 
 
 def test_its_metrics_are_those_of_the_table(metrics: WorkerMetrics) -> None:

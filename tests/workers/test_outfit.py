@@ -54,7 +54,7 @@ def test_a_custom_script_from_alert_to_outcome(tmp_path: Path, command: str, out
     script.chmod(0o550)
     settings = load_settings(file=None, environment={}, cwd=tmp_path)
     worker = msgspec.structs.replace(
-        settings.worker, home=tmp_path, integrations_dir=script.parent, private_dir=tmp_path / "private"
+        settings.worker, wazuh_home=tmp_path, integrations_dir=script.parent, script_temp_dir=tmp_path / "private"
     )
     block = Integration(id="custom-x", name="custom-x", api_key=Secret("s3cret"))
     service, transport = build_service(block, settings.policy(block), worker)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from common.errors import TransportError
-from common.ledger import Delivery, Header, LastAnswer
+from common.ledger import Delivery, Header, LastResponse
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry, Skipped
 from tests.support.fakes import SIGNER, SLACK, policy
 from workers.integrations.base import NotSendable, Request, Response, failure_outcome
-from workers.last_answer import DEAD_BYTES, WAITING_BYTES, LastResponse
+from workers.last_answer import DEAD_BYTES, WAITING_BYTES, ResponseRecorder
 from workers.pipeline import Pipeline, combine
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def attempt(
     **changes: object,
 ) -> tuple[Settlement, Canned]:
     transport = Canned(*answers, said=said)
-    answers_kept = LastResponse.of(SLACK, policy())
+    answers_kept = ResponseRecorder.of(SLACK, policy())
     pipeline = Pipeline(
         Echo(OUTCOMES), transport, policy(**changes), Random(1), last_response=answers_kept, signer=SIGNER
     )
     header = header or Header(committed_ms=1_000_000)
-    delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, well_ms=well_ms)
+    delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, last_success_ms=well_ms)
     return pipeline.attempt(delivery), transport
 
 
@@ -97,7 +97,7 @@ def test_a_success_is_delivered_with_its_events_under_an_id_that_repeats() -> No
 
 def test_nothing_to_send_is_skipped_with_its_reason() -> None:
     settlement, transport = attempt(keys="[]")
-    assert (settlement.outcome, settlement.reason, transport.asked) == ("skipped", "no_hash", [])
+    assert (settlement.outcome, settlement.reason, transport.asked) == ("skipped", "no_file_hash", [])
 
 
 def test_a_failure_that_may_pass_waits_and_remembers() -> None:
@@ -117,7 +117,7 @@ def test_a_failure_that_may_pass_waits_and_remembers() -> None:
 def test_what_is_refused_while_others_are_taken_is_at_fault_itself(
     status: int, attempts: int, well_ms: int, outcome: str
 ) -> None:
-    header = Header(committed_ms=1_000_000, since_ms=1_001_000, attempts=attempts)
+    header = Header(committed_ms=1_000_000, budget_start_ms=1_001_000, attempts=attempts)
     assert attempt(status, header=header, well_ms=well_ms)[0].outcome == outcome
 
 
@@ -129,20 +129,20 @@ def test_no_answer_is_a_retry_unless_none_can_mend_it() -> None:
 
 def test_what_is_rejected_is_dead_at_once() -> None:
     settlement, _ = attempt(400)
-    assert (settlement.outcome, settlement.reason, settlement.events) == ("dead", "client", ())
+    assert (settlement.outcome, settlement.reason, settlement.events) == ("dead", "http_4xx", ())
 
 
 @pytest.mark.parametrize("changes", [{"retry_max_attempts": 1}, {"retry_max_age_s": 5.0}])
 def test_when_the_budget_is_spent_the_last_words_are_said(changes: dict[str, Any]) -> None:
-    settlement, _ = attempt(500, header=Header(committed_ms=1, since_ms=1_000_000), **changes)
-    assert (settlement.outcome, settlement.reason, len(settlement.events)) == ("dead", "server", 1)
+    settlement, _ = attempt(500, header=Header(committed_ms=1, budget_start_ms=1_000_000), **changes)
+    assert (settlement.outcome, settlement.reason, len(settlement.events)) == ("dead", "http_5xx", 1)
 
 
 def test_the_budget_by_age_begins_with_the_first_attempt() -> None:
     settlement, _ = attempt(500, header=Header(committed_ms=1), retry_max_age_s=5.0)
     assert settlement.outcome == "retry"
     assert settlement.header is not None
-    assert settlement.header.since_ms == 1_005_000
+    assert settlement.header.budget_start_ms == 1_005_000
     replayed, _ = attempt(500, header=Header(committed_ms=1, replays=1, replayed_ms=2), retry_max_age_s=5.0)
     assert replayed.outcome == "retry"
 
@@ -157,7 +157,7 @@ def test_a_retry_repeats_only_the_calls_that_failed() -> None:
     settlement, transport = attempt(200, 500, 200, keys='["a", "b", "c"]')
     assert (settlement.outcome, len(settlement.events)) == ("retry", 2)
     assert settlement.header is not None
-    assert settlement.header.done == ("a", "c")
+    assert settlement.header.completed_calls == ("a", "c")
     settlement, transport = attempt(200, keys='["a", "b", "c"]', header=settlement.header)
     assert (settlement.outcome, transport.asked) == ("delivered", ["b"])
 
@@ -166,7 +166,7 @@ def test_a_rejected_call_is_not_forgotten_when_another_one_retries() -> None:
     settlement, _ = attempt(400, 500, keys='["a", "b"]')
     assert settlement.outcome == "retry"
     settlement, transport = attempt(400, 200, keys='["a", "b"]', header=settlement.header)
-    assert (settlement.outcome, settlement.reason, transport.asked) == ("dead", "client", ["a", "b"])
+    assert (settlement.outcome, settlement.reason, transport.asked) == ("dead", "http_4xx", ["a", "b"])
 
 
 def test_an_error_of_our_own_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -188,17 +188,17 @@ def test_the_history_is_bounded() -> None:
 def test_the_answer_to_the_worst_call_is_kept_and_outlives_an_attempt_without_one() -> None:
     settlement, _ = attempt(200, 500, 429, keys='["a", "b", "c"]')
     assert settlement.header is not None
-    assert settlement.header.answer == LastAnswer(1_005_000, 500, "said 500")
+    assert settlement.header.response == LastResponse(1_005_000, 500, "said 500")
     for failure in (TransportError(Reason.CONNECTION_FAILED, "refused"), ZeroDivisionError()):
         later, _ = attempt(failure, keys='["b"]', header=settlement.header)
         assert later.header is not None
-        assert later.header.answer == settlement.header.answer
+        assert later.header.response == settlement.header.response
 
 
 def test_a_delivery_that_waits_keeps_less_of_an_answer_than_a_dead_one() -> None:
     waiting, _ = attempt(500, said=b"x" * 10**6)
     dead, _ = attempt(400, said=b"x" * 10**6)
-    kept = [s.header.answer.text for s in (waiting, dead) if s.header and s.header.answer]
+    kept = [s.header.response.text for s in (waiting, dead) if s.header and s.header.response]
     assert list(map(len, kept)) == [WAITING_BYTES, DEAD_BYTES]
 
 

@@ -36,7 +36,7 @@ _is_location: Final = re.compile(
 _has_control_character: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 
 _Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_.-]{1,64}\Z")]
-_Word = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{0,40}\Z")]
+_Word = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_]{0,40}\Z")]
 _Number = Annotated[int, msgspec.Meta(ge=0)]
 
 

@@ -39,13 +39,13 @@ class ServiceOptions(NamedTuple):
     """What an operator may choose beside the block itself.
 
     `endpoint` replaces the address of a service whose block has no hook_url. `virustotal_api` is `v2` or `v3`.
-    `final_exits` are the exit statuses of a script that no further attempt can mend. `escape`: alert text must not
-    act as the service's markup.
+    `permanent_exit_codes` are the exit statuses of a script that no further attempt can mend. `escape`: alert text
+    must not act as the service's markup.
     """
 
     endpoint: Secret | None = None
     virustotal_api: str = "v2"
-    final_exits: Collection[int] = ()
+    permanent_exit_codes: Collection[int] = ()
     escape: bool = True
 
     @property
@@ -117,7 +117,7 @@ class MisconfiguredService:
 
 def _make(integration: Integration, choices: ServiceOptions, now: Clock, redactor: Redactor) -> Service[Any, Any]:
     if integration.kind is Kind.SCRIPT:
-        return Script(integration, redactor, choices.final_exits)
+        return Script(integration, redactor, choices.permanent_exit_codes)
     if integration.name not in SERVICES:
         raise config_error(integration, "name", "there is no such integration")
     return SERVICES[integration.name](integration, StatusClassifier(now, redactor), choices)

@@ -45,8 +45,10 @@ class Script:
 
     markup: Final = NO_MARKUP
 
-    def __init__(self, integration: Integration, redactor: Redactor, final_exits: Collection[int] = ()) -> None:
-        self._integration, self._redactor, self._final_exits = integration, redactor, frozenset(final_exits)
+    def __init__(
+        self, integration: Integration, redactor: Redactor, permanent_exit_codes: Collection[int] = ()
+    ) -> None:
+        self._integration, self._redactor, self._final_exits = integration, redactor, frozenset(permanent_exit_codes)
         options = integration.options
         self._options = None if options is None else f"{options.reveal()}\n".encode("utf-8", "surrogateescape")
 

@@ -52,7 +52,7 @@ class HttpTransport:
 
         Raises TransportError, whose detail names host and port, never path, query or user.
         """
-        limit_s = call.timeout_s or self._policy.time_limit_s
+        limit_s = call.timeout_s or self._policy.request_timeout_s
         try:
             head = self._cache(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
         except TransportError:

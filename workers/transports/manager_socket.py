@@ -41,11 +41,11 @@ _MEANINGS: Final = {
 class ManagerSocket:
     """Sends datagrams from any number of threads, one at a time: a queue that is full for one is full for all.
 
-    `time_limit_s` is how long a datagram waits for room. `clock` is monotonic.
+    `request_timeout_s` is how long a datagram waits for room. `clock` is monotonic.
     """
 
-    def __init__(self, path: Path, *, time_limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._time_limit_s, self._clock = path, time_limit_s, clock
+    def __init__(self, path: Path, *, request_timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._time_limit_s, self._clock = path, request_timeout_s, clock
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
 

@@ -62,7 +62,7 @@ class ScriptTransport:
         redactor: Redactor,
         home: Path,
         integrations_dir: Path,
-        private_dir: Path | None = None,
+        script_temp_dir: Path | None = None,
         groups: ProcessGroups | None = None,
         debug: bool = False,
         environ: Mapping[str, str] = os.environ,
@@ -77,7 +77,7 @@ class ScriptTransport:
             self._user = script_user(policy)
         except SettingsError as error:  # a worker ends at its start then; this is for users that went away since
             self._no_user = str(error)
-        self._files = PrivateFiles(private_dir, now=now, random=random or SystemRandom(), user=self._user)
+        self._files = PrivateFiles(script_temp_dir, now=now, random=random or SystemRandom(), user=self._user)
         self._groups = groups or ProcessGroups(clock)
         wanted = {
             resource.RLIMIT_AS: policy.memory_limit_bytes,
@@ -123,7 +123,7 @@ class ScriptTransport:
     def _run_as(self, file: str, vector: list[str], alert: Path) -> ExitResult:
         return run(
             Command(file, vector, self._home, self._environment, self._limits, self._user),
-            deadline_s=self._policy.deadline_s,
+            deadline_s=self._policy.script_timeout_s,
             output_limit=self._policy.output_limit_bytes,
             clock=self._clock,
             groups=self._groups,
@@ -137,7 +137,7 @@ class ScriptTransport:
         if ended.timed_out or ended.status is None:
             line = last_line(output, self._redactor)
             told = f"; its last line was: {line}" if line else "; it had printed nothing"
-            limit = f"stopped at its deadline of {self._policy.deadline_s:g} s, with all that it had started"
+            limit = f"stopped at its deadline of {self._policy.script_timeout_s:g} s, with all that it had started"
             raise TransportError(Reason.SCRIPT_TIMEOUT, f"{limit}{told}", output)
         return ScriptExit(status=ended.status if ended.status >= 0 else _SIGNALLED - ended.status, output=output)
 
@@ -167,7 +167,7 @@ def check(name: str, policy: Policy, worker: WorkerSettings, environ: Mapping[st
     script_user(policy)
     chosen = policy.environment.get("PATH")
     search_path = chosen.reveal() if chosen else environment(environ)["PATH"]
-    check_script(script_path(name, worker.integrations_dir), worker.home, search_path)
+    check_script(script_path(name, worker.integrations_dir), worker.wazuh_home, search_path)
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ SCRAPE = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/met
 
 SETTINGS = """[integrations.default]
 lease = "15s"
-retry_base = "1s"
+retry_delay = "1s"
 {rate_limits}
 [integrations.virustotal]
 endpoint = "http://target:8080/virustotal"

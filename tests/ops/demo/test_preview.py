@@ -26,7 +26,7 @@ def test_checks_words_come_first_and_missing_scripts_get_no_replacement(tmp_path
     folder.mkdir()
     (folder / "custom-a").write_bytes(b"#!/bin/sh\n")
     (folder / "custom-a").chmod(0o550)
-    environment = {"COURIER_WORKER_HOME": str(tmp_path)}
+    environment = {"COURIER_WORKER_WAZUH_HOME": str(tmp_path)}
     found = preview(config, alerts, environment)
     assert found.unusable == {"custom-b"}
     assert any("integrations/custom-b does not exist" in line for line in found.lines)
@@ -45,7 +45,7 @@ def test_checks_words_come_first_and_missing_scripts_get_no_replacement(tmp_path
 def test_a_script_that_is_not_here_is_said_to_be_replaced(tmp_path: Path) -> None:
     config = tmp_path / "ossec.conf"
     config.write_text("<ossec_config><integration><name>custom-a</name></integration></ossec_config>")
-    found = preview(config, tmp_path / "alerts.json", {"COURIER_WORKER_HOME": str(tmp_path)})
+    found = preview(config, tmp_path / "alerts.json", {"COURIER_WORKER_WAZUH_HOME": str(tmp_path)})
     assert list(replacements([Integration(id="custom-a", name="custom-a")], found)) == [
         "custom-a: there is no custom-a here; the demo's own script runs in its place"
     ]

@@ -92,7 +92,7 @@ def test_the_stage_is_a_managers_home(tmp_path: Path) -> None:
     stage = set_stage(tmp_path, None, address=ADDRESS, flower_port=5000)
     settings = load_settings(file=stage.settings, environment={}, cwd=tmp_path)
     assert settings.producer.alerts == stage.alerts
-    assert settings.worker.socket == tmp_path / "queue"
+    assert settings.worker.queue_socket == tmp_path / "queue"
     assert (settings.state.dir, settings.flower.port) == (stage.state, 5000)
     for integration in stage.integrations:
         endpoint = settings.policy(integration).endpoint

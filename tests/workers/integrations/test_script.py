@@ -143,7 +143,7 @@ def test_no_answer_is_tried_again() -> None:
 
 
 def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None:
-    script = make_service(Integration(id="custom-x", name="custom-x"), ServiceOptions(final_exits=(2, 64)))
+    script = make_service(Integration(id="custom-x", name="custom-x"), ServiceOptions(permanent_exit_codes=(2, 64)))
     call = script.build_calls(ALERT)[0]
     assert script.interpret(ALERT, call, ScriptExit(status=2, output="bad key")) == Rejected(
         Reason.SCRIPT_FAILED, "exit status 2: bad key"

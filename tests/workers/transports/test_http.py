@@ -139,7 +139,7 @@ def test_no_server_is_slow_enough_to_outlast_the_limit(
 ) -> None:
     began = time.monotonic()
     with raw(drip(start, piece)) as address:
-        slow = error(http(time_limit_s=0.4), post(f"http://{address}{SECRET_PATH}"))
+        slow = error(http(request_timeout_s=0.4), post(f"http://{address}{SECRET_PATH}"))
     assert (slow.reason, slow.detail) == (Reason.TIMEOUT, f"{address} did not answer in time; the call had 0.4 s")
     assert 0.35 < time.monotonic() - began < 2
 
@@ -147,7 +147,7 @@ def test_no_server_is_slow_enough_to_outlast_the_limit(
 def test_a_server_that_does_not_read_ends_in_time_too(http: Callable[..., HttpTransport]) -> None:
     wait = threading.Event()
     with raw(lambda _: wait.wait(5)) as address:
-        slow = error(http(time_limit_s=0.3), post(f"http://{address}/", b"x" * 16_000_000))
+        slow = error(http(request_timeout_s=0.3), post(f"http://{address}/", b"x" * 16_000_000))
         wait.set()
     assert slow.reason is Reason.TIMEOUT
 
@@ -155,19 +155,19 @@ def test_a_server_that_does_not_read_ends_in_time_too(http: Callable[..., HttpTr
 def test_a_handshake_that_never_comes_ends_in_time_too(http: Callable[..., HttpTransport]) -> None:
     wait = threading.Event()
     with raw(lambda _: wait.wait(5)) as address:
-        slow = error(http(time_limit_s=5, connect_timeout_s=0.3), post(f"https://{address}/"))
+        slow = error(http(request_timeout_s=5, connect_timeout_s=0.3), post(f"https://{address}/"))
         wait.set()
     assert slow.reason is Reason.TIMEOUT
 
 
 def test_a_call_may_bring_its_own_limit(http: Callable[..., HttpTransport]) -> None:
     with raw(drip(b"", b"")) as address:
-        slow = error(http(time_limit_s=60), post(f"http://{address}/", timeout_s=0.2))
+        slow = error(http(request_timeout_s=60), post(f"http://{address}/", timeout_s=0.2))
     assert "0.2 s" in slow.detail
 
 
 def test_a_limit_is_for_one_call(server: Web, http: Callable[..., HttpTransport]) -> None:
-    transport = http(time_limit_s=10)
+    transport = http(request_timeout_s=10)
     transport.send(post(server.url))
     with raw(drip(b"", b"")) as address:
         assert error(transport, post(f"http://{address}/", timeout_s=0.2)).reason is Reason.TIMEOUT
@@ -228,7 +228,7 @@ def test_answers_that_are_none(http: Callable[..., HttpTransport], answer: bytes
     ],
 )
 def test_a_url_that_cannot_be_called(http: Callable[..., HttpTransport], url: str) -> None:
-    refused = error(http(time_limit_s=2), post(url))
+    refused = error(http(request_timeout_s=2), post(url))
     assert refused.reason in {Reason.INVALID_URL, Reason.CONNECTION_FAILED}
 
 

@@ -64,7 +64,7 @@ def served(http: Callable[..., HttpTransport], said: bytes, *, kept: bool = Fals
             pass
 
     with raw(behave) as address:
-        return http(time_limit_s=ALLOWED_S if kept else 10).send(post(f"http://{address}{SECRET_PATH}"))
+        return http(request_timeout_s=ALLOWED_S if kept else 10).send(post(f"http://{address}{SECRET_PATH}"))
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -90,7 +90,7 @@ def test_a_whole_answer_is_not_broken(http: Callable[..., HttpTransport], said: 
 
 
 def test_the_status_of_the_call_before_answers_nothing(server: Web, http: Callable[..., HttpTransport]) -> None:
-    transport, calls = http(time_limit_s=10), []
+    transport, calls = http(request_timeout_s=10), []
 
     def behave(connection: socket.socket) -> None:
         request_of(connection)
@@ -117,7 +117,7 @@ def test_a_body_that_drips_ends_with_the_call(http: Callable[..., HttpTransport]
 
     began = time.monotonic()
     with raw(behave) as address:
-        answer = http(time_limit_s=ALLOWED_S).send(post(f"http://{address}/"))
+        answer = http(request_timeout_s=ALLOWED_S).send(post(f"http://{address}/"))
     assert (answer.status, answer.broken) == (200, "its body did not end in time")
     assert time.monotonic() - began < 5
 

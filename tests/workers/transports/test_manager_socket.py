@@ -45,7 +45,7 @@ def manager(path: Path) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def queue(path: Path) -> Iterator[ManagerSocket]:
-    queue = ManagerSocket(path, time_limit_s=0.3)
+    queue = ManagerSocket(path, request_timeout_s=0.3)
     yield queue
     queue._close()
 
@@ -91,7 +91,7 @@ def test_a_socket_that_may_not_be_used_is_told(queue: ManagerSocket, monkeypatch
 
 
 def test_a_path_that_no_socket_can_have_is_told(tmp_path: Path) -> None:
-    refused = error(ManagerSocket(tmp_path / ("x" * 200), time_limit_s=1))
+    refused = error(ManagerSocket(tmp_path / ("x" * 200), request_timeout_s=1))
     assert (refused.reason, "too long" in refused.detail) == (Reason.MANAGER_DOWN, True)
 
 
@@ -115,8 +115,8 @@ def test_a_full_queue_is_waited_for_no_longer_than_allowed(manager: socket.socke
 
 
 def test_an_event_goes_as_soon_as_there_is_room(path: Path, manager: socket.socket) -> None:
-    queue = ManagerSocket(path, time_limit_s=5)
-    fill(ManagerSocket(path, time_limit_s=0.05))
+    queue = ManagerSocket(path, request_timeout_s=5)
+    fill(ManagerSocket(path, request_timeout_s=0.05))
     sender = threading.Thread(target=queue.send, args=(EVENT,))
     sender.start()
     manager.recv(100)

@@ -93,7 +93,7 @@ class Home:
             redactor=self.redactor,
             home=self.path,
             integrations_dir=self.integrations,
-            private_dir=self.private,
+            script_temp_dir=self.private,
             debug=debug,
             environ={"PATH": os.environ["PATH"]} if environ is None else environ,
             random=Random(7),
@@ -295,7 +295,7 @@ def test_a_script_that_hangs_is_stopped_with_its_children(home: Home) -> None:
     home.script('#!/bin/sh\ntrap "" TERM\nsleep 99 & echo $! >pids; echo $$ >>pids\necho "at s3cret-hook"; sleep 99\n')
     start = time.monotonic()
     hook = Secret("s3cret-hook")
-    error = home.error(msgspec.structs.replace(CALL, hook_url=hook), deadline_s=0.5)
+    error = home.error(msgspec.structs.replace(CALL, hook_url=hook), script_timeout_s=0.5)
     assert error.reason is Reason.SCRIPT_TIMEOUT
     assert "0.5 s" in error.detail
     assert error.detail.endswith("its last line was: at ********")
@@ -305,23 +305,23 @@ def test_a_script_that_hangs_is_stopped_with_its_children(home: Home) -> None:
 
 def test_a_script_may_tidy_up_when_its_time_is_over(home: Home) -> None:
     home.script('#!/bin/sh\ntrap "echo tidied; exit 0" TERM\nwhile :; do sleep 0.05; done\n')
-    error = home.error(deadline_s=0.3)
+    error = home.error(script_timeout_s=0.3)
     assert (error.reason, error.detail.rpartition(" ")[2]) == (Reason.SCRIPT_TIMEOUT, "tidied")
 
 
 def test_a_silent_script_is_told_so(home: Home) -> None:
     home.script("#!/bin/sh\nsleep 99\n")
-    assert home.error(deadline_s=0.1).detail.endswith("it had printed nothing")
+    assert home.error(script_timeout_s=0.1).detail.endswith("it had printed nothing")
 
 
 def test_output_without_end_does_not_move_the_deadline(home: Home) -> None:
     home.script("#!/bin/sh\nwhile :; do echo again; done\n")
-    assert home.error(deadline_s=0.3, output_limit_bytes=1024).detail.endswith("again")
+    assert home.error(script_timeout_s=0.3, output_limit_bytes=1024).detail.endswith("again")
 
 
 def test_a_child_that_holds_the_output_is_not_waited_for(home: Home) -> None:
     start = time.monotonic()
-    answer = home.run("#!/bin/sh\nsleep 99 &\necho $!\n", deadline_s=3.5)
+    answer = home.run("#!/bin/sh\nsleep 99 &\necho $!\n", script_timeout_s=3.5)
     child = int(answer.output)
     assert answer.status == 0
     assert time.monotonic() - start < 3
@@ -331,7 +331,7 @@ def test_a_child_that_holds_the_output_is_not_waited_for(home: Home) -> None:
 
 def test_a_child_may_go_on_printing(home: Home) -> None:
     work, others = "(sleep 1.5; head -c 300000 /dev/zero; echo done >done; sleep 99) & echo $!", watchers()
-    answer = home.run(f"#!/bin/sh\n{work}\n", deadline_s=20)
+    answer = home.run(f"#!/bin/sh\n{work}\n", script_timeout_s=20)
     assert eventually((home.path / "done").exists)
     os.killpg(os.getpgid(int(answer.output)), signal.SIGKILL)
     assert eventually(lambda: watchers() <= others)
@@ -342,7 +342,9 @@ def watchers() -> set[threading.Thread]:
 
 
 def test_a_child_that_ignores_the_end_is_killed(home: Home) -> None:
-    answer = home.run('#!/bin/sh\n(trap "" TERM; sleep 99; sleep 98) >/dev/null 2>&1 &\necho $!\n', deadline_s=0.3)
+    answer = home.run(
+        '#!/bin/sh\n(trap "" TERM; sleep 99; sleep 98) >/dev/null 2>&1 &\necho $!\n', script_timeout_s=0.3
+    )
     assert answer.status == 0
     assert eventually(lambda: not runs(int(answer.output)))
 
