@@ -19,7 +19,7 @@ RUN pip --python /opt/courier/bin/python install --quiet --no-deps --no-build-is
  && pip --python /opt/courier/bin/python uninstall --quiet --yes setuptools \
  && find /opt/courier -name __pycache__ -prune -exec rm -r {} +
 # Not from /src, whose modules would be taken for the installed ones.
-RUN cd / && /opt/courier/bin/python -m ops.bytecode
+RUN cd / && /opt/courier/bin/python -m ops.deploy.bytecode
 # The user comes as two files, because useradd would leave the time of the build behind.
 RUN echo 'courier:x:999:999:Courier:/tmp:/usr/sbin/nologin' >>/etc/passwd \
  && echo 'courier:x:999:' >>/etc/group \

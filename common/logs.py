@@ -51,6 +51,29 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+class Condition:
+    """A condition that is logged when it begins or changes, and once when it is over.
+
+    A check that runs every second sets or clears it each time. Not safe for several threads at once.
+    """
+
+    def __init__(self, log: logging.Logger, level: int = logging.WARNING) -> None:
+        """`level` is that of the message that it begins with; its end is logged as information."""
+        self._log, self._level, self.text = log, level, ""
+
+    def set(self, text: str, *, extra: Mapping[str, object] | None = None) -> None:
+        """Log `text` unless it was set last."""
+        if text != self.text:
+            self._log.log(self._level, "%s", text, extra=extra)
+        self.text = text
+
+    def clear(self, text: str, *, extra: Mapping[str, object] | None = None) -> None:
+        """Log `text` if the condition was set."""
+        if self.text:
+            self._log.info("%s", text, extra=extra)
+        self.text = ""
+
+
 def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Send every record from `level` on to `stream` (default: stderr), replacing whatever was configured before."""
     stream = stream or sys.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from common.node import FOREIGN_WRITE, ForeignWrite
+from common.reports.producer import FOREIGN_WRITE, ForeignWrite
 
 if TYPE_CHECKING:
     from collections import Counter

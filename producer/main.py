@@ -9,27 +9,27 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from common.celery_app import make_app
-from common.connection import connect
-from common.dispatch import Dispatcher
-from common.heap import trim
+from common.broker.celery_app import make_app
+from common.broker.dispatcher import Dispatcher
+from common.connection.client import connect
+from common.connection.path_monitor import PathMonitor
 from common.ledger import Ledger
-from common.lifeline import PathMonitor
+from common.malloc import trim
 from common.metrics import serve
 from common.process import ends_with_terminal
-from common.registry import PublishedRegistry
-from common.vault import load_cipher
+from common.registry.encryption import load_cipher
+from common.registry.published import PublishedRegistry
 from producer.alertlog import AlertLog
 from producer.alertlog.watch import Watcher
-from producer.aside import Quarantine
-from producer.configuration import ConfigFile
-from producer.cursor_signatures import CursorSigner
-from producer.keepsake import CursorBackup
+from producer.config_file import ConfigFile
+from producer.cursors.backup import CursorBackup
+from producer.cursors.signatures import CursorSigner
+from producer.loop import Producer, Start
 from producer.metrics import ProducerMetrics
-from producer.service import Producer, Start
+from producer.quarantine import Quarantine
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 QUARANTINE_FILE: Final = "passed-over.jsonl"
 """In the state directory: what of the log was no alert."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from common.metrics.make import counter, gauge, process_registry
-from producer.line import FilterField, RejectReason
+from common.metrics.factory import counter, gauge, process_registry
+from producer.filters.decode import FilterField, RejectReason
 from producer.source import LossReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from common.node import IntegrationLag
+    from common.reports.producer import IntegrationLag
 
 BAD: Final = "bad:"
 WRONG_TYPE: Final = "wrong_type:"

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from producer.lines import LogLines
+from producer.log_lines import LogLines
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from common.settings_values import LogPosition
+    from common.settings.values import LogPosition
 
 
 class LossReason(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from ops.embedded import EmbeddedServer
+from ops.standalone.embedded_redis import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,36 +11,36 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from common.connection import connect
+from common.connection.client import connect
+from common.connection.path_monitor import PathMonitor
+from common.connection.wait import wait_until_available
 from common.errors import SettingsError
-from common.heap import limit_arenas, trim
 from common.integration import SCRIPT_PREFIX, Integration, Kind
 from common.ledger import Ledger
-from common.lifeline import PathMonitor
 from common.logs import LogLevel
+from common.malloc import limit_arenas, trim
 from common.metrics import serve
-from common.registry import PublishedRegistry
-from common.settings_schema import INTEGRATIONS
-from common.settings_sources import dotted
-from common.vault import load_cipher
-from common.waiting import wait_until_available
-from workers.integrations.authentic import EventSigner
-from workers.lookups import PURPOSE, LookupStore
+from common.registry.encryption import load_cipher
+from common.registry.published import PublishedRegistry
+from common.settings.schema import INTEGRATIONS
+from common.settings.sources import dotted
+from workers.delivery.factory import build_service
+from workers.delivery.lookup_store import PURPOSE, LookupStore
+from workers.delivery.served import ServedIntegrations
+from workers.integrations.helpers.event_signer import EventSigner
 from workers.metrics import WorkerMetrics
-from workers.outfit import build_service
-from workers.routes import ServedIntegrations
-from workers.service import Worker
-from workers.transports.groups import ProcessGroups
-from workers.transports.pool import ConnectionPool
-from workers.transports.script_home import home_warnings
-from workers.transports.script_user import clear_ambient_capabilities, script_user
+from workers.transports.http.pool import ConnectionPool
+from workers.transports.script.home import home_warnings
+from workers.transports.script.process_groups import ProcessGroups
+from workers.transports.script.user import clear_ambient_capabilities, script_user
+from workers.worker import Worker
 
 if TYPE_CHECKING:
-    from common.settings import Settings
-    from common.settings_schema import Policy
+    from common.settings.load import Settings
+    from common.settings.schema import Policy
+    from workers.delivery.pipeline import Transport
+    from workers.delivery.served import Selection
     from workers.integrations.base import Service
-    from workers.pipeline import Transport
-    from workers.routes import Selection
 
 GC_THRESHOLD: Final = 50_000
 """New objects before the garbage collector looks for cycles among them; Python's own 700 are some five deliveries."""

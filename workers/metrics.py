@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from common.metrics.factory import counter, gauge, histogram, process_registry
 from common.metrics.labels import attempt_pairs
-from common.metrics.make import counter, gauge, histogram, process_registry
 from common.timestamps import written_at_s
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client import Histogram
 
     from common.ledger import Delivery, Settlement
-    from workers.pipeline import Transport
+    from workers.delivery.pipeline import Transport
 
 LATENCY_BUCKETS_S: Final = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 48 * 3600)
 REQUEST_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

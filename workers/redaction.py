@@ -20,15 +20,15 @@ from urllib.parse import quote, quote_plus, unquote
 
 from requests.utils import requote_uri
 
-from common.depth import check_depth
 from common.integration import Kind
+from common.json_depth import check_depth
 from common.secret import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from common.integration import Integration
-    from common.settings_schema import Policy
+    from common.settings.schema import Policy
 
 MIN_CREDENTIAL_CHARS: Final = 4
 """An option or a URL's password is masked from this length on: a shorter one is a word of every text."""

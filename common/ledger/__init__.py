@@ -35,7 +35,7 @@ Who moves what
     bury      operator          waiting → dead
     import    operator          nothing → dead, unless its id is there already
     retain    worker            dead → gone, beyond the age or the bytes that an operator wants to keep; off by default
-    condemn   anybody           released → dead: its record or id cannot be read
+    bury_unreadable  anybody         released → dead: its record or id cannot be read
 
 Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once. One that moves
 deliveries looks at the types of all keys before its first write: a key that somebody else wrote stops its integration
@@ -82,7 +82,11 @@ Nothing of a delivery expires by itself: only settle, discard and retain forget 
 shares goes two days after its last use, when no limit or pause can need it any more.
 """
 
-from common.ledger.answers import (
+from common.ledger.ledger import Ledger
+from common.ledger.limits import UNLIMITED, Breaker, Limits
+from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
+from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
+from common.ledger.types import (
     CommitResult,
     DeadLetter,
     Event,
@@ -96,10 +100,6 @@ from common.ledger.answers import (
     Status,
     Stored,
 )
-from common.ledger.ledger import Ledger
-from common.ledger.pace import UNLIMITED, Breaker, Limits
-from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
-from common.ledger.telling import NO_NOTIFICATIONS, Notifications
 
 __all__ = [
     "NO_NOTIFICATIONS",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from common.connection.errors import as_ledger_errors
 from common.errors import LedgerDamaged
 from common.ledger import scripts
 from common.ledger.damage import DamageLog, is_damage
-from common.ledger.errors import as_ledger_errors
 from common.ledger.keys import keys_of
 
 if TYPE_CHECKING:

@@ -6,18 +6,18 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from common.connection.errors import as_ledger_errors
 from common.errors import UnreadableRecord
 from common.integration import MANAGER_ID
-from common.ledger import server
-from common.ledger.answers import REAP_LIMIT, CommitResult, Full, Reap, Reaped, Release, Settled, Stale, Status, Stored
+from common.ledger import server_check
 from common.ledger.calls import Calls
-from common.ledger.errors import as_ledger_errors
+from common.ledger.dead_letters import read_dead_letters
 from common.ledger.keys import cursor_key, keys_of, keys_with_cursor, limit_keys
-from common.ledger.letters import read_dead_letters
-from common.ledger.pace import UNLIMITED, Limits, health_signal
+from common.ledger.limits import UNLIMITED, Limits, health_signal
+from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import decode_record, encode_header, encode_record, id_bytes, id_text, is_usable_id, to_int
 from common.ledger.status import read_status
-from common.ledger.telling import NO_NOTIFICATIONS, Notifications
+from common.ledger.types import REAP_LIMIT, CommitResult, Full, Reap, Reaped, Release, Settled, Stale, Status, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.client import Pipeline
 
-    from common.ledger.answers import DeadLetter, Settlement
     from common.ledger.record import Delivery
+    from common.ledger.types import DeadLetter, Settlement
 
 RETAIN_LIMIT: Final = 1000
 """Dead letters that one retain gives up: Redis does nothing else meanwhile."""
@@ -336,15 +336,15 @@ class Ledger:
 
     def check_server(self) -> list[str]:
         """Raise LedgerMisconfigured if Redis may evict keys; return warnings about what is merely unwise."""
-        return server.check(self._redis)
+        return server_check.check(self._redis)
 
     def disk_error(self) -> str:
         """Return why Redis refuses all changes, empty if it does not."""
-        return server.disk_error(self._redis)
+        return server_check.disk_error(self._redis)
 
     def intake_block_reason(self) -> str:
         """Return why nothing should be added right now, empty if there is no reason: cheap, to be asked often."""
-        return server.intake_block_reason(self._redis)
+        return server_check.intake_block_reason(self._redis)
 
     def now_ms(self) -> int:
         """Return the ledger's time in ms since the epoch."""
@@ -360,7 +360,7 @@ class Ledger:
 
     def _bury_unreadable(self, integration_id: str, ids: Sequence[str]) -> None:
         """Make dead letters of released deliveries that no worker can read."""
-        number = self._calls.run("condemn", integration_id, *map(id_bytes, ids))
+        number = self._calls.run("bury_unreadable", integration_id, *map(id_bytes, ids))
         _log.error(
             "unreadable deliveries are dead letters now: somebody else writes to Redis; see `courier dead list`",
             extra={"integration": integration_id, "deliveries": number},

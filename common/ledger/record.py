@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from common.depth import check_depth
 from common.errors import UnreadableRecord
+from common.json_depth import check_depth
 from common.outcome import RENAMED_REASONS, current_reason
 
 if TYPE_CHECKING:

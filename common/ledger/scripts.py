@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 INCLUDES: Final = {
     "commit": (),
-    "release": ("holds", "limits"),
-    "begin": ("holds", "limits"),
+    "release": ("blocked", "limits"),
+    "begin": ("blocked", "limits"),
     "renew": (),
-    "condemn": (),
-    "settle": ("holds", "limits", "breaker", "telling"),
-    "reap": ("telling", "lag"),
+    "bury_unreadable": (),
+    "settle": ("blocked", "limits", "breaker", "notify"),
+    "reap": ("notify", "lag"),
     "replay": (),
     "discard": (),
     "move": (),

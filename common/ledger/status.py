@@ -6,18 +6,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import SettingsError, UnreadableRecord
-from common.ledger.answers import Status
 from common.ledger.damage import ask, damaged, unless_damaged
 from common.ledger.keys import FAILED_OFFSET_MS, keys_with_cursor, limit_keys
 from common.ledger.record import decode_record, read_totals, to_int
-from common.rate_limit import Unit, parse_rate_limit
+from common.ledger.types import Status
+from common.settings.rate_limit import Unit, parse_rate_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from redis import Redis
 
-    from common.rate_limit import RateLimit
+    from common.settings.rate_limit import RateLimit
 
 WINDOW_MS: Final = {Unit.MINUTE: 60_000, Unit.HOUR: 3_600_000}
 DAY_MS: Final = 86_400_000

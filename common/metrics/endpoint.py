@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import disable_created_metrics, start_http_server
 
+from common.connection.urls import host_in_url
 from common.errors import SettingsError
-from common.urls import host_in_url
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from common.settings_schema import MetricsSettings
+    from common.settings.schema import MetricsSettings
 
 _log = logging.getLogger("courier.metrics")
 

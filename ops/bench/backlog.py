@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from common.ledger import Breaker, Header, Ledger, Limits, Settlement
-from common.rate_limit import parse_rate_limit
+from common.settings.rate_limit import parse_rate_limit
 from ops.bench.alerts import alert
 from ops.bench.report import Figure, report
 from ops.bench.system import server_alone

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from celery import Celery
 
-from common.connection import broker_url
-from ops.embedded import EmbeddedServer
+from common.connection.client import broker_url
+from ops.standalone.embedded_redis import EmbeddedServer
 
 TASKS: Final = 1000
 THREADS: Final = 16

@@ -27,22 +27,22 @@ from cryptography.fernet import Fernet
 from common.integration import Integration
 from common.ledger import Ledger
 from common.ledger.keys import cursor_key, keys_of
-from common.settings import load_settings
-from common.vault import Cipher
+from common.registry.encryption import Cipher
+from common.settings.load import load_settings
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
 from ops.bench.system import cpu_s, server_alone
-from producer.cursor_signatures import CursorSigner
-from producer.lines import LogLine
-from producer.members import Subscription, split_into_commits
-from producer.service import BATCH_BYTES
+from producer.cursors.signatures import CursorSigner
+from producer.cursors.subscription import Subscription, split_into_commits
+from producer.log_lines import LogLine
+from producer.loop import BATCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 RATE_GOAL: Final = 30_000
 RATIO_GOAL: Final = 0.6

@@ -3,9 +3,9 @@
     python -m ops.bench.delivery [--alerts 6000] [--latency-ms 0 50 200] [--workers 4] [--rounds 5]
 
 Reports deliveries a second, from the append to the last request, of Courier and of its references, measured in turns:
-`ops.bench.serial` (the stock loop), `ops.bench.bare` (one session of `requests`) and `ops.bench.celery_noop`; and the
-CPU that one delivery costs by part. Everything runs on the same cores, the target too. Some alerts go before those that
-count: with them connections are made and code is loaded.
+`ops.bench.stock_loop` (the stock loop), `ops.bench.raw_http` (one session of `requests`) and `ops.bench.celery_noop`;
+and the CPU that one delivery costs by part. Everything runs on the same cores, the target too. Some alerts go before
+those that count: with them connections are made and code is loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
-from ops.bench import bare, celery_noop, serial
+from ops.bench import celery_noop, raw_http, stock_loop
 from ops.bench.alerts import alerts
 from ops.bench.memory import peak_kib
 from ops.bench.report import Figure, report
@@ -69,8 +69,8 @@ def wait_for(system: System, count: int) -> None:
 
 def one_round(latency_ms: float, count: int, workers: int) -> dict[str, float]:
     """Measure the references and Courier, one after the other."""
-    serial_per_s = serial.measure(SERIAL_ALERTS, latency_ms)
-    session = bare.measure(latency_ms)
+    serial_per_s = stock_loop.measure(SERIAL_ALERTS, latency_ms)
+    session = raw_http.measure(latency_ms)
     found = ours(count, latency_ms, workers)
     return {
         "ratio_to_serial": found["per_s"] / serial_per_s,

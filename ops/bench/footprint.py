@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 RATIO_GOAL: Final = 1.3
 """Bytes of the ledger for each byte of a waiting alert of usual size."""

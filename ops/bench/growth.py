@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ops.bench import long_log, many_integrations
+from ops.bench import flood, long_log
 from ops.bench.report import Figure, report
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     chosen = parser.parse_args()
     figures: list[Figure] = []
     if chosen.only != "log":
-        figures += many_integrations.measure(chosen.alerts, chosen.rounds, chosen.workers)
+        figures += flood.measure(chosen.alerts, chosen.rounds, chosen.workers)
     if chosen.only != "integrations":
         figures += long_log.measure(chosen.gigabytes, chosen.alerts, chosen.rounds)
     about = f"{chosen.alerts} alerts a turn, {chosen.workers} workers, a log of {chosen.gigabytes:g} GB, "

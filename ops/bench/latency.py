@@ -3,8 +3,8 @@
     python -m ops.bench.latency [--per-s 200] [--seconds 15] [--workers 1] [--rounds 5]
 
 Each alert is written by itself and its time kept; the target tells when it came. The medians of the rounds are printed.
-The reference is what one alert takes in the stock loop (`ops.bench.serial`) when it is alone and noticed at once; at
-this rate that loop would be behind by more with every alert.
+The reference is what one alert takes in the stock loop (`ops.bench.stock_loop`) when it is alone and noticed at once;
+at this rate that loop would be behind by more with every alert.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from ops.bench import serial
+from ops.bench import stock_loop
 from ops.bench.alerts import alert_id, alerts
 from ops.bench.report import Figure, report
 from ops.bench.system import percentile, running, wait_until
@@ -40,7 +40,7 @@ def latencies_ms(system: System, count: int, per_s: float, *, first: int = 0, gr
 
 def measure(per_s: float, seconds: float, workers: int) -> dict[str, float]:
     """Run the reference and Courier once. Return times in ms and the ratio of Courier's median to the reference."""
-    serial_ms = 1000 / serial.measure(SERIAL_ALERTS, 0.0)
+    serial_ms = 1000 / stock_loop.measure(SERIAL_ALERTS, 0.0)
     with running(workers=workers) as system:
         latencies_ms(system, WARM_UP, per_s)
         time.sleep(1.0)

@@ -15,7 +15,7 @@ from ops.bench.alerts import alerts
 from ops.bench.memory import FIRST, producer, write_log
 from ops.bench.report import Figure
 from ops.bench.system import cpu_s, wait_until
-from ops.embedded import EmbeddedServer
+from ops.standalone.embedded_redis import EmbeddedServer
 
 if TYPE_CHECKING:
     import redis

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
-from ops.embedded import EmbeddedServer
+from ops.standalone.embedded_redis import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ from common.integration import Integration
 from ops.bench.corpus import corpus
 from ops.bench.report import Figure, report
 from producer.alertlog import AlertLog
-from producer.filters import FilterIndex
-from producer.service import BATCH_BYTES
+from producer.filters.index import FilterIndex
+from producer.loop import BATCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

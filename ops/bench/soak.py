@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from ops.bench.memory import peak_kib
 from ops.bench.report import Figure, report
 from ops.bench.rotating_log import RotatingLog, Writing
-from ops.bench.samples import ID, KIB_A_MB, Tally, column, growth, growth_of_floor, look
+from ops.bench.sampling import ID, KIB_A_MB, Tally, column, growth, growth_of_floor, look
 from ops.bench.system import System, running, wait_until
 
 SHARE: Final = 0.6

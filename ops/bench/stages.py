@@ -31,12 +31,15 @@ REST: Final = "the rest"
 
 WORKER: Final = {
     "HTTP: prepare, hand over, read the answer": ("workers/transports/",),
-    "dispatch: release and publish what there is now room for": ("(common/dispatch.py",),
+    "dispatch: release and publish what there is now room for": ("(common/broker/dispatcher.py",),
     "settle": ("settle (common/ledger/",),
     "begin": ("begin (common/ledger/",),
-    "the pipeline around it: decode, build the request, classify": ("(workers/pipeline.py",),
-    "threads: hand a delivery over, wait for its end": ("(workers/lane.py", "(workers/threads.py"),
-    "the task around its deliveries": ("(workers/deliverer.py",),
+    "the pipeline around it: decode, build the request, classify": ("(workers/delivery/pipeline.py",),
+    "threads: hand a delivery over, wait for its end": (
+        "(workers/delivery/executor.py",
+        "(workers/delivery/thread_pool.py",
+    ),
+    "the task around its deliveries": ("(workers/delivery/task.py",),
     "Celery: events for Flower": ("(celery/events/",),
     "Celery: receive and run tasks": ("(celery/", "(kombu/"),
 }
@@ -44,7 +47,7 @@ WORKER: Final = {
 
 PRODUCER: Final = {
     "commit": ("commit (common/ledger/",),
-    "dispatch": ("(common/dispatch.py",),
+    "dispatch": ("(common/broker/dispatcher.py",),
     "read, decode and match": ("(producer/",),
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.embedded import EmbeddedServer, free_port
+from ops.standalone.embedded_redis import EmbeddedServer, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

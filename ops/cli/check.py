@@ -10,16 +10,16 @@ import click
 
 from common.errors import ConfigError
 from common.printable import printable, printable_json
-from common.settings_schema import DEFAULT, INTEGRATIONS
-from common.settings_sources import FIXED
-from ops.check import as_json, make_report, show
-from ops.check.show import VERSION, refused_as_json
+from common.settings.schema import DEFAULT, INTEGRATIONS
+from common.settings.sources import FIXED
+from ops.admin.check import as_json, make_report, show
+from ops.admin.check.show import VERSION, refused_as_json
+from ops.admin.stock_integrator import NAME, read_progress, running
 from ops.cli.main import EX_CONFIG
 from ops.cli.options import example, pass_settings, setting_option
-from ops.stock import NAME, read_progress, running
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 START_AT = (INTEGRATIONS, DEFAULT, "start_at")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from common.printable import printable, printable_json
+from ops.admin.terminal import is_terminal
 from ops.cli.options import example, pass_settings
-from ops.tables import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from common.settings import Settings
-    from common.settings_values import Displayed
+    from common.settings.load import Settings
+    from common.settings.values import Displayed
 
 Row = tuple[str, "Displayed", str]
 

@@ -10,11 +10,25 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from common.depth import check_depth
 from common.errors import CourierError
+from common.json_depth import check_depth
 from common.outcome import Reason
 from common.printable import printable_json
-from ops.access import open_session
+from ops.admin.dead_letters import FoundLetter, detail, find, reason, summarize
+from ops.admin.session import open_session
+from ops.admin.terminal import (
+    Column,
+    ColumnKind,
+    age,
+    all_fit,
+    is_terminal,
+    plain,
+    pluralize,
+    pluralize_waiting,
+    print_table,
+    terminal_width,
+    truncate,
+)
 from ops.cli.dead_filters import CHUNK, filters, nothing_found, parse_filters
 from ops.cli.dead_transfer import export_letters, import_letters
 from ops.cli.options import (
@@ -28,26 +42,12 @@ from ops.cli.options import (
     resolve,
     server_options,
 )
-from ops.dead_letters import FoundLetter, detail, find, reason, summarize
-from ops.tables import (
-    Column,
-    ColumnKind,
-    age,
-    all_fit,
-    is_terminal,
-    plain,
-    pluralize,
-    pluralize_waiting,
-    print_table,
-    terminal_width,
-    truncate,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from common.settings import Settings
-    from ops.access import LedgerSession
+    from common.settings.load import Settings
+    from ops.admin.session import LedgerSession
 
 COLUMNS: Final = (
     Column("Integration", ColumnKind.ID),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from common.errors import CourierError
+from ops.admin.dead_letters import Filter
 from ops.cli.options import TimeParam, integration_option, now, server_options
-from ops.dead_letters import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import click
 
 from common.errors import CourierError
-from ops.access import open_session
+from ops.admin.dead_letter_file import read_line, write_line
+from ops.admin.dead_letters import find
+from ops.admin.names import unknown
+from ops.admin.session import open_session
 from ops.cli.dead_filters import CHUNK, filters, parse_filters
 from ops.cli.options import example, pass_settings, server_options
-from ops.dead_letters import find
-from ops.letters_file import read_line, write_line
-from ops.named import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from common.ledger import DeadLetter
-    from common.settings import Settings
-    from ops.access import LedgerSession
-    from ops.dead_letters import FoundLetter
+    from common.settings.load import Settings
+    from ops.admin.dead_letters import FoundLetter
+    from ops.admin.session import LedgerSession
 
 STANDARD: Final = Path("-")
 

@@ -10,7 +10,7 @@ from common.logs import configure_logging
 from ops.cli.options import example, pass_settings, server_options, setting_option
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 @click.command(epilog=example("courier exporter", "courier exporter --metrics-port 9464"))
@@ -23,7 +23,7 @@ def command(settings: Settings) -> None:
 
     It reads and changes nothing, and stays up while Redis is away: courier_up is 0 then.
     """
-    from ops.exporter import run  # noqa: PLC0415 — `--help` needs none of it
+    from ops.monitoring.exporter import run  # noqa: PLC0415 — `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
     run(settings)

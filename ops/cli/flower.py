@@ -10,7 +10,7 @@ from common.logs import configure_logging
 from ops.cli.options import example, pass_settings, setting_option
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 @click.command(epilog=example("courier flower", "courier flower --flower-port 5556"))
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pass_settings
 def command(settings: Settings) -> None:
     """Show workers, queues and delivery tasks in a browser."""
-    from ops.flower.server import run  # noqa: PLC0415 — Flower is slow to import, and `--help` needs none of it
+    from ops.monitoring.flower.server import run  # noqa: PLC0415 — Flower is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
     run(settings)

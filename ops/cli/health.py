@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from common.connection import connect
-from ops import health
+from common.connection.client import connect
+from ops.admin import health
+from ops.admin.terminal import plain
 from ops.cli.options import Group, example, pass_settings, server_options, setting_option
-from ops.local import redis_url
-from ops.tables import plain
+from ops.standalone.state_dir import redis_url
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 @click.group(cls=Group, epilog=example("courier health producer", "courier health worker --name http"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from ops.admin.init_secrets import Owner, Owners, chown, provision
 from ops.cli.options import example
-from ops.provision import Owner, Owners, chown, provision
 
 
 def parse_owner(_ctx: click.Context, option: click.Parameter, value: str | None) -> Owner | None:

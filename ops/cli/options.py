@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 
 from common.printable import printable
-from common.settings import load_settings
-from common.settings_sources import FIXED
-from common.units import parse_duration
+from common.settings.load import load_settings
+from common.settings.sources import FIXED
+from common.settings.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from common.settings import Settings
-    from ops.access import LedgerSession
+    from common.settings.load import Settings
+    from ops.admin.session import LedgerSession
 
 TIMES: Final = "2026-01-31T08:00:00, 2026-01-31T08:00:00Z, now, or 30s, 5m, 2h, 3d for so long ago"
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ops.access import open_session
+from ops.admin.session import open_session
+from ops.admin.terminal import plain, pluralize_waiting
 from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
-from ops.tables import plain, pluralize_waiting
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 @click.command(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from common.logs import configure_logging
+from ops.admin.stock_integrator import warn_if_running
 from ops.cli.options import example, pass_settings, setting_option
-from ops.stock import warn_if_running
 from producer.alertlog.launch import end_at_launch
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 @click.command(epilog=example("courier producer --node manager-1"))

@@ -7,23 +7,23 @@ from typing import IO, TYPE_CHECKING, Final
 import click
 import msgspec
 
-from common.alert import Alert
 from common.errors import CourierError
 from common.logs import LogLevel
-from common.ossec_conf import read_ossec_conf
 from common.printable import printable, printable_json
+from ops.admin.filter_mismatch import mismatches
+from ops.admin.names import in_configuration
+from ops.admin.render import Renderer
 from ops.cli.options import combined, example, integration_option, pass_settings, setting_option
-from ops.mismatch import mismatches
-from ops.named import in_configuration
-from ops.render import Renderer
-from producer.line import InvalidAlert
+from producer.filters.decode import InvalidAlert
+from producer.ossec_conf import read_ossec_conf
+from workers.alert.alert import Alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from common.integration import Integration
-    from common.settings import Settings
-    from ops.render import Rendered, RenderedCall
+    from common.settings.load import Settings
+    from ops.admin.render import Rendered, RenderedCall
 
 DELIVERY_ID_PLACEHOLDER = "<delivery id>"
 """Stands in a message where the identity of a delivery will."""

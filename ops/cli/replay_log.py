@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from common.errors import CourierError
-from common.ossec_conf import read_ossec_conf
-from ops.access import open_session
+from ops.admin.names import in_configuration
+from ops.admin.replay_log import LogReplay, Progress, TimeRange
+from ops.admin.session import open_session
+from ops.admin.terminal import plain
 from ops.cli.options import (
     Rate,
     TimeParam,
@@ -21,17 +23,15 @@ from ops.cli.options import (
     server_options,
     setting_option,
 )
-from ops.named import in_configuration
-from ops.replay_log import LogReplay, Progress, TimeRange
-from ops.tables import plain
 from producer.alertlog import AlertLog
+from producer.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from common.integration import Integration
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 PROGRESS_INTERVAL_S: Final = 5.0
 

@@ -14,14 +14,14 @@ import click
 
 from common.errors import CourierError
 from common.logs import configure_logging
-from common.ossec_conf import read_ossec_conf
-from common.settings_schema import Start
+from common.settings.schema import Start
+from ops.admin.names import in_configuration
+from ops.admin.shadow import COLUMNS, Shadow
+from ops.admin.terminal import fit, is_terminal, print_table, terminal_width
 from ops.cli.main import one_line
 from ops.cli.options import TimeParam, example, integration_option, pass_settings, setting_option
-from ops.named import in_configuration
-from ops.shadow import COLUMNS, Shadow
-from ops.tables import fit, is_terminal, print_table, terminal_width
 from producer.alertlog import AlertLog, Watcher
+from producer.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from common.integration import Integration
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 REFRESH_S: Final = 1.0
 

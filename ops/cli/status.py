@@ -10,18 +10,28 @@ import msgspec
 
 from common.errors import CourierError
 from common.printable import printable_json
-from ops.access import open_session
+from ops.admin.health import IDLE_LIMIT_S
+from ops.admin.hold_reason import last_error
+from ops.admin.nagios import Level, line, verdict
+from ops.admin.session import open_session
+from ops.admin.status_report import read_report
+from ops.admin.terminal import (
+    Column,
+    ColumnKind,
+    age,
+    is_terminal,
+    plain,
+    print_notes,
+    print_table,
+    terminal_width,
+    truncate,
+)
 from ops.cli.options import example, integration_option, pass_settings, server_options
-from ops.health import IDLE_LIMIT_S
-from ops.holds import last_error
-from ops.status_report import read_report
-from ops.tables import Column, ColumnKind, age, is_terminal, plain, print_notes, print_table, terminal_width, truncate
-from ops.verdict import Level, line, verdict
 
 if TYPE_CHECKING:
-    from common.settings import Settings
-    from ops.access import LedgerSession
-    from ops.status_report import IntegrationReport, ProducerStatus, StatusReport, WorkerStatus
+    from common.settings.load import Settings
+    from ops.admin.session import LedgerSession
+    from ops.admin.status_report import IntegrationReport, ProducerStatus, StatusReport, WorkerStatus
 
 ID, NUMBER = ColumnKind.ID, ColumnKind.NUMBER
 COLUMNS: Final = (

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ops.access import open_session
+from ops.admin.session import open_session
+from ops.admin.terminal import print_table
+from ops.admin.top import COLUMNS, Rates, TopLine, View, cells
 from ops.cli.options import example, integration_option, pass_settings, server_options
-from ops.tables import print_table
-from ops.top import COLUMNS, Rates, TopLine, View, cells
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from common.settings import Settings
-    from ops.access import LedgerSession
+    from common.settings.load import Settings
+    from ops.admin.session import LedgerSession
 
 REFRESH_S: Final = 1.0
 QUIT_KEYS: Final = ("q", "Q", "\x03", "\x04")
@@ -72,7 +72,7 @@ def _live(watch: Sampler) -> None:
     from rich.console import Group  # noqa: PLC0415 — slow to import, and needed only here
     from rich.live import Live  # noqa: PLC0415 — as above
 
-    from ops.keyboard import keys  # noqa: PLC0415 — needs a terminal
+    from ops.admin.keyboard import keys  # noqa: PLC0415 — needs a terminal
 
     view = View()
 

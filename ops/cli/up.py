@@ -11,7 +11,7 @@ from ops.cli.options import Invocation, example, pass_settings, setting_option
 from producer.alertlog.launch import end_at_launch
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 @click.command(
@@ -33,7 +33,7 @@ def command(settings: Settings, http_workers: int) -> None:
     nothing repeated.
     """
     start = end_at_launch(settings)
-    from ops.up import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
+    from ops.standalone.up import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
     file = click.get_current_context().ensure_object(Invocation).file

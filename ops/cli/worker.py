@@ -12,7 +12,7 @@ from common.logs import configure_logging
 from ops.cli.options import example, integration_option, pass_settings, setting_option
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 @click.command(
@@ -35,8 +35,8 @@ def command(
 
     Without an option it serves everything. SIGTERM lets it finish what is running.
     """
+    from workers.delivery.served import Selection  # noqa: PLC0415 — as above
     from workers.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
-    from workers.routes import Selection  # noqa: PLC0415 — as above
 
     configure_logging(settings.log.level, settings.log.format)
     flags = {Kind.HTTP: http, Kind.SCRIPT: scripts, Kind.MANAGER: manager}

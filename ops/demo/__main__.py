@@ -9,8 +9,8 @@ import click
 
 from common.errors import CourierError
 from ops.cli.main import exit_code, one_line
+from ops.demo.console import Show
 from ops.demo.run import Plan, run
-from ops.demo.show import Show
 
 
 @click.command()

@@ -14,10 +14,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.integration import MANAGER_ID
-from ops.demo.knowledge import INDICATORS
-from ops.demo.wire import part
-from producer.filters import FilterIndex
-from producer.line import InvalidAlert
+from ops.demo.http_types import part
+from ops.demo.threat_data import INDICATORS
+from producer.filters.decode import InvalidAlert
+from producer.filters.index import FilterIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

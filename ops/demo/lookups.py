@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
 
-from ops.demo.knowledge import INDICATORS, KNOWN_FILES
-from ops.demo.wire import Received, Reply, json_reply, text_reply
+from ops.demo.http_types import Received, Reply, json_reply, text_reply
+from ops.demo.threat_data import INDICATORS, KNOWN_FILES
 
 SCANNERS: Final = ("ClamAV", "ESET-NOD32", "Kaspersky", "Microsoft", "Sophos")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.demo.wire import json_object, part, text_of
+from ops.demo.http_types import json_object, part, text_of
 
 if TYPE_CHECKING:
     from ops.demo.messages import Inbox, Message

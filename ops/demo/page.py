@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ops.demo.wire import Reply
+from ops.demo.http_types import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

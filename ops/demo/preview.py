@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.integration import Kind
-from common.settings import load_settings
-from ops.check import make_report
+from common.settings.load import load_settings
+from ops.admin.check import make_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -14,22 +14,22 @@ import msgspec
 from common.errors import CourierError
 from common.integration import Kind
 from ops.cli.main import one_line
+from ops.demo.alert_feed import SMALL_BYTES, Feed, bursts
+from ops.demo.console import summary_row
 from ops.demo.expect import NOT_FOUND, arrived, compare, expected
-from ops.demo.feed import SMALL_BYTES, Feed, bursts
 from ops.demo.preview import Preview, preview, replacements
-from ops.demo.show import summary_row
-from ops.demo.stage import ALERTS, queue_socket, set_stage
+from ops.demo.setup import ALERTS, queue_socket, set_stage
 from ops.demo.system import System, running
 from ops.demo.target import Target
-from ops.embedded import free_port
-from ops.supervisor import Interrupted, interruptible
+from ops.standalone.embedded_redis import free_port
+from ops.standalone.supervisor import Interrupted, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from common.ledger import Status
+    from ops.demo.console import Show
     from ops.demo.messages import Message
-    from ops.demo.show import Show
 
 PAUSE_S: Final = 0.6
 """Between two bursts: the sample takes about ten seconds, so that a person can follow."""

@@ -9,7 +9,7 @@ import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.demo.wire import Received, Reply, json_object, json_reply, part, text_of, text_reply
+from ops.demo.http_types import Received, Reply, json_object, json_reply, part, text_of, text_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Final
 
 from redis import RedisError
 
-from common.celery_app import make_app
-from common.connection import connect
+from common.broker.celery_app import make_app
+from common.connection.client import connect
 from common.errors import CourierError
 from common.ledger import Ledger, Status
-from common.node import fetch_producer_reports
-from common.registry import published_ids
-from common.settings import load_settings
-from ops import local
-from ops.supervisor import exit_status_of
+from common.registry.published import published_ids
+from common.reports.producer import fetch_producer_reports
+from common.settings.load import load_settings
+from ops.standalone import state_dir
+from ops.standalone.supervisor import exit_status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ops.demo.stage import Stage
+    from ops.demo.setup import Stage
 
 START_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 4.0
@@ -72,7 +72,7 @@ class System:
         return lines, statuses
 
     def _url(self) -> str:
-        return (self._stage.state / local.ADDRESS_FILE).read_text()
+        return (self._stage.state / state_dir.ADDRESS_FILE).read_text()
 
     def _is_ready(self) -> bool:
         try:
@@ -87,7 +87,7 @@ class System:
 @contextmanager
 def running(stage: Stage) -> Iterator[System]:
     """Start the system; stop it at the end of the block, within STOP_LIMIT_S."""
-    attached = [sys.executable, "-m", "ops.attached", str(os.getpid())]
+    attached = [sys.executable, "-m", "ops.standalone.exec_with_parent", str(os.getpid())]
     with stage.log.open("ab") as log:
         process = subprocess.Popen(
             [*attached, sys.executable, "-m", "ops.demo.system", str(stage.settings)],
@@ -123,7 +123,7 @@ def _environment() -> dict[str, str]:
 def main(settings_file: Path) -> None:
     """Be the system."""
     from common.logs import configure_logging  # noqa: PLC0415 — only here
-    from ops.up import run  # noqa: PLC0415 — Celery's worker is slow to import
+    from ops.standalone.up import run  # noqa: PLC0415 — Celery's worker is slow to import
 
     settings = load_settings(file=settings_file, environment=os.environ, cwd=Path.cwd())
     configure_logging(settings.log.level, settings.log.format)

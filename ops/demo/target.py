@@ -18,11 +18,11 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, ResponseStartLine, responses
 
 from ops.demo import lookups, services
+from ops.demo.faults import Troubles
+from ops.demo.http_types import Received, Reply, text_reply
 from ops.demo.manager import QueueSocket
 from ops.demo.messages import Inbox
 from ops.demo.page import page
-from ops.demo.troubles import Troubles
-from ops.demo.wire import Received, Reply, text_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable

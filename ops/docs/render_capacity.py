@@ -11,7 +11,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ops.docs.marks import begin, between
+from ops.docs.generated_sections import begin, between
 from ops.docs.render_performance import command, median_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.bench.__main__ import RESULTS
 from ops.bench.report import short
-from ops.docs.marks import begin, between
+from ops.docs.generated_sections import begin, between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Writes the roles of Redis into remote-workers.md from `ops.roles`, so that the page shows what `courier init` makes.
+"""Writes the roles of Redis into remote-workers.md, so that the page shows what `courier init` makes.
 
 python -m ops.docs.render_roles
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ops.docs.marks import begin, between
-from ops.roles import ROLES
+from ops.admin.redis_roles import ROLES
+from ops.docs.generated_sections import begin, between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

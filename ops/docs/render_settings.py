@@ -10,16 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from common.settings import DEFAULTS_FILE
-from common.settings_lines import path_of
-from common.settings_sources import FIXED
+from common.settings.load import DEFAULTS_FILE
+from common.settings.sources import FIXED
+from common.settings.toml_lines import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE: Final = Path(__file__).with_name("settings.md")
 
-HEAD: Final = "# Settings\n\n<!-- Written by `python -m ops.docs.render_settings` from common/courier.toml. -->\n\n"
+HEAD: Final = (
+    "# Settings\n\n<!-- Written by `python -m ops.docs.render_settings` from common/settings/courier.toml. -->\n\n"
+)
 COLUMNS: Final = "| key | default | variable | meaning |\n|---|---|---|---|\n"
 
 

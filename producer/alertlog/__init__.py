@@ -10,7 +10,7 @@ lag.py        how far a place is behind the end
 watch.py      waits until the log has changed
 """
 
-from producer.alertlog.log import AlertLog
+from producer.alertlog.follower import AlertLog
 from producer.alertlog.watch import Watcher
 
 __all__ = ["AlertLog", "Watcher"]

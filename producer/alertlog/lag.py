@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from common.timestamps import written_at_s
-from producer.alertlog import order
-from producer.alertlog.position import NO_FILE_YET
+from producer.alertlog import rotation
+from producer.alertlog.cursor import NO_FILE_YET
 from producer.source import Lag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producer.alertlog.folder import FileInfo
-    from producer.alertlog.position import Cursor
+    from producer.alertlog.cursor import Cursor
+    from producer.alertlog.directory import FileInfo
 
 PEEK_BYTES: Final = 4096
 """Enough of a line to find its time, which the manager writes first."""
@@ -24,7 +24,7 @@ PEEK_BYTES: Final = 4096
 
 def lag(place: Cursor, files: Sequence[FileInfo], now_s: float) -> Lag:
     """Return how far `place` is behind; `files` are those that may matter, the oldest first."""
-    ours = next(iter(order.copies_of(files, place)), None)
+    ours = next(iter(rotation.copies_of(files, place)), None)
     own = max(0, ours.length() - place.offset) if ours else 0
     later = _behind(files, place, ours)
     size = own + sum(file.length() for file in later)
@@ -40,8 +40,8 @@ def _behind(files: Sequence[FileInfo], place: Cursor, ours: FileInfo | None) -> 
     if place.file == NO_FILE_YET:
         candidates = [file for file in files if file.current or file.modified_at_s >= place.offset]
     else:
-        candidates = order.files_after(files, place)
-    own = order.copies_of(files, place) if ours else []
+        candidates = rotation.files_after(files, place)
+    own = rotation.copies_of(files, place) if ours else []
     others = (file for file in candidates if file.fingerprint and file not in own)
     return list({(file.fingerprint, file.dated): file for file in others}.values())
 

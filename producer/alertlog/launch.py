@@ -6,10 +6,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from common.process import started_at
-from producer.alertlog.log import AlertLog
+from producer.alertlog.follower import AlertLog
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 
 def end_at_launch(settings: Settings) -> str:

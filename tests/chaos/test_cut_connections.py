@@ -17,7 +17,7 @@ from tests.chaos.test_worker_chaos import check, told
 from tests.support.crashes import pause
 from tests.support.fleet import Fleet
 from tests.support.proxy import Proxy
-from workers.watchdog import EX_TEMPFAIL, STALLED_CHECKS
+from workers.celery_worker.watchdog import EX_TEMPFAIL, STALLED_CHECKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ LONG_S = 120
 DEAF_WORKER = """
 from kombu.transport.redis import Channel
 from ops.cli.main import main
-from workers.consumer import PromptConsumer
+from workers.celery_worker.consumer import PromptConsumer
 
 reconnect = PromptConsumer.on_connection_error_after_connected
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from ops.bench.memory import peak_kib
-from ops.embedded import EmbeddedServer
+from ops.standalone.embedded_redis import EmbeddedServer
 from tests.chaos.choices import ROUNDS, SEED
 from tests.support.crashes import crash, pause
 from tests.support.manager_log import HIGH_EVERY, ManagerLog, number_of

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ossec_conf import parse_ossec_conf
-from common.ossec_conf.options import without_blanks
+from producer.ossec_conf import parse_ossec_conf
+from producer.ossec_conf.elements import without_blanks
 
 BLANKS = " \t\r\n\x85\u00a0\u2003\u2028\u202f\u3000\u200b\u2060\ufeff"
 NEEDED = {

@@ -11,9 +11,9 @@ import pytest
 import redis
 from redis.sentinel import MasterNotFoundError
 
-from common.connection import broker_options, broker_tls, broker_url, connect
+from common.connection.client import broker_options, broker_tls, broker_url, connect
+from common.connection.errors import as_ledger_errors
 from common.errors import LedgerUnavailable, SettingsError
-from common.ledger.errors import as_ledger_errors
 from tests.support.guide import PAGES
 from tests.support.tls import tls_in_front_of
 from tests.support.tools import needs, run
@@ -22,7 +22,7 @@ from tests.workers.transports.servers import Authority
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 CA = quote(certifi.where(), safe="")
 

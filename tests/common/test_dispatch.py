@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from common.celery_app import make_app
-from common.connection import connect
-from common.dispatch import PICKUP_TIMEOUT_S, Dispatcher, ReleaseTarget
+from common.broker.celery_app import make_app
+from common.broker.dispatcher import PICKUP_TIMEOUT_S, Dispatcher, ReleaseTarget
+from common.connection.client import connect
 from common.errors import LedgerUnavailable
 from common.ledger import NO_NOTIFICATIONS, Ledger, Reaped, Release
-from common.rate_limit import parse_rate_limit
-from ops.embedded import EmbeddedServer, free_port
+from common.settings.rate_limit import parse_rate_limit
+from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_
 def test_what_several_integrations_have_goes_to_the_queue_of_each(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.dispatch.RELEASES_PER_ROUND_TRIP", 2)
+    monkeypatch.setattr("common.broker.dispatcher.RELEASES_PER_ROUND_TRIP", 2)
     names = ["slack", "shuffle", "idle", "pagerduty", "custom-x"]
     for one in names[:2] + names[3:]:
         commit(ledger, 2, one)

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from common import heap
-from ops.bench.samples import resident_mb
+from common import malloc
+from ops.bench.sampling import resident_mb
 
 if TYPE_CHECKING:
     import pytest
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 def test_what_is_free_is_given_back() -> None:
     if not hasattr(ctypes.CDLL(None), "malloc_trim"):
-        heap.trim()  # nothing to be seen, and no error
+        malloc.trim()  # nothing to be seen, and no error
         return
     blocks = [bytes(4096) for _ in range(20_000)]
     held = blocks[::100]  # free space between what is in use is not returned by itself
     del blocks
     before_mb = resident_mb(os.getpid())
-    heap.trim()
+    malloc.trim()
     assert resident_mb(os.getpid()) < before_mb - 40
     assert held
 
 
 ALLOCATES_IN_THREADS = """
 import ctypes, os, sys, threading
-from common import heap
+from common import malloc
 if "share" in sys.argv:
-    heap.limit_arenas()
+    malloc.limit_arenas()
 meet = threading.Barrier(9)
 def allocate():
     meet.wait()
@@ -58,5 +58,5 @@ def test_threads_allocate_in_one_place() -> None:
 
 def test_a_library_without_the_calls_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
-    heap.trim()
-    heap.limit_arenas()
+    malloc.trim()
+    malloc.limit_arenas()

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from common.identity import MAX_ID_CHARACTERS, IdSource, assign_ids, check_id
+from producer.ossec_conf.integration_ids import MAX_ID_CHARACTERS, IdSource, assign_ids, check_id
 
 
 def claim(name: str, wanted: str | None = None, **settings: str) -> IdSource:

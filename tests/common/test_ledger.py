@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from common.connection import connect
+from common.connection.client import connect
 from common.errors import LedgerMisconfigured, LedgerUnavailable
 from common.ledger import Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
-from common.settings import load_settings
-from ops.embedded import EmbeddedServer, free_port
+from common.settings.load import load_settings
+from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
 
 if TYPE_CHECKING:

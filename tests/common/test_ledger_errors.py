@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.client import Pipeline
 
+from common.connection.errors import as_ledger_errors
 from common.errors import LedgerUnavailable
-from common.ledger.errors import as_ledger_errors
 
 DISK_FULL = "MISCONF Errors writing to the AOF file: No space left on device"
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from common.ledger import Breaker, Header, Ledger, Limits, Settled, Settlement
-from common.ledger.answers import Reap
+from common.ledger.types import Reap
 from common.outcome import BREAKER_FAILURES, BREAKER_NEUTRAL, REFUSALS, Reason
-from common.rate_limit import parse_rate_limit
+from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.ledger import Header, Ledger, Limits, Settlement
-from common.rate_limit import parse_rate_limit
+from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from common.alert import Alert
 from common.integration import MANAGER_ID
 from common.ledger import (
     Attempt,
@@ -22,6 +21,7 @@ from common.ledger import (
     Settlement,
 )
 from tests.support.fakes import SIGNER, Clock, policy
+from workers.alert.alert import Alert
 from workers.integrations.manager import Manager
 
 if TYPE_CHECKING:

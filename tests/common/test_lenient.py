@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from common import lenient
-from common.depth import MAX_DEPTH
+from common import lenient_json
+from common.json_depth import MAX_DEPTH
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from common.depth import MAX_DEPTH
     ],
 )
 def test_what_it_takes(raw: bytes, value: object) -> None:
-    assert lenient.parse(raw, levels=9) == value
+    assert lenient_json.parse(raw, levels=9) == value
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def test_what_it_takes(raw: bytes, value: object) -> None:
 @pytest.mark.parametrize("levels", [0, 1, 9])
 def test_what_it_refuses(text: str, levels: int) -> None:
     with pytest.raises(ValueError, match=r"char"):
-        lenient.parse(text.encode(), levels=levels)
+        lenient_json.parse(text.encode(), levels=levels)
 
 
 def test_it_keeps_the_outer_levels_only() -> None:
     raw = b'{"a":{"b":[1,[2],{"c":3}]},"d":[[{},[]]]}'
-    assert lenient.parse(raw, levels=3) == {
-        "a": {"b": [1, lenient.ELIDED, lenient.ELIDED]},
-        "d": [[lenient.ELIDED, lenient.ELIDED]],
+    assert lenient_json.parse(raw, levels=3) == {
+        "a": {"b": [1, lenient_json.ELIDED, lenient_json.ELIDED]},
+        "d": [[lenient_json.ELIDED, lenient_json.ELIDED]],
     }
-    assert lenient.parse(raw, levels=0) is lenient.ELIDED
-    assert lenient.parse(raw, levels=9) == json.loads(raw)
+    assert lenient_json.parse(raw, levels=0) is lenient_json.ELIDED
+    assert lenient_json.parse(raw, levels=9) == json.loads(raw)
 
 
 @pytest.mark.parametrize("odd", [b"1", b"007"])
@@ -63,6 +63,6 @@ def test_it_keeps_the_outer_levels_only() -> None:
 def test_it_reads_down_to_the_deepest_level_that_the_stock_integrator_reads(levels: int, odd: bytes) -> None:
     half = MAX_DEPTH // 2
     raw = b'[{"b":' * half + odd + b"}]" * half
-    assert lenient.parse(raw, levels=levels)
+    assert lenient_json.parse(raw, levels=levels)
     with pytest.raises(ValueError, match="nested too deeply"):
-        lenient.parse(b"[" + raw + b"]", levels=levels)
+        lenient_json.parse(b"[" + raw + b"]", levels=levels)

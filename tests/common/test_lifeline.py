@@ -10,8 +10,8 @@ import pytest
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 
-from common.connection import connect
-from common.lifeline import PONG_TIMEOUT_S, PathMonitor
+from common.connection.client import connect
+from common.connection.path_monitor import PONG_TIMEOUT_S, PathMonitor
 from tests.support.proxy import Proxy
 from tests.support.recorder import eventually
 from tests.support.tls import tls_in_front_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 LOG = logging.getLogger("courier.test")
 

@@ -11,7 +11,7 @@ from celery.app.utils import filter_hidden_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.logs import JsonFormatter, LogFormat, LogLevel, TextFormatter, configure_logging
+from common.logs import Condition, JsonFormatter, LogFormat, LogLevel, TextFormatter, configure_logging
 from common.secret import MASK, Secret
 
 if TYPE_CHECKING:
@@ -142,3 +142,18 @@ def test_no_text_breaks_or_forges_a_line(message: str, field: str) -> None:
     assert json.loads(in_json)["message"] == message
     in_text = TextFormatter().format(made)
     assert in_text.splitlines() == [in_text]
+
+
+def test_a_condition_is_logged_when_it_begins_changes_and_ends(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    condition = Condition(logging.getLogger("courier.test"))
+    condition.clear("recovered")
+    for text in ("disk full", "disk full", "disk gone"):
+        condition.set(text, extra={"path": "/x"})
+    for _ in range(2):
+        condition.clear("recovered")
+    assert [(one.levelname, one.message) for one in caplog.records] == [
+        ("WARNING", "disk full"),
+        ("WARNING", "disk gone"),
+        ("INFO", "recovered"),
+    ]

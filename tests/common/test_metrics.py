@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry
 import common
 from common.errors import SettingsError
 from common.metrics import TABLE, serve
+from common.metrics.factory import counter, gauge, histogram
 from common.metrics.labels import FAILED, REASONS_WITHOUT_ATTEMPT, SKIPPED, attempt_pairs, ledger_pairs
-from common.metrics.make import counter, gauge, histogram
 from common.outcome import Reason
-from common.settings_schema import MetricsSettings
-from ops.embedded import free_port
+from common.settings.schema import MetricsSettings
+from ops.standalone.embedded_redis import free_port
 
 ROOT = Path(common.__file__).parents[1]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.options import parse_options
+from workers.integrations.helpers.options import parse_options
 
 
 @pytest.mark.parametrize(

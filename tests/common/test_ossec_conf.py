@@ -8,8 +8,8 @@ import pytest
 
 from common.errors import ConfigError
 from common.integration import Integration
-from common.ossec_conf import MAX_FILE_BYTES, Configuration, parse_ossec_conf, read_ossec_conf
 from common.secret import Secret
+from producer.ossec_conf import MAX_FILE_BYTES, Configuration, parse_ossec_conf, read_ossec_conf
 
 WHOLE = """<ossec_config>
   <global>

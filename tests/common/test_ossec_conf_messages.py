@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from common.ossec_conf import Configuration, parse_ossec_conf
-from common.ossec_conf.options import REQUIRED
-from common.ossec_conf.placeholders import looks_like_placeholder
+from producer.ossec_conf import Configuration, parse_ossec_conf
+from producer.ossec_conf.elements import REQUIRED
+from producer.ossec_conf.placeholders import looks_like_placeholder
 
 HOOK = "<name>slack</name><hook_url>https://x/s3cr3t</hook_url><alert_format>json</alert_format>"
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.errors import ConfigError
-from common.ossec_conf import read_ossec_conf
 from common.permissions import explain
+from producer.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from cryptography.fernet import Fernet
 
 from common.errors import SettingsError
 from common.integration import Integration
-from common.registry import ALL_NODES, CATALOGUE, KEY, CatalogueEntry, PublishedRegistry, catalogue
+from common.registry.encryption import Cipher, load_cipher
+from common.registry.published import ALL_NODES, CATALOGUE, KEY, CatalogueEntry, PublishedRegistry, catalogue
 from common.secret import Secret
-from common.vault import Cipher, load_cipher
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,12 +13,12 @@ from common.errors import SettingsError
 from common.integration import Integration
 from common.logs import LogLevel
 from common.secret import MASK, Secret
-from common.settings import DEFAULTS_FILE, load_settings
-from common.settings_schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Start
-from common.settings_sources import FIXED, dotted, from_file
+from common.settings.load import DEFAULTS_FILE, load_settings
+from common.settings.schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Start
+from common.settings.sources import FIXED, dotted, from_file
 
 if TYPE_CHECKING:
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 SLACK = Integration(id="slack-2", name="slack")
 SCRIPT = Integration(id="custom-x", name="custom-x")

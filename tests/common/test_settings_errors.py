@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import SettingsError
-from common.settings import load_settings
-from common.settings_sources import FIXED, RENAMED, dotted
+from common.settings.load import load_settings
+from common.settings.sources import FIXED, RENAMED, dotted
 from tests.common.test_settings import load, refusal
 
 
@@ -37,7 +37,7 @@ from tests.common.test_settings import load, refusal
         ),
         ("[worker]\nhome = 'x'", "courier.toml:2: worker.home is now called worker.wazuh_home"),
         (
-            "[integrations.slack]\nretry_delay_max = '5m'",
+            "[integrations.slack]\nretry_cap = '5m'",
             "courier.toml:2: integrations.slack.retry_cap is now called integrations.slack.retry_delay_max",
         ),
         ("zzz = 5", "courier.toml:1: there is no key zzz; `courier config` lists all that there are"),

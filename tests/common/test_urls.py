@@ -7,9 +7,9 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.connection.urls import check_url, complete_url, each_host, host_in_url, normalised, show_url
 from common.secret import MASK, Secret
-from common.settings import load_settings
-from common.urls import check_url, complete_url, each_host, host_in_url, normalised, show_url
+from common.settings.load import load_settings
 
 SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 EVERY = (*SCHEMES, "https")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from common.vault import load_cipher
+from common.registry.encryption import load_cipher
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,13 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from common.alert import Alert
 from common.integration import Integration
 from tests.conformance import stock_line, stock_text
 from tests.conformance.case import field_bytes
 from tests.conformance.tail import alerts_on, is_alert
-from workers.integrations.catalogue import make_service
-from workers.integrations.text_form import render_text
+from workers.alert.alert import Alert
+from workers.integrations.registry import make_service
+from workers.integrations.script.text_alert import render_text
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import ConfigError
-from common.ossec_conf import parse_ossec_conf
+from producer.ossec_conf import parse_ossec_conf
 from tests.conformance.case import field_bytes, field_text
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from common.ossec_conf.options import without_blanks
+from producer.ossec_conf.elements import without_blanks
 
 MERGES_OPTIONS = {"slack", "pagerduty", "shuffle"}
 USES_HOOK_URL = {"slack", "shuffle", "maltiverse"}

@@ -13,8 +13,8 @@ from tests.conformance.deliveries_replay import Ours, recorded_datagrams, record
 from tests.conformance.deliveries_stock import followed
 from tests.conformance.stock_line import text_of
 from workers.integrations import pagerduty, slack
-from workers.integrations.events import MAX_DATAGRAM_BYTES, datagram, event
-from workers.integrations.limits import truncate
+from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES, datagram, event
+from workers.integrations.helpers.text_limits import truncate
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case

@@ -15,18 +15,18 @@ from common.errors import TransportError
 from common.integration import Integration
 from common.ledger import Delivery, Header
 from common.outcome import ManagerEvent, Reason
-from common.registry import MANAGER
+from common.registry.published import MANAGER
 from common.secret import Secret
-from common.settings import load_settings
+from common.settings.load import load_settings
 from tests.conformance.case import field_bytes
 from tests.support.fakes import SIGNER
+from workers.delivery.pipeline import Pipeline
 from workers.integrations.base import Datagram, Request, Response, Sent
-from workers.integrations.catalogue import ServiceOptions, make_service
-from workers.pipeline import Pipeline
+from workers.integrations.registry import ServiceOptions, make_service
 
 if TYPE_CHECKING:
     from common.ledger import Settlement
-    from common.settings_schema import Policy
+    from common.settings.schema import Policy
     from tests.conformance.case import Case
 
 POLICY = load_settings(file=None, environment={}, cwd=Path("/nonexistent")).policy(Integration(id="any", name="any"))

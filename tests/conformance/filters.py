@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from common.ossec_conf import parse_ossec_conf
-from producer.filters import FilterIndex
+from producer.filters.index import FilterIndex
+from producer.ossec_conf import parse_ossec_conf
 from tests.conformance.case import field_bytes, field_text
 from tests.conformance.filters_argv import Command, command, recorded_commands
 from tests.conformance.tail import alerts_on

@@ -10,10 +10,10 @@ from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from common.alert import Alert
 from tests.conformance.case import field_bytes
-from workers.integrations.catalogue import make_service
-from workers.transports.script import arguments
+from workers.alert.alert import Alert
+from workers.integrations.registry import make_service
+from workers.transports.script.transport import arguments
 
 if TYPE_CHECKING:
     from common.integration import Integration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.sregex import compile_sregex
+from producer.filters.sregex import compile_sregex
 from tests.conformance.case import field_bytes
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.stock_line import as_stock_reads_keys, text_of
-from workers.integrations.text_form import render_text
+from workers.integrations.script.text_alert import render_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

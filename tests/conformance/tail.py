@@ -6,10 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from common import lenient
+from common import lenient_json
 from producer.alertlog import AlertLog
-from producer.damaged import spans
-from producer.line import InvalidAlert, decode_line
+from producer.filters.decode import InvalidAlert, decode_line
+from producer.salvage import spans
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
@@ -94,7 +94,7 @@ def alerts_on(raw: bytes) -> list[bytes]:
 
 
 def top_level_id(raw: bytes) -> str:
-    alert = lenient.parse(raw, levels=1)
+    alert = lenient_json.parse(raw, levels=1)
     return str(alert.get("id")) if isinstance(alert, dict) else ""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.embedded import free_port
+from ops.standalone.embedded_redis import free_port
 from tests.e2e.compose import browser
 from tests.e2e.compose.engine import ROOT, docker
 from tests.e2e.compose.stack import PORT, Stack

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from ops.cli.main import courier
-from ops.embedded import free_port
+from ops.standalone.embedded_redis import free_port
 from tests.support.crashes import pause
 from tests.support.processes import STOP_LIMIT_S, Courier, Manager
 from tests.support.proxy import Proxy
@@ -26,7 +26,7 @@ from tests.support.recorder import Recorder, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 
 FORM = b"draw=1&start=0&length=10&search[value]=&order[0][column]=0&order[0][dir]=asc&columns[0][data]=name"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.embedded import free_port
+from ops.standalone.embedded_redis import free_port
 from tests.e2e.compose.engine import docker
 from tests.e2e.compose.manager import Manager
 from tests.e2e.compose.stack import GID, UID
@@ -192,7 +192,7 @@ def _watch(operator: Shell, steps: list[Block]) -> None:
 def _update_and_back(operator: Shell, steps: list[Block], origin: Path) -> None:
     update, back = steps
     before = running(operator)
-    with (origin / "ops/top.py").open("a") as file:
+    with (origin / "ops/admin/top.py").open("a") as file:
         file.write("# changed\n")
     operator.do("cd ../origin; git -c user.name=t -c user.email=t@example.org commit --quiet -a -m changed")
     operator.run(update)

@@ -8,14 +8,14 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.metrics import TABLE
-from ops.embedded import free_port, is_free
+from ops.standalone.embedded_redis import free_port, is_free
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import yaml
 
 import ops
-from ops.embedded import free_port
+from ops.standalone.embedded_redis import free_port
 from tests.ops.test_kubernetes import SCALED
 from tests.support.processes import Courier, Manager
 from tests.support.prometheus import Prometheus
@@ -21,14 +21,14 @@ from tests.support.recorder import Recorder, eventually
 from tests.support.tools import needs
 
 if TYPE_CHECKING:
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
-FOLDER = Path(ops.__file__).parent / "prometheus"
+FOLDER = Path(ops.__file__).parent / "monitoring/prometheus"
 RULES = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
 
 
 def started(stack: ExitStack, folder: Path, ports: dict[str, int]) -> Prometheus:
-    """Start it with ops/prometheus/prometheus.yml; only where the targets are, and how often it asks, is changed."""
+    """Start it with the packaged prometheus.yml, with other targets and a shorter interval."""
     config: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(FOLDER / name) for name in config["rule_files"]]
@@ -44,7 +44,9 @@ def started(stack: ExitStack, folder: Path, ports: dict[str, int]) -> Prometheus
     ]
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ops.attached", str(os.getpid()), *command], stdout=log, stderr=log
+            [sys.executable, "-m", "ops.standalone.exec_with_parent", str(os.getpid()), *command],
+            stdout=log,
+            stderr=log,
         )
     stack.callback(process.wait)
     stack.callback(process.terminate)

@@ -12,7 +12,7 @@ from tests.workers.transports.servers import Authority
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 
 def delivers(manager: Manager, target: Recorder, **environment: str) -> None:

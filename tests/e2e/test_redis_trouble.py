@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from ops.cli.main import courier
-from ops.embedded import free_port
-from ops.supervisor import EX_CONFIG
+from ops.standalone.embedded_redis import free_port
+from ops.standalone.supervisor import EX_CONFIG
 from tests.support.crashes import append_only_file, pause
 from tests.support.fleet import Fleet
 from tests.support.proxy import Proxy

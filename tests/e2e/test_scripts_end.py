@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 SCRIPT = """#!/bin/sh
 echo $$ >>begun

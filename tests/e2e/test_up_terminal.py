@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.worker_report import fetch_all_worker_reports
-from ops.local import ADDRESS_FILE
+from common.reports.worker import fetch_all_worker_reports
+from ops.standalone.state_dir import ADDRESS_FILE
 from tests.e2e.test_up import READY, alive, children
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
@@ -20,7 +20,7 @@ from tests.support.recorder import Recorder, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 
 def in_a_terminal(*arguments: str) -> tuple[int, int]:

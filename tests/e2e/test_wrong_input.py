@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.fernet import Fernet
 
-from common.registry import KEY
-from ops.embedded import EmbeddedServer, free_port
+from common.registry.published import KEY
+from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
 from tests.support.slow_server import slow_server

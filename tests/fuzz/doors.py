@@ -12,31 +12,31 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 from unicodedata import category
 
-from common import task_message
-from common.alert import Alert
+from common.broker import task_message
 from common.errors import ConfigError, SettingsError, UnreadableRecord
 from common.integration import Integration
 from common.ledger import DeadLetter
 from common.ledger.record import decode_record, encode_record
-from common.ossec_conf import parse_ossec_conf
 from common.printable import printable
-from common.registry import PublishedRegistry
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
 from common.secret import Secret
-from common.settings import load_settings
-from common.vault import Cipher
-from ops.dead_letters import FoundLetter
-from ops.flower import event_gate
-from ops.letters_file import read_line, write_line
-from producer.block import IntegrationFilter
-from producer.damaged import spans
-from producer.line import InvalidAlert, decode_line
-from producer.sregex import compile_sregex
-from workers import remote_control
-from workers.integrations.authentic import EventSigner
+from common.settings.load import load_settings
+from ops.admin.dead_letter_file import read_line, write_line
+from ops.admin.dead_letters import FoundLetter
+from ops.monitoring.flower import event_gate
+from producer.filters.decode import InvalidAlert, decode_line
+from producer.filters.integration_filter import IntegrationFilter
+from producer.filters.sregex import compile_sregex
+from producer.ossec_conf import parse_ossec_conf
+from producer.salvage import spans
+from workers.alert.alert import Alert
+from workers.celery_worker import remote_control
 from workers.integrations.base import NotSendable, Response
-from workers.integrations.catalogue import make_service
+from workers.integrations.helpers.event_signer import EventSigner
+from workers.integrations.helpers.http_status import retry_after_s
 from workers.integrations.manager import Manager
-from workers.integrations.statuses import retry_after_s
+from workers.integrations.registry import make_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.bench import __main__ as runner
-from ops.bench import bare, delivery, scanning, scripts, serial
+from ops.bench import delivery, raw_http, scanning, scripts, stock_loop
 from ops.bench import report as reporting
 from ops.bench.alerts import alerts
 from ops.bench.compare import changes
@@ -127,13 +127,13 @@ def test_delivery_holds_each_latency_to_its_own_ratio_and_the_references_to_noth
 
 
 def test_the_bare_session_posts_to_a_real_target() -> None:
-    rate = bare.measure(0.0, seconds=0.05)
+    rate = raw_http.measure(0.0, seconds=0.05)
     assert rate.per_s > 0
     assert rate.cpu_ms > 0
 
 
 def test_the_stock_loop_spawns_a_script_for_each_alert() -> None:
-    assert serial.measure(2, 0.0) > 0
+    assert stock_loop.measure(2, 0.0) > 0
 
 
 def test_scripts_are_spawned_on_every_core_and_a_failing_one_is_told() -> None:

@@ -4,10 +4,11 @@ import pytest
 
 from ops.bench.stages import OUTSIDE, REST, SAMPLES_A_SECOND, WORKER, shares
 
+ATTEMPT = "_run (workers/delivery/executor.py:58);attempt (workers/delivery/pipeline.py:84)"
 STACKS = (
-    "_run (workers/lane.py:58);attempt (workers/pipeline.py:84);call (workers/transports/connections.py:77) 40",
-    "_run (workers/lane.py:58);attempt (workers/pipeline.py:84);calls (workers/integrations/slack.py:41) 30",
-    "_run (workers/lane.py:58);acquire (threading.py:10) 20",
+    f"{ATTEMPT};call (workers/transports/http/connection.py:77) 40",
+    f"{ATTEMPT};build_calls (workers/integrations/slack.py:41) 30",
+    "_run (workers/delivery/executor.py:58);acquire (threading.py:10) 20",
     "start (celery/worker/consumer.py:406);flush (celery/events/dispatcher.py:240) 5",
     "main (somewhere.py:1) 5",
 )

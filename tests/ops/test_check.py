@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.integration import Integration
-from ops.check.filters import describe
+from ops.admin.check.filters import describe
 from ops.cli.main import main
 
 if TYPE_CHECKING:

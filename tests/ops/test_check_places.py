@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.check.recent import MAX_ALERTS, count_recent
+from ops.admin.check.recent import MAX_ALERTS, count_recent
 from ops.cli.main import main
 from tests.support.ordinary_user import courier, folder_with_closed_ones
 from tests.support.processes import alert

@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 from common.integration import Integration
-from common.settings import load_settings
-from common.units import parse_duration
-from ops.roles import ROLES
+from common.settings.load import load_settings
+from common.settings.units import parse_duration
+from ops.admin.redis_roles import ROLES
 
 ROOT = Path(__file__).parents[2]
 Service = dict[str, Any]

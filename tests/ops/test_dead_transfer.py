@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from common.errors import CourierError, LedgerUnavailable
 from common.ledger import Attempt, DeadLetter, Delivery, Header, LastResponse, Ledger
+from ops.admin.dead_letter_file import read_line, write_line
+from ops.admin.dead_letters import FoundLetter
 from ops.cli.main import courier
-from ops.dead_letters import FoundLetter
-from ops.letters_file import read_line, write_line
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 HEADER = Header(
     committed_ms=1_700_000_000_000,

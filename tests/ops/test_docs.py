@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from common.settings import load_settings
-from common.settings_sources import FILE_SUFFIX, FIXED, SETTINGS_VARIABLE
+from common.settings.load import load_settings
+from common.settings.sources import FILE_SUFFIX, FIXED, SETTINGS_VARIABLE
 from ops.cli.main import COMMANDS, courier
 
 if TYPE_CHECKING:

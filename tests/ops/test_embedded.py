@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import LedgerUnavailable, SettingsError
-from ops import embedded
-from ops.embedded import EmbeddedServer, is_free
-from ops.supervisor import Interrupted, exit_status_of, interruptible
+from ops.standalone import embedded_redis
+from ops.standalone.embedded_redis import EmbeddedServer, is_free
+from ops.standalone.supervisor import Interrupted, exit_status_of, interruptible
 from tests.support.slow_server import slow_server
 
 LOADING = "the embedded server is still loading 0 MiB; waiting for it"
@@ -23,7 +23,7 @@ KEYS = 15_000
 def test_a_server_that_loads_for_longer_than_the_limit_is_waited_for_and_that_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(embedded, "STARTUP_LIMIT_S", LIMIT_S)
+    monkeypatch.setattr(embedded_redis, "STARTUP_LIMIT_S", LIMIT_S)
     server = slow_server(tmp_path, keys=KEYS, delay_us=300)
     began_s = time.monotonic()
     server.start()
@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_a_port_is_handed_out_once_and_is_none_that_a_connection_may_take() -> None:
-    ports = [embedded.free_port() for _ in range(300)]
+    ports = [embedded_redis.free_port() for _ in range(300)]
     assert len(set(ports)) == 300
     first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     assert max(ports) < max(first, 32_768)

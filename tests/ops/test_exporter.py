@@ -9,16 +9,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import common.ledger as ledger_room
-from common.connection import connect
+from common.connection.client import connect
 from common.ledger import Header, Ledger, Settlement
-from common.ledger.pace import Breaker, Limits
+from common.ledger.limits import Breaker, Limits
 from common.ledger.record import Attempt
 from common.metrics import TABLE, ExposedBy
 from common.metrics.labels import ledger_pairs
-from common.node import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
-from ops.embedded import free_port
-from ops.exporter import LedgerCollector
-from producer.line import FilterField
+from common.reports.producer import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
+from ops.monitoring.exporter import LedgerCollector
+from ops.standalone.embedded_redis import free_port
+from producer.filters.decode import FilterField
 from producer.metrics import REJECT_REASONS
 from tests.support.tools import needs, run
 

@@ -11,18 +11,18 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Ledger
-from common.node import publish_producer_report
-from common.worker_report import WorkerReport, publish_worker_report
+from common.reports.producer import publish_producer_report
+from common.reports.worker import WorkerReport, publish_worker_report
+from ops.admin.health import Unhealthy
 from ops.cli.main import courier
-from ops.health import Unhealthy
-from workers.peers import ProcessIdentity, of_child, this_process
+from workers.process_identity import ProcessIdentity, of_child, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ops.bytecode import imported_files
+from ops.deploy.bytecode import imported_files
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("common", "ops", "producer", "workers")
@@ -57,7 +57,7 @@ def test_composed_files_build_with_the_time_of_the_dockerfile() -> None:
 
 def test_what_the_image_compiles_is_what_courier_imports() -> None:
     files = imported_files()
-    for part in ("workers/service.py", "producer/service.py", "ops/health.py", "ops/flower/server.py"):
+    for part in ("workers/worker.py", "producer/loop.py", "ops/admin/health.py", "ops/monitoring/flower/server.py"):
         assert str(ROOT / part) in files
     assert any(file.endswith("kombu/transport/redis.py") for file in files)
     assert any(file.endswith("/json/decoder.py") for file in files), "Python's own"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from common.registry.encryption import load_cipher
 from common.secret import Secret
-from common.vault import load_cipher
 from ops.cli.main import courier
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ops.keyboard import split
+from ops.admin.keyboard import split
 
 
 def test_keys_that_come_together_are_told_apart() -> None:

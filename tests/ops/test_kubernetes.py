@@ -16,15 +16,15 @@ from cloudcoil.models.keda.v1alpha1 import ScaledObject
 import ops
 from common.integration import Integration
 from common.metrics import TABLE
-from common.settings import load_settings
-from common.settings_sources import FIXED, SETTINGS_VARIABLE
+from common.settings.load import load_settings
+from common.settings.sources import FIXED, SETTINGS_VARIABLE
+from ops.admin.redis_roles import ROLES
 from ops.cli.main import COMMANDS
-from ops.roles import ROLES
 from tests.ops.test_monitoring import asked_for
 from tests.support.tools import needs, run
-from workers.transports.groups import GRACE_S
+from workers.transports.script.process_groups import GRACE_S
 
-FOLDER = Path(ops.__file__).parent / "kubernetes"
+FOLDER = Path(ops.__file__).parent / "deploy/kubernetes"
 VERSIONS = ("1.29", "1.31", "1.33")
 Manifest = dict[str, Any]
 

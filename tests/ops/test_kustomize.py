@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import ops
-from ops.roles import ROLES
+from ops.admin.redis_roles import ROLES
 from tests.ops.test_kubernetes import FOLDER, KUSTOMIZATION, MANIFESTS, SCALED, VERSIONS, Manifest, named, variables
 from tests.support.guide import Shell, blocks
 from tests.support.tools import needs, run

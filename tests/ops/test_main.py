@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     import redis
 
-    from common.settings import Settings
-    from ops.embedded import EmbeddedServer
+    from common.settings.load import Settings
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 
 def run(*arguments: str) -> int:

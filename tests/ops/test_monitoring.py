@@ -16,14 +16,14 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 import ops
 from common.metrics import TABLE
 from common.metrics.table import MetricType
-from ops.grafana.build import FILE, ROWS, build, text
+from ops.monitoring.grafana.build import FILE, ROWS, build, text
 from tests.support.tools import needs, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPS = Path(ops.__file__).parent
-PROMETHEUS = OPS / "prometheus"
+PROMETHEUS = OPS / "monitoring/prometheus"
 RUNBOOKS = OPS / "docs" / "runbooks"
 
 RULES: list[dict[str, Any]] = [
@@ -63,7 +63,7 @@ def asked_for(expression: str) -> set[str]:
 
 
 def test_the_dashboard_is_what_the_script_writes() -> None:
-    assert FILE.read_text(encoding="utf-8") == text(), "run: python -m ops.grafana.build"
+    assert FILE.read_text(encoding="utf-8") == text(), "run: python -m ops.monitoring.grafana.build"
 
 
 @pytest.mark.parametrize("expression", [*ASKED, *(rule["expr"] for rule in RULES)])
@@ -122,7 +122,9 @@ def test_panels_have_ids_and_do_not_overlap() -> None:
 
 def test_the_dashboard_lists_the_alerts_of_the_rules() -> None:
     (panel,) = (one for one in build()["panels"] if one["type"] == "alertlist")
-    (source, _) = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    (source, _) = yaml.safe_load((OPS / "monitoring/grafana/provisioning/datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
     assert panel["options"]["datasource"] == source["name"]
     assert panel["options"]["stateFilter"]["firing"]
     assert all(panel["options"]["alertName"] in rule["alert"] for rule in RULES)
@@ -136,16 +138,20 @@ def covered(place: dict[str, int]) -> Iterator[tuple[int, int]]:
 
 
 def test_what_grafana_is_given_points_at_what_there_is() -> None:
-    sources = yaml.safe_load((OPS / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    sources = yaml.safe_load((OPS / "monitoring/grafana/provisioning/datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
     assert [(one["type"], one.get("isDefault", False)) for one in sources] == [
         ("prometheus", True),
         ("alertmanager", False),
     ]
     assert all(set(one) <= SOURCE_KEYS for one in sources)
-    (provider,) = yaml.safe_load((OPS / "grafana/provisioning/dashboards/courier.yml").read_text())["providers"]
+    (provider,) = yaml.safe_load((OPS / "monitoring/grafana/provisioning/dashboards/courier.yml").read_text())[
+        "providers"
+    ]
     assert set(provider) <= PROVIDER_KEYS
     services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
-    assert f"./ops/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
+    assert f"./ops/monitoring/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
     assert json.loads(FILE.read_text())["uid"] == "courier"
 
 
@@ -202,7 +208,7 @@ def test_prometheus_sends_alerts_to_the_alertmanager_that_compose_starts() -> No
     alerting = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["alerting"]
     assert alerting["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
     assert set(services["alertmanager"]["networks"]) & set(services["prometheus"]["networks"])
-    config = yaml.safe_load((OPS / "alertmanager/alertmanager.yml").read_text())
+    config = yaml.safe_load((OPS / "monitoring/alertmanager/alertmanager.yml").read_text())
     assert config["route"]["receiver"] in {one["name"] for one in config["receivers"]}
 
 

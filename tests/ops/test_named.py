@@ -11,16 +11,16 @@ from cryptography.fernet import Fernet
 from common.errors import CourierError
 from common.integration import Integration
 from common.ledger import Ledger
-from common.registry import CatalogueEntry, PublishedRegistry
+from common.registry.encryption import Cipher
+from common.registry.published import CatalogueEntry, PublishedRegistry
 from common.secret import Secret
-from common.vault import Cipher
+from ops.admin.names import resolve
 from ops.cli.main import courier
-from ops.named import resolve
 
 if TYPE_CHECKING:
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 LIVE = ("m1",)
 ONE, TWO = "slack-9562e1", "slack-8fe959"

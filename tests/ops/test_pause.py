@@ -7,13 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Breaker, Header, Ledger, Limits, Settlement
-from common.rate_limit import parse_rate_limit
+from common.settings.rate_limit import parse_rate_limit
 from ops.cli.main import courier
 
 if TYPE_CHECKING:
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 PACE = Limits(target="T", breaker=Breaker(failures=1), rate_limits=(parse_rate_limit("1/day"),))
 

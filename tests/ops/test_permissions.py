@@ -81,7 +81,7 @@ def test_the_address_of_courier_up_in_a_closed_folder(folder: Path) -> None:
 
 def test_a_secret_key_in_a_closed_folder(folder: Path) -> None:
     call = f"load_cipher(None, Path({str(folder / 'closed')!r}))"
-    script = f"from pathlib import Path\nfrom common.vault import load_cipher\n{call}"
+    script = f"from pathlib import Path\nfrom common.registry.encryption import load_cipher\n{call}"
     assert "SettingsError" in (done := run_as_ordinary_user("-c", script, cwd=folder)).stderr
     assert "secret.key: Permission denied for user" in done.stderr
     assert "name a writable state directory" in done.stderr

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops.docs import render_performance
-from ops.docs.marks import END
+from ops.docs.generated_sections import END
 from ops.docs.render_performance import (
     BEGIN,
     HIGHLIGHTS,

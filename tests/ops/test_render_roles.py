@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from ops.admin.redis_roles import ROLES
 from ops.docs.render_roles import PAGE, render
-from ops.roles import ROLES
 
 
 def test_the_page_is_what_the_script_writes() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from common.settings import DEFAULTS_FILE
-from common.settings_sources import FIXED
+from common.settings.load import DEFAULTS_FILE
+from common.settings.sources import FIXED
 from ops.docs.render_settings import PAGE, render
 
 REFERENCE = render(DEFAULTS_FILE.read_text(encoding="utf-8"))

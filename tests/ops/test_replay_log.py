@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 NOON = datetime(2026, 1, 30, 12, tzinfo=UTC)
 
@@ -84,7 +84,7 @@ def test_never_twice_by_accident(client: redis.Redis, manager: Path) -> None:
 
 def test_an_interrupted_replay_goes_on(client: redis.Redis, manager: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del manager
-    monkeypatch.setattr("ops.replay_log.CHUNK", 4)
+    monkeypatch.setattr("ops.admin.replay_log.CHUNK", 4)
     real, commits = Ledger.commit, [0]
 
     def commit(self: Ledger, *args: object, **kwargs: object) -> object:

@@ -124,9 +124,9 @@ def wait_for_lines(file: Path, count: int) -> None:
 def test_a_terminal_sees_the_counts_while_it_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from common.integration import Integration  # noqa: PLC0415 — needed only here
     from common.secret import Secret  # noqa: PLC0415 — as above
-    from common.settings import load_settings  # noqa: PLC0415 — as above
+    from common.settings.load import load_settings  # noqa: PLC0415 — as above
+    from ops.admin.shadow import Shadow  # noqa: PLC0415 — as above
     from ops.cli import shadow as command  # noqa: PLC0415 — as above
-    from ops.shadow import Shadow  # noqa: PLC0415 — as above
 
     slack = Integration(id="slack", name="slack", hook_url=Secret("https://x.example/s3cr3t"))
     source = ListSource([line(7).encode()])

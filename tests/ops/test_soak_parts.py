@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ops.bench.alerts import alert_id
 from ops.bench.rotating_log import PARTS_A_DAY, RotatingLog
-from ops.bench.samples import Tally, growth, growth_of_floor
+from ops.bench.sampling import Tally, growth, growth_of_floor
 from ops.bench.target import Record
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from click.testing import CliRunner
 
 from common.ledger import Header, Ledger, Settlement
 from common.ledger.record import Attempt, FallbackOf, LastResponse
-from common.node import publish_producer_report
+from common.reports.producer import publish_producer_report
 from ops.cli.main import courier
 
 if TYPE_CHECKING:
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 ANSWER = LastResponse(1, 400, "<p>no such\nchannel", truncated=True)
 

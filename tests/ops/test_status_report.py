@@ -12,17 +12,17 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Ledger
-from common.node import IntegrationLag, encode_integration_lags, publish_producer_report
-from common.worker_report import WorkerReport, publish_worker_report
+from common.reports.producer import IntegrationLag, encode_integration_lags, publish_producer_report
+from common.reports.worker import WorkerReport, publish_worker_report
+from ops.admin.health import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
+from ops.admin.status_report import StatusReport
 from ops.cli.main import courier
-from ops.health import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
-from ops.status_report import StatusReport
 from tests.ops.test_status import bury
 
 if TYPE_CHECKING:
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 PAGE = Path(__file__).parents[2] / "ops" / "docs" / "command-line.md"
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.errors import CourierError
-from common.settings_values import LogPosition
+from common.settings.values import LogPosition
+from ops.admin.stock_integrator import Daemon, read_progress, running
 from ops.cli.main import main
-from ops.stock import Daemon, read_progress, running
 from producer.alertlog import AlertLog
 from tests.support.processes import alert
 from tests.support.stock_daemon import stock_daemon
@@ -20,7 +20,7 @@ from tests.support.stock_daemon import stock_daemon
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.stock import ReadProgress
+    from ops.admin.stock_integrator import ReadProgress
 
 LINES = [alert(number) for number in range(100)]
 ENDS = [sum(map(len, LINES[: number + 1])) for number in range(len(LINES))]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.settings import load_settings
-from ops.stock import Daemon, duplicated_targets
+from common.settings.load import load_settings
+from ops.admin.stock_integrator import Daemon, duplicated_targets
 from tests.support.processes import Courier, alert
 from tests.support.recorder import eventually
 from tests.support.stock_daemon import stock_daemon
@@ -13,7 +13,7 @@ from tests.support.stock_daemon import stock_daemon
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from common.settings import Settings
+    from common.settings.load import Settings
 
 SLACK = "<integration><name>slack</name><hook_url>http://127.0.0.1:1/{}</hook_url></integration>"
 SCRIPT = "<integration><name>custom-a</name></integration>"

@@ -11,17 +11,17 @@ import pytest
 
 import ops
 from common.integration import MANAGER_ID, Integration
-from common.settings import load_settings
-from common.settings_sources import FIXED
+from common.settings.load import load_settings
+from common.settings.sources import FIXED
 from ops.cli.main import COMMANDS, EX_CONFIG
-from ops.up import STOP_LIMIT_S
+from ops.standalone.up import STOP_LIMIT_S
 from tests.support.tools import needs, run
-from workers.transports.groups import GRACE_S
+from workers.transports.script.process_groups import GRACE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDER = Path(ops.__file__).parent / "systemd"
+FOLDER = Path(ops.__file__).parent / "deploy/systemd"
 COURIER = "/opt/courier/bin/courier"
 INSTANCES = ("http", "scripts", "manager")
 UNITS = (

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from ops.tables import Column, ColumnKind, lines, plain, truncate
+from ops.admin.terminal import Column, ColumnKind, lines, plain, truncate
 
 ID = st.text(st.sampled_from("abcdefghij0123456789-_."), min_size=1, max_size=64)
 NUMBER = st.integers(0, 10**9).map(str) | st.just("")

@@ -20,16 +20,16 @@ from cryptography.fernet import Fernet
 from common.integration import Integration
 from common.ledger import Header, Ledger, Settlement
 from common.ledger.record import Attempt
-from common.node import publish_producer_report
-from common.registry import PublishedRegistry
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from common.reports.producer import publish_producer_report
+from common.reports.worker import WorkerReport, publish_worker_report
 from common.secret import Secret
-from common.vault import Cipher
-from common.worker_report import WorkerReport, publish_worker_report
 
 if TYPE_CHECKING:
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 IDS = ("custom-a-rather-long-name-of-a-script", "pagerduty", "shuffle", "slack-8fe959", "slack-9562e1")
 MANY = tuple(f"custom-{n:02}" for n in range(40))

@@ -12,15 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Ledger, Status
+from ops.admin.top import COLUMNS, Rate, Rates, cells
 from ops.cli.main import courier
-from ops.top import COLUMNS, Rate, Rates, cells
 
 TITLES = [column.title for column in COLUMNS]
 
 if TYPE_CHECKING:
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 
 @pytest.fixture(autouse=True)

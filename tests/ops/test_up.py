@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.settings import load_settings
-from ops import local
-from ops.up import DRAIN, STOP_LIMIT_S, _environment
-from workers.transports.groups import GRACE_S
+from common.settings.load import load_settings
+from ops.standalone import state_dir
+from ops.standalone.up import DRAIN, STOP_LIMIT_S, _environment
+from workers.transports.script.process_groups import GRACE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def test_workers_end_by_themselves_before_they_are_killed(
 
 def test_no_part_gets_the_server_s_password_in_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURIER_REDIS_URL", "redis://:another-one@redis.example")
-    local.write_address(tmp_path, "redis://:s3cret@127.0.0.1:1/0")
+    state_dir.write_address(tmp_path, "redis://:s3cret@127.0.0.1:1/0")
     settings = load_settings(file=None, environment={}, cwd=tmp_path, overrides={"state.dir": str(tmp_path)})
     environment = _environment(settings, STOP_LIMIT_S)
     assert not [value for value in environment.values() if "s3cret" in value or "another-one" in value]

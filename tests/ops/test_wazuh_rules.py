@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import ops
 
-FILE = Path(ops.__file__).parent / "wazuh" / "courier_rules.xml"
+FILE = Path(ops.__file__).parent / "deploy/wazuh" / "courier_rules.xml"
 SCRIPTS = Path(ops.__file__).parents[1] / "common" / "ledger"
 RULES = {rule.attrib["id"]: rule for rule in ET.parse(FILE).getroot().iter("rule")}  # noqa: S314 — our own file
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from producer.aside import SAMPLE_BYTES, Quarantine
+from producer.quarantine import SAMPLE_BYTES, Quarantine
 from tests.support.fakes import Clock
 
 if TYPE_CHECKING:

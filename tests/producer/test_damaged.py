@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.alertlog import AlertLog
-from producer.damaged import spans
+from producer.salvage import spans
 from tests.producer.test_service import World, alert
 
 if TYPE_CHECKING:

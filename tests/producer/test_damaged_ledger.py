@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.ledger.keys import KEY_NAMES
-from common.node import fetch_producer_reports
-from producer.cursor_signatures import unsigned
+from common.reports.producer import fetch_producer_reports
+from producer.cursors.signatures import unsigned
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:

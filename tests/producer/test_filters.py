@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from common.integration import Integration
-from producer import filters
-from producer.filters import FilterIndex
-from producer.line import FilterField, InvalidAlert
+from producer.filters.decode import FilterField, InvalidAlert
+from producer.filters.index import MAX_CACHED_LINE_BYTES, FilterIndex
 
 ABSENT: Any = object()
 
@@ -167,7 +166,7 @@ def test_a_bad_line_is_told_to_the_caller() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters, "CACHE_SIZE", 10)
+    monkeypatch.setattr("producer.filters.index.CACHE_SIZE", 10)
     index = FilterIndex([Integration(id="a", name="custom-a", event_location="9")])
     for number in range(99):
         raw = alert(id=str(number), location=str(number))
@@ -178,7 +177,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_long_lines_say_is_not_remembered() -> None:
     index = FilterIndex([Integration(id="a", name="custom-a", event_location="x")])
-    raw = alert(location="x" * filters.MAX_CACHED_LINE_BYTES)
+    raw = alert(location="x" * MAX_CACHED_LINE_BYTES)
     assert index.match(raw) == index.match(raw) == ("a",)
     assert not index._by_rule
     assert not index._by_location

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from producer.keepsake import CursorBackup
+from producer.cursors.backup import CursorBackup
 
 if TYPE_CHECKING:
     from pathlib import Path

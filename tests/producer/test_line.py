@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from msgspec import UNSET
 
-from common.depth import MAX_DEPTH
-from producer.line import FilterField, InvalidAlert, RejectReason, Rule, decode_leniently, decode_line
+from common.json_depth import MAX_DEPTH
+from producer.filters.decode import FilterField, InvalidAlert, RejectReason, Rule, decode_leniently, decode_line
 
 LOWEST_INT, HIGHEST_INT = 2**31, 2**31 - 1
 

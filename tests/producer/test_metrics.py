@@ -7,7 +7,7 @@ import pytest
 from common.errors import LedgerUnavailable
 from common.ledger import Ledger
 from common.metrics import TABLE, ExposedBy
-from common.node import IntegrationLag, fetch_producer_reports
+from common.reports.producer import IntegrationLag, fetch_producer_reports
 from producer.metrics import REJECT_REASONS, ProducerMetrics
 from tests.producer.test_service import SLACK_BLOCK, World, alert
 

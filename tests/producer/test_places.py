@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.integration import Integration
-from common.node import fetch_producer_reports
-from common.registry import PublishedRegistry
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from common.reports.producer import fetch_producer_reports
 from common.secret import Secret
-from common.vault import Cipher
 from producer.alertlog import AlertLog
-from producer.start import RemovedIntegration, inherit_cursors
+from producer.cursors.assignment import RemovedIntegration, inherit_cursors
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from producer.service import Producer
+    from producer.loop import Producer
 
 A = SLACK_BLOCK.format("")
 B = A.replace("/a<", "/b<")

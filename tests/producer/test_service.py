@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.fernet import Fernet
 
-from common.connection import connect
-from common.dispatch import LINGER_S
+from common.broker.dispatcher import LINGER_S
+from common.connection.client import connect
 from common.errors import LedgerUnavailable
 from common.ledger import Ledger, Settlement
-from common.node import fetch_producer_reports
-from common.registry import PublishedRegistry
-from common.vault import Cipher
-from producer.aside import Quarantine
-from producer.configuration import ConfigFile
-from producer.cursor_signatures import CursorSigner
-from producer.keepsake import CursorBackup
-from producer.service import COMMIT_BYTES, MAX_READS_PER_COMMIT, RETRY_DELAY_S, Producer
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from common.reports.producer import fetch_producer_reports
+from producer.config_file import ConfigFile
+from producer.cursors.backup import CursorBackup
+from producer.cursors.signatures import CursorSigner
+from producer.loop import COMMIT_BYTES, MAX_READS_PER_COMMIT, RETRY_DELAY_S, Producer
+from producer.quarantine import Quarantine
 from tests.support.fakes import Clock, ListSource, NoDispatch, policy
 from tests.support.proxy import Proxy
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import redis
 
     from common.integration import Integration
-    from common.settings_schema import Policy
-    from ops.embedded import EmbeddedServer
+    from common.settings.schema import Policy
+    from ops.standalone.embedded_redis import EmbeddedServer
     from producer.source import Source
 
 NODE = "wazuh-1"
@@ -109,7 +109,7 @@ def test_a_new_integration_begins_at_the_end_and_gets_what_comes_then(world: Wor
 def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(
     client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producer.service.MAX_READS_PER_COMMIT", 1)
+    monkeypatch.setattr("producer.loop.MAX_READS_PER_COMMIT", 1)
     seldom = SHUFFLE_BLOCK.replace("</integration>", "<level>7</level></integration>")
     world = World(client, tmp_path, SLACK_BLOCK.format(""), seldom, batch_max=25)
     producer = world.producer()

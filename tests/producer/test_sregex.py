@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.sregex import MAX_PATTERN_BYTES, compile_sregex
+from producer.filters.sregex import MAX_PATTERN_BYTES, compile_sregex
 
 
 @pytest.mark.parametrize(

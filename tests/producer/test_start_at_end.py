@@ -10,7 +10,7 @@ import pytest
 
 from common.process import started_at
 from producer.alertlog import AlertLog
-from producer.service import Producer, Start
+from producer.loop import Producer, Start
 from tests.producer.test_service import SHUFFLE_BLOCK, SLACK_BLOCK, World
 
 if TYPE_CHECKING:

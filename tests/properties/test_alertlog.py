@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from producer.alertlog import AlertLog
-from producer.alertlog.position import Cursor
+from producer.alertlog.cursor import Cursor
 from producer.source import LossReason
 from tests.support.alert_files import HEAD_LINES, HEADS, AlertFiles, DayFile, heads
 

@@ -11,10 +11,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import lenient
+from common import lenient_json
 from common.integration import Integration
-from producer.filters import FilterIndex
-from producer.line import FilterFields, InvalidAlert, decode_leniently
+from producer.filters.decode import FilterFields, InvalidAlert, decode_leniently
+from producer.filters.index import FilterIndex
 from tests.properties.test_sregex import plain
 
 words = st.sampled_from(["", "a", "A", "b", "a,b", "é", "a\0b", "7", "007x", "-1", " 7", "\ud83d"])
@@ -62,13 +62,13 @@ def test_what_the_fast_reader_takes_the_lenient_one_takes(tokens: list[bytes]) -
         msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
-    lenient.parse(raw, levels=3)
+    lenient_json.parse(raw, levels=3)
 
 
 @given(values)
 def test_the_lenient_reader_reads_json_as_everyone(value: Any) -> None:
     raw = json.dumps(value).encode()
-    assert lenient.parse(raw, levels=99) == json.loads(raw)
+    assert lenient_json.parse(raw, levels=99) == json.loads(raw)
 
 
 @given(st.binary() | st.binary().map(lambda noise: b'{"rule":{"level":7},"location":"' + noise + b'"}'))

@@ -32,16 +32,16 @@ from common.ledger import (
     Stale,
     Stored,
 )
-from common.ledger.answers import Reap
 from common.ledger.keys import FAILED_OFFSET_MS
-from common.rate_limit import parse_rate_limit
+from common.ledger.types import Reap
+from common.settings.rate_limit import parse_rate_limit
 from tests.support.examples import EXAMPLES
 from tests.support.fakes import Clock
 
 if TYPE_CHECKING:
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 ID = "slack"
 CAP, LEASE_S, MOST_LOST, MOST_ATTEMPTS, YIELDS_MS = 8, 60.0, 10, 12, 5000

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.integration import Integration
-from producer import look
-from producer.filters import FilterIndex
-from producer.line import InvalidAlert
-from producer.lines import LineBuffer, LogLine, LogLines
+from producer.filters import prefilter
+from producer.filters.decode import InvalidAlert
+from producer.filters.index import FilterIndex
+from producer.log_lines import LineBuffer, LogLine, LogLines
 from tests.properties.test_filters import alerts, integrations
 
 LEVELS = [
@@ -166,8 +166,8 @@ def test_what_matches_nothing_is_turned_down(wanted: dict[str, Any]) -> None:
 def test_what_the_look_remembers_is_bounded(
     monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], memory: str
 ) -> None:
-    monkeypatch.setattr(look, "CACHE_SIZE", 10)
-    monkeypatch.setattr(look, "MAX_IDS", 10)
+    monkeypatch.setattr(prefilter, "CACHE_SIZE", 10)
+    monkeypatch.setattr(prefilter, "MAX_IDS", 10)
     index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
     for number in range(99):
         assert index.match(b'{"rule":{"id":"%d","groups":["%d"]}}' % (number, number)) == ()

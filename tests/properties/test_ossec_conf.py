@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigError
-from common.identity import check_id
 from common.integration import Integration
-from common.ossec_conf import parse_ossec_conf
 from common.secret import Secret
+from producer.ossec_conf import parse_ossec_conf
+from producer.ossec_conf.integration_ids import check_id
 
 PIECES = [
     *(b"<", b">", b"/", b"!", b"-", b"-->", b"<!--", b"<!", b"!>", b"\\", b"&", b"&amp;", b"\n", b"\r", b"\0", b"\xff"),

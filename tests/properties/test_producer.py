@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from common.ledger import CommitResult, Ledger, Settlement
-from common.registry import PublishedRegistry
-from common.settings_schema import Start
-from common.vault import Cipher
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from common.settings.schema import Start
 from producer.alertlog import AlertLog
-from producer.aside import Quarantine
-from producer.configuration import ConfigFile
-from producer.cursor_signatures import CursorSigner
-from producer.keepsake import CursorBackup
-from producer.service import Producer
+from producer.config_file import ConfigFile
+from producer.cursors.backup import CursorBackup
+from producer.cursors.signatures import CursorSigner
+from producer.loop import Producer
+from producer.quarantine import Quarantine
 from tests.support.alert_files import AlertFiles
 from tests.support.examples import EXAMPLES
 from tests.support.fakes import Clock, NoDispatch, policy
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import redis
 
     from common.integration import Integration
-    from common.settings_schema import Policy
+    from common.settings.schema import Policy
 
 NODE = "wazuh-1"
 LEVELS = {"slack": 0, "shuffle": 7}
@@ -194,8 +194,8 @@ class Following(AlertFiles):
 def test_what_can_be_had_is_committed_exactly_once(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch, examples: int
 ) -> None:
-    monkeypatch.setattr("producer.service.BATCH_BYTES", 200)
-    monkeypatch.setattr("producer.members.MAX_COMMIT_DELIVERIES", 2)
+    monkeypatch.setattr("producer.loop.BATCH_BYTES", 200)
+    monkeypatch.setattr("producer.cursors.subscription.MAX_COMMIT_DELIVERIES", 2)
     run_state_machine_as_test(
         lambda: Following(client),  # type: ignore[arg-type]  # any factory will do
         settings=settings(deadline=None, max_examples=examples, stateful_step_count=40),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.sregex import compile_sregex
+from producer.filters.sregex import compile_sregex
 
 texts = st.text("aAbB^$|!é\n", max_size=8).map(str.encode)
 

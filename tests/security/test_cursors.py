@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from common.node import fetch_producer_reports
-from common.vault import Cipher
-from producer.cursor_signatures import CursorSigner
+from common.registry.encryption import Cipher
+from common.reports.producer import fetch_producer_reports
+from producer.cursors.signatures import CursorSigner
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:

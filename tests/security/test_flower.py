@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.celery_app import make_app
-from common.task_message import envelope
-from ops.embedded import EmbeddedServer
-from ops.flower.event_gate import LOG_INTERVAL_S, MAX_MESSAGE_BYTES, EventGate, decode
+from common.broker.celery_app import make_app
+from common.broker.task_message import envelope
+from ops.monitoring.flower.event_gate import LOG_INTERVAL_S, MAX_MESSAGE_BYTES, EventGate, decode
+from ops.standalone.embedded_redis import EmbeddedServer
 from tests.support.processes import Courier
 from tests.support.recorder import eventually
 

@@ -10,23 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import lenient
-from common.alert import Alert
-from common.depth import MAX_DEPTH, check_depth
+from common import lenient_json
 from common.errors import UnreadableRecord
 from common.integration import Integration
-from common.json_text import read_json, write_json
+from common.json_depth import MAX_DEPTH, check_depth
 from common.ledger import Delivery, Header
 from common.ledger.record import decode_record, encode_record
-from common.node import INTEGRATION_LAGS, ProducerReport
 from common.outcome import Rejected
+from common.reports.producer import INTEGRATION_LAGS, ProducerReport
 from common.secret import Secret
-from ops.letters_file import read_line
-from producer.keepsake import CursorBackup
-from producer.line import InvalidAlert, decode_line
+from ops.admin.dead_letter_file import read_line
+from producer.cursors.backup import CursorBackup
+from producer.filters.decode import InvalidAlert, decode_line
 from tests.support.fakes import SIGNER
-from workers.integrations.answers import parse_json
+from workers.alert.alert import Alert
+from workers.alert.exact_json import read_json, write_json
 from workers.integrations.base import NotSendable, Response
+from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.manager import Manager
 from workers.redaction import secrets_of
 
@@ -39,8 +39,8 @@ LIMIT_S = 0.5
 
 READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]] = {
     "line": (decode_line, (InvalidAlert,)),
-    "lenient": (lambda raw: lenient.parse(raw, levels=3), (ValueError,)),
-    "places": (lambda raw: lenient.value_offsets(raw.decode("utf-8", "surrogateescape")), (ValueError,)),
+    "lenient": (lambda raw: lenient_json.parse(raw, levels=3), (ValueError,)),
+    "places": (lambda raw: lenient_json.value_offsets(raw.decode("utf-8", "surrogateescape")), (ValueError,)),
     "alert": (lambda raw: Alert(raw).fields, (ValueError,)),
     "json": (lambda raw: read_json(text_of(raw)), (ValueError,)),
     "answer": (lambda raw: parse_json(Response(status=200, body=raw)), (ValueError,)),

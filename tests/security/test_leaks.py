@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from common.ledger import Ledger
 from common.secret import MASK
 from ops.cli.main import courier
-from ops.embedded import free_port
+from ops.standalone.embedded_redis import free_port
 from tests.security.repeating_target import ANSWERS, FAILURES, RepeatingTarget
 from tests.support.processes import Courier
 from tests.support.recorder import eventually
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 SERVICES: Final = ("slack", "shuffle", "pagerduty", "virustotal", "maltiverse")
 SCRIPTS: Final = ("exits", "hangs", "missing")

@@ -16,13 +16,13 @@ import pytest
 from click.testing import CliRunner
 from flower.utils.broker import Broker
 
-from common.celery_app import make_app
-from common.connection import broker_url, connect
+from common.broker.celery_app import make_app
+from common.connection.client import broker_url, connect
 from common.errors import SettingsError
-from ops import local
 from ops.cli.main import courier, exit_code
-from ops.embedded import MAX_SOCKET_PATH_BYTES, EmbeddedServer
-from ops.flower import socket_broker
+from ops.monitoring.flower import socket_broker
+from ops.standalone import state_dir
+from ops.standalone.embedded_redis import MAX_SOCKET_PATH_BYTES, EmbeddedServer
 from tests.e2e.test_up import READY, children
 from tests.support.ordinary_user import as_root, run_as_nobody
 from tests.support.processes import Courier, Manager
@@ -54,7 +54,7 @@ def state_of_an_earlier_version(folder: Path, listening: socket.socket) -> Path:
     """Make a state folder whose server listened on a TCP port, where somebody else listens now."""
     folder.mkdir(mode=0o700)
     port = listening.getsockname()[1]
-    local.write_address(folder, f"redis://:{OLD_PASSWORD}@127.0.0.1:{port}/0")
+    state_dir.write_address(folder, f"redis://:{OLD_PASSWORD}@127.0.0.1:{port}/0")
     return folder
 
 
@@ -88,7 +88,7 @@ def test_it_listens_on_no_port_but_flowers_and_asks_none(tmp_path: Path) -> None
             family = children(up.process.pid)
             assert len(family) >= 5
             assert listening_ports(family) == {int(flower[1])}
-            url = (manager.state / local.ADDRESS_FILE).read_text()
+            url = (manager.state / state_dir.ADDRESS_FILE).read_text()
             assert urlsplit(url).scheme == "unix"
             assert OLD_PASSWORD not in url
         assert nobody_came(listening)
@@ -105,11 +105,11 @@ def test_a_command_sends_nothing_to_the_port_of_an_earlier_version(tmp_path: Pat
 
 
 def test_a_password_is_kept_for_workers_that_outlive_a_run_but_not_one_that_a_port_may_have_got(tmp_path: Path) -> None:
-    first = EmbeddedServer(tmp_path, port=None, password=local.load_or_create_password(tmp_path))
-    local.write_address(tmp_path, first.url)
-    assert local.load_or_create_password(tmp_path) == first.password
-    local.write_address(tmp_path, f"redis://:{OLD_PASSWORD}@127.0.0.1:22000/0")
-    assert OLD_PASSWORD not in {local.load_or_create_password(tmp_path), first.password}
+    first = EmbeddedServer(tmp_path, port=None, password=state_dir.load_or_create_password(tmp_path))
+    state_dir.write_address(tmp_path, first.url)
+    assert state_dir.load_or_create_password(tmp_path) == first.password
+    state_dir.write_address(tmp_path, f"redis://:{OLD_PASSWORD}@127.0.0.1:22000/0")
+    assert OLD_PASSWORD not in {state_dir.load_or_create_password(tmp_path), first.password}
 
 
 @as_root

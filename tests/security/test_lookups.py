@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tests.support.fakes import SIGNATURES, VAULT, Clock
 from tests.support.redis_users import logged_in
 from tests.workers.test_lookups import MD5, REPORT, VIRUSTOTAL, Wire, attempt
-from workers.lookups import PURPOSE, LookupStore
+from workers.delivery.lookup_store import PURPOSE, LookupStore
 
 if TYPE_CHECKING:
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 DAY_S = 86_400.0
 OTHER = "f" * 32

@@ -13,21 +13,21 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.alert import Alert
 from common.integration import MANAGER_ID, Kind
 from common.ledger import Ledger
 from common.outcome import ManagerEvent
-from common.registry import PublishedRegistry
-from common.settings import load_settings
-from common.vault import Cipher
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from common.settings.load import load_settings
 from tests.support.fakes import SIGNER, VAULT, NoDispatch, policy
 from tests.support.redis_users import logged_in
-from workers.deliverer import DeliveryTask
-from workers.integrations.authentic import EventSigner
-from workers.integrations.events import agent_location, event
-from workers.outfit import build_service
-from workers.peers import this_process
-from workers.routes import Selection, ServedIntegrations
+from workers.alert.alert import Alert
+from workers.delivery.factory import build_service
+from workers.delivery.served import Selection, ServedIntegrations
+from workers.delivery.task import DeliveryTask
+from workers.integrations.helpers.event_signer import EventSigner
+from workers.integrations.helpers.manager_event import agent_location, event
+from workers.process_identity import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     import redis
 
     from common.integration import Integration
-    from common.settings_schema import Policy
-    from ops.embedded import EmbeddedServer
+    from common.settings.schema import Policy
+    from ops.standalone.embedded_redis import EmbeddedServer
+    from workers.delivery.pipeline import Transport
     from workers.integrations.base import Service
-    from workers.pipeline import Transport
 
 ID = "n:log:1+abc"
 VERDICT = ManagerEvent("[001] (web01) any->virustotal", '{"virustotal": {"positives": 3}}')

@@ -14,8 +14,8 @@ from common.integration import Integration
 from common.secret import Secret
 from tests.workers.integrations.examples import alert, rule, service
 from workers.integrations import slack
-from workers.integrations.catalogue import SERVICES, ServiceOptions, make_service
-from workers.integrations.markup import NONE, SLACK
+from workers.integrations.helpers.markup import NONE, SLACK
+from workers.integrations.registry import SERVICES, ServiceOptions, make_service
 
 HOSTILE = (
     *(

@@ -13,12 +13,12 @@ from celery import Celery
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common.celery_app import make_app
-from common.task_message import MAX_MESSAGE_BYTES, Task, decode, encode
-from ops.embedded import EmbeddedServer
+from common.broker.celery_app import make_app
+from common.broker.task_message import MAX_MESSAGE_BYTES, Task, decode, encode
+from ops.standalone.embedded_redis import EmbeddedServer
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
-from workers.message_gate import LOG_INTERVAL_S, MessageGate
+from workers.celery_worker.message_gate import LOG_INTERVAL_S, MessageGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

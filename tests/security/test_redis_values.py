@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.dispatch import ReleaseTarget
+from common.broker.dispatcher import ReleaseTarget
 from common.errors import LedgerDamaged
 from common.ledger import Ledger, Limits, Notifications, Reap, Release, Settlement
 from common.ledger.keys import KEY_NAMES, keys_of, keys_with_cursor, limit_keys
 from common.ledger.record import MAX_TIME_MS, Header, encode_header
-from common.ledger.survey import take_snapshot
+from common.ledger.snapshot import take_snapshot
 from common.outcome import Reason
-from common.rate_limit import parse_rate_limit
+from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock, policy
 
 if TYPE_CHECKING:

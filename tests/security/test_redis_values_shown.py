@@ -12,14 +12,14 @@ from common.errors import CourierError
 from common.ledger import DeadLetter, Delivery, Header, Ledger
 from common.ledger.keys import KEY_NAMES
 from ops.cli.main import courier
-from ops.exporter import LedgerCollector
+from ops.monitoring.exporter import LedgerCollector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 JUNK = b"junk\n{}"
 ALERT = b'{"rule":{"id":"5712"},"id":"1"}'

@@ -14,13 +14,21 @@ from hypothesis import strategies as st
 
 from common.errors import SettingsError
 from common.integration import Integration
-from common.node import fetch_producer_reports
-from common.registry import CATALOGUE, KEY, KEY_MISMATCH_GRACE_NS, VERSION, PublishedRegistry, catalogue, published_ids
+from common.registry.encryption import Cipher
+from common.registry.published import (
+    CATALOGUE,
+    KEY,
+    KEY_MISMATCH_GRACE_NS,
+    VERSION,
+    PublishedRegistry,
+    catalogue,
+    published_ids,
+)
+from common.reports.producer import fetch_producer_reports
 from common.secret import Secret
-from common.vault import Cipher
 from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
 from tests.support.fakes import SIGNER, VAULT, policy
-from workers.routes import Selection, ServedIntegrations
+from workers.delivery.served import Selection, ServedIntegrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.celery_app import make_app
-from ops.embedded import EmbeddedServer
+from common.broker.celery_app import make_app
+from ops.standalone.embedded_redis import EmbeddedServer
 from tests.support.processes import Courier
 from tests.support.recorder import eventually
-from workers.message_gate import MessageGate
-from workers.remote_control import ALLOWED, decode
+from workers.celery_worker.message_gate import MessageGate
+from workers.celery_worker.remote_control import ALLOWED, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

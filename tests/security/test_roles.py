@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from common.celery_app import make_app
+from common.broker.celery_app import make_app
+from common.connection.errors import as_ledger_errors
 from common.errors import LedgerMisconfigured
 from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger, scripts
-from common.ledger.errors import as_ledger_errors
-from ops.embedded import free_port
-from ops.roles import ROLES, acl_lines
+from ops.admin.redis_roles import ROLES, acl_lines
+from ops.standalone.embedded_redis import free_port
 from tests.e2e.test_metrics import Scrape
 from tests.support.fakes import SIGNATURES
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
-from workers.lookups import LookupStore
+from workers.delivery.lookup_store import LookupStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 PASSWORDS = {role.name: f"of-the-{role.name}" for role in ROLES}
 NAMES = tuple(PASSWORDS)

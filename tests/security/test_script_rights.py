@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from common.connection.path_monitor import shutdown_connections
 from common.errors import SettingsError, TransportError
-from common.lifeline import shutdown_connections
-from common.metrics.make import process_registry
+from common.metrics.factory import process_registry
 from common.process import hide_memory, started_at
 from tests.support.manager_home import SCRIPTS, WAZUH, Home, as_user, needs_root
 from tests.support.ordinary_user import python_as_ordinary_user
 from tests.support.processes import alert, runs
 from tests.support.recorder import eventually
 from tests.support.tools import needs
-from workers import peers
-from workers.transports.script_user import CAPABILITIES_TO_LIMIT, effective_capabilities, script_user
+from workers import process_identity
+from workers.transports.script.user import CAPABILITIES_TO_LIMIT, effective_capabilities, script_user
 
 may_limit = bool(effective_capabilities() >> CAPABILITIES_TO_LIMIT["CAP_SYS_RESOURCE"] & 1)
 
@@ -79,7 +79,7 @@ def test_a_script_of_the_worker_s_own_user_reads_no_secret_of_its_processes(home
 def test_a_hidden_process_still_sees_of_itself_what_courier_looks_at(home: Home) -> None:
     def look() -> list[bool]:
         hide_memory()
-        peers._machine.cache_clear()  # it may have been asked before
+        process_identity._machine.cache_clear()  # it may have been asked before
         names = {sample.name for metric in process_registry().collect() for sample in metric.samples}
         began = started_at()
         return [
@@ -87,7 +87,7 @@ def test_a_hidden_process_still_sees_of_itself_what_courier_looks_at(home: Home)
             "process_open_fds" in names,
             "process_resident_memory_bytes" in names,
             began.timestamp() > 0,
-            peers.this_process().namespace != str(os.getpid()),
+            process_identity.this_process().namespace != str(os.getpid()),
             shutdown_connections(("127.0.0.1", 1)) == 0,
         ]
 
@@ -140,7 +140,7 @@ def test_processes_of_a_user_of_the_scripts_own_can_be_limited(home: Home) -> No
 
 @needs_root
 def test_a_limit_that_cannot_be_set_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.transports.script_user.effective_capabilities", lambda: 0xFF)
+    monkeypatch.setattr("workers.transports.script.user.effective_capabilities", lambda: 0xFF)
     user = f"{SCRIPTS}:{SCRIPTS}"
     assert home.send(user=user) == "runs\n"
     assert "has CAP_SYS_RESOURCE, or with these capabilities, or take `user` out" in home.refusal(
@@ -213,7 +213,7 @@ def test_no_capability_of_the_worker_reaches_a_script(home: Home) -> None:
     code = f"""
 from pathlib import Path
 from tests.support.manager_home import Home
-from workers.transports.script_user import clear_ambient_capabilities
+from workers.transports.script.user import clear_ambient_capabilities
 home = Home(Path({str(home.path)!r}))
 clear_ambient_capabilities()
 for user in ("", "{SCRIPTS}:{SCRIPTS}"):

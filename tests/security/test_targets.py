@@ -19,20 +19,20 @@ from common.errors import TransportError
 from common.integration import Integration
 from common.outcome import Reason
 from common.secret import Secret
-from common.settings import load_settings
-from common.settings_schema import VirusTotalApi
+from common.settings.load import load_settings
+from common.settings.schema import VirusTotalApi
 from tests.workers.integrations.examples import alert
 from tests.workers.transports.servers import web
 from workers.integrations.base import NotSendable, Request
-from workers.integrations.catalogue import ServiceOptions, make_service
-from workers.transports.addresses import NEVER, refusal
-from workers.transports.http import HttpTransport, prepare
-from workers.transports.pool import ConnectionPool
+from workers.integrations.registry import ServiceOptions, make_service
+from workers.transports.http.addresses import NEVER, refusal
+from workers.transports.http.pool import ConnectionPool
+from workers.transports.http.transport import HttpTransport, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from common.settings_schema import Policy
+    from common.settings.schema import Policy
     from tests.workers.transports.servers import Web
 
 SETTINGS = {"api_key": Secret("0123456789abcdef"), "hook_url": Secret("https://api.maltiverse.example")}

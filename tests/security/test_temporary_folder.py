@@ -6,8 +6,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from workers.integrations.base import ScriptCall
-from workers.transports import private_files
-from workers.transports.private_files import SWEEP_INTERVAL_S, PrivateFiles
+from workers.transports.script import private_files
+from workers.transports.script.private_files import SWEEP_INTERVAL_S, PrivateFiles
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,13 +24,13 @@ from common.integration import Integration
 from common.ledger import Header, Ledger, Settlement
 from common.ledger.record import Attempt, LastResponse
 from common.logs import JsonFormatter, TextFormatter
-from common.node import publish_producer_report
 from common.printable import printable, printable_json
-from common.registry import CATALOGUE, KEY, PublishedRegistry
+from common.registry.encryption import Cipher
+from common.registry.published import CATALOGUE, KEY, PublishedRegistry
+from common.reports.producer import publish_producer_report
+from common.reports.worker import WorkerReport, publish_worker_report
 from common.secret import Secret
-from common.vault import Cipher
-from common.worker_report import WorkerReport, publish_worker_report
-from ops import tables
+from ops.admin import terminal
 from ops.cli import dead, status
 from ops.cli.main import courier, main
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 BOLD = re.compile(r"\x1b\[[01]m")
 """What click writes around the titles of a table at a terminal."""
@@ -103,11 +103,11 @@ def test_a_log_line_shows_any_text(text: str) -> None:
 @given(rows=st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=3), width=st.integers(20, 120))
 def test_a_table_shows_any_cell_in_a_line_of_its_own(rows: list[tuple[str, ...]], width: int) -> None:
     columns = (
-        tables.Column("A", tables.ColumnKind.ID),
-        tables.Column("B"),
-        tables.Column("C", tables.ColumnKind.NUMBER),
+        terminal.Column("A", terminal.ColumnKind.ID),
+        terminal.Column("B"),
+        terminal.Column("C", terminal.ColumnKind.NUMBER),
     )
-    drawn = tables.lines(columns, rows, width)
+    drawn = terminal.lines(columns, rows, width)
     assert len(drawn) == len(rows) + 1
     assert all(is_seen(line) and not {"\n", "\t"} & set(line) for line in drawn)
 
@@ -183,7 +183,7 @@ def test_no_command_lets_a_text_of_redis_command_the_terminal(
     client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, at_terminal: bool, text: str
 ) -> None:
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
-    for module in (tables, status, dead):
+    for module in (terminal, status, dead):
         monkeypatch.setattr(module, "is_terminal", lambda: at_terminal)
     fill(client, text)
     for words in COMMANDS:

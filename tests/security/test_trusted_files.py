@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from common import permissions
 from common.errors import SettingsError
 from common.permissions import read_trusted, refuse_other_writers
-from common.settings import load_settings
-from common.vault import load_cipher
-from ops import local
+from common.registry.encryption import load_cipher
+from common.settings.load import load_settings
+from ops.standalone import state_dir
 from tests.support.ordinary_user import NOBODY, as_root, courier, run_as_nobody
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def test_a_state_folder_that_others_can_write_is_refused(fault: Callable[[Path],
     state.mkdir()
     fault(state)
     with pytest.raises(SettingsError, match="refused, since"):
-        local.lock(state)
+        state_dir.lock(state)
     with pytest.raises(SettingsError, match="refused, since"):
         load_cipher(None, state)
     assert list(state.iterdir()) == []

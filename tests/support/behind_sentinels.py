@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
-from common.celery_app import make_app
-from ops.embedded import free_port
+from common.broker.celery_app import make_app
+from ops.standalone.embedded_redis import free_port
 from tests.support.fleet import LEASES, RECORDS, TOTALS, Target
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import eventually

@@ -9,20 +9,20 @@ import msgspec
 from cryptography.fernet import Fernet
 
 from common.integration import Integration
+from common.registry.encryption import Cipher
 from common.secret import Secret
-from common.settings import load_settings
-from common.vault import Cipher
-from producer.lines import LogLine, LogLines
+from common.settings.load import load_settings
+from producer.log_lines import LogLine, LogLines
 from producer.source import Batch, Lag
-from workers.integrations.authentic import EventSigner
+from workers.integrations.helpers.event_signer import EventSigner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from common.dispatch import ReleaseTarget
-    from common.settings_schema import Policy
-    from common.settings_values import LogPosition
+    from common.broker.dispatcher import ReleaseTarget
+    from common.settings.schema import Policy
+    from common.settings.values import LogPosition
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
 

@@ -13,7 +13,7 @@ import urllib.request
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ops.embedded import EmbeddedServer, free_port
+from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.crashes import crash, pause
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import eventually
@@ -202,5 +202,5 @@ def _totals(server: EmbeddedServer) -> dict[str, int]:
 
 
 def _pid_of(token: bytes) -> int:
-    """Return the process id in a lease's token (see workers.peers)."""
+    """Return the process id in a lease's token (see workers.process_identity)."""
     return int(token.partition(b":")[0].split(b"-")[2])

@@ -13,16 +13,16 @@ import pytest
 from common.errors import TransportError
 from common.integration import Integration
 from common.outcome import Reason
-from common.settings import load_settings
+from common.settings.load import load_settings
 from workers.integrations.base import ScriptCall
 from workers.redaction import Redactor
-from workers.transports.script import ScriptTransport
+from workers.transports.script.transport import ScriptTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from common.settings_schema import Policy
+    from common.settings.schema import Policy
 
 CALL: Final = ScriptCall(
     name="custom-x", alert_file=b'{"a":1}\n', options_file=b"{}", api_key=None, hook_url=None, timeout_s=1, retries=1

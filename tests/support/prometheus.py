@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ops.grafana.build import FILE
+from ops.monitoring.grafana.build import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from ops.roles import ROLES, digest
+from ops.admin.redis_roles import ROLES, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ops.embedded import EmbeddedServer
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 PASSWORD = "a-password-of-its-own"
 

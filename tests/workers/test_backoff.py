@@ -7,9 +7,9 @@ import pytest
 
 from common.integration import Integration
 from common.outcome import Reason, Retry
-from common.settings import load_settings
+from common.settings.load import load_settings
 from tests.support.fakes import policy
-from workers.backoff import budget_spent, retry_delay_s
+from workers.delivery.backoff import budget_spent, retry_delay_s
 
 POLICY = policy(retry_delay_s=2.0, retry_delay_max_s=600.0, retry_max_age_s=3600.0, retry_max_attempts=5)
 

@@ -12,14 +12,14 @@ from common.errors import LedgerUnavailable
 from common.integration import Integration
 from common.ledger import Ledger, Limits, Settled, Settlement
 from common.outcome import Delivered, Reason, Retry
-from common.registry import PublishedRegistry
-from common.vault import Cipher
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
 from tests.support.fakes import SIGNATURES, SIGNER, SLACK, NoDispatch, policy
-from workers.deliverer import DeliveryTask
+from workers.delivery.lookup_store import LookupStore
+from workers.delivery.served import Selection, ServedIntegrations
+from workers.delivery.task import DeliveryTask
 from workers.integrations.base import Request, Response
-from workers.lookups import LookupStore
-from workers.peers import ProcessIdentity, this_process
-from workers.routes import Selection, ServedIntegrations
+from workers.process_identity import ProcessIdentity, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import pytest
     import redis
 
-    from common.alert import Alert
     from common.ledger import Delivery
     from common.outcome import Outcome
+    from workers.alert.alert import Alert
 
 TICKET = Integration(id="custom-ticket", name="custom-ticket")
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import lenient
-from common.alert import Alert
+from common import lenient_json
 from common.ledger import Delivery, FallbackOf, Header
 from tests.support.fakes import SIGNER, SLACK, policy
 from tests.support.processes import alert
-from workers.fallback import annotate
+from workers.alert.alert import Alert
+from workers.delivery.fallback import annotate
+from workers.delivery.pipeline import Pipeline
 from workers.integrations.base import Request, Response
-from workers.integrations.catalogue import make_service
-from workers.integrations.text_form import render_text
-from workers.pipeline import Pipeline
+from workers.integrations.registry import make_service
+from workers.integrations.script.text_alert import render_text
 
 ORIGIN = FallbackOf("slack", "unauthorized")
 WHY = {"undelivered_to": "slack", "reason": "unauthorized"}
@@ -68,7 +68,7 @@ def test_the_alert_is_the_same_but_for_the_member_and_the_two_texts(
 def test_every_other_byte_stays(raw: bytes, expected: bytes) -> None:
     whole = expected.replace(b"WHY", json.dumps(WHY).encode()).replace(b"PREFIX", PREFIX.encode())
     assert annotate(raw, ORIGIN) == whole
-    assert isinstance(lenient.parse(whole, levels=1), dict)
+    assert isinstance(lenient_json.parse(whole, levels=1), dict)
 
 
 @pytest.mark.parametrize("raw", [b"", b"[1]", b'{"a":1', b'{"a":1,}', b"{,}", b"no alert", b'{"a" 1}'])

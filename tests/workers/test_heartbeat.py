@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.celery_app import queue_name
+from common.broker.celery_app import queue_name
 from common.ledger import Ledger
-from common.worker_report import EXPIRE_S, WorkerReport, fetch_worker_reports
-from common.worker_report import publish_worker_report as tell_for
-from workers.heartbeat import Heartbeat
-from workers.peers import of_child, this_process
+from common.reports.worker import EXPIRE_S, WorkerReport, fetch_worker_reports
+from common.reports.worker import publish_worker_report as tell_for
+from workers.maintenance.heartbeat import Heartbeat
+from workers.process_identity import of_child, this_process
 
 if TYPE_CHECKING:
     import redis

@@ -7,8 +7,8 @@ import pytest
 
 from common.errors import LedgerUnavailable, SettingsError
 from common.ledger import Reaped
-from workers.housekeeping import FULL_SCAN_EVERY, Maintenance
-from workers.routes import ServedIntegrations
+from workers.delivery.served import ServedIntegrations
+from workers.maintenance.loop import FULL_SCAN_EVERY, Maintenance
 
 
 def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_change() -> None:

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from workers.lane import BoundedExecutor
-from workers.threads import ThreadPool
+from workers.delivery.executor import BoundedExecutor
+from workers.delivery.thread_pool import ThreadPool
 
 
 def test_a_lane_runs_as_many_as_it_is_wide_and_the_others_in_their_order() -> None:

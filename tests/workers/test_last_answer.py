@@ -14,8 +14,8 @@ from common.ledger.record import encode_header
 from common.outcome import Reason
 from common.secret import MASK, Secret
 from tests.support.fakes import policy
+from workers.delivery.response import DEAD_BYTES, ResponseRecorder
 from workers.integrations.base import Response, ScriptExit
-from workers.last_answer import DEAD_BYTES, ResponseRecorder
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:

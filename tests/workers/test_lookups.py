@@ -4,16 +4,16 @@ import json
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from common.connection import connect
+from common.connection.client import connect
 from common.integration import Integration
 from common.ledger import Delivery, Header
 from common.secret import Secret
-from ops.embedded import free_port
+from ops.standalone.embedded_redis import free_port
 from tests.support.fakes import SIGNATURES, SIGNER, policy
+from workers.delivery.lookup_store import LookupStore
+from workers.delivery.pipeline import Pipeline
 from workers.integrations.base import Cacheable, Response
-from workers.integrations.catalogue import make_service
-from workers.lookups import LookupStore
-from workers.pipeline import Pipeline
+from workers.integrations.registry import make_service
 
 if TYPE_CHECKING:
     import pytest

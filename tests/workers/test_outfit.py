@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from common.alert import Alert
 from common.integration import MANAGER_ID, Integration
 from common.outcome import Delivered, Reason, Retry
 from common.secret import Secret
-from common.settings import load_settings
-from workers import outfit as outfits
-from workers.outfit import build_service
-from workers.transports.http import HttpTransport
+from common.settings.load import load_settings
+from workers.alert.alert import Alert
+from workers.delivery import factory as outfits
+from workers.delivery.factory import build_service
+from workers.transports.http.transport import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
-from workers.transports.script import ScriptTransport
+from workers.transports.script.transport import ScriptTransport
 
 if TYPE_CHECKING:
     from pathlib import Path

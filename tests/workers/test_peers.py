@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from workers.peers import ProcessIdentity, of_child, this_process
+from workers.process_identity import ProcessIdentity, of_child, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ def test_a_process_knows_itself_and_is_not_gone() -> None:
 
 
 def test_a_process_that_ended_is_gone_and_so_is_its_zombie() -> None:
-    code = "from workers.peers import this_process; print(this_process(), flush=True); input()"
+    code = "from workers.process_identity import this_process; print(this_process(), flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         token = other.stdout.readline().decode().strip() + ":token"

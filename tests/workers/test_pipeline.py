@@ -9,16 +9,16 @@ from common.errors import TransportError
 from common.ledger import Delivery, Header, LastResponse
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry, Skipped
 from tests.support.fakes import SIGNER, SLACK, policy
+from workers.delivery.pipeline import Pipeline, combine
+from workers.delivery.response import DEAD_BYTES, WAITING_BYTES, ResponseRecorder
 from workers.integrations.base import NotSendable, Request, Response, failure_outcome
-from workers.last_answer import DEAD_BYTES, WAITING_BYTES, ResponseRecorder
-from workers.pipeline import Pipeline, combine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from common.alert import Alert
     from common.ledger import Settlement
     from common.outcome import Outcome
+    from workers.alert.alert import Alert
 
 EVENT = ManagerEvent("virustotal", '{"found": 1}')
 

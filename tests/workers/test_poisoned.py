@@ -10,9 +10,9 @@ import pytest
 
 from common.ledger import Header, Ledger, Limits, Settlement
 from common.outcome import Reason, Retry
-from common.rate_limit import parse_rate_limit
+from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock, policy
-from workers.backoff import retry_delay_s
+from workers.delivery.backoff import retry_delay_s
 
 if TYPE_CHECKING:
     import redis

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import Request
 
-from common.alert import Alert
 from common.integration import Integration
 from common.secret import MASK, Secret
-from common.settings import load_settings
-from ops.render import Renderer
+from common.settings.load import load_settings
+from ops.admin.render import Renderer
 from tests.support.fakes import policy
+from workers.alert.alert import Alert
 from workers.redaction import Redactor, _folded
 
 TOKEN = "S3cr3tT0k3nOf24Characters"

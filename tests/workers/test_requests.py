@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from unittest.mock import Mock
 
-from common.celery_app import make_app
-from common.task_message import DELIVER
-from workers.service import _register
+from common.broker.celery_app import make_app
+from common.broker.task_message import DELIVER
+from workers.worker import _register
 
 
 def test_a_task_is_taken_without_an_ack_that_a_broken_connection_could_fail_at() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from common.ledger import DeadLetter, Delivery, Header, Ledger
 from tests.support.fakes import Clock, policy
-from workers.retention import RUN_EVERY, Retention
+from workers.maintenance.retention import RUN_EVERY, Retention
 
 if TYPE_CHECKING:
     import redis

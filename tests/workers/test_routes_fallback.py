@@ -7,10 +7,10 @@ import pytest
 from cryptography.fernet import Fernet
 
 from common.integration import MANAGER_ID, Integration
-from common.registry import PublishedRegistry
-from common.vault import Cipher
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
 from tests.support.fakes import SIGNER, SLACK, policy
-from workers.routes import Selection, ServedIntegrations
+from workers.delivery.served import Selection, ServedIntegrations
 
 if TYPE_CHECKING:
     import redis

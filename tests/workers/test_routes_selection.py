@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from cryptography.fernet import Fernet
 
 from common.integration import Integration
-from common.registry import PublishedRegistry
-from common.vault import Cipher
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
 from tests.support.fakes import SIGNER, SLACK, policy
-from workers.routes import Selection, ServedIntegrations
+from workers.delivery.served import Selection, ServedIntegrations
 
 if TYPE_CHECKING:
     import pytest

@@ -4,8 +4,8 @@ import threading
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
-from workers.lane import BoundedExecutor
-from workers.threads import ThreadPool
+from workers.delivery.executor import BoundedExecutor
+from workers.delivery.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     import pytest

@@ -8,16 +8,16 @@ import pytest
 from cryptography.fernet import Fernet
 
 from common.ledger import Ledger, Limits, Reaped
-from common.rate_limit import parse_rate_limit
-from common.registry import PublishedRegistry
-from common.vault import Cipher
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import SIGNER, SLACK, NoDispatch, policy
 from tests.support.recorder import eventually
-from workers.deliverer import DeliveryTask
-from workers.housekeeping import Maintenance
-from workers.peers import this_process
-from workers.routes import Selection, ServedIntegrations
-from workers.watchdog import Watchdog
+from workers.celery_worker.watchdog import Watchdog
+from workers.delivery.served import Selection, ServedIntegrations
+from workers.delivery.task import DeliveryTask
+from workers.maintenance.loop import Maintenance
+from workers.process_identity import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.watchdog import EX_TEMPFAIL, STALLED_CHECKS, Watchdog
+from workers.celery_worker.watchdog import EX_TEMPFAIL, STALLED_CHECKS, Watchdog
 
 
 class Worker:

@@ -17,9 +17,9 @@ from common.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from common.alert import Alert
     from common.errors import TransportError
     from common.outcome import Outcome
+    from workers.alert.alert import Alert
 
 PERMANENT_ERRORS = frozenset({Reason.INVALID_URL, Reason.REDIRECT, Reason.TOO_LARGE})
 """Failures before any answer that no second try will mend. A certificate, by contrast, is renewed one day."""

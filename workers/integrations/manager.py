@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from common.outcome import Delivered, Reason, Rejected, Retry
-from workers.integrations.authentic import NotAuthenticError
 from workers.integrations.base import Datagram, NotSendable, failure_outcome
-from workers.integrations.events import MAX_DATAGRAM_BYTES, datagram
-from workers.integrations.markup import NONE as NO_MARKUP
+from workers.integrations.helpers.event_signer import NotAuthenticError
+from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES, datagram
+from workers.integrations.helpers.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from common.alert import Alert
     from common.errors import TransportError
     from common.outcome import Outcome
-    from workers.integrations.authentic import EventSigner
+    from workers.alert.alert import Alert
     from workers.integrations.base import Sent
+    from workers.integrations.helpers.event_signer import EventSigner
 
 
 class Manager:

@@ -9,21 +9,29 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.outcome import Reason, Rejected, Retry
-from workers.integrations import blocks
 from workers.integrations.base import NotSendable, Request, failure_outcome
-from workers.integrations.fields import Fields, fields_of, get, invalid_alert, json_body, require, require_level
-from workers.integrations.limits import truncate
-from workers.integrations.markup import NONE as NO_MARKUP
+from workers.integrations.helpers import config
+from workers.integrations.helpers.alert_fields import (
+    Fields,
+    fields_of,
+    get,
+    invalid_alert,
+    json_body,
+    require,
+    require_level,
+)
+from workers.integrations.helpers.markup import NONE as NO_MARKUP
+from workers.integrations.helpers.text_limits import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from common.alert import Alert
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
+    from workers.alert.alert import Alert
     from workers.integrations.base import Response
-    from workers.integrations.statuses import StatusClassifier
+    from workers.integrations.helpers.http_status import StatusClassifier
 
 URL: Final = "https://events.pagerduty.com/v2/enqueue"
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
@@ -61,8 +69,8 @@ class PagerDuty:
 
     def __init__(self, block: Integration, statuses: StatusClassifier, url: str | None = None) -> None:
         self._url = url or URL
-        self._key = blocks.api_key(block)
-        self._options = blocks.options(block)
+        self._key = config.api_key(block)
+        self._options = config.options(block)
         self._statuses = statuses
 
     def build_calls(self, alert: Alert) -> Sequence[Request]:

@@ -8,20 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from common.outcome import Reason, Skipped
-from workers.integrations import blocks
 from workers.integrations.base import NotSendable, Request, failure_outcome
-from workers.integrations.fields import Fields, fields_of, get, json_body, require, require_level
-from workers.integrations.markup import NONE as NO_MARKUP
+from workers.integrations.helpers import config
+from workers.integrations.helpers.alert_fields import Fields, fields_of, get, json_body, require, require_level
+from workers.integrations.helpers.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from common.alert import Alert
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
+    from workers.alert.alert import Alert
     from workers.integrations.base import Response
-    from workers.integrations.statuses import StatusClassifier
+    from workers.integrations.helpers.http_status import StatusClassifier
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
@@ -38,8 +38,8 @@ class Shuffle:
     markup: Final = NO_MARKUP
 
     def __init__(self, block: Integration, statuses: StatusClassifier) -> None:
-        self._url = blocks.hook_url(block)
-        self._options = blocks.options(block)
+        self._url = config.hook_url(block)
+        self._options = config.options(block)
         self._statuses = statuses
 
     def build_calls(self, alert: Alert) -> Sequence[Request]:

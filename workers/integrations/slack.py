@@ -11,20 +11,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.integrations import blocks, markup
 from workers.integrations.base import Request, failure_outcome
-from workers.integrations.fields import Fields, fields_of, get, json_body, require, require_level
-from workers.integrations.limits import ELLIPSIS, truncate
+from workers.integrations.helpers import config, markup
+from workers.integrations.helpers.alert_fields import Fields, fields_of, get, json_body, require, require_level
+from workers.integrations.helpers.text_limits import ELLIPSIS, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from common.alert import Alert
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
+    from workers.alert.alert import Alert
     from workers.integrations.base import Response
-    from workers.integrations.statuses import StatusClassifier
+    from workers.integrations.helpers.http_status import StatusClassifier
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
@@ -43,8 +43,8 @@ class Slack:
 
     def __init__(self, block: Integration, statuses: StatusClassifier, *, escape: bool = True) -> None:
         self._markup = self.markup if escape else markup.NONE
-        self._url = blocks.hook_url(block)
-        self._options = blocks.options(block)
+        self._url = config.hook_url(block)
+        self._options = config.options(block)
         self._statuses = statuses
 
     def build_calls(self, alert: Alert) -> Sequence[Request]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.integrations.base import Sent
-from workers.integrations.events import MAX_DATAGRAM_BYTES
+from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

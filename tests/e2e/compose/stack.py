@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from common.settings_schema import POLICY_KEYS
-from ops.embedded import free_port
+from common.settings.schema import POLICY_KEYS
+from ops.standalone.embedded_redis import free_port
 from tests.e2e.compose.engine import ROOT, Project
 from tests.e2e.compose.manager import Manager
 from tests.support.recorder import eventually

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from ops.demo import lookups, services
-from ops.demo.wire import Received, Reply
+from ops.demo.http_types import Received, Reply
 
 LATENCY_S = 0.01
 PLAYS = {"slack": services.slack, "ticket": services.ticket, "virustotal": lookups.virustotal}

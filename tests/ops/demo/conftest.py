@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ops.demo.faults import Troubles
 from ops.demo.target import PLAYS, Route, Target
-from ops.demo.troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from common.ossec_conf import parse_ossec_conf
 from ops.demo.expect import Arrival, arrived, compare, expected, look_ups
 from ops.demo.messages import Inbox
-from ops.demo.stage import ALERTS, SAMPLE
+from ops.demo.setup import ALERTS, SAMPLE
+from producer.ossec_conf import parse_ossec_conf
 
 BLOCKS = b"""<ossec_config>
 <integration><name>slack</name><hook_url>http://h/</hook_url><level>7</level></integration>

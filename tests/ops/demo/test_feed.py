@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.demo.feed import BURSTS, CHUNK_BYTES, SMALL_BYTES, Feed, bursts
-from ops.demo.stage import ALERTS
+from ops.demo.alert_feed import BURSTS, CHUNK_BYTES, SMALL_BYTES, Feed, bursts
+from ops.demo.setup import ALERTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from common.integration import Integration
 from ops.demo.preview import Preview, preview, replacements
-from ops.demo.stage import set_stage
+from ops.demo.setup import set_stage
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ops.demo import lookups, services
-from ops.demo.knowledge import INDICATORS, KNOWN_FILES
+from ops.demo.faults import TROUBLES, Troubles
+from ops.demo.http_types import Received, Reply
 from ops.demo.target import PLAYS
-from ops.demo.troubles import TROUBLES, Troubles
-from ops.demo.wire import Received, Reply
+from ops.demo.threat_data import INDICATORS, KNOWN_FILES
 
 EICAR = "44d88612fea8a8f36de82e1278abb02f"
 

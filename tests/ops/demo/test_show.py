@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from common.ledger import Status
+from ops.demo.console import LISTED, Show, clean, column, in_all, line, summary_row
 from ops.demo.expect import Arrival, Comparison
 from ops.demo.messages import Message
-from ops.demo.show import LISTED, Show, clean, column, in_all, line, summary_row
 
 
 def message(**changes: Any) -> Message:

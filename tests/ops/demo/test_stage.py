@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from common.errors import ConfigError
-from common.ossec_conf import parse_ossec_conf
-from common.settings import load_settings
-from ops.demo.redirect import redirect, service_of
-from ops.demo.stage import SAMPLE, set_stage
+from common.settings.load import load_settings
+from ops.demo.rewrite_config import redirect, service_of
+from ops.demo.setup import SAMPLE, set_stage
 from ops.demo.target import PLAYS
+from producer.ossec_conf import parse_ossec_conf
 
 if TYPE_CHECKING:
     from pathlib import Path

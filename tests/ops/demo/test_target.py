@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from ops.demo.faults import Troubles
 from ops.demo.manager import identity_of, split_location
 from ops.demo.messages import KEPT, Inbox
 from ops.demo.target import Route, Target
-from ops.demo.troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

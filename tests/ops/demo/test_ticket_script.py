@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.demo.stage import SCRIPT
+from ops.demo.setup import SCRIPT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from producer.alertlog import AlertLog
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from producer.lines import LogLine
+    from producer.log_lines import LogLine
     from producer.source import SkippedRange
 
 MAX_LINE_BYTES = 64 * 1024

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from producer.alertlog.content import GzipLogFile
+from producer.alertlog.log_file import GzipLogFile
 from tests.producer.alertlog.tail import Log, compress, day_lines, line
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from zlib import crc32
 
 import pytest
 
-from producer.alertlog.position import Cursor, fingerprint
-from producer.line import decode_line
+from producer.alertlog.cursor import Cursor, fingerprint
+from producer.filters.decode import decode_line
 from producer.source import LossReason
 from tests.producer.alertlog.tail import MAX_LINE_BYTES, Log, day_lines, line
 

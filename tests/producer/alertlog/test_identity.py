@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from producer.alertlog.position import HEAD_MAX_BYTES, fingerprint
+from producer.alertlog.cursor import HEAD_MAX_BYTES, fingerprint
 from tests.producer.alertlog.tail import Log, compress, day_lines, line
 from tests.support.alert_files import HEADS
 

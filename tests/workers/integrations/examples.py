@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from common.alert import Alert
 from common.integration import Integration
 from common.secret import Secret
+from workers.alert.alert import Alert
 from workers.integrations.base import NotSendable, Response
-from workers.integrations.catalogue import make_service
+from workers.integrations.registry import make_service
 
 if TYPE_CHECKING:
     from common.outcome import Rejected, Skipped

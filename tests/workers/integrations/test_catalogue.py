@@ -4,10 +4,10 @@ import pytest
 
 from common.integration import Integration
 from common.outcome import Reason, Rejected
-from common.registry import MANAGER
+from common.registry.published import MANAGER
 from tests.workers.integrations.examples import alert, refusal
-from workers.integrations.catalogue import SERVICES, make_service
 from workers.integrations.manager import Manager
+from workers.integrations.registry import SERVICES, make_service
 
 
 def test_the_five_stock_integrations_and_the_manager_have_their_code() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from common.outcome import ManagerEvent, Reason, Rejected
 from workers.integrations.base import NotSendable
-from workers.integrations.events import agent_location, escape, event
+from workers.integrations.helpers.manager_event import agent_location, escape, event
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from common.alert import Alert
 from common.errors import TransportError
 from common.outcome import Delivered, Reason, Rejected, Retry
 from tests.workers.integrations.examples import alert, answer, service
+from workers.alert.alert import Alert
 from workers.integrations.base import NotSendable, Request
-from workers.integrations.catalogue import SERVICES
+from workers.integrations.registry import SERVICES
 
 if TYPE_CHECKING:
     from common.outcome import Outcome

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.alert import Alert
 from common.ledger import FallbackOf
 from common.outcome import Delivered, Reason, Rejected
 from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body
-from workers.fallback import annotate
+from workers.alert.alert import Alert
+from workers.delivery.fallback import annotate
 from workers.integrations import pagerduty
 from workers.integrations.base import NotSendable, Request
-from workers.integrations.catalogue import SERVICES
-from workers.integrations.events import MAX_DATAGRAM_BYTES, MAX_PART_CHARS, datagram, event
-from workers.integrations.limits import ELLIPSIS, MAX_URL_VALUE_BYTES, truncate
+from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES, MAX_PART_CHARS, datagram, event
+from workers.integrations.helpers.text_limits import ELLIPSIS, MAX_URL_VALUE_BYTES, truncate
+from workers.integrations.registry import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

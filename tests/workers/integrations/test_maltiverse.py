@@ -12,7 +12,7 @@ from tests.workers.integrations.examples import alert, answer, refusal, service
 from workers.integrations.base import Cacheable
 
 if TYPE_CHECKING:
-    from common.alert import Alert
+    from workers.alert.alert import Alert
 
 API = {"hook_url": "https://api.maltiverse.com", "api_key": "tok.0123456789abcdef"}
 PUBLIC = alert(data={"srcip": "8.8.4.4"})

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from common.alert import Alert
 from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
-from common.registry import MANAGER
+from common.registry.published import MANAGER
 from tests.support.fakes import SIGNER
+from workers.alert.alert import Alert
 from workers.integrations.base import Datagram, NotSendable, Sent
-from workers.integrations.catalogue import make_service
+from workers.integrations.registry import make_service
 
 LOCATION = "[002] (wé|:b) any->virustotal"
 

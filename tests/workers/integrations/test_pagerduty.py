@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.alert import Alert
 from common.outcome import Delivered, Reason, Rejected, Retry
 from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
+from workers.alert.alert import Alert
 
 KEY = {"api_key": "0123456789abcdef0123456789abcdef"}
 

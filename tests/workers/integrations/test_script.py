@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from common import lenient
-from common.alert import Alert
+from common import lenient_json
 from common.errors import TransportError
 from common.integration import Integration
 from common.outcome import Delivered, Reason, Rejected, Retry
 from common.secret import MASK, Secret
+from workers.alert.alert import Alert
 from workers.integrations.base import NotSendable, ScriptCall, ScriptExit
-from workers.integrations.catalogue import ServiceOptions, make_service
-from workers.integrations.script import Script, render_json
+from workers.integrations.registry import ServiceOptions, make_service
+from workers.integrations.script.script import Script, render_json
 from workers.redaction import Redactor
 
 HOOK = "https://hooks.example/services/T0/B0/s3cret-path?token=s3cret-query"
@@ -161,4 +161,4 @@ def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None
     ],
 )
 def test_what_a_script_is_handed_is_the_alert_that_was_read_as_strict_json(line: bytes, handed: object) -> None:
-    assert json.loads(render_json(line)) == handed == lenient.parse(line, levels=3)
+    assert json.loads(render_json(line)) == handed == lenient_json.parse(line, levels=3)

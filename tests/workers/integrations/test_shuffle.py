@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from common.alert import Alert
-from common.depth import MAX_DEPTH
+from common.json_depth import MAX_DEPTH
 from common.outcome import Delivered, Reason, Rejected, Skipped
 from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
+from workers.alert.alert import Alert
 
 HOOK = {"hook_url": "http://shuffle.example.com:3001/api/v1/hooks/webhook_0123-4567"}
 

@@ -9,7 +9,7 @@ from common.integration import Integration
 from common.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from common.secret import Secret
 from tests.workers.integrations.examples import NOW_S, answer
-from workers.integrations.statuses import MAX_RETRY_BODY_BYTES, StatusClassifier, retry_after_s
+from workers.integrations.helpers.http_status import MAX_RETRY_BODY_BYTES, StatusClassifier, retry_after_s
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:

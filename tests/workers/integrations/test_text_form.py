@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.integrations.text_form import render_text
+from workers.integrations.script.text_alert import render_text
 
 EXAMPLE = (
     b"alertdate='2024-05-11T12:29:19.905+0000'\nalertlocation='/var/log/secure'\nruleid='5712'\nalertlevel='10'\n"

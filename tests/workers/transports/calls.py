@@ -11,7 +11,7 @@ from workers.integrations.base import Request
 
 if TYPE_CHECKING:
     from tests.workers.transports.servers import Web
-    from workers.transports.http import HttpTransport
+    from workers.transports.http.transport import HttpTransport
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SECRET_PATH: Final = "/services/s3cret?token=s3cret"

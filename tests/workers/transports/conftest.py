@@ -9,15 +9,15 @@ import msgspec
 import pytest
 
 from common.integration import Integration
-from common.settings import load_settings
+from common.settings.load import load_settings
 from tests.workers.transports.servers import Authority, Web, web
-from workers.transports.http import HttpTransport
-from workers.transports.pool import ConnectionPool
+from workers.transports.http.pool import ConnectionPool
+from workers.transports.http.transport import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from common.settings_schema import Policy
+    from common.settings.schema import Policy
 
 
 class MakePolicy(Protocol):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tests.support.processes import runs
 from tests.support.recorder import eventually
-from workers.transports.groups import GRACE_S, ProcessGroups
-from workers.transports.process import Command, ExitResult, run
+from workers.transports.script.process import Command, ExitResult, run
+from workers.transports.script.process_groups import GRACE_S, ProcessGroups
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,7 @@ def test_an_end_with_nothing_left_takes_no_time_and_a_second_one_not_for_ever(mo
     groups, began = ProcessGroups(time.monotonic), time.monotonic()
     groups.kill_all()
     assert time.monotonic() - began < 0.5
-    monkeypatch.setattr("workers.transports.groups.GRACE_S", 0.02)
+    monkeypatch.setattr("workers.transports.script.process_groups.GRACE_S", 0.02)
     groups.kill_all()
 
 

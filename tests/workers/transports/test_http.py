@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from workers.transports.http import HttpTransport
+    from workers.transports.http.transport import HttpTransport
 
 
 # What goes out and comes back

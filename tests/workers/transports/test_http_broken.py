@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workers.integrations.base import Response
-    from workers.transports.http import HttpTransport
+    from workers.transports.http.transport import HttpTransport
 
 OK: Final = b"HTTP/1.1 200 OK\r\n"
 ALLOWED_S: Final = 0.4

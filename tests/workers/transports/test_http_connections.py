@@ -19,8 +19,8 @@ from common.secret import Secret
 from tests.support.recorder import eventually
 from tests.workers.transports.calls import OK, SECRET_PATH, error, post, tls_url
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
-from workers.transports.http import HttpTransport
-from workers.transports.pool import IDLE_S, ConnectionPool
+from workers.transports.http.pool import IDLE_S, ConnectionPool
+from workers.transports.http.transport import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ import pytest
 
 from common.outcome import Reason
 from workers.integrations.base import PERMANENT_ERRORS
-from workers.transports.http_errors import REASONS, classify
+from workers.transports.http.errors import REASONS, classify
 
 OF_OPENSSL = "TLS connect error: error:0A000{}:SSL routines::{}"
 

@@ -14,14 +14,14 @@ from common.outcome import Reason
 from common.secret import Secret
 from tests.workers.transports.calls import SECRET_PATH, error, post, tls_url
 from tests.workers.transports.servers import Authority, Web, raw, request_of, web
-from workers.transports import trust
-from workers.transports.trust import VARIABLES, default_trust_store
+from workers.transports.http import trust
+from workers.transports.http.trust import VARIABLES, default_trust_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from workers.transports.http import HttpTransport
+    from workers.transports.http.transport import HttpTransport
 
 
 def test_a_private_authority_is_trusted_if_it_is_named(

@@ -26,8 +26,8 @@ from common.secret import Secret
 from tests.support.processes import runs
 from workers.integrations.base import ScriptCall, ScriptExit
 from workers.redaction import Redactor
-from workers.transports.private_files import PREFIX
-from workers.transports.script import COURIER_PREFIXES, DEFAULT_PATH, ScriptTransport, environment
+from workers.transports.script.private_files import PREFIX
+from workers.transports.script.transport import COURIER_PREFIXES, DEFAULT_PATH, ScriptTransport, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

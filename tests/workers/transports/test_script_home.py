@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.transports.script_home import LOG, home_warnings
+from workers.transports.script.home import LOG, home_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,119 @@
+"""How fast an integration may go: what the scripts need to know of its policy, and whose tokens it spends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+import msgspec
+
+from common.outcome import BREAKER_FAILURES, BREAKER_NEUTRAL, REFUSALS, Reason
+from common.settings.rate_limit import RateLimit, Unit
+
+if TYPE_CHECKING:
+    from common.ledger.types import Settlement
+    from common.settings.schema import Policy
+
+
+MIN_TICK_S: Final = 0.05
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """When a target counts as sick. `failures` in a row or `ratio` percent of `samples` or more; 0 for neither."""
+
+    failures: int = 0
+    ratio: int = 0
+    samples: int = 1
+    window_s: float = 60.0
+    pause_s: float = 10.0
+    pause_max_s: float = 300.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything can open it."""
+        return bool(self.failures or self.ratio)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """`target` is the digest of the credential: integrations with the same one share limits and pauses.
+
+    With `newest_first` the newest go first where a daily limit is too short for all that waits. What failed lets what
+    has not failed go first for `yields_s`.
+
+    The default has no limit and no breaker, and shares with nobody.
+    """
+
+    target: str = ""
+    rate_limits: tuple[RateLimit, ...] = ()
+    retry_after_max_s: float = 3600.0
+    newest_first: bool = False
+    yields_s: float = 600.0
+    breaker: Breaker = Breaker()
+
+    @classmethod
+    def of(cls, policy: Policy, target: str) -> Self:
+        """Return the pace that a policy asks for."""
+        return cls(
+            target=target,
+            rate_limits=_without_redundant(policy.rate_limits),
+            retry_after_max_s=policy.retry_after_max_s,
+            newest_first=policy.newest_first,
+            yields_s=policy.retry_delay_max_s,
+            breaker=Breaker(
+                failures=policy.breaker_failures,
+                ratio=policy.breaker_ratio,
+                samples=policy.breaker_samples,
+                window_s=policy.breaker_window_s,
+                pause_s=policy.breaker_pause_s,
+                pause_max_s=max(policy.breaker_pause_s, policy.breaker_pause_max_s),
+            ),
+        )
+
+    @property
+    def tick_s(self) -> float:
+        """How often to ask for tokens, in seconds, so that no small bucket overflows; a second is often enough else."""
+        buckets = [limit.burst / limit.count for limit in self.rate_limits if limit.unit is Unit.SECOND]
+        return max(MIN_TICK_S, min([1.0, *buckets]))
+
+    def release_args(self) -> list[str | int]:
+        """Return the last arguments of the script `release`."""
+        arguments: list[str | int] = [self.target, ",".join(map(str, self.rate_limits))]
+        arguments += [int(self.breaker.is_on), _ms(self.breaker.pause_max_s), int(self.newest_first)]
+        arguments.append(_ms(self.yields_s))
+        for limit in self.rate_limits:
+            arguments += [limit.unit, limit.count, limit.burst]
+        return arguments
+
+    def settle_args(self) -> list[int]:
+        """Return the arguments of the script `settle` that are about pauses and the breaker."""
+        breaker = self.breaker
+        times = map(_ms, (breaker.window_s, breaker.pause_s, breaker.pause_max_s))
+        return [_ms(self.retry_after_max_s), breaker.failures, breaker.ratio, breaker.samples, *times]
+
+
+UNLIMITED = Limits()
+
+_HEALTH_SIGNALS: Final = (("sick", BREAKER_FAILURES), ("refused", REFUSALS), ("answered", BREAKER_NEUTRAL))
+
+
+def health_signal(settlement: Settlement) -> str:
+    """Return what an outcome says of its target: well, sick, refused, answered, nothing, or that it was not asked."""
+    if not settlement.contacted or settlement.outcome in {"skipped", "returned"}:
+        return "unasked"
+    if settlement.outcome == "delivered":
+        return "well"
+    if settlement.final and settlement.reason == Reason.SCRIPT_FAILED:
+        return "answered"
+    return next((word for word, reasons in _HEALTH_SIGNALS if settlement.reason in reasons), "")
+
+
+def _without_redundant(limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:
+    """Leave out what another limit makes superfluous: of two per minute, hour or day only the smaller one matters."""
+    smallest: dict[tuple[Unit, int, int], RateLimit] = {}
+    for limit in sorted(limits, key=lambda one: one.count):
+        same = (limit.count, limit.burst) if limit.unit is Unit.SECOND else (0, 0)
+        smallest.setdefault((limit.unit, *same), limit)
+    return tuple(limit for limit in limits if limit in smallest.values())
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,1 @@
+"""The published integrations, encrypted, and the key that opens them."""

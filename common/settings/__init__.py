@@ -1,0 +1,1 @@
+"""The settings: every key, where its value comes from, and the packaged defaults."""

@@ -1,0 +1,66 @@
+"""The readers of values that must not be seen: none of them repeats what it refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from common.connection.urls import check_url, normalised, show_url
+from common.secret import MASK, Secret
+from common.settings.values import Reader, quoted, require_non_empty, require_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def secret() -> Reader[Secret]:
+    """Read a text that is never shown."""
+    return Reader("a text", lambda raw: Secret(require_non_empty(raw)), str)
+
+
+def credentials() -> Reader[Secret]:
+    """Read `user:password`."""
+
+    def parse(raw: object) -> Secret:
+        user, _, password = require_text(raw).partition(":")
+        if not user or not password:
+            raise ValueError("the value (not shown) is no pair")
+        return Secret(f"{user}:{password}")
+
+    return Reader('"user:password"', parse, str)
+
+
+def secret_url(schemes: Collection[str], expected: str) -> Reader[Secret]:
+    """Read a URL that may hold a password; it is shown without it."""
+
+    def parse(raw: object) -> Secret:
+        url = normalised(require_text(raw).strip())
+        try:
+            check_url(url, schemes)
+        except ValueError as error:
+            raise ValueError(f"the URL (not shown) {error}") from None
+        return Secret(url)
+
+    return Reader(expected, parse, lambda url: show_url(url.reveal()))
+
+
+def variables() -> Reader[Mapping[str, Secret]]:
+    """Read a table of environment variables; a value may be a token, so none is shown."""
+
+    def parse(raw: object) -> Mapping[str, Secret]:
+        if not isinstance(raw, dict):
+            raise ValueError("the value (not shown) is no table")  # noqa: TRY004 — one kind of bad input
+        for name, value in raw.items():
+            if not _VARIABLE.fullmatch(name):
+                raise ValueError(f"{quoted(name)} is no name of a variable")
+            if not isinstance(value, str) or "\0" in value:
+                raise ValueError(f"the value of {name} (not shown) is no text")
+        return {name: Secret(value) for name, value in raw.items()}
+
+    return Reader(
+        'a table of texts in courier.toml, such as { LANG = "C.UTF-8" }',
+        parse,
+        lambda table: dict.fromkeys(table, MASK),
+    )

@@ -1,0 +1,295 @@
+"""How one value of the settings is read, judged and shown.
+
+A file gives typed values, a variable or an option only text; one reader takes both. What it refuses, it refuses in
+two halves that the loader joins to a sentence: what is wrong (the ValueError) and what to write (`wants`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+from common.settings.rate_limit import RateLimit, parse_rate_limit
+from common.settings.units import format_duration, format_size, parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+N = TypeVar("N", int, float)
+
+Displayed = bool | int | str | list[int] | list[str] | dict[str, str]
+"""A value as it may be seen: in the form in which it is written in courier.toml, secrets masked."""
+
+_QUOTED_CHARACTERS: Final = 60
+_POSITION: Final = re.compile(
+    r"([0-9]{4}/[A-Z][a-z]{2}/ossec-alerts-[0-9]{2}(?:-[0-9]{3,6})?\.json|[^/:]+\.json):([0-9]{1,18})"
+)
+
+_HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252})?")
+
+
+class LogPosition(NamedTuple):
+    """A place in the alert log as a person writes it: `2026/Jan/ossec-alerts-31.json:1234`, FILE:BYTE.
+
+    `file` is the dated file's path below the folder of the current one, as it was before it was packed; a name without
+    a folder stands for the current file.
+    """
+
+    file: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[T]):
+    """Reads one key. `parse` raises ValueError saying what is wrong, `wants` completes "write …".
+
+    `suffix` ends the name of the field that holds the value and tells its unit: `_s` or `_bytes`.
+    """
+
+    expected: str
+    parse: Callable[[object], T]
+    show: Callable[[T], Displayed]
+    suffix: str = ""
+
+
+def integer(low: int, high: int) -> Reader[int]:
+    """Read a whole number from `low` to `high`."""
+
+    def parse(raw: object) -> int:
+        if isinstance(raw, str) and re.fullmatch(r"[0-9][0-9_]{0,18}", raw):
+            raw = int(raw.replace("_", ""))
+        if not isinstance(raw, int) or isinstance(raw, bool):
+            raise ValueError(f"{quoted(raw)} is not a whole number")  # noqa: TRY004 — one kind of bad input
+        return _within(raw, low, high, str)
+
+    return Reader(f"a whole number from {low} to {high}", parse, int)
+
+
+def boolean() -> Reader[bool]:
+    """Read `true` or `false`."""
+
+    def parse(raw: object) -> bool:
+        answer = raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw))
+        if answer is None:
+            raise ValueError(f"{quoted(raw)} is neither")
+        return answer
+
+    return Reader("true or false", parse, bool)
+
+
+def duration(low: str, high: str) -> Reader[float]:
+    """Read a duration such as "30s" into seconds."""
+    wants = f'a duration from "{low}" to "{high}"; units: ms, s, m, h, d'
+    low_s, high_s = parse_duration(low), parse_duration(high)
+    return _quantity(wants, parse_duration, format_duration, low=low_s, high=high_s, suffix="_s")
+
+
+def size(low: str, high: str) -> Reader[int]:
+    """Read a size such as "64KiB" into bytes."""
+    wants = f'a size from "{low}" to "{high}"; units: B, KiB, MiB, GiB, TiB'
+    low_bytes, high_bytes = parse_size(low), parse_size(high)
+    return _quantity(wants, parse_size, format_size, low=low_bytes, high=high_bytes, suffix="_bytes")
+
+
+def one_of(words: type[E]) -> Reader[E]:
+    """Read one word of a closed list."""
+
+    def parse(raw: object) -> E:
+        try:
+            return words(require_text(raw))
+        except ValueError:
+            raise ValueError(f"{quoted(raw)} is none of them") from None
+
+    return Reader(" or ".join(f'"{word}"' for word in words), parse, str)
+
+
+def text(expected: str, pattern: str, *, empty: Callable[[], str] | None = None) -> Reader[str]:
+    """Read a text that matches `pattern` entirely; `empty` says what an empty one stands for."""
+
+    def parse(raw: object) -> str:
+        value = require_text(raw) or (empty() if empty else "")
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{quoted(value)} is not allowed")
+        return value
+
+    return Reader(expected, parse, str)
+
+
+def percentage() -> Reader[int]:
+    """Read "0%" to "100%" into a whole number."""
+
+    def parse(raw: object) -> int:
+        if not isinstance(raw, str) or not (found := re.fullmatch(r"([0-9]{1,3}) ?%", raw)):
+            raise ValueError(f"{quoted(raw)} is no percentage")
+        return _within(int(found[1]), 0, 100, "{}%".format)
+
+    return Reader('a percentage from "0%" to "100%"', parse, "{}%".format)
+
+
+def rate_limits() -> Reader[tuple[RateLimit, ...]]:
+    """Read a list such as ["4/min", "500/day"]; a variable writes it with commas, and `none` for none."""
+
+    def parse(raw: object) -> tuple[RateLimit, ...]:
+        return tuple(map(_rate_limit, _texts(raw)))
+
+    wants = 'a list such as ["1/s burst 3"] or ["4/min", "500/day"], or [] for none; units: s, min, h, day'
+    return Reader(wants, parse, lambda limits: [str(limit) for limit in limits])
+
+
+def path() -> Reader[Path]:
+    """Read a path; the loader makes it absolute."""
+    return Reader("a path", lambda raw: Path(require_non_empty(raw)), str)
+
+
+def start_position(words: type[E]) -> Reader[E | datetime | LogPosition]:
+    """Read one word of a closed list, a point in time with its offset from UTC, or a position in the alert log."""
+
+    def parse(raw: object) -> E | datetime | LogPosition:
+        if raw in list(words):
+            return words(str(raw))
+        if isinstance(raw, str) and (found := _POSITION.fullmatch(raw)):
+            return LogPosition(found[1], int(found[2]))
+        try:
+            time = raw if isinstance(raw, datetime) else datetime.fromisoformat(require_text(raw))
+            if time.tzinfo is not None:
+                return time.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        raise ValueError(f"{quoted(raw)} is neither one of the words nor a time with an offset nor a position")
+
+    def show(value: E | datetime | LogPosition) -> str:
+        return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+    listed = " or ".join(f'"{word}"' for word in words)
+    example = '"2026/Jan/ossec-alerts-31.json:1234"'
+    return Reader(f'{listed}, a time such as "2026-01-31T08:00:00Z" or a position such as {example}', parse, show)
+
+
+def integers(low: int, high: int) -> Reader[tuple[int, ...]]:
+    """Read a list of whole numbers, or a text of them with commas."""
+
+    def parse(raw: object) -> tuple[int, ...]:
+        one = integer(low, high)
+        items = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
+        if not isinstance(items, list):
+            raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
+        return tuple(one.parse(item) for item in items)
+
+    return Reader(f"a list of whole numbers from {low} to {high}", parse, list)
+
+
+def networks() -> Reader[tuple[IPv4Network | IPv6Network, ...]]:
+    """Read a list of IP networks or addresses; a variable writes it with commas, and `none` for none."""
+
+    def parse(raw: object) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(map(_network, _texts(raw)))
+
+    wants = 'a list such as ["10.2.0.0/16", "192.168.7.9", "fd12:3456::/32"], or [] for none'
+    return Reader(wants, parse, lambda given: [str(one) for one in given])
+
+
+def hosts() -> Reader[tuple[str, ...]]:
+    """Read a list of host names, in small letters; a variable writes it with commas, and `none` for none."""
+
+    def parse(raw: object) -> tuple[str, ...]:
+        found = tuple(text.lower() for text in _texts(raw))
+        for one in found:
+            if not _HOST.fullmatch(one):
+                raise ValueError(f"{quoted(one)} is no host name")
+        return found
+
+    return Reader('a list of names without scheme and port, such as ["soc.example.org"], or [] for none', parse, list)
+
+
+def optional(reader: Reader[T]) -> Reader[T | None]:
+    """Read the same, or None from an empty text."""
+
+    def parse(raw: object) -> T | None:
+        return None if raw == "" else reader.parse(raw)
+
+    def show(value: T | None) -> Displayed:
+        return "" if value is None else reader.show(value)
+
+    return Reader(f'{reader.expected}, or "" for none', parse, show, reader.suffix)
+
+
+def require_text(raw: object) -> str:
+    """Return `raw` if it is a text that every system call and encoder takes; raise ValueError otherwise."""
+    if not isinstance(raw, str):
+        raise ValueError("the value (not shown) is no text")  # noqa: TRY004 — one kind of bad input
+    if "\0" in raw or any("\ud800" <= letter <= "\udfff" for letter in raw):
+        raise ValueError("the value (not shown) holds bytes that are no text")
+    return raw
+
+
+def require_non_empty(raw: object) -> str:
+    """Return `raw` if it is such a text and not empty; raise ValueError otherwise."""
+    value = require_text(raw)
+    if not value:
+        raise ValueError("the value is empty")
+    return value
+
+
+def quoted(raw: object) -> str:
+    """Return `raw` for an error text: on one line, shortened, control characters escaped."""
+    line = json.dumps(raw, default=str)
+    return line if len(line) <= _QUOTED_CHARACTERS else f"{line[:_QUOTED_CHARACTERS]}…"
+
+
+def _texts(raw: object) -> list[str]:
+    """Return a list of texts, or what a variable writes with commas between them; `none` is an empty list."""
+    listed = ([] if raw == "none" else raw.split(",")) if isinstance(raw, str) else raw
+    if not isinstance(listed, list):
+        raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
+    for one in listed:
+        if not isinstance(one, str):
+            raise ValueError(f"{quoted(one)} is no text")  # noqa: TRY004 — as above
+    return [one.strip() for one in listed]
+
+
+def _network(raw: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(raw)
+    except ValueError as error:
+        why = "has bits behind its mask" if "host bits" in str(error) else "is no IP network"
+        raise ValueError(f"{quoted(raw)} {why}") from None
+
+
+def _rate_limit(raw: str) -> RateLimit:
+    try:
+        return parse_rate_limit(raw)
+    except ValueError as error:
+        raise ValueError(f"{quoted(raw)} {error}") from None
+
+
+def _quantity(
+    expected: str, parse_text: Callable[[str], N], show: Callable[[N], str], *, low: N, high: N, suffix: str
+) -> Reader[N]:
+    def parse(raw: object) -> N:
+        if not isinstance(raw, str):
+            raise ValueError(f"{quoted(raw)} has no unit")  # noqa: TRY004 — one kind of bad input
+        try:
+            value = parse_text(raw)
+        except ValueError as error:
+            raise ValueError(f"{quoted(raw)} {error}") from None
+        return _within(value, low, high, show)
+
+    return Reader(expected, parse, show, suffix)
+
+
+def _within(value: N, low: N, high: N, show: Callable[[N], str]) -> N:
+    if value < low:
+        raise ValueError(f"{show(value)} is less than {show(low)}")
+    if value > high:
+        raise ValueError(f"{show(value)} is more than {show(high)}")
+    return value

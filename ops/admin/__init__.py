@@ -1,0 +1,1 @@
+"""What the commands do: the ledger read and changed for an operator."""

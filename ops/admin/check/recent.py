@@ -1,0 +1,142 @@
+"""How many of the latest alerts each block takes, so that a filter that never passes is seen before it is missed.
+
+The log is read from its end, file by file, in bounded time and memory, and matched with the producer's own filters.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections import Counter, deque
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from producer.alertlog.directory import LogDirectory
+from producer.filters.decode import InvalidAlert, decode_line
+from producer.filters.index import FilterIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from common.integration import Integration
+
+MAX_ALERTS: Final = 10_000
+"""How many are looked at: a day's of a small manager, some minutes' of a large one."""
+
+LIMIT_S: Final = 5.0
+BLOCK_BYTES: Final = 1024 * 1024
+KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Of an archive, which can only be read forward, its last lines are kept up to this size."""
+
+COMMON_GROUPS: Final = (
+    *("attack", "audit", "authentication_failed", "authentication_failures", "authentication_success", "docker"),
+    *("firewall", "invalid_login", "ossec", "office365", "rootcheck", "sca", "sshd", "syscheck", "syslog", "sysmon"),
+    *("virustotal", "vulnerability-detector", "web", "web_scan", "windows"),
+)
+"""Groups of the stock ruleset that blocks often name, for a hint where the log has none that is close."""
+
+_NO_FILTER: Final = {"level": 0, "rule_ids": None, "group": None, "event_location": None}
+_FIELDS: Final = {"level": "level", "rule_ids": "rule_id", "group": "group", "event_location": "event_location"}
+
+
+class RecentCounts(NamedTuple):
+    """What was counted: alerts in all, and taken by each integration's id. `why_none` says why one takes none."""
+
+    alerts: int
+    taken: Mapping[str, int]
+    why_none: Mapping[str, str]
+
+
+def count_recent(path: Path, integrations: Sequence[Integration], *, clock: Callable[[], float]) -> RecentCounts:
+    """Match the last alerts of the log at `path`; of a log that cannot be read, none. `clock` is monotonic."""
+    single = {f"{one.id}\0{field}": _with_one_filter(one, field) for one in integrations for field in _filters(one)}
+    index = FilterIndex([*integrations, *(msgspec.structs.replace(one, id=key) for key, one in single.items())])
+    counts, groups, alerts = Counter[str](), set[str](), 0
+    for raw in _last_lines(path, clock() + LIMIT_S, clock):
+        try:
+            counts.update(index.match(raw))
+            groups.update(decode_line(raw).rule.groups)
+        except InvalidAlert:
+            continue
+        alerts += 1
+        if alerts == MAX_ALERTS:
+            break
+    taken = {one.id: counts[one.id] for one in integrations}
+    none = (one for one in integrations if not taken[one.id])
+    return RecentCounts(alerts, taken, {one.id: why for one in none if (why := _why(one, counts, groups, alerts))})
+
+
+def _filters(integration: Integration) -> list[str]:
+    return [field for field, unset in _NO_FILTER.items() if getattr(integration, field) != unset]
+
+
+def _with_one_filter(integration: Integration, field: str) -> Integration:
+    others = {name: unset for name, unset in _NO_FILTER.items() if name != field}
+    return msgspec.structs.replace(integration, **others)
+
+
+def _why(integration: Integration, counts: Mapping[str, int], groups: set[str], alerts: int) -> str:
+    """Return which filter no alert passes, and what may be meant; without alerts, only a likely misspelling."""
+    group = _suggestion(integration.group or "", groups)
+    if not alerts:
+        return group and f"<group>: {group}"
+    guilty = [field for field in _filters(integration) if not counts[f"{integration.id}\0{field}"]]
+    start = f"takes 0 of the last {alerts:,} alerts: "
+    if not guilty:
+        return f"{start}no alert passes all of its filters together" if _filters(integration) else ""
+    names = " and ".join(f"<{_FIELDS[field]}>" for field in guilty)
+    hint = f"; {group}" if group and "group" in guilty else ""
+    return f"{start}no alert passes {names}: is it right?{hint}"
+
+
+def _suggestion(text: str, groups: set[str]) -> str:
+    items = [item for item in text.split(",") if item and item not in groups and item not in COMMON_GROUPS]
+    known = [*groups, *COMMON_GROUPS]
+    meant = ((item, get_close_matches(item.strip(), known, 1, 0.8)) for item in items)
+    return "; ".join(f"{item!r}: did you mean {close[0]}?" for item, close in meant if close)
+
+
+def _last_lines(path: Path, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
+    """Yield lines, the newest first."""
+    seen = set()
+    for file in reversed(LogDirectory(path).oldest_first()):
+        if clock() > until_s:
+            return
+        if file.inode in seen or file.problem:
+            continue
+        seen.add(file.inode)
+        try:
+            yield from _of_archive(file.path, until_s, clock) if file.zipped else _of_plain(file.path, until_s, clock)
+        except (OSError, EOFError, zlib.error):  # gone or damaged: what else there is will do
+            continue
+
+
+def _of_plain(path: str, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
+    with Path(path).open("rb") as file:
+        at, rest = file.seek(0, os.SEEK_END), b""
+        while at and clock() <= until_s:
+            size = min(at, BLOCK_BYTES)
+            at = file.seek(at - size)
+            rest, *lines = (file.read(size) + rest).split(b"\n")
+            yield from (line for line in reversed(lines) if line)
+            if len(rest) > KEPT_BYTES:
+                return
+        if rest and not at:
+            yield rest
+
+
+def _of_archive(path: str, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
+    kept, size = deque[bytes](maxlen=MAX_ALERTS), 0
+    with gzip.open(path, "rb") as file:
+        while line := file.readline(BLOCK_BYTES):
+            size += len(line) - (len(kept[0]) if len(kept) == MAX_ALERTS else 0)
+            kept.append(line)
+            while size > KEPT_BYTES:
+                size -= len(kept.popleft())
+            if clock() > until_s:
+                return  # its end was not reached, so these are not the last ones
+    yield from reversed(kept)

@@ -1,0 +1,88 @@
+"""How a report is shown: a table, then what was found, line by line, then the verdict; or one JSON object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ops.admin.check.finding import Severity
+from ops.admin.terminal import pluralize, print_table
+from ops.cli.main import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ops.admin.check.finding import Finding
+    from ops.admin.check.report import BlockReport, Report
+
+VERSION: Final = 1
+"""Of the JSON: grows when a key changes its meaning or goes."""
+
+
+def show(report: Report) -> None:
+    """Write the report for a person."""
+    if report.blocks:
+        columns = ("Integration", "Line", "Takes", f"Of last {report.alerts:,}", "Verdict")
+        print_table(columns, [_row(block) for block in report.blocks])
+        click.echo()
+    for finding in report.findings:
+        click.echo(one_line(str(finding)))
+    click.echo(report.verdict)
+
+
+def refused_as_json(config: str, error: str) -> dict[str, Any]:
+    """Return the same for a file that cannot be read at all."""
+    finding = {"severity": str(Severity.ERROR), "where": config, "text": error}
+    return {
+        "version": VERSION,
+        "passed": False,
+        "verdict": f"FAILED: {error}",
+        "config": config,
+        "alerts": 0,
+        "integrations": [],
+        "findings": [finding],
+    }
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return the report as plain data; every key is always there."""
+    return {
+        "version": VERSION,
+        "passed": report.passed,
+        "verdict": report.verdict,
+        "config": str(report.config),
+        "alerts": report.alerts,
+        "integrations": [
+            {
+                "id": block.id or None,
+                "name": block.name,
+                "line": block.line,
+                "filters": block.alerts,
+                "taken": block.taken,
+                "verdict": _verdict(block),
+                "findings": list(_plain(block.findings)),
+            }
+            for block in report.blocks
+        ],
+        "findings": list(_plain(report.general_findings)),
+    }
+
+
+def _plain(findings: tuple[Finding, ...]) -> Iterator[dict[str, str]]:
+    return ({"severity": str(one.severity), "where": one.where, "text": one.text} for one in findings)
+
+
+def _row(block: BlockReport) -> tuple[str, ...]:
+    name = block.id or block.name or "(no name)"
+    taken = "-" if block.taken is None else f"{block.taken:,}"
+    return name, str(block.line), block.alerts or "-", taken, _verdict(block)
+
+
+def _verdict(block: BlockReport) -> str:
+    if block.refused:
+        return "refused"
+    if not block.runs:
+        return "cannot run"
+    warnings = sum(finding.severity is Severity.WARNING for finding in block.findings)
+    return f"runs, {pluralize(warnings, 'warning')}" if warnings else "runs"

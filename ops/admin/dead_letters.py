@@ -1,0 +1,94 @@
+"""Which dead letters an operator means: by integration, reason, rule and age, or one by one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from common.errors import LedgerDamaged
+from workers.alert.alert import Alert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from common.ledger import DeadLetter, Ledger
+
+
+class FoundLetter(NamedTuple):
+    """A dead letter and the integration that it belongs to."""
+
+    integration_id: str
+    letter: DeadLetter
+
+
+class AlertSummary(NamedTuple):
+    """What a person recognises an alert by; each is empty where the alert does not say it, or is none."""
+
+    alert_id: str = ""
+    rule_id: str = ""
+    level: str = ""
+    description: str = ""
+    agent_id: str = ""
+    agent_name: str = ""
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What must hold of a letter; empty parts ask nothing. Ages are seconds since the death.
+
+    `deliveries` are ids of deliveries or of alerts.
+    """
+
+    deliveries: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    rules: frozenset[str] = frozenset()
+    older_s: float | None = None
+    newer_s: float | None = None
+
+    def matches(self, letter: DeadLetter, now_ms: int) -> bool:
+        """Say whether it is one of those that are meant."""
+        age_s = (now_ms - letter.died_ms) / 1000
+        return (
+            (not self.deliveries or self._names(letter))
+            and (not self.reasons or reason(letter) in self.reasons)
+            and (not self.rules or summarize(letter).rule_id in self.rules)
+            and (self.older_s is None or age_s >= self.older_s)
+            and (self.newer_s is None or age_s <= self.newer_s)
+        )
+
+    def _names(self, letter: DeadLetter) -> bool:
+        return letter.delivery.id in self.deliveries or summarize(letter).alert_id in self.deliveries
+
+
+def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter) -> Iterator[FoundLetter]:
+    """Yield the letters that are meant, integration by integration, the oldest first."""
+    now_ms = ledger.now_ms()
+    for integration_id in integration_ids:
+        with suppress(LedgerDamaged):  # logged by the ledger; the letters of the others can be read
+            for letter in ledger.dead_letters(integration_id):
+                if wanted.matches(letter, now_ms):
+                    yield FoundLetter(integration_id, letter)
+
+
+def reason(letter: DeadLetter) -> str:
+    """Return why it died: the reason of its last attempt."""
+    history = letter.delivery.header.history
+    return history[-1].reason if history else "worker_lost"
+
+
+def detail(letter: DeadLetter) -> str:
+    """Return what the last attempt had to say."""
+    history = letter.delivery.header.history
+    return history[-1].detail if history else "the worker died with it every time"
+
+
+def summarize(letter: DeadLetter) -> AlertSummary:
+    """Return what the alert says of itself."""
+    try:
+        fields = Alert(letter.delivery.alert).fields
+    except ValueError:
+        return AlertSummary()
+    rule, agent = (part if isinstance(part := fields.get(name), dict) else {} for name in ("rule", "agent"))
+    found = (fields.get("id"), *map(rule.get, ("id", "level", "description")), *map(agent.get, ("id", "name")))
+    return AlertSummary(*("" if one is None else str(one) for one in found))

@@ -1,0 +1,61 @@
+"""Which filters of a block turn an alert down, and what they saw: for `courier render`.
+
+Each filter is asked alone, by the producer's own index, so that the answer is the producer's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from common.integration import Integration
+from producer.filters.index import FilterIndex
+from workers.alert.alert import Alert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILTERS: Final = ("level", "rule_ids", "group", "event_location")
+"""Every field of an integration by which it chooses alerts (spec 1.5), in the order of a block."""
+
+ELEMENTS: Final = {"rule_ids": "rule_id"}
+SEEN: Final = {"level": ("rule", "level"), "rule_ids": ("rule", "id"), "group": ("rule", "groups")}
+
+
+def mismatches(integration: Integration, raw: bytes) -> list[str]:
+    """Return, for each filter that turns the alert down, what it wants and what the alert has.
+
+    Raises InvalidAlert if it is no alert.
+    """
+    return list(_mismatches(integration, raw))
+
+
+def _mismatches(integration: Integration, raw: bytes) -> Iterator[str]:
+    blank = Integration(id=integration.id, name=integration.name)
+    for name in FILTERS:
+        wanted = getattr(integration, name)
+        if wanted == getattr(blank, name):
+            continue
+        alone = Integration(id=integration.id, name=integration.name, **{name: wanted})
+        if not FilterIndex([alone]).match(raw):
+            element, value = ELEMENTS.get(name, name), _describe_value(name, raw)
+            yield f"<{element}> wants {_describe_filter(name, wanted)}, the alert has {value}"
+
+
+def _describe_filter(name: str, wanted: object) -> str:
+    if name == "level":
+        return f"{wanted} or more"
+    if isinstance(wanted, tuple):
+        return " or ".join(map(str, wanted)) or "no rule at all"
+    text = str(wanted).removesuffix(",") if name == "group" else str(wanted)
+    return repr(text)
+
+
+def _describe_value(name: str, raw: bytes) -> str:
+    fields = Alert(raw).fields
+    value = fields.get("location")
+    if path := SEEN.get(name):
+        outer = fields.get(path[0])
+        value = outer.get(path[1]) if isinstance(outer, dict) else None
+    if value is None:
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

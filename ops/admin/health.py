@@ -1,0 +1,146 @@
+"""Whether a process makes progress: what a container engine or an orchestrator asks every few seconds.
+
+Each question reads what the process last told in Redis, or asks Flower for a page. Not progress: a process that is
+there, but has not told anything for a while, or leaves work lying.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Final
+
+from common.connection.urls import host_in_url
+from common.errors import CourierError
+from common.ledger import Ledger
+from common.permissions import explain
+from common.reports.producer import fetch_producer_report
+from common.reports.worker import fetch_worker_reports
+from workers.process_identity import this_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from redis import Redis
+
+    from common.reports.worker import WorkerReport
+    from common.settings.schema import FlowerSettings
+
+HEARTBEAT_TIMEOUT_S: Final = 30.0
+"""Producer and workers give a sign every second; the calls to Redis in between may take up to 15 s each."""
+
+IDLE_LIMIT_S: Final = 60.0
+"""Reconnecting after a restart of Redis takes seconds; a consumer that has begun nothing by then is deaf."""
+
+FLOWER_LIMIT_S: Final = 5.0
+
+
+class Unhealthy(CourierError):  # noqa: N818 — the name says the state
+    """Raised when there is no progress; the text says since when, and where to look."""
+
+
+def producer(client: Redis, node: str, alerts: Path) -> str:
+    """Return how long ago the producer of `node` gave a sign, in words. Raises Unhealthy and LedgerError.
+
+    `alerts` is the alert log: a producer of this machine that may not read it follows nothing, however lively it is.
+    """
+    for path in (alerts.parent, alerts):
+        if _is_closed(path):
+            raise Unhealthy(
+                f"{path} cannot be read: {explain(PermissionError(errno.EACCES, 'Permission denied', path))}"
+            )
+    _check_writable(client)
+    report = fetch_producer_report(client, node)
+    seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
+    return _check_heartbeat(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
+
+
+def worker(client: Redis, name: str) -> str:
+    """Return how the worker `name` (NAME@HOST) is doing, in words. Raises Unhealthy and LedgerError.
+
+    Where several processes have that name, each of them must make progress.
+    """
+    _check_writable(client)
+    reports, now_ms = _running_reports(fetch_worker_reports(client, name)), Ledger(client).now_ms()
+    who, here = f"the worker {name}", this_process()
+    if not reports:
+        return _check_heartbeat(who, 0, now_ms)
+    if len(reports) == 1:
+        (report,) = reports.values()
+        return _check_progress(who, report, now_ms)
+    pids = {process: here.running_pid(process) or process for process in reports}
+    return "\n".join(_check_progress(f"{who} (pid {pids[one]})", report, now_ms) for one, report in reports.items())
+
+
+def _check_writable(client: Redis) -> None:
+    """Raise Unhealthy while Redis answers and refuses all changes: a sign of life takes half a minute to grow old."""
+    if trouble := Ledger(client).disk_error():
+        raise Unhealthy(trouble)
+
+
+def _running_reports(reports: dict[str, WorkerReport]) -> dict[str, WorkerReport]:
+    """Return the reports of processes that may still run.
+
+    Of this host, or container, it is known which ones do. A process elsewhere has ended when another one of its name
+    tells of itself and it does not: a killed worker is started again under the same name.
+    """
+    here = this_process()
+    left = {process: report for process, report in reports.items() if not here.has_exited(process)}
+    newest_ms = max((report.seen_ms for report in left.values()), default=0)
+    return {
+        process: report
+        for process, report in left.items()
+        if here.running_pid(process) or newest_ms - report.seen_ms < HEARTBEAT_TIMEOUT_S * 1000
+    }
+
+
+def _check_progress(who: str, report: WorkerReport, now_ms: int) -> str:
+    fresh = _check_heartbeat(who, report.seen_ms, now_ms)
+    if report.idle_since_ms and now_ms - report.idle_since_ms > IDLE_LIMIT_S * 1000:
+        idle_s = (now_ms - report.idle_since_ms) / 1000
+        raise Unhealthy(f"tasks lie in the queues of {who}, and it has begun nothing for {idle_s:.0f} s; restart it")
+    return fresh
+
+
+def flower(settings: FlowerSettings) -> str:
+    """Return that Flower answers and sees the workers. Raises Unhealthy otherwise."""
+    host = host_in_url(settings.address.replace("0.0.0.0", "127.0.0.1"))  # noqa: S104 — where it listens, not where we do
+    prefix = settings.url_prefix.strip("/")
+    url = f"http://{host}:{settings.port}/{prefix + '/' if prefix else ''}healthcheck"
+    request = urllib.request.Request(url)
+    if settings.basic_auth:
+        login = base64.b64encode(settings.basic_auth.reveal().encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
+    try:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=FLOWER_LIMIT_S).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            raise Unhealthy(
+                f"Flower answers {error.code} at {url}: {error.read(500).decode(errors='replace')}"
+            ) from None
+    except (urllib.error.URLError, OSError) as error:
+        raise Unhealthy(f"Flower does not answer at {url}: {error}") from None
+    return f"Flower answers at {url}"
+
+
+def _is_closed(path: Path) -> bool:
+    """Tell whether a path is there and may not be read; one that is not there may come."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
+
+
+def _check_heartbeat(who: str, seen_ms: int, now_ms: int) -> str:
+    if not seen_ms:
+        raise Unhealthy(f"{who} has given no sign; it is starting, waits for Redis, or goes by another name")
+    age_s = (now_ms - seen_ms) / 1000
+    if age_s > HEARTBEAT_TIMEOUT_S:
+        raise Unhealthy(f"{who} gave its last sign {age_s:.0f} s ago; see its log")
+    return f"{who} gave its last sign {age_s:.0f} s ago"

@@ -1,0 +1,57 @@
+"""What holds an integration back, in words for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ops.admin.terminal import age, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from common.ledger import Status
+    from ops.admin.status_report import IntegrationReport
+
+
+def hold_reason(status: Status, now_ms: int) -> str:
+    """Return what holds it back at the ledger's time `now_ms`, empty if nothing does."""
+    return ", ".join(_hold_reasons(status, now_ms))
+
+
+def _hold_reasons(status: Status, now_ms: int) -> Iterator[str]:
+    if status.damaged:
+        yield f"damaged: {plain(', '.join(status.damaged))}"
+    if status.paused_ms:
+        reason = f": {plain(status.pause_reason)}" if status.pause_reason else ""
+        yield f"paused {_ago(now_ms - status.paused_ms)}{reason}"
+    if status.breaker != "closed":
+        yield _breaker(status, now_ms)
+    if status.target_until_ms > now_ms:
+        yield f"target asked to wait {age((status.target_until_ms - now_ms) / 1000)}"
+    spent = [limit for limit, left in status.limits.items() if not left]
+    if spent and status.waiting:
+        yield f"limit {' and '.join(spent)}"
+
+
+def _breaker(status: Status, now_ms: int) -> str:
+    """Say why and until when, and how many of those that wait have failed: the others need not fail, too."""
+    left_ms = status.breaker_until_ms - now_ms
+    when = f"next try {f'in {age(left_ms / 1000)}' if left_ms > 0 else 'now'}"
+    state = f"open, {when}" if status.breaker == "open" else "half-open, one delivery is out"
+    reason = f"{status.breaker_reason}: " if status.breaker_reason else ""
+    failed = f"{status.failed} deliveries fail" if status.failed != 1 else "1 delivery fails"
+    return f"breaker {state} ({reason}{failed}, {status.waiting - status.failed} others not tried)"
+
+
+def _ago(ms: int) -> str:
+    return f"{age(ms / 1000)} ago"
+
+
+def last_error(status: Status | IntegrationReport, now_ms: int) -> str:
+    """Return the last error and its age, and whether nothing was ever delivered; empty if there was no error."""
+    if not status.last_error:
+        return ""
+    totals = status.totals
+    failed = totals.get("retried", 0) + totals.get("dead", 0)
+    never = ", has never succeeded" if failed and not totals.get("delivered") else ""
+    return f"{plain(status.last_error)} ({_ago(now_ms - (status.last_error_ms or 0))}{never})"

@@ -1,0 +1,198 @@
+"""The roles of Redis: one table of what each process may do there. Everything else about users is made from it.
+
+`courier init` makes redis.acl and the folder of secret files of each role (`ops.admin.init_secrets`), the page on
+remote workers shows the lines (`ops.docs.render_roles`), and `tests/security/test_roles.py` tries what each can and can
+not do.
+
+A role has the commands that it runs itself and those of the scripts that it runs: Redis checks both. EVALSHA asks for
+the right to read and to write each of its KEYS, so that a role that runs a script has both on all keys of the ledger.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from common.ledger import scripts
+from common.ledger.keys import KEY_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ADMINISTRATOR: Final = "default"
+"""The user with all rights: for the administrator of Redis. No process of Courier logs in as it."""
+
+SECRET_KEY: Final = "secret.key"  # noqa: S105 — the name of a file
+FLOWER_LOGIN: Final = "flower.login"
+
+
+class Role(NamedTuple):
+    """What one kind of process may do in Redis, and which secrets it needs besides its own password.
+
+    `keys` and `channels` are patterns as Redis's ACL takes them: `~` to read and write, `%R~` to read, `%W~` to write.
+    `commands` are those that it runs itself, `scripts` the ledger's that it runs.
+    """
+
+    name: str
+    purpose: str
+    keys: tuple[str, ...]
+    commands: frozenset[str]
+    scripts: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """Its commands and those of its scripts, which Redis checks as well."""
+        called = {
+            command.lower()
+            for name in self.scripts
+            for command in re.findall(r"redis\.p?call\(['\"](\w+)", scripts.source_of(name))
+        }
+        return self.commands | called | (_RUN if self.scripts else set())
+
+    def acl_line(self, digest: str) -> str:
+        """Return the line of an ACL file; `digest` is the SHA-256 of the password in hexadecimal digits."""
+        channels = [f"&{channel}" for channel in self.channels]
+        commands = [f"+{command}" for command in sorted(self.allowed)]
+        rules = ["resetkeys", *self.keys, "resetchannels", *channels, "-@all", *commands]
+        return f"user {self.name} on #{digest} {' '.join(rules)}"
+
+
+def acl_lines(passwords: Mapping[str, str], administrator: str) -> Iterator[str]:
+    """Yield the lines of an ACL file for passwords by role, and that of `administrator`; none is in there in clear.
+
+    A health check, which has no password, may ask whether the server answers.
+    """
+    yield f"user {ADMINISTRATOR} on #{digest(administrator)} ~* &* +@all"
+    yield "user health on nopass resetkeys resetchannels -@all +ping"
+    for role in ROLES:
+        yield role.acl_line(digest(passwords[role.name]))
+
+
+def digest(password: str) -> str:
+    """Return what an ACL file holds in place of a password."""
+    return sha256(password.encode()).hexdigest()
+
+
+def _commands(*words: str) -> frozenset[str]:
+    """Return the commands of all `words`, which hold several each."""
+    return frozenset(" ".join(words).split())
+
+
+_RUN: Final = frozenset({"evalsha", "script|exists", "script|load"})
+_CONNECT: Final = "client|setinfo client|setname hello info ping select time"
+_TRANSACTION: Final = "discard exec multi unwatch watch"
+_READ_STATUS: Final = "hget hgetall hkeys hmget lrange scan zcard zcount zrange zrank"
+_PUBLISH: Final = "llen lpush sadd smembers"
+"""How kombu puts messages into a queue; LPUSH needs the right to write, LLEN none but to name the key."""
+
+_CONSUME: Final = (
+    "brpop del evalsha exists llen pexpire psubscribe publish punsubscribe sadd script|exists script|load smembers "
+    "srem zadd zrangebyscore zrem"
+)
+"""How kombu takes messages from queues, and keeps those that expire, as remote control's do: two scripts of its own."""
+
+_LEDGER: Final = tuple(f"~courier:{{*}}:{part}" for part in KEY_NAMES)
+_CURSORS: Final = "~courier:{*}:cursor"
+_LIMITS: Final = "~courier:limits:*"
+_QUEUE_BINDINGS: Final = ("~_kombu.binding.courier", "~_kombu.binding_permanent.courier")
+_CONTROL: Final = ("~*.celery.pidbox", "~_kombu.binding*.celeryev", "~_kombu.binding_deadlines")
+_CHANNELS: Final = ("/0.celeryev/*", "/0.celery.pidbox")
+"""Workers' events, and the questions of remote control; 0 is the number of the database in the URL."""
+
+ROLES: Final = (
+    Role(
+        name="producer",
+        purpose="commits alerts with its cursors, publishes integrations and tasks",
+        keys=(
+            *_LEDGER,
+            _CURSORS,
+            _LIMITS,
+            "~courier:integrations",
+            "~courier:catalogue",
+            "~courier:node:*",
+            "%W~courier.*",
+            *_QUEUE_BINDINGS,
+        ),
+        commands=_commands(
+            _CONNECT,
+            _TRANSACTION,
+            _PUBLISH,
+            "exists hdel hget hgetall hincrby hkeys hmget hset hsetnx lrange zcard zcount zrange",
+        ),
+        scripts=("commit", "bury_unreadable", "release"),
+        secrets=(SECRET_KEY,),
+    ),
+    Role(
+        name="worker",
+        purpose="delivers what is released, and settles it",
+        keys=(
+            *_LEDGER,
+            _LIMITS,
+            "~courier:lookups:*",
+            "~courier:asking:*",
+            "%R~courier:integrations",
+            "~courier:worker:*",
+            "~courier",
+            "~courier.*",
+            *_QUEUE_BINDINGS,
+            *_CONTROL,
+        ),
+        commands=_commands(
+            _CONNECT,
+            _TRANSACTION,
+            _PUBLISH,
+            _CONSUME,
+            "expire get hdel hget hgetall hmget hset lrange set zrange",
+        ),
+        scripts=("begin", "bury_unreadable", "renew", "settle", "reap", "release", "retain"),
+        channels=_CHANNELS,
+        secrets=(SECRET_KEY,),
+    ),
+    Role(
+        name="flower",
+        purpose="shows workers, tasks and the length of queues",
+        keys=(
+            "%R~courier",
+            "%R~courier.*",
+            *_CONTROL,
+            "~celeryev.*",
+        ),
+        commands=_commands(_CONNECT, _TRANSACTION, _CONSUME),
+        channels=_CHANNELS,
+        secrets=(FLOWER_LOGIN,),
+    ),
+    Role(
+        name="exporter",
+        purpose="reads the state for Prometheus, and for `courier status`",
+        keys=(
+            *(key.replace("~", "%R~") for key in (*_LEDGER, _CURSORS, _LIMITS)),
+            "%R~courier:integrations",
+            "%R~courier:catalogue",
+            "%R~courier:node:*",
+            "%R~courier:worker:*",
+        ),
+        commands=_commands(_CONNECT, _READ_STATUS),
+    ),
+    Role(
+        name="operator",
+        purpose="the commands: `courier status`, `pause`, `resume`, `dead`, `replay-log` and so on",
+        keys=(
+            *_LEDGER,
+            _CURSORS,
+            "%R~courier:limits:*",
+            "%R~courier:integrations",
+            "%R~courier:catalogue",
+            "%R~courier:node:*",
+            "%R~courier:worker:*",
+        ),
+        commands=_commands(
+            _CONNECT,
+            _READ_STATUS,
+            "hdel hset hsetnx",
+        ),
+        scripts=("replay", "discard", "move", "bury", "import", "commit"),
+    ),
+)

@@ -1,0 +1,174 @@
+"""Reads a stretch of the archived alert log once more and enqueues what matches, for one integration.
+
+Never twice by accident: the deliveries have the ids that they had the first time, so that what still waits or lies dead
+is left as it is; and how far a replay of the same stretch has come is remembered in the ledger, like a producer's
+cursor, so that an interrupted one goes on and a finished one does nothing until it is asked for by name.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from common.errors import CourierError
+from common.ledger import Full, Stale
+from common.timestamps import written_at_s
+from producer.filters.decode import InvalidAlert
+from producer.filters.index import FilterIndex
+from producer.salvage import salvage_alerts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from common.integration import Integration
+    from common.ledger import Ledger
+    from common.settings.schema import Policy
+    from producer.log_lines import LogLine
+    from producer.source import Batch, Source
+
+READ_BYTES: Final = 256 * 1024
+CHUNK: Final = 100
+"""Deliveries in one commit; the pace is kept between commits."""
+
+REORDER_WINDOW_S: Final = 300.0
+"""Lines are nearly in the order of their times: reading ends this much behind the end of the stretch."""
+
+BACKLOG_RETRY_S: Final = 1.0
+
+
+class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
+    """What is replayed: from one moment up to, not including, another."""
+
+    start: datetime
+    stop: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start.isoformat()}/{self.stop.isoformat()}"
+
+    def contains(self, line: LogLine) -> bool:
+        """Say whether the line was written in it; one that carries no time was not."""
+        at_s = written_at_s(line.raw)
+        return at_s is not None and self.start.timestamp() <= at_s < self.stop.timestamp()
+
+    def is_over(self, batch: Batch) -> bool:
+        """Say whether reading has come well behind it."""
+        last_s = next(filter(None, (written_at_s(line.raw) for line in reversed(batch.lines))), None)
+        return batch.at_end or (last_s is not None and last_s >= self.stop.timestamp() + REORDER_WINDOW_S)
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """How far it is. `part` goes from 0 to 1 by the time of the lines; `enqueued` leaves out what was there already."""
+
+    read: int = 0
+    matched: int = 0
+    enqueued: int = 0
+    part: float = 0.0
+    missing: tuple[str, ...] = ()
+
+
+class LogReplay:
+    """One replay. `pace` is called with the number of deliveries that were just enqueued, and may take its time."""
+
+    def __init__(
+        self,
+        time_range: TimeRange,
+        integration: Integration,
+        *,
+        node: str,
+        source: Source,
+        ledger: Ledger,
+        policy: Policy,
+        pace: Callable[[int], object],
+        sleep: Callable[[float], object],
+    ) -> None:
+        """Take the parts; `node` is the manager whose log it is."""
+        self._time_range, self._integration, self._node = time_range, integration, node
+        self._source, self._ledger, self._policy = source, ledger, policy
+        self._pace, self._sleep = pace, sleep
+        self._index = FilterIndex([integration])
+        self._reader = f"replay:{node}:{time_range}"
+
+    def count(self) -> Iterator[Progress]:
+        """Read the stretch and enqueue nothing; yield how far it is."""
+        yield from self._run(self._source.at(self._time_range.start), lambda _matches, _after: 0)
+
+    def run(self, *, again: bool) -> Iterator[Progress]:
+        """Enqueue; yield how far it is.
+
+        Raises CourierError if this stretch was replayed already and `again` is not asked for, or if another replay of
+        it runs; LedgerUnavailable and LedgerMisconfigured.
+        """
+        cursor = self._ledger.cursor(self._integration.id, self._reader)
+        if cursor == FINISHED and not again:
+            raise CourierError(
+                f"{self._time_range} was replayed to {self._integration.id} already; --again does it once more"
+            )
+        self._committed = cursor
+        start = cursor if cursor and cursor != FINISHED else self._source.at(self._time_range.start)
+        yield from self._run(start, self._enqueue)
+        self._commit([], FINISHED)
+
+    def _run(self, cursor: str, take: Callable[[list[LogLine], str], int]) -> Iterator[Progress]:
+        progress, over = Progress(), False
+        while not over:
+            batch = self._source.read(cursor, READ_BYTES)
+            matches = [line for line in self._alerts(batch) if self._time_range.contains(line)]
+            progress.enqueued += take(matches, batch.cursor)
+            progress.read += len(batch.lines)
+            progress.matched += len(matches)
+            progress.missing += tuple(passed.detail for passed in batch.skipped)
+            progress.part = max(progress.part, self._part(batch))
+            cursor, over = batch.cursor, self._time_range.is_over(batch)
+            yield progress
+
+    def _alerts(self, batch: Batch) -> Iterator[LogLine]:
+        """Yield the alerts that pass the filters; of a damaged line the whole ones."""
+        for line in batch.lines:
+            try:
+                if self._index.match(line.raw):
+                    yield line
+            except InvalidAlert:
+                yield from (part for part in salvage_alerts(line) if self._index.match(part.raw))
+
+    def _part(self, batch: Batch) -> float:
+        start_s, stop_s = self._time_range.start.timestamp(), self._time_range.stop.timestamp()
+        last_s = written_at_s(batch.lines[-1].raw) if batch.lines else None
+        return min(max(((last_s or start_s) - start_s) / (stop_s - start_s), 0.0), 1.0)
+
+    def _enqueue(self, matches: list[LogLine], after: str) -> int:
+        stored = 0
+        for start in range(0, len(matches), CHUNK):
+            chunk = matches[start : start + CHUNK]
+            is_last = start + CHUNK >= len(matches)
+            stored += self._commit(chunk, after if is_last else chunk[-1].next_cursor)
+            self._pace(len(chunk))
+        if not matches:
+            self._commit([], after)
+        return stored
+
+    def _commit(self, lines: list[LogLine], cursor: str) -> int:
+        """Commit, waiting while the backlog is full."""
+        while True:
+            result = self._ledger.commit(
+                self._integration.id,
+                node=self._reader,
+                expected=self._committed,
+                cursor=cursor,
+                deliveries=[(f"{self._node}:{line.id}", line.raw) for line in lines],
+                max_backlog=self._policy.max_backlog,
+                max_backlog_bytes=self._policy.max_backlog_bytes,
+                replayed=True,
+            )
+            if isinstance(result, Full):
+                self._sleep(BACKLOG_RETRY_S)
+                continue
+            if isinstance(result, Stale):
+                raise CourierError(f"another replay of {self._time_range} to {self._integration.id} is running")
+            self._committed = cursor
+            return result.stored
+
+
+FINISHED: Final = "done"
+"""Stands where the cursor of a replay was, once it is through."""

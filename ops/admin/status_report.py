@@ -1,0 +1,203 @@
+"""What `courier status` knows, typed: `--json` writes exactly this, and the tables and `--check` read it.
+
+Every key is always there. `VERSION` grows when a key is removed or changes its meaning; new keys may come at any time.
+The meaning of each is in `ops/docs/command-line.md`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from common.metrics.labels import OUTCOMES_WITHOUT_REASON
+from common.reports.producer import IntegrationLag, fetch_producer_reports
+from common.reports.worker import fetch_all_worker_reports
+from ops.admin.hold_reason import hold_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.ledger import Status
+    from common.registry.published import CatalogueEntry
+    from common.reports.producer import ProducerReport
+    from common.reports.worker import WorkerReport
+    from ops.admin.session import LedgerSession
+
+VERSION: Final = 1
+
+TOTALS: Final = ("committed", "skipped", "retried", "dead", *OUTCOMES_WITHOUT_REASON)
+"""The counters that are always there; those with a reason, such as `dead:unauthorized`, from the first time on."""
+
+COUNTERS: Final = ("lines", "matched")
+
+
+class Paused(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's pause: since when, in ms since the epoch, and why."""
+
+    since_ms: int
+    reason: str
+
+
+class BreakerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The circuit breaker: closed, open or half-open; when an open one tries again, and why it opened."""
+
+    state: str
+    until_ms: int | None
+    reason: str
+
+
+class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One integration. Ages are seconds, times ms since the epoch, null where there is none."""
+
+    name: str
+    removed: bool
+    nodes: list[str]
+    waiting: int
+    failed: int
+    released: int
+    dead: int
+    oldest_age_s: float | None
+    held_back: str
+    damaged: list[str]
+    last_error: str
+    last_error_ms: int | None
+    paused: Paused | None
+    target_paused_until_ms: int | None
+    breaker: BreakerReport
+    limits: dict[str, int]
+    totals: dict[str, int]
+    cursors: dict[str, str]
+
+
+class LagReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How one integration reads on a node."""
+
+    lag_bytes: int
+    lag_s: float
+    backpressured: bool
+    max_backlog: int
+    max_backlog_bytes: int
+
+
+class ProducerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The producer of one manager."""
+
+    seen_ms: int | None
+    counters: dict[str, int]
+    bad_lines: int
+    backpressured: list[str]
+    intake_paused: str
+    foreign_writes: str
+    config: str
+    config_error: str
+    config_digest: str
+    config_loaded_ms: int | None
+    integrations: dict[str, LagReport]
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker process that gave a sign within the last five minutes."""
+
+    name: str
+    host: str
+    seen_ms: int
+    begun: int
+    running: int
+    idle_since_ms: int | None
+
+
+class RedisStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger's server; `trouble` says why nothing is enqueued there, empty if nothing prevents it."""
+
+    error: str
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything, at `time` (`time_ms` since the epoch), by the ledger's clock."""
+
+    version: int
+    courier: str
+    time: str
+    time_ms: int
+    redis: RedisStatus
+    integrations: dict[str, IntegrationReport]
+    nodes: dict[str, ProducerStatus]
+    workers: dict[str, WorkerStatus]
+
+
+def read_report(door: LedgerSession, ids: Sequence[str]) -> StatusReport:
+    """Ask the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
+    ledger = door.ledger
+    statuses = {one: ledger.status(one) for one in ids}
+    nodes, workers, now_ms = fetch_producer_reports(door.client), fetch_all_worker_reports(door.client), ledger.now_ms()
+    return StatusReport(
+        version=VERSION,
+        courier=version("courier-integrator"),
+        time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        time_ms=now_ms,
+        redis=RedisStatus(error=ledger.disk_error() or ledger.intake_block_reason()),
+        integrations={one: _integration(door.listed[one], status, now_ms) for one, status in statuses.items()},
+        nodes={one.node: _node(one) for one in nodes},
+        workers={name: _worker(name, report) for name, report in workers.items()},
+    )
+
+
+def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> IntegrationReport:
+    return IntegrationReport(
+        name=listed.name,
+        removed=listed.removed,
+        nodes=[*listed.nodes],
+        waiting=status.waiting,
+        failed=status.failed,
+        released=status.released,
+        dead=status.dead,
+        oldest_age_s=status.oldest_age_s,
+        held_back=hold_reason(status, now_ms),
+        damaged=[*status.damaged],
+        last_error=status.last_error,
+        last_error_ms=status.last_error_ms or None,
+        paused=Paused(since_ms=status.paused_ms, reason=status.pause_reason) if status.paused_ms else None,
+        target_paused_until_ms=status.target_until_ms or None,
+        breaker=BreakerReport(
+            state=status.breaker, until_ms=status.breaker_until_ms or None, reason=status.breaker_reason
+        ),
+        limits=status.limits,
+        totals=dict.fromkeys(TOTALS, 0) | status.totals,
+        cursors={node: cursor.partition(" ")[0] for node, cursor in status.cursors.items()},  # without signatures
+    )
+
+
+def _node(node: ProducerReport) -> ProducerStatus:
+    texts = node.texts
+    return ProducerStatus(
+        seen_ms=node.integer("seen_ms") or None,
+        counters=dict.fromkeys(COUNTERS, 0) | node.counters,
+        bad_lines=sum(count for name, count in node.counters.items() if name.startswith("bad:")),
+        backpressured=[one for one in texts.get("backpressured", "").split(",") if one],
+        intake_paused=texts.get("intake_paused", ""),
+        foreign_writes=texts.get("foreign_writes", ""),
+        config=texts.get("config", ""),
+        config_error=texts.get("config_error", ""),
+        config_digest=texts.get("config_digest", ""),
+        config_loaded_ms=node.integer("config_loaded_ms") or None,
+        integrations={one: _lag(reading) for one, reading in node.integration_lags.items()},
+    )
+
+
+def _lag(reading: IntegrationLag) -> LagReport:
+    return LagReport(**msgspec.structs.asdict(reading))
+
+
+def _worker(worker: str, report: WorkerReport) -> WorkerStatus:
+    name, _, host = worker.partition("@")
+    return WorkerStatus(
+        name=name,
+        host=host,
+        seen_ms=report.seen_ms,
+        begun=report.begun,
+        running=report.running,
+        idle_since_ms=report.idle_since_ms or None,
+    )

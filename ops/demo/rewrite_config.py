@@ -1,0 +1,92 @@
+"""Leads an ossec.conf to the demo's target: every hook_url is replaced, so that the demo never posts to a real service.
+
+Nothing else changes. The ids stay what they are in the original, which is why each block is given its own as an
+attribute: an id can depend on the hook_url. What comes out is read again and compared, block by block.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from common.errors import ConfigError
+from common.integration import Integration, Kind
+from common.secret import Secret
+from producer.ossec_conf import parse_ossec_conf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TICKET: Final = "ticket"
+"""The service that takes what custom scripts send."""
+
+_START: Final = re.compile(rb"<integration(?=[\s>])([^>]*)>")
+_END: Final = b"</integration>"
+_HOOK_URL: Final = re.compile(rb"(<hook_url(?:\s[^>]*)?>).*?(</hook_url>)", re.DOTALL)
+_OWN_ID: Final = re.compile(rb"\sid\s*=")
+
+
+def redirect(content: bytes, address: str, *, file: str) -> tuple[bytes, tuple[Integration, ...]]:
+    """Return the file with every hook_url below `address`, followed by the integration's id, and its integrations.
+
+    Raises ConfigError if it is no ossec.conf, has no integration, or has a block written so that this cannot be done.
+    """
+    originals = parse_ossec_conf(content, file=file).integrations
+    if not originals:
+        raise ConfigError("has no <integration> that can be used: `courier check` says why", file=file)
+    changed = _rewritten(content, originals, lambda integration: f"{address}/{integration.id}")
+    integrations = parse_ossec_conf(changed, file=file).integrations
+    for original, integration in zip(originals, integrations, strict=False):
+        _compare(original, integration, address)
+    if len(originals) != len(integrations):
+        raise ConfigError("cannot be led to the demo's target", file=file)
+    return changed, integrations
+
+
+def service_of(integration: Integration) -> str:
+    """Return which of the target's services takes an integration's messages."""
+    return TICKET if integration.kind is Kind.SCRIPT else integration.name
+
+
+def _rewritten(
+    content: bytes, integrations: tuple[Integration, ...], address_of: Callable[[Integration], str]
+) -> bytes:
+    lines = [0, *(found.end() for found in re.finditer(b"\n", content))]
+    pieces, at = [], 0
+    for integration in integrations:
+        start = _START.search(content, max(at, lines[integration.line - 1]))
+        end = content.find(_END, start.end()) if start else -1
+        if start is None or end < 0:
+            raise _not_redirected(integration)
+        pieces += [content[at : start.start()], _opening(start[1], integration)]
+        pieces.append(_body(content[start.end() : end], integration, address_of(integration).encode()))
+        at = end
+    return b"".join([*pieces, content[at:]])
+
+
+def _opening(attributes: bytes, integration: Integration) -> bytes:
+    own = b"" if _OWN_ID.search(attributes) else f' id="{integration.id}"'.encode()
+    return b"<integration" + own + attributes + b">"
+
+
+def _body(body: bytes, integration: Integration, address: bytes) -> bytes:
+    """Return a block's content with another hook_url; a script's gets one in any case, since the demo's needs it."""
+    body, found = _HOOK_URL.subn(lambda match: match[1] + address + match[2], body)
+    if not found and integration.kind is Kind.SCRIPT:
+        body += b"<hook_url>" + address + b"</hook_url>"
+    return body
+
+
+def _compare(original: Integration, integration: Integration, address: str) -> None:
+    hook_url = integration.hook_url
+    if hook_url is not None and hook_url != Secret(f"{address}/{original.id}"):
+        raise _not_redirected(original)
+    if msgspec.structs.replace(integration, hook_url=original.hook_url, line=original.line) != original:
+        raise _not_redirected(original)
+
+
+def _not_redirected(integration: Integration) -> ConfigError:
+    problem = "cannot be led to the demo's target: write the block with one plain <hook_url>, without comments in it"
+    return ConfigError(problem, file=integration.file, line=integration.line, element="integration")

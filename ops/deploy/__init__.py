@@ -1,0 +1,1 @@
+"""What installs Courier: compose, Kubernetes, systemd, Wazuh rules."""

@@ -1,0 +1,1 @@
+"""Exporter, Flower, dashboard and alert rules."""

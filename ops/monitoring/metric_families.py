@@ -1,0 +1,132 @@
+"""What was found in the ledger, as Prometheus's metric families."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from common.metrics.labels import ledger_pairs
+from common.metrics.table import MetricType, find
+from common.reports.producer import FOREIGN_WRITE, ForeignWrite
+from producer.filters.decode import FilterField
+from producer.metrics import BAD, REJECT_REASONS, WRONG_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from prometheus_client import Metric
+
+    from common.ledger.snapshot import IntegrationSnapshot, Server, Snapshot
+    from common.reports.producer import ProducerReport
+
+Family = CounterMetricFamily | GaugeMetricFamily
+
+_OUTCOMES: Final = frozenset(outcome for outcome, _ in ledger_pairs())
+
+
+def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
+    """Yield what is told of every scrape."""
+    yield _family("courier_up", [((), float(answered))])
+    yield _family("courier_scrape_duration_seconds", [((), seconds)])
+
+
+def families(found: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
+    """Yield everything else."""
+    yield from _integration_families(found.integrations)
+    yield from _node_families(nodes)
+    yield from _lag_families(nodes)
+    yield from _server_families(found.server)
+
+
+def deliveries(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """Return how often each outcome and reason was counted, zeros included; also reasons that this version lacks."""
+    counted = dict.fromkeys(ledger_pairs(), 0)
+    for name, count in totals.items():
+        outcome, _, reason = name.partition(":")
+        if outcome in _OUTCOMES and (reason or (outcome, "") in counted):
+            counted[outcome, reason] = count
+    return counted
+
+
+def _integration_families(found: Mapping[str, IntegrationSnapshot]) -> Iterator[Metric]:
+    def each(name: str, value: str) -> Family:
+        return _family(name, (((one,), float(getattr(s, value))) for one, s in found.items()))
+
+    def total(name: str, field: str) -> Family:
+        return _family(name, (((one,), s.totals.get(field, 0)) for one, s in found.items()))
+
+    yield total("courier_committed", "committed")
+    yield _family(
+        "courier_deliveries",
+        (((one, *pair), count) for one, s in found.items() for pair, count in deliveries(s.totals).items()),
+    )
+    yield each("courier_waiting", "waiting")
+    yield each("courier_released", "released")
+    yield each("courier_dead", "dead")
+    yield each("courier_oldest_delivery_age_seconds", "oldest_s")
+    yield each("courier_overdue_seconds", "overdue_s")
+    yield total("courier_backlog_bytes", "bytes")
+    yield total("courier_dead_bytes", "dead_bytes")
+    yield total("courier_breaker_opened", "breaker_opened")
+    yield total("courier_target_pauses", "target_paused")
+    yield each("courier_ledger_damaged_keys", "damaged")
+    yield _family("courier_breaker_open", (((one,), s.blocked_by.breaker_open) for one, s in found.items()))
+    yield _family("courier_paused", (((one,), s.blocked_by.paused) for one, s in found.items()))
+    yield _family(
+        "courier_target_pause_remaining_seconds", (((one,), s.blocked_by.target_pause_s) for one, s in found.items())
+    )
+
+
+def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
+    def told(name: str, value: str, unit: float = 1) -> Family:
+        return _family(name, (((n.node,), n.integer(value) / unit) for n in nodes))
+
+    def counted(name: str, counter: str) -> Family:
+        return _family(name, (((n.node,), n.counters.get(counter, 0)) for n in nodes))
+
+    yield told("courier_producer_report_timestamp_seconds", "seen_ms", 1000)
+    yield _family("courier_intake_paused", (((n.node,), bool(n.texts.get("intake_paused"))) for n in nodes))
+    yield counted("courier_lines", "lines")
+    yield counted("courier_matched", "matched")
+    yield _family("courier_lines_rejected", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))
+    odd = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in FilterField)
+    yield _family("courier_field_type_errors", odd)
+    foreign = (((n.node, what), n.counters.get(f"{FOREIGN_WRITE}{what}", 0)) for n in nodes for what in ForeignWrite)
+    yield _family("courier_foreign_writes", foreign)
+    yield told("courier_config_hash", "config_digest")
+    yield told("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
+    yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_error")) for n in nodes))
+
+
+def _dropped(node: ProducerReport) -> dict[str, int]:
+    bad = {name.removeprefix(BAD): count for name, count in node.counters.items() if name.startswith(BAD)}
+    return dict.fromkeys(map(str, REJECT_REASONS), 0) | bad
+
+
+def _lag_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
+    readings = [((one, n.node), reading) for n in nodes for one, reading in n.integration_lags.items()]
+    for name, value in (
+        ("courier_reader_lag_bytes", "lag_bytes"),
+        ("courier_reader_lag_seconds", "lag_s"),
+        ("courier_backpressure", "backpressured"),
+        ("courier_backlog_limit", "max_backlog"),
+        ("courier_backlog_limit_bytes", "max_backlog_bytes"),
+    ):
+        yield _family(name, ((labels, getattr(reading, value)) for labels, reading in readings))
+
+
+def _server_families(server: Server) -> Iterator[Metric]:
+    yield _family("courier_redis_memory_bytes", [((), server.memory_bytes)])
+    yield _family("courier_redis_memory_max_bytes", [((), server.memory_max_bytes)])
+    yield _family("courier_redis_durable", [((), server.durable)])
+    yield _family("courier_redis_evicts", [((), server.evicts)])
+
+
+def _family(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> Family:
+    metric = find(name)
+    made = CounterMetricFamily if metric.type is MetricType.COUNTER else GaugeMetricFamily
+    family: Family = made(metric.name, metric.help, labels=metric.labels)
+    for labels, value in values:
+        family.add_metric(labels, float(value))
+    return family

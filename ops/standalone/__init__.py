@@ -1,0 +1,1 @@
+"""`courier up`: everything on one machine."""

@@ -1,0 +1,132 @@
+"""`courier up`: the whole system as one foreground command, for a small manager."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from common.settings.units import format_duration
+from ops.monitoring.flower.server import address
+from ops.standalone import state_dir
+from ops.standalone.embedded_redis import EmbeddedServer, free_port, is_free
+from ops.standalone.supervisor import Child, Interrupted, Supervisor, interruptible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from common.settings.load import Settings
+
+STOP_LIMIT_S: Final = 15.0
+"""How long the workers have to end; what is left of it after LAST_S is longer than `request_timeout` by default is."""
+
+SCRIPT_STOP_S: Final = 3.0
+"""The part of it in which a worker stops its unfinished scripts (`process_groups.GRACE_S`) and ends."""
+
+DRAIN: Final = "COURIER_WORKER_DRAIN_TIMEOUT"
+
+_log = logging.getLogger("courier.up")
+
+
+def run(
+    settings: Settings,
+    *,
+    settings_file: Path | None,
+    http_workers: int,
+    start: str = "",
+    until: Callable[[], bool] = lambda: False,
+    stop_limit_s: float = STOP_LIMIT_S,
+) -> None:
+    """Start everything and keep it running until SIGTERM, SIGINT, SIGHUP or `until`.
+
+    `start` is the cursor at which the alert log ended when the command was started.
+
+    Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
+    """
+    held = state_dir.lock(settings.state.dir)
+    password = state_dir.load_or_create_password(settings.state.dir)
+    # Only the server holds the lock on: workers that outlive a killed run find the next one's server, and settle there.
+    server = EmbeddedServer(settings.state.dir / "redis", port=None, password=password, keep_open=[held])
+    with interruptible():
+        try:
+            server.start()
+            state_dir.write_address(settings.state.dir, server.url)
+            supervisor = Supervisor(
+                _parts(settings, settings_file, http_workers, start),
+                _environment(settings, stop_limit_s),
+                stop_limit_s=stop_limit_s,
+            )
+            _watch(supervisor, server, until)
+        except Interrupted as interrupted:
+            _log.info("stopped by %s", interrupted)
+        finally:
+            server.stop()
+            os.close(held)
+
+
+def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], bool]) -> None:
+    def through() -> bool:
+        if server.pid is None:
+            _log.error("the embedded server ended; starting it again")
+            server.start()
+        return until()
+
+    try:
+        supervisor.start()
+        _log.info("running", extra=supervisor.pids() | {"redis": server.pid})
+        supervisor.watch(until=through)
+    finally:
+        supervisor.stop()
+
+
+def _parts(settings: Settings, settings_file: Path | None, http_workers: int, start: str) -> list[Child]:
+    file = ["--settings", str(settings_file)] if settings_file else []
+    courier = [sys.executable, "-m", "ops.cli.main", "--own-server", *file]
+    ports = _metrics_ports(settings)
+    exporter = [Child("exporter", [*courier, "exporter", *next(ports)])] if settings.metrics.port else []
+    workers = [
+        Child(name, [*courier, "worker", "--http", "--name", name, *next(ports)])
+        for name in ("http" if http_workers == 1 else f"http-{n + 1}" for n in range(http_workers))
+    ]
+    producer = ["producer", "--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
+    port = flower_port(settings)
+    _log.info("Flower will be at %s", address(settings.flower, port))
+    return [
+        Child("producer", [*courier, *producer, "--node", settings.producer.node, "--start", start, *next(ports)]),
+        *workers,
+        Child("local", [*courier, "worker", "--scripts", "--manager", "--name", "local", *next(ports)]),
+        Child("flower", [*courier, "flower", "--flower-port", str(port)]),
+        *exporter,
+    ]
+
+
+def _metrics_ports(settings: Settings) -> Iterator[list[str]]:
+    """Yield the option for one process after the other: `metrics.port` and those after it, none if it is 0."""
+    first = settings.metrics.port
+    return (["--metrics-port", str(first + n if first else 0)] for n in count())
+
+
+def flower_port(settings: Settings) -> int:
+    """Return the port as set; one that nobody chose gives way when it is taken."""
+    port = settings.flower.port
+    if not port:
+        return free_port()
+    nobody_chose_it = settings.origin["flower.port"] == state_dir.DEFAULT
+    return free_port() if nobody_chose_it and not is_free(settings.flower.address, port) else port
+
+
+def _environment(settings: Settings, stop_limit_s: float) -> dict[str, str]:
+    """Return the children's environment: the server's password is in a file of this user's, not in it.
+
+    Workers finish in time to stop their scripts by themselves: one that is killed leaves them running.
+    """
+    drain_s = min(settings.worker.drain_timeout_s, max(1.0, stop_limit_s - SCRIPT_STOP_S))
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("COURIER_REDIS_", DRAIN))}
+    return ours | {
+        "COURIER_REDIS_URL_FILE": str(settings.state.dir / state_dir.ADDRESS_FILE),
+        "COURIER_STATE_DIR": str(settings.state.dir),
+        DRAIN: format_duration(drain_s),
+    }

@@ -1,0 +1,278 @@
+"""The bytes of one file of the alert log, read forward: plain or compressed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from gzip import BadGzipFile, GzipFile
+from io import BytesIO, FileIO
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from zlib import error as ZlibError  # noqa: N812 — an exception should look like one
+
+from producer.alertlog.cursor import HEAD_MAX_BYTES, MAX_CHECKSUM_BYTES, checksum_of, checksum_size, read_first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Kind = TypeVar("_Kind")
+
+BLOCK_BYTES: Final = 256 * 1024
+SAMPLE_BYTES: Final = 64 * 1024
+SAMPLES: Final = 16
+STEP_DIVISOR: Final = 512
+"""So much smaller are the steps each time; the second ones are of one byte."""
+
+Inode = tuple[int, int]
+"""Device and inode."""
+
+
+class FileReplaced(Exception):  # noqa: N818 — a state of the file, not a mistake
+    """Raised when an open file no longer is what it was: emptied or written anew in place."""
+
+
+class LogFile(Protocol):
+    """An open file. `head` is what its fingerprint is made from, `at` how far it has been read."""
+
+    head: bytes
+    offset: int
+    before: bytes
+    """After `seek`: the last bytes before `at`, at most as many as a seal covers."""
+    read_error: str
+    """Why nothing can be read beyond `at`, if so."""
+    inode: Inode
+
+    def read(self, max_bytes: int) -> bytes:
+        """Return up to `max_bytes` more, none at the end or where it is damaged. Raises FileReplaced."""
+
+    def unread(self, size: int) -> bool:
+        """Have the last `size` bytes read again next, where that costs next to nothing. Say whether they will be."""
+
+    def seek(self, offset: int, sealed: str) -> bool:
+        """Go to `offset`; say whether what stands before it may be what was sealed, or ends a line. Raises OSError."""
+
+    def has_same_content(self, other: PlainLogFile) -> bool:
+        """Say whether one of both, as far as this one was read, begins with the other. Raises OSError.
+
+        Both are compared at their heads, right before the end of the shorter one and, where that costs little, at a
+        few places between: logs carry times, so that copies which differ anywhere differ from there on.
+        """
+
+    def end_of_lines(self) -> int:
+        """Return the offset behind the last complete line. Raises OSError."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def open_archive(path: str) -> GzipLogFile:
+    """Open a compressed file. Raises OSError; what is no regular file is refused as well."""
+    return _open(path, GzipLogFile)
+
+
+def open_plain(path: str) -> PlainLogFile:
+    """Open an uncompressed file; the same."""
+    return _open(path, PlainLogFile)
+
+
+def open_log_file(path: str, *, zipped: bool) -> LogFile:
+    """Open either."""
+    return open_archive(path) if zipped else open_plain(path)
+
+
+def _open(path: str, kind: Callable[[int], _Kind]) -> _Kind:
+    # Without O_NONBLOCK a pipe at this path would hold us up until somebody writes into it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return kind(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _inode(descriptor: int) -> Inode:
+    """Return the inode of a regular file; refuse anything else."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    return status.st_dev, status.st_ino
+
+
+def _matches_checksum(before: bytes, offset: int, sealed: str) -> bool:
+    """Say whether bytes that end at `offset` are those of the seal; without one, whether a line may start behind."""
+    if not sealed:
+        return offset == 0 or before.endswith(b"\n")
+    return checksum_of(before[-checksum_size(sealed) :]) == sealed
+
+
+class PlainLogFile:
+    """An uncompressed file. It may grow while it is read, and it may be emptied or cut."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.inode = _inode(descriptor)
+        self.offset, self.read_error = 0, ""
+        self.read_head()
+
+    def read_head(self) -> None:
+        """Take the head anew, for a file that had no line when it was opened. Raises OSError."""
+        self.head = read_first_line(self._take)
+        self.offset, self.before = 0, b""
+        self._seen, self._seen_to = b"", 0
+
+    def read(self, max_bytes: int) -> bytes:
+        """Read on; what was read belongs to the same file as what stands before it, which is still there afterwards."""
+        try:
+            size = os.fstat(self._descriptor).st_size
+            data = self._take(min(max_bytes, size - self.offset)) if size > self.offset else b""
+            head = os.pread(self._descriptor, len(self.head), 0)
+            seen = self.peek(self._seen_to - len(self._seen), len(self._seen))
+        except OSError as error:
+            if error.errno == errno.ESTALE:  # NFS: it has to be opened again
+                raise FileReplaced from None
+            self.read_error = error.strerror or str(error)
+            return b""
+        self.read_error = ""
+        if size < self.offset or head != self.head or seen != self._seen:
+            raise FileReplaced
+        if len(data) >= MAX_CHECKSUM_BYTES:
+            self._seen, self._seen_to = data[-MAX_CHECKSUM_BYTES:], self.offset
+        elif data:
+            self._seen_to = self.offset
+            self._seen = self.peek(max(0, self.offset - MAX_CHECKSUM_BYTES), min(self.offset, MAX_CHECKSUM_BYTES))
+        return data
+
+    def peek(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset` on without going there. Raises OSError."""
+        return os.pread(self._descriptor, size, offset)
+
+    def size(self) -> int:
+        """Return how long it is now. Raises OSError."""
+        return os.fstat(self._descriptor).st_size
+
+    def has_same_content(self, other: PlainLogFile) -> bool:
+        """Compare with what this one has on the disk."""
+        size = min(self.offset, other.size())
+        offsets = {0, max(0, size - SAMPLE_BYTES), *range(0, size, max(SAMPLE_BYTES, size // SAMPLES))}
+        return all(
+            self.peek(offset, min(SAMPLE_BYTES, size - offset)) == other.peek(offset, min(SAMPLE_BYTES, size - offset))
+            for offset in sorted(offsets)
+        )
+
+    def unread(self, size: int) -> bool:
+        """Go back."""
+        self.offset -= size
+        return True
+
+    def _take(self, max_bytes: int) -> bytes:
+        data = os.pread(self._descriptor, max_bytes, self.offset)
+        self.offset += len(data)
+        return data
+
+    def seek(self, offset: int, sealed: str) -> bool:
+        """Go there if it looks as it did: this need not be true of a file that was cut and has grown again."""
+        self.offset = self._seen_to = offset
+        self.before = self._seen = self.peek(max(0, offset - MAX_CHECKSUM_BYTES), min(offset, MAX_CHECKSUM_BYTES))
+        return _matches_checksum(self.before, offset, sealed)
+
+    def end_of_lines(self) -> int:
+        """Look for the last line end backwards."""
+        end = os.fstat(self._descriptor).st_size
+        while end > 0:
+            start = max(0, end - BLOCK_BYTES)
+            newline = os.pread(self._descriptor, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+        return 0
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._descriptor)
+
+
+class GzipLogFile:
+    """A compressed file, whose content is final. Going back means to decompress it from the start."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.inode, self._first = _inode(descriptor), b""
+        self._descriptor = descriptor
+        self._file = FileIO(descriptor, closefd=False)
+        self._restart()
+        while self.offset < HEAD_MAX_BYTES and (more := self.read(HEAD_MAX_BYTES - self.offset)):
+            self._first += more
+        self.head = read_first_line(BytesIO(self._first).read)
+
+    def _restart(self) -> None:
+        self._file.seek(0)
+        self._text = GzipFile(fileobj=self._file, mode="rb")
+        self.offset, self.before, self.read_error, self._most = 0, b"", "", BLOCK_BYTES
+
+    def read(self, max_bytes: int) -> bytes:
+        """Read on; of a damaged archive everything before the damage is had."""
+        if self.read_error:
+            return b""
+        try:
+            data = self._text.read1(min(max_bytes, self._most))
+        except (EOFError, OSError, ZlibError) as error:
+            if isinstance(error, ZlibError) and self._most > 1:
+                return self._reread_in_smaller_steps(max_bytes)
+            self.read_error = str(error)
+            # The sums come last. Most damage is decompressed without complaint into other text, and only they tell.
+            if isinstance(error, BadGzipFile) and self.read_error.startswith(("CRC", "Incorrect length")):
+                self.read_error += "; any of its lines may have been altered"
+            return b""
+        self.offset += len(data)
+        self.before = (
+            data[-MAX_CHECKSUM_BYTES:]
+            if len(data) >= MAX_CHECKSUM_BYTES
+            else (self.before + data)[-MAX_CHECKSUM_BYTES:]
+        )
+        return data
+
+    def _reread_in_smaller_steps(self, max_bytes: int) -> bytes:
+        """Come to the damage in smaller steps, at last of one byte: of the step that fails, zlib gives nothing."""
+        at, most = self.offset, self._most // STEP_DIVISOR
+        self.seek(at, "")
+        self._most = most
+        return self.read(max_bytes)
+
+    def unread(self, _size: int) -> bool:
+        """Stay: what was decompressed has to be kept."""
+        return False
+
+    def seek(self, offset: int, sealed: str) -> bool:
+        """Decompress up to there; in front of damage there is no telling, so that counts as right."""
+        self._restart()
+        while self.offset < offset and self.read(min(BLOCK_BYTES, offset - self.offset)):
+            pass
+        return bool(self.read_error) or (self.offset == offset and _matches_checksum(self.before, offset, sealed))
+
+    def has_same_content(self, other: PlainLogFile) -> bool:
+        """Compare with what is at hand; only for a shorter file that begins as this one, decompress it again."""
+        at, size = self.offset, min(self.offset, other.size())
+        first = self._first[:size]
+        begins_alike = other.peek(0, len(first)) == first
+        if not begins_alike or len(first) == size:
+            return begins_alike
+        if size < at:
+            self.seek(size, "")
+        is_same = other.peek(size - len(self.before), len(self.before)) == self.before
+        if size < at:
+            self.seek(at, "")
+        return is_same
+
+    def end_of_lines(self) -> int:
+        """Decompress all of it."""
+        self._restart()
+        end = 0
+        while more := self.read(BLOCK_BYTES):
+            newline = more.rfind(b"\n")
+            end = self.offset - len(more) + newline + 1 if newline >= 0 else end
+        return end
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        self._text.close()
+        self._file.close()
+        os.close(self._descriptor)

@@ -1,0 +1,1 @@
+"""The filters of ossec.conf, as the stock Integrator applies them."""

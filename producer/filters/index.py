@@ -1,0 +1,110 @@
+"""Which integrations an alert goes to: the filters of all blocks at once.
+
+Alerts come from rules, and a rule fixes level, id and groups. So the answer of those filters is remembered by
+rule, and fifty integrations cost little more than one: decoding, one look-up and, only where a block that
+passed has an `<event_location>`, a second look-up by location. What is remembered is bounded in number and size.
+Most alerts match nothing; a first look (`producer.filters.prefilter`) turns them down.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from producer.filters.decode import FilterField, Rule, decode_line
+from producer.filters.integration_filter import IntegrationFilter
+from producer.filters.prefilter import NEEDS_FULL_MATCH, make_prefilter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from msgspec import UnsetType
+
+    from common.integration import Integration
+    from producer import log_lines
+    from producer.filters.decode import FilterFields
+
+CACHE_SIZE: Final = 8192
+"""How many rules, and how many locations, are remembered: more than the manager's own ruleset has rules."""
+
+MAX_CACHED_LINE_BYTES: Final = 4096
+"""What a longer line says is not remembered, so that memory stays below MAX_REMEMBERED times this."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class FilterIndex:
+    """The filters of all integrations. `type_errors` counts values of a wrong type in matched lines, by field (D1)."""
+
+    def __init__(self, integrations: Sequence[Integration]) -> None:
+        """Prepare the filters. Raises ValueError if an `event_location` is too long for a pattern."""
+        self.type_errors: Counter[FilterField] = Counter()
+        self._filters = tuple(IntegrationFilter(integration) for integration in integrations)
+        self._selections: dict[tuple[IntegrationFilter, ...], _RuleMatches] = {}
+        self._by_rule: dict[Rule, _RuleMatches] = {}
+        self._by_location: dict[tuple[_RuleMatches, str | UnsetType], tuple[str, ...]] = {}
+        # A block without filters takes every alert: there is no look that could turn one down.
+        self._prefilter = make_prefilter(self._filters) if all(block.used_fields for block in self._filters) else None
+
+    def prefilter(self, lines: log_lines.LogLines) -> tuple[int, Iterable[log_lines.LogLine]]:
+        """Return how many lines there are, and those that have to be matched: the others are alerts for nobody.
+
+        `match` would say so of each of them, and more slowly. The lines are copied only where they have to be matched.
+        """
+        return lines.prefilter(self._prefilter.reject, NEEDS_FULL_MATCH) if self._prefilter else (len(lines), lines)
+
+    def match(self, raw: bytes) -> tuple[str, ...]:
+        """Return the ids of the integrations that the alert goes to, in file order.
+
+        `raw` is one line of the alert log, with or without its line end. Raises InvalidAlert if it is no alert.
+        """
+        line = decode_line(raw)
+        if line.type_errors:
+            self.type_errors.update(line.type_errors)
+        remember = len(raw) <= MAX_CACHED_LINE_BYTES
+        ids = self._match(line, remember=remember)
+        if self._prefilter and remember and not ids:
+            self._prefilter.record_miss(raw)
+        return ids
+
+    def _match(self, line: FilterFields, *, remember: bool) -> tuple[str, ...]:
+        selection = self._by_rule.get(line.rule) or self._select(line.rule, remember=remember)
+        if selection.ids is not None:
+            return selection.ids
+        ids = self._by_location.get((selection, line.location))
+        return self._match_location(selection, line, remember=remember) if ids is None else ids
+
+    def _select(self, rule: Rule, *, remember: bool) -> _RuleMatches:
+        blocks = tuple(block for block in self._filters if block.passes_rule(rule))
+        selection = self._selections.get(blocks)
+        if selection is None:
+            selection = _RuleMatches(blocks)
+            _cache(self._selections, blocks, selection)
+        if remember:
+            _cache(self._by_rule, rule, selection)
+        return selection
+
+    def _match_location(self, selection: _RuleMatches, line: FilterFields, *, remember: bool) -> tuple[str, ...]:
+        ids = tuple(block.id for block in selection.blocks if block.passes_location(line.location))
+        if remember:
+            _cache(self._by_location, (selection, line.location), ids)
+        return ids
+
+
+class _RuleMatches:
+    """Blocks that some rules pass. `ids` are theirs, or None if the location has a say too."""
+
+    __slots__ = ("blocks", "ids")
+
+    def __init__(self, filters: tuple[IntegrationFilter, ...]) -> None:
+        self.blocks = filters
+        settled = not any(FilterField.LOCATION in block.used_fields for block in filters)
+        self.ids = tuple(block.id for block in filters) if settled else None
+
+
+def _cache(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """Keep the answer; a full memory is emptied, which is simpler than ageing and costs as little."""
+    if len(memory) >= CACHE_SIZE:
+        memory.clear()
+    memory[key] = value

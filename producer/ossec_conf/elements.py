@@ -1,0 +1,161 @@
+"""The options of `<integration>`: which there are, and how the text of each becomes a value (spec 1.3, 1.5).
+
+What cannot be read raises ValueError with what is wrong and what to write, never with a secret in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+
+from common.json_depth import check_depth
+from common.settings.values import quoted
+from producer.ossec_conf.placeholders import looks_like_placeholder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REQUIRED: Final = {
+    "slack": ("hook_url",),
+    "pagerduty": ("api_key",),
+    "virustotal": ("api_key",),
+    "shuffle": ("hook_url",),
+    "maltiverse": ("hook_url", "api_key"),
+}
+"""The stock names, and what each cannot do without (spec 1.4)."""
+
+MERGES_OPTIONS: Final = frozenset({"slack", "pagerduty", "shuffle"})
+"""The stock names that merge `<options>` into their message (spec 5.1); the others never look at them."""
+
+ELEMENTS: Final = (
+    *("name", "hook_url", "api_key", "level", "rule_id", "group", "event_location"),
+    *("alert_format", "max_log", "options", "timeout", "retries"),
+)
+
+SECRETS: Final = ("hook_url", "api_key", "options")
+"""The options whose text must not be seen."""
+
+_BITS: Final = 2**32
+_LARGEST: Final = 2**63 - 1
+_LARGEST_DIGITS: Final = 19
+_MAX_LOG: Final = range(165, 1025)
+_IGNORED: Final = " ,\t\r\n"
+_BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
+"""White space as Unicode has it, no-break spaces included, and characters of no width: copying brings both."""
+
+
+def unsigned(text: str) -> int:
+    """Read `level`: digits, empty is 0, what exceeds 32 bits wraps around."""
+    return _digits(text) % _BITS
+
+
+def signed(text: str) -> int:
+    """Read `timeout` or `retries`: as `unsigned`, but the upper half of the 32 bits is negative."""
+    number = _digits(text) % _BITS
+    return number if number < _BITS // 2 else number - _BITS
+
+
+def max_log(text: str) -> int:
+    """Read `max_log`, from 165 to 1024."""
+    if not text or _digits(text) not in _MAX_LOG:
+        raise ValueError(f"{quoted(text)} is out of range: write a number from {_MAX_LOG[0]} to {_MAX_LOG[-1]}")
+    return int(text)
+
+
+def _digits(text: str) -> int:
+    if not re.fullmatch("[0-9]*", text):
+        raise ValueError(f"{quoted(text)} is no number: write digits only, with no sign, space or comma")
+    return _number(text)
+
+
+def _number(digits: str) -> int:
+    """Return a number as C reads it: what exceeds 64 bits is the largest that fits."""
+    digits = digits.lstrip("0") or "0"
+    return min(int(digits[: _LARGEST_DIGITS + 1]), _LARGEST)
+
+
+class RuleIds(NamedTuple):
+    """`numbers` is None for no filter, and empty for one that nothing passes; `ignored` if text had no effect."""
+
+    numbers: tuple[int, ...] | None
+    ignored: bool = False
+
+
+def rule_ids(texts: Sequence[str]) -> RuleIds:
+    """Read all `rule_id` elements of a block. Raises ValueError if there is text, but no number in it (D7)."""
+    numbers: list[int] = []
+    ignored = False
+    for text in texts:
+        there, rest = _rule_ids(text)
+        numbers += there
+        ignored = ignored or rest
+    if not numbers and ignored:
+        problem = "begins with no number, which for the stock daemon means no filter at all"
+        raise ValueError(
+            f"{problem}: write numbers with commas between them, such as 5710,5712, and nothing else; "
+            "a rule cannot be excluded here"
+        )
+    return RuleIds(tuple(number for number in numbers if number) if numbers else None, ignored)
+
+
+def _rule_ids(text: str) -> tuple[list[int], bool]:
+    """Return the numbers of one text, and whether some of it was left aside."""
+    numbers: list[int] = []
+    ignored = False
+    rest = text.lstrip(" ,")
+    while digits := re.match("[0-9]+", rest):
+        numbers.append(_number(digits[0]) % _BITS)
+        item, _, rest = rest[digits.end() :].partition(",")
+        ignored = ignored or bool(item.strip(_IGNORED))
+        rest = rest.lstrip(" ,")
+    return numbers, ignored or bool(rest.strip(_IGNORED))
+
+
+def check_options(text: str) -> None:
+    """Raise ValueError unless these options can be merged into a message that is JSON (spec 5.1, D13)."""
+    try:
+        check_depth(text)
+        value = json.loads(text, parse_int=float, parse_constant=_no_constant)  # int() refuses thousands of digits
+    except json.JSONDecodeError as error:
+        hint = r"; write < as \u003c" if "\\<" in text else ""
+        if "'" in text[error.pos : error.pos + 1]:
+            hint = "; JSON has its texts in double quotes"
+        where = f"line {error.lineno}, column {error.colno} of the text"
+        raise ValueError(f"is no JSON ({where}): write an object such as {{}} or leave it out{hint}") from None
+    except ValueError:
+        raise ValueError("is no JSON that can be read: write an object such as {} or leave it out") from None
+    try:
+        merged = dict(value) if value else {}
+        json.dumps(merged)
+    except (TypeError, ValueError):
+        raise ValueError('is JSON, but no object: write one such as {"pretext":"…"} or leave it out') from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity: Python reads and writes them, JSON has none, and no service takes such a message."""
+    raise ValueError(name)
+
+
+def without_blanks(text: str) -> str:
+    """Return a hook_url or api_key without the blanks around it, of any kind, visible or not (D20)."""
+    return text.strip(_BLANKS)
+
+
+def check_hook_url(url: str) -> None:
+    """Raise ValueError unless a request can be made to this URL. Its text is not in the error."""
+    from requests import PreparedRequest, RequestException  # noqa: PLC0415 — slow to import, and not always needed
+
+    request = PreparedRequest()
+    try:
+        request.prepare_url(url, None)
+    except (RequestException, ValueError):  # its text quotes the URL
+        request.url = None
+    if not re.match("https?://", request.url or "", re.IGNORECASE):
+        raise ValueError(f"is no address: write the whole URL, from https:// on{_hint(url)}")
+
+
+def _hint(url: str) -> str:
+    if url.startswith("$"):
+        return "; variables such as $NAME are not replaced in ossec.conf"
+    return "; this looks like a placeholder that was never replaced" if looks_like_placeholder(url) else ""

@@ -1,0 +1,79 @@
+"""What the producer tells about itself, once a second.
+
+It tells the ledger, where the exporter and `courier status` find it, and its own metrics endpoint, which can still be
+asked while Redis is away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from common.reports.producer import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Collection
+
+    from redis import Redis
+
+    from common.ledger import Ledger
+    from producer.config_file import ConfigFile
+    from producer.cursors.subscription import Subscription
+    from producer.metrics import ProducerMetrics
+    from producer.source import Source
+
+
+class StatusReporter:
+    """Tells of `counts`, which nobody was told of yet, and clears them: what a `NodeReport` has as counters."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        source: Source,
+        config: ConfigFile,
+        ledger: Ledger,
+        client: Redis,
+        counts: Counter[str],
+        metrics: ProducerMetrics | None,
+    ) -> None:
+        self._node, self._source, self._config = node, source, config
+        self._ledger, self._client, self._metrics = ledger, client, metrics
+        self._counts = counts
+
+    def publish(self, members: Collection[Subscription], *, intake_paused: str, foreign_writes: str) -> None:
+        """Publish the status; `intake_paused` is why nothing is enqueued, `foreign_writes` what somebody else changed.
+
+        Raises LedgerUnavailable or LedgerMisconfigured; the counts are then told the next time.
+        """
+        readings = self._readings(members)
+        texts = {
+            "backpressured": ",".join(sorted(m.integration.id for m in members if m.backpressured)),
+            "config_error": self._config.error,
+            "config": str(self._config.path),
+            "intake_paused": intake_paused,
+            "foreign_writes": foreign_writes,
+            "config_digest": str(self._config.digest),
+            "config_loaded_ms": str(self._config.loaded_ms),
+            INTEGRATION_LAGS: encode_integration_lags(readings),
+            "seen_ms": str(self._ledger.now_ms()),
+        }
+        publish_producer_report(self._client, self._node, added=self._counts, texts=texts)
+        if self._metrics:
+            self._metrics.record(self._counts, readings, config_ok=not self._config.error)
+        self._counts.clear()
+
+    def _readings(self, members: Collection[Subscription]) -> dict[str, IntegrationLag]:
+        cursors = {m.cursor for m in members}
+        self._source.close_unused(cursors)
+        lags = {cursor: self._source.lag(cursor) for cursor in cursors}
+        return {
+            m.integration.id: IntegrationLag(
+                lag_bytes=lags[m.cursor].size_bytes,
+                lag_s=round(lags[m.cursor].age_s, 3),
+                backpressured=m.backpressured,
+                max_backlog=m.policy.max_backlog,
+                max_backlog_bytes=m.policy.max_backlog_bytes,
+            )
+            for m in members
+        }

@@ -1,0 +1,1 @@
+"""The alert as service modules and scripts get it."""

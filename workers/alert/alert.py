@@ -1,0 +1,44 @@
+"""The alert as a service sees it: the line's own bytes, and the fields when somebody asks for them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from common import lenient_json
+from workers.alert.exact_json import read_json
+
+MAX_LENIENT_DEPTH: Final = 200
+"""Levels of nesting kept of a line that is not strict JSON; the lenient reader is recursive."""
+
+
+class Alert:
+    """One line of the alert log. `raw` has no line end and is handed on byte for byte (D4).
+
+    `delivery_id` is the delivery's deterministic identity, which services that can recognise a
+    duplicate are given.
+    """
+
+    def __init__(self, raw: bytes, delivery_id: str = "") -> None:
+        self.raw = raw
+        self.delivery_id = delivery_id
+        self._fields: dict[str, Any] | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The parsed alert, fractions as `Number`. Bytes that are not UTF-8 become U+FFFD.
+
+        Takes every line that the filters take. Raises ValueError, which quotes nothing, if it is no JSON object.
+        """
+        if self._fields is None:  # no cached_property: until Python 3.12 all alerts of a process share its lock
+            self._fields = self._parse()
+        return self._fields
+
+    def _parse(self) -> dict[str, Any]:
+        text = self.raw.decode("utf-8", "replace")
+        try:
+            parsed = read_json(text, strict=False)
+        except ValueError:
+            parsed = lenient_json.parse(text.encode(), levels=MAX_LENIENT_DEPTH)
+        if not isinstance(parsed, dict):
+            raise ValueError("the alert is not a JSON object")  # noqa: TRY004 — one kind of bad input
+        return parsed

@@ -1,0 +1,97 @@
+"""JSON in and out without touching a number: `0.30000000000000004`, `1.10` or `1e400` leave as they came (D4).
+
+Python's own reader turns fractions into doubles, which rounds them, and refuses integers of thousands of digits. The
+writer's text is that of `json.dumps`: `, ` and `: ` between the parts, and escapes for what is not ASCII.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NoReturn
+
+from common.json_depth import check_depth
+
+LONGEST_INT: Final = 1000
+"""Digits up to which an integer becomes an `int`; Python refuses more than 4300."""
+
+
+class RawNumber:
+    """A number that is written as it was read. `float()` gives its value."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __float__(self) -> float:
+        return float(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RawNumber) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class _SlowPathNeeded(Exception):  # noqa: N818 — a signal inside this module
+    """Raised out of the fast writer when it meets a Number."""
+
+
+def read_json(text: str, *, strict: bool = True) -> Any:
+    """Return the value of a JSON text; unless `strict`, strings may hold raw control characters.
+
+    Raises ValueError, which quotes nothing of the text, if it is no JSON, has NaN or Infinity, or nests too deeply.
+    """
+    check_depth(text)
+    return json.loads(text, strict=strict, parse_float=RawNumber, parse_int=_integer, parse_constant=_no_constant)
+
+
+def write_json(value: Any) -> str:
+    """Return the JSON text of a value. Raises ValueError if there is none: NaN, an unknown type, too deep."""
+    try:
+        text = _written(value)
+    except RecursionError:  # deeper still than there is room for
+        raise ValueError("it is nested too deeply") from None
+    check_depth(text)
+    return text
+
+
+def as_number(value: object) -> float | None:
+    """Return what a JSON number is worth, true and false being 1 and 0 as in Python; None for anything else."""
+    if isinstance(value, int):
+        return value
+    return float(value) if isinstance(value, float | RawNumber) else None
+
+
+def _integer(text: str) -> int | RawNumber:
+    return int(text) if len(text) <= LONGEST_INT else RawNumber(text)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _not_plain(value: object) -> NoReturn:
+    if isinstance(value, RawNumber):
+        raise _SlowPathNeeded
+    raise ValueError("it holds something that JSON has no form for")
+
+
+def _written(value: Any) -> str:
+    try:
+        return json.dumps(value, default=_not_plain, allow_nan=False)
+    except _SlowPathNeeded:
+        return _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, RawNumber):
+        return value.text
+    if isinstance(value, dict):
+        return "{" + ", ".join([f"{json.dumps(str(key))}: {_text(item)}" for key, item in value.items()]) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join([_text(item) for item in value]) + "]"
+    return json.dumps(value, default=_not_plain, allow_nan=False)

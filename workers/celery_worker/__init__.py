@@ -1,0 +1,1 @@
+"""What Courier changes in Celery: consumer, request, message gate, remote control, watchdog."""

@@ -1,0 +1,135 @@
+"""The gate in front of Celery: bytes from Redis become a known message, or are dropped here.
+
+It sits below kombu's parsing, where the replies of Redis arrive. A queue message that `common.broker.task_message`
+refuses, or that names another integration than its queue, is counted, logged at most once a minute and dropped: the
+ledger releases its deliveries again when their lease expires. Remote control passes as far as Flower reads with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from queue import Empty
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from common.broker import task_message
+from common.broker.celery_app import queue_name
+from common.broker.gated import amqp_with
+from workers.celery_worker import remote_control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from celery.app.amqp import AMQP
+
+LOG_INTERVAL_S: Final = 60.0
+
+CONTROL: Final = "remote control"
+"""What is logged and counted in place of an integration for a message of Celery's remote control."""
+
+_WRONG_TYPE: Final = "WRONGTYPE"
+
+_log = logging.getLogger("courier.worker")
+
+
+class MessageGate:
+    """Decides about each message, and keeps account of those that it drops.
+
+    `hostname` is the worker's name at Celery, to which remote control is addressed. `on_drop` is called with the
+    integration id, or with CONTROL, for each message dropped. `now` is a clock in seconds.
+    """
+
+    def __init__(self, hostname: str, on_drop: Callable[[str], object], now: Callable[[], float] = monotonic) -> None:
+        self._hostname, self._on_drop, self._now = hostname, on_drop, now
+        self._dropped: dict[str, int] = {}
+        self._logged_at_s: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def task(self, queue: bytes, raw: bytes) -> bytes | None:
+        """Return the message to hand to Celery in place of `raw`, None to drop it."""
+        task = task_message.decode(raw)
+        if task is not None and queue_name(task.integration_id).encode() == queue:
+            return task_message.encode(task)
+        self._drop(queue.decode("utf-8", "replace").removeprefix(queue_name("")), "malformed queue message dropped")
+        return None
+
+    def control(self, raw: bytes) -> bytes:
+        """Return the remote-control message to answer, b"" for one that is not for this worker or not allowed."""
+        command = remote_control.decode(raw)
+        allowed = command is not None and command.method in remote_control.ALLOWED
+        if command is not None and allowed and command.addresses(self._hostname):
+            return remote_control.encode(command)
+        if command is None or not (allowed or command.method in remote_control.SENT_BY_FLOWER):
+            self._drop(CONTROL, "remote-control message ignored")
+        return b""
+
+    def wrong_types(self, queues: Sequence[str]) -> None:
+        """Account for keys in the place of queues that were not lists and have been deleted."""
+        for queue in queues:
+            self._drop(queue.removeprefix(queue_name("")), "key of a wrong type deleted from the place of a queue")
+
+    def _drop(self, source: str, message: str) -> None:
+        self._on_drop(source)
+        with self._lock:
+            self._dropped[source] = self._dropped.get(source, 0) + 1
+            if self._now() - self._logged_at_s.get(source, -LOG_INTERVAL_S) < LOG_INTERVAL_S:
+                return
+            self._logged_at_s[source] = self._now()
+            count = self._dropped.pop(source)
+        _log.warning(message, extra={"integration": source, "dropped": count})
+
+
+def gated_amqp(gate: MessageGate) -> type[AMQP]:
+    """Return Celery's messaging with connections whose replies from Redis pass through `gate`."""
+
+    class GatedClient(Redis):
+        def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+            """Return a reply; of BRPOP the message as the gate hands it on, None if there is none to hand on."""
+            reply: Any = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]  # redis-py left it untyped
+            if command_name != "BRPOP" or not reply:
+                return reply
+            message = gate.task(*reply)
+            return (reply[0], message) if message else None
+
+    class Gated:
+        """For both of kombu's channels to Redis; what it calls of theirs is theirs."""
+
+        _create_client: Callable[[], Redis]
+        active_queues: list[str]
+
+        def _get_client(self) -> type[Redis]:
+            return GatedClient
+
+        def _brpop_read(self, **options: Any) -> Any:
+            try:
+                return super()._brpop_read(**options)  # type: ignore[misc]  # the channel's
+            except ResponseError as error:
+                if not str(error).startswith(_WRONG_TYPE):
+                    raise
+                # One BRPOP asks for the queues of all integrations: a key of another type would silence all of them.
+                gate.wrong_types(_delete_wrong_types(self._create_client(), self.active_queues))
+                raise Empty from None
+
+        def _handle_message(self, client: Any, reply: Any) -> dict[str, Any]:
+            payload: dict[str, Any] = super()._handle_message(client, reply)  # type: ignore[misc]  # as above
+            if payload["type"] in {b"message", b"pmessage"}:
+                payload["data"] = gate.control(payload["data"])  # kombu passes over a message without data
+            return payload
+
+    return amqp_with(Gated)
+
+
+def _delete_wrong_types(client: Redis, queues: Sequence[str]) -> list[str]:
+    """Delete every key in the place of a queue that is no list, and return their names. Nothing is lost with one."""
+    deleted = []
+    for queue in queues:
+        try:
+            client.llen(queue)
+        except ResponseError:
+            client.delete(queue)
+            deleted.append(queue)
+    return deleted

@@ -1,0 +1,1 @@
+"""From a task to its settlement: pipeline, retries, look-up cache, fallback."""

@@ -1,0 +1,59 @@
+"""What an integration is served with: its service and the transport that its kind of call needs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from common.integration import Kind
+from workers.integrations.registry import ServiceOptions, make_service
+from workers.redaction import Redactor
+from workers.transports.http.pool import ConnectionPool
+from workers.transports.http.transport import HttpTransport
+from workers.transports.manager_socket import ManagerSocket
+from workers.transports.script.transport import ScriptTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from common.integration import Integration
+    from common.settings.schema import Policy, WorkerSettings
+    from workers.delivery.pipeline import Transport
+    from workers.integrations.base import Service
+    from workers.integrations.helpers.event_signer import EventSigner
+    from workers.transports.script.process_groups import ProcessGroups
+
+
+def build_service(
+    integration: Integration,
+    policy: Policy,
+    worker: WorkerSettings,
+    *,
+    connections: ConnectionPool | None = None,
+    groups: ProcessGroups | None = None,
+    environ: Mapping[str, str] = os.environ,
+    debug: bool = False,
+    signer: EventSigner | None = None,
+) -> tuple[Service[Any, Any], Transport]:
+    """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is.
+
+    `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts. `environ` is
+    what scripts inherit, but for Courier's own variables. `signer` recognises the events that `manager` may send.
+    """
+    choices = ServiceOptions(policy.endpoint, policy.virustotal_api, policy.permanent_exit_codes, policy.escape)
+    redactor = Redactor.of(integration, policy, environ)
+    service = make_service(integration, choices, redactor=redactor, signer=signer)
+    if integration.kind is Kind.HTTP:
+        return service, HttpTransport(policy, connections or ConnectionPool())
+    if integration.kind is Kind.MANAGER:
+        return service, ManagerSocket(worker.queue_socket, request_timeout_s=policy.request_timeout_s)
+    return service, ScriptTransport(
+        policy,
+        redactor=redactor,
+        home=worker.wazuh_home,
+        integrations_dir=worker.integrations_dir,
+        script_temp_dir=worker.script_temp_dir,
+        groups=groups,
+        environ=environ,
+        debug=debug,
+    )

@@ -1,0 +1,231 @@
+"""One attempt at one delivery: make its calls, classify what came back, and say how that settles it.
+
+The integration knows its service, the transport knows the wire, the ledger records: this is all that lies between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from common.errors import TransportError
+from common.ledger import Attempt, Event, Header, Settlement
+from common.outcome import Delivered, ManagerEvent, Outcome, Postponed, Reason, Rejected, Retry, Skipped
+from workers.alert.alert import Alert
+from workers.delivery.backoff import budget_spent, retry_delay_s
+from workers.delivery.fallback import annotate
+from workers.delivery.lookup_cache import LookupCache
+from workers.delivery.response import DEAD_BYTES, WAITING_BYTES
+from workers.integrations.base import Cacheable, NotSendable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from common.ledger import Delivery
+    from common.settings.schema import Policy
+    from workers.delivery.lookup_store import LookupStore
+    from workers.delivery.response import ResponseRecorder
+    from workers.integrations.base import Service
+    from workers.integrations.helpers.event_signer import EventSigner
+
+HISTORY_LIMIT: Final = 50
+"""Attempts kept in a record; older ones are dropped, their number stays in `attempts`."""
+
+MAX_SINGLE_REFUSALS: Final = 5
+"""Attempts after which a delivery whose key or address is refused, while others were taken, is at fault itself."""
+
+_log = logging.getLogger("courier.delivery")
+_encode = msgspec.json.Encoder().encode
+
+
+class Transport(Protocol):
+    """Makes one call; raises TransportError if no answer came."""
+
+    def send(self, call: Any) -> Any:
+        """Make the call and return the answer that the integration reads."""
+
+
+class AttemptResult(NamedTuple):
+    """What came of a delivery's calls: the outcome, those that need no repeating, and whether the target was asked.
+
+    `answer` is what led to the outcome, raw: an answer, or the error that came instead.
+    """
+
+    outcome: Outcome
+    completed_calls: tuple[str, ...]
+    contacted: bool
+    response: Any = None
+
+
+class Pipeline:
+    """The attempts of one integration."""
+
+    def __init__(
+        self,
+        service: Service[Any, Any],
+        transport: Transport,
+        policy: Policy,
+        random: Random,
+        lookups: LookupStore | None = None,
+        *,
+        signer: EventSigner,
+        last_response: ResponseRecorder | None = None,
+    ) -> None:
+        """Take the parts; `lookups` are the remembered answers, for a service that can do with them.
+
+        `signer` signs the events for the manager.
+        `answers` keeps the last one of each delivery; without it, which knows the secrets, none is kept.
+        """
+        self._last_response, self._signer = last_response, signer
+        self._service, self._transport, self._policy, self._random = service, transport, policy, random
+        self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
+
+    def attempt(self, delivery: Delivery) -> Settlement:
+        """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
+        try:
+            sent = self._send(_alert(delivery), delivery.header.completed_calls)
+        except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
+            _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
+            sent = AttemptResult(
+                Retry(Reason.INTERNAL, type(error).__name__), delivery.header.completed_calls, contacted=True
+            )
+        return self._settlement(delivery, sent)
+
+    def _send(self, alert: Alert, done: tuple[str, ...]) -> AttemptResult:
+        try:
+            calls = self._service.build_calls(alert)
+        except NotSendable as refusal:
+            # A block that can't be served is like a target that refuses all: a run of it must not bury every alert.
+            return AttemptResult(refusal.outcome, done, contacted=refusal.outcome.reason is Reason.NOT_CONFIGURED)
+        ended: list[tuple[Outcome, Any]] = []
+        asked = False
+        for call in calls:
+            if call.key not in done or not call.key:
+                known = self._lookup_cache.get(alert, call) if self._lookup_cache else None
+                outcome, answer = self._call(alert, call) if known is None else (known, None)
+                asked = asked or known is None
+                ended.append((outcome, answer))
+                if call.key and isinstance(outcome, Delivered | Skipped):  # a rejection must be there at the end, too
+                    done = (*done, call.key)
+        _, answer = max(ended, key=lambda one: _severity(one[0]), default=(None, None))
+        return AttemptResult(combine([outcome for outcome, _ in ended]), done, asked, answer)
+
+    def _call(self, alert: Alert, call: Any) -> tuple[Outcome, Any]:
+        try:
+            answer = self._transport.send(call)
+        except TransportError as error:
+            if self._lookup_cache:
+                self._lookup_cache.release(call)
+            return self._service.interpret_failure(alert, call, error), error
+        if self._lookup_cache:
+            self._lookup_cache.put(call, answer)
+        return self._service.interpret(alert, call, answer), answer
+
+    def _settlement(self, delivery: Delivery, sent: AttemptResult) -> Settlement:
+        outcome, events = sent.outcome, self._events(delivery, getattr(sent.outcome, "events", ()))
+        match outcome:
+            case Delivered():
+                return Settlement(id=delivery.id, outcome="delivered", events=events, contacted=sent.contacted)
+            case Skipped():
+                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, contacted=sent.contacted)
+            case Postponed():
+                header = msgspec.structs.replace(delivery.header, completed_calls=sent.completed_calls)
+                delay_ms = round(1000 * outcome.after_s * self._random.uniform(1.0, 1.5))
+                return Settlement(
+                    id=delivery.id,
+                    outcome="postponed",
+                    delay_ms=delay_ms,
+                    header=header,
+                    events=events,
+                    contacted=sent.contacted,
+                )
+            case Retry() | Rejected():
+                return self._failure(delivery, outcome, sent)
+
+    def _failure(self, delivery: Delivery, outcome: Retry | Rejected, sent: AttemptResult) -> Settlement:
+        header = _failed(delivery, outcome, sent.completed_calls)
+        age_s = (delivery.begun_ms - header.budget_start_ms) / 1000
+        pause_ms = round(1000 * (outcome.after_s or 0.0)) if isinstance(outcome, Retry) else 0
+        spent = budget_spent(header.attempts, age_s, self._policy) or _is_refused_alone(delivery, header, outcome)
+        if isinstance(outcome, Retry) and not spent:
+            return Settlement(
+                id=delivery.id,
+                outcome="retry",
+                reason=outcome.reason,
+                delay_ms=round(1000 * retry_delay_s(outcome, header.attempts, self._policy, self._random)),
+                pause_ms=pause_ms,
+                header=self._with_response(header, sent, WAITING_BYTES),
+                events=self._events(delivery, outcome.events),
+                contacted=sent.contacted,
+            )
+        final_events = outcome.final_events if isinstance(outcome, Retry) else ()
+        return Settlement(
+            id=delivery.id,
+            outcome="dead",
+            reason=outcome.reason,
+            pause_ms=pause_ms,
+            header=self._with_response(header, sent, DEAD_BYTES),
+            events=self._events(delivery, outcome.events + final_events),
+            contacted=sent.contacted,
+            final=isinstance(outcome, Rejected),
+        )
+
+    def _events(self, delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:
+        """Sign each event, with an id that is the same if this delivery is ever repeated."""
+        ids = [f"{delivery.id}+{_digest(_encode(event))}" for event in events]
+        return tuple(Event(i, self._signer.sign(i, event)) for i, event in zip(ids, events, strict=True))
+
+    def _with_response(self, header: Header, sent: AttemptResult, most_bytes: int) -> Header:
+        """Return the header with the answer of the attempt that it ends with, or else the last one that there was."""
+        kept = (
+            self._last_response.excerpt(header.history[-1].at_ms, sent.response, most_bytes)
+            if self._last_response
+            else None
+        )
+        return msgspec.structs.replace(header, response=kept) if kept else header
+
+
+def _alert(delivery: Delivery) -> Alert:
+    origin = delivery.header.fallback_of
+    return Alert(annotate(delivery.alert, origin) if origin else delivery.alert, delivery.id)
+
+
+def combine(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return what several calls of one delivery mean together: the worst of them, with the events of all."""
+    worst = max(outcomes, key=_severity, default=Delivered())
+    if isinstance(worst, Skipped):
+        return worst
+    events = tuple(e for o in outcomes if not isinstance(o, Skipped) for e in o.events)
+    if isinstance(worst, Retry):
+        final_events = tuple(e for o in outcomes if isinstance(o, Retry) for e in o.final_events)
+        return msgspec.structs.replace(worst, events=events, final_events=final_events)
+    return msgspec.structs.replace(worst, events=events)
+
+
+def _severity(outcome: Outcome) -> int:
+    return (Skipped, Delivered, Rejected, Postponed, Retry).index(type(outcome))
+
+
+def _is_refused_alone(delivery: Delivery, header: Header, outcome: Retry | Rejected) -> bool:
+    """Say whether the target took other deliveries while it refused this one: then its key and address are good."""
+    refused = outcome.reason in {Reason.UNAUTHORIZED, Reason.GONE} and header.attempts >= MAX_SINGLE_REFUSALS
+    return refused and header.budget_start_ms < delivery.last_success_ms
+
+
+def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]) -> Header:
+    header, attempt = delivery.header, Attempt(delivery.begun_ms, outcome.reason, outcome.detail)
+    return msgspec.structs.replace(
+        header,
+        budget_start_ms=header.budget_start_ms or delivery.begun_ms,  # the wait for its first turn was no fault of it
+        attempts=header.attempts + 1,
+        completed_calls=done,
+        history=(*header.history, attempt)[-HISTORY_LIMIT:],
+    )
+
+
+def _digest(payload: bytes) -> str:
+    return hashlib.blake2b(payload, digest_size=6).hexdigest()

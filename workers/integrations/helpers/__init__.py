@@ -1,0 +1,1 @@
+"""What service modules share: alert fields, HTTP status, markup, limits, events."""

@@ -1,0 +1,68 @@
+"""Takes an alert apart for the integrations, and says in words what is missing: such an alert is a dead letter.
+
+The stock scripts die of a missing key and lose the alert.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from common.outcome import Reason, Rejected
+from workers.alert.exact_json import as_number, write_json
+from workers.integrations.base import NotSendable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from workers.alert.alert import Alert
+
+Fields = dict[str, Any]
+
+
+def fields_of(alert: Alert) -> Fields:
+    """Return the parsed alert; raise NotSendable if it is no JSON object."""
+    try:
+        return alert.fields
+    except ValueError as error:
+        raise invalid_alert(f"the alert cannot be read: {error}") from None
+
+
+def require(fields: Fields, *path: str) -> Any:
+    """Return the value at a path such as `"rule", "level"`; raise NotSendable, naming the path, if there is none."""
+    value: Any = fields
+    for depth, name in enumerate(path, start=1):
+        if not isinstance(value, dict):
+            raise invalid_alert(f"{'.'.join(path[: depth - 1])} is not an object")
+        if name not in value:
+            raise invalid_alert(f"{'.'.join(path[:depth])} is missing")
+        value = value[name]
+    return value
+
+
+def get(fields: Fields, *path: str) -> Any:
+    """Return the value at a path, or None if there is none."""
+    value: Any = fields
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def require_level(fields: Fields) -> float:
+    """Return the rule's level for comparing; raise NotSendable if it is no number."""
+    level = as_number(require(fields, "rule", "level"))
+    if level is None:
+        raise invalid_alert("rule.level is not a number")
+    return level
+
+
+def json_body(message: Mapping[str, Any]) -> bytes:
+    """Return a message as the stock scripts write it; raise NotSendable if the alert in it cannot be written."""
+    try:
+        return write_json(message).encode("ascii")
+    except ValueError as error:
+        raise invalid_alert(f"the alert cannot be written: {error}") from None
+
+
+def invalid_alert(what: str) -> NotSendable:
+    """Return what to raise so that the alert becomes a dead letter that says what is wrong with it."""
+    return NotSendable(Rejected(Reason.INVALID_ALERT, what))

@@ -1,0 +1,123 @@
+"""Which code serves which integration, by the name of its block."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+
+from common.errors import ConfigError
+from common.integration import Kind
+from common.outcome import Reason, Rejected
+from workers.integrations.base import NotSendable, failure_outcome
+from workers.integrations.helpers.config import config_error
+from workers.integrations.helpers.http_status import StatusClassifier
+from workers.integrations.maltiverse.maltiverse import Maltiverse
+from workers.integrations.manager import Manager
+from workers.integrations.pagerduty import PagerDuty
+from workers.integrations.script.script import Script
+from workers.integrations.shuffle import Shuffle
+from workers.integrations.slack import Slack
+from workers.integrations.virustotal.v2 import V2
+from workers.integrations.virustotal.v3 import V3
+from workers.integrations.virustotal.virustotal import VirusTotal
+from workers.redaction import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from common.errors import TransportError
+    from common.integration import Integration
+    from common.outcome import Outcome
+    from common.secret import Secret
+    from workers.alert.alert import Alert
+    from workers.integrations.base import Service
+    from workers.integrations.helpers.event_signer import EventSigner
+    from workers.integrations.helpers.http_status import Clock
+
+
+class ServiceOptions(NamedTuple):
+    """What an operator may choose beside the block itself.
+
+    `endpoint` replaces the address of a service whose block has no hook_url. `virustotal_api` is `v2` or `v3`.
+    `permanent_exit_codes` are the exit statuses of a script that no further attempt can mend. `escape`: alert text
+    must not act as the service's markup.
+    """
+
+    endpoint: Secret | None = None
+    virustotal_api: str = "v2"
+    permanent_exit_codes: Collection[int] = ()
+    escape: bool = True
+
+    @property
+    def url(self) -> str | None:
+        """The endpoint in clear."""
+        return self.endpoint.reveal() if self.endpoint else None
+
+
+DEFAULTS: Final = ServiceOptions()
+
+
+def _virustotal(block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> VirusTotal:
+    api = V3 if choices.virustotal_api == "v3" else V2
+    return VirusTotal(block, statuses, api(choices.url))
+
+
+SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOptions], Service[Any, Any]]]] = {
+    "slack": lambda block, statuses, choices: Slack(block, statuses, escape=choices.escape),
+    "pagerduty": lambda block, statuses, choices: PagerDuty(block, statuses, choices.url),
+    "shuffle": lambda block, statuses, _: Shuffle(block, statuses),
+    "virustotal": _virustotal,
+    "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
+}
+"""Those that speak HTTP, by name."""
+
+
+def make_service(
+    integration: Integration,
+    choices: ServiceOptions = DEFAULTS,
+    *,
+    now: Clock = time.time,
+    redactor: Redactor | None = None,
+    signer: EventSigner | None = None,
+) -> Service[Any, Any]:
+    """Return the code that serves a block; `now` is the time in seconds since the epoch.
+
+    `redactor` masks the secrets of the block, and of how it is served, in the details of outcomes. Only `manager` needs
+    the `signer`: without it no event passes.
+
+    Never raises: of a block that cannot be served every delivery becomes a dead letter that says why, and the other
+    integrations of the worker go on.
+    """
+    try:
+        if integration.kind is Kind.MANAGER:
+            return Manager(signer)
+        return _make(integration, choices, now, redactor or Redactor.of(integration))
+    except ConfigError as error:
+        return MisconfiguredService(error)
+
+
+class MisconfiguredService:
+    """Stands where a block cannot be served."""
+
+    def __init__(self, problem: ConfigError) -> None:
+        self._problem = str(problem)
+
+    def build_calls(self, alert: Alert) -> NoReturn:  # noqa: ARG002 — the shape of all
+        """Refuse, and say what is wrong with the block."""
+        raise NotSendable(Rejected(Reason.NOT_CONFIGURED, self._problem))
+
+    def interpret(self, alert: Alert, call: object, answer: object) -> Outcome:  # noqa: ARG002 — as above
+        """Say the same; nothing was ever sent."""
+        return Rejected(Reason.NOT_CONFIGURED, self._problem)
+
+    def interpret_failure(self, alert: Alert, call: object, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+        """Say the same; nothing was ever sent."""
+        return failure_outcome(error)
+
+
+def _make(integration: Integration, choices: ServiceOptions, now: Clock, redactor: Redactor) -> Service[Any, Any]:
+    if integration.kind is Kind.SCRIPT:
+        return Script(integration, redactor, choices.permanent_exit_codes)
+    if integration.name not in SERVICES:
+        raise config_error(integration, "name", "there is no such integration")
+    return SERVICES[integration.name](integration, StatusClassifier(now, redactor), choices)

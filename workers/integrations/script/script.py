@@ -1,0 +1,129 @@
+"""Custom scripts: each alert is one run of the user's own program, with the contract that the stock Integrator gave it.
+
+Only the contents of the files are made here; how a process gets them is the script transport's business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from typing import TYPE_CHECKING, Final
+
+from common import lenient_json
+from common.outcome import Delivered, Reason, Rejected, Retry
+from workers.integrations import base
+from workers.integrations.base import NotSendable, ScriptCall
+from workers.integrations.helpers.markup import NONE as NO_MARKUP
+from workers.integrations.script.output import last_line
+from workers.integrations.script.text_alert import render_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from common.errors import TransportError
+    from common.integration import Integration
+    from common.outcome import Outcome
+    from workers.alert.alert import Alert
+    from workers.integrations.base import ScriptExit
+    from workers.redaction import Redactor
+
+UNUSABLE: Final = {
+    126: "it, or a program that it calls, may not be executed",
+    127: "it, or a program that it calls, was not found",
+}
+"""What a shell says where a command could not be run at all (POSIX, Shell Command Language, 2.8.2)."""
+
+_SIGNALLED: Final = 128
+_CONTROL: Final = re.compile(rb"[\x00-\x1f]")
+_STRING_OR_CONTROL: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\x00-\x08\x0b\x0c\x0e-\x1f]', re.DOTALL)
+"""Outside of strings, tab, line feed and carriage return are blanks (RFC 8259, 2)."""
+
+
+class Script:
+    """Runs one block's script. Built once per block."""
+
+    markup: Final = NO_MARKUP
+
+    def __init__(
+        self, integration: Integration, redactor: Redactor, permanent_exit_codes: Collection[int] = ()
+    ) -> None:
+        self._integration, self._redactor, self._final_exits = integration, redactor, frozenset(permanent_exit_codes)
+        options = integration.options
+        self._options = None if options is None else f"{options.reveal()}\n".encode("utf-8", "surrogateescape")
+
+    def build_calls(self, alert: Alert) -> Sequence[ScriptCall]:
+        """Return the one run; raise NotSendable if the alert has no text form."""
+        block = self._integration
+        return (
+            ScriptCall(
+                name=block.name,
+                alert_file=self._alert_file(alert.raw),
+                options_file=self._options,
+                api_key=block.api_key,
+                hook_url=block.hook_url,
+                timeout_s=block.timeout_s,
+                retries=block.retries,
+            ),
+        )
+
+    def interpret(self, alert: Alert, call: ScriptCall, answer: ScriptExit) -> Outcome:  # noqa: ARG002 — a Service's shape
+        """Return what the exit status means: the last line of output says why, as the script's author meant it."""
+        if answer.status == 0:
+            return Delivered()
+        detail = ": ".join(filter(None, (_status(answer.status), last_line(answer.output, self._redactor))))
+        if answer.status in self._final_exits:
+            return Rejected(Reason.SCRIPT_FAILED, detail)
+        return Retry(Reason.SCRIPT_UNUSABLE if answer.status in UNUSABLE else Reason.SCRIPT_FAILED, detail)
+
+    def interpret_failure(self, alert: Alert, call: ScriptCall, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
+        """Return the usual meaning."""
+        return base.failure_outcome(error)
+
+    def _alert_file(self, raw: bytes) -> bytes:
+        if self._integration.wants_json:
+            return render_json(raw)
+        try:
+            return render_text(raw, self._integration.max_log)
+        except ValueError as error:
+            raise NotSendable(Rejected(Reason.INVALID_ALERT, str(error))) from None
+
+
+def render_json(raw: bytes) -> bytes:
+    """Return the JSON file for one line of the alert log: the line's own bytes (D4) and a newline.
+
+    Only what is no part of a JSON text goes: a byte order mark and what follows a NUL byte behind the value (spec 2.4).
+    Control characters, which strict readers refuse, are escaped in strings and become blanks between tokens.
+    """
+    raw = raw.removeprefix(lenient_json.BOM)
+    if _CONTROL.search(raw):
+        raw = _STRING_OR_CONTROL.sub(_strict, _until_nul(raw) if b"\0" in raw else raw)
+    return raw + b"\n"
+
+
+def _until_nul(raw: bytes) -> bytes:
+    """Return what stands before a NUL byte behind the value, everything if there is none."""
+    try:
+        end = lenient_json.value_offsets(raw.decode("latin-1"))[1] + 1  # one character a byte, and JSON's own are ASCII
+    except ValueError:
+        return raw
+    return raw[:end] + raw[end:].partition(b"\0")[0]
+
+
+def _strict(found: re.Match[bytes]) -> bytes:
+    """Return a string or a control character as strict readers take it."""
+    return _CONTROL.sub(_escaped, found[0]) if found[0].startswith(b'"') else b" "
+
+
+def _escaped(control: re.Match[bytes]) -> bytes:
+    return json.dumps(control[0].decode())[1:-1].encode()
+
+
+def _status(status: int) -> str:
+    """Return an exit status in words."""
+    if status in UNUSABLE:
+        return f"exit status {status}: {UNUSABLE[status]}"
+    try:
+        return f"killed by {signal.Signals(status - _SIGNALLED).name}"
+    except ValueError:
+        return f"exit status {status}"

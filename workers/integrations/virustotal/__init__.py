@@ -1,0 +1,1 @@
+"""VirusTotal, API v2 and v3."""

@@ -1,0 +1,87 @@
+"""VirusTotal's API v2, the one of the stock script: GET /vtapi/v2/file/report (spec 5.5)."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from workers.alert.exact_json import as_number
+from workers.integrations.base import MAX_REPORT_BYTES, Request
+from workers.integrations.helpers.alert_fields import Fields, get
+from workers.integrations.helpers.json_response import parse_json
+from workers.integrations.helpers.text_limits import fits_into_url
+
+if TYPE_CHECKING:
+    from common.secret import Secret
+    from workers.integrations.base import Response
+
+URL: Final = "https://www.virustotal.com/vtapi/v2/file/report"
+HEADERS: Final = {"User-Agent": "gzip,  Python library-client-VirusTotal", "Accept-Encoding": "gzip, deflate"}
+
+OK: Final = 200
+QUEUED: Final = -2
+"""`response_code` of a file whose analysis is under way."""
+
+FIELDS: Final = ("sha1", "scan_date", "positives", "total", "permalink")
+
+_MD5: Final = re.compile(r"\b(?:[a-f0-9]{32}|[A-F0-9]{32})\b")
+
+
+def namespace(version: str, url: str | None) -> str:
+    """Name the answers of one version, and of one address where it is not the vendor's."""
+    return f"virustotal-{version}" + (f"-{blake2b(url.encode(), digest_size=4).hexdigest()}" if url else "")
+
+
+class V2:
+    """How to ask and how to read. `url` is another address than the vendor's."""
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url or URL
+        self.namespace = namespace("v2", url)
+
+    def resource(self, fields: Fields) -> str | None:
+        """Return the field with exactly one MD5, whole: text around it is tolerated and sent along (spec 5.5)."""
+        md5 = get(fields, "syscheck", "md5_after")
+        is_one = isinstance(md5, str) and fits_into_url(md5) and len(_MD5.findall(md5)) == 1
+        return md5 if is_one else None
+
+    def request(self, resource: str, key: Secret, timeout_s: float | None) -> Request:
+        """Return the look-up."""
+        params = {"apikey": key.reveal(), "resource": resource}
+        return Request(
+            method="GET",
+            url=self._url,
+            headers=HEADERS,
+            params=params,
+            timeout_s=timeout_s,
+            max_body_bytes=MAX_REPORT_BYTES,
+        )
+
+    def cache_key(self, call: Request) -> str:
+        """Return the resource that a look-up asks about."""
+        return call.params["resource"]
+
+    def report(self, answer: Response) -> dict[str, Any] | None:
+        """Return what a report says: nothing for an unknown file, None if it is not ready.
+
+        Raises ValueError if it is no report at all.
+        """
+        report = parse_json(answer)
+        code = get(report, "response_code")
+        if as_number(code) == 0:
+            return {}
+        is_report = isinstance(report, dict) and all(name in report for name in ("response_code", *FIELDS))
+        if is_report and as_number(report["positives"]) is not None:
+            return {name: report[name] for name in FIELDS}
+        if code == QUEUED:
+            return None
+        raise ValueError("it holds no report")
+
+    def is_report(self, answer: Response) -> bool:
+        """Say whether this is an answer about the file."""
+        return answer.status == OK
+
+    def error_code(self, answer: Response) -> int:
+        """Return the number by which the manager's rules know an error."""
+        return answer.status

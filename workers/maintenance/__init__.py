@@ -1,0 +1,1 @@
+"""What each worker does once a second besides delivering."""

@@ -1,0 +1,1 @@
+"""HTTP calls through libcurl."""

@@ -1,0 +1,1 @@
+"""Custom scripts as processes."""

@@ -1,0 +1,153 @@
+"""Whether a custom script may be run at all, said in words that its owner can act on.
+
+The kernel answers a missing interpreter and a Windows line end alike with "no such file", and the stock Integrator
+answers everything with 127. So the file is looked at first, and with it every folder and interpreter that decide what
+is run: whoever may change one of them could run anything with the worker's rights (decision 8).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Final
+
+from common.errors import TransportError
+from common.outcome import Reason
+from common.permissions import WRITABLE_BY_OTHERS, user_name
+from workers.transports.script.trusted_path import UntrustedPath, follow, is_trusted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FIRST_LINE_BYTES: Final = 256
+"""As much of it as Linux reads (BINPRM_BUF_SIZE)."""
+
+_MAX_INTERPRETERS: Final = 5
+"""An interpreter may be a script itself; Linux follows so many (execve(2))."""
+
+_SPLIT: Final = re.compile(r"(?:-v?S|--split-string=)\s*")
+"""The option that makes `env` take its one argument for several words (env(1))."""
+
+
+def check_script(path: Path, home: Path, search_path: str) -> None:
+    """Raise TransportError (script_unusable), with what to do, unless `path` can be run and is safe to run.
+
+    `home` is the folder that it runs in, `search_path` its PATH, in which `#!/usr/bin/env` looks.
+    """
+    checked = set[str]()
+    folder = _status(home, checked)
+    if folder is None or not stat.S_ISDIR(folder.st_mode):
+        raise script_error(f"{home}, the folder to run it in, does not exist; set worker.home")
+    status = _status(path, checked)
+    if status is None:
+        raise script_error(f"{path} does not exist")
+    _check_file(str(path), status)
+    if not os.access(path, os.X_OK):
+        raise script_error(f"{path} is not executable for this worker's user; chmod 750 and the right group mend that")
+    if os.geteuid() and os.access(path, os.W_OK):  # as the stock Integrator does (spec 4.4); root may write everything
+        raise script_error(f"{path} {_WRITABLE}")
+    _Interpreters(str(path), str(home), search_path, checked).check()
+
+
+def script_error(detail: str) -> TransportError:
+    """Return the error for a script that cannot be run."""
+    return TransportError(Reason.SCRIPT_UNUSABLE, detail)
+
+
+_WRITABLE: Final = (
+    "may be written by others than root, who could thereby run anything here; chown root and chmod 750 mend that"
+)
+
+
+class _Interpreters:
+    """What the first line of a script names, and what `env` starts for it."""
+
+    def __init__(self, script: str, home: str, search_path: str, checked: set[str]) -> None:
+        self._script, self._home, self._search_path, self._checked = script, home, search_path, checked
+
+    def check(self) -> None:
+        file = self._script
+        for _ in range(_MAX_INTERPRETERS):
+            first = _first_line(file)
+            if not first.startswith(b"#!"):
+                return
+            if first.endswith(b"\r"):
+                raise script_error(f"{file}: the first line ends like a Windows line (CR LF); save it with LF alone")
+            name, _, argument = os.fsdecode(first[2:].strip()).replace("\t", " ").partition(" ")
+            if not name:
+                return
+            interpreter = os.path.join(self._home, name)  # noqa: PTH118 — called for every script: texts are faster
+            self._check(name, interpreter)
+            file = interpreter
+            if name.endswith("/env") and (found := self._started_by_env(argument.strip())):
+                self._check(*found)
+                file = found[1]
+
+    def _check(self, name: str, path: str) -> None:
+        status = _status(path, self._checked)
+        if status is None:
+            raise script_error(f"{self._script}: the interpreter {name} that its first line names does not exist")
+        _check_file(f"{self._script}: the interpreter {path}", status)
+
+    def _started_by_env(self, argument: str) -> tuple[str, str] | None:
+        """Return name and path of the program, None where `env` itself will say that there is none."""
+        several = _SPLIT.match(argument)
+        words = argument[several.end() :].split() if several else [argument]
+        name = next((word for word in words if "=" not in word), "-")
+        if name.startswith("-"):  # further options, which no script here is known to have
+            return None
+        for folder in self._search_path.split(":") if "/" not in name else [""]:
+            path = os.path.join(self._home, folder, name)  # noqa: PTH118 — as above
+            if os.access(path, os.X_OK) and not os.path.isdir(path):  # noqa: PTH112 — as above
+                return name, path
+            self._check_searched(folder)
+        return None
+
+    def _check_searched(self, folder: str) -> None:
+        """Refuse a folder that everybody may write, in which `env` looks before it finds the program elsewhere."""
+        try:
+            mode = os.stat(os.path.join(self._home, folder)).st_mode  # noqa: PTH116, PTH118 — as above
+        except OSError:
+            return
+        if mode & stat.S_IWOTH:
+            raise script_error(
+                f"{self._script}: everybody may write {folder or self._home}, which is in PATH, and put an interpreter "
+                "there; take it out of the worker's PATH"
+            )
+
+
+def _status(path: str | Path, checked: set[str]) -> os.stat_result | None:
+    try:
+        return follow(path, checked)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UntrustedPath as error:
+        raise script_error(str(error)) from None
+    except OSError as error:
+        raise script_error(f"{path} cannot be looked at: {error.strerror}") from None
+
+
+def _check_file(called: str, status: os.stat_result) -> None:
+    """Raise TransportError unless it is a regular file that only root or the worker's user may change."""
+    if not stat.S_ISREG(status.st_mode):
+        raise script_error(f"{called} is {'a directory' if stat.S_ISDIR(status.st_mode) else 'no regular file'}")
+    if status.st_mode & WRITABLE_BY_OTHERS:
+        raise script_error(f"{called} {_WRITABLE}")
+    if not is_trusted(status.st_uid):
+        raise script_error(
+            f"{called} belongs to {user_name(status.st_uid)}, who could change it; chown root mends that"
+        )
+    if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        raise script_error(f"{called} has the setuid or setgid bit, with which it has another one's rights; chmod ug-s")
+
+
+def _first_line(path: str) -> bytes:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""  # a program may be executable and not readable
+    try:
+        return os.read(file, _FIRST_LINE_BYTES).partition(b"\n")[0]
+    finally:
+        os.close(file)
