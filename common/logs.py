@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from common.printable import printable, printable_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import TextIO
 
 Field = str | int | float | bool | None

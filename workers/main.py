@@ -38,7 +38,7 @@ from workers.worker import Worker
 if TYPE_CHECKING:
     from common.settings.load import Settings
     from common.settings.schema import Policy
-    from workers.delivery.pipeline import Transport
+    from workers.calls import Transport
     from workers.delivery.served import Selection
     from workers.integrations.base import Service
 

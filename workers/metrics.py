@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client import Histogram
 
     from common.ledger import Delivery, Settlement
-    from workers.delivery.pipeline import Transport
+    from workers.calls import Transport
 
 LATENCY_BUCKETS_S: Final = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 48 * 3600)
 REQUEST_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

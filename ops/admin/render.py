@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.schema import Policy, WorkerSettings
     from workers.alert.alert import Alert
-    from workers.integrations.base import Request, ScriptCall
+    from workers.calls import Request, ScriptCall
 
 ALERT_FILE: Final = Path("<alert file>")
 OPTIONS_FILE: Final = Path("<options file>")

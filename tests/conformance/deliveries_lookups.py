@@ -14,7 +14,7 @@ from tests.conformance.stock_scripts import is_stock
 
 if TYPE_CHECKING:
     from tests.conformance.case import Case
-    from workers.integrations.base import Response
+    from workers.calls import Response
 
 MD5 = re.compile(r"\b(?:[a-f0-9]{32}|[A-F0-9]{32})\b")
 PARTS_MISSED = {"KeyError", "TypeError", "AttributeError", "ValueError", "Exception"}

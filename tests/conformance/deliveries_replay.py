@@ -20,8 +20,8 @@ from common.secret import Secret
 from common.settings.load import load_settings
 from tests.conformance.case import field_bytes
 from tests.support.fakes import SIGNER
+from workers.calls import Datagram, Request, Response, Sent
 from workers.delivery.pipeline import Pipeline
-from workers.integrations.base import Datagram, Request, Response, Sent
 from workers.integrations.registry import ServiceOptions, make_service
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import yaml
 
 import ops
 from ops.standalone.embedded_redis import free_port
-from tests.ops.test_kubernetes import SCALED
+from tests.ops.deploy.test_kubernetes import SCALED
 from tests.support.processes import Courier, Manager
 from tests.support.prometheus import Prometheus
 from tests.support.recorder import Recorder, eventually

@@ -31,8 +31,9 @@ from producer.filters.sregex import compile_sregex
 from producer.ossec_conf import parse_ossec_conf
 from producer.salvage import spans
 from workers.alert.alert import Alert
+from workers.calls import Response
 from workers.celery_worker import remote_control
-from workers.integrations.base import NotSendable, Response
+from workers.integrations.base import NotSendable
 from workers.integrations.helpers.event_signer import EventSigner
 from workers.integrations.helpers.http_status import retry_after_s
 from workers.integrations.manager import Manager

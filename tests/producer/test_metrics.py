@@ -9,7 +9,7 @@ from common.ledger import Ledger
 from common.metrics import TABLE, ExposedBy
 from common.reports.producer import IntegrationLag, fetch_producer_reports
 from producer.metrics import REJECT_REASONS, ProducerMetrics
-from tests.producer.test_service import SLACK_BLOCK, World, alert
+from tests.producer.test_loop import SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
     from pathlib import Path

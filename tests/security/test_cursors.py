@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.registry.encryption import Cipher
 from common.reports.producer import fetch_producer_reports
 from producer.cursors.signatures import CursorSigner
-from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
+from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,8 @@ from producer.filters.decode import InvalidAlert, decode_line
 from tests.support.fakes import SIGNER
 from workers.alert.alert import Alert
 from workers.alert.exact_json import read_json, write_json
-from workers.integrations.base import NotSendable, Response
+from workers.calls import Response
+from workers.integrations.base import NotSendable
 from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.manager import Manager
 from workers.redaction import secrets_of

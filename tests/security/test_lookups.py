@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.fakes import SIGNATURES, VAULT, Clock
 from tests.support.redis_users import logged_in
-from tests.workers.test_lookups import MD5, REPORT, VIRUSTOTAL, Wire, attempt
+from tests.workers.delivery.test_lookup_cache import MD5, REPORT, VIRUSTOTAL, Wire, attempt
 from workers.delivery.lookup_store import PURPOSE, LookupStore
 
 if TYPE_CHECKING:

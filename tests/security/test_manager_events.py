@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.schema import Policy
     from ops.standalone.embedded_redis import EmbeddedServer
-    from workers.delivery.pipeline import Transport
+    from workers.calls import Transport
     from workers.integrations.base import Service
 
 ID = "n:log:1+abc"

@@ -26,7 +26,7 @@ from common.registry.published import (
 )
 from common.reports.producer import fetch_producer_reports
 from common.secret import Secret
-from tests.producer.test_service import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
+from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
 from tests.support.fakes import SIGNER, VAULT, policy
 from workers.delivery.served import Selection, ServedIntegrations
 

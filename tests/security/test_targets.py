@@ -23,7 +23,8 @@ from common.settings.load import load_settings
 from common.settings.schema import VirusTotalApi
 from tests.workers.integrations.examples import alert
 from tests.workers.transports.servers import web
-from workers.integrations.base import NotSendable, Request
+from workers.calls import Request
+from workers.integrations.base import NotSendable
 from workers.integrations.registry import ServiceOptions, make_service
 from workers.transports.http.addresses import NEVER, refusal
 from workers.transports.http.pool import ConnectionPool

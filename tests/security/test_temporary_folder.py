@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from workers.integrations.base import ScriptCall
+from workers.calls import ScriptCall
 from workers.transports.script import private_files
 from workers.transports.script.private_files import SWEEP_INTERVAL_S, PrivateFiles
 

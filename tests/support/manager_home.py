@@ -14,7 +14,7 @@ from common.errors import TransportError
 from common.integration import Integration
 from common.outcome import Reason
 from common.settings.load import load_settings
-from workers.integrations.base import ScriptCall
+from workers.calls import ScriptCall
 from workers.redaction import Redactor
 from workers.transports.script.transport import ScriptTransport
 

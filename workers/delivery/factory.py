@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings.schema import Policy, WorkerSettings
-    from workers.delivery.pipeline import Transport
+    from workers.calls import Transport
     from workers.integrations.base import Service
     from workers.integrations.helpers.event_signer import EventSigner
     from workers.transports.script.process_groups import ProcessGroups

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from common.ledger import Delivery
     from common.settings.schema import Policy
+    from workers.calls import Transport
     from workers.delivery.lookup_store import LookupStore
     from workers.delivery.response import ResponseRecorder
     from workers.integrations.base import Service
@@ -40,13 +41,6 @@ MAX_SINGLE_REFUSALS: Final = 5
 
 _log = logging.getLogger("courier.delivery")
 _encode = msgspec.json.Encoder().encode
-
-
-class Transport(Protocol):
-    """Makes one call; raises TransportError if no answer came."""
-
-    def send(self, call: Any) -> Any:
-        """Make the call and return the answer that the integration reads."""
 
 
 class AttemptResult(NamedTuple):

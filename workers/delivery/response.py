@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from common.errors import TransportError
 from common.ledger import LastResponse
-from workers.integrations.base import Response, ScriptExit
+from workers.calls import Response, ScriptExit
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from common.registry.published import PublishedRegistry
     from common.settings.schema import Policy
+    from workers.calls import Transport
     from workers.delivery.lookup_store import LookupStore
-    from workers.delivery.pipeline import Transport
     from workers.integrations.base import Service
     from workers.integrations.helpers.event_signer import EventSigner
 

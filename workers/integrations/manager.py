@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from common.outcome import Delivered, Reason, Rejected, Retry
-from workers.integrations.base import Datagram, NotSendable, failure_outcome
+from workers.calls import Datagram
+from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers.event_signer import NotAuthenticError
 from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES, datagram
 from workers.integrations.helpers.markup import NONE as NO_MARKUP
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from common.errors import TransportError
     from common.outcome import Outcome
     from workers.alert.alert import Alert
-    from workers.integrations.base import Sent
+    from workers.calls import Sent
     from workers.integrations.helpers.event_signer import EventSigner
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.outcome import Reason, Rejected, Retry
-from workers.integrations.base import NotSendable, Request, failure_outcome
+from workers.calls import Request
+from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import (
     Fields,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.alert.alert import Alert
-    from workers.integrations.base import Response
+    from workers.calls import Response
     from workers.integrations.helpers.http_status import StatusClassifier
 
 URL: Final = "https://events.pagerduty.com/v2/enqueue"

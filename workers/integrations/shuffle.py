@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from common.outcome import Reason, Skipped
-from workers.integrations.base import NotSendable, Request, failure_outcome
+from workers.calls import Request
+from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import Fields, fields_of, get, json_body, require, require_level
 from workers.integrations.helpers.markup import NONE as NO_MARKUP
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.alert.alert import Alert
-    from workers.integrations.base import Response
+    from workers.calls import Response
     from workers.integrations.helpers.http_status import StatusClassifier
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}

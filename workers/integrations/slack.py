@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.integrations.base import Request, failure_outcome
+from workers.calls import Request
+from workers.integrations.base import failure_outcome
 from workers.integrations.helpers import config, markup
 from workers.integrations.helpers.alert_fields import Fields, fields_of, get, json_body, require, require_level
 from workers.integrations.helpers.text_limits import ELLIPSIS, truncate
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.alert.alert import Alert
-    from workers.integrations.base import Response
+    from workers.calls import Response
     from workers.integrations.helpers.http_status import StatusClassifier
 
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}

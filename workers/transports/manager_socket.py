@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import TransportError
 from common.outcome import Reason
-from workers.integrations.base import Sent
+from workers.calls import Sent
 from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from workers.integrations.base import Datagram
+    from workers.calls import Datagram
 
 _STALE: Final = frozenset({errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE})
 """What a socket answers once its receiver has been restarted."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from common.integration import Integration
 from common.secret import Secret
 from workers.alert.alert import Alert
-from workers.integrations.base import NotSendable, Response
+from workers.calls import Response
+from workers.integrations.base import NotSendable
 from workers.integrations.registry import make_service
 
 if TYPE_CHECKING:
     from common.outcome import Rejected, Skipped
-    from workers.integrations.base import Request, Service
+    from workers.calls import Request
+    from workers.integrations.base import Service
 
 NOW_S = 1_715_430_560.0
 

@@ -11,10 +11,11 @@ from common.errors import TransportError
 from common.outcome import Delivered, Reason, Rejected, Retry
 from tests.workers.integrations.examples import alert, answer, service
 from workers.alert.alert import Alert
-from workers.integrations.base import NotSendable, Request
+from workers.integrations.base import NotSendable
 from workers.integrations.registry import SERVICES
 
 if TYPE_CHECKING:
+    from workers.calls import Request
     from common.outcome import Outcome
 
 TOKEN = "c4n4ry-0123456789abcdef"

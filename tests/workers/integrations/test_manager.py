@@ -7,7 +7,8 @@ from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
 from common.registry.published import MANAGER
 from tests.support.fakes import SIGNER
 from workers.alert.alert import Alert
-from workers.integrations.base import Datagram, NotSendable, Sent
+from workers.calls import Datagram, Sent
+from workers.integrations.base import NotSendable
 from workers.integrations.registry import make_service
 
 LOCATION = "[002] (wé|:b) any->virustotal"

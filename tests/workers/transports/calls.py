@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from common.errors import TransportError
-from workers.integrations.base import Request
+from workers.calls import Request
 
 if TYPE_CHECKING:
     from tests.workers.transports.servers import Web

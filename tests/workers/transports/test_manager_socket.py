@@ -13,7 +13,7 @@ import pytest
 
 from common.errors import TransportError
 from common.outcome import Reason
-from workers.integrations.base import Datagram, Sent
+from workers.calls import Datagram, Sent
 from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES
 from workers.transports.manager_socket import ManagerSocket
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from common.outcome import Outcome
-    from workers.integrations.base import Response
+    from workers.calls import Response
     from workers.redaction import Redactor
 
     Clock = Callable[[], float]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workers.alert.exact_json import read_json
 
 if TYPE_CHECKING:
-    from workers.integrations.base import Response
+    from workers.calls import Response
 
 
 def parse_json(answer: Response) -> Any:

@@ -17,7 +17,8 @@ from common.connection.urls import normalised
 from common.outcome import Delivered, Reason, Retry, Skipped
 from common.secret import Secret
 from workers.alert.exact_json import read_json, write_json
-from workers.integrations.base import MAX_REPORT_BYTES, NotSendable, Request, failure_outcome
+from workers.calls import MAX_REPORT_BYTES, Request
+from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import Fields, fields_of, get
 from workers.integrations.helpers.http_status import StatusClassifier
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import ManagerEvent, Outcome
     from workers.alert.alert import Alert
-    from workers.integrations.base import Response
+    from workers.calls import Response
     from workers.integrations.helpers.http_status import StatusClassifier
 
 TAG: Final = "maltiverse"

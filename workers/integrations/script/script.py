@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from common import lenient_json
 from common.outcome import Delivered, Reason, Rejected, Retry
+from workers.calls import ScriptCall
 from workers.integrations import base
-from workers.integrations.base import NotSendable, ScriptCall
+from workers.integrations.base import NotSendable
 from workers.integrations.helpers.markup import NONE as NO_MARKUP
 from workers.integrations.script.output import last_line
 from workers.integrations.script.text_alert import render_text
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.alert.alert import Alert
-    from workers.integrations.base import ScriptExit
+    from workers.calls import ScriptExit
     from workers.redaction import Redactor
 
 UNUSABLE: Final = {

@@ -7,14 +7,14 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.alert.exact_json import as_number
-from workers.integrations.base import MAX_REPORT_BYTES, Request
+from workers.calls import MAX_REPORT_BYTES, Request
 from workers.integrations.helpers.alert_fields import Fields, get
 from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.helpers.text_limits import fits_into_url
 
 if TYPE_CHECKING:
     from common.secret import Secret
-    from workers.integrations.base import Response
+    from workers.calls import Response
 
 URL: Final = "https://www.virustotal.com/vtapi/v2/file/report"
 HEADERS: Final = {"User-Agent": "gzip,  Python library-client-VirusTotal", "Accept-Encoding": "gzip, deflate"}

@@ -10,14 +10,14 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.integrations.base import MAX_REPORT_BYTES, Request
+from workers.calls import MAX_REPORT_BYTES, Request
 from workers.integrations.helpers.alert_fields import Fields, get
 from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.virustotal.v2 import OK, namespace
 
 if TYPE_CHECKING:
     from common.secret import Secret
-    from workers.integrations.base import Response
+    from workers.calls import Response
 
 URL: Final = "https://www.virustotal.com/api/v3/files"
 REPORT_URL: Final = "https://www.virustotal.com/gui/file"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.outcome import ManagerEvent, Outcome
     from workers.alert.alert import Alert
-    from workers.integrations.base import Request, Response
+    from workers.calls import Request, Response
     from workers.integrations.helpers.http_status import StatusClassifier
     from workers.integrations.virustotal.v3 import V3
 

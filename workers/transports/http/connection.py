@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pycurl
 
-from workers.integrations.base import Response
+from workers.calls import Response
 from workers.transports.http.addresses import refusal
 from workers.transports.http.errors import broken_by
 from workers.transports.http.trust import trust_store_of

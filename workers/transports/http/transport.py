@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from common.settings.schema import Policy
-    from workers.integrations.base import Request, Response
+    from workers.calls import Request, Response
     from workers.transports.http.connection import Connection
     from workers.transports.http.pool import ConnectionPool
 

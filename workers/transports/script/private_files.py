@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
 
-    from workers.integrations.base import ScriptCall
+    from workers.calls import ScriptCall
     from workers.transports.script.user import ScriptUser
 
 PREFIX: Final = "courier-scripts-"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import SettingsError, TransportError
 from common.outcome import Reason
-from workers.integrations.base import ScriptExit
+from workers.calls import ScriptExit
 from workers.integrations.script.output import last_line
 from workers.transports.script.checks import check_script, script_error
 from workers.transports.script.private_files import PrivateFiles, record_pid
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from common.settings.schema import Policy, WorkerSettings
-    from workers.integrations.base import ScriptCall
+    from workers.calls import ScriptCall
     from workers.redaction import Redactor
 
 SHELL: Final = "/bin/sh"

@@ -1,0 +1,83 @@
+"""What the image is made of agrees with the project, and the composed files agree with one another."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ops.deploy.bytecode import imported_files
+
+ROOT = Path(__file__).parents[3]
+ROOMS = ("common", "ops", "producer", "workers")
+
+
+def pins(file: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE))
+
+
+def test_the_image_has_the_versions_that_are_tested_and_no_more() -> None:
+    ours, all_of_them = pins("requirements-run.lock"), pins("requirements.lock")
+    assert ours.items() < all_of_them.items(), "make lock"
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    missing = {re.split(r"[^\w.-]", one)[0] for one in wanted} - set(ours)
+    assert not missing, "make lock"
+    assert not {"pytest", "mypy", "ruff", "uv"} & set(ours)
+
+
+def test_the_wheel_has_all_that_runs_and_all_that_an_operator_installs(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", ".*", "docs"))
+    there = {str(one.relative_to(tmp_path)) for room in ROOMS for one in (tmp_path / room).rglob("*") if one.is_file()}
+    build = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
+    done = subprocess.run([sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, check=True)
+    built = zipfile.ZipFile(tmp_path / done.stdout.split()[-1]).namelist()
+    assert there - set(built) == set()
+
+
+def test_the_build_asks_nobody_for_a_frontend() -> None:
+    assert not (ROOT / "Dockerfile").read_text().startswith("# syntax")
+
+
+def test_composed_files_build_with_the_time_of_the_dockerfile() -> None:
+    (epoch,) = re.findall(r"^ARG SOURCE_DATE_EPOCH=(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    for file, service in (("compose.yaml", "init"), ("compose.workers.yaml", "worker-http")):
+        found = yaml.safe_load((ROOT / file).read_text())["services"][service]["build"]
+        assert found["args"]["SOURCE_DATE_EPOCH"] == int(epoch)
+
+
+def test_what_the_image_compiles_is_what_courier_imports() -> None:
+    files = imported_files()
+    for part in ("workers/worker.py", "producer/loop.py", "ops/admin/health.py", "ops/monitoring/flower/server.py"):
+        assert str(ROOT / part) in files
+    assert any(file.endswith("kombu/transport/redis.py") for file in files)
+    assert any(file.endswith("/json/decoder.py") for file in files), "Python's own"
+
+
+def test_redis_with_tls_is_the_same_redis() -> None:
+    def options(file: str) -> list[str]:
+        return re.findall(
+            r"^      - (--.+)$",
+            (ROOT / file).read_text().partition("\n  redis:\n")[2].partition("networks:")[0],
+            re.MULTILINE,
+        )
+
+    plain, tls = options("compose.yaml"), options("compose.tls.yaml")
+    assert plain
+    assert tls[: len(plain)] == plain
+    assert all(one.startswith("--tls-") for one in tls[len(plain) :])
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.workers.yaml", "compose.tls.yaml"])
+def test_no_password_stands_in_a_composed_file(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert not re.search(r"(PASSWORD|AUTH|KEY)\w*: (?!/run/courier/)", text)

@@ -1,0 +1,136 @@
+"""The pages say what is there: their links, commands, options, settings, files and tests exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from common.settings.load import load_settings
+from common.settings.sources import FILE_SUFFIX, FIXED, SETTINGS_VARIABLE
+from ops.cli.main import COMMANDS, courier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
+    ROOT.glob("ops/docs/**/*.md")
+)
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+VARIABLE = re.compile(r"\bCOURIER_[A-Z_]*[A-Z]\b(?!\*)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def code_of(name: str) -> list[str]:
+    """Return every line of the page's code blocks, then every piece of code within its text."""
+    text = text_of(name)
+    lines = [line for _, block in FENCE.findall(text) for line in block.splitlines()]
+    return lines + re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that a reader's browser finds: the headings in lower case, blanks as `-`, without signs."""
+    headings = re.findall(r"^#+ +(.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands_of(name: str) -> Iterator[tuple[str, str, click.Command | None, list[str]]]:
+    """Yield each use of `courier`: the line, the subcommand's name, itself if there is one, and its options."""
+    for line in code_of(name):
+        if line.startswith("user "):  # Redis's own line for a user of that name
+            continue
+        for found in re.finditer(r"(?<![\w./-])(?:\.venv/bin/)?courier((?: +[^\s#|;&)]+)+)", line):
+            words = re.sub(r"--settings \S+", "", found[1]).split()
+            first, command = words[0], _next(courier, words)
+            while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+                command = _next(command, words)
+            yield line, first, command, [word for word in words if word.startswith("--")]
+
+
+def _next(group: click.Group, words: list[str]) -> click.Command | None:
+    return group if words[0].startswith("-") else group.get_command(click.Context(group), words.pop(0))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text_of(name))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target), link
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_and_their_options_exist(name: str) -> None:
+    for line, _, command, options in commands_of(name):
+        assert command is not None, line
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        assert set(options) <= known, line
+
+
+def test_the_readme_shows_every_command() -> None:
+    assert {first for _, first, _, _ in commands_of("README.md")} >= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_make_targets_exist(name: str) -> None:
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", text_of("Makefile"), re.MULTILINE))
+    named = {target for line in code_of(name) for target in re.findall(r"\bmake ([a-z][a-z0-9-]*)", line)}
+    benchmarks = {f"bench-{path.stem.replace('_', '-')}" for path in (ROOT / "ops" / "bench").glob("[a-z]*.py")}
+    assert named <= targets | benchmarks
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_variables_are_settings(name: str) -> None:
+    in_compose = {found for file in ROOT.glob("compose*.yaml") for found in VARIABLE.findall(file.read_text())}
+    known = {key.variable for key in FIXED.values()} | {SETTINGS_VARIABLE} | in_compose
+    named = {found for line in code_of(name) for found in VARIABLE.findall(line)}
+    assert {variable for variable in named if variable.removesuffix(FILE_SUFFIX) not in known} == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_of_settings_are_taken(name: str, tmp_path: Path) -> None:
+    for kind, block in FENCE.findall(text_of(name)):
+        if kind == "toml":
+            (tmp_path / "courier.toml").write_text(block)
+            load_settings(file=None, environment={}, cwd=tmp_path)
+
+
+def test_names_of_the_code_in_contributing_exist() -> None:
+    defined = set[str]()
+    for file in ROOT.glob("[a-z]*/**/*.py"):
+        defined |= set(
+            re.findall(r"^(?:class |    )?([A-Z]\w+)(?=[:(\[ ])", file.read_text(encoding="utf-8"), re.MULTILINE)
+        )
+    named = {word for code in code_of("CONTRIBUTING.md") for word in re.findall(r"\b[A-Z][A-Za-z_]{3,}\b", code)}
+    assert {name for name in named if re.search("[A-Z_]{4}|[a-z][A-Z]", name)} - defined - {
+        "PYTHONS",
+        "CHANGELOG",
+    } == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_exist(name: str) -> None:
+    for code in code_of(name):
+        for path in re.findall(r"(?<![\w/.-])(?:common|producer|workers|ops|tests|\.ci)/[\w./-]+", code):
+            assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tests_that_are_named_as_proof_exist(name: str) -> None:
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    written = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    known = set(re.findall(r"^def (test_\w+)", written, re.MULTILINE)) | {file.stem for file in files}
+    named = {found for code in code_of(name) for found in re.findall(r"\btest_\w+", code)}
+    assert named - known == set()

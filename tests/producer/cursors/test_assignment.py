@@ -1,0 +1,272 @@
+"""Which place in the log an integration has when the configuration changes, or cannot be read as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.integration import Integration
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from common.reports.producer import fetch_producer_reports
+from common.secret import Secret
+from producer.alertlog import AlertLog
+from producer.cursors.assignment import RemovedIntegration, inherit_cursors
+from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import redis
+
+    from producer.loop import Producer
+
+A = SLACK_BLOCK.format("")
+B = A.replace("/a<", "/b<")
+ROTATED = A.replace("/a<", "/rotated<")
+
+
+@pytest.fixture
+def world(client: redis.Redis, tmp_path: Path) -> World:
+    return World(client, tmp_path)
+
+
+def places(world: World, producer: Producer) -> dict[str, str]:
+    """Return the committed cursor of each integration, by the end of its hook."""
+    return {
+        one.hook_url.reveal().rpartition("/")[2]: world.cursor(one.id) for one in producer._integrations if one.hook_url
+    }
+
+
+def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: World) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    world.write(SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
+    world.settle(producer)
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (1, 1)
+    world.write(SLACK_BLOCK.format("<level>x</level>"))
+    world.settle(producer)
+    world.source.lines += [alert(1)]
+    world.settle(producer)
+    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 2)
+    (node,) = fetch_producer_reports(world.client)
+    assert "level" in node.texts["config_error"]
+
+
+def test_a_block_whose_id_changes_hands_on_its_place(world: World) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    world.source.lines += [alert(0)]
+    other = SLACK_BLOCK.format("").replace("/a<", "/b<")
+    world.write(SLACK_BLOCK.format(""), other)
+    later = world.producer()
+    world.settle(later)
+    totals = {
+        i: world.ledger.status(i).totals.get("committed", 0)
+        for i in PublishedRegistry(world.client, Cipher(world.key)).load().entries
+        if i.startswith("slack-")
+    }
+    assert sorted(totals.values()) == [0, 1]
+    assert world.ledger.cursor("slack", NODE) == ""
+
+
+def test_an_integration_that_comes_back_later_begins_anew(world: World) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    world.write(SHUFFLE_BLOCK)
+    world.settle(producer)
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    world.write(SHUFFLE_BLOCK, SLACK_BLOCK.format(""))
+    world.settle(producer)
+    world.source.lines += [alert(1)]
+    world.settle(producer)
+    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        pytest.param(SHUFFLE_BLOCK.replace("</name>", "</name><level>x</level>"), "<level>", id="a typo"),
+        pytest.param("", "not well-formed", id="half written"),
+    ],
+)
+def test_what_could_not_be_read_at_the_start_keeps_its_place(
+    client: redis.Redis, tmp_path: Path, bad: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(client, tmp_path, A, SHUFFLE_BLOCK)
+    world.settle(world.producer())
+    if bad:
+        world.write(A, bad)
+    else:
+        world.config.write_text(f"<ossec_config>{A}")
+    producer = world.producer()
+    assert told in caplog.text
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    assert (world.places("slack"), world.places("shuffle")) == ([f"{NODE}:log:{0:010x}"], [])
+    world.write(A, SHUFFLE_BLOCK)
+    world.settle(producer)
+    assert world.places("shuffle") == [f"{NODE}:log:{0:010x}"]
+
+
+def test_a_block_that_could_not_be_read_keeps_its_place_beside_one_of_the_same_target(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    high = A.replace("</name>", "</name><level>7</level>")
+    world = World(client, tmp_path, A, high)
+    world.settle(world.producer())
+    world.write(A, high.replace("7", "x"))
+    producer = world.producer()
+    world.source.lines += [alert(0, level=9)]
+    world.settle(producer)
+    world.write(A, high)
+    world.settle(producer)
+    assert [len(world.waiting(one.id)) for one in producer._integrations] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(f"<ossec_config>{A}", id="half written"),
+        pytest.param(f"<ossec_config>{A}{B.replace('</name>', '</nme>')}</ossec_config>", id="a typo"),
+    ],
+)
+def test_an_id_that_changes_with_the_damage_and_back_repeats_nothing(
+    client: redis.Redis, tmp_path: Path, damaged: str
+) -> None:
+    world = World(client, tmp_path, A, B)
+    world.settle(world.producer())
+    world.config.write_text(damaged)
+    producer = world.producer()
+    world.source.lines += [alert(n) for n in range(10)]
+    world.settle(producer)
+    world.write(A, B)
+    world.settle(producer)
+    ids = {"slack", *(one.id for one in producer._integrations)}
+    assert sum(world.ledger.status(one).totals.get("committed", 0) for one in ids) == 20
+
+
+def test_a_file_that_is_half_written_is_not_taken_over(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, A, SHUFFLE_BLOCK)
+    producer = world.producer()
+    world.settle(producer)
+    world.config.write_text(f"<ossec_config>{A}")
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    assert len(world.waiting("shuffle")) == 1
+    (node,) = fetch_producer_reports(client)
+    assert "the file is not well-formed" in node.texts["config_error"]
+
+
+def test_a_block_gone_from_a_whole_file_loses_its_place_though_the_start_had_kept_it(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    world = World(client, tmp_path, A, SHUFFLE_BLOCK)
+    world.settle(world.producer())
+    world.config.write_text(f"<ossec_config>{A}")
+    producer = world.producer()
+    world.settle(producer)
+    assert world.ledger.cursor("shuffle", NODE)
+    world.write(A)
+    world.settle(producer)
+    assert world.ledger.cursor("shuffle", NODE) == ""
+
+
+def test_a_new_credential_keeps_the_place_of_one_of_several_of_its_name(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, A, B, max_backlog=5)
+    producer = world.producer()
+    producer.run_once()
+    world.source.lines += [alert(n) for n in range(100)]
+    world.settle(producer)
+    assert places(world, producer) == {"a": "log:5", "b": "log:5"}
+    world.write(B, ROTATED)
+    world.settle(producer)
+    assert places(world, producer) == {"b": "log:5", "rotated": "log:10"}
+
+
+def block(hook: str, level: int = 0) -> Integration:
+    return Integration(id=f"slack-{hook}-{level}", name="slack", hook_url=Secret(hook), level=level)
+
+
+@pytest.mark.parametrize(
+    ("left", "new", "handed"),
+    [
+        pytest.param([("a", 1), ("b", 1)], [("c", 1), ("b", 2)], {("c", 1): "a1", ("b", 2): "b1"}, id="target first"),
+        pytest.param([("a", 1), ("a", 2)], [("a", 3), ("a", 4)], {("a", 3): "a1", ("a", 4): "a2"}, id="once each"),
+        pytest.param([("a", 1)], [("a", 3), ("a", 4)], {("a", 3): "a1", ("a", 4): "a1"}, id="split"),
+        pytest.param([("a", 1)], [("b", 1), ("c", 1)], {("b", 1): "a1"}, id="one changed and one added"),
+        pytest.param([], [("b", 1)], {}, id="added"),
+    ],
+)
+def test_each_place_goes_to_what_most_likely_replaces_the_block(
+    left: list[tuple[str, int]], new: list[tuple[str, int]], handed: dict[tuple[str, int], str]
+) -> None:
+    known = [RemovedIntegration(block(*one), f"{one[0]}{one[1]}") for one in left]
+    expected = {block(*one).id: place for one, place in handed.items()}
+    assert {
+        one: place.cursor for one, place in inherit_cursors(known, [block(*one) for one in new]).items()
+    } == expected
+    assert inherit_cursors(known, [Integration(id="shuffle", name="shuffle")]) == {}
+    assert inherit_cursors(known, [block("of another target")], all_known=False) == {}
+
+
+def test_a_pause_stays_with_a_block_whose_id_changes(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, A, B)
+    producer = world.producer()
+    world.settle(producer)
+    world.ledger.pause(producer._integrations[0].id, "for the auditors")
+    world.write(ROTATED, B)
+    world.settle(producer)
+    paused = [world.ledger.status(one.id).pause_reason for one in producer._integrations]
+    assert paused == ["for the auditors", ""]
+
+
+def test_a_block_that_is_split_hands_its_place_to_all_parts(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path, A)
+    world.settle(world.producer())
+    world.source.lines += [alert(0)]
+    world.write(*(A.replace("</name>", f"</name><level>{level}</level>") for level in (3, 4)))
+    producer = world.producer()
+    world.settle(producer)
+    assert [len(world.waiting(one.id)) for one in producer._integrations] == [1, 1]
+
+
+def test_the_copy_of_the_places_is_never_emptied_by_a_changed_configuration(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = world.producer()
+    world.settle(producer)
+    world.settle(producer)
+    saved: list[Mapping[str, str]] = []
+    save = producer._cursor_backup.save
+
+    def noted(places: Mapping[str, str]) -> None:
+        saved.append(places)
+        save(places)
+
+    monkeypatch.setattr(producer._cursor_backup, "save", noted)
+    world.write(A, SHUFFLE_BLOCK)
+    world.settle(producer)
+    world.settle(producer)
+    assert saved
+    assert all(saved)
+
+
+def test_the_first_alert_behind_each_emptying_is_one_of_its_own(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path)
+    log = tmp_path / "alerts.json"
+    log.write_bytes(alert(0) + b"\n")
+    producer = world.producer(AlertLog(log, max_line_bytes=100_000))
+    world.settle(producer)
+    for number in (1, 2):
+        log.write_bytes(b"\n")  # as `echo > alerts.json` leaves it
+        world.settle(producer)
+        with log.open("ab") as file:
+            file.write(alert(number) + b"\n")
+        world.settle(producer)
+    assert len(world.waiting()) == 2

@@ -1,0 +1,77 @@
+"""An integration whose keys in Redis are damaged stays where it is in the alert log; the others read on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.ledger.keys import KEY_NAMES
+from common.reports.producer import fetch_producer_reports
+from producer.cursors.signatures import unsigned
+from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+
+@pytest.fixture
+def world(client: redis.Redis, tmp_path: Path) -> World:
+    return World(client, tmp_path, SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
+
+
+def places(*numbers: int) -> list[str]:
+    return [f"{NODE}:log:{n:010x}" for n in numbers]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("part", KEY_NAMES)
+def test_a_damaged_integration_stays_at_its_cursor_and_goes_on_there(
+    world: World, part: str, *, restarted: bool
+) -> None:
+    producer = world.producer()
+    producer.run_once()
+    world.settle(producer)
+    key = f"courier:{{slack}}:{part}"
+    world.client.set(key, "x")
+    world.source.lines += [alert(n) for n in range(3)]
+    if restarted:
+        producer = world.producer()
+    world.settle(producer)
+    world.settle(producer)
+    assert world.places("shuffle") == places(0, 1, 2)
+    assert unsigned(world.ledger.cursor("shuffle", NODE)) == "log:3"
+    world.client.delete(key)
+    world.source.lines += [alert(3)]
+    for _ in range(4):
+        world.settle(producer)
+    assert world.places("slack") == places(0, 1, 2, 3)
+    assert world.places("shuffle") == places(0, 1, 2, 3)
+
+
+def test_a_new_integration_on_a_damaged_key_is_left_out_until_it_is_mended(world: World) -> None:
+    world.client.set("courier:{slack}:waiting", "x")
+    producer = world.producer()
+    producer.run_once()
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    assert world.places("shuffle") == places(0)
+    world.client.delete("courier:{slack}:waiting")
+    world.settle(producer)
+    world.source.lines += [alert(1)]
+    world.settle(producer)
+    assert world.places("shuffle") == places(0, 1)
+    assert world.places("slack")[-1:] == places(1)
+
+
+def test_nonsense_under_the_producers_own_key_costs_its_report_alone(world: World) -> None:
+    world.client.set(f"courier:node:{NODE}", "x")
+    world.client.hset("courier:node:other", mapping={"n:lines": "x", b"\xff": "y", "seen_ms": "z"})
+    producer = world.producer()
+    producer.run_once()
+    world.source.lines += [alert(0)]
+    world.settle(producer)
+    assert world.places("slack") == places(0)
+    assert [report.node for report in fetch_producer_reports(world.client)] == ["other", NODE]

@@ -1,0 +1,78 @@
+"""`start_at = "end"` is the moment at which the command was started, or at which the block was added."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.process import started_at
+from producer.alertlog import AlertLog
+from producer.loop import Producer, Start
+from tests.producer.test_loop import SHUFFLE_BLOCK, SLACK_BLOCK, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+
+class Logging(World):
+    """A producer that follows a log on the disk, whose command was started when the log ended at `start`."""
+
+    def __init__(self, client: redis.Redis, directory: Path) -> None:
+        super().__init__(client, directory)
+        self.path = directory / "alerts.json"
+        self.log = AlertLog(self.path, max_line_bytes=10_000)
+        self.start = self.log.at(datetime.now(UTC))
+
+    def alert(self, written: datetime) -> None:
+        with self.path.open("ab") as file:
+            file.write(b'{"timestamp":"%s","rule":{"level":5,"id":"1"}}\n' % written.isoformat().encode())
+
+    def begin(self) -> Producer:
+        self.source = self.log  # type: ignore[assignment]  # a real one
+        producer = self.producer()
+        producer._start = Start(self.start, self.log.at)
+        self.settle(producer)
+        self.settle(producer)
+        return producer
+
+
+@pytest.fixture
+def world(client: redis.Redis, tmp_path: Path) -> Logging:
+    return Logging(client, tmp_path)
+
+
+def test_what_is_written_between_the_command_and_the_first_read_is_enqueued(world: Logging) -> None:
+    world.alert(datetime.now(UTC))
+    world.begin()
+    assert len(world.waiting()) == 1
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_block_begins_where_the_log_was_when_it_was_added(world: Logging, running: bool) -> None:
+    producer = world.begin()
+    world.alert(datetime.now(UTC) - timedelta(seconds=5))
+    world.settle(producer)
+    world.settle(producer)
+    world.write(SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
+    os.utime(world.config, (1, 1))  # a copy can keep an old time: that is not when it came here
+    world.alert(datetime.now(UTC) + timedelta(seconds=5))
+    world.settle(producer) if running else world.begin()
+    assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 1)
+
+
+def test_a_process_knows_when_it_was_started() -> None:
+    assert timedelta(0) < datetime.now(UTC) - started_at() < timedelta(hours=3)
+
+
+def test_a_time_near_the_end_of_a_long_log_is_found(world: Logging) -> None:
+    start = datetime(2024, 5, 11, tzinfo=UTC)
+    line = b'{"timestamp":"%s","x":"' + b"x" * 1000 + b'"}\n'
+    lines = [line % (start + timedelta(seconds=n)).isoformat().encode() for n in range(10_000)]
+    world.path.write_bytes(b"".join(lines))
+    found = world.log.at(start + timedelta(seconds=9_000))
+    assert world.log.read(found, 1).lines[0].raw == lines[9_000][:-1]

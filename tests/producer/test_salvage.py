@@ -1,0 +1,64 @@
+"""Whole alerts on damaged lines."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.alertlog import AlertLog
+from producer.salvage import spans
+from tests.producer.test_loop import World, alert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+WHOLE = b'{"timestamp":"2024-05-11T12:00:00.000+0000","rule":{"level":5,"id":"1"},"data":{"x":{"rule":{"level":15}}}}'
+OTHER = b'{"rule":{"level":5,"id":"2"},"full_log":"a { \\" } b"}'
+
+
+@given(pieces=st.lists(st.tuples(st.sampled_from([WHOLE, OTHER]), st.none() | st.floats(0.02, 0.98)), max_size=5))
+def test_of_a_line_of_whole_and_half_alerts_the_whole_ones_are_found(pieces: list[tuple[bytes, float | None]]) -> None:
+    """A whole one that half of another follows is found too; halves, and what is inside of them, never."""
+    line = b"".join(one if share is None else one[: int(len(one) * share)] for one, share in pieces)
+    found = [line[start:end] for start, end in spans(line)]
+    assert found == [one for one, share in pieces if share is None]
+
+
+@pytest.mark.parametrize("tail", [b"garbage", b'"x":1}', b"\xff", b"0"])
+def test_one_between_half_of_one_and_garbage_is_found(tail: bytes) -> None:
+    line = WHOLE[:30] + b"garbage" + OTHER + tail
+    assert [line[start:end] for start, end in spans(line)] == [OTHER]
+
+
+@pytest.mark.parametrize("follower", [b",", b"]", b"}", b" ,"])
+def test_what_may_be_inside_of_half_an_alert_is_none(follower: bytes) -> None:
+    assert spans(b'{"timestamp":"2024","data":[' + OTHER + follower + b'"x') == []
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"\0\0", b"{}", WHOLE[:-1], b'{"a":' * 10_000, b"[" + WHOLE + b"]", b'"' + OTHER]
+)
+def test_nothing_else_is_taken_for_an_alert(line: bytes) -> None:
+    assert spans(line) in ([], [(1, len(line))])
+
+
+def test_a_whole_alert_behind_half_of_one_is_enqueued(client: redis.Redis, tmp_path: Path) -> None:
+    world = World(client, tmp_path)
+    log = tmp_path / "alerts.json"
+    log.write_bytes(b"")
+    producer = world.producer(AlertLog(log, max_line_bytes=100_000))
+    world.settle(producer)
+    log.write_bytes(
+        alert(0)[:30] + alert(1) + b"\n" + alert(2) + alert(3) + b"\n" + alert(4) + b"\0" + alert(5) + b"\n"
+    )
+    world.settle(producer)
+    world.settle(producer)
+    assert len(world.waiting()) == 5
+    aside = [json.loads(line) for line in (tmp_path / "aside.jsonl").read_text().splitlines()]
+    assert [entry["reason"] for entry in aside] == ["invalid_json", "invalid_json", "nul_byte"]

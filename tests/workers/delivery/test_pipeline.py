@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from common.errors import TransportError
+from common.ledger import Delivery, Header, LastResponse
+from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry, Skipped
+from tests.support.fakes import SIGNER, SLACK, policy
+from workers.calls import Request, Response
+from workers.delivery.pipeline import Pipeline, combine
+from workers.delivery.response import DEAD_BYTES, WAITING_BYTES, ResponseRecorder
+from workers.integrations.base import NotSendable, failure_outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.ledger import Settlement
+    from common.outcome import Outcome
+    from workers.alert.alert import Alert
+
+EVENT = ManagerEvent("virustotal", '{"found": 1}')
+
+
+class Echo:
+    """A service whose answers are outcomes by status; one call for each key in the alert."""
+
+    def __init__(self, outcomes: dict[int, Outcome]) -> None:
+        self.outcomes = outcomes
+
+    def build_calls(self, alert: Alert) -> Sequence[Request]:
+        keys = alert.fields["keys"]
+        if not keys:
+            raise NotSendable(Skipped(Reason.NO_FILE_HASH))
+        return [Request(method="POST", url="http://x", headers={}, key=key) for key in keys]
+
+    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
+        del alert, call
+        return self.outcomes[answer.status]
+
+    def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:
+        del alert, call
+        return failure_outcome(error)
+
+
+class Canned:
+    """Answers in order; an exception among them is raised."""
+
+    def __init__(self, *answers: int | Exception, said: bytes | None = None) -> None:
+        self.answers, self.said = list(answers), said
+        self.asked: list[str] = []
+
+    def send(self, call: Request) -> Response:
+        self.asked.append(call.key)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return Response(status=answer, body=f"said {answer}".encode() if self.said is None else self.said)
+
+
+OUTCOMES: dict[int, Outcome] = {
+    200: Delivered((EVENT,)),
+    429: Retry(Reason.RATE_LIMITED, "slow down", after_s=60),
+    500: Retry(Reason.HTTP_5XX, "oops", final_events=(EVENT,)),
+    400: Rejected(Reason.HTTP_4XX, "no"),
+    403: Retry(Reason.UNAUTHORIZED, "no"),
+    410: Retry(Reason.GONE, "no"),
+}
+
+
+def attempt(
+    *answers: int | Exception,
+    keys: str = '["a"]',
+    header: Header | None = None,
+    said: bytes | None = None,
+    well_ms: int = 0,
+    **changes: object,
+) -> tuple[Settlement, Canned]:
+    transport = Canned(*answers, said=said)
+    answers_kept = ResponseRecorder.of(SLACK, policy())
+    pipeline = Pipeline(
+        Echo(OUTCOMES), transport, policy(**changes), Random(1), last_response=answers_kept, signer=SIGNER
+    )
+    header = header or Header(committed_ms=1_000_000)
+    delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, last_success_ms=well_ms)
+    return pipeline.attempt(delivery), transport
+
+
+def test_a_success_is_delivered_with_its_events_under_an_id_that_repeats() -> None:
+    settlement, _ = attempt(200)
+    again, _ = attempt(200)
+    assert (settlement.outcome, settlement.header) == ("delivered", None)
+    assert settlement.events == again.events
+    assert settlement.events[0].id.startswith("n:f:1+")
+
+
+def test_nothing_to_send_is_skipped_with_its_reason() -> None:
+    settlement, transport = attempt(keys="[]")
+    assert (settlement.outcome, settlement.reason, transport.asked) == ("skipped", "no_file_hash", [])
+
+
+def test_a_failure_that_may_pass_waits_and_remembers() -> None:
+    settlement, _ = attempt(429)
+    assert (settlement.outcome, settlement.reason) == ("retry", "rate_limited")
+    assert 60_000 <= settlement.delay_ms <= 66_000
+    assert settlement.header is not None
+    assert settlement.header.attempts == 1
+    assert settlement.header.history[-1].detail == "slow down"
+
+
+@pytest.mark.parametrize("status", [403, 410])
+@pytest.mark.parametrize(
+    ("attempts", "well_ms", "outcome"),
+    [(4, 1_002_000, "dead"), (3, 1_002_000, "retry"), (40, 1_000_500, "retry"), (40, 0, "retry")],
+)
+def test_what_is_refused_while_others_are_taken_is_at_fault_itself(
+    status: int, attempts: int, well_ms: int, outcome: str
+) -> None:
+    header = Header(committed_ms=1_000_000, budget_start_ms=1_001_000, attempts=attempts)
+    assert attempt(status, header=header, well_ms=well_ms)[0].outcome == outcome
+
+
+def test_no_answer_is_a_retry_unless_none_can_mend_it() -> None:
+    assert attempt(TransportError(Reason.CONNECTION_FAILED, "refused"))[0].outcome == "retry"
+    assert attempt(TransportError(Reason.TLS, "expired"))[0].outcome == "retry"
+    assert attempt(TransportError(Reason.INVALID_URL, "no host"))[0].outcome == "dead"
+
+
+def test_what_is_rejected_is_dead_at_once() -> None:
+    settlement, _ = attempt(400)
+    assert (settlement.outcome, settlement.reason, settlement.events) == ("dead", "http_4xx", ())
+
+
+@pytest.mark.parametrize("changes", [{"retry_max_attempts": 1}, {"retry_max_age_s": 5.0}])
+def test_when_the_budget_is_spent_the_last_words_are_said(changes: dict[str, Any]) -> None:
+    settlement, _ = attempt(500, header=Header(committed_ms=1, budget_start_ms=1_000_000), **changes)
+    assert (settlement.outcome, settlement.reason, len(settlement.events)) == ("dead", "http_5xx", 1)
+
+
+def test_the_budget_by_age_begins_with_the_first_attempt() -> None:
+    settlement, _ = attempt(500, header=Header(committed_ms=1), retry_max_age_s=5.0)
+    assert settlement.outcome == "retry"
+    assert settlement.header is not None
+    assert settlement.header.budget_start_ms == 1_005_000
+    replayed, _ = attempt(500, header=Header(committed_ms=1, replays=1, replayed_ms=2), retry_max_age_s=5.0)
+    assert replayed.outcome == "retry"
+
+
+@pytest.mark.parametrize(("changes", "outcome"), [({}, "retry"), ({"retry_max_attempts": 1}, "dead")])
+def test_what_the_target_asks_for_is_a_pause_of_all_of_it(changes: dict[str, Any], outcome: str) -> None:
+    settlement, _ = attempt(429, **changes)
+    assert (settlement.outcome, settlement.pause_ms) == (outcome, 60_000)
+
+
+def test_a_retry_repeats_only_the_calls_that_failed() -> None:
+    settlement, transport = attempt(200, 500, 200, keys='["a", "b", "c"]')
+    assert (settlement.outcome, len(settlement.events)) == ("retry", 2)
+    assert settlement.header is not None
+    assert settlement.header.completed_calls == ("a", "c")
+    settlement, transport = attempt(200, keys='["a", "b", "c"]', header=settlement.header)
+    assert (settlement.outcome, transport.asked) == ("delivered", ["b"])
+
+
+def test_a_rejected_call_is_not_forgotten_when_another_one_retries() -> None:
+    settlement, _ = attempt(400, 500, keys='["a", "b"]')
+    assert settlement.outcome == "retry"
+    settlement, transport = attempt(400, 200, keys='["a", "b"]', header=settlement.header)
+    assert (settlement.outcome, settlement.reason, transport.asked) == ("dead", "http_4xx", ["a", "b"])
+
+
+def test_an_error_of_our_own_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    settlement, _ = attempt(ZeroDivisionError("secret detail"))
+    assert (settlement.outcome, settlement.reason) == ("retry", "internal")
+    assert settlement.header is not None
+    assert settlement.header.history[-1].detail == "ZeroDivisionError"
+    assert "inside Courier" in caplog.text
+
+
+def test_the_history_is_bounded() -> None:
+    header: Header | None = None
+    for _ in range(60):
+        header = attempt(500, header=header)[0].header
+    assert header is not None
+    assert (header.attempts, len(header.history)) == (60, 50)
+
+
+def test_the_answer_to_the_worst_call_is_kept_and_outlives_an_attempt_without_one() -> None:
+    settlement, _ = attempt(200, 500, 429, keys='["a", "b", "c"]')
+    assert settlement.header is not None
+    assert settlement.header.response == LastResponse(1_005_000, 500, "said 500")
+    for failure in (TransportError(Reason.CONNECTION_FAILED, "refused"), ZeroDivisionError()):
+        later, _ = attempt(failure, keys='["b"]', header=settlement.header)
+        assert later.header is not None
+        assert later.header.response == settlement.header.response
+
+
+def test_a_delivery_that_waits_keeps_less_of_an_answer_than_a_dead_one() -> None:
+    waiting, _ = attempt(500, said=b"x" * 10**6)
+    dead, _ = attempt(400, said=b"x" * 10**6)
+    kept = [s.header.response.text for s in (waiting, dead) if s.header and s.header.response]
+    assert list(map(len, kept)) == [WAITING_BYTES, DEAD_BYTES]
+
+
+def test_several_outcomes_are_as_bad_as_the_worst() -> None:
+    good, odd = Delivered((EVENT,)), Rejected(Reason.UNAUTHORIZED, "key")
+    assert combine([]) == Delivered()
+    assert combine([Skipped(Reason.NO_FILE_HASH)]) == Skipped(Reason.NO_FILE_HASH)
+    assert combine([good, odd]) == Rejected(Reason.UNAUTHORIZED, "key", (EVENT,))
+    assert combine([good, odd, OUTCOMES[500]]) == Retry(Reason.HTTP_5XX, "oops", events=(EVENT,), final_events=(EVENT,))

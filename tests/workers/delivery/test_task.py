@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import json
+from itertools import count
+from random import Random
+from threading import Barrier, BrokenBarrierError, Event
+from typing import TYPE_CHECKING, Any
+
+from cryptography.fernet import Fernet
+
+from common.errors import LedgerUnavailable
+from common.integration import Integration
+from common.ledger import Ledger, Limits, Settled, Settlement
+from common.outcome import Delivered, Reason, Retry
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from tests.support.fakes import SIGNATURES, SIGNER, SLACK, NoDispatch, policy
+from workers.calls import Request, Response
+from workers.delivery.lookup_store import LookupStore
+from workers.delivery.served import Selection, ServedIntegrations
+from workers.delivery.task import DeliveryTask
+from workers.process_identity import ProcessIdentity, this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pytest
+    import redis
+
+    from common.ledger import Delivery
+    from common.outcome import Outcome
+    from workers.alert.alert import Alert
+
+TICKET = Integration(id="custom-ticket", name="custom-ticket")
+
+
+class Plain:
+    """One call an alert; any answer below 500 is a delivery."""
+
+    def build_calls(self, alert: Alert) -> Sequence[Request]:
+        return [Request(method="POST", url="http://x", headers={}, body=alert.raw)]
+
+    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
+        del alert, call
+        return Delivered() if answer.status < 500 else Retry(Reason.HTTP_5XX, f"answered {answer.status}")
+
+    def interpret_failure(self, alert: Alert, call: Request, error: Exception) -> Outcome:
+        del alert, call
+        return Retry(Reason.CONNECTION_FAILED, str(error))
+
+
+class LooksUp(Plain):
+    """Asks the same for every alert."""
+
+    namespace = "test"
+
+    def cache_key(self, _call: Request) -> str:
+        return "the same"
+
+    def cache_entry(self, _call: Request, answer: Response) -> tuple[bytes, float]:
+        return answer.body, 60.0
+
+    def from_cache(self, _alert: Alert, _call: Request, _content: bytes) -> Outcome:
+        return Delivered()
+
+
+class Calls:
+    def __init__(self, send: Callable[[Request], Response]) -> None:
+        self.send = send
+
+
+class World:
+    """A worker's deliverer with a real ledger; `send` is the wire."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        send: Callable[[Request], Response],
+        service: Plain | None = None,
+        *,
+        concurrency: int = 128,
+    ) -> None:
+        self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
+        settings = policy(concurrency=concurrency)
+        self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
+        self.registry.publish("n", [SLACK, TICKET])
+        self.routes = ServedIntegrations(
+            self.registry,
+            Selection(),
+            policy=lambda _integration: settings,
+            build=lambda _integration, _policy: (service or Plain(), Calls(send)),
+            random=Random(1),
+            signer=SIGNER,
+            lookups=lambda topic: LookupStore(client, topic, SIGNATURES),
+        )
+        self.routes.refresh()
+        dispatcher: Any = self.dispatcher
+        self.deliverer = DeliveryTask(
+            self.ledger, dispatcher, self.routes, identity=this_process(), sleep=self.pauses.append
+        )
+
+    def released(self, *ids: str) -> list[str]:
+        self.ledger.commit(
+            "slack",
+            node="n",
+            expected=self.ledger.cursor("slack", "n"),
+            cursor=ids[-1],
+            deliveries=[(i, json.dumps({"id": i}).encode()) for i in ids],
+            max_backlog=1000,
+            max_backlog_bytes=10**6,
+        )
+        pace = Limits.of(policy(), self.registry.target(SLACK))
+        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=pace)
+        return [one for task in tasks for one in task]
+
+
+def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Redis) -> None:
+    world = World(client, lambda call: Response(status=500 if b'"b"' in (call.body or b"") else 200))
+    assert world.deliverer.deliver("slack", world.released("a", "b", "c")) == {"delivered": 2, "retry": 1}
+    status = world.ledger.status("slack")
+    assert (status.waiting, status.released, status.totals["delivered"]) == (1, 0, 2)
+    assert status.last_error == "http_5xx: answered 500"
+    assert set(world.dispatcher.dispatched) == {"slack"}
+
+
+def test_a_record_keeps_the_last_answer_without_what_the_block_hides(client: redis.Redis) -> None:
+    world = World(
+        client,
+        lambda _: Response(status=500, body=b"no hook at https://hooks.example/services/T0/B0/x or /services/T0/B0/x"),
+    )
+    world.deliverer.deliver("slack", world.released("a"))
+    (record,) = client.hvals("courier:{slack}:records")
+    assert b'500,"no hook at ' in record
+    assert b"B0" not in record
+
+
+def test_the_deliveries_of_one_task_run_side_by_side(client: redis.Redis) -> None:
+    together = Barrier(5)
+
+    def send(_call: Request) -> Response:
+        try:
+            together.wait(10)
+        except BrokenBarrierError:
+            return Response(status=500)
+        return Response(status=200)
+
+    world = World(client, send)
+    assert world.deliverer.deliver("slack", world.released(*"abcde")) == {"delivered": 5}
+
+
+def test_a_task_that_comes_twice_delivers_once(client: redis.Redis) -> None:
+    sent: list[Request] = []
+
+    def send(call: Request) -> Response:
+        sent.append(call)
+        return Response(status=200)
+
+    world = World(client, send)
+    ids = world.released("a")
+    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
+    assert world.deliverer.deliver("slack", ids) == {}
+    assert len(sent) == 1
+
+
+def test_a_task_for_an_integration_that_is_not_served_here_is_left(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    assert world.deliverer.deliver("nobody", ["x"]) == {"unknown": 1}
+
+
+def test_a_settlement_survives_a_redis_that_is_away(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    ids = world.released("a")
+    real, failures = world.ledger.settle, [LedgerUnavailable("gone")] * 3
+
+    def settle(*args: Any, **kwargs: Any) -> Settled:
+        if failures:
+            raise failures.pop()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(world.ledger, "settle", settle)
+    world.deliverer.deliver("slack", ids)
+    assert world.ledger.status("slack").totals["delivered"] == 1
+    assert world.pauses == [0.1, 0.5, 1]
+
+
+def test_a_ledger_that_is_away_at_the_begin_leaves_the_task_to_its_lease(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    ids = world.released("a")
+
+    def begin(*_args: Any, **_kwargs: Any) -> None:
+        raise LedgerUnavailable("gone")
+
+    monkeypatch.setattr(world.ledger, "begin", begin)
+    assert world.deliverer.deliver("slack", ids) == {"not_begun": 1}
+    assert world.ledger.status("slack").released == 1
+
+
+def test_what_is_being_delivered_keeps_its_lease(client: redis.Redis) -> None:
+    expiries: list[float] = []
+
+    def send(_call: Request) -> Response:
+        before = client.zscore("courier:{slack}:released", "a")
+        world.deliverer.renew("slack", 3600)
+        after = client.zscore("courier:{slack}:released", "a")
+        expiries.extend(float(str(value)) for value in (before, after))
+        return Response(status=200)
+
+    world = World(client, send)
+    world.deliverer.deliver("slack", world.released("a"))
+    assert expiries[1] - expiries[0] > 3_000_000
+
+
+def test_a_sick_target_is_told_of_once_and_what_is_left_waits(
+    client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(client, lambda _call: Response(status=500))
+    ids = world.released(*(f"{n:02}" for n in range(30)))
+    assert world.deliverer.deliver("slack", ids[:20]) == {"retry": 20}
+    assert world.deliverer.deliver("slack", ids[20:]) == {}
+    status = world.ledger.status("slack")
+    assert (status.breaker, status.waiting, status.totals["put_back"]) == ("open", 30, 10)
+    assert [r.message for r in caplog.records if "breaker opened" in r.message] == [
+        "breaker opened: nothing is sent until one delivery succeeds"
+    ]
+
+
+def test_what_is_not_under_way_when_the_target_turns_out_sick_is_spared(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, opened = count(1), Event()
+
+    def send(_call: Request) -> Response:
+        if next(numbers) > 10:
+            opened.wait(30)
+        return Response(status=500)
+
+    world = World(client, send, concurrency=2)
+    real = world.ledger.settle
+
+    def settle(*args: Any, **kwargs: Any) -> Settled:
+        settled = real(*args, **kwargs)
+        if any(one.outcome == "returned" for one in args[1]):
+            opened.set()
+        return settled
+
+    monkeypatch.setattr(world.ledger, "settle", settle)
+    ids = world.released(*(f"{n:03}" for n in range(100)))
+    assert world.deliverer.deliver("slack", ids) == {"retry": 12, "returned": 88}
+    status = world.ledger.status("slack")
+    assert (status.breaker, status.waiting, status.released) == ("open", 100, 0)
+
+
+def test_a_target_that_asks_for_a_pause_gets_it(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    class Limited(Plain):
+        def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
+            del alert, call, answer
+            return Retry(Reason.RATE_LIMITED, "slow down", after_s=60)
+
+    world = World(client, lambda _call: Response(status=429), Limited())
+    assert world.deliverer.deliver("slack", world.released("a")) == {"retry": 1}
+    assert world.ledger.status("slack").target_until_ms > world.ledger.now_ms() + 50_000
+    assert world.released("b") == []
+    assert "the target asked for a pause: nothing is sent to it until then" in caplog.text
+
+
+def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    assert world.routes.ids() == {"slack", "custom-ticket", "manager"}
+    kept = world.routes.get("slack")
+    world.registry.publish("n", [SLACK, Integration(id="custom-ticket", name="custom-ticket", level=7)])
+    assert world.routes.refresh()
+    assert not world.routes.refresh()
+    assert world.routes.get("slack") is kept
+    ticket = world.routes.get("custom-ticket")
+    assert ticket is not None
+    assert ticket.integration.level == 7
+
+
+def test_a_task_that_began_before_its_integration_was_gone_still_delivers(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    ids, begin = world.released("a"), world.ledger.begin
+
+    def begin_as_it_goes(*arguments: Any, **named: Any) -> list[Delivery]:
+        begun = begin(*arguments, **named)
+        client.delete("courier:integrations")
+        assert world.routes.refresh()
+        assert world.routes.get("slack") is None
+        return begun
+
+    world.ledger.begin = begin_as_it_goes  # type: ignore[method-assign]  # in the middle of the task
+    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
+
+
+def test_a_removed_integration_is_still_served_until_nothing_of_it_is_left(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    ids = world.released("a")
+    world.registry.publish("n", [])
+    world.routes.refresh()
+    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
+
+
+def test_a_late_failure_of_a_lost_lease_changes_nothing(client: redis.Redis) -> None:
+    def send(_call: Request) -> Response:
+        client.hset("courier:{slack}:leases", "a", "somebody-else")
+        return Response(status=500)
+
+    world = World(client, send)
+    world.deliverer.deliver("slack", world.released("a"))
+    assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else").count == 1
+
+
+def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    ids = world.released("a", "b")
+    dead = this_process()._replace(started="1")
+    elsewhere = this_process()._replace(boot="another", started="1")
+    world.ledger.begin("slack", ["a"], token=f"{dead}:x", lease_s=3600)
+    world.ledger.begin("slack", ["b"], token=f"{elsewhere}:x", lease_s=3600)
+    world.deliverer.reclaim_leases("slack")
+    assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
+    assert world.ledger.status("slack").waiting == 1
+    assert ids == ["a", "b"]
+
+
+def test_whether_a_holder_is_gone_is_asked_once_however_much_it_holds(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    ids = world.released(*"abcde")
+    dead = this_process()._replace(started="1")
+    for one in ids:
+        world.ledger.begin("slack", [one], token=f"{dead}:{one}", lease_s=3600)
+    asked: list[str] = []
+
+    def is_gone(_self: ProcessIdentity, token: str) -> bool:
+        asked.append(token)
+        return True
+
+    monkeypatch.setattr(ProcessIdentity, "has_exited", is_gone)
+    world.deliverer.reclaim_leases("slack")
+    assert asked == [str(dead)]
+    assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 5
+
+
+def test_who_waits_for_anothers_answer_waits_without_an_attempt_and_gets_it(client: redis.Redis) -> None:
+    sent: list[Request] = []
+
+    def send(call: Request) -> Response:
+        sent.append(call)
+        return Response(status=200, body=b"known")
+
+    world = World(client, send, LooksUp())
+    lookups = LookupStore(client, "test", SIGNATURES)
+    assert lookups.acquire("the same")
+    assert world.deliverer.deliver("slack", world.released("a")) == {"postponed": 1}
+    status = world.ledger.status("slack")
+    assert (status.waiting, status.totals["postponed"], status.last_error, sent) == (1, 1, "", [])
+    lookups.put("the same", b"known", 60)
+    assert world.deliverer.deliver("slack", world.released("b")) == {"delivered": 1}
+    assert sent == []

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.integration import Integration
+from common.outcome import Delivered, Outcome, Reason, Rejected, Retry
+from common.secret import Secret
+from tests.workers.integrations.examples import NOW_S, answer
+from workers.integrations.helpers.http_status import MAX_RETRY_BODY_BYTES, StatusClassifier, retry_after_s
+from workers.redaction import Redactor
+
+if TYPE_CHECKING:
+    from workers.calls import Response
+
+URL = Secret("https://hooks.example.com/services/T0/0123456789abcdefXYZ?k=v")
+
+
+def outcome(given: Response) -> Outcome:
+    return StatusClassifier(lambda: NOW_S, Redactor.of(Integration(id="x", name="slack", hook_url=URL))).classify(given)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (100, Reason.INVALID_RESPONSE),
+        (401, Reason.UNAUTHORIZED),
+        (403, Reason.UNAUTHORIZED),
+        (404, Reason.GONE),
+        (407, Reason.CONNECTION_FAILED),
+        (408, Reason.TIMEOUT),
+        (410, Reason.GONE),
+        (425, Reason.HTTP_5XX),
+        (429, Reason.RATE_LIMITED),
+        (500, Reason.HTTP_5XX),
+        (503, Reason.HTTP_5XX),
+        (599, Reason.HTTP_5XX),
+        (999, Reason.INVALID_RESPONSE),
+    ],
+)
+def test_what_may_work_later_is_tried_again(status: int, reason: Reason) -> None:
+    assert outcome(answer(status)) == Retry(reason, f"HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(301, Reason.REDIRECT), *((status, Reason.HTTP_4XX) for status in (400, 405, 409, 413, 415, 422))],
+)
+def test_what_never_will_is_rejected(status: int, reason: Reason) -> None:
+    assert outcome(answer(status)) == Rejected(reason, f"HTTP {status}")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_every_2xx_delivers(status: int) -> None:
+    assert outcome(answer(status, b"no")) == Delivered()
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("120", 120),
+        (" 7 ", 7),
+        ("1.5", 1.5),
+        ("0", 0),
+        (formatdate(NOW_S + 90, usegmt=True), 90),
+        (formatdate(NOW_S - 90, usegmt=True), 0),
+        ("Sat, 11 May 2024 12:30:00 -0000", 40),
+        ("99999999", 86_400),
+        (formatdate(NOW_S + 10**9, usegmt=True), 86_400),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("٣", None),
+        ("Sat, 99 May 2024 12:30:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(asked: str, seconds: float | None) -> None:
+    expected = pytest.approx(seconds, abs=1) if seconds else seconds
+    assert retry_after_s(answer(503, retry_after=asked), NOW_S) == expected
+
+
+def test_a_pause_is_kept_to_for_every_retry() -> None:
+    assert outcome(answer(503, retry_after="30")) == Retry(Reason.HTTP_5XX, "HTTP 503", 30)
+
+
+def test_the_detail_is_one_short_line() -> None:
+    said = outcome(answer(400, b"<p>\n\tno\x00good\x1b[2J</p>  \xff" + b"x" * 1000))
+    assert isinstance(said, Rejected)
+    assert said.detail.startswith("HTTP 400: <p> nogood [2J</p> �xxx")
+    assert len(said.detail) == len("HTTP 400: ") + 200
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        URL.reveal(),
+        URL.reveal().upper(),
+        "/services/T0/0123456789abcdefXYZ",
+        "token 0123456789abcdefXYZ",
+        "https%3A%2F%2Fhooks.example.com%2Fservices%2FT0%2F0123456789abcdefXYZ%3Fk%3Dv",
+        r"https:\/\/hooks.example.com\/services\/T0\/0123456789abcdefXYZ",
+        "x" * 195 + "0123456789abcdefXYZ",
+    ],
+)
+def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> None:
+    said = outcome(answer(404, f"no such hook: {echo}".encode()))
+    assert isinstance(said, Retry)
+    assert "0123456789abcdef".lower() not in said.detail.lower()
+    assert said.detail.startswith("HTTP 404: no such hook: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        (b'{"message": "You are being rate limited.", "retry_after": 0.57, "global": false}', 0.57),
+        (b'{"ok": false, "error": "rate_limited", "retry_after": 30}', 30),
+        (b'{"retry_after": 1e999}', None),
+        (b'{"retry_after": 99999999}', 86_400),
+        (b'{"retry_after": ' + b"9" * 400 + b"}", 86_400),
+        (b'{"retry_after": -1}', None),
+        (b'{"retry_after": "30"}', None),
+        (b'{"error": {"retry_after": 30}}', None),
+        (b'["retry_after", 30]', None),
+        (b'{"retry_after": 30', None),
+        (b'{"retry_after": 30, "x": "' + b"x" * MAX_RETRY_BODY_BYTES + b'"}', None),
+    ],
+)
+def test_the_body_may_say_how_long_to_wait(body: bytes, seconds: float | None) -> None:
+    assert retry_after_s(answer(429, body), NOW_S) == seconds
+
+
+def test_the_header_counts_before_the_body() -> None:
+    assert retry_after_s(answer(429, b'{"retry_after": 30}', retry_after="7"), NOW_S) == 7

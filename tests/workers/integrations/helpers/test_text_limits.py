@@ -1,0 +1,235 @@
+"""No alert is too long for a service: every text is cut to what the service takes, where a reader sees it.
+
+One walk over all services: long texts in every place, of characters of one to four bytes, as they are and with the note
+of a fallback in front.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.ledger import FallbackOf
+from common.outcome import Delivered, Reason, Rejected
+from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body
+from workers.alert.alert import Alert
+from workers.delivery.fallback import annotate
+from workers.integrations import pagerduty
+from workers.integrations.base import NotSendable
+from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES, MAX_PART_CHARS, datagram, event
+from workers.integrations.helpers.text_limits import ELLIPSIS, MAX_URL_VALUE_BYTES, truncate
+from workers.integrations.registry import SERVICES
+
+if TYPE_CHECKING:
+    from workers.calls import Request
+    from collections.abc import Iterator, Sequence
+
+    from common.outcome import ManagerEvent
+    from workers.integrations.base import Service
+
+MD5 = "44d88612fea8a8f36de82e1278abb02f"
+SETTINGS: dict[str, dict[str, Any]] = {
+    "slack": {"hook_url": "https://hooks.example.com/x"},
+    "shuffle": {"hook_url": "https://hooks.example.com/x"},
+    "pagerduty": {"api_key": "k" * 32},
+    "virustotal": {"api_key": "k" * 32},
+    "maltiverse": {"hook_url": "https://api.example.com", "api_key": "k" * 32},
+}
+ORIGIN = FallbackOf("custom-a-script-with-a-rather-long-name", Reason.SCRIPT_UNUSABLE)
+CHARACTERS = {"ascii": "a", "latin": "é", "asian": "警", "emoji": "🚨"}
+LENGTHS = (985, 1025, 40_001, 100_000)
+LONGEST_URL = 8_000
+"""RFC 9110, 4.1."""
+
+
+def long_alerts(text: str) -> Iterator[Alert]:
+    """Yield alerts with the text in each place where a message takes something from, and in all of them."""
+    agent, syscheck = FIELDS["agent"], {"path": "/x", "md5_after": MD5, "sha1_after": "3395"}
+    places: list[dict[str, Any]] = [
+        {"rule": rule(description=text)},
+        {"rule": rule(groups=[text])},
+        {"full_log": text},
+        {"agent": agent | {"name": text}},
+        {"location": text},
+        {"data": {"srcip": "8.8.4.4", "hostname": text, "url": text}},
+        {"syscheck": syscheck | {"path": text, "sha1_after": text}},
+        {"syscheck": syscheck | {"md5_after": f"{MD5} {text}"}},
+        {"anything": {"else": [text]}},
+    ]
+    everywhere = {key: value for place in places for key, value in place.items()}
+    everywhere["rule"] = rule(description=text, groups=[text])
+    for place in (*places, everywhere):
+        yield alert(**{"syscheck": syscheck, "data": {"srcip": "8.8.4.4"}} | place)
+
+
+def fits_slack(call: Request) -> None:
+    (attachment,) = json.loads(call.body or b"")["attachments"]
+    values = [field["value"] for field in attachment["fields"]]
+    for text in (attachment["text"], attachment["title"], *values):
+        assert len(text) <= 40_000
+        assert (len(text) == 40_000) == text.endswith(ELLIPSIS)  # no text of this test is exactly as long
+
+
+def fits_pagerduty(call: Request) -> None:
+    body = call.body or b""
+    assert len(body) <= 512_000
+    sent = json.loads(body)
+    assert 0 < len(sent["payload"]["summary"]) <= 1_024
+    assert len(sent["dedup_key"]) <= 255
+    assert isinstance(sent["payload"]["custom_details"], dict)
+
+
+def fits_url(call: Request) -> None:
+    assert len(f"{call.url}?{urlencode(call.params)}") <= LONGEST_URL
+
+
+def fits_anything(call: Request) -> None:
+    json.loads(call.body or b"")
+
+
+def calls_for(served: Service[Any, Any], given_: Alert) -> Sequence[Request]:
+    """Return the calls; none where the only value to look up is too long for a URL."""
+    try:
+        return served.build_calls(given_)
+    except NotSendable as refused:
+        if refused.outcome.reason not in {Reason.NO_FILE_HASH, Reason.NOTHING_TO_LOOK_UP}:
+            raise
+        return ()
+
+
+FITS = {
+    "slack": fits_slack,
+    "shuffle": fits_anything,  # it documents no limit
+    "pagerduty": fits_pagerduty,
+    "virustotal": fits_url,
+    "maltiverse": fits_url,
+}
+
+
+@pytest.mark.parametrize("with_note", [False, True], ids=["", "fallback"])
+@pytest.mark.parametrize("character", CHARACTERS.values(), ids=list(CHARACTERS))
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_gets_a_long_alert_within_its_limits(name: str, character: str, *, with_note: bool) -> None:
+    served = service(name, **SETTINGS[name])
+    for length in LENGTHS:
+        for long in long_alerts(character * length):
+            given_ = Alert(annotate(long.raw, ORIGIN), long.delivery_id) if with_note else long
+            for call in calls_for(served, given_):
+                FITS[name](call)
+
+
+def summary_of(given_: Alert) -> str:
+    text = the_body("pagerduty", given_, **SETTINGS["pagerduty"])["payload"]["summary"]
+    assert isinstance(text, str)
+    return text
+
+
+def test_pagerduty_s_summary_is_whole_up_to_its_limit_and_ends_visibly_at_it() -> None:
+    assert summary_of(alert(rule=rule(description="🚨" * 1024))) == "🚨" * 1024
+    assert summary_of(alert(rule=rule(description="🚨" * 1025))) == "🚨" * 1023 + "…"
+
+
+@pytest.mark.parametrize("length", range(970, 1030))
+def test_the_note_of_a_fallback_fits_into_the_summary_as_well(length: int) -> None:
+    note = f"[Courier: undelivered to {ORIGIN.integration}, script_unusable] "
+    summary = summary_of(Alert(annotate(alert(rule=rule(description="é" * length)).raw, ORIGIN), "x"))
+    assert len(summary) <= 1024
+    assert summary == truncate(note + "é" * length, 1024)
+
+
+def test_options_do_not_get_past_the_limit_of_the_summary() -> None:
+    options = json.dumps({"payload": {"summary": "x" * 2000, "source": "s", "severity": "info"}})
+    body = the_body("pagerduty", alert(), options=options, **SETTINGS["pagerduty"])
+    assert body["payload"] == {"summary": "x" * 1023 + "…", "source": "s", "severity": "info"}
+
+
+def test_a_note_replaces_an_alert_that_is_too_large_for_pagerduty() -> None:
+    payload = the_body("pagerduty", alert(full_log="é" * 100_000), **SETTINGS["pagerduty"])["payload"]
+    details = payload["custom_details"]
+    assert details["note"].startswith("Courier left the alert out: with it the event has 600")
+    assert (details["id"], details["rule_id"], details["location"]) == (FIELDS["id"], "5712", "/var/log/secure")
+    assert details["full_log"] == "é" * 9_999 + "…"
+    assert (payload["summary"], payload["source"]) == (FIELDS["rule"]["description"], "web01")
+
+
+def test_an_event_at_pagerduty_s_limit_is_whole() -> None:
+    size = len(json.dumps(the_body("pagerduty", alert(), **SETTINGS["pagerduty"])))
+    log = FIELDS["full_log"] + "x" * (pagerduty.MAX_EVENT_BYTES - size)
+    assert (
+        the_body("pagerduty", alert(full_log=log), **SETTINGS["pagerduty"])["payload"]["custom_details"]["full_log"]
+        == log
+    )
+    details = the_body("pagerduty", alert(full_log=log + "x"), **SETTINGS["pagerduty"])["payload"]["custom_details"]
+    assert details["note"]
+
+
+def test_what_is_too_large_even_without_the_alert_is_a_dead_letter() -> None:
+    outcome = refusal("pagerduty", alert(timestamp=["x" * 600_000]), **SETTINGS["pagerduty"])
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is Reason.TOO_LARGE
+
+
+def test_slack_s_texts_are_whole_up_to_its_limit() -> None:
+    for length, text in ((40_000, "é" * 40_000), (40_001, "é" * 39_999 + "…")):
+        (attachment,) = the_body("slack", alert(full_log="é" * length), **SETTINGS["slack"])["attachments"]
+        assert attachment["text"] == text
+
+
+def told_by_maltiverse(known: dict[str, Any]) -> ManagerEvent:
+    served, given_ = service("maltiverse", **SETTINGS["maltiverse"]), alert(data={"srcip": "8.8.4.4"})
+    (call,) = served.build_calls(given_)
+    outcome = served.interpret(given_, call, answer(200, known))
+    assert isinstance(outcome, Delivered)
+    (told,) = outcome.events
+    return told
+
+
+def test_a_verdict_with_a_huge_answer_reaches_the_manager_without_its_long_parts() -> None:
+    entries = [{"description": f"bad {number}", "source": "list"} for number in range(3000)]
+    known = {"type": "ip", "ip_version": 4, "classification": "malicious", "blacklist": entries, "tag": ["ssh"]}
+    told = told_by_maltiverse(known)
+    assert len(datagram(told)) <= MAX_DATAGRAM_BYTES
+    message = json.loads(told.message)
+    assert message["threat"]["indicator"]["confidence"] == "High"
+    assert message["threat"]["indicator"]["sightings"] == 3000
+    assert message["threat"]["indicator"]["description"].endswith(ELLIPSIS)
+    assert message["maltiverse"]["source"] == known | {"blacklist": []}
+    assert message["courier"]["shortened"].startswith("long parts are cut or left out: the event had ")
+
+
+@given(st.text(max_size=40), st.integers(0, 70_000))
+def test_an_event_is_changed_only_if_the_manager_would_cut_it(text: str, length: int) -> None:
+    message = {
+        "virustotal": {"found": 1, "source": {"file": text * length}, "permalink": "p"},
+        "integration": "virustotal",
+    }
+    told = event("virustotal", message)
+    whole = f"1:virustotal:{json.dumps(message)}".encode()
+    assert datagram(told) == whole or (len(whole) > MAX_DATAGRAM_BYTES >= len(datagram(told)))
+    assert json.loads(told.message)["virustotal"]["source"]["file"] in {
+        text * length,
+        truncate(text * length, MAX_PART_CHARS),
+    }
+
+
+@given(st.text(), st.integers(1, 50))
+def test_a_text_is_cut_between_two_characters_with_a_mark(text: str, longest: int) -> None:
+    short = truncate(text, longest)
+    assert len(short) <= longest
+    assert short == text or (short.endswith(ELLIPSIS) and text.startswith(short[:-1]) and len(short) == longest)
+
+
+@pytest.mark.parametrize("value", [None, 7, True, {"a": "b" * 100}, ["c" * 100]])
+def test_what_is_no_text_is_left_as_it_is(value: object) -> None:
+    assert truncate(value, 5) is value
+
+
+def test_a_value_too_long_for_a_url_is_not_looked_up_and_the_others_are() -> None:
+    served = service("maltiverse", **SETTINGS["maltiverse"])
+    data = {"srcip": "8.8.4.4", "hostname": "é" * (MAX_URL_VALUE_BYTES // 6 + 1), "url": "https://x.example/"}
+    assert [call.key for call in served.build_calls(alert(data=data))] == ["ip", "url"]

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+from unittest.mock import ANY
+
+import pytest
+
+from common.outcome import Reason
+from common.secret import Secret
+from tests.workers.transports.calls import SECRET_PATH, error, post
+from tests.workers.transports.servers import Web, raw, request_of
+from workers.calls import MAX_BODY_BYTES, MAX_REPORT_BYTES, Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from workers.transports.http.transport import HttpTransport
+
+
+# What goes out and comes back
+
+
+def test_a_request_and_its_answer(server: Web, http: Callable[..., HttpTransport]) -> None:
+    answer = http().send(post(f"{server.url}/a/b?c=d", b'{"e":1}'))
+    assert (answer.status, answer.body, answer.headers["x-kind"]) == (200, b"ok", "test")
+    method, path, headers, body, _ = server.seen[0]
+    assert (method, path, body) == ("POST", "/a/b?c=d", b'{"e":1}')
+    assert headers["content-type"] == "application/json"
+    assert headers["user-agent"].startswith("python-requests/")
+    assert (headers["accept-encoding"], headers["accept"]) == ("gzip, deflate", "*/*")
+    assert headers["content-length"] == "7"
+
+
+def test_scheme_and_host_may_be_in_capitals(server: Web, http: Callable[..., HttpTransport]) -> None:
+    assert http().send(post(f"HTTP://LOCALHOST:{server.port}/A?B=C")).status == 200
+    assert server.seen[0].path == "/A?B=C"
+
+
+def test_the_next_body_is_its_own(server: Web, http: Callable[..., HttpTransport]) -> None:
+    transport = http()
+    for body in (b"one", b"", b"three!"):
+        transport.send(post(server.url, body))
+    assert [(seen.body, seen.headers["content-length"]) for seen in server.seen] == [
+        (b"one", "3"),
+        (b"", "0"),
+        (b"three!", "6"),
+    ]
+
+
+def test_parameters_and_headers_of_a_look_up(server: Web, http: Callable[..., HttpTransport]) -> None:
+    headers = {"user-agent": "gzip,  Python", "Authorization": "Bearer k"}
+    http().send(
+        Request(method="GET", url=f"{server.url}/x", headers=headers, params={"apikey": "a b", "resource": "ü"})
+    )
+    seen = server.seen[0]
+    assert (seen.method, seen.path) == ("GET", "/x?apikey=a+b&resource=%C3%BC")
+    assert (seen.headers["user-agent"], seen.headers["authorization"]) == ("gzip,  Python", "Bearer k")
+    assert "content-length" not in seen.headers
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 307, 400, 404, 429, 500, 503])
+def test_every_status_is_an_answer_and_no_redirect_is_followed(
+    server: Web, http: Callable[..., HttpTransport], status: int
+) -> None:
+    server.status, server.headers = status, {"Location": "/elsewhere", "Retry-After": "7"}
+    server.body = b"" if status == 204 else b"body"
+    answer = http().send(post(server.url))
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (status, "7", server.body)
+    assert len(server.seen) == 1
+
+
+def test_a_packed_answer_is_unpacked(server: Web, http: Callable[..., HttpTransport]) -> None:
+    server.headers, server.body = {"Content-Encoding": "gzip"}, gzip.compress(b"unpacked")
+    assert http().send(post(server.url)).body == b"unpacked"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_endless_answer_is_cut(server: Web, http: Callable[..., HttpTransport], *, packed: bool) -> None:
+    body = b"x" * (8 * MAX_REPORT_BYTES)
+    server.body = gzip.compress(body) if packed else body
+    server.headers = {"Content-Encoding": "gzip"} if packed else {}
+    transport = http()
+    for limit in (MAX_BODY_BYTES, MAX_REPORT_BYTES):
+        answer = transport.send(post(server.url, max_body_bytes=limit))
+        assert (len(answer.body), answer.is_cut, answer.broken) == (limit, True, "")
+    server.headers, server.body = {}, b"ok"
+    assert transport.send(post(server.url)) == Response(status=200, headers=ANY, body=b"ok")
+
+
+def test_no_cookie_and_no_netrc_is_sent(
+    server: Web, http: Callable[..., HttpTransport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password s3cret\n", encoding="ascii")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    server.headers = {"Set-Cookie": "a=b"}
+    transport = http()
+    for _ in range(2):
+        transport.send(post(server.url))
+    assert not any({"cookie", "authorization"} & set(seen.headers) for seen in server.seen)
+
+
+def test_user_and_password_of_the_url_are_sent_as_requests_does(
+    server: Web, http: Callable[..., HttpTransport]
+) -> None:
+    http().send(post(f"http://me:pw@127.0.0.1:{server.port}/"))
+    assert server.seen[0].headers["authorization"] == "Basic bWU6cHc="
+
+
+# Time
+
+
+def drip(start: bytes, piece: bytes) -> Callable[[socket.socket], None]:
+    def behave(connection: socket.socket) -> None:
+        request_of(connection)
+        connection.sendall(start)
+        pause = threading.Event()
+        while not pause.wait(0.05):
+            connection.sendall(piece)
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"", b""),
+        (b"HTTP/1.1 200 ", b"O"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_no_server_is_slow_enough_to_outlast_the_limit(
+    http: Callable[..., HttpTransport], start: bytes, piece: bytes
+) -> None:
+    began = time.monotonic()
+    with raw(drip(start, piece)) as address:
+        slow = error(http(request_timeout_s=0.4), post(f"http://{address}{SECRET_PATH}"))
+    assert (slow.reason, slow.detail) == (Reason.TIMEOUT, f"{address} did not answer in time; the call had 0.4 s")
+    assert 0.35 < time.monotonic() - began < 2
+
+
+def test_a_server_that_does_not_read_ends_in_time_too(http: Callable[..., HttpTransport]) -> None:
+    wait = threading.Event()
+    with raw(lambda _: wait.wait(5)) as address:
+        slow = error(http(request_timeout_s=0.3), post(f"http://{address}/", b"x" * 16_000_000))
+        wait.set()
+    assert slow.reason is Reason.TIMEOUT
+
+
+def test_a_handshake_that_never_comes_ends_in_time_too(http: Callable[..., HttpTransport]) -> None:
+    wait = threading.Event()
+    with raw(lambda _: wait.wait(5)) as address:
+        slow = error(http(request_timeout_s=5, connect_timeout_s=0.3), post(f"https://{address}/"))
+        wait.set()
+    assert slow.reason is Reason.TIMEOUT
+
+
+def test_a_call_may_bring_its_own_limit(http: Callable[..., HttpTransport]) -> None:
+    with raw(drip(b"", b"")) as address:
+        slow = error(http(request_timeout_s=60), post(f"http://{address}/", timeout_s=0.2))
+    assert "0.2 s" in slow.detail
+
+
+def test_a_limit_is_for_one_call(server: Web, http: Callable[..., HttpTransport]) -> None:
+    transport = http(request_timeout_s=10)
+    transport.send(post(server.url))
+    with raw(drip(b"", b"")) as address:
+        assert error(transport, post(f"http://{address}/", timeout_s=0.2)).reason is Reason.TIMEOUT
+    assert transport.send(post(server.url)).status == 200
+
+
+# No answer
+
+
+def test_nobody_listens(http: Callable[..., HttpTransport]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    refused = error(http(), post(f"http://user:s3cret@{address}{SECRET_PATH}"))
+    assert (refused.reason, refused.detail) == (
+        Reason.CONNECTION_FAILED,
+        f"no connection to {address}: Connection refused",
+    )
+
+
+def test_a_name_that_nobody_has(http: Callable[..., HttpTransport]) -> None:
+    name = f"{'.'.join(['x' * 60] * 5)}.example"  # longer than RFC 1035 allows, so that no server is asked
+    lost = error(http(), post(f"https://{name}{SECRET_PATH}"))
+    assert (lost.reason, lost.detail) == (Reason.CONNECTION_FAILED, f"no connection to {name}: its name is not known")
+
+
+def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTransport]) -> None:
+    assert http().send(post(f"http://localhost:{server.port}/")).status == 200  # ::1 comes first
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "words"),
+    [
+        (b"", Reason.CONNECTION_FAILED, "without an answer"),
+        (b"220 smtp.example s3cret ESMTP\r\n", Reason.INVALID_RESPONSE, "is not HTTP"),
+        (b"HTTP/1.1 20", Reason.CONNECTION_FAILED, "without an answer"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", Reason.CONNECTION_FAILED, "without an answer"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason.CONNECTION_FAILED, "without an answer"),
+    ],
+)
+def test_answers_that_are_none(http: Callable[..., HttpTransport], answer: bytes, reason: Reason, words: str) -> None:
+    def behave(connection: socket.socket) -> None:
+        request_of(connection)
+        connection.sendall(answer)
+
+    with raw(behave) as address:
+        lost = error(http(), post(f"http://{address}{SECRET_PATH}"))
+    assert lost.reason is reason
+    assert words in lost.detail
+    assert address in lost.detail
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "s3cret", "s3cret/path", "http://", "https:///s3cret", "ftp://host/s3cret", "httpx://host/s3cret"),
+        *("http://[s3cret", "http://host:s3cret/", "http://.s3cret/", "http://s3cret..x/", "http://*s3cret/"),
+        *("http://user:pa/s3cret@host/", "\\s3cret", "http://" + "s3cret" * 50 + "/", "http://a b/s3cret"),
+    ],
+)
+def test_a_url_that_cannot_be_called(http: Callable[..., HttpTransport], url: str) -> None:
+    refused = error(http(request_timeout_s=2), post(url))
+    assert refused.reason in {Reason.INVALID_URL, Reason.CONNECTION_FAILED}
+
+
+@pytest.mark.parametrize("value", ["Bearer s3cret\n", "Bearer s3cret\r\nX: y", "s3cret\u20ac"])
+def test_a_header_that_cannot_be_sent(server: Web, http: Callable[..., HttpTransport], value: str) -> None:
+    call = Request(method="GET", url=server.url, headers={"Authorization": value})
+    refused = error(http(), call)
+    assert (refused.reason, "a header cannot be sent" in refused.detail) == (Reason.INVALID_URL, True)
+    assert server.seen == []
+
+
+def test_a_transport_and_its_parts_show_no_secret(http: Callable[..., HttpTransport]) -> None:
+    transport = http(proxy=Secret("http://s3cret@127.0.0.1:1"))
+    assert "s3cret" not in repr(transport)
+    assert "s3cret" not in repr(post("http://host/s3cret"))
+    assert Response(status=200).body == b""
