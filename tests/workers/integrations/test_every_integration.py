@@ -15,8 +15,8 @@ from workers.integrations.base import NotSendable
 from workers.integrations.registry import SERVICES
 
 if TYPE_CHECKING:
-    from workers.calls import Request
     from common.outcome import Outcome
+    from workers.calls import Request
 
 TOKEN = "c4n4ry-0123456789abcdef"
 PASSWORD = "p4ssw0rd-of-the-proxy"

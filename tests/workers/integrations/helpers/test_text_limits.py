@@ -26,10 +26,10 @@ from workers.integrations.helpers.text_limits import ELLIPSIS, MAX_URL_VALUE_BYT
 from workers.integrations.registry import SERVICES
 
 if TYPE_CHECKING:
-    from workers.calls import Request
     from collections.abc import Iterator, Sequence
 
     from common.outcome import ManagerEvent
+    from workers.calls import Request
     from workers.integrations.base import Service
 
 MD5 = "44d88612fea8a8f36de82e1278abb02f"
