@@ -37,7 +37,10 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 
 test: lint ## environment, linters, types and all everyday tests
-	$(BIN)/pytest -n 2 --dist worksteal -m "not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/pytest -n 3 --dist worksteal -m "not slow and not chaos and not e2e" --cov --cov-report=term:skip-covered --cov-fail-under=85
+
+test-slow: install ## the tests that take ten seconds or more each
+	$(BIN)/pytest -n 3 --dist worksteal -m slow
 
 # What depends on the interpreter: TLS, recursion, signals, threads, processes. Benchmarks' and documents' tests do not.
 ON_EACH_PYTHON := tests/common tests/producer tests/workers tests/security tests/properties tests/e2e/test_wrong_input.py \

@@ -25,6 +25,7 @@ MUTATED_OF = {"deliveries": 29, "config": 5, "filters": 3}
 """Every how-many-th case is mutated, where there are many."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", MADE)
 def test_no_made_case_is_different(family: str) -> None:
     tally = Tally()
@@ -35,6 +36,7 @@ def test_no_made_case_is_different(family: str) -> None:
     assert set(tally.deviations) >= KINDS[family]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", MADE)
 def test_every_changed_value_of_a_made_case_is_noticed(family: str) -> None:
     """As with the sample: a predicate that was widened holds for what its reason says, and for nothing else."""

@@ -72,6 +72,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.slow
 def test_every_expected_message_arrives(folder: Path) -> None:
     with demo(folder) as (process, output):
         assert process.wait(LIMIT_S) == 0, output.read_text()[-2000:]

@@ -69,6 +69,7 @@ class Visitor:
             return str(error.code)
 
 
+@pytest.mark.slow
 def test_flower_shows_and_does_not_touch(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
     del client
     with Recorder() as target:
@@ -158,6 +159,7 @@ def test_flower_keeps_no_more_tasks_than_it_is_told(client: object, server: Embe
             eventually(lambda: remembered() == 100)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_flower_sees_again_soon_after_redis_is_back_and_says_so_meanwhile(
     client: object, server: EmbeddedServer, tmp_path: Path

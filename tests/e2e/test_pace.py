@@ -29,6 +29,7 @@ def slack(manager: Manager) -> dict[str, Any]:
     return status
 
 
+@pytest.mark.slow
 def test_a_limit_is_kept_and_a_paused_integration_waits(tmp_path: Path) -> None:
     arrived_s: list[float] = []
 
@@ -55,6 +56,7 @@ def test_a_limit_is_kept_and_a_paused_integration_waits(tmp_path: Path) -> None:
     assert set(target.ids) == manager.ids
 
 
+@pytest.mark.slow
 def test_a_target_that_is_down_is_left_alone_and_taken_up_again(tmp_path: Path) -> None:
     (tmp_path / "courier.toml").write_text(
         '[integrations.default]\nbreaker_failures = 5\nbreaker_pause = "200ms"\n'

@@ -66,6 +66,7 @@ def _answers(get: Any) -> bool:
         return False
 
 
+@pytest.mark.slow
 @needs("prometheus", "prometheus")
 def test_targets_are_up_rules_evaluate_and_the_dashboard_is_answered(
     client: object, server: EmbeddedServer, tmp_path: Path
@@ -97,6 +98,7 @@ def test_targets_are_up_rules_evaluate_and_the_dashboard_is_answered(
         assert prometheus.ask('ALERTS{alertstate="firing"}') == []
 
 
+@pytest.mark.slow
 @needs("prometheus", "prometheus")
 def test_a_rule_fires_when_what_it_is_about_happens(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
     del client

@@ -123,6 +123,7 @@ def test_a_new_alert_passes_soon_after_the_path_forgot_all_connections(system: S
     assert system.fresh_alert_s(limit_s=LIMIT_S) <= FRESH_S
 
 
+@pytest.mark.slow
 def test_a_new_alert_passes_soon_after_ten_seconds_without_connections(system: System) -> None:
     system.at_risk += system.held()
     system.proxy.refuse()

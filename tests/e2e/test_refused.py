@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WAIT_S = 90.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "reason"), [(403, "unauthorized"), (404, "gone")])
 def test_a_refused_hook_holds_the_alerts_until_it_is_mended(tmp_path: Path, status: int, reason: str) -> None:
     refused = list[bytes]()

@@ -31,15 +31,18 @@ def goes_on_without_its_primary(folder: Path, tls: Tls | None) -> None:
         system.is_well_and_discreet()
 
 
+@pytest.mark.slow
 def test_the_primary_dies_and_everything_goes_on(tmp_path: Path) -> None:
     goes_on_without_its_primary(tmp_path, None)
 
 
+@pytest.mark.slow
 @needs(DEBIANS, "redis-tools")
 def test_the_primary_dies_and_everything_goes_on_over_tls(tmp_path: Path) -> None:
     goes_on_without_its_primary(tmp_path, Tls.in_folder(tmp_path))
 
 
+@pytest.mark.slow
 @needs(DEBIANS, "redis-tools")
 def test_sentinels_whose_certificate_is_not_trusted_are_told(tmp_path: Path) -> None:
     with ExitStack() as stack:
@@ -51,6 +54,7 @@ def test_sentinels_whose_certificate_is_not_trusted_are_told(tmp_path: Path) -> 
         assert "Traceback" not in producer.log
 
 
+@pytest.mark.slow
 def test_sentinels_that_want_another_password_are_told_and_waited_for(tmp_path: Path) -> None:
     with ExitStack() as stack:
         system = Watched(stack, tmp_path)

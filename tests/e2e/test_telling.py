@@ -61,6 +61,7 @@ def block(name: str, url: str, level: int) -> str:
     )
 
 
+@pytest.mark.slow
 def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_of_it(tmp_path: Path) -> None:
     answers = [400]
     (tmp_path / "courier.toml").write_text(SETTINGS)

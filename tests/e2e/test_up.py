@@ -104,6 +104,7 @@ def test_killed_in_the_middle_it_loses_nothing(tmp_path: Path) -> None:
             eventually(lambda: set(target.ids) == manager.ids, limit_s=60)
 
 
+@pytest.mark.slow
 def test_two_in_one_state_directory_are_one_too_many(manager: Manager) -> None:
     with up(manager) as courier:
         eventually(lambda: READY in courier.log)

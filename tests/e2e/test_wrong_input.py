@@ -128,6 +128,7 @@ def test_a_redis_that_comes_later_is_waited_for(tmp_path: Path, manager: Manager
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_still_loading_is_waited_for(tmp_path: Path, manager: Manager, target: Recorder) -> None:
     server = slow_server(tmp_path / "redis", keys=100_000, delay_us=400)
     server.waits = False
@@ -198,6 +199,7 @@ def test_a_wrong_password_is_refused_and_not_shown(name: str, server: EmbeddedSe
     assert "hunter2" not in message
 
 
+@pytest.mark.slow
 def test_a_worker_whose_key_is_outdated_ends(client: redis.Redis, server: EmbeddedServer, manager: Manager) -> None:
     with part(manager, server, "producer") as producer:
         eventually(lambda: "begins to read" in producer.log)

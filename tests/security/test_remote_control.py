@@ -97,6 +97,7 @@ def test_no_command_changes_a_worker_and_no_message_ends_or_stalls_it(tmp_path: 
         assert "Traceback" not in worker.log
 
 
+@pytest.mark.slow
 def test_what_flower_asks_is_answered_without_a_secret(tmp_path: Path) -> None:
     with worker_of(tmp_path) as (worker, app, _):
         for method in sorted(ALLOWED - {"ping"}):

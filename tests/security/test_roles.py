@@ -80,6 +80,7 @@ class System:
         return self.process(role, *arguments).process.wait(60)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # ten processes are started one after another
 def test_every_process_works_as_the_user_of_its_role(
     client: redis.Redis, server: EmbeddedServer, tmp_path: Path
