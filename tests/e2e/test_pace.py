@@ -9,6 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.behind_sentinels import System
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually

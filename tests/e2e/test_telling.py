@@ -6,6 +6,8 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 

@@ -10,6 +10,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from tests.support.crashes import pause
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
