@@ -84,8 +84,8 @@ def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_
             manager.append(5)
             eventually(lambda: set(second.ids) == manager.ids)
             attachment = json.loads(second.bodies[0])["attachments"][0]
-            assert attachment["title"] == "[Courier: undelivered to first, client] sshd: brute force"
-            assert attachment["text"] == "[Courier: undelivered to first, client] Invalid user x"
+            assert attachment["title"] == "[Courier: undelivered to first, http_4xx] sshd: brute force"
+            assert attachment["text"] == "[Courier: undelivered to first, http_4xx] Invalid user x"
             eventually(lambda: sum(one["number"] for one in queue.of("dead_letters")) == 5)
             assert {(one["integration"], one["reason"]) for one in queue.told} == {("first", "http_4xx")}
             answers[0] = 503
