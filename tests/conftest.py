@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from ops.standalone.embedded_redis import EmbeddedServer
+from tests.support import recorder  # noqa: F401 — takes COURIER_TEST_PATIENCE out of the environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

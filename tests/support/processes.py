@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from tests.support.recorder import patience
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -65,7 +67,7 @@ class Courier:
         """End it and return its exit status. Fails, with it killed, if it has not ended within STOP_LIMIT_S."""
         self.process.send_signal(signum)
         try:
-            return self.process.wait(STOP_LIMIT_S)
+            return self.process.wait(STOP_LIMIT_S * patience())
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
