@@ -1,7 +1,7 @@
-"""How many deliveries of one integration run at once, on threads that all integrations of a worker share.
+"""Limits how many deliveries of one integration run at once, on threads that all integrations of a worker share.
 
-Threads of its own for each would add up to thousands where many integrations have had a flood, and CPython 3.11 walks
-over all that live whenever it starts one.
+One pool per integration would add up to thousands of threads after floods over many integrations, and CPython 3.11
+iterates over all live threads whenever it starts one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class BoundedExecutor:
-    """Runs at most `width` calls at once; the others wait here in their order, each a future that can be cancelled.
+    """Runs at most `max_concurrent` calls at once; the others wait in order, each as a future that can be cancelled.
 
-    A thread that takes a call starts the next thread if more calls wait, so no call waits for a slow one as long as
-    there is room, and calls that take no time do not get a thread each.
+    A thread that takes a call requests the next thread if more calls wait. So no call waits for a slow one while
+    fewer than `max_concurrent` run, and short calls do not start one thread each.
     """
 
     def __init__(self, threads: ThreadPool, max_concurrent: int) -> None:
@@ -33,7 +33,7 @@ class BoundedExecutor:
         self._lock = threading.Lock()
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Have it called as soon as there is room."""
+        """Queue the call and return its future."""
         future: Future[T] = Future()
         with self._lock:
             self._waiting.append((future, call))
@@ -41,7 +41,7 @@ class BoundedExecutor:
         return future
 
     def _start_one_more(self) -> None:
-        """Keep to it that whatever waits has a thread that comes for it, or all that there may be are at work."""
+        """Ensure that a thread is coming for the queue unless `max_concurrent` threads are busy. The lock is held."""
         if self._waiting and not self._starting and self._running < self._max_concurrent:
             self._starting = True
             self._running += 1
@@ -50,13 +50,13 @@ class BoundedExecutor:
     def _run(self) -> None:
         with self._lock:
             self._starting = False
-        while one := self._next():
-            future, call = one
+        while item := self._next():
+            future, call = item
             if not future.set_running_or_notify_cancel():
                 continue
             try:
                 result = call()
-            except BaseException as error:  # noqa: BLE001 — it belongs to whoever asks for the result
+            except BaseException as error:  # noqa: BLE001 — the future raises it in the thread that asks for the result
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -66,6 +66,6 @@ class BoundedExecutor:
             if not self._waiting:
                 self._running -= 1
                 return None
-            one = self._waiting.popleft()
+            item = self._waiting.popleft()
             self._start_one_more()
-            return one
+            return item

@@ -1,6 +1,6 @@
-"""One attempt at one delivery: make its calls, classify what came back, and say how that settles it.
+"""One attempt at one delivery: build and send its calls, interpret the responses, return the settlement.
 
-The integration knows its service, the transport knows the wire, the ledger records: this is all that lies between.
+The service module knows its service, the transport knows the protocol, the ledger stores the result.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from workers.integrations.helpers.event_signer import EventSigner
 
 HISTORY_LIMIT: Final = 50
-"""Attempts kept in a record; older ones are dropped, their number stays in `attempts`."""
+"""Attempts that a record keeps; older ones are dropped but stay counted in `attempts`."""
 
 MAX_SINGLE_REFUSALS: Final = 5
-"""Attempts after which a delivery whose key or address is refused, while others were taken, is at fault itself."""
+"""Attempts after which a delivery dies whose key or address is refused while the target accepts other deliveries."""
 
 _log = logging.getLogger("courier.delivery")
 _encode = msgspec.json.Encoder().encode
 
 
 class AttemptResult(NamedTuple):
-    """What came of a delivery's calls: the outcome, those that need no repeating, and whether the target was asked.
+    """The result of a delivery's calls: outcome, keys of completed calls, and whether the target was contacted.
 
-    `answer` is what led to the outcome, raw: an answer, or the error that came instead.
+    `response` is the raw response that led to the outcome, or the TransportError if there was none.
     """
 
     outcome: Outcome
@@ -56,7 +56,7 @@ class AttemptResult(NamedTuple):
 
 
 class Pipeline:
-    """The attempts of one integration."""
+    """Makes the attempts of one integration."""
 
     def __init__(
         self,
@@ -69,21 +69,20 @@ class Pipeline:
         signer: EventSigner,
         last_response: ResponseRecorder | None = None,
     ) -> None:
-        """Take the parts; `lookups` are the remembered answers, for a service that can do with them.
+        """`lookups` caches the responses of a service that is Cacheable. `signer` signs the events for the manager.
 
-        `signer` signs the events for the manager.
-        `answers` keeps the last one of each delivery; without it, which knows the secrets, none is kept.
+        `last_response` redacts the last response of each delivery for its record; without it, no response is kept.
         """
         self._last_response, self._signer = last_response, signer
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
         self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
 
     def attempt(self, delivery: Delivery) -> Settlement:
-        """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
+        """Make one attempt and return its settlement. Never raises: an internal error leads to a retry."""
         try:
             sent = self._send(_alert(delivery), delivery.header.completed_calls)
-        except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
-            _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
+        except Exception as error:  # noqa: BLE001 — no error may lose the delivery
+            _log.exception("attempt failed: internal error", extra={"delivery": delivery.id})
             sent = AttemptResult(
                 Retry(Reason.INTERNAL, type(error).__name__), delivery.header.completed_calls, contacted=True
             )
@@ -92,32 +91,33 @@ class Pipeline:
     def _send(self, alert: Alert, done: tuple[str, ...]) -> AttemptResult:
         try:
             calls = self._service.build_calls(alert)
-        except NotSendable as refusal:
-            # A block that can't be served is like a target that refuses all: a run of it must not bury every alert.
-            return AttemptResult(refusal.outcome, done, contacted=refusal.outcome.reason is Reason.NOT_CONFIGURED)
-        ended: list[tuple[Outcome, Any]] = []
-        asked = False
+        except NotSendable as error:
+            # NOT_CONFIGURED counts as contact, so that it opens the breaker: otherwise every alert would die at once.
+            return AttemptResult(error.outcome, done, contacted=error.outcome.reason is Reason.NOT_CONFIGURED)
+        results: list[tuple[Outcome, Any]] = []
+        contacted = False
         for call in calls:
             if call.key not in done or not call.key:
-                known = self._lookup_cache.get(alert, call) if self._lookup_cache else None
-                outcome, answer = self._call(alert, call) if known is None else (known, None)
-                asked = asked or known is None
-                ended.append((outcome, answer))
-                if call.key and isinstance(outcome, Delivered | Skipped):  # a rejection must be there at the end, too
+                cached = self._lookup_cache.get(alert, call) if self._lookup_cache else None
+                outcome, response = self._call(alert, call) if cached is None else (cached, None)
+                contacted = contacted or cached is None
+                results.append((outcome, response))
+                # A rejected call is repeated, so that its rejection counts in the last attempt, too.
+                if call.key and isinstance(outcome, Delivered | Skipped):
                     done = (*done, call.key)
-        _, answer = max(ended, key=lambda one: _severity(one[0]), default=(None, None))
-        return AttemptResult(combine([outcome for outcome, _ in ended]), done, asked, answer)
+        _, response = max(results, key=lambda result: _severity(result[0]), default=(None, None))
+        return AttemptResult(combine([outcome for outcome, _ in results]), done, contacted, response)
 
     def _call(self, alert: Alert, call: Any) -> tuple[Outcome, Any]:
         try:
-            answer = self._transport.send(call)
+            response = self._transport.send(call)
         except TransportError as error:
             if self._lookup_cache:
                 self._lookup_cache.release(call)
             return self._service.interpret_failure(alert, call, error), error
         if self._lookup_cache:
-            self._lookup_cache.put(call, answer)
-        return self._service.interpret(alert, call, answer), answer
+            self._lookup_cache.put(call, response)
+        return self._service.interpret(alert, call, response), response
 
     def _settlement(self, delivery: Delivery, sent: AttemptResult) -> Settlement:
         outcome, events = sent.outcome, self._events(delivery, getattr(sent.outcome, "events", ()))
@@ -169,18 +169,18 @@ class Pipeline:
         )
 
     def _events(self, delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:
-        """Sign each event, with an id that is the same if this delivery is ever repeated."""
+        """Sign each event. Its id is the same if the delivery is repeated, so the manager gets it once."""
         ids = [f"{delivery.id}+{_digest(_encode(event))}" for event in events]
         return tuple(Event(i, self._signer.sign(i, event)) for i, event in zip(ids, events, strict=True))
 
-    def _with_response(self, header: Header, sent: AttemptResult, most_bytes: int) -> Header:
-        """Return the header with the answer of the attempt that it ends with, or else the last one that there was."""
-        kept = (
-            self._last_response.excerpt(header.history[-1].at_ms, sent.response, most_bytes)
+    def _with_response(self, header: Header, sent: AttemptResult, max_bytes: int) -> Header:
+        """Return the header with the response of this attempt; without one, it keeps the last response."""
+        response = (
+            self._last_response.excerpt(header.history[-1].at_ms, sent.response, max_bytes)
             if self._last_response
             else None
         )
-        return msgspec.structs.replace(header, response=kept) if kept else header
+        return msgspec.structs.replace(header, response=response) if response else header
 
 
 def _alert(delivery: Delivery) -> Alert:
@@ -189,7 +189,7 @@ def _alert(delivery: Delivery) -> Alert:
 
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:
-    """Return what several calls of one delivery mean together: the worst of them, with the events of all."""
+    """Return the outcome of several calls of one delivery: the most severe one, with the events of all."""
     worst = max(outcomes, key=_severity, default=Delivered())
     if isinstance(worst, Skipped):
         return worst
@@ -205,7 +205,7 @@ def _severity(outcome: Outcome) -> int:
 
 
 def _is_refused_alone(delivery: Delivery, header: Header, outcome: Retry | Rejected) -> bool:
-    """Say whether the target took other deliveries while it refused this one: then its key and address are good."""
+    """Return whether the target accepted other deliveries while it refused this one, so key and address are valid."""
     refused = outcome.reason in {Reason.UNAUTHORIZED, Reason.GONE} and header.attempts >= MAX_SINGLE_REFUSALS
     return refused and header.budget_start_ms < delivery.last_success_ms
 
@@ -214,7 +214,8 @@ def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]
     header, attempt = delivery.header, Attempt(delivery.begun_ms, outcome.reason, outcome.detail)
     return msgspec.structs.replace(
         header,
-        budget_start_ms=header.budget_start_ms or delivery.begun_ms,  # the wait for its first turn was no fault of it
+        # Time in the queue before the first attempt does not use the retry budget.
+        budget_start_ms=header.budget_start_ms or delivery.begun_ms,
         attempts=header.attempts + 1,
         completed_calls=done,
         history=(*header.history, attempt)[-HISTORY_LIMIT:],

@@ -1,7 +1,8 @@
-"""Threads for the deliveries of a worker: as many as there are calls at once; the last to become idle goes on first.
+"""The threads that make a worker's deliveries: one per running call; the last to become idle is used first.
 
-The standard library's pool wakes the one that has been idle for longest and ends none: after one flood over 100
-integrations every delivery went through hundreds of cold stacks and connections, at a quarter more CPU.
+The standard library's pool wakes the thread that has been idle longest and never ends one. After one flood over 100
+integrations, deliveries then rotated through hundreds of threads with cold stacks and connections, at a quarter more
+CPU.
 """
 
 from __future__ import annotations
@@ -11,100 +12,100 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from common.logs import Condition
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 IDLE_S: Final = 30.0
-"""A thread without a call for so long ends."""
+"""A thread ends after this many seconds without a call."""
 
 _log = logging.getLogger("courier.worker")
 
 
 class ThreadPool:
-    """Runs calls, none of which may raise, each at once.
+    """Runs each call immediately on its own thread. Calls must not raise.
 
-    Threads are started one after the other: the next when the last one has come to its call. A process that is busy
-    comes to that later, so that it has few threads; one that waits for slow targets has as many as there are calls.
+    Threads start one at a time: the next one when the last one has reached its call. A busy process reaches that point
+    later and so keeps few threads; a process that waits for slow targets gets one thread per call.
     """
 
     def __init__(self, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
         self._idle: list[_Worker] = []
-        self._wanted: deque[Callable[[], object]] = deque()
-        self._starting = self._refused = False
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._starting = False
+        self._refused = Condition(_log)
         self._lock = threading.Lock()
 
     def run(self, call: Callable[[], object]) -> None:
-        """Have it called by a thread of its own."""
+        """Run the call on an idle or new thread."""
         with self._lock:
-            self._wanted.append(call)
+            self._waiting.append(call)
             self._start_one()
 
     def retry_start(self) -> None:
-        """Try again what the system refused, once a second: where no thread lives, none ever becomes free."""
+        """Retry a refused thread start. Called once a second: without any live thread, nothing else would retry."""
         with self._lock:
             self._start_one()
 
     def _start_one(self) -> None:
-        """Start a thread for what is wanted first; where the system refuses another one, the next that is free does it.
+        """Give the first waiting call to an idle or new thread. The lock is held.
 
-        The lock is held.
+        If the system refuses a new thread, the call waits for the next thread that becomes free.
         """
-        if self._starting or not self._wanted:
+        if self._starting or not self._waiting:
             return
         if self._idle:
-            self._idle.pop().assign(self._wanted.popleft())
+            self._idle.pop().assign(self._waiting.popleft())
         else:
             try:
-                _Worker(self, self._wanted[0]).start()
+                _Worker(self, self._waiting[0]).start()
             except RuntimeError as error:
-                self._log_once(error)
+                self._refused.set(f"cannot start another thread ({error}); deliveries wait; raise the limit of tasks")
                 return
-            self._refused = False
-            self._wanted.popleft()
+            self._refused.clear("threads can be started again")
+            self._waiting.popleft()
         self._starting = True
 
-    def _log_once(self, error: RuntimeError) -> None:
-        if not self._refused:
-            _log.warning("the system refuses another thread (%s): deliveries wait; look at its limit of tasks", error)
-        self._refused = True
-
     def started(self) -> None:
-        """Start the next thread, now that the last one is at its call."""
+        """Start the next thread, now that the last one has reached its call."""
         with self._lock:
             self._starting = False
             self._start_one()
 
     def next_call(self, thread: _Worker) -> Callable[[], object] | None:
-        """Return what a thread that is free shall do; None if it may rest, after which `go_on_with` wakes it."""
+        """Return the next call for a free thread. None makes the thread idle, until `assign` wakes it."""
         with self._lock:
-            if self._wanted:
-                return self._wanted.popleft()
+            if self._waiting:
+                return self._waiting.popleft()
             self._idle.append(thread)
             return None
 
     def wait_idle(self, thread: _Worker) -> bool:
-        """Let a thread rest; return whether it is over for it, since nothing came."""
+        """Block until the idle thread gets a call; return True if it gets none within `idle_s` and must end."""
         if thread.wakeup.acquire(timeout=self._idle_s):
             return False
         with self._lock:
             if thread in self._idle:
                 self._idle.remove(thread)
                 return True
+        # Taken from the idle list just as its time ran out: `assign` is about to release the lock.
         return not thread.wakeup.acquire()
 
 
 class _Worker(threading.Thread):
-    """A daemon: whoever wants the result of a call waits for it, and nobody for an idle thread."""
+    """One thread. A daemon: callers wait for their results, and an idle thread must not delay the exit."""
 
     def __init__(self, threads: ThreadPool, call: Callable[[], object]) -> None:
         super().__init__(name="delivery", daemon=True)
         self._threads, self._call = threads, call
+        # Used as a semaphore: the thread blocks on its second acquire until `assign` releases the lock.
         self.wakeup = threading.Lock()
         self.wakeup.acquire()
 
     def assign(self, call: Callable[[], object]) -> None:
-        """Wake it, once."""
+        """Set the next call and wake the thread. Called once per idle period."""
         self._call = call
         self.wakeup.release()
 
@@ -112,9 +113,9 @@ class _Worker(threading.Thread):
         self._threads.started()
         while True:
             self._call()
-            del self._call  # with all that it holds, while this thread rests
-            if further := self._threads.next_call(self):
-                self._call = further
+            del self._call  # frees the call and all that it references while the thread is idle
+            if call := self._threads.next_call(self):
+                self._call = call
             elif self._threads.wait_idle(self):
                 return
             else:

@@ -10,8 +10,8 @@ from workers.delivery.executor import BoundedExecutor
 from workers.delivery.thread_pool import ThreadPool
 
 
-def test_a_lane_runs_as_many_as_it_is_wide_and_the_others_in_their_order() -> None:
-    lane, gate, begun = BoundedExecutor(ThreadPool(), 2), threading.Semaphore(0), []
+def test_executor_runs_at_most_max_concurrent_calls_in_order() -> None:
+    executor, gate, begun = BoundedExecutor(ThreadPool(), 2), threading.Semaphore(0), []
     started = threading.Semaphore(0)
 
     def call(number: int) -> int:
@@ -20,7 +20,7 @@ def test_a_lane_runs_as_many_as_it_is_wide_and_the_others_in_their_order() -> No
         gate.acquire()
         return number
 
-    futures = [lane.submit(partial(call, number)) for number in range(5)]
+    futures = [executor.submit(partial(call, number)) for number in range(5)]
     assert all(started.acquire(timeout=10) for _ in range(2))
     assert sorted(begun) == [0, 1]
     assert futures[2].cancel()
@@ -32,7 +32,7 @@ def test_a_lane_runs_as_many_as_it_is_wide_and_the_others_in_their_order() -> No
     assert 2 not in begun
 
 
-def test_a_lane_that_hangs_holds_up_no_other_one() -> None:
+def test_hanging_integration_does_not_block_another() -> None:
     threads, gate = ThreadPool(), threading.Event()
     hanging, other = BoundedExecutor(threads, 64), BoundedExecutor(threads, 1)
     hung = [hanging.submit(gate.wait) for _ in range(100)]
@@ -41,8 +41,8 @@ def test_a_lane_that_hangs_holds_up_no_other_one() -> None:
     assert all(future.result(timeout=10) for future in hung)
 
 
-def test_what_a_call_raises_comes_with_its_result_and_the_lane_goes_on() -> None:
-    lane = BoundedExecutor(ThreadPool(), 1)
+def test_exception_of_a_call_is_raised_by_its_future_only() -> None:
+    executor = BoundedExecutor(ThreadPool(), 1)
     with pytest.raises(ZeroDivisionError):
-        lane.submit(lambda: 1 / 0).result(timeout=10)
-    assert lane.submit(lambda: 7).result(timeout=10) == 7
+        executor.submit(lambda: 1 / 0).result(timeout=10)
+    assert executor.submit(lambda: 7).result(timeout=10) == 7

@@ -36,7 +36,7 @@ def wait_until_idle(threads: ThreadPool, count: int) -> None:
     raise AssertionError(f"{len(threads._idle)} threads are idle, not {count}")
 
 
-def test_no_call_waits_for_another_one() -> None:
+def test_no_call_waits_for_another_call() -> None:
     threads, gate = ThreadPool(), threading.Barrier(9)
     for _ in range(8):
         threads.run(lambda: gate.wait(WAIT_S))
@@ -44,7 +44,7 @@ def test_no_call_waits_for_another_one() -> None:
     wait_until_idle(threads, 8)
 
 
-def test_the_last_to_become_idle_goes_on_first() -> None:
+def test_last_idle_thread_is_used_first() -> None:
     threads, gate = ThreadPool(), threading.Barrier(5)
     for _ in range(4):
         threads.run(lambda: gate.wait(WAIT_S))
@@ -56,7 +56,7 @@ def test_the_last_to_become_idle_goes_on_first() -> None:
         wait_until_idle(threads, 4)
 
 
-def test_an_idle_thread_ends_after_its_time() -> None:
+def test_idle_thread_ends_after_its_timeout() -> None:
     threads = ThreadPool(idle_s=0.01)
     thread = ran(threads)
     thread.join(WAIT_S)
@@ -65,7 +65,7 @@ def test_an_idle_thread_ends_after_its_time() -> None:
     assert ran(threads) is not thread
 
 
-def test_a_thread_that_is_taken_when_its_time_is_over_runs_the_call() -> None:
+def test_thread_assigned_at_its_timeout_runs_the_call() -> None:
     threads, done = ThreadPool(idle_s=0.05), threading.Event()
     thread = ran(threads)
     wait_until_idle(threads, 1)
@@ -76,7 +76,7 @@ def test_a_thread_that_is_taken_when_its_time_is_over_runs_the_call() -> None:
     assert done.wait(WAIT_S)
 
 
-def test_where_no_thread_can_be_started_the_next_that_is_free_runs_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_free_thread_runs_the_call_if_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     threads, gate, done = ThreadPool(), threading.Event(), threading.Event()
     threads.run(gate.wait)
 
@@ -90,26 +90,26 @@ def test_where_no_thread_can_be_started_the_next_that_is_free_runs_the_call(monk
     assert done.wait(WAIT_S)
 
 
-def test_a_refused_thread_is_tried_again_and_told_once_for_each_time_that_it_is_refused(
+def test_refused_thread_is_retried_and_logged_once_per_refusal(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     threads = ThreadPool(idle_s=0.01)
-    lane, refused = BoundedExecutor(threads, 1), Mock(side_effect=RuntimeError("can't start new thread"))
+    executor, refused = BoundedExecutor(threads, 1), Mock(side_effect=RuntimeError("can't start new thread"))
     for tries in (3, 6):
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refused)
-            thread = lane.submit(threading.current_thread)
+            thread = executor.submit(threading.current_thread)
             threads.retry_start()
             threads.retry_start()
         assert refused.call_count == tries
         threads.retry_start()
         thread.result(WAIT_S).join(WAIT_S)
-    told = [record.message for record in caplog.records]
-    assert len(told) == 2
-    assert "refuses another thread (can't start new thread)" in told[0]
+    logged = [record.message for record in caplog.records]
+    assert len(logged) == 2
+    assert "cannot start another thread (can't start new thread)" in logged[0]
 
 
-def test_the_next_thread_is_started_when_the_last_one_is_at_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_thread_starts_when_the_last_one_reaches_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     threads, gate, done = ThreadPool(), threading.Event(), threading.Semaphore(0)
     started: list[threading.Thread] = []
 
@@ -127,7 +127,7 @@ def test_the_next_thread_is_started_when_the_last_one_is_at_its_call(monkeypatch
     gate.set()
 
 
-def test_a_thread_that_becomes_free_takes_what_waits_for_one_that_is_being_started(
+def test_free_thread_takes_a_call_that_waits_for_a_starting_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     threads, gate, done = ThreadPool(), threading.Event(), threading.Event()
