@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from common.broker.dispatcher import ReleaseTarget
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
 from common.registry.published import MANAGER, Registry
@@ -45,26 +46,21 @@ class Selection(msgspec.Struct, frozen=True):
 class ServedIntegration(NamedTuple):
     """One integration that this worker serves; `executor` limits how many of its deliveries run at once.
 
-    `target` is the digest of its credential: integrations with the same one share limits and pauses. `fallback` is the
-    integration that gets the alerts of its dead letters, empty for none.
+    Integrations with the same credential share their limits and pauses (`Limits.target`). `notifications` names the
+    fallback, which gets the alerts of its dead letters.
     """
 
     integration: Integration
     policy: Policy
-    target: str
+    limits: Limits
     pipeline: Pipeline
     executor: BoundedExecutor
-    fallback: str = ""
+    notifications: Notifications
 
     @property
-    def notifications(self) -> Notifications:
-        """Which failures notify the manager, and which fallback gets the dead letters."""
-        return Notifications.of(self.policy, self.integration.id, self.fallback)
-
-    @property
-    def limits(self) -> Limits:
-        """Its rate limits and circuit breaker."""
-        return Limits.of(self.policy, self.target)
+    def release_target(self) -> ReleaseTarget:
+        """What the dispatcher needs to release its deliveries."""
+        return ReleaseTarget(self.integration.id, self.policy, self.limits)
 
 
 class ServedIntegrations:
@@ -85,12 +81,12 @@ class ServedIntegrations:
 
         `lookups` returns the cache for the namespace of a look-up service. `signer` signs the events for the manager.
 
-        The attribute `manager` holds policy and target of the built-in integration `manager`, to which the settlements
+        The attribute `manager` is the release target of the built-in integration `manager`, to which the settlements
         of every worker add events.
         """
         self._registry, self._selection, self.signer = registry, selection, signer
         self._policy = policy
-        self.manager = (policy(MANAGER), registry.target(MANAGER))
+        self.manager = ReleaseTarget.of(MANAGER_ID, policy(MANAGER), registry.target(MANAGER))
         self._build, self._random, self._lookups = build, random, lookups
         self._threads = ThreadPool()
         self._version = 0
@@ -134,7 +130,9 @@ class ServedIntegrations:
                 continue
             served = previous if previous and previous.integration == integration else self._serve(integration)
             fallback = self._fallback(served, registry)
-            built[integration.id] = served if served.fallback == fallback else served._replace(fallback=fallback)
+            if served.notifications.fallback != fallback:
+                served = served._replace(notifications=Notifications.of(served.policy, integration.id, fallback))
+            built[integration.id] = served
         return built
 
     def _warn_missing(self, registry: Registry) -> None:
@@ -172,7 +170,7 @@ class ServedIntegrations:
         return ServedIntegration(
             integration,
             policy,
-            self._registry.target(integration),
+            Limits.of(policy, self._registry.target(integration)),
             Pipeline(
                 service,
                 transport,
@@ -183,4 +181,5 @@ class ServedIntegrations:
                 last_response=ResponseRecorder.of(integration, policy),
             ),
             BoundedExecutor(self._threads, policy.concurrency),
+            Notifications.of(policy, integration.id, fallback=""),
         )

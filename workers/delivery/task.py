@@ -17,9 +17,8 @@ from common.ledger import Settlement
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from common.broker.dispatcher import Dispatcher
+    from common.broker.dispatcher import Dispatcher, ReleaseTarget
     from common.ledger import Delivery, Ledger, Settled
-    from common.settings.schema import Policy
     from workers.delivery.served import ServedIntegration, ServedIntegrations
     from workers.metrics import WorkerMetrics
     from workers.process_identity import ProcessIdentity
@@ -137,9 +136,9 @@ class DeliveryTask:
                 if returned:
                     self._settle(integration_id, served, token, returned)
                     settlements += returned
-            self._dispatch(integration_id, served.policy, served.target, coalesce=integration_id != MANAGER_ID)
+            self._dispatch(served.release_target, coalesce=integration_id != MANAGER_ID)
             if any(s.events for s in settlements):
-                self._dispatch(MANAGER_ID, *self._integrations.manager)
+                self._dispatch(self._integrations.manager)
             counts.update(s.outcome for s in settlements)
         return counts
 
@@ -193,11 +192,11 @@ class DeliveryTask:
             fields = {"until_ms": settled.paused_until_ms}
             _log.warning("target requested a pause", extra=extra | fields)
 
-    def _dispatch(self, integration_id: str, policy: Policy, target: str, *, coalesce: bool = False) -> None:
+    def _dispatch(self, target: ReleaseTarget, *, coalesce: bool = False) -> None:
         try:
-            self._dispatcher.dispatch(integration_id, policy, target, coalesce=coalesce)
+            self._dispatcher.dispatch(target, coalesce=coalesce)
         except LedgerError as error:
-            _log.warning("release failed: %s", error, extra={"integration": integration_id})
+            _log.warning("release failed: %s", error, extra={"integration": target.integration_id})
 
 
 def _describe(settlement: Settlement) -> str:

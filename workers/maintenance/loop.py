@@ -13,13 +13,13 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from common.broker.dispatcher import Dispatcher, ReleaseTarget
 from common.errors import CourierError, LedgerDamaged, SettingsError
 from common.logs import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from common.broker.dispatcher import Dispatcher
     from workers.celery_worker.watchdog import Watchdog
     from workers.delivery.served import ServedIntegration, ServedIntegrations
     from workers.delivery.task import DeliveryTask
@@ -128,15 +128,14 @@ class Maintenance:
                     "leases expired; deliveries released again",
                     extra={"integration": integration_id, "lost": found.lost, "dead": found.dead},
                 )
-        targets = [ReleaseTarget(i, served.policy, served.target) for i, served in integrations.items()]
-        self._dispatcher.dispatch_all(targets, coalesce=True)
+        self._dispatcher.dispatch_all([served.release_target for served in integrations.values()], coalesce=True)
 
     def tick(self) -> None:
         """Release where a bucket fills in less than a second. Raises LedgerUnavailable or LedgerMisconfigured."""
         for integration_id in self._integrations.ids():
             served = self._integrations.get(integration_id)
             if served is not None and served.limits.tick_s < INTERVAL_S:
-                self._dispatcher.dispatch(integration_id, served.policy, served.target)
+                self._dispatcher.dispatch(served.release_target)
 
     def _run(self) -> None:
         elapsed_s = 0.0

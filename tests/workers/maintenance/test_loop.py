@@ -5,8 +5,10 @@ from unittest.mock import Mock
 
 import pytest
 
+from common.broker.dispatcher import ReleaseTarget
 from common.errors import LedgerUnavailable, SettingsError
 from common.ledger import Reaped
+from tests.support.fakes import policy
 from workers.delivery.served import ServedIntegrations
 from workers.maintenance.loop import FULL_SCAN_EVERY, Maintenance
 
@@ -74,6 +76,7 @@ def test_empty_integrations_are_skipped_in_most_runs() -> None:
     integrations: Any = Mock(ServedIntegrations)
     integrations.refresh.return_value = False
     integrations.ids.return_value = {"idle", "slack"}
+    integrations.get.side_effect = lambda i: Mock(release_target=ReleaseTarget.of(i, policy(), "t"))
     dispatcher = Mock()
     dispatcher.non_empty.return_value = {"slack"}
     dispatcher.reap.side_effect = lambda wanted: dict.fromkeys(wanted, Reaped(0, 0, 0))
