@@ -45,23 +45,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("courier.worker")
 
 
-class MaintenanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-    """Starts the maintenance thread after the pool. It runs until every delivery in flight has ended."""
-
-    requires = ("celery.worker.components:Pool",)
-    maintenance: Maintenance
-    ignores_hangup: bool
-
-    def start(self, worker: Any) -> None:  # noqa: ARG002 — the bootstep's interface
-        """Install the SIGHUP handler and start the maintenance thread.
-
-        SIGHUP (a closed terminal) stops the worker like SIGTERM; under nohup the worker ignores it. This replaces
-        Celery's own handler, which would restart the command or let the signal kill the process and its scripts.
-        """
-        signal.signal(signal.SIGHUP, signal.SIG_IGN if self.ignores_hangup else _terminate)
-        self.maintenance.start()
-
-
 class Worker:
     """One worker process.
 
@@ -168,10 +151,7 @@ class Worker:
         # Always consume the default queue, too, so that a worker without integrations runs and waits for some.
         idle = Queue(self._app.conf.task_default_queue)
         self._app.conf.task_queues = [idle, *map(queue, sorted(self.integrations.ids()))]
-        ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        parts = {"maintenance": self._maintenance, "ignores_hangup": ignores_hangup}
-        step = type("Step", (MaintenanceStep,), parts)
-        self._app.steps["worker"].add(step)
+        self._app.steps["worker"].add(_maintenance_step(self._maintenance))
         return self._app.Worker(
             hostname=hostname,
             pool="threads",
@@ -194,6 +174,28 @@ class Worker:
         ours = {queue_name(i) for i in ids} | {self._app.conf.task_default_queue}
         for name in set(known.consume_from) - ours:
             consumer.call_soon(consumer.cancel_task_queue, name)
+
+
+def _maintenance_step(maintenance: Maintenance) -> type[bootsteps.StartStopStep]:
+    """Return the bootstep class that starts `maintenance`; Celery creates the instance itself, without arguments."""
+    # Read now: Celery installs its own handler before the step starts.
+    ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    class MaintenanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+        """Starts the maintenance thread after the pool. It runs until every delivery in flight has ended."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def start(self, worker: Any) -> None:  # noqa: ARG002 — the bootstep's interface
+            """Install the SIGHUP handler and start the maintenance thread.
+
+            SIGHUP (a closed terminal) stops the worker like SIGTERM; under nohup the worker ignores it. This replaces
+            Celery's own handler, which would restart the command or let the signal kill the process and its scripts.
+            """
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if ignores_hangup else _terminate)
+            maintenance.start()
+
+    return MaintenanceStep
 
 
 def _terminate(*_: object) -> None:
