@@ -12,10 +12,9 @@ from common.broker.dispatcher import ReleaseTarget
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
 from common.registry.published import MANAGER, Registry
-from workers.delivery.executor import BoundedExecutor
+from workers.delivery.executor import BoundedExecutor, ThreadPool
 from workers.delivery.pipeline import Pipeline
 from workers.delivery.response import ResponseRecorder
-from workers.delivery.thread_pool import ThreadPool
 from workers.integrations.base import Cacheable
 
 if TYPE_CHECKING:
