@@ -270,7 +270,7 @@ class Producer:
             if number and (flush or not COALESCE_FROM <= number < member.policy.batch_max):
                 del self._undispatched[member.integration.id]
                 target = self._registry.target(member.integration)
-                outlets.append(ReleaseTarget(member.integration.id, member.policy, target))
+                outlets.append(ReleaseTarget.of(member.integration.id, member.policy, target))
         if outlets:
             self._dispatcher.dispatch_all(outlets)
 

@@ -1,1 +1,1 @@
-"""From the ledger to the services: begins a delivery, sends it, settles its outcome."""
+"""The worker process: it begins deliveries, sends them to the services and settles their outcomes."""

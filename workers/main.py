@@ -1,4 +1,4 @@
-"""A worker as a process: parts put together from the settings, the wait for Redis, and how it ends."""
+"""Starts a worker process: builds its parts from the settings, waits for Redis and runs until a signal stops it."""
 
 from __future__ import annotations
 
@@ -43,30 +43,31 @@ if TYPE_CHECKING:
     from workers.integrations.base import Service
 
 GC_THRESHOLD: Final = 50_000
-"""New objects before the garbage collector looks for cycles among them; Python's own 700 are some five deliveries."""
+"""New objects between two runs of the garbage collector. Python's default, 700, is about five deliveries."""
 
 OPEN_FILES: Final = 65_536
-"""A connection takes three (libcurl), and each integration may have `concurrency` of them; the usual limit is 1,024."""
+"""libcurl opens three files per connection, and an integration has up to `concurrency` connections. The usual limit
+is 1,024."""
 
 _log = logging.getLogger("courier.worker")
 
 
 def run(settings: Settings, selection: Selection, *, name: str) -> int:
-    """Deliver until SIGTERM or SIGINT, then finish what is running. Return the exit status.
+    """Deliver until SIGTERM or SIGINT, then finish the deliveries in flight. Return the exit status.
 
-    Raises SettingsError and LedgerMisconfigured for what waiting does not mend.
+    Raises SettingsError or LedgerMisconfigured for errors that waiting does not fix.
     """
-    environ = dict(os.environ)  # before Celery adds variables of its own, which are not for scripts
-    clear_ambient_capabilities()  # before there are threads: each has capabilities of its own
+    environ = dict(os.environ)  # before Celery adds its own variables, which scripts must not see
+    clear_ambient_capabilities()  # before the first thread starts: each thread has its own capabilities
     limit_arenas()
     if Kind.SCRIPT in selection.kinds or any(name.startswith(SCRIPT_PREFIX) for name in selection.names):
         check_script_users(settings)
     raise_file_limit()
     url = settings.redis.connection_url.reveal()
     client = connect(url)
-    vault = load_cipher(settings.state.secret_key, settings.state.dir)
-    registry, signer = PublishedRegistry(client, vault), EventSigner(vault)
-    remembered = vault.authenticator(PURPOSE)
+    cipher = load_cipher(settings.state.secret_key, settings.state.dir)
+    registry, signer = PublishedRegistry(client, cipher), EventSigner(cipher)
+    authenticator = cipher.authenticator(PURPOSE)
     metrics = WorkerMetrics()
     serve(settings.metrics, metrics.registry)
     for warning in wait_until_available(Ledger(client).check_server, _log):
@@ -75,13 +76,13 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     connections, groups = ConnectionPool(), ProcessGroups(monotonic)
 
     @cache
-    def look_at_home() -> None:
+    def check_home() -> None:
         for warning in home_warnings(settings.worker.wazuh_home):
             _log.warning("%s", warning)
 
-    def outfit_for(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
+    def build(integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
         if integration.kind is Kind.SCRIPT and not policy.user:
-            look_at_home()
+            check_home()
         debug = settings.log.level is LogLevel.DEBUG
         service, transport = build_service(
             integration,
@@ -96,38 +97,38 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         return service, metrics.wrap_timed(integration.id, transport)
 
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
-    routes = ServedIntegrations(
+    integrations = ServedIntegrations(
         registry,
         selection,
         policy=settings.policy,
-        build=outfit_for,
+        build=build,
         random=jitter,
         signer=signer,
-        lookups=lambda topic: LookupStore(client, topic, remembered),
+        lookups=lambda namespace: LookupStore(client, namespace, authenticator),
     )
-    wait_until_available(routes.refresh, _log)
-    metrics.init_series(routes.ids())
+    wait_until_available(integrations.refresh, _log)
+    metrics.init_series(integrations.ids())
     PathMonitor(url, _log).start()
-    _log.info("delivering", extra={"worker": name, "redis": settings.redis.address})
+    _log.info("worker started", extra={"worker": name, "redis": settings.redis.address})
     worker = Worker(
         name=name,
         slots=settings.worker.max_tasks,
         drain_s=settings.worker.drain_timeout_s,
         redis_url=url,
         client=client,
-        routes=routes,
+        integrations=integrations,
         groups=groups,
         metrics=metrics,
-        looks=[connections.close_idle],
+        retry_hooks=[connections.close_idle],
     )
     _tune_gc()
     status = worker.run()
-    _log.info("ended; what was not begun is left to others", extra={"worker": name})
+    _log.info("worker stopped; unstarted deliveries stay queued", extra={"worker": name})
     return status
 
 
 def check_script_users(settings: Settings) -> None:
-    """Raise SettingsError if scripts are to run as a user that this process cannot become."""
+    """Raise SettingsError if the settings name a script user that this process cannot switch to."""
     for table in settings.integrations:
         try:
             script_user(settings.policy(Integration(id=table, name=table)))
@@ -136,7 +137,7 @@ def check_script_users(settings: Settings) -> None:
 
 
 def raise_file_limit() -> None:
-    """Allow this process as many open files as it may need, or as many as the system permits (setrlimit(2))."""
+    """Raise the soft limit of open files to OPEN_FILES, or to the hard limit if that is lower (setrlimit(2))."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -144,7 +145,7 @@ def raise_file_limit() -> None:
 
 
 def _tune_gc() -> None:
-    """Leave what was loaded out of every collection, since it stays, and look at the rest less often."""
+    """Exclude the objects loaded so far from garbage collection, as they are never freed, and collect less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 50)

@@ -1,8 +1,8 @@
-"""A worker's own metrics: attempts as they end, and the two times that people ask for.
+"""The metrics of a worker: attempts by outcome, delivery latency and request duration.
 
-Buckets. A person waits for the alert: below a second is at once, ten seconds is a rate limit, minutes a back-off, hours
-an outage that ended before `retry_max_age` (two days). A call lasts at most `request_timeout` (seconds) or, of a
-script, `deadline` (a minute), so its buckets end there.
+Latency buckets: below 1 s is immediate, 10 s means a rate limit, minutes mean backoff, and hours mean an outage that
+ended before `retry_max_age` (two days). A call lasts at most `request_timeout` (seconds), or `deadline` (a minute)
+for a script, so the request buckets end there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REQUEST_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 
 
 class WorkerMetrics:
-    """Filled by the deliverer, the transports and the housekeeping; `now` is seconds since the epoch."""
+    """Records what delivery, transports and maintenance report. `now` returns seconds since the epoch."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.registry = process_registry()
@@ -35,12 +35,12 @@ class WorkerMetrics:
         self._attempts = counter("courier_attempts", self.registry)
         self._request_s = histogram("courier_request_seconds", REQUEST_BUCKETS_S, self.registry)
         self._accepted_s = histogram("courier_delivery_latency_seconds", LATENCY_BUCKETS_S, self.registry)
-        self._round_at_s = gauge("courier_worker_maintenance_timestamp_seconds", self.registry)
+        self._maintained_at_s = gauge("courier_worker_maintenance_timestamp_seconds", self.registry)
         self._serves = gauge("courier_worker_integration_info", self.registry)
         self._messages_dropped = counter("courier_messages_dropped", self.registry)
 
     def init_series(self, ids: Collection[str]) -> None:
-        """Make every series of these integrations, at zero, so that the first failure of a kind is seen as one."""
+        """Create every series of these integrations at zero, so that `increase()` sees the first failure of a kind."""
         self._serves.clear()
         for integration_id in ids:
             self._serves.labels(integration_id).set(1)
@@ -50,17 +50,17 @@ class WorkerMetrics:
                 self._attempts.labels(integration_id, outcome, reason)
 
     def maintenance_succeeded(self) -> None:
-        """Note that the housekeeping did a round."""
-        self._round_at_s.set(self._now())
+        """Record the time of a successful maintenance run."""
+        self._maintained_at_s.set(self._now())
 
     def message_dropped(self, integration_id: str) -> None:
-        """Count a message from Redis that no part of Courier has written."""
+        """Count a message from Redis that Courier did not write and the worker dropped."""
         self._messages_dropped.labels(integration_id).inc()
 
     def record_attempt(self, integration_id: str, delivery: Delivery, settlement: Settlement) -> None:
-        """Count an attempt that has just ended; of one that the service accepted, how long the alert was under way.
+        """Count a finished attempt. For an accepted delivery, also record the time since the manager wrote the alert.
 
-        What was postponed was not attempted.
+        A postponed delivery is not an attempt. A replayed one has no latency: an operator chose its time.
         """
         if settlement.outcome == "postponed":
             return
@@ -72,17 +72,17 @@ class WorkerMetrics:
             self._accepted_s.labels(integration_id).observe(max(0.0, self._now() - written_s))
 
     def wrap_timed(self, integration_id: str, transport: Transport) -> Transport:
-        """Return `transport` with its calls timed."""
+        """Return a transport that records the duration of each call of `transport`."""
         return _Timed(transport, self._request_s.labels(integration_id))
 
 
 class _Timed:
-    """A transport whose every call, answered or not, is one observation."""
+    """A transport that observes the duration of every call, whether or not it fails."""
 
     def __init__(self, transport: Transport, request_s: Histogram) -> None:
         self._transport, self._request_s = transport, request_s
 
     def send(self, call: Any) -> Any:
-        """Make the call."""
+        """Make the call and record its duration in seconds."""
         with self._request_s.time():
             return self._transport.send(call)

@@ -1,8 +1,8 @@
-"""Who holds a lease: enough of a process's identity to know, on the same machine, that it is gone.
+"""The identity of the process that holds a lease, which shows on the same machine whether it has exited.
 
-A lease runs out by itself, but that takes a minute. A worker that died beside this one is noticed at once: its
-deliveries are brought back without waiting, and its scripts are ended. Of another machine, or container, nothing is
-known and nothing said.
+A lease expires by itself, but that takes a minute. If a worker on the same machine dies, the next one detects it
+immediately, releases its deliveries again and kills its scripts. Processes of another machine or container are
+unknown, so they never count as exited.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PROC: Final = Path("/proc")
 
 
 class ProcessIdentity(NamedTuple):
-    """A process: the machine's boot, its process namespace, its id and when it started (proc(5), field 22)."""
+    """A process: the machine's boot id, its PID namespace, its PID and its start time in ticks (proc(5), field 22)."""
 
     boot: str
     namespace: str
@@ -27,17 +27,17 @@ class ProcessIdentity(NamedTuple):
         return "-".join(self)
 
     def has_exited(self, token: str, proc: Path = _PROC) -> bool:
-        """Tell whether `token` is of a process of this machine that does not run any more."""
+        """Return whether `token` names a process of this machine that no longer runs."""
         other = self._parse_local(token)
         return other is not None and _started(proc, other.pid) != other.started
 
     def running_pid(self, token: str, proc: Path = _PROC) -> int | None:
-        """Return the id of the process that `token` is of, if that runs, and on this machine."""
+        """Return the PID of the process that `token` names if it runs on this machine, else None."""
         other = self._parse_local(token)
         return int(other.pid) if other and other.started and _started(proc, other.pid) == other.started else None
 
     def _parse_local(self, token: str) -> ProcessIdentity | None:
-        """Return whose `token` it is, None for one of another machine and for nonsense."""
+        """Return the process that `token` names, None if it is of another machine or malformed."""
         boot, _, rest = token.partition("-")
         namespace, _, rest = rest.partition("-")
         pid, _, rest = rest.partition("-")
@@ -56,23 +56,24 @@ def this_process(proc: Path = _PROC) -> ProcessIdentity:
 
 @cache
 def _machine(proc: Path) -> tuple[str, str]:
-    """Return what tells this boot of this machine, and this container on it, from any other."""
+    """Return the boot id of this machine and the PID namespace of this container."""
     try:
         boot = (proc / "sys/kernel/random/boot_id").read_text().strip().replace("-", "")[:12]
         return boot, str((proc / "self/ns/pid").stat().st_ino)
     except OSError:
-        return "unknown", ""  # no such machine is known to anybody: nothing is said about it
+        return "unknown", ""  # without /proc no process can be checked, so none counts as exited
 
 
 def of_child(pid: int, proc: Path = _PROC) -> ProcessIdentity:
-    """Return the identity of a process that this one has started."""
+    """Return the identity of a child of this process."""
     boot, namespace = _machine(proc)
     return ProcessIdentity(boot, namespace, str(pid), _started(proc, str(pid)))
 
 
 def _started(proc: Path, pid: str) -> str:
-    """Return when a process started, in clock ticks since the boot; empty if there is none, or only its remains."""
+    """Return when a process started, in clock ticks since boot; empty if it does not exist or is a zombie."""
     try:
+        # The second field, the command in parentheses, may itself contain spaces and parentheses.
         fields = (proc / pid / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""

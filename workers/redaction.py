@@ -1,11 +1,12 @@
-"""Masks the secrets of an integration in everything that its service or its script says. There is no other redaction.
+"""Masks the secrets of an integration in the output of its service or script. Courier has no other redaction.
 
-What counts as a secret is listed in `secrets_of`, the forms in which a service, a proxy or a script may repeat one in
-`_forms`. They are the encoders of GitHub's runner (`ValueEncoders.cs`), and those of the library that sends.
+`secrets_of` lists what counts as a secret. `_forms` lists the encodings in which a service, a proxy or a script may
+repeat it: those of GitHub's runner (`ValueEncoders.cs`) and those of the HTTP library.
 
-Only what is kept is looked at, and as much more as the longest secret has: so a secret that reaches over the end is
-recognised, and one of which only a part was read lies behind what is kept. A hundred forms cost 0.04 ms in the
-1,200 characters of a retry and 0.5 ms in the 20,000 of a dead letter; one compiled alternation takes four times that.
+The redactor searches only the text that is kept plus as many characters as the longest secret has. A secret that
+crosses the end of the kept text is therefore recognised, and one that was read only in part lies behind that end.
+A hundred forms cost 0.04 ms in the 1,200 characters of a retry and 0.5 ms in the 20,000 of a dead letter; one compiled
+alternation takes four times that.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
 
 MIN_CREDENTIAL_CHARS: Final = 4
-"""An option or a URL's password is masked from this length on: a shorter one is a word of every text."""
+"""Minimum length of an option or of a URL's password to be masked: shorter ones occur in ordinary text."""
 
 MIN_PART_CHARS: Final = 6
-"""The same for a part of a URL, a word of a longer secret and the value of a variable."""
+"""Minimum length of a part of a URL, a word of a longer secret and the value of a variable to be masked."""
 
 DISPLAY_OPTIONS: Final = frozenset(
     {
@@ -45,17 +46,18 @@ DISPLAY_OPTIONS: Final = frozenset(
         "username",
     }
 )
-"""Members of `<options>` that services show: those of the stock messages, of Slack's attachments ("Reference: Secondary
-message attachments") and of PagerDuty's events ("Send an Alert Event"). A login or a query in them is masked anyway."""
+"""Members of `<options>` that services display: those of the stock messages, of Slack's attachments ("Reference:
+Secondary message attachments") and of PagerDuty's events ("Send an Alert Event"). Logins and query strings of URLs in
+them are masked nevertheless."""
 
 _WORDS: Final = frozenset({"bearer", "services", "webhook", "webhooks"})
-"""Parts of well-known addresses and headers that are no secret."""
+"""Words of well-known URLs and headers that are not secret."""
 
 _SECRET_NAME: Final = re.compile("TOKEN|SECRET|PASS|KEY|HOOK|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
-"""Names of inherited variables whose values are secrets, as `ops/docs/scripts.md` says."""
+"""Names of inherited environment variables whose values are secrets, as documented in `ops/docs/scripts.md`."""
 
 _PROXY: Final = re.compile(r"(?!no_)\w+_proxy", re.IGNORECASE)
-"""Names of the variables that curl, requests and Python take a proxy from."""
+"""Names of the environment variables from which curl, requests and Python read a proxy."""
 
 _URL: Final = re.compile(
     r"(?:(?P<http>https?|socks[45][ah]?)|[a-z][a-z0-9+.-]*)://(?:(?P<login>[^/?#]*)@)?[^/?#]*(?P<rest>.*)",
@@ -65,35 +67,35 @@ _URL_SEPARATOR: Final = re.compile(r"[/?&=#]+")
 _SEPARATOR: Final = re.compile(r"""[/?&=#@:,;"'\s]+""")
 
 _SAFE: Final = "!$&'()*+,;=:@"
-"""What may stand for itself in a segment of a path (RFC 3986, 3.3)."""
+"""Characters that a path segment may contain unescaped (RFC 3986, 3.3)."""
 
 _SHARED_CHARS: Final = (0, 2, 3)
-"""Characters of base64 that hold bits of 0, 1 or 2 bytes before the secret."""
+"""Number of leading base64 characters that also hold bits of the 0, 1 or 2 bytes before the secret."""
 
 
 class Redactor:
-    """Masks the secrets of one integration. It shows none of them in its `repr`."""
+    """Masks the secrets of one integration. Its `repr` shows none of them."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Take the secrets as they are; every form of them is looked for, whatever its letter case."""
+        """`secrets` are plain texts; every form of them is masked, in any letter case."""
         forms = {_folded(readable(form)) for secret in set(secrets) for form in _forms(secret)} - {""}
         self._forms = tuple(sorted(forms))
         self.longest = max((len(form.encode("utf-8", "replace")) for form in forms), default=0)
 
     @classmethod
     def of(cls, block: Integration, policy: Policy | None = None, environ: Mapping[str, str] = os.environ) -> Self:
-        """Return what masks the secrets of a block, of how it is served and of the worker's environment."""
+        """Return a redactor for the secrets of a block, of its policy and of the worker's environment."""
         return cls(secrets_of(block, policy, environ))
 
     def text(self, text: str) -> str:
-        """Return a whole text, readable and with every secret masked."""
+        """Return the text without control characters and with every secret masked."""
         whole = readable(text)
         return self._masked(whole, 0, len(whole))
 
     def beginning(self, body: bytes, size: int, *, is_cut: bool = False) -> tuple[str, bool]:
-        """Return the beginning of a body, at most `size` characters before masking, and whether there was more.
+        """Return the beginning of a body, at most `size` characters before masking, and whether it was truncated.
 
-        `is_cut` says that the body itself has lost its end, and perhaps half of a secret with it.
+        `is_cut` says that the body had already been truncated at its end, possibly within a secret.
         """
         read = body[: size + self.longest]
         is_cut = is_cut or len(read) < len(body)
@@ -102,7 +104,7 @@ class Redactor:
         return self._masked(text, 0, min(size, stop)), is_cut or stop > size
 
     def end(self, output: str, size: int, *, is_cut: bool = False) -> tuple[str, bool]:
-        """Return the end of an output, the other way round; `is_cut` says that it has lost its beginning."""
+        """Return the end of an output like `beginning`; `is_cut` says that its beginning had already been cut off."""
         read = output[-size - self.longest :]
         is_cut = is_cut or len(read) < len(output)
         text = readable(read)
@@ -111,10 +113,11 @@ class Redactor:
         return self._masked(text, max(start, last), len(text)), is_cut or last > start
 
     def _masked(self, text: str, start: int, stop: int) -> str:
-        """Return a part of a text; a secret that reaches over its edge is one mask, and so are several that overlap."""
+        """Return text[start:stop] masked; overlapping secrets, or one that crosses an edge, become one mask."""
         folded = _folded(text)
         pieces: list[str] = []
         position = start
+        # Sorted by start: a span that begins before `position` overlaps the previous one and extends its mask.
         for first, last in sorted(span for form in self._forms for span in _spans(folded, form)):
             if last > position and first < stop:
                 if first >= position or not pieces:
@@ -126,7 +129,7 @@ class Redactor:
 def secrets_of(
     block: Integration, policy: Policy | None = None, environ: Mapping[str, str] = os.environ
 ) -> Iterator[str]:
-    """Yield every text that nothing said to this block's calls may show, some of them more than once."""
+    """Yield every text that must not appear in the output of this block's calls; some appear more than once."""
     if block.api_key:
         yield block.api_key.reveal().strip()
     others = [policy.endpoint, policy.proxy] if policy else []
@@ -143,20 +146,20 @@ def secrets_of(
 
 
 def readable(text: str) -> str:
-    """Return a text with line feeds and tabs as its only control characters.
+    """Return a text whose only control characters are line feeds and tabs.
 
-    A NUL goes before anything is looked for: UTF-16 would hide a secret behind them.
+    NULs are removed before the search: UTF-16 text would otherwise hide a secret between them.
     """
     text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
-    if text.replace("\n", "").replace("\t", "").isprintable():  # at C's speed, as nearly every text is
+    if text.replace("\n", "").replace("\t", "").isprintable():  # runs in C; true for nearly every text
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def _folded(text: str) -> str:
-    """Return a text of the same length in lower case, each character whatever stands beside it.
+    """Return the text in lower case, with the same length and each character independent of its neighbours.
 
-    A dotted capital I would become two characters, and a capital sigma depends on what follows.
+    `str.lower` makes two characters of a dotted capital I, and its result for a capital sigma depends on what follows.
     """
     return text.lower() if text.isascii() else text.replace("\u0130", "i").lower().replace("\u03c2", "\u03c3")
 
@@ -169,7 +172,7 @@ def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def _with_parts(text: str) -> Iterator[str]:
-    """Yield a secret and what of it may be quoted alone; of a URL not the host, which error texts name."""
+    """Yield a secret and its parts that may be quoted alone; the host of a URL is excluded, as error texts name it."""
     url = _URL.fullmatch(text)
     if url:
         yield from _login_forms(url["login"])
@@ -179,7 +182,7 @@ def _with_parts(text: str) -> Iterator[str]:
         parts = [rest, path.rstrip("/"), *_URL_SEPARATOR.split(f"{rest}/{unquote(rest)}")]
         if "=" in query:
             yield query
-        if "@" in rest:  # a password that should have been encoded may have ended the host too early
+        if "@" in rest:  # an unencoded password may contain "/", which ends the host too early
             yield text
     else:
         yield text
@@ -188,7 +191,7 @@ def _with_parts(text: str) -> Iterator[str]:
 
 
 def _login_forms(login: str | None) -> Iterator[str]:
-    """Yield `USER:PASSWORD` and the password, or the user if there is none; in base64 they are a header's value."""
+    """Yield `USER:PASSWORD`, which is base64-encoded in headers, and the password, or the user if it has none."""
     for form in {login, unquote(login)} if login else ():
         user, _, password = form.partition(":")
         if user or password:
@@ -198,10 +201,12 @@ def _login_forms(login: str | None) -> Iterator[str]:
 
 
 def _option_secrets(options: str) -> Iterator[str]:
-    """Yield every text in the options that is not for display, however deep; all of what is no JSON."""
+    """Yield every text in the options, at any depth, that is not for display; all of the options if not valid JSON."""
     try:
         check_depth(options)
-        members = json.loads(options, object_pairs_hook=_Members, parse_int=float)  # a huge integer is no error
+        members = json.loads(
+            options, object_pairs_hook=_Members, parse_int=float
+        )  # `int` rejects integers of over 4,300 digits
         pending: list[tuple[str, Any]] = [("", members)]
     except ValueError:
         yield from _with_parts(options)
@@ -217,7 +222,7 @@ def _option_secrets(options: str) -> Iterator[str]:
 
 
 class _Members(list[tuple[str, Any]]):
-    """The members of an object, those of the same name among them: a script prints its file as it stands."""
+    """The members of a JSON object, duplicate names included: a script may print its options file unchanged."""
 
 
 def _display_texts(value: str) -> Iterator[str]:
@@ -228,7 +233,7 @@ def _display_texts(value: str) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield the forms that URLs, JSON, HTML, headers and terminals give a text; of most, several are the same."""
+    """Yield the encodings of a text in URLs, JSON, HTML, headers and Python's repr; often several are identical."""
     raw = _bytes(secret)
     yield raw.decode("utf-8", "replace")
     for text in {secret, unquote(secret)}:
@@ -244,21 +249,21 @@ def _forms(secret: str) -> Iterator[str]:
         yield repr(text)[1:-1]
         if len(text) >= MIN_CREDENTIAL_CHARS:
             yield from _base64(_bytes(text))
-            yield from _base64(text.encode("latin-1", "replace"))  # as `requests` writes a login
+            yield from _base64(text.encode("latin-1", "replace"))  # how `requests` encodes a login
 
 
 def _base64(raw: bytes) -> Iterator[str]:
-    """Yield what base64 makes of the bytes by themselves, and after any others: what only they decide."""
+    """Yield the base64 of the bytes alone, and the characters that they alone determine at each of three offsets."""
     yield b64encode(raw).decode()
     for before, skipped in enumerate(_SHARED_CHARS):
         encoded = b64encode(bytes(before) + raw).decode()
-        decided = encoded[skipped : (before + len(raw)) * 8 // 6]
-        yield decided
-        yield decided.replace("+", "-").replace("/", "_")
+        determined = encoded[skipped : (before + len(raw)) * 8 // 6]
+        yield determined
+        yield determined.replace("+", "-").replace("/", "_")
 
 
 def _bytes(text: str) -> bytes:
-    """Return a text as a script prints it; half a character cannot be printed, but it can stand in ossec.conf."""
+    """Return a text as a script prints it. A lone surrogate may occur in ossec.conf but cannot be printed."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

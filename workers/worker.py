@@ -1,4 +1,4 @@
-"""A worker process: a Celery worker that consumes the queues of the integrations it serves."""
+"""The worker: a Celery worker that consumes the queues of the integrations that it serves."""
 
 from __future__ import annotations
 
@@ -45,28 +45,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger("courier.worker")
 
 
-class MaintenanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-    """Starts the housekeeping once the pool is there; it goes on until every running delivery has ended."""
-
-    requires = ("celery.worker.components:Pool",)
-    maintenance: Maintenance
-    ignores_hangup: bool
-
-    def start(self, worker: Any) -> None:  # noqa: ARG002 — the bootstep's interface
-        """Begin the rounds.
-
-        A closed terminal ends the worker as SIGTERM does; with nohup it goes on. Celery, which has set its handlers
-        by now, would start the command again, or let the signal kill the process with its scripts.
-        """
-        signal.signal(signal.SIGHUP, signal.SIG_IGN if self.ignores_hangup else _terminate)
-        self.maintenance.start()
-
-
 class Worker:
     """One worker process.
 
-    `slots` is how many tasks it runs at once; each may carry several deliveries. `drain_s` is how long it may take to
-    finish them when it is told to stop. `groups` are those of all its scripts, which it ends with itself.
+    `slots` is the number of tasks that run at once; a task can carry several deliveries. `drain_s` is the time in
+    seconds to finish deliveries in flight after a stop signal. `groups` holds the process groups of all scripts;
+    the worker kills them when it exits. Maintenance calls `retry_hooks` once a second.
     """
 
     def __init__(
@@ -77,48 +61,50 @@ class Worker:
         drain_s: float,
         redis_url: str,
         client: Redis,
-        routes: ServedIntegrations,
+        integrations: ServedIntegrations,
         groups: ProcessGroups,
         metrics: WorkerMetrics | None = None,
-        looks: Sequence[Callable[[], object]] = (),
+        retry_hooks: Sequence[Callable[[], object]] = (),
     ) -> None:
-        self.routes, self._groups = routes, groups
+        self.integrations, self._groups = integrations, groups
         hostname = f"{name}@{socket.gethostname()}"
         gate = MessageGate(hostname, on_drop=metrics.message_dropped if metrics else _noop)
         self._app = make_app(redis_url, gated_amqp(gate))
         ledger = Ledger(client)
         dispatcher = Dispatcher(self._app, ledger, client)
         process = this_process()
-        deliverer = DeliveryTask(ledger, dispatcher, self.routes, identity=process, sleep=sleep, metrics=metrics)
+        delivery_task = DeliveryTask(
+            ledger, dispatcher, self.integrations, identity=process, sleep=sleep, metrics=metrics
+        )
         self._watchdog = Watchdog(
-            queued=lambda: dispatcher.queued(self.routes.ids()),
+            queued=lambda: dispatcher.queued(self.integrations.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
             end=self._end_now,
         )
-        heartbeat = Heartbeat(client, hostname, process, deliverer.counters)
+        heartbeat = Heartbeat(client, hostname, process, delivery_task.counters)
         self._maintenance = Maintenance(
-            self.routes,
+            self.integrations,
             dispatcher,
-            deliverer,
+            delivery_task,
             self._consume,
             watchdog=self._watchdog,
             heartbeat=heartbeat,
             retention=Retention(ledger),
             on_fatal=self._exit_with_error,
-            retry_hooks=[routes.retry_threads, groups.retry_start, *looks],
+            retry_hooks=[integrations.retry_threads, groups.retry_start, *retry_hooks],
             metrics=metrics,
         )
         self._drain_s = drain_s
         self._error: SettingsError | None = None
         self._stop_requested = False
-        self._worker = self._build(hostname, slots, deliverer)
+        self._worker = self._build(hostname, slots, delivery_task)
 
     def run(self) -> int:
-        """Consume until SIGTERM, SIGINT or SIGHUP, finish what is running, and return the exit status.
+        """Consume until SIGTERM, SIGINT or SIGHUP, finish the deliveries in flight and return the exit status.
 
-        An end that no signal asked for has a status that supervisors restart. Raises SettingsError, after the same
-        end, if the registry was sealed with another key meanwhile.
+        If the worker stops without a signal, the status is EX_SOFTWARE, so that supervisors restart it. Raises
+        SettingsError after the same orderly stop if the registry has been encrypted with another key meanwhile.
         """
         try:
             self._worker.start()
@@ -131,42 +117,41 @@ class Worker:
         return int(self._worker.exitcode or (0 if self._stop_requested else os.EX_SOFTWARE))
 
     def _exit_with_error(self, error: SettingsError) -> None:
-        """End as if told to, for this reason: the key is read at the start only."""
+        """Stop as after SIGTERM, and let `run` raise `error`: the process reads the secret key only when it starts."""
         self._error = error
         _terminate()
 
     def _stopping(self, **_: object) -> None:
-        """Say so, and make sure that the end comes: a settlement may wait for a Redis that never comes back."""
+        """Start the drain timeout: without it, a settlement could wait forever for a Redis that never comes back."""
         self._stop_requested = True
         self._watchdog.disarm()
-        _log.info("stopping: finishing what is being sent, for %g s at most", self._drain_s)
+        _log.info("worker stopping; waiting up to %g s for deliveries in flight", self._drain_s)
         limit = threading.Timer(self._drain_s, self._end_drain)
         limit.daemon = True
         limit.start()
 
     def _end_drain(self) -> None:
-        _log.warning("the time to finish is over; what is still being sent is left to its lease")
+        _log.warning("drain timeout exceeded; unfinished deliveries are sent again when their leases expire")
         self._end_now(os.EX_CONFIG if self._error else 0)
 
     def _end_now(self, status: int) -> None:
-        """End the process without waiting for anything but the scripts, which are stopped."""
+        """Kill the scripts and exit immediately, without waiting for anything else."""
         self._groups.kill_all()
         os._exit(status)
 
-    def _build(self, hostname: str, slots: int, deliverer: DeliveryTask) -> Any:
-        warnings.filterwarnings("ignore", category=SecurityWarning)  # about pickle as root: only JSON is accepted
-        warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of a setting that we do set
+    def _build(self, hostname: str, slots: int, delivery_task: DeliveryTask) -> Any:
+        warnings.filterwarnings(
+            "ignore", category=SecurityWarning
+        )  # warns of pickle as root; Courier accepts only JSON
+        warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # about a setting that Courier sets
         signals.setup_logging.connect(_keep_logging)
         signals.worker_shutting_down.connect(self._stopping)
         remote_control.unregister_others()
-        _register(self._app, deliverer)
-        # A queue of its own name is always consumed, so that a worker without integrations still is one.
+        _register(self._app, delivery_task)
+        # Always consume the default queue, too, so that a worker without integrations runs and waits for some.
         idle = Queue(self._app.conf.task_default_queue)
-        self._app.conf.task_queues = [idle, *map(queue, sorted(self.routes.ids()))]
-        ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        parts = {"maintenance": self._maintenance, "ignores_hangup": ignores_hangup}
-        step = type("Step", (MaintenanceStep,), parts)
-        self._app.steps["worker"].add(step)
+        self._app.conf.task_queues = [idle, *map(queue, sorted(self.integrations.ids()))]
+        self._app.steps["worker"].add(_maintenance_step(self._maintenance))
         return self._app.Worker(
             hostname=hostname,
             pool="threads",
@@ -178,9 +163,10 @@ class Worker:
         )
 
     def _consume(self, ids: set[str]) -> None:
-        """Make the running consumer consume these and no others; called from the housekeeping's thread."""
+        """Make the running consumer consume exactly these integrations' queues. Called by the maintenance thread."""
         consumer = self._worker.consumer
         known = self._app.amqp.queues
+        # `call_soon` hands each change to the consumer's own thread; its channel is not safe for other threads.
         for integration_id in ids:
             if queue_name(integration_id) not in known.consume_from:
                 known.add(queue(integration_id))
@@ -190,24 +176,46 @@ class Worker:
             consumer.call_soon(consumer.cancel_task_queue, name)
 
 
+def _maintenance_step(maintenance: Maintenance) -> type[bootsteps.StartStopStep]:
+    """Return the bootstep class that starts `maintenance`; Celery creates the instance itself, without arguments."""
+    # Read now: Celery installs its own handler before the step starts.
+    ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    class MaintenanceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+        """Starts the maintenance thread after the pool. It runs until every delivery in flight has ended."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def start(self, worker: Any) -> None:  # noqa: ARG002 — the bootstep's interface
+            """Install the SIGHUP handler and start the maintenance thread.
+
+            SIGHUP (a closed terminal) stops the worker like SIGTERM; under nohup the worker ignores it. This replaces
+            Celery's own handler, which would restart the command or let the signal kill the process and its scripts.
+            """
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if ignores_hangup else _terminate)
+            maintenance.start()
+
+    return MaintenanceStep
+
+
 def _terminate(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _noop(*_: object) -> None:
-    """Do nothing: for a line on stderr that no log reader expects, and for a count without metrics."""
+    """Replace Celery's plain text on stderr, which log readers cannot parse, and the drop counter without metrics."""
 
 
-def _register(app: Celery, deliverer: DeliveryTask) -> Task:
+def _register(app: Celery, delivery_task: DeliveryTask) -> Task:
     @app.task(name=DELIVER, Request=NoAckRequest)  # type: ignore[untyped-decorator]  # Celery ships no types
     def deliver(integration_id: str, ids: Sequence[str]) -> dict[str, int]:
-        return deliverer.deliver(integration_id, ids)
+        return delivery_task.deliver(integration_id, ids)
 
     return deliver
 
 
 def _keep_logging(**_: object) -> None:
-    """Being connected is all it takes: Celery then leaves logging alone. A line per task would drown the rest."""
-    celery.apps.worker.safe_say = _noop  # it writes past every logger; our own lines tell of the end
+    """Keep Courier's logging: Celery configures none if this signal has a receiver. Also silence its line per task."""
+    celery.apps.worker.safe_say = _noop  # it writes to stderr without a logger; Courier logs the stop itself
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

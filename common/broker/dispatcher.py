@@ -5,7 +5,7 @@ If this process dies between the two, the leases expire and the deliveries are r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from kombu.exceptions import BatchPublishError, OperationalError
 from redis import RedisError
@@ -49,14 +49,16 @@ _PUBLISH_ERRORS: Final = (BatchPublishError, OperationalError, RedisError, OSErr
 
 
 class ReleaseTarget(NamedTuple):
-    """An integration as far as its releases go.
-
-    `target` is the digest of the credential (`PublishedRegistry.target`), by which limits are shared.
-    """
+    """What a release needs to know of an integration: its policy and its limits."""
 
     integration_id: str
     policy: Policy
-    target: str
+    limits: Limits
+
+    @classmethod
+    def of(cls, integration_id: str, policy: Policy, target: str) -> Self:
+        """`target` is the digest of the credential (`PublishedRegistry.target`), by which limits are shared."""
+        return cls(integration_id, policy, Limits.of(policy, target))
 
     def release_params(self, *, coalesce: bool) -> Release:
         """Return how it is released; with `gather` a few wait for company."""
@@ -67,7 +69,7 @@ class ReleaseTarget(NamedTuple):
             batch_max=policy.batch_max,
             lease_s=_pickup_timeout_s(policy),
             linger_s=LINGER_S,
-            limits=Limits.of(policy, self.target),
+            limits=self.limits,
             ids_per_task=together,
             min_ids=together if coalesce else 1,
         )
@@ -82,9 +84,9 @@ class Dispatcher:
     def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
         self._app, self._ledger, self._redis = app, ledger, client
 
-    def dispatch(self, integration_id: str, policy: Policy, target: str, *, coalesce: bool = False) -> int:
+    def dispatch(self, target: ReleaseTarget, *, coalesce: bool = False) -> int:
         """Do for one integration what `dispatch_all` does."""
-        return self.dispatch_all([ReleaseTarget(integration_id, policy, target)], coalesce=coalesce)
+        return self.dispatch_all([target], coalesce=coalesce)
 
     def dispatch_all(self, targets: Sequence[ReleaseTarget], *, coalesce: bool = False) -> int:
         """Release what may go now and publish it, in a round trip each for many. Return how many deliveries that were.

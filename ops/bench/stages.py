@@ -35,10 +35,7 @@ WORKER: Final = {
     "settle": ("settle (common/ledger/",),
     "begin": ("begin (common/ledger/",),
     "the pipeline around it: decode, build the request, classify": ("(workers/delivery/pipeline.py",),
-    "threads: hand a delivery over, wait for its end": (
-        "(workers/delivery/executor.py",
-        "(workers/delivery/thread_pool.py",
-    ),
+    "threads: hand a delivery over, wait for its end": ("(workers/delivery/executor.py",),
     "the task around its deliveries": ("(workers/delivery/task.py",),
     "Celery: events for Flower": ("(celery/events/",),
     "Celery: receive and run tasks": ("(celery/", "(kombu/"),

@@ -38,7 +38,7 @@ def test_a_refused_hook_holds_the_alerts_until_it_is_mended(tmp_path: Path, stat
             assert (held["dead"], held["breaker"]["reason"]) == (0, reason)
             assert f"({reason}: " in courier(manager, "status")
             assert "has never succeeded" in courier(manager, "status")
-            assert "breaker opened" in up.log
+            assert "circuit breaker opened" in up.log
             manager.config.write_text(manager.config.read_text().replace(wrong.url, right.url))
             eventually(lambda: set(right.ids) == manager.ids, limit_s=WAIT_S)
             assert slack(manager)["dead"] == 0

@@ -81,15 +81,15 @@ def test_a_closed_terminal_ends_a_worker_in_order_but_for_nohup(
     finally:
         signal.signal(signal.SIGHUP, before)
     with worker:
-        eventually(lambda: '"delivering"' in worker.log)
+        eventually(lambda: '"worker started"' in worker.log)
         eventually(lambda: fetch_all_worker_reports(server.client()))
         if under_nohup:
             worker.process.send_signal(signal.SIGHUP)
             assert worker.stop() == 0
-            assert worker.log.count('"delivering"') == 1
+            assert worker.log.count('"worker started"') == 1
         else:
             assert worker.stop(signal.SIGHUP) == 0
-        assert "stopping: finishing what is being sent" in worker.log
+        assert "worker stopping; waiting up to" in worker.log
 
 
 def test_nohup_keeps_it_running_without_its_terminal(manager: Manager, target: Recorder) -> None:

@@ -208,7 +208,7 @@ def test_a_worker_whose_key_is_outdated_ends(client: redis.Redis, server: Embedd
         client.delete(KEY)
         with part(manager, server, "producer", COURIER_SECRET_KEY=Fernet.generate_key().decode()):
             assert "sealed with another secret key" in ended(worker)
-    assert "stopping: finishing what is being sent" in worker.log
+    assert "worker stopping; waiting up to" in worker.log
 
 
 def test_a_port_that_is_taken_is_named(server: EmbeddedServer, manager: Manager) -> None:

@@ -57,7 +57,7 @@ def test_a_verdict_that_no_worker_wrote_is_asked_for_again(
     settlement = attempt(client, VIRUSTOTAL, wire, 2)
     assert (settlement.outcome, len(wire.asked)) == ("delivered", 1)
     assert b'\\"positives\\": 3' in settlement.events[0].payload
-    assert "a remembered answer is ignored" in caplog.text
+    assert "cached look-up ignored" in caplog.text
     attempt(client, VIRUSTOTAL, wire, 3)
     assert len(wire.asked) == 1
 

@@ -84,7 +84,9 @@ class World:
         )
 
     def release(self, *integration_ids: str) -> dict[str, list[str]]:
-        terms = {one: ReleaseTarget(one, POLICY, f"T-{one}").release_params(coalesce=False) for one in integration_ids}
+        terms = {
+            one: ReleaseTarget.of(one, POLICY, f"T-{one}").release_params(coalesce=False) for one in integration_ids
+        }
         tasks = self.ledger.release_all(terms)
         return {one: [delivery for task in of_one for delivery in task] for one, of_one in tasks.items()}
 

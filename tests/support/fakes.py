@@ -81,12 +81,12 @@ class NoDispatch:
     def __init__(self) -> None:
         self.dispatched: list[str] = []
 
-    def dispatch(self, integration_id: str, _policy: Policy, _target: str, *, coalesce: bool = False) -> int:  # noqa: ARG002 — as in the real one
-        self.dispatched.append(integration_id)
+    def dispatch(self, target: ReleaseTarget, *, coalesce: bool = False) -> int:  # noqa: ARG002 — as in the real one
+        self.dispatched.append(target.integration_id)
         return 0
 
     def dispatch_all(self, targets: Sequence[ReleaseTarget], *, coalesce: bool = False) -> int:
-        return sum(self.dispatch(*one, coalesce=coalesce) for one in targets)
+        return sum(self.dispatch(one, coalesce=coalesce) for one in targets)
 
     def non_empty(self, integration_ids: Collection[str]) -> set[str]:
         return set(integration_ids)

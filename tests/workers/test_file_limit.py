@@ -20,14 +20,14 @@ def restored() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_the_usual_limit_is_raised_as_far_as_is_needed_and_permitted() -> None:
+def test_file_limit_is_raised_as_far_as_permitted() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, HARD))
     raise_file_limit()
     wanted = OPEN_FILES if HARD == resource.RLIM_INFINITY else min(OPEN_FILES, HARD)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (wanted, HARD)
 
 
-def test_a_higher_limit_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_higher_file_limit_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.main.OPEN_FILES", 256)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, HARD))
     raise_file_limit()

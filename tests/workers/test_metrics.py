@@ -37,7 +37,7 @@ def accepted(metrics: WorkerMetrics) -> tuple[float | None, float | None]:
     return value(metrics, f"{name}_count", **SLACK), value(metrics, f"{name}_sum", **SLACK)
 
 
-def test_every_series_of_what_it_serves_is_there_at_zero(metrics: WorkerMetrics) -> None:
+def test_all_series_of_served_integrations_start_at_zero(metrics: WorkerMetrics) -> None:
     for outcome, reason in attempt_pairs():
         assert value(metrics, "courier_attempts_total", **SLACK, outcome=outcome, reason=reason) == 0
     assert accepted(metrics) == (0, 0)
@@ -45,13 +45,13 @@ def test_every_series_of_what_it_serves_is_there_at_zero(metrics: WorkerMetrics)
     assert value(metrics, "courier_worker_integration_info", **SLACK) == 1
 
 
-def test_what_it_serves_no_more_is_gone(metrics: WorkerMetrics) -> None:
+def test_integration_no_longer_served_has_no_info_series(metrics: WorkerMetrics) -> None:
     metrics.init_series(["shuffle"])
     assert value(metrics, "courier_worker_integration_info", **SLACK) is None
     assert value(metrics, "courier_worker_integration_info", integration="shuffle") == 1
 
 
-def test_an_attempt_counts_and_an_accepted_alert_has_a_latency(metrics: WorkerMetrics) -> None:
+def test_attempts_are_counted_and_accepted_alerts_have_a_latency(metrics: WorkerMetrics) -> None:
     metrics.record_attempt("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="delivered"))
     metrics.record_attempt(
         "slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="retry", reason="timeout")
@@ -70,17 +70,17 @@ def test_an_attempt_counts_and_an_accepted_alert_has_a_latency(metrics: WorkerMe
     ],
     ids=["no time", "no readable time", "replayed"],
 )
-def test_what_has_no_honest_latency_has_none(metrics: WorkerMetrics, late: Delivery) -> None:
+def test_delivery_without_a_meaningful_latency_has_none(metrics: WorkerMetrics, late: Delivery) -> None:
     metrics.record_attempt("slack", late, Settlement(id=late.id, outcome="delivered"))
     assert accepted(metrics) == (0, 0)
 
 
-def test_what_was_postponed_was_no_attempt(metrics: WorkerMetrics) -> None:
+def test_postponed_delivery_is_not_an_attempt(metrics: WorkerMetrics) -> None:
     metrics.record_attempt("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="postponed"))
     assert value(metrics, "courier_attempts_total", **SLACK, outcome="postponed", reason="") is None
 
 
-def test_a_clock_that_is_behind_the_managers_does_not_take_time_back(metrics: WorkerMetrics) -> None:
+def test_latency_is_never_negative(metrics: WorkerMetrics) -> None:
     metrics.record_attempt(
         "slack", delivery(timestamp="2027-01-31T08:00:00.000+0000"), Settlement(id="x", outcome="delivered")
     )
@@ -88,28 +88,28 @@ def test_a_clock_that_is_behind_the_managers_does_not_take_time_back(metrics: Wo
 
 
 class Wire:
-    def __init__(self, answer: str | Exception) -> None:
-        self.answer = answer
+    def __init__(self, response: str | Exception) -> None:
+        self.response = response
 
     def send(self, call: str) -> str:
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return f"{call}: {self.answer}"
+        if isinstance(self.response, Exception):
+            raise self.response
+        return f"{call}: {self.response}"
 
 
-def test_calls_are_timed_also_those_without_an_answer(metrics: WorkerMetrics) -> None:
+def test_calls_are_timed_even_if_they_fail(metrics: WorkerMetrics) -> None:
     assert metrics.wrap_timed("slack", Wire("ok")).send("call") == "call: ok"
     with pytest.raises(TransportError):
         metrics.wrap_timed("slack", Wire(TransportError(Reason.CONNECTION_FAILED, "gone"))).send("call")
     assert value(metrics, "courier_request_seconds_count", **SLACK) == 2
 
 
-def test_a_round_is_dated(metrics: WorkerMetrics) -> None:
+def test_successful_maintenance_sets_its_timestamp(metrics: WorkerMetrics) -> None:
     assert value(metrics, "courier_worker_maintenance_timestamp_seconds") == 0
     metrics.maintenance_succeeded()
     assert value(metrics, "courier_worker_maintenance_timestamp_seconds") == NOW_S
 
 
-def test_its_metrics_are_those_of_the_table(metrics: WorkerMetrics) -> None:
+def test_worker_metrics_match_the_table(metrics: WorkerMetrics) -> None:
     names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
     assert names == {metric.name for metric in TABLE if metric.exposed_by is ExposedBy.WORKER}

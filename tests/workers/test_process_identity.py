@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_process_knows_itself_and_is_not_gone() -> None:
+def test_running_process_has_not_exited() -> None:
     me = this_process()
     assert me.pid == str(os.getpid())
     assert not me.has_exited(f"{me}:token")
 
 
-def test_a_process_that_ended_is_gone_and_so_is_its_zombie() -> None:
+def test_exited_process_and_zombie_count_as_exited() -> None:
     code = "from workers.process_identity import this_process; print(this_process(), flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
@@ -30,12 +30,12 @@ def test_a_process_that_ended_is_gone_and_so_is_its_zombie() -> None:
     assert this_process().has_exited(token)
 
 
-def test_a_reused_process_id_is_another_process() -> None:
+def test_reused_pid_is_another_process() -> None:
     me = this_process()
     assert me.has_exited(f"{me._replace(started='1')}:token")
 
 
-def test_a_process_is_found_again_only_if_it_is_the_same_one_of_this_machine() -> None:
+def test_running_pid_requires_the_same_process_and_machine() -> None:
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as started:
         token, me = str(of_child(started.pid)), this_process()
         assert me.running_pid(token) == started.pid
@@ -46,7 +46,7 @@ def test_a_process_is_found_again_only_if_it_is_the_same_one_of_this_machine() -
     assert me.running_pid(str(of_child(started.pid))) is None
 
 
-def test_nothing_is_said_about_another_machine_or_container_or_nonsense(tmp_path: Path) -> None:
+def test_foreign_or_malformed_tokens_never_count_as_exited(tmp_path: Path) -> None:
     me = this_process()
     assert not me.has_exited(f"{me._replace(boot='other', pid='999999')}:token")
     assert not me.has_exited(f"{me._replace(namespace='1', pid='999999')}:token")

@@ -1,4 +1,4 @@
-"""The one redaction: every secret in every form, whole or cut, and nothing else of what is said."""
+"""Redaction masks every secret in every form, even if truncated, and leaves other text unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from workers.redaction import Redactor, _folded
 TOKEN = "S3cr3tT0k3nOf24Characters"
 _CHARACTERS = st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_categories=["Cc", "Cf", "Zs"])
 KEY = st.text(_CHARACTERS, min_size=8, max_size=20).map("{}7~".format)
-"""With an ending, or `Content-Length` might be one, which stands in what is rendered for another reason."""
+"""With a fixed ending, so that no key equals a text such as `Content-Length`, which every rendered request contains."""
 
 SHOWN = {"pretext": "Wazuh says", "channel": "#soc", "username": "wazuh", "icon_url": "https://x.example/a.png", "n": 3}
 
@@ -40,7 +40,7 @@ def redactor(environ: dict[str, str] | None = None, **settings: str) -> Redactor
 
 
 @given(KEY)
-def test_a_key_is_masked_in_every_form(key: str) -> None:
+def test_key_is_masked_in_every_form(key: str) -> None:
     masked = redactor(api_key=key)
     forms = [key, quote(key, safe=""), quote(key), quote_plus(key), html.escape(key), repr(key)[1:-1]]
     escaped = json.dumps(key)[1:-1]
@@ -53,7 +53,7 @@ def test_a_key_is_masked_in_every_form(key: str) -> None:
 
 
 @given(before=st.binary(max_size=9), after=st.binary(max_size=9), urlsafe=st.booleans())
-def test_base64_of_more_than_the_secret_does_not_hide_it(before: bytes, after: bytes, *, urlsafe: bool) -> None:
+def test_base64_of_a_longer_text_does_not_hide_the_secret(before: bytes, after: bytes, *, urlsafe: bool) -> None:
     encode = urlsafe_b64encode if urlsafe else b64encode
     encoded = encode(before + TOKEN.encode() + after).decode()
     assert MASK in (shown := redactor(api_key=TOKEN).text(encoded))
@@ -61,7 +61,7 @@ def test_base64_of_more_than_the_secret_does_not_hide_it(before: bytes, after: b
 
 
 @given(st.text(), st.text(), st.text())
-def test_the_lower_case_of_a_part_is_a_part_of_the_lower_case(a: str, b: str, c: str) -> None:
+def test_folding_is_independent_of_neighbouring_characters(a: str, b: str, c: str) -> None:
     assert _folded(a + b + c) == _folded(a) + _folded(b) + _folded(c)
     assert len(_folded(b)) == len(b)
 
@@ -89,13 +89,13 @@ SECRET_PARTS = [
 
 
 @pytest.mark.parametrize(("settings", "quoted"), SECRET_PARTS)
-def test_what_may_be_quoted_alone_is_masked(settings: dict[str, str], quoted: list[str]) -> None:
+def test_parts_of_a_secret_are_masked(settings: dict[str, str], quoted: list[str]) -> None:
     masked = redactor({}, **settings)
     parts = [part for text in quoted for part in (text, text.upper() if text.isascii() and "=" not in text else text)]
     assert [text for text in parts if text in masked.text(f"<{text}>")] == []
 
 
-def test_the_worker_s_variables_are_masked_where_they_are_secrets() -> None:
+def test_secret_environment_variables_are_masked() -> None:
     environ = {"HTTPS_PROXY": "http://me:pr0xy@proxy:3128", "no_proxy": "internal.example", "MY_TOKEN": "abcdef"}
     chosen = policy(environment={"MINE": Secret("mine-mine"), "DEBUG": Secret("1")}, proxy=Secret("http://u:pw12@p:1"))
     script, native = (Redactor.of(Integration(id="x", name=name), chosen, environ) for name in ("custom-x", "slack"))
@@ -104,15 +104,15 @@ def test_the_worker_s_variables_are_masked_where_they_are_secrets() -> None:
     assert native.text(said) == f"{MASK} {MASK} abcdef {MASK} {MASK} internal.example proxy:3128 1"
 
 
-def test_what_is_no_secret_is_shown() -> None:
+def test_text_without_secrets_is_unchanged() -> None:
     options = json.dumps(SHOWN | {"tags": ["a", "on", "no"]})
     said = f"{json.dumps(SHOWN)} at hooks.example: no services, Bearer expected"
     assert redactor(options=options, hook_url="https://hooks.example/services/T0/B0/tok123").text(said) == said
 
 
 @given(text=st.text(max_size=200), size=st.integers(0, 150), at=st.integers(0, 200))
-def test_no_cut_shows_a_part_of_a_secret(text: str, size: int, at: int) -> None:
-    """A secret that the transport, the window or the limit went through is gone, or one whole mask."""
+def test_truncation_shows_no_part_of_a_secret(text: str, size: int, at: int) -> None:
+    """A secret cut by the transport, the search window or the size limit is removed or becomes one whole mask."""
     masked = Redactor([TOKEN])
     said = text[:at].replace("*", "") + TOKEN + text[at:].replace("*", "")
     for body in (said.encode("utf-8", "replace"), said.encode("utf-8", "replace")[: at + 12]):
@@ -123,7 +123,7 @@ def test_no_cut_shows_a_part_of_a_secret(text: str, size: int, at: int) -> None:
     assert len(shown.replace(MASK, "")) <= size
 
 
-def test_what_was_not_cut_is_whole() -> None:
+def test_truncation_is_reported_correctly() -> None:
     masked = Redactor([TOKEN])
     assert masked.beginning(b"abc", 3) == ("abc", False)
     assert masked.beginning(b"abcd", 3) == ("abc", True)
@@ -133,25 +133,25 @@ def test_what_was_not_cut_is_whole() -> None:
     assert masked.end(f"ab{TOKEN}cd", 4) == (f"{MASK}cd", True)
 
 
-def test_secrets_that_overlap_leave_nothing_between_them() -> None:
+def test_overlapping_secrets_become_one_mask() -> None:
     assert Redactor(["xyzabc", "abcdef"]).text("1 xyzabcdef 2") == f"1 {MASK} 2"
 
 
 @given(key=st.text(), url=st.text(), options=st.text(), said=st.text(), environ=st.dictionaries(st.text(), st.text()))
-def test_nothing_is_too_odd(key: str, url: str, options: str, said: str, environ: dict[str, str]) -> None:
+def test_any_text_can_be_redacted(key: str, url: str, options: str, said: str, environ: dict[str, str]) -> None:
     assert isinstance(redactor(environ, api_key=key, hook_url=f"https://{url}", options=options).text(said), str)
 
 
 @given(KEY)
-def test_an_address_as_it_is_sent_is_masked(key: str) -> None:
+def test_url_is_masked_as_it_is_sent(key: str) -> None:
     url = f"https://hooks.example/a/{key.replace('/', '').replace('#', '').replace('?', '').replace(chr(92), '')}"
     sent = Request("GET", url).prepare().url or ""
     assert urlsplit(sent).path not in redactor(hook_url=url).text(f"no {sent} here")
 
 
 @given(KEY, st.sampled_from(["slack", "shuffle", "pagerduty", "virustotal", "maltiverse", "custom-x"]))
-def test_nothing_that_is_rendered_holds_a_secret(key: str, name: str) -> None:
-    """Even an alert that quotes every secret shows none of them."""
+def test_rendered_calls_contain_no_secret(key: str, name: str) -> None:
+    """An alert that quotes every secret is rendered without them."""
     url, option = f"https://hooks.example/services/{quote(key, safe='')}", f"opt-{key}"
     block = Integration(
         id="x",

@@ -1,1 +1,1 @@
-"""What Courier changes in Celery: consumer, request, message gate, remote control, watchdog."""
+"""Courier's changes to Celery: consumer, request, message gate, remote control, watchdog."""

@@ -1,7 +1,8 @@
-"""Celery's consumer, which connects again within a second or two of Redis's return, however long it was away.
+"""Celery's consumer with a fixed retry delay: it reconnects within two seconds after Redis returns.
 
-Celery's own waits 2 s longer after each try in vain, up to half a minute: after two minutes without Redis a worker
-would go on being deaf for as long. That is kind to a broker of thousands of clients; Redis bears a try a second.
+Celery's own consumer waits 2 s longer after each failed attempt, up to half a minute, so a worker would stay
+disconnected for that long after an outage of two minutes. That protects brokers with thousands of clients; Redis
+handles one attempt a second per worker.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
+from common.logs import Condition
+
 if TYPE_CHECKING:
     from kombu import Connection
 
@@ -21,18 +24,19 @@ _log = logging.getLogger("courier.worker")
 
 
 class FixedDelayConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
-    """A consumer whose pause between two tries to connect does not grow, and which tells of the first one only."""
+    """A consumer that retries its connection every second and logs the first failure only."""
 
     def ensure_connected(self, conn: Connection) -> Any:
-        """Return the connection once it is made, or end when the worker is told to stop."""
-        told = False
+        """Return the connection once it is established; raises WorkerShutdown if the worker stops meanwhile."""
+        outage = Condition(_log, logging.ERROR)
 
-        def tell_once(error: Exception, _pause_s: float) -> None:
-            nonlocal told
-            if not told:
-                _log.error("no connection for tasks: %s; trying again every second", error)
-            told = True
+        def log_failure(error: Exception, _delay_s: float) -> None:
+            # The error is a field: if only it changes from one attempt to the next, nothing is logged again.
+            outage.set("no connection to the broker; retrying every second", extra={"error": str(error)})
 
-        made = conn.ensure_connection(tell_once, interval_start=RETRY_DELAY_S, interval_step=0, callback=maybe_shutdown)
+        connection = conn.ensure_connection(
+            log_failure, interval_start=RETRY_DELAY_S, interval_step=0, callback=maybe_shutdown
+        )
+        outage.clear("connected to the broker again")
         self.first_connection_attempt = False
-        return made
+        return connection

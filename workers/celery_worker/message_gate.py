@@ -1,8 +1,9 @@
-"""The gate in front of Celery: bytes from Redis become a known message, or are dropped here.
+"""The gate in front of Celery: it validates messages from Redis and drops the invalid ones.
 
-It sits below kombu's parsing, where the replies of Redis arrive. A queue message that `common.broker.task_message`
-refuses, or that names another integration than its queue, is counted, logged at most once a minute and dropped: the
-ledger releases its deliveries again when their lease expires. Remote control passes as far as Flower reads with it.
+It runs below kombu's parser, where the replies of Redis arrive. The gate drops a queue message that
+`common.broker.task_message` rejects or that names an integration other than its queue's. It counts each one and logs
+at most one a minute. The ledger releases the deliveries again when their leases expire. Of remote control, only the
+commands with which Flower reads a worker's state pass.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 LOG_INTERVAL_S: Final = 60.0
 
 CONTROL: Final = "remote control"
-"""What is logged and counted in place of an integration for a message of Celery's remote control."""
+"""Logged and counted instead of an integration for a message of Celery's remote control."""
 
 _WRONG_TYPE: Final = "WRONGTYPE"
 
@@ -37,10 +38,10 @@ _log = logging.getLogger("courier.worker")
 
 
 class MessageGate:
-    """Decides about each message, and keeps account of those that it drops.
+    """Decides about each message; counts and logs those that it drops.
 
-    `hostname` is the worker's name at Celery, to which remote control is addressed. `on_drop` is called with the
-    integration id, or with CONTROL, for each message dropped. `now` is a clock in seconds.
+    `hostname` is the worker's name in Celery, the destination of remote control. `on_drop` is called for each dropped
+    message with the integration id or CONTROL. `now` is a clock in seconds.
     """
 
     def __init__(self, hostname: str, on_drop: Callable[[str], object], now: Callable[[], float] = monotonic) -> None:
@@ -50,7 +51,7 @@ class MessageGate:
         self._lock = threading.Lock()
 
     def task(self, queue: bytes, raw: bytes) -> bytes | None:
-        """Return the message to hand to Celery in place of `raw`, None to drop it."""
+        """Return the message that Celery gets instead of `raw`, None to drop it."""
         task = task_message.decode(raw)
         if task is not None and queue_name(task.integration_id).encode() == queue:
             return task_message.encode(task)
@@ -58,7 +59,7 @@ class MessageGate:
         return None
 
     def control(self, raw: bytes) -> bytes:
-        """Return the remote-control message to answer, b"" for one that is not for this worker or not allowed."""
+        """Return the remote-control message for Celery, b"" if it is for another worker or not allowed."""
         command = remote_control.decode(raw)
         allowed = command is not None and command.method in remote_control.ALLOWED
         if command is not None and allowed and command.addresses(self._hostname):
@@ -68,9 +69,9 @@ class MessageGate:
         return b""
 
     def wrong_types(self, queues: Sequence[str]) -> None:
-        """Account for keys in the place of queues that were not lists and have been deleted."""
+        """Count and log queue keys that were not lists and have been deleted."""
         for queue in queues:
-            self._drop(queue.removeprefix(queue_name("")), "key of a wrong type deleted from the place of a queue")
+            self._drop(queue.removeprefix(queue_name("")), "queue key of a wrong type deleted")
 
     def _drop(self, source: str, message: str) -> None:
         self._on_drop(source)
@@ -84,19 +85,19 @@ class MessageGate:
 
 
 def gated_amqp(gate: MessageGate) -> type[AMQP]:
-    """Return Celery's messaging with connections whose replies from Redis pass through `gate`."""
+    """Return Celery's AMQP class with connections whose replies from Redis pass through `gate`."""
 
     class GatedClient(Redis):
         def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-            """Return a reply; of BRPOP the message as the gate hands it on, None if there is none to hand on."""
-            reply: Any = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]  # redis-py left it untyped
+            """Return the reply; for BRPOP with the message that the gate returns, None if the gate drops it."""
+            reply: Any = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]  # untyped in redis-py
             if command_name != "BRPOP" or not reply:
                 return reply
             message = gate.task(*reply)
             return (reply[0], message) if message else None
 
     class Gated:
-        """For both of kombu's channels to Redis; what it calls of theirs is theirs."""
+        """Mixed into both of kombu's Redis channels, which provide the inherited methods and attributes."""
 
         _create_client: Callable[[], Redis]
         active_queues: list[str]
@@ -110,21 +111,21 @@ def gated_amqp(gate: MessageGate) -> type[AMQP]:
             except ResponseError as error:
                 if not str(error).startswith(_WRONG_TYPE):
                     raise
-                # One BRPOP asks for the queues of all integrations: a key of another type would silence all of them.
+                # One BRPOP reads the queues of all integrations: one key of a wrong type would block all of them.
                 gate.wrong_types(_delete_wrong_types(self._create_client(), self.active_queues))
                 raise Empty from None
 
         def _handle_message(self, client: Any, reply: Any) -> dict[str, Any]:
             payload: dict[str, Any] = super()._handle_message(client, reply)  # type: ignore[misc]  # as above
             if payload["type"] in {b"message", b"pmessage"}:
-                payload["data"] = gate.control(payload["data"])  # kombu passes over a message without data
+                payload["data"] = gate.control(payload["data"])  # kombu ignores a message without data
             return payload
 
     return amqp_with(Gated)
 
 
 def _delete_wrong_types(client: Redis, queues: Sequence[str]) -> list[str]:
-    """Delete every key in the place of a queue that is no list, and return their names. Nothing is lost with one."""
+    """Delete each queue key that is not a list and return their names. No delivery is lost: the ledger has them all."""
     deleted = []
     for queue in queues:
         try:

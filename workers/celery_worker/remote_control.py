@@ -1,8 +1,8 @@
-"""Celery's remote control, reduced to the questions that Flower asks.
+"""Celery's remote control, reduced to the queries that Flower sends.
 
-Whoever may publish in Redis can send these commands, Flower's own user included. Celery's others end a worker
-(`shutdown`), stop its deliveries (`rate_limit`, `cancel_consumer`, `pool_shrink`) or make it consume anything
-(`add_consumer`), so they are unregistered, and a message that asks for one does not reach Celery.
+Every Redis user that may publish can send these commands, Flower's own user included. Celery's other commands stop a
+worker (`shutdown`), stop its deliveries (`rate_limit`, `cancel_consumer`, `pool_shrink`) or make it consume any queue
+(`add_consumer`). Courier unregisters them, and drops messages with them before Celery reads them.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from common.broker.task_message import envelope
 ALLOWED: Final = frozenset(
     {"ping", "stats", "active", "reserved", "scheduled", "registered", "active_queues", "conf", "report"}
 )
-"""What is answered: it reads the state of the worker and changes nothing. Arguments are not passed on."""
+"""Commands that the worker answers: they read its state and change nothing. Arguments are not passed on."""
 
 SENT_BY_FLOWER: Final = frozenset({"heartbeat", "enable_events", "revoked"})
-"""Ignored without a warning: Flower sends them by itself, and shows the same without an answer."""
+"""Ignored without a warning: Flower sends them automatically and does not need a reply."""
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
-"""Longest message that is parsed. Flower's have some 600 bytes; a list of destinations may make one longer."""
+"""Longest message that is parsed. Flower's messages have about 600 bytes; a list of destinations adds to that."""
 
 _Uuid = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f-]{36}$")]
 
 
 class ReplyTo(msgspec.Struct, frozen=True):
-    """Where the answer goes: the queue of whoever asked."""
+    """The reply queue of the sender."""
 
     exchange: Literal["reply.celery.pidbox"]
     routing_key: _Uuid
 
 
 class Command(msgspec.Struct, frozen=True):
-    """One question. Without `destination` it is for every worker; Celery's patterns are not supported."""
+    """One command. Without `destination` it is for every worker. Celery's patterns are not supported."""
 
     method: str
     destination: list[str] | None = None
@@ -47,7 +47,7 @@ class Command(msgspec.Struct, frozen=True):
     reply_to: ReplyTo | None = None
 
     def addresses(self, hostname: str) -> bool:
-        """Return whether the command is for the worker of this name."""
+        """Return whether the command is for the worker with this hostname."""
         return not self.destination or hostname in self.destination
 
 
@@ -65,7 +65,7 @@ _command: Final = msgspec.json.Decoder(Command)
 
 
 def decode(raw: bytes) -> Command | None:
-    """Return the command of a message, None for anything that is none (Celery's pidbox, kombu.pidbox.Mailbox)."""
+    """Return the command in a message, None if it is invalid (format: kombu.pidbox.Mailbox)."""
     if len(raw) > MAX_MESSAGE_BYTES:
         return None
     try:
@@ -75,12 +75,12 @@ def decode(raw: bytes) -> Command | None:
 
 
 def encode(command: Command) -> bytes:
-    """Return the message that Celery is given for a command: without arguments, and with no clock to follow."""
+    """Return the message that Celery gets for a command: without arguments and without a logical clock."""
     body = {"method": command.method, "ticket": command.ticket, "reply_to": command.reply_to}
     return envelope(body, {}, correlation_id=command.ticket or "")
 
 
 def unregister_others() -> None:
-    """Unregister every command of Celery's that is not allowed; for the whole process."""
+    """Unregister every Celery command that is not in ALLOWED, for the whole process."""
     for name in set(Panel.data) - ALLOWED:
         del Panel.data[name]

@@ -1,4 +1,4 @@
-"""A task as Celery's worker keeps it while it runs, for queues that are consumed without acks."""
+"""Celery's record of a running task, for queues that are consumed without acknowledgements."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from celery.worker.request import Request
 
 
 class NoAckRequest(Request):  # type: ignore[misc]  # Celery ships no types
-    """Acknowledges nothing.
+    """Sends no acknowledgement.
 
-    kombu 5.7 would send an ack for such a queue, too: one more round trip to Redis for each task, and the end of the
-    worker, with a traceback, if the connection that the task came through is gone by then.
+    kombu 5.7 sends one even for such a queue. That costs a round trip to Redis per task, and it stops the worker with
+    a traceback if the connection of the task has been closed meanwhile.
     """
 
     def acknowledge(self) -> None:
-        """Only take note: nobody waits for it, the ledger's lease is what counts."""
+        """Set the flag only: the ledger's lease, not the broker, decides whether a delivery is sent again."""
         self.acknowledged = True

@@ -1,7 +1,7 @@
-"""Ends a worker that has gone deaf, so that its supervisor starts it again.
+"""Exits a stalled worker, so that its supervisor restarts it.
 
-After a reconnect a Celery worker can live on, answer pings and take no task any more (celery#8030, #8091, #10302). What
-it says of itself proves nothing then; what it does is the only sign of life that counts.
+After a reconnect, a Celery worker can keep running and answer pings but consume no more tasks (celery#8030, #8091,
+#10302). Its own status is then no evidence, so the watchdog checks whether the worker begins tasks.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EX_TEMPFAIL: Final = 75
-"""sysexits.h: try again later. The exit status of a worker that was ended for being deaf."""
+"""sysexits.h: temporary failure. The exit status of a stalled worker."""
 
 STALLED_CHECKS: Final = 20
-"""So many looks in a row, one a second, must find a worker deaf: longer than it ever takes to connect again."""
+"""Consecutive checks, one a second, that must find the worker stalled. This is longer than any reconnect takes."""
 
 _log = logging.getLogger("courier.worker")
 
 
 class Watchdog:
-    """Counts the looks at which there was work for a free slot and nothing had been begun since the look before.
+    """Counts consecutive checks with queued tasks and a free slot but no task begun since the previous check.
 
-    `queued` returns how many tasks lie in the queues of this worker, `begun` how many it ever began, `free` whether it
-    could take one more. `end` ends the process at once: what it still holds is left to its leases.
+    `queued` returns the number of tasks in this worker's queues, `begun` the number of tasks begun since the start,
+    `free` whether a slot is free. `end` exits immediately; the leases of deliveries in flight expire.
     """
 
     def __init__(
@@ -42,18 +42,21 @@ class Watchdog:
         self._armed = True
 
     def check(self) -> None:
-        """Look once. Raises LedgerUnavailable or LedgerMisconfigured if the queues cannot be seen."""
+        """Check once. Raises LedgerUnavailable or LedgerMisconfigured if the queues cannot be read."""
         before, self._begun_before = self._begun_before, self._begun()
-        deaf = self._begun_before == before and self._free() and self._queued() > 0
-        self._stalled_checks = self._stalled_checks + 1 if deaf else 0
+        stalled = self._begun_before == before and self._free() and self._queued() > 0
+        self._stalled_checks = self._stalled_checks + 1 if stalled else 0
         if self._armed and self._stalled_checks >= STALLED_CHECKS:
-            _log.error("deaf: for %d s there is work and nothing is begun; ending, to be started again", STALLED_CHECKS)
+            _log.error(
+                "no task consumed for %d s although tasks are queued; exiting so that the supervisor restarts it",
+                STALLED_CHECKS,
+            )
             self._end(EX_TEMPFAIL)
 
     def reset(self) -> None:
-        """Begin to count anew: Redis is away, and whoever reconnects needs time."""
+        """Reset the count: Redis is unavailable, and a reconnect takes time."""
         self._stalled_checks = 0
 
     def disarm(self) -> None:
-        """Do nothing from now on: the worker was told to stop, and takes no task for good reason."""
+        """Never exit from now on: the worker is stopping and therefore consumes no tasks."""
         self._armed = False

@@ -1,1 +1,1 @@
-"""From a task to its settlement: pipeline, retries, look-up cache, fallback."""
+"""From a Celery task to its settlement: pipeline, retries, look-up cache, fallback."""

@@ -1,4 +1,4 @@
-"""When a delivery that failed is tried again: exponential backoff with full jitter.
+"""When to retry a failed delivery: exponential backoff with full jitter.
 
 Full jitter spreads the retries of many deliveries evenly (AWS Architecture Blog, "Exponential Backoff And Jitter").
 """
@@ -15,26 +15,27 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
 
 SCRIPT_FLOOR_S: Final = 30.0
-"""A script that failed may have done its work all the same, so its next attempt is not soon (D18)."""
+"""A script that failed may have done its work nevertheless, so the next attempt is delayed (D18)."""
 
 FLOOR_S: Final = {Reason.RATE_LIMITED: 30.0, Reason.TIMEOUT: 10.0, Reason.NOT_READY: 60.0} | dict.fromkeys(
     (Reason.SCRIPT_FAILED, Reason.SCRIPT_TIMEOUT, Reason.SCRIPT_UNUSABLE), SCRIPT_FLOOR_S
 )
-"""A service that is overloaded, or still at work on its answer, is not helped by a retry after a second, which full
-jitter may choose."""
+"""Minimum delay per reason. Full jitter may choose a second, which does not help a service that is overloaded or still
+processing the request."""
 
 
 def retry_delay_s(retry: Retry, attempts: int, policy: Policy, random: Random) -> float:
-    """Return how long to wait after failed attempt number `attempts` (from 1), in seconds.
+    """Return the delay in seconds after failed attempt number `attempts` (from 1).
 
-    It is no less than what the service wishes (`after_s`), with a little jitter so that not all come back at once. A
-    wish for nothing, perhaps a date that another clock has passed, is none; one for too little is soon outgrown.
+    The delay is at least the one that the service requests (`after_s`) plus up to 10 % jitter, so that not all
+    deliveries come back at once. A request for 0 s, perhaps a date that has passed by the worker's clock, is ignored.
+    The exponential delay soon exceeds a request that is too short.
     """
     ceiling = min(policy.retry_delay_max_s, policy.retry_delay_s * 2.0 ** min(attempts - 1, 60))
-    wish = (retry.after_s or 0.0) * random.uniform(1.0, 1.1)
-    return max(wish or FLOOR_S.get(retry.reason, 0.0), random.uniform(0.0, ceiling))
+    requested = (retry.after_s or 0.0) * random.uniform(1.0, 1.1)
+    return max(requested or FLOOR_S.get(retry.reason, 0.0), random.uniform(0.0, ceiling))
 
 
 def budget_spent(attempts: int, age_s: float, policy: Policy) -> bool:
-    """Say whether a delivery that failed `attempts` times since `age_s` ago gets no further attempt."""
+    """Return whether a delivery with `attempts` failures, the first `age_s` seconds ago, gets no further attempt."""
     return age_s >= policy.retry_max_age_s or attempts >= policy.retry_max_attempts

@@ -1,4 +1,4 @@
-"""What an integration is served with: its service and the transport that its kind of call needs."""
+"""Builds what serves an integration: its service and the transport for its kind of call."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ def build_service(
     debug: bool = False,
     signer: EventSigner | None = None,
 ) -> tuple[Service[Any, Any], Transport]:
-    """Return both, built for one block. `debug` is handed to scripts, as the stock Integrator's own is.
+    """Return the service and the transport of one block.
 
-    `connections` are those that the HTTP calls of all integrations share, `groups` those of all scripts. `environ` is
-    what scripts inherit, but for Courier's own variables. `signer` recognises the events that `manager` may send.
+    `connections` is shared by the HTTP calls of all integrations, `groups` by all scripts. Scripts inherit `environ`
+    without Courier's own variables. `debug` is passed to scripts, as the stock Integrator passes its own. `signer`
+    verifies the events that `manager` may send.
     """
     choices = ServiceOptions(policy.endpoint, policy.virustotal_api, policy.permanent_exit_codes, policy.escape)
     redactor = Redactor.of(integration, policy, environ)

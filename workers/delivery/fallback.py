@@ -1,6 +1,6 @@
-"""The line that says why an alert comes this way: another integration could not deliver it.
+"""Marks an alert that goes to a fallback integration with the reason: another integration could not deliver it.
 
-The alert's own bytes stay as they are, numbers included (D4): something is put in at up to three places of the text.
+The alert's own bytes, numbers included, stay unchanged (D4); text is inserted at up to three offsets.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from common.ledger import FallbackOf
 
 NOTE_KEY = "courier"
-"""The member of the alert that programs read."""
+"""Name of the member that is added to the alert for programs."""
 
 
 def annotate(raw: bytes, origin: FallbackOf) -> bytes:
-    """Return the alert with a last member `courier`, and with a prefix to `full_log` and `rule.description`.
+    """Return the alert with a last member `courier` and with a prefix in `full_log` and `rule.description`.
 
-    These two are what messages for people are made of; one that is missing, or no text, stays so. A line that is no
-    JSON object is returned as it is.
+    Messages for people consist of these two; one that is missing or not a string stays unchanged. A line that is not
+    a JSON object is returned unchanged.
     """
     text = raw.removeprefix(lenient_json.BOM).decode("utf-8", "surrogateescape")
     try:
@@ -31,11 +31,12 @@ def annotate(raw: bytes, origin: FallbackOf) -> bytes:
     why = json.dumps({"undelivered_to": origin.integration, "reason": origin.reason})
     additions = {end: f'{", " if members else ""}"{NOTE_KEY}": {why}'}
     prefix = json.dumps(f"[Courier: undelivered to {origin.integration}, {origin.reason}] ")[1:-1]
-    for place in (members.get("full_log"), _description(text, members.get("rule"))):
-        if place is not None and text[place] == '"':
-            additions[place + 1] = prefix
-    for place, addition in sorted(additions.items(), reverse=True):
-        text = text[:place] + addition + text[place:]
+    for offset in (members.get("full_log"), _description(text, members.get("rule"))):
+        if offset is not None and text[offset] == '"':
+            additions[offset + 1] = prefix
+    # From the last offset to the first: an insertion moves all offsets behind it.
+    for offset, addition in sorted(additions.items(), reverse=True):
+        text = text[:offset] + addition + text[offset:]
     return text.encode("utf-8", "surrogateescape")
 
 

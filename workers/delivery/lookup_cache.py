@@ -1,6 +1,6 @@
-"""Between the delivery pipeline and a look-up service: asks what is remembered first, and lets one ask for all.
+"""The cache between the delivery pipeline and a look-up service; of concurrent equal look-ups, only one is sent.
 
-Who finds another worker asking the same waits for its answer, without an attempt and without spending anything.
+While a worker sends a look-up, other deliveries with the same one are postponed. They use no attempt and no quota.
 """
 
 from __future__ import annotations
@@ -16,35 +16,40 @@ if TYPE_CHECKING:
     from workers.integrations.base import Cacheable
 
 LOCK_POLL_S: Final = 1.0
+"""Minimum delay before a postponed delivery checks the cache again."""
 
 
 class LookupCache:
-    """The remembered answers of one service."""
+    """The cached look-ups of one service."""
 
     def __init__(self, service: Cacheable, store: LookupStore) -> None:
         self._service, self._store = service, store
 
     def get(self, alert: Alert, call: Any) -> Outcome | None:
-        """Return what is known already, or that somebody else is asking; None if it is for the caller to ask."""
-        question = self._service.cache_key(call)
-        if not question:
+        """Return the outcome from the cache, or Postponed if another worker is sending the same look-up.
+
+        None means that the caller must send the call, and then call `put` or `release`.
+        """
+        key = self._service.cache_key(call)
+        if not key:
             return None
-        content = self._store.get(question)
+        content = self._store.get(key)
         if content is None:
-            if not self._store.acquire(question):
+            if not self._store.acquire(key):
                 return Postponed(LOCK_POLL_S)
-            content = self._store.get(question)  # who asked may have been answered since we looked
+            # Another worker may have cached the response between the first read and the lock.
+            content = self._store.get(key)
             if content is None:
                 return None
             self.release(call)
         return self._service.from_cache(alert, call, content)
 
-    def put(self, call: Any, answer: Any) -> None:
-        """Remember what is worth it, and let others ask."""
-        if question := self._service.cache_key(call):
-            self._store.put(question, *self._service.cache_entry(call, answer))
+    def put(self, call: Any, response: Any) -> None:
+        """Cache the response if it qualifies, and release the lock."""
+        if key := self._service.cache_key(call):
+            self._store.put(key, *self._service.cache_entry(call, response))
 
     def release(self, call: Any) -> None:
-        """Let others ask: there was no answer."""
-        if question := self._service.cache_key(call):
-            self._store.put(question, b"", 0.0)
+        """Release the lock without a response, so that another worker can send the look-up."""
+        if key := self._service.cache_key(call):
+            self._store.put(key, b"", 0.0)

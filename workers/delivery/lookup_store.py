@@ -1,11 +1,12 @@
-"""What look-up services have answered lately, shared by all workers: a quota is spent once a thing, not once an alert.
+"""Recent responses of look-up services, shared by all workers: each file hash or address uses the quota once.
 
-    courier:lookups:{NAME}:DIGEST   string   what is to be remembered of an answer, behind its end (seconds since 1970)
-                                             and a signature by the secret key; gone when its time is over
-    courier:asking:{NAME}:DIGEST    string   the worker that is asking right now; gone after a moment, should it die
+    courier:lookups:{NAME}:DIGEST   string   three lines: expiry (seconds since 1970), signature with the secret key,
+                                             cached content; expires at that time
+    courier:asking:{NAME}:DIGEST    string   lock of the worker that is sending this look-up; expires after 30 s, in
+                                             case that worker dies
 
-A cache: nothing is lost with it. Where Redis does not answer the service is simply asked, and so it is where what is
-remembered has no signature for this very question, or is older than it may be: others write in Redis, too.
+A cache: losing it loses no data. The worker sends the look-up if Redis is unavailable, and also if the cached entry is
+expired or has no valid signature for this look-up, because other programs can write to Redis, too.
 """
 
 from __future__ import annotations
@@ -26,77 +27,76 @@ if TYPE_CHECKING:
     from common.registry.encryption import Authenticator
 
 LOCK_TTL_S: Final = 30.0
-"""How long a worker that asks may keep others from asking the same: longer than any request takes by default."""
+"""How long the lock of a look-up lasts: longer than any request takes by default."""
 
 PURPOSE: Final = "remembered answers"
-"""What the authenticator is for."""
+"""Purpose from which the authenticator derives its key. Changing it invalidates every cached entry."""
 
 MAX_BYTES: Final = 256 * 1024
-"""Larger answers are not kept."""
+"""Larger responses are not cached."""
 
 _log = logging.getLogger("courier.worker")
 
 
 class LookupStore:
-    """The answers of one service. `name` tells its kinds of question apart, such as `virustotal-v2`.
+    """The cached entries of one namespace, such as `virustotal-v2`.
 
-    `authenticator` signs what is kept. `now` is seconds since the epoch.
+    `authenticator` signs the entries. `now` returns seconds since the epoch.
     """
 
     def __init__(
-        self, client: Redis, name: str, authenticator: Authenticator, now: Callable[[], float] = time.time
+        self, client: Redis, namespace: str, authenticator: Authenticator, now: Callable[[], float] = time.time
     ) -> None:
-        self._redis, self._name, self._authenticator, self._now = client, name, authenticator, now
+        self._redis, self._namespace, self._authenticator, self._now = client, namespace, authenticator, now
 
-    def get(self, question: str) -> bytes | None:
-        """Return what was remembered of the answer to `question`, None if nothing is."""
+    def get(self, look_up: str) -> bytes | None:
+        """Return the cached content for `look_up`, None if there is none."""
         try:
             with as_ledger_errors():
-                held: Any = self._redis.get(self._key("lookups", question))
+                stored: Any = self._redis.get(self._key("lookups", look_up))
         except LedgerError as error:
-            _log.debug("no look-up in the cache: %s", error)
+            _log.debug("look-up cache read failed: %s", error)
             return None
-        return self._verified(question, held) if isinstance(held, bytes) else None
+        return self._verified(look_up, stored) if isinstance(stored, bytes) else None
 
-    def put(self, question: str, content: bytes, keep_s: float) -> None:
-        """Keep `content` for `keep_s`, and let others ask again."""
+    def put(self, look_up: str, content: bytes, keep_s: float) -> None:
+        """Cache `content` for `keep_s` seconds unless it is empty or too large, and release the lock."""
         try:
             with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
                 if content and keep_s > 0 and len(content) <= MAX_BYTES:
                     until = b"%d" % (self._now() + keep_s)
-                    signature = self._authenticator.sign(*self._parts(question, until, content))
-                    kept = b"\n".join([until, signature.encode(), content])
-                    pipe.set(self._key("lookups", question), kept, px=round(1000 * keep_s))
-                pipe.delete(self._key("asking", question))
+                    signature = self._authenticator.sign(*self._parts(look_up, until, content))
+                    entry = b"\n".join([until, signature.encode(), content])
+                    pipe.set(self._key("lookups", look_up), entry, px=round(1000 * keep_s))
+                pipe.delete(self._key("asking", look_up))
                 pipe.execute()
         except LedgerError as error:
-            _log.debug("an answer is not kept: %s", error)
+            _log.debug("look-up cache write failed: %s", error)
 
-    def acquire(self, question: str) -> bool:
-        """Say whether nobody else is asking this right now; then it is for the caller to ask and to `remember`."""
+    def acquire(self, look_up: str) -> bool:
+        """Lock the look-up and return True, or return False if another worker holds the lock. `put` releases it."""
         try:
             with as_ledger_errors():
-                return bool(self._redis.set(self._key("asking", question), b"", nx=True, px=round(1000 * LOCK_TTL_S)))
+                return bool(self._redis.set(self._key("asking", look_up), b"", nx=True, px=round(1000 * LOCK_TTL_S)))
         except LedgerError:
-            return True
+            return True  # without Redis there is no lock: each worker sends its own look-up
 
-    def _verified(self, question: str, held: bytes) -> bytes | None:
-        """Return what was kept of the answer to this question, None if somebody else wrote it or its time is over."""
-        until, _, rest = held.partition(b"\n")
+    def _verified(self, look_up: str, stored: bytes) -> bytes | None:
+        """Return the content of a stored entry, None if its signature is invalid or it has expired."""
+        until, _, rest = stored.partition(b"\n")
         signature, _, content = rest.partition(b"\n")
-        parts = self._parts(question, until, content)
+        parts = self._parts(look_up, until, content)
         if not self._authenticator.is_signed(signature.decode("utf-8", "replace"), *parts):
             _log.warning(
-                "a remembered answer is ignored, since no worker with this secret key wrote it; the service is asked",
-                extra={"lookups": self._name},
+                "cached look-up ignored: not signed with this worker's secret key", extra={"lookups": self._namespace}
             )
             return None
         return content if int(until) > self._now() else None
 
-    def _parts(self, question: str, until: bytes, content: bytes) -> tuple[bytes, ...]:
-        return self._name.encode(), question.encode("utf-8", "replace"), until, content
+    def _parts(self, look_up: str, until: bytes, content: bytes) -> tuple[bytes, ...]:
+        return self._namespace.encode(), look_up.encode("utf-8", "replace"), until, content
 
-    def _key(self, kind: str, question: str) -> str:
-        # Version 0.1 had the same names without the `person`, and no signatures: its answers are left to expire.
-        digest = blake2b(question.encode(), digest_size=16, person=b"signed").hexdigest()
-        return f"courier:{kind}:{{{self._name}}}:{digest}"
+    def _key(self, kind: str, look_up: str) -> str:
+        # Version 0.1 used the same keys without `person` and without signatures; its entries expire unread.
+        digest = blake2b(look_up.encode(), digest_size=16, person=b"signed").hexdigest()
+        return f"courier:{kind}:{{{self._namespace}}}:{digest}"

@@ -1,6 +1,19 @@
-"""One attempt at one delivery: make its calls, classify what came back, and say how that settles it.
+"""One attempt at one delivery.
 
-The integration knows its service, the transport knows the wire, the ledger records: this is all that lies between.
+Its steps, with those before and after it:
+
+    release    the dispatcher releases deliveries as far as rate limits, pauses and the breaker allow (release.lua)
+    begin      the task begins the delivery, unless a pause or the breaker blocks the integration now (begin.lua)
+    annotate   an alert for a fallback integration gets the reason why it comes this way
+    build      the service module builds the calls, or raises NotSendable if there is nothing to send
+    look up    the look-up cache may have the response of a look-up service; then no call is sent
+    send       the transport makes the call, unless an earlier attempt has completed it
+    interpret  the service module turns the response, or the TransportError, into an outcome
+    combine    the most severe outcome of all calls decides: delivered, skipped, postponed, retry or dead
+    redact     the response recorder masks the secrets in the response and truncates it for the record
+    settle     the task stores the settlement, which also updates the breaker and pauses (settle.lua)
+
+The service module knows its service, the transport knows the protocol, the ledger stores the result.
 """
 
 from __future__ import annotations
@@ -34,19 +47,27 @@ if TYPE_CHECKING:
     from workers.integrations.helpers.event_signer import EventSigner
 
 HISTORY_LIMIT: Final = 50
-"""Attempts kept in a record; older ones are dropped, their number stays in `attempts`."""
+"""Attempts that a record keeps; older ones are dropped but stay counted in `attempts`."""
 
 MAX_SINGLE_REFUSALS: Final = 5
-"""Attempts after which a delivery whose key or address is refused, while others were taken, is at fault itself."""
+"""Attempts after which a delivery dies whose key or address is refused while the target accepts other deliveries."""
 
 _log = logging.getLogger("courier.delivery")
 _encode = msgspec.json.Encoder().encode
 
 
-class AttemptResult(NamedTuple):
-    """What came of a delivery's calls: the outcome, those that need no repeating, and whether the target was asked.
+class CallResult(NamedTuple):
+    """The outcome of one call with its raw response, or with the TransportError if there was none."""
 
-    `answer` is what led to the outcome, raw: an answer, or the error that came instead.
+    outcome: Outcome
+    response: Any
+    contacted: bool
+
+
+class AttemptResult(NamedTuple):
+    """The result of a delivery's calls: outcome, keys of completed calls, and whether the target was contacted.
+
+    `response` is the raw response that led to the outcome, or the TransportError if there was none.
     """
 
     outcome: Outcome
@@ -56,7 +77,7 @@ class AttemptResult(NamedTuple):
 
 
 class Pipeline:
-    """The attempts of one integration."""
+    """Makes the attempts of one integration."""
 
     def __init__(
         self,
@@ -69,65 +90,70 @@ class Pipeline:
         signer: EventSigner,
         last_response: ResponseRecorder | None = None,
     ) -> None:
-        """Take the parts; `lookups` are the remembered answers, for a service that can do with them.
+        """`lookups` caches the responses of a service that is Cacheable. `signer` signs the events for the manager.
 
-        `signer` signs the events for the manager.
-        `answers` keeps the last one of each delivery; without it, which knows the secrets, none is kept.
+        `last_response` redacts the last response of each delivery for its record; without it, no response is kept.
         """
         self._last_response, self._signer = last_response, signer
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
         self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
 
     def attempt(self, delivery: Delivery) -> Settlement:
-        """Make one attempt and return its settlement. Never raises: an error of our own is a retry as well."""
+        """Make one attempt and return its settlement. Never raises: an internal error leads to a retry."""
         try:
-            sent = self._send(_alert(delivery), delivery.header.completed_calls)
-        except Exception as error:  # noqa: BLE001 — whatever it is, the delivery must not be lost with it
-            _log.exception("an attempt failed inside Courier", extra={"delivery": delivery.id})
-            sent = AttemptResult(
-                Retry(Reason.INTERNAL, type(error).__name__), delivery.header.completed_calls, contacted=True
-            )
-        return self._settlement(delivery, sent)
+            result = self._build_and_call(_annotated(delivery), delivery.header.completed_calls)
+        except Exception as error:  # noqa: BLE001 — no error may lose the delivery
+            _log.exception("attempt failed: internal error", extra={"delivery": delivery.id})
+            outcome = Retry(Reason.INTERNAL, type(error).__name__)
+            result = AttemptResult(outcome, delivery.header.completed_calls, contacted=True)
+        return self._settlement(delivery, result)
 
-    def _send(self, alert: Alert, done: tuple[str, ...]) -> AttemptResult:
+    def _build_and_call(self, alert: Alert, completed: tuple[str, ...]) -> AttemptResult:
+        """Build the calls, make those that are not completed yet, and combine their results."""
         try:
             calls = self._service.build_calls(alert)
-        except NotSendable as refusal:
-            # A block that can't be served is like a target that refuses all: a run of it must not bury every alert.
-            return AttemptResult(refusal.outcome, done, contacted=refusal.outcome.reason is Reason.NOT_CONFIGURED)
-        ended: list[tuple[Outcome, Any]] = []
-        asked = False
+        except NotSendable as error:
+            # NOT_CONFIGURED counts as contact, so that it opens the breaker: otherwise every alert would die at once.
+            return AttemptResult(error.outcome, completed, contacted=error.outcome.reason is Reason.NOT_CONFIGURED)
+        results: list[CallResult] = []
         for call in calls:
-            if call.key not in done or not call.key:
-                known = self._lookup_cache.get(alert, call) if self._lookup_cache else None
-                outcome, answer = self._call(alert, call) if known is None else (known, None)
-                asked = asked or known is None
-                ended.append((outcome, answer))
-                if call.key and isinstance(outcome, Delivered | Skipped):  # a rejection must be there at the end, too
-                    done = (*done, call.key)
-        _, answer = max(ended, key=lambda one: _severity(one[0]), default=(None, None))
-        return AttemptResult(combine([outcome for outcome, _ in ended]), done, asked, answer)
+            if call.key and call.key in completed:
+                continue
+            result = self._look_up(alert, call) or self._send(alert, call)
+            results.append(result)
+            # A rejected call is repeated, so that its rejection counts in the last attempt, too.
+            if call.key and isinstance(result.outcome, Delivered | Skipped):
+                completed = (*completed, call.key)
+        outcome = combine([result.outcome for result in results])
+        worst = max(results, key=lambda result: _severity(result.outcome), default=None)
+        contacted = any(result.contacted for result in results)
+        return AttemptResult(outcome, completed, contacted, worst.response if worst else None)
 
-    def _call(self, alert: Alert, call: Any) -> tuple[Outcome, Any]:
+    def _look_up(self, alert: Alert, call: Any) -> CallResult | None:
+        """Return the result of a call that need not be sent: its response is cached, or another worker gets it now."""
+        outcome = self._lookup_cache.get(alert, call) if self._lookup_cache else None
+        return CallResult(outcome, None, contacted=False) if outcome else None
+
+    def _send(self, alert: Alert, call: Any) -> CallResult:
         try:
-            answer = self._transport.send(call)
+            response = self._transport.send(call)
         except TransportError as error:
             if self._lookup_cache:
                 self._lookup_cache.release(call)
-            return self._service.interpret_failure(alert, call, error), error
+            return CallResult(self._service.interpret_failure(alert, call, error), error, contacted=True)
         if self._lookup_cache:
-            self._lookup_cache.put(call, answer)
-        return self._service.interpret(alert, call, answer), answer
+            self._lookup_cache.put(call, response)
+        return CallResult(self._service.interpret(alert, call, response), response, contacted=True)
 
-    def _settlement(self, delivery: Delivery, sent: AttemptResult) -> Settlement:
-        outcome, events = sent.outcome, self._events(delivery, getattr(sent.outcome, "events", ()))
+    def _settlement(self, delivery: Delivery, result: AttemptResult) -> Settlement:
+        outcome, events = result.outcome, self._events(delivery, getattr(result.outcome, "events", ()))
         match outcome:
             case Delivered():
-                return Settlement(id=delivery.id, outcome="delivered", events=events, contacted=sent.contacted)
+                return Settlement(id=delivery.id, outcome="delivered", events=events, contacted=result.contacted)
             case Skipped():
-                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, contacted=sent.contacted)
+                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, contacted=result.contacted)
             case Postponed():
-                header = msgspec.structs.replace(delivery.header, completed_calls=sent.completed_calls)
+                header = msgspec.structs.replace(delivery.header, completed_calls=result.completed_calls)
                 delay_ms = round(1000 * outcome.after_s * self._random.uniform(1.0, 1.5))
                 return Settlement(
                     id=delivery.id,
@@ -135,13 +161,13 @@ class Pipeline:
                     delay_ms=delay_ms,
                     header=header,
                     events=events,
-                    contacted=sent.contacted,
+                    contacted=result.contacted,
                 )
             case Retry() | Rejected():
-                return self._failure(delivery, outcome, sent)
+                return self._failure(delivery, outcome, result)
 
-    def _failure(self, delivery: Delivery, outcome: Retry | Rejected, sent: AttemptResult) -> Settlement:
-        header = _failed(delivery, outcome, sent.completed_calls)
+    def _failure(self, delivery: Delivery, outcome: Retry | Rejected, result: AttemptResult) -> Settlement:
+        header = _failed(delivery, outcome, result.completed_calls)
         age_s = (delivery.begun_ms - header.budget_start_ms) / 1000
         pause_ms = round(1000 * (outcome.after_s or 0.0)) if isinstance(outcome, Retry) else 0
         spent = budget_spent(header.attempts, age_s, self._policy) or _is_refused_alone(delivery, header, outcome)
@@ -152,9 +178,9 @@ class Pipeline:
                 reason=outcome.reason,
                 delay_ms=round(1000 * retry_delay_s(outcome, header.attempts, self._policy, self._random)),
                 pause_ms=pause_ms,
-                header=self._with_response(header, sent, WAITING_BYTES),
+                header=self._with_response(header, result, WAITING_BYTES),
                 events=self._events(delivery, outcome.events),
-                contacted=sent.contacted,
+                contacted=result.contacted,
             )
         final_events = outcome.final_events if isinstance(outcome, Retry) else ()
         return Settlement(
@@ -162,34 +188,34 @@ class Pipeline:
             outcome="dead",
             reason=outcome.reason,
             pause_ms=pause_ms,
-            header=self._with_response(header, sent, DEAD_BYTES),
+            header=self._with_response(header, result, DEAD_BYTES),
             events=self._events(delivery, outcome.events + final_events),
-            contacted=sent.contacted,
+            contacted=result.contacted,
             final=isinstance(outcome, Rejected),
         )
 
     def _events(self, delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:
-        """Sign each event, with an id that is the same if this delivery is ever repeated."""
+        """Sign each event. Its id is the same if the delivery is repeated, so the manager gets it once."""
         ids = [f"{delivery.id}+{_digest(_encode(event))}" for event in events]
         return tuple(Event(i, self._signer.sign(i, event)) for i, event in zip(ids, events, strict=True))
 
-    def _with_response(self, header: Header, sent: AttemptResult, most_bytes: int) -> Header:
-        """Return the header with the answer of the attempt that it ends with, or else the last one that there was."""
-        kept = (
-            self._last_response.excerpt(header.history[-1].at_ms, sent.response, most_bytes)
+    def _with_response(self, header: Header, result: AttemptResult, max_bytes: int) -> Header:
+        """Return the header with the response of this attempt; without one, it keeps the last response."""
+        response = (
+            self._last_response.excerpt(header.history[-1].at_ms, result.response, max_bytes)
             if self._last_response
             else None
         )
-        return msgspec.structs.replace(header, response=kept) if kept else header
+        return msgspec.structs.replace(header, response=response) if response else header
 
 
-def _alert(delivery: Delivery) -> Alert:
+def _annotated(delivery: Delivery) -> Alert:
     origin = delivery.header.fallback_of
     return Alert(annotate(delivery.alert, origin) if origin else delivery.alert, delivery.id)
 
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:
-    """Return what several calls of one delivery mean together: the worst of them, with the events of all."""
+    """Return the outcome of several calls of one delivery: the most severe one, with the events of all."""
     worst = max(outcomes, key=_severity, default=Delivered())
     if isinstance(worst, Skipped):
         return worst
@@ -205,7 +231,7 @@ def _severity(outcome: Outcome) -> int:
 
 
 def _is_refused_alone(delivery: Delivery, header: Header, outcome: Retry | Rejected) -> bool:
-    """Say whether the target took other deliveries while it refused this one: then its key and address are good."""
+    """Return whether the target accepted other deliveries while it refused this one, so key and address are valid."""
     refused = outcome.reason in {Reason.UNAUTHORIZED, Reason.GONE} and header.attempts >= MAX_SINGLE_REFUSALS
     return refused and header.budget_start_ms < delivery.last_success_ms
 
@@ -214,7 +240,8 @@ def _failed(delivery: Delivery, outcome: Retry | Rejected, done: tuple[str, ...]
     header, attempt = delivery.header, Attempt(delivery.begun_ms, outcome.reason, outcome.detail)
     return msgspec.structs.replace(
         header,
-        budget_start_ms=header.budget_start_ms or delivery.begun_ms,  # the wait for its first turn was no fault of it
+        # Time in the queue before the first attempt does not use the retry budget.
+        budget_start_ms=header.budget_start_ms or delivery.begun_ms,
         attempts=header.attempts + 1,
         completed_calls=done,
         history=(*header.history, attempt)[-HISTORY_LIMIT:],

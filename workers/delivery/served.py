@@ -1,4 +1,4 @@
-"""Which integrations this worker serves, and with what: a route is everything that one of them needs."""
+"""The integrations that this worker serves, each with everything that its deliveries need."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from common.broker.dispatcher import ReleaseTarget
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
 from common.registry.published import MANAGER, Registry
-from workers.delivery.executor import BoundedExecutor
+from workers.delivery.executor import BoundedExecutor, ThreadPool
 from workers.delivery.pipeline import Pipeline
 from workers.delivery.response import ResponseRecorder
-from workers.delivery.thread_pool import ThreadPool
 from workers.integrations.base import Cacheable
 
 if TYPE_CHECKING:
@@ -32,43 +32,38 @@ _log = logging.getLogger("courier.worker")
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What a worker serves: every integration of these kinds, and those with these ids or names."""
+    """Selects what a worker serves: every integration of these kinds, and those with these ids or names."""
 
     kinds: frozenset[Kind] = frozenset(Kind)
     names: frozenset[str] = frozenset()
 
     def includes(self, integration: Integration) -> bool:
-        """Say whether this worker serves the integration."""
+        """Return whether this worker serves the integration."""
         return integration.kind in self.kinds or bool(self.names & {integration.id, integration.name})
 
 
 class ServedIntegration(NamedTuple):
-    """One integration as it is served here; `lane` bounds how many of its deliveries run at once.
+    """One integration that this worker serves; `executor` limits how many of its deliveries run at once.
 
-    `target` is the digest of its credential: integrations with the same one share limits and pauses. `fallback` is the
-    integration that gets the alerts of its dead letters, empty for none.
+    Integrations with the same credential share their limits and pauses (`Limits.target`). `notifications` names the
+    fallback, which gets the alerts of its dead letters.
     """
 
     integration: Integration
     policy: Policy
-    target: str
+    limits: Limits
     pipeline: Pipeline
     executor: BoundedExecutor
-    fallback: str = ""
+    notifications: Notifications
 
     @property
-    def notifications(self) -> Notifications:
-        """Who hears of its troubles."""
-        return Notifications.of(self.policy, self.integration.id, self.fallback)
-
-    @property
-    def limits(self) -> Limits:
-        """How fast it may go."""
-        return Limits.of(self.policy, self.target)
+    def release_target(self) -> ReleaseTarget:
+        """What the dispatcher needs to release its deliveries."""
+        return ReleaseTarget(self.integration.id, self.policy, self.limits)
 
 
 class ServedIntegrations:
-    """The routes of one worker process, kept equal to the published registry."""
+    """The integrations that one worker process serves; `refresh` follows the published registry."""
 
     def __init__(
         self,
@@ -81,84 +76,87 @@ class ServedIntegrations:
         signer: EventSigner,
         lookups: Callable[[str], LookupStore] | None = None,
     ) -> None:
-        """Take the parts; `outfit` returns the service and the transport for an integration.
+        """`build` returns the service and the transport of an integration.
 
-        `lookups` returns the remembered answers of a look-up service. `signer` signs the events for the manager.
+        `lookups` returns the cache for the namespace of a look-up service. `signer` signs the events for the manager.
 
-        `manager` is policy and target of the built-in integration, into which any worker may put something.
+        The attribute `manager` is the release target of the built-in integration `manager`, to which the settlements
+        of every worker add events.
         """
         self._registry, self._selection, self.signer = registry, selection, signer
         self._policy = policy
-        self.manager = (policy(MANAGER), registry.target(MANAGER))
+        self.manager = ReleaseTarget.of(MANAGER_ID, policy(MANAGER), registry.target(MANAGER))
         self._build, self._random, self._lookups = build, random, lookups
         self._threads = ThreadPool()
         self._version = 0
-        self._no_fallbacks: set[tuple[str, str]] = set()
-        self._unknown = frozenset[str]()
+        self._missing_fallbacks: set[tuple[str, str]] = set()
+        self._missing_names = frozenset[str]()
         self._served: dict[str, ServedIntegration] = {}
         self._lock = threading.Lock()
 
     def get(self, integration_id: str) -> ServedIntegration | None:
-        """Return the route of an integration, None if it is not served here."""
+        """Return the integration, None if this worker does not serve it."""
         return self._served.get(integration_id)
 
     def ids(self) -> set[str]:
-        """Return the ids of everything served here."""
+        """Return the ids of all integrations that this worker serves."""
         return set(self._served)
 
     def retry_threads(self) -> None:
-        """Begin what waits because a thread was refused; to be called once a second."""
+        """Retry the start of a thread that the system refused. To be called once a second."""
         self._threads.retry_start()
 
     def refresh(self) -> bool:
-        """Take over the registry if it changed; return whether it did. Raises LedgerError and SettingsError."""
+        """Load the registry if it changed; return whether it did. Raises LedgerError or SettingsError."""
         with self._lock:
             if self._served and self._registry.version() == self._version:
                 return False
             registry = self._registry.load()
             if registry.version == self._version:
                 return False
-            self._warn_unknown(registry)
+            self._warn_missing(registry)
             self._served = self._build_all(registry)
-            self._version = 0 if registry.rejected else registry.version  # read again until it is repaired
+            # 0 makes every call load the registry again, until the rejected entries are repaired.
+            self._version = 0 if registry.rejected else registry.version
             return True
 
     def _build_all(self, registry: Registry) -> dict[str, ServedIntegration]:
         wanted = {e.integration.id: e.integration for e in registry.entries.values()} | {MANAGER_ID: MANAGER}
         built: dict[str, ServedIntegration] = {}
         for integration in wanted.values():
-            old = self._served.get(integration.id)
+            previous = self._served.get(integration.id)
             if not self._selection.includes(integration):
                 continue
-            route = old if old and old.integration == integration else self._serve(integration)
-            fallback = self._fallback(route, registry)
-            built[integration.id] = route if route.fallback == fallback else route._replace(fallback=fallback)
+            served = previous if previous and previous.integration == integration else self._serve(integration)
+            fallback = self._fallback(served, registry)
+            if served.notifications.fallback != fallback:
+                served = served._replace(notifications=Notifications.of(served.policy, integration.id, fallback))
+            built[integration.id] = served
         return built
 
-    def _warn_unknown(self, registry: Registry) -> None:
-        """Tell once of a name that was asked for and that nothing has; what has it one day is served then."""
+    def _warn_missing(self, registry: Registry) -> None:
+        """Log a warning once for each selected name that no integration has; it is served as soon as one has it."""
         known = {name for entry in registry.entries.values() for name in (entry.integration.id, entry.integration.name)}
-        unknown = self._selection.names - known
-        for name in sorted(unknown - self._unknown):
+        missing = self._selection.names - known
+        for name in sorted(missing - self._missing_names):
             _log.warning(
-                "no integration of any ossec.conf has this name or id: nothing is served for it until one does",
-                extra={"integration": name},
+                "selected integration not found in any ossec.conf; waiting for it", extra={"integration": name}
             )
-        self._unknown = unknown
+        self._missing_names = missing
 
-    def _fallback(self, route: ServedIntegration, registry: Registry) -> str:
-        """Return the fallback if there is such an integration; that there is none is told once."""
-        ours, wanted = route.integration.id, route.policy.fallback
+    def _fallback(self, served: ServedIntegration, registry: Registry) -> str:
+        """Return the fallback, empty if there is no such integration. Log a missing fallback once."""
+        ours, wanted = served.integration.id, served.policy.fallback
         if not wanted or ours in {wanted, MANAGER_ID}:
             return ""
         entry = registry.entries.get(wanted)
         if entry and not entry.removed and wanted != MANAGER_ID:
-            self._no_fallbacks.discard((ours, wanted))
+            self._missing_fallbacks.discard((ours, wanted))
             return wanted
-        if (ours, wanted) not in self._no_fallbacks:
-            self._no_fallbacks.add((ours, wanted))
+        if (ours, wanted) not in self._missing_fallbacks:
+            self._missing_fallbacks.add((ours, wanted))
             extra = {"integration": ours, "fallback": wanted}
-            _log.warning("its fallback is no integration of any ossec.conf: nothing is sent there", extra=extra)
+            _log.warning("fallback not found in any ossec.conf; dead letters are not forwarded", extra=extra)
         return ""
 
     def _serve(self, integration: Integration) -> ServedIntegration:
@@ -167,11 +165,11 @@ class ServedIntegrations:
         lookups = None
         if self._lookups and policy.lookup_cache and isinstance(service, Cacheable):
             lookups = self._lookups(service.namespace)
-        _log.info("serving", extra={"integration": integration.id, "concurrency": policy.concurrency})
+        _log.info("serving integration", extra={"integration": integration.id, "concurrency": policy.concurrency})
         return ServedIntegration(
             integration,
             policy,
-            self._registry.target(integration),
+            Limits.of(policy, self._registry.target(integration)),
             Pipeline(
                 service,
                 transport,
@@ -182,4 +180,5 @@ class ServedIntegrations:
                 last_response=ResponseRecorder.of(integration, policy),
             ),
             BoundedExecutor(self._threads, policy.concurrency),
+            Notifications.of(policy, integration.id, fallback=""),
         )

@@ -1,1 +1,1 @@
-"""What each worker does once a second besides delivering."""
+"""What each worker does once a second in addition to delivering."""

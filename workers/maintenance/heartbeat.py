@@ -1,7 +1,7 @@
-"""The sign of life that a worker gives once a second, from the thread that must go on whatever the deliveries do.
+"""The report that a worker publishes once a second, from the maintenance thread, which no delivery can block.
 
-A process that lives is not yet one that works: Celery's consumer can be deaf after a reconnect. So the sign says for
-how long work has been lying in the worker's queues while it began nothing and was at nothing.
+A running process may still be stalled: Celery's consumer can stop consuming after a reconnect. The report therefore
+says since when tasks have been queued while the worker neither began nor ran a delivery.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ _log = logging.getLogger("courier.worker")
 
 
 class Heartbeat:
-    """Tells how the worker is doing. `load` returns the deliveries begun so far and those under way."""
+    """Publishes the worker's report. `counters` returns the deliveries begun since the start and those in flight."""
 
     def __init__(
         self, client: Redis, worker: str, process: ProcessIdentity, counters: Callable[[], tuple[int, int]]
     ) -> None:
-        """Take the parts; `worker` is the name under which it is found, NAME@HOST."""
+        """`worker` is the name of the worker, NAME@HOST; `process` identifies it among workers of the same name."""
         self._redis, self._worker, self._process, self._counters = client, worker, process, counters
         self._is_first = True
         self._begun = 0
         self._idle_since_ms = 0
 
     def publish(self, ids: Collection[str]) -> None:
-        """Give a sign for a worker that serves `ids`. Raises LedgerUnavailable or LedgerMisconfigured."""
-        now_ms, lying = self._queue_lengths(ids)
+        """Publish the report of a worker that serves `ids`. Raises LedgerUnavailable or LedgerMisconfigured."""
+        now_ms, queued = self._queue_lengths(ids)
         if self._is_first:
             self._check_namesakes(now_ms)
             self._is_first = False
         begun, running = self._counters()
-        if not lying or running or begun != self._begun:
+        if not queued or running or begun != self._begun:
             self._idle_since_ms = 0
         elif not self._idle_since_ms:
             self._idle_since_ms = now_ms
@@ -58,7 +58,7 @@ class Heartbeat:
         publish_worker_report(self._redis, self._worker, str(self._process), report)
 
     def _check_namesakes(self, now_ms: int) -> None:
-        """Log a warning if a running process has this name, and delete the reports of those that have ended."""
+        """Log a warning if a running process has the same name; delete the reports of processes that have exited."""
         others = {
             process: report
             for process, report in fetch_worker_reports(self._redis, self._worker).items()
@@ -67,23 +67,23 @@ class Heartbeat:
         for process in others:
             if pid := self._process.running_pid(process):
                 _log.warning(
-                    "another worker of this host has the same name, so that Flower shows both as one; "
-                    "give each its own --name",
+                    "another worker on this host has the same name, and Flower shows both as one; "
+                    "start each with its own --name",
                     extra={"worker": self._worker, "pid": pid},
                 )
-        ended = {
+        exited = {
             process
             for process, report in others.items()
             if self._process.has_exited(process) or now_ms - report.seen_ms > EXPIRE_S * 1000
         }
-        delete_worker_reports(self._redis, self._worker, ended)
+        delete_worker_reports(self._redis, self._worker, exited)
 
     def _queue_lengths(self, ids: Collection[str]) -> tuple[int, int]:
-        """Return the ledger's time and how many tasks lie in the queues: released work that nobody has begun."""
+        """Return the time of Redis in ms and the number of tasks in the queues, which no worker has begun."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             for integration_id in ids:
                 pipe.llen(queue_name(integration_id))
-            answers: list[Any] = [unless_damaged(answer, 0) for answer in pipe.execute(raise_on_error=False)]
-        (seconds, microseconds), *lengths = answers
+            replies: list[Any] = [unless_damaged(reply, 0) for reply in pipe.execute(raise_on_error=False)]
+        (seconds, microseconds), *lengths = replies
         return seconds * 1000 + microseconds // 1000, sum(lengths)

@@ -1,7 +1,7 @@
-"""Gives up the oldest dead letters where an operator set `dead_max_age` or `dead_max_bytes`: counted, and told.
+"""Deletes the oldest dead letters beyond `dead_max_age` or `dead_max_bytes`; counts and logs them.
 
-Every worker looks once a minute; where one step was not enough, a second later. Steps are small, because the leases
-of what is being sent are renewed by the same thread.
+Every worker checks once a minute, and again a second later if one step was not enough. Steps are small, because the
+same thread renews the leases of deliveries in flight.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
 
 RUN_EVERY: Final = 60
-"""Rounds of the housekeeping, each a second, between two looks."""
+"""Maintenance runs, one a second, between two checks."""
 
 _log = logging.getLogger("courier.worker")
 
 
 class Retention:
-    """What is left to give up, by integration."""
+    """Remembers for which integrations the last step was not enough."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._unfinished: set[str] = set()
 
-    def run(self, integration_id: str, policy: Policy, rounds: int) -> None:
-        """Give up what is too much, if it is time to look. Raises LedgerUnavailable or LedgerMisconfigured."""
+    def run(self, integration_id: str, policy: Policy, runs: int) -> None:
+        """Delete what exceeds the policy if a check is due. Raises LedgerUnavailable or LedgerMisconfigured."""
         if policy.dead_max_age_s is None and policy.dead_max_bytes is None:
             return
-        if rounds % RUN_EVERY and integration_id not in self._unfinished:
+        if runs % RUN_EVERY and integration_id not in self._unfinished:
             return
         expired = self._ledger.retain(
             integration_id, max_age_s=policy.dead_max_age_s, max_bytes=policy.dead_max_bytes, limit=RETAIN_LIMIT
         )
         if expired:
             _log.warning(
-                "dead letters were given up for good, beyond dead_max_age or dead_max_bytes",
+                "dead letters expired and deleted (dead_max_age, dead_max_bytes)",
                 extra={"integration": integration_id, "expired": expired},
             )
         if expired < RETAIN_LIMIT:

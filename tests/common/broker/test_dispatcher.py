@@ -62,7 +62,7 @@ def published(client: redis.Redis, to: str = "slack") -> list[Any]:
 def test_the_tasks_of_several_queues_are_counted(ledger: Ledger, dispatcher: Dispatcher) -> None:
     assert dispatcher.queued(["slack", "shuffle"]) == 0
     commit(ledger, 3)
-    dispatcher.dispatch("slack", policy(), "t")
+    dispatcher.dispatch(ReleaseTarget.of("slack", policy(), "t"))
     assert dispatcher.queued(["slack", "shuffle"]) == 3
 
 
@@ -70,7 +70,7 @@ def test_a_short_backlog_goes_out_one_by_one_and_a_message_carries_ids_only(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
 ) -> None:
     commit(ledger, 2)
-    assert dispatcher.dispatch("slack", policy(), "t") == 2
+    assert dispatcher.dispatch(ReleaseTarget.of("slack", policy(), "t")) == 2
     assert sorted(published(client)) == [["slack", ["0000"]], ["slack", ["0001"]]]
     (raw,) = client.lrange("courier.slack", 0, 0)
     assert b"secret-content" not in base64.b64decode(json.loads(raw)["body"])
@@ -81,13 +81,13 @@ def test_no_more_is_published_than_the_limits_of_the_policy_allow(
 ) -> None:
     commit(ledger, 100)
     limited = policy(rate_limits=(parse_rate_limit("4/min"),))
-    assert [dispatcher.dispatch("slack", limited, "t") for _ in range(2)] == [4, 0]
+    assert [dispatcher.dispatch(ReleaseTarget.of("slack", limited, "t")) for _ in range(2)] == [4, 0]
     assert len(published(client)) == 4
 
 
 def test_a_long_backlog_goes_out_in_batches(client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher) -> None:
     commit(ledger, 3000)
-    assert dispatcher.dispatch("slack", policy(max_in_flight=2048, batch_max=64), "t") == 2048
+    assert dispatcher.dispatch(ReleaseTarget.of("slack", policy(max_in_flight=2048, batch_max=64), "t")) == 2048
     sizes = [len(ids) for _, ids in published(client)]
     assert sizes == [64] * 32
 
@@ -96,11 +96,11 @@ def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, clock: Clock
 ) -> None:
     commit(ledger, 3)
-    dispatcher.dispatch("slack", policy(lease_s=60.0), "t")
+    dispatcher.dispatch(ReleaseTarget.of("slack", policy(lease_s=60.0), "t"))
     client.ltrim("courier.slack", 0, 0)
     clock.now_s += 61
     assert dispatcher.reap({"slack": (policy(lease_s=60.0), NO_NOTIFICATIONS)})["slack"].released_again == 2
-    assert dispatcher.dispatch("slack", policy(), "t") == 2
+    assert dispatcher.dispatch(ReleaseTarget.of("slack", policy(), "t")) == 2
     assert len(published(client)) == 3
 
 
@@ -111,7 +111,7 @@ def test_what_several_integrations_have_goes_to_the_queue_of_each(
     names = ["slack", "shuffle", "idle", "pagerduty", "custom-x"]
     for one in names[:2] + names[3:]:
         commit(ledger, 2, one)
-    assert dispatcher.dispatch_all([ReleaseTarget(one, policy(), "t") for one in names]) == 8
+    assert dispatcher.dispatch_all([ReleaseTarget.of(one, policy(), "t") for one in names]) == 8
     assert {one: sorted(published(client, one)) for one in names} == {
         one: [] if one == "idle" else [[one, ["0000"]], [one, ["0001"]]] for one in names
     }
@@ -122,7 +122,7 @@ def test_what_was_lost_of_one_integration_comes_back_and_what_is_queued_of_anoth
 ) -> None:
     for one in ("slack", "shuffle"):
         commit(ledger, 2, one)
-        dispatcher.dispatch(one, policy(), "t")
+        dispatcher.dispatch(ReleaseTarget.of(one, policy(), "t"))
     client.delete("courier.slack")
     clock.now_s += PICKUP_TIMEOUT_S + 1
     wanted = dict.fromkeys(("slack", "shuffle", "idle"), (policy(), NO_NOTIFICATIONS))
@@ -148,7 +148,7 @@ def test_a_server_that_dies_between_release_and_publish_is_unavailable_and_nothi
 
         app = make_app(server.url)
         with pytest.raises(LedgerUnavailable, match="published"):
-            Dispatcher(app, Dying(client), client).dispatch("slack", policy(), "t")
+            Dispatcher(app, Dying(client), client).dispatch(ReleaseTarget.of("slack", policy(), "t"))
         app.close()
     server.start()
     with connect(server.url) as client:

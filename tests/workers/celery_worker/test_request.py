@@ -7,7 +7,7 @@ from common.broker.task_message import DELIVER
 from workers.worker import _register
 
 
-def test_a_task_is_taken_without_an_ack_that_a_broken_connection_could_fail_at() -> None:
+def test_task_is_accepted_without_an_acknowledgement() -> None:
     app, sent = make_app("redis://127.0.0.1:1/0"), Mock()
     task = _register(app, Mock())
     message = Mock(headers={"id": "1", "task": DELIVER}, properties={}, delivery_info={}, payload=([], {}, {}))

@@ -6,16 +6,16 @@ from workers.celery_worker.watchdog import EX_TEMPFAIL, STALLED_CHECKS, Watchdog
 
 
 class Worker:
-    """What a watchdog sees, and the statuses with which it ended the process."""
+    """The state that the watchdog checks, and the exit statuses that it used."""
 
     def __init__(self) -> None:
         self.queued, self.begun, self.free = 1, 0, True
-        self.ended: list[int] = []
+        self.exits: list[int] = []
         self.watchdog = Watchdog(
-            queued=lambda: self.queued, begun=lambda: self.begun, free=lambda: self.free, end=self.ended.append
+            queued=lambda: self.queued, begun=lambda: self.begun, free=lambda: self.free, end=self.exits.append
         )
 
-    def look(self, times: int) -> None:
+    def check(self, times: int) -> None:
         for _ in range(times):
             self.watchdog.check()
 
@@ -25,36 +25,36 @@ def worker() -> Worker:
     return Worker()
 
 
-def test_a_worker_that_begins_nothing_while_there_is_work_is_ended(worker: Worker) -> None:
-    worker.look(STALLED_CHECKS - 1)
-    assert worker.ended == []
-    worker.look(1)
-    assert worker.ended == [EX_TEMPFAIL]
+def test_worker_that_begins_nothing_while_tasks_are_queued_exits(worker: Worker) -> None:
+    worker.check(STALLED_CHECKS - 1)
+    assert worker.exits == []
+    worker.check(1)
+    assert worker.exits == [EX_TEMPFAIL]
 
 
-def test_one_task_begun_is_a_sign_of_life(worker: Worker) -> None:
+def test_one_begun_task_resets_the_count(worker: Worker) -> None:
     for _ in range(3):
-        worker.look(STALLED_CHECKS - 1)
+        worker.check(STALLED_CHECKS - 1)
         worker.begun += 1
-        worker.look(1)
-    assert worker.ended == []
+        worker.check(1)
+    assert worker.exits == []
 
 
 @pytest.mark.parametrize(("name", "value"), [("queued", 0), ("free", False)])
-def test_without_work_or_a_free_slot_nothing_is_expected(worker: Worker, name: str, value: int) -> None:
+def test_no_queued_task_or_no_free_slot_is_not_a_stall(worker: Worker, name: str, value: int) -> None:
     setattr(worker, name, value)
-    worker.look(STALLED_CHECKS * 2)
-    assert worker.ended == []
+    worker.check(STALLED_CHECKS * 2)
+    assert worker.exits == []
 
 
-def test_an_absence_of_redis_does_not_count(worker: Worker) -> None:
+def test_time_without_redis_does_not_count(worker: Worker) -> None:
     for _ in range(3):
-        worker.look(STALLED_CHECKS - 1)
+        worker.check(STALLED_CHECKS - 1)
         worker.watchdog.reset()
-    assert worker.ended == []
+    assert worker.exits == []
 
 
-def test_a_worker_that_stops_is_left_in_peace(worker: Worker) -> None:
+def test_stopping_worker_is_not_stalled(worker: Worker) -> None:
     worker.watchdog.disarm()
-    worker.look(STALLED_CHECKS * 2)
-    assert worker.ended == []
+    worker.check(STALLED_CHECKS * 2)
+    assert worker.exits == []

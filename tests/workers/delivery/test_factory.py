@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         (Integration(id="custom-x-2", name="custom-x"), ScriptTransport),
     ],
 )
-def test_the_kind_decides_about_the_transport(
+def test_kind_determines_the_transport(
     block: Integration, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outfits, "make_service", lambda integration, _choices, **_: integration)
@@ -47,7 +47,7 @@ def test_the_kind_decides_about_the_transport(
         ('echo "no key in $2"; exit 9', Retry(Reason.SCRIPT_FAILED, "exit status 9: no key in ********")),
     ],
 )
-def test_a_custom_script_from_alert_to_outcome(tmp_path: Path, command: str, outcome: object) -> None:
+def test_custom_script_from_alert_to_outcome(tmp_path: Path, command: str, outcome: object) -> None:
     script = tmp_path / "integrations" / "custom-x"
     script.parent.mkdir()
     script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")

@@ -35,7 +35,7 @@ alerts = st.dictionaries(
 
 
 @given(fields=alerts, indent=st.sampled_from([None, 1]), ascii_only=st.booleans())
-def test_the_alert_is_the_same_but_for_the_member_and_the_two_texts(
+def test_annotation_changes_one_member_and_two_texts_only(
     fields: dict[str, Any], indent: int | None, ascii_only: bool
 ) -> None:
     text = json.dumps(fields, indent=indent, ensure_ascii=ascii_only)
@@ -65,35 +65,35 @@ def test_the_alert_is_the_same_but_for_the_member_and_the_two_texts(
         (b'{"rule":[],"courier":1}', b'{"rule":[],"courier":1, "courier": WHY}'),
     ],
 )
-def test_every_other_byte_stays(raw: bytes, expected: bytes) -> None:
+def test_annotation_keeps_every_other_byte(raw: bytes, expected: bytes) -> None:
     whole = expected.replace(b"WHY", json.dumps(WHY).encode()).replace(b"PREFIX", PREFIX.encode())
     assert annotate(raw, ORIGIN) == whole
     assert isinstance(lenient_json.parse(whole, levels=1), dict)
 
 
 @pytest.mark.parametrize("raw", [b"", b"[1]", b'{"a":1', b'{"a":1,}', b"{,}", b"no alert", b'{"a" 1}'])
-def test_what_is_no_alert_is_left_alone(raw: bytes) -> None:
+def test_invalid_alert_is_not_annotated(raw: bytes) -> None:
     assert annotate(raw, ORIGIN) == raw
 
 
-def test_a_script_without_json_sees_it_too() -> None:
+def test_script_with_a_text_alert_gets_the_annotation() -> None:
     text = render_text(annotate(alert(1), ORIGIN), 165).decode()
     assert f"ruledescription='{PREFIX}sshd: brute force'" in text
     assert f"alertlog='{PREFIX}Invalid user x'" in text
 
 
-def test_the_message_of_a_fallback_says_why_and_that_of_any_other_does_not() -> None:
-    asked: list[bytes] = []
+def test_only_the_message_of_a_fallback_gives_the_reason() -> None:
+    bodies: list[bytes] = []
 
     class Wire:
         def send(self, call: Request) -> Response:
-            asked.append(call.body or b"")
+            bodies.append(call.body or b"")
             return Response(status=200)
 
     pipeline = Pipeline(make_service(SLACK), Wire(), policy(), Random(1), signer=SIGNER)
     for header in (Header(committed_ms=1, fallback_of=ORIGIN), Header(committed_ms=1)):
         assert pipeline.attempt(Delivery("a", header, alert(1))).outcome == "delivered"
-    marked_one, plain = (json.loads(body)["attachments"][0] for body in asked)
+    marked_one, plain = (json.loads(body)["attachments"][0] for body in bodies)
     assert (marked_one["title"], marked_one["text"]) == (f"{PREFIX}sshd: brute force", f"{PREFIX}Invalid user x")
     assert (plain["title"], plain["text"]) == ("sshd: brute force", "Invalid user x")
     assert Alert(annotate(alert(1), ORIGIN)).fields["courier"] == WHY

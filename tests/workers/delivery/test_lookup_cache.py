@@ -32,14 +32,14 @@ MALTIVERSE = Integration(
 
 
 class Wire:
-    """Answers everything alike and counts how often it was asked."""
+    """A transport that returns the same response to every call and keeps the URLs."""
 
     def __init__(self, status: int, body: object) -> None:
-        self.answer, self.asked = Response(status=status, body=json.dumps(body).encode()), list[str]()
+        self.response, self.asked = Response(status=status, body=json.dumps(body).encode()), list[str]()
 
     def send(self, call: Request) -> Response:
         self.asked.append(call.url)
-        return self.answer
+        return self.response
 
 
 def attempt(client: redis.Redis, integration: Integration, wire: Wire, number: int = 1, **fields: Any) -> Settlement:
@@ -56,7 +56,7 @@ def attempt(client: redis.Redis, integration: Integration, wire: Wire, number: i
     return pipeline.attempt(Delivery(f"n:f:{number}", Header(committed_ms=1), json.dumps(alert).encode(), 2))
 
 
-def test_a_hash_is_asked_once_and_every_alert_gets_its_own_verdict(client: redis.Redis) -> None:
+def test_hash_is_looked_up_once_and_each_alert_gets_its_event(client: redis.Redis) -> None:
     wire = Wire(200, REPORT)
     first, second = attempt(client, VIRUSTOTAL, wire, 1), attempt(client, VIRUSTOTAL, wire, 2)
     assert (first.outcome, first.contacted, second.outcome, second.contacted) == ("delivered", True, "delivered", False)
@@ -65,7 +65,7 @@ def test_a_hash_is_asked_once_and_every_alert_gets_its_own_verdict(client: redis
     assert b'\\"positives\\": 3' in second.events[0].payload
 
 
-def test_how_long_a_verdict_is_kept_depends_on_it(client: redis.Redis) -> None:
+def test_cache_time_depends_on_the_verdict(client: redis.Redis) -> None:
     for report, days in ((REPORT, 7.0), (REPORT | {"positives": 0}, 1.0), ({"response_code": 0}, 1 / 24)):
         client.flushall()
         attempt(client, VIRUSTOTAL, Wire(200, report))
@@ -74,13 +74,13 @@ def test_how_long_a_verdict_is_kept_depends_on_it(client: redis.Redis) -> None:
         assert 0.99 * days < ttl / 86_400_000 <= days
 
 
-def test_what_is_no_verdict_is_not_kept_and_the_next_one_may_ask(client: redis.Redis) -> None:
+def test_response_without_verdict_is_not_cached_and_unlocks(client: redis.Redis) -> None:
     for wire in (Wire(204, {}), Wire(200, {}), Wire(500, {}), Wire(200, REPORT)):
         attempt(client, VIRUSTOTAL, wire)
         assert len(wire.asked) == 1
 
 
-def test_while_one_asks_the_others_wait_without_an_attempt(client: redis.Redis) -> None:
+def test_locked_look_up_is_postponed_without_an_attempt(client: redis.Redis) -> None:
     assert LookupStore(client, "virustotal-v2", SIGNATURES).acquire(MD5)
     wire = Wire(200, REPORT)
     waiting = attempt(client, VIRUSTOTAL, wire)
@@ -90,24 +90,22 @@ def test_while_one_asks_the_others_wait_without_an_attempt(client: redis.Redis) 
     assert waiting.header.attempts == 0
 
 
-def test_an_answer_that_comes_between_two_looks_is_not_asked_for_again(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_response_cached_between_read_and_lock_is_used(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     attempt(client, VIRUSTOTAL, Wire(200, REPORT))
-    real, looks = LookupStore.get, list[str]()
+    real, reads = LookupStore.get, list[str]()
 
-    def late(self: LookupStore, question: str) -> bytes | None:
-        looks.append(question)
-        return None if len(looks) == 1 else real(self, question)
+    def late(self: LookupStore, key: str) -> bytes | None:
+        reads.append(key)
+        return None if len(reads) == 1 else real(self, key)
 
     monkeypatch.setattr(LookupStore, "get", late)
     wire = Wire(200, REPORT)
     assert attempt(client, VIRUSTOTAL, wire, 2).outcome == "delivered"
-    assert (wire.asked, len(looks)) == ([], 2)
+    assert (wire.asked, len(reads)) == ([], 2)
     assert LookupStore(client, "virustotal-v2", SIGNATURES).acquire(MD5)
 
 
-def test_each_question_of_one_alert_is_remembered_by_itself(client: redis.Redis) -> None:
+def test_each_look_up_of_an_alert_is_cached_separately(client: redis.Redis) -> None:
     data: dict[str, Any] = {"data": {"srcip": "8.8.4.4", "hostname": "h.example"}, "syscheck": {}}
     wire = Wire(200, {"type": "ip"})
     assert attempt(client, MALTIVERSE, wire, **data).outcome == "delivered"
@@ -115,7 +113,7 @@ def test_each_question_of_one_alert_is_remembered_by_itself(client: redis.Redis)
     assert (again.contacted, len(again.events), len(wire.asked)) == (False, 1, 2)
 
 
-def test_that_nothing_is_known_is_remembered_too(client: redis.Redis) -> None:
+def test_negative_response_is_cached(client: redis.Redis) -> None:
     wire = Wire(404, {"message": "Not found"})
     data = {"data": {"srcip": "8.8.4.4"}, "syscheck": {}}
     settlements = [attempt(client, MALTIVERSE, wire, n, **data) for n in (1, 2)]
@@ -123,15 +121,15 @@ def test_that_nothing_is_known_is_remembered_too(client: redis.Redis) -> None:
     assert len(wire.asked) == 1
 
 
-def test_without_redis_the_service_is_simply_asked() -> None:
+def test_look_up_is_sent_if_redis_is_unavailable() -> None:
     wire = Wire(200, REPORT)
-    with connect(f"redis://127.0.0.1:{free_port()}") as nobody:
-        assert attempt(nobody, VIRUSTOTAL, wire).outcome == "delivered"
-        assert attempt(nobody, VIRUSTOTAL, wire).outcome == "delivered"
+    with connect(f"redis://127.0.0.1:{free_port()}") as unreachable:
+        assert attempt(unreachable, VIRUSTOTAL, wire).outcome == "delivered"
+        assert attempt(unreachable, VIRUSTOTAL, wire).outcome == "delivered"
     assert len(wire.asked) == 2
 
 
 def test_redis_holds_no_credential(client: redis.Redis) -> None:
     attempt(client, VIRUSTOTAL, Wire(200, REPORT))
-    held: list[Any] = [one for key in client.scan_iter() for one in (key, client.get(key))]
-    assert b"k" * 64 not in b"".join(held)
+    stored: list[Any] = [one for key in client.scan_iter() for one in (key, client.get(key))]
+    assert b"k" * 64 not in b"".join(stored)

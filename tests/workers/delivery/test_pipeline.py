@@ -25,7 +25,7 @@ EVENT = ManagerEvent("virustotal", '{"found": 1}')
 
 
 class Echo:
-    """A service whose answers are outcomes by status; one call for each key in the alert."""
+    """A service that maps each status to an outcome and makes one call for each key in the alert."""
 
     def __init__(self, outcomes: dict[int, Outcome]) -> None:
         self.outcomes = outcomes
@@ -36,28 +36,28 @@ class Echo:
             raise NotSendable(Skipped(Reason.NO_FILE_HASH))
         return [Request(method="POST", url="http://x", headers={}, key=key) for key in keys]
 
-    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
+    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:
         del alert, call
-        return self.outcomes[answer.status]
+        return self.outcomes[response.status]
 
     def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:
         del alert, call
         return failure_outcome(error)
 
 
-class Canned:
-    """Answers in order; an exception among them is raised."""
+class PreparedTransport:
+    """A transport with prepared responses, returned in order; raises those that are exceptions."""
 
-    def __init__(self, *answers: int | Exception, said: bytes | None = None) -> None:
-        self.answers, self.said = list(answers), said
-        self.asked: list[str] = []
+    def __init__(self, *statuses: int | Exception, body: bytes | None = None) -> None:
+        self.statuses, self.body = list(statuses), body
+        self.sent: list[str] = []
 
     def send(self, call: Request) -> Response:
-        self.asked.append(call.key)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return Response(status=answer, body=f"said {answer}".encode() if self.said is None else self.said)
+        self.sent.append(call.key)
+        response = self.statuses.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        return Response(status=response, body=f"said {response}".encode() if self.body is None else self.body)
 
 
 OUTCOMES: dict[int, Outcome] = {
@@ -71,24 +71,24 @@ OUTCOMES: dict[int, Outcome] = {
 
 
 def attempt(
-    *answers: int | Exception,
+    *statuses: int | Exception,
     keys: str = '["a"]',
     header: Header | None = None,
-    said: bytes | None = None,
-    well_ms: int = 0,
+    body: bytes | None = None,
+    last_success_ms: int = 0,
     **changes: object,
-) -> tuple[Settlement, Canned]:
-    transport = Canned(*answers, said=said)
-    answers_kept = ResponseRecorder.of(SLACK, policy())
-    pipeline = Pipeline(
-        Echo(OUTCOMES), transport, policy(**changes), Random(1), last_response=answers_kept, signer=SIGNER
-    )
+) -> tuple[Settlement, PreparedTransport]:
+    transport = PreparedTransport(*statuses, body=body)
+    recorder = ResponseRecorder.of(SLACK, policy())
+    pipeline = Pipeline(Echo(OUTCOMES), transport, policy(**changes), Random(1), last_response=recorder, signer=SIGNER)
     header = header or Header(committed_ms=1_000_000)
-    delivery = Delivery("n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, last_success_ms=well_ms)
+    delivery = Delivery(
+        "n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, last_success_ms=last_success_ms
+    )
     return pipeline.attempt(delivery), transport
 
 
-def test_a_success_is_delivered_with_its_events_under_an_id_that_repeats() -> None:
+def test_success_settles_as_delivered_with_repeatable_event_ids() -> None:
     settlement, _ = attempt(200)
     again, _ = attempt(200)
     assert (settlement.outcome, settlement.header) == ("delivered", None)
@@ -98,10 +98,10 @@ def test_a_success_is_delivered_with_its_events_under_an_id_that_repeats() -> No
 
 def test_nothing_to_send_is_skipped_with_its_reason() -> None:
     settlement, transport = attempt(keys="[]")
-    assert (settlement.outcome, settlement.reason, transport.asked) == ("skipped", "no_file_hash", [])
+    assert (settlement.outcome, settlement.reason, transport.sent) == ("skipped", "no_file_hash", [])
 
 
-def test_a_failure_that_may_pass_waits_and_remembers() -> None:
+def test_temporary_failure_is_retried_and_recorded_in_the_header() -> None:
     settlement, _ = attempt(429)
     assert (settlement.outcome, settlement.reason) == ("retry", "rate_limited")
     assert 60_000 <= settlement.delay_ms <= 66_000
@@ -112,34 +112,34 @@ def test_a_failure_that_may_pass_waits_and_remembers() -> None:
 
 @pytest.mark.parametrize("status", [403, 410])
 @pytest.mark.parametrize(
-    ("attempts", "well_ms", "outcome"),
+    ("attempts", "last_success_ms", "outcome"),
     [(4, 1_002_000, "dead"), (3, 1_002_000, "retry"), (40, 1_000_500, "retry"), (40, 0, "retry")],
 )
-def test_what_is_refused_while_others_are_taken_is_at_fault_itself(
-    status: int, attempts: int, well_ms: int, outcome: str
+def test_delivery_refused_while_others_are_accepted_dies(
+    status: int, attempts: int, last_success_ms: int, outcome: str
 ) -> None:
     header = Header(committed_ms=1_000_000, budget_start_ms=1_001_000, attempts=attempts)
-    assert attempt(status, header=header, well_ms=well_ms)[0].outcome == outcome
+    assert attempt(status, header=header, last_success_ms=last_success_ms)[0].outcome == outcome
 
 
-def test_no_answer_is_a_retry_unless_none_can_mend_it() -> None:
+def test_no_response_is_retried_unless_a_retry_cannot_help() -> None:
     assert attempt(TransportError(Reason.CONNECTION_FAILED, "refused"))[0].outcome == "retry"
     assert attempt(TransportError(Reason.TLS, "expired"))[0].outcome == "retry"
     assert attempt(TransportError(Reason.INVALID_URL, "no host"))[0].outcome == "dead"
 
 
-def test_what_is_rejected_is_dead_at_once() -> None:
+def test_rejected_delivery_dies_immediately() -> None:
     settlement, _ = attempt(400)
     assert (settlement.outcome, settlement.reason, settlement.events) == ("dead", "http_4xx", ())
 
 
 @pytest.mark.parametrize("changes", [{"retry_max_attempts": 1}, {"retry_max_age_s": 5.0}])
-def test_when_the_budget_is_spent_the_last_words_are_said(changes: dict[str, Any]) -> None:
+def test_final_events_are_sent_when_the_budget_is_spent(changes: dict[str, Any]) -> None:
     settlement, _ = attempt(500, header=Header(committed_ms=1, budget_start_ms=1_000_000), **changes)
     assert (settlement.outcome, settlement.reason, len(settlement.events)) == ("dead", "http_5xx", 1)
 
 
-def test_the_budget_by_age_begins_with_the_first_attempt() -> None:
+def test_age_budget_begins_with_the_first_attempt() -> None:
     settlement, _ = attempt(500, header=Header(committed_ms=1), retry_max_age_s=5.0)
     assert settlement.outcome == "retry"
     assert settlement.header is not None
@@ -149,36 +149,36 @@ def test_the_budget_by_age_begins_with_the_first_attempt() -> None:
 
 
 @pytest.mark.parametrize(("changes", "outcome"), [({}, "retry"), ({"retry_max_attempts": 1}, "dead")])
-def test_what_the_target_asks_for_is_a_pause_of_all_of_it(changes: dict[str, Any], outcome: str) -> None:
+def test_delay_requested_by_the_target_pauses_the_whole_target(changes: dict[str, Any], outcome: str) -> None:
     settlement, _ = attempt(429, **changes)
     assert (settlement.outcome, settlement.pause_ms) == (outcome, 60_000)
 
 
-def test_a_retry_repeats_only_the_calls_that_failed() -> None:
+def test_retry_repeats_only_the_failed_calls() -> None:
     settlement, transport = attempt(200, 500, 200, keys='["a", "b", "c"]')
     assert (settlement.outcome, len(settlement.events)) == ("retry", 2)
     assert settlement.header is not None
     assert settlement.header.completed_calls == ("a", "c")
     settlement, transport = attempt(200, keys='["a", "b", "c"]', header=settlement.header)
-    assert (settlement.outcome, transport.asked) == ("delivered", ["b"])
+    assert (settlement.outcome, transport.sent) == ("delivered", ["b"])
 
 
-def test_a_rejected_call_is_not_forgotten_when_another_one_retries() -> None:
+def test_rejected_call_still_counts_after_another_call_is_retried() -> None:
     settlement, _ = attempt(400, 500, keys='["a", "b"]')
     assert settlement.outcome == "retry"
     settlement, transport = attempt(400, 200, keys='["a", "b"]', header=settlement.header)
-    assert (settlement.outcome, settlement.reason, transport.asked) == ("dead", "http_4xx", ["a", "b"])
+    assert (settlement.outcome, settlement.reason, transport.sent) == ("dead", "http_4xx", ["a", "b"])
 
 
-def test_an_error_of_our_own_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_internal_error_is_retried(caplog: pytest.LogCaptureFixture) -> None:
     settlement, _ = attempt(ZeroDivisionError("secret detail"))
     assert (settlement.outcome, settlement.reason) == ("retry", "internal")
     assert settlement.header is not None
     assert settlement.header.history[-1].detail == "ZeroDivisionError"
-    assert "inside Courier" in caplog.text
+    assert "attempt failed: internal error" in caplog.text
 
 
-def test_the_history_is_bounded() -> None:
+def test_history_is_bounded() -> None:
     header: Header | None = None
     for _ in range(60):
         header = attempt(500, header=header)[0].header
@@ -186,7 +186,7 @@ def test_the_history_is_bounded() -> None:
     assert (header.attempts, len(header.history)) == (60, 50)
 
 
-def test_the_answer_to_the_worst_call_is_kept_and_outlives_an_attempt_without_one() -> None:
+def test_worst_response_is_kept_after_an_attempt_without_response() -> None:
     settlement, _ = attempt(200, 500, 429, keys='["a", "b", "c"]')
     assert settlement.header is not None
     assert settlement.header.response == LastResponse(1_005_000, 500, "said 500")
@@ -196,14 +196,14 @@ def test_the_answer_to_the_worst_call_is_kept_and_outlives_an_attempt_without_on
         assert later.header.response == settlement.header.response
 
 
-def test_a_delivery_that_waits_keeps_less_of_an_answer_than_a_dead_one() -> None:
-    waiting, _ = attempt(500, said=b"x" * 10**6)
-    dead, _ = attempt(400, said=b"x" * 10**6)
+def test_waiting_delivery_keeps_less_of_a_response_than_a_dead_one() -> None:
+    waiting, _ = attempt(500, body=b"x" * 10**6)
+    dead, _ = attempt(400, body=b"x" * 10**6)
     kept = [s.header.response.text for s in (waiting, dead) if s.header and s.header.response]
     assert list(map(len, kept)) == [WAITING_BYTES, DEAD_BYTES]
 
 
-def test_several_outcomes_are_as_bad_as_the_worst() -> None:
+def test_combined_outcome_is_the_most_severe() -> None:
     good, odd = Delivered((EVENT,)), Rejected(Reason.UNAUTHORIZED, "key")
     assert combine([]) == Delivered()
     assert combine([Skipped(Reason.NO_FILE_HASH)]) == Skipped(Reason.NO_FILE_HASH)

@@ -1,4 +1,4 @@
-"""A target that can't take some of the alerts, by the packaged settings and a clock in hand: the others go on."""
+"""A target that fails on some alerts, with the packaged settings and a fake clock: the others are delivered on time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import redis
 
 POLICY: Final = policy(rate_limits=(parse_rate_limit("1/s burst 3"),))
-"""The packaged one for Slack."""
+"""The packaged policy of Slack."""
 
-PACE: Final = Limits.of(POLICY, "T")
+LIMITS: Final = Limits.of(POLICY, "T")
 ROUND_S: Final = 0.25
 
 
 class Loop:
-    """A worker and its target, which takes in no time what begins with `good` and fails on the rest."""
+    """A worker and its target, which immediately accepts ids that begin with `good` and fails on all others."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.clock, self.random = Clock(), Random(1)
@@ -61,12 +61,12 @@ class Loop:
 
     def work(self) -> None:
         while tasks := self.ledger.release(
-            "slack", max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, limits=PACE
+            "slack", max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, limits=LIMITS
         ):
             ids = [one for task in tasks for one in task]
-            for delivery in self.ledger.begin("slack", ids, token="w", lease_s=60, limits=PACE):
+            for delivery in self.ledger.begin("slack", ids, token="w", lease_s=60, limits=LIMITS):
                 self.attempts.append((self.now_s, delivery.id))
-                self.ledger.settle("slack", [self.outcome(delivery.id, delivery.header)], token="w", limits=PACE)
+                self.ledger.settle("slack", [self.outcome(delivery.id, delivery.header)], token="w", limits=LIMITS)
 
     def outcome(self, one: str, header: Header) -> Settlement:
         if one.startswith("good") and not self.down:
@@ -77,7 +77,7 @@ class Loop:
         return Settlement(id=one, outcome="retry", reason=self.reason, delay_ms=delay_ms, header=failed)
 
     def late(self, seconds: float) -> float:
-        """Return which part of the good ones took longer than that, or has not arrived."""
+        """Return the share of good deliveries that took longer than `seconds` or have not arrived."""
         good = {one: at for one, at in self.written.items() if one.startswith("good")}
         return sum(self.arrived.get(one, 10**9) - at > seconds for one, at in good.items()) / len(good)
 
@@ -89,7 +89,7 @@ def loop(client: redis.Redis) -> Loop:
 
 @pytest.mark.parametrize("poisoned", [12, 15])
 @pytest.mark.parametrize("interval_s", [1, 5])
-def test_a_few_that_the_target_cannot_take_hold_up_no_others(loop: Loop, poisoned: int, interval_s: int) -> None:
+def test_few_failing_deliveries_do_not_delay_the_others(loop: Loop, poisoned: int, interval_s: int) -> None:
     loop.write(*(f"bad{n:02}" for n in range(poisoned)))
     for n in range(600 // interval_s):
         loop.write(f"good{n:03}")
@@ -98,7 +98,7 @@ def test_a_few_that_the_target_cannot_take_hold_up_no_others(loop: Loop, poisone
     assert loop.late(30) < 0.05
 
 
-def test_they_hold_up_no_others_when_they_come_one_by_one(loop: Loop) -> None:
+def test_failing_deliveries_one_by_one_do_not_delay_the_others(loop: Loop) -> None:
     for n in range(300):
         loop.write(f"good{n:03}", *([f"bad{n:03}"] if n % 20 == 0 else []))
         loop.pass_s(1)
@@ -106,7 +106,7 @@ def test_they_hold_up_no_others_when_they_come_one_by_one(loop: Loop) -> None:
     assert loop.late(30) < 0.05
 
 
-def test_they_are_tried_again_all_the_same(loop: Loop) -> None:
+def test_failing_deliveries_are_still_retried(loop: Loop) -> None:
     loop.write(*(f"bad{n:02}" for n in range(15)))
     for n in range(120):
         loop.write(f"good{n:03}")
@@ -116,7 +116,7 @@ def test_they_are_tried_again_all_the_same(loop: Loop) -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.HTTP_5XX, Reason.UNAUTHORIZED, Reason.GONE])
-def test_a_target_that_takes_none_is_asked_seldom_and_gets_all_when_it_is_well(loop: Loop, reason: Reason) -> None:
+def test_failing_target_is_contacted_rarely_and_gets_all_afterwards(loop: Loop, reason: Reason) -> None:
     loop.down, loop.reason = True, reason
     for n in range(600):
         loop.write(f"good{n:03}")

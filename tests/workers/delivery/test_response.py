@@ -30,11 +30,13 @@ SCRIPT = Integration(
     api_key=Secret('pa/ss"wörd'),
     options=Secret('{"auth": {"login": ["deep-password"]}}'),
 )
-ANSWERS = ResponseRecorder.of(SCRIPT, policy(environment={"API": Secret("from-the-environment"), "DEBUG": Secret("1")}))
+RECORDER = ResponseRecorder.of(
+    SCRIPT, policy(environment={"API": Secret("from-the-environment"), "DEBUG": Secret("1")})
+)
 
 
-def kept(answer: object, most_bytes: int = DEAD_BYTES, answers: ResponseRecorder = ANSWERS) -> str:
-    found = answers.excerpt(7, answer, most_bytes)
+def stored(response: object, max_bytes: int = DEAD_BYTES, recorder: ResponseRecorder = RECORDER) -> str:
+    found = recorder.excerpt(7, response, max_bytes)
     assert found is not None
     assert found.at_ms == 7
     return found.text + ("…" if found.truncated else "")
@@ -54,59 +56,59 @@ SHOWN = [
 
 
 @pytest.mark.parametrize("shown", SHOWN)
-def test_no_secret_is_kept_of_an_answer_or_of_what_a_script_printed(shown: str) -> None:
+def test_no_secret_of_a_response_or_script_output_is_stored(shown: str) -> None:
     said = f"1 line\r\nsent to {shown} there"
     stopped = TransportError(Reason.SCRIPT_TIMEOUT, "stopped", said)
-    for answer in (Response(status=500, body=said.encode()), ScriptExit(status=1, output=said), stopped):
-        text = kept(answer)
+    for response in (Response(status=500, body=said.encode()), ScriptExit(status=1, output=said), stopped):
+        text = stored(response)
         assert text.startswith("1 line\nsent to ")
         assert text.endswith(" there")
         assert MASK in text
         assert not any(secret.casefold() in text.casefold() for secret in (shown, TOKEN, "deep-pass", "rd"))
 
 
-def test_a_wider_encoding_hides_no_secret() -> None:
-    assert TOKEN not in kept(Response(status=500, body=HOOK.encode("utf-16"))).replace(" ", "")
+def test_utf_16_hides_no_secret() -> None:
+    assert TOKEN not in stored(Response(status=500, body=HOOK.encode("utf-16"))).replace(" ", "")
 
 
 @pytest.mark.parametrize("offset", range(0, len(HOOK) + 4, 3))
-def test_a_secret_that_a_limit_cut_in_two_is_not_kept(offset: int) -> None:
+def test_secret_cut_by_the_output_limit_is_not_stored(offset: int) -> None:
     limit = 1024
     said = (HOOK[offset:] + "!" * 2000)[: limit - len("the end")] + "the end"
     small = ResponseRecorder(Redactor([HOOK]), limit)
-    text = kept(ScriptExit(status=1, output=said), answers=small)
+    text = stored(ScriptExit(status=1, output=said), recorder=small)
     assert text.strip("!") == "the end…"
 
 
-def test_the_beginning_of_an_answer_and_the_end_of_an_output_are_kept() -> None:
+def test_beginning_of_a_response_and_end_of_an_output_are_stored() -> None:
     said = "a" * 30_000 + "b" * 30_000
-    assert kept(Response(status=500, body=said.encode())) == "a" * DEAD_BYTES + "…"
-    assert kept(ScriptExit(status=1, output=said)) == "b" * DEAD_BYTES + "…"
+    assert stored(Response(status=500, body=said.encode())) == "a" * DEAD_BYTES + "…"
+    assert stored(ScriptExit(status=1, output=said)) == "b" * DEAD_BYTES + "…"
 
 
-def test_where_nothing_was_said_nothing_is_kept() -> None:
-    assert ANSWERS.excerpt(7, None, DEAD_BYTES) is None
-    assert ANSWERS.excerpt(7, TransportError(Reason.CONNECTION_FAILED, "refused"), DEAD_BYTES) is None
-    assert kept(Response(status=502)) == ""
+def test_nothing_is_stored_without_a_response() -> None:
+    assert RECORDER.excerpt(7, None, DEAD_BYTES) is None
+    assert RECORDER.excerpt(7, TransportError(Reason.CONNECTION_FAILED, "refused"), DEAD_BYTES) is None
+    assert stored(Response(status=502)) == ""
 
 
-@given(body=st.binary(max_size=300), most_bytes=st.integers(0, 200))
-def test_a_record_grows_by_no_more_than_was_asked_for(body: bytes, most_bytes: int) -> None:
-    found = ANSWERS.excerpt(7, Response(status=500, body=body), most_bytes)
-    empty = ANSWERS.excerpt(7, Response(status=500), most_bytes)
+@given(body=st.binary(max_size=300), max_bytes=st.integers(0, 200))
+def test_stored_response_never_exceeds_max_bytes(body: bytes, max_bytes: int) -> None:
+    found = RECORDER.excerpt(7, Response(status=500, body=body), max_bytes)
+    empty = RECORDER.excerpt(7, Response(status=500), max_bytes)
     sizes = [len(encode_header(Header(committed_ms=1, response=one))) for one in (found, empty)]
-    assert sizes[0] - sizes[1] <= most_bytes
+    assert sizes[0] - sizes[1] <= max_bytes
 
 
 @given(key=st.text(), url=st.text(), options=st.text())
-def test_no_block_is_too_odd_to_be_served(key: str, url: str, options: str) -> None:
+def test_any_block_gets_a_recorder(key: str, url: str, options: str) -> None:
     block = Integration(
         id="custom-y", name="custom-y", api_key=Secret(key), hook_url=Secret(url), options=Secret(f"{options}\udcff")
     )
     assert ResponseRecorder.of(block, policy()).excerpt(1, Response(status=1), 10) is not None
 
 
-def test_an_answer_survives_the_scripts_and_its_bytes_are_counted(client: redis.Redis) -> None:
+def test_response_survives_the_lua_scripts_and_is_counted(client: redis.Redis) -> None:
     ledger = Ledger(client)
     ledger.commit(
         "slack",
@@ -117,15 +119,15 @@ def test_an_answer_survives_the_scripts_and_its_bytes_are_counted(client: redis.
         max_backlog=9,
         max_backlog_bytes=10**6,
     )
-    answer = ANSWERS.excerpt(7, ScriptExit(status=3, output='</a> \\ "é\t\n' * 4000), DEAD_BYTES)
+    response = RECORDER.excerpt(7, ScriptExit(status=3, output='</a> \\ "é\t\n' * 4000), DEAD_BYTES)
     for outcome in ("retry", "dead"):
         ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
         ledger.begin("slack", ["a"], token="w", lease_s=60)
-        header = Header(committed_ms=1, attempts=1, response=answer)
+        header = Header(committed_ms=1, attempts=1, response=response)
         ledger.settle("slack", [Settlement(id="a", outcome=outcome, reason="http_5xx", header=header)], token="w")
     assert ledger.replay("slack", ["a"]) == 1
     assert ledger.bury("slack", reason="buried") == 1
     (letter,) = ledger.dead_letters("slack")
-    assert (letter.delivery.header.response, letter.delivery.alert) == (answer, b"\x00\n\xff")
+    assert (letter.delivery.header.response, letter.delivery.alert) == (response, b"\x00\n\xff")
     (record,) = client.hvals("courier:{slack}:records")
     assert ledger.status("slack").totals["dead_bytes"] == len(record) < DEAD_BYTES + 500

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     import redis
 
 BACKUP = Integration(id="backup", name="custom-backup")
-NO_FALLBACK = "its fallback is no integration of any ossec.conf"
+NO_FALLBACK = "fallback not found in any ossec.conf"
 
 
 class World:
-    """Routes whose integrations all have the same fallback."""
+    """Served integrations that all have the same fallback."""
 
     def __init__(self, client: redis.Redis, fallback: str) -> None:
         self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
         parts: Any = (None, None)
-        self.routes = ServedIntegrations(
+        self.integrations = ServedIntegrations(
             self.registry,
             Selection(),
             policy=lambda _: policy(fallback=fallback),
@@ -36,18 +36,15 @@ class World:
 
     def publish(self, *integrations: Integration) -> None:
         self.registry.publish("n", integrations)
-        self.routes.refresh()
+        self.integrations.refresh()
 
     def fallback_of(self, integration_id: str) -> str:
-        route = self.routes.get(integration_id)
-        assert route is not None
-        assert route.notifications.fallback == route.fallback
-        return route.fallback
+        served = self.integrations.get(integration_id)
+        assert served is not None
+        return served.notifications.fallback
 
 
-def test_a_fallback_is_used_as_long_as_an_ossec_conf_has_it(
-    client: redis.Redis, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_fallback_is_used_while_an_ossec_conf_has_it(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
     world = World(client, "backup")
     world.publish(SLACK, BACKUP)
     assert world.fallback_of("slack") == "backup"
@@ -61,13 +58,13 @@ def test_a_fallback_is_used_as_long_as_an_ossec_conf_has_it(
 
 
 @pytest.mark.parametrize("unknown", ["nobody", MANAGER_ID])
-def test_one_that_cannot_be_is_told_once(client: redis.Redis, caplog: pytest.LogCaptureFixture, unknown: str) -> None:
+def test_missing_fallback_is_logged_once(client: redis.Redis, caplog: pytest.LogCaptureFixture, unknown: str) -> None:
     world = World(client, unknown)
     world.publish(SLACK)
     world.publish(SLACK, BACKUP)
     assert world.fallback_of("slack") == ""
-    told = [r for r in caplog.records if NO_FALLBACK in r.message]
-    assert sorted((vars(r)["integration"], vars(r)["fallback"]) for r in told) == [
+    logged = [r for r in caplog.records if NO_FALLBACK in r.message]
+    assert sorted((vars(r)["integration"], vars(r)["fallback"]) for r in logged) == [
         ("backup", unknown),
         ("slack", unknown),
     ]

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 BACKUP = Integration(id="backup", name="custom-backup")
 
 
-def test_a_name_that_nothing_has_is_told_once_and_served_when_something_has_it(
+def test_missing_selected_name_is_logged_once_and_served_later(
     client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     parts: Any = (None, None)
-    routes = ServedIntegrations(
+    integrations = ServedIntegrations(
         registry,
         Selection(frozenset(), frozenset({"slak", "backup", "slack"})),
         policy=lambda _: policy(),
@@ -31,12 +31,14 @@ def test_a_name_that_nothing_has_is_told_once_and_served_when_something_has_it(
         random=Random(1),
         signer=SIGNER,
     )
-    routes.refresh()
+    integrations.refresh()
     registry.publish("n", [SLACK])
-    routes.refresh()
-    assert routes.ids() == {"slack"}
+    integrations.refresh()
+    assert integrations.ids() == {"slack"}
     registry.publish("n", [SLACK, BACKUP])
-    routes.refresh()
-    assert routes.ids() == {"slack", "backup"}
-    told = [vars(record)["integration"] for record in caplog.records if "nothing is served for it" in record.message]
-    assert told == ["backup", "slak"]
+    integrations.refresh()
+    assert integrations.ids() == {"slack", "backup"}
+    logged = [
+        vars(record)["integration"] for record in caplog.records if "selected integration not found" in record.message
+    ]
+    assert logged == ["backup", "slak"]

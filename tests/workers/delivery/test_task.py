@@ -35,7 +35,7 @@ TICKET = Integration(id="custom-ticket", name="custom-ticket")
 
 
 class Plain:
-    """One call an alert; any answer below 500 is a delivery."""
+    """One call per alert; a status below 500 is a delivery."""
 
     def build_calls(self, alert: Alert) -> Sequence[Request]:
         return [Request(method="POST", url="http://x", headers={}, body=alert.raw)]
@@ -50,7 +50,7 @@ class Plain:
 
 
 class LooksUp(Plain):
-    """Asks the same for every alert."""
+    """Sends the same look-up for every alert."""
 
     namespace = "test"
 
@@ -70,7 +70,7 @@ class Calls:
 
 
 class World:
-    """A worker's deliverer with a real ledger; `send` is the wire."""
+    """A worker's task with a real ledger; `send` is the transport."""
 
     def __init__(
         self,
@@ -84,19 +84,19 @@ class World:
         settings = policy(concurrency=concurrency)
         self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
         self.registry.publish("n", [SLACK, TICKET])
-        self.routes = ServedIntegrations(
+        self.integrations = ServedIntegrations(
             self.registry,
             Selection(),
             policy=lambda _integration: settings,
             build=lambda _integration, _policy: (service or Plain(), Calls(send)),
             random=Random(1),
             signer=SIGNER,
-            lookups=lambda topic: LookupStore(client, topic, SIGNATURES),
+            lookups=lambda namespace: LookupStore(client, namespace, SIGNATURES),
         )
-        self.routes.refresh()
+        self.integrations.refresh()
         dispatcher: Any = self.dispatcher
-        self.deliverer = DeliveryTask(
-            self.ledger, dispatcher, self.routes, identity=this_process(), sleep=self.pauses.append
+        self.task = DeliveryTask(
+            self.ledger, dispatcher, self.integrations, identity=this_process(), sleep=self.pauses.append
         )
 
     def released(self, *ids: str) -> list[str]:
@@ -109,32 +109,32 @@ class World:
             max_backlog=1000,
             max_backlog_bytes=10**6,
         )
-        pace = Limits.of(policy(), self.registry.target(SLACK))
-        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=pace)
+        limits = Limits.of(policy(), self.registry.target(SLACK))
+        tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=limits)
         return [one for task in tasks for one in task]
 
 
 def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Redis) -> None:
     world = World(client, lambda call: Response(status=500 if b'"b"' in (call.body or b"") else 200))
-    assert world.deliverer.deliver("slack", world.released("a", "b", "c")) == {"delivered": 2, "retry": 1}
+    assert world.task.deliver("slack", world.released("a", "b", "c")) == {"delivered": 2, "retry": 1}
     status = world.ledger.status("slack")
     assert (status.waiting, status.released, status.totals["delivered"]) == (1, 0, 2)
     assert status.last_error == "http_5xx: answered 500"
     assert set(world.dispatcher.dispatched) == {"slack"}
 
 
-def test_a_record_keeps_the_last_answer_without_what_the_block_hides(client: redis.Redis) -> None:
+def test_record_keeps_the_last_response_redacted(client: redis.Redis) -> None:
     world = World(
         client,
         lambda _: Response(status=500, body=b"no hook at https://hooks.example/services/T0/B0/x or /services/T0/B0/x"),
     )
-    world.deliverer.deliver("slack", world.released("a"))
+    world.task.deliver("slack", world.released("a"))
     (record,) = client.hvals("courier:{slack}:records")
     assert b'500,"no hook at ' in record
     assert b"B0" not in record
 
 
-def test_the_deliveries_of_one_task_run_side_by_side(client: redis.Redis) -> None:
+def test_deliveries_of_one_task_run_concurrently(client: redis.Redis) -> None:
     together = Barrier(5)
 
     def send(_call: Request) -> Response:
@@ -145,10 +145,10 @@ def test_the_deliveries_of_one_task_run_side_by_side(client: redis.Redis) -> Non
         return Response(status=200)
 
     world = World(client, send)
-    assert world.deliverer.deliver("slack", world.released(*"abcde")) == {"delivered": 5}
+    assert world.task.deliver("slack", world.released(*"abcde")) == {"delivered": 5}
 
 
-def test_a_task_that_comes_twice_delivers_once(client: redis.Redis) -> None:
+def test_duplicate_task_delivers_once(client: redis.Redis) -> None:
     sent: list[Request] = []
 
     def send(call: Request) -> Response:
@@ -157,20 +157,20 @@ def test_a_task_that_comes_twice_delivers_once(client: redis.Redis) -> None:
 
     world = World(client, send)
     ids = world.released("a")
-    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
-    assert world.deliverer.deliver("slack", ids) == {}
+    assert world.task.deliver("slack", ids) == {"delivered": 1}
+    assert world.task.deliver("slack", ids) == {}
     assert len(sent) == 1
 
 
-def test_a_task_for_an_integration_that_is_not_served_here_is_left(client: redis.Redis) -> None:
+def test_task_for_an_unserved_integration_is_ignored(client: redis.Redis) -> None:
     world = World(client, lambda _call: Response(status=200))
-    assert world.deliverer.deliver("nobody", ["x"]) == {"unknown": 1}
+    assert world.task.deliver("nobody", ["x"]) == {"unknown": 1}
 
 
-def test_a_settlement_survives_a_redis_that_is_away(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settle_is_retried_while_redis_is_unavailable(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(client, lambda _call: Response(status=200))
     ids = world.released("a")
-    real, failures = world.ledger.settle, [LedgerUnavailable("gone")] * 3
+    real, failures = world.ledger.settle, [LedgerUnavailable("unavailable")] * 3
 
     def settle(*args: Any, **kwargs: Any) -> Settled:
         if failures:
@@ -178,55 +178,51 @@ def test_a_settlement_survives_a_redis_that_is_away(client: redis.Redis, monkeyp
         return real(*args, **kwargs)
 
     monkeypatch.setattr(world.ledger, "settle", settle)
-    world.deliverer.deliver("slack", ids)
+    world.task.deliver("slack", ids)
     assert world.ledger.status("slack").totals["delivered"] == 1
     assert world.pauses == [0.1, 0.5, 1]
 
 
-def test_a_ledger_that_is_away_at_the_begin_leaves_the_task_to_its_lease(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_begin_without_redis_leaves_the_task_to_its_lease(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(client, lambda _call: Response(status=200))
     ids = world.released("a")
 
     def begin(*_args: Any, **_kwargs: Any) -> None:
-        raise LedgerUnavailable("gone")
+        raise LedgerUnavailable("unavailable")
 
     monkeypatch.setattr(world.ledger, "begin", begin)
-    assert world.deliverer.deliver("slack", ids) == {"not_begun": 1}
+    assert world.task.deliver("slack", ids) == {"not_begun": 1}
     assert world.ledger.status("slack").released == 1
 
 
-def test_what_is_being_delivered_keeps_its_lease(client: redis.Redis) -> None:
+def test_delivery_in_flight_keeps_its_lease(client: redis.Redis) -> None:
     expiries: list[float] = []
 
     def send(_call: Request) -> Response:
         before = client.zscore("courier:{slack}:released", "a")
-        world.deliverer.renew("slack", 3600)
+        world.task.renew("slack", 3600)
         after = client.zscore("courier:{slack}:released", "a")
         expiries.extend(float(str(value)) for value in (before, after))
         return Response(status=200)
 
     world = World(client, send)
-    world.deliverer.deliver("slack", world.released("a"))
+    world.task.deliver("slack", world.released("a"))
     assert expiries[1] - expiries[0] > 3_000_000
 
 
-def test_a_sick_target_is_told_of_once_and_what_is_left_waits(
+def test_breaker_opening_is_logged_once_and_the_rest_waits(
     client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World(client, lambda _call: Response(status=500))
     ids = world.released(*(f"{n:02}" for n in range(30)))
-    assert world.deliverer.deliver("slack", ids[:20]) == {"retry": 20}
-    assert world.deliverer.deliver("slack", ids[20:]) == {}
+    assert world.task.deliver("slack", ids[:20]) == {"retry": 20}
+    assert world.task.deliver("slack", ids[20:]) == {}
     status = world.ledger.status("slack")
     assert (status.breaker, status.waiting, status.totals["put_back"]) == ("open", 30, 10)
-    assert [r.message for r in caplog.records if "breaker opened" in r.message] == [
-        "breaker opened: nothing is sent until one delivery succeeds"
-    ]
+    assert [r.message for r in caplog.records if "breaker opened" in r.message] == ["circuit breaker opened"]
 
 
-def test_what_is_not_under_way_when_the_target_turns_out_sick_is_spared(
+def test_deliveries_not_started_when_the_breaker_opens_are_returned(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers, opened = count(1), Event()
@@ -247,104 +243,102 @@ def test_what_is_not_under_way_when_the_target_turns_out_sick_is_spared(
 
     monkeypatch.setattr(world.ledger, "settle", settle)
     ids = world.released(*(f"{n:03}" for n in range(100)))
-    assert world.deliverer.deliver("slack", ids) == {"retry": 12, "returned": 88}
+    assert world.task.deliver("slack", ids) == {"retry": 12, "returned": 88}
     status = world.ledger.status("slack")
     assert (status.breaker, status.waiting, status.released) == ("open", 100, 0)
 
 
-def test_a_target_that_asks_for_a_pause_gets_it(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+def test_target_that_requests_a_pause_is_paused(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
     class Limited(Plain):
         def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
             del alert, call, answer
             return Retry(Reason.RATE_LIMITED, "slow down", after_s=60)
 
     world = World(client, lambda _call: Response(status=429), Limited())
-    assert world.deliverer.deliver("slack", world.released("a")) == {"retry": 1}
+    assert world.task.deliver("slack", world.released("a")) == {"retry": 1}
     assert world.ledger.status("slack").target_until_ms > world.ledger.now_ms() + 50_000
     assert world.released("b") == []
-    assert "the target asked for a pause: nothing is sent to it until then" in caplog.text
+    assert "target requested a pause" in caplog.text
 
 
-def test_routes_follow_the_registry_and_keep_what_did_not_change(client: redis.Redis) -> None:
+def test_refresh_rebuilds_only_changed_integrations(client: redis.Redis) -> None:
     world = World(client, lambda _call: Response(status=200))
-    assert world.routes.ids() == {"slack", "custom-ticket", "manager"}
-    kept = world.routes.get("slack")
+    assert world.integrations.ids() == {"slack", "custom-ticket", "manager"}
+    kept = world.integrations.get("slack")
     world.registry.publish("n", [SLACK, Integration(id="custom-ticket", name="custom-ticket", level=7)])
-    assert world.routes.refresh()
-    assert not world.routes.refresh()
-    assert world.routes.get("slack") is kept
-    ticket = world.routes.get("custom-ticket")
+    assert world.integrations.refresh()
+    assert not world.integrations.refresh()
+    assert world.integrations.get("slack") is kept
+    ticket = world.integrations.get("custom-ticket")
     assert ticket is not None
     assert ticket.integration.level == 7
 
 
-def test_a_task_that_began_before_its_integration_was_gone_still_delivers(client: redis.Redis) -> None:
+def test_task_delivers_although_its_integration_was_removed_meanwhile(client: redis.Redis) -> None:
     world = World(client, lambda _call: Response(status=200))
     ids, begin = world.released("a"), world.ledger.begin
 
     def begin_as_it_goes(*arguments: Any, **named: Any) -> list[Delivery]:
         begun = begin(*arguments, **named)
         client.delete("courier:integrations")
-        assert world.routes.refresh()
-        assert world.routes.get("slack") is None
+        assert world.integrations.refresh()
+        assert world.integrations.get("slack") is None
         return begun
 
     world.ledger.begin = begin_as_it_goes  # type: ignore[method-assign]  # in the middle of the task
-    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
+    assert world.task.deliver("slack", ids) == {"delivered": 1}
 
 
-def test_a_removed_integration_is_still_served_until_nothing_of_it_is_left(client: redis.Redis) -> None:
+def test_removed_integration_is_served_until_it_is_empty(client: redis.Redis) -> None:
     world = World(client, lambda _call: Response(status=200))
     ids = world.released("a")
     world.registry.publish("n", [])
-    world.routes.refresh()
-    assert world.deliverer.deliver("slack", ids) == {"delivered": 1}
+    world.integrations.refresh()
+    assert world.task.deliver("slack", ids) == {"delivered": 1}
 
 
-def test_a_late_failure_of_a_lost_lease_changes_nothing(client: redis.Redis) -> None:
+def test_late_failure_with_a_lost_lease_changes_nothing(client: redis.Redis) -> None:
     def send(_call: Request) -> Response:
         client.hset("courier:{slack}:leases", "a", "somebody-else")
         return Response(status=500)
 
     world = World(client, send)
-    world.deliverer.deliver("slack", world.released("a"))
+    world.task.deliver("slack", world.released("a"))
     assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else").count == 1
 
 
-def test_the_deliveries_of_a_worker_that_died_beside_this_one_come_back_at_once(client: redis.Redis) -> None:
+def test_leases_of_a_dead_local_worker_are_reclaimed_immediately(client: redis.Redis) -> None:
     world = World(client, lambda _call: Response(status=200))
     ids = world.released("a", "b")
     dead = this_process()._replace(started="1")
     elsewhere = this_process()._replace(boot="another", started="1")
     world.ledger.begin("slack", ["a"], token=f"{dead}:x", lease_s=3600)
     world.ledger.begin("slack", ["b"], token=f"{elsewhere}:x", lease_s=3600)
-    world.deliverer.reclaim_leases("slack")
+    world.task.reclaim_leases("slack")
     assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
     assert world.ledger.status("slack").waiting == 1
     assert ids == ["a", "b"]
 
 
-def test_whether_a_holder_is_gone_is_asked_once_however_much_it_holds(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lease_holder_is_checked_once_for_all_its_leases(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(client, lambda _call: Response(status=200))
     ids = world.released(*"abcde")
     dead = this_process()._replace(started="1")
     for one in ids:
         world.ledger.begin("slack", [one], token=f"{dead}:{one}", lease_s=3600)
-    asked: list[str] = []
+    checked: list[str] = []
 
     def is_gone(_self: ProcessIdentity, token: str) -> bool:
-        asked.append(token)
+        checked.append(token)
         return True
 
     monkeypatch.setattr(ProcessIdentity, "has_exited", is_gone)
-    world.deliverer.reclaim_leases("slack")
-    assert asked == [str(dead)]
+    world.task.reclaim_leases("slack")
+    assert checked == [str(dead)]
     assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 5
 
 
-def test_who_waits_for_anothers_answer_waits_without_an_attempt_and_gets_it(client: redis.Redis) -> None:
+def test_delivery_waits_for_a_concurrent_look_up_without_an_attempt(client: redis.Redis) -> None:
     sent: list[Request] = []
 
     def send(call: Request) -> Response:
@@ -354,9 +348,9 @@ def test_who_waits_for_anothers_answer_waits_without_an_attempt_and_gets_it(clie
     world = World(client, send, LooksUp())
     lookups = LookupStore(client, "test", SIGNATURES)
     assert lookups.acquire("the same")
-    assert world.deliverer.deliver("slack", world.released("a")) == {"postponed": 1}
+    assert world.task.deliver("slack", world.released("a")) == {"postponed": 1}
     status = world.ledger.status("slack")
     assert (status.waiting, status.totals["postponed"], status.last_error, sent) == (1, 1, "", [])
     lookups.put("the same", b"known", 60)
-    assert world.deliverer.deliver("slack", world.released("b")) == {"delivered": 1}
+    assert world.task.deliver("slack", world.released("b")) == {"delivered": 1}
     assert sent == []

@@ -5,32 +5,41 @@ from unittest.mock import Mock
 
 import pytest
 
+from common.broker.dispatcher import ReleaseTarget
 from common.errors import LedgerUnavailable, SettingsError
 from common.ledger import Reaped
+from tests.support.fakes import policy
 from workers.delivery.served import ServedIntegrations
 from workers.maintenance.loop import FULL_SCAN_EVERY, Maintenance
 
 
-def test_the_queues_are_told_in_every_round_since_a_reconnect_can_swallow_a_change() -> None:
-    routes: Any = Mock(ServedIntegrations)
-    routes.refresh.return_value = False
-    routes.ids.return_value = {"slack"}
-    routes.get.return_value = None
-    told: list[set[str]] = []
-    housekeeping = Maintenance(
-        routes, Mock(), Mock(), told.append, watchdog=Mock(), heartbeat=Mock(), retention=Mock(), on_fatal=Mock()
+def test_queues_are_set_in_every_run() -> None:
+    integrations: Any = Mock(ServedIntegrations)
+    integrations.refresh.return_value = False
+    integrations.ids.return_value = {"slack"}
+    integrations.get.return_value = None
+    consumed: list[set[str]] = []
+    maintenance = Maintenance(
+        integrations,
+        Mock(),
+        Mock(),
+        consumed.append,
+        watchdog=Mock(),
+        heartbeat=Mock(),
+        retention=Mock(),
+        on_fatal=Mock(),
     )
-    housekeeping.run_once()
-    housekeeping.run_once()
-    assert told == [{"slack"}, {"slack"}]
+    maintenance.run_once()
+    maintenance.run_once()
+    assert consumed == [{"slack"}, {"slack"}]
 
 
-def test_refused_threads_are_tried_again_in_every_round_though_redis_is_away() -> None:
-    routes: Any = Mock(ServedIntegrations)
-    routes.refresh.side_effect = LedgerUnavailable("away")
-    look, others = Mock(), Mock()
-    housekeeping = Maintenance(
-        routes,
+def test_retry_hooks_run_although_redis_is_unavailable() -> None:
+    integrations: Any = Mock(ServedIntegrations)
+    integrations.refresh.side_effect = LedgerUnavailable("unavailable")
+    hook, others = Mock(), Mock()
+    maintenance = Maintenance(
+        integrations,
         others,
         others,
         others,
@@ -38,40 +47,41 @@ def test_refused_threads_are_tried_again_in_every_round_though_redis_is_away() -
         heartbeat=others,
         retention=others,
         on_fatal=others,
-        retry_hooks=[look],
+        retry_hooks=[hook],
     )
     for _ in range(2):
         with pytest.raises(LedgerUnavailable):
-            housekeeping.run_once()
-    assert look.call_count == 2
+            maintenance.run_once()
+    assert hook.call_count == 2
 
 
-def test_a_registry_with_another_key_ends_the_worker_and_what_is_being_sent_keeps_its_lease() -> None:
-    routes: Any = Mock(ServedIntegrations)
+def test_changed_secret_key_stops_the_worker_but_leases_are_renewed() -> None:
+    integrations: Any = Mock(ServedIntegrations)
     error = SettingsError("another key")
-    routes.refresh.side_effect = error
-    routes.ids.return_value = {"slack"}
-    dispatcher, deliverer, others, give_up = Mock(), Mock(), Mock(), Mock()
+    integrations.refresh.side_effect = error
+    integrations.ids.return_value = {"slack"}
+    dispatcher, task, others, on_fatal = Mock(), Mock(), Mock(), Mock()
     dispatcher.non_empty.return_value = {"slack"}
     dispatcher.reap.return_value = {}
-    housekeeping = Maintenance(
-        routes, dispatcher, deliverer, others, watchdog=others, heartbeat=others, retention=others, on_fatal=give_up
+    maintenance = Maintenance(
+        integrations, dispatcher, task, others, watchdog=others, heartbeat=others, retention=others, on_fatal=on_fatal
     )
     for _ in range(3):
-        housekeeping.run_once()
-    give_up.assert_called_once_with(error)
-    assert deliverer.renew.call_count == 3
+        maintenance.run_once()
+    on_fatal.assert_called_once_with(error)
+    assert task.renew.call_count == 3
 
 
-def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_all() -> None:
-    routes: Any = Mock(ServedIntegrations)
-    routes.refresh.return_value = False
-    routes.ids.return_value = {"idle", "slack"}
+def test_empty_integrations_are_skipped_in_most_runs() -> None:
+    integrations: Any = Mock(ServedIntegrations)
+    integrations.refresh.return_value = False
+    integrations.ids.return_value = {"idle", "slack"}
+    integrations.get.side_effect = lambda i: Mock(release_target=ReleaseTarget.of(i, policy(), "t"))
     dispatcher = Mock()
     dispatcher.non_empty.return_value = {"slack"}
     dispatcher.reap.side_effect = lambda wanted: dict.fromkeys(wanted, Reaped(0, 0, 0))
-    housekeeping = Maintenance(
-        routes,
+    maintenance = Maintenance(
+        integrations,
         dispatcher,
         Mock(),
         lambda _ids: None,
@@ -81,42 +91,42 @@ def test_what_has_nothing_in_the_ledger_is_left_out_of_most_rounds_but_not_of_al
         on_fatal=Mock(),
     )
 
-    def looked_after() -> list[str]:
+    def released() -> list[str]:
         dispatcher.dispatch_all.reset_mock()
-        housekeeping.run_once()
+        maintenance.run_once()
         (call,) = dispatcher.dispatch_all.call_args_list
         return sorted(one.integration_id for one in call.args[0])
 
-    assert looked_after() == ["idle", "slack"]
-    assert [looked_after() for _ in range(FULL_SCAN_EVERY - 1)] == [["slack"]] * (FULL_SCAN_EVERY - 1)
-    assert looked_after() == ["idle", "slack"]
-    housekeeping.run_once()
-    routes.refresh.return_value = True
-    assert looked_after() == ["idle", "slack"]
+    assert released() == ["idle", "slack"]
+    assert [released() for _ in range(FULL_SCAN_EVERY - 1)] == [["slack"]] * (FULL_SCAN_EVERY - 1)
+    assert released() == ["idle", "slack"]
+    maintenance.run_once()
+    integrations.refresh.return_value = True
+    assert released() == ["idle", "slack"]
 
 
-def test_what_came_back_is_released_in_the_same_round_and_what_is_held_is_renewed_before(
+def test_run_renews_first_and_releases_what_it_reaped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    routes: Any = Mock(ServedIntegrations)
-    routes.refresh.return_value = False
-    routes.ids.return_value = {"slack", "shuffle"}
+    integrations: Any = Mock(ServedIntegrations)
+    integrations.refresh.return_value = False
+    integrations.ids.return_value = {"slack", "shuffle"}
     both = Mock()
     both.dispatcher.reap.return_value = {"slack": Reaped(3, 0, 1), "shuffle": Reaped(0, 5, 0)}
-    housekeeping = Maintenance(
-        routes,
+    maintenance = Maintenance(
+        integrations,
         both.dispatcher,
-        both.deliverer,
+        both.task,
         lambda _ids: None,
         watchdog=Mock(),
         heartbeat=Mock(),
         retention=Mock(),
         on_fatal=Mock(),
     )
-    housekeeping.run_once()
+    maintenance.run_once()
     names = [name for name, *_ in both.mock_calls]
     assert names[-2:] == ["dispatcher.reap", "dispatcher.dispatch_all"]
-    assert names.count("deliverer.renew") == 2
-    told = [record for record in caplog.records if "lost with their worker" in record.message]
-    assert [vars(record)["integration"] for record in told] == ["slack"]
-    assert (vars(told[0])["lost"], vars(told[0])["dead"]) == (3, 1)
+    assert names.count("task.renew") == 2
+    logged = [record for record in caplog.records if "leases expired" in record.message]
+    assert [vars(record)["integration"] for record in logged] == ["slack"]
+    assert (vars(logged[0])["lost"], vars(logged[0])["dead"]) == (3, 1)

@@ -42,16 +42,16 @@ class NothingLost(NoDispatch):
         (["1000/s burst 1"], 0.05),
     ],
 )
-def test_a_small_bucket_is_emptied_before_it_overflows(limits: list[str], tick_s: float) -> None:
+def test_tick_is_shorter_than_the_smallest_bucket(limits: list[str], tick_s: float) -> None:
     assert Limits(rate_limits=tuple(map(parse_rate_limit, limits))).tick_s == tick_s
 
 
-def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: redis.Redis) -> None:
+def test_tick_releases_small_buckets_and_run_once_everything(client: redis.Redis) -> None:
     registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     registry.publish("n", [SLACK])
     small = policy(rate_limits=(parse_rate_limit("10/s burst 1"),))
     services: Any = (None, None)
-    routes = ServedIntegrations(
+    integrations = ServedIntegrations(
         registry,
         Selection(),
         policy=lambda integration: small if integration == SLACK else policy(),
@@ -59,25 +59,25 @@ def test_rounds_release_everything_and_ticks_what_has_a_small_bucket(client: red
         random=Random(1),
         signer=SIGNER,
     )
-    routes.refresh()
+    integrations.refresh()
     dispatcher: Any = NothingLost()
-    deliverer = DeliveryTask(Ledger(client), dispatcher, routes, identity=this_process(), sleep=lambda _s: None)
+    task = DeliveryTask(Ledger(client), dispatcher, integrations, identity=this_process(), sleep=lambda _s: None)
     watchdog = Watchdog(queued=lambda: 0, begun=lambda: 0, free=lambda: True)
-    housekeeping = Maintenance(
-        routes,
+    maintenance = Maintenance(
+        integrations,
         dispatcher,
-        deliverer,
+        task,
         lambda _ids: None,
         watchdog=watchdog,
         heartbeat=Mock(),
         retention=Mock(),
         on_fatal=Mock(),
     )
-    housekeeping.tick()
+    maintenance.tick()
     assert dispatcher.dispatched == ["slack"]
-    housekeeping.run_once()
+    maintenance.run_once()
     assert sorted(dispatcher.dispatched) == ["manager", "slack", "slack"]
-    housekeeping.start()
+    maintenance.start()
     eventually(lambda: dispatcher.dispatched.count("manager") == 2)
-    housekeeping.stop()
+    maintenance.stop()
     assert dispatcher.dispatched.count("slack") >= 8
