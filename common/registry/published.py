@@ -19,147 +19,43 @@ cannot take it leaves as it was, or out, and logs; producers publish again what 
 from __future__ import annotations
 
 import logging
-import re
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from redis import WatchError
 
 from common.connection.errors import as_ledger_errors
 from common.connection.urls import normalised
 from common.errors import SettingsError
-from common.integration import MANAGER_ID, Integration
-from common.json_depth import check_depth
-from common.secret import Secret
+from common.integration import MANAGER_ID
+from common.registry.entries import (
+    ALL_NODES,
+    CATALOGUE,
+    KEY,
+    MANAGER,
+    VERSION,
+    CatalogueEntry,
+    Entry,
+    Registry,
+    decode_entry,
+    encode_catalogue_entry,
+    encode_entry,
+    to_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from redis import Redis
 
+    from common.integration import Integration
     from common.registry.encryption import Cipher
-
-KEY: Final = "courier:integrations"
-VERSION: Final = b"version"
-CATALOGUE: Final = "courier:catalogue"
-
-MANAGER: Final = Integration(id=MANAGER_ID, name=MANAGER_ID)
 
 KEY_MISMATCH_GRACE_NS: Final = 15 * 10**9
 """How long a process whose key fitted goes on though no entry can be opened any more. A producer repairs within 5 s, so
 that somebody who overwrites every entry does not end the workers. A new key still does."""
 
-ALL_NODES: Final = ("*",)
-"""Stands for every node: the built-in integration is nobody's alone."""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One integration of the registry, and the manager nodes that have it configured.
-
-    `version` is the one with which it was published; 0 if version 0.1 of Courier did.
-    """
-
-    integration: Integration
-    nodes: tuple[str, ...] = ()
-    version: int = 0
-
-    @property
-    def removed(self) -> bool:
-        """Whether no node has it configured any more."""
-        return not self.nodes
-
-    def says_the_same_as(self, other: Entry) -> bool:
-        """Say whether only the versions differ, if anything, and neither is one of version 0.1."""
-        return all((self.version, other.version, self.integration == other.integration, self.nodes == other.nodes))
-
-
-class Registry(msgspec.Struct, frozen=True):
-    """What was published: `version` 0 means nothing yet. The built-in `manager` is always there.
-
-    `rejected` has the name of each field that could not be taken, and why.
-    """
-
-    version: int
-    entries: dict[str, Entry]
-    rejected: dict[bytes, str] = {}
-
-    @property
-    def newest(self) -> int:
-        """The highest version of an entry, 0 if there is none."""
-        return max((entry.version for entry in self.entries.values()), default=0)
-
-    def get(self, integration_id: str) -> Integration | None:
-        """Return an integration, removed ones included, None if there never was one of that id."""
-        entry = self.entries.get(integration_id)
-        return entry.integration if entry else None
-
-
-class CatalogueEntry(msgspec.Struct, frozen=True):
-    """What the catalogue says of an integration: its name in ossec.conf, and the nodes that have it configured."""
-
-    name: str
-    nodes: tuple[str, ...] = ()
-
-    @property
-    def removed(self) -> bool:
-        """Whether it left every ossec.conf."""
-        return not self.nodes
-
-
-def _encode_secret(value: object) -> str:
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise NotImplementedError  # the word by which msgspec is told that this is no value of ours
-
-
-def _decode_secret(kind: type, value: Any) -> Any:
-    return kind(value)
-
-
 _log = logging.getLogger("courier.registry")
-_is_id = re.compile(rb"[A-Za-z0-9_.-]{1,64}").fullmatch
-_encoder = msgspec.json.Encoder(enc_hook=_encode_secret, order="sorted")
-_decoder = msgspec.json.Decoder(Entry, dec_hook=_decode_secret)
-_encode_listed = msgspec.json.Encoder(order="sorted").encode
-_decode_listed = msgspec.json.Decoder(CatalogueEntry).decode
-
-
-def published_ids(client: Redis) -> list[str]:
-    """Return the ids of all integrations that were ever published, and `manager`, without needing the key."""
-    with as_ledger_errors():
-        names: Any = client.hkeys(KEY)
-    return _ids(names)
-
-
-def catalogue(client: Redis) -> dict[str, CatalogueEntry]:
-    """Return what is known without the key of every integration that was ever published, and of `manager`, by id.
-
-    One that the catalogue does not describe counts as configured, with its id as its name.
-    """
-    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
-        pipe.hkeys(KEY)
-        pipe.hgetall(CATALOGUE)
-        keys, described = pipe.execute()
-    return {one: _catalogue_entry(one, described.get(one.encode())) for one in _ids(keys)}
-
-
-def _ids(keys: Iterable[bytes]) -> list[str]:
-    return sorted({key.decode() for key in keys if _is_id(key) and key != VERSION} | {MANAGER_ID})
-
-
-def _integer(text: bytes) -> int:
-    """Return a number that somebody else may have written, 0 if it is none."""
-    return int(text) if re.fullmatch(rb"[0-9]{1,20}", text) else 0
-
-
-def _catalogue_entry(integration_id: str, described: bytes | None) -> CatalogueEntry:
-    if described is not None and integration_id != MANAGER_ID:
-        with suppress(ValueError):
-            check_depth(described)
-            return _decode_listed(described)
-    return CatalogueEntry(integration_id, ALL_NODES)
 
 
 class PublishedRegistry:
@@ -188,7 +84,7 @@ class PublishedRegistry:
         """Return the version that is published now; cheap, for polling."""
         with as_ledger_errors():
             held: Any = self._redis.hget(KEY, VERSION.decode())
-        return _integer(held or b"")
+        return to_version(held or b"")
 
     def load(self) -> Registry:
         """Return everything that is published. An entry that cannot be taken is as this process saw it last, if ever.
@@ -216,7 +112,9 @@ class PublishedRegistry:
         self._check_key(unopened if len(unopened) == len(sealed) else [])
         entries |= {k: entry for k, entry in self._seen.items() if k.encode() in rejected}
         self._log_rejected(rejected)
-        return Registry(_integer(fields.get(VERSION, b"")), entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)}, rejected)
+        return Registry(
+            to_version(fields.get(VERSION, b"")), entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)}, rejected
+        )
 
     def _check_key(self, errors: list[SettingsError]) -> None:
         """Raise if no entry can be opened: it is another key's. One that fitted before gets time for a repair."""
@@ -229,11 +127,7 @@ class PublishedRegistry:
 
     def _entry(self, name: bytes, sealed: bytes) -> Entry:
         """Return what a field holds. Raises SettingsError if it is not sealed with our key, ValueError if it is bad."""
-        clear = self._cipher.decrypt(sealed)
-        try:
-            entry = _decoder.decode(clear)
-        except msgspec.MsgspecError:
-            raise ValueError("it is written as no version that is known here writes it") from None
+        entry = decode_entry(self._cipher.decrypt(sealed))
         if entry.integration.id.encode() != name:
             raise ValueError("it is the entry of another integration")
         seen = self._seen.get(entry.integration.id)
@@ -272,7 +166,7 @@ class PublishedRegistry:
                     self._has_published = True
                     if not changed and not before.rejected and _is_consistent(before, known):
                         return before
-                    fields: dict[Any, Any] = {k: self._cipher.encrypt(_encoder.encode(e)) for k, e in changed.items()}
+                    fields: dict[Any, Any] = {k: self._cipher.encrypt(encode_entry(e)) for k, e in changed.items()}
                     fields[VERSION] = version if changed or not before.newest else before.newest
                     pipe.multi()
                     if strange := [name for name in before.rejected if name.decode("latin-1") not in after]:
@@ -326,7 +220,7 @@ def _is_published(entry: Entry, registry: Registry) -> bool:
 
 def _catalogue(entries: dict[str, Entry]) -> dict[str, bytes]:
     found = {k: e for k, e in entries.items() if k != MANAGER_ID}
-    return {k: _encode_listed(CatalogueEntry(e.integration.name, e.nodes)) for k, e in found.items()}
+    return {k: encode_catalogue_entry(CatalogueEntry(e.integration.name, e.nodes)) for k, e in found.items()}
 
 
 def _is_consistent(registry: Registry, catalogue: dict[bytes, bytes]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.fernet import Fernet
 
-from common.registry.published import KEY
+from common.registry.entries import KEY
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually

@@ -15,15 +15,8 @@ from hypothesis import strategies as st
 from common.errors import SettingsError
 from common.integration import Integration
 from common.registry.encryption import Cipher
-from common.registry.published import (
-    CATALOGUE,
-    KEY,
-    KEY_MISMATCH_GRACE_NS,
-    VERSION,
-    PublishedRegistry,
-    catalogue,
-    published_ids,
-)
+from common.registry.entries import CATALOGUE, KEY, VERSION, catalogue, published_ids
+from common.registry.published import KEY_MISMATCH_GRACE_NS, PublishedRegistry
 from common.reports.producer import fetch_producer_reports
 from common.secret import Secret
 from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World

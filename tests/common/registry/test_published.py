@@ -8,7 +8,8 @@ from cryptography.fernet import Fernet
 from common.errors import SettingsError
 from common.integration import Integration
 from common.registry.encryption import Cipher, load_cipher
-from common.registry.published import ALL_NODES, CATALOGUE, KEY, CatalogueEntry, PublishedRegistry, catalogue
+from common.registry.entries import ALL_NODES, CATALOGUE, KEY, CatalogueEntry, catalogue
+from common.registry.published import PublishedRegistry
 from common.secret import Secret
 
 if TYPE_CHECKING:
