@@ -25,13 +25,13 @@ CATALOGUE: Final = "courier:catalogue"
 MANAGER: Final = Integration(id=MANAGER_ID, name=MANAGER_ID)
 
 ALL_NODES: Final = ("*",)
-"""Stands for every node: the built-in integration is nobody's alone."""
+"""Means every node: the built-in integration does not belong to a single node."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One integration of the registry, and the manager nodes that have it configured.
+    """One integration of the registry, and the manager nodes that have it in their ossec.conf.
 
-    `version` is the one with which it was published; 0 if version 0.1 of Courier did.
+    `version` is that of the publication; 0 if version 0.1 of Courier published it.
     """
 
     integration: Integration
@@ -40,18 +40,18 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def removed(self) -> bool:
-        """Whether no node has it configured any more."""
+        """Whether no node has it in its ossec.conf any more."""
         return not self.nodes
 
-    def says_the_same_as(self, other: Entry) -> bool:
-        """Say whether only the versions differ, if anything, and neither is one of version 0.1."""
+    def is_equivalent_to(self, other: Entry) -> bool:
+        """Return whether the two differ at most in their versions, and neither is from version 0.1 of Courier."""
         return all((self.version, other.version, self.integration == other.integration, self.nodes == other.nodes))
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """What was published: `version` 0 means nothing yet. The built-in `manager` is always there.
+    """All published integrations, always with the built-in `manager`. `version` 0 means that nothing is published.
 
-    `rejected` has the name of each field that could not be taken, and why.
+    `rejected` maps the name of each field that could not be used to the reason.
     """
 
     version: int
@@ -64,27 +64,27 @@ class Registry(msgspec.Struct, frozen=True):
         return max((entry.version for entry in self.entries.values()), default=0)
 
     def get(self, integration_id: str) -> Integration | None:
-        """Return an integration, removed ones included, None if there never was one of that id."""
+        """Return an integration, also if it is removed; None if no node ever published this id."""
         entry = self.entries.get(integration_id)
         return entry.integration if entry else None
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True):
-    """What the catalogue says of an integration: its name in ossec.conf, and the nodes that have it configured."""
+    """The catalogue's entry of an integration: its name in ossec.conf, and the nodes that have it configured."""
 
     name: str
     nodes: tuple[str, ...] = ()
 
     @property
     def removed(self) -> bool:
-        """Whether it left every ossec.conf."""
+        """Whether no node has it in its ossec.conf any more."""
         return not self.nodes
 
 
 def _encode_secret(value: object) -> str:
     if isinstance(value, Secret):
         return value.reveal()
-    raise NotImplementedError  # the word by which msgspec is told that this is no value of ours
+    raise NotImplementedError  # tells msgspec that this type is not supported
 
 
 def _decode_secret(kind: type, value: Any) -> Any:
@@ -99,22 +99,22 @@ _decode_catalogue_entry = msgspec.json.Decoder(CatalogueEntry).decode
 
 
 def published_ids(client: Redis) -> list[str]:
-    """Return the ids of all integrations that were ever published, and `manager`, without needing the key."""
+    """Return the ids of all integrations that were ever published, and `manager`. Needs no secret key."""
     with as_ledger_errors():
         names: Any = client.hkeys(KEY)
     return _ids(names)
 
 
 def catalogue(client: Redis) -> dict[str, CatalogueEntry]:
-    """Return what is known without the key of every integration that was ever published, and of `manager`, by id.
+    """Return the catalogue entry of every integration that was ever published, and of `manager`, by id.
 
-    One that the catalogue does not describe counts as configured, with its id as its name.
+    Needs no secret key. An integration without a valid catalogue entry counts as configured, with its id as its name.
     """
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hkeys(KEY)
         pipe.hgetall(CATALOGUE)
-        keys, described = pipe.execute()
-    return {one: _catalogue_entry(one, described.get(one.encode())) for one in _ids(keys)}
+        keys, values = pipe.execute()
+    return {one: _catalogue_entry(one, values.get(one.encode())) for one in _ids(keys)}
 
 
 def _ids(keys: Iterable[bytes]) -> list[str]:
@@ -126,11 +126,11 @@ def to_version(text: bytes) -> int:
     return int(text) if re.fullmatch(rb"[0-9]{1,20}", text) else 0
 
 
-def _catalogue_entry(integration_id: str, described: bytes | None) -> CatalogueEntry:
-    if described is not None and integration_id != MANAGER_ID:
+def _catalogue_entry(integration_id: str, value: bytes | None) -> CatalogueEntry:
+    if value is not None and integration_id != MANAGER_ID:
         with suppress(ValueError):
-            check_depth(described)
-            return _decode_catalogue_entry(described)
+            check_depth(value)
+            return _decode_catalogue_entry(value)
     return CatalogueEntry(integration_id, ALL_NODES)
 
 

@@ -205,7 +205,7 @@ def test_a_worker_whose_key_is_outdated_ends(client: redis.Redis, server: Embedd
         eventually(lambda: "ready." in worker.log)
         client.delete(KEY)
         with part(manager, server, "producer", COURIER_SECRET_KEY=Fernet.generate_key().decode()):
-            assert "sealed with another secret key" in ended(worker)
+            assert "encrypted with another secret key" in ended(worker)
     assert "stopping: finishing what is being sent" in worker.log
 
 

@@ -70,7 +70,9 @@ def test_tls_is_for_sentinels_and_servers_alike() -> None:
 
 
 @pytest.mark.parametrize("url", ["rediss://h/0", "sentinels://a,b/main"])
-@pytest.mark.parametrize(("name", "why"), [("gone", "No such file"), (".", "Is a directory"), ("text", "no PEM file")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("gone", "No such file"), (".", "Is a directory"), ("text", "not a PEM file")]
+)
 def test_an_authority_that_cannot_be_used_is_refused_at_once(url: str, name: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no certificate")
     with pytest.raises(SettingsError, match=f"redis.ca: {tmp_path / name} cannot be used: .*{why}"):

@@ -37,7 +37,8 @@ def test_no_command_is_in_it_and_it_is_said_alike(command: list[str], number: in
 
 def test_a_full_disk_says_what_to_do() -> None:
     assert said(redis_errors.ResponseError(DISK_FULL)) == (
-        "Redis cannot write to its disk (MISCONF: No space left on device) and refuses all changes; make room there"
+        "Redis cannot write to its disk (MISCONF: No space left on device) and rejects all writes; "
+        "free disk space there"
     )
     rdb = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
     assert "(MISCONF: an error while saving)" in said(redis_errors.ResponseError(rdb))

@@ -289,7 +289,5 @@ def test_start_at_a_position_of_the_alert_log(tmp_path: Path, text: str) -> None
     "text", ["../alerts.json:7", "alerts.json", "alerts.json:", "alerts.json:-1", "2026/alerts.json:1"]
 )
 def test_a_start_at_that_is_no_position(tmp_path: Path, text: str) -> None:
-    with pytest.raises(
-        SettingsError, match=r'nor a position; write .* or a position such as "2026/Jan/ossec-alerts-31'
-    ):
+    with pytest.raises(SettingsError, match=r'or a position; write .* or a position such as "2026/Jan/ossec-alerts-31'):
         load(tmp_path, f'integrations.default.start_at = "{text}"')
