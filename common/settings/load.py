@@ -115,8 +115,8 @@ def load_settings(
     `{"state.dir": "/srv/courier"}`.
     """
     given = {
-        place: value._replace(origin=DEFAULT_ORIGIN)
-        for place, value in from_file(DEFAULTS_FILE, "default", packaged=True).items()
+        path: value._replace(origin=DEFAULT_ORIGIN)
+        for path, value in from_file(DEFAULTS_FILE, "default", packaged=True).items()
     }
     packaged_home = str(given[HOME].raw)
     given |= _from_chosen_file(file, environment, cwd)
@@ -124,12 +124,12 @@ def load_settings(
     given |= from_overrides(overrides, cwd)
     given |= _moved_with_home(given, packaged_home)
     tables: dict[KeyPath, dict[str, Any]] = {}
-    for place, value in given.items():
-        field, parsed = _read(place, value)
-        tables.setdefault(place[:-1], {})[field] = parsed
+    for path, value in given.items():
+        field, parsed = _read(path, value)
+        tables.setdefault(path[:-1], {})[field] = parsed
     sections: dict[str, Any] = {name: struct(**tables[(name,)]) for name, struct in STRUCTS.items()}
-    policies = {place[1]: fields for place, fields in tables.items() if place[0] == INTEGRATIONS}
-    origin = {dotted(place): value.origin for place, value in given.items()}
+    policies = {path[1]: fields for path, fields in tables.items() if path[0] == INTEGRATIONS}
+    origin = {dotted(path): value.origin for path, value in given.items()}
     settings = Settings(
         **sections, integrations=policies, user_policies=_user_policies(policies, origin), origin=origin
     )
@@ -156,20 +156,20 @@ def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Pa
 def _moved_with_home(given: Mapping[KeyPath, RawValue], packaged_home: str) -> Iterator[tuple[KeyPath, RawValue]]:
     """Yield the defaults inside the packaged home folder, moved to the one that is set."""
     home = given[HOME]
-    for place in IN_HOME:
-        default = given[place]
+    for path in IN_HOME:
+        default = given[path]
         if default.origin == DEFAULT_ORIGIN != home.origin and isinstance(home.raw, str):
             relative = os.path.relpath(str(default.raw), packaged_home)
-            yield place, home._replace(key=default.key, raw=str(Path(home.raw) / relative))
+            yield path, home._replace(key=default.key, raw=str(Path(home.raw) / relative))
 
 
-def _read(place: KeyPath, given: RawValue) -> tuple[str, Any]:
+def _read(path: KeyPath, given: RawValue) -> tuple[str, Any]:
     """Return the field and its parsed value; paths are absolute."""
     key, raw, origin, base = given
     try:
         value = key.reader.parse(raw)
     except ValueError as error:
-        raise SettingsError(f"{origin}: {dotted(place)}: {error}; write {key.reader.expected}") from None
+        raise SettingsError(f"{origin}: {dotted(path)}: {error}; write {key.reader.expected}") from None
     return key.field, base / value if isinstance(value, Path) else value
 
 

@@ -35,7 +35,7 @@ FIXED: Final[Mapping[KeyPath, Key]] = {
 }
 """The keys that variables and options can set."""
 
-_VARIABLES: Final = {key.variable: place for place, key in FIXED.items()}
+_VARIABLES: Final = {key.variable: path for path, key in FIXED.items()}
 
 _LINK_NAME: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.*")
@@ -71,9 +71,9 @@ class RawValue(NamedTuple):
     base: Path
 
 
-def dotted(place: KeyPath) -> str:
+def dotted(path: KeyPath) -> str:
     """Return the key in TOML notation, names with special characters in quotes."""
-    return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in place)
+    return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in path)
 
 
 def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[KeyPath, RawValue]:
@@ -88,12 +88,12 @@ def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[KeyPat
         raise SettingsError(f"{called}: is not TOML: {error}") from None
     lines = line_numbers(text)
     given = {}
-    for place, raw in _walk(document):
-        origin = f"{called}:{lines[place]}" if place in lines else called
-        key = _key_at(place)
+    for path, raw in _walk(document):
+        origin = f"{called}:{lines[path]}" if path in lines else called
+        key = _key_at(path)
         if key is None:
-            raise SettingsError(f"{origin}: {_unknown_key(place, raw)}")
-        given[place] = RawValue(key, raw, origin, file.parent)
+            raise SettingsError(f"{origin}: {_unknown_key(path, raw)}")
+        given[path] = RawValue(key, raw, origin, file.parent)
     return given
 
 
@@ -104,15 +104,15 @@ def from_environment(environment: Mapping[str, str], cwd: Path) -> dict[KeyPath,
         value = environment[variable]
         if _is_service_link(variable, value):
             continue
-        place = _VARIABLES.get(variable) or _VARIABLES.get(variable.removesuffix(FILE_SUFFIX))
-        if place is None:
+        path = _VARIABLES.get(variable) or _VARIABLES.get(variable.removesuffix(FILE_SUFFIX))
+        if path is None:
             raise SettingsError(f"{variable}: {_unknown_variable(variable)}")
         if not value:
             continue
-        if place in given:
-            raise SettingsError(f"{variable}: {given[place].origin} is also set; set only one of them")
+        if path in given:
+            raise SettingsError(f"{variable}: {given[path].origin} is also set; set only one of them")
         raw = value if variable in _VARIABLES else _read_value(cwd / value, variable)
-        given[place] = RawValue(FIXED[place], raw, variable, cwd)
+        given[path] = RawValue(FIXED[path], raw, variable, cwd)
     return given
 
 
@@ -120,19 +120,19 @@ def from_overrides(overrides: Mapping[str, str], cwd: Path) -> dict[KeyPath, Raw
     """Return the values of the command line, given by dotted key. Raises SettingsError."""
     given = {}
     for name, value in overrides.items():
-        place = tuple(name.split("."))
-        key = FIXED.get(place)
+        path = tuple(name.split("."))
+        key = FIXED.get(path)
         if key is None:
-            raise SettingsError(f"command line: {_unknown_key(place, value)}")
-        given[place] = RawValue(key, value, key.option, cwd)
+            raise SettingsError(f"command line: {_unknown_key(path, value)}")
+        given[path] = RawValue(key, value, key.option, cwd)
     return given
 
 
-def _key_at(place: KeyPath) -> Key | None:
-    """Return the key at `place`, None if there is no such key."""
-    if len(place) == 3 and place[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
-        return POLICY_KEYS.get(place[2])
-    return FIXED.get(place)
+def _key_at(path: KeyPath) -> Key | None:
+    """Return the key at `path`, None if there is no such key."""
+    if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
+        return POLICY_KEYS.get(path[2])
+    return FIXED.get(path)
 
 
 def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
@@ -158,33 +158,33 @@ def _is_service_link(variable: str, value: str) -> bool:
     return bool(is_port or _LINK_NAME.fullmatch(variable))
 
 
-def _unknown_key(place: KeyPath, raw: object) -> str:
-    name = dotted(place)
-    if current := _current_name(place):
-        return f"{name} is now called {dotted((*place[:-1], current))}"
-    if len(place) == 1 and (place[0] in KEYS or place[0] == INTEGRATIONS):
+def _unknown_key(path: KeyPath, raw: object) -> str:
+    name = dotted(path)
+    if current := _current_name(path):
+        return f"{name} is now called {dotted((*path[:-1], current))}"
+    if len(path) == 1 and (path[0] in KEYS or path[0] == INTEGRATIONS):
         return f"{name} is a section; write [{name}] and its keys below"
-    if place[0] == INTEGRATIONS and len(place) == 2 and place[1] not in POLICY_KEYS:  # noqa: PLR2004 — no table
+    if path[0] == INTEGRATIONS and len(path) == 2 and path[1] not in POLICY_KEYS:  # noqa: PLR2004 — no table
         return f"{name} is a table; write [{name}] and its keys below"
     if isinstance(raw, dict):
         return f"there is no section [{name}]{_nearest(name, [*KEYS, f'{INTEGRATIONS}.{DEFAULT}'])}"
-    in_this_table = [dotted((*place[:-1], known)) for known in POLICY_KEYS] if place[0] == INTEGRATIONS else []
+    in_this_table = [dotted((*path[:-1], known)) for known in POLICY_KEYS] if path[0] == INTEGRATIONS else []
     return f"there is no key {name}{_nearest(name, [*in_this_table, *map(dotted, FIXED)])}"
 
 
 def _unknown_variable(variable: str) -> str:
-    renamed = {"_".join(("COURIER", *place)).upper(): place for place in RENAMED}
+    renamed = {"_".join(("COURIER", *path)).upper(): path for path in RENAMED}
     suffix = FILE_SUFFIX if variable.endswith(FILE_SUFFIX) else ""
-    if place := renamed.get(variable.removesuffix(suffix)):
-        return f"is now called {FIXED[*place[:-1], RENAMED[place]].variable}{suffix}"
+    if path := renamed.get(variable.removesuffix(suffix)):
+        return f"is now called {FIXED[*path[:-1], RENAMED[path]].variable}{suffix}"
     return f"there is no such setting{_nearest(variable, _VARIABLES)}"
 
 
-def _current_name(place: KeyPath) -> str:
+def _current_name(path: KeyPath) -> str:
     """Return the current name of a key of version 0.1, empty for any other key."""
-    if len(place) == 3 and place[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
-        return RENAMED.get((INTEGRATIONS, DEFAULT, place[2]), "")
-    return RENAMED.get(place, "")
+    if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
+        return RENAMED.get((INTEGRATIONS, DEFAULT, path[2]), "")
+    return RENAMED.get(path, "")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
