@@ -123,7 +123,7 @@ def _error_text(text: str) -> str:
     if found := _DISK_FULL.match(plain):
         why = found["why"] or "an error while saving"
         return f"Redis cannot write to its disk (MISCONF: {why}) and rejects all writes; free disk space there"
-    return f"Redis returned an error: {plain}{_certificate_hint(plain)}"
+    return f"Redis is unavailable: {plain}{_certificate_hint(plain)}"
 
 
 def _no_primary(why: str) -> str:

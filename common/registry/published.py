@@ -73,7 +73,7 @@ class PublishedRegistry:
         self._rejected: dict[bytes, str] = {}
         self._has_published = False
         self._key_mismatch_since_ns: int | None = None
-        self._checked: object = None
+        self._checked: object = None  # the content of both hashes when `repair` last found them correct
 
     def target(self, integration: Integration) -> str:
         """Return a digest of the credential. Integrations with the same credential share the limits of their target."""
@@ -119,7 +119,7 @@ class PublishedRegistry:
 
     def _check_key(self, errors: list[SettingsError]) -> None:
         """Raise if no entry can be decrypted: the key is wrong. A key that worked before gets time for a repair."""
-        if not errors or self._has_published:
+        if not errors or self._has_published:  # after publishing, entries with this process's own key exist
             self._key_mismatch_since_ns = None
             return
         self._key_mismatch_since_ns = self._key_mismatch_since_ns or self._now()
@@ -133,7 +133,7 @@ class PublishedRegistry:
             raise ValueError("it belongs to another integration")
         seen = self._seen.get(entry.integration.id)
         if seen and entry.version < seen.version:
-            raise ValueError("it is older than the one before it")
+            raise ValueError("it is older than the entry that this process loaded before")
         return entry
 
     def _log_rejected(self, rejected: dict[bytes, str]) -> None:

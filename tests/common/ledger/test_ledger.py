@@ -406,7 +406,7 @@ def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_or_number_is_u
 
     with (
         redis.Redis(port=free_port()) as nobody,
-        pytest.raises(LedgerUnavailable, match="answer"),
+        pytest.raises(LedgerUnavailable, match="is unavailable"),
     ):
         Ledger(nobody).cursor(ID, "n")
     with (
