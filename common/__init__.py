@@ -1,1 +1,1 @@
-"""What producer and workers share: settings, configuration, the alert, the ledger, the Celery application."""
+"""Code that producer and workers share: settings, Redis connection, ledger, registry, Celery application."""

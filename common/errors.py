@@ -1,16 +1,16 @@
-"""Everything that Courier raises on purpose.
+"""The exceptions of Courier.
 
     CourierError
-    ├── ConfigError         ossec.conf cannot be read, or one of its elements is wrong
-    ├── SettingsError       courier.toml or a COURIER_* variable is wrong
-    ├── LedgerError         Redis cannot be used
-    │   ├── LedgerUnavailable   … right now: waiting helps
-    │   ├── LedgerMisconfigured         … as it is configured: waiting does not help
-    │   ├── LedgerDamaged       … for one integration: its keys hold what Courier did not write
-    │   └── UnreadableRecord    … for one delivery: what it holds is no record
-    └── TransportError      a call did not get an answer; carries the reason
+    ├── ConfigError              ossec.conf cannot be read, or one of its elements is invalid
+    ├── SettingsError            courier.toml or a COURIER_* variable is invalid
+    ├── LedgerError              Redis cannot be used
+    │   ├── LedgerUnavailable    … at the moment: waiting helps
+    │   ├── LedgerMisconfigured  … with its configuration: waiting does not help
+    │   ├── LedgerDamaged        … for one integration: another client wrote to its keys
+    │   └── UnreadableRecord     … for one delivery: its value is not a valid record
+    └── TransportError           a call got no response; carries the reason
 
-The command line prints a CourierError as one line and exits; it never shows a traceback for one.
+The command line prints a CourierError as one line, without a traceback, and exits.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class CourierError(Exception):
-    """The root: its text is written for the operator who reads it."""
+    """The root of all exceptions. The text is for the operator."""
 
 
 class ConfigError(CourierError):
-    """Raised when ossec.conf, or a block of it, cannot be used. Carries file, line and element."""
+    """Raised when ossec.conf, or a block of it, is invalid or cannot be read. Carries file, line and element."""
 
     def __init__(self, problem: str, *, file: str, line: int | None = None, element: str | None = None) -> None:
         """Build the message `file:line: <element>: problem` from its parts; `line` counts from 1."""
@@ -37,49 +37,49 @@ class ConfigError(CourierError):
 
 
 class SettingsError(CourierError):
-    """Raised when a setting is unknown or has a wrong value; the text names its source."""
+    """Raised when a setting is unknown or has an invalid value. The text names the source of the setting."""
 
 
 class LedgerError(CourierError):
-    """Raised when Redis does not do what the ledger needs."""
+    """Raised when the ledger cannot use Redis."""
 
 
 class LedgerUnavailable(LedgerError):  # noqa: N818 — the name says the state, not the mechanism
-    """Raised when Redis cannot be reached or does not answer; trying again later helps."""
+    """Raised when Redis cannot be reached or does not respond. A later retry helps."""
 
 
 class LedgerMisconfigured(LedgerError):  # noqa: N818 — as above
-    """Raised when Redis is configured so that it could lose work (eviction) or refuses us (password)."""
+    """Raised when the configuration of Redis can lose work (eviction), or Redis rejects the login (password)."""
 
 
 class LedgerDamaged(LedgerError):  # noqa: N818 — as above
-    """Raised when keys of one integration hold what Courier did not write. `keys` are those of the wrong type."""
+    """Raised when another client wrote to the keys of one integration. `keys` are those that have the wrong type."""
 
     def __init__(self, integration_id: str, keys: tuple[str, ...], problem: str) -> None:
-        """Keep the id and the keys; `problem` is what Redis said, for where no key has the wrong type."""
+        """`problem` is the error text of Redis, used if no key has the wrong type."""
         self.integration_id, self.keys = integration_id, keys
         what = f"of the wrong type: {', '.join(keys)}" if keys else problem
         super().__init__(
-            f"{integration_id} stops, its keys in Redis are damaged: {what}; what to do: runbook CourierLedgerDamaged"
+            f"{integration_id} is stopped, its keys in Redis are damaged: {what}; see the runbook CourierLedgerDamaged"
         )
 
 
 class UnreadableRecord(LedgerError):  # noqa: N818 — as above
-    """Raised when Redis holds something for a delivery that is no record; `delivery_id` says which."""
+    """Raised when the value that Redis holds for the delivery `delivery_id` is not a valid record."""
 
     def __init__(self, delivery_id: str, problem: str) -> None:
-        """Keep the id; `problem` quotes nothing of the record."""
+        """`problem` must not quote the record, which can hold an alert."""
         self.delivery_id = delivery_id
         super().__init__(f"the record of delivery {ascii(delivery_id)[1:-1]} cannot be read: {problem}")
 
 
 class TransportError(CourierError):
-    """Raised when a call got no answer. `reason` is the closed vocabulary, `detail` is free of secrets.
+    """Raised when a call got no response. `detail` contains no secrets and is shown in the dead letter.
 
-    `said` is not: all that a script had printed when it was stopped. It is no part of the error's text.
+    `output` can contain secrets: it is all that a script printed before it was stopped. The error's text omits it.
     """
 
     def __init__(self, reason: Reason, detail: str, output: str = "") -> None:
-        """Keep the parts; `detail` is what a person reads in a dead letter."""
+        """Build the text `reason: detail`."""
         self.reason, self.detail, self.output = reason, detail, output
         super().__init__(f"{reason}: {detail}")

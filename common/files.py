@@ -1,7 +1,7 @@
-"""Questions about a path that an operator named.
+"""Checks whether a path that an operator named exists.
 
-`Path.exists` and its relatives answer *no* where the kernel said *not permitted* (since Python 3.14 always, before it
-for some errors): a file that is there would then be ignored in silence. Here only "not found" means that.
+`Path.exists` and similar methods return False if the kernel denies permission (always since Python 3.14, before that
+for some errors), so an existing file would be ignored silently. Here only "not found" means that the file is missing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOT_FOUND: Final = (FileNotFoundError, NotADirectoryError)
-"""ENOENT and ENOTDIR: nothing has this name. Any other error leaves the question open."""
+"""ENOENT and ENOTDIR: the path does not exist. After any other error it may exist or not."""
 
 
 def stat_or_none(path: Path) -> os.stat_result | None:
-    """Return the status of what `path` leads to, None if there is nothing. Raises OSError if that cannot be known."""
+    """Return the status of `path`, following links, or None if it does not exist. Raises OSError if that is unknown."""
     try:
         return path.stat()
     except NOT_FOUND:
@@ -25,7 +25,7 @@ def stat_or_none(path: Path) -> os.stat_result | None:
 
 
 def exists(path: Path) -> bool:
-    """Say whether `path` names anything, a broken link included. Raises OSError if that cannot be known."""
+    """Return whether `path` exists; a broken link counts. Raises OSError if that is unknown."""
     try:
         path.lstat()
     except NOT_FOUND:

@@ -1,4 +1,4 @@
-"""An integration: one `<integration>` block of ossec.conf, as the rest of Courier sees it."""
+"""The integration: one validated `<integration>` block of ossec.conf."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 from common.secret import Secret
 
 MANAGER_ID: Final = "manager"
-"""The built-in integration whose deliveries are events for the manager's own queue socket."""
+"""Id of the built-in integration whose deliveries are events for the manager's queue socket."""
 
 SCRIPT_PREFIX: Final = "custom-"
-"""Names that start with it are scripts of the user's own (spec 1.3)."""
+"""Prefix of the names of user-written scripts (spec 1.3)."""
 
 
 class Kind(StrEnum):
-    """Which sort of worker serves an integration."""
+    """How a worker delivers for an integration: HTTP requests, a script, or the manager's queue socket."""
 
     HTTP = "http"
     SCRIPT = "script"
@@ -25,12 +25,12 @@ class Kind(StrEnum):
 
 
 class Integration(msgspec.Struct, frozen=True, kw_only=True):
-    """One block, validated. Texts are verbatim; defaults and meanings as in spec 1.3.
+    """One validated block. Texts are unchanged; spec 1.3 gives the defaults and the meaning of each option.
 
-    `id` is the stable identity: the name, or the name and a suffix where several blocks share it.
-    `level` 0 is no filter. `rule_ids` is None for no filter, and empty for a filter that nothing passes (spec 1.5).
-    `event_location` is the sregex pattern as written, a leading `!` included. `timeout_s` and `retries` are
-    handed to scripts. `line` is where the block begins in `file`, counted from 1.
+    `id` is stable: the name, or the name and a suffix if several blocks share the name.
+    `level` 0 means no filter. `rule_ids` is None for no filter; empty, the filter rejects every alert (spec 1.5).
+    `event_location` is the sregex pattern, with its leading `!` if it has one. `timeout_s` and `retries` are passed to
+    scripts. `line` is the first line of the block in `file`, counted from 1.
     """
 
     id: str
@@ -51,12 +51,12 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Kind:
-        """Which sort of worker serves it."""
+        """The kind, which follows from id and name."""
         if self.id == MANAGER_ID:
             return Kind.MANAGER
         return Kind.SCRIPT if self.name.startswith(SCRIPT_PREFIX) else Kind.HTTP
 
     @property
     def wants_json(self) -> bool:
-        """Whether a script gets the alert as JSON: the format *starts with* `json` (spec 1.3)."""
+        """Whether a script gets the alert as JSON: `alert_format` *starts with* `json` (spec 1.3)."""
         return (self.alert_format or "").startswith("json")

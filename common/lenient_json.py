@@ -1,11 +1,11 @@
-"""A JSON reader as forgiving as the stock Integrator's, for the rare line that the fast decoder refuses.
+"""A JSON parser as lenient as that of the stock Integrator, for the rare line that the fast decoder rejects.
 
-An alert must not be lost because some program logged a byte that is not UTF-8. So, beyond strict JSON, this reader
-takes (spec 2.4) such bytes, raw control characters in strings and between tokens, a byte order mark, the numbers
-that C's strtod takes (`007`, `7.`, `-.5`), and whatever follows a NUL byte after the value. More forgiving still,
-it takes lone surrogates and NUL bytes elsewhere. NaN and Infinity stay invalid.
+An alert must not be lost because a program logged a byte that is not UTF-8. So beyond strict JSON this parser accepts
+(spec 2.4) such bytes, raw control characters in strings and between tokens, a byte order mark, the numbers that C's
+strtod accepts (`007`, `7.`, `-.5`), and any bytes after a NUL byte that follows the value. Unlike the stock parser it
+also accepts lone surrogates and NUL bytes elsewhere. NaN and Infinity are invalid.
 
-It keeps only the outer levels, since filters look no deeper, and checks the rest without recursion.
+It returns only the outer levels, because filters need no others, and checks the rest without recursion.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BOM: Final = b"\xef\xbb\xbf"
 ELIDED: Final = object()
-"""Stands where an array or object lay too deep to be kept."""
+"""Replaces an array or object below the levels that the caller wants."""
 
 _BLANK: Final = re.compile(r"[\x00-\x20]*")
 _END: Final = re.compile(r"[\x01-\x20]*(?:\x00|\Z)")
@@ -46,25 +46,25 @@ _RUN: Final = {
     "]": re.compile(rf"(?:{_B}{_VALUE}{_B},)*+"),
     "}": re.compile(rf"(?:{_B}{_VALUE}{_B},{_B}{_TEXT}{_B}:)*+"),
 }
-"""By what closes a container: its next values that are scalars, or hold nothing but scalars; the last one is left over.
+"""By closing bracket of a container: matches its next values that are scalars or hold only scalars, but not the last.
 
-Token by token 10 MB of `007,` took 5 s, and a line like that can be written by whoever writes an alert.
+Without it, 10 MB of `007,` took 5 s token by token, and any author of an alert can write such a line.
 """
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 _STRICTLY: Final[Any] = json.JSONDecoder(strict=False, parse_constant=_no_constant)
 
 
 def parse(raw: bytes, *, levels: int, keys: Collection[str] | None = None) -> object:
-    """Return the one JSON value of `raw`, of its arrays and objects only the outer `levels`, the rest SKIPPED.
+    """Return the JSON value of `raw`: the outer `levels` of its arrays and objects, with ELIDED for the deeper ones.
 
-    With `keys` only these members of the outer object have more than one level: the others cost little.
-    Bytes that are not UTF-8 become lone surrogates (`surrogateescape`). Of equal keys the last wins (D3).
-    Raises ValueError, whose text says where and nothing of the content, also if it nests more than DEEPEST levels.
+    With `keys`, only these members of the outer object get more than one level, which makes the others cheap.
+    Bytes that are not UTF-8 become lone surrogates (`surrogateescape`). For duplicate keys the last one wins (D3).
+    Raises ValueError for invalid JSON and for more than MAX_DEPTH levels; its text gives the position, no content.
     """
     check_depth(raw)
     reader = _Parser(raw.removeprefix(BOM).decode("utf-8", "surrogateescape"))
@@ -74,23 +74,23 @@ def parse(raw: bytes, *, levels: int, keys: Collection[str] | None = None) -> ob
 
 
 def value_offsets(text: str, at: int = 0) -> tuple[dict[str, int], int]:
-    """Return where the values of the object at `at` begin, by key (D3), and where its closing brace stands.
+    """Return the offsets of the values of the object at `at`, by key (D3), and the offset of its closing brace.
 
-    `text` is what `read` makes of bytes, without a byte order mark. Raises ValueError as `read` does, also if it is no
-    object; what follows it is not looked at.
+    `text` is decoded as in `parse`, without a byte order mark. Raises ValueError as `parse` does, and if the value is
+    not an object. Ignores the text after the object.
     """
     check_depth(text)
     return _Parser(text, at).value_offsets()
 
 
 class _Parser:
-    """Goes through one text, token by token."""
+    """Parses one text, token by token. `_at` is the offset of the next character."""
 
     def __init__(self, text: str, at: int = 0) -> None:
         self._text, self._at = text, at
 
     def value(self, levels: int, keys: Collection[str] | None = None) -> object:
-        """Read a value; containers below `levels` levels, and not under `keys`, are checked and SKIPPED."""
+        """Read a value. Containers deeper than `levels`, or not under `keys`, are checked and replaced by ELIDED."""
         opener = self._peek()
         if opener not in _CLOSERS:
             return self._scalar()
@@ -101,7 +101,7 @@ class _Parser:
         return self._members(levels - 1, keys) if opener == "{" else self._items(levels - 1)
 
     def value_offsets(self) -> tuple[dict[str, int], int]:
-        """Go through an object and note where its values begin and where it ends."""
+        """Read an object; return the offsets of its values and of its closing brace."""
         found: dict[str, int] = {}
         self._expect("{")
         while self._peek() != "}" or found:
@@ -115,9 +115,9 @@ class _Parser:
         return found, self._at - 1
 
     def end(self) -> None:
-        """Make sure that nothing follows but blanks, or a NUL byte and what the stock reader ignores after it."""
+        """Check that only whitespace follows, or a NUL byte, after which the stock parser ignores everything."""
         if not _END.match(self._text, self._at):
-            raise self._error("something follows the value")
+            raise self._error("there is more text after the value")
 
     def _members(self, levels: int, keys: Collection[str] | None) -> dict[str, object]:
         members: dict[str, object] = {}
@@ -141,19 +141,19 @@ class _Parser:
                 return items
 
     def _skip(self) -> None:
-        """Check one value of any depth and keep nothing of it.
+        """Check one value of any depth without keeping it.
 
-        The library's decoder does so ten times as fast where nothing in the value is odd.
+        The decoder of the standard library is ten times as fast, but fails on values that only this parser accepts.
         """
         if self._peek() not in _CLOSERS:
-            self._scalar()  # of 007 the library would take the 0
+            self._scalar()  # of 007 the library would read only the 0
             return
         try:
             _, self._at = _STRICTLY.raw_decode(self._text, self._at)
-        except (ValueError, RecursionError):  # somebody else's library may have taken back the room for recursion
-            self._skip_oddity()
+        except (ValueError, RecursionError):  # another library may have lowered the recursion limit
+            self._skip_leniently()
 
-    def _skip_oddity(self) -> None:
+    def _skip_leniently(self) -> None:
         open_until: list[str] = []
         while True:
             if open_until and (run := _RUN[open_until[-1]].match(self._text, self._at)):
@@ -171,7 +171,7 @@ class _Parser:
                 return
 
     def _next(self, open_until: list[str]) -> bool:
-        """Close the containers that end here; say whether another value follows."""
+        """Close the containers that end here. Return whether another value follows."""
         while open_until:
             if self._take(","):
                 self._key_if_object(open_until)
@@ -207,12 +207,12 @@ class _Parser:
         return str(value)
 
     def _peek(self) -> str:
-        """Return the next character that is no blank, or an empty text at the end."""
+        """Return the next character that is not whitespace, or an empty text at the end."""
         self._blank()
         return self._text[self._at : self._at + 1]
 
     def _take(self, token: str) -> bool:
-        """Go past `token` if it comes next."""
+        """Consume `token` and return True if it comes next."""
         if self._peek() != token:
             return False
         self._at += 1

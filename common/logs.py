@@ -1,6 +1,6 @@
-"""One way to log for every process: JSON lines for machines, short lines for a person at a terminal.
+"""Logging of all processes: JSON lines for machines, short text lines for a terminal.
 
-Fields travel as `extra={"integration": …}` and stay fields in JSON, so that nobody has to parse messages.
+Pass details as `extra={"integration": …}`: they become fields in JSON, so that nobody has to parse messages.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 Field = str | int | float | bool | None
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-"""The attributes that every record has; all others are extra fields."""
+"""The attributes of every record; all other attributes are extra fields."""
 
 _LEAKS_URLS: Final = ("urllib3", "requests")
-"""Libraries whose records below `error` quote whole request URLs: a Slack hook's URL is its secret."""
+"""Libraries whose records below `error` quote whole request URLs. The URL of a Slack hook is a secret."""
 
 _NOISY_TRACEBACKS: Final = ("kombu.transport.redis",)
-"""What adds a traceback, which quotes commands, to a message that says it all: Redis refused, and is tried again."""
+"""Loggers that add a traceback, which quotes commands, to a message that needs none: Redis failed, kombu retries."""
 
-_UNTRUE: Final = {"kombu.connection": "Secure redis scheme specified (rediss) with no ssl"}
-"""What is logged and not true, by the logger and how it begins. Celery masks the broker's URL for `inspect conf` by way
-of a connection that it never opens and gives no TLS options to; those that are opened verify the certificate."""
+_FALSE_WARNINGS: Final = {"kombu.connection": "Secure redis scheme specified (rediss) with no ssl"}
+"""Messages that are not true: logger and first words. To mask the broker's URL for `inspect conf`, Celery creates a
+connection without TLS options that it never opens; all connections that it opens verify the certificate."""
 
 
 class LogLevel(StrEnum):
-    """From which severity on records are written."""
+    """The minimum severity of records that are written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -45,7 +45,7 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How records are written; `auto` is text at a terminal and JSON everywhere else."""
+    """The format of the log; `auto` is text for a terminal and JSON otherwise."""
 
     AUTO = "auto"
     JSON = "json"
@@ -55,15 +55,15 @@ class LogFormat(StrEnum):
 class Condition:
     """A condition that is logged when it begins or changes, and once when it is over.
 
-    A check that runs every second sets or clears it each time. Not safe for several threads at once.
+    A check that runs every second calls `set` or `clear` each time. Not thread-safe.
     """
 
     def __init__(self, log: logging.Logger, level: int = logging.WARNING) -> None:
-        """`level` is that of the message that it begins with; its end is logged as information."""
+        """`level` is the level of the message at the beginning; the end is logged at level info."""
         self._log, self._level, self.text = log, level, ""
 
     def set(self, text: str, *, extra: Mapping[str, object] | None = None) -> None:
-        """Log `text` unless it was set last."""
+        """Log `text` unless the last call set the same text."""
         if text != self.text:
             self._log.log(self._level, "%s", text, extra=extra)
         self.text = text
@@ -76,7 +76,7 @@ class Condition:
 
 
 def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
-    """Send every record from `level` on to `stream` (default: stderr), replacing whatever was configured before."""
+    """Write records of at least `level` to `stream` (default: stderr). Replaces any earlier configuration."""
     stream = stream or sys.stderr
     as_text = stream.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.TEXT
     handler = logging.StreamHandler(stream)
@@ -89,8 +89,8 @@ def configure_logging(level: LogLevel, log_format: LogFormat, stream: TextIO | N
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in _NOISY_TRACEBACKS:
         logging.getLogger(name).addFilter(_without_traceback)
-    for name in _UNTRUE:
-        logging.getLogger(name).addFilter(_is_wanted)
+    for name in _FALSE_WARNINGS:
+        logging.getLogger(name).addFilter(_is_true)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -98,32 +98,31 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def _is_wanted(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(_UNTRUE[record.name])
+def _is_true(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_FALSE_WARNINGS[record.name])
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (RFC 3339, UTC), level, logger, message, the extra fields, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line of ASCII, which no message can break or forge."""
+        """Return the record as one line of ASCII. No message can add a line or forge a field."""
         fields: dict[str, Field] = {
             "time": _timestamp(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        trouble = _exception_text(self, record)
-        if trouble:
-            fields["exception"] = trouble
+        if exception := _exception_text(self, record):
+            fields["exception"] = exception
         return printable_json(json.dumps(_extra(record) | fields))
 
 
 class TextFormatter(logging.Formatter):
-    """A short line for people: local time, level, logger, message and the extra fields."""
+    """A short text line: local time, level, logger, message and the extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line, and below it the traceback if there is one."""
+        """Return one line, followed by the traceback if the record has one."""
         time = _timestamp(record).astimezone().strftime("%H:%M:%S")
         extra = "".join(f"  {name}={value}" for name, value in _extra(record).items())
         line = f"{time} {record.levelname:<7} {record.name}: {record.getMessage()}{extra}"
@@ -139,7 +138,7 @@ def _extra(record: logging.LogRecord) -> dict[str, Field]:
 
 
 def _json_value(value: Any) -> Field:
-    """Return what JSON can say; anything else in its own words, which for a Secret is the mask."""
+    """Return a value that JSON can hold. Any other value becomes its `str`, which for a Secret is the mask."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, Field) else str(value)

@@ -1,4 +1,4 @@
-"""The C library's memory, where its habits do not suit a Python process. What it cannot do is left out."""
+"""Tunes the memory allocator of the C library for Python. Does nothing where the library lacks the functions."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import ctypes
 from typing import Final
 
 _M_ARENA_MAX: Final = -8
-"""glibc's malloc.h."""
+"""The value of M_ARENA_MAX in glibc's malloc.h."""
 
 
 def trim() -> None:
-    """Return to the system what imports needed for a moment: 12 MB of a producer's 69 (malloc_trim(3))."""
+    """Return free memory to the system, such as that of imports: 12 MB of the 69 MB of a producer (malloc_trim(3))."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
 
 
 def limit_arenas() -> None:
-    """Let all threads allocate in one place (mallopt(3)); to be called before there are threads.
+    """Limit malloc to one arena for all threads (mallopt(3)). Call it before the first thread starts.
 
-    Each of 8 places for each core fills up with gaps of its own, and in Python only one thread allocates at a time.
+    By default there are up to 8 arenas for each core, and each fragments separately. One is enough, because only one
+    Python thread allocates at a time.
     """
     option = getattr(ctypes.CDLL(None), "mallopt", None)
     if option:

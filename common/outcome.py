@@ -1,4 +1,4 @@
-"""How a delivery attempt ends: the same words in code, metrics, logs, dead letters and documentation."""
+"""The outcomes of a delivery attempt. Code, metrics, logs, dead letters and documentation use the same words."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import msgspec
 
 
 class Reason(StrEnum):
-    """Why a delivery was skipped, is tried again or was rejected: a closed list, used as a metric label."""
+    """Why a delivery was skipped, retried or rejected: a closed list, also used as a metric label."""
 
     # skipped: nothing to do for this alert
     NO_FILE_HASH = "no_file_hash"
     NOTHING_TO_LOOK_UP = "nothing_to_look_up"
     RULE_EXCLUDED = "rule_excluded"
-    # worth another try
+    # retried
     CONNECTION_FAILED = "connection_failed"
     TIMEOUT = "timeout"
     RATE_LIMITED = "rate_limited"
@@ -53,11 +53,11 @@ RENAMED_REASONS: Final = {
     "bad_url": Reason.INVALID_URL,
     "bad_alert": Reason.INVALID_ALERT,
 }
-"""Names that version 0.1 gave to reasons. Records and totals in Redis may still hold them."""
+"""Reasons of version 0.1 and their current names. Records and totals in Redis may still hold the old ones."""
 
 
 def current_reason(reason: str) -> str:
-    """Return the present name of a reason that was read from Redis."""
+    """Return the current name of a reason that was read from Redis."""
     return RENAMED_REASONS.get(reason, reason)
 
 
@@ -73,15 +73,16 @@ BREAKER_FAILURES: Final = frozenset(
         Reason.SCRIPT_UNUSABLE,
     }
 )
-"""What says that the target as a whole is out of order, whatever was sent: it counts for the breaker."""
+"""Failures of the target itself, whatever was sent: they count for the circuit breaker."""
 
 REFUSALS: Final = frozenset(
     {Reason.UNAUTHORIZED, Reason.GONE, Reason.REDIRECT, Reason.INVALID_URL, Reason.NOT_CONFIGURED, Reason.SCRIPT_FAILED}
 )
-"""What may be wrong with one alert or with the integration: a run of different ones without a success says which."""
+"""Failures of one alert or of the whole integration. Consecutive ones of different deliveries, with no success between
+them, mean the integration and count for the breaker."""
 
 BREAKER_NEUTRAL: Final = frozenset({Reason.RATE_LIMITED, Reason.NOT_READY, Reason.HTTP_4XX, Reason.TOO_LARGE})
-"""What the target refused or put off: it lives, but that was no success either."""
+"""The target rejected or postponed the delivery: it works, but this is not a success either."""
 
 
 class ManagerEvent(msgspec.Struct, frozen=True):
@@ -95,23 +96,23 @@ class ManagerEvent(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The service took it. `events` go to the manager, committed together with the settlement."""
+    """The service accepted the alert. `events` go to the manager; they are committed together with the settlement."""
 
     events: tuple[ManagerEvent, ...] = ()
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """There is nothing to do for this alert; counted by reason."""
+    """There is nothing to send for this alert. Counted by reason."""
 
     reason: Reason
     detail: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """It may work later. `after_s` is the service's own wish (Retry-After), which pauses the whole target.
+    """The attempt failed; a retry may succeed. `after_s` is the service's Retry-After, which pauses the whole target.
 
-    `detail` is for a person and free of secrets. `events` go to the manager now; `final_events` only
-    if the delivery dies after all.
+    `detail` is for the operator and contains no secrets. `events` go to the manager now, `final_events` only if the
+    delivery becomes a dead letter.
     """
 
     reason: Reason
@@ -122,7 +123,7 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """It will never work as it is: a dead letter. `events` go to the manager now."""
+    """No retry can succeed: the delivery becomes a dead letter. `events` go to the manager now."""
 
     reason: Reason
     detail: str = ""
@@ -130,7 +131,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Postponed(msgspec.Struct, frozen=True):
-    """Somebody else is finding out the same right now: no attempt was made, and none is counted."""
+    """Another worker is looking up the same item now. No attempt was made, and none is counted."""
 
     after_s: float
     events: tuple[ManagerEvent, ...] = ()

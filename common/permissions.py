@@ -1,7 +1,7 @@
-"""Who may read and write the operator's files: why one cannot be read, and which one Courier does not take.
+"""Checks the owner and mode of the operator's files, and explains errors of permission.
 
-`courier.toml` says where the alerts go and with which variables scripts run, and the files of secrets log in to Redis.
-Whoever can write one of them, or put another one in its place, decides that.
+`courier.toml` decides where alerts go and which variables scripts get, and files of secrets hold the login to Redis. A
+user who can write or replace one of these files controls Courier, so Courier refuses files that other users can write.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from typing import Final
 from common.errors import SettingsError
 
 WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
-"""With an access list, the group's bits are the most that the list grants to anybody (acl(5))."""
+"""If a file has an access control list, the group bits are the maximum that the list grants (acl(5))."""
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 def read_trusted(path: Path, called: str) -> bytes:
-    """Return the content of a file that nobody but root and the present user can have written.
+    """Return the content of a file that only root and the current user can write.
 
-    Its folder counts as well, and the one that a link leads to: whoever can write there can put another file in its
-    place. A read-only mount, as Docker and Kubernetes make for settings and secrets, is trusted as it is: root made it,
-    and owners and modes in it can be those of another machine.
+    The check includes the folder of the file and the folder of a link's target, because a user who can write there can
+    replace the file. Read-only mounts, as Docker and Kubernetes create for settings and secrets, are trusted: root
+    created them, and the owners and modes inside can be those of another machine.
 
-    Raises OSError if it cannot be read, SettingsError, which begins with `called`, if others can write it.
+    Raises OSError if the file cannot be read. Raises SettingsError, whose text starts with `called`, if other users can
+    write it.
     """
     with path.open("rb") as file:
         content, status = file.read(), os.fstat(file.fileno())
@@ -42,48 +43,49 @@ def read_trusted(path: Path, called: str) -> bytes:
 
 
 def refuse_other_writers(path: Path, status: os.stat_result, called: str) -> None:
-    """Raise SettingsError, which begins with `called`, if users besides root and the present one can write `path`."""
-    name, us = shlex.quote(str(path)), os.geteuid()
-    if status.st_uid not in (0, us):
+    """Raise SettingsError, starting with `called`, if users besides root and the current one can write `path`."""
+    name, uid = shlex.quote(str(path)), os.geteuid()
+    if status.st_uid not in (0, uid):
         raise SettingsError(
-            f"{called}: refused, since {path} belongs to user {status.st_uid}, not to root or user {us}; run this as "
-            f"that user or, if you trust it, `chown {us} {name}`"
+            f"{called}: refused, since {path} belongs to user {status.st_uid}, not to root or user {uid}; run Courier "
+            f"as that user or, if you trust the file, run `chown {uid} {name}`"
         )
-    if status.st_mode & WRITABLE_BY_OTHERS and not stat.S_ISCHR(status.st_mode):  # /dev/null is nobody's to fill
-        shared = status.st_mode & stat.S_ISVTX
-        remedy = "use a folder that only you can write" if shared else f"run `chmod go-w {name}`"
+    if status.st_mode & WRITABLE_BY_OTHERS and not stat.S_ISCHR(status.st_mode):  # writing to /dev/null changes nothing
+        is_shared = status.st_mode & stat.S_ISVTX  # such as /tmp
+        remedy = "use a folder that only you can write" if is_shared else f"run `chmod go-w {name}`"
         raise SettingsError(
             f"{called}: refused, since other users can write {path}, mode {stat.S_IMODE(status.st_mode):04o}; {remedy}"
         )
 
 
 def _read_only_mounts() -> set[Path]:
-    """Return where a file system is mounted read-only (proc(5)); where there is no /proc it is none."""
+    """Return the mount points of read-only file systems (proc(5)), none where there is no /proc."""
     try:
         lines = os.fsdecode(_MOUNTS.read_bytes()).splitlines()
     except OSError:
         return set()
-    options = {fields[4]: fields[5].split(",") for fields in map(str.split, lines)}  # of two at a place the last counts
-    return {Path(_unescaped(place)) for place, words in options.items() if "ro" in words}
+    options = {
+        fields[4]: fields[5].split(",") for fields in map(str.split, lines)
+    }  # the last mount on a path hides earlier ones
+    return {Path(_unescaped(mount)) for mount, flags in options.items() if "ro" in flags}
 
 
-def _unescaped(place: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
+def _unescaped(mount: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), mount)
 
 
 def explain(error: OSError) -> str:
-    """Return the system's words; where permission is missing, also who ran, whose the file is and what to change."""
-    words = error.strerror or str(error)
+    """Return the system's error text; for a missing permission also the current user, the file's owner and a remedy."""
+    text = error.strerror or str(error)
     if not isinstance(error, PermissionError):
-        return words
-    ran_as = f"{words} for user {os.geteuid()} and group {os.getegid()}"
-    return (
-        f"{ran_as}{_owner(error.filename)}; run as a user or group that may (compose: COURIER_UID, COURIER_GID in .env)"
-    )
+        return text
+    ran_as = f"{text} for user {os.geteuid()} and group {os.getegid()}"
+    remedy = "run as a user or group with access (compose: COURIER_UID, COURIER_GID in .env)"
+    return f"{ran_as}{_owner(error.filename)}; {remedy}"
 
 
 def _owner(path: str | None) -> str:
-    """Return whose it is, as far as that may be known."""
+    """Return owner and mode of the file, an empty text if they cannot be read."""
     if path is None:
         return ""
     try:
@@ -94,7 +96,7 @@ def _owner(path: str | None) -> str:
 
 
 def user_name(uid: int) -> str:
-    """Return the name of a user, or the number where a container knows no name."""
+    """Return the name of a user, or the number if there is no name, as in a container."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

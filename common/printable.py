@@ -1,7 +1,7 @@
-"""Text for a terminal: what could command it, turn its line around or stay invisible is written as an escape.
+"""Escapes characters that could control a terminal, reverse the direction of a line or stay invisible.
 
-An alert's author, a service and whoever may write to Redis choose text that people read in tables and logs. Every exit
-to a person uses these two functions.
+Authors of alerts, services, and clients that can write to Redis choose text that people read in tables and logs.
+All output to people passes through these two functions.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _DOUBTFUL: Final = re.compile(r"[^ -~]")
 _INVISIBLE: Final = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Letters and marks without any width (Unicode, Default_Ignorable_Code_Point) that `str.isprintable` lets pass."""
+"""Letters and marks without width (Unicode, Default_Ignorable_Code_Point) that `str.isprintable` accepts."""
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Return the text with every character that is not shown written as JSON writes it: `\n`, `\u202e`.
+    r"""Return the text with every character that is not visible escaped as in JSON: `\n`, `\u202e`.
 
-    These are controls (C0, DEL, C1), formats (direction, zero width), line and paragraph separators, surrogates,
-    unassigned and private ones. All blanks of a line stay, and so do the characters in `keep`.
+    These are control characters (C0, DEL, C1), format characters (direction, zero width), line and paragraph
+    separators, surrogates, unassigned and private characters. Spaces and the characters in `keep` are not escaped.
     """
     if text.isprintable() and (text.isascii() or not _INVISIBLE.search(text)):
         return text
@@ -30,8 +30,8 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def printable_json(text: str) -> str:
-    """Return JSON text with the same characters escaped, which leaves its meaning as it is. Line ends stay."""
-    return printable(text, keep="\n")  # in JSON all the others can only stand within a string (RFC 8259, 2)
+    """Return JSON text with the same characters escaped, which does not change its meaning. Line ends are kept."""
+    return printable(text, keep="\n")  # in valid JSON the others occur only in strings (RFC 8259, 2)
 
 
 def _is_shown(one: str) -> bool:

@@ -1,4 +1,4 @@
-"""This process itself: when it was started, whether a terminal ends it, and who may look into it."""
+"""The current process: its start time, whether a closing terminal stops it, and protection of its memory."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import Final
 
 _STARTTIME: Final = 22 - 3
-"""Its place among the fields behind the command's name, in ticks since the machine was started (proc(5), stat)."""
+"""Index of `starttime` among the fields after the command's name, in clock ticks since boot (proc(5), stat)."""
 
 _PR_SET_DUMPABLE: Final = 4
-"""prctl(2)."""
+"""The value of PR_SET_DUMPABLE for prctl(2)."""
 
 
 def hide_memory() -> None:
-    """Keep other processes of this user from reading this one's environment, memory and open files.
+    """Prevent other processes of this user from reading the environment, memory and open files of this one.
 
-    The kernel then lets only root look into /proc/PID/environ, mem and fd, attach a debugger or take a core dump. The
-    process still sees all of its own but /proc/self/environ. What it starts is not hidden.
+    Afterwards only root can read /proc/PID/environ, mem and fd, attach a debugger or take a core dump. The process
+    itself can still read all of them except /proc/self/environ. Its child processes are not protected.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def started_at() -> datetime:
-    """Return when this process was started; now, where the system does not say."""
+    """Return the start time of this process, or the current time if the system does not provide it."""
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[_STARTTIME]) / os.sysconf("SC_CLK_TCK")
@@ -39,7 +39,7 @@ def started_at() -> datetime:
 
 
 def ends_with_terminal() -> bool:
-    """Return whether SIGHUP comes from a terminal that closes: there is one (tty(4)), and no nohup."""
+    """Return whether SIGHUP means that the terminal closed: the process has one (tty(4)) and is not under nohup."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return False
     try:

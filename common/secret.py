@@ -1,4 +1,4 @@
-"""A text that must not be seen: its `str`, `repr` and format are masked, so that no log line can leak it."""
+"""A text that must not be shown: `str`, `repr` and formatting return a mask, so that no log line can leak it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MASK: Final = "********"
 
 
 class Secret:
-    """Wraps one secret; only `reveal` shows it. Compares by value, hashes, and is never empty of meaning."""
+    """Holds one secret; only `reveal` returns it. Compares and hashes by value; an empty one is false."""
 
     __slots__ = ("_value",)
 
@@ -16,7 +16,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the text itself: for the wire or the script that needs it, and nothing else."""
+        """Return the text. Use it only to pass the secret to the service or script that needs it."""
         return self._value
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""The time that a line of the alert log carries, read without decoding the rest of it."""
+"""Reads the timestamp of a line of the alert log without decoding the line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _TIMESTAMP: Final = re.compile(rb'"timestamp" ?: ?"([0-9T:.+Z-]{19,40})"')
 
 
 def written_at_s(line: bytes) -> float | None:
-    """Return the time that a line carries (`2024-05-11T12:29:19.905+0000`), in seconds since 1970, if it does."""
+    """Return the `timestamp` of a line (`2024-05-11T12:29:19.905+0000`) in seconds since 1970, None if it has none."""
     found = _TIMESTAMP.search(line)
     try:
         moment = datetime.fromisoformat(found[1].decode()) if found else None
     except ValueError:
         return None
-    # Every machine has to read the same time, so one without a zone is not taken as local.
+    # A time without a zone is UTC, not local time, so that all machines read the same time.
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None

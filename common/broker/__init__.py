@@ -1,1 +1,1 @@
-"""From the ledger to the Celery queues: the application, the dispatcher and the form of a message."""
+"""The path from the ledger to the Celery queues: Celery application, dispatcher and message format."""

@@ -1,7 +1,7 @@
-"""The Celery application, and the name of each integration's queue: all that Celery has to know.
+"""The configuration of Celery, and the queue of each integration.
 
-The ledger is the record of the work; Celery only carries ids to whoever is free. So there are no results, no ETA, no
-Celery retries: a task is acknowledged before it runs, and a lost one is released again when its lease expires.
+The ledger records the work; Celery only carries delivery ids to a free worker. Courier uses no results, no ETA and no
+retries of Celery: a task is acknowledged before it runs, and a lost one is released again when its lease expires.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ def queue_name(integration_id: str) -> str:
 def queue(integration_id: str) -> Queue:
     """Return an integration's queue.
 
-    Without acks: kombu would keep taken messages in Redis until they are acknowledged, which the ledger does better,
-    and a connection that breaks in between would end the worker (kombu 5.7 fails to restore them then).
+    It has no acknowledgements: kombu would keep consumed messages in Redis until they are acknowledged. The ledger does
+    this better, and kombu 5.7 fails to restore them if the connection breaks in between, which would stop the worker.
     """
     name = queue_name(integration_id)
     return Queue(name, exchange=_EXCHANGE, routing_key=name, no_ack=True)
 
 
 def make_app(redis_url: str, amqp: type[AMQP] = RedactedAMQP) -> Celery:
-    """Return the application for the Redis at `redis_url`, as `common.connection.client` takes it. Nothing is sent yet.
+    """Return the Celery application for `redis_url`, a URL as for `common.connection.client`. Nothing is sent yet.
 
-    `amqp` makes its connections.
+    `amqp` is the class that creates its connections.
     """
     app = Celery("courier", broker=broker_url(redis_url), amqp=amqp)
     app.conf.update(
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_channel_error_retry=True,  # a Redis that refuses, such as one that became a replica, is waited for
+        broker_channel_error_retry=True,  # wait for a Redis that rejects commands, such as a new replica
         broker_transport_options={
             "socket_keepalive": True,
             "socket_keepalive_options": KEEPALIVE,
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
-            "health_check_interval": 10,  # s; a second line behind the lifeline, which is deaf for twice that
-            "ack_emulation": False,  # no queue of ours has acks; kombu would restore from keys that others may write
-            "priority_steps": [0],  # of 100 integrations every task would be waited for with BRPOP on 400 keys
-            "max_retries": 1,  # publishing fails at once: the ledger releases it again, nobody waits inside kombu
+            "health_check_interval": 10,  # s; backup for the path monitor; notices a dead connection after twice that
+            "ack_emulation": False,  # without acks kombu has nothing to restore; its keys could hold foreign data
+            "priority_steps": [0],  # the default of 4 steps means BRPOP on 400 keys for 100 integrations
+            "max_retries": 1,  # publishing fails at once instead of blocking in kombu; the ledger releases again
             "interval_start": 0,
             "interval_step": 0,
             **broker_options(redis_url),
@@ -77,7 +77,7 @@ def make_app(redis_url: str, amqp: type[AMQP] = RedactedAMQP) -> Celery:
         worker_send_task_events=True,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=True,
-        worker_cancel_long_running_tasks_on_connection_loss=True,  # concerns late acks only; False warns each time
+        worker_cancel_long_running_tasks_on_connection_loss=True,  # for late acks only; False logs a warning
         worker_enable_prefetch_count_reduction=False,
         worker_soft_shutdown_timeout=0,
         enable_utc=True,

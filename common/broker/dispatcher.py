@@ -1,6 +1,6 @@
-"""From the ledger to the Celery queues: whoever releases deliveries publishes them. Producer and workers both do.
+"""Releases deliveries in the ledger and publishes them to the Celery queues. Producer and workers both do this.
 
-If this process dies between the two, the leases expire and the deliveries are released again.
+If the process dies between release and publish, the leases expire and the deliveries are released again.
 """
 
 from __future__ import annotations
@@ -27,23 +27,22 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
 
 LINGER_S: Final = 1.0
-"""How long a task that would carry few ids waits for more while many are in flight."""
+"""How long a task with few ids waits for more ids while many deliveries are in flight."""
 
 TASKS_PER_WORKER: Final = 4
-"""So many tasks of one integration a worker attempts side by side with all their ids, which therefore wait for nothing
-in a task together; Celery's part of a task, 1.3 to 2 ms of CPU, is shared by them."""
+"""Tasks of one integration that a worker attempts at the same time with all their ids, so that no id waits for another
+one in its task. The ids of a task share the CPU time of Celery for it, 1.3 to 2 ms."""
 
 RELEASES_PER_ROUND_TRIP: Final = 20
-"""So many integrations are released in one round trip; what a process has released and not published yet when it dies
-waits for its leases to end, so this is not all of them."""
+"""Integrations released in one round trip. If a process dies, the deliveries that it released but did not publish wait
+until their leases expire; a limit keeps their number low."""
 
 PICKUP_TIMEOUT_S: Final = 2.0
-"""What is released and neither begun nor queued after this time was lost on its way to a worker. Releasing it again
-costs a message and can deliver nothing twice, so this may be short where a worker's lease must be long."""
+"""A delivery that is released but neither begun nor queued after this time was lost on its way to a worker. To release
+it again costs one message and cannot deliver it twice, so this time can be short although a worker's lease is long."""
 
 MAX_SCANNED_MESSAGES: Final = 10_000
-"""Messages of one queue that are looked at. An id in a message beyond them is published again, which delivers nothing
-twice."""
+"""Messages of one queue to scan. The ids of further messages are published again, which delivers nothing twice."""
 
 _PUBLISH_ERRORS: Final = (BatchPublishError, OperationalError, RedisError, OSError)
 
@@ -76,67 +75,67 @@ class ReleaseTarget(NamedTuple):
 
 
 class Dispatcher:
-    """Releases and publishes.
+    """Releases deliveries and publishes their tasks.
 
-    Methods raise LedgerUnavailable or LedgerMisconfigured; damaged integrations are left out.
+    Methods raise LedgerUnavailable or LedgerMisconfigured; they skip damaged integrations.
     """
 
     def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
         self._app, self._ledger, self._redis = app, ledger, client
 
     def dispatch(self, target: ReleaseTarget, *, coalesce: bool = False) -> int:
-        """Do for one integration what `dispatch_all` does."""
+        """Call `dispatch_all` for one integration."""
         return self.dispatch_all([target], coalesce=coalesce)
 
     def dispatch_all(self, targets: Sequence[ReleaseTarget], *, coalesce: bool = False) -> int:
-        """Release what may go now and publish it, in a round trip each for many. Return how many deliveries that were.
+        """Release all deliveries that may go now and publish them; return their number.
 
-        With `gather` a few that have just come are left to the producer, who knows whether more follow, unless none is
-        in flight.
+        Each RELEASES_PER_ROUND_TRIP integrations take one round trip to release and one to publish. With `coalesce`, a
+        few new deliveries are left to the producer, which knows whether more follow, unless none is in flight.
         """
-        number = 0
+        count = 0
         for first in range(0, len(targets), RELEASES_PER_ROUND_TRIP):
-            some = targets[first : first + RELEASES_PER_ROUND_TRIP]
+            batch = targets[first : first + RELEASES_PER_ROUND_TRIP]
             tasks = self._ledger.release_all(
-                {one.integration_id: one.release_params(coalesce=coalesce) for one in some}
+                {one.integration_id: one.release_params(coalesce=coalesce) for one in batch}
             )
             if tasks:
                 self._publish(tasks)
-            number += sum(len(ids) for of_one in tasks.values() for ids in of_one)
-        return number
+            count += sum(len(ids) for id_lists in tasks.values() for ids in id_lists)
+        return count
 
     def reap(self, wanted: Mapping[str, tuple[Policy, Notifications]]) -> dict[str, Reaped]:
-        """Bring back what was lost; deliveries that merely wait in the Celery queue are left there."""
+        """Reap lost deliveries. Deliveries that are still in the Celery queue stay there."""
         queued = self._queued(self._ledger.overdue(wanted.keys()))
         return self._ledger.reap_all(
             {
                 i: Reap(
                     queued=queued.get(i, ()),
                     lease_s=_pickup_timeout_s(policy),
-                    notifications=telling,
+                    notifications=notifications,
                     max_attempts=policy.retry_max_attempts,
                 )
-                for i, (policy, telling) in wanted.items()
+                for i, (policy, notifications) in wanted.items()
             }
         )
 
     def non_empty(self, integration_ids: Collection[str]) -> set[str]:
-        """Return those of the integrations of which anything waits or is released."""
+        """Return the integrations that have waiting or released deliveries."""
         return self._ledger.non_empty(integration_ids)
 
     def queued(self, integration_ids: Collection[str]) -> int:
-        """Return how many tasks lie in the queues of these integrations."""
+        """Return the number of tasks in the queues of these integrations."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in integration_ids:
                 pipe.llen(queue_name(integration_id))
-            return sum(unless_damaged(answer, 0) for answer in pipe.execute(raise_on_error=False))
+            return sum(unless_damaged(response, 0) for response in pipe.execute(raise_on_error=False))
 
     def _queued(self, overdue: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
-        """Return those that are in their integration's queue, which never carries more than the in-flight cap."""
+        """Return the overdue ids that are still in their integration's queue, which `max_in_flight` limits."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in overdue:
                 pipe.lrange(queue_name(integration_id), 0, MAX_SCANNED_MESSAGES - 1)
-            queues = [unless_damaged(answer, ()) for answer in pipe.execute(raise_on_error=False)]
+            queues = [unless_damaged(response, ()) for response in pipe.execute(raise_on_error=False)]
         return {
             i: {delivery_id for message in messages for delivery_id in _ids(message)}.intersection(ids)
             for (i, ids), messages in zip(overdue.items(), queues, strict=True)
@@ -146,9 +145,9 @@ class Dispatcher:
         """Publish the ids of each task, by integration."""
         try:
             with self._app.producer_pool.acquire(block=True) as producer, producer.batch(max_size=500):
-                for integration_id, of_one in tasks.items():
+                for integration_id, id_lists in tasks.items():
                     target = queue(integration_id)
-                    for ids in of_one:
+                    for ids in id_lists:
                         self._app.send_task(
                             DELIVER,
                             args=(integration_id, ids),
@@ -158,7 +157,7 @@ class Dispatcher:
                             ignore_result=True,
                         )
         except _PUBLISH_ERRORS as error:
-            raise LedgerUnavailable(f"the released deliveries could not be published: {error}") from error
+            raise LedgerUnavailable(f"released deliveries could not be published: {error}") from error
 
 
 def _pickup_timeout_s(policy: Policy) -> float:
@@ -166,6 +165,6 @@ def _pickup_timeout_s(policy: Policy) -> float:
 
 
 def _ids(message: bytes) -> list[str]:
-    """Return the delivery ids of one message, none of one that no worker would accept."""
+    """Return the delivery ids of one message, none if no worker would accept the message."""
     task = decode(message)
     return task.delivery_ids if task else []

@@ -1,4 +1,4 @@
-"""Celery's messaging with channels of ours, which look at the bytes from Redis before kombu interprets them."""
+"""Celery messaging with custom channels that check the bytes from Redis before kombu interprets them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def amqp_with(mixin: type) -> type[AMQP]:
-    """Return messaging for `make_app` whose channels to Redis are `mixin` before kombu's own, behind Sentinels too."""
+    """Return an AMQP class for `make_app` with `mixin` in front of kombu's channel class, also under Sentinel."""
 
     class GatedTransport(Transport):  # type: ignore[misc]  # kombu ships no types
         Channel = type("GatedChannel", (mixin, Channel), {})
@@ -23,8 +23,8 @@ def amqp_with(mixin: type) -> type[AMQP]:
 
     class GatedConnection(RedactedConnection):
         def get_transport_cls(self) -> type[Transport]:
-            """Return the gated kind of the transport that the URL asks for."""
-            behind_sentinels = issubclass(super().get_transport_cls(), SentinelTransport)
-            return GatedSentinelTransport if behind_sentinels else GatedTransport
+            """Return the gated variant of the transport that the URL selects."""
+            is_sentinel = issubclass(super().get_transport_cls(), SentinelTransport)
+            return GatedSentinelTransport if is_sentinel else GatedTransport
 
     return type("GatedAmqp", (RedactedAMQP,), {"Connection": GatedConnection})

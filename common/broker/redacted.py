@@ -1,8 +1,8 @@
-"""What a worker tells of its broker when it is asked, over Redis, by Flower or by `celery inspect stats`: no password.
+"""Removes passwords from the broker information that a worker sends to Flower and `celery inspect stats` over Redis.
 
-Celery leaves out the password of the address in use, but not that of a socket file, whose whole address is its host,
-those of the other Sentinels' addresses, nor the Sentinels' own; and one of the options cannot be written as JSON at
-all, so that such a worker would not answer.
+Celery removes the password of the URL in use. It does not remove that of a socket file, whose whole URL is the host,
+those in the URLs of the other Sentinels, or that of the Sentinels themselves. One of the transport options cannot be
+encoded as JSON at all, so a worker under Sentinel would not respond.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from kombu.utils.url import maybe_sanitize_url
 
 
 class RedactedConnection(Connection):  # type: ignore[misc]  # kombu has no types
-    """A connection to the broker that can be described without a secret."""
+    """A connection to the broker whose description contains no secret."""
 
     def info(self) -> dict[str, Any]:
-        """Return what is told of the connection. The copies that kombu makes of it do not come from here."""
-        told: dict[str, Any] = super().info()
-        options = {name: value for name, value in told["transport_options"].items() if name != "sentinel_kwargs"}
-        hostname = maybe_sanitize_url(told["hostname"])
-        return told | {"hostname": hostname, "alternates": [], "transport_options": options}
+        """Return the description for `inspect stats`. kombu does not use it to copy a connection."""
+        info: dict[str, Any] = super().info()
+        options = {name: value for name, value in info["transport_options"].items() if name != "sentinel_kwargs"}
+        hostname = maybe_sanitize_url(info["hostname"])
+        return info | {"hostname": hostname, "alternates": [], "transport_options": options}
 
 
-class RedactedAMQP(AMQP):  # type: ignore[misc]  # nor has Celery
-    """Celery's messaging with such connections."""
+class RedactedAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
+    """Celery messaging that uses RedactedConnection."""
 
     Connection = RedactedConnection

@@ -1,8 +1,8 @@
-"""The queue message of one task: the only shape that `Dispatcher` publishes, and so the only one that is read back.
+"""The queue message of a task. `Dispatcher` publishes only this form, so workers accept only this form.
 
-Whoever may write to Redis may put any bytes into a queue. Celery and kombu trust a message: they follow compression,
-ETA, callbacks and task name, and an odd type in a header ends the consumer. So nothing of theirs sees a
-message before `decode` has accepted it, and what they see then is a new message, built from the accepted ids alone.
+A client that can write to Redis can put any bytes into a queue. Celery and kombu trust messages: they obey compression,
+ETA, callbacks and task name, and an unexpected type in a header stops the consumer. So they never see a message before
+`decode` accepts it, and then they see a new message that `encode` builds only from the accepted ids.
 
 The format is message protocol 2 of Celery ("Message Protocol" in its internals guide) inside the JSON envelope of
 kombu's virtual transports (`kombu.transport.virtual.base.Message.serializable`).
@@ -18,21 +18,21 @@ import msgspec
 from common.ledger.record import MAX_ID_CHARS
 
 DELIVER: Final = "courier.deliver"
-"""The one task: `deliver(integration_id, delivery_ids)`."""
+"""The name of the only task: `deliver(integration_id, delivery_ids)`."""
 
 MAX_MESSAGE_BYTES: Final = 512 * 1024
-"""Longest message that is parsed. The longest that is published has 1,000 ids (`batch_max`) of some 150 bytes each, in
-base64."""
+"""Maximum size of a message that is parsed. The largest published one has 1,000 ids (the limit of `batch_max`) of about
+150 bytes each, in base64."""
 
 _ARGSREPR_CHARS: Final = 1024
-"""What Flower shows of the arguments; Celery's own limit, `argsrepr_maxsize`."""
+"""Maximum length of the arguments that Flower shows; the same limit as Celery's `argsrepr_maxsize`."""
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 _Ids = Annotated[list[_Text], msgspec.Meta(min_length=1, max_length=1000)]
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One task: its Celery id, the integration and the ids of the deliveries that it carries."""
+    """One task: its Celery id, the integration and the ids of its deliveries."""
 
     task_id: str
     integration_id: str
@@ -40,7 +40,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class _Headers(msgspec.Struct):
-    """What must hold of the headers. The others carry nothing that is handed on."""
+    """The checked headers. All other headers are dropped."""
 
     id: _Text
     task: Literal["courier.deliver"]
@@ -65,7 +65,7 @@ class _Envelope(msgspec.Struct, rename={"content_type": "content-type", "content
 
 
 class _Embedded(msgspec.Struct):
-    """What Celery would call after the task: nothing, or the message is refused."""
+    """Tasks that Celery would call after this one. All must be empty, otherwise the message is rejected."""
 
     callbacks: None = None
     errbacks: None = None
@@ -84,7 +84,7 @@ _NO_CALLBACKS: Final = {"callbacks": None, "errbacks": None, "chain": None, "cho
 
 
 def decode(raw: bytes) -> Task | None:
-    """Return the task of a queue message, None for anything that `Dispatcher` would not have published."""
+    """Return the task of a queue message, None for any message that `Dispatcher` would not publish."""
     if len(raw) > MAX_MESSAGE_BYTES:
         return None
     try:
@@ -96,7 +96,7 @@ def decode(raw: bytes) -> Task | None:
 
 
 def encode(task: Task) -> bytes:
-    """Return the message that Celery's consumer is given for a task."""
+    """Return the message of a task for Celery's consumer."""
     arguments = (task.integration_id, task.delivery_ids)
     headers = {
         "lang": "py",
@@ -111,7 +111,7 @@ def encode(task: Task) -> bytes:
 
 
 def envelope(body: Any, headers: dict[str, Any], *, correlation_id: str = "") -> bytes:
-    """Return `body` (anything that JSON can hold) in kombu's envelope, with nothing but these headers."""
+    """Return `body` (any JSON value) in kombu's envelope, with only these headers."""
     return _encoder.encode(
         {
             "body": base64.b64encode(_encoder.encode(body)).decode(),

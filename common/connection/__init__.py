@@ -1,1 +1,1 @@
-"""Connections to Redis: the client, Sentinels, addresses and errors."""
+"""Connections to Redis: client, Sentinel, URLs and errors."""

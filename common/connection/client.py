@@ -1,6 +1,6 @@
-"""One way to reach Redis for everybody: the client, and the same address in the form that Celery's transport takes.
+"""Creates the Redis client that all processes use, and converts its URL for Celery's transport.
 
-The address is what `settings.redis.connection_url` gives: the password and, for TLS, `ssl_ca_certs` are part of it.
+The URL is `settings.redis.connection_url`: it includes the password and, for TLS, `ssl_ca_certs`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from common.connection.sentinel import parse_sentinel_url
 from common.errors import SettingsError
 
 SOCKET_TIMEOUT_S: Final = 15.0
-"""A Redis that has not answered a command by then is treated as down; our loops try again by themselves."""
+"""Redis counts as unavailable if it does not answer a command within this time. The loops of all processes retry."""
 
 CONNECT_TIMEOUT_S: Final = 5.0
 
@@ -32,21 +32,21 @@ KEEPALIVE: Final = {
     }.items()
     if hasattr(socket, name)
 }
-"""Close a connection 2 to 4 s after its path went silent, whether or not data is on its way.
+"""Close a connection 2 to 4 s after the network path fails, whether or not data is in flight.
 
-The kernel of the other side acknowledges, so a Redis that is busy for longer keeps its connections. Processes with a
-`common.connection.path_monitor` notice a forgotten path sooner."""
+The kernel of the other host acknowledges the probes, so a Redis that is busy for longer keeps its connections. The
+`common.connection.path_monitor` detects a path that dropped its connections sooner."""
 
 
 def connect(
     url: str, *, response_timeout_s: float = SOCKET_TIMEOUT_S, connect_timeout_s: float = CONNECT_TIMEOUT_S
 ) -> redis.Redis:
-    """Return a client for `url`, which never repeats a command by itself. Nothing is sent yet.
+    """Return a client for `url` that never retries a command by itself. It connects when it sends the first command.
 
-    Raises SettingsError if the file of the server's authority cannot be used: to wait does not mend that.
+    Raises SettingsError if the CA file cannot be used: waiting does not help then.
     """
-    for ca in _authorities(url):
-        _check_authority(Path(ca))
+    for ca in _ca_files(url):
+        _check_ca_file(Path(ca))
     options: dict[str, Any] = {
         "socket_timeout": response_timeout_s,
         "retry": Retry(NoBackoff(), 0),
@@ -58,15 +58,15 @@ def connect(
             "socket_keepalive": True,
             "socket_keepalive_options": KEEPALIVE,
         }
-    if behind := parse_sentinel_url(url):
-        return behind.client(**options)
+    if sentinel := parse_sentinel_url(url):
+        return sentinel.client(**options)
     return redis.Redis.from_url(url, **options)
 
 
 def broker_url(url: str) -> str:
-    """Return the address as kombu writes it: a unix socket is `redis+socket://`, the database a parameter."""
-    if behind := parse_sentinel_url(url):
-        return behind.broker_url()
+    """Return the URL in kombu's form: `redis+socket://` for a unix socket, with the database as a parameter."""
+    if sentinel := parse_sentinel_url(url):
+        return sentinel.broker_url()
     if url.startswith("unix:"):
         address, _, query = url.replace("unix://", "redis+socket://", 1).partition("?")
         return f"{address}?virtual_host={db[0]}" if (db := parse_qs(query).get("db")) else address
@@ -74,30 +74,32 @@ def broker_url(url: str) -> str:
 
 
 def broker_tls(url: str) -> dict[str, Any] | None:
-    """Return what kombu must know of TLS, None for a connection without it."""
-    if behind := parse_sentinel_url(url):
-        return behind.secure
+    """Return kombu's TLS options, None for a connection without TLS."""
+    if sentinel := parse_sentinel_url(url):
+        return sentinel.tls
     if not url.startswith("rediss:"):
         return None
-    ca = _authorities(url)
+    ca = _ca_files(url)
     return {"ssl_cert_reqs": "required"} | ({"ssl_ca_certs": ca[0]} if ca else {})
 
 
 def broker_options(url: str) -> dict[str, Any]:
-    """Return what kombu's transport must know besides the address: whom the Sentinels watch."""
-    behind = parse_sentinel_url(url)
-    return behind.transport_options() if behind else {}
+    """Return the transport options that kombu needs besides the URL: for Sentinel, the primary's name and the login."""
+    sentinel = parse_sentinel_url(url)
+    return sentinel.transport_options() if sentinel else {}
 
 
-def _authorities(url: str) -> list[str]:
-    """Return the file of certificates that the address names, as a list of one or none."""
+def _ca_files(url: str) -> list[str]:
+    """Return the CA file that the URL names, as a list of one or none."""
     return parse_qs(urlsplit(url).query).get("ssl_ca_certs", [])
 
 
-def _check_authority(file: Path) -> None:
+def _check_ca_file(file: Path) -> None:
     try:
-        problem = "" if b"-----BEGIN " in file.read_bytes() else "it is no PEM file"
+        problem = "" if b"-----BEGIN " in file.read_bytes() else "it is not a PEM file"
     except OSError as error:
         problem = error.strerror or "it cannot be read"
     if problem:
-        raise SettingsError(f"redis.ca: {file} cannot be used: {problem}; name the file of the authority's certificate")
+        raise SettingsError(
+            f"redis.ca: {file} cannot be used: {problem}; set it to the certificate file of the authority"
+        )

@@ -1,12 +1,14 @@
-"""Notices within seconds that the path to Redis forgot our connections, and cuts them, so that they are made anew.
+"""Detects within seconds that the network dropped the connections to Redis, and closes them so that clients reconnect.
 
-A firewall that restarts, or a cable that was out, leaves connections behind that are open for us and carry nothing.
-Whoever waits on one notices only at its time limit, and each connection of the process has one of its own: one after
-the other, that took half a minute. Shorter limits would help, and would break every connection while Redis is merely
-slow (a fork, a rewrite of its file). So one connection asks once a second; where no answer comes, a new one asks too.
-Only if the new one is answered and the old one still is not, the path has forgotten it, and with it all the others.
+A restarted firewall or an unplugged cable leaves connections that are open on our side but carry no data. Without this
+monitor each connection fails only at its own timeout, one after the other, which took half a minute. Shorter timeouts
+would also break all connections while Redis is only slow (a fork, a rewrite of its append-only file).
 
-Connections that Redis itself closed while they were idle are shut as well: they would stay in CLOSE_WAIT until their
+So the monitor sends a PING over one connection once a second. If no response comes, it also sends one over a new
+connection. Only if the new one gets a response and the old one still does not, the path dropped the old connection,
+and with it all others of the process.
+
+The monitor also shuts connections that Redis closed while they were idle: otherwise they stay in CLOSE_WAIT until their
 pool needs them.
 """
 
@@ -30,28 +32,28 @@ if TYPE_CHECKING:
     import logging
 
 PING_INTERVAL_S: Final = 1.0
-"""Between two questions, and between two tries to connect."""
+"""Time between two PINGs, and between two attempts to connect."""
 
 PONG_TIMEOUT_S: Final = 1.0
-"""After this time without an answer a new connection is tried. Being wrong costs no more than that."""
+"""After this time without a response the monitor opens a new connection. A false alarm costs only that connection."""
 
 CONNECT_TIMEOUT_S: Final = 2.0
-"""A new connection that waits for longer is tried anew: TCP asks again after ever longer pauses."""
+"""After this time a new attempt to connect starts: TCP itself retries after ever longer delays."""
 
 GRACE_S: Final = 0.2
-"""The old connection asked before the new one, so a Redis that was slow has answered it first, or is about to."""
+"""Extra time for the old connection: its PING was sent first, so a slow Redis responds to it first, or very soon."""
 
 PINGS_PER_SCAN: Final = 10
-"""Between two searches for connections that Redis closed, each of which looks at every open file of the process."""
+"""PINGs between two scans for connections that Redis closed. A scan checks every open file of the process."""
 
 _OPEN_FILES: Final = Path("/proc/self/fd")
 
 
 class PathMonitor:
-    """The connection that asks, and the thread that does so until the process ends."""
+    """The monitored connection, and the daemon thread that checks it until the process exits."""
 
     def __init__(self, url: str, log: logging.Logger) -> None:
-        """Take the address as `common.connection.client` does. Nothing is sent yet."""
+        """`url` is as for `common.connection.client.connect`. Nothing is sent yet."""
         self._pool = connect(
             url, response_timeout_s=CONNECT_TIMEOUT_S, connect_timeout_s=CONNECT_TIMEOUT_S
         ).connection_pool
@@ -59,37 +61,37 @@ class PathMonitor:
         self._connection: Any = None
         self._ping_sent = False
         self._peers = set[Any]()
-        self._thread = threading.Thread(target=self._run, name="lifeline", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="redis-path-monitor", daemon=True)
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start the thread."""
         self._thread.start()
 
     def check(self) -> int:
-        """Ask once. Return how many connections were cut. Raises RedisError or OSError if none can be made."""
+        """Check once; return the number of closed connections. Raises RedisError or OSError if it cannot connect."""
         if self._connection is None:
             self._connection = self._connect()
         if not self._ping_sent:
             self._connection.send_command("PING", check_health=False)
             self._ping_sent = True
-        if self._is_answered(PONG_TIMEOUT_S):
+        if self._has_response(PONG_TIMEOUT_S):
             return 0
         newer = self._connect()
-        if self._is_answered(GRACE_S):
+        if self._has_response(GRACE_S):
             newer.disconnect()
             return 0
-        forgotten = shutdown_connections(self._connection._sock.getpeername(), spare=newer._sock.fileno())  # noqa: SLF001 — redis-py tells neither
+        closed = shutdown_connections(self._connection._sock.getpeername(), spare=newer._sock.fileno())  # noqa: SLF001 — redis-py exposes neither
         self._reset()
         self._connection = newer
-        self._log.warning("the path to Redis forgot our connections; %d were cut and are made anew", forgotten)
-        return forgotten
+        self._log.warning("network dropped the connections to Redis; reconnecting", extra={"connections": closed})
+        return closed
 
     def close(self) -> None:
-        """Let go of the connection; for whoever looks without the thread."""
+        """Close the connection; for callers of `check` that do not use the thread."""
         self._reset()
 
     def _connect(self) -> Any:
-        """Return a connection that has been answered; never the one that waits, which is not given back to the pool."""
+        """Return a new connection that got a response to a PING. It never comes from the pool's used connections."""
         connection: Any = self._pool.make_connection()
         try:
             connection.connect()
@@ -98,15 +100,15 @@ class PathMonitor:
         except BaseException:
             connection.disconnect()
             raise
-        self._peers = {connection._sock.getpeername()}  # noqa: SLF001 — redis-py does not tell it
+        self._peers = {connection._sock.getpeername()}  # noqa: SLF001 — redis-py does not expose it
         return connection
 
     def shutdown_closed(self) -> int:
-        """Shut the connections that Redis has closed. Return how many; their owners see their end as they would."""
+        """Shut the connections that Redis closed; return their number. Their owners see a normal end of connection."""
         return sum(shutdown_connections(peer, closed_only=True) for peer in self._peers)
 
-    def _is_answered(self, within_s: float) -> bool:
-        """Say whether the answer came. A connection that broke is replaced at once: what breaks is not forgotten."""
+    def _has_response(self, within_s: float) -> bool:
+        """Return whether the PING got a response. Replaces a broken connection: an error is not a dropped path."""
         try:
             if not self._connection.can_read(within_s):
                 return False
@@ -123,7 +125,7 @@ class PathMonitor:
         self._connection, self._ping_sent = None, False
 
     def _run(self) -> None:
-        """Look at once, too: what is forgotten before there is a connection to ask over is left to the time limits."""
+        """Check at once: connections dropped before the monitor has its own fail only at their timeouts."""
         pause = threading.Event()
         for number in count():
             try:
@@ -131,19 +133,19 @@ class PathMonitor:
                     self.shutdown_closed()
                 self.check()
             except (RedisError, OSError):
-                pass  # Redis is away: whoever needs it tells of it
-            except Exception:  # noqa: BLE001 — without this thread it goes on, only slower when a path forgets
-                self._log.exception("the lifeline failed inside Courier")
+                pass  # Redis is unavailable: the code that needs it logs this
+            except Exception:  # noqa: BLE001 — the process works without this thread, but detects a dropped path later
+                self._log.exception("internal error in the Redis path monitor")
                 self._reset()
             pause.wait(PING_INTERVAL_S)
 
 
 def shutdown_connections(peer: Any, *, spare: int = -1, closed_only: bool = False) -> int:
-    """Shut all connections of this process to a peer but the one with that descriptor. Return how many that were.
+    """Shut all connections of this process to `peer`, except the one with descriptor `spare`. Return their number.
 
-    With `closed_only` only those whose other side has closed. Their owners read their end at once, in their own
-    threads, whichever library they belong to. This is a view on open files as Linux gives it; elsewhere nothing is
-    cut, and the time limits remain.
+    With `closed_only` only those that the peer closed. Their owners, of whichever library, then read the end of the
+    connection at once in their own threads. This needs /proc/self/fd of Linux; on other systems nothing is shut, and
+    the timeouts apply.
     """
     with suppress(OSError):
         numbers = [int(each.name) for each in _OPEN_FILES.iterdir()]
@@ -152,7 +154,7 @@ def shutdown_connections(peer: Any, *, spare: int = -1, closed_only: bool = Fals
 
 
 def _shutdown_if(descriptor: int, peer: Any, closed_only: bool) -> bool:
-    """Look at a copy: the number itself may belong to another file by now."""
+    """Shut one connection if it matches. Works on a copy: the descriptor may belong to another file by now."""
     with suppress(OSError):
         copy = os.dup(descriptor)
         if not stat.S_ISSOCK(os.fstat(copy).st_mode):

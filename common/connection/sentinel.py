@@ -1,9 +1,8 @@
-"""A Redis that Sentinels watch: at every new connection they are asked where the primary is, also after a failover.
+"""Redis under Sentinel: every new connection asks the Sentinels for the primary, so it follows a failover.
 
-The address is that of `common.connection.client`,
-`sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST…]/MASTER_NAME[/NUMBER]`, or `sentinels://` where both the Sentinels and
-the servers speak TLS. User and password are the servers'; the Sentinels' own password, where they have one, is
-`sentinel_password` behind the question mark.
+The URL is `sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST…]/MASTER_NAME[/NUMBER]`, or `sentinels://` if both the
+Sentinels and the servers use TLS. User and password are those of the servers. The query parameter `sentinel_password`
+holds the password of the Sentinels, if they have one.
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ if TYPE_CHECKING:
     import redis
 
 PORT: Final = 26379
-"""Where a Sentinel listens unless told otherwise."""
+"""Default port of a Sentinel."""
 
 RESPONSE_TIMEOUT_S: Final = 2.0
-"""A Sentinel that is slower is passed over for the next one: what it tells is small, and a dead host says nothing."""
+"""After this time without a response the next Sentinel is contacted. A response is small; a dead host sends none."""
 
 
 class Sentinels(Sentinel):
-    """Says why none of them was of use: redis-py names only the kind of error, the same for TLS, names and ports."""
+    """Adds the cause if no Sentinel names a primary: redis-py gives one text for TLS, name and port errors."""
 
     def discover_master(self, service_name: str) -> Any:
-        """Return the primary's host and port. Raises MasterNotFoundError with what the first Sentinel's trouble is."""
+        """Return the primary's host and port. Raises MasterNotFoundError with the error of the first Sentinel."""
         try:
             return super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py has no types
         except MasterNotFoundError as error:
-            raise MasterNotFoundError(f"{error}{self._error()}") from error
+            raise MasterNotFoundError(f"{error}{self._first_error()}") from error
 
-    def _error(self) -> str:
+    def _first_error(self) -> str:
         try:
             self.sentinels[0].ping()
         except RedisError as error:
@@ -47,22 +46,22 @@ class Sentinels(Sentinel):
 
 
 class SentinelAddress(NamedTuple):
-    """What an address says. `urls` holds a URL for each Sentinel, without what follows a question mark."""
+    """A parsed Sentinel URL. `urls` holds one URL for each Sentinel, without the query."""
 
     urls: tuple[str, ...]
     master_name: str
     database: int
-    secure: dict[str, Any] | None
+    tls: dict[str, Any] | None
     sentinel_password: str | None
 
     def __repr__(self) -> str:
-        return f"Watched({self.master_name!r})"
+        return f"SentinelAddress({self.master_name!r})"  # the URLs hold the password
 
     def client(self, **options: Any) -> redis.Redis:
-        """Return a client of whoever is the primary. Nothing is sent yet."""
+        """Return a client of the current primary. It connects when it sends the first command."""
         first = urlsplit(self.urls[0])
-        if self.secure is not None:
-            options |= {"ssl": True} | self.secure
+        if self.tls is not None:
+            options |= {"ssl": True} | self.tls
         hosts = [(one.hostname, one.port or PORT) for one in map(urlsplit, self.urls)]
         sentinel: Any = Sentinels(hosts, sentinel_kwargs=self.sentinel_options())  # type: ignore[no-untyped-call]  # redis-py has no types
         client: redis.Redis = sentinel.master_for(
@@ -75,22 +74,22 @@ class SentinelAddress(NamedTuple):
         return client
 
     def broker_url(self) -> str:
-        """Return the address as kombu takes it: one after the other, each with the number of the database."""
+        """Return the URL in kombu's form: one for each Sentinel, with the database number, separated by `;`."""
         return ";".join(self._for_kombu(urlsplit(url)) for url in self.urls)
 
     def transport_options(self) -> dict[str, Any]:
-        """Return what kombu, and Flower, must know besides."""
+        """Return the transport options that kombu and Flower need besides the URL."""
         return {"master_name": self.master_name, "sentinel_kwargs": self.sentinel_options()}
 
     def sentinel_options(self) -> dict[str, Any]:
-        """Return how to reach the Sentinels themselves."""
+        """Return the client options for connections to the Sentinels themselves."""
         options: dict[str, Any] = {
             "socket_timeout": RESPONSE_TIMEOUT_S,
             "socket_connect_timeout": RESPONSE_TIMEOUT_S,
             "retry": Retry(NoBackoff(), 0),
             "password": self.sentinel_password,
         }
-        return options if self.secure is None else options | {"ssl": True} | self.secure
+        return options if self.tls is None else options | {"ssl": True} | self.tls
 
     def _for_kombu(self, url: Any) -> str:
         user, at, host = url.netloc.rpartition("@")
@@ -98,7 +97,7 @@ class SentinelAddress(NamedTuple):
 
 
 def parse_sentinel_url(url: str) -> SentinelAddress | None:
-    """Return what a checked and completed address says, None if it is not one of Sentinels."""
+    """Parse a checked and completed URL. Returns None if its scheme is not that of Sentinel."""
     parts = urlsplit(each_host(url)[0])
     if parts.scheme not in SENTINEL_SCHEMES:
         return None
@@ -108,11 +107,11 @@ def parse_sentinel_url(url: str) -> SentinelAddress | None:
         urls=tuple(one.partition("?")[0] for one in each_host(url)),
         master_name=name,
         database=int(number[0]) if number else 0,
-        secure=_certificates(query) if parts.scheme == "sentinels" else None,
+        tls=_tls_options(query) if parts.scheme == "sentinels" else None,
         sentinel_password=query.get("sentinel_password"),
     )
 
 
-def _certificates(query: dict[str, str]) -> dict[str, Any]:
+def _tls_options(query: dict[str, str]) -> dict[str, Any]:
     ca = query.get("ssl_ca_certs")
     return {"ssl_cert_reqs": "required"} | ({"ssl_ca_certs": ca} if ca else {})

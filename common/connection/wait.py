@@ -1,14 +1,15 @@
-"""Waiting for Redis at the start of a process: said once, for as long as it takes."""
+"""Waits for Redis when a process starts, and logs this once."""
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from common.errors import LedgerUnavailable
+from common.logs import Condition
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
 T = TypeVar("T")
@@ -19,17 +20,14 @@ RETRY_DELAY_S: Final = 1.0
 def wait_until_available(
     ready: Callable[[], T], log: logging.Logger, *, sleep: Callable[[float], object] = time.sleep
 ) -> T:
-    """Call `ready` until it does not raise LedgerUnavailable, and return what it returned."""
-    told = False
+    """Call `ready` once a second until it does not raise LedgerUnavailable, and return its result."""
+    unavailable = Condition(log, logging.ERROR)
     while True:
         try:
-            answer = ready()
+            result = ready()
         except LedgerUnavailable as error:
-            if not told:
-                log.error("%s; waiting for it", error)
-            told = True
+            unavailable.set(f"{error}; waiting for it")
             sleep(RETRY_DELAY_S)
         else:
-            if told:
-                log.info("Redis is there")
-            return answer
+            unavailable.clear("Redis is available")
+            return result

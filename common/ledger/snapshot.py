@@ -16,7 +16,7 @@ from common.ledger.damage import ask, damaged, unless_damaged
 from common.ledger.keys import FAILED_OFFSET_MS, KEY_NAMES, keys_of, limit_keys
 from common.ledger.record import read_totals, to_int
 from common.ledger.status import committed_ms
-from common.registry.published import KEY, VERSION
+from common.registry.entries import KEY, VERSION
 
 if TYPE_CHECKING:
     from redis import Redis

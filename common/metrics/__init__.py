@@ -1,7 +1,7 @@
-"""Metrics for Prometheus: the one table of what there is, and the endpoint at which a process shows its own.
+"""Metrics for Prometheus: the table of all metrics, and the endpoint on which a process serves its own.
 
-What must outlive processes (how many were delivered, what waits) is counted in the ledger and shown by one exporter,
-so that a restart never sets it back. A process of its own shows only what it alone can know.
+The ledger counts deliveries and the exporter serves these counters, so that a restart never resets them. Producer and
+workers serve only what they alone know.
 """
 
 from common.metrics.endpoint import serve

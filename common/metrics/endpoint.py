@@ -1,4 +1,4 @@
-"""The endpoint of one process: http://ADDRESS:PORT/metrics, in a thread that ends with the process."""
+"""Serves the metrics of one process at http://ADDRESS:PORT/metrics, in a daemon thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def serve(metrics: MetricsSettings, registry: CollectorRegistry) -> int:
     """Serve `registry` if a port is set; return the port, 0 for none. Raises SettingsError if it cannot listen."""
     if not metrics.port:
         return 0
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, of no use here
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # otherwise each counter has a second series, _created
     try:
         server, _ = start_http_server(metrics.port, metrics.address, registry)
     except (OSError, OverflowError) as error:
@@ -31,5 +31,5 @@ def serve(metrics: MetricsSettings, registry: CollectorRegistry) -> int:
             f"metrics cannot be served on {metrics.address}:{metrics.port}: {reason}; "
             "set another metrics.port, or 0 for none"
         ) from None
-    _log.info("metrics are at http://%s:%d/metrics", host_in_url(metrics.address), server.server_port)
+    _log.info("metrics served at http://%s:%d/metrics", host_in_url(metrics.address), server.server_port)
     return int(server.server_port)

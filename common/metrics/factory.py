@@ -1,4 +1,4 @@
-"""Makes the metrics of a process from the table: what is not in it cannot be made."""
+"""Creates the metrics of a process. Only metrics of the table can be created."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
 
 def process_registry() -> CollectorRegistry:
-    """Return a registry that already tells of the process itself: memory, CPU, descriptors."""
+    """Return a registry with the metrics of the process itself: memory, CPU, file descriptors."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
 
 
 def counter(name: str, registry: CollectorRegistry) -> Counter:
-    """Return the counter of that name in the table."""
+    """Create the counter `name` of the table. Raises KeyError if it is not in the table."""
     metric = find(name)
-    assert metric.type is MetricType.COUNTER, name  # noqa: S101 — a slip of ours, seen by the first test
+    assert metric.type is MetricType.COUNTER, name  # noqa: S101 — a programming error that the first test finds
     return Counter(metric.name, metric.help, metric.labels, registry=registry)
 
 
 def gauge(name: str, registry: CollectorRegistry) -> Gauge:
-    """Return the gauge of that name in the table."""
+    """Create the gauge `name` of the table. Raises KeyError if it is not in the table."""
     metric = find(name)
     assert metric.type is MetricType.GAUGE, name  # noqa: S101 — as above
     return Gauge(metric.name, metric.help, metric.labels, registry=registry)
 
 
 def histogram(name: str, buckets: Sequence[float], registry: CollectorRegistry) -> Histogram:
-    """Return the histogram of that name in the table, with these upper bounds."""
+    """Create the histogram `name`; `buckets` are upper bounds. Raises KeyError if the table does not have it."""
     metric = find(name)
     assert metric.type is MetricType.HISTOGRAM, name  # noqa: S101 — as above
     return Histogram(metric.name, metric.help, metric.labels, buckets=buckets, registry=registry)

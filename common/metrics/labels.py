@@ -1,6 +1,6 @@
-"""The closed vocabularies behind the labels, so that every series is there, at zero, before the first thing happens.
+"""The closed lists of label values, so that every series exists, at zero, before the first event.
 
-A failure that has never happened is then a zero and no gap: `increase` sees the first one, and an alert on it fires.
+Without the zero, `increase` in Prometheus misses the first failure, and an alert rule on it does not fire.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SKIPPED: Final = (Reason.NO_FILE_HASH, Reason.NOTHING_TO_LOOK_UP, Reason.RULE_EXCLUDED)
 
 REASONS_WITHOUT_ATTEMPT: Final = (Reason.WORKER_LOST, Reason.BURIED, Reason.UNREADABLE)
-"""Reasons of a death that no attempt ended in."""
+"""Reasons of dead letters that are not the result of an attempt."""
 
 FAILED: Final = tuple(reason for reason in Reason if reason not in (*SKIPPED, *REASONS_WITHOUT_ATTEMPT))
 
@@ -32,13 +32,13 @@ OUTCOMES_WITHOUT_REASON: Final = (
     "expired",
     "imported",
 )
-"""Outcomes in the ledger's totals that have no reason."""
+"""Outcomes in the totals of the ledger that have no reason."""
 
 Pair = tuple[str, str]
 
 
 def ledger_pairs() -> Iterator[Pair]:
-    """Yield each outcome and reason that the ledger's totals can count."""
+    """Yield each pair of outcome and reason that the totals of the ledger count."""
     yield from ((outcome, "") for outcome in OUTCOMES_WITHOUT_REASON)
     yield from (("skipped", reason) for reason in SKIPPED)
     yield from (("retried", reason) for reason in FAILED)
@@ -46,7 +46,7 @@ def ledger_pairs() -> Iterator[Pair]:
 
 
 def attempt_pairs() -> Iterator[Pair]:
-    """Yield each outcome and reason that an attempt in a worker can end with."""
+    """Yield each pair of outcome and reason that an attempt in a worker can have."""
     yield "delivered", ""
     yield from (("skipped", reason) for reason in SKIPPED)
     yield from ((outcome, reason) for outcome in ("retry", "dead") for reason in FAILED)

@@ -1,7 +1,7 @@
-"""Every metric once: its name, kind, labels, which process shows it and what it means.
+"""The table of all metrics: name, type, labels, exposing process and help text.
 
-The code makes its metrics from this table, the page ops/docs/metrics.md is written from it, and the dashboard and
-the alert rules are checked against it. Labels are ids, node names and closed vocabularies: never a URL, never a secret.
+The code creates its metrics from this table, `ops.docs.render_metrics` writes ops/docs/metrics.md from it, and tests
+check the dashboard and the alert rules against it. Labels are ids, node names and closed lists, never URLs or secrets.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class MetricType(StrEnum):
-    """Prometheus's own words."""
+    """A metric type of Prometheus."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -19,7 +19,7 @@ class MetricType(StrEnum):
 
 
 class ExposedBy(StrEnum):
-    """Which process shows a metric."""
+    """The process that exposes a metric."""
 
     EXPORTER = "exporter"
     PRODUCER = "producer"
@@ -27,7 +27,7 @@ class ExposedBy(StrEnum):
 
 
 class Metric(NamedTuple):
-    """One metric. `name` is without Prometheus's ending `_total`, which a counter gets."""
+    """One metric. `name` does not have the suffix `_total` that Prometheus adds to counters."""
 
     name: str
     type: MetricType
@@ -37,7 +37,7 @@ class Metric(NamedTuple):
 
     @property
     def full_name(self) -> str:
-        """The name as it is asked for in Prometheus; of a histogram, without _bucket, _sum and _count."""
+        """The name to query in Prometheus; for a histogram without _bucket, _sum and _count."""
         return f"{self.name}_total" if self.type is MetricType.COUNTER else self.name
 
 
@@ -57,99 +57,132 @@ _COUNTER, _GAUGE, _HISTOGRAM = MetricType.COUNTER, MetricType.GAUGE, MetricType.
 
 TABLE: Final = (
     # the ledger, by integration
-    _exporter("courier_up", _GAUGE, "", "1 if the ledger answered this scrape, 0 if not; then nothing else is shown"),
-    _exporter("courier_scrape_duration_seconds", _GAUGE, "", "time that reading the ledger took for this scrape"),
-    _exporter("courier_committed", _COUNTER, "integration", "deliveries that entered the ledger"),
+    _exporter(
+        "courier_up",
+        _GAUGE,
+        "",
+        "1 if the ledger could be read for this scrape; if 0, no other metric of the ledger is exposed",
+    ),
+    _exporter("courier_scrape_duration_seconds", _GAUGE, "", "duration of reading the ledger for this scrape"),
+    _exporter("courier_committed", _COUNTER, "integration", "deliveries that producers added to the ledger"),
     _exporter(
         "courier_deliveries",
         _COUNTER,
         "integration outcome reason",
-        "moves of deliveries in the ledger; delivered, skipped, dead, discarded and expired are ends, others are not",
+        "state changes of deliveries in the ledger; delivered, skipped, dead, discarded and expired are final",
     ),
-    _exporter("courier_waiting", _GAUGE, "integration", "deliveries that wait in the ledger, backed-off ones included"),
-    _exporter("courier_released", _GAUGE, "integration", "deliveries in a Celery queue or in a worker's hands"),
-    _exporter("courier_dead", _GAUGE, "integration", "dead letters about which nobody has decided"),
+    _exporter("courier_waiting", _GAUGE, "integration", "deliveries queued in the ledger, including those in back-off"),
+    _exporter("courier_released", _GAUGE, "integration", "deliveries in a Celery queue or in flight in a worker"),
+    _exporter("courier_dead", _GAUGE, "integration", "dead letters that are neither replayed nor discarded"),
     _exporter(
         "courier_oldest_delivery_age_seconds",
         _GAUGE,
         "integration",
-        "age, since its commit, of the oldest delivery that is not settled; 0 if there is none",
+        "seconds since the commit of the oldest unsettled delivery; 0 if there is none",
     ),
     _exporter(
         "courier_overdue_seconds",
         _GAUGE,
         "integration",
-        "how long the delivery that was due first could have gone: as the age, without back-off; 0 if none",
+        "seconds since the next delivery became eligible to send: its age without back-off; 0 if there is none",
     ),
-    _exporter("courier_backlog_bytes", _GAUGE, "integration", "bytes of the records that are waiting or released"),
+    _exporter(
+        "courier_backlog_bytes", _GAUGE, "integration", "bytes of the records of waiting and released deliveries"
+    ),
     _exporter("courier_dead_bytes", _GAUGE, "integration", "bytes of the dead letters"),
-    # what holds an integration back
+    # what stops an integration
     _exporter(
         "courier_ledger_damaged_keys",
         _GAUGE,
         "integration",
-        "keys of the wrong type among those that Redis holds for it: somebody else wrote them, and it stops",
+        "keys of the integration that have the wrong type, because another client wrote them; the integration stops",
     ),
     _exporter("courier_breaker_open", _GAUGE, "integration", "1 while the breaker is open or half-open"),
-    _exporter("courier_breaker_opened", _COUNTER, "integration", "times that the breaker opened"),
-    _exporter("courier_target_pauses", _COUNTER, "integration", "times that the target asked for a pause"),
-    _exporter("courier_paused", _GAUGE, "integration", "1 while an operator has it paused"),
+    _exporter("courier_breaker_opened", _COUNTER, "integration", "number of times that the breaker opened"),
     _exporter(
-        "courier_target_pause_remaining_seconds", _GAUGE, "integration", "what is left of a pause the target asked for"
+        "courier_target_pauses",
+        _COUNTER,
+        "integration",
+        "number of times that the target asked for a pause (Retry-After)",
     ),
-    # the producers, as they last told the ledger
+    _exporter("courier_paused", _GAUGE, "integration", "1 while the integration is paused by an operator"),
     _exporter(
-        "courier_producer_report_timestamp_seconds", _GAUGE, "node", "when the node's producer last told how it goes"
+        "courier_target_pause_remaining_seconds",
+        _GAUGE,
+        "integration",
+        "seconds until the end of the pause that the target asked for",
+    ),
+    # the producers, from their last reports
+    _exporter(
+        "courier_producer_report_timestamp_seconds", _GAUGE, "node", "time of the last report of the node's producer"
     ),
     _exporter(
-        "courier_intake_paused", _GAUGE, "node", "1 while it enqueues nothing, since Redis is nearly full or may evict"
+        "courier_intake_paused",
+        _GAUGE,
+        "node",
+        "1 while intake is paused because Redis is nearly full or may evict keys",
     ),
-    _exporter("courier_lines", _COUNTER, "node", "lines of the alert log that were read"),
+    _exporter("courier_lines", _COUNTER, "node", "lines read from the alert log"),
     _exporter("courier_matched", _COUNTER, "node", "deliveries that the node's producer committed"),
     _exporter(
         "courier_lines_rejected",
         _COUNTER,
         "node reason",
-        "what of the log was no alert or could not be read; kept in passed-over.jsonl",
+        "log lines that are not valid alerts or could not be read; passed-over.jsonl keeps them",
     ),
     _exporter(
         "courier_field_type_errors",
         _COUNTER,
         "node field",
-        "lines in which a field that filters look at has a value of the wrong type, and so counts as absent",
+        "lines in which a field that filters use has a value of the wrong type; the field counts as absent",
     ),
     _exporter(
         "courier_foreign_writes",
         _COUNTER,
         "node what",
-        "cursors and published integrations that somebody else changed in Redis and the node's producer put right",
-    ),
-    _exporter("courier_reader_lag_bytes", _GAUGE, "integration node", "bytes between its place and the log's end"),
-    _exporter(
-        "courier_reader_lag_seconds", _GAUGE, "integration node", "age of the next line it has to read; 0 at the end"
+        "cursors and published integrations that another client changed in Redis and the node's producer restored",
     ),
     _exporter(
-        "courier_backpressure", _GAUGE, "integration node", "1 while its backlog is full and its alerts wait in the log"
+        "courier_reader_lag_bytes", _GAUGE, "integration node", "bytes between the cursor and the end of the log"
     ),
     _exporter(
-        "courier_backlog_limit", _GAUGE, "integration node", "max_backlog, in deliveries, as the producer has it"
+        "courier_reader_lag_seconds",
+        _GAUGE,
+        "integration node",
+        "age of the next line to read; 0 at the end of the log",
     ),
-    _exporter("courier_backlog_limit_bytes", _GAUGE, "integration node", "max_backlog_bytes, as the producer has it"),
-    _exporter("courier_config_hash", _GAUGE, "node", "the first 48 bits of the SHA-256 of the ossec.conf in force"),
-    _exporter("courier_config_loaded_timestamp_seconds", _GAUGE, "node", "when the ossec.conf in force was taken over"),
+    _exporter("courier_backpressure", _GAUGE, "integration node", "1 while the backlog is full and reading is paused"),
+    _exporter("courier_backlog_limit", _GAUGE, "integration node", "max_backlog of the producer, in deliveries"),
+    _exporter("courier_backlog_limit_bytes", _GAUGE, "integration node", "max_backlog_bytes of the producer"),
+    _exporter("courier_config_hash", _GAUGE, "node", "first 48 bits of the SHA-256 of the active ossec.conf"),
     _exporter(
-        "courier_config_ok", _GAUGE, "node", "1 if all of ossec.conf as it is now is in force, 0 if it was refused"
+        "courier_config_loaded_timestamp_seconds", _GAUGE, "node", "time at which the active ossec.conf was loaded"
+    ),
+    _exporter(
+        "courier_config_ok", _GAUGE, "node", "1 if the whole current ossec.conf is active; 0 if any of it was rejected"
     ),
     # the server
-    _exporter("courier_redis_memory_bytes", _GAUGE, "", "memory that Redis uses"),
-    _exporter("courier_redis_memory_max_bytes", _GAUGE, "", "its maxmemory, or the machine's memory if there is none"),
+    _exporter("courier_redis_memory_bytes", _GAUGE, "", "memory used by Redis"),
     _exporter(
-        "courier_redis_durable", _GAUGE, "", "1 if it keeps an append-only file and the last write to it went well"
+        "courier_redis_memory_max_bytes",
+        _GAUGE,
+        "",
+        "maxmemory of Redis, or the memory of its machine if maxmemory is not set",
     ),
-    _exporter("courier_redis_evicts", _GAUGE, "", "1 if its maxmemory-policy lets it throw deliveries away"),
-    # what only the producer knows
-    _producer("courier_producer_loop_timestamp_seconds", _GAUGE, "", "when it last looked at the log with success"),
-    _producer("courier_producer_redis_up", _GAUGE, "", "1 while it reaches Redis; without it nothing is read"),
+    _exporter(
+        "courier_redis_durable", _GAUGE, "", "1 if Redis has an append-only file and the last write to it succeeded"
+    ),
+    _exporter("courier_redis_evicts", _GAUGE, "", "1 if the maxmemory-policy of Redis allows it to evict deliveries"),
+    # exposed by the producer itself
+    _producer(
+        "courier_producer_loop_timestamp_seconds", _GAUGE, "", "time of the last successful read of the alert log"
+    ),
+    _producer(
+        "courier_producer_redis_up",
+        _GAUGE,
+        "",
+        "1 while Redis is available; while 0, the producer does not read the log",
+    ),
     _producer("courier_producer_lines", _COUNTER, "", "lines read by this process"),
     _producer("courier_producer_matched", _COUNTER, "", "deliveries committed by this process"),
     _producer(
@@ -161,31 +194,29 @@ TABLE: Final = (
     _producer("courier_producer_reader_lag_bytes", _GAUGE, "integration", "as courier_reader_lag_bytes"),
     _producer("courier_producer_reader_lag_seconds", _GAUGE, "integration", "as courier_reader_lag_seconds"),
     _producer("courier_producer_config_ok", _GAUGE, "", "as courier_config_ok"),
-    # what only a worker knows
+    # exposed by the workers themselves
     _worker(
         "courier_attempts",
         _COUNTER,
         "integration outcome reason",
-        "attempts that ended in this process, also those that settled too late to count in the ledger",
+        "attempts that ended in this process, including those settled too late to count in the ledger",
     ),
     _worker(
-        "courier_request_seconds", _HISTOGRAM, "integration", "one call of the service: a request or a script's run"
+        "courier_request_seconds", _HISTOGRAM, "integration", "duration of one call: an HTTP request or a script run"
     ),
     _worker(
         "courier_delivery_latency_seconds",
         _HISTOGRAM,
         "integration",
-        "from the alert's own timestamp until the service accepted it, replays left out: what a person waits",
+        "seconds from the timestamp of the alert until the service accepted it; without replays",
     ),
     _worker(
         "courier_messages_dropped",
         _COUNTER,
         "integration",
-        "malformed messages in its queue, dropped unread; `remote control` for those of Celery's remote control",
+        "malformed queue messages that the worker dropped unread; `remote control` for Celery's remote control",
     ),
-    _worker(
-        "courier_worker_maintenance_timestamp_seconds", _GAUGE, "", "when the housekeeping last went round with success"
-    ),
+    _worker("courier_worker_maintenance_timestamp_seconds", _GAUGE, "", "time of the last successful maintenance"),
     _worker("courier_worker_integration_info", _GAUGE, "integration", "1 for each integration that this worker serves"),
 )
 
@@ -193,5 +224,5 @@ _BY_NAME: Final = {metric.name: metric for metric in TABLE}
 
 
 def find(name: str) -> Metric:
-    """Return a metric of the table by its `name`. Raises KeyError: what is not in the table must not exist."""
+    """Return the metric called `name`. Raises KeyError if the table has no such metric."""
     return _BY_NAME[name]

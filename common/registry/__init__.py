@@ -1,1 +1,1 @@
-"""The published integrations, encrypted, and the key that opens them."""
+"""The published registry of integrations, and the encryption of its entries."""

@@ -1,7 +1,7 @@
-"""Keeps secrets unreadable in Redis: what the producer publishes, only holders of the key can read.
+"""Encrypts the integrations that producers publish in Redis, so that only holders of the secret key can read them.
 
 The key is COURIER_SECRET_KEY, or the file `secret.key` in the state directory, which the first process that needs it
-creates. Workers on other machines get a copy of it.
+creates. Workers on other machines need a copy of it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
 
 
 class Authenticator:
-    """Signs texts for one purpose, and recognises its signatures (HMAC-SHA256, 64 hex digits)."""
+    """Signs data for one purpose and verifies these signatures (HMAC-SHA256, 64 hex digits)."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def sign(self, *parts: bytes) -> str:
         """Return the signature of these parts in this order."""
+        # With its length before each part, (b"ab", b"c") and (b"a", b"bc") have different signatures.
         framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
         return hmac.digest(self._key, framed, "sha256").hex()
 
     def is_signed(self, signature: str, *parts: bytes) -> bool:
-        """Say whether `signature` was made here, or with the same key and purpose elsewhere, for these parts."""
+        """Return whether `signature` was made for these parts with the same key and purpose."""
         return hmac.compare_digest(signature.encode("utf-8", "replace"), self.sign(*parts).encode())
 
 
@@ -46,44 +47,44 @@ class Cipher:
     """Encrypts and decrypts with one key (32 bytes, URL-safe base64: the format of the Fernet specification)."""
 
     def __init__(self, key: bytes) -> None:
-        """Take the key. Raises SettingsError if it is not one."""
+        """Raises SettingsError if the key is invalid."""
         try:
             self._fernet, self._key = Fernet(key), base64.urlsafe_b64decode(key)
         except ValueError as error:
             raise SettingsError(
-                "the secret key is not 32 bytes in URL-safe base64; delete it to have a new one made, "
-                "or copy the file secret.key of the manager"
+                "the secret key is not 32 bytes in URL-safe base64; delete it, so that Courier creates a new one, "
+                "or copy the file secret.key from the manager"
             ) from error
 
     def encrypt(self, clear: bytes) -> bytes:
         """Return `clear`, encrypted and authenticated."""
         return self._fernet.encrypt(clear)
 
-    def decrypt(self, sealed: bytes) -> bytes:
-        """Return what was sealed. Raises SettingsError if another key was used."""
+    def decrypt(self, encrypted: bytes) -> bytes:
+        """Return the decrypted text. Raises SettingsError if it was encrypted with another key."""
         try:
-            return self._fernet.decrypt(sealed)
+            return self._fernet.decrypt(encrypted)
         except InvalidToken as error:
             raise SettingsError(
-                "the registry in Redis was sealed with another secret key; give this process the producer's: "
+                "the registry in Redis was encrypted with another secret key; give this process the producer's key: "
                 "copy secret.key from its state directory, or set COURIER_SECRET_KEY_FILE; if it has that key, "
-                "somebody else wrote there: delete courier:integrations in Redis, and restart the producer"
+                "another client wrote to the registry: delete courier:integrations in Redis and restart the producer"
             ) from error
 
     def authenticator(self, purpose: str) -> Authenticator:
-        """Return the signer for one purpose; it has a key of its own, derived from the secret key (RFC 5869)."""
+        """Return the authenticator for one purpose, with its own key that is derived from the secret key (RFC 5869)."""
         info = f"courier {purpose}".encode()
         return Authenticator(HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self._key))
 
     def digest(self, *texts: str) -> str:
-        """Return what stands for these texts where they must not be seen: without the key nobody can try guesses."""
+        """Return a keyed digest (32 hex digits) that replaces secret texts. Without the key nobody can test guesses."""
         return hmac.new(self._key, "\0".join(texts).encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def load_cipher(key: Secret | None, state_dir: Path) -> Cipher:
-    """Return the vault for the given key, else for the state directory's, which is created if it is missing.
+    """Return the cipher for `key`, or for the key file in `state_dir`, which is created if it is missing.
 
-    Raises SettingsError if there can be none, or if others can write the directory or the key.
+    Raises SettingsError if the key cannot be read or created, or if other users can write the directory or the file.
     """
     if key:
         return Cipher(key.reveal().encode())
@@ -101,7 +102,7 @@ def load_cipher(key: Secret | None, state_dir: Path) -> Cipher:
 
 
 def _create_once(path: Path) -> None:
-    """Create the key file unless it is there; two processes that try at once end up with one whole file."""
+    """Create the key file if it is missing. If two processes do so at the same time, one complete file remains."""
     if exists(path):
         return
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
@@ -109,7 +110,7 @@ def _create_once(path: Path) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(Fernet.generate_key())
-        os.link(fresh, path)
+        os.link(fresh, path)  # unlike a rename, fails if another process was faster
     except FileExistsError:
         pass
     finally:

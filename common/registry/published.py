@@ -1,171 +1,68 @@
-"""The published registry: which integrations exist, so that workers anywhere know what a delivery is for.
+"""The published registry: producers publish their integrations in Redis, and workers on any host read them.
 
-One hash, `courier:integrations`: the id of each integration → its sealed description, and `version`, which grows with
-every change. An integration that left every ossec.conf stays, marked as removed: what it had waiting is still delivered
-and its dead letters can still be read.
+The hash `courier:integrations` maps the id of each integration to its encrypted entry; its field `version` grows with
+every change. An integration that is no longer in any ossec.conf stays, marked as removed: its queued deliveries are
+still sent, and its dead letters can still be read.
 
-Beside it a second hash, `courier:catalogue`, says in clear what an operator's command needs without the key: the id of
-each integration → its name and the nodes that have it configured. Nothing is delivered by it.
+The hash `courier:catalogue` holds, unencrypted, what operators' commands need without the key: for each id the name and
+the nodes that have the integration configured. Deliveries never use it.
 
-A version is the time of its publication in microseconds, and never the same for two contents. A plain counter would be:
-a Redis that lost its data, or its last second, counts from where it was, and a worker that compares versions would
-miss what is published then.
+A version is the time of its publication in microseconds, so that two contents never have the same version. A counter
+would not guarantee this: if Redis loses its data, or the last second of it, the counter repeats old numbers, and
+workers, which compare versions, would miss a change.
 
-What is sealed says which integration it is, its nodes and the version with which it was published. So an entry counts
-for nothing under another field, and a process takes none that is older than one that it has seen. An entry that it
-cannot take it leaves as it was, or out, and logs; producers publish again what of theirs is missing or bad.
+An encrypted entry includes the id, the nodes and the version of its publication. So an entry that is copied to another
+field is rejected, and so is an entry older than one that the process has already seen. For a rejected entry the process
+keeps the last good one, if it has one, and logs a warning. Producers publish missing or rejected entries of their
+integrations again.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from redis import WatchError
 
 from common.connection.errors import as_ledger_errors
 from common.connection.urls import normalised
 from common.errors import SettingsError
-from common.integration import MANAGER_ID, Integration
-from common.json_depth import check_depth
-from common.secret import Secret
+from common.integration import MANAGER_ID
+from common.registry.entries import (
+    ALL_NODES,
+    CATALOGUE,
+    KEY,
+    MANAGER,
+    VERSION,
+    CatalogueEntry,
+    Entry,
+    Registry,
+    decode_entry,
+    encode_catalogue_entry,
+    encode_entry,
+    to_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from redis import Redis
 
+    from common.integration import Integration
     from common.registry.encryption import Cipher
 
-KEY: Final = "courier:integrations"
-VERSION: Final = b"version"
-CATALOGUE: Final = "courier:catalogue"
-
-MANAGER: Final = Integration(id=MANAGER_ID, name=MANAGER_ID)
-
 KEY_MISMATCH_GRACE_NS: Final = 15 * 10**9
-"""How long a process whose key fitted goes on though no entry can be opened any more. A producer repairs within 5 s, so
-that somebody who overwrites every entry does not end the workers. A new key still does."""
-
-ALL_NODES: Final = ("*",)
-"""Stands for every node: the built-in integration is nobody's alone."""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One integration of the registry, and the manager nodes that have it configured.
-
-    `version` is the one with which it was published; 0 if version 0.1 of Courier did.
-    """
-
-    integration: Integration
-    nodes: tuple[str, ...] = ()
-    version: int = 0
-
-    @property
-    def removed(self) -> bool:
-        """Whether no node has it configured any more."""
-        return not self.nodes
-
-    def says_the_same_as(self, other: Entry) -> bool:
-        """Say whether only the versions differ, if anything, and neither is one of version 0.1."""
-        return all((self.version, other.version, self.integration == other.integration, self.nodes == other.nodes))
-
-
-class Registry(msgspec.Struct, frozen=True):
-    """What was published: `version` 0 means nothing yet. The built-in `manager` is always there.
-
-    `rejected` has the name of each field that could not be taken, and why.
-    """
-
-    version: int
-    entries: dict[str, Entry]
-    rejected: dict[bytes, str] = {}
-
-    @property
-    def newest(self) -> int:
-        """The highest version of an entry, 0 if there is none."""
-        return max((entry.version for entry in self.entries.values()), default=0)
-
-    def get(self, integration_id: str) -> Integration | None:
-        """Return an integration, removed ones included, None if there never was one of that id."""
-        entry = self.entries.get(integration_id)
-        return entry.integration if entry else None
-
-
-class CatalogueEntry(msgspec.Struct, frozen=True):
-    """What the catalogue says of an integration: its name in ossec.conf, and the nodes that have it configured."""
-
-    name: str
-    nodes: tuple[str, ...] = ()
-
-    @property
-    def removed(self) -> bool:
-        """Whether it left every ossec.conf."""
-        return not self.nodes
-
-
-def _encode_secret(value: object) -> str:
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise NotImplementedError  # the word by which msgspec is told that this is no value of ours
-
-
-def _decode_secret(kind: type, value: Any) -> Any:
-    return kind(value)
-
+"""How long a process keeps running when its key, which worked before, cannot decrypt any entry. A producer repairs the
+registry within 5 s, so a client that overwrites all entries does not stop the workers; a new key still does."""
 
 _log = logging.getLogger("courier.registry")
-_is_id = re.compile(rb"[A-Za-z0-9_.-]{1,64}").fullmatch
-_encoder = msgspec.json.Encoder(enc_hook=_encode_secret, order="sorted")
-_decoder = msgspec.json.Decoder(Entry, dec_hook=_decode_secret)
-_encode_listed = msgspec.json.Encoder(order="sorted").encode
-_decode_listed = msgspec.json.Decoder(CatalogueEntry).decode
-
-
-def published_ids(client: Redis) -> list[str]:
-    """Return the ids of all integrations that were ever published, and `manager`, without needing the key."""
-    with as_ledger_errors():
-        names: Any = client.hkeys(KEY)
-    return _ids(names)
-
-
-def catalogue(client: Redis) -> dict[str, CatalogueEntry]:
-    """Return what is known without the key of every integration that was ever published, and of `manager`, by id.
-
-    One that the catalogue does not describe counts as configured, with its id as its name.
-    """
-    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
-        pipe.hkeys(KEY)
-        pipe.hgetall(CATALOGUE)
-        keys, described = pipe.execute()
-    return {one: _catalogue_entry(one, described.get(one.encode())) for one in _ids(keys)}
-
-
-def _ids(keys: Iterable[bytes]) -> list[str]:
-    return sorted({key.decode() for key in keys if _is_id(key) and key != VERSION} | {MANAGER_ID})
-
-
-def _integer(text: bytes) -> int:
-    """Return a number that somebody else may have written, 0 if it is none."""
-    return int(text) if re.fullmatch(rb"[0-9]{1,20}", text) else 0
-
-
-def _catalogue_entry(integration_id: str, described: bytes | None) -> CatalogueEntry:
-    if described is not None and integration_id != MANAGER_ID:
-        with suppress(ValueError):
-            check_depth(described)
-            return _decode_listed(described)
-    return CatalogueEntry(integration_id, ALL_NODES)
 
 
 class PublishedRegistry:
     """The registry in Redis. Methods raise LedgerUnavailable, LedgerMisconfigured, and SettingsError for a wrong key.
 
-    `now` is the time of day in nanoseconds.
+    `now` returns the time since 1970 in nanoseconds.
     """
 
     def __init__(self, client: Redis, cipher: Cipher, now: Callable[[], int] = time.time_ns) -> None:
@@ -176,87 +73,86 @@ class PublishedRegistry:
         self._rejected: dict[bytes, str] = {}
         self._has_published = False
         self._key_mismatch_since_ns: int | None = None
-        self._checked: object = None
+        self._checked: object = None  # the content of both hashes when `repair` last found them correct
 
     def target(self, integration: Integration) -> str:
-        """Return the digest of the credential: integrations with the same one share their target's limits."""
+        """Return a digest of the credential. Integrations with the same credential share the limits of their target."""
         credential = integration.api_key or integration.hook_url
-        whose = ("of", normalised(credential.reveal())) if credential else ("id", integration.id)
-        return self._cipher.digest("target", integration.name, *whose)
+        owner = ("of", normalised(credential.reveal())) if credential else ("id", integration.id)
+        return self._cipher.digest("target", integration.name, *owner)
 
     def version(self) -> int:
-        """Return the version that is published now; cheap, for polling."""
+        """Return the current version. Cheap enough for polling."""
         with as_ledger_errors():
             held: Any = self._redis.hget(KEY, VERSION.decode())
-        return _integer(held or b"")
+        return to_version(held or b"")
 
     def load(self) -> Registry:
-        """Return everything that is published. An entry that cannot be taken is as this process saw it last, if ever.
+        """Return all published integrations. A rejected entry is replaced by the last good one of this process, if any.
 
-        Raises SettingsError if there are entries and none can be opened, or none any more for KEY_MISMATCH_GRACE_NS.
+        Raises SettingsError if no entry can be decrypted; if some could be before, only after KEY_MISMATCH_GRACE_NS.
         """
         with as_ledger_errors():
             fields: Any = self._redis.hgetall(KEY)
-        return self._opened(fields)
+        return self._decrypted(fields)
 
-    def _opened(self, fields: dict[bytes, bytes]) -> Registry:
+    def _decrypted(self, fields: dict[bytes, bytes]) -> Registry:
         rejected: dict[bytes, str] = {}
         entries: dict[str, Entry] = {}
-        unopened: list[SettingsError] = []
-        sealed = {name: value for name, value in fields.items() if name != VERSION}
-        for name, value in sealed.items():
+        key_errors: list[SettingsError] = []
+        encrypted = {name: value for name, value in fields.items() if name != VERSION}
+        for name, value in encrypted.items():
             try:
                 entry = self._entry(name, value)
                 self._seen[entry.integration.id] = entries[entry.integration.id] = entry
             except SettingsError as error:
-                unopened.append(error)
-                rejected[name] = "it was not sealed with this secret key"
+                key_errors.append(error)
+                rejected[name] = "it was encrypted with another secret key"
             except ValueError as error:
                 rejected[name] = str(error)
-        self._check_key(unopened if len(unopened) == len(sealed) else [])
+        self._check_key(key_errors if len(key_errors) == len(encrypted) else [])
         entries |= {k: entry for k, entry in self._seen.items() if k.encode() in rejected}
         self._log_rejected(rejected)
-        return Registry(_integer(fields.get(VERSION, b"")), entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)}, rejected)
+        return Registry(
+            to_version(fields.get(VERSION, b"")), entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)}, rejected
+        )
 
     def _check_key(self, errors: list[SettingsError]) -> None:
-        """Raise if no entry can be opened: it is another key's. One that fitted before gets time for a repair."""
-        if not errors or self._has_published:
+        """Raise if no entry can be decrypted: the key is wrong. A key that worked before gets time for a repair."""
+        if not errors or self._has_published:  # after publishing, entries with this process's own key exist
             self._key_mismatch_since_ns = None
             return
         self._key_mismatch_since_ns = self._key_mismatch_since_ns or self._now()
         if not self._seen or self._now() - self._key_mismatch_since_ns >= KEY_MISMATCH_GRACE_NS:
             raise errors[0]
 
-    def _entry(self, name: bytes, sealed: bytes) -> Entry:
-        """Return what a field holds. Raises SettingsError if it is not sealed with our key, ValueError if it is bad."""
-        clear = self._cipher.decrypt(sealed)
-        try:
-            entry = _decoder.decode(clear)
-        except msgspec.MsgspecError:
-            raise ValueError("it is written as no version that is known here writes it") from None
+    def _entry(self, name: bytes, encrypted: bytes) -> Entry:
+        """Return the entry of a field. Raises SettingsError if the key is wrong, ValueError if the entry is invalid."""
+        entry = decode_entry(self._cipher.decrypt(encrypted))
         if entry.integration.id.encode() != name:
-            raise ValueError("it is the entry of another integration")
+            raise ValueError("it belongs to another integration")
         seen = self._seen.get(entry.integration.id)
         if seen and entry.version < seen.version:
-            raise ValueError("it is older than the one that was there before")
+            raise ValueError("it is older than the entry that this process loaded before")
         return entry
 
     def _log_rejected(self, rejected: dict[bytes, str]) -> None:
-        for name, why in sorted(rejected.items() - self._rejected.items()):
+        """Log each rejected entry once for each reason."""
+        for name, reason in sorted(rejected.items() - self._rejected.items()):
             shown = name.decode("ascii", "backslashreplace")[:100]
             _log.warning(
-                "an entry of the registry in Redis is not taken: %s; a producer publishes it again",
-                why,
+                "registry entry in Redis rejected: %s; a producer publishes it again",
+                reason,
                 extra={"integration": shown},
             )
         self._rejected = rejected
 
     def publish(self, node: str, integrations: Iterable[Integration]) -> Registry:
-        """Make these the integrations of `node`; return the whole registry.
+        """Replace the integrations of `node`; return the whole registry.
 
-        Where two nodes describe one id differently, the last to publish wins. The version grows only with a change,
-        and two nodes that publish at once both succeed. Fields that cannot be taken, and that nobody here knows, go:
-        their own producer publishes them again.
+        If two nodes publish different integrations with one id, the last one wins. The version grows only with a
+        change. Two nodes that publish at the same time both succeed. Rejected fields that this process cannot replace
+        are deleted; their own producer publishes them again.
         """
         wanted = {i.id: i for i in integrations}
         with as_ledger_errors(), self._redis.pipeline(transaction=True) as pipe:
@@ -267,30 +163,30 @@ class PublishedRegistry:
                     version = max(self._newest() + 1, self._now() // 1000)
                     after = _merged(before, node, wanted, version)
                     changed = {k: e for k, e in after.items() if not _is_published(e, before)}
-                    listed: dict[Any, Any] = _catalogue(after)
-                    known: Any = pipe.hgetall(CATALOGUE)
+                    catalogue: dict[Any, Any] = _catalogue(after)
+                    current: Any = pipe.hgetall(CATALOGUE)
                     self._has_published = True
-                    if not changed and not before.rejected and _is_consistent(before, known):
+                    if not changed and not before.rejected and _is_consistent(before, current):
                         return before
-                    fields: dict[Any, Any] = {k: self._cipher.encrypt(_encoder.encode(e)) for k, e in changed.items()}
+                    fields: dict[Any, Any] = {k: self._cipher.encrypt(encode_entry(e)) for k, e in changed.items()}
                     fields[VERSION] = version if changed or not before.newest else before.newest
                     pipe.multi()
-                    if strange := [name for name in before.rejected if name.decode("latin-1") not in after]:
-                        pipe.hdel(KEY, *strange)
-                    if listed:
-                        pipe.hset(CATALOGUE, mapping=listed)
-                    if stale := [key for key in known if key.decode("latin-1") not in listed]:
+                    if unknown := [name for name in before.rejected if name.decode("latin-1") not in after]:
+                        pipe.hdel(KEY, *unknown)
+                    if catalogue:
+                        pipe.hset(CATALOGUE, mapping=catalogue)
+                    if stale := [key for key in current if key.decode("latin-1") not in catalogue]:
                         pipe.hdel(CATALOGUE, *stale)
                     pipe.hset(KEY, mapping=fields)
                     pipe.execute()
-                except WatchError:
+                except WatchError:  # another node published in between: merge with its result
                     continue
                 return self.load()
 
     def repair(self, node: str, integrations: Sequence[Integration]) -> bool:
-        """Publish again what of this node's is missing or bad; return whether anything was.
+        """Publish the integrations of this node again if any is missing or rejected; return whether that was so.
 
-        Cheap while nothing changes. What another node published since, under the same id, stays as it is.
+        Cheap while nothing changes. An integration that another node published since under the same id stays unchanged.
         """
         with as_ledger_errors(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(KEY)
@@ -298,10 +194,10 @@ class PublishedRegistry:
             held = pipe.execute()
         if held == self._checked:
             return False
-        ours = {i.id for i in integrations}
-        registry = self._opened(held[0])
-        is_there = all(i in registry.entries and node in registry.entries[i].nodes for i in ours)
-        if is_there and not registry.rejected and _is_consistent(registry, held[1]):
+        ids = {i.id for i in integrations}
+        registry = self._decrypted(held[0])
+        is_complete = all(i in registry.entries and node in registry.entries[i].nodes for i in ids)
+        if is_complete and not registry.rejected and _is_consistent(registry, held[1]):
             self._checked = held
             return False
         self.publish(node, integrations)
@@ -320,16 +216,16 @@ def _merged(before: Registry, node: str, wanted: dict[str, Integration], version
 
 def _is_published(entry: Entry, registry: Registry) -> bool:
     before = registry.entries.get(entry.integration.id)
-    is_taken = entry.integration.id.encode() not in registry.rejected
-    return is_taken and before is not None and before.says_the_same_as(entry)
+    is_accepted = entry.integration.id.encode() not in registry.rejected
+    return is_accepted and before is not None and before.is_equivalent_to(entry)
 
 
 def _catalogue(entries: dict[str, Entry]) -> dict[str, bytes]:
     found = {k: e for k, e in entries.items() if k != MANAGER_ID}
-    return {k: _encode_listed(CatalogueEntry(e.integration.name, e.nodes)) for k, e in found.items()}
+    return {k: encode_catalogue_entry(CatalogueEntry(e.integration.name, e.nodes)) for k, e in found.items()}
 
 
 def _is_consistent(registry: Registry, catalogue: dict[bytes, bytes]) -> bool:
-    """Say whether the version and the catalogue are those that belong to the entries."""
-    is_listed = catalogue == {k.encode(): text for k, text in _catalogue(registry.entries).items()}
-    return is_listed and registry.version > 0 and registry.version == (registry.newest or registry.version)
+    """Return whether the version and the catalogue match the entries."""
+    is_current = catalogue == {k.encode(): text for k, text in _catalogue(registry.entries).items()}
+    return is_current and registry.version > 0 and registry.version == (registry.newest or registry.version)

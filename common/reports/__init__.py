@@ -1,1 +1,1 @@
-"""What producers and workers report about themselves in Redis."""
+"""The reports that producers and workers publish about themselves in Redis."""

@@ -1,6 +1,6 @@
-"""What a manager node's producer tells about itself: counters and a heartbeat, for `courier status` and metrics.
+"""The report of a node's producer: counters and a heartbeat, for `courier status` and metrics.
 
-One hash a node, `courier:node:NAME`. It is telemetry: nothing is decided by it, and a lost second of it is no loss.
+One hash for each node, `courier:node:NAME`. It is telemetry only: nothing depends on it, and a lost update is harmless.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ if TYPE_CHECKING:
 _PREFIX: Final = "courier:node:"
 
 INTEGRATION_LAGS: Final = "readings"
-"""The text that holds what a node told of each of its integrations, as JSON."""
-
+"""Field of the hash that holds the IntegrationLag of each integration, as JSON by id."""
 
 FOREIGN_WRITE: Final = "foreign:"
-"""In front of a ForeignWrite, the counter of such writes."""
+"""Prefix of the counters of foreign writes; a ForeignWrite follows."""
 
 
 class ForeignWrite(StrEnum):
-    """What somebody other than Courier changed in Redis, and a producer put right."""
+    """What another client changed in Redis and a producer restored."""
 
     CURSOR = "cursor"
     REGISTRY = "registry"
 
 
 class IntegrationLag(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How one integration reads on its node: how far behind, if parked, and the limits of its backlog there."""
+    """How one integration reads on its node: its lag, whether backpressure pauses it, and the limits of its backlog."""
 
     lag_bytes: int = 0
     lag_s: float = 0.0
@@ -48,7 +47,7 @@ class IntegrationLag(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the producer of `node` reported last: counters (`lines`, `matched`, `bad:REASON`) and texts (`config`)."""
+    """The last report of the producer of `node`: counters (`lines`, `matched`, `bad:REASON`) and texts (`config`)."""
 
     node: str
     counters: dict[str, int]
@@ -56,7 +55,7 @@ class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def integration_lags(self) -> dict[str, IntegrationLag]:
-        """What it told of each integration, by id; nothing if a producer of another version told it differently."""
+        """The lag of each integration, by id; empty if a producer of another version wrote another format."""
         try:
             text = self.texts.get(INTEGRATION_LAGS) or "{}"
             check_depth(text)
@@ -65,14 +64,14 @@ class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):
             return {}
 
     def integer(self, name: str) -> int:
-        """Return a text that is a number, 0 if it is not there."""
+        """Return the text `name` as a number, 0 if it is missing or not a number."""
         text = self.texts.get(name, "")
         return int(text) if text.isdecimal() else 0
 
 
-def encode_integration_lags(readings: Mapping[str, IntegrationLag]) -> str:
-    """Return the text that stands under READINGS."""
-    return msgspec.json.encode(readings).decode()
+def encode_integration_lags(lags: Mapping[str, IntegrationLag]) -> str:
+    """Return the value of the field INTEGRATION_LAGS."""
+    return msgspec.json.encode(lags).decode()
 
 
 def publish_producer_report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping[str, str]) -> None:
@@ -84,12 +83,12 @@ def publish_producer_report(client: Redis, node: str, *, added: Mapping[str, int
         if texts:
             mapping: dict[Any, Any] = dict(texts)
             pipe.hset(key, mapping=mapping)
-        for answer in pipe.execute(raise_on_error=False):
-            unless_damaged(answer, None)  # a value that somebody else wrote costs this report, and no alert
+        for response in pipe.execute(raise_on_error=False):
+            unless_damaged(response, None)  # a value of another client only spoils this report, never an alert
 
 
 def fetch_producer_report(client: Redis, node: str) -> ProducerReport | None:
-    """Return what one node has told, None if it never told anything.
+    """Return the report of one node, None if it never published one.
 
     Raises LedgerUnavailable or LedgerMisconfigured.
     """
@@ -100,12 +99,12 @@ def fetch_producer_report(client: Redis, node: str) -> ProducerReport | None:
 
 
 def fetch_producer_reports(client: Redis) -> list[ProducerReport]:
-    """Return what every node has told, by name. Raises LedgerUnavailable or LedgerMisconfigured."""
+    """Return the reports of all nodes, sorted by name. Raises LedgerUnavailable or LedgerMisconfigured."""
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
         for key in keys:
             pipe.hgetall(key)
-        found: list[Any] = [unless_damaged(answer, {}) for answer in pipe.execute(raise_on_error=False)]
+        found: list[Any] = [unless_damaged(response, {}) for response in pipe.execute(raise_on_error=False)]
     return [_decoded(key.decode("utf-8", "replace"), fields) for key, fields in zip(keys, found, strict=True)]
 
 

@@ -1,8 +1,8 @@
-"""What a worker process tells about itself: a heartbeat, and for how long it leaves work lying.
+"""The report of a worker process: a heartbeat, and how long it has not started any queued work.
 
-One hash a name, `courier:worker:NAME@HOST`, with one field a process: two workers that were given one name must not
-hide each other. It goes away five minutes after the last of them. As with a node's report nothing is decided by it
-inside Courier: it is for `courier health`, which a container engine asks.
+One hash for each name, `courier:worker:NAME@HOST`, with one field for each process: two workers with the same name must
+not hide each other. It expires five minutes after the last report. It is telemetry, like a producer's report; only
+`courier health`, which container engines run, decides by it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _PREFIX: Final = "courier:worker:"
 
 EXPIRE_S: Final = 300
-"""A report that is not renewed for this long is forgotten: containers come and go under names of their own."""
+"""A report expires after this time without an update: each container has its own name, and containers come and go."""
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One process as last told. Times are milliseconds of the ledger's clock.
+    """The last report of one process. Times are milliseconds of the ledger's clock.
 
-    `begun` counts deliveries since the process started, `running` are those under way. `idle_since_ms` is the first
-    moment since which work lay in its queues while it began and ran nothing, 0 if there is none.
+    `begun` counts deliveries since the process started, `running` those in flight. `idle_since_ms` is the time since
+    which tasks are queued but the process neither begins nor runs any; 0 if this is not so.
     """
 
     seen_ms: int
@@ -40,7 +40,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def publish_worker_report(client: Redis, worker: str, process: str, report: WorkerReport) -> None:
-    """Replace what `process` of the name `worker` (NAME@HOST) has told.
+    """Replace the report of `process` under the name `worker` (NAME@HOST).
 
     Raises LedgerUnavailable or LedgerMisconfigured.
     """
@@ -48,23 +48,23 @@ def publish_worker_report(client: Redis, worker: str, process: str, report: Work
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hset(key, process, msgspec.json.encode(report))
         pipe.expire(key, EXPIRE_S)
-        for answer in pipe.execute(raise_on_error=False):
-            unless_damaged(answer, None)  # a key that somebody else wrote costs this report, and no delivery
+        for response in pipe.execute(raise_on_error=False):
+            unless_damaged(response, None)  # a key of another client only spoils this report, never a delivery
 
 
 def fetch_worker_reports(client: Redis, worker: str) -> dict[str, WorkerReport]:
-    """Return what each process of that name last told, by process; what is malformed is left out.
+    """Return the last report of each process under that name, by process. Malformed reports are skipped.
 
     Raises LedgerUnavailable or LedgerMisconfigured.
     """
     with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
         pipe.hgetall(_PREFIX + worker)
-        (fields,) = (unless_damaged(answer, {}) for answer in pipe.execute(raise_on_error=False))
+        (fields,) = (unless_damaged(response, {}) for response in pipe.execute(raise_on_error=False))
     return _decoded(fields)
 
 
 def fetch_all_worker_reports(client: Redis) -> dict[str, WorkerReport]:
-    """Return what every worker told lately, by NAME@HOST, or NAME@HOST/PROCESS where processes share a name.
+    """Return the current reports of all workers, by NAME@HOST, or by NAME@HOST/PROCESS if processes share a name.
 
     Raises LedgerUnavailable or LedgerMisconfigured.
     """
@@ -72,7 +72,7 @@ def fetch_all_worker_reports(client: Redis) -> dict[str, WorkerReport]:
         keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
         for key in keys:
             pipe.hgetall(key)
-        found: list[Any] = [unless_damaged(answer, {}) for answer in pipe.execute(raise_on_error=False)]
+        found: list[Any] = [unless_damaged(response, {}) for response in pipe.execute(raise_on_error=False)]
     reports: dict[str, WorkerReport] = {}
     for key, fields in zip(keys, found, strict=True):
         worker, processes = key.decode("utf-8", "replace").removeprefix(_PREFIX), _decoded(fields)
@@ -82,7 +82,7 @@ def fetch_all_worker_reports(client: Redis) -> dict[str, WorkerReport]:
 
 
 def _decoded(fields: Mapping[bytes, bytes]) -> dict[str, WorkerReport]:
-    """Return the reports by process; what is none, as a worker of another version may leave it, is left out."""
+    """Return the reports by process. Skips malformed ones, such as those of another version of Courier."""
     reports = {}
     for process, value in fields.items():
         with suppress(msgspec.DecodeError, UnicodeDecodeError):

@@ -1,1 +1,1 @@
-"""The settings: every key, where its value comes from, and the packaged defaults."""
+"""The settings: all keys, the sources of their values, and the packaged defaults."""

@@ -1,8 +1,8 @@
-"""A rate limit as people write it: `1/s burst 3`, `4/min`, `500/day`.
+"""Parses rate limits: `1/s burst 3`, `4/min`, `500/day`.
 
-N/s burst B    a bucket of B tokens that fills with N a second; without a burst, a second's worth
-N/min, N/h     never more than N in any 60 seconds, in any 60 minutes
-N/day          never more than N from 00:00 to 24:00 UTC, as vendors count their quotas
+N/s burst B    a token bucket of size B that refills with N tokens a second; without a burst, B is N
+N/min, N/h     at most N in any 60 seconds, in any 60 minutes
+N/day          at most N from 00:00 to 24:00 UTC, as vendors count their quotas
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LIMIT: Final = re.compile(r"([0-9]{1,7}) ?/ ?([a-z]+)(?: burst ([0-9]{1,7}))?")
 
 
 class Unit(StrEnum):
-    """The time in which is counted."""
+    """The period of a rate limit."""
 
     SECOND = "s"
     MINUTE = "min"
@@ -29,7 +29,7 @@ class Unit(StrEnum):
 
 
 class RateLimit(msgspec.Struct, frozen=True):
-    """At most `count` in a `unit`; `burst` is how many may go at once, and only means something per second."""
+    """At most `count` per `unit`. `burst` is the size of the token bucket; only limits per second have one."""
 
     count: int
     unit: Unit
@@ -40,22 +40,22 @@ class RateLimit(msgspec.Struct, frozen=True):
         return f"{self.count}/{self.unit}{burst}"
 
     def count_left(self, used: float) -> int:
-        """Return how many may go at once when so many tokens are gone."""
-        most = self.burst or self.count
-        return min(most, math.floor(most - used + 1e-6))
+        """Return how many deliveries may go now if `used` tokens are used."""
+        capacity = self.burst or self.count
+        return min(capacity, math.floor(capacity - used + 1e-6))  # 1e-6 absorbs rounding errors of the refill
 
 
 def parse_rate_limit(text: str) -> RateLimit:
-    """Return the limit that is written there; raise ValueError with what is wrong."""
+    """Return the parsed limit. Raises ValueError, which says what is wrong."""
     found = _LIMIT.fullmatch(text.strip())
     if found is None:
         raise ValueError("is not a number, / and a unit")
-    count, word, burst = int(found[1]), found[2], found[3]
-    if word not in list(Unit):
-        raise ValueError(f"has the unit {word!r}, which is none of {', '.join(Unit)}")
-    unit = Unit(word)
+    count, unit_name, burst = int(found[1]), found[2], found[3]
+    if unit_name not in list(Unit):
+        raise ValueError(f"has the unit {unit_name!r}, which is none of {', '.join(Unit)}")
+    unit = Unit(unit_name)
     if burst is not None and unit is not Unit.SECOND:
-        raise ValueError(f"has a burst, which only a limit per second can have: N/{unit} may go all at once")
+        raise ValueError(f"has a burst, which only a limit per second can have: all N of N/{unit} may go at once")
     for number in (count, count if burst is None else int(burst)):
         if not 1 <= number <= LARGEST:
             raise ValueError(f"has the number {number}, which is not from 1 to {LARGEST}")

@@ -1,8 +1,8 @@
-"""Every setting once: its name, type, bounds and the field that holds it.
+"""The schema of all settings: name, type and limits of each.
 
-The loader, `courier config`, the command line's options and the reference page all read this list. A field's name
-is the key's name in courier.toml plus the unit of the value: `lease = "60s"` becomes `lease_s`. What a setting
-means, and its default, stands in courier.toml and only there.
+The loader, `courier config`, the options of the command line and the reference page all use this schema. The name of a
+field is the key in courier.toml plus the unit of the value: `lease = "60s"` becomes `lease_s`. The default and the
+description of a setting are only in courier.toml.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INTEGRATIONS: Final = "integrations"
-"""The section whose tables are policies."""
+"""The section that holds the policies, one in each table."""
 
 DEFAULT: Final = "default"
-"""The policy that applies to every integration; the only one that variables and options can set."""
+"""The policy of all integrations; the only one that variables and options can change."""
 
 REDIS_URL: Final = secret_url(
     ("redis", "rediss", "unix", *SENTINEL_SCHEMES),
@@ -59,7 +59,7 @@ PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
 
 
 class NameOverrides(NamedTuple):
-    """A variable or option whose name does not follow from the key's, or a key whose name is the whole field's."""
+    """The name of a variable or option that differs from the key's, or of a key that has the full name of its field."""
 
     variable: str = ""
     option: str = ""
@@ -67,14 +67,14 @@ class NameOverrides(NamedTuple):
 
 
 class Start(StrEnum):
-    """Where in the alert log a new integration begins."""
+    """Where a new integration starts in the alert log."""
 
     END = "end"
     BEGINNING = "beginning"
 
 
 class VirusTotalApi(StrEnum):
-    """Which version of VirusTotal's API is spoken."""
+    """The version of VirusTotal's API."""
 
     V2 = "v2"
     V3 = "v3"
@@ -90,12 +90,12 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        """The server for people: the URL without who may log in."""
+        """The URL for display, with user and password masked."""
         return show_url(self.url.reveal())
 
     @property
     def connection_url(self) -> Secret:
-        """The URL for `common.connection.client`: the passwords and `ca` are part of it."""
+        """The URL for `common.connection.client`, including the passwords and `ca`."""
         query = {"ssl_ca_certs": str(self.ca)} if self.ca and self.is_tls else {}
         if self.sentinel_password and self.has_sentinels:
             query["sentinel_password"] = self.sentinel_password.reveal()
@@ -103,12 +103,12 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_tls(self) -> bool:
-        """Whether the connection is encrypted, so that `ca` has a meaning."""
+        """Whether the connection uses TLS, so that `ca` applies."""
         return self.url.reveal().startswith(("rediss:", "sentinels:"))
 
     @property
     def has_sentinels(self) -> bool:
-        """Whether Sentinels tell where Redis is."""
+        """Whether Redis runs under Sentinel."""
         return self.url.reveal().startswith(SENTINEL_SCHEMES)
 
 
@@ -174,7 +174,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How one integration is served: the tables under `[integrations]`, merged."""
+    """The settings of one integration: the matching tables under `[integrations]`, merged."""
 
     max_backlog: Annotated[int, integer(1, 1_000_000_000)]
     max_backlog_bytes: Annotated[int, size("1MiB", "1024TiB")]
@@ -228,7 +228,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Key(NamedTuple):
-    """One key of courier.toml and its names elsewhere."""
+    """One key of courier.toml: its field, reader, variable and command-line option."""
 
     name: str
     field: str
@@ -259,6 +259,6 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "log": LogSettings,
 }
 KEYS: Final = {section: dict(_keys(struct, section)) for section, struct in STRUCTS.items()}
-"""Section → key → what is known of it."""
+"""All keys by section and name, without those of `[integrations]`."""
 
 POLICY_KEYS: Final = dict(_keys(Policy, INTEGRATIONS, DEFAULT))

@@ -1,4 +1,4 @@
-"""The readers of values that must not be seen: none of them repeats what it refuses."""
+"""Readers of secret values. Their errors never quote the value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def secret() -> Reader[Secret]:
-    """Read a text that is never shown."""
+    """Read a text that is never displayed."""
     return Reader("a text", lambda raw: Secret(require_non_empty(raw)), str)
 
 
@@ -26,14 +26,14 @@ def credentials() -> Reader[Secret]:
     def parse(raw: object) -> Secret:
         user, _, password = require_text(raw).partition(":")
         if not user or not password:
-            raise ValueError("the value (not shown) is no pair")
+            raise ValueError("the value (not shown) is not user:password")
         return Secret(f"{user}:{password}")
 
     return Reader('"user:password"', parse, str)
 
 
 def secret_url(schemes: Collection[str], expected: str) -> Reader[Secret]:
-    """Read a URL that may hold a password; it is shown without it."""
+    """Read a URL that may hold a password; it is displayed without the password."""
 
     def parse(raw: object) -> Secret:
         url = normalised(require_text(raw).strip())
@@ -47,16 +47,16 @@ def secret_url(schemes: Collection[str], expected: str) -> Reader[Secret]:
 
 
 def variables() -> Reader[Mapping[str, Secret]]:
-    """Read a table of environment variables; a value may be a token, so none is shown."""
+    """Read a table of environment variables. Values are never displayed, because they may be tokens."""
 
     def parse(raw: object) -> Mapping[str, Secret]:
         if not isinstance(raw, dict):
-            raise ValueError("the value (not shown) is no table")  # noqa: TRY004 — one kind of bad input
+            raise ValueError("the value (not shown) is not a table")  # noqa: TRY004 — one kind of bad input
         for name, value in raw.items():
             if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"{quoted(name)} is no name of a variable")
+                raise ValueError(f"{quoted(name)} is not a valid variable name")
             if not isinstance(value, str) or "\0" in value:
-                raise ValueError(f"the value of {name} (not shown) is no text")
+                raise ValueError(f"the value of {name} (not shown) is not a text")
         return {name: Secret(value) for name, value in raw.items()}
 
     return Reader(

@@ -1,6 +1,6 @@
-"""Where settings come from: TOML files, COURIER_* variables and the command line, each turned into given values.
+"""Reads the sources of settings: TOML files, COURIER_* variables and the command line.
 
-A given value is still as written; it knows its origin, so that whatever is wrong with it can be told by name.
+Each value is still unparsed and has its origin, so that an error can name the source.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "COURIER_"
 SETTINGS_VARIABLE: Final = "COURIER_SETTINGS"
-"""Names the settings file; not a setting itself."""
+"""The variable that names the settings file; not a setting itself."""
 
 FILE_SUFFIX: Final = "_FILE"
 
 KeyPath = tuple[str, ...]
-"""Where a key stands: ("redis", "url") or ("integrations", "slack", "lease")."""
+"""The path of a key: ("redis", "url") or ("integrations", "slack", "lease")."""
 
 FIXED: Final[Mapping[KeyPath, Key]] = {
     **{(section, key.name): key for section, keys in KEYS.items() for key in keys.values()},
     **{(INTEGRATIONS, DEFAULT, key.name): key for key in POLICY_KEYS.values()},
 }
-"""The keys that variables and options can name."""
+"""The keys that variables and options can set."""
 
-_VARIABLES: Final = {key.variable: place for place, key in FIXED.items()}
+_VARIABLES: Final = {key.variable: path for path, key in FIXED.items()}
 
 _LINK_NAME: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.*")
@@ -59,11 +59,11 @@ RENAMED: Final[Mapping[KeyPath, str]] = {
     (INTEGRATIONS, DEFAULT, "meta_every"): "self_alert_interval",
     (INTEGRATIONS, DEFAULT, "meta_lag"): "self_alert_lag",
 }
-"""Keys of version 0.1 and their present names, for the error that names the new key."""
+"""Keys of version 0.1 and their current names, for the error that names the new key."""
 
 
 class RawValue(NamedTuple):
-    """A value as written for a known key, where it came from and where its relative paths begin."""
+    """An unparsed value of a known key, its origin, and the folder that its relative paths start from."""
 
     key: Key
     raw: object
@@ -71,15 +71,15 @@ class RawValue(NamedTuple):
     base: Path
 
 
-def dotted(place: KeyPath) -> str:
-    """Return the key as TOML writes it, names with special characters in quotes."""
-    return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in place)
+def dotted(path: KeyPath) -> str:
+    """Return the key in TOML notation, names with special characters in quotes."""
+    return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in path)
 
 
 def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[KeyPath, RawValue]:
-    """Return what a TOML file gives; `called` names it in origins. Raises SettingsError, also if others can write it.
+    """Return the values of a TOML file; `called` is its name in origins.
 
-    A `packaged` file is as trusted as the code beside it.
+    Raises SettingsError, also if other users can write the file. A `packaged` file is trusted like the code.
     """
     text = _decoded(called, file.read_bytes if packaged else lambda: read_trusted(file, called))
     try:
@@ -88,55 +88,55 @@ def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[KeyPat
         raise SettingsError(f"{called}: is not TOML: {error}") from None
     lines = line_numbers(text)
     given = {}
-    for place, raw in _walk(document):
-        origin = f"{called}:{lines[place]}" if place in lines else called
-        key = _key_at(place)
+    for path, raw in _walk(document):
+        origin = f"{called}:{lines[path]}" if path in lines else called
+        key = _key_at(path)
         if key is None:
-            raise SettingsError(f"{origin}: {_unknown_key(place, raw)}")
-        given[place] = RawValue(key, raw, origin, file.parent)
+            raise SettingsError(f"{origin}: {_unknown_key(path, raw)}")
+        given[path] = RawValue(key, raw, origin, file.parent)
     return given
 
 
 def from_environment(environment: Mapping[str, str], cwd: Path) -> dict[KeyPath, RawValue]:
-    """Return what COURIER_* variables give, directly or through a file. Raises SettingsError."""
+    """Return the values of COURIER_* variables, set directly or through a file. Raises SettingsError."""
     given: dict[KeyPath, RawValue] = {}
     for variable in sorted(filter(_is_setting, environment)):
         value = environment[variable]
         if _is_service_link(variable, value):
             continue
-        place = _VARIABLES.get(variable) or _VARIABLES.get(variable.removesuffix(FILE_SUFFIX))
-        if place is None:
+        path = _VARIABLES.get(variable) or _VARIABLES.get(variable.removesuffix(FILE_SUFFIX))
+        if path is None:
             raise SettingsError(f"{variable}: {_unknown_variable(variable)}")
         if not value:
             continue
-        if place in given:
-            raise SettingsError(f"{variable}: {given[place].origin} is set too; set one of them")
+        if path in given:
+            raise SettingsError(f"{variable}: {given[path].origin} is also set; set only one of them")
         raw = value if variable in _VARIABLES else _read_value(cwd / value, variable)
-        given[place] = RawValue(FIXED[place], raw, variable, cwd)
+        given[path] = RawValue(FIXED[path], raw, variable, cwd)
     return given
 
 
 def from_overrides(overrides: Mapping[str, str], cwd: Path) -> dict[KeyPath, RawValue]:
-    """Return what the command line gives, by dotted key. Raises SettingsError."""
+    """Return the values of the command line, given by dotted key. Raises SettingsError."""
     given = {}
     for name, value in overrides.items():
-        place = tuple(name.split("."))
-        key = FIXED.get(place)
+        path = tuple(name.split("."))
+        key = FIXED.get(path)
         if key is None:
-            raise SettingsError(f"command line: {_unknown_key(place, value)}")
-        given[place] = RawValue(key, value, key.option, cwd)
+            raise SettingsError(f"command line: {_unknown_key(path, value)}")
+        given[path] = RawValue(key, value, key.option, cwd)
     return given
 
 
-def _key_at(place: KeyPath) -> Key | None:
-    """Return what is known of the key at `place`, None if there is no such key."""
-    if len(place) == 3 and place[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
-        return POLICY_KEYS.get(place[2])
-    return FIXED.get(place)
+def _key_at(path: KeyPath) -> Key | None:
+    """Return the key at `path`, None if there is no such key."""
+    if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
+        return POLICY_KEYS.get(path[2])
+    return FIXED.get(path)
 
 
 def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
-    """Yield every key with its place; a section or table that is none counts as a key."""
+    """Yield every key with its path. A section or table that has a plain value counts as a key."""
     for section, body in document.items():
         if not isinstance(body, dict) or (section not in KEYS and section != INTEGRATIONS):
             yield (section,), body
@@ -153,44 +153,44 @@ def _is_setting(variable: str) -> bool:
 
 
 def _is_service_link(variable: str, value: str) -> bool:
-    """Tell whether Kubernetes set it: a Service `courier-flower` makes COURIER_FLOWER_PORT=tcp://… in every pod."""
+    """Return whether Kubernetes set it: a Service `courier-flower` sets COURIER_FLOWER_PORT=tcp://… in every pod."""
     is_port = variable.endswith("_PORT") and _LINK_VALUE.fullmatch(value)
     return bool(is_port or _LINK_NAME.fullmatch(variable))
 
 
-def _unknown_key(place: KeyPath, raw: object) -> str:
-    name = dotted(place)
-    if present := _present_name(place):
-        return f"{name} is now called {dotted((*place[:-1], present))}"
-    if len(place) == 1 and (place[0] in KEYS or place[0] == INTEGRATIONS):
+def _unknown_key(path: KeyPath, raw: object) -> str:
+    name = dotted(path)
+    if current := _current_name(path):
+        return f"{name} is now called {dotted((*path[:-1], current))}"
+    if len(path) == 1 and (path[0] in KEYS or path[0] == INTEGRATIONS):
         return f"{name} is a section; write [{name}] and its keys below"
-    if place[0] == INTEGRATIONS and len(place) == 2 and place[1] not in POLICY_KEYS:  # noqa: PLR2004 — no table
+    if path[0] == INTEGRATIONS and len(path) == 2 and path[1] not in POLICY_KEYS:  # noqa: PLR2004 — no table
         return f"{name} is a table; write [{name}] and its keys below"
     if isinstance(raw, dict):
         return f"there is no section [{name}]{_nearest(name, [*KEYS, f'{INTEGRATIONS}.{DEFAULT}'])}"
-    in_this_table = [dotted((*place[:-1], known)) for known in POLICY_KEYS] if place[0] == INTEGRATIONS else []
+    in_this_table = [dotted((*path[:-1], known)) for known in POLICY_KEYS] if path[0] == INTEGRATIONS else []
     return f"there is no key {name}{_nearest(name, [*in_this_table, *map(dotted, FIXED)])}"
 
 
 def _unknown_variable(variable: str) -> str:
-    former = {"_".join(("COURIER", *place)).upper(): place for place in RENAMED}
+    renamed = {"_".join(("COURIER", *path)).upper(): path for path in RENAMED}
     suffix = FILE_SUFFIX if variable.endswith(FILE_SUFFIX) else ""
-    if place := former.get(variable.removesuffix(suffix)):
-        return f"is now called {FIXED[*place[:-1], RENAMED[place]].variable}{suffix}"
+    if path := renamed.get(variable.removesuffix(suffix)):
+        return f"is now called {FIXED[*path[:-1], RENAMED[path]].variable}{suffix}"
     return f"there is no such setting{_nearest(variable, _VARIABLES)}"
 
 
-def _present_name(place: KeyPath) -> str:
-    """Return the present name of a key of version 0.1, empty for any other key."""
-    if len(place) == 3 and place[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
-        return RENAMED.get((INTEGRATIONS, DEFAULT, place[2]), "")
-    return RENAMED.get(place, "")
+def _current_name(path: KeyPath) -> str:
+    """Return the current name of a key of version 0.1, empty for any other key."""
+    if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
+        return RENAMED.get((INTEGRATIONS, DEFAULT, path[2]), "")
+    return RENAMED.get(path, "")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = get_close_matches(name, names, n=1) or [one for one in names if one.endswith(f".{name}")]
-    return f"; did you mean {close[0]}?" if close else "; `courier config` lists all that there are"
+    return f"; did you mean {close[0]}?" if close else "; `courier config` lists all keys"
 
 
 def _decoded(called: str, read: Callable[[], bytes]) -> str:

@@ -1,7 +1,7 @@
-"""The line of every key in a TOML file: the standard parser does not tell it, and an operator wants to know.
+"""Finds the line number of each key in a TOML file, for error messages: the standard parser does not provide it.
 
-It looks at one line at a time. A line inside a text of several lines could pass for a key: then the number is off,
-but never the value, which is not read here.
+It parses one line at a time. A line inside a multi-line text can look like a key: then a line number can be wrong, but
+never a value, because values are not read here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import tomllib
 
 
 def line_numbers(text: str) -> dict[tuple[str, ...], int]:
-    """Return where each key, and each table that leads to it, is first written; lines count from 1."""
+    """Return the first line of each key and of each table above it; lines count from 1."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
@@ -25,7 +25,7 @@ def line_numbers(text: str) -> dict[tuple[str, ...], int]:
 
 
 def path_of(fragment: str) -> tuple[str, ...]:
-    """Return the names that lead into a one-line document, none if it is no TOML."""
+    """Return the path of the key in a one-line document, empty if the line is not TOML."""
     try:
         document = tomllib.loads(fragment)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Durations and sizes as people write them: a whole number and a unit, so that no number in a file needs guessing.
+"""Parses and formats durations and sizes: a whole number and a unit.
 
-There is one spelling of each unit and no bare number: `30` could be seconds or minutes, `"30s"` cannot.
+Each unit has one spelling, and the unit is required: `30` could mean seconds or minutes, `"30s"` is clear.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ _QUANTITY: Final = re.compile(r"([0-9]{1,9}) ?([A-Za-z]+)")
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that `250ms`, `30s`, `5m`, `2h` or `3d` mean; raise ValueError with what is wrong."""
+    """Return the seconds of `250ms`, `30s`, `5m`, `2h` or `3d`. Raises ValueError, which says what is wrong."""
     return _parse(text, MILLISECONDS) / 1000
 
 
 def format_duration(seconds: float) -> str:
-    """Return `seconds` (zero or more, rounded to the millisecond) in the largest unit that is exact."""
+    """Return `seconds` (zero or more, rounded to milliseconds) in the largest unit that is exact."""
     return _format(round(seconds * 1000), MILLISECONDS, "s")
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that `512B`, `64KiB`, `16MiB`, `4GiB` or `1TiB` mean; raise ValueError as above."""
+    """Return the bytes of `512B`, `64KiB`, `16MiB`, `4GiB` or `1TiB`. Raises ValueError, which says what is wrong."""
     return _parse(text, BYTES)
 
 
@@ -47,5 +47,5 @@ def _parse(text: str, units: dict[str, int]) -> int:
 def _format(amount: int, units: dict[str, int], unit_of_zero: str) -> str:
     if amount == 0:
         return f"0{unit_of_zero}"
-    unit, worth = next((unit, worth) for unit, worth in reversed(units.items()) if amount % worth == 0)
-    return f"{amount // worth}{unit}"
+    unit, factor = next((unit, factor) for unit, factor in reversed(units.items()) if amount % factor == 0)
+    return f"{amount // factor}{unit}"

@@ -1,7 +1,7 @@
-"""How one value of the settings is read, judged and shown.
+"""Readers that parse, check and display one value of the settings.
 
-A file gives typed values, a variable or an option only text; one reader takes both. What it refuses, it refuses in
-two halves that the loader joins to a sentence: what is wrong (the ValueError) and what to write (`wants`).
+A file provides typed values, a variable or an option only text; a reader accepts both. The loader builds an error from
+two parts: what is wrong (the text of the ValueError) and what to write (`expected`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", int, float)
 
 Displayed = bool | int | str | list[int] | list[str] | dict[str, str]
-"""A value as it may be seen: in the form in which it is written in courier.toml, secrets masked."""
+"""A value for display: in the form of courier.toml, with secrets masked."""
 
 _QUOTED_CHARACTERS: Final = 60
 _POSITION: Final = re.compile(
@@ -36,10 +36,10 @@ _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252})?")
 
 
 class LogPosition(NamedTuple):
-    """A place in the alert log as a person writes it: `2026/Jan/ossec-alerts-31.json:1234`, FILE:BYTE.
+    """A position in the alert log, FILE:BYTE, such as `2026/Jan/ossec-alerts-31.json:1234`.
 
-    `file` is the dated file's path below the folder of the current one, as it was before it was packed; a name without
-    a folder stands for the current file.
+    `file` is the path of a dated log, relative to the folder of the current log and without the suffix of a compressed
+    file. A name without a folder means the current log.
     """
 
     file: str
@@ -51,9 +51,9 @@ class LogPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reader(Generic[T]):
-    """Reads one key. `parse` raises ValueError saying what is wrong, `wants` completes "write …".
+    """Reads one key. `parse` raises ValueError, which says what is wrong; `expected` completes "write …".
 
-    `suffix` ends the name of the field that holds the value and tells its unit: `_s` or `_bytes`.
+    `suffix` is the end of the field's name and gives the unit of the value: `_s` or `_bytes`.
     """
 
     expected: str
@@ -79,26 +79,26 @@ def boolean() -> Reader[bool]:
     """Read `true` or `false`."""
 
     def parse(raw: object) -> bool:
-        answer = raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw))
-        if answer is None:
-            raise ValueError(f"{quoted(raw)} is neither")
-        return answer
+        value = raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw))
+        if value is None:
+            raise ValueError(f"{quoted(raw)} is not true or false")
+        return value
 
     return Reader("true or false", parse, bool)
 
 
 def duration(low: str, high: str) -> Reader[float]:
     """Read a duration such as "30s" into seconds."""
-    wants = f'a duration from "{low}" to "{high}"; units: ms, s, m, h, d'
+    expected = f'a duration from "{low}" to "{high}"; units: ms, s, m, h, d'
     low_s, high_s = parse_duration(low), parse_duration(high)
-    return _quantity(wants, parse_duration, format_duration, low=low_s, high=high_s, suffix="_s")
+    return _quantity(expected, parse_duration, format_duration, low=low_s, high=high_s, suffix="_s")
 
 
 def size(low: str, high: str) -> Reader[int]:
     """Read a size such as "64KiB" into bytes."""
-    wants = f'a size from "{low}" to "{high}"; units: B, KiB, MiB, GiB, TiB'
+    expected = f'a size from "{low}" to "{high}"; units: B, KiB, MiB, GiB, TiB'
     low_bytes, high_bytes = parse_size(low), parse_size(high)
-    return _quantity(wants, parse_size, format_size, low=low_bytes, high=high_bytes, suffix="_bytes")
+    return _quantity(expected, parse_size, format_size, low=low_bytes, high=high_bytes, suffix="_bytes")
 
 
 def one_of(words: type[E]) -> Reader[E]:
@@ -108,13 +108,13 @@ def one_of(words: type[E]) -> Reader[E]:
         try:
             return words(require_text(raw))
         except ValueError:
-            raise ValueError(f"{quoted(raw)} is none of them") from None
+            raise ValueError(f"{quoted(raw)} is not one of the allowed words") from None
 
     return Reader(" or ".join(f'"{word}"' for word in words), parse, str)
 
 
 def text(expected: str, pattern: str, *, empty: Callable[[], str] | None = None) -> Reader[str]:
-    """Read a text that matches `pattern` entirely; `empty` says what an empty one stands for."""
+    """Read a text that matches all of `pattern`; `empty` returns the value to use for an empty text."""
 
     def parse(raw: object) -> str:
         value = require_text(raw) or (empty() if empty else "")
@@ -130,20 +130,20 @@ def percentage() -> Reader[int]:
 
     def parse(raw: object) -> int:
         if not isinstance(raw, str) or not (found := re.fullmatch(r"([0-9]{1,3}) ?%", raw)):
-            raise ValueError(f"{quoted(raw)} is no percentage")
+            raise ValueError(f"{quoted(raw)} is not a percentage")
         return _within(int(found[1]), 0, 100, "{}%".format)
 
     return Reader('a percentage from "0%" to "100%"', parse, "{}%".format)
 
 
 def rate_limits() -> Reader[tuple[RateLimit, ...]]:
-    """Read a list such as ["4/min", "500/day"]; a variable writes it with commas, and `none` for none."""
+    """Read a list such as ["4/min", "500/day"]. In a variable: separated by commas, or `none`."""
 
     def parse(raw: object) -> tuple[RateLimit, ...]:
         return tuple(map(_rate_limit, _texts(raw)))
 
-    wants = 'a list such as ["1/s burst 3"] or ["4/min", "500/day"], or [] for none; units: s, min, h, day'
-    return Reader(wants, parse, lambda limits: [str(limit) for limit in limits])
+    expected = 'a list such as ["1/s burst 3"] or ["4/min", "500/day"], or [] for none; units: s, min, h, day'
+    return Reader(expected, parse, lambda limits: [str(limit) for limit in limits])
 
 
 def path() -> Reader[Path]:
@@ -152,7 +152,7 @@ def path() -> Reader[Path]:
 
 
 def start_position(words: type[E]) -> Reader[E | datetime | LogPosition]:
-    """Read one word of a closed list, a point in time with its offset from UTC, or a position in the alert log."""
+    """Read one word of a closed list, a time with UTC offset, or a position in the alert log."""
 
     def parse(raw: object) -> E | datetime | LogPosition:
         if raw in list(words):
@@ -165,54 +165,54 @@ def start_position(words: type[E]) -> Reader[E | datetime | LogPosition]:
                 return time.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-        raise ValueError(f"{quoted(raw)} is neither one of the words nor a time with an offset nor a position")
+        raise ValueError(f"{quoted(raw)} is not one of the words, a time with UTC offset or a position")
 
     def show(value: E | datetime | LogPosition) -> str:
         return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
-    listed = " or ".join(f'"{word}"' for word in words)
+    choices = " or ".join(f'"{word}"' for word in words)
     example = '"2026/Jan/ossec-alerts-31.json:1234"'
-    return Reader(f'{listed}, a time such as "2026-01-31T08:00:00Z" or a position such as {example}', parse, show)
+    return Reader(f'{choices}, a time such as "2026-01-31T08:00:00Z" or a position such as {example}', parse, show)
 
 
 def integers(low: int, high: int) -> Reader[tuple[int, ...]]:
-    """Read a list of whole numbers, or a text of them with commas."""
+    """Read a list of whole numbers, or a text with numbers separated by commas."""
 
     def parse(raw: object) -> tuple[int, ...]:
-        one = integer(low, high)
+        reader = integer(low, high)
         items = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
         if not isinstance(items, list):
-            raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
-        return tuple(one.parse(item) for item in items)
+            raise ValueError(f"{quoted(raw)} is not a list")  # noqa: TRY004 — one kind of bad input
+        return tuple(reader.parse(item) for item in items)
 
     return Reader(f"a list of whole numbers from {low} to {high}", parse, list)
 
 
 def networks() -> Reader[tuple[IPv4Network | IPv6Network, ...]]:
-    """Read a list of IP networks or addresses; a variable writes it with commas, and `none` for none."""
+    """Read a list of IP networks or addresses. In a variable: separated by commas, or `none`."""
 
     def parse(raw: object) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(map(_network, _texts(raw)))
 
-    wants = 'a list such as ["10.2.0.0/16", "192.168.7.9", "fd12:3456::/32"], or [] for none'
-    return Reader(wants, parse, lambda given: [str(one) for one in given])
+    expected = 'a list such as ["10.2.0.0/16", "192.168.7.9", "fd12:3456::/32"], or [] for none'
+    return Reader(expected, parse, lambda given: [str(one) for one in given])
 
 
 def hosts() -> Reader[tuple[str, ...]]:
-    """Read a list of host names, in small letters; a variable writes it with commas, and `none` for none."""
+    """Read a list of host names and convert them to lower case. In a variable: separated by commas, or `none`."""
 
     def parse(raw: object) -> tuple[str, ...]:
         found = tuple(text.lower() for text in _texts(raw))
         for one in found:
             if not _HOST.fullmatch(one):
-                raise ValueError(f"{quoted(one)} is no host name")
+                raise ValueError(f"{quoted(one)} is not a host name")
         return found
 
     return Reader('a list of names without scheme and port, such as ["soc.example.org"], or [] for none', parse, list)
 
 
 def optional(reader: Reader[T]) -> Reader[T | None]:
-    """Read the same, or None from an empty text."""
+    """Read what `reader` reads, or None from an empty text."""
 
     def parse(raw: object) -> T | None:
         return None if raw == "" else reader.parse(raw)
@@ -224,16 +224,16 @@ def optional(reader: Reader[T]) -> Reader[T | None]:
 
 
 def require_text(raw: object) -> str:
-    """Return `raw` if it is a text that every system call and encoder takes; raise ValueError otherwise."""
+    """Return `raw` if it is a text without NUL and surrogates, which encoders reject; else raise ValueError."""
     if not isinstance(raw, str):
-        raise ValueError("the value (not shown) is no text")  # noqa: TRY004 — one kind of bad input
+        raise ValueError("the value (not shown) is not a text")  # noqa: TRY004 — one kind of bad input
     if "\0" in raw or any("\ud800" <= letter <= "\udfff" for letter in raw):
-        raise ValueError("the value (not shown) holds bytes that are no text")
+        raise ValueError("the value (not shown) contains invalid characters")
     return raw
 
 
 def require_non_empty(raw: object) -> str:
-    """Return `raw` if it is such a text and not empty; raise ValueError otherwise."""
+    """Return `raw` if `require_text` accepts it and it is not empty, else raise ValueError."""
     value = require_text(raw)
     if not value:
         raise ValueError("the value is empty")
@@ -241,28 +241,28 @@ def require_non_empty(raw: object) -> str:
 
 
 def quoted(raw: object) -> str:
-    """Return `raw` for an error text: on one line, shortened, control characters escaped."""
+    """Return `raw` for an error text: on one line, at most 60 characters, control characters escaped."""
     line = json.dumps(raw, default=str)
     return line if len(line) <= _QUOTED_CHARACTERS else f"{line[:_QUOTED_CHARACTERS]}…"
 
 
 def _texts(raw: object) -> list[str]:
-    """Return a list of texts, or what a variable writes with commas between them; `none` is an empty list."""
-    listed = ([] if raw == "none" else raw.split(",")) if isinstance(raw, str) else raw
-    if not isinstance(listed, list):
-        raise ValueError(f"{quoted(raw)} is no list")  # noqa: TRY004 — one kind of bad input
-    for one in listed:
+    """Return a list of texts, from a list or from a text separated by commas; `none` is an empty list."""
+    items = ([] if raw == "none" else raw.split(",")) if isinstance(raw, str) else raw
+    if not isinstance(items, list):
+        raise ValueError(f"{quoted(raw)} is not a list")  # noqa: TRY004 — one kind of bad input
+    for one in items:
         if not isinstance(one, str):
-            raise ValueError(f"{quoted(one)} is no text")  # noqa: TRY004 — as above
-    return [one.strip() for one in listed]
+            raise ValueError(f"{quoted(one)} is not a text")  # noqa: TRY004 — as above
+    return [one.strip() for one in items]
 
 
 def _network(raw: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(raw)
     except ValueError as error:
-        why = "has bits behind its mask" if "host bits" in str(error) else "is no IP network"
-        raise ValueError(f"{quoted(raw)} {why}") from None
+        problem = "has bits set after its mask" if "host bits" in str(error) else "is not an IP network"
+        raise ValueError(f"{quoted(raw)} {problem}") from None
 
 
 def _rate_limit(raw: str) -> RateLimit:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.errors import CourierError
-from common.registry.published import CatalogueEntry
+from common.registry.entries import CatalogueEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from common.connection.client import connect
 from common.errors import CourierError, LedgerUnavailable
 from common.ledger import Ledger
-from common.registry.published import CatalogueEntry, catalogue
+from common.registry.entries import CatalogueEntry, catalogue
 from ops.admin import names
 from ops.standalone.state_dir import is_local, redis_url
 

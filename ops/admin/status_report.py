@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from common.ledger import Status
-    from common.registry.published import CatalogueEntry
+    from common.registry.entries import CatalogueEntry
     from common.reports.producer import ProducerReport
     from common.reports.worker import WorkerReport
     from ops.admin.session import LedgerSession

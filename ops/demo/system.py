@@ -21,7 +21,7 @@ from common.broker.celery_app import make_app
 from common.connection.client import connect
 from common.errors import CourierError
 from common.ledger import Ledger, Status
-from common.registry.published import published_ids
+from common.registry.entries import published_ids
 from common.reports.producer import fetch_producer_reports
 from common.settings.load import load_settings
 from ops.standalone import state_dir

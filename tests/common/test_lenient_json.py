@@ -30,7 +30,7 @@ from common.json_depth import MAX_DEPTH
         (b"[true,false,null,{}]", [True, False, None, {}]),
     ],
 )
-def test_what_it_takes(raw: bytes, value: object) -> None:
+def test_lenient_values_are_accepted(raw: bytes, value: object) -> None:
     assert lenient_json.parse(raw, levels=9) == value
 
 
@@ -43,12 +43,12 @@ def test_what_it_takes(raw: bytes, value: object) -> None:
     ],
 )
 @pytest.mark.parametrize("levels", [0, 1, 9])
-def test_what_it_refuses(text: str, levels: int) -> None:
+def test_invalid_json_is_rejected(text: str, levels: int) -> None:
     with pytest.raises(ValueError, match=r"char"):
         lenient_json.parse(text.encode(), levels=levels)
 
 
-def test_it_keeps_the_outer_levels_only() -> None:
+def test_only_the_outer_levels_are_kept() -> None:
     raw = b'{"a":{"b":[1,[2],{"c":3}]},"d":[[{},[]]]}'
     assert lenient_json.parse(raw, levels=3) == {
         "a": {"b": [1, lenient_json.ELIDED, lenient_json.ELIDED]},
@@ -60,7 +60,7 @@ def test_it_keeps_the_outer_levels_only() -> None:
 
 @pytest.mark.parametrize("odd", [b"1", b"007"])
 @pytest.mark.parametrize("levels", [1, 200])
-def test_it_reads_down_to_the_deepest_level_that_the_stock_integrator_reads(levels: int, odd: bytes) -> None:
+def test_maximum_depth_is_that_of_the_stock_integrator(levels: int, odd: bytes) -> None:
     half = MAX_DEPTH // 2
     raw = b'[{"b":' * half + odd + b"}]" * half
     assert lenient_json.parse(raw, levels=levels)

@@ -52,12 +52,12 @@ def test_json_has_time_level_logger_message_and_fields() -> None:
     }
 
 
-def test_what_json_cannot_say_is_said_in_words() -> None:
+def test_json_falls_back_to_str_for_other_types() -> None:
     fields = json.loads(JsonFormatter().format(record("m", key=Secret("hunter2"), rate=float("nan"), many=[1])))
     assert (fields["key"], fields["rate"], fields["many"]) == (MASK, "nan", "[1]")
 
 
-def test_a_field_cannot_replace_what_every_line_has() -> None:
+def test_extra_fields_cannot_replace_standard_fields() -> None:
     assert json.loads(JsonFormatter().format(record("m", level="forged")))["level"] == "info"
 
 
@@ -77,7 +77,7 @@ def test_a_terminal_gets_text() -> None:
 
 
 @pytest.mark.parametrize(("wanted", "is_json"), [(LogFormat.JSON, True), (LogFormat.TEXT, False)])
-def test_a_format_that_is_asked_for_wins(wanted: LogFormat, is_json: bool) -> None:
+def test_an_explicit_format_wins(wanted: LogFormat, is_json: bool) -> None:
     stream = Terminal()
     configure_logging(LogLevel.INFO, wanted, stream)
     logging.getLogger("courier").info("hello")
@@ -105,7 +105,7 @@ def test_warnings_are_logged() -> None:
     assert "old" in json.loads(stream.getvalue())["message"]
 
 
-def test_a_redis_that_refuses_is_told_without_a_traceback() -> None:
+def test_redis_errors_of_kombu_are_logged_without_traceback() -> None:
     stream = io.StringIO()
     configure_logging(LogLevel.INFO, LogFormat.JSON, stream)
     for name in ("kombu.transport.redis", "courier.test"):
@@ -116,7 +116,7 @@ def test_a_redis_that_refuses_is_told_without_a_traceback() -> None:
     assert "Command # 1" in other["exception"]
 
 
-def test_celerys_masking_of_an_address_claims_no_insecure_connection() -> None:
+def test_masking_a_url_logs_no_false_tls_warning() -> None:
     stream = io.StringIO()
     configure_logging(LogLevel.DEBUG, LogFormat.JSON, stream)
     masked = filter_hidden_settings({"broker_url": "rediss://:s3cret@redis.example:6379/0"})
@@ -126,7 +126,7 @@ def test_celerys_masking_of_an_address_claims_no_insecure_connection() -> None:
     assert "another one" in stream.getvalue()
 
 
-def test_libraries_that_quote_urls_stay_silent_even_at_debug() -> None:
+def test_libraries_that_quote_urls_do_not_log_below_error() -> None:
     stream = io.StringIO()
     configure_logging(LogLevel.DEBUG, LogFormat.JSON, stream)
     logging.getLogger("urllib3.connectionpool").debug("POST /services/T0/SECRET")
@@ -135,7 +135,7 @@ def test_libraries_that_quote_urls_stay_silent_even_at_debug() -> None:
 
 
 @given(st.text(st.characters()), st.text(st.characters()))
-def test_no_text_breaks_or_forges_a_line(message: str, field: str) -> None:
+def test_no_text_breaks_or_forges_a_log_line(message: str, field: str) -> None:
     made = record("%s", message, integration=field)
     in_json = JsonFormatter().format(made)
     assert in_json.isascii()

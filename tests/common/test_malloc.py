@@ -1,4 +1,4 @@
-"""What is free in the heap goes back to the system, where the C library can do so."""
+"""Free heap memory is returned to the system if the C library supports it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_what_is_free_is_given_back() -> None:
+def test_trim_returns_free_memory_to_the_system() -> None:
     if not hasattr(ctypes.CDLL(None), "malloc_trim"):
-        malloc.trim()  # nothing to be seen, and no error
+        malloc.trim()  # no effect and no error
         return
     blocks = [bytes(4096) for _ in range(20_000)]
-    held = blocks[::100]  # free space between what is in use is not returned by itself
+    held = blocks[::100]  # free space between used blocks is not returned automatically
     del blocks
     before_mb = resident_mb(os.getpid())
     malloc.trim()
@@ -45,18 +45,18 @@ meet.wait(), meet.wait()
 starts = {int(line.split("-")[0], 16) for line in open("/proc/self/maps")}
 print(sum(start % 2**26 == 0 for start in starts))
 """
-"""Tells how many places there are: glibc puts each beyond the first at a multiple of 64 MB (malloc/arena.c)."""
+"""Prints the number of arenas: glibc puts each one after the first at a multiple of 64 MB (malloc/arena.c)."""
 
 
-def test_threads_allocate_in_one_place() -> None:
-    places = {
+def test_limit_arenas_reduces_the_number_of_arenas() -> None:
+    arenas = {
         how: int(subprocess.check_output([sys.executable, "-c", ALLOCATES_IN_THREADS, how])) for how in ("share", "not")
     }
     if hasattr(ctypes.CDLL(None), "mallopt"):
-        assert places["share"] < places["not"]
+        assert arenas["share"] < arenas["not"]
 
 
-def test_a_library_without_the_calls_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_without_the_functions_is_tolerated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     malloc.trim()
     malloc.limit_arenas()

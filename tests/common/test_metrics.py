@@ -18,7 +18,7 @@ from ops.standalone.embedded_redis import free_port
 ROOT = Path(common.__file__).parents[1]
 
 
-def test_names_are_unique_and_say_their_unit() -> None:
+def test_metric_names_are_unique_and_well_formed() -> None:
     names = [metric.full_name for metric in TABLE]
     assert len(names) == len(set(names))
     assert all(re.fullmatch(r"courier_[a-z]+(_[a-z]+)*", name) for name in names)
@@ -26,7 +26,7 @@ def test_names_are_unique_and_say_their_unit() -> None:
     assert {label for m in TABLE for label in m.labels} == {"field", "integration", "node", "outcome", "reason", "what"}
 
 
-def test_what_is_not_in_the_table_cannot_be_made() -> None:
+def test_metrics_outside_the_table_cannot_be_created() -> None:
     registry = CollectorRegistry()
     with pytest.raises(KeyError):
         counter("courier_surprise", registry)
@@ -36,21 +36,21 @@ def test_what_is_not_in_the_table_cannot_be_made() -> None:
         histogram("courier_up", (1.0,), registry)
 
 
-def test_every_reason_is_in_one_list_and_every_pair_once() -> None:
+def test_every_reason_is_in_one_list_and_every_pair_is_unique() -> None:
     assert sorted((*SKIPPED, *FAILED, *REASONS_WITHOUT_ATTEMPT)) == sorted(Reason)
     for pairs in (list(ledger_pairs()), list(attempt_pairs())):
         assert len(pairs) == len(set(pairs))
     assert {reason for _, reason in ledger_pairs()} == {"", *Reason}
 
 
-def test_what_integrations_skip_for_is_among_the_reasons_to_skip() -> None:
+def test_integrations_skip_only_with_reasons_of_the_list() -> None:
     sources = [path.read_text() for path in (ROOT / "workers").rglob("*.py")]
     used = {name for text in sources for name in re.findall(r"Skipped\(Reason\.([A-Z_]+)", text)}
     assert used
     assert used <= {reason.name for reason in SKIPPED}
 
 
-def test_every_counter_of_the_scripts_is_shown() -> None:
+def test_every_counter_of_the_lua_scripts_is_exported() -> None:
     scripts = [path.read_text() for path in (ROOT / "common" / "ledger").glob("*.lua")]
     counted = {name for text in scripts for name in re.findall(r"count\('([a-z_]+)'", text)}
     shown = {"committed", "bytes", "dead_bytes", "breaker_opened", "breaker_closed", "target_paused", "clock_set_back"}
@@ -61,7 +61,7 @@ def test_no_port_serves_nothing() -> None:
     assert serve(MetricsSettings(address="127.0.0.1", port=0), CollectorRegistry()) == 0
 
 
-def test_a_port_that_is_taken_is_told_with_the_remedy() -> None:
+def test_port_in_use_is_an_error_with_remedy() -> None:
     metrics = MetricsSettings(address="127.0.0.1", port=free_port())
     assert serve(metrics, CollectorRegistry()) == metrics.port
     with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{metrics.port}: .*set another metrics\.port"):

@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_permission_that_is_missing_names_who_asked_whose_the_file_is_and_what_to_set(tmp_path: Path) -> None:
+def test_permission_error_names_user_owner_and_remedy(tmp_path: Path) -> None:
     file = tmp_path / "ossec.conf"
     file.touch(0o640)
     status = file.stat()
-    said = explain(PermissionError(errno.EACCES, "Permission denied", str(file)))
-    assert f"Permission denied for user {os.geteuid()} and group {os.getegid()}" in said
-    assert f"it belongs to {status.st_uid}:{status.st_gid}, mode 0640" in said
-    assert "COURIER_UID, COURIER_GID in .env" in said
+    text = explain(PermissionError(errno.EACCES, "Permission denied", str(file)))
+    assert f"Permission denied for user {os.geteuid()} and group {os.getegid()}" in text
+    assert f"it belongs to {status.st_uid}:{status.st_gid}, mode 0640" in text
+    assert "COURIER_UID, COURIER_GID in .env" in text
 
 
-def test_a_file_whose_folder_is_closed_has_no_known_owner(tmp_path: Path) -> None:
-    said = explain(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "closed/file")))
-    assert "belongs" not in said
-    assert "COURIER_UID" in said
+def test_owner_is_omitted_if_the_folder_is_not_accessible(tmp_path: Path) -> None:
+    text = explain(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "closed/file")))
+    assert "belongs" not in text
+    assert "COURIER_UID" in text
 
 
-def test_other_troubles_are_the_systems_words() -> None:
+def test_other_os_errors_keep_the_system_text() -> None:
     assert explain(OSError(errno.EIO, "Input/output error", "x")) == "Input/output error"
     assert explain(OSError("short")) == "short"
 
 
-def test_an_ossec_conf_that_may_not_be_read_says_who_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(path: Path, _mode: str) -> None:  # root, who may run the tests, may read everything
+def test_unreadable_ossec_conf_names_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path, _mode: str) -> None:  # the tests may run as root, who can read everything
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr("pathlib.Path.open", denied)

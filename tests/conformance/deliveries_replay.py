@@ -15,7 +15,7 @@ from common.errors import TransportError
 from common.integration import Integration
 from common.ledger import Delivery, Header
 from common.outcome import ManagerEvent, Reason
-from common.registry.published import MANAGER
+from common.registry.entries import MANAGER
 from common.secret import Secret
 from common.settings.load import load_settings
 from tests.conformance.case import field_bytes

@@ -116,7 +116,7 @@ def test_connections_that_are_cut_again_and_again(system: System) -> None:
 
 
 def test_a_new_alert_passes_soon_after_the_path_forgot_all_connections(system: System) -> None:
-    pause(2)  # the test before cut all connections, and the lifeline must have one again to notice (decision 1)
+    pause(2)  # the test before cut all connections, and the path monitor needs one again to notice (decision 1)
     system.at_risk += system.held()
     system.proxy.hold()
     system.proxy.go_on(forgetting=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.fernet import Fernet
 
-from common.registry.published import KEY
+from common.registry.entries import KEY
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
@@ -207,7 +207,7 @@ def test_a_worker_whose_key_is_outdated_ends(client: redis.Redis, server: Embedd
         eventually(lambda: "ready." in worker.log)
         client.delete(KEY)
         with part(manager, server, "producer", COURIER_SECRET_KEY=Fernet.generate_key().decode()):
-            assert "sealed with another secret key" in ended(worker)
+            assert "encrypted with another secret key" in ended(worker)
     assert "worker stopping; waiting up to" in worker.log
 
 

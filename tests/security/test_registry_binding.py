@@ -15,15 +15,8 @@ from hypothesis import strategies as st
 from common.errors import SettingsError
 from common.integration import Integration
 from common.registry.encryption import Cipher
-from common.registry.published import (
-    CATALOGUE,
-    KEY,
-    KEY_MISMATCH_GRACE_NS,
-    VERSION,
-    PublishedRegistry,
-    catalogue,
-    published_ids,
-)
+from common.registry.entries import CATALOGUE, KEY, VERSION, catalogue, published_ids
+from common.registry.published import KEY_MISMATCH_GRACE_NS, PublishedRegistry
 from common.reports.producer import fetch_producer_reports
 from common.secret import Secret
 from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
@@ -111,7 +104,7 @@ def test_no_entry_diverts_a_running_worker_and_its_producer_repairs_it(
     attack(client, former)
     client.hset(KEY, VERSION, version)
     assert (worker.hook(), worker.hook("shuffle")) == (HOOK.format("now"), HOOK.format("shuffle"))
-    assert caplog.text.count("an entry of the registry in Redis is not taken") == 1
+    assert caplog.text.count("registry entry in Redis rejected") == 1
     assert producer.repair(NODE, [SLACK, SHUFFLE])
     assert not producer.repair(NODE, [SLACK, SHUFFLE])
     assert (worker.hook(), worker.hook("shuffle")) == (HOOK.format("now"), HOOK.format("shuffle"))

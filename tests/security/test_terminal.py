@@ -26,7 +26,8 @@ from common.ledger.record import Attempt, LastResponse
 from common.logs import JsonFormatter, TextFormatter
 from common.printable import printable, printable_json
 from common.registry.encryption import Cipher
-from common.registry.published import CATALOGUE, KEY, PublishedRegistry
+from common.registry.entries import CATALOGUE, KEY
+from common.registry.published import PublishedRegistry
 from common.reports.producer import publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from common.secret import Secret

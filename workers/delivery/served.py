@@ -11,7 +11,7 @@ import msgspec
 from common.broker.dispatcher import ReleaseTarget
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
-from common.registry.published import MANAGER, Registry
+from common.registry.entries import MANAGER, Registry
 from workers.delivery.executor import BoundedExecutor, ThreadPool
 from workers.delivery.pipeline import Pipeline
 from workers.delivery.response import ResponseRecorder

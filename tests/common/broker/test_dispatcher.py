@@ -59,14 +59,14 @@ def published(client: redis.Redis, to: str = "slack") -> list[Any]:
     return [json.loads(base64.b64decode(json.loads(m)["body"]))[0] for m in messages]
 
 
-def test_the_tasks_of_several_queues_are_counted(ledger: Ledger, dispatcher: Dispatcher) -> None:
+def test_queued_counts_the_tasks_of_several_queues(ledger: Ledger, dispatcher: Dispatcher) -> None:
     assert dispatcher.queued(["slack", "shuffle"]) == 0
     commit(ledger, 3)
     dispatcher.dispatch(ReleaseTarget.of("slack", policy(), "t"))
     assert dispatcher.queued(["slack", "shuffle"]) == 3
 
 
-def test_a_short_backlog_goes_out_one_by_one_and_a_message_carries_ids_only(
+def test_short_backlog_gets_one_task_each_with_ids_only(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
 ) -> None:
     commit(ledger, 2)
@@ -76,23 +76,21 @@ def test_a_short_backlog_goes_out_one_by_one_and_a_message_carries_ids_only(
     assert b"secret-content" not in base64.b64decode(json.loads(raw)["body"])
 
 
-def test_no_more_is_published_than_the_limits_of_the_policy_allow(
-    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
-) -> None:
+def test_rate_limits_bound_what_is_published(client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher) -> None:
     commit(ledger, 100)
     limited = policy(rate_limits=(parse_rate_limit("4/min"),))
     assert [dispatcher.dispatch(ReleaseTarget.of("slack", limited, "t")) for _ in range(2)] == [4, 0]
     assert len(published(client)) == 4
 
 
-def test_a_long_backlog_goes_out_in_batches(client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher) -> None:
+def test_long_backlog_is_published_in_batches(client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher) -> None:
     commit(ledger, 3000)
     assert dispatcher.dispatch(ReleaseTarget.of("slack", policy(max_in_flight=2048, batch_max=64), "t")) == 2048
     sizes = [len(ids) for _, ids in published(client)]
     assert sizes == [64] * 32
 
 
-def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_one_is_not(
+def test_lost_messages_are_republished_but_queued_ones_are_not(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, clock: Clock
 ) -> None:
     commit(ledger, 3)
@@ -104,7 +102,7 @@ def test_a_lost_message_is_published_again_once_its_lease_is_over_and_a_waiting_
     assert len(published(client)) == 3
 
 
-def test_what_several_integrations_have_goes_to_the_queue_of_each(
+def test_dispatch_all_publishes_to_the_queue_of_each_integration(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("common.broker.dispatcher.RELEASES_PER_ROUND_TRIP", 2)
@@ -117,7 +115,7 @@ def test_what_several_integrations_have_goes_to_the_queue_of_each(
     }
 
 
-def test_what_was_lost_of_one_integration_comes_back_and_what_is_queued_of_another_does_not(
+def test_reap_takes_lost_deliveries_but_not_queued_ones(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher, clock: Clock
 ) -> None:
     for one in ("slack", "shuffle"):
@@ -133,7 +131,7 @@ def test_what_was_lost_of_one_integration_comes_back_and_what_is_queued_of_anoth
     }
 
 
-def test_a_server_that_dies_between_release_and_publish_is_unavailable_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_redis_dying_between_release_and_publish_loses_nothing(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path, port=free_port())
     server.start()
     with connect(server.url) as client:

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 CA = quote(certifi.where(), safe="")
 
 
-def test_celery_gets_a_unix_socket_in_its_own_form() -> None:
+def test_broker_url_of_a_unix_socket() -> None:
     assert broker_url("unix://:pw@/run/redis.sock?db=2") == "redis+socket://:pw@/run/redis.sock?virtual_host=2"
     assert broker_url("unix:///r.sock?socket_timeout=3&db=2") == "redis+socket:///r.sock?virtual_host=2"
     assert broker_url("unix:///r.sock") == "redis+socket:///r.sock"
     assert broker_url("redis://h/0") == "redis://h/0"
 
 
-def test_celery_gets_the_certificates_apart_from_the_address() -> None:
+def test_broker_tls_options_are_separate_from_the_url() -> None:
     url = "rediss://:pw@h:6390/0?ssl_ca_certs=%2Fetc%2Fca.pem"
     assert broker_url(url) == "rediss://:pw@h:6390/0"
     assert broker_tls(url) == {"ssl_cert_reqs": "required", "ssl_ca_certs": "/etc/ca.pem"}
@@ -45,14 +45,14 @@ def test_celery_gets_the_certificates_apart_from_the_address() -> None:
 @pytest.mark.parametrize(
     "url", ["redis://h/0", f"rediss://h/0?ssl_ca_certs={CA}", "unix:///run/redis.sock", "sentinel://a,b/main"]
 )
-def test_no_client_repeats_a_command_by_itself(url: str) -> None:
+def test_no_client_retries_commands_by_itself(url: str) -> None:
     with connect(url) as client:
         retry = client.get_retry()
         assert retry is not None
         assert retry._retries == 0  # redis-py offers no other way to see it
 
 
-def test_celery_gets_each_sentinel_with_the_same_login_and_number() -> None:
+def test_broker_url_has_login_and_database_for_each_sentinel() -> None:
     url = "sentinel://me:p%2Cw@a,[::1]:26380/main/2?sentinel_password=s%26"
     assert broker_url(url) == "sentinel://me:p%2Cw@a:26379/2;sentinel://me:p%2Cw@[::1]:26380/2"
     assert broker_options(url)["master_name"] == "main"
@@ -61,7 +61,7 @@ def test_celery_gets_each_sentinel_with_the_same_login_and_number() -> None:
     assert broker_options("redis://h/0") == {}
 
 
-def test_tls_is_for_sentinels_and_servers_alike() -> None:
+def test_tls_applies_to_sentinels_and_servers() -> None:
     url = f"sentinels://a/main?ssl_ca_certs={CA}"
     assert broker_tls(url) == {"ssl_cert_reqs": "required", "ssl_ca_certs": certifi.where()}
     assert broker_options(url)["sentinel_kwargs"]["ssl_ca_certs"] == certifi.where()
@@ -70,21 +70,23 @@ def test_tls_is_for_sentinels_and_servers_alike() -> None:
 
 
 @pytest.mark.parametrize("url", ["rediss://h/0", "sentinels://a,b/main"])
-@pytest.mark.parametrize(("name", "why"), [("gone", "No such file"), (".", "Is a directory"), ("text", "no PEM file")])
-def test_an_authority_that_cannot_be_used_is_refused_at_once(url: str, name: str, why: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"), [("gone", "No such file"), (".", "Is a directory"), ("text", "not a PEM file")]
+)
+def test_unusable_ca_file_is_rejected_at_once(url: str, name: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no certificate")
     with pytest.raises(SettingsError, match=f"redis.ca: {tmp_path / name} cannot be used: .*{why}"):
         connect(f"{url}?ssl_ca_certs={quote(str(tmp_path / name), safe='')}")
 
 
-def test_the_client_of_sentinels_logs_in_to_the_server() -> None:
+def test_sentinel_client_logs_in_to_the_server() -> None:
     with connect("sentinel://me:p%2Cw@a,b/main/2") as client:
         options = client.get_connection_kwargs()
     assert (options["username"], options["password"], options["db"]) == ("me", "p,w", 2)
 
 
 def strict_client(server: EmbeddedServer, port: int, ca: Path) -> redis.Redis:
-    """Return a client that verifies on any Python as every client does on Python 3.13."""
+    """Return a client that verifies certificates as strictly as Python 3.13, on any version of Python."""
     return redis.Redis(
         host="localhost",
         port=port,
@@ -95,9 +97,7 @@ def strict_client(server: EmbeddedServer, port: int, ca: Path) -> redis.Redis:
     )
 
 
-def test_an_authority_that_only_older_pythons_accept_is_told_with_what_it_lacks(
-    server: EmbeddedServer, tmp_path: Path
-) -> None:
+def test_certificate_failing_strict_check_gets_a_hint(server: EmbeddedServer, tmp_path: Path) -> None:
     authority = Authority(tmp_path, key_usage=False)
     with (
         tls_in_front_of(server.port, authority.context(authority.certificate("localhost"))) as port,
@@ -112,7 +112,7 @@ def test_an_authority_that_only_older_pythons_accept_is_told_with_what_it_lacks(
 
 
 @needs("openssl", "openssl")
-def test_the_certificates_of_the_guide_pass_the_strict_check(server: EmbeddedServer, tmp_path: Path) -> None:
+def test_certificates_of_the_guide_pass_the_strict_check(server: EmbeddedServer, tmp_path: Path) -> None:
     (commands,) = re.findall(
         r"(?:^    .*openssl.*\n(?:^ {6,}.*\n)*)+", (PAGES / "remote-workers.md").read_text(), re.MULTILINE
     )
@@ -133,7 +133,7 @@ def test_the_certificates_of_the_guide_pass_the_strict_check(server: EmbeddedSer
         (redis.ConnectionError("certificate verify failed: certificate has expired"), False),
     ],
 )
-def test_only_what_strictness_refuses_is_put_down_to_it(error: Exception, strict: bool) -> None:
+def test_only_strict_errors_get_the_strict_hint(error: Exception, strict: bool) -> None:
     with pytest.raises(LedgerUnavailable) as raised, as_ledger_errors():
         raise error
     assert ("Python 3.13" in str(raised.value)) is strict

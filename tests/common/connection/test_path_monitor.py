@@ -40,11 +40,11 @@ def url(server: EmbeddedServer, proxy: Proxy) -> str:
 
 
 @pytest.fixture
-def lifeline(url: str) -> Iterator[PathMonitor]:
-    ours = PathMonitor(url, LOG)
-    assert ours.check() == 0
-    yield ours
-    ours.close()
+def monitor(url: str) -> Iterator[PathMonitor]:
+    monitor = PathMonitor(url, LOG)
+    assert monitor.check() == 0
+    yield monitor
+    monitor.close()
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def other(url: str) -> Iterator[Redis]:
         yield client
 
 
-def test_who_waits_on_a_forgotten_connection_is_told_at_once(lifeline: PathMonitor, other: Redis, proxy: Proxy) -> None:
+def test_callers_on_a_dropped_connection_fail_at_once(monitor: PathMonitor, other: Redis, proxy: Proxy) -> None:
     proxy.go_on(forgetting=True)
     ended_after_s: list[float] = []
     began_s = time.monotonic()
@@ -66,78 +66,72 @@ def test_who_waits_on_a_forgotten_connection_is_told_at_once(lifeline: PathMonit
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    cut = lifeline.check()
+    cut = monitor.check()
     waiting.join(10)
     assert cut == 2  # its own and the other one
     assert ended_after_s[0] < PONG_TIMEOUT_S + 1
     assert other.ping()
-    assert lifeline.check() == 0
+    assert monitor.check() == 0
 
 
-def test_an_idle_forgotten_connection_is_made_anew_without_an_error(
-    lifeline: PathMonitor, other: Redis, proxy: Proxy
-) -> None:
+def test_dropped_idle_connection_is_replaced_without_an_error(monitor: PathMonitor, other: Redis, proxy: Proxy) -> None:
     proxy.go_on(forgetting=True)
-    assert lifeline.check() == 2
+    assert monitor.check() == 2
     assert other.ping()
 
 
-def test_forgotten_connections_of_tls_are_cut_too(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
+def test_dropped_tls_connections_are_closed_too(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
     del client
     authority = Authority(tmp_path)
     with tls_in_front_of(server.port, authority.context(authority.certificate("redis"))) as port, Proxy(port) as proxy:
         url = f"rediss://:{server.password}@127.0.0.1:{proxy.port}/0?ssl_ca_certs={quote(str(authority.file), safe='')}"
-        lifeline = PathMonitor(url, LOG)
+        monitor = PathMonitor(url, LOG)
         with connect(url) as other:
             assert other.ping()
-            assert lifeline.check() == 0
+            assert monitor.check() == 0
             proxy.go_on(forgetting=True)
-            assert lifeline.check() == 2
+            assert monitor.check() == 2
             assert other.ping()
-        lifeline.close()
+        monitor.close()
 
 
-def test_connections_to_a_redis_that_is_merely_slow_are_left_alone(
-    lifeline: PathMonitor, other: Redis, server: EmbeddedServer
-) -> None:
+def test_slow_redis_keeps_its_connections(monitor: PathMonitor, other: Redis, server: EmbeddedServer) -> None:
     before = other.client_id()
     with server.client() as client:
         client.client_pause(int(PONG_TIMEOUT_S * 1000) + 700, all=True)
-        assert lifeline.check() == 0
+        assert monitor.check() == 0
         client.client_pause(4000, all=True)
     with pytest.raises(RedisError):
-        lifeline.check()
+        monitor.check()
     assert other.client_id() == before
-    assert lifeline.check() == 0
+    assert monitor.check() == 0
 
 
-def test_connections_that_are_held_and_then_go_on_are_left_alone(
-    lifeline: PathMonitor, other: Redis, proxy: Proxy
-) -> None:
+def test_stalled_connections_that_recover_are_kept(monitor: PathMonitor, other: Redis, proxy: Proxy) -> None:
     before = other.client_id()
     proxy.hold()
     with pytest.raises(RedisError):
-        lifeline.check()
+        monitor.check()
     proxy.go_on()
-    assert lifeline.check() == 0
+    assert monitor.check() == 0
     assert other.client_id() == before
 
 
-def test_after_a_cut_it_takes_a_new_connection(lifeline: PathMonitor, proxy: Proxy) -> None:
+def test_monitor_reconnects_after_a_broken_connection(monitor: PathMonitor, proxy: Proxy) -> None:
     proxy.cut()
-    assert lifeline.check() == 0
+    assert monitor.check() == 0
     proxy.go_on(forgetting=True)
-    assert lifeline.check() == 1
+    assert monitor.check() == 1
 
 
-def test_idle_connections_that_redis_closed_are_shut_before_anybody_needs_them(
-    lifeline: PathMonitor, other: Redis, server: EmbeddedServer, client: Redis
+def test_idle_connections_closed_by_redis_are_shut(
+    monitor: PathMonitor, other: Redis, server: EmbeddedServer, client: Redis
 ) -> None:
-    assert lifeline.shutdown_closed() == 0
+    assert monitor.shutdown_closed() == 0
     theirs, ours = other.client_id(), client.client_id()
     with server.client() as admin:
         admin.client_kill_filter(_id=theirs)
-    eventually(lambda: lifeline.shutdown_closed() == 1)
-    assert lifeline.shutdown_closed() == 0
+    eventually(lambda: monitor.shutdown_closed() == 1)
+    assert monitor.shutdown_closed() == 0
     assert other.ping()
     assert client.client_id() == ours

@@ -31,7 +31,7 @@ EVERY = (*SCHEMES, "https")
         ("sentinels://[::1]:26379,[::2]/main", "sentinels://[::1]:26379,[::2]/main"),
     ],
 )
-def test_a_url_is_shown_without_who_may_log_in(url: str, shown: str) -> None:
+def test_urls_are_shown_without_login(url: str, shown: str) -> None:
     check_url(url, EVERY)
     assert show_url(url) == shown
 
@@ -75,14 +75,14 @@ def test_a_url_is_shown_without_who_may_log_in(url: str, shown: str) -> None:
         "sentinel://:hunter2@a/main?db=1",
     ],
 )
-def test_a_bad_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ValueError, match=r"^(cannot|does|names|has) ") as refusal:
+def test_invalid_urls_are_rejected_without_quoting_them(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^(is|does|has) ") as refusal:
         check_url(url, SCHEMES)
     assert "hunter2" not in str(refusal.value)
     assert refusal.value.__context__ is None or refusal.value.__suppress_context__
 
 
-def test_redis_reads_back_what_was_completed() -> None:
+def test_redis_parses_the_completed_url() -> None:
     url = complete_url("redis://me:old@h:1/2?socket_timeout=3", password=Secret("p/@:?#%"), query={})
     options = redis.ConnectionPool.from_url(url).connection_kwargs
     assert options["username"] == "me"
@@ -90,13 +90,13 @@ def test_redis_reads_back_what_was_completed() -> None:
     assert (options["host"], options["port"], options["db"], options["socket_timeout"]) == ("h", 1, 2, 3.0)
 
 
-def test_sentinels_keep_their_hosts_when_completed() -> None:
+def test_completed_sentinel_url_keeps_its_hosts() -> None:
     url = complete_url("sentinel://me:old@a,b:1/main/2", password=Secret("p,@/"), query={"x": "y"})
     assert url == "sentinel://me:p%2C%40%2F@a,b:1/main/2?x=y"
     assert each_host(url)[1] == "sentinel://me:p%2C%40%2F@b:1/main/2?x=y"
 
 
-def test_an_ipv6_address_stands_in_brackets() -> None:
+def test_ipv6_addresses_get_brackets() -> None:
     assert [host_in_url(one) for one in ("::1", "127.0.0.1", "flower.example")] == [
         "[::1]",
         "127.0.0.1",
@@ -104,7 +104,7 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
     ]
 
 
-def test_a_socket_takes_a_password_too() -> None:
+def test_socket_urls_can_have_a_password() -> None:
     assert complete_url("unix:///run/r.sock", password=None, query={}) == "unix:///run/r.sock"
     url = complete_url("unix:///run/r.sock?db=3", password=Secret("pw"), query={})
     options = redis.ConnectionPool.from_url(url).connection_kwargs
@@ -123,16 +123,16 @@ def test_a_socket_takes_a_password_too() -> None:
         ("", ""),
     ],
 )
-def test_scheme_and_host_are_the_same_in_any_case_and_nothing_else_is(url: str, normal: str) -> None:
+def test_only_scheme_and_host_are_case_insensitive(url: str, normal: str) -> None:
     assert normalised(url) == normal
 
 
 @given(st.text())
-def test_a_text_keeps_all_but_the_case_of_its_letters(text: str) -> None:
+def test_normalising_changes_only_the_case_of_letters(text: str) -> None:
     assert normalised(text).lower() == text.lower()
 
 
-def test_a_setting_takes_an_address_in_any_case() -> None:
+def test_url_settings_accept_any_case() -> None:
     given_ = {
         "COURIER_REDIS_URL": "REDISS://:Secret@Redis.Example/1 ",
         "COURIER_INTEGRATIONS_DEFAULT_PROXY": "HTTP://Proxy:3128",

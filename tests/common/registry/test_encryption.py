@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_key_is_made_once_and_found_again(tmp_path: Path) -> None:
-    sealed = load_cipher(None, tmp_path / "state").encrypt(b"x")
-    assert load_cipher(None, tmp_path / "state").decrypt(sealed) == b"x"
+def test_secret_key_is_created_once_and_reused(tmp_path: Path) -> None:
+    encrypted = load_cipher(None, tmp_path / "state").encrypt(b"x")
+    assert load_cipher(None, tmp_path / "state").decrypt(encrypted) == b"x"
 
 
-def test_what_a_process_of_the_same_id_left_half_done_is_no_hindrance(tmp_path: Path) -> None:
+def test_leftover_temporary_key_file_is_replaced(tmp_path: Path) -> None:
     leftover = tmp_path / f".secret.key.{os.getpid()}"
     leftover.touch()
     load_cipher(None, tmp_path)

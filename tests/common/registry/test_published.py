@@ -8,7 +8,8 @@ from cryptography.fernet import Fernet
 from common.errors import SettingsError
 from common.integration import Integration
 from common.registry.encryption import Cipher, load_cipher
-from common.registry.published import ALL_NODES, CATALOGUE, KEY, CatalogueEntry, PublishedRegistry, catalogue
+from common.registry.entries import ALL_NODES, CATALOGUE, KEY, CatalogueEntry, catalogue
+from common.registry.published import PublishedRegistry
 from common.secret import Secret
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def registry(client: redis.Redis) -> PublishedRegistry:
     return PublishedRegistry(client, Cipher(Fernet.generate_key()))
 
 
-def test_what_is_published_is_loaded_again(registry: PublishedRegistry) -> None:
+def test_published_integrations_can_be_loaded(registry: PublishedRegistry) -> None:
     assert registry.load().version == 0
     published = registry.publish(NODE, [SLACK, TICKET])
     assert published.version == registry.version() > 0
@@ -35,7 +36,7 @@ def test_what_is_published_is_loaded_again(registry: PublishedRegistry) -> None:
     assert set(published.entries) == {"slack", "custom-ticket", "manager"}
 
 
-def test_the_version_grows_only_with_a_change_and_removed_ones_stay(registry: PublishedRegistry) -> None:
+def test_version_grows_only_with_a_change(registry: PublishedRegistry) -> None:
     before = registry.publish(NODE, [SLACK, TICKET])
     assert registry.publish(NODE, [TICKET, SLACK]).version == before.version
     after = registry.publish(NODE, [TICKET])
@@ -45,26 +46,26 @@ def test_the_version_grows_only_with_a_change_and_removed_ones_stay(registry: Pu
     assert not registry.publish(NODE, [SLACK, TICKET]).entries["slack"].removed
 
 
-def test_no_version_is_used_twice_though_redis_forgets(client: redis.Redis) -> None:
+def test_versions_are_unique_even_if_redis_loses_data(client: redis.Redis) -> None:
     registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     versions = [registry.publish(NODE, [SLACK]).version]
     held: Any = client.hgetall(KEY)
     versions.append(registry.publish(NODE, [SLACK, TICKET]).version)
-    client.hset(KEY, mapping=held)  # the last second is lost
+    client.hset(KEY, mapping=held)  # Redis loses the last second
     versions.append(registry.publish(NODE, [TICKET]).version)
-    client.delete(KEY)  # everything is
+    client.delete(KEY)  # Redis loses everything
     versions.append(registry.publish(NODE, [SLACK]).version)
     assert versions == sorted(set(versions))
 
 
-def test_the_version_grows_though_the_clock_is_set_back(client: redis.Redis) -> None:
+def test_version_grows_even_if_the_clock_is_set_back(client: redis.Redis) -> None:
     times = iter([2_000_000, 1_000_000])
     registry = PublishedRegistry(client, Cipher(Fernet.generate_key()), lambda: next(times))
     assert registry.publish(NODE, [SLACK]).version == 2_000
     assert registry.publish(NODE, [TICKET]).version == 2_001
 
 
-def test_an_integration_is_removed_when_the_last_node_gives_it_up(registry: PublishedRegistry) -> None:
+def test_integration_is_removed_when_no_node_has_it(registry: PublishedRegistry) -> None:
     registry.publish(NODE, [SLACK])
     both = registry.publish("wazuh-2", [SLACK, TICKET])
     assert both.entries["slack"].nodes == (NODE, "wazuh-2")
@@ -72,9 +73,7 @@ def test_an_integration_is_removed_when_the_last_node_gives_it_up(registry: Publ
     assert registry.publish("wazuh-2", [TICKET]).entries["slack"].removed
 
 
-def test_the_catalogue_says_without_the_key_what_is_configured_and_what_left(
-    registry: PublishedRegistry, client: redis.Redis
-) -> None:
+def test_catalogue_is_readable_without_the_key(registry: PublishedRegistry, client: redis.Redis) -> None:
     registry.publish(NODE, [SLACK, TICKET])
     registry.publish(NODE, [TICKET])
     assert catalogue(client) == {
@@ -85,10 +84,8 @@ def test_the_catalogue_says_without_the_key_what_is_configured_and_what_left(
     assert [one.removed for one in catalogue(client).values()] == [False, False, True]
 
 
-def test_a_catalogue_that_is_missing_is_made_again_without_a_new_version(
-    registry: PublishedRegistry, client: redis.Redis
-) -> None:
-    """As a former version left it, or whoever may write Redis."""
+def test_damaged_catalogue_is_repaired_without_a_new_version(registry: PublishedRegistry, client: redis.Redis) -> None:
+    """An earlier version of Courier or another client may leave it so."""
     version = registry.publish(NODE, [SLACK]).version
     damages: list[Callable[[], object]] = [
         lambda: client.delete(CATALOGUE),
@@ -101,7 +98,7 @@ def test_a_catalogue_that_is_missing_is_made_again_without_a_new_version(
         assert catalogue(client)["slack"] == CatalogueEntry("slack", (NODE,))
 
 
-def test_redis_holds_no_secret_in_clear(registry: PublishedRegistry, client: redis.Redis) -> None:
+def test_redis_holds_no_secret_unencrypted(registry: PublishedRegistry, client: redis.Redis) -> None:
     registry.publish(NODE, [SLACK])
     fields: list[Any] = [*client.hgetall(KEY).values(), *client.hgetall(CATALOGUE).values()]
     held = b"".join(fields)
@@ -109,7 +106,7 @@ def test_redis_holds_no_secret_in_clear(registry: PublishedRegistry, client: red
     assert b"hooks.example" not in held
 
 
-def test_integrations_with_one_credential_have_one_target(registry: PublishedRegistry) -> None:
+def test_integrations_with_the_same_credential_share_a_target(registry: PublishedRegistry) -> None:
     def target(name: str, id_: str = "x", hook: str = "", key: str = "") -> str:
         hook_url, api_key = Secret(hook) if hook else None, Secret(key) if key else None
         return registry.target(Integration(id=id_, name=name, hook_url=hook_url, api_key=api_key))
@@ -124,34 +121,34 @@ def test_integrations_with_one_credential_have_one_target(registry: PublishedReg
     assert target("custom-x", "a", key="b") != target("custom-x", "b")
 
 
-def test_a_target_says_nothing_about_the_credential_without_the_key(client: redis.Redis) -> None:
+def test_target_digest_depends_on_the_secret_key(client: redis.Redis) -> None:
     key = Fernet.generate_key()
     targets = {PublishedRegistry(client, Cipher(one)).target(SLACK) for one in (key, key, Fernet.generate_key())}
     assert len(targets) == 2
     assert all(len(one) == 32 for one in targets)
 
 
-def test_another_key_is_told_what_to_do(registry: PublishedRegistry, client: redis.Redis) -> None:
+def test_wrong_secret_key_is_an_error_with_remedy(registry: PublishedRegistry, client: redis.Redis) -> None:
     registry.publish(NODE, [SLACK])
     with pytest.raises(SettingsError, match=r"another secret key.*copy secret\.key"):
         PublishedRegistry(client, Cipher(Fernet.generate_key())).load()
 
 
-def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
-    sealed = load_cipher(None, tmp_path / "state").encrypt(b"x")
-    assert load_cipher(None, tmp_path / "state").decrypt(sealed) == b"x"
+def test_key_file_is_private(tmp_path: Path) -> None:
+    encrypted = load_cipher(None, tmp_path / "state").encrypt(b"x")
+    assert load_cipher(None, tmp_path / "state").decrypt(encrypted) == b"x"
     assert (tmp_path / "state" / "secret.key").stat().st_mode & 0o777 == 0o600
     assert [p.name for p in (tmp_path / "state").iterdir()] == ["secret.key"]
 
 
-def test_a_given_key_wins_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+def test_given_key_wins_and_invalid_key_is_rejected(tmp_path: Path) -> None:
     key = Fernet.generate_key().decode()
     assert load_cipher(Secret(key), tmp_path).decrypt(Cipher(key.encode()).encrypt(b"y")) == b"y"
     with pytest.raises(SettingsError, match="32 bytes"):
         load_cipher(Secret("short"), tmp_path)
 
 
-def test_an_unwritable_state_directory_is_named(tmp_path: Path) -> None:
+def test_unwritable_state_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="state directory"):
         load_cipher(None, tmp_path / "file" / "state")

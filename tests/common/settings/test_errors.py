@@ -14,7 +14,7 @@ from tests.common.settings.test_load import load, refusal
 
 
 @pytest.mark.parametrize(
-    ("toml", "told"),
+    ("toml", "expected"),
     [
         ("a =", "courier.toml: is not TOML: Invalid value (at end of document)"),
         ("x = " + "[" * 5000, "courier.toml: is not TOML: "),
@@ -40,7 +40,7 @@ from tests.common.settings.test_load import load, refusal
             "[integrations.slack]\nretry_cap = '5m'",
             "courier.toml:2: integrations.slack.retry_cap is now called integrations.slack.retry_delay_max",
         ),
-        ("zzz = 5", "courier.toml:1: there is no key zzz; `courier config` lists all that there are"),
+        ("zzz = 5", "courier.toml:1: there is no key zzz; `courier config` lists all keys"),
         (
             'worker.max_tasks = "many"',
             'courier.toml:1: worker.max_tasks: "many" is not a whole number; write a whole number',
@@ -64,16 +64,16 @@ from tests.common.settings.test_load import load, refusal
             "courier.toml:1: producer.max_line: \"64KB\" has the unit 'KB', which is none",
         ),
         ('producer.alerts = ""', "courier.toml:1: producer.alerts: the value is empty; write a path"),
-        ("producer.alerts = 5", "courier.toml:1: producer.alerts: the value (not shown) is no text; write a path"),
+        ("producer.alerts = 5", "courier.toml:1: producer.alerts: the value (not shown) is not a text; write a path"),
         ('producer.node = "a b"', 'courier.toml:1: producer.node: "a b" is not allowed; write a name of letters'),
-        ('log.level = "loud"', 'courier.toml:1: log.level: "loud" is none of them; write "debug" or "info" or'),
+        ('log.level = "loud"', 'courier.toml:1: log.level: "loud" is not one of the allowed words; write "debug" or'),
         (
             'integrations.default.verify_tls = "0"',
-            'courier.toml:1: integrations.default.verify_tls: "0" is neither; w',
+            'courier.toml:1: integrations.default.verify_tls: "0" is not true or false; w',
         ),
         (
             'integrations.s.start_at = "now"',
-            'courier.toml:1: integrations.s.start_at: "now" is neither one of the wo',
+            'courier.toml:1: integrations.s.start_at: "now" is not one of the wo',
         ),
         ("integrations.s.start_at = 2026-01-31T08:00:00", "courier.toml:1: integrations.s.start_at: "),
         ("integrations.s.start_at = 0001-01-01T00:00:00+23:00", "courier.toml:1: integrations.s.start_at: "),
@@ -81,68 +81,73 @@ from tests.common.settings.test_load import load, refusal
             "integrations.s.environment.A = 5",
             "courier.toml:1: integrations.s.environment: the value of A (not shown)",
         ),
-        ('[integrations.s.environment]\n"A=" = "x"', 'courier.toml:1: integrations.s.environment: "A=" is no name'),
+        (
+            '[integrations.s.environment]\n"A=" = "x"',
+            'courier.toml:1: integrations.s.environment: "A=" is not a valid variable',
+        ),
         (
             "integrations.s.environment = 5",
-            "courier.toml:1: integrations.s.environment: the value (not shown) is no",
+            "courier.toml:1: integrations.s.environment: the value (not shown) is not",
         ),
         (
             'redis.url = "http://x"',
-            "courier.toml:1: redis.url: the URL (not shown) does not begin with redis:// or ",
+            "courier.toml:1: redis.url: the URL (not shown) does not start with redis:// or ",
         ),
     ],
 )
-def test_what_is_wrong_in_a_file_is_told_by_place_and_remedy(tmp_path: Path, toml: str, told: str) -> None:
-    assert refusal(tmp_path, toml).startswith(told)
+def test_errors_in_a_file_name_line_and_remedy(tmp_path: Path, toml: str, expected: str) -> None:
+    assert refusal(tmp_path, toml).startswith(expected)
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
-        ("5", "5 is no list"),
+        ("5", "5 is not a list"),
         ('["5/m"]', "\"5/m\" has the unit 'm', which is none of s, min, h, day"),
         ('["fast"]', '"fast" is not a number, / and a unit'),
         ('["0/s"]', '"0/s" has the number 0, which is not from 1 to 1000000'),
-        ('["4/min burst 2"]', '"4/min burst 2" has a burst, which only a limit per second can have: N/min'),
-        ("[4]", "4 is no text"),
+        ('["4/min burst 2"]', '"4/min burst 2" has a burst, which only a limit per second can have: all N'),
+        ("[4]", "4 is not a text"),
         ('"4/min; 5/h"', '"4/min; 5/h" is not a number, / and a unit'),
     ],
 )
-def test_a_wrong_rate_limit(tmp_path: Path, value: str, told: str) -> None:
+def test_invalid_rate_limits(tmp_path: Path, value: str, expected: str) -> None:
     text = refusal(tmp_path, f"integrations.s.rate_limits = {value}")
-    assert text.startswith(f"courier.toml:1: integrations.s.rate_limits: {told}")
+    assert text.startswith(f"courier.toml:1: integrations.s.rate_limits: {expected}")
     assert '; write a list such as ["1/s burst 3"] or ["4/min", "500/day"], or [] for none; units: s, min' in text
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
-        ("5", "5 is no list"),
-        ("[5]", "5 is no text"),
-        ('["10.0.0.1/8"]', '"10.0.0.1/8" has bits behind its mask'),
-        ('"10.0.0.0/8,intranet"', '"intranet" is no IP network'),
+        ("5", "5 is not a list"),
+        ("[5]", "5 is not a text"),
+        ('["10.0.0.1/8"]', '"10.0.0.1/8" has bits set after its mask'),
+        ('"10.0.0.0/8,intranet"', '"intranet" is not an IP network'),
     ],
 )
-def test_a_wrong_network(tmp_path: Path, value: str, told: str) -> None:
+def test_invalid_networks(tmp_path: Path, value: str, expected: str) -> None:
     text = refusal(tmp_path, f"integrations.s.allow_private = {value}")
-    assert text.startswith(f"courier.toml:1: integrations.s.allow_private: {told}; write a list such as")
+    assert text.startswith(f"courier.toml:1: integrations.s.allow_private: {expected}; write a list such as")
 
 
 @pytest.mark.parametrize("value", ['["http://soc.example.org"]', '["soc.example.org:443"]', '[""]', '["a b"]'])
-def test_a_wrong_host_of_flower(tmp_path: Path, value: str) -> None:
-    assert "is no host name; write a list of names without scheme and port" in refusal(
+def test_invalid_hosts_of_flower(tmp_path: Path, value: str) -> None:
+    assert "is not a host name; write a list of names without scheme and port" in refusal(
         tmp_path, f"flower.hosts = {value}"
     )
 
 
-@pytest.mark.parametrize(("value", "told"), [("50", "50 is no percentage"), ('"101%"', "101% is more than 100%")])
-def test_a_wrong_percentage(tmp_path: Path, value: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "expected"), [("50", "50 is not a percentage"), ('"101%"', "101% is more than 100%")]
+)
+def test_invalid_percentages(tmp_path: Path, value: str, expected: str) -> None:
     text = refusal(tmp_path, f"integrations.s.breaker_ratio = {value}")
-    assert text == f'courier.toml:1: integrations.s.breaker_ratio: {told}; write a percentage from "0%" to "100%"'
+    assert text == f'courier.toml:1: integrations.s.breaker_ratio: {expected}; write a percentage from "0%" to "100%"'
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "expected"),
     [
         (
             "COURIER_WORKER_MAX_TASK",
@@ -162,49 +167,49 @@ def test_a_wrong_percentage(tmp_path: Path, value: str, told: str) -> None:
         (
             "COURIER_REDIS_CA",
             "a\udcff",
-            "COURIER_REDIS_CA: redis.ca: the value (not shown) holds bytes that are no",
+            "COURIER_REDIS_CA: redis.ca: the value (not shown) contains invalid",
         ),
         ("COURIER_WORKER_MAX_TASKS_FILE", "no", "COURIER_WORKER_MAX_TASKS_FILE: "),
         ("COURIER_SETTINGS", "no.toml", "no.toml: cannot be read: No such file or directory"),
     ],
 )
-def test_what_is_wrong_in_a_variable(tmp_path: Path, variable: str, value: str, told: str) -> None:
-    assert refusal(tmp_path, **{variable: value}).startswith(told)
+def test_errors_in_a_variable_name_the_variable(tmp_path: Path, variable: str, value: str, expected: str) -> None:
+    assert refusal(tmp_path, **{variable: value}).startswith(expected)
 
 
-def test_a_variable_and_its_file_together_are_refused(tmp_path: Path) -> None:
-    told = refusal(tmp_path, COURIER_REDIS_PASSWORD="hunter2", COURIER_REDIS_PASSWORD_FILE="f")
-    assert told == "COURIER_REDIS_PASSWORD_FILE: COURIER_REDIS_PASSWORD is set too; set one of them"
+def test_a_variable_and_its_file_variant_together_are_rejected(tmp_path: Path) -> None:
+    expected = refusal(tmp_path, COURIER_REDIS_PASSWORD="hunter2", COURIER_REDIS_PASSWORD_FILE="f")
+    assert expected == "COURIER_REDIS_PASSWORD_FILE: COURIER_REDIS_PASSWORD is also set; set only one of them"
 
 
-def test_an_empty_mounted_secret_is_refused(tmp_path: Path) -> None:
+def test_an_empty_mounted_secret_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("\n")
     assert "f is empty; write the value into it" in refusal(tmp_path, COURIER_FLOWER_BASIC_AUTH_FILE="f")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "is a folder; name the file in it"), (b"a = '\xff'", "is not UTF-8 text")]
+    ("content", "expected"), [(None, "is a folder; name the file in it"), (b"a = '\xff'", "is not UTF-8 text")]
 )
-def test_a_file_that_is_none(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_a_folder_or_binary_file_is_rejected(tmp_path: Path, content: bytes | None, expected: str) -> None:
     file = tmp_path / "courier.toml"
     if content is None:
         file.mkdir()
     else:
         file.write_bytes(content)
-    assert refusal(tmp_path) == f"courier.toml: {told}"
+    assert refusal(tmp_path) == f"courier.toml: {expected}"
 
 
-def test_a_dangling_local_file_is_not_overlooked(tmp_path: Path) -> None:
+def test_a_dangling_link_to_a_settings_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "courier.toml").symlink_to("gone")
     assert refusal(tmp_path).startswith("courier.toml: cannot be read: ")
 
 
 def test_an_unknown_override(tmp_path: Path) -> None:
-    told = refusal(tmp_path, overrides={"state.dirr": "x"})
-    assert told == "command line: there is no key state.dirr; did you mean state.dir?"
+    expected = refusal(tmp_path, overrides={"state.dirr": "x"})
+    assert expected == "command line: there is no key state.dirr; did you mean state.dir?"
 
 
-def test_what_kubernetes_sets_for_services_is_not_a_setting(tmp_path: Path) -> None:
+def test_kubernetes_service_variables_are_ignored(tmp_path: Path) -> None:
     settings = load(
         tmp_path,
         COURIER_FLOWER_PORT="tcp://10.0.0.1:5555",
@@ -221,7 +226,7 @@ SECRETS = ["redis.url", "redis.password", "state.secret_key", "flower.basic_auth
 
 @pytest.mark.parametrize("key", SECRETS)
 @pytest.mark.parametrize("value", ['"hunter2\\u0000"', "{ hunter2 = 1 }", '["hunter2"]'])
-def test_a_refused_secret_is_not_repeated(tmp_path: Path, key: str, value: str) -> None:
+def test_an_invalid_secret_is_not_quoted(tmp_path: Path, key: str, value: str) -> None:
     assert "hunter2" not in refusal(tmp_path, f"{key} = {value}")
 
 
@@ -229,21 +234,21 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 
 
 @given(
-    place=st.sampled_from(list(FIXED)),
+    path=st.sampled_from(list(FIXED)),
     raw=st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=4),
 )
-def test_any_value_is_read_or_refused(place: tuple[str, ...], raw: object) -> None:
-    reader = FIXED[place].reader
+def test_any_value_is_parsed_or_rejected(path: tuple[str, ...], raw: object) -> None:
+    reader = FIXED[path].reader
     with suppress(ValueError):
         reader.show(reader.parse(raw))
 
 
 @given(st.sampled_from([*map(dotted, FIXED), "nothing.here"]), st.text())
-def test_any_override_is_taken_or_refused(name: str, value: str) -> None:
+def test_any_override_is_accepted_or_rejected(name: str, value: str) -> None:
     with suppress(SettingsError):
         load_settings(file=None, environment={}, cwd=Path("/nowhere"), overrides={name: value})
 
 
-def test_every_renamed_key_leads_to_one_that_exists() -> None:
-    assert {(*place[:-1], name) for place, name in RENAMED.items()} <= set(FIXED)
+def test_every_renamed_key_maps_to_an_existing_key() -> None:
+    assert {(*path[:-1], name) for path, name in RENAMED.items()} <= set(FIXED)
     assert not set(RENAMED) & set(FIXED)

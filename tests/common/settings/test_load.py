@@ -39,17 +39,17 @@ def refusal(tmp_path: Path, toml: str | None = None, **given: Any) -> str:
 # The packaged file
 
 
-def test_the_packaged_file_gives_every_key_and_no_other() -> None:
-    places = list(from_file(DEFAULTS_FILE, "default", packaged=True))
+def test_packaged_file_sets_exactly_the_known_keys() -> None:
+    paths = list(from_file(DEFAULTS_FILE, "default", packaged=True))
     vendors = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
     of_scripts = [(INTEGRATIONS, "custom-*", name) for name in ("concurrency", "retry_delay", "retry_max_attempts")]
     limits = [(INTEGRATIONS, vendor, "rate_limits") for vendor in vendors]
     limits[3:3] = [(INTEGRATIONS, "virustotal", name) for name in ("newest_first", "self_alert_lag")]
-    assert places == [*FIXED, *of_scripts, *limits]
+    assert paths == [*FIXED, *of_scripts, *limits]
 
 
-def test_the_packaged_file_shows_values_as_they_are_shown(tmp_path: Path) -> None:
-    raw = {dotted(place): given.raw for place, given in from_file(DEFAULTS_FILE, "default", packaged=True).items()}
+def test_packaged_file_has_values_in_display_form(tmp_path: Path) -> None:
+    raw = {dotted(path): given.raw for path, given in from_file(DEFAULTS_FILE, "default", packaged=True).items()}
     shown = {key: value for key, value, _ in load(tmp_path).listing()}
     same = {"integrations.default.lease": "60s", "integrations.default.script_timeout": "60s", "producer.node": ""}
     assert raw == shown | same
@@ -98,7 +98,7 @@ def test_the_strongest_source_wins_and_is_named(
     assert (settings.worker.max_tasks, settings.origin["worker.max_tasks"]) == expected
 
 
-def test_which_file_is_read(tmp_path: Path) -> None:
+def test_which_settings_file_is_read(tmp_path: Path) -> None:
     for name, slots in {"courier.toml": 1, "env.toml": 2, "option.toml": 3}.items():
         (tmp_path / name).write_text(f"worker.max_tasks = {slots}")
     environment = {"COURIER_SETTINGS": "env.toml"}
@@ -108,12 +108,12 @@ def test_which_file_is_read(tmp_path: Path) -> None:
     assert load_settings(file=None, environment={"COURIER_SETTINGS": ""}, cwd=tmp_path).worker.max_tasks == 1
 
 
-def test_an_empty_variable_is_not_set_and_an_empty_key_is_no_value(tmp_path: Path) -> None:
+def test_empty_variables_and_empty_optional_keys_are_unset(tmp_path: Path) -> None:
     settings = load(tmp_path, 'redis.ca = ""', COURIER_WORKER_MAX_TASKS="", COURIER_REDIS_URL_FILE="")
     assert (settings.worker.max_tasks, settings.redis.ca) == (1024, None)
 
 
-def test_relative_paths_begin_at_the_file_or_the_working_directory(tmp_path: Path) -> None:
+def test_relative_paths_start_at_the_file_or_working_directory(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/c.toml").write_text('[worker]\nwazuh_home = "ossec"\nqueue_socket = "/run/q"\n')
     environment = {"COURIER_SETTINGS": "etc/c.toml", "COURIER_PRODUCER_ALERTS": "a.json"}
@@ -125,7 +125,7 @@ def test_relative_paths_begin_at_the_file_or_the_working_directory(tmp_path: Pat
 
 
 @pytest.mark.parametrize("home", ["/opt/ossec", "ossec"])
-def test_what_is_in_the_home_moves_with_it(tmp_path: Path, home: str) -> None:
+def test_paths_in_wazuh_home_move_with_it(tmp_path: Path, home: str) -> None:
     worker = load(tmp_path, f'[worker]\nwazuh_home = "{home}"').worker
     assert worker.integrations_dir == tmp_path / home / "integrations"
     assert worker.queue_socket == tmp_path / home / "queue/sockets/queue"
@@ -136,7 +136,7 @@ def test_what_is_in_the_home_moves_with_it(tmp_path: Path, home: str) -> None:
     assert load(tmp_path, "").worker.integrations_dir == Path("/var/ossec/integrations")
 
 
-def test_one_newline_is_removed_from_a_mounted_secret(tmp_path: Path) -> None:
+def test_one_final_newline_of_a_mounted_secret_is_removed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"pass word\r\r\n")
     settings = load(tmp_path, COURIER_REDIS_PASSWORD_FILE="secret")
     assert settings.redis.password == Secret("pass word\r")
@@ -165,14 +165,14 @@ def test_a_policy_is_merged_from_general_to_specific(tmp_path: Path) -> None:
     assert policy.max_in_flight == 512
 
 
-def test_scripts_run_four_at_once_unless_somebody_says_more(tmp_path: Path) -> None:
+def test_scripts_have_concurrency_four_by_default(tmp_path: Path) -> None:
     assert load(tmp_path, "integrations.default.lease = '9s'").policy(SCRIPT).concurrency == 4
     assert load(tmp_path, "integrations.default.concurrency = 9").policy(SCRIPT).concurrency == 9
     assert load(tmp_path, "integrations.custom-x.concurrency = 9").policy(SCRIPT).concurrency == 9
     assert load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_CONCURRENCY="7").policy(SLACK).concurrency == 7
 
 
-def test_what_an_operator_writes_wins_over_every_packaged_table(tmp_path: Path) -> None:
+def test_operator_settings_override_all_packaged_tables(tmp_path: Path) -> None:
     assert limits(load(tmp_path)) == ["1/s burst 3"]
     assert limits(load(tmp_path, COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS="none")) == []
     written = """
@@ -202,7 +202,7 @@ def limits(settings: Settings) -> list[str]:
         ("manager", []),
     ],
 )
-def test_each_service_has_limits_that_it_bears(tmp_path: Path, name: str, expected: list[str]) -> None:
+def test_default_rate_limits_of_each_service(tmp_path: Path, name: str, expected: list[str]) -> None:
     policy = load(tmp_path).policy(Integration(id=f"{name}-2", name=name))
     assert [str(limit) for limit in policy.rate_limits] == expected
 
@@ -240,7 +240,7 @@ def test_start_at_from_a_variable(tmp_path: Path) -> None:
     assert dated.policy(SLACK).start_at == datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
-def test_tables_that_serve_nothing_are_told_but_no_error(tmp_path: Path) -> None:
+def test_unused_tables_are_listed_without_an_error(tmp_path: Path) -> None:
     toml = 'integrations.slak.lease = "5s"\nintegrations."sl*".lease = "5s"'
     assert load(tmp_path, toml).unused_tables([SLACK]) == ["slak"]
 
@@ -248,31 +248,31 @@ def test_tables_that_serve_nothing_are_told_but_no_error(tmp_path: Path) -> None
 # Redis
 
 
-def test_password_and_ca_are_part_of_the_connection_url_only(tmp_path: Path) -> None:
+def test_password_and_ca_are_only_in_the_connection_url(tmp_path: Path) -> None:
     toml = '[redis]\nurl = "rediss://me:old@db/1"\npassword = "hunter2"\nca = "/ca.pem"'
     redis = load(tmp_path, toml).redis
     assert redis.connection_url == Secret("rediss://me:hunter2@db/1?ssl_ca_certs=%2Fca.pem")
     assert redis.address == f"rediss://{MASK}@db/1"
 
 
-def test_the_password_of_sentinels_is_part_of_the_connection_url_only(tmp_path: Path) -> None:
+def test_sentinel_password_is_only_in_the_connection_url(tmp_path: Path) -> None:
     toml = '[redis]\nurl = "sentinel://a,b/main"\nsentinel_password = "hunter2"'
     redis = load(tmp_path, toml).redis
     assert redis.connection_url == Secret("sentinel://a,b/main?sentinel_password=hunter2")
     assert redis.address == "sentinel://a,b/main"
 
 
-def test_a_password_of_sentinels_without_sentinels_is_refused(tmp_path: Path) -> None:
-    said = refusal(tmp_path, 'redis.sentinel_password = "hunter2"')
-    assert said.startswith("courier.toml:1: redis.sentinel_password: there is no Sentinel")
-    assert "hunter2" not in said
+def test_sentinel_password_without_sentinel_is_rejected(tmp_path: Path) -> None:
+    error = refusal(tmp_path, 'redis.sentinel_password = "hunter2"')
+    assert error.startswith("courier.toml:1: redis.sentinel_password: there is no Sentinel")
+    assert "hunter2" not in error
 
 
-def test_a_ca_without_tls_is_refused(tmp_path: Path) -> None:
+def test_ca_without_tls_is_rejected(tmp_path: Path) -> None:
     assert refusal(tmp_path, 'redis.ca = "/ca.pem"').startswith("courier.toml:1: redis.ca: the connection is not")
 
 
-def test_every_policy_key_stands_in_the_default_table(tmp_path: Path) -> None:
+def test_default_table_has_every_policy_key(tmp_path: Path) -> None:
     assert load(tmp_path).integrations[DEFAULT].keys() == {key.field for key in POLICY_KEYS.values()}
 
 
@@ -288,8 +288,6 @@ def test_start_at_a_position_of_the_alert_log(tmp_path: Path, text: str) -> None
 @pytest.mark.parametrize(
     "text", ["../alerts.json:7", "alerts.json", "alerts.json:", "alerts.json:-1", "2026/alerts.json:1"]
 )
-def test_a_start_at_that_is_no_position(tmp_path: Path, text: str) -> None:
-    with pytest.raises(
-        SettingsError, match=r'nor a position; write .* or a position such as "2026/Jan/ossec-alerts-31'
-    ):
+def test_invalid_start_at_positions(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r'or a position; write .* or a position such as "2026/Jan/ossec-alerts-31'):
         load(tmp_path, f'integrations.default.start_at = "{text}"')

@@ -25,13 +25,13 @@ def test_sizes(text: str, size: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "30", "s", "-1s", "1.5h", "1h30m", "30S", "1 000s", "٣s", "1s\n", "9" * 5000 + "s"]
 )
-def test_what_is_no_duration(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(is not|has the unit)"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["64KB", "64kib", "64K", "64"])
-def test_what_is_no_size(text: str) -> None:
+def test_invalid_sizes(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(is not|has the unit)"):
         parse_size(text)
 
@@ -49,7 +49,7 @@ def test_a_size_survives_the_round_trip(number: int, unit: str) -> None:
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     for parse in (parse_duration, parse_size):
         with suppress(ValueError):
             assert parse(text) >= 0

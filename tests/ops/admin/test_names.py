@@ -12,7 +12,8 @@ from common.errors import CourierError
 from common.integration import Integration
 from common.ledger import Ledger
 from common.registry.encryption import Cipher
-from common.registry.published import CatalogueEntry, PublishedRegistry
+from common.registry.entries import CatalogueEntry
+from common.registry.published import PublishedRegistry
 from common.secret import Secret
 from ops.admin.names import resolve
 from ops.cli.main import courier

@@ -191,7 +191,7 @@ def test_check_is_critical_without_redis(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("COURIER_REDIS_URL", "redis://127.0.0.1:1/0")
     code, out = status("--check")
     assert (code, out.count("\n")) == (2, 1)
-    assert out.startswith("COURIER CRITICAL - Redis cannot be reached") or "Redis does not answer" in out
+    assert out.startswith("COURIER CRITICAL - Redis cannot be reached") or "Redis is unavailable" in out
 
 
 def test_a_folder_without_courier_up_is_said_to_be_one(tmp_path: Path) -> None:

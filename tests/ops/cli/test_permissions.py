@@ -38,7 +38,7 @@ def test_settings_in_a_closed_working_directory(folder: Path, command: str) -> N
     )
     done = run_as_ordinary_user("-c", script, cwd=folder)
     assert done.returncode == 78
-    assert f"{folder}/closed/courier.toml: whether it exists cannot be seen: Permission denied" in done.stderr
+    assert f"{folder}/closed/courier.toml: cannot check whether it exists: Permission denied" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Reason, Rejected, Retry
-from common.registry.published import MANAGER
+from common.registry.entries import MANAGER
 from tests.support.fakes import SIGNER
 from workers.alert.alert import Alert
 from workers.calls import Datagram, Sent

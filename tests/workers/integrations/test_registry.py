@@ -4,7 +4,7 @@ import pytest
 
 from common.integration import Integration
 from common.outcome import Reason, Rejected
-from common.registry.published import MANAGER
+from common.registry.entries import MANAGER
 from tests.workers.integrations.examples import alert, refusal
 from workers.integrations.manager import Manager
 from workers.integrations.registry import SERVICES, make_service
