@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from common.ledger import Status
-from ops.demo.console import LISTED, Show, clean, column, in_all, line, summary_row
+from ops.demo.console import LISTED, Show, clean, column, total_row, line, summary_row
 from ops.demo.expect import Arrival, Comparison
 from ops.demo.messages import Message
 
@@ -48,8 +48,8 @@ def test_a_line_says_when_who_what_and_how_fast() -> None:
     text = line(message(), 0.1234).plain
     assert ".123  slack-f4ebd2 " in text
     assert "✓ sshd: brute force " in text
-    assert text.endswith("taken, 200  0.12 s")
-    assert line(message(), None).plain.endswith("taken, 200")
+    assert text.endswith("accepted, 200  0.12 s")
+    assert line(message(), None).plain.endswith("accepted, 200")
 
 
 def test_what_the_demos_own_script_sent_is_not_said_to_be_taken_from_the_users() -> None:
@@ -63,9 +63,9 @@ def test_what_the_demos_own_script_sent_is_not_said_to_be_taken_from_the_users()
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"accepted": False, "status": 500, "note": "500, out of order"}, "trouble: 500, out of order"),
-        ({"accepted": False, "status": 0}, "trouble: 0"),
-        ({"accepted": False, "status": 404}, "not known, 404"),
+        ({"accepted": False, "status": 500, "note": "500, out of order"}, "failed: 500, out of order"),
+        ({"accepted": False, "status": 0}, "failed: 0"),
+        ({"accepted": False, "status": 404}, "unknown, 404"),
         ({"service": "manager", "status": 0, "note": "rule 87105, level 12"}, "rule 87105, level 12"),
         ({"service": "manager", "status": 0, "accepted": False}, "unreadable"),
     ],
@@ -94,8 +94,8 @@ def test_the_summary_adds_up() -> None:
     assert ours[1:] == (69, 5, 3, 1, 2, 0, 1.5)
     manager = summary_row("manager", 69, status(dead=1, committed=2, delivered=1), None)
     assert manager[1:] == (None, 2, 1, 0, 0, 1, None)
-    assert in_all([ours, manager], 69)[1:] == (69, 7, 4, 1, 2, 1, 1.5)
-    assert in_all([], 0)[1:] == (0, 0, 0, 0, 0, 0, None)
+    assert total_row([ours, manager], 69)[1:] == (69, 7, 4, 1, 2, 1, 1.5)
+    assert total_row([], 0)[1:] == (0, 0, 0, 0, 0, 0, None)
 
 
 def test_the_table_is_whole_where_nobody_watches() -> None:

@@ -1,4 +1,4 @@
-"""What the demo says of a user's own files before it starts."""
+"""Tests of what the demo reports about a user's files before it starts."""
 
 from __future__ import annotations
 

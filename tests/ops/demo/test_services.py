@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ops.demo import lookups, services
-from ops.demo.faults import TROUBLES, Troubles
+from ops.demo.faults import FAULTS, Faults
 from ops.demo.http_types import Received, Reply
-from ops.demo.target import PLAYS
+from ops.demo.target import SERVICES
 from ops.demo.threat_data import INDICATORS, KNOWN_FILES
 
 EICAR = "44d88612fea8a8f36de82e1278abb02f"
@@ -147,9 +147,9 @@ def test_maltiverse_reads_an_encoded_path_and_refuses_strangers() -> None:
 
 
 def test_each_trouble_comes_once_and_passes() -> None:
-    troubles = Troubles()
-    for service, trouble in TROUBLES.items():
-        assert service in PLAYS
-        assert troubles.next_for(service) == trouble
-        assert troubles.next_for(service) is None
-    assert all(reply.status in (0, 429) or reply.status >= 500 for reply in TROUBLES.values())
+    faults = Faults()
+    for service, fault in FAULTS.items():
+        assert service in SERVICES
+        assert faults.next_for(service) == fault
+        assert faults.next_for(service) is None
+    assert all(reply.status in (0, 429) or reply.status >= 500 for reply in FAULTS.values())

@@ -11,7 +11,7 @@ from common.errors import ConfigError
 from common.settings.load import load_settings
 from ops.demo.rewrite_config import redirect, service_of
 from ops.demo.setup import SAMPLE, set_stage
-from ops.demo.target import PLAYS
+from ops.demo.target import SERVICES
 from producer.ossec_conf import parse_ossec_conf
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_the_sample_keeps_everything_but_its_hooks() -> None:
     hook = re.compile(rb"<hook_url>[^<]*</hook_url>")
     own_id = re.compile(rb'<integration id="[^"]*">')
     assert own_id.sub(b"<integration>", hook.sub(b"", changed)) == hook.sub(b"", content)
-    assert {service_of(i) for i in integrations} == set(PLAYS)
+    assert {service_of(i) for i in integrations} == set(SERVICES)
 
 
 def test_blocks_of_one_name_and_one_line_and_own_ids() -> None:

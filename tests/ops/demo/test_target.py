@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from ops.demo.faults import Troubles
+from ops.demo.faults import Faults
 from ops.demo.manager import identity_of, split_location
 from ops.demo.messages import KEPT, Inbox
 from ops.demo.target import Route, Target
@@ -66,7 +66,7 @@ def test_an_unknown_name_is_a_404_and_no_message(target: Target, http: requests.
 
 
 def test_troubles_come_first_and_are_recorded_as_such(tmp_path: Path, http: requests.Session) -> None:
-    target = Target(socket_path=tmp_path / "q", troubles=Troubles())
+    target = Target(socket_path=tmp_path / "q", faults=Faults())
     target.routes |= {"a": Route("a", "slack"), "b": Route("b", "shuffle")}
     target.start()
     try:
