@@ -205,7 +205,7 @@ def _outcome(message: Message) -> tuple[str, str, str]:
     if message.service == "manager":
         return ("▸", "bright_blue", message.note or "event") if message.accepted else ("✗", "red", "unreadable")
     if message.accepted:
-        return "✓", "green", f"accepted, {message.status}"
+        return "✓", "green", f"ok, {message.status}"
     if message.status == NOT_FOUND:
         return "✓", "dim", "unknown, 404"
     return "↻", "yellow", f"failed: {message.note or message.status}"

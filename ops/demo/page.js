@@ -164,7 +164,7 @@ function show(message) {
   if (!place) return;
   if (!place.accepted && place.list.querySelector(".none")) place.list.replaceChildren();
   const isRefused = refused(message);
-  place.list.prepend(make("article", isRefused ? "card trouble" : "card", (isRefused ? refusal : RENDER[message.service])(message)));
+  place.list.prepend(make("article", isRefused ? "card refused" : "card", (isRefused ? refusal : RENDER[message.service])(message)));
   while (place.list.childElementCount > MOST_CARDS) place.list.lastChild.remove();
   if (isRefused) return;
   place.accepted += 1;

@@ -17,8 +17,8 @@ from prometheus_client.registry import Collector
 
 from common.connection.client import connect
 from common.errors import LedgerError
-from common.logs import Condition
 from common.ledger.snapshot import take_snapshot
+from common.logs import Condition
 from common.metrics import serve
 from common.metrics.factory import process_registry
 from common.reports.producer import fetch_producer_reports
