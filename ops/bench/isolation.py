@@ -5,11 +5,11 @@
 Four cases in turns, compared round by round:
 
     alone    the healthy integration by itself
-    sick     beside one whose target never answers, one that answers 500 and one at 1/s with 50,000 waiting
+    sick     next to one whose target never responds, one that returns 500 and one at 1/s with 50,000 waiting
     stuck    the same, but three hang, without a breaker, and their alerts came one by one: this gives the most tasks,
              each of which occupies the worker until its calls time out; it has no goal, because hundreds of calls
              that time out at the same moment have a fixed cost
-    large    beside one that answers each attempt with 500 and a page of 1 MiB, ten times a second, without a breaker
+    large    next to one that returns 500 and a page of 1 MiB, ten times a second, without a breaker
 
 Throughput is that of a flood of alerts; latency, from newline to request, that of a steady rate after it.
 """

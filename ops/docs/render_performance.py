@@ -2,7 +2,7 @@
 
     python -m ops.docs.render_performance [--check]
 
-Whoever measures anew (`make bench SAVE=1`) renders the pages after it. Only what is between their two marks is written.
+Run it after `make bench SAVE=1`. It replaces only the part between the two markers of each page.
 With `--check` nothing is written: the exit status is 1 if a page is not what the results say.
 """
 

@@ -11,8 +11,8 @@ SCRIPTS = Path(ops.__file__).parents[1] / "common" / "ledger"
 RULES = {rule.attrib["id"]: rule for rule in ET.parse(FILE).getroot().iter("rule")}  # noqa: S314 — our own file
 
 
-def told() -> set[str]:
-    """Return every event that the scripts tell the manager of."""
+def script_events() -> set[str]:
+    """Return every event that the Lua scripts send to the manager."""
     texts = [path.read_text() for path in SCRIPTS.glob("*.lua")]
     return {event for text in texts for event in re.findall(r"tell\('([a-z_]+)'", text)}
 
@@ -27,7 +27,7 @@ def test_rule_ids_are_local_and_all_follow_the_first() -> None:
 def test_each_event_has_a_rule() -> None:
     fields = [field for rule in RULES.values() for field in rule.iter("field")]
     events = {(field.text or "").strip("^$") for field in fields if field.attrib["name"] == "courier.event"}
-    assert events == told() == {"breaker_opened", "dead_letters", "lagging"}
+    assert events == script_events() == {"breaker_opened", "dead_letters", "lagging"}
 
 
 def test_descriptions_use_existing_fields() -> None:

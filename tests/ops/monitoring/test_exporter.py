@@ -194,8 +194,8 @@ def test_producer_reports_are_exposed(registry: CollectorRegistry, client: redis
         labels = {"node": "wazuh-1", "field": field}
         assert value(registry, "courier_field_type_errors_total", **labels) == (3 if field == "level" else 0)
     both = {"integration": "slack", "node": "wazuh-1"}
-    told = {"lag_bytes": 7, "lag_seconds": 1.5}
-    assert {name: value(registry, f"courier_reader_{name}", **both) for name in told} == told
+    lags = {"lag_bytes": 7, "lag_seconds": 1.5}
+    assert {name: value(registry, f"courier_reader_{name}", **both) for name in lags} == lags
     assert value(registry, "courier_backpressure", **both) == 1
     assert value(registry, "courier_backlog_limit", **both) == 10
     assert value(registry, "courier_backlog_limit_bytes", **both) == 99
