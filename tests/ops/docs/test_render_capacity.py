@@ -11,7 +11,7 @@ def test_page_is_current() -> None:
 
 
 def test_page_without_markers_is_refused() -> None:
-    with pytest.raises(ValueError, match="lacks one of the marks"):
+    with pytest.raises(ValueError, match="lacks one of the markers"):
         render("# Scaling\n")
 
 

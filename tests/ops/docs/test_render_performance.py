@@ -65,7 +65,7 @@ def test_every_highlight_is_a_figure_of_its_benchmark() -> None:
 
 
 def test_page_without_markers_is_refused() -> None:
-    with pytest.raises(ValueError, match="lacks one of the marks"):
+    with pytest.raises(ValueError, match="lacks one of the markers"):
         render("# Performance\n", [])
 
 
