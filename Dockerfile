@@ -1,8 +1,8 @@
 # One image for every part of Courier: `docker compose build`, or `docker build -t courier .`; then `docker run courier --help`.
 #
-# The same commit gives the same layers: every package is named with its hash, bytecode is checked against nothing that
-# changes, and all times are SOURCE_DATE_EPOCH; the same image, too, with `--build-arg SOURCE_DATE_EPOCH=1767225600`, as
-# compose.yaml has it, since BuildKit then writes that as the image's own time. With Python 3.13:
+# The same commit gives the same layers: packages are pinned by hash, bytecode does not depend on file times, and all
+# times are SOURCE_DATE_EPOCH. With `--build-arg SOURCE_DATE_EPOCH=1767225600`, as in compose.yaml, the whole image is
+# reproducible, because BuildKit then uses it as the image's creation time. With Python 3.13:
 # `--build-arg PYTHON=python:3.13-slim-trixie`.
 ARG PYTHON=python:3.11-slim-bookworm
 
@@ -14,13 +14,13 @@ RUN python -m venv --without-pip /opt/courier
 COPY requirements-run.lock ./
 RUN pip --python /opt/courier/bin/python install --quiet --require-hashes --requirement requirements-run.lock
 COPY . ./
-# setuptools builds the project and is not needed after that.
+# setuptools is needed only to build the project.
 RUN pip --python /opt/courier/bin/python install --quiet --no-deps --no-build-isolation . \
  && pip --python /opt/courier/bin/python uninstall --quiet --yes setuptools \
  && find /opt/courier -name __pycache__ -prune -exec rm -r {} +
-# Not from /src, whose modules would be taken for the installed ones.
+# Not from /src: Python would import its modules in place of the installed ones.
 RUN cd / && /opt/courier/bin/python -m ops.deploy.bytecode
-# The user comes as two files, because useradd would leave the time of the build behind.
+# The user is two files, because useradd would store the time of the build.
 RUN echo 'courier:x:999:999:Courier:/tmp:/usr/sbin/nologin' >>/etc/passwd \
  && echo 'courier:x:999:' >>/etc/group \
  && mkdir -p /rootfs/etc/courier \
@@ -34,7 +34,7 @@ FROM ${PYTHON}
 ARG VERSION=unknown REVISION=unknown
 COPY --from=build /rootfs/ /
 ENV HOME=/tmp PATH=/opt/courier/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1
-# A courier.toml mounted here is read.
+# Courier reads a courier.toml mounted here.
 WORKDIR /etc/courier
 USER 999:999
 ENTRYPOINT ["courier"]

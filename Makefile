@@ -1,4 +1,4 @@
-# Everything a person types. Each target's line after ## is what `make help` prints.
+# All commands of a developer. `make help` prints each target's text after ##.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -19,20 +19,20 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## resolve pyproject.toml anew into requirements.lock, and into requirements-run.lock for the image
+lock: ## resolve pyproject.toml into requirements.lock, and into requirements-run.lock for the image
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --output-file requirements.lock
 	echo 'setuptools>=77' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml - --output-file requirements-run.lock
 
-demo: install ## see it work: a sample through every integration, no Docker needed (ALERTS=FILE CONFIG=FILE KEEP=1 PORT=N)
+demo: install ## run the demo: sample alerts through every integration, without Docker (ALERTS=FILE CONFIG=FILE KEEP=1 PORT=N)
 	@$(BIN)/python -m ops.demo $(if $(ALERTS),--alerts "$(ALERTS)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(filter-out 0,$(KEEP)),--keep) $(if $(PORT),--port $(PORT))
 
-lint: install ## ruff, mypy --strict and the rooms' import contracts
+lint: install ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: install ## let ruff mend what it can
+format: install ## let ruff format the code and fix what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -42,41 +42,41 @@ test: lint ## environment, linters, types and all everyday tests
 test-slow: install ## the tests that take ten seconds or more each
 	$(BIN)/pytest -n 3 --dist worksteal -m slow
 
-# What depends on the interpreter: TLS, recursion, signals, threads, processes. Benchmarks' and documents' tests do not.
+# Tests that depend on the interpreter: TLS, recursion, signals, threads, processes. Tests of benchmarks and documents do not.
 ON_EACH_PYTHON := tests/common tests/producer tests/workers tests/security tests/properties tests/e2e/test_wrong_input.py \
 	tests/e2e/test_redis_addresses.py tests/e2e/test_up.py tests/e2e/test_scripts_end.py tests/e2e/test_worker_crash.py
 
-test-on: ## the tests that depend on the interpreter, on another one (PYTHON=python3.13), in an environment of its own
+test-on: ## run the tests that depend on the interpreter with another one (PYTHON=python3.13), in a separate environment
 	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
 	&& $(MAKE) --no-print-directory install VENV=.venv-$$version PYTHON=$(PYTHON) \
 	&& .venv-$$version/bin/pytest -n 2 --dist worksteal -m "not chaos and not e2e" $(ON_EACH_PYTHON)
 
-conformance: install ## compare with what the stock Integrator was recorded to do (VECTORS=DIR)
+conformance: install ## compare with recordings of the stock Integrator (VECTORS=DIR)
 	@$(BIN)/python -m tests.conformance.harness "$(VECTORS)"
 
-chaos: install ## kill real processes for minutes and count what is lost or repeated: nothing; long runs of the state machines (SEED=N repeats a run, ROUNDS=50)
+chaos: install ## kill real processes for minutes and check that nothing is lost or repeated; long runs of the state machines (SEED=N repeats a run, ROUNDS=50)
 	@SEED=$(SEED) ROUNDS=$(ROUNDS) $(BIN)/pytest -m chaos -q -s tests/chaos tests/properties
 
-e2e: install ## docker compose on a real engine, as root: built, scaled, killed, looked at with Chromium (ENGINE_UP=COMMAND starts an engine first)
+e2e: install ## docker compose on a real engine, as root: build, scale, kill, check with Chromium (ENGINE_UP=COMMAND starts an engine first)
 	@docker info >/dev/null 2>&1 || $(if $(ENGINE_UP),$(ENGINE_UP),{ echo "make e2e: no container engine answers: start Docker, or say how with ENGINE_UP=COMMAND" >&2; exit 1; })
 	$(BIN)/pytest -m e2e -s
 
-fuzz: install ## feed every door that reads a stranger's bytes with what reaches new code (MINUTES=10 for all, DOORS="record letter")
+fuzz: install ## fuzz every parser of untrusted input, guided by coverage (MINUTES=10 for all, DOORS="record letter")
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(DOORS)
 
-audit: install ## ask the advisory database about every locked package
+audit: install ## check every locked package against the advisory database
 	$(BIN)/python -m ops.release.audit
 
-sbom: install ## the bill of materials of the wheel, of the image too with IMAGE=NAME, into dist/
+sbom: install ## write the bill of materials of the wheel, or with IMAGE=NAME of the image, to dist/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m ops.release.sbom $(if $(IMAGE),--image "$(IMAGE)")
 
-bench: install ## every benchmark in turn, and what got slower since the committed results (QUICK=1 in ten minutes, SAVE=1 keeps the new ones; NAMES="growth soak" just these)
+bench: install ## run every benchmark and compare with the committed results (QUICK=1: ten minutes, SAVE=1: keep the new results; NAMES="growth soak": only these)
 	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(NAMES)
 
-soak: install ## half an hour of load, rotations and recycled workers: nothing lost, memory and connections flat (MINUTES=30)
+soak: install ## half an hour of load, rotations and restarted workers: nothing lost, constant memory and connections (MINUTES=30)
 	@$(BIN)/python -m ops.bench.soak --minutes $(or $(MINUTES),30) $(ARGS)
 
-bench-%: install ## one by itself, as bench-delivery or bench-isolation (ARGS=OPTIONS)
+bench-%: install ## run one benchmark, such as bench-delivery or bench-isolation (ARGS=OPTIONS)
 	@$(BIN)/python -m ops.bench.$(subst -,_,$*) $(ARGS)
 
 clean: ## remove the environment and every cache

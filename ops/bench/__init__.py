@@ -1,1 +1,1 @@
-"""Benchmarks: one command each, every figure beside a reference measured in the same run."""
+"""Benchmarks: one command each; every figure has a reference measured in the same run."""

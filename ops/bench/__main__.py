@@ -1,10 +1,10 @@
-"""Run the benchmarks one after another, and say what got slower since the committed results.
+"""Run the benchmarks one after another, and report what got slower since the committed results.
 
     python -m ops.bench [--quick | --save] [NAME ...]
 
-Exits with 1 if a goal was missed, a benchmark failed, or a ratio got clearly worse. `--save` makes what was found the
-committed results (`ops/bench/results`), from which `ops/docs/performance.md` is rendered. `--quick` takes some ten
-minutes in all, with fewer rounds of smaller cases: what it finds is never more than a hint beside committed results.
+Exits with 1 if a goal was missed, a benchmark failed, or a ratio got clearly worse. `--save` stores the results in
+`ops/bench/results`, from which `ops/docs/performance.md` is rendered. `--quick` takes about ten minutes in total, with
+fewer rounds of smaller cases: its differences from the committed results are only hints.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ ALL: Final = {
     "backlog": "--large 100000 --rounds 3",
     "footprint": "--alerts 10000",
 }
-"""In this order, with what makes each quick."""
+"""The benchmarks in the order of a run, each with its options for `--quick`."""
 
 LONG: Final = {
     "growth": "--gigabytes 1 --alerts 4000 --rounds 2",
     "soak": "--minutes 2",
 }
-"""Only where they are named: half an hour, or 10 GB of disk."""
+"""Benchmarks that run only if named: they take half an hour, or 10 GB of disk."""
 
 
 def run(name: str, options: Sequence[str] = ()) -> dict[str, Any] | None:
-    """Run one benchmark, its output on ours. Return what it reported, or None if it did not get that far."""
+    """Run one benchmark, which writes to our output. Return its results, or None if it failed before reporting."""
     out = OUT / f"{name}.json"
     out.unlink(missing_ok=True)
     print(f"\n== {name}", flush=True)
@@ -58,30 +58,32 @@ def run(name: str, options: Sequence[str] = ()) -> dict[str, Any] | None:
 
 
 def judge(name: str, found: dict[str, Any] | None) -> tuple[list[str], bool]:
-    """Return the lines that tell how it compares, and whether all is well."""
+    """Return the lines of the comparison, and whether nothing failed, missed a goal or got worse."""
     if found is None:
         return [f"FAILED {name}: it reported nothing"], False
-    short = missed(found)
-    lines = [f"MISSED {name} {figure}" for figure in short]
+    missed_figures = missed(found)
+    lines = [f"MISSED {name} {figure}" for figure in missed_figures]
     committed = RESULTS / f"{name}.json"
     if not committed.exists():
-        return [*lines, f"new    {name}: there is nothing to compare with"], not short
+        return [*lines, f"new    {name}: no committed results to compare with"], not missed_figures
     found_changes = list(changes(json.loads(committed.read_text()), found))
     lines += [one.line() for one in found_changes]
-    return lines or [f"same   {name}"], not short and not any(one.worse and one.counts for one in found_changes)
+    return lines or [f"same   {name}"], not missed_figures and not any(
+        one.worse and one.counts for one in found_changes
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, compare and return the exit status."""
+    """Run the benchmarks, print the comparison and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ops.bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; only if named: {', '.join(LONG)}")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--quick", action="store_true", help="some ten minutes in all")
-    how.add_argument("--save", action="store_true", help="make what is found the committed results")
+    how.add_argument("--quick", action="store_true", help="about ten minutes in total")
+    how.add_argument("--save", action="store_true", help="store the results as the committed ones")
     chosen = parser.parse_args(arguments)
     known = ALL | LONG
     if unknown := set(chosen.names) - set(known):
-        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}; known are {', '.join(known)}")
     summary: list[str] = []
     well = True
     for name in chosen.names or ALL:

@@ -1,4 +1,4 @@
-"""Alerts as a manager writes them, 1.5 KB each: all alike but for their ids and the group that filters look at."""
+"""Alerts as a manager writes them, 1.5 KB each; they differ only in id, port and the group that filters match."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def alert_id(n: int) -> str:
-    """Return the id of alert number `n`, as the target tells it."""
+    """Return the id of alert number `n`, which the target reports."""
     return f"1769846400.{n}"
 
 

@@ -1,14 +1,14 @@
-"""What a long backlog costs: the moves of the ledger with few and with many deliveries waiting.
+"""What a long backlog costs: the ledger's operations with few and with many deliveries waiting.
 
     python -m ops.bench.backlog [--small 1000] [--large 1000000] [--rounds 9]
 
-Both backlogs stand in one server and are measured in turns. A measurement is `release`, `begin` and `settle` of a
+Both backlogs are in one server and are measured in turns. A measurement is `release`, `begin` and `settle` of a
 thousand deliveries in batches, through the Ledger, without network or Celery, and the commit of as many new ones. Then
-what a release costs that may not release, since a limit is spent, an operator paused or a breaker is open.
+it measures a `release` that releases nothing, because a limit is used up, an operator paused or a breaker is open.
 
 The alerts have 1.4 KB, so a million of them takes 1.7 GB of memory and as much of the disk (TMPDIR). The server does
-not rewrite its file meanwhile, since that would hit one of the turns by chance. Exits with 1 if a delivery of the large
-backlog costs more than 1.2 times one of the small.
+not rewrite its append-only file meanwhile, because that would slow down a random turn. Exits with 1 if a delivery of
+the large backlog costs more than 1.2 times one of the small.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ SPENT: Final = Limits(target="spent", breaker=BREAKER, rate_limits=tuple(map(par
 
 
 class Backlog:
-    """One integration with so many deliveries waiting."""
+    """One integration with `size` deliveries waiting."""
 
     def __init__(self, ledger: Ledger, name: str, size: int) -> None:
         self._ledger, self.name, self._written, self._cursor = ledger, name, 0, ""
         self.commit(size)
 
     def commit(self, count: int) -> None:
-        """Let so many more wait."""
+        """Commit `count` more deliveries, in chunks of CHUNK."""
         while count:
             chunk = min(count, CHUNK)
             ids = range(self._written, self._written + chunk)
@@ -61,11 +61,11 @@ class Backlog:
             self._written, self._cursor, count = self._written + chunk, cursor, count - chunk
 
     def release(self, pace: Limits) -> list[list[str]]:
-        """Release a batch."""
+        """Release one batch and return its task messages."""
         return self._ledger.release(self.name, max_in_flight=512, batch_max=64, lease_s=60, linger_s=0, limits=pace)
 
     def turn_over(self, count: int) -> float:
-        """Deliver so many, commit as many and return the ms that one took."""
+        """Deliver `count` deliveries, commit as many new ones and return the ms for each."""
         done, start_s = 0, time.perf_counter()
         while done < count:
             for ids in self.release(FREE):
@@ -76,15 +76,15 @@ class Backlog:
         return 1000 * (time.perf_counter() - start_s) / done
 
     def idle(self, pace: Limits, times: int = 500) -> float:
-        """Return the ms that a release takes which may not release."""
+        """Return the ms of a release that releases nothing. Raises RuntimeError if it does."""
         start_s = time.perf_counter()
         for _ in range(times):
             if self.release(pace):
-                raise RuntimeError("something was released that should have waited")
+                raise RuntimeError("a delivery was released in spite of the limit")
         return 1000 * (time.perf_counter() - start_s) / times
 
     def open_breaker(self) -> None:
-        """Let deliveries fail until the breaker opens."""
+        """Fail deliveries until the breaker opens."""
         for ids in self.release(FREE):
             for one in self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE):
                 failed = Settlement(
@@ -94,13 +94,13 @@ class Backlog:
 
 
 def measure(ledger: Ledger, small: int, large: int, rounds: int) -> list[Figure]:
-    """Return what a delivery costs in ms with few and with many waiting, the ratio, and what idle releases cost."""
+    """Return the ms of a delivery with few and with many waiting, their ratio, and the ms of idle releases."""
     few, many = Backlog(ledger, "few", small), Backlog(ledger, "many", large)
     count = max(1, min(small, 4000))
     costs: list[tuple[float, float]] = []
     for number in range(rounds + 1):
         both = few.turn_over(count), many.turn_over(count)
-        if number:  # the first does not count
+        if number:  # the first round is a warm-up
             costs.append(both)
     return [
         Figure("few_ms", tuple(one for one, _ in costs)),

@@ -1,9 +1,9 @@
-"""What Celery can do by itself: tasks that do nothing, one for each delivery, through a server like the ledger's.
+"""The rate of Celery alone: tasks that do nothing, one for each delivery, through a server like the ledger's.
 
     python -m ops.bench.celery_noop [--tasks 1000]
 
-One worker process with 16 threads, without events and results: less than Courier asks of it. The rate is counted from
-the first task to the last, so neither publishing nor the worker's start is in it.
+One worker process with 16 threads, without events and results: less work than for Courier. The rate is measured from
+the first task to the last, so it includes neither publishing nor the worker's start.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ LIMIT_S: Final = 120.0
 
 
 def make(url: str, tasks: int) -> Celery:
-    """Return the application. The worker that runs `noop` for the last of so many tasks prints its rate and ends."""
+    """Return the application. The worker prints its rate and exits after `tasks` tasks."""
     app = Celery("noop", broker=broker_url(url))
     app.conf.update(
         task_ignore_result=True,
         broker_connection_retry_on_startup=True,
         worker_send_task_events=False,
-        worker_redirect_stdouts=False,  # what the last task prints is the answer
+        worker_redirect_stdouts=False,  # the parent reads what the last task prints
     )
     numbers, began_s = count(1), 0.0
 
@@ -64,16 +64,16 @@ def measure(tasks: int) -> float:
                     app.send_task("noop", args=(f"bench:{number}",))
             command = [sys.executable, "-m", "ops.bench.celery_noop", "--tasks", str(tasks), "--work"]
             environment = os.environ | {"COURIER_REDIS_URL": server.url}
-            told = subprocess.run(
+            done = subprocess.run(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=LIMIT_S
             )
-            return float(told.stdout)
+            return float(done.stdout)
         finally:
             server.stop()
 
 
 def work(tasks: int) -> None:
-    """Be the worker."""
+    """Run the worker until the last task ends this process."""
     worker: Any = make(os.environ["COURIER_REDIS_URL"], tasks).Worker(
         pool="threads", concurrency=THREADS, without_mingle=True, without_gossip=True, quiet=True
     )

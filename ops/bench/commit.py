@@ -1,10 +1,10 @@
-"""The producer by itself: what it costs while nothing happens, and how soon an alert is committed.
+"""The producer alone: its CPU while idle, and how fast it commits an alert.
 
     python -m ops.bench.commit [--idle-s 6] [--alerts 200] [--rounds 5]
 
-Tells the CPU of an idle producer in percent of a core, and the time from an alert's newline to its commit in Redis;
-beside it, as the least that this could take, the time of an empty command to the same server and back.
-How many it commits a second when there are many is told by `ops.bench.commit_rate`.
+Reports the CPU of an idle producer in percent of a core, and the time from an alert's newline to its commit in Redis.
+The reference is the round trip of an empty command to the same server, the least that a commit can take.
+`ops.bench.commit_rate` measures the rate of commits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAUSE_S = 0.05
 
 
 def idle_percent(system: System, idle_s: float) -> float:
-    """Return what the producer spends while nothing is written, in percent of a core."""
+    """Return the CPU of the producer while no alert is written, in percent of a core."""
     before = cpu_s(system.producer.pid)
     time.sleep(idle_s)
     return 100 * (cpu_s(system.producer.pid) - before) / idle_s

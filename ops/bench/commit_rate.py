@@ -1,15 +1,16 @@
-"""How fast matched alerts reach the ledger, beside a plain pipelined write of the same bytes, on one core.
+"""How fast matched alerts are committed, compared with a pipelined write of the same bytes, on one core.
 
     python -m ops.bench.commit_rate [--alerts 20000] [--rounds 7]
 
-The server and this process share a single core (one of those it may use), so the rate is what commits cost both of
-them. The alerts, 1.4 KB each, go through `Subscription.commit_matches` in batches as large as the source reads, into a
-server whose append-only file is fsynced every second: the producer's own way, with the ids, the check of the cursor,
+The server and this process share a single core (one of those it may use), so the rate includes the cost of
+both. The alerts, 1.4 KB each, go through `Subscription.commit_matches` in batches as large as the source reads, into a
+server whose append-only file is fsynced every second: the producer's own code, with the ids, the check of the cursor,
 the limits of the backlog and the queue by due time. The reference stores ids and alerts in a hash, one HSET each, in
 pipelines as long as a commit; `one_command` is the same in one HSET with many fields, the fastest there is.
 
 The three are measured in turns; the ratio is that of each round. Keys are removed between the turns, and the server
-does not rewrite its file meanwhile, since that would hit one of them by chance. Exits with 1 if a goal is missed.
+does not rewrite its append-only file meanwhile, because that would slow down a random turn. Exits with 1 if a goal is
+missed.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ if TYPE_CHECKING:
 RATE_GOAL: Final = 30_000
 RATIO_GOAL: Final = 0.6
 FILE: Final = "697db7c00123456789ab"
-"""Stands for a log file's fingerprint."""
+"""An example of a log file's fingerprint."""
 
 
 def batches(count: int) -> list[list[LogLine]]:
-    """Return so many alerts as the source hands them on, about BATCH_BYTES at once."""
+    """Return `count` alerts in batches of about BATCH_BYTES, as the source returns them."""
     found: list[list[LogLine]] = [[]]
     start = first = 0
     for line in alerts(count):
@@ -64,14 +65,17 @@ def batches(count: int) -> list[list[LogLine]]:
 
 
 def commit(client: redis.Redis, lines: list[list[LogLine]]) -> None:
-    """Let the producer's member take every batch."""
+    """Commit every batch through the producer's Subscription."""
     slack = Integration(id="slack", name="slack")
     settings = load_settings(file=None, environment={}, cwd=Path("/"))
     signer = CursorSigner(Cipher(Fernet.generate_key()), "bench")
-    ledger, member = Ledger(client), Subscription(slack, settings.policy(slack), cursor="", committed="", signer=signer)
-    stored = sum(member.commit_matches(ledger, "bench", batch, batch[-1].next_cursor, 0.0) for batch in lines)
+    ledger, subscription = (
+        Ledger(client),
+        Subscription(slack, settings.policy(slack), cursor="", committed="", signer=signer),
+    )
+    stored = sum(subscription.commit_matches(ledger, "bench", batch, batch[-1].next_cursor, 0.0) for batch in lines)
     if stored != sum(map(len, lines)):
-        raise SystemExit(f"only {stored} were committed")
+        raise SystemExit(f"only {stored} alerts were committed")
 
 
 def plain(client: redis.Redis, lines: list[list[LogLine]]) -> None:
@@ -84,7 +88,7 @@ def plain(client: redis.Redis, lines: list[list[LogLine]]) -> None:
 
 
 def one_command(client: redis.Redis, lines: list[list[LogLine]]) -> None:
-    """Write the same in commands as long as a commit."""
+    """Write the same ids and alerts, one HSET for each commit's worth."""
     for chunk in _chunks(lines):
         client.hset("plain", items=[part for line in chunk for part in (f"bench:{line.id}", line.raw)])
 
@@ -97,14 +101,14 @@ Way = Callable[["redis.Redis", list[list[LogLine]]], None]
 
 
 class Bench:
-    """One server, and what is written to it."""
+    """One server and the alerts that each way writes to it."""
 
     def __init__(self, server: EmbeddedServer, client: redis.Redis, lines: list[list[LogLine]]) -> None:
         self._server, self._client, self._lines = server, client, lines
         self._count = sum(map(len, lines))
 
     def rate(self, way: Way) -> tuple[float, float]:
-        """Write everything in this way. Return alerts a second and the microseconds of the server's CPU for each."""
+        """Write all alerts in this way. Return alerts a second and the server's CPU for each in microseconds."""
         pid = self._server.pid or 0
         cpu, start_s = cpu_s(pid), time.perf_counter()
         way(self._client, self._lines)
@@ -115,10 +119,10 @@ class Bench:
 
 
 def measure(count: int, rounds: int) -> list[Figure]:
-    """Measure the three ways in turns, after a round that does not count."""
+    """Measure the three ways in turns, after a warm-up round."""
     with server_alone() as (server, client):
         client.config_set("auto-aof-rewrite-percentage", 0)
-        client.config_set("lazyfree-lazy-user-del", "no")  # else it goes on beside the next turn
+        client.config_set("lazyfree-lazy-user-del", "no")  # else the deletion continues during the next turn
         bench = Bench(server, client, batches(count))
         found = [[bench.rate(way) for way in (commit, plain, one_command)] for _ in range(rounds + 1)][1:]
     ours, pipelined, at_once = ([one[way] for one in found] for way in range(3))

@@ -1,8 +1,8 @@
-"""What got slower since the committed results: a benchmark's figures beside those of `ops/bench/results`.
+"""Compares a benchmark's figures with the committed ones in `ops/bench/results`.
 
-A figure got worse if its median is worse by more than the tolerance and lies outside the spread of both runs. A ratio
-to a reference of the same run counts; absolute figures depend on the machine and are told as a hint only, as is
-everything where the two were measured with other options.
+A figure got worse if its median is worse by more than the tolerance and lies outside the spread of both runs. Only a
+ratio to a reference of the same run counts; absolute figures depend on the machine and are only hints, as are all
+figures if the two runs had different options.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 TOLERANCE: Final = 0.2
-"""Shared machines differ by so much from hour to hour (measured: one benchmark, run again and again)."""
+"""The variation of a shared machine from hour to hour (measured: one benchmark, run repeatedly)."""
 
 RATIO: Final = "ratio"
-"""What the names of figures carry that compare with a reference of the same run."""
+"""Part of the names of figures that are relative to a reference of the same run."""
 
 
 class Change(NamedTuple):
-    """One figure that is worse or better than it was."""
+    """One figure that got clearly worse or better."""
 
     bench: str
     figure: str
@@ -28,16 +28,16 @@ class Change(NamedTuple):
     now: float
     worse: bool
     counts: bool
-    """Whether it holds on any machine."""
+    """Whether it is independent of the machine; otherwise it is only a hint."""
 
     def line(self) -> str:
-        """Return it in words."""
+        """Return the change as one line of the report."""
         what = "WORSE " if self.worse and self.counts else "worse?" if self.worse else "better"
         return f"{what} {self.bench} {self.figure}: {self.was:,.4g} before, {self.now:,.4g} now"
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float = TOLERANCE) -> Iterator[Change]:
-    """Yield what differs between two results of one benchmark, each as `report` writes it."""
+    """Yield the clear differences between two results of one benchmark, in the form that `report` writes."""
     for name, new in now["figures"].items():
         old = before["figures"].get(name)
         if old is None or new["better"] == "neither":
@@ -51,7 +51,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float 
 
 
 def missed(now: Mapping[str, Any]) -> list[str]:
-    """Return the names of the figures that do not reach their goal."""
+    """Return the names of the figures that miss their goal."""
     return [name for name, one in now["figures"].items() if one["goal"] is not None and not _met(one)]
 
 
@@ -61,6 +61,6 @@ def _met(one: Mapping[str, Any]) -> bool:
 
 
 def _above(one: Mapping[str, Any], other: Mapping[str, Any], tolerance: float) -> bool:
-    """Whether one lies clearly above the other: by the tolerance, and all its rounds above all of the other's."""
+    """Return whether `one` is above `other` by the tolerance, and all its rounds above all of the other's."""
     beyond: bool = one["median"] > other["median"] + tolerance * abs(other["median"])
     return beyond and min(one["values"]) > max(other["values"])

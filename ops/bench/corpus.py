@@ -1,7 +1,7 @@
-"""A log as a manager writes it: 200,000 alerts, 1.5 KB each, 3 % of them of level 10 or more, from 500 agents.
+"""A log like a manager's: 200,000 alerts, 1.5 KB each, 3 % of them of level 10 or more, from 500 agents.
 
-Made once a machine and kept in the temporary folder. The same seed gives the same bytes. What differs from alert to
-alert is what differs on a manager: agent, times, addresses, users, digests. A third has no `full_log`, as there.
+It is generated once per machine and kept in the temporary folder. The same seed gives the same bytes. Alerts differ as
+on a manager, in agent, times, addresses, users and digests; a third has no `full_log`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COUNT: Final = 200_000
 SEED: Final = 1
 VERSION: Final = 1
-"""To be raised with any change of what is made, so that no old file is taken for it."""
+"""Increase it with each change of the content, so that no old file is used."""
 
 START_S: Final = 1_767_225_600
 """2026-01-01, in seconds since the epoch."""
@@ -224,8 +224,8 @@ def _template(kind: Kind) -> str:
 
 
 def lines(count: int = COUNT, seed: int = SEED) -> Iterator[bytes]:
-    """Yield so many alerts as lines of the log."""
-    chance = random.Random(seed)  # noqa: S311 — the same each time is what is wanted
+    """Yield `count` alerts as lines of the log."""
+    chance = random.Random(seed)  # noqa: S311 — the sequence must be reproducible
     templates, weights = [_template(kind) for kind in KINDS], list(accumulate(kind.weight for kind in KINDS))
     offset = 0
     for n in range(count):
@@ -252,7 +252,7 @@ def lines(count: int = COUNT, seed: int = SEED) -> Iterator[bytes]:
 
 
 def corpus(count: int = COUNT) -> Path:
-    """Return the file, made first if it is not there yet."""
+    """Return the path of the file; generate the file first if it does not exist."""
     path = Path(tempfile.gettempdir()) / f"courier-corpus-{VERSION}-{SEED}-{count}.json"
     if not path.exists():
         unfinished = path.with_suffix(".unfinished")

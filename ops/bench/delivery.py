@@ -1,11 +1,11 @@
-"""The whole path, beside the stock loop: alerts appended to the log → producer → ledger → Celery → worker → target.
+"""The whole path, compared with the stock loop: alert log → producer → ledger → Celery → worker → target.
 
     python -m ops.bench.delivery [--alerts 6000] [--latency-ms 0 50 200] [--workers 4] [--rounds 5]
 
 Reports deliveries a second, from the append to the last request, of Courier and of its references, measured in turns:
 `ops.bench.stock_loop` (the stock loop), `ops.bench.raw_http` (one session of `requests`) and `ops.bench.celery_noop`;
-and the CPU that one delivery costs by part. Everything runs on the same cores, the target too. Some alerts go before
-those that count: with them connections are made and code is loaded.
+and the CPU that one delivery costs by part. Everything runs on the same cores, the target too. Warm-up
+alerts, which do not count, open connections and load code first.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from ops.bench.system import System
 
 RATIO_GOALS: Final = {0.0: 200.0, 50.0: 300.0, 200.0: 500.0}
-"""Target latency in ms → how many times the stock loop's rate is to be reached on two cores."""
+"""Target latency in ms → the goal, in multiples of the stock loop's rate, on two cores."""
 
 CPU_GOAL_MS: Final = 0.6
-"""In workers plus producer."""
+"""CPU of workers and producer for one delivery."""
 
 MEMORY_GOAL_MIB: Final = 150.0
-"""The largest worker's, at full load."""
+"""Memory of the largest worker at full load."""
 
 SERIAL_ALERTS: Final = 10
 WARM_UP: Final = 2000
-"""Alerts that are not counted, some hundreds for each worker."""
+"""Alerts that do not count, several hundred for each worker."""
 
 
 def ours(count: int, latency_ms: float, workers: int) -> dict[str, float]:
@@ -62,7 +62,7 @@ def ours(count: int, latency_ms: float, workers: int) -> dict[str, float]:
 
 
 def wait_for(system: System, count: int) -> None:
-    """Wait until so many requests have arrived and all of them are settled."""
+    """Wait until `count` requests have arrived and all are settled."""
     wait_until(lambda: system.target.counts()["requests"] >= count, "not everything arrived")
     wait_until(lambda: not system.redis.hlen("courier:{slack}:records"), "not everything was settled")
 
@@ -82,7 +82,7 @@ def one_round(latency_ms: float, count: int, workers: int) -> dict[str, float]:
 
 
 def figures(latency_ms: float, rounds: Sequence[dict[str, float]]) -> list[Figure]:
-    """Return what was found at one latency of the target, each name ending with it."""
+    """Return the figures for one latency of the target; their names end with the latency."""
     goals = {"ratio_to_serial": RATIO_GOALS.get(latency_ms), "cpu_ms": CPU_GOAL_MS, "worker_mib": MEMORY_GOAL_MIB}
     return [
         Figure(f"{name}_at_{latency_ms:g}_ms", tuple(one[name] for one in rounds), _better(name), goals.get(name))

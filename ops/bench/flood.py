@@ -1,7 +1,7 @@
-"""What a delivery costs beside 100 configured integrations, of which three or all get alerts, against one by itself.
+"""What a delivery costs with 100 integrations, of which three or all get alerts, compared with a single integration.
 
-Both systems run at once and are fed in turns; only CPU is counted, of producer, workers and server together, from the
-append to the last settlement, so that what goes round once a second over all integrations is in it.
+Both systems run at the same time and get alerts in turns. The cost is the CPU of producer, workers and server from the
+append to the last settlement, which includes the checks of all integrations once a second.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ BLOCK: Final = (
 
 
 def config(count: int) -> str:
-    """Return so many integrations, each with a group and a credential of its own."""
+    """Return an ossec.conf with `count` integrations, each with its own group and hook URL."""
     return f"<ossec_config>{''.join(BLOCK.format(n=n) for n in range(count))}</ossec_config>\n"
 
 
 class Feed:
-    """A running system, and how many alerts it has got."""
+    """A running system, and the number of alerts written to its log."""
 
     def __init__(self, system: System) -> None:
         self._system, self._written = system, 0
@@ -51,7 +51,7 @@ class Feed:
 
 
 def measure(count: int, rounds: int, workers: int) -> list[Figure]:
-    """Return what a delivery costs, and how often that of a single integration."""
+    """Return the cost of a delivery in each case, and its ratio to that with a single integration."""
     with ExitStack() as stack:
         alone, among = (
             Feed(stack.enter_context(running(config=config(number), workers=workers))) for number in (1, MANY)
@@ -61,7 +61,7 @@ def measure(count: int, rounds: int, workers: int) -> list[Figure]:
         for number in range(rounds + 1):
             for name, (feed, over) in turns.items():
                 costs = feed.cost(count, over)
-                if number:  # the first makes connections and threads
+                if number:  # the first round opens connections and starts threads
                     found[name].append(costs)
     sums = {name: [sum(costs.values()) for costs in rows] for name, rows in found.items()}
     figures = [Figure(f"cpu_ms_{name}", tuple(sums[name])) for name in turns]

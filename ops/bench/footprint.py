@@ -1,16 +1,16 @@
-"""What waiting costs Redis: memory for each delivery, by the size of the alert and the number of integrations.
+"""The memory of Redis for each waiting delivery, by the size of the alert and the number of integrations.
 
     python -m ops.bench.footprint [--alerts 20000] [--rounds 5]
 
 The alerts are those of `ops.bench.alerts`, 1.4 KB, then cut to 700 bytes (of realistic ones 5 % are smaller than 780)
-and stretched to 8 KB. They are committed 500 at once through the Ledger, with ids as long as a producer's. Beside an
-alert a delivery needs some 240 bytes whatever its size: the id twice (records, waiting), the header, and what Redis
-adds. Each integration that an alert matches holds it for itself, since it is settled, replayed and buried by itself.
+and stretched to 8 KB. They are committed 500 at once through the Ledger, with ids as long as a producer's. In
+addition to the alert, a delivery needs about 240 bytes: the id twice (records, waiting), the header, and the overhead
+of Redis. Each matching integration stores its own copy, because it settles, replays and buries it independently.
 
 Why the ledger compresses nothing: of realistic alerts (1.5 KB in the mean) zlib leaves 53 % at level 1 and 51 % at
 level 6, for 19 and 23 microseconds of CPU an alert. A commit costs 9, of producer and server together, so a core would
 commit a third of what it does now, to halve a memory that `max_backlog_bytes` bounds anyway. A dictionary of known
-alerts leaves 19 %, but whoever loses the dictionary loses every alert; and Redis would show nobody an alert any more.
+alerts leaves 19 %, but losing the dictionary loses every alert, and alerts in Redis would no longer be readable.
 
 Exits with 1 if a goal is missed.
 """
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from ops.standalone.embedded_redis import EmbeddedServer
 
 RATIO_GOAL: Final = 1.3
-"""Bytes of the ledger for each byte of a waiting alert of usual size."""
+"""Bytes in the ledger for each byte of a waiting alert of usual size."""
 
 CHUNK: Final = 500
 FILE: Final = "wazuh-1:697db7c00123456789ab"
 FILLING: Final = b"y" * 1000
-"""What is in each alert of `ops.bench.alerts`."""
+"""Part of each alert of `ops.bench.alerts`."""
 
 SMALL_BYTES: Final = 700
 LARGE_BYTES: Final = 8000
@@ -48,7 +48,7 @@ SEVERAL: Final = ("slack", "pagerduty", "shuffle")
 
 
 def commit(client: redis.Redis, lines: list[bytes], integration_ids: Sequence[str]) -> None:
-    """Let the alerts wait for these integrations."""
+    """Commit the alerts for these integrations."""
     ledger = Ledger(client)
     for first in range(0, len(lines), CHUNK):
         chunk = lines[first : first + CHUNK]
@@ -70,16 +70,16 @@ def sized(line: bytes, size: int) -> bytes:
 
 
 def memory(client: redis.Redis) -> int:
-    """Return the bytes that the server uses for its data; right after it is emptied they may be fewer than none."""
+    """Return the bytes that the server uses for its data; negative values are possible after FLUSHALL."""
     info: Any = client.info("memory")
     used: int = info["used_memory_dataset"]
-    return used - 2**64 if used >= 2**63 else used  # it tells a difference, and as unsigned
+    return used - 2**64 if used >= 2**63 else used  # Redis reports a difference as an unsigned number
 
 
 def waiting(
     server: EmbeddedServer, client: redis.Redis, lines: list[bytes], integration_ids: Sequence[str] = ("slack",)
 ) -> tuple[float, float]:
-    """Return the bytes that one delivery takes while it waits, and the ms of the server's CPU that its commit took."""
+    """Return the bytes of one waiting delivery, and the server's CPU for its commit in ms."""
     pid = server.pid or 0
     client.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     empty, idle_s = memory(client), cpu_s(pid)
@@ -92,7 +92,7 @@ def once(server: EmbeddedServer, client: redis.Redis, count: int) -> dict[str, f
     """Measure every case."""
     usual = [line.rstrip() for line in alerts(count)]
     alert_bytes = sum(map(len, usual)) / count
-    waiting(server, client, usual[:CHUNK])  # loads the scripts, makes the buffers of the connection
+    waiting(server, client, usual[:CHUNK])  # loads the scripts and allocates the buffers of the connection
     used, commit_cpu_ms = waiting(server, client, usual)
     small, _ = waiting(server, client, [sized(line, SMALL_BYTES) for line in usual])
     large, _ = waiting(server, client, [sized(line, LARGE_BYTES) for line in usual])
@@ -109,7 +109,7 @@ def once(server: EmbeddedServer, client: redis.Redis, count: int) -> dict[str, f
 
 
 def measure(count: int, rounds: int) -> list[Figure]:
-    """Return every figure, each measured so often."""
+    """Return every figure, each measured `rounds` times."""
     with server_alone() as (server, client):
         found = [once(server, client, count) for _ in range(rounds)]
     goals = {"ratio": RATIO_GOAL, "ratio_3_integrations": RATIO_GOAL}

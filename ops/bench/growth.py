@@ -1,9 +1,9 @@
-"""What a delivery costs when there is much of everything else: 100 integrations, an alert log of 10 GB.
+"""What a delivery costs at scale: with 100 integrations, and with an alert log of 10 GB.
 
     python -m ops.bench.growth [--only integrations | log] [--gigabytes 10] [--alerts 10000] [--workers 2] [--rounds 9]
 
-The third of these, a long backlog, has `ops.bench.backlog`. The log needs its size on the disk of TMPDIR. Exits with 1
-if something costs more than 1.2 times what it does in the small.
+`ops.bench.backlog` measures a long backlog. The log needs its size on the disk of TMPDIR. Exits with 1 if a delivery
+costs more than 1.2 times as much as in the small case.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""What a healthy integration loses to sick ones that share its only worker process.
+"""What a healthy integration loses to failing ones that share its only worker process.
 
     python -m ops.bench.isolation [--flood 6000] [--per-s 100] [--seconds 8] [--rounds 5]
 
 Four cases in turns, compared round by round:
 
     alone    the healthy integration by itself
-    sick     beside one whose target never answers, one that answers 500 and one at 1/s with 50,000 waiting
-    stuck    the same, but three hang, without a breaker's help, and their alerts came one by one: that makes the most
-             tasks, each of which holds a place in the worker until its calls time out; it has no goal, since hundreds
-             of calls that time out in the same instant cost what they cost
-    large    beside one that answers each attempt with 500 and a page of 1 MiB, ten times a second, without a breaker
+    sick     next to one whose target never responds, one that returns 500 and one at 1/s with 50,000 waiting
+    stuck    the same, but three hang, without a breaker, and their alerts came one by one: this gives the most tasks,
+             each of which occupies the worker until its calls time out; it has no goal, because hundreds of calls
+             that time out at the same moment have a fixed cost
+    large    next to one that returns 500 and a page of 1 MiB, ten times a second, without a breaker
 
 Throughput is that of a flood of alerts; latency, from newline to request, that of a steady rate after it.
 """
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 LEAST_THROUGHPUT: Final = 0.90
 MOST_LATENCY: Final = {"sick": 2.0, "large": 1.3}
 SICK: Final = {"hang": ("/hang", 3000), "fail": ("/fail", 3000), "slow": ("/other", 50_000)}
-"""Integration → path at the target, alerts that wait for it."""
+"""Integration → path at the target, number of its alerts."""
 
 STUCK: Final = ("hang", "hang-2", "hang-3")
 STUCK_ALERTS: Final = 400
-"""For each, before its others if it has any."""
+"""For each integration, before its other alerts if it has any."""
 
 LARGE: Final = "large"
 LARGE_ALERTS: Final = 3000
@@ -47,7 +47,7 @@ _BLOCK: Final = """<integration id="{name}"><name>slack</name><hook_url>http://1
 """
 _OPTIONS: Final = """<options>{{"authorization": "Bearer 0a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d", "callback":
 "https://soc:d7-Kq2_x9@hooks.example/T0A1B2C3/B0A1B2C3/a1B2c3D4e5F6g7H8i9J0k1L2?sig=f0e1d2c3b4a5968778695a4b"}}</options>"""
-"""Secrets in many forms, all of which are looked for in what the target answers."""
+"""Secrets in many forms; Courier searches each response of the target for all of them."""
 
 PATHS: Final = {
     "healthy": "/hook",
@@ -73,7 +73,7 @@ CASES: Final = {
 
 
 def sicken(system: System, *, stuck: bool) -> None:
-    """Let alerts wait for the sick integrations, and return once all are in the ledger and each has begun to fail."""
+    """Write alerts for the failing integrations; return when all are committed and each has begun to fail."""
     if stuck:
         lines = [line for n in range(STUCK_ALERTS) for name in STUCK for line in alerts(1, name, first=10**6 + n)]
         system.append_steadily(lines, per_s=100 * len(STUCK))
@@ -81,15 +81,16 @@ def sicken(system: System, *, stuck: bool) -> None:
         system.append(alerts(count, name))
     total = sum(count for _, count in SICK.values()) + stuck * len(STUCK) * STUCK_ALERTS
     wait_until(
-        lambda: sum(system.total(name, "committed") for name in PATHS) >= total + WARM_UP, "not all was committed"
+        lambda: sum(system.total(name, "committed") for name in PATHS) >= total + WARM_UP,
+        "not all alerts were committed",
     )
-    wait_until(lambda: len(system.target.counts()["aside"]) == len(SICK), "not every sick target was called")
+    wait_until(lambda: len(system.target.counts()["by_path"]) == len(SICK), "not every sick target was called")
 
 
 def sicken_by_size(system: System) -> None:
-    """Let alerts wait for the integration whose target answers with pages, and return once it has begun to fail."""
+    """Write alerts for the integration whose target responds with large pages; return when it has begun to fail."""
     system.append(alerts(LARGE_ALERTS, LARGE))
-    wait_until(lambda: system.target.counts()["aside"].get(PATHS[LARGE]), "the target was not called")
+    wait_until(lambda: system.target.counts()["by_path"].get(PATHS[LARGE]), "the target was not called")
 
 
 def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str, float]:
@@ -105,7 +106,7 @@ def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str,
         wait_until(lambda: system.target.counts()["requests"] >= WARM_UP + flood, "not everything arrived")
         rate = flood / (system.target.counts()["last_s"] - start_s)
         found = latencies_ms(system, round(per_s * seconds), per_s, first=WARM_UP + flood, group="healthy")
-        calls = system.target.counts()["aside"]
+        calls = system.target.counts()["by_path"]
     return {
         "per_s": rate,
         "p50_ms": median(found),
@@ -115,14 +116,14 @@ def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str,
 
 
 def compare(ran: dict[str, list[dict[str, float]]]) -> list[Figure]:
-    """Return the figures of all cases, each round's beside that of `alone` in the same round."""
+    """Return the figures of all cases, with ratios to `alone` of the same round."""
     alone = ran["alone"]
     figures: list[Figure] = []
     for case, rounds in ran.items():
         measured = ("per_s", "p50_ms", "p99_ms")
         figures += [Figure(f"{case}_{name}", tuple(one[name] for one in rounds)) for name in measured]
         if case != "alone":
-            throughput, p99 = (  # in the same round, so that what the machine does beside falls on both
+            throughput, p99 = (  # of the same round, so that other load on the machine affects both
                 tuple(one[name] / by_itself[name] for one, by_itself in zip(rounds, alone, strict=True))
                 for name in ("per_s", "p99_ms")
             )

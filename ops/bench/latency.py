@@ -2,9 +2,9 @@
 
     python -m ops.bench.latency [--per-s 200] [--seconds 15] [--workers 1] [--rounds 5]
 
-Each alert is written by itself and its time kept; the target tells when it came. The medians of the rounds are printed.
-The reference is what one alert takes in the stock loop (`ops.bench.stock_loop`) when it is alone and noticed at once;
-at this rate that loop would be behind by more with every alert.
+Each alert is written separately with its time; the target reports when it arrived. The medians of the rounds are
+printed. The reference is what one alert takes in the stock loop (`ops.bench.stock_loop`) when it is alone and noticed
+at once; at this rate that loop would fall further behind with every alert.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 GOALS_MS: Final = {"p50_ms": 20.0, "p99_ms": 100.0}
 SERIAL_ALERTS: Final = 4
 WARM_UP: Final = 50
-"""Alerts that are not counted: with them connections are made and code is loaded."""
+"""Alerts that do not count: they open connections and load code."""
 
 
 def latencies_ms(system: System, count: int, per_s: float, *, first: int = 0, group: str = "sshd") -> list[float]:
-    """Write so many alerts, numbered from `first`, at this rate. Return the latency of each in ms."""
+    """Write `count` alerts, numbered from `first`, at `per_s`. Return the latency of each in ms."""
     written_s = system.append_steadily(list(alerts(count, group, first=first)), per_s=per_s)
     ids = [alert_id(n) for n in range(first, first + count)]
     wait_until(lambda: set(ids) <= system.target.times().keys(), "not everything arrived")
-    came_s = system.target.times()
-    return [1000 * (came_s[name] - at_s) for name, at_s in zip(ids, written_s, strict=True)]
+    arrived_s = system.target.times()
+    return [1000 * (arrived_s[name] - at_s) for name, at_s in zip(ids, written_s, strict=True)]
 
 
 def measure(per_s: float, seconds: float, workers: int) -> dict[str, float]:

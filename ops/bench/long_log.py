@@ -1,7 +1,7 @@
-"""What a delivery costs the producer at the end of a log of 10 GB, against that of one which has just begun.
+"""The producer's cost of a delivery at the end of a log of 10 GB, compared with a new log.
 
-The long log is really written: alerts, repeated. The producer starts at its end and commits what is appended; then it
-is started again after more was appended while it was down, and must find its place without reading what it has read.
+The long log consists of repeated alerts. The producer starts at its end and commits the appended alerts. Then it
+restarts after more alerts were appended, and must find its cursor without reading the log from the beginning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST_RATIO: Final = 1.2
 MOST_READ_MIB: Final = 64
-"""What a start may read beside the alerts, Python's modules included: far less than 10 GB, whatever the machine."""
+"""What a start may read in addition to the alerts, including Python's modules: far less than 10 GB."""
 
 CONFIG: Final = """<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/hook</hook_url>
 <level>10</level><alert_format>json</alert_format></integration></ossec_config>
@@ -31,7 +31,7 @@ SETTINGS: Final = '[integrations.default]\nstart_at = "end"\n'
 
 
 class Log:
-    """One alert log in a folder of its own, followed by a producer of its own."""
+    """One alert log in its own folder, followed by its own producer."""
 
     def __init__(self, folder: Path, server: EmbeddedServer, client: redis.Redis) -> None:
         folder.mkdir()
@@ -39,7 +39,7 @@ class Log:
         self.path = folder / "alerts.json"
 
     def round(self, count: int) -> dict[str, float]:
-        """Commit `count` alerts, then as many after a start anew. Return ms of CPU for each, seconds and MiB read."""
+        """Commit `count` alerts, then as many after a restart. Return ms of CPU for each, seconds and MiB read."""
         self._client.flushall()
         lines = b"".join(alerts(count))
         with producer(self._folder, self._server, config=CONFIG, settings=SETTINGS) as process:
@@ -68,7 +68,7 @@ class Log:
 
 
 def _read_bytes(pid: int) -> int:
-    """Return what a process has read so far, from the cache or not (proc(5), io, rchar)."""
+    """Return the bytes that a process has read so far, cached or not (proc(5), io, rchar)."""
     return int(Path(f"/proc/{pid}/io").read_text().split()[1])
 
 

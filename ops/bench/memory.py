@@ -2,9 +2,9 @@
 
     python -m ops.bench.memory [--gib 5] [--rounds 1]
 
-Writes the log in a temporary folder (TMPDIR), lets `courier producer` read it from its beginning and tells the most
-memory that it ever had resident; beside it, what a Python takes that only loads the producer's modules. One round is
-enough: what grows does so within it. Exits with 1 if that is above the goal.
+Writes the log in a temporary folder (TMPDIR), lets `courier producer` read it from its beginning and reports the peak
+of its resident memory. The reference is a Python process that only loads the producer's modules. One round is enough:
+a leak shows within it. Exits with 1 if the peak is above the goal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PEAK_GOAL_MIB: Final = 80e6 / 1024**2
 """80 MB."""
 
 DISTINCT: Final = 2000
-"""Alerts that are made; the log repeats them, since nothing of an alert is kept that does not match."""
+"""The number of different alerts; the log repeats them, as the producer keeps nothing of alerts without a match."""
 
 FIRST: Final = b'{"timestamp":"2026-01-31T08:00:00.000+0000","rule":{"level":3,"id":"1"},"id":"0.0"}\n'
 CONFIG: Final = """<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/hook</hook_url>
@@ -44,7 +44,7 @@ SETTINGS: Final = '[integrations.default]\nstart_at = "beginning"\n'
 
 
 def peak_kib(pid: int) -> int:
-    """Return the most memory that a process ever had resident (proc(5), VmHWM)."""
+    """Return the peak of a process's resident memory in KiB (proc(5), VmHWM)."""
     return _peak_kib(Path(f"/proc/{pid}/status").read_text())
 
 
@@ -85,13 +85,13 @@ def producer(
 
 
 def has_read(client: redis.Redis, size: int) -> bool:
-    """Say whether the producer's place in the log is behind this many bytes."""
+    """Return whether the producer's cursor is at byte `size` of the log."""
     cursor: Any = client.hget("courier:{slack}:cursor", "bench")
     return bool(cursor) and cursor.split(b":")[1] == b"%d" % size
 
 
 def modules_mib() -> float:
-    """Return the most memory that a process needs to load the producer's modules."""
+    """Return the peak memory of a process that loads the producer's modules, in MiB."""
     code = "import producer.main, pathlib; print(pathlib.Path('/proc/self/status').read_text())"
     status = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     return _peak_kib(status) / 1024

@@ -1,4 +1,4 @@
-"""What `requests` can do by itself: the reference of a delivery's own call.
+"""The rate of `requests` alone: the reference for one request of a delivery.
 
     python -m ops.bench.raw_http [--latency-ms 0] [--seconds 1]
 
@@ -28,7 +28,7 @@ class Rate(NamedTuple):
 
 
 def post(url: str, seconds: float) -> Rate:
-    """Post alerts to `url` for so many seconds. Raises RuntimeError for an answer that is not 200."""
+    """Post alerts to `url` for `seconds`. Raises RuntimeError for a response other than 200."""
     with requests.Session() as session:
         session.trust_env = False
         request = session.prepare_request(requests.Request("POST", url, headers={"Content-Type": "application/json"}))
@@ -44,7 +44,7 @@ def post(url: str, seconds: float) -> Rate:
 
 
 def measure(latency_ms: float, seconds: float = 1.0) -> Rate:
-    """Return what one session manages with a target that answers after `latency_ms`."""
+    """Return the rate of one session to a target that responds after `latency_ms`."""
     with ExitStack() as stack:
         return post(f"http://127.0.0.1:{Target(stack, latency_ms=latency_ms).port}/hook", seconds)
 

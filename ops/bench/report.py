@@ -1,7 +1,7 @@
-"""How every benchmark tells what it found: a table with spread and goal, one line of JSON, and a file to compare with.
+"""Reports a benchmark's results: a table with spread and goal, one line of JSON, and a file for comparison.
 
-The file lands in `artifacts/bench/NAME.json`, or in the folder that BENCH_OUT names; `python -m ops.bench` compares it
-with the last committed one in `ops/bench/results/`.
+The file is `artifacts/bench/NAME.json`, or in the folder BENCH_OUT; `python -m ops.bench` compares it with the
+committed one in `ops/bench/results/`.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ OUT: Final = Path(os.environ.get("BENCH_OUT", "artifacts/bench"))
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One thing measured: a value for each round, the median of which counts."""
+    """One measured quantity: a value for each round; the median counts."""
 
     name: str
-    """With its unit, as in `delivery_per_s` or `p99_ms`."""
+    """The name with its unit, for example `delivery_per_s` or `p99_ms`."""
 
     values: tuple[float, ...]
     better: Literal["more", "less", "neither"] = "neither"
-    """`neither` is for references and for what is told only to be understood."""
+    """`neither` is for references and for figures that only explain others."""
 
     goal: float | None = None
-    """What the median is to reach (`more`) or not to pass (`less`)."""
+    """The minimum (`more`) or maximum (`less`) of the median."""
 
     @property
     def median(self) -> float:
-        """The middle of all rounds."""
+        """The median of all rounds."""
         return median(self.values)
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached, if there is one."""
+        """Whether the median reaches the goal; True without a goal."""
         if self.goal is None:
             return True
         return self.median >= self.goal if self.better == "more" else self.median <= self.goal
 
     def line(self) -> str:
-        """Return this figure's line of the table."""
+        """Return this figure's row of the table."""
         goal = "" if self.goal is None else f"  {'>=' if self.better == 'more' else '<='} {self.goal:g}"
         verdict = "" if self.goal is None else "  met" if self.met else "  MISSED"
         spread = f"{short(min(self.values))} to {short(max(self.values))}"
@@ -51,9 +51,9 @@ class Figure:
 
 
 def report(bench: str, figures: list[Figure], *, about: str = "") -> int:
-    """Print and keep what a benchmark found. Return 0, or 1 if a goal is missed: the command's exit status.
+    """Print and store the results. Return the command's exit status: 0, or 1 if a goal is missed.
 
-    `about` is the setting in words, such as "4 workers, 5 rounds".
+    `about` describes the options, for example "4 workers, 5 rounds".
     """
     print(f"{bench}: {about}" if about else bench)
     print(f"{'':34} {'median':>10}   spread")
@@ -84,5 +84,5 @@ def _rounded(value: float) -> float:
 
 
 def short(value: float) -> str:
-    """Return a figure as people read it."""
+    """Return a number with thousands separators, or with three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,6 +1,6 @@
-"""An alert log that grows for half an hour as the manager's does: days, parts of days, archives, half-written lines.
+"""An alert log that grows as the manager's does: days, parts of days, archives, half-written lines.
 
-It keeps little on disk: what has reached the target is packed when its day is over, and deleted.
+It needs little disk space: files of past days are compressed, and deleted once their alerts have arrived.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TICK_S: Final = 0.05
 class _Part(NamedTuple):
     path: Path
     end: int
-    """How many alerts were written by the time that it was left."""
+    """The number of alerts written before the next part began."""
 
 
 class RotatingLog:
@@ -36,7 +36,7 @@ class RotatingLog:
     """
 
     def __init__(self, current: Path) -> None:
-        """Take over the alert log at `current`, or begin one."""
+        """Continue the alert log at `current`, or create it."""
         self._current = current
         self._lock = threading.Lock()
         self._parts: list[_Part] = []
@@ -48,7 +48,7 @@ class RotatingLog:
         self._file: IO[bytes] = self._path.open("ab", buffering=0)
 
     def append(self, count: int) -> None:
-        """Write that many alerts in two pieces, the first of which ends within a line."""
+        """Write `count` alerts in two pieces; the first ends in the middle of a line."""
         block = b"".join(alerts(count, first=self.written))
         cut = len(block) // 2
         with self._lock:
@@ -57,7 +57,7 @@ class RotatingLog:
             self.written += count
 
     def rotate(self) -> None:
-        """Begin the next part of the day, or the next day."""
+        """Start the file of the next part of the day, or of the next day."""
         with self._lock:
             self._file.close()
             self._parts.append(_Part(self._path, self.written))
@@ -69,7 +69,7 @@ class RotatingLog:
             self._current.hardlink_to(self._path)
 
     def tidy(self, arrived: int) -> None:
-        """Pack what is of a former day, and delete archives of which nothing is needed: the first `arrived` alerts."""
+        """Compress the files of past days, and delete archives whose alerts are among the first `arrived`."""
         for n, part in enumerate(self._parts):
             if _is_plain(part.path) and not self._is_of_today(n):
                 self._parts[n] = part._replace(path=_pack(part.path))
@@ -78,7 +78,7 @@ class RotatingLog:
         self._parts = [part for part in self._parts if part.path.exists()]
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the current file."""
         self._file.close()
 
     def _is_of_today(self, n: int) -> bool:
@@ -91,25 +91,25 @@ class RotatingLog:
 
 
 class Writing(threading.Thread):
-    """Appends to the log `per_s` alerts a second until it is told to stop; late blocks are made up for."""
+    """Appends `per_s` alerts a second until `stop`; after a delay it catches up."""
 
     def __init__(self, log: RotatingLog, per_s: float) -> None:
         super().__init__(daemon=True)
         self._log, self._per_s = log, per_s
-        self._over = threading.Event()
+        self._stopping = threading.Event()
 
     def run(self) -> None:
         """Write a block at each tick."""
         start_s, wrote = time.monotonic(), 0
-        while not self._over.wait(TICK_S):
+        while not self._stopping.wait(TICK_S):
             due = min(int((time.monotonic() - start_s) * self._per_s) - wrote, int(self._per_s))
             if due > 0:
                 self._log.append(due)
                 wrote += due
 
     def stop(self) -> None:
-        """Return once nothing more is written."""
-        self._over.set()
+        """Stop writing and wait for the thread to end."""
+        self._stopping.set()
         self.join()
 
 
@@ -118,7 +118,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def _pack(path: Path) -> Path:
-    """Do as the manager's housekeeping does. Return the archive."""
+    """Compress a file as the manager does (gzip). Return the archive."""
     packed = path.with_name(f"{path.name}.gz")
     with path.open("rb") as plain, gzip.open(packed, "wb", compresslevel=1) as archive:
         shutil.copyfileobj(plain, archive)

@@ -1,4 +1,4 @@
-"""What a long run looks at every few seconds, and how it judges that something grows."""
+"""The samples of a long run, and the measures of growth."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ QUARTERS: Final = 4
 
 
 class Tally:
-    """How often each alert has arrived, by its number: one byte each."""
+    """Counts the arrivals of each alert, by its number, in one byte each."""
 
     def __init__(self) -> None:
         self._counts = bytearray()
         self.distinct = self.repeats = 0
 
     def add(self, taken: dict[str, int]) -> None:
-        """Count what the target tells: id → how often."""
+        """Add the target's counts: id → arrivals."""
         for name, count in taken.items():
             n = int(name.partition(".")[2])
-            assert alert_id(n) == name  # noqa: S101 — otherwise nothing that is counted here means anything
+            assert alert_id(n) == name  # noqa: S101 — otherwise all counts are wrong
             if n >= len(self._counts):
                 self._counts.extend(bytes(n + 1 - len(self._counts)))
             seen = self._counts[n]
@@ -39,19 +39,19 @@ class Tally:
 
     @property
     def unbroken(self) -> int:
-        """How many of the first alerts have all arrived."""
+        """The number of alerts before the first that has not arrived."""
         gap = self._counts.find(0)
         return len(self._counts) if gap < 0 else gap
 
 
 def resident_mb(pid: int) -> float:
-    """Return what a process has resident (proc(5), VmRSS)."""
+    """Return the resident memory of a process in MB (proc(5), VmRSS)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / KIB_A_MB
 
 
-def look(system: System, steady: int) -> dict[str, float]:
-    """Return one sample; `steady` is the number of the worker that is never recycled."""
+def take_sample(system: System, steady: int) -> dict[str, float]:
+    """Return one sample; `steady` is the number of the worker that is never restarted."""
     with system.redis.pipeline(transaction=False) as pipe:
         pipe.zcard(f"courier:{{{ID}}}:waiting")
         pipe.zcard(f"courier:{{{ID}}}:released")
@@ -74,17 +74,17 @@ def look(system: System, steady: int) -> dict[str, float]:
 
 
 def growth(values: Sequence[float]) -> float:
-    """Return by how much the median of the last quarter is above that of the second; the first is for warming up."""
+    """Return the difference between the medians of the last and the second quarter; the first is the warm-up."""
     quarter = len(values) // QUARTERS
     return median(values[-quarter:]) - median(values[quarter : 2 * quarter])
 
 
 def growth_of_floor(values: Sequence[float]) -> float:
-    """Return the same of the least values: what other work on the machine piles up for a while is not a leak."""
+    """Return the same difference of the minima: a temporary peak caused by other load on the machine is not a leak."""
     quarter = len(values) // QUARTERS
     return min(values[-quarter:]) - min(values[quarter : 2 * quarter])
 
 
 def column(samples: Sequence[dict[str, Any]], name: str) -> list[float]:
-    """Return one thing of all samples."""
+    """Return the values of `name` in all samples."""
     return [float(sample[name]) for sample in samples]

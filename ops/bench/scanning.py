@@ -1,11 +1,12 @@
-"""How fast alerts that match nothing are passed, beside msgspec's own typed decode of the same file.
+"""How fast the producer reads alerts that match nothing, compared with msgspec's typed decoding of the same file.
 
     python -m ops.bench.scanning [--rounds 9] [--alerts 200000]
 
-One core. Ours is the producer's own way from the file to the next cursor: AlertLog, sift, match; without Redis, which
-sees a cursor once a second of such a stretch. The reference iterates over the file's lines and decodes eight fields
-of each. All are measured in turns by CPU time, so a ratio is of one round. In the rows named `look` level, rule ids or
-groups decide; in `no_look` some block asks for the location, and so all four fields are decoded.
+One core. It runs the producer's code from the file to the next cursor: AlertLog, prefilter, match; without Redis, which
+gets only a cursor once a second while nothing matches. The reference iterates over the file's lines and decodes eight
+fields of each. All are measured in turns by CPU time, so a ratio is of one round. In the figures named `look`, the
+prefilter decides by level, rule ids or groups; in `no_look` a block filters by location, so all four fields are
+decoded.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _block(n: int, **filters: int | str | tuple[int, ...]) -> Integration:
 
 
 def _mixed(n: int) -> Integration:
-    """Return one of many blocks, no two alike, that match nothing of the corpus."""
+    """Return block number `n`; all differ, and none matches an alert of the corpus."""
     kinds: list[dict[str, int | str | tuple[int, ...]]] = [
         {"level": 3 + n % 5, "group": f"none{n}"},
         {"rule_ids": (n + 1, n + 100)},
@@ -79,7 +80,7 @@ CASES: Final[dict[str, list[Integration]]] = {
 
 
 def reference_s(path: Path) -> float:
-    """Return the CPU seconds that msgspec takes for the file."""
+    """Return the CPU seconds in which msgspec decodes the file."""
     decode, start_s = msgspec.json.Decoder(_Alert).decode, time.process_time()
     with path.open("rb", buffering=1024 * 1024) as file:
         for line in file:
@@ -88,7 +89,7 @@ def reference_s(path: Path) -> float:
 
 
 def ours_s(path: Path, integrations: Sequence[Integration], alerts: int) -> float:
-    """Return the CPU seconds that the producer takes to read the file and find what matches."""
+    """Return the CPU seconds in which the producer reads the file and matches its alerts."""
     start_s, index = time.process_time(), FilterIndex(integrations)
     log, read, at_end = AlertLog(path, max_line_bytes=LONGEST_LINE_BYTES), 0, False
     cursor = log.beginning()
@@ -106,7 +107,7 @@ def ours_s(path: Path, integrations: Sequence[Integration], alerts: int) -> floa
 
 def figures(path: Path, alerts: int, rounds: int) -> list[Figure]:
     """Measure everything in turns."""
-    reference_s(path)  # the file is in the page cache from here on
+    reference_s(path)  # reads the file into the page cache
     taken: dict[str, list[float]] = {name: [] for name in ("reference", *CASES)}
     for _ in range(rounds):
         taken["reference"].append(reference_s(path))

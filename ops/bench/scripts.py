@@ -1,14 +1,14 @@
-"""How fast workers run a custom script, beside the rate at which the machine can spawn that script at all.
+"""How fast workers run a custom script, compared with the rate at which the machine can spawn that script.
 
     python -m ops.bench.scripts [--alerts 120] [--workers 1] [--rounds 5]
 
-The reference is one process a core that spawns the script with the same arguments and waits for it, again and again:
-no queue, no files, no limits, no output. Two scripts are run: `bare`, a Python that imports nothing of the site and
-reads its alert, which is the least that a script in Python costs; and `usual`, which imports `requests` as the
-scripts that come with Wazuh do, and sends nothing. `shell`, an empty shell script, has no goal: it shows what Courier
-itself costs, which is as much as the machine takes to spawn so little.
+The reference is one process per core that repeatedly spawns the script with the same arguments and waits for it:
+no queue, no files, no limits, no output. Two scripts are run: `bare`, a Python script without site packages that
+reads its alert, the cheapest possible script in Python; and `usual`, which imports `requests` like the scripts of Wazuh
+and sends nothing. `shell`, an empty shell script, has no goal: it shows the cost of Courier itself, which is about that
+of spawning such a script.
 
-One worker is what stands beside a manager; it runs 4 scripts at once. With 8 on two cores the machine itself spawns
+A manager has one worker, which runs 4 scripts at once. With 8 on two cores the machine itself spawns
 `usual` only 0.81 times as often as with 2 (20.4 and 25.2 a second).
 """
 
@@ -40,7 +40,7 @@ SCRIPTS: Final = {
     "shell": "#!/bin/sh\nexit 0\n",
 }
 TIMES: Final = {"usual": 1, "bare": 4, "shell": 10}
-"""How many times as many alerts each gets, so that each takes about as long."""
+"""Factors for the number of alerts, so that each script takes about the same time."""
 
 _SPAWN: Final = """
 import os, sys
@@ -53,7 +53,7 @@ for _ in range(count):
 
 @contextmanager
 def manager_folder() -> Iterator[Path]:
-    """Make a manager's folder with the scripts and one alert."""
+    """Create a manager's folder with the scripts and one alert."""
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         (home / "integrations").mkdir(mode=0o755)
@@ -90,7 +90,7 @@ def deliveries_per_s(home: Path, script: str, count: int, workers: int) -> float
 
 
 def compare(script: str, count: int, workers: int, rounds: int) -> list[Figure]:
-    """Measure both in turns."""
+    """Measure the reference and Courier in turns."""
     raw, ours = [], []
     with manager_folder() as home:
         for _ in range(rounds):

@@ -1,11 +1,10 @@
-"""Half an hour at 60 % of the highest rate, the log rotated and a worker recycled every minute: nothing lost, all flat.
+"""Half an hour at 60 % of the maximum rate; every minute the log is rotated and a worker restarted.
 
     python -m ops.bench.soak [--minutes 30] [--per-s RATE]
 
-First everything runs at full load: that gives the highest rate, and what grows with load only has grown by then. Two
-workers serve one integration; one is told to stop every minute and another starts in its place, the other lives as
-long as the run, and is the one of which memory and connections are looked at. Exits with 1 if anything was lost or
-has grown.
+First everything runs at full load, which gives the maximum rate and lets everything grow that grows with the load. Two
+workers serve one integration: one is stopped and replaced every minute, the other runs to the end, and its memory and
+connections are sampled. Exits with 1 if an alert was lost or a sampled value has grown.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from typing import Final, NamedTuple
 from ops.bench.memory import peak_kib
 from ops.bench.report import Figure, report
 from ops.bench.rotating_log import RotatingLog, Writing
-from ops.bench.sampling import ID, KIB_A_MB, Tally, column, growth, growth_of_floor, look
+from ops.bench.sampling import ID, KIB_A_MB, Tally, column, growth, growth_of_floor, take_sample
 from ops.bench.system import System, running, wait_until
 
 SHARE: Final = 0.6
-"""Of the highest rate."""
+"""The share of the maximum rate."""
 
 FLOODS: Final = 3
 FLOOD_ALERTS: Final = 10_000
@@ -31,23 +30,23 @@ CROWD_ALERTS: Final = 600
 """More than `max_in_flight`."""
 
 CROWD_PAUSE_S: Final = 0.005
-"""In all 3 s: no call runs into its time limit of 10 s."""
+"""In total 3 s: no request reaches its timeout of 10 s."""
 
 MINUTE_S: Final = 60.0
 SAMPLE_S: Final = 1.0
 STUCK_S: Final = 120.0
-"""When nothing has arrived for so long, what is missing is lost; a lease of 60 s is over by then."""
+"""If nothing arrives for this long, missing alerts are lost; a lease of 60 s has expired by then."""
 
 STEADY, RECYCLED = 0, 1
 PRODUCER_MB, WORKER_MB = 80.0, 150.0
 GROWTH_GOALS: Final = {"producer_mb": 2.0, "worker_mb": 3.0, "keys": 4.0}
-"""From the second quarter of the run to the last: in 30 minutes these are 15 minutes, so 3 MB would be 300 a day.
+"""From the second quarter of the run to the last: with 30 minutes these are 15 minutes, so 3 MB would be 300 a day.
 
-Keys come and go by four with what they hold: an empty one is none.
+The number of keys varies by four, because Redis deletes empty keys.
 """
 
 FILES_A_CONNECTION: Final = 3
-"""libcurl's: the socket, and two to wake itself."""
+"""In libcurl: the socket, and two to wake up its poll."""
 
 FLOOR_GOALS: Final = {
     "producer_files": 0.0,
@@ -57,11 +56,11 @@ FLOOR_GOALS: Final = {
     "begun": 16.0,
     "queued": 8.0,
 }
-"""A leak of one by each recycling would be 15; of what is in flight, some more is chance."""
+"""A leak of one per restart would be 15; values in flight vary by chance."""
 
 
 class Soak:
-    """One run."""
+    """One run: writes the log, restarts a worker, takes samples and counts arrivals."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -73,26 +72,26 @@ class Soak:
         self.worker_peak_mb = 0.0
 
     def crowd(self) -> None:
-        """Let as much be in flight in one worker as ever may be, each by itself.
+        """Bring as many separate deliveries in flight in one worker as `max_in_flight` allows.
 
-        Pools keep every connection and thread that was ever needed at once; what grows from here on is a leak.
+        Pools keep every connection and thread that was ever in use at the same time; growth after this is a leak.
         """
         with self._system.target.held():
             for _ in range(CROWD_ALERTS):
                 self._log.append(1)
                 time.sleep(CROWD_PAUSE_S)
-        wait_until(self._is_over, "not everything arrived")
+        wait_until(self._is_done, "not everything arrived")
 
     def flood(self) -> float:
-        """Write many alerts at once. Return how many were delivered a second."""
+        """Write FLOOD_ALERTS alerts at once. Return deliveries a second."""
         start_s = time.time()
         self._log.append(FLOOD_ALERTS)
-        wait_until(self._is_over, "not everything arrived")
+        wait_until(self._is_done, "not everything arrived")
         last_s = float(self._system.target.counts()["last_s"])
         return FLOOD_ALERTS / (last_s - start_s)
 
     def run(self, minutes: int, per_s: float) -> None:
-        """Write for so long, and wait until everything has arrived."""
+        """Write for `minutes`, and wait until all alerts have arrived."""
         writing = Writing(self._log, per_s)
         writing.start()
         start_s = time.monotonic()
@@ -108,36 +107,36 @@ class Soak:
         self._log.close()
 
     def peaks(self) -> tuple[float, float]:
-        """Return the most that the producer and any worker ever had resident, in MB."""
+        """Return the peak resident memory of the producer and of any worker, in MB."""
         self.worker_peak_mb = max(
             self.worker_peak_mb, *(peak_kib(worker.pid) / KIB_A_MB for worker in self._system.workers)
         )
         return peak_kib(self._system.producer.pid) / KIB_A_MB, self.worker_peak_mb
 
     def left(self) -> float:
-        """Return what is still on its way although all is over."""
-        seen = look(self._system, STEADY)
+        """Return the number of deliveries and queued tasks that are left at the end."""
+        seen = take_sample(self._system, STEADY)
         return sum(seen[name] for name in ("waiting", "in_flight", "begun", "queued"))
 
     @property
     def written(self) -> int:
-        """How many alerts there were in all."""
+        """The number of alerts written."""
         return self._log.written
 
     @property
     def rotations(self) -> int:
-        """How often the log was rotated."""
+        """The number of log rotations."""
         return self._log.rotations
 
     def _watch(self) -> None:
         for process, what in ((self._system.producer, "producer"), (self._system.workers[STEADY], "worker")):
             if process.poll() is not None:
-                raise SystemExit(f"the {what} ended by itself with status {process.returncode}")
-        self.samples.append(look(self._system, STEADY))
+                raise SystemExit(f"the {what} exited unexpectedly with status {process.returncode}")
+        self.samples.append(take_sample(self._system, STEADY))
         self.tally.add(self._system.target.taken())
 
     def _disturb(self) -> None:
-        """Do what is done once a minute."""
+        """Rotate the log and restart a worker."""
         self._log.rotate()
         self.peaks()
         status, took_s = self._system.recycle(RECYCLED)
@@ -145,28 +144,28 @@ class Soak:
         self.recycle_s.append(took_s)
         self._log.tidy(self.tally.unbroken)
 
-    def _is_over(self) -> bool:
+    def _is_done(self) -> bool:
         self.tally.add(self._system.target.taken())
         return self.tally.distinct >= self.written and not self._system.redis.hlen(f"courier:{{{ID}}}:records")
 
     def _drain(self) -> None:
         before, moved_s = -1, time.monotonic()
-        while not self._is_over() and time.monotonic() < moved_s + STUCK_S:
+        while not self._is_done() and time.monotonic() < moved_s + STUCK_S:
             if self.tally.distinct > before:
                 before, moved_s = self.tally.distinct, time.monotonic()
             time.sleep(0.2)
 
     def _progress(self, minute: int) -> str:
         last = self.samples[-1]
-        told = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
+        values = "  ".join(f"{name} {value:.4g}" for name, value in last.items())
         behind = self.written - self.tally.distinct
         return (
-            f"{minute:3} min  written {self.written}  not yet arrived {behind}  repeated {self.tally.repeats}  {told}"
+            f"{minute:3} min  written {self.written}  not yet arrived {behind}  repeated {self.tally.repeats}  {values}"
         )
 
 
 class Rates(NamedTuple):
-    """What was measured at full load: alerts a second, and memory in MB."""
+    """The results at full load: alerts a second, and memory in MB."""
 
     floods: tuple[float, ...]
     producer_mb: float
@@ -174,7 +173,7 @@ class Rates(NamedTuple):
 
 
 def figures(soak: Soak, rates: Rates, per_s: float, brought_back: int) -> list[Figure]:
-    """Return what is reported of a run."""
+    """Return the figures of a run."""
     producer_mb, worker_mb = soak.peaks()
     found = [
         Figure("highest_per_s", rates.floods),
@@ -220,7 +219,7 @@ def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(prog="python -m ops.bench.soak", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=int, default=30)
-    parser.add_argument("--per-s", type=float, help="alerts a second, instead of 60 %% of what is measured first")
+    parser.add_argument("--per-s", type=float, help="alerts a second, instead of 60 %% of the maximum rate")
     chosen = parser.parse_args()
     if chosen.minutes < 1:
         parser.error("--minutes: at least 1")

@@ -1,9 +1,9 @@
-"""Where the time of a worker and of a producer goes, by stage: py-spy looks at what holds the interpreter's lock.
+"""The CPU time of a worker and a producer by stage: py-spy samples the thread that holds the interpreter's lock.
 
     python -m ops.bench.stages [--alerts 15000]
 
-One worker delivers to one integration as fast as it can. What a process spends outside of the lock is the kernel's
-(connections, switching threads) and libcurl's. Needs the right to look into other processes (ptrace(2)), as root has.
+One worker delivers to one integration as fast as it can. CPU time outside of the lock belongs to the kernel
+(connections, thread switches) and to libcurl. It needs permission to trace other processes (ptrace(2)), as root has.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 SAMPLES_A_SECOND: Final = 250
-OUTSIDE: Final = "outside of the lock: kernel, libcurl, switching threads"
-REST: Final = "the rest"
+OUTSIDE: Final = "outside of the lock: kernel, libcurl, thread switches"
+REST: Final = "other"
 
 WORKER: Final = {
-    "HTTP: prepare, hand over, read the answer": ("workers/transports/",),
-    "dispatch: release and publish what there is now room for": ("(common/broker/dispatcher.py",),
+    "HTTP: prepare, send, read the response": ("workers/transports/",),
+    "dispatch: release and publish further deliveries": ("(common/broker/dispatcher.py",),
     "settle": ("settle (common/ledger/",),
     "begin": ("begin (common/ledger/",),
-    "the pipeline around it: decode, build the request, classify": ("(workers/delivery/pipeline.py",),
-    "threads: hand a delivery over, wait for its end": ("(workers/delivery/executor.py",),
-    "the task around its deliveries": ("(workers/delivery/task.py",),
+    "pipeline: decode, build the request, classify": ("(workers/delivery/pipeline.py",),
+    "threads: start a delivery, wait for its end": ("(workers/delivery/executor.py",),
+    "Celery task around its deliveries": ("(workers/delivery/task.py",),
     "Celery: events for Flower": ("(celery/events/",),
     "Celery: receive and run tasks": ("(celery/", "(kombu/"),
 }
-"""Stage → what a function's line in a stack has; the first one that any of its functions has counts."""
+"""Stage → substrings of a stack; the first stage with a match counts."""
 
 PRODUCER: Final = {
     "commit": ("commit (common/ledger/",),
@@ -50,7 +50,7 @@ PRODUCER: Final = {
 
 
 def shares(stacks: Iterable[str], stages: Mapping[str, tuple[str, ...]], cpu_s: float) -> dict[str, float]:
-    """Return the part of `cpu_s` that each stage has, the largest first, from stacks as py-spy writes them.
+    """Return the share of each stage in `cpu_s`, the largest first, from stacks in py-spy's raw format.
 
     A line is the functions from the outermost on, `name (file:line)`, separated by `;`, a space and their number.
     """
@@ -67,21 +67,21 @@ def shares(stacks: Iterable[str], stages: Mapping[str, tuple[str, ...]], cpu_s: 
 
 @contextmanager
 def sampled(pid: int, file: Path) -> Iterator[None]:
-    """Have py-spy look at a process meanwhile, and write the stacks into `file`."""
+    """Sample a process with py-spy during the block; write the stacks to `file`."""
     what = ["--gil", "--nonblocking", "--format", "raw", "--rate", str(SAMPLES_A_SECOND), "--duration", "unlimited"]
     command = [str(Path(sys.executable).with_name("py-spy")), "record", *what, "--output", str(file), "--pid", str(pid)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as spy:
-        assert spy.stdout is not None  # noqa: S101 — it is a pipe
-        told = spy.stdout.readline()
+        assert spy.stdout is not None  # noqa: S101 — stdout=PIPE sets it
+        output = spy.stdout.readline()
         yield
         spy.send_signal(signal.SIGINT)
-        told += spy.stdout.read()
+        output += spy.stdout.read()
     if not file.exists():
-        raise SystemExit(f"py-spy could not look at the process, which only root may: {told.strip()}")
+        raise SystemExit(f"py-spy cannot trace the process; run this as root: {output.strip()}")
 
 
 def main() -> int:
-    """Run it and print a table for each process."""
+    """Deliver `--alerts` alerts and print a table for each process."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--alerts", type=int, default=15_000)
     count = parser.parse_args().alerts

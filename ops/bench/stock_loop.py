@@ -1,11 +1,11 @@
-"""A stand-in of the stock Integrator's loop, that anyone can run: the reference of the delivery benchmark.
+"""A replica of the stock Integrator's loop, the reference of the delivery benchmark; it needs no Wazuh.
 
     python -m ops.bench.stock_loop [--alerts 20] [--latency-ms 50]
 
-One alert after the other: decode the line, write it to a temporary file, start a Python script that posts it with
-`requests`, wait for its end, remove the file. Like the stock daemon but for the shell in between, the pause of a second
-when the log ends, and the length of the script; the real one was measured at 8.6, 5.6 and 3.0 alerts a second with a
-target that takes 0, 50 and 200 ms.
+It delivers one alert after another: decode the line, write it to a temporary file, start a Python script that posts it
+with `requests`, wait for its end, remove the file. It differs from the stock daemon in three points: no shell in
+between, no pause of a second at the end of the log, and a shorter script. The real daemon was measured at 8.6, 5.6 and
+3.0 alerts a second with a target that responds after 0, 50 and 200 ms.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def deliver(lines: Iterable[bytes], url: str) -> None:
 
 
 def measure(count: int, latency_ms: float) -> float:
-    """Return deliveries a second to a target that answers after `latency_ms`."""
+    """Return deliveries a second to a target that responds after `latency_ms`."""
     with ExitStack() as stack:
         target = Target(stack, latency_ms=latency_ms)
         start_s = time.monotonic()

@@ -1,6 +1,6 @@
-"""The script that the serial stand-in starts for each alert: it posts a Slack message with `requests`, then ends.
+"""The script that `stock_loop` starts for each alert: it posts a Slack message with `requests`.
 
-python serial_script.py ALERT_FILE API_KEY HOOK_URL
+python stock_loop_script.py ALERT_FILE API_KEY HOOK_URL
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a benchmark measures: server, target, producer and workers as processes of their own, in a temporary folder."""
+"""The system under measurement: Redis, target, producer and workers as processes, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -37,17 +37,19 @@ def cpu_s(pid: int) -> float:
 
 
 def load() -> float:
-    """Return the machine's load of the last minute: what else ran beside a measurement."""
+    """Return the machine's load average of the last minute."""
     return round(os.getloadavg()[0], 1)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the value below which so many percent of them lie."""
-    return quantiles(values, n=100, method="inclusive")[percent - 1]  # the other goes beyond the largest of a few
+    """Return the given percentile of the values."""
+    return quantiles(values, n=100, method="inclusive")[
+        percent - 1
+    ]  # "exclusive" extrapolates beyond the largest of few values
 
 
 def wait_until(ready: Callable[[], object], what: str) -> None:
-    """Poll until `ready()` or raise TimeoutError."""
+    """Poll until `ready()` is true. Raises TimeoutError after LIMIT_S."""
     deadline = time.monotonic() + LIMIT_S
     while not ready():
         if time.monotonic() > deadline:
@@ -56,7 +58,7 @@ def wait_until(ready: Callable[[], object], what: str) -> None:
 
 
 class Target:
-    """`ops.bench.target` as a process of its own."""
+    """`ops.bench.target` as a separate process."""
 
     def __init__(self, stack: ExitStack, *, latency_ms: float = 0.0) -> None:
         self.port = free_port()
@@ -67,20 +69,20 @@ class Target:
         wait_until(self._listens, "the target did not start")
 
     def counts(self) -> dict[str, Any]:
-        """Return what it has counted."""
+        """Return the counts of requests and distinct alerts, and the times of the first and last."""
         return self._get("count")
 
     def times(self) -> dict[str, float]:
-        """Return when each alert came first, in seconds since the epoch, by its id."""
+        """Return the time of each alert's first arrival, in seconds since the epoch, by id."""
         return self._get("times")
 
     def taken(self) -> dict[str, int]:
-        """Return how often each alert has come since this was asked last, by its id."""
+        """Return the arrivals of each alert since the last call, by id."""
         return self._get("taken")
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let it answer nothing meanwhile; what is sent to it waits."""
+        """Suspend the target during the block; requests to it wait."""
         self._process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -100,7 +102,7 @@ class Target:
 
 
 class System:
-    """Everything that runs for one measurement."""
+    """All processes of one measurement."""
 
     def __init__(
         self,
@@ -114,7 +116,7 @@ class System:
         kind: str,
         quiet: bool,
     ) -> None:
-        """Start it all and wait until the producer follows the log and the workers listen."""
+        """Start everything and wait until the producer follows the log and the workers listen."""
         self._folder, self._stack, self._quiet = folder, stack, quiet
         self._kind = kind
         self._arguments: dict[int, tuple[str, ...]] = {}
@@ -138,12 +140,12 @@ class System:
         time.sleep(1.0)
 
     def append(self, lines: Iterable[bytes]) -> None:
-        """Write to the alert log, all at once."""
+        """Append all lines to the alert log at once."""
         with self.log.open("ab") as log:
             log.write(b"".join(lines))
 
     def append_steadily(self, lines: Sequence[bytes], *, per_s: float) -> list[float]:
-        """Write to the alert log one by one. Return the time of each in seconds since the epoch, just before it."""
+        """Append the lines one by one at `per_s`. Return the time before each write in seconds since the epoch."""
         times, start_s = [], time.time()
         with self.log.open("ab", buffering=0) as log:
             for n, line in enumerate(lines):
@@ -153,12 +155,12 @@ class System:
         return times
 
     def add_worker(self) -> None:
-        """Start one more worker, and wait until it listens."""
+        """Start another worker and wait until it listens."""
         self.workers.append(self._worker(len(self.workers)))
         wait_until(lambda: len(self._listening()) == len(self.workers), "a worker did not start")
 
     def recycle(self, n: int) -> tuple[int, float]:
-        """Tell a worker to stop, and start another in its place. Return its exit status, and the seconds that took."""
+        """Replace a worker. Return its exit status and the seconds until the replacement was started."""
         former, start_s = self.workers[n], time.monotonic()
         former.terminate()
         status = former.wait(LIMIT_S)
@@ -179,7 +181,7 @@ class System:
         }
 
     def _listening(self) -> list[Any]:
-        """Return the connections on which a worker waits for tasks."""
+        """Return the connections on which workers wait for tasks."""
         return [client for client in self.redis.client_list() if client["cmd"] == "brpop"]
 
     def _worker(self, n: int) -> subprocess.Popen[bytes]:
@@ -205,7 +207,7 @@ class System:
 
 @contextmanager
 def server_alone() -> Iterator[tuple[EmbeddedServer, redis.Redis]]:
-    """Run a server in a temporary folder (TMPDIR), for what needs nothing else, and return it with a client."""
+    """Run only a Redis server, in a temporary folder (TMPDIR), and yield it with a client."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         server = EmbeddedServer(Path(name))
         server.start()
@@ -223,9 +225,9 @@ def running(
     kind: str = "http",
     quiet: bool = False,
 ) -> Iterator[System]:
-    """Run it all in a temporary folder (TMPDIR); `{port}` in `config` is the target's, `kind` what the workers serve.
+    """Run a System in a temporary folder (TMPDIR). `{port}` in `config` is the target's port, `kind` that of workers.
 
-    `quiet` is for benchmarks that cause errors on purpose.
+    `quiet` discards the processes' logs, for benchmarks that cause errors on purpose.
     """
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         yield System(

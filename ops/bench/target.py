@@ -1,14 +1,15 @@
-"""A target that costs little and answers after a given time: so that a benchmark measures Courier and not its target.
+"""A cheap target that responds after a given time, so that a benchmark measures Courier and not its target.
 
     python -m ops.bench.target PORT LATENCY_MS
 
-Speaks just enough HTTP/1.1: every request with a Content-Length gets `200 ok` on a kept connection. `GET /count`
-answers at once with the number of requests so far, their distinct alert ids and the times of the first and the last,
-`GET /ids` with every alert id and how often it has arrived, `GET /times` with when it came first, `GET /taken` with the
-ids since the last time, which it forgets thereby: so that it does not grow in a run of millions.
+It implements a minimum of HTTP/1.1: every request with a Content-Length gets `200 ok` on a persistent connection. These
+requests get a JSON response at once: `GET /count` (the number of requests and distinct alert ids, the times of the
+first and the last), `GET /ids` (arrivals by alert id), `GET /times` (first arrival by alert id) and `GET /taken`
+(arrivals by alert id since the last call, which it then deletes, so that its memory stays constant in a run of
+millions).
 
-What is sent to /hang is never answered, to /fail with 500, to /large with 500 and a page of 1 MiB, to /other at once;
-these are only counted, by path.
+/hang never responds, /fail responds with 500, /large with 500 and a page of 1 MiB, /other at once; requests to these
+are only counted, by path.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length:
 FAILURE: Final = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno"
 PAGE: Final = b"<p>The service is not available. Please try again later.</p>\n" * (2**20 // 61)
 LARGE: Final = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), PAGE)
-ASIDE: Final = {b"/hang": b"", b"/fail": FAILURE, b"/large": LARGE, b"/other": ANSWER}
-"""Path → what it answers; nothing for no answer."""
+SPECIAL_PATHS: Final = {b"/hang": b"", b"/fail": FAILURE, b"/large": LARGE, b"/other": ANSWER}
+"""Path → response; empty for no response."""
 
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _ID: Final = re.compile(rb'"(?:ts|id)": "(\d+\.\d+)"')
 
 
 class Record:
-    """What has arrived so far; times are seconds since the epoch."""
+    """Counts of what has arrived; times are seconds since the epoch."""
 
     def __init__(self) -> None:
         self.requests = 0
         self.ids: Counter[str] = Counter()
         self.times: dict[str, float] = {}
-        self.aside: Counter[str] = Counter()
+        self.by_path: Counter[str] = Counter()
         self.first_s = self.last_s = 0.0
 
     def note(self, body: bytes) -> None:
@@ -57,26 +58,26 @@ class Record:
             self.times.setdefault(alert_id, now_s)
 
     def summary(self) -> bytes:
-        """Return the counts as an HTTP answer."""
+        """Return the counts as an HTTP response."""
         counts = {
             "requests": self.requests,
             "distinct": len(self.ids),
             "first_s": self.first_s,
             "last_s": self.last_s,
-            "aside": self.aside,
+            "by_path": self.by_path,
         }
         return _as_answer(counts)
 
     def every_id(self) -> bytes:
-        """Return each id with its count as an HTTP answer."""
+        """Return each id with its count as an HTTP response."""
         return _as_answer(self.ids)
 
     def every_time(self) -> bytes:
-        """Return when each id came first as an HTTP answer."""
+        """Return the first arrival of each id as an HTTP response."""
         return _as_answer(self.times)
 
     def take_ids(self) -> bytes:
-        """Return each id with its count as an HTTP answer, and forget them and their times."""
+        """Return each id with its count as an HTTP response, and delete all ids and times."""
         answer = _as_answer(self.ids)
         self.ids.clear()
         self.times.clear()
@@ -89,19 +90,19 @@ def _as_answer(counts: Mapping[str, Any]) -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection; requests on it come one after the other."""
+    """One persistent connection, without pipelining."""
 
     def __init__(self, record: Record, latency_s: float) -> None:
         self._record, self._latency_s = record, latency_s
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 — a stream is all that this protocol is used for
+        """Store the transport for the responses."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 — this protocol is used for streams only
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer each whole request."""
+        """Respond to each complete request."""
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             length = _LENGTH.search(self._buffer, 0, end)
@@ -116,11 +117,11 @@ class Connection(asyncio.Protocol):
     def _take(self, method: bytes, path: bytes, body: bytes) -> None:
         if method == b"GET":
             record = self._record
-            told = {b"/ids": record.every_id, b"/times": record.every_time, b"/taken": record.take_ids}
-            self._transport.write(told.get(path, record.summary)())
-        elif path in ASIDE:
-            self._record.aside[path.decode()] += 1
-            self._transport.write(ASIDE[path])
+            responses = {b"/ids": record.every_id, b"/times": record.every_time, b"/taken": record.take_ids}
+            self._transport.write(responses.get(path, record.summary)())
+        elif path in SPECIAL_PATHS:
+            self._record.by_path[path.decode()] += 1
+            self._transport.write(SPECIAL_PATHS[path])
         else:
             self._record.note(body)
             asyncio.get_running_loop().call_later(self._latency_s, self._answer)

@@ -1,1 +1,1 @@
-"""The demo: a target that plays every service, and a sample of real-looking alerts."""
+"""The demo: a target that simulates every service, and a sample of realistic alerts."""

@@ -15,11 +15,13 @@ from ops.demo.run import Plan, run
 
 @click.command()
 @click.option("--alerts", type=click.Path(path_type=Path), help="An alerts.json of your own. [default: the sample]")
-@click.option("--config", type=click.Path(path_type=Path), help="An ossec.conf of your own; its hooks are not called.")
-@click.option("--keep", is_flag=True, help="Leave it running until Ctrl-C.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="An ossec.conf of your own; no real endpoint is called."
+)
+@click.option("--keep", is_flag=True, help="Keep it running until Ctrl-C.")
 @click.option("--port", default=0, type=click.IntRange(0, 65_535), help="Port of the page. [default: a free one]")
 def main(alerts: Path | None, config: Path | None, keep: bool, port: int) -> None:
-    """Show Courier at work on this machine. Exits with 0 only if every message arrived that must."""
+    """Show Courier at work on this machine. Exits with 0 only if every expected message arrived."""
     try:
         status = run(Plan(alerts=alerts, config=config, keep=keep, port=port), Show())
     except CourierError as error:

@@ -1,4 +1,4 @@
-"""Writes a log of alerts to the file that the producer follows, as analysisd would: in bursts that end mid-line."""
+"""Writes alerts to the file that the producer follows, as analysisd does: in bursts that can end mid-line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 BURSTS: Final = 16
 CHUNK_BYTES: Final = 1024 * 1024
 SMALL_BYTES: Final = 2 * CHUNK_BYTES
-"""A log up to this size is shown in a few bursts; a larger one is written chunk by chunk."""
+"""A log up to this size is written in BURSTS bursts, a larger one in chunks of CHUNK_BYTES."""
 
 REMEMBERED: Final = 100_000
-"""Alerts of which it is known when they were written; in a larger log, of the first ones."""
+"""The number of alerts whose time of writing is stored; of a larger log, only the first ones."""
 
 
 class _Id(msgspec.Struct):
@@ -30,7 +30,7 @@ _decode: Final = msgspec.json.Decoder(_Id).decode
 
 
 class Feed:
-    """Appends to `target`. `clock` returns seconds since the epoch; `lines` is how many are complete by now."""
+    """Appends to `target` and counts the complete `lines`. `clock` returns seconds since the epoch."""
 
     def __init__(self, target: Path, clock: Callable[[], float]) -> None:
         self._target, self._clock = target, clock
@@ -39,7 +39,7 @@ class Feed:
         self.written_s: dict[str, float] = {}
 
     def append(self, burst: bytes) -> None:
-        """Append some bytes of the log."""
+        """Append bytes of the log; they can end in the middle of a line."""
         with self._target.open("ab") as file:
             file.write(burst)
         *complete, self._rest = (self._rest + burst).split(b"\n")
@@ -48,12 +48,12 @@ class Feed:
             self._remember(line)
 
     def finish(self) -> None:
-        """End a last line that has no line end."""
+        """Write a newline if the last line has none."""
         if self._rest:
             self.append(b"\n")
 
     def since_s(self, identity: str, at_s: float) -> float | None:
-        """Return how long before `at_s` the alert that a message names was written, None if it names none."""
+        """Return the seconds from the writing of the alert in `identity` until `at_s`, None if it names none."""
         moments = (self.written_s.get(word) for word in identity.split(" "))
         return next((max(0.0, at_s - moment) for moment in moments if moment is not None), None)
 
@@ -68,7 +68,7 @@ class Feed:
 
 
 def bursts(log: BinaryIO, size_bytes: int) -> Iterator[bytes]:
-    """Yield the log in pieces; of a small one, equally many lines each, the last of them cut in half."""
+    """Yield the log in pieces. A small log yields pieces of equally many lines, the last line of each cut in half."""
     if size_bytes > SMALL_BYTES:
         while chunk := log.read(CHUNK_BYTES):
             yield chunk

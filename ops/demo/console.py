@@ -1,7 +1,7 @@
-"""What a person sees of the demo in the terminal: a line for every message as it arrives, and a table at the end.
+"""The demo's output in the terminal: a line for each message as it arrives, and a table at the end.
 
-At a terminal it has colours; elsewhere there are plain lines, one a message, which a log can keep. What is shown came
-from alerts: rich markup in it means nothing, and what a terminal does not show is escaped.
+Output to a terminal is coloured; elsewhere it is plain lines. The texts come from alerts: rich markup in them is not
+interpreted, and unprintable characters are escaped.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ TITLE_WIDTH: Final = 60
 LEAST_TITLE_WIDTH: Final = 12
 NAME_WIDTH: Final = 18
 PLAIN_WIDTH: Final = 160
-"""Columns of a line that goes to a file."""
+"""The width of a line in columns if the output is not a terminal."""
 
 LISTED: Final = 10
-"""Differences listed of each kind; the others are counted."""
+"""The number of differences listed of each kind; the others are only counted."""
 
 COLUMNS: Final = (
     Column("integration", ColumnKind.ID),
@@ -74,10 +74,10 @@ class Row(NamedTuple):
 
 
 def line(message: Message, latency_s: float | None, width: int | None = None, *, stands_in: bool = False) -> Text:
-    """Return the line for one message, in `width` columns if given.
+    """Return the line for one message, cut to `width` columns if given.
 
-    `latency_s` is the time since its alert was written, None if not known. `stands_in` says that the demo's own
-    script sent it in place of the user's.
+    `latency_s` is the time since its alert was written, None if unknown. `stands_in` means that the demo's script sent
+    it in place of the user's.
     """
     mark, style, words = _outcome(message)
     if stands_in and message.accepted:
@@ -106,12 +106,12 @@ def clean(text: str, width: int) -> str:
 
 
 def column(text: str, width: int) -> str:
-    """Return the same, filled up to `width` columns."""
+    """Return `clean(text, width)`, padded to `width` columns."""
     return set_cell_size(clean(text, width), width)
 
 
 def summary_row(name: str, read: int, status: Status, seconds: float | None) -> Row:
-    """Return an integration's line of the summary from what the ledger says of it."""
+    """Return an integration's line of the summary from its status in the ledger."""
     totals = status.totals
     return Row(
         name=name,
@@ -125,10 +125,10 @@ def summary_row(name: str, read: int, status: Status, seconds: float | None) -> 
     )
 
 
-def in_all(rows: Sequence[Row], read: int) -> Row:
-    """Return the last line: what was read, and the sums of the others."""
+def total_row(rows: Sequence[Row], read: int) -> Row:
+    """Return the last line: the lines read, and the sums of the other columns."""
     return Row(
-        name="in all",
+        name="total",
         read=read,
         matched=sum(row.matched for row in rows),
         delivered=sum(row.delivered for row in rows),
@@ -140,58 +140,58 @@ def in_all(rows: Sequence[Row], read: int) -> Row:
 
 
 def table(rows: Sequence[Row], total: Row, width: int) -> list[Text]:
-    """Return the summary: a title, the names of the columns, one line for each row, a rule and the total."""
+    """Return the summary: a title, the column names, one line for each row, a rule and the total."""
     titles, *lines = terminal.lines(COLUMNS, [_cells(row) for row in (*rows, total)], width)
     styled = [Text(text, _dead_style(row)) for text, row in zip(lines, rows, strict=False)]
     rule = Text("─" * max(map(cell_len, (titles, *lines))), "dim")
-    return [Text("What became of the alerts", "bold"), Text(titles, "bold"), *styled, rule, Text(lines[-1], "bold")]
+    return [Text("Results", "bold"), Text(titles, "bold"), *styled, rule, Text(lines[-1], "bold")]
 
 
 class Show:
-    """Writes to the terminal. `console` is rich's; it knows whether a person is there."""
+    """Writes the demo's output. `console` knows whether the output is a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self.stand_ins: frozenset[str] = frozenset()
-        """The integrations in whose place the demo's own script runs."""
+        """The integrations whose script is replaced by the demo's."""
         if not self._console.is_terminal:
             self._console.width = PLAIN_WIDTH
 
     def say(self, text: str, style: str = "") -> None:
-        """Write a line of our own."""
+        """Write one line of text."""
         self._console.print(Text(printable(text), style))
 
     def places(self, places: Mapping[str, str]) -> None:
-        """Write where something can be looked at: a name and an address or path each."""
+        """Write one line for each name and its URL or path."""
         for name, place in places.items():
             self._console.print(Text.assemble((f"  {name:10}", "dim"), (place, "bold")))
 
     def arrival(self, message: Message, latency_s: float | None) -> None:
-        """Write the line for a message."""
+        """Write the line for one message that arrived."""
         width = self._console.width if self._console.is_terminal else None
         self._console.print(line(message, latency_s, width, stands_in=message.integration in self.stand_ins))
 
     def summary(self, rows: Sequence[Row], read: int) -> None:
-        """Write the table."""
+        """Write the table of results."""
         self._console.print()
-        for text in table(rows, in_all(rows, read), self._console.width):
+        for text in table(rows, total_row(rows, read), self._console.width):
             self._console.print(text)
 
     def differences(self, comparison: Comparison) -> None:
-        """Write what is missing, what came unexpectedly and what came again."""
+        """List the missing, the unexpected and the repeated messages."""
         self._list("missing", comparison.missing, "bold red")
         self._list("not expected", comparison.unexpected, "yellow")
         self._list("more than once", comparison.repeated, "yellow")
 
     def numbers(self, *, delivered: int, on_page: int, refused: int) -> None:
-        """Write how the numbers on the screen belong together: they count different things."""
+        """Explain why the numbers of the table and the page differ."""
         self.say(f"delivered {delivered}: successful deliveries; one may send several messages,")
-        self.say("  or none when an earlier look-up is remembered")
-        self.say(f"on the page {on_page}: messages that the demo's services received, with")
-        self.say(f"  the {refused} that they refused on purpose and that were sent again")
+        self.say("  or none if an earlier look-up is cached")
+        self.say(f"on the page {on_page}: messages that the demo's services received, including")
+        self.say(f"  the {refused} that they refused on purpose and that Courier retried")
 
     def verdict(self, *, arrived: int, of: int, noun: str) -> None:
-        """Write the last line: whether all is well."""
+        """Write the last line: how many of the expected messages or deliveries arrived."""
         self.say(f"{arrived} of {of} {noun} arrived", "bold green" if arrived == of else "bold red")
 
     def _list(self, title: str, arrivals: Sequence[Arrival], style: str) -> None:
@@ -205,10 +205,10 @@ def _outcome(message: Message) -> tuple[str, str, str]:
     if message.service == "manager":
         return ("▸", "bright_blue", message.note or "event") if message.accepted else ("✗", "red", "unreadable")
     if message.accepted:
-        return "✓", "green", f"taken, {message.status}"
+        return "✓", "green", f"ok, {message.status}"
     if message.status == NOT_FOUND:
-        return "✓", "dim", "not known, 404"
-    return "↻", "yellow", f"trouble: {message.note or message.status}"
+        return "✓", "dim", "unknown, 404"
+    return "↻", "yellow", f"failed: {message.note or message.status}"
 
 
 def _cells(row: Row) -> list[str]:

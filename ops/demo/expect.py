@@ -1,7 +1,7 @@
-"""Which messages must arrive for a log and a configuration, and how that compares with what did arrive.
+"""Computes which messages must arrive for a log and a configuration, and compares them with those that arrived.
 
-The reading of spec 5.4 to 5.6 here is a second one, independent of the workers', and covers what the sample holds.
-A look-up carries no alert's id, so what must arrive of it is what is looked up; the manager's events name the alert.
+This is a second implementation of spec 5.4 to 5.6, independent of the workers'; it covers what the sample contains.
+A look-up has no alert id, so its identity is the value looked up; the manager's events contain the alert id.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ NOT_FOR_SHUFFLE: Final = frozenset(
 """Spec 5.4."""
 
 LOOK_UPS: Final = frozenset(("virustotal", "maltiverse"))
-"""Their answers are remembered: the same thing is asked about once."""
+"""Services whose responses are cached: each value is looked up once."""
 
 NOT_FOUND: Final = 404
 _MD5: Final = re.compile(r"[0-9a-f]{32}|[0-9A-F]{32}")
 
 
 class Arrival(NamedTuple):
-    """One message: which integration's, and what tells it from the others."""
+    """One message: its integration, and an identity that distinguishes it from the integration's others."""
 
     integration: str
     identity: str
 
 
 class Comparison(NamedTuple):
-    """What differs between expected and arrived; all empty if nothing does."""
+    """The differences between expected and arrived messages."""
 
     missing: tuple[Arrival, ...]
     unexpected: tuple[Arrival, ...]
@@ -56,12 +56,12 @@ class Comparison(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether everything arrived that had to."""
+        """Whether every expected message arrived."""
         return not self.missing
 
 
 def expected(lines: Iterable[bytes], integrations: Sequence[Integration]) -> Counter[Arrival]:
-    """Return how often each message must arrive for these lines of an alert log, line ends allowed."""
+    """Return how often each message must arrive for these lines of an alert log, with or without newlines."""
     index = FilterIndex(integrations)
     names = {integration.id: integration.name for integration in integrations}
     arrivals: Counter[Arrival] = Counter()
@@ -74,18 +74,18 @@ def expected(lines: Iterable[bytes], integrations: Sequence[Integration]) -> Cou
         for integration_id in matched:
             name = names[integration_id]
             for arrival in _arrivals(integration_id, name, alert):
-                asked_before = name in LOOK_UPS and arrival.integration != MANAGER_ID and arrival in arrivals
-                arrivals[arrival] += 0 if asked_before else 1
+                is_cached = name in LOOK_UPS and arrival.integration != MANAGER_ID and arrival in arrivals
+                arrivals[arrival] += 0 if is_cached else 1
     return arrivals
 
 
 def arrived(messages: Iterable[Message]) -> Counter[Arrival]:
-    """Return how often each message arrived and was taken; an answer that nothing is known counts as well."""
+    """Return how often each message arrived and was accepted; a 404 of a look-up counts as accepted."""
     return Counter(Arrival(m.integration, m.identity) for m in messages if m.accepted or m.status == NOT_FOUND)
 
 
 def compare(must: Counter[Arrival], did: Counter[Arrival]) -> Comparison:
-    """Compare what must arrive with what did."""
+    """Compare the expected messages with those that arrived, each with its count."""
     return Comparison(
         missing=tuple(sorted((must - did).elements())),
         unexpected=tuple(sorted(a for a in did if a not in must)),
@@ -101,16 +101,16 @@ def _arrivals(integration_id: str, name: str, alert: dict[str, Any]) -> Iterator
             yield Arrival(integration_id, md5)
             yield Arrival(MANAGER_ID, f"virustotal {identity}")
     elif name == "maltiverse":
-        for wanted, name_there in look_ups(alert):
+        for wanted, indicator in look_ups(alert):
             yield Arrival(integration_id, wanted)
             if wanted in INDICATORS:
-                yield Arrival(MANAGER_ID, f"maltiverse {identity} {name_there}")
+                yield Arrival(MANAGER_ID, f"maltiverse {identity} {indicator}")
     elif name != "shuffle" or part(alert, "rule", "id") not in NOT_FOR_SHUFFLE:
         yield Arrival(integration_id, identity)
 
 
 def look_ups(alert: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what Maltiverse is asked about this alert: the end of the path, and the name in the event (spec 5.6)."""
+    """Yield the Maltiverse look-ups of this alert: the end of the path, and the name in the event (spec 5.6)."""
     syscheck, data = alert.get("syscheck"), alert.get("data")
     for kind in ("md5", "sha1"):
         value = part(syscheck, f"{kind}_after")

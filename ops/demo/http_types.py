@@ -1,4 +1,4 @@
-"""A request and a reply as the played services see them: plain values, so that each service is a pure function."""
+"""Requests and replies of the simulated services: plain values, so that each service is a pure function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.json_depth import check_depth
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. `path` is what stands behind the integration's own part, `headers` have lower-case names."""
+    """One request. `path` is the part after the integration's id, `headers` have lower-case names."""
 
     method: str = "POST"
     path: str = ""
@@ -23,9 +23,9 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service answers, and what is recorded of the message: identity, title, note and body for the page.
+    """A service's response, and the fields of the recorded message: identity, title, note and `shown`, its body.
 
-    `status` 0 closes the connection without an answer.
+    `status` 0 closes the connection without a response.
     """
 
     status: int = 200
@@ -39,7 +39,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepted(self) -> bool:
-        """Whether the service took the message."""
+        """Whether the status is 2xx."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
@@ -54,7 +54,7 @@ def text_reply(status: int, answer: str, **recorded: Any) -> Reply:
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON object in `body`, None if it is no JSON or no object."""
+    """Return the JSON object in `body`, None if it is not valid JSON or not an object."""
     try:
         check_depth(body)
         parsed = json.loads(body)
@@ -64,12 +64,12 @@ def json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def text_of(value: Any, otherwise: str = "") -> str:
-    """Return `value` if it is a text, else `otherwise`: what arrives can have any shape."""
+    """Return `value` if it is a string, else `otherwise`: received JSON can have any type."""
     return value if isinstance(value, str) else otherwise
 
 
 def part(value: Any, *names: str) -> Any:
-    """Return what stands in `value` under these names, one below the other; None if there is no such thing."""
+    """Return the value at this path of nested objects, None if the path does not exist."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value

@@ -1,4 +1,4 @@
-"""The services that are asked something: VirusTotal's API v2 and Maltiverse, with the answers of `knowledge`."""
+"""The simulated look-up services: VirusTotal's API v2 and Maltiverse, with the data of `threat_data`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCANNERS: Final = ("ClamAV", "ESET-NOD32", "Kaspersky", "Microsoft", "Sophos")
 
 
 def virustotal(request: Received) -> Reply:
-    """Answer `GET …/file/report?apikey=…&resource=HASH` as API v2 does: also a file that nobody knows is a 200."""
+    """Answer `GET …/file/report?apikey=…&resource=HASH` as API v2 does; an unknown file is also a 200."""
     resource = request.query.get("resource", "")
     if request.method != "GET" or not request.query.get("apikey"):
         return text_reply(HTTPStatus.FORBIDDEN, "")
@@ -48,7 +48,7 @@ def _report(resource: str) -> dict[str, object]:
 
 
 def maltiverse(request: Received) -> Reply:
-    """Answer `GET …/ip/…`, `/hostname/…`, `/url/…` and `/sample/…/…`; what nobody knows is a 404."""
+    """Answer `GET …/ip/…`, `/hostname/…`, `/url/…` and `/sample/…/…`; an unknown indicator is a 404."""
     if not request.headers.get("authorization", "").startswith("Bearer "):
         return json_reply(HTTPStatus.UNAUTHORIZED, {"status": "error", "message": "Missing or bad token"})
     wanted = unquote(request.path).strip("/")

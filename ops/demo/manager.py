@@ -1,4 +1,4 @@
-"""The manager's queue socket, played: takes the events that Courier injects, as analysisd would (spec 7)."""
+"""Simulates the manager's queue socket: receives the events that Courier injects, as analysisd does (spec 7)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ops.demo.messages import Inbox, Message
 
 LARGEST_BYTES: Final = 65_535
-"""What the manager takes of one datagram; it drops the rest without a word."""
+"""The manager reads this much of a datagram and silently drops the rest."""
 
 _RULES: Final = {
     "malicious": "rule 87105, level 12",
@@ -29,12 +29,12 @@ class QueueSocket(asyncio.DatagramProtocol):
         self._inbox = inbox
 
     def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 — asyncio's signature
-        """Take one datagram."""
+        """Record one datagram."""
         record_event(self._inbox, data)
 
 
 def record_event(inbox: Inbox, datagram: bytes) -> Message:
-    """Record one datagram and return the message; one that the manager could not read is not accepted."""
+    """Record one datagram and return the message; it is not accepted if the manager could not parse it."""
     queue, _, rest = datagram[:LARGEST_BYTES].partition(b":")
     location, message = split_location(rest.decode("utf-8", "replace"))
     event = json_object(message.encode())
@@ -46,14 +46,14 @@ def record_event(inbox: Inbox, datagram: bytes) -> Message:
         status=0,
         accepted=accepted,
         identity=identity_of(event or {}),
-        title=title if accepted else "an event that the manager cannot read",
+        title=title if accepted else "an event that the manager cannot parse",
         note=rule,
         body={"location": location, "event": event if accepted else message[:2000]},
     )
 
 
 def split_location(rest: str) -> tuple[str, str]:
-    """Split `LOCATION:MESSAGE` at the first colon that no bar escapes, and take the escapes out of the location."""
+    """Split `LOCATION:MESSAGE` at the first colon that is not escaped by a bar, and unescape the location."""
     location, position = "", 0
     while position < len(rest) and rest[position] != ":":
         position += rest[position] == "|" and position + 1 < len(rest)
@@ -63,7 +63,7 @@ def split_location(rest: str) -> tuple[str, str]:
 
 
 def identity_of(event: dict[str, Any]) -> str:
-    """Return what tells one event from another: integration, alert and, where one alert has several, indicator."""
+    """Return the event's identity: integration, alert id and, if one alert has several events, the indicator."""
     name = text_of(event.get("integration"))
     alert_id = text_of(event.get("alert_id")) or text_of(part(event, "virustotal", "source", "alert_id"))
     indicator = text_of(part(event, "threat", "indicator", "name"))
@@ -71,7 +71,7 @@ def identity_of(event: dict[str, Any]) -> str:
 
 
 def describe(event: dict[str, Any]) -> tuple[str, str]:
-    """Return the event in words, and the manager's rule that it would raise (spec 5.5, 5.6)."""
+    """Return a description of the event and the manager's rule that matches it (spec 5.5, 5.6)."""
     if event.get("integration") == "virustotal":
         return _virustotal(event.get("virustotal"))
     if event.get("integration") == "maltiverse":

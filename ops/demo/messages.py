@@ -1,4 +1,4 @@
-"""What the target has received: one list, from which the terminal, the page and the final check all read."""
+"""The messages that the target received: one list for the terminal, the page and the final check."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEPT: Final = 5_000
-"""Messages kept for the page; older ones are only counted. The sample has a few hundred."""
+"""The number of messages kept; older ones are only counted. The sample has a few hundred."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as it arrived, and what it was answered.
+    """One message that arrived, and the response to it.
 
-    `number` counts from 1. `status` is the HTTP status of the answer, 0 if there was none. `accepted` says whether the
-    service took it; the troubles that the target makes on purpose are there too, not accepted. `identity` is the
-    alert's id, or what was looked up. `body` is what the page shows: the message itself.
+    `number` counts from 1. `status` is the HTTP status of the response, 0 if there was none. `accepted` is false also
+    for messages that the target refused on purpose. `identity` is the alert's id or the value looked up. `body` is the
+    message itself, for the page.
     """
 
     number: int
@@ -55,7 +55,7 @@ class Inbox:
         note: str = "",
         body: Any = None,
     ) -> Message:
-        """Record a message now and return it."""
+        """Record a message with the next number and the current time, and return it."""
         with self._lock:
             self._last += 1
             message = Message(
@@ -75,12 +75,12 @@ class Inbox:
             return message
 
     def after(self, number: int, limit: int = KEPT) -> list[Message]:
-        """Return the messages behind `number` that are still kept, at most `limit`."""
+        """Return the kept messages with a higher number than `number`, at most `limit`."""
         with self._lock:
             first = self._last - len(self._messages) + 1
             start = max(0, number + 1 - first)
             return self._messages[start : start + limit]
 
     def __len__(self) -> int:
-        """Return how many messages there have been."""
+        """Return the number of messages received, including those no longer kept."""
         return self._last

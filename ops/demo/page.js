@@ -132,9 +132,9 @@ function manager(message) {
   ];
 }
 
-function trouble(message) {
-  return [top(message, chip("warning", "trouble on purpose"), make("strong", "", message.title || message.service)),
-    soft(message.note || `answered ${message.status}`, "Courier tries again")];
+function refusal(message) {
+  return [top(message, chip("warning", "refused on purpose"), make("strong", "", message.title || message.service)),
+    soft(message.note || `answered ${message.status}`, "Courier retries")];
 }
 
 // ---- the board
@@ -155,7 +155,7 @@ function build() {
 
 const RENDER = Object.fromEntries(SECTIONS.map(([service, , , render]) => [service, render]));
 
-function refused(message) { // Maltiverse answers 404 to what it does not know: that is an answer, not a trouble
+function refused(message) { // Maltiverse answers 404 to what it does not know: that is a valid response
   return !message.accepted && !(message.service === "maltiverse" && message.status === 404);
 }
 
@@ -163,10 +163,10 @@ function show(message) {
   const place = lists.get(message.service);
   if (!place) return;
   if (!place.accepted && place.list.querySelector(".none")) place.list.replaceChildren();
-  const isTrouble = refused(message);
-  place.list.prepend(make("article", isTrouble ? "card trouble" : "card", (isTrouble ? trouble : RENDER[message.service])(message)));
+  const isRefused = refused(message);
+  place.list.prepend(make("article", isRefused ? "card refused" : "card", (isRefused ? refusal : RENDER[message.service])(message)));
   while (place.list.childElementCount > MOST_CARDS) place.list.lastChild.remove();
-  if (isTrouble) return;
+  if (isRefused) return;
   place.accepted += 1;
   place.count.textContent = `${place.accepted} ${place.noun}`;
   place.tally.textContent = String(place.accepted);

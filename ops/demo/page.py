@@ -1,7 +1,7 @@
-"""The target's page: three static files, and the messages as JSON, which the page asks for again and again.
+"""The target's page: three static files, and the messages as JSON, for which the page polls.
 
-What the page shows came from alerts, that is, from attackers. The page's script makes text nodes only, the policy below
-lets nothing run or load that is not one of the three files, and the JSON cannot be taken for HTML.
+The messages come from alerts and may contain text of attackers. The page's script creates text nodes only, the policy
+below allows nothing but the three files, and `<` is escaped in the JSON so that no browser can interpret it as HTML.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
-PER_ANSWER: Final = 200
-"""Messages in one answer; the page asks at once for the next ones."""
+PER_RESPONSE: Final = 200
+"""The most messages in one response; the page requests the next ones at once."""
 
 
 def page(name: str, query: Mapping[str, str], inbox: Inbox) -> Reply | None:
-    """Return what the page asks for under `name`, None if it is no part of the page."""
+    """Return the file or messages that the page requests as `name`, None for any other name."""
     if name in FILES:
         file, content_type = FILES[name]
         return Reply(content=_content(file), content_type=content_type, headers=HEADERS)
@@ -50,7 +50,7 @@ def page(name: str, query: Mapping[str, str], inbox: Inbox) -> Reply | None:
 
 
 def _messages(after: str, inbox: Inbox) -> bytes:
-    messages = inbox.after(int(after[:15]) if after.isdecimal() else 0, PER_ANSWER)
+    messages = inbox.after(int(after[:15]) if after.isdecimal() else 0, PER_RESPONSE)
     return msgspec.json.encode({"total": len(inbox), "messages": messages}).replace(b"<", b"\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""What is said of a user's own files before the demo starts: what `courier check` finds, and what replaces what."""
+"""Checks a user's own files before the demo starts: the findings of `courier check`, and what the demo replaces."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def preview(config: Path, alerts: Path, environment: Mapping[str, str]) -> Previ
 
 
 def replacements(integrations: Iterable[Integration], found: Preview) -> Iterator[str]:
-    """Yield for each integration what takes its messages here."""
+    """Yield for each integration which part of the demo receives its messages."""
     for one in integrations:
         if one.id in found.unusable:
             yield f"{one.id}: your script cannot be run, so its deliveries fail"
         elif one.kind is Kind.SCRIPT and not found.has_scripts:
-            yield f"{one.id}: there is no {one.name} here; the demo's own script runs in its place"
+            yield f"{one.id}: {one.name} does not exist on this machine; the demo's script runs in its place"
         elif one.kind is Kind.SCRIPT:
-            yield f"{one.id}: the demo's own script runs in place of {one.name}"
+            yield f"{one.id}: the demo's script runs in place of {one.name}"
         else:
-            yield f"{one.id}: a server of the demo answers in place of {SERVICES.get(one.name, one.name)}"
+            yield f"{one.id}: a server of the demo responds in place of {SERVICES.get(one.name, one.name)}"

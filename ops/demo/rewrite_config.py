@@ -1,7 +1,7 @@
-"""Leads an ossec.conf to the demo's target: every hook_url is replaced, so that the demo never posts to a real service.
+"""Replaces every hook_url of an ossec.conf with the demo's target, so that the demo never posts to a real service.
 
-Nothing else changes. The ids stay what they are in the original, which is why each block is given its own as an
-attribute: an id can depend on the hook_url. What comes out is read again and compared, block by block.
+Nothing else changes. Each block gets its original id as an attribute, because an id can depend on the hook_url. The
+result is parsed again and compared with the original, block by block.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TICKET: Final = "ticket"
-"""The service that takes what custom scripts send."""
+"""The service that receives the messages of custom scripts."""
 
 _START: Final = re.compile(rb"<integration(?=[\s>])([^>]*)>")
 _END: Final = b"</integration>"
@@ -29,24 +29,24 @@ _OWN_ID: Final = re.compile(rb"\sid\s*=")
 
 
 def redirect(content: bytes, address: str, *, file: str) -> tuple[bytes, tuple[Integration, ...]]:
-    """Return the file with every hook_url below `address`, followed by the integration's id, and its integrations.
+    """Return the file with `ADDRESS/ID` as the hook_url of each integration, and its integrations.
 
-    Raises ConfigError if it is no ossec.conf, has no integration, or has a block written so that this cannot be done.
+    Raises ConfigError if it is not an ossec.conf, has no integration, or has a block that cannot be redirected.
     """
     originals = parse_ossec_conf(content, file=file).integrations
     if not originals:
-        raise ConfigError("has no <integration> that can be used: `courier check` says why", file=file)
+        raise ConfigError("has no valid <integration>: run `courier check` for the reasons", file=file)
     changed = _rewritten(content, originals, lambda integration: f"{address}/{integration.id}")
     integrations = parse_ossec_conf(changed, file=file).integrations
     for original, integration in zip(originals, integrations, strict=False):
         _compare(original, integration, address)
     if len(originals) != len(integrations):
-        raise ConfigError("cannot be led to the demo's target", file=file)
+        raise ConfigError("cannot be redirected to the demo's target", file=file)
     return changed, integrations
 
 
 def service_of(integration: Integration) -> str:
-    """Return which of the target's services takes an integration's messages."""
+    """Return the target's service that receives an integration's messages."""
     return TICKET if integration.kind is Kind.SCRIPT else integration.name
 
 
@@ -72,7 +72,7 @@ def _opening(attributes: bytes, integration: Integration) -> bytes:
 
 
 def _body(body: bytes, integration: Integration, address: bytes) -> bytes:
-    """Return a block's content with another hook_url; a script's gets one in any case, since the demo's needs it."""
+    """Return a block's content with the new hook_url, which a script's block gets even if it had none."""
     body, found = _HOOK_URL.subn(lambda match: match[1] + address + match[2], body)
     if not found and integration.kind is Kind.SCRIPT:
         body += b"<hook_url>" + address + b"</hook_url>"
@@ -88,5 +88,7 @@ def _compare(original: Integration, integration: Integration, address: str) -> N
 
 
 def _not_redirected(integration: Integration) -> ConfigError:
-    problem = "cannot be led to the demo's target: write the block with one plain <hook_url>, without comments in it"
+    problem = (
+        "cannot be redirected to the demo's target: write one plain <hook_url> in the block, without comments in it"
+    )
     return ConfigError(problem, file=integration.file, line=integration.line, element="integration")

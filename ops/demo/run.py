@@ -1,4 +1,4 @@
-"""The demo from beginning to end: set the stage, start target and system, write the alerts, wait, sum up, stop all."""
+"""Runs the demo: prepares its folder, starts target and system, writes the alerts, waits, reports, stops everything."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from ops.demo.messages import Message
 
 PAUSE_S: Final = 0.6
-"""Between two bursts: the sample takes about ten seconds, so that a person can follow."""
+"""The delay between two bursts: the sample takes about ten seconds, slow enough to follow."""
 
 QUIET_LIMIT_S: Final = 30.0
-"""When nothing has moved for so long, what is left is not waited for any more."""
+"""The demo stops waiting for deliveries when nothing has changed for this long."""
 
-LOOK_EVERY_S: Final = 0.05
-READ_EVERY_S: Final = 0.5
+POLL_INTERVAL_S: Final = 0.05
+STATUS_INTERVAL_S: Final = 0.5
 
 INTERRUPTED: Final = 130
-"""What a shell calls the end by Ctrl-C."""
+"""A shell's exit status for SIGINT: 128 + 2."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to show: a user's own files, None for the sample's; whether to stay; the page's port, 0 for a free one."""
+    """The options: a user's files, None for the sample's; whether to keep running; the page's port, 0 for any."""
 
     alerts: Path | None = None
     config: Path | None = None
@@ -54,12 +54,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_sample(self) -> bool:
-        """Whether all of it is the committed sample, so that it is known what must arrive."""
+        """Whether log and configuration are the committed sample, for which the expected messages are known."""
         return self.alerts is None and self.config is None
 
 
 def run(plan: Plan, show: Show) -> int:
-    """Show it and return the exit status: 0 if all arrived that must. Raises CourierError for what cannot be used."""
+    """Return the exit status: 0 if all expected messages arrived. Raises CourierError for unusable files."""
     complete: bool | None = None
     with interruptible():
         try:
@@ -76,7 +76,7 @@ def run(plan: Plan, show: Show) -> int:
 
 
 class _Demo:
-    """The parts of one demo. What they open is closed by `stack`, the system before the target."""
+    """The parts of one demo. `stack` closes them, the system before the target."""
 
     def __init__(self, plan: Plan, show: Show, stack: ExitStack) -> None:
         self._plan, self._show = plan, show
@@ -108,8 +108,8 @@ class _Demo:
         self._shown = 0
 
     def begin(self) -> None:
-        """Say where everything is, and wait for the system."""
-        self._show.say("Courier's demo: every service is played by this machine; nothing leaves it.", "bold")
+        """Write the addresses and paths, and wait until the system is ready."""
+        self._show.say("Courier's demo: this machine simulates every service; nothing leaves it.", "bold")
         self._show.places(
             {
                 "page": f"{self._target.address}/",
@@ -122,7 +122,7 @@ class _Demo:
         self._system.wait_until_ready(time.sleep)
 
     def play(self) -> bool:
-        """Write the alerts, wait until all is through, sum up. Return whether everything that must arrive did."""
+        """Write the alerts, wait for the deliveries and report. Return whether all expected messages arrived."""
         began_s = time.time()
         self._write()
         read, statuses = self._wait()
@@ -140,44 +140,44 @@ class _Demo:
         return complete
 
     def stay(self) -> None:
-        """Go on until Ctrl-C."""
+        """Keep running until Ctrl-C."""
         self._show.say(f"running until Ctrl-C; lines that you append to {self._stage.alerts} are delivered too")
         while True:
-            self._look(READ_EVERY_S)
+            self._watch(STATUS_INTERVAL_S)
 
     def _write(self) -> None:
         with self._log.open("rb") as log:
             size_bytes = os.fstat(log.fileno()).st_size
             for burst in bursts(log, size_bytes):
                 self._feed.append(burst)
-                self._look(PAUSE_S if size_bytes <= SMALL_BYTES else 0.0)
+                self._watch(PAUSE_S if size_bytes <= SMALL_BYTES else 0.0)
         self._feed.finish()
 
     def _wait(self) -> tuple[int, dict[str, Status]]:
-        """Wait until nothing is under way any more, or nothing has moved for a while; return what the ledger says."""
-        moved_s, before = time.monotonic(), None
+        """Wait until no delivery is pending, at most QUIET_LIMIT_S without a change. Return lines read and statuses."""
+        changed_s, before = time.monotonic(), None
         while True:
-            self._look(READ_EVERY_S)
+            self._watch(STATUS_INTERVAL_S)
             read, statuses = self._system.read()
-            awaited = [status for name, status in statuses.items() if name not in self._unusable]
-            if read >= self._feed.lines and not any(s.waiting or s.released for s in awaited):
+            pending = [status for name, status in statuses.items() if name not in self._unusable]
+            if read >= self._feed.lines and not any(s.waiting or s.released for s in pending):
                 return read, statuses
             now = (read, {name: status.totals for name, status in statuses.items()})
             if now != before:
-                moved_s, before = time.monotonic(), now
-            elif time.monotonic() - moved_s > QUIET_LIMIT_S:
-                self._show.say(f"nothing has moved for {QUIET_LIMIT_S:.0f} s; see {self._stage.log}", "bold red")
+                changed_s, before = time.monotonic(), now
+            elif time.monotonic() - changed_s > QUIET_LIMIT_S:
+                self._show.say(f"nothing has changed for {QUIET_LIMIT_S:.0f} s; see {self._stage.log}", "bold red")
                 return read, statuses
 
-    def _look(self, for_s: float) -> None:
-        """Show what arrives for so long, at least once."""
+    def _watch(self, for_s: float) -> None:
+        """Write the messages that arrive within `for_s` seconds; check for them at least once."""
         until = time.monotonic() + for_s
         while True:
             self._arrivals()
             self._system.check()
             if (left := until - time.monotonic()) <= 0:
                 return
-            time.sleep(min(left, LOOK_EVERY_S))
+            time.sleep(min(left, POLL_INTERVAL_S))
 
     def _arrivals(self) -> None:
         for message in self._target.inbox.after(self._shown):
@@ -195,7 +195,7 @@ class _Demo:
         return comparison.complete
 
     def _judge_totals(self, read: int, statuses: Mapping[str, Status]) -> bool:
-        """Of a user's own files it is only known that every match must end as delivered or skipped."""
+        """Judge a user's files by totals: every match must be delivered or skipped."""
         totals = [status.totals for status in statuses.values()]
         matched, delivered, skipped = (sum(t.get(w, 0) for t in totals) for w in ("committed", "delivered", "skipped"))
         if not matched:
@@ -209,12 +209,12 @@ def _target(home: Path, port: int) -> Target:
     try:
         return Target(socket_path=queue_socket(home), port=port)
     except OSError as error:
-        raise CourierError(f"port {port}: {error.strerror or error}; name another --port, or none") from None
+        raise CourierError(f"port {port}: {error.strerror or error}; choose another --port, or none") from None
 
 
 def _readable(log: Path) -> Path:
     try:
         log.open("rb").close()
     except OSError as error:
-        raise CourierError(f"{log}: cannot be read: {error.strerror or error}; name a log of alerts") from None
+        raise CourierError(f"{log}: cannot be read: {error.strerror or error}; choose a readable alert log") from None
     return log

@@ -1,6 +1,6 @@
-"""The services that are told something: Slack, PagerDuty, Shuffle and a ticket system, each as strict as the real one.
+"""The simulated Slack, PagerDuty, Shuffle and ticket system, each as strict as the real one.
 
-Each is a pure function from a request to a reply; what it refuses, it refuses with the words of the real service.
+Each is a pure function from a request to a reply; its error texts are those of the real service.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SEVERITIES: Final = ("critical", "error", "warning", "info")
 
 
 def slack(request: Received) -> Reply:
-    """Answer as an incoming webhook does: `ok`, or one word that says what is wrong."""
+    """Answer as an incoming webhook does: `ok` or an error code."""
     message = json_object(request.body) if request.method == "POST" else None
     if message is None:
         return text_reply(HTTPStatus.BAD_REQUEST, "invalid_payload")
@@ -49,7 +49,7 @@ def _is_attachment(value: Any) -> bool:
 
 
 def pagerduty(request: Received) -> Reply:
-    """Answer as the Events API v2 does: 202 with the key of the incident, or what is missing."""
+    """Answer as the Events API v2 does: 202 with the key of the incident, or 400 with the errors."""
     if len(request.body) > LARGEST_EVENT_BYTES:
         return json_reply(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"status": "invalid event", "message": "Too large"})
     event = json_object(request.body) if request.method == "POST" else None
@@ -80,7 +80,7 @@ def _faults(event: dict[str, Any]) -> Iterable[str]:
 
 
 def _without_key(event: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the routing key: also an example's key does not belong on a page."""
+    """Return the event without its routing key, which must not be on the page."""
     return {name: value for name, value in event.items() if name != "routing_key"}
 
 

@@ -1,4 +1,4 @@
-"""The folder in which a demo runs: a small manager's home with everything in it, made anew each time."""
+"""Creates the folder in which a demo runs: the home of a small manager with all its files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SAMPLE: Final = Path(__file__).with_name("sample")
 ALERTS: Final = SAMPLE / "alerts.json"
 SCRIPT: Final = SAMPLE / "custom-ticket"
 SCRIPT_MODE: Final = 0o550
-"""Not writable by its own user, as the contract wants it (spec 4.4)."""
+"""Not writable even by its owner, as spec 4.4 requires."""
 
 NODE: Final = "demo"
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """One demo's folder and what is in it."""
+    """One demo's folder and the paths in it."""
 
     home: Path
     integrations: tuple[Integration, ...]
@@ -48,16 +48,16 @@ class Stage(msgspec.Struct, frozen=True):
 
     @property
     def log(self) -> Path:
-        """What the system writes to its standard error."""
+        """The log of the system: its standard output and standard error."""
         return self.home / "courier.log"
 
     def routes(self) -> dict[str, Route]:
-        """Return whose messages the target gets under which name."""
+        """Return the target's routes, by integration id."""
         return {i.id: Route(i.id, service_of(i)) for i in self.integrations}
 
 
 def queue_socket(home: Path) -> Path:
-    """Return where the manager's queue socket is."""
+    """Return the path of the manager's queue socket."""
     return home / "queue"
 
 
@@ -69,9 +69,9 @@ def set_stage(
     flower_port: int,
     unusable: frozenset[str] = frozenset(),
 ) -> Stage:
-    """Fill the folder `wazuh_home` for a demo with this ossec.conf, None for the sample's. Raises ConfigError.
+    """Write all files of a demo with this ossec.conf, None for the sample's, to `home`. Raises ConfigError.
 
-    A script of the integrations in `unusable` gets no replacement: its deliveries must fail here, too.
+    Scripts of the integrations in `unusable` are not replaced: their deliveries must fail in the demo, too.
     """
     content, integrations = redirect(_read(config), address, file=str(config or "ossec.conf"))
     (home / "ossec.conf").write_bytes(content)
@@ -79,7 +79,7 @@ def set_stage(
     stage = Stage(home, integrations)
     stage.alerts.touch()
     stage.settings.write_text("\n".join(_settings(integrations, address, flower_port)))
-    stage.settings.chmod(0o600)  # whatever the umask: Courier refuses settings that others can write
+    stage.settings.chmod(0o600)  # regardless of the umask: Courier refuses settings that others can write
     return stage
 
 
@@ -91,8 +91,8 @@ def _read(config: Path | None) -> bytes:
 
 
 def _place_scripts(folder: Path, integrations: Iterable[Integration]) -> None:
-    """Put the sample's script under the name of every custom script: a user's own could post anywhere."""
-    folder.mkdir(mode=0o755)  # whatever the umask: scripts in a folder that a group may write are refused
+    """Copy the sample's script to the name of each custom script: a user's script could post anywhere."""
+    folder.mkdir(mode=0o755)  # regardless of the umask: Courier refuses scripts in a group-writable folder
     for name in {i.name for i in integrations if i.kind is Kind.SCRIPT}:
         script = folder / name
         shutil.copyfile(SCRIPT, script)

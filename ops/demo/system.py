@@ -1,8 +1,8 @@
-"""The system that the demo shows: `courier up` as a child process that cannot outlive the demo.
+"""Runs `courier up` for the demo, as a child process that ends with the demo.
 
     python -m ops.demo.system SETTINGS_FILE
 
-It is `courier up`, with less patience at the end, since Ctrl-C in the demo must be through within 5 s.
+It is `courier up` with a shorter stop timeout, because Ctrl-C must end the demo within 5 s.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from common.reports.producer import fetch_producer_reports
 from common.settings.load import load_settings
 from ops.standalone import state_dir
 from ops.standalone.supervisor import exit_status_of
+from producer.metrics import BAD
+from producer.source import LossReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,24 +38,26 @@ START_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 4.0
 WORKERS_STOP_LIMIT_S: Final = 2.5
 WORKERS: Final = 2
-"""`courier up` starts one for HTTP, and one for scripts and the manager."""
+"""`courier up` starts one worker for HTTP, and one for scripts and the manager."""
 
 LOG_END_CHARACTERS: Final = 3_000
+OVERLONG: Final = f"{BAD}{LossReason.OVERLONG}"
+"""The counter of lines above `producer.max_line`, which `lines` does not count."""
 
 
 class System:
-    """The running system: `check` that it runs, and what its ledger says."""
+    """The running system: its process and its ledger."""
 
     def __init__(self, stage: Stage, process: subprocess.Popen[bytes]) -> None:
         self._stage, self._process = stage, process
 
     def check(self) -> None:
-        """Raise CourierError, with the end of its log, if it does not run any more."""
+        """Raise CourierError, with the end of its log, if the process has exited."""
         if exit_status_of(self._process) is not None:
-            raise CourierError(f"courier up ended with status {self._process.returncode}:\n{log_end(self._stage.log)}")
+            raise CourierError(f"courier up exited with status {self._process.returncode}:\n{log_end(self._stage.log)}")
 
     def wait_until_ready(self, sleep: Callable[[float], object]) -> None:
-        """Return once the integrations are published and the workers answer. Raises CourierError."""
+        """Wait until integrations are published and workers respond. Raises CourierError after START_LIMIT_S."""
         deadline = time.monotonic() + START_LIMIT_S
         while not self._is_ready():
             self.check()
@@ -68,7 +72,7 @@ class System:
             counters = [report.counters for report in fetch_producer_reports(client)]
             ledger = Ledger(client)
             statuses = {name: ledger.status(name) for name in published_ids(client)}
-        lines = sum(counts.get("lines", 0) + counts.get("passed:overlong", 0) for counts in counters)
+        lines = sum(counts.get("lines", 0) + counts.get(OVERLONG, 0) for counts in counters)
         return lines, statuses
 
     def _url(self) -> str:
@@ -109,19 +113,19 @@ def running(stage: Stage) -> Iterator[System]:
 
 
 def log_end(log: Path) -> str:
-    """Return the end of the system's log, for a person."""
+    """Return the last LOG_END_CHARACTERS of the system's log, for error messages."""
     return log.read_text(errors="replace")[-LOG_END_CHARACTERS:]
 
 
 def _environment() -> dict[str, str]:
-    """Return this environment without a user's own settings, and without a proxy between us and the target."""
+    """Return this environment without COURIER_ variables, and with proxies disabled for the target."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
     path = os.pathsep.join([str(Path(sys.executable).parent), ours.get("PATH", os.defpath)])
     return ours | {"NO_PROXY": "*", "no_proxy": "*", "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def main(settings_file: Path) -> None:
-    """Be the system."""
+    """Run `courier up` in this process until a signal stops it."""
     from common.logs import configure_logging  # noqa: PLC0415 — only here
     from ops.standalone.up import run  # noqa: PLC0415 — Celery's worker is slow to import
 

@@ -1,7 +1,7 @@
-"""The demo's target: one local server that plays every service, and the manager's queue socket beside it.
+"""The demo's target: one local server that simulates every service and the manager's queue socket.
 
-It runs in a thread of its own. The first part of a path names the integration (`/slack-1/…`), so that the target
-knows which block of ossec.conf a message belongs to, whatever the service. `/` is a page for people.
+It runs in its own thread. The first part of a path is the integration's id (`/slack-1/…`), so that the target knows to
+which block of ossec.conf a message belongs. `/` is the page that shows the messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, ResponseStartLine, responses
 
 from ops.demo import lookups, services
-from ops.demo.faults import Troubles
+from ops.demo.faults import Faults
 from ops.demo.http_types import Received, Reply, text_reply
 from ops.demo.manager import QueueSocket
 from ops.demo.messages import Inbox
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PLAYS: Final[dict[str, Callable[[Received], Reply]]] = {
+SERVICES: Final[dict[str, Callable[[Received], Reply]]] = {
     "slack": services.slack,
     "pagerduty": services.pagerduty,
     "shuffle": services.shuffle,
@@ -41,7 +41,7 @@ HTTP_NOT_FOUND: Final = 404
 
 
 class Route(NamedTuple):
-    """Whose messages arrive under one name, and which service takes them."""
+    """The integration of a path, and the service that receives its messages."""
 
     integration: str
     service: str
@@ -50,11 +50,11 @@ class Route(NamedTuple):
 class Target:
     """The server. `routes` maps the first part of a path to a Route and may grow while it runs."""
 
-    def __init__(self, *, socket_path: Path, port: int = 0, troubles: Troubles | None = None) -> None:
-        """Prepare it; port 0 takes a free one. `socket_path` is where the manager's socket is made."""
+    def __init__(self, *, socket_path: Path, port: int = 0, faults: Faults | None = None) -> None:
+        """Bind the port, 0 for a free one. `start` creates the manager's socket at `socket_path`."""
         self.inbox = Inbox(time.time)
         self.routes: dict[str, Route] = {}
-        self._troubles = Troubles() if troubles is None else troubles
+        self._faults = Faults() if faults is None else faults
         self._socket_path = socket_path
         self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self._listener.setblocking(False)
@@ -65,16 +65,16 @@ class Target:
 
     @property
     def address(self) -> str:
-        """Where the page is, and what every service's address begins with."""
+        """The URL of the page, and the prefix of every service's URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start the thread and wait until the server accepts requests."""
         self._thread.start()
         self._ready.wait()
 
     def stop(self) -> None:
-        """Close everything, the socket's file included, whether it was started or not."""
+        """Stop the server and delete the socket's file; also if it was never started."""
         if self._thread.ident is not None:
             self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
@@ -83,22 +83,22 @@ class Target:
         self._socket_path.unlink(missing_ok=True)
 
     def answer(self, name: str, request: Received) -> Reply:
-        """Answer one request to the integration called `name` in the path, and record it."""
+        """Record a request to the integration `name` and return the reply."""
         route = self.routes.get(name)
         if route is None:
-            return text_reply(HTTP_NOT_FOUND, "the demo's target knows no such integration\n")
-        played = PLAYS[route.service](request)
-        trouble = self._troubles.next_for(route.service) if played.accepted else None
-        reply = trouble or played
+            return text_reply(HTTP_NOT_FOUND, "unknown integration\n")
+        answer = SERVICES[route.service](request)
+        fault = self._faults.next_for(route.service) if answer.accepted else None
+        reply = fault or answer
         self.inbox.add(
             service=route.service,
             integration=route.integration,
             status=reply.status,
             accepted=reply.accepted,
-            identity=played.identity,
-            title=played.title,
+            identity=answer.identity,
+            title=answer.title,
             note=reply.note,
-            body=played.shown,
+            body=answer.shown,
         )
         return reply
 
@@ -143,6 +143,6 @@ def _send(request: Any, reply: Reply) -> None:
     for header, value in reply.headers.items():
         headers[header] = value
     start = ResponseStartLine("", reply.status, responses.get(reply.status, "Unknown"))
-    with suppress(OSError):  # whoever asked may be gone
+    with suppress(OSError):  # the client may have closed the connection
         request.connection.write_headers(start, headers, reply.content)
         request.connection.finish()

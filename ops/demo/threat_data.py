@@ -1,6 +1,6 @@
-"""What the played VirusTotal and Maltiverse know about the indicators in the sample.
+"""The data of the simulated VirusTotal and Maltiverse about the indicators in the sample.
 
-All of it is made up, apart from the hashes of the EICAR test file and of the empty file.
+All of it is invented, apart from the hashes of the EICAR test file and of the empty file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 
 class KnownFile(NamedTuple):
-    """What VirusTotal says of a file."""
+    """VirusTotal's report on a file: its hashes, and how many of `total` engines call it malicious."""
 
     sha1: str
     sha256: str
@@ -20,7 +20,7 @@ class KnownFile(NamedTuple):
 
 
 def _made_up(text: str, positives: int, result: str) -> tuple[str, KnownFile]:
-    """Describe the imagined file whose whole content is `text`: the sample's alerts have its hashes."""
+    """Return MD5 and report of an invented file with the content `text`; the sample's alerts have its hashes."""
     md5, sha1, sha256 = (hashlib.new(name, text.encode(), usedforsecurity=False) for name in ("md5", "sha1", "sha256"))
     return md5.hexdigest(), KnownFile(sha1.hexdigest(), sha256.hexdigest(), positives, 71, result)
 
@@ -43,7 +43,7 @@ KNOWN_FILES: Final[dict[str, KnownFile]] = {
         )
     ),
 }
-"""MD5 → what is known."""
+"""MD5 → report."""
 
 
 def _indicator(classification: str, *blacklist: tuple[str, str], **more: Any) -> dict[str, Any]:
@@ -93,4 +93,4 @@ INDICATORS: Final[dict[str, dict[str, Any]]] = {
     f"sample/md5/{_EICAR}": _sample(_EICAR, "eicar.com"),
     f"sample/sha1/{KNOWN_FILES[_EICAR].sha1}": _sample(_EICAR, "eicar.com"),
 }
-"""The part of the path behind the API's address → the answer."""
+"""The part of the path after the API's address → the response."""

@@ -1,7 +1,7 @@
-"""Compiles what Courier imports, Python's own modules included, to bytecode: `python -m ops.deploy.bytecode`.
+"""Compiles the modules that Courier imports, Python's included, to bytecode: `python -m ops.deploy.bytecode`.
 
-The root of a container is read-only: what is not compiled in the image is compiled at every start and every health
-check. Compiling all that is installed would cost twice the space.
+The root file system of a container is read-only: Python compiles a module without bytecode again at every start and
+every health check. Compiling everything that is installed would need twice the space.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import producer
 import workers
 
 LAZY = (celery, kombu, common, ops, producer, workers)
-"""Packages that import a part of themselves only when it is used."""
+"""Packages that import some of their modules only on use."""
 
 
 def imported_files() -> list[str]:
@@ -30,16 +30,16 @@ def imported_files() -> list[str]:
     for package in LAZY:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
-                with suppress(Exception):  # one that needs a library which is not installed is not used either
+                with suppress(Exception):  # a module whose library is not installed is not used
                     importlib.import_module(module.name)
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     return sorted(file for file in files if file and file.endswith(".py"))
 
 
 if __name__ == "__main__":
-    # Unchecked, since sources in an image don't change; with the time of the source it would differ in every build.
-    done = [
+    # Unchecked, because sources in an image do not change; a check by the source's time would differ in every build.
+    results = [
         compileall.compile_file(file, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
         for file in imported_files()
     ]
-    sys.exit(not all(done))
+    sys.exit(not all(results))

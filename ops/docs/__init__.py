@@ -1,1 +1,1 @@
-"""The documentation's generated pages and the scripts that write them."""
+"""The documentation and the scripts that generate parts of it."""

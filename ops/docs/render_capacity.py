@@ -1,8 +1,8 @@
-"""Writes the capacity tables of scaling.md from what was measured, so that nobody's arithmetic has to be believed.
+"""Generates the capacity tables of scaling.md from the committed benchmark results.
 
     python -m ops.docs.render_capacity
 
-The figures are those of the committed results (`make bench SAVE=1`). Only what is between the two marks is written.
+`make bench SAVE=1` stores the results. The script replaces only the part between the two markers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SHARES: Final = (0.01, 0.1, 1.0)
 """Deliveries for each alert: the part that matches, times the integrations that it goes to."""
 
 LOAD: Final = 0.5
-"""How busy a core may be, so that a backlog can be worked off as fast again as it grows."""
+"""The share of a core that may be busy; the other half lets a backlog shrink as fast as it grew."""
 
 LATENCY_S: Final = 0.05
 OUTAGE_S: Final = 600
@@ -74,7 +74,7 @@ COLUMNS: Final = (
 
 
 class Plan(NamedTuple):
-    """What a rate needs; cores as whole ones, each busy for LOAD of its time."""
+    """The resources for a rate of alerts; cores are rounded up, each busy for LOAD of its time."""
 
     alerts: int
     share: float
@@ -86,38 +86,38 @@ class Plan(NamedTuple):
 
     @property
     def producer_cores(self) -> int:
-        """To read and match every alert, and to commit what matches."""
+        """The cores for reading and matching every alert and committing the matches."""
         lines_a_second = _of("scan_gib") * 2**30 / _of("alert_bytes") / _of("scan_s")
         return _cores(self.alerts / lines_a_second + self.deliveries * _of("producer_ms") / 1000)
 
     @property
     def worker_cores(self) -> int:
-        """As many worker processes, since one keeps one core busy."""
+        """The number of worker processes; each uses one core."""
         return _cores(self.deliveries * _of("worker_ms") / 1000)
 
     @property
     def servers(self) -> int:
-        """As many servers of Redis, since each executes commands on one core."""
+        """The number of Redis servers; each executes commands on one core."""
         return _cores(self.deliveries * _of("redis_ms") / 1000)
 
     @property
     def in_flight(self) -> int:
-        """Requests under way at once."""
+        """The number of concurrent requests."""
         return ceil(self.deliveries * LATENCY_S)
 
     @property
     def outage_gib(self) -> float:
-        """Memory of all servers for an outage of OUTAGE_S of every target."""
+        """The memory of all servers for an outage of all targets that lasts OUTAGE_S, in GiB."""
         return self.deliveries * OUTAGE_S * _of("waiting_bytes") / 2**30
 
     @property
     def log_mib_s(self) -> float:
-        """What is written to the alert logs, and read from them, a second."""
+        """The growth of the alert logs in MiB/s."""
         return self.alerts * _of("alert_bytes") / 2**20
 
 
 def render(page: str) -> str:
-    """Return the page with the part between the marks written anew. Raises ValueError if a mark is missing."""
+    """Return the page with the generated part replaced. Raises ValueError if a marker is missing."""
     return between(page, BEGIN, "".join(_tables()))
 
 

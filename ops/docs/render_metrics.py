@@ -1,4 +1,4 @@
-"""Writes metrics.md from the table of metrics, so that the page lists what there is.
+"""Generates metrics.md from the table of metrics.
 
 python -m ops.docs.render_metrics
 """
@@ -37,7 +37,7 @@ COLUMNS: Final = "| metric | kind | labels | meaning |\n|---|---|---|---|\n"
 
 
 def render() -> str:
-    """Return the page."""
+    """Return the whole content of metrics.md."""
     return "".join([HEAD, *(_section(shown) for shown in ExposedBy), _labels()])
 
 

@@ -1,8 +1,8 @@
-"""Writes the tables of performance.md and of the README from the committed results of the benchmarks.
+"""Generates the tables of performance.md and of the README from the committed results of the benchmarks.
 
     python -m ops.docs.render_performance [--check]
 
-Whoever measures anew (`make bench SAVE=1`) renders the pages after it. Only what is between their two marks is written.
+Run it after `make bench SAVE=1`. It replaces only the part between the two markers of each page.
 With `--check` nothing is written: the exit status is 1 if a page is not what the results say.
 """
 
@@ -53,16 +53,16 @@ HIGHLIGHTS: Final = (
     ("half an hour of load, rotations, recycled workers: alerts lost", "soak", "lost"),
     ("the same: what a worker's memory grows by, MB", "soak", "worker_mb_growth"),
 )
-"""What the README shows: in words, and which figure of which benchmark it is."""
+"""The figures in the README: description, benchmark, name of the figure."""
 
 
 def render(page: str, results: Sequence[Mapping[str, Any]]) -> str:
-    """Return the page of all results, the part between the marks written anew. Raises ValueError without marks."""
+    """Return the page with the tables of all results replaced. Raises ValueError if a marker is missing."""
     return between(page, BEGIN, "\n".join(map(_table, results)))
 
 
 def render_readme(page: str, results: Sequence[Mapping[str, Any]]) -> str:
-    """Return the README, its table written anew of what there are results of. Raises ValueError without marks."""
+    """Return the README with its table replaced. Raises ValueError if a marker is missing."""
     figures = _figures(results)
     rows = [
         f"| {words} | {short(one['median'])} | {_goal_of(one)} | `{command(bench)}` |\n"
@@ -73,7 +73,7 @@ def render_readme(page: str, results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def command(bench: str) -> str:
-    """Return what reproduces a benchmark."""
+    """Return the command that reproduces a benchmark."""
     return "make soak" if bench == "soak" else f"make bench-{bench.replace('_', '-')}"
 
 
@@ -88,7 +88,7 @@ def _committed_figures() -> dict[tuple[str, str], Mapping[str, Any]]:
 
 
 def median_of(bench: str, figure: str) -> float:
-    """Return the median of a figure of a committed result. Raises KeyError if there is none."""
+    """Return the median of a figure in the committed results. Raises KeyError if there is none."""
     found: float = _committed_figures()[bench, figure]["median"]
     return found
 
@@ -98,9 +98,9 @@ def _figures(results: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapp
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write or check. Return the exit status."""
+    """Write or check the pages. Return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if the page is not up to date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is outdated")
     chosen = parser.parse_args(arguments)
     results, stale = committed(), []
     for path, rendered in ((PAGE, render), (README, render_readme)):
@@ -128,7 +128,7 @@ def _rows(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _goal(one: Mapping[str, Any]) -> str:
-    """Return the two cells that tell of the goal."""
+    """Return the two cells of the goal: its value, and whether it is met."""
     if one["goal"] is None:
         return " | " if one["better"] != "neither" else "| reference"
     more = one["better"] == "more"

@@ -1,4 +1,4 @@
-"""Writes the roles of Redis into remote-workers.md, so that the page shows what `courier init` makes.
+"""Generates the Redis roles in remote-workers.md, the same as `courier init` creates.
 
 python -m ops.docs.render_roles
 """
@@ -19,7 +19,7 @@ BEGIN: Final = begin("ops.docs.render_roles")
 
 
 def render(page: str) -> str:
-    """Return the page with the part between the marks written anew. Raises ValueError if a mark is missing."""
+    """Return the page with the generated part replaced. Raises ValueError if a marker is missing."""
     return between(page, BEGIN, "\n".join(_lines()))
 
 

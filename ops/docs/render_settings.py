@@ -1,4 +1,4 @@
-"""Writes settings.md from the packaged courier.toml, so that the reference says what the program does.
+"""Generates settings.md from the packaged courier.toml.
 
     python -m ops.docs.render_settings
 
@@ -26,7 +26,7 @@ COLUMNS: Final = "| key | default | variable | meaning |\n|---|---|---|---|\n"
 
 
 def render(source: str) -> str:
-    """Return the reference page of a settings file of that shape."""
+    """Return the reference page for the text of a courier.toml."""
     return HEAD + "".join(_pieces(source)).rstrip() + "\n"
 
 
@@ -53,7 +53,7 @@ def _row(table: tuple[str, ...], statement: str, meaning: str) -> str:
 
 
 def _escaped(comment: str) -> str:
-    """Return a comment as Markdown: what looks like a tag is text."""
+    """Return a comment as Markdown, with `<` escaped."""
     return comment.replace("<", "&lt;").replace("[", "\\[").replace("*", "\\*")
 
 

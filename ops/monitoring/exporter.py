@@ -1,7 +1,8 @@
-"""`courier exporter`: what the ledger and the producers know, for Prometheus.
+"""`courier exporter`: exposes the ledger and the producers' reports to Prometheus.
 
-One is enough for all managers and workers. It counts nothing itself: the ledger's totals are the record, so that
-neither its restart nor a worker's sets a counter back. While Redis is away it says so and nothing else.
+One exporter serves all managers and workers. It exposes the ledger's totals and counts nothing itself, so that no
+restart of an exporter or worker resets a counter. While Redis is unavailable it exposes only `courier_up` (0) and the
+scrape's duration.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 from common.connection.client import connect
 from common.errors import LedgerError
 from common.ledger.snapshot import take_snapshot
+from common.logs import Condition
 from common.metrics import serve
 from common.metrics.factory import process_registry
 from common.reports.producer import fetch_producer_reports
@@ -32,51 +34,43 @@ if TYPE_CHECKING:
     from common.settings.load import Settings
 
 DEFAULT_PORT: Final = 9464
-"""The port that OpenTelemetry gives to Prometheus exporters; taken where `metrics.port` is 0."""
+"""OpenTelemetry's default port for Prometheus exporters; used if `metrics.port` is 0."""
 
 _log = logging.getLogger("courier.metrics")
 
 
 class LedgerCollector(Collector):
-    """Asks Redis at each scrape. `now` is monotonic, in seconds."""
+    """Reads Redis at each scrape. `now` returns monotonic seconds."""
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.monotonic) -> None:
         self._redis, self._now = client, now
-        self._error = ""
+        self._unavailable = Condition(_log, logging.ERROR)
 
     def describe(self) -> Iterator[Metric]:
-        """Say nothing: registering must not ask Redis."""
+        """Yield nothing: without this method, registering the collector would read Redis."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield everything, or only that the ledger does not answer."""
+        """Yield all metrics, or only those of `up` if Redis is unavailable."""
         began_s = self._now()
         try:
-            found, nodes = take_snapshot(self._redis), fetch_producer_reports(self._redis)
+            snapshot, nodes = take_snapshot(self._redis), fetch_producer_reports(self._redis)
         except LedgerError as error:
-            self._log_once(str(error))
+            self._unavailable.set(f"{error}; courier_up is 0")
             yield from up(answered=False, seconds=self._now() - began_s)
             return
-        self._log_once("")
+        self._unavailable.clear("redis available again; courier_up is 1")
         yield from up(answered=True, seconds=self._now() - began_s)
-        yield from families(found, nodes)
-
-    def _log_once(self, trouble: str) -> None:
-        """Log a trouble once, and its end."""
-        if trouble and trouble != self._error:
-            _log.error("%s; courier_up is 0 until it does", trouble)
-        elif self._error and not trouble:
-            _log.info("the ledger answers again")
-        self._error = trouble
+        yield from families(snapshot, nodes)
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; Redis need not be there. Raises SettingsError if the port is taken."""
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # every thread from here on leaves them to sigwait
+    """Serve until SIGTERM or SIGINT; Redis may be unavailable. Raises SettingsError if the port is in use."""
+    stop_signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)  # inherited by all later threads, so only sigwait gets them
     registry = process_registry()
     with connect(redis_url(settings)) as client:
         registry.register(LedgerCollector(client))
         metrics = settings.metrics
         serve(msgspec.structs.replace(metrics, port=metrics.port or DEFAULT_PORT), registry)
-        signal.sigwait(ends)
+        signal.sigwait(stop_signals)

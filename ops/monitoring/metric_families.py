@@ -1,4 +1,4 @@
-"""What was found in the ledger, as Prometheus's metric families."""
+"""Converts a snapshot of the ledger and the producers' reports into Prometheus metric families."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _OUTCOMES: Final = frozenset(outcome for outcome, _ in ledger_pairs())
 
 
 def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
-    """Yield what is told of every scrape."""
+    """Yield the metrics of the scrape itself; `seconds` is how long reading Redis took."""
     yield _family("courier_up", [((), float(answered))])
     yield _family("courier_scrape_duration_seconds", [((), seconds)])
 
 
-def families(found: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
-    """Yield everything else."""
-    yield from _integration_families(found.integrations)
+def families(snapshot: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
+    """Yield the metrics of integrations, nodes and the Redis server."""
+    yield from _integration_families(snapshot.integrations)
     yield from _node_families(nodes)
     yield from _lag_families(nodes)
-    yield from _server_families(found.server)
+    yield from _server_families(snapshot.server)
 
 
 def deliveries(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
-    """Return how often each outcome and reason was counted, zeros included; also reasons that this version lacks."""
+    """Return the count of each outcome and reason, zeros included, also of reasons that this version does not know."""
     counted = dict.fromkeys(ledger_pairs(), 0)
     for name, count in totals.items():
         outcome, _, reason = name.partition(":")
@@ -79,29 +79,29 @@ def _integration_families(found: Mapping[str, IntegrationSnapshot]) -> Iterator[
 
 
 def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
-    def told(name: str, value: str, unit: float = 1) -> Family:
+    def text(name: str, value: str, unit: float = 1) -> Family:
         return _family(name, (((n.node,), n.integer(value) / unit) for n in nodes))
 
     def counted(name: str, counter: str) -> Family:
         return _family(name, (((n.node,), n.counters.get(counter, 0)) for n in nodes))
 
-    yield told("courier_producer_report_timestamp_seconds", "seen_ms", 1000)
+    yield text("courier_producer_report_timestamp_seconds", "seen_ms", 1000)
     yield _family("courier_intake_paused", (((n.node,), bool(n.texts.get("intake_paused"))) for n in nodes))
     yield counted("courier_lines", "lines")
     yield counted("courier_matched", "matched")
-    yield _family("courier_lines_rejected", (((n.node, r), c) for n in nodes for r, c in _dropped(n).items()))
-    odd = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in FilterField)
-    yield _family("courier_field_type_errors", odd)
+    yield _family("courier_lines_rejected", (((n.node, r), c) for n in nodes for r, c in _rejected(n).items()))
+    wrong_type = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in FilterField)
+    yield _family("courier_field_type_errors", wrong_type)
     foreign = (((n.node, what), n.counters.get(f"{FOREIGN_WRITE}{what}", 0)) for n in nodes for what in ForeignWrite)
     yield _family("courier_foreign_writes", foreign)
-    yield told("courier_config_hash", "config_digest")
-    yield told("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
+    yield text("courier_config_hash", "config_digest")
+    yield text("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
     yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_error")) for n in nodes))
 
 
-def _dropped(node: ProducerReport) -> dict[str, int]:
-    bad = {name.removeprefix(BAD): count for name, count in node.counters.items() if name.startswith(BAD)}
-    return dict.fromkeys(map(str, REJECT_REASONS), 0) | bad
+def _rejected(node: ProducerReport) -> dict[str, int]:
+    rejected = {name.removeprefix(BAD): count for name, count in node.counters.items() if name.startswith(BAD)}
+    return dict.fromkeys(map(str, REJECT_REASONS), 0) | rejected
 
 
 def _lag_families(nodes: list[ProducerReport]) -> Iterator[Metric]:

@@ -1,1 +1,1 @@
-"""What is checked and written for a release: known vulnerabilities, and the bills of materials with their licences."""
+"""Release checks and files: known vulnerabilities, and the bills of materials with licences."""

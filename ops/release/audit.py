@@ -1,7 +1,7 @@
-"""Ask the advisory database about every locked package: `python -m ops.release.audit [FILE ...]`.
+"""Checks every locked package against the advisory database: `python -m ops.release.audit [FILE ...]`.
 
-Ends with 1 if one has a known vulnerability. Where no database answers, as behind a mirror, it says so and ends with 0:
-that is no proof of anything.
+Exits with 1 if a package has a known vulnerability. If no database is reachable, for example behind a mirror, it prints
+NOT AUDITED and exits with 0; this does not mean that the packages are safe.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LOCKS = ("requirements-run.lock", "requirements.lock")
 
 
 def main(files: list[str]) -> int:
-    """Audit each file."""
+    """Audit each lock file. Return 1 if a package has a known vulnerability, else 0."""
     return max(_audit(file) for file in files or LOCKS)
 
 
@@ -29,14 +29,12 @@ def _audit(file: str) -> int:
     vulnerable = [package for package in packages if package.get("vulns")]
     for package in vulnerable:
         ids = ", ".join(
-            f"{found['id']} (mended in {found['fix_versions'] or 'no version'})" for found in package["vulns"]
+            f"{found['id']} (fixed in {found['fix_versions'] or 'no version'})" for found in package["vulns"]
         )
         print(f"{package['name']} {package['version']}: {ids}")
     print(f"{file}: {len(packages) - len(unknown)} of {len(packages)} packages audited, {len(vulnerable)} vulnerable")
     if unknown:
-        print(
-            f"!!! NOT AUDITED: {len(unknown)} packages of {file} are unknown to the advisory database that answers here"
-        )
+        print(f"!!! NOT AUDITED: {len(unknown)} packages of {file} are unknown to the advisory database")
     return int(bool(vulnerable))
 
 

@@ -1,4 +1,4 @@
-"""Write the bills of materials (CycloneDX 1.6): `python -m ops.release.sbom [--image NAME]`, into `dist/`.
+"""Writes the bills of materials (CycloneDX 1.6): `python -m ops.release.sbom [--image NAME]`, into `dist/`.
 
 That of the wheel describes the environment that the lock gives, `sbom-wheel.cdx.json`; that of the image describes the
 environment inside of it and the packages of its Debian, `sbom-image.cdx.json`. Prints the licence of each package.
@@ -16,11 +16,11 @@ from typing import Any, Final
 
 DIST: Final = Path("dist")
 PACKAGES: Final = "/opt/courier/lib"
-"""Where the Dockerfile puts the environment."""
+"""Path of the environment in the image (Dockerfile)."""
 
 
 def main() -> int:
-    """Write both, or only that of the wheel without `--image`."""
+    """Write the bill of the wheel, or with `--image` that of the image."""
     parser = argparse.ArgumentParser(prog="python -m ops.release.sbom")
     parser.add_argument("--image", help="an image of Courier, as built by `docker compose build`")
     image = parser.parse_args().image

@@ -1,9 +1,9 @@
-"""Runs a command that must not outlive the process that started it, whatever ends that process.
+"""Runs a command that ends with the process that started it, even if that process is killed.
 
     python -m ops.standalone.exec_with_parent PARENT_PID COMMAND [ARGUMENT ...]
 
-Linux's parent-death signal is asked for, then the command takes this process's place. If the parent died in
-between, nothing is started. Only the standard library is imported, so that it costs milliseconds.
+It requests Linux's parent-death signal and then replaces itself with the command. If the parent dies before that, the
+command is not started. It imports only the standard library, so that it starts within milliseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(parent: int, command: list[str]) -> None:
     """Become `command`, which receives SIGTERM when `parent` (a process id) ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() == parent:
+    if os.getppid() == parent:  # a parent that died before prctl sends no signal
         os.execvp(command[0], command)  # noqa: S606 — the command is ours
 
 

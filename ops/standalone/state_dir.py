@@ -1,4 +1,4 @@
-"""The state directory of `courier up`: one at a time, and where its server is found by the operator's commands."""
+"""The state directory of `courier up`: its lock (one `courier up` per directory) and the address of its Redis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from common.settings.load import Settings
 
 LOCK_LIMIT_S: Final = 5.0
-"""How long a start waits for the server of an earlier run that was killed: it writes its data down before it ends."""
+"""How long a start waits for the Redis server of a killed run, which writes its data to disk before it exits."""
 
 DEFAULT: Final = "default"
 STATE_OPTION: Final = "--state"
@@ -28,9 +28,10 @@ ADDRESS_FILE: Final = "redis.url"
 
 
 def lock(state_dir: Path) -> int:
-    """Return the descriptor of the lock.
+    """Lock the directory and return the lock's descriptor; closing it releases the lock.
 
-    Raises CourierError if another one holds it, SettingsError if the directory is unusable or others can write it.
+    Raises CourierError if another `courier up` holds the lock, and SettingsError if the directory cannot be used or
+    other users can write to it.
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,7 +39,7 @@ def lock(state_dir: Path) -> int:
         descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
-            f"{state_dir}: {explain(error)}; name a writable state directory (--state, COURIER_STATE_DIR)"
+            f"{state_dir}: {explain(error)}; set a writable state directory (--state, COURIER_STATE_DIR)"
         ) from None
     deadline = time.monotonic() + LOCK_LIMIT_S
     while True:
@@ -48,7 +49,7 @@ def lock(state_dir: Path) -> int:
             if time.monotonic() > deadline:
                 os.close(descriptor)
                 raise CourierError(
-                    f"another `courier up` runs in {state_dir}; stop it, or name another --state"
+                    f"another `courier up` runs in {state_dir}; stop it or set another --state"
                 ) from None
             time.sleep(0.1)
         else:
@@ -56,12 +57,12 @@ def lock(state_dir: Path) -> int:
 
 
 def load_or_create_password(state_dir: Path) -> str:
-    """Return the last run's password, which workers that outlived a killed run still use; else a new one."""
+    """Return the last run's password, which workers that outlived a killed run still use, or a new password."""
     return urlsplit(_last_url(state_dir)).password or secrets.token_urlsafe(24)
 
 
 def write_address(state_dir: Path, url: str) -> None:
-    """Keep where the embedded server is, for this user only: the URL holds its password."""
+    """Store the URL of the embedded Redis in a file of mode 0600: the URL holds its password."""
     fresh = state_dir / ".redis.url"
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -70,30 +71,30 @@ def write_address(state_dir: Path, url: str) -> None:
 
 
 def redis_url(settings: Settings) -> str:
-    """Return the address of the ledger: as set, else that of the server of `courier up` in the state directory.
+    """Return the URL of Redis: `redis.url` if it is set, else that of `courier up` in the state directory.
 
-    Raises SettingsError if the directory was named on the command line and no `courier up` ever ran there.
+    Raises SettingsError if the directory was set on the command line and no `courier up` ever ran there.
     """
     if settings.origin["redis.url"] != DEFAULT:
         return settings.redis.connection_url.reveal()
     local = _last_url(settings.state.dir)
     if not local and settings.origin["state.dir"] == STATE_OPTION:
         raise SettingsError(
-            f"no `courier up` of this version has run in {settings.state.dir}; name its state folder, or Redis with "
-            "--redis-url"
+            f"no `courier up` of this version has run in {settings.state.dir}; set its state directory with --state, "
+            "or Redis with --redis-url"
         )
     return local or settings.redis.connection_url.reveal()
 
 
 def is_local(settings: Settings) -> bool:
-    """Tell whether the ledger is the server of `courier up` in the state directory."""
+    """Return whether Redis is the embedded server of `courier up` in the state directory."""
     return settings.origin["redis.url"] == DEFAULT and bool(_last_url(settings.state.dir))
 
 
 def _last_url(state_dir: Path) -> str:
-    """Return the address that was kept, empty if there is none. Raises SettingsError if it may not be read.
+    """Return the stored URL, empty if there is none. Raises SettingsError if the file cannot be read.
 
-    That of a TCP port is none: earlier versions listened on one, and another user may listen there now.
+    A URL of a TCP port is ignored: earlier versions listened on one, and another user may listen there now.
     """
     try:
         url = (state_dir / ADDRESS_FILE).read_text()
@@ -102,6 +103,6 @@ def _last_url(state_dir: Path) -> str:
     except OSError as error:
         raise SettingsError(
             f"{state_dir / ADDRESS_FILE}: cannot be read: {error.strerror or error}; run this as the user of "
-            "`courier up`, or name Redis with --redis-url"
+            "`courier up`, or set Redis with --redis-url"
         ) from None
     return url if urlsplit(url).scheme == LOCAL_SCHEME else ""

@@ -1,6 +1,7 @@
-"""Keeps the processes of `courier up` running together: starts them, restarts what ends, stops all of it in order.
+"""Runs the processes of `courier up`: starts them, restarts those that exit and stops all of them in order.
 
-Each child lives in a session of its own, so that Ctrl-C reaches only the supervisor, and dies with it in any case.
+Each child has a session of its own, so that Ctrl-C reaches only the supervisor. A child ends when the supervisor ends,
+even if the supervisor is killed.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ if TYPE_CHECKING:
 
 RESTART_DELAY_S: Final = 1.0
 EX_CONFIG: Final = 78
-"""sysexits.h: a configuration error, which a restart does not mend."""
+"""sysexits.h: a configuration error, which a restart cannot fix."""
 
 _log = logging.getLogger("courier.up")
 
 
 class Child(NamedTuple):
-    """One process: its name in the log and its command line, which holds no secrets."""
+    """One process: its name in the log and its command line, which must not hold secrets."""
 
     name: str
     command: Sequence[str]
 
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What ends it in order; SIGHUP is what a closed terminal sends."""
+"""The signals that stop `courier up` in order; a closed terminal sends SIGHUP."""
 
 
 class Interrupted(CourierError):  # noqa: N818 — a request, not an error
@@ -43,9 +44,9 @@ class Interrupted(CourierError):  # noqa: N818 — a request, not an error
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn STOP_SIGNALS into Interrupted while the block runs; a second one changes nothing.
+    """Raise Interrupted on one of STOP_SIGNALS while the block runs. Further signals are ignored.
 
-    An ignored SIGHUP stays so.
+    An ignored SIGHUP (nohup) stays ignored.
     """
 
     def interrupt(signum: int, _frame: object) -> None:
@@ -63,11 +64,10 @@ def interruptible() -> Iterator[None]:
 
 
 def exit_status_of(process: subprocess.Popen[bytes]) -> int | None:
-    """Return how a process ended, None while it runs.
+    """Return the exit status of a process, None while it runs. Call it from a single-threaded process only.
 
-    What STOP_SIGNALS raise is put off meanwhile. Raised within `poll_interval`, between its taking a lock and its
-    promise to give it back, it would leave every later `wait` for this process waiting for ever. For a process of
-    one thread.
+    STOP_SIGNALS are blocked during the call. An exception inside `poll`, after it took the lock of the Popen and before
+    the `try` that releases it, would make every later `wait` for this process block forever.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
@@ -77,7 +77,7 @@ def exit_status_of(process: subprocess.Popen[bytes]) -> int | None:
 
 
 class Supervisor:
-    """The children and what to do with them. `environment` is theirs, secrets included."""
+    """Starts, restarts and stops the children, which all get `environment`, secrets included."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Supervisor:
         *,
         stop_limit_s: float,
     ) -> None:
-        """Take the parts; `stop_limit_s` is how long all children together have to end after SIGTERM."""
+        """`stop_limit_s` is the time in which all children together must exit after SIGTERM."""
         self._children, self._environment = children, dict(environment)
         self._stop_limit_s = stop_limit_s
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -97,20 +97,20 @@ class Supervisor:
             self._start(child)
 
     def watch(self, *, until: Callable[[], bool] = lambda: False, interval_s: float = 0.2) -> None:
-        """Restart what ends, until `until` says so. Raises CourierError if a child's configuration is wrong."""
+        """Restart children that exit until `until()` is true. Raises CourierError if one exits with EX_CONFIG."""
         while not until():
             for child in self._children:
                 status = exit_status_of(self._running[child.name])
                 if status == EX_CONFIG:
-                    raise CourierError(f"{child.name} cannot run as it is configured; see its message above")
+                    raise CourierError(f"{child.name} has an invalid configuration; see its message above")
                 if status is not None:
-                    _log.error("%s ended with status %s; starting it again", child.name, status)
+                    _log.error("%s exited; restarting it", child.name, extra={"status": status})
                     time.sleep(RESTART_DELAY_S)
                     self._start(child)
             time.sleep(interval_s)
 
     def stop(self) -> None:
-        """Let every child end what it is doing, and kill what is still there after the limit."""
+        """Let every child finish its work, and kill those that still run after `stop_limit_s`."""
         for process in self._running.values():
             process.terminate()
         deadline = time.monotonic() + self._stop_limit_s
@@ -118,7 +118,7 @@ class Supervisor:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                _log.warning("%s did not end in time; its work is taken up again at the next start", name)
+                _log.warning("%s did not stop in time; killed (its work resumes at the next start)", name)
                 process.kill()
                 process.wait()
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from common.settings.load import Settings
 
 STOP_LIMIT_S: Final = 15.0
-"""How long the workers have to end; what is left of it after LAST_S is longer than `request_timeout` by default is."""
+"""How long the workers may take to stop. Less SCRIPT_STOP_S it is longer than the default of `request_timeout`."""
 
 SCRIPT_STOP_S: Final = 3.0
-"""The part of it in which a worker stops its unfinished scripts (`process_groups.GRACE_S`) and ends."""
+"""The part of STOP_LIMIT_S in which a worker stops unfinished scripts (`process_groups.GRACE_S`) and exits."""
 
 DRAIN: Final = "COURIER_WORKER_DRAIN_TIMEOUT"
 
@@ -40,16 +40,15 @@ def run(
     until: Callable[[], bool] = lambda: False,
     stop_limit_s: float = STOP_LIMIT_S,
 ) -> None:
-    """Start everything and keep it running until SIGTERM, SIGINT, SIGHUP or `until`.
+    """Start everything and keep it running until SIGTERM, SIGINT or SIGHUP, or until `until()` is true.
 
-    `start` is the cursor at which the alert log ended when the command was started.
-
-    Raises CourierError if another one runs in the same state directory, or if a part cannot run as it is configured.
+    `start` is the cursor of the alert log's end when the command started. Raises CourierError if another `courier up`
+    runs in the same state directory, or if a process has an invalid configuration.
     """
-    held = state_dir.lock(settings.state.dir)
+    lock = state_dir.lock(settings.state.dir)
     password = state_dir.load_or_create_password(settings.state.dir)
-    # Only the server holds the lock on: workers that outlive a killed run find the next one's server, and settle there.
-    server = EmbeddedServer(settings.state.dir / "redis", port=None, password=password, keep_open=[held])
+    # Only the server inherits the lock: workers that outlive a killed run settle at the server of the next run.
+    server = EmbeddedServer(settings.state.dir / "redis", port=None, password=password, keep_open=[lock])
     with interruptible():
         try:
             server.start()
@@ -61,23 +60,23 @@ def run(
             )
             _watch(supervisor, server, until)
         except Interrupted as interrupted:
-            _log.info("stopped by %s", interrupted)
+            _log.info("stopped", extra={"signal": str(interrupted)})
         finally:
             server.stop()
-            os.close(held)
+            os.close(lock)
 
 
 def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], bool]) -> None:
-    def through() -> bool:
+    def is_done() -> bool:
         if server.pid is None:
-            _log.error("the embedded server ended; starting it again")
+            _log.error("embedded Redis exited; restarting it")
             server.start()
         return until()
 
     try:
         supervisor.start()
         _log.info("running", extra=supervisor.pids() | {"redis": server.pid})
-        supervisor.watch(until=through)
+        supervisor.watch(until=is_done)
     finally:
         supervisor.stop()
 
@@ -93,7 +92,7 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int, st
     ]
     producer = ["producer", "--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
     port = flower_port(settings)
-    _log.info("Flower will be at %s", address(settings.flower, port))
+    _log.info("starting Flower", extra={"url": address(settings.flower, port)})
     return [
         Child("producer", [*courier, *producer, "--node", settings.producer.node, "--start", start, *next(ports)]),
         *workers,
@@ -104,24 +103,24 @@ def _parts(settings: Settings, settings_file: Path | None, http_workers: int, st
 
 
 def _metrics_ports(settings: Settings) -> Iterator[list[str]]:
-    """Yield the option for one process after the other: `metrics.port` and those after it, none if it is 0."""
+    """Yield the option for each process: `metrics.port` and the ports after it; 0 (off) for all if it is 0."""
     first = settings.metrics.port
     return (["--metrics-port", str(first + n if first else 0)] for n in count())
 
 
 def flower_port(settings: Settings) -> int:
-    """Return the port as set; one that nobody chose gives way when it is taken."""
+    """Return `flower.port`, or a free port if that is 0, or if it is the default and in use."""
     port = settings.flower.port
     if not port:
         return free_port()
-    nobody_chose_it = settings.origin["flower.port"] == state_dir.DEFAULT
-    return free_port() if nobody_chose_it and not is_free(settings.flower.address, port) else port
+    is_default = settings.origin["flower.port"] == state_dir.DEFAULT
+    return free_port() if is_default and not is_free(settings.flower.address, port) else port
 
 
 def _environment(settings: Settings, stop_limit_s: float) -> dict[str, str]:
-    """Return the children's environment: the server's password is in a file of this user's, not in it.
+    """Return the children's environment. It holds the path of the file with the Redis password, not the password.
 
-    Workers finish in time to stop their scripts by themselves: one that is killed leaves them running.
+    The drain timeout is shortened so that workers have time to stop their scripts: a killed worker leaves them running.
     """
     drain_s = min(settings.worker.drain_timeout_s, max(1.0, stop_limit_s - SCRIPT_STOP_S))
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("COURIER_REDIS_", DRAIN))}

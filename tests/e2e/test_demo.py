@@ -86,7 +86,7 @@ def test_every_expected_message_arrives(folder: Path) -> None:
 
 def test_ctrl_c_stops_all_of_it_within_five_seconds(folder: Path) -> None:
     with demo(folder) as (process, output):
-        wait_for(output, "taken, 200")
+        wait_for(output, "ok, 200")
         process.send_signal(signal.SIGINT)
         assert process.wait(5.0) == 130
         nothing_is_left(folder, 1.0)

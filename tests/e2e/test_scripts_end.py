@@ -72,7 +72,7 @@ def test_an_up_that_is_interrupted_stops_the_scripts_that_it_cannot_finish(home:
         pids = home.begun(1)
         assert up.stop(signal.SIGINT) == 0
         assert not any(map(runs, pids))
-    assert "did not end in time" not in up.log
+    assert "did not stop in time" not in up.log
 
 
 def test_a_script_of_a_killed_worker_is_ended_before_it_is_run_again(

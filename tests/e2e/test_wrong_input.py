@@ -55,7 +55,7 @@ def test_an_up_whose_part_cannot_run_ends_as_a_whole(manager: Manager) -> None:
     with Courier(manager.folder, "up", *manager.files(), "--flower-port", "0") as courier:
         assert courier.process.wait(30) == 1
     assert "there is no such file" in courier.log
-    assert "producer cannot run as it is configured; see its message above" in courier.log
+    assert "producer has an invalid configuration; see its message above" in courier.log
     assert "Traceback" not in courier.log
 
 

@@ -1,6 +1,7 @@
-"""What the manager, its housekeeping and its operators do to the alert log's files, in any order: a Hypothesis machine.
+"""A Hypothesis state machine: what the manager, its log rotation and its operators do to the alert log's files.
 
-A test adds who reads them, and what it owes: `owe` is told of each complete line, `lose` of what no file has any more.
+A test adds a reader and its expectations: `owe` is called with each complete line, `lose` with lines that no file has
+any longer.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ HEADS = {
     "line without time": b'{"n":0}\n',
     "kilobytes": b"".join(b'{"timestamp":"2024-05-10T00:00:00.000+0000","n":0,"x":%d}\n' % n for n in range(40)),
 }
-"""How several files can begin."""
+"""Possible first lines of a file; several files can have the same."""
 HEAD_LINES = frozenset(line for head in HEADS.values() for line in head.splitlines())
 heads = st.sampled_from(sorted(HEADS))
 
 
 class DayFile:
-    """One dated file: all its complete lines in order, and the half-written one at its end."""
+    """One dated file: its complete lines in order, and the half-written line at its end."""
 
     def __init__(self, path: Path, day: date, part: int) -> None:
         self.path, self.name = path, (day, part)
@@ -61,25 +62,25 @@ class AlertFiles(RuleBasedStateMachine):
         self.heads_written = 0
 
     def line(self) -> bytes:
-        """Return a new line, one second after the one before."""
+        """Return a new line, one second later than the previous one."""
         self.clock += timedelta(seconds=1)
         self.count += 1
         return self.text(f"{self.clock:%Y-%m-%dT%H:%M:%S}.000+0000", self.count)
 
     def text(self, timestamp: str, number: int) -> bytes:
-        """Return the line of that number."""
+        """Return the line with this number."""
         raise NotImplementedError
 
     def owe(self, line: bytes) -> None:
-        """Take note of a complete line."""
+        """Record a complete line, which the reader must deliver."""
         raise NotImplementedError
 
     def lose(self, lines: Collection[bytes]) -> None:
-        """Take note of lines that cannot be had any more."""
+        """Record lines that no file has any longer."""
         raise NotImplementedError
 
     def emptied(self, day: DayFile) -> None:
-        """Take note that a file was emptied in place."""
+        """Record that a file was truncated in place."""
         self.lose(day.lines)
 
     def now_s(self) -> float:
@@ -98,7 +99,7 @@ class AlertFiles(RuleBasedStateMachine):
         self.write_head(head)
 
     def write_head(self, head: str) -> None:
-        """Let the current file begin as others may."""
+        """Write one of HEADS, which other files can have too, to the current file."""
         self.write(HEADS[head])
         self.days[-1].lines += HEADS[head].splitlines()
 
@@ -126,7 +127,7 @@ class AlertFiles(RuleBasedStateMachine):
     @precondition(lambda self: not self.half_bytes)
     @rule()
     def append_overlong(self) -> None:
-        self.append(1)  # the file is known by another line
+        self.append(1)  # the new first line identifies the file
         self.write(OVERLONG + b"\n")
 
     @rule(new_day=st.booleans(), head=heads)
@@ -165,7 +166,7 @@ class AlertFiles(RuleBasedStateMachine):
     @precondition(lambda self: len(self.days) > 1)
     @rule(data=st.data(), share=st.sampled_from([0.5, 1.0]))
     def restore(self, data: st.DataObject, share: float) -> None:
-        """Unpack an archive beside it, or a part of it."""
+        """Unpack an archive, or a part of it, next to it."""
         path = data.draw(st.sampled_from(self.days[:-1])).path
         packed = path.with_name(f"{path.name}.gz")
         if packed.exists() and not path.exists():
@@ -198,6 +199,6 @@ class AlertFiles(RuleBasedStateMachine):
         self.copied = self.days[-1].was_copied = True
 
     def close_files(self) -> None:
-        """Leave nothing behind."""
+        """Delete the temporary files."""
         self.writer.close()
         shutil.rmtree(self.root)

@@ -1,4 +1,4 @@
-"""Courier's processes behind Sentinels that watch a primary and its replica, with a target that counts."""
+"""Courier's processes with a Redis primary, a replica and Sentinels, and a target that counts requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class System:
-    """Producer, worker and Flower behind Sentinels, and a target that counts."""
+    """Producer, worker and Flower that find Redis through Sentinels, and a target that counts requests."""
 
     def __init__(self, stack: ExitStack, folder: Path, tls: Tls | None = None) -> None:
         self.redis, self._tls = Watched(stack, folder, tls), tls
@@ -44,31 +44,31 @@ class System:
         ]
 
     def everything_arrives(self) -> None:
-        """Wait until what was written has arrived and is settled at the server that rules now."""
+        """Wait until all written alerts have arrived and are settled on the current primary."""
         eventually(lambda: self.target.distinct() == self.manager.written)
         with self.redis.replica.client() as client:
             eventually(lambda: not client.hlen(RECORDS) and not client.hlen(LEASES))
 
     def begins(self, count: int) -> None:
-        """Write that many alerts and wait until some have arrived."""
+        """Write `count` alerts and wait until some have arrived."""
         eventually(lambda: "begins to read" in self.parts[0].log)
         self.manager.append(count)
         eventually(lambda: self.target.distinct() > count // 4)
 
     def unknown_to_the_replica(self) -> int:
-        """Return how many deliveries have arrived that the replica does not know to be over."""
+        """Return how many deliveries have arrived that are not settled on the replica."""
         with self.redis.replica.client() as client:
             known = int(client.hget(TOTALS, "delivered") or 0)
         return self.target.distinct() - known
 
     def queues_page(self) -> str:
-        """Return Flower's page about the queues, whose lengths it asks of the primary."""
+        """Return Flower's page of queues, whose lengths it reads from the primary."""
         with urlopen(f"{self.flower_url}/broker", timeout=10) as answer:
             page: str = answer.read().decode()
             return page
 
     def is_well_and_discreet(self) -> None:
-        """Fail if a part has ended, or if any has told a traceback or a password."""
+        """Fail if a process has exited, or if a log has a traceback or a password."""
         assert all(part.process.poll() is None for part in self.parts)
         said = "".join(part.log for part in self.parts) + self._workers_tell()
         before, found, after = said.partition("Traceback")
@@ -77,7 +77,7 @@ class System:
         assert SENTINEL_PASSWORD not in said
 
     def _workers_tell(self) -> str:
-        """Return what workers answer to whoever asks them over Redis, as Flower does."""
+        """Return the workers' responses to a remote-control request, as Flower sends it."""
         trusted = f"&ssl_ca_certs={self._tls.ca}" if self._tls else ""
         url = f"{self.redis.url}?sentinel_password={SENTINEL_PASSWORD}{trusted}"
         inspect = make_app(url).control.inspect(timeout=10, limit=1)

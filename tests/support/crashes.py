@@ -1,4 +1,4 @@
-"""Crashes that a test can wait for: a process by SIGKILL, a server that also forgets its last second."""
+"""Crashes in tests: SIGKILL of a process, and of a server that also loses its last second of writes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def pause(seconds: float) -> None:
-    """Let the processes under test go on for a while."""
+    """Wait while the processes under test continue."""
     threading.Event().wait(seconds)
 
 
 def crash(server: EmbeddedServer, *, forgets_s: float, just_before: Callable[[], None] = lambda: None) -> bool:
-    """End the server as a power cut does: by SIGKILL, without what it wrote in its last `forgets_s` seconds.
+    """Stop the server like a power failure: by SIGKILL, without its writes of the last `forgets_s` seconds.
 
-    Of an append-only file that is synced every second, that is what a machine may lose. Return whether it lost
-    something: nothing is taken away if the file was written anew in that time.
+    With an append-only file that is synced every second, a machine can lose this much. Return whether it lost data:
+    nothing is removed if the server rewrote the file in that time.
     """
     before = append_only_file(server)
     pause(forgets_s)

@@ -1,4 +1,4 @@
-"""How many runs of a state machine: some every day, and more with what takes minutes."""
+"""The number of runs of a state machine: few in everyday tests, more in long tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins that several tests share: a clock that is set, a log in memory, a dispatcher that only notes."""
+"""Fakes that several tests share: a manual clock, a log in memory, a dispatcher that only records calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIGNATURES = VAULT.authenticator("remembered answers")
 
 
 class Clock:
-    """Seconds that only a test moves; the start is a wall-clock time, for the ledger."""
+    """A clock that only the test advances, in seconds; it starts at a wall-clock time, for the ledger."""
 
     def __init__(self) -> None:
         self.now_s = 1_700_000_000.0
@@ -42,7 +42,7 @@ class Clock:
 
 
 class ListSource:
-    """A source whose lines are given; a cursor is `log:INDEX`."""
+    """A source of given lines; a cursor is `log:INDEX`."""
 
     def __init__(self, lines: Sequence[bytes] = ()) -> None:
         self.lines = list(lines)
@@ -76,7 +76,7 @@ class ListSource:
 
 
 class NoDispatch:
-    """Notes who was dispatched; nothing is released."""
+    """Records the dispatched integrations and releases nothing."""
 
     def __init__(self) -> None:
         self.dispatched: list[str] = []
@@ -93,6 +93,6 @@ class NoDispatch:
 
 
 def policy(**changes: object) -> Policy:
-    """Return the default policy with changes, as fields; without rate limits unless they are among them."""
+    """Return the default policy with these fields changed; without rate limits unless given."""
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
     return msgspec.structs.replace(settings.policy(SLACK), **({"rate_limits": ()} | changes))

@@ -1,4 +1,4 @@
-"""The whole system as real processes that a test may kill: server, producer, workers and a target that counts."""
+"""The whole system as real processes that a test can kill: Redis, producer, workers and a counting target."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEASES, RECORDS, TOTALS = (f"courier:{{slack}}:{part}" for part in ("leases", "r
 
 
 class Target:
-    """`ops.bench.target` as a process of its own."""
+    """`ops.bench.target` as a separate process."""
 
     def __init__(self, stack: ExitStack, *, latency_ms: float) -> None:
         self._port = free_port()
@@ -46,7 +46,7 @@ class Target:
         return int(self._get("count")["distinct"])
 
     def numbers(self) -> Counter[int]:
-        """Return how often each alert has arrived, by its number."""
+        """Return the arrivals of each alert, by its number."""
         return Counter({int(name.partition(".")[2]): count for name, count in self._get("ids").items()})
 
     def _listens(self) -> bool:
@@ -60,7 +60,7 @@ class Target:
 
 
 class Fleet:
-    """Everything that runs; `at_risk` counts what faults may have caused to be sent twice.
+    """All processes; `at_risk` counts deliveries that faults may have caused to be sent twice.
 
     `way_to` is given the server's port and returns the one through which the workers, and with `producer_too` the
     producer, reach it. `settings` are further COURIER_* variables.
@@ -93,24 +93,24 @@ class Fleet:
         self.at_risk = self.forgotten = self.worker_kills = self.server_kills = 0
         stack.callback(self._stop)
 
-    # -- what is seen
+    # -- state
 
     def totals(self) -> dict[str, int]:
         """Return the ledger's counters."""
         return _totals(self.server)
 
     def held(self) -> int:
-        """Return how many deliveries workers hold."""
+        """Return the number of deliveries that workers have begun."""
         with self.server.client() as client:
             return int(client.hlen(LEASES))
 
     def records(self) -> int:
-        """Return how many deliveries are not over."""
+        """Return the number of deliveries that are not settled."""
         with self.server.client() as client:
             return int(client.hlen(RECORDS))
 
     def wait_for(self, what: Callable[[], bool], *, limit_s: float) -> float:
-        """Wait until it is true, starting again whatever ends by itself. Return how many seconds that took."""
+        """Wait until `what()` is true; restart processes that exit. Return the seconds that it took."""
         began_s = time.monotonic()
         while not what():
             if time.monotonic() > began_s + limit_s:
@@ -120,7 +120,7 @@ class Fleet:
         return time.monotonic() - began_s
 
     def fresh_alert_s(self, *, limit_s: float) -> float:
-        """Write one alert and return how long it takes to the target."""
+        """Write one alert and return the seconds until it arrives at the target."""
         number = self.manager.written
         self.manager.append(1)
         return self.wait_for(lambda: bool(self.target.numbers()[number]), limit_s=limit_s)
@@ -129,14 +129,14 @@ class Fleet:
         """Return the environment of a process that reaches the server through this port."""
         return dict(os.environ) | self._variables(port)
 
-    # -- what is done
+    # -- actions and faults
 
     def add_worker(self) -> None:
         """Start another worker."""
         self.workers.append(self._worker(len(self.workers)))
 
     def revive(self) -> None:
-        """Start workers again that have ended, as their supervisor would."""
+        """Restart workers that have exited, as their supervisor would."""
         for n, worker in enumerate(self.workers):
             status = worker.process.poll()
             if status is not None:
@@ -144,11 +144,11 @@ class Fleet:
                 self.workers[n] = self._worker(n)
 
     def kill_worker(self, n: int) -> None:
-        """Kill a worker and start it again; first it is stopped, so that what it holds can be counted."""
+        """Kill a worker and restart it; SIGSTOP comes first, so that its begun deliveries can be counted."""
         worker = self.workers[n].process
         worker.send_signal(signal.SIGSTOP)
         with self.server.client() as client:
-            client.ping()  # what it had sent is done by the time of the next answer
+            client.ping()  # commands that it had sent are complete before this response
             tokens: list[Any] = client.hvals(LEASES)
         self.at_risk += sum(_pid_of(token) == worker.pid for token in tokens)
         worker.kill()
@@ -157,7 +157,7 @@ class Fleet:
         self.workers[n] = self._worker(n)
 
     def crash_server(self, *, forgets_s: float) -> None:
-        """Kill the server so that it forgets, and start it again; count what was held and what it forgot to be over."""
+        """Kill the server with data loss and restart it; count begun deliveries and lost settlements."""
         before: dict[str, int] = {}
 
         def look() -> None:
@@ -166,7 +166,7 @@ class Fleet:
             before.update(self.totals(), held=self.held())
 
         crash(self.server, forgets_s=forgets_s, just_before=look)
-        # Nobody knows this port: what was forgotten can be counted in peace.
+        # No process uses this port, so the counts do not change meanwhile.
         other = EmbeddedServer(self.server.directory, password=self.server.password)
         other.start()
         forgotten = before["delivered"] - _totals(other).get("delivered", 0)

@@ -1,4 +1,4 @@
-"""The pages of ops/docs, as they stand there: what an operator copies is what is tested."""
+"""Runs the commands in the pages of ops/docs exactly as an operator copies them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PAGES = ROOT / "ops/docs"
 
 
 class Block(NamedTuple):
-    """The commands of one block of a page; `section` is the heading above it."""
+    """The commands of one code block; `section` is the heading above it."""
 
     section: str
     commands: str
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return every `sh` block of the page in order, those within a list included."""
+    """Return every `sh` block of the page in order, also those in lists."""
     found, section = [], ""
     pieces = re.split(r"^(#+ .+|[ ]*```sh\n(?:.*\n)*?[ ]*```)$", page.read_text(), flags=re.MULTILINE)
     for piece in pieces:
@@ -35,7 +35,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 class Shell:
-    """A folder with a copy of this repository, in which blocks are run as an operator does.
+    """A folder with a copy of this repository, in which blocks run as for an operator.
 
     `instead` has, for each placeholder of the pages, such as a host's name, what stands for it here. `tools` are
     programs of the test's own, by name, that are found before the system's.
@@ -72,12 +72,12 @@ class Shell:
         return done.stdout
 
     def do(self, commands: str) -> str:
-        """Run what is on no page."""
+        """Run commands that are not on a page."""
         return self.run(Block("(the test itself)", commands))
 
 
 def checkout(origin: Path, folder: Path) -> None:
-    """Make a repository of the working tree as it is, and a clone of it, from which `git pull` works."""
+    """Create a repository of the current working tree and a clone of it in which `git pull` works."""
     listed = ("git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in subprocess.run(listed, capture_output=True, check=True).stdout.decode().split("\0"):
         if name and (ROOT / name).is_file():

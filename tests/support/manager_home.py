@@ -1,4 +1,4 @@
-"""A manager's folder as the packages make it, with a custom script that can be run, and another user to run it."""
+"""A manager's folder as Wazuh's packages create it, with a custom script, and another user to run it."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ CALL: Final = ScriptCall(
 )
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 WAZUH, SCRIPTS, SOMEBODY = 54_321, 54_322, 54_323
-"""Numbers that no user of the machine has."""
+"""User ids that do not exist on the machine."""
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away and become another user")
 
 
 class Home:
-    """The folder, and its script."""
+    """The folder and its custom script."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.integrations = path, path / "integrations"
         self.script = self.integrations / "custom-x"
 
     def write(self, text: str | bytes, path: Path | None = None, mode: int = 0o755) -> Path:
-        """Make a file that belongs to root and that all may run; the script unless another one is named."""
+        """Create a file owned by root that all can run: the script unless `path` is given."""
         file = path or self.script
         file.parent.mkdir(exist_ok=True)
         file.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ class Home:
         return transport.send(CALL).output
 
     def refusal(self, path: str = PATH, **policy: Any) -> str:
-        """Return why the script is not run."""
+        """Return the reason why the script is refused."""
         with pytest.raises(TransportError) as raised:
             self.send(path, **policy)
         assert raised.value.reason is Reason.SCRIPT_UNUSABLE
@@ -92,6 +92,6 @@ def as_user(uid: int, act: Callable[[], Any]) -> Any:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as result_file:
-        result = pickle.loads(result_file.read())  # noqa: S301 — our own
+        result = pickle.loads(result_file.read())  # noqa: S301 — written by this test
     os.waitpid(pid, 0)
     return result

@@ -1,4 +1,4 @@
-"""An alert log as the manager writes it, fast: half-written lines, days, parts of days, archives, numbered alerts."""
+"""A fast alert log like the manager's: half-written lines, days, parts of days, archives, numbered alerts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def number_of(line: bytes) -> int:
 
 
 class ManagerLog:
-    """Writes below `folder`; `written` alerts are complete. What happens when is up to `random`."""
+    """Writes to `folder`; `written` alerts are complete. `random` decides what happens when."""
 
     def __init__(self, folder: Path, random: Random) -> None:
         self.current = folder / "alerts.json"
@@ -40,7 +40,7 @@ class ManagerLog:
         self._open()
 
     def append(self, count: int) -> None:
-        """Write that many alerts in two pieces, the first of which mostly ends within a line."""
+        """Write `count` alerts in two pieces; the first usually ends in the middle of a line."""
         text = "".join(self._alert(self.written + n) for n in range(count)).encode()
         cut = self._random.randrange(len(text))
         for piece in (text[:cut], text[cut:]):
@@ -49,7 +49,7 @@ class ManagerLog:
         self.written += count
 
     def rotate(self) -> None:
-        """Begin another file: the next part of the day, or the next day."""
+        """Start the file of the next part of the day, or of the next day."""
         new_day = self._random.random() < 0.3
         self._part = 0 if new_day else self._part + 1
         if new_day:
@@ -59,7 +59,7 @@ class ManagerLog:
         self.rotations += 1
 
     def compress(self) -> None:
-        """Pack one of the former files, as the manager's housekeeping does."""
+        """Compress one of the earlier files, as the manager does."""
         if not self._old:
             return
         path = self._old.pop(self._random.randrange(len(self._old)))
@@ -69,7 +69,7 @@ class ManagerLog:
         self.compressions += 1
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the current file."""
         self._file.close()
 
     def _alert(self, number: int) -> str:

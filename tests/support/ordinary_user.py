@@ -1,4 +1,4 @@
-"""Runs `courier` as a user whom file permissions stop: tests often run as root, whom they do not stop."""
+"""Runs `courier` as a user bound by file permissions: tests often run as root, which ignores them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ To become `nobody` instead would need a Python that nobody may read.
 
 @contextmanager
 def folder_with_closed_ones() -> Iterator[Path]:
-    """Give a folder; whatever in it was closed meanwhile is opened before it is removed."""
+    """Yield a folder; restore the permissions of its content before it is removed."""
     with tempfile.TemporaryDirectory(prefix="courier-test-") as name:
         folder = Path(name)
         try:

@@ -1,4 +1,4 @@
-"""Runs `courier` as a user does: in a process of its own, with what it wrote to stderr kept for assertions."""
+"""Runs `courier` as a separate process and keeps its stderr for assertions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STOP_LIMIT_S = 20.0
 UNLIMITED = {"COURIER_INTEGRATIONS_DEFAULT_RATE_LIMITS": "none"}
-"""The targets of tests bear more than one message a second."""
+"""Removes the default rate limits: test targets accept more than one message a second."""
 
 
 def alert(number: int, level: int = 10) -> bytes:
@@ -35,7 +35,7 @@ def alert(number: int, level: int = 10) -> bytes:
 
 
 def runs(pid: int) -> bool:
-    """Say whether a process still does something; one that only waits for init to reap it does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -43,7 +43,7 @@ def runs(pid: int) -> bool:
 
 
 class Courier:
-    """One `courier` process; use as a context, which ends it with SIGTERM."""
+    """One `courier` process; a context manager that stops it with SIGTERM."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._log = folder / f"{arguments[0]}.log"
@@ -55,16 +55,16 @@ class Courier:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # as a service has it: without the terminal of whoever runs the tests
+                start_new_session=True,  # as for a service: without the terminal of the tests
             )
 
     @property
     def log(self) -> str:
-        """What it has said so far."""
+        """Its stderr so far."""
         return self._log.read_text()
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
-        """End it and return its exit status. Fails, with it killed, if it has not ended within STOP_LIMIT_S."""
+        """Stop the process and return its exit status. Kill it and fail if it runs for more than STOP_LIMIT_S."""
         self.process.send_signal(signum)
         try:
             return self.process.wait(STOP_LIMIT_S * patience())
@@ -84,11 +84,11 @@ class Courier:
 
 
 class HasUrl(Protocol):
-    """A target: a test's own, or a process."""
+    """A target in this process or another one."""
 
     @property
     def url(self) -> str:
-        """Where to send."""
+        """The URL for requests."""
 
 
 class Manager:
@@ -105,14 +105,14 @@ class Manager:
         self.written = 0
 
     def append(self, count: int) -> None:
-        """Write that many new alerts."""
+        """Write `count` new alerts."""
         with self.alerts.open("ab") as log:
             log.writelines(alert(n) for n in range(self.written, self.written + count))
         self.written += count
 
     @property
     def ids(self) -> set[str]:
-        """The ids of everything that was written."""
+        """The ids of all written alerts."""
         return {f"1769846400.{n}" for n in range(self.written)}
 
     def files(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a Prometheus says of its targets and rules, and what it answers to the dashboard."""
+"""Reads the state of a Prometheus: its targets, its rules and the results of the dashboard's queries."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def questions() -> Iterator[str]:
-    """Yield what the dashboard asks, with every integration and node chosen, as Grafana puts them in."""
+def dashboard_queries() -> Iterator[str]:
+    """Yield the dashboard's queries with Grafana's variables replaced: all integrations and nodes."""
     for panel in json.loads(FILE.read_text())["panels"]:
         for target in panel.get("targets", ()):
-            asked: str = target["expr"]
-            yield asked.replace("$__rate_interval", "5m").replace("$integration", ".*").replace("$node", ".*")
+            query: str = target["expr"]
+            yield query.replace("$__rate_interval", "5m").replace("$integration", ".*").replace("$node", ".*")
 
 
 class Prometheus:
@@ -27,30 +27,30 @@ class Prometheus:
         self._get = get
 
     def targets(self) -> dict[str, set[str]]:
-        """Return by job how its targets are: all is well where each has `up` and nothing else."""
+        """Return the health of the targets by job; only `up` is healthy."""
         found: dict[str, set[str]] = {}
         for one in self._ask("targets?state=active")["activeTargets"]:
             found.setdefault(one["labels"]["job"], set()).add(one["health"])
         return found
 
     def rules(self) -> dict[str, str]:
-        """Return how each alert rule is: `ok` once it was evaluated without an error, else what it says."""
+        """Return the health of each alert rule: `ok`, or the error of its evaluation."""
         groups = self._ask("rules")["groups"]
         return {rule["name"]: rule.get("lastError") or rule["health"] for group in groups for rule in group["rules"]}
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
-        """Return the series that it answers with; an answer that is an error fails."""
+        """Return the series of a query; fail on an error."""
         series: list[dict[str, Any]] = self._ask(f"query?query={quote(expression)}")["result"]
         return series
 
     def values(self, label: str, metric: str) -> list[str]:
-        """Return a label's values, as the dashboard asks for them to offer a choice."""
+        """Return a label's values, as for the dashboard's variables."""
         found: list[str] = self._ask(f"label/{label}/values?match[]={metric}")
         return found
 
     def unanswered(self) -> set[str]:
-        """Return the dashboard's questions without an answer; what asks for more than zero may have none."""
-        return {asked for asked in questions() if not self.ask(asked) and not asked.endswith("> 0")}
+        """Return the dashboard's queries without a result; queries with `> 0` are excluded."""
+        return {query for query in dashboard_queries() if not self.ask(query) and not query.endswith("> 0")}
 
     def _ask(self, path: str) -> Any:
         answer = json.loads(self._get(f"/api/v1/{path}"))

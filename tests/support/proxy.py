@@ -1,4 +1,4 @@
-"""A TCP proxy in this process that does what networks do: hold everything, forget connections, cut them, be slow."""
+"""A TCP proxy that simulates network faults: stalls, forgotten and cut connections, delays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BLOCK_BYTES = 64 * 1024
 
 
 class Link:
-    """One connection through the proxy. A forgotten one stays open and carries nothing any more."""
+    """One connection through the proxy. A forgotten one stays open but carries no more data."""
 
     def __init__(self, *ends: asyncio.StreamWriter) -> None:
         self.ends = ends
@@ -27,7 +27,7 @@ class Link:
 
 
 class Proxy:
-    """Passes connections on to a port of this machine; use as a context. Its methods may be called from any thread."""
+    """Forwards connections to a local port; a context manager. Its methods are thread-safe."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -39,7 +39,7 @@ class Proxy:
         self._answering.set()
         self._refusing = False
         self.delay_s = 0.0
-        """How long each piece of an answer takes."""
+        """The delay of each chunk of a response, in seconds."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,16 +56,16 @@ class Proxy:
         self._loop.close()
 
     def hold(self) -> None:
-        """Let nothing through, in either direction, without closing anything: a cable is out."""
+        """Hold all data in both directions without closing connections, like an unplugged cable."""
         self._call(self._asking.clear)
         self._call(self._answering.clear)
 
     def hold_answers(self) -> None:
-        """Let requests through and no answers."""
+        """Forward requests but hold responses."""
         self._call(self._answering.clear)
 
     def go_on(self, *, forgetting: bool = False) -> None:
-        """Let everything through that was held; `forgetting` as a restarted firewall does: only new connections."""
+        """Forward data again; with `forgetting` only on new connections, like a restarted firewall."""
         if forgetting:
             self._call(self._forget)
         self._refusing = False
@@ -77,7 +77,7 @@ class Proxy:
         self._call(self._abort)
 
     def refuse(self) -> None:
-        """Close all connections, and each new one at once, until `go_on`."""
+        """Close all connections and each new one at once, until `go_on`."""
         self._refusing = True
         self.cut()
 

@@ -1,4 +1,4 @@
-"""A real HTTP server in this process that notes every request, and a way to wait for things with a deadline."""
+"""An HTTP server in this process that records every request, and `eventually`, which waits with a deadline."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ os.environ["TEST_PATIENCE"] = os.environ.pop("COURIER_TEST_PATIENCE", os.environ
 def patience() -> float:
     """Return the factor by which every wait of the tests is longer than on an idle machine.
 
-    COURIER_TEST_PATIENCE (1 unless set) times the load for each core, from 1 to MOST_PATIENT.
+    COURIER_TEST_PATIENCE (1 unless set) times the load per core, from 1 to MOST_PATIENT.
     """
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     return float(os.environ["TEST_PATIENCE"]) * min(max(1.0, load), MOST_PATIENT)
 
 
 def eventually(what: Callable[[], Any], *, limit_s: float = LIMIT_S) -> Any:
-    """Return what `what` returns as soon as it is true; fail after the limit with what it was last.
+    """Return the result of `what` as soon as it is true; fail after the limit with its last result.
 
     The limit is that of an idle machine: on a busy one it is longer.
     """
@@ -45,7 +45,7 @@ def eventually(what: Callable[[], Any], *, limit_s: float = LIMIT_S) -> Any:
 
 
 class Recorder:
-    """Use as a context. `ids` are the alert ids of what arrived, in order; `status` answers a body."""
+    """A context manager. `ids` are the alert ids of the requests in order; `status` maps a body to a status."""
 
     def __init__(self, status: Callable[[bytes], int] = lambda _body: 200, *, latency_s: float = 0.0) -> None:
         self.bodies: list[bytes] = []

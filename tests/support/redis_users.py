@@ -1,4 +1,4 @@
-"""The Redis users of the roles: what an attacker who has the password of one may do."""
+"""The Redis users of the roles: what an attacker with one of their passwords can do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSWORD = "a-password-of-its-own"
 
 @contextmanager
 def logged_in(server: EmbeddedServer, name: str) -> Iterator[redis.Redis]:
-    """Yield a client of the real server that has the rights of this user."""
+    """Yield a client of the server that is logged in as this user."""
     (role,) = [role for role in ROLES if role.name == name]
     _, _, *rules = role.acl_line(digest(PASSWORD)).split()
     with server.client() as administrator:

@@ -26,7 +26,7 @@ PASSWORD, SENTINEL_PASSWORD = "of-the-servers", "of-the-sentinels"
 
 
 class Watched:
-    """The replica has all that the primary has when this returns; `url` is the address of it all."""
+    """Starts everything and waits until the replica is in sync; `url` is the address for Courier."""
 
     def __init__(self, stack: ExitStack, folder: Path, tls: Tls | None = None) -> None:
         self._tls = tls
@@ -46,11 +46,11 @@ class Watched:
         self._wait_until_watched(ports[0])
 
     def replica_rules(self) -> bool:
-        """Tell whether the replica has become the primary."""
+        """Return whether the replica has become the primary."""
         return _role(self.replica) == "master"
 
     def primary_follows(self) -> bool:
-        """Tell whether the former primary has become a replica."""
+        """Return whether the former primary has become a replica."""
         return _role(self.primary) == "slave"
 
     def _server(self, folder: Path, password: str, port: int = 0) -> EmbeddedServer:
@@ -61,7 +61,7 @@ class Watched:
     def _sentinel(self, stack: ExitStack, folder: Path) -> int:
         folder.mkdir()
         port = free_port()
-        file = folder / "sentinel.conf"  # it writes there what it learns
+        file = folder / "sentinel.conf"  # the Sentinel stores its state there
         file.write_text(f"""\
 bind 127.0.0.1
 {self._tls.listen(port) if self._tls else f"port {port}"}
@@ -85,7 +85,7 @@ sentinel failover-timeout {MASTER_NAME} 5000
         return port
 
     def _wait_until_watched(self, port: int) -> None:
-        """Wait until a Sentinel knows the others and the replica: without them nobody is elected."""
+        """Wait until a Sentinel knows the others and the replica, which an election needs."""
         sentinel = self._server(self.primary.directory, SENTINEL_PASSWORD, port).client()
 
         def all_known() -> bool:
@@ -98,7 +98,7 @@ sentinel failover-timeout {MASTER_NAME} 5000
 
 
 def _role(server: EmbeddedServer) -> str:
-    """Return what a server is right now, nothing while it cuts its connections since it becomes something else."""
+    """Return the role of a server, empty while it closes its connections to change its role."""
     try:
         with server.client() as client:
             return str(client.info("replication")["role"])

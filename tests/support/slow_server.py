@@ -1,4 +1,4 @@
-"""A server that takes its time to load its append-only file, as one with gigabytes in it does."""
+"""A server that loads its append-only file slowly, as one with gigabytes of data does."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class SlowServer(EmbeddedServer):
-    """Pauses for `delay_us` after each command that it loads; it answers after every 1024th."""
+    """Pauses for `delay_us` after each command that it loads, and responds after every 1024th."""
 
     delay_us = 0
     waits = True
     """Whether `start` returns only once it has loaded."""
 
     def quicken(self) -> None:
-        """Let it load the rest without pauses."""
+        """Load the rest without pauses."""
         with self.client() as client:
             client.config_set("key-load-delay", 0)
 
@@ -31,7 +31,7 @@ class SlowServer(EmbeddedServer):
 
 
 def slow_server(folder: Path, *, keys: int, delay_us: int) -> SlowServer:
-    """Return one with data in it that does not run, and will load `keys` times `delay_us` at least."""
+    """Return a stopped server with data; loading it takes at least `keys` times `delay_us`."""
     server = SlowServer(folder)
     server.start()
     with server.client() as client, client.pipeline(transaction=False) as pipe:

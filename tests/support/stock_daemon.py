@@ -1,4 +1,4 @@
-"""A process that /proc shows as the stock Integrator: its name, and the alert log open at a place."""
+"""A process that looks like the stock Integrator in /proc: its name, and the alert log open at an offset."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if script:
 
 @contextmanager
 def stock_daemon(log: Path, offset: int, *, home: Path, busy: bool = False) -> Iterator[int]:
-    """Run one that has `log` open at `offset`, in the manager's `wazuh_home`; `busy` as while it runs a script."""
+    """Run it with `log` open at `offset` in the manager's `home`; `busy` means that it runs a script."""
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(log), str(offset), "busy" if busy else "idle"],
         cwd=home,

@@ -1,4 +1,4 @@
-"""Redis over TLS: in front of the embedded server, which is built without it, or Debian's own, which has it.
+"""Redis over TLS: a proxy for the embedded server, which is built without TLS, or Debian's Redis, which has it.
 
 Sentinels need the latter: they tell clients the address at which they know a server, and speak to it themselves.
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEBIANS: Final = "redis-check-rdb"
-"""In Debian's package redis-tools: the program that redis-server is, too, by its other name, and without a service."""
+"""From Debian's package redis-tools: the same program as redis-server, without a service."""
 
 
 class Tls(NamedTuple):
-    """A server program that knows TLS, and certificates for it."""
+    """A server program with TLS, and certificates for it."""
 
     binary: Path
     certificate: Path
@@ -33,14 +33,14 @@ class Tls(NamedTuple):
 
     @classmethod
     def in_folder(cls, folder: Path) -> Tls:
-        """Make the certificates, and give the program its usual name, by which it knows what it is."""
+        """Create certificates, and a link to the program as redis-server, because it acts by its name."""
         authority = Authority(folder)
         binary = folder / "redis-server"
         binary.symlink_to(str(shutil.which(DEBIANS)))
         return cls(binary, authority.certificate("redis"), authority.file)
 
     def listen(self, port: int) -> str:
-        """Return the lines of a configuration: TLS and nothing else, to clients, replicas and Sentinels."""
+        """Return configuration lines for TLS only, for clients, replicas and Sentinels."""
         return f"""\
 port 0
 tls-port {port}
@@ -52,7 +52,7 @@ tls-replication yes"""
 
 
 class TlsServer(EmbeddedServer):
-    """As the embedded server, but another program, and TLS."""
+    """The embedded server, but with Debian's program and TLS."""
 
     def __init__(self, directory: Path, *, tls: Tls, **more: Any) -> None:
         super().__init__(directory, **more)
@@ -60,7 +60,7 @@ class TlsServer(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Where it is, the password and whom to trust included."""
+        """The URL with the password and the CA."""
         return f"rediss://:{self.password}@127.0.0.1:{self.port}/0?ssl_ca_certs={self._tls.ca}"
 
     def _binary(self) -> str:
@@ -72,7 +72,7 @@ class TlsServer(EmbeddedServer):
 
 @contextmanager
 def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
-    """Yield the port of a TLS listener that passes everything on to `port`."""
+    """Yield the port of a TLS listener that forwards to `port`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_accept, args=(listener, port, context), daemon=True)
         thread.start()

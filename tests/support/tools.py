@@ -1,4 +1,4 @@
-"""Tools of the operating system that some proofs need; where one is missing the test says how to get it."""
+"""Tools of the operating system that some tests need; a skipped test names the package to install."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def needs(tool: str, package: str) -> pytest.MarkDecorator:
-    """Skip the test where the tool is not installed, saying which Debian package brings it."""
+    """Skip the test if the tool is not installed, and name its Debian package."""
     return pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed: apt-get install {package}")
 
 
 def run(
     tool: str, *arguments: str | Path, text: bytes = b"", folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the tool, in `folder` or here, and return what it said on both channels as `stdout`."""
+    """Run the tool in `folder`, default the current one; `stdout` of the result includes stderr."""
     command = [str(shutil.which(tool)), *map(str, arguments)]
     done = subprocess.run(
         command, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, check=False

@@ -1,1 +1,1 @@
-"""Flower, Celery's own web page, set up for Courier: the server, how it receives events, and the pages that differ."""
+"""Flower, Celery's web monitor, adapted to Courier: the server, its event receiver and the pages that differ."""

@@ -1,4 +1,4 @@
-"""What protects whoever has Flower open from other sites: the name that is asked for, and no frame around a page."""
+"""Protects Flower's users from other web sites: it checks the Host header and forbids frames around its pages."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _HEADERS: Final = {"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame
 
 
 class NoFrames(OutputTransform):  # type: ignore[misc]  # Tornado's types are not read
-    """Puts the headers on every response, those of errors and static files included."""
+    """Adds the headers to every response, including errors and static files."""
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
-        """Return what is sent."""
+        """Return the response with the headers added; the body is unchanged."""
         del finishing
         headers.update(_HEADERS)
         return status_code, headers, chunk
 
 
 class WrongHost(RequestHandler):  # type: ignore[misc]  # as above
-    """Refuses a request, and says which setting allows it."""
+    """Rejects a request with 421 and names the setting that allows its host."""
 
     def prepare(self) -> None:
-        """Answer it."""
+        """Send the response before Tornado looks for a handler of the method."""
         self.set_status(HTTPStatus.MISDIRECTED_REQUEST)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish("Flower is not asked by this name: add it to flower.hosts (COURIER_FLOWER_HOSTS)\n")
+        self.finish("unknown host name: add it to flower.hosts (COURIER_FLOWER_HOSTS)\n")
 
 
 class GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
-    """Flower that answers only when it is asked by an IP address, as localhost, or by one of `hosts`.
+    """Flower that accepts only requests for an IP address, localhost, this machine's name or one of `hosts`.
 
-    A page of another site can give its own name Flower's address (DNS rebinding). Its requests have that name in the
-    Host header; it has no power over the names that pass.
+    Another site can resolve its own name to Flower's address (DNS rebinding). Its requests then have that name in the
+    Host header; it does not control the names that are accepted.
     """
 
     def __init__(self, *arguments: Any, hosts: Collection[str], **options: Any) -> None:
@@ -52,7 +52,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
         super().__init__(*arguments, transforms=[NoFrames], **options)
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
-        """Return what answers the request."""
+        """Return the handler of the request; WrongHost if its host name is unknown."""
         if not self._is_known(request.host_name):
             return self.get_handler_delegate(request, WrongHost)
         return super().find_handler(request, **options)

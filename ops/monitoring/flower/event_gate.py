@@ -1,8 +1,8 @@
-"""The gate in front of Flower's memory: of what Redis publishes as events, only what a worker of Courier sends passes.
+"""Validates the events that Flower receives from Redis: only events that a Courier worker can send pass.
 
-Whoever may publish in Redis can send an event. Flower keeps every field of one as it is, so that a single heartbeat
-with a text in place of a number would make its pages fail until the restart, and a compressed message could take
-gigabytes. What passes is built anew from fields of known names, types and lengths.
+Every Redis user that may publish can send an event. Flower stores all its fields unchecked: one heartbeat with a string
+in place of a number makes its pages fail until it restarts, and a compressed message can use gigabytes of memory. The
+gate therefore builds each event again from fields of known names, types and lengths.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from celery.app.amqp import AMQP
 
 MAX_MESSAGE_BYTES: Final = 4 * 2**20
-"""Longest message that is parsed. Celery sends events of tasks together, at most some 1,000 of up to 3 kB."""
+"""The longest message that is parsed. Celery sends task events in batches of about 1,000, each up to 3 kB."""
 
 LOG_INTERVAL_S: Final = 60.0
 
 _MAX_NUMBER: Final = 2**53
-"""The largest whole number that a browser's JSON holds (RFC 8259, 6)."""
+"""The largest integer that JSON in a browser represents exactly (RFC 8259, 6)."""
 
 _MAX_TIME_S: Final = 253_402_300_799
-"""The last second of the year 9999, which is the last that Python's datetime knows."""
+"""The last second of the year 9999, the maximum of Python's datetime."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX_NUMBER)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=_MAX_TIME_S)]
@@ -41,12 +41,12 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"""^[
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[A-Za-z0-9_.:@-]+$")]
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
 _Shown = Annotated[str, msgspec.Meta(max_length=8192)]
-"""Celery cuts arguments and results at 1,024 characters (`argsrepr_maxsize`, `resultrepr_maxsize`)."""
+"""Celery truncates arguments and results at 1,024 characters (`argsrepr_maxsize`, `resultrepr_maxsize`)."""
 _Traceback = Annotated[str, msgspec.Meta(max_length=65_536)]
 
 
 class _Event(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What every event has (Celery, "Monitoring and Management Guide", "Event Reference")."""
+    """The fields of every event (Celery, "Monitoring and Management Guide", "Event Reference")."""
 
     hostname: _Name
     timestamp: _Seconds
@@ -56,11 +56,11 @@ class _Event(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if not self.hostname.isprintable():
-            raise ValueError("a name that a terminal or a browser would not show")
+            raise ValueError("hostname has unprintable characters")
 
 
 class WorkerEvent(_Event, kw_only=True, omit_defaults=True):
-    """A worker tells that it runs, and what it is at."""
+    """Reports that a worker runs, and its load."""
 
     type: Literal["worker-online", "worker-heartbeat", "worker-offline"]
     freq: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
@@ -73,7 +73,7 @@ class WorkerEvent(_Event, kw_only=True, omit_defaults=True):
 
 
 class TaskEvent(_Event, kw_only=True, omit_defaults=True):
-    """A task of Courier's has got to the next state."""
+    """Reports that a task of Courier reached its next state."""
 
     type: Literal["task-received", "task-started", "task-succeeded", "task-failed", "task-retried", "task-rejected"]
     uuid: _Id
@@ -91,7 +91,7 @@ class TaskEvent(_Event, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not all(text.isprintable() for text in (self.args, self.kwargs, self.result, self.exception) if text):
-            raise ValueError("no repr, as which Celery sends these")
+            raise ValueError("not a repr, which is how Celery sends these fields")
 
 
 class _Headers(msgspec.Struct):
@@ -112,9 +112,9 @@ _envelope: Final = msgspec.json.Decoder(_Envelope)
 
 
 def decode(raw: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Return the events of a message that a worker could have sent, as Celery takes them, and how many others it had.
+    """Return the valid events of a message, as Celery expects them, and the number of invalid ones.
 
-    A message that cannot be read counts as one.
+    A message that cannot be parsed counts as one invalid event.
     """
     if len(raw) > MAX_MESSAGE_BYTES:
         return [], 1
@@ -122,13 +122,13 @@ def decode(raw: bytes) -> tuple[list[dict[str, Any]], int]:
         body = msgspec.json.decode(base64.b64decode(_envelope.decode(raw).body, validate=True))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return [], 1
-    found = body if isinstance(body, list) else [body]
-    passed = list(_valid(found))
-    return passed, len(found) - len(passed)
+    events = body if isinstance(body, list) else [body]
+    valid = list(_valid(events))
+    return valid, len(events) - len(valid)
 
 
-def _valid(found: list[Any]) -> Iterator[dict[str, Any]]:
-    for one in found:
+def _valid(events: list[Any]) -> Iterator[dict[str, Any]]:
+    for one in events:
         kind = one.get("type") if isinstance(one, dict) else None
         shape = TaskEvent if isinstance(kind, str) and kind.startswith("task-") else WorkerEvent
         try:
@@ -139,32 +139,32 @@ def _valid(found: list[Any]) -> Iterator[dict[str, Any]]:
 
 
 class EventGate:
-    """Hands on events, and logs at most once a minute how many it has dropped. `now` is a clock in seconds."""
+    """Passes valid events on and logs the number of dropped events at most once a minute. `now` returns seconds."""
 
     def __init__(self, log: logging.Logger, now: Callable[[], float] = monotonic) -> None:
         self._log, self._now = log, now
         self._dropped, self._logged_at_s = 0, -math.inf
 
     def message(self, raw: bytes) -> bytes:
-        """Return the message to hand to Celery in place of `raw`, b"" to drop it."""
+        """Return the message to pass to Celery in place of `raw`; b"" drops it."""
         events, dropped = decode(raw)
         self._dropped += dropped
         if self._dropped and self._now() - self._logged_at_s >= LOG_INTERVAL_S:
-            self._log.warning("Flower ignores events that no worker of Courier sends", extra={"dropped": self._dropped})
+            self._log.warning("Flower ignored invalid events", extra={"dropped": self._dropped})
             self._dropped, self._logged_at_s = 0, self._now()
         return envelope(events, {}) if events else b""
 
     def amqp(self) -> type[AMQP]:
-        """Return the messaging for `make_app` that receives events through this gate."""
+        """Return the AMQP class for `make_app` that receives events through this gate."""
         gate = self
 
         class Gated:
-            """Before both of kombu's channels to Redis; Flower subscribes to nothing but events."""
+            """A mix-in for both of kombu's Redis channels; Flower subscribes to events only."""
 
             def _handle_message(self, client: Any, reply: Any) -> dict[str, Any]:
                 payload: dict[str, Any] = super()._handle_message(client, reply)  # type: ignore[misc]  # the channel's
                 if payload["type"] in {b"message", b"pmessage"}:
-                    payload["data"] = gate.message(payload["data"])  # kombu passes over a message without data
+                    payload["data"] = gate.message(payload["data"])  # kombu ignores a message without data
                 return payload
 
         return amqp_with(Gated)

@@ -1,7 +1,7 @@
-"""How Flower receives the workers' events: it reconnects within seconds, and knows whether it is connected.
+"""Receives the workers' events for Flower: reconnects within seconds and knows whether it is connected.
 
-Flower's own loop doubles its pause with each failure, so that after an outage of Redis it stays blind for as long
-again, and nothing says so.
+Flower's own loop doubles its delay with each failure: after an outage of Redis it receives no events for about as long
+again, and logs nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from celery.events import EventReceiver
 from flower.events import Events
 from kombu.exceptions import OperationalError
 
+from common.logs import Condition
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,7 +27,7 @@ _log = logging.getLogger("courier.flower")
 
 
 class ImmediateReceiver(EventReceiver):  # type: ignore[misc]  # Celery ships no types
-    """Raises when it cannot connect, where Celery's would wait for up to half a minute and try again by itself."""
+    """Raises if it cannot connect; Celery's receiver would retry by itself, with delays of up to 30 s."""
 
     def __init__(self, *arguments: Any, events: ReconnectingEvents, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -33,65 +35,64 @@ class ImmediateReceiver(EventReceiver):  # type: ignore[misc]  # Celery ships no
 
     @contextmanager
     def establish_connection(self) -> Iterator[Any]:
-        """Yield a connection."""
+        """Yield a connection. Raises OperationalError if Redis is unavailable."""
         with self.create_connection() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
             yield connection
 
     def on_consume_ready(self, *arguments: Any, **options: Any) -> None:
-        """Begin to receive."""
+        """Report the connection: the subscription is active."""
         super().on_consume_ready(*arguments, **options)
         self._events.connected()
 
 
 class ReconnectingEvents(Events):  # type: ignore[misc]  # Flower ships no types
-    """Flower's thread that receives events. `blind_s` is for how long it has received none, for want of Redis."""
+    """Flower's thread that receives events."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._blind_since_s: float | None = time.monotonic()
-        self._error = ""
+        self._disconnected_at_s: float | None = time.monotonic()
+        # Two threads use it, this one and the IO loop's. The worst that can happen is that a message is logged twice.
+        self._no_events = Condition(_log)
 
     @property
-    def blind_s(self) -> float:
-        """Seconds since the connection was lost; 0 while there is one."""
-        since_s = self._blind_since_s  # once: the other thread may set it meanwhile
-        return 0.0 if since_s is None else time.monotonic() - since_s
+    def disconnected_s(self) -> float:
+        """Seconds since the connection was lost or the process started; 0 while connected."""
+        at_s = self._disconnected_at_s  # read once: the other thread may set it in between
+        return 0.0 if at_s is None else time.monotonic() - at_s
 
     def connected(self) -> None:
-        """Note that events arrive."""
-        if self._error:
-            _log.info("Flower receives events again", extra={"blind_s": round(self.blind_s, 1)})
-        self._blind_since_s, self._error = None, ""
+        """Record that events arrive."""
+        self._no_events.clear("Flower receives events again", extra={"disconnected_s": round(self.disconnected_s, 1)})
+        self._disconnected_at_s = None
 
     def run(self) -> None:
-        """Receive until the process ends."""
+        """Receive events and reconnect every RECONNECT_INTERVAL_S, until the process ends."""
         pause = threading.Event()
         while True:
             try:
                 with self.capp.connection() as connection:
                     receiver = ImmediateReceiver(connection, events=self, handlers={"*": self.on_event}, app=self.capp)
                     receiver.capture(limit=None, timeout=None, wakeup=True)
-            except Exception as error:  # noqa: BLE001 — whatever broke it, the thread must go on
-                self._lost(error)
+            except Exception as error:  # noqa: BLE001 — the thread must survive every error
+                self._disconnected(error)
             pause.wait(RECONNECT_INTERVAL_S)
 
     async def on_enable_events(self) -> None:
-        """Ask the workers for events, as Flower does every five seconds; log once what is in the way."""
+        """Request events from the workers, as Flower does every five seconds, and log an error once."""
         try:
             await self.io_loop.run_in_executor(None, self.capp.control.enable_events)
         except OperationalError as error:
             self._log_once(error)
         else:
-            if self._error and not self.blind_s:
+            if self._no_events.text and not self.disconnected_s:
                 self.connected()
 
-    def _lost(self, error: Exception) -> None:
-        if self._blind_since_s is None:
-            self._blind_since_s = time.monotonic()
+    def _disconnected(self, error: Exception) -> None:
+        if self._disconnected_at_s is None:
+            self._disconnected_at_s = time.monotonic()
         self._log_once(error)
 
     def _log_once(self, error: Exception) -> None:
-        if not self._error:
-            _log.warning("Flower receives no events: %s; trying again every few seconds", error)
-        self._error = str(error) or type(error).__name__
+        text = str(error) or type(error).__name__
+        self._no_events.set("Flower receives no events; retrying every few seconds", extra={"error": text})

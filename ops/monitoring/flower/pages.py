@@ -1,4 +1,4 @@
-"""The pages of Flower that differ: no page without the login, an honest health check, and dead workers do nothing."""
+"""The pages of Flower that Courier replaces: metrics behind the login, a real health check, idle dead workers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class GuardedMetrics(Metrics):  # type: ignore[misc]  # Flower ships no types
-    """Flower's own metrics, which it shows to everybody. A dead worker's last heartbeat counts as if it lived."""
+    """Flower's metrics, but with the login and without dead workers, which Flower counts as online."""
 
     @authenticated  # type: ignore[untyped-decorator]  # Tornado's types are not read
     async def get(self) -> None:
-        """Show them."""
+        """Set the gauges of dead workers to 0 and return the metrics."""
         state = self.application.events.state
         for name, worker in state.workers.items():
             if not worker.alive:
@@ -33,44 +33,44 @@ class GuardedMetrics(Metrics):  # type: ignore[misc]  # Flower ships no types
 
 
 class RedisHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no types
-    """Whether Flower sees the workers: its own check answers OK as long as there is a process."""
+    """Reports whether Flower can see the workers; Flower's own check returns OK while the process runs."""
 
     @authenticated  # type: ignore[untyped-decorator]  # Tornado's types are not read
     async def get(self) -> None:
-        """Answer OK, or 503 with the reason."""
-        blind_s = self.application.events.blind_s
-        trouble = f"no connection to Redis for {blind_s:.0f} s" if blind_s else await self._redis_error()
-        if trouble:
+        """Return `OK`, or 503 with the reason."""
+        down_s = self.application.events.disconnected_s
+        error = f"no connection to Redis for {down_s:.0f} s" if down_s else await self._redis_error()
+        if error:
             self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
-        self.write(trouble or "OK")
+        self.write(error or "OK")
 
     async def _redis_error(self) -> str:
-        """Ask it: a connection that stands may carry nothing any more."""
+        """Send a command to Redis: an open connection may no longer carry data."""
         try:
-            await IOLoop.current().run_in_executor(None, self.application.settings["ask_redis"])
+            await IOLoop.current().run_in_executor(None, self.application.settings["ping_redis"])
         except LedgerError as error:
             return str(error)
         return ""
 
 
 class LiveWorkersView(WorkersView):  # type: ignore[misc]  # Flower ships no types
-    """The list of workers, whose head adds up what each is at."""
+    """The list of workers; its header sums up their active tasks."""
 
     @classmethod
     def _as_dict(cls, worker: Any) -> dict[str, Any]:
-        """Return the row: what a worker that is gone was at is not under way any more."""
+        """Return the row of a worker; a dead worker has no active tasks."""
         row: dict[str, Any] = super()._as_dict(worker)
         return row if worker.alive else row | {"active": 0}
 
 
-def install(flower: Flower, prefix: str, ask_redis: Callable[[], object]) -> None:
-    """Put these in front of Flower's own; `prefix` is its url_prefix. `ask_redis` raises LedgerError."""
-    flower.settings["ask_redis"] = ask_redis
-    path = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
+def install(flower: Flower, prefix: str, ping_redis: Callable[[], object]) -> None:
+    """Let these pages replace Flower's; `prefix` is its url_prefix. `ping_redis` raises LedgerError."""
+    flower.settings["ping_redis"] = ping_redis
+    prefix = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
     pages = (
         ("/metrics", GuardedMetrics),
         ("/healthcheck", RedisHealthcheck),
         ("/", LiveWorkersView),
         ("/workers", LiveWorkersView),
     )
-    flower.add_handlers(r".*", [(path + place, page) for place, page in pages])
+    flower.add_handlers(r".*", [(prefix + path, page) for path, page in pages])

@@ -1,7 +1,6 @@
-"""Flower in this process, from Courier's settings: it shows workers, queues and tasks, and touches nothing.
+"""Runs Flower in this process with Courier's settings. It shows workers, queues and tasks, and changes nothing.
 
-It is a window, not a record: it keeps its tasks in memory, with a copy on disk where `db` asks for one, and they carry
-ids only.
+Flower keeps its tasks in memory only, or also on disk if `flower.db` is set. Tasks hold ids, never alerts.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ if TYPE_CHECKING:
     from common.settings.schema import FlowerSettings
 
 INSPECT_INTERVAL_MS: Final = 10_000
-"""Flower asks its workers what they serve when it starts, and they may start later, or serve more one day."""
+"""Flower reads the workers' queues only at its start; workers may start later or serve more queues."""
 
 SAVE_INTERVAL_MS: Final = 60_000
-"""How much of Flower's memory is lost with a killed process; writing 10,000 tasks takes a second."""
+"""What a killed Flower loses of its tasks; writing 10,000 tasks takes a second."""
 
 OFFLINE_TTL_S: Final = 3600
-"""Containers come and go under names of their own; those that are gone would fill the page for ever."""
+"""Each new container has a new worker name; without a limit, the old names would fill the page."""
 
 REDIS_TIMEOUT_S: Final = 3.0
-"""What a health check waits for Redis; `courier health` waits for five seconds in all."""
+"""Timeout of the health check's request to Redis; `courier health` waits five seconds in total."""
 
 COLUMNS: Final = "name,uuid,state,args,result,received,runtime,worker"
 
@@ -53,17 +52,17 @@ _log = logging.getLogger("courier.flower")
 def run(settings: Settings) -> None:
     """Serve until one of STOP_SIGNALS.
 
-    Raises SettingsError if the port is taken, LedgerMisconfigured for a wrong password.
+    Raises SettingsError if the port is in use, LedgerMisconfigured for a wrong password.
     """
     url = settings.redis.connection_url.reveal()
     with connect(url) as client:
         wait_until_available(Ledger(client).check_server, _log)
     _configure(settings.flower)
-    logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # a worker that does not answer is asked again
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # it warns about each worker that is slow to respond
     flower = _build(url, settings.flower)
     PathMonitor(url, _log).start()
     for signum in (s for s in STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN):  # nohup ignores SIGHUP
-        # The loop ends between two callbacks; an exception anywhere in them could leave a thread that nobody ends.
+        # Stop the loop between two callbacks: an exception inside one could leave a thread that nothing stops.
         flower.io_loop.asyncio_loop.add_signal_handler(signum, flower.io_loop.stop)
     _log.info("Flower is at %s", address(settings.flower, _listen(flower, settings)))
     PeriodicCallback(flower.update_workers, INSPECT_INTERVAL_MS).start()
@@ -92,7 +91,7 @@ def _build(url: str, settings: FlowerSettings) -> Any:
 
 
 def address(flower: FlowerSettings, port: int) -> str:
-    """Return the URL at which a person finds it."""
+    """Return the URL of Flower for a browser."""
     prefix = flower.url_prefix.strip("/")
     return f"http://{host_in_url(flower.address)}:{port}/{prefix + '/' if prefix else ''}"
 
@@ -124,7 +123,7 @@ def _configure(flower: FlowerSettings) -> None:
 
 
 def _handler_settings(flower: FlowerSettings) -> dict[str, Any]:
-    """Return what Flower's own command would hand to its handlers, with a cookie secret that is nobody else's."""
+    """Return the settings that Flower's command passes to its handlers, with a random cookie secret."""
     ours = dict(handler_settings) | {"debug": False, "cookie_secret": secrets.token_urlsafe(48)}
     if flower.url_prefix:
         for name in ("login_url", "static_url_prefix"):

@@ -1,6 +1,6 @@
-"""Flower's page of queues where Redis listens on a socket file.
+"""Flower's page of queues for a Redis that listens on a socket file.
 
-Flower takes the path of the address as it is written, percent-encoded, and leaves out user and database.
+Flower does not decode the percent-encoded path of such a URL, and ignores its user and database.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from redis.backoff import NoBackoff
 
 
 class SocketBroker(broker.RedisBase):  # type: ignore[misc]  # Flower ships no types
-    """As Flower's own, with the whole address."""
+    """Flower's class for socket files, but with the decoded path, the user and the database."""
 
     def __init__(self, broker_url: str, *args: Any, **kwargs: Any) -> None:
-        """Take the address as kombu writes it, `redis+socket://:PASSWORD@/PATH?virtual_host=NUMBER`."""
+        """Connect to a URL in kombu's form, `redis+socket://:PASSWORD@/PATH?virtual_host=NUMBER`."""
         super().__init__(broker_url, *args, **kwargs)
         parts = url_to_parts(broker_url)
         self.redis = Redis(
@@ -32,5 +32,5 @@ class SocketBroker(broker.RedisBase):  # type: ignore[misc]  # Flower ships no t
 
 
 def install() -> None:
-    """Let Flower use it."""
+    """Replace Flower's class; Flower selects it by the URL's scheme."""
     broker.RedisSocket = SocketBroker

@@ -1,4 +1,4 @@
-"""Writes the dashboard: what an operator looks at first on top, the causes below it.
+"""Generates the Grafana dashboard: an overview on top, the causes below it.
 
 python -m ops.monitoring.grafana.build
 """
@@ -9,12 +9,12 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from ops.monitoring.grafana.panels import ALERTS, SOURCE, Ask, Panel, Row, laid_out
+from ops.monitoring.grafana.panels import ALERTS, SOURCE, Panel, Query, Row, lay_out
 
 FILE: Final = Path(__file__).parent / "dashboards" / "courier.json"
 
-_ONE: Final = 'integration=~"$integration"'
-_OF: Final = f"{{{_ONE}}}"
+_LABELS: Final = 'integration=~"$integration"'
+_SELECTOR: Final = f"{{{_LABELS}}}"
 _NODE: Final = '{node=~"$node"}'
 
 
@@ -22,42 +22,51 @@ def _rate(metric: str, labels: str, *by: str) -> str:
     return f"sum by ({', '.join(by)}) (rate({metric}{{{labels}}}[$__rate_interval]))"
 
 
-def _quantile(part: float, metric: str) -> str:
-    return f"histogram_quantile({part}, sum by (le, integration) (rate({metric}_bucket{_OF}[$__rate_interval])))"
+def _quantile(quantile: float, metric: str) -> str:
+    return (
+        f"histogram_quantile({quantile}, sum by (le, integration) (rate({metric}_bucket{_SELECTOR}[$__rate_interval])))"
+    )
 
 
-def _stat(title: str, expr: str, unit: str = "short", *, red_from: float | None = None, **words: str) -> Panel:
-    return Panel(title, (Ask(expr),), unit, "stat", 4, 4, red_from, mappings=words)
+def _stat(title: str, expr: str, unit: str = "short", *, red_from: float | None = None, **mappings: str) -> Panel:
+    return Panel(title, (Query(expr),), unit, "stat", 4, 4, red_from, mappings=mappings)
 
 
-_FIRST: Final = Row(
-    "Is all well?",
+_OVERVIEW: Final = Row(
+    "Overview",
     [
-        _stat("Oldest delivery", f"max(courier_oldest_delivery_age_seconds{_OF})", "s", red_from=900),
-        _stat("Waiting", f"sum(courier_waiting{_OF})"),
-        _stat("Dead letters", f"sum(courier_dead{_OF})", red_from=1),
-        _stat("Read behind", f"max(courier_reader_lag_seconds{_OF})", "s", red_from=300),
-        _stat("Breakers open", f"sum(courier_breaker_open{_OF})", red_from=1),
-        _stat("Ledger away", "1 - min(courier_up)", red_from=1, **{"0": "answers", "1": "away"}),
+        _stat("Oldest delivery", f"max(courier_oldest_delivery_age_seconds{_SELECTOR})", "s", red_from=900),
+        _stat("Waiting", f"sum(courier_waiting{_SELECTOR})"),
+        _stat("Dead letters", f"sum(courier_dead{_SELECTOR})", red_from=1),
+        _stat("Reader lag", f"max(courier_reader_lag_seconds{_SELECTOR})", "s", red_from=300),
+        _stat("Open breakers", f"sum(courier_breaker_open{_SELECTOR})", red_from=1),
+        _stat("Redis", "1 - min(courier_up)", red_from=1, **{"0": "available", "1": "unavailable"}),
         Panel("Alerts", (), kind=ALERTS, width=24, height=6),
     ],
 )
-_THROUGH: Final = Row(
-    "What goes through",
+_THROUGHPUT: Final = Row(
+    "Throughput",
     [
         Panel(
             "Delivered",
-            (Ask(_rate("courier_deliveries_total", f'{_ONE}, outcome="delivered"', "integration"), "{{integration}}"),),
+            (
+                Query(
+                    _rate("courier_deliveries_total", f'{_LABELS}, outcome="delivered"', "integration"),
+                    "{{integration}}",
+                ),
+            ),
             "ops",
             stacked=True,
         ),
         Panel(
-            "In and out, all together",
+            "Committed, and outcomes, of all integrations",
             (
-                Ask(f"sum(rate(courier_committed_total{_OF}[$__rate_interval]))", "committed"),
-                Ask(
+                Query(f"sum(rate(courier_committed_total{_SELECTOR}[$__rate_interval]))", "committed"),
+                Query(
                     _rate(
-                        "courier_deliveries_total", _ONE + ', outcome!~"released_again|put_back|postponed"', "outcome"
+                        "courier_deliveries_total",
+                        _LABELS + ', outcome!~"released_again|put_back|postponed"',
+                        "outcome",
                     ),
                     "{{outcome}}",
                 ),
@@ -65,49 +74,51 @@ _THROUGH: Final = Row(
             "ops",
         ),
         Panel(
-            "From alert to accepted",
+            "Delivery latency",
             (
-                Ask(_quantile(0.5, "courier_delivery_latency_seconds"), "{{integration}} half"),
-                Ask(_quantile(0.95, "courier_delivery_latency_seconds"), "{{integration}} 95 %"),
+                Query(_quantile(0.5, "courier_delivery_latency_seconds"), "{{integration}} median"),
+                Query(_quantile(0.95, "courier_delivery_latency_seconds"), "{{integration}} 95 %"),
             ),
             "s",
-            help="From the alert's own timestamp until the service took it; replays are left out.",
+            help="From the alert's own timestamp until the service accepted it, without replays.",
         ),
         Panel(
-            "One call of the service",
+            "Request duration",
             (
-                Ask(_quantile(0.5, "courier_request_seconds"), "{{integration}} half"),
-                Ask(_quantile(0.95, "courier_request_seconds"), "{{integration}} 95 %"),
+                Query(_quantile(0.5, "courier_request_seconds"), "{{integration}} median"),
+                Query(_quantile(0.95, "courier_request_seconds"), "{{integration}} 95 %"),
             ),
             "s",
         ),
     ],
 )
 _BACKLOG: Final = Row(
-    "What waits",
+    "Backlog",
     [
-        Panel("Waiting", (Ask(f"courier_waiting{_OF}", "{{integration}}"),), stacked=True),
-        Panel("In queues and hands", (Ask(f"courier_released{_OF}", "{{integration}}"),), stacked=True),
+        Panel("Waiting", (Query(f"courier_waiting{_SELECTOR}", "{{integration}}"),), stacked=True),
         Panel(
-            "Age of the oldest, and how long overdue",
-            (
-                Ask(f"courier_oldest_delivery_age_seconds{_OF}", "{{integration}} age"),
-                Ask(f"courier_overdue_seconds{_OF}", "{{integration}} overdue"),
-            ),
-            "s",
-            help="Old but not overdue: it backs off. As overdue as old: more arrives than goes out.",
+            "Released: queued or being sent", (Query(f"courier_released{_SELECTOR}", "{{integration}}"),), stacked=True
         ),
         Panel(
-            "Backlog, of its limits",
+            "Oldest delivery: age and time overdue",
             (
-                Ask(
-                    f"(courier_waiting{_OF} + courier_released{_OF})"
-                    f" / on (integration) max by (integration) (courier_backlog_limit{_OF})",
+                Query(f"courier_oldest_delivery_age_seconds{_SELECTOR}", "{{integration}} age"),
+                Query(f"courier_overdue_seconds{_SELECTOR}", "{{integration}} overdue"),
+            ),
+            "s",
+            help="Old but not overdue: it is backing off. Overdue as long as old: more arrives than is delivered.",
+        ),
+        Panel(
+            "Backlog relative to its limits",
+            (
+                Query(
+                    f"(courier_waiting{_SELECTOR} + courier_released{_SELECTOR})"
+                    f" / on (integration) max by (integration) (courier_backlog_limit{_SELECTOR})",
                     "{{integration}} deliveries",
                 ),
-                Ask(
-                    f"courier_backlog_bytes{_OF}"
-                    f" / on (integration) max by (integration) (courier_backlog_limit_bytes{_OF})",
+                Query(
+                    f"courier_backlog_bytes{_SELECTOR}"
+                    f" / on (integration) max by (integration) (courier_backlog_limit_bytes{_SELECTOR})",
                     "{{integration}} bytes",
                 ),
             ),
@@ -116,13 +127,14 @@ _BACKLOG: Final = Row(
     ],
 )
 _FAILURES: Final = Row(
-    "What fails",
+    "Failures",
     [
         Panel(
             "Failed attempts",
             (
-                Ask(
-                    _rate("courier_deliveries_total", f'{_ONE}, outcome="retried"', "integration", "reason") + " > 0",
+                Query(
+                    _rate("courier_deliveries_total", f'{_LABELS}, outcome="retried"', "integration", "reason")
+                    + " > 0",
                     "{{integration}} {{reason}}",
                 ),
             ),
@@ -130,104 +142,106 @@ _FAILURES: Final = Row(
             stacked=True,
         ),
         Panel(
-            "Deaths in an hour",
+            "New dead letters per hour",
             (
-                Ask(
+                Query(
                     "sum by (integration, reason) "
-                    f'(increase(courier_deliveries_total{{{_ONE}, outcome="dead"}}[1h])) > 0',
+                    f'(increase(courier_deliveries_total{{{_LABELS}, outcome="dead"}}[1h])) > 0',
                     "{{integration}} {{reason}}",
                 ),
             ),
             stacked=True,
         ),
         Panel(
-            "Held back",
+            "Breakers, pauses and backpressure",
             (
-                Ask(f"courier_breaker_open{_OF}", "{{integration}} breaker"),
-                Ask(f"courier_paused{_OF}", "{{integration}} paused"),
-                Ask(f"courier_target_pause_remaining_seconds{_OF} > bool 0", "{{integration}} asked for a pause"),
-                Ask(f"max by (integration) (courier_backpressure{_OF})", "{{integration}} parked"),
-                Ask(f"courier_intake_paused{_NODE}", "{{node}} enqueues nothing"),
+                Query(f"courier_breaker_open{_SELECTOR}", "{{integration}} breaker"),
+                Query(f"courier_paused{_SELECTOR}", "{{integration}} paused"),
+                Query(f"courier_target_pause_remaining_seconds{_SELECTOR} > bool 0", "{{integration}} target pause"),
+                Query(f"max by (integration) (courier_backpressure{_SELECTOR})", "{{integration}} backpressure"),
+                Query(f"courier_intake_paused{_NODE}", "{{node}} intake paused"),
             ),
         ),
         Panel(
-            "Breakers opened and pauses asked for, in an hour",
+            "Breakers opened and target pauses per hour",
             (
-                Ask(f"increase(courier_breaker_opened_total{_OF}[1h])", "{{integration}} breaker"),
-                Ask(f"increase(courier_target_pauses_total{_OF}[1h])", "{{integration}} pause"),
+                Query(f"increase(courier_breaker_opened_total{_SELECTOR}[1h])", "{{integration}} breaker"),
+                Query(f"increase(courier_target_pauses_total{_SELECTOR}[1h])", "{{integration}} pause"),
             ),
         ),
         Panel(
-            "Attempts in this Prometheus's workers",
-            (Ask(_rate("courier_attempts_total", _ONE, "outcome"), "{{outcome}}"),),
+            "Attempts of the workers that this Prometheus scrapes",
+            (Query(_rate("courier_attempts_total", _LABELS, "outcome"), "{{outcome}}"),),
             "ops",
         ),
-        Panel("Dead letters", (Ask(f"courier_dead{_OF}", "{{integration}}"),), stacked=True),
+        Panel("Dead letters", (Query(f"courier_dead{_SELECTOR}", "{{integration}}"),), stacked=True),
     ],
 )
-_READING: Final = Row(
-    "The managers",
+_PRODUCERS: Final = Row(
+    "Producers",
     [
-        Panel("Lines read", (Ask(f"rate(courier_lines_total{_NODE}[$__rate_interval])", "{{node}}"),), "ops"),
+        Panel("Lines read", (Query(f"rate(courier_lines_total{_NODE}[$__rate_interval])", "{{node}}"),), "ops"),
         Panel(
-            "Deliveries made of them",
-            (Ask(f"rate(courier_matched_total{_NODE}[$__rate_interval])", "{{node}}"),),
+            "Deliveries committed",
+            (Query(f"rate(courier_matched_total{_NODE}[$__rate_interval])", "{{node}}"),),
             "ops",
         ),
-        Panel("Behind, in bytes", (Ask(f"max by (node) (courier_reader_lag_bytes{_OF})", "{{node}}"),), "bytes"),
         Panel(
-            "Passed over or of a wrong type, in an hour",
+            "Reader lag in bytes", (Query(f"max by (node) (courier_reader_lag_bytes{_SELECTOR})", "{{node}}"),), "bytes"
+        ),
+        Panel(
+            "Rejected lines, wrong types and foreign writes per hour",
             (
-                Ask(f"increase(courier_lines_rejected_total{_NODE}[1h]) > 0", "{{node}} {{reason}}"),
-                Ask(f"increase(courier_field_type_errors_total{_NODE}[1h]) > 0", "{{node}} type of {{field}}"),
-                Ask(f"increase(courier_foreign_writes_total{_NODE}[1h]) > 0", "{{node}} {{what}} changed by others"),
+                Query(f"increase(courier_lines_rejected_total{_NODE}[1h]) > 0", "{{node}} {{reason}}"),
+                Query(f"increase(courier_field_type_errors_total{_NODE}[1h]) > 0", "{{node}} wrong type of {{field}}"),
+                Query(f"increase(courier_foreign_writes_total{_NODE}[1h]) > 0", "{{node}} foreign write to {{what}}"),
             ),
         ),
         Panel(
-            "Told of itself",
-            (Ask(f"time() - courier_producer_report_timestamp_seconds{_NODE}", "{{node}}"),),
+            "Time since the last report",
+            (Query(f"time() - courier_producer_report_timestamp_seconds{_NODE}", "{{node}}"),),
             "s",
         ),
         Panel(
-            "Configuration in force",
+            "Configuration",
             (
-                Ask(f"time() - courier_config_loaded_timestamp_seconds{_NODE}", "{{node}} age"),
-                Ask(f"changes(courier_config_hash{_NODE}[1h])", "{{node}} changes in an hour"),
-                Ask(f"1 - courier_config_ok{_NODE}", "{{node}} refused"),
+                Query(f"time() - courier_config_loaded_timestamp_seconds{_NODE}", "{{node}} age"),
+                Query(f"changes(courier_config_hash{_NODE}[1h])", "{{node}} changes per hour"),
+                Query(f"1 - courier_config_ok{_NODE}", "{{node}} refused"),
             ),
         ),
     ],
 )
-_MACHINERY: Final = Row(
+_WORKERS: Final = Row(
     "Workers and Redis",
     [
         Panel(
             "Workers by integration",
-            (Ask(f"sum by (integration) (courier_worker_integration_info{_OF})", "{{integration}}"),),
+            (Query(f"sum by (integration) (courier_worker_integration_info{_SELECTOR})", "{{integration}}"),),
         ),
         Panel(
-            "Since the last round of a worker",
-            (Ask("time() - courier_worker_maintenance_timestamp_seconds", "{{instance}}"),),
+            "Time since the last maintenance of a worker",
+            (Query("time() - courier_worker_maintenance_timestamp_seconds", "{{instance}}"),),
             "s",
         ),
         Panel(
-            "Redis: memory",
+            "Redis memory",
             (
-                Ask("max(courier_redis_memory_bytes)", "used"),
-                Ask("max(courier_redis_memory_max_bytes)", "most"),
-                Ask("sum(courier_backlog_bytes)", "backlogs"),
-                Ask("sum(courier_dead_bytes)", "dead letters"),
+                Query("max(courier_redis_memory_bytes)", "used"),
+                Query("max(courier_redis_memory_max_bytes)", "maximum"),
+                Query("sum(courier_backlog_bytes)", "backlogs"),
+                Query("sum(courier_dead_bytes)", "dead letters"),
             ),
             "bytes",
         ),
         Panel(
-            "Memory of the processes",
-            (Ask('process_resident_memory_bytes{job=~"courier-.*"}', "{{job}} {{instance}}"),),
+            "Process memory",
+            (Query('process_resident_memory_bytes{job=~"courier-.*"}', "{{job}} {{instance}}"),),
             "bytes",
         ),
     ],
 )
-ROWS: Final = (_FIRST, _THROUGH, _BACKLOG, _FAILURES, _READING, _MACHINERY)
+ROWS: Final = (_OVERVIEW, _THROUGHPUT, _BACKLOG, _FAILURES, _PRODUCERS, _WORKERS)
 
 
 def _variable(name: str, metric: str) -> dict[str, Any]:
@@ -246,12 +260,12 @@ def _variable(name: str, metric: str) -> dict[str, Any]:
 
 
 def build() -> dict[str, Any]:
-    """Return the dashboard as Grafana reads it."""
+    """Return the dashboard in Grafana's JSON model (schema 39)."""
     source = {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Prometheus"}
     return {
         "uid": "courier",
         "title": "Courier",
-        "description": "Written by `python -m ops.monitoring.grafana.build`; change it there.",
+        "description": "Generated by `python -m ops.monitoring.grafana.build`; change it there.",
         "tags": ["courier", "wazuh"],
         "schemaVersion": 39,
         "version": 1,
@@ -267,12 +281,12 @@ def build() -> dict[str, Any]:
             ]
         },
         "annotations": {"list": []},
-        "panels": laid_out(ROWS),
+        "panels": lay_out(ROWS),
     }
 
 
 def text() -> str:
-    """Return the file's content."""
+    """Return the dashboard as the JSON text of FILE."""
     return json.dumps(build(), indent=1) + "\n"
 
 

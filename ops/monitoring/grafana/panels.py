@@ -1,4 +1,4 @@
-"""Grafana's panels as far as the dashboard needs them: a title, what is asked, a unit and a place in the grid."""
+"""The parts of Grafana's panels that the dashboard uses: title, queries, unit and position in the grid."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
 ALERTS: Final = "alertlist"
 
 GRID_WIDTH: Final = 24
-"""Grafana's grid: 24 columns."""
+"""The columns of Grafana's grid."""
 
 
-class Ask(NamedTuple):
-    """One query and how its series are called: `legend` may use {{label}}."""
+class Query(NamedTuple):
+    """A PromQL expression and the legend of its series, which may use {{label}}."""
 
     expr: str
     legend: str = ""
 
 
 class Panel(NamedTuple):
-    """One panel; one of the kind ALERTS asks nothing.
+    """One panel; one of the kind ALERTS has no queries.
 
-    `red_from` colours a single value from there on; `help` is the text behind the i.
+    A single value is red from `red_from` on. Grafana shows `help` at the panel's info icon.
     """
 
     title: str
-    asks: tuple[Ask, ...]
+    queries: tuple[Query, ...]
     unit: str = "short"
     kind: str = "timeseries"
     width: int = 12
@@ -42,29 +42,29 @@ class Panel(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A headline and the panels below it."""
+    """A heading and the panels below it."""
 
     title: str
     panels: Sequence[Panel]
 
 
-def laid_out(rows: Iterable[Row]) -> list[Json]:
-    """Return the panels with ids and places, filled from left to right."""
+def lay_out(rows: Iterable[Row]) -> list[Json]:
+    """Return the rows and panels with ids and grid positions, from left to right and top to bottom."""
     placed: list[Json] = []
     top = 0
     for row in rows:
         placed.append(
-            {"type": "row", "title": row.title, "collapsed": False, "panels": [], "gridPos": _place(0, top, 24, 1)}
+            {"type": "row", "title": row.title, "collapsed": False, "panels": [], "gridPos": _grid_pos(0, top, 24, 1)}
         )
         top += 1
         for panel, left, line in _lines(row.panels):
-            placed.append(_panel(panel, _place(left, top + line, panel.width, panel.height)))
-        top = max(one["gridPos"]["y"] + one["gridPos"]["h"] for one in placed)
-    return [one | {"id": number} for number, one in enumerate(placed, start=1)]
+            placed.append(_panel(panel, _grid_pos(left, top + line, panel.width, panel.height)))
+        top = max(item["gridPos"]["y"] + item["gridPos"]["h"] for item in placed)
+    return [panel | {"id": number} for number, panel in enumerate(placed, start=1)]
 
 
 def _lines(panels: Sequence[Panel]) -> Iterator[tuple[Panel, int, int]]:
-    """Yield each panel with its column and how far below the row's head it stands."""
+    """Yield each panel with its column and its distance from the top of the row, in grid units."""
     left = line = tallest = 0
     for panel in panels:
         if left + panel.width > GRID_WIDTH:
@@ -73,30 +73,30 @@ def _lines(panels: Sequence[Panel]) -> Iterator[tuple[Panel, int, int]]:
         left, tallest = left + panel.width, max(tallest, panel.height)
 
 
-def _place(x: int, y: int, w: int, h: int) -> Json:
+def _grid_pos(x: int, y: int, w: int, h: int) -> Json:
     return {"x": x, "y": y, "w": w, "h": h}
 
 
-def _panel(panel: Panel, place: Json) -> Json:
+def _panel(panel: Panel, grid_pos: Json) -> Json:
     targets = [
         {
             "refId": chr(ord("A") + number),
             "datasource": SOURCE,
-            "expr": ask.expr,
-            "legendFormat": ask.legend or "__auto",
+            "expr": query.expr,
+            "legendFormat": query.legend or "__auto",
             "instant": panel.kind == "stat",
             "range": panel.kind != "stat",
         }
-        for number, ask in enumerate(panel.asks)
+        for number, query in enumerate(panel.queries)
     ]
     if panel.kind == ALERTS:
-        return {"type": ALERTS, "title": panel.title, "gridPos": place, "options": _ALERT_OPTIONS}
+        return {"type": ALERTS, "title": panel.title, "gridPos": grid_pos, "options": _ALERT_OPTIONS}
     return {
         "type": panel.kind,
         "title": panel.title,
         "description": panel.help,
         "datasource": SOURCE,
-        "gridPos": place,
+        "gridPos": grid_pos,
         "targets": targets,
         "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
         "options": _STAT_OPTIONS if panel.kind == "stat" else _GRAPH_OPTIONS,
@@ -109,10 +109,10 @@ _ALERT_OPTIONS: Final[Json] = {
     "viewMode": "list",
     "groupMode": "default",
     "maxItems": 20,
-    "sortOrder": 3,  # the most important first
+    "sortOrder": 3,  # by importance
     "stateFilter": {"firing": True, "pending": True, "noData": False, "normal": False, "error": True},
 }
-"""Grafana's panel of alerts asks the data source by its name, not by a variable."""
+"""Grafana's alert list needs the data source's name; it does not accept a variable."""
 
 _GRAPH_OPTIONS: Final[Json] = {
     "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},

@@ -1,4 +1,4 @@
-"""What a benchmark reports, and what is said of two results."""
+"""Tests of the results that a benchmark reports, and of the comparison of two results."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep results in the test's own folders."""
+    """Store results in the test's own folders."""
     monkeypatch.setattr(reporting, "OUT", tmp_path / "out")
     monkeypatch.setattr(runner, "OUT", tmp_path / "out")
     monkeypatch.setattr(runner, "RESULTS", tmp_path / "results")
 
 
 def result(**figures: tuple[float, ...]) -> dict[str, Any]:
-    """Return what a benchmark of these figures writes; what ends with `_ms` is better if it is less."""
+    """Return the results of a benchmark with these figures; for `_ms`, less is better."""
     found = [Figure(name, values, "less" if name.endswith("_ms") else "more") for name, values in figures.items()]
     report("made-up", found)
     read: dict[str, Any] = json.loads((reporting.OUT / "made-up.json").read_text())
@@ -38,7 +38,7 @@ def result(**figures: tuple[float, ...]) -> dict[str, Any]:
     ("better", "goal", "status", "verdict"),
     [("more", 2.0, 0, "met"), ("more", 2.1, 1, "MISSED"), ("less", 2.0, 0, "met"), ("less", 1.9, 1, "MISSED")],
 )
-def test_the_median_is_held_against_the_goal(
+def test_median_is_compared_with_the_goal(
     better: Any, goal: float, status: int, verdict: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report("made-up", [Figure("ratio", (1.0, 2.0, 9.0), better, goal)]) == status
@@ -48,7 +48,7 @@ def test_the_median_is_held_against_the_goal(
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "reported"),
     [
         ({"ratio": (2.0, 2.1)}, {"ratio": (1.0, 1.1)}, [("ratio", True, True)]),
         ({"ratio": (1.0, 1.1)}, {"ratio": (2.0, 2.1)}, [("ratio", False, True)]),
@@ -60,14 +60,14 @@ def test_the_median_is_held_against_the_goal(
     ],
     ids=["worse", "better", "slower", "faster", "within-tolerance", "within-spread", "another-figure"],
 )
-def test_only_what_clearly_differs_is_told(
-    before: dict[str, Any], now: dict[str, Any], told: list[tuple[str, bool, bool]]
+def test_only_clear_differences_are_reported(
+    before: dict[str, Any], now: dict[str, Any], reported: list[tuple[str, bool, bool]]
 ) -> None:
     found = changes(result(**before), result(**now))
-    assert [(one.figure, one.worse, one.counts) for one in found] == told
+    assert [(one.figure, one.worse, one.counts) for one in found] == reported
 
 
-def test_a_ratio_that_got_worse_fails_the_run_and_a_rate_alone_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worse_ratio_fails_the_run_but_worse_rate_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "ALL", {"made-up": ""})
     monkeypatch.setattr(runner, "run", lambda *_: result(ratio=(2.0,), alerts_per_s=(100.0,)))
     assert runner.main(["--save"]) == 0
@@ -77,23 +77,23 @@ def test_a_ratio_that_got_worse_fails_the_run_and_a_rate_alone_does_not(monkeypa
     assert runner.main([]) == 1
 
 
-def test_a_benchmark_that_reports_nothing_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmark_without_results_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "run", lambda *_: None)
     assert runner.main(["latency"]) == 1
 
 
-def test_an_unknown_name_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_benchmark_is_refused_with_the_known_names(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         runner.main(["speed"])
-    assert "no such benchmark: speed; there are delivery" in capsys.readouterr().err
+    assert "unknown benchmark: speed; known are delivery" in capsys.readouterr().err
 
 
-def test_what_was_measured_with_other_options_is_a_hint() -> None:
+def test_results_with_other_options_are_only_a_hint() -> None:
     found = changes(result(ratio=(2.0,)), result(ratio=(1.0,)) | {"about": "quickly"})
     assert [(one.worse, one.counts) for one in found] == [(True, False)]
 
 
-def test_quick_passes_the_options_that_make_it_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_passes_the_quick_options(monkeypatch: pytest.MonkeyPatch) -> None:
     passed: list[list[str]] = []
     monkeypatch.setattr(runner, "run", lambda _name, options: passed.append(list(options)))
     runner.main(["memory", "--quick"])
@@ -102,7 +102,7 @@ def test_quick_passes_the_options_that_make_it_quick(monkeypatch: pytest.MonkeyP
     assert passed == [["--gib", "1"], [], ["--minutes", "2"]]
 
 
-def test_what_takes_long_runs_only_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_benchmarks_run_only_if_named(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     monkeypatch.setattr(runner, "run", lambda name, _options: names.append(name))
     runner.main([])
@@ -111,32 +111,32 @@ def test_what_takes_long_runs_only_where_it_is_named(monkeypatch: pytest.MonkeyP
     assert names[-1] == "growth"
 
 
-def test_what_is_measured_quickly_is_not_kept() -> None:
+def test_quick_results_cannot_be_saved() -> None:
     with pytest.raises(SystemExit, match="2"):
         runner.main(["--quick", "--save"])
 
 
-def test_delivery_holds_each_latency_to_its_own_ratio_and_the_references_to_nothing() -> None:
+def test_delivery_has_a_goal_per_latency_and_none_for_references() -> None:
     found = delivery.figures(50.0, [{"ratio_to_serial": 310.0, "cpu_ms": 0.5, "serial_per_s": 6.0}] * 5)
-    told = {one.name: (one.better, one.goal) for one in found}
-    assert told == {
+    goals = {one.name: (one.better, one.goal) for one in found}
+    assert goals == {
         "ratio_to_serial_at_50_ms": ("more", 300.0),
         "cpu_ms_at_50_ms": ("less", 0.6),
         "serial_per_s_at_50_ms": ("neither", None),
     }
 
 
-def test_the_bare_session_posts_to_a_real_target() -> None:
+def test_raw_http_posts_to_a_real_target() -> None:
     rate = raw_http.measure(0.0, seconds=0.05)
     assert rate.per_s > 0
     assert rate.cpu_ms > 0
 
 
-def test_the_stock_loop_spawns_a_script_for_each_alert() -> None:
+def test_stock_loop_spawns_a_script_for_each_alert() -> None:
     assert stock_loop.measure(2, 0.0) > 0
 
 
-def test_scripts_are_spawned_on_every_core_and_a_failing_one_is_told() -> None:
+def test_scripts_run_on_every_core_and_a_failure_is_reported() -> None:
     with scripts.manager_folder() as home:
         assert scripts.spawns_per_s(home, "shell", 4) > 0
         failing = home / "integrations" / "custom-shell"
@@ -147,7 +147,7 @@ def test_scripts_are_spawned_on_every_core_and_a_failing_one_is_told() -> None:
 
 
 @pytest.mark.parametrize("case", scanning.CASES)
-def test_scanning_reads_every_line_of_the_corpus_or_says_so(case: str, tmp_path: Path) -> None:
+def test_scanning_reads_every_line_or_fails(case: str, tmp_path: Path) -> None:
     path = tmp_path / "alerts.json"
     path.write_bytes(b"".join(alerts(50)))
     assert scanning.ours_s(path, scanning.CASES[case], 50) > 0

@@ -1,4 +1,4 @@
-"""What the soak writes, counts and judges."""
+"""Tests of the log, the counts and the judgement of the soak benchmark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("ossec-alerts-*"))
 
 
-def test_the_log_is_a_hard_link_to_the_file_of_the_day(tmp_path: Path) -> None:
+def test_log_is_a_hard_link_to_the_dated_file(tmp_path: Path) -> None:
     current = tmp_path / "alerts.json"
     log = RotatingLog(current)
     log.append(2)
@@ -36,7 +36,7 @@ def test_the_log_is_a_hard_link_to_the_file_of_the_day(tmp_path: Path) -> None:
     assert [json.loads(line)["id"] for line in lines.splitlines()] == [alert_id(n) for n in range(3)]
 
 
-def test_a_former_day_is_packed_and_deleted_once_all_of_it_has_arrived(tmp_path: Path) -> None:
+def test_past_day_is_compressed_and_deleted_once_delivered(tmp_path: Path) -> None:
     log = RotatingLog(tmp_path / "alerts.json")
     for _ in range(PARTS_A_DAY + 1):
         log.append(10)
@@ -56,7 +56,7 @@ def test_a_former_day_is_packed_and_deleted_once_all_of_it_has_arrived(tmp_path:
 
 
 @given(st.lists(st.lists(st.integers(0, 40)), max_size=5))
-def test_every_alert_is_counted_however_often_the_target_is_asked(arrivals: list[list[int]]) -> None:
+def test_every_alert_is_counted_once_per_arrival(arrivals: list[list[int]]) -> None:
     tally = Tally()
     for some in arrivals:
         tally.add({alert_id(n): some.count(n) for n in set(some)})
@@ -66,7 +66,7 @@ def test_every_alert_is_counted_however_often_the_target_is_asked(arrivals: list
     assert tally.unbroken == next(n for n in range(42) if n not in numbers)
 
 
-def test_the_target_forgets_the_ids_that_were_taken() -> None:
+def test_target_forgets_ids_once_they_are_fetched() -> None:
     record = Record()
     for n in (1, 2, 1):
         record.note(b'{"ts": "%s"}' % alert_id(n).encode())
@@ -84,8 +84,6 @@ def test_the_target_forgets_the_ids_that_were_taken() -> None:
     ],
     ids=["warming-up", "leak", "piled-up-for-a-while"],
 )
-def test_only_what_grows_after_the_first_quarter_is_growth(
-    values: list[float], by_median: float, by_floor: float
-) -> None:
+def test_growth_ignores_the_first_quarter(values: list[float], by_median: float, by_floor: float) -> None:
     assert growth(values) == by_median
     assert growth_of_floor(values) == by_floor

@@ -14,22 +14,22 @@ STACKS = (
 )
 
 
-def test_each_stack_counts_for_one_stage_and_what_no_stack_shows_is_outside_of_the_lock() -> None:
+def test_each_stack_counts_for_one_stage() -> None:
     found = shares(STACKS, WORKER, cpu_s=200 / SAMPLES_A_SECOND)
     assert found == {
         OUTSIDE: pytest.approx(0.5),
-        "HTTP: prepare, hand over, read the answer": pytest.approx(0.2),
-        "the pipeline around it: decode, build the request, classify": pytest.approx(0.15),
-        "threads: hand a delivery over, wait for its end": pytest.approx(0.1),
+        "HTTP: prepare, send, read the response": pytest.approx(0.2),
+        "pipeline: decode, build the request, classify": pytest.approx(0.15),
+        "threads: start a delivery, wait for its end": pytest.approx(0.1),
         "Celery: events for Flower": pytest.approx(0.025),
         REST: pytest.approx(0.025),
     }
     assert next(iter(found)) == OUTSIDE
 
 
-def test_more_samples_than_cpu_leave_nothing_outside() -> None:
+def test_more_samples_than_cpu_time_leave_nothing_outside() -> None:
     assert shares(["main (somewhere.py:1) 250"], WORKER, cpu_s=0.5) == {REST: 1.0, OUTSIDE: 0.0}
 
 
-def test_nothing_at_all_is_no_division_by_nothing() -> None:
+def test_no_samples_are_no_division_by_zero() -> None:
     assert shares([], WORKER, cpu_s=0.0) == {OUTSIDE: 0.0}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.demo.faults import Troubles
-from ops.demo.target import PLAYS, Route, Target
+from ops.demo.faults import Faults
+from ops.demo.target import SERVICES, Route, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def target() -> Iterator[Target]:
-    """A running target without troubles, with a route for each service by the service's own name."""
-    with tempfile.TemporaryDirectory(prefix="courier-") as folder:  # a socket's path must be short
-        running = Target(socket_path=Path(folder) / "queue", troubles=Troubles({}))
-        running.routes |= {name: Route(f"{name}-1", name) for name in PLAYS}
+    """A running target without faults, with a route for each service by the service's own name."""
+    with tempfile.TemporaryDirectory(prefix="courier-") as folder:  # the path of a socket has at most 107 bytes
+        running = Target(socket_path=Path(folder) / "queue", faults=Faults({}))
+        running.routes |= {name: Route(f"{name}-1", name) for name in SERVICES}
         running.start()
         yield running
         running.stop()

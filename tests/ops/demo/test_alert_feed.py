@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 @given(st.lists(st.binary(max_size=30), max_size=200))
-def test_bursts_are_the_log(lines: list[bytes]) -> None:
+def test_bursts_add_up_to_the_log(lines: list[bytes]) -> None:
     content = b"\n".join(lines)
     pieces = list(bursts(io.BytesIO(content), len(content)))
     assert b"".join(pieces) == content
     assert len(pieces) <= BURSTS
 
 
-def test_the_samples_bursts_end_within_a_line() -> None:
+def test_sample_bursts_end_within_a_line() -> None:
     pieces = list(bursts(io.BytesIO(ALERTS.read_bytes()), 1))
     assert len(pieces) == BURSTS
     assert all(not piece.endswith(b"\n") and not after.startswith(b"\n") for piece, after in pairwise(pieces))
 
 
-def test_a_large_log_is_not_read_at_once() -> None:
+def test_large_log_is_read_in_chunks() -> None:
     pieces = bursts(io.BytesIO(b"x" * (CHUNK_BYTES + 1)), SMALL_BYTES + 1)
     assert [len(piece) for piece in pieces] == [CHUNK_BYTES, 1]
 
 
-def test_the_feed_knows_when_an_alert_was_complete(tmp_path: Path) -> None:
+def test_feed_records_when_an_alert_was_complete(tmp_path: Path) -> None:
     now = [10.0]
     feed = Feed(tmp_path / "alerts.json", lambda: now[0])
     feed.append(b'{"id":"1.1"}\nno json\n{"id"')

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from common.ledger import Status
-from ops.demo.console import LISTED, Show, clean, column, in_all, line, summary_row
+from ops.demo.console import LISTED, Show, clean, column, line, summary_row, total_row
 from ops.demo.expect import Arrival, Comparison
 from ops.demo.messages import Message
 
@@ -44,15 +44,15 @@ def written(*, terminal: bool = False) -> tuple[Show, io.StringIO]:
     return Show(Console(file=output, force_terminal=terminal, highlight=False, soft_wrap=True)), output
 
 
-def test_a_line_says_when_who_what_and_how_fast() -> None:
+def test_line_has_time_integration_title_and_latency() -> None:
     text = line(message(), 0.1234).plain
     assert ".123  slack-f4ebd2 " in text
     assert "✓ sshd: brute force " in text
-    assert text.endswith("taken, 200  0.12 s")
-    assert line(message(), None).plain.endswith("taken, 200")
+    assert text.endswith("ok, 200  0.12 s")
+    assert line(message(), None).plain.endswith("ok, 200")
 
 
-def test_what_the_demos_own_script_sent_is_not_said_to_be_taken_from_the_users() -> None:
+def test_replaced_script_is_marked_as_the_demos() -> None:
     show, output = written()
     show.stand_ins = frozenset({"custom-a"})
     show.arrival(message(integration="custom-a", service="ticket", status=201), None)
@@ -63,18 +63,18 @@ def test_what_the_demos_own_script_sent_is_not_said_to_be_taken_from_the_users()
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"accepted": False, "status": 500, "note": "500, out of order"}, "trouble: 500, out of order"),
-        ({"accepted": False, "status": 0}, "trouble: 0"),
-        ({"accepted": False, "status": 404}, "not known, 404"),
+        ({"accepted": False, "status": 500, "note": "500, out of order"}, "failed: 500, out of order"),
+        ({"accepted": False, "status": 0}, "failed: 0"),
+        ({"accepted": False, "status": 404}, "unknown, 404"),
         ({"service": "manager", "status": 0, "note": "rule 87105, level 12"}, "rule 87105, level 12"),
         ({"service": "manager", "status": 0, "accepted": False}, "unreadable"),
     ],
 )
-def test_outcomes(changes: dict[str, Any], words: str) -> None:
+def test_outcome_of_a_message(changes: dict[str, Any], words: str) -> None:
     assert line(message(**changes), None).plain.endswith(words)
 
 
-def test_an_alert_cannot_touch_the_terminal() -> None:
+def test_alert_cannot_control_the_terminal() -> None:
     show, output = written(terminal=True)
     show.arrival(message(title="\x1b]0;x\x07[bold red]a\u202eb[/]\r\nc"), None)
     text = output.getvalue()
@@ -83,22 +83,22 @@ def test_an_alert_cannot_touch_the_terminal() -> None:
     assert text.count("\n") == 1
 
 
-def test_columns_are_as_wide_as_they_look() -> None:
+def test_column_width_counts_terminal_cells() -> None:
     assert clean("大阪-pos-01", 6) == "大阪-…"
     assert column("大阪", 6) == "大阪  "
     assert column("a longer title", 8) == "a longe…"
 
 
-def test_the_summary_adds_up() -> None:
+def test_summary_adds_up() -> None:
     ours = summary_row("slack", 69, status(committed=5, delivered=3, skipped=1, retried=2, bytes=9), 1.5)
     assert ours[1:] == (69, 5, 3, 1, 2, 0, 1.5)
     manager = summary_row("manager", 69, status(dead=1, committed=2, delivered=1), None)
     assert manager[1:] == (None, 2, 1, 0, 0, 1, None)
-    assert in_all([ours, manager], 69)[1:] == (69, 7, 4, 1, 2, 1, 1.5)
-    assert in_all([], 0)[1:] == (0, 0, 0, 0, 0, 0, None)
+    assert total_row([ours, manager], 69)[1:] == (69, 7, 4, 1, 2, 1, 1.5)
+    assert total_row([], 0)[1:] == (0, 0, 0, 0, 0, 0, None)
 
 
-def test_the_table_is_whole_where_nobody_watches() -> None:
+def test_table_is_complete_without_a_terminal() -> None:
     show, output = written()
     show.summary([summary_row("custom-a-rather-long-name", 1234, status(committed=1234), 2.0)], 1234)
     header, *_ = (row for row in output.getvalue().splitlines() if "integration" in row)
@@ -107,7 +107,7 @@ def test_the_table_is_whole_where_nobody_watches() -> None:
     assert "1,234" in output.getvalue()
 
 
-def test_differences_and_the_verdict() -> None:
+def test_differences_and_verdict() -> None:
     show, output = written()
     many = tuple(Arrival("slack", str(number)) for number in range(LISTED + 2))
     show.differences(Comparison(many, (), (Arrival("shuffle", "x"),)))
@@ -122,7 +122,7 @@ def test_differences_and_the_verdict() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_a_narrow_terminal_has_one_line_a_message_and_one_an_integration(width: int) -> None:
+def test_narrow_terminal_has_one_line_per_message_and_integration(width: int) -> None:
     output = io.StringIO()
     show = Show(Console(file=output, force_terminal=True, color_system=None, width=width, soft_wrap=True))
     show.arrival(message(title="a long title " * 20), 1.25)

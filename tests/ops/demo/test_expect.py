@@ -26,7 +26,7 @@ def must(*lines: bytes) -> set[tuple[str, str]]:
     return {(arrival.integration, arrival.identity) for arrival in expected(lines, INTEGRATIONS)}
 
 
-def test_filters_and_what_is_skipped() -> None:
+def test_filters_and_skipped_alerts() -> None:
     assert must(alert(level=7)) == {("slack", "1.2"), ("shuffle", "1.2")}
     assert must(alert("5710")) == set()
     assert must(b"no json\n", b"[]\n") == set()
@@ -44,7 +44,7 @@ def test_look_ups_and_their_events() -> None:
     }
 
 
-def test_which_addresses_are_looked_up() -> None:
+def test_only_public_addresses_are_looked_up() -> None:
     asked = [[path for path, _ in look_ups({"data": {"srcip": ip}})] for ip in ("8.8.4.4", "100.64.0.1", "224.0.0.1")]
     assert asked == [["ip/8.8.4.4"], ["ip/100.64.0.1"], ["ip/224.0.0.1"]]
     for ip in ("192.168.0.1", "203.0.113.9", "::1", "no address"):
@@ -52,7 +52,7 @@ def test_which_addresses_are_looked_up() -> None:
     assert list(look_ups({"data": "text", "syscheck": None})) == []
 
 
-def test_missing_unexpected_and_repeated() -> None:
+def test_missing_unexpected_and_repeated_messages() -> None:
     a, b, c = (Arrival("slack", name) for name in "abc")
     comparison = compare(Counter({a: 1, b: 2}), Counter({b: 1, c: 1}))
     assert not comparison.complete
@@ -61,14 +61,14 @@ def test_missing_unexpected_and_repeated() -> None:
     assert compare(Counter({a: 1}), Counter({a: 2})).complete
 
 
-def test_troubles_have_not_arrived_but_an_unknown_indicator_has() -> None:
+def test_refused_message_has_not_arrived_but_a_404_has() -> None:
     inbox = Inbox(lambda: 0.0)
     for status, accepted in ((500, False), (404, False), (200, True)):
         inbox.add(service="s", integration="i", status=status, accepted=accepted, identity=str(status), title="")
     assert set(arrived(inbox.after(0))) == {("i", "404"), ("i", "200")}
 
 
-def test_the_sample_asks_for_every_kind_of_message() -> None:
+def test_sample_has_every_kind_of_message() -> None:
     configuration = parse_ossec_conf((SAMPLE / "ossec.conf").read_bytes(), file="ossec.conf")
     assert not configuration.refused
     assert all("placeholder" in warning.text for warning in configuration.warnings), "its hooks are examples"
@@ -80,7 +80,7 @@ def test_the_sample_asks_for_every_kind_of_message() -> None:
     assert set(arrivals.values()) <= set(range(1, 20))
 
 
-def test_the_sample_is_what_it_says() -> None:
+def test_sample_covers_the_unusual_alerts() -> None:
     content = ALERTS.read_bytes()
     assert content.endswith(b"\n")
     lines = content.removesuffix(b"\n").split(b"\n")

@@ -1,4 +1,4 @@
-"""What the demo says of a user's own files before it starts."""
+"""Tests of what the demo reports about a user's files before it starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCKS = """<ossec_config>
 </ossec_config>"""
 
 
-def test_checks_words_come_first_and_missing_scripts_get_no_replacement(tmp_path: Path) -> None:
+def test_findings_come_first_and_unusable_scripts_are_kept(tmp_path: Path) -> None:
     config, alerts = tmp_path / "ossec.conf", tmp_path / "alerts.json"
     config.write_text(BLOCKS)
     alerts.write_text("")
@@ -37,20 +37,20 @@ def test_checks_words_come_first_and_missing_scripts_get_no_replacement(tmp_path
     stage = set_stage(home, config, address="http://127.0.0.1:1", flower_port=1, unusable=found.unusable)
     assert [file.name for file in (home / "integrations").iterdir()] == ["custom-a"]
     assert list(replacements(stage.integrations, found)) == [
-        "custom-a: the demo's own script runs in place of custom-a",
+        "custom-a: the demo's script runs in place of custom-a",
         "custom-b: your script cannot be run, so its deliveries fail",
     ]
 
 
-def test_a_script_that_is_not_here_is_said_to_be_replaced(tmp_path: Path) -> None:
+def test_missing_script_is_replaced_by_the_demos(tmp_path: Path) -> None:
     config = tmp_path / "ossec.conf"
     config.write_text("<ossec_config><integration><name>custom-a</name></integration></ossec_config>")
     found = preview(config, tmp_path / "alerts.json", {"COURIER_WORKER_WAZUH_HOME": str(tmp_path)})
     assert list(replacements([Integration(id="custom-a", name="custom-a")], found)) == [
-        "custom-a: there is no custom-a here; the demo's own script runs in its place"
+        "custom-a: custom-a does not exist on this machine; the demo's script runs in its place"
     ]
 
 
-def test_a_server_of_the_demo_answers_for_a_service() -> None:
+def test_service_is_replaced_by_the_demos_server() -> None:
     (line,) = replacements([Integration(id="soc", name="pagerduty")], Preview())
-    assert line == "soc: a server of the demo answers in place of PagerDuty"
+    assert line == "soc: a server of the demo responds in place of PagerDuty"

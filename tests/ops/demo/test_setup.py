@@ -11,7 +11,7 @@ from common.errors import ConfigError
 from common.settings.load import load_settings
 from ops.demo.rewrite_config import redirect, service_of
 from ops.demo.setup import SAMPLE, set_stage
-from ops.demo.target import PLAYS
+from ops.demo.target import SERVICES
 from producer.ossec_conf import parse_ossec_conf
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def led(*blocks: str) -> tuple[str, list[tuple[str, str]]]:
     return content.decode(), hooks
 
 
-def test_the_sample_keeps_everything_but_its_hooks() -> None:
+def test_sample_changes_only_its_hook_urls() -> None:
     content = (SAMPLE / "ossec.conf").read_bytes()
     changed, integrations = redirect(content, ADDRESS, file="ossec.conf")
     originals = parse_ossec_conf(content, file="ossec.conf").integrations
@@ -42,10 +42,10 @@ def test_the_sample_keeps_everything_but_its_hooks() -> None:
     hook = re.compile(rb"<hook_url>[^<]*</hook_url>")
     own_id = re.compile(rb'<integration id="[^"]*">')
     assert own_id.sub(b"<integration>", hook.sub(b"", changed)) == hook.sub(b"", content)
-    assert {service_of(i) for i in integrations} == set(PLAYS)
+    assert {service_of(i) for i in integrations} == set(SERVICES)
 
 
-def test_blocks_of_one_name_and_one_line_and_own_ids() -> None:
+def test_blocks_of_one_name_line_and_with_own_ids() -> None:
     slack = "<name>slack</name><hook_url>https://hooks.example/{}</hook_url>"
     two = block(slack.format("a")) + block(slack.format("b"))
     content, hooks = led(two, block(slack.format("c"), ' id="mine"'))
@@ -55,12 +55,12 @@ def test_blocks_of_one_name_and_one_line_and_own_ids() -> None:
     assert hooks[2][0] == "mine"
 
 
-def test_a_script_gets_a_hook_in_any_case() -> None:
+def test_script_without_a_hook_url_gets_one() -> None:
     _, hooks = led(block("<name>custom-x</name>"), block("<name>pagerduty</name><api_key>k</api_key>"))
     assert hooks == [("custom-x", f"{ADDRESS}/custom-x"), ("pagerduty", "")]
 
 
-def test_refused_blocks_and_comments_do_not_disturb() -> None:
+def test_invalid_blocks_and_comments_are_ignored() -> None:
     bad = block("<name>slack</name><hook_url>https://hooks.example/bad</hook_url><level>x</level>")
     commented = "<!-- <integration><name>slack</name></integration> -->"
     content, hooks = led(commented, bad, block("<name>custom-x</name>\n<hook_url >http://h/?a=1&b=2</hook_url>"))
@@ -77,18 +77,18 @@ def test_refused_blocks_and_comments_do_not_disturb() -> None:
         block("<name>slack</name><!-- <hook_url> --><hook_url>http://h/</hook_url>"),
     ],
 )
-def test_what_cannot_be_redirected_is_refused(inside: str) -> None:
+def test_block_that_cannot_be_redirected_is_refused(inside: str) -> None:
     with pytest.raises(ConfigError, match=r"^ossec\.conf"):
         led(inside)
 
 
-def test_a_comment_in_a_hook_goes_with_it() -> None:
+def test_comment_in_a_hook_url_is_replaced_too() -> None:
     content, hooks = led(block("<name>slack</name><hook_url>http://h<!-- x --></hook_url>"))
     assert hooks == [("slack", f"{ADDRESS}/slack")]
     assert "http://h" not in content
 
 
-def test_the_stage_is_a_managers_home(tmp_path: Path) -> None:
+def test_demo_folder_is_a_managers_home(tmp_path: Path) -> None:
     stage = set_stage(tmp_path, None, address=ADDRESS, flower_port=5000)
     settings = load_settings(file=stage.settings, environment={}, cwd=tmp_path)
     assert settings.producer.alerts == stage.alerts
@@ -104,7 +104,7 @@ def test_the_stage_is_a_managers_home(tmp_path: Path) -> None:
     assert set(stage.routes()) == {i.id for i in stage.integrations}
 
 
-def test_a_config_of_ones_own(tmp_path: Path) -> None:
+def test_own_configuration(tmp_path: Path) -> None:
     config = tmp_path / "mine.conf"
     with pytest.raises(ConfigError, match=r"mine\.conf: cannot be read"):
         set_stage(tmp_path, config, address=ADDRESS, flower_port=0)

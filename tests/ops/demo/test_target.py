@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from ops.demo.faults import Troubles
+from ops.demo.faults import Faults
 from ops.demo.manager import identity_of, split_location
 from ops.demo.messages import KEPT, Inbox
 from ops.demo.target import Route, Target
@@ -39,7 +39,7 @@ def eventually(found: Callable[[], list[Message]]) -> list[Message]:
     return messages
 
 
-def test_every_service_answers_on_one_connection(target: Target, http: requests.Session) -> None:
+def test_every_service_responds_on_one_connection(target: Target, http: requests.Session) -> None:
     bearer = {"Authorization": "Bearer t"}
     event = {"routing_key": "k", "event_action": "trigger"}
     payload = {"summary": "s", "source": "x", "severity": "info", "custom_details": {"id": "1.2"}}
@@ -60,13 +60,13 @@ def test_every_service_answers_on_one_connection(target: Target, http: requests.
     assert all(m.accepted for m in messages)
 
 
-def test_an_unknown_name_is_a_404_and_no_message(target: Target, http: requests.Session) -> None:
+def test_unknown_integration_is_a_404_and_not_recorded(target: Target, http: requests.Session) -> None:
     assert http.post(f"{target.address}/elsewhere", json={}).status_code == 404
     assert len(target.inbox) == 0
 
 
-def test_troubles_come_first_and_are_recorded_as_such(tmp_path: Path, http: requests.Session) -> None:
-    target = Target(socket_path=tmp_path / "q", troubles=Troubles())
+def test_faults_come_first_and_are_recorded_as_refused(tmp_path: Path, http: requests.Session) -> None:
+    target = Target(socket_path=tmp_path / "q", faults=Faults())
     target.routes |= {"a": Route("a", "slack"), "b": Route("b", "shuffle")}
     target.start()
     try:
@@ -88,7 +88,7 @@ def send(target_socket: Path, datagram: bytes) -> None:
         sender.send(datagram)
 
 
-def test_the_managers_socket_takes_events(target: Target) -> None:
+def test_queue_socket_records_events(target: Target) -> None:
     verdict = {"found": 1, "malicious": 1, "positives": 63, "total": 68}
     event = {"integration": "virustotal", "virustotal": verdict | {"source": {"alert_id": "1.2", "file": "/tmp/x"}}}
     send(target._socket_path, b"1:[002] (we|:b||02) any->virustotal:" + json.dumps(event).encode())
@@ -99,7 +99,7 @@ def test_the_managers_socket_takes_events(target: Target) -> None:
 
 
 @pytest.mark.parametrize("datagram", [b"x", b"1:tag:no json", b"2:tag:{}", b'1:tag:{"a":"' + b"x" * 65_535 + b'"}'])
-def test_what_the_manager_could_not_read_is_not_accepted(target: Target, datagram: bytes) -> None:
+def test_event_that_the_manager_cannot_parse_is_not_accepted(target: Target, datagram: bytes) -> None:
     send(target._socket_path, datagram)
     (message,) = eventually(lambda: target.inbox.after(0))
     assert not message.accepted
@@ -120,7 +120,7 @@ def get_json(http: requests.Session, url: str) -> Any:
     return answer.json()
 
 
-def test_the_page_reads_on_from_a_number(target: Target, http: requests.Session) -> None:
+def test_page_gets_messages_after_a_number(target: Target, http: requests.Session) -> None:
     for _ in range(3):
         http.post(f"{target.address}/slack", json=SLACK)
     answer = get_json(http, f"{target.address}/messages?after=1")
@@ -129,7 +129,7 @@ def test_the_page_reads_on_from_a_number(target: Target, http: requests.Session)
         get_json(http, f"{target.address}/messages?after={odd}")
 
 
-def test_an_alert_with_a_script_in_it_stays_text(target: Target, http: requests.Session) -> None:
+def test_alert_with_a_script_tag_stays_text(target: Target, http: requests.Session) -> None:
     http.post(f"{target.address}/slack", json=SLACK)
     raw = http.get(f"{target.address}/messages?after=0").content
     assert b"<" not in raw
@@ -139,7 +139,7 @@ def test_an_alert_with_a_script_in_it_stays_text(target: Target, http: requests.
     assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'none'", "'self'", "'self'")
 
 
-def test_the_page_is_its_three_files_and_parses_no_html(target: Target, http: requests.Session) -> None:
+def test_page_is_three_files_and_parses_no_html(target: Target, http: requests.Session) -> None:
     page, style, script = (http.get(f"{target.address}/{name}").text for name in ("", "page.css", "page.js"))
     assert not re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", page)
     assert not re.search(
@@ -149,7 +149,7 @@ def test_the_page_is_its_three_files_and_parses_no_html(target: Target, http: re
     assert page == resources.files("ops.demo").joinpath("page.html").read_text("utf-8")
 
 
-def test_the_inbox_keeps_the_newest() -> None:
+def test_inbox_keeps_the_newest_messages() -> None:
     inbox = Inbox(lambda: 5.0)
     for number in range(KEPT + 3):
         inbox.add(service="s", integration="i", status=200, accepted=True, identity=str(number), title="t")
@@ -157,7 +157,7 @@ def test_the_inbox_keeps_the_newest() -> None:
     assert inbox.after(KEPT + 3) == []
 
 
-def test_a_target_that_was_never_started_is_closed_too(tmp_path: Path) -> None:
+def test_target_that_was_never_started_can_be_stopped(tmp_path: Path) -> None:
     target = Target(socket_path=tmp_path / "q")
     target.stop()
     again = Target(socket_path=tmp_path / "q", port=target.port)

@@ -41,7 +41,7 @@ def call(path: Path, text: str, url: str) -> subprocess.CompletedProcess[str]:
         (TEXT, "5712 2024-05-11T12:29:19.905+0000", "[unknown] sshd: it's brute force"),
     ],
 )
-def test_it_opens_a_ticket(tmp_path: Path, target: Target, text: str, identity: str, title: str) -> None:
+def test_script_opens_a_ticket(tmp_path: Path, target: Target, text: str, identity: str, title: str) -> None:
     done = call(tmp_path, text, f"{target.address}/ticket")
     assert (done.returncode, done.stderr) == (0, "")
     (message,) = target.inbox.after(0)
@@ -49,7 +49,7 @@ def test_it_opens_a_ticket(tmp_path: Path, target: Target, text: str, identity: 
     assert (message.identity, message.title, message.body["priority"]) == (identity, title, "high")
 
 
-def test_it_says_in_one_line_why_not(tmp_path: Path, target: Target) -> None:
+def test_script_reports_an_error_in_one_line(tmp_path: Path, target: Target) -> None:
     for text, url in (("{}", target.address), (json.dumps(ALERT), f"{target.address}/nobody"), (TEXT, "http://")):
         done = call(tmp_path, text, url)
         assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""compose.yaml and its companions as they stand: every service of each profile is shut in, each variable has a default.
+"""Tests of the compose files: every service of each profile is locked down, each variable has a default.
 
 What a real engine makes of them is shown by `make e2e`.
 """
@@ -44,7 +44,7 @@ SHARED_NETWORK, WAY_OUT = "ledger", "outside"
 
 
 @pytest.mark.parametrize("one", ALL.values(), ids=list(ALL))
-def test_every_service_is_shut_in(one: Service) -> None:
+def test_every_service_is_locked_down(one: Service) -> None:
     assert one["read_only"]
     assert one["cap_drop"] == ["ALL"]
     assert one["security_opt"] == ["no-new-privileges:true"]
@@ -57,7 +57,7 @@ def test_every_service_is_shut_in(one: Service) -> None:
 
 
 @pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
-def test_settings_and_secrets_are_mounted_read_only_since_courier_asks_for_their_owner_elsewhere(one: Service) -> None:
+def test_settings_and_secrets_are_mounted_read_only(one: Service) -> None:
     mounts = [volume for volume in one.get("volumes", ()) if isinstance(volume, dict)]
     ours = [volume for volume in mounts if volume["target"] in ("/etc/courier", "/run/courier")]
     assert ours or "COURIER_SETTINGS" not in one.get("environment", {})
@@ -65,14 +65,14 @@ def test_settings_and_secrets_are_mounted_read_only_since_courier_asks_for_their
 
 
 @pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
-def test_every_service_runs_as_an_ordinary_user_and_is_asked_how_it_goes(one: Service) -> None:
+def test_every_service_is_unprivileged_and_has_a_health_check(one: Service) -> None:
     assert one["restart"] == "unless-stopped"
     assert not one["user"].startswith("0")
     assert "cap_add" not in one
     assert one["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
 
 
-def test_the_exporter_is_asked_directly_whatever_proxy_the_engine_hands_to_containers() -> None:
+def test_exporter_health_check_ignores_proxies() -> None:
     _, _, option, code = services("compose.yaml")["exporter"]["healthcheck"]["test"]
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         thread = Thread(target=server.handle_request, daemon=True)
@@ -84,7 +84,7 @@ def test_the_exporter_is_asked_directly_whatever_proxy_the_engine_hands_to_conta
 
 
 class Page(BaseHTTPRequestHandler):
-    """Answers everything with an empty page."""
+    """Responds to every request with an empty page."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -94,7 +94,7 @@ class Page(BaseHTTPRequestHandler):
         pass
 
 
-def test_only_what_prepares_the_volumes_is_root_and_it_reaches_nobody() -> None:
+def test_only_init_runs_as_root_and_has_no_network() -> None:
     init = services("compose.yaml")["init"]
     assert init["user"] == "0:0"
     assert init["network_mode"] == "none"
@@ -105,7 +105,7 @@ def test_only_what_prepares_the_volumes_is_root_and_it_reaches_nobody() -> None:
 
 
 @pytest.mark.parametrize("one", WORKERS.values(), ids=list(WORKERS))
-def test_a_worker_is_asked_for_progress_and_may_finish_before_it_is_killed(one: Service) -> None:
+def test_worker_health_check_and_stop_timeout(one: Service) -> None:
     words = str(one["command"]).split()
     name = words[words.index("--name") + 1]
     assert one["healthcheck"]["test"] == ["CMD", "courier", "health", "worker", "--name", name]
@@ -117,7 +117,7 @@ def test_a_worker_is_asked_for_progress_and_may_finish_before_it_is_killed(one: 
     assert longest_s < settings.worker.drain_timeout_s < parse_duration(one["stop_grace_period"])
 
 
-def test_the_alert_log_is_the_producers_to_read_and_the_queue_is_for_two() -> None:
+def test_alert_log_and_queue_are_mounted_where_needed() -> None:
     mounted = {
         name: {mount["target"]: mount for mount in one.get("volumes", ()) if isinstance(mount, dict)}
         for name, one in services("compose.yaml").items()
@@ -144,7 +144,7 @@ def test_the_alert_log_is_the_producers_to_read_and_the_queue_is_for_two() -> No
 
 
 @pytest.mark.parametrize("file", ["compose.yaml", "compose.workers.yaml"])
-def test_scripts_may_write_where_they_may_under_the_stock_integrator(file: str) -> None:
+def test_scripts_may_write_where_the_stock_integrator_lets_them(file: str) -> None:
     one = services(file)["worker-scripts"]
     uid, gid = one["user"].split(":-", 1)[0][2:], one["user"].rpartition("${")[2].partition(":-")[0]
     assert (uid, gid) == ("COURIER_UID", "COURIER_GID")
@@ -152,7 +152,7 @@ def test_scripts_may_write_where_they_may_under_the_stock_integrator(file: str) 
     assert {mount.partition(":")[0] for mount in one["tmpfs"] if own in mount} == {"/var/ossec/logs", "/var/ossec/tmp"}
 
 
-def test_redis_is_within_and_only_who_delivers_or_is_looked_at_has_a_way_out() -> None:
+def test_only_some_services_reach_outside_networks() -> None:
     file = yaml.safe_load((ROOT / "compose.yaml").read_text())
     assert file["networks"][SHARED_NETWORK] == {"internal": True}
     found = file["services"]
@@ -165,14 +165,14 @@ def test_redis_is_within_and_only_who_delivers_or_is_looked_at_has_a_way_out() -
     assert out == {"worker-http", "worker-scripts", "flower", "prometheus", "alertmanager", "grafana", *dedicated}
 
 
-def test_each_stock_integration_has_a_service_of_its_own_to_scale() -> None:
+def test_each_stock_integration_has_its_own_service() -> None:
     found = {name: one for name, one in services("compose.yaml").items() if one.get("profiles") == ["dedicated"]}
     assert {one["command"] for one in found.values()} == {f"worker --integration {one} --name {one}" for one in STOCK}
     assert not any("container_name" in one for one in ALL.values()), "a name of one's own cannot be scaled"
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_variable_has_a_default_or_says_what_to_write(file: str) -> None:
+def test_every_variable_has_a_default_or_an_error_text(file: str) -> None:
     used = re.findall(r"(?<!\$)\$\{(\w+)([^}]*)\}", (ROOT / file).read_text())
     assert used or file in {"compose.check.yaml", "compose.selinux.yaml"}
     for name, rest in used:
@@ -180,7 +180,7 @@ def test_every_variable_has_a_default_or_says_what_to_write(file: str) -> None:
     assert not re.findall(r"(?<!\$)\$[A-Za-z_]", (ROOT / file).read_text()), "without braces there is no default"
 
 
-def test_what_is_checked_needs_no_network_and_makes_nothing() -> None:
+def test_check_needs_no_network_and_no_volumes() -> None:
     check = services("compose.yaml")["check"]
     assert check["network_mode"] == "none"
     assert all(isinstance(mount, dict) and mount["type"] == "bind" for mount in check["volumes"])
@@ -190,7 +190,7 @@ def test_what_is_checked_needs_no_network_and_makes_nothing() -> None:
 
 
 @pytest.mark.parametrize("file", ["compose.yaml", "compose.workers.yaml"])
-def test_the_image_is_built_once_and_never_pulled(file: str) -> None:
+def test_image_is_built_once_and_never_pulled(file: str) -> None:
     ours = {name: one for name, one in services(file).items() if "COURIER_IMAGE" in str(one["image"])}
     (built,) = (one for one in ours.values() if "build" in one)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -200,30 +200,30 @@ def test_the_image_is_built_once_and_never_pulled(file: str) -> None:
     assert built["build"]["args"]["REVISION"] == "${COURIER_REVISION:-unknown}"
 
 
-def test_a_new_image_leaves_redis_and_grafana_alone() -> None:
+def test_new_image_does_not_recreate_redis_and_grafana() -> None:
     for name in ("redis", "grafana", "prometheus", "alertmanager"):
         assert "depends_on" not in services("compose.yaml")[name], f"{name} would be recreated with what it depends on"
 
 
 @pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
-def test_a_start_is_noticed_soon(one: Service) -> None:
+def test_health_check_notices_a_start_soon(one: Service) -> None:
     assert parse_duration(one["healthcheck"].get("start_interval", one["healthcheck"]["interval"])) <= 2
 
 
 @pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
-def test_what_makes_no_progress_is_unhealthy_within_20_seconds(one: Service) -> None:
+def test_stuck_service_is_unhealthy_within_20_seconds(one: Service) -> None:
     check = one["healthcheck"]
     assert parse_duration(check["interval"]) * check["retries"] <= 20
 
 
 @pytest.mark.parametrize("one", WORKERS.values(), ids=list(WORKERS))
-def test_how_many_workers_there_are_can_be_written_down(one: Service) -> None:
+def test_number_of_workers_can_be_set_in_env_file(one: Service) -> None:
     general = {"manager"}
     name = str(one["command"]).split()[-1]
     assert name in general or re.fullmatch(r"\$\{COURIER_[A-Z]+_WORKERS:-1\}", one["scale"])
 
 
-def test_the_files_for_selinux_and_for_wazuh_in_containers_change_who_sees_the_managers_files() -> None:
+def test_selinux_and_wazuh_docker_files_cover_the_same_services() -> None:
     see = {"check", "producer", "operator", "worker-scripts", "worker-manager"}
     for file in ("compose.selinux.yaml", "compose.wazuh-docker.yaml"):
         text = (ROOT / file).read_text().replace("!override", "")
@@ -234,7 +234,7 @@ def role_of(name: str) -> str:
     return "worker" if name.startswith("worker-") else name
 
 
-def test_each_service_has_the_user_and_the_secrets_of_its_role_and_no_others() -> None:
+def test_each_service_has_only_the_secrets_of_its_role() -> None:
     found = services("compose.yaml")
     roles = {role.name: role for role in ROLES}
     seen = set()
@@ -254,7 +254,7 @@ def test_each_service_has_the_user_and_the_secrets_of_its_role_and_no_others() -
     assert seen == set(roles)
 
 
-def test_redis_has_a_user_of_its_own() -> None:
+def test_redis_runs_as_its_own_user() -> None:
     found = services("compose.yaml")
     (user,) = {word.partition("=")[2] for word in found["init"]["command"] if word.startswith("--redis-owner=")}
     assert found["redis"]["user"] == user

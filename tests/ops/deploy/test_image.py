@@ -1,4 +1,4 @@
-"""What the image is made of agrees with the project, and the composed files agree with one another."""
+"""Tests that the image matches the project, and that the compose files match one another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pins(file: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE))
 
 
-def test_the_image_has_the_versions_that_are_tested_and_no_more() -> None:
+def test_image_has_exactly_the_tested_versions() -> None:
     ours, all_of_them = pins("requirements-run.lock"), pins("requirements.lock")
     assert ours.items() < all_of_them.items(), "make lock"
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
@@ -32,7 +32,7 @@ def test_the_image_has_the_versions_that_are_tested_and_no_more() -> None:
     assert not {"pytest", "mypy", "ruff", "uv"} & set(ours)
 
 
-def test_the_wheel_has_all_that_runs_and_all_that_an_operator_installs(tmp_path: Path) -> None:
+def test_wheel_has_all_code_and_installable_files(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     for room in ROOMS:
@@ -44,18 +44,18 @@ def test_the_wheel_has_all_that_runs_and_all_that_an_operator_installs(tmp_path:
     assert there - set(built) == set()
 
 
-def test_the_build_asks_nobody_for_a_frontend() -> None:
+def test_build_needs_no_external_frontend() -> None:
     assert not (ROOT / "Dockerfile").read_text().startswith("# syntax")
 
 
-def test_composed_files_build_with_the_time_of_the_dockerfile() -> None:
+def test_compose_files_use_the_dockerfiles_build_time() -> None:
     (epoch,) = re.findall(r"^ARG SOURCE_DATE_EPOCH=(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     for file, service in (("compose.yaml", "init"), ("compose.workers.yaml", "worker-http")):
         found = yaml.safe_load((ROOT / file).read_text())["services"][service]["build"]
         assert found["args"]["SOURCE_DATE_EPOCH"] == int(epoch)
 
 
-def test_what_the_image_compiles_is_what_courier_imports() -> None:
+def test_image_compiles_what_courier_imports() -> None:
     files = imported_files()
     for part in ("workers/worker.py", "producer/loop.py", "ops/admin/health.py", "ops/monitoring/flower/server.py"):
         assert str(ROOT / part) in files
@@ -63,7 +63,7 @@ def test_what_the_image_compiles_is_what_courier_imports() -> None:
     assert any(file.endswith("/json/decoder.py") for file in files), "Python's own"
 
 
-def test_redis_with_tls_is_the_same_redis() -> None:
+def test_redis_with_tls_has_the_same_configuration() -> None:
     def options(file: str) -> list[str]:
         return re.findall(
             r"^      - (--.+)$",
@@ -78,6 +78,6 @@ def test_redis_with_tls_is_the_same_redis() -> None:
 
 
 @pytest.mark.parametrize("file", ["compose.yaml", "compose.workers.yaml", "compose.tls.yaml"])
-def test_no_password_stands_in_a_composed_file(file: str) -> None:
+def test_compose_files_hold_no_password(file: str) -> None:
     text = (ROOT / file).read_text()
     assert not re.search(r"(PASSWORD|AUTH|KEY)\w*: (?!/run/courier/)", text)

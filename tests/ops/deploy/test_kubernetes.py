@@ -1,4 +1,4 @@
-"""The manifests: against the schemas of Kubernetes and KEDA, and against what Courier itself says."""
+"""Tests of the manifests against the schemas of Kubernetes and KEDA, and against Courier's commands and settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from common.settings.load import load_settings
 from common.settings.sources import FIXED, SETTINGS_VARIABLE
 from ops.admin.redis_roles import ROLES
 from ops.cli.main import COMMANDS
-from tests.ops.monitoring.test_rules_and_dashboard import asked_for
+from tests.ops.monitoring.test_rules_and_dashboard import metrics_in
 from tests.support.tools import needs, run
 from workers.transports.script.process_groups import GRACE_S
 
@@ -49,20 +49,22 @@ def variables(container: Manifest) -> dict[str, str]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("manifest", OURS, ids=named)
-def test_kubernetes_takes_it(manifest: Manifest, version: str) -> None:
+def test_manifest_is_valid_for_kubernetes(manifest: Manifest, version: str) -> None:
     kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def test_the_validator_would_refuse_a_slip() -> None:
+def test_validator_refuses_a_misspelt_field() -> None:
     wrong = copy.deepcopy(DEPLOYMENTS[0])
     wrong["spec"]["template"]["spec"]["containers"][0]["imagePullPolicies"] = "Always"
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
 
 
-def test_keda_takes_it() -> None:
+def test_scaling_is_valid_for_keda() -> None:
     read = ScaledObject.model_validate(SCALED)
-    assert read.model_dump(by_alias=True, exclude_unset=True, mode="json") == SCALED  # a misspelt field would be gone
+    assert (
+        read.model_dump(by_alias=True, exclude_unset=True, mode="json") == SCALED
+    )  # a misspelt field would be missing
 
 
 def test_every_file_is_in_the_kustomization() -> None:
@@ -71,7 +73,7 @@ def test_every_file_is_in_the_kustomization() -> None:
     assert {image["name"] for image in KUSTOMIZATION["images"]} == {one["image"] for one in CONTAINERS}
 
 
-def test_deleting_it_cannot_delete_the_managers_namespace() -> None:
+def test_deleting_courier_keeps_the_managers_namespace() -> None:
     assert KUSTOMIZATION["namespace"] == "wazuh"
     assert "Namespace" not in {manifest["kind"] for manifest in MANIFESTS}
 
@@ -100,7 +102,7 @@ def test_every_pod_is_locked_down(deployment: Manifest) -> None:
         assert {m["name"] for m in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
 
 
-def test_scripts_run_as_the_manager_s_own_user() -> None:
+def test_scripts_run_as_the_managers_user() -> None:
     for deployment in DEPLOYMENTS:
         pod = deployment["spec"]["template"]["spec"]
         for container in pod["containers"]:
@@ -110,7 +112,7 @@ def test_scripts_run_as_the_manager_s_own_user() -> None:
 
 
 @pytest.mark.parametrize("container", CONTAINERS, ids=lambda one: str(one["name"]))
-def test_they_start_what_there_is_with_settings_that_exist(container: Manifest) -> None:
+def test_containers_use_existing_commands_and_settings(container: Manifest) -> None:
     command, *_ = container["args"]
     assert command in COMMANDS
     known = {key.variable for key in FIXED.values()}
@@ -118,7 +120,7 @@ def test_they_start_what_there_is_with_settings_that_exist(container: Manifest) 
         assert name in known or name.removesuffix("_FILE") in known
 
 
-def test_settings_and_secrets_are_mounted_read_only_since_courier_trusts_no_other_folder_that_all_can_write() -> None:
+def test_pods_mount_settings_and_secrets_read_only() -> None:
     for container in CONTAINERS:
         mounts = {one["name"]: one.get("readOnly") for one in container["volumeMounts"]}
         assert mounts["settings"] is True
@@ -126,7 +128,7 @@ def test_settings_and_secrets_are_mounted_read_only_since_courier_trusts_no_othe
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=named)
-def test_each_container_has_the_user_and_the_secrets_of_its_role_and_no_others(deployment: Manifest) -> None:
+def test_each_container_has_only_the_secrets_of_its_role(deployment: Manifest) -> None:
     pod = deployment["spec"]["template"]["spec"]
     volumes = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
     for one in pod["containers"]:
@@ -140,8 +142,8 @@ def test_each_container_has_the_user_and_the_secrets_of_its_role_and_no_others(d
         assert files == {f"{mount['mountPath']}/{file}" for file in ("redis.password", *role.secrets)}
 
 
-def test_workers_may_finish_before_they_are_killed(tmp_path: Path) -> None:
-    shutil.copy(FOLDER / "courier.toml", tmp_path)  # others may be able to write the checkout
+def test_workers_can_drain_before_they_are_killed(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "courier.toml", tmp_path)  # the checkout may be writable by others
     for deployment in DEPLOYMENTS:
         pod = deployment["spec"]["template"]["spec"]
         for one in pod["containers"]:
@@ -157,13 +159,13 @@ def test_workers_may_finish_before_they_are_killed(tmp_path: Path) -> None:
     assert tomllib.loads((FOLDER / "courier.toml").read_text())
 
 
-def test_it_scales_what_exists_by_an_age_that_exists() -> None:
+def test_scaling_uses_an_existing_deployment_and_metric() -> None:
     target = SCALED["spec"]["scaleTargetRef"]["name"]
     (scaled,) = (one for one in DEPLOYMENTS if one["metadata"]["name"] == target)
     assert "replicas" not in scaled["spec"], "KEDA's; applying the manifests again would set it back"
     (trigger,) = SCALED["spec"]["triggers"]
     assert trigger["metricType"] == "AverageValue", "the fallback needs it, and an age must not multiply"
-    asked = asked_for(trigger["metadata"]["query"])
+    asked = metrics_in(trigger["metadata"]["query"])
     assert "courier_overdue_seconds" in asked
     assert asked <= {metric.full_name for metric in TABLE}
     (budget,) = (one for one in MANIFESTS if one["kind"] == "PodDisruptionBudget")
@@ -171,7 +173,7 @@ def test_it_scales_what_exists_by_an_age_that_exists() -> None:
 
 
 @needs("promtool", "prometheus")
-def test_the_age_leaves_out_what_is_held_back(tmp_path: Path) -> None:
+def test_scaling_age_excludes_blocked_deliveries(tmp_path: Path) -> None:
     query = SCALED["spec"]["triggers"][0]["metadata"]["query"]
     rules = {"groups": [{"name": "scaling", "rules": [{"record": "age", "expr": query}]}]}
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
@@ -199,7 +201,7 @@ def test_the_age_leaves_out_what_is_held_back(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_network_is_closed_but_for_what_is_needed() -> None:
+def test_network_policies_allow_only_what_is_needed() -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in MANIFESTS if one["kind"] == "NetworkPolicy"}
     everyone = policies["courier"]
     labels = [one["spec"]["template"]["metadata"]["labels"] for one in DEPLOYMENTS]

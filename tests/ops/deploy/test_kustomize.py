@@ -1,4 +1,4 @@
-"""What kubectl makes of the kustomize folder and of the overlay in the guide, validated as the cluster would get it."""
+"""Tests of what kubectl generates from the kustomize folder and the guide's overlay, as the cluster would get it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.guide import Shell, blocks
 from tests.support.tools import needs, run
 
 KNOWS_THE_GUIDE = 27
-# There is no cluster: what would ask one is done by kubectl alone.
+# There is no cluster: kubectl runs with client-side checks only.
 WITHOUT_CLUSTER = """case " $* " in
   *" create "*) exec {kubectl} "$@" --dry-run=client --output yaml ;;
   *" apply --kustomize "*) shift 2; exec {kubectl} kustomize "$@" ;;
@@ -36,7 +36,7 @@ WITHOUT_CLUSTER = """case " $* " in
   *) echo "this needs a cluster: kubectl $*" >&2; exit 1 ;;
 esac"""
 MOUNTED = ("producer", "worker", "flower", "exporter")
-"""The roles of pods; the operator's password stays with the administrator."""
+"""The roles of pods; only the administrator has the operator's password."""
 
 GUIDE = (Path(ops.__file__).parent / "docs/kubernetes.md").read_text()
 
@@ -60,7 +60,7 @@ def is_taken(manifests: dict[str, Manifest]) -> None:
 
 
 @needs("kubectl", "kubernetes-client")
-def test_it_is_built_whole_and_every_reference_leads_somewhere() -> None:
+def test_kustomization_builds_and_references_exist() -> None:
     manifests = built(FOLDER)
     (settings,) = (name for name in manifests if name.startswith("ConfigMap-courier-"))
     assert set(manifests) == {named(one) for one in MANIFESTS} | {settings}
@@ -75,7 +75,7 @@ def test_it_is_built_whole_and_every_reference_leads_somewhere() -> None:
 
 
 @needs("kubectl", "kubernetes-client")
-def test_the_guides_second_manager_is_one_of_its_own(tmp_path: Path) -> None:
+def test_overlay_of_a_second_manager_is_separate(tmp_path: Path) -> None:
     version = json.loads(run("kubectl", "version", "--client", "-o", "json").stdout)["clientVersion"]
     minor = int(version["minor"].rstrip("+"))
     if minor < KNOWS_THE_GUIDE:
@@ -101,7 +101,7 @@ def test_the_guides_second_manager_is_one_of_its_own(tmp_path: Path) -> None:
 
 
 @needs("kubectl", "kubernetes-client")
-def test_every_command_of_the_page_works_as_it_stands(tmp_path: Path) -> None:
+def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     page = blocks(Path(ops.__file__).parent / "docs/kubernetes.md")
     assert len(page) == 2
     kubectl = WITHOUT_CLUSTER.format(kubectl=shutil.which("kubectl"))

@@ -1,4 +1,4 @@
-"""The units: what systemd says of them, and that they agree with the settings."""
+"""Tests of the units: systemd accepts them, and they match the settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNITS = (
     *(f"courier-worker@{instance}.service" for instance in INSTANCES),
 )
 UP = "courier-up.service"
-"""All of them in one, with a server of its own: it needs no credentials."""
+"""The unit of `courier up`; it has its own Redis and needs no credentials."""
 
 MOST_EXPOSED = 2.5
 
@@ -54,7 +54,7 @@ def settings_of(file: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The units as they lie in a folder of systemd's, with a command that exists on this machine."""
+    """The units as installed in a folder of systemd, with a command that exists on this machine."""
     for source in FOLDER.rglob("*"):
         if source.is_file():
             target = tmp_path / source.relative_to(FOLDER)
@@ -65,14 +65,14 @@ def installed(tmp_path: Path) -> Path:
 
 @needs("systemd-analyze", "systemd")
 @pytest.mark.parametrize("unit", [*UNITS, UP])
-def test_systemd_has_no_complaint(installed: Path, unit: str) -> None:
+def test_systemd_accepts_the_unit(installed: Path, unit: str) -> None:
     done = run("systemd-analyze", "verify", installed / unit)
     assert (done.returncode, done.stdout) == (0, "")
 
 
 @needs("systemd-analyze", "systemd")
 @pytest.mark.parametrize("unit", [*UNITS, UP])
-def test_little_is_exposed(installed: Path, unit: str) -> None:
+def test_unit_exposure_is_low(installed: Path, unit: str) -> None:
     done = run("systemd-analyze", "security", "--offline=true", "--no-pager", installed / unit)
     found = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found, done.stdout
@@ -80,17 +80,17 @@ def test_little_is_exposed(installed: Path, unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", [*UNITS, UP])
-def test_they_start_what_there_is_and_do_not_repeat_what_a_restart_cannot_mend(unit: str) -> None:
-    told = dict(lines(unit))
-    command, *arguments = told["ExecStart"].split()
+def test_units_start_existing_commands_and_stop_on_78(unit: str) -> None:
+    entries = dict(lines(unit))
+    command, *arguments = entries["ExecStart"].split()
     assert command == COURIER
     assert arguments[0] in COMMANDS
-    assert (told["Type"], told["Restart"]) == ("exec", "on-failure")
-    assert int(told["RestartPreventExitStatus"]) == EX_CONFIG
+    assert (entries["Type"], entries["Restart"]) == ("exec", "on-failure")
+    assert int(entries["RestartPreventExitStatus"]) == EX_CONFIG
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_every_secret_is_a_credential_for_a_setting_that_exists(unit: str) -> None:
+def test_every_secret_is_a_credential_of_an_existing_setting(unit: str) -> None:
     credentials = {value.partition(":")[0] for name, value in lines(unit) if name == "LoadCredential"}
     variables = [value.partition("=") for name, value in lines(unit) if name == "Environment"]
     files = {variable.removesuffix("_FILE"): value for variable, _, value in variables if value.startswith("%d/")}
@@ -100,41 +100,41 @@ def test_every_secret_is_a_credential_for_a_setting_that_exists(unit: str) -> No
 
 
 @pytest.mark.parametrize("instance", INSTANCES)
-def test_a_worker_may_finish_before_it_is_killed(instance: str) -> None:
+def test_worker_can_drain_before_it_is_killed(instance: str) -> None:
     unit = f"courier-worker@{instance}.service"
-    told = [*lines(unit), *drop_ins(unit)]
-    environment = dict(value.split("=", 1) for _, value in told if value.startswith("COURIER_WORKER_DRAIN_TIMEOUT="))
+    entries = [*lines(unit), *drop_ins(unit)]
+    environment = dict(value.split("=", 1) for _, value in entries if value.startswith("COURIER_WORKER_DRAIN_TIMEOUT="))
     settings = load_settings(file=None, environment=environment, cwd=Path("/nonexistent"))
     served = {"http": "slack", "scripts": "custom-x", "manager": MANAGER_ID}[instance]
     policy = settings.policy(Integration(id=served, name=served))
     longest_s = policy.script_timeout_s if instance == "scripts" else policy.request_timeout_s
-    assert longest_s < settings.worker.drain_timeout_s < int(dict(told)["TimeoutStopSec"]) - GRACE_S
+    assert longest_s < settings.worker.drain_timeout_s < int(dict(entries)["TimeoutStopSec"]) - GRACE_S
 
 
-def test_scripts_run_as_the_manager_s_own_user_with_what_is_theirs_to_write() -> None:
-    told = list(drop_ins("courier-worker@scripts.service"))
-    assert dict(told)["User"] == dict(told)["Group"] == "wazuh"
-    assert ("SupplementaryGroups", "courier") in told  # to read /etc/courier
-    (_, reset), (_, own) = [one for one in told if one[0] == "StateDirectory"]
+def test_scripts_run_as_the_managers_user_and_may_write() -> None:
+    entries = list(drop_ins("courier-worker@scripts.service"))
+    assert dict(entries)["User"] == dict(entries)["Group"] == "wazuh"
+    assert ("SupplementaryGroups", "courier") in entries  # to read /etc/courier
+    (_, reset), (_, own) = [one for one in entries if one[0] == "StateDirectory"]
     assert (reset, own) == ("", "courier-scripts")  # systemd would give the others' folder to this user
-    assert ("Environment", f"COURIER_STATE_DIR=/var/lib/{own}") in told
-    assert "-/var/ossec/logs" in dict(told)["ReadWritePaths"].split()
+    assert ("Environment", f"COURIER_STATE_DIR=/var/lib/{own}") in entries
+    assert "-/var/ossec/logs" in dict(entries)["ReadWritePaths"].split()
     assert all(dict([*lines(unit), *drop_ins(unit)])["User"] == "courier" for unit in UNITS if "@scripts" not in unit)
 
 
-def test_a_script_that_starts_processes_without_end_meets_a_limit() -> None:
+def test_scripts_have_a_process_limit() -> None:
     assert int(dict(drop_ins("courier-worker@scripts.service"))["TasksMax"]) == 1024  # as pids_limit of compose.yaml
     assert all(int(dict(lines(unit))["TasksMax"]) == 4096 for unit in (UP, "courier-worker@http.service"))
 
 
-def test_the_state_is_where_the_settings_say() -> None:
+def test_state_directory_matches_the_settings() -> None:
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
     for unit in (*UNITS, UP):
         assert str(settings.state.dir) == f"/var/lib/{dict(lines(unit))['StateDirectory']}"
 
 
-def test_up_may_stop_its_workers_before_it_is_killed() -> None:
-    told = dict(lines(UP))
-    assert int(told["TimeoutStopSec"]) > 2 * STOP_LIMIT_S
+def test_up_can_stop_its_workers_before_it_is_killed() -> None:
+    entries = dict(lines(UP))
+    assert int(entries["TimeoutStopSec"]) > 2 * STOP_LIMIT_S
     assert not [name for name, _ in lines(UP) if name == "LoadCredential"]
-    assert (told["User"], told["Group"]) == ("wazuh", "wazuh")
+    assert (entries["User"], entries["Group"]) == ("wazuh", "wazuh")

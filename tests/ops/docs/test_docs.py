@@ -1,4 +1,4 @@
-"""The pages say what is there: their links, commands, options, settings, files and tests exist."""
+"""Tests that links, commands, options, settings, files and tests named in the pages exist."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def text_of(name: str) -> str:
 
 
 def code_of(name: str) -> list[str]:
-    """Return every line of the page's code blocks, then every piece of code within its text."""
+    """Return every line of the page's code blocks, then every inline code."""
     text = text_of(name)
     lines = [line for _, block in FENCE.findall(text) for line in block.splitlines()]
     return lines + re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
 
 
 def anchors_of(page: Path) -> set[str]:
-    """Return the anchors that a reader's browser finds: the headings in lower case, blanks as `-`, without signs."""
+    """Return the anchors of the headings: lower case, blanks as `-`, without punctuation."""
     headings = re.findall(r"^#+ +(.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def commands_of(name: str) -> Iterator[tuple[str, str, click.Command | None, list[str]]]:
-    """Yield each use of `courier`: the line, the subcommand's name, itself if there is one, and its options."""
+    """Yield each use of `courier`: the line, the subcommand's name, the command or None, and its options."""
     for line in code_of(name):
         if line.startswith("user "):  # Redis's own line for a user of that name
             continue
@@ -60,7 +60,7 @@ def _next(group: click.Group, words: list[str]) -> click.Command | None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_links_lead_somewhere(name: str) -> None:
+def test_links_and_anchors_exist(name: str) -> None:
     page = ROOT / name
     for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text_of(name))):
         if re.match(r"[a-z]+:", link):
@@ -79,7 +79,7 @@ def test_commands_and_their_options_exist(name: str) -> None:
         assert set(options) <= known, line
 
 
-def test_the_readme_shows_every_command() -> None:
+def test_readme_shows_every_command() -> None:
     assert {first for _, first, _, _ in commands_of("README.md")} >= set(COMMANDS)
 
 
@@ -100,14 +100,14 @@ def test_variables_are_settings(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_examples_of_settings_are_taken(name: str, tmp_path: Path) -> None:
+def test_examples_of_settings_are_valid(name: str, tmp_path: Path) -> None:
     for kind, block in FENCE.findall(text_of(name)):
         if kind == "toml":
             (tmp_path / "courier.toml").write_text(block)
             load_settings(file=None, environment={}, cwd=tmp_path)
 
 
-def test_names_of_the_code_in_contributing_exist() -> None:
+def test_code_names_in_contributing_exist() -> None:
     defined = set[str]()
     for file in ROOT.glob("[a-z]*/**/*.py"):
         defined |= set(
@@ -128,7 +128,7 @@ def test_files_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_tests_that_are_named_as_proof_exist(name: str) -> None:
+def test_tests_named_as_proof_exist(name: str) -> None:
     files = list((ROOT / "tests").rglob("test_*.py"))
     written = "\n".join(file.read_text(encoding="utf-8") for file in files)
     known = set(re.findall(r"^def (test_\w+)", written, re.MULTILINE)) | {file.stem for file in files}

@@ -5,23 +5,23 @@ import pytest
 from ops.docs.render_capacity import MEASURED, PAGE, Plan, render
 
 
-def test_the_page_is_what_the_script_writes() -> None:
+def test_page_is_current() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == render(page), "run: python -m ops.docs.render_capacity"
 
 
-def test_a_page_without_marks_is_refused() -> None:
-    with pytest.raises(ValueError, match="lacks one of the marks"):
+def test_page_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="lacks one of the markers"):
         render("# Scaling\n")
 
 
-def test_ten_times_the_alerts_need_about_ten_times_of_everything() -> None:
+def test_ten_times_the_alerts_need_ten_times_the_resources() -> None:
     small, large = Plan(10_000, 0.1), Plan(100_000, 0.1)
     assert large.outage_gib == pytest.approx(10 * small.outage_gib)
     assert small.worker_cores < large.worker_cores <= 10 * small.worker_cores
     assert small.servers <= large.servers <= 10 * small.servers
 
 
-def test_a_core_is_never_planned_to_be_busier_than_said() -> None:
+def test_planned_core_load_stays_below_the_limit() -> None:
     plan = Plan(100_000, 1.0)
     assert plan.worker_cores * 0.5 >= plan.deliveries * MEASURED["worker_ms"].value / 1000

@@ -34,12 +34,12 @@ RESULT: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("path", "rendered"), [(PAGE, render), (README, render_readme)], ids=["page", "readme"])
-def test_the_page_is_what_the_committed_results_say(path: Path, rendered: Callable[..., str]) -> None:
+def test_pages_match_the_committed_results(path: Path, rendered: Callable[..., str]) -> None:
     page = path.read_text(encoding="utf-8")
     assert page == rendered(page, committed()), "run: python -m ops.docs.render_performance"
 
 
-def test_every_figure_has_its_command_spread_and_goal() -> None:
+def test_every_figure_has_command_spread_and_goal() -> None:
     page = render(f"by hand\n{BEGIN}old\n{END}by hand, too\n", [RESULT])
     assert page.startswith(f"by hand\n{BEGIN}")
     assert page.endswith(f"{END}by hand, too\n")
@@ -50,7 +50,7 @@ def test_every_figure_has_its_command_spread_and_goal() -> None:
     assert "| `pipelined_per_s` | 61,234 | 61,234 to 61,234 | | reference |" in page
 
 
-def test_the_readme_shows_what_there_are_results_of() -> None:
+def test_readme_shows_only_figures_with_results() -> None:
     result = {"bench": "latency", "figures": {"p50_ms": RESULT["figures"]["p99_ms"], "worst_ms": {}}}
     page = render_readme(f"by hand\n{BEGIN}old\n{END}by hand, too\n", [result])
     table = page.partition(BEGIN)[2].partition(END)[0]
@@ -64,14 +64,12 @@ def test_every_highlight_is_a_figure_of_its_benchmark() -> None:
     assert all(name in results[bench] for _, bench, name in HIGHLIGHTS if bench in results)
 
 
-def test_a_page_without_marks_is_refused() -> None:
-    with pytest.raises(ValueError, match="lacks one of the marks"):
+def test_page_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="lacks one of the markers"):
         render("# Performance\n", [])
 
 
-def test_check_tells_of_a_page_that_is_not_up_to_date(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_reports_an_outdated_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"]) == 0
     monkeypatch.setattr(render_performance, "committed", lambda: [RESULT])
     assert main(["--check"]) == 1

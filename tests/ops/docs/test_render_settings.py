@@ -7,7 +7,7 @@ from ops.docs.render_settings import PAGE, render
 REFERENCE = render(DEFAULTS_FILE.read_text(encoding="utf-8"))
 
 
-def test_the_page_is_what_the_script_writes() -> None:
+def test_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == REFERENCE, "run: python -m ops.docs.render_settings"
 
 

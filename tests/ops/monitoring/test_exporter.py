@@ -61,7 +61,7 @@ def settle(ledger: Ledger, outcome: str, reason: str = "") -> None:
     ledger.settle("slack", [settlement], token="w")
 
 
-def test_an_empty_ledger_shows_every_series_at_zero(registry: CollectorRegistry) -> None:
+def test_empty_ledger_exposes_every_series_at_zero(registry: CollectorRegistry) -> None:
     for integration in ("slack", "manager"):
         for outcome, reason in ledger_pairs():
             labels = {"integration": integration, "outcome": outcome, "reason": reason}
@@ -74,7 +74,7 @@ def test_an_empty_ledger_shows_every_series_at_zero(registry: CollectorRegistry)
     assert value(registry, "courier_redis_evicts") == 0
 
 
-def test_what_happens_in_the_ledger_is_what_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
+def test_metrics_follow_the_ledger(registry: CollectorRegistry, client: redis.Redis) -> None:
     start_s = 1_700_000_000.0
     clock = iter([start_s] * 1000)
     ledger = Ledger(client, clock=lambda: next(clock))
@@ -104,7 +104,7 @@ def test_what_happens_in_the_ledger_is_what_is_shown(registry: CollectorRegistry
         assert value(registry, name, **slack) == pytest.approx(now_s - start_s, abs=5)
 
 
-def test_whatever_the_ledger_counts_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
+def test_every_outcome_and_reason_of_the_totals_is_exposed(registry: CollectorRegistry, client: redis.Redis) -> None:
     pairs = {pair: number for number, pair in enumerate(ledger_pairs(), start=1)}
     client.hset("courier:{slack}:totals", mapping={":".join(filter(None, pair)): n for pair, n in pairs.items()})
     for (outcome, reason), number in pairs.items():
@@ -112,7 +112,7 @@ def test_whatever_the_ledger_counts_is_shown(registry: CollectorRegistry, client
         assert value(registry, "courier_deliveries_total", **labels) == number
 
 
-def test_the_table_knows_all_that_the_scripts_count() -> None:
+def test_every_counter_of_the_lua_scripts_is_in_the_table() -> None:
     scripts = [path.read_text() for path in Path(ledger_room.__file__).parent.glob("*.lua")]
     counted = {name for script in scripts for name in re.findall(r"\bcount\('(\w+)'", script)}
     of_their_own = {"committed", "bytes", "dead_bytes", "breaker_opened", "target_paused"}
@@ -125,7 +125,7 @@ def redis_time_s(client: redis.Redis) -> int:
     return int(seconds)
 
 
-def test_what_backs_off_is_old_but_not_overdue(registry: CollectorRegistry, client: redis.Redis) -> None:
+def test_delivery_that_backs_off_is_not_overdue(registry: CollectorRegistry, client: redis.Redis) -> None:
     ledger = Ledger(client)
     commit(ledger, "a")
     settle(ledger, "retry", "timeout")
@@ -133,7 +133,7 @@ def test_what_backs_off_is_old_but_not_overdue(registry: CollectorRegistry, clie
     assert value(registry, "courier_waiting", integration="slack") == 1
 
 
-def test_a_released_delivery_still_has_an_age(registry: CollectorRegistry, client: redis.Redis) -> None:
+def test_released_delivery_still_has_an_age(registry: CollectorRegistry, client: redis.Redis) -> None:
     ledger = Ledger(client, clock=lambda: 1_700_000_000.0)
     commit(ledger, "a")
     ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
@@ -141,7 +141,7 @@ def test_a_released_delivery_still_has_an_age(registry: CollectorRegistry, clien
     assert (value(registry, "courier_oldest_delivery_age_seconds", integration="slack") or 0) > 1000
 
 
-def test_what_holds_it_back_is_shown(registry: CollectorRegistry, client: redis.Redis) -> None:
+def test_breaker_and_pauses_are_exposed(registry: CollectorRegistry, client: redis.Redis) -> None:
     ledger = Ledger(client)
     commit(ledger, "a", "b")
     pace = Limits(target="digest", breaker=Breaker(failures=1))
@@ -160,7 +160,7 @@ def test_what_holds_it_back_is_shown(registry: CollectorRegistry, client: redis.
     assert value(registry, "courier_target_pause_remaining_seconds", integration="manager") == 0
 
 
-def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, client: redis.Redis) -> None:
+def test_producer_reports_are_exposed(registry: CollectorRegistry, client: redis.Redis) -> None:
     readings = {
         "slack": IntegrationLag(lag_bytes=7, lag_s=1.5, backpressured=True, max_backlog=10, max_backlog_bytes=99)
     }
@@ -194,14 +194,14 @@ def test_nodes_tell_lines_lag_and_configuration(registry: CollectorRegistry, cli
         labels = {"node": "wazuh-1", "field": field}
         assert value(registry, "courier_field_type_errors_total", **labels) == (3 if field == "level" else 0)
     both = {"integration": "slack", "node": "wazuh-1"}
-    told = {"lag_bytes": 7, "lag_seconds": 1.5}
-    assert {name: value(registry, f"courier_reader_{name}", **both) for name in told} == told
+    lags = {"lag_bytes": 7, "lag_seconds": 1.5}
+    assert {name: value(registry, f"courier_reader_{name}", **both) for name in lags} == lags
     assert value(registry, "courier_backpressure", **both) == 1
     assert value(registry, "courier_backlog_limit", **both) == 10
     assert value(registry, "courier_backlog_limit_bytes", **both) == 99
 
 
-def test_a_node_of_another_version_spoils_nothing(registry: CollectorRegistry, client: redis.Redis) -> None:
+def test_report_of_another_version_does_not_break_a_scrape(registry: CollectorRegistry, client: redis.Redis) -> None:
     publish_producer_report(
         client, "old", added={"lines": 1}, texts={INTEGRATION_LAGS: '{"slack": []}', "seen_ms": "soon"}
     )
@@ -209,9 +209,7 @@ def test_a_node_of_another_version_spoils_nothing(registry: CollectorRegistry, c
     assert value(registry, "courier_producer_report_timestamp_seconds", node="old") == 0
 
 
-def test_every_metric_of_the_table_is_shown_with_its_labels_and_no_other(
-    registry: CollectorRegistry, client: redis.Redis
-) -> None:
+def test_exporter_exposes_exactly_the_metrics_of_the_table(registry: CollectorRegistry, client: redis.Redis) -> None:
     publish_producer_report(
         client, "n", added={}, texts={INTEGRATION_LAGS: encode_integration_lags({"slack": IntegrationLag()})}
     )
@@ -219,7 +217,7 @@ def test_every_metric_of_the_table_is_shown_with_its_labels_and_no_other(
     assert shown == {m.full_name: m.labels for m in TABLE if m.exposed_by is ExposedBy.EXPORTER}
 
 
-def test_without_redis_it_says_so_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_redis_down_exposes_only_up_and_logs_once(caplog: pytest.LogCaptureFixture) -> None:
     with connect(f"redis://:{'s3cret'}@127.0.0.1:{free_port()}/0") as client:
         registry = registered(client)
         for _ in range(2):
@@ -246,7 +244,7 @@ class Counting:
         return self.client.scan_iter(**options)
 
 
-def test_a_scrape_of_many_integrations_is_a_few_round_trips(client: redis.Redis) -> None:
+def test_scrape_of_100_integrations_takes_few_round_trips(client: redis.Redis) -> None:
     client.hset("courier:integrations", mapping={f"custom-{n}": "sealed" for n in range(100)})
     counting = Counting(client)
     registry = registered(counting)  # type: ignore[arg-type]  # all that is used of a client
@@ -255,12 +253,12 @@ def test_a_scrape_of_many_integrations_is_a_few_round_trips(client: redis.Redis)
     assert counting.trips <= 5
 
 
-def test_no_secret_is_among_it(registry: CollectorRegistry) -> None:
+def test_scrape_holds_no_secret(registry: CollectorRegistry) -> None:
     assert SECRET.encode() not in generate_latest(registry)
 
 
 @needs("promtool", "prometheus")
-def test_promtool_has_no_complaint(registry: CollectorRegistry, client: redis.Redis) -> None:
+def test_promtool_accepts_the_metrics(registry: CollectorRegistry, client: redis.Redis) -> None:
     publish_producer_report(
         client, "n", added={}, texts={INTEGRATION_LAGS: encode_integration_lags({"slack": IntegrationLag()})}
     )

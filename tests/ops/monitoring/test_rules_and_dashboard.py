@@ -1,4 +1,4 @@
-"""Dashboard, alert rules and runbooks: that they are current, ask for what exists, and say what they should."""
+"""Tests that dashboard, alert rules and runbooks are current and use existing metrics, labels and services."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RULES: list[dict[str, Any]] = [
     rule for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"] for rule in group["rules"]
 ]
 TESTS: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]
-ASKED = [ask.expr for row in ROWS for panel in row.panels for ask in panel.asks]
+QUERIES = [query.expr for row in ROWS for panel in row.panels for query in panel.queries]
 LABELS = {
     name: {*metric.labels, "instance", "job", "le"}
     for metric in TABLE
@@ -49,67 +49,67 @@ PROVIDER_KEYS = {
     "updateIntervalSeconds",
     "options",
 }
-"""Of those that Grafana's page on provisioning lists; it passes over any other without a word."""
+"""The keys in Grafana's page on provisioning that we use; Grafana ignores unknown keys silently."""
 
 
-def known() -> set[str]:
+def known_metrics() -> set[str]:
     names = {metric.full_name for metric in TABLE if metric.type is not MetricType.HISTOGRAM}
     histograms = [metric.full_name for metric in TABLE if metric.type is MetricType.HISTOGRAM]
     return names | {name + ending for name in histograms for ending in ("_bucket", "_sum", "_count")}
 
 
-def asked_for(expression: str) -> set[str]:
+def metrics_in(expression: str) -> set[str]:
     return set(re.findall(r"\bcourier_[a-z_]+", expression))
 
 
-def test_the_dashboard_is_what_the_script_writes() -> None:
+def test_dashboard_file_is_current() -> None:
     assert FILE.read_text(encoding="utf-8") == text(), "run: python -m ops.monitoring.grafana.build"
 
 
-@pytest.mark.parametrize("expression", [*ASKED, *(rule["expr"] for rule in RULES)])
-def test_what_is_asked_for_exists_with_its_labels(expression: str) -> None:
-    assert asked_for(expression) <= known()
+@pytest.mark.parametrize("expression", [*QUERIES, *(rule["expr"] for rule in RULES)])
+def test_queries_use_existing_metrics_and_labels(expression: str) -> None:
+    assert metrics_in(expression) <= known_metrics()
     for name, selected in re.findall(r"\b(courier_[a-z_]+)\{([^}]*)\}", expression):
         assert set(re.findall(r"(\w+)\s*(?:=~|!=|=)", selected)) <= LABELS[name], name
 
 
-def test_every_metric_of_the_ledger_and_the_workers_has_a_use() -> None:
-    used = asked_for(" ".join([*ASKED, *(rule["expr"] for rule in RULES)]))
+def test_every_ledger_and_worker_metric_is_used() -> None:
+    used = metrics_in(" ".join([*QUERIES, *(rule["expr"] for rule in RULES)]))
     used |= {name.removesuffix("_bucket") for name in used}
     unused = {m.full_name for m in TABLE if m.full_name not in used and not m.name.startswith("courier_producer_")}
     assert unused == {"courier_scrape_duration_seconds"}
 
 
 def unknown_to_grafana(dashboard: dict[str, Any]) -> list[str]:
-    """Read it into Grafana's own types, write it again, and return the places where something is gone or different."""
+    """Parse the dashboard into Grafana's own types, dump it again and return the paths that are lost or differ."""
     plugins.register_default_plugins()
     return list(lost(dashboard, json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))))
 
 
-def lost(ours: Any, theirs: Any, place: str = "") -> Iterator[str]:
+def lost(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key, value in ours.items():
-            yield from lost(value, theirs.get(key), f"{place}.{key}")
+            yield from lost(value, theirs.get(key), f"{path}.{key}")
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         for number, pair in enumerate(zip(ours, theirs, strict=True)):
-            yield from lost(*pair, f"{place}.{number}")
+            yield from lost(*pair, f"{path}.{number}")
     elif ours != theirs:
-        yield place
+        yield path
 
 
 def test_grafana_knows_every_field_of_the_dashboard() -> None:
     assert unknown_to_grafana(build()) == []
 
 
-@pytest.mark.parametrize("place", ["", "options", "fieldConfig", "fieldConfig.defaults", "fieldConfig.defaults.custom"])
-def test_a_field_that_grafana_does_not_know_would_be_seen(place: str) -> None:
+@pytest.mark.parametrize("path", ["", "options", "fieldConfig", "fieldConfig.defaults", "fieldConfig.defaults.custom"])
+def test_unknown_dashboard_field_would_be_noticed(path: str) -> None:
     dashboard = json.loads(text())
     panel = next(one for one in dashboard["panels"] if one["type"] == "timeseries")
-    for key in filter(None, place.split(".")):
+    for key in filter(None, path.split(".")):
         panel = panel[key]
     panel["filOpacity"] = 1
     (found,) = unknown_to_grafana(dashboard)
-    assert found.endswith(f"{place}.filOpacity")
+    assert found.endswith(f"{path}.filOpacity")
 
 
 def test_panels_have_ids_and_do_not_overlap() -> None:
@@ -120,7 +120,7 @@ def test_panels_have_ids_and_do_not_overlap() -> None:
     assert all(panel["targets"] for panel in panels if panel["type"] not in {"row", "alertlist"})
 
 
-def test_the_dashboard_lists_the_alerts_of_the_rules() -> None:
+def test_dashboard_lists_the_alerts_of_the_rules() -> None:
     (panel,) = (one for one in build()["panels"] if one["type"] == "alertlist")
     (source, _) = yaml.safe_load((OPS / "monitoring/grafana/provisioning/datasources/prometheus.yml").read_text())[
         "datasources"
@@ -130,14 +130,14 @@ def test_the_dashboard_lists_the_alerts_of_the_rules() -> None:
     assert all(panel["options"]["alertName"] in rule["alert"] for rule in RULES)
 
 
-def covered(place: dict[str, int]) -> Iterator[tuple[int, int]]:
-    assert place["x"] + place["w"] <= 24
-    for x in range(place["x"], place["x"] + place["w"]):
-        for y in range(place["y"], place["y"] + place["h"]):
+def covered(grid_pos: dict[str, int]) -> Iterator[tuple[int, int]]:
+    assert grid_pos["x"] + grid_pos["w"] <= 24
+    for x in range(grid_pos["x"], grid_pos["x"] + grid_pos["w"]):
+        for y in range(grid_pos["y"], grid_pos["y"] + grid_pos["h"]):
             yield x, y
 
 
-def test_what_grafana_is_given_points_at_what_there_is() -> None:
+def test_grafana_provisioning_matches_compose() -> None:
     sources = yaml.safe_load((OPS / "monitoring/grafana/provisioning/datasources/prometheus.yml").read_text())[
         "datasources"
     ]
@@ -156,7 +156,7 @@ def test_what_grafana_is_given_points_at_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
-def test_every_rule_is_tested_both_ways_and_has_a_runbook(rule: dict[str, Any]) -> None:
+def test_every_rule_has_both_tests_and_a_runbook(rule: dict[str, Any]) -> None:
     name = rule["alert"]
     assert re.fullmatch(r"Courier[A-Z][A-Za-z]+", name)
     assert rule["labels"]["severity"] in {"critical", "warning"}
@@ -164,35 +164,35 @@ def test_every_rule_is_tested_both_ways_and_has_a_runbook(rule: dict[str, Any]) 
     assert {"summary", "description"} <= set(rule["annotations"])
     page = (RUNBOOKS / f"{name}.md").read_text()
     assert page.startswith(f"# {name}\n")
-    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["Look", "Do"]
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["Check", "Fix"]
     cases = [case for one in TESTS for case in one["alert_rule_test"] if case["alertname"] == name]
     assert any(case["exp_alerts"] for case in cases), "no test in which it fires"
-    assert any(not case["exp_alerts"] for case in cases), "no test in which it is quiet"
+    assert any(not case["exp_alerts"] for case in cases), "no test in which it does not fire"
 
 
-def test_every_runbook_belongs_to_a_rule_and_names_what_exists() -> None:
+def test_every_runbook_has_a_rule_and_valid_links() -> None:
     pages = {path.stem: path.read_text() for path in RUNBOOKS.glob("*.md")}
     assert set(pages) == {rule["alert"] for rule in RULES}
     for name, page in pages.items():
-        assert asked_for(page) <= known() | set(LABELS), name
+        assert metrics_in(page) <= known_metrics() | set(LABELS), name
         assert set(re.findall(r"\]\((\w+)\.md\)", page)) <= set(pages), name
 
 
-def test_prometheus_asks_the_services_that_compose_starts() -> None:
+def test_prometheus_scrapes_the_services_of_compose() -> None:
     services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
     jobs = {
         job["job_name"]: job for job in yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
     }
     assert jobs["courier-exporter"]["static_configs"] == [{"targets": ["exporter:9464"]}]
-    asked = {"exporter", *(n for job in jobs.values() for sd in job.get("dns_sd_configs", []) for n in sd["names"])}
-    assert asked == {name for name in services if name in {"exporter", "producer"} or name.startswith("worker-")}
-    for name in asked:
+    scraped = {"exporter", *(n for job in jobs.values() for sd in job.get("dns_sd_configs", []) for n in sd["names"])}
+    assert scraped == {name for name in services if name in {"exporter", "producer"} or name.startswith("worker-")}
+    for name in scraped:
         environment = services[name]["environment"]
         assert environment["COURIER_METRICS_ADDRESS"] != "127.0.0.1"
         assert environment["COURIER_METRICS_PORT"] == 9464
 
 
-def test_an_alerts_link_leads_to_a_page_that_compose_serves() -> None:
+def test_runbook_links_lead_to_pages_that_compose_serves() -> None:
     services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
     labels = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["global"]["external_labels"]
     assert labels == {"runbooks": "${COURIER_RUNBOOKS}"}
@@ -203,7 +203,7 @@ def test_an_alerts_link_leads_to_a_page_that_compose_serves() -> None:
     assert "./ops/docs/runbooks:/usr/share/grafana/public/runbooks:ro" in services["grafana"]["volumes"]
 
 
-def test_prometheus_sends_alerts_to_the_alertmanager_that_compose_starts() -> None:
+def test_prometheus_uses_the_alertmanager_of_compose() -> None:
     services = yaml.safe_load((OPS.parent / "compose.yaml").read_text())["services"]
     alerting = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["alerting"]
     assert alerting["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
@@ -213,24 +213,25 @@ def test_prometheus_sends_alerts_to_the_alertmanager_that_compose_starts() -> No
 
 
 @needs("promtool", "prometheus")
-def test_the_rules_pass_their_own_tests() -> None:
+def test_alert_rules_pass_promtool_tests() -> None:
     done = run("promtool", "test", "rules", PROMETHEUS / "alerts_test.yml")
     assert done.returncode == 0, done.stdout
 
 
 @needs("promtool", "prometheus")
-def test_prometheus_takes_its_configuration() -> None:
+def test_promtool_accepts_the_prometheus_configuration() -> None:
     done = run("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
     assert done.returncode == 0, done.stdout
 
 
 @needs("promtool", "prometheus")
-def test_the_dashboards_questions_are_promql(tmp_path: Path) -> None:
-    filled = [
-        ask.replace("$__rate_interval", "5m").replace("$integration", ".*").replace("$node", ".*") for ask in ASKED
+def test_dashboard_queries_are_valid_promql(tmp_path: Path) -> None:
+    queries = [
+        query.replace("$__rate_interval", "5m").replace("$integration", ".*").replace("$node", ".*")
+        for query in QUERIES
     ]
-    rules = [{"record": f"asked:{number}", "expr": expr} for number, expr in enumerate(filled)]
-    file = tmp_path / "asked.yml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
+    rules = [{"record": f"query:{number}", "expr": expr} for number, expr in enumerate(queries)]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
     done = run("promtool", "check", "rules", file)
     assert done.returncode == 0, done.stdout

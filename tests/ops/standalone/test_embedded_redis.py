@@ -15,12 +15,12 @@ from ops.standalone.embedded_redis import EmbeddedServer, is_free
 from ops.standalone.supervisor import Interrupted, exit_status_of, interruptible
 from tests.support.slow_server import slow_server
 
-LOADING = "the embedded server is still loading 0 MiB; waiting for it"
+LOADING = "embedded Redis is loading its data; waiting"
 LIMIT_S = 4.0
 KEYS = 15_000
 
 
-def test_a_server_that_loads_for_longer_than_the_limit_is_waited_for_and_that_is_said_once(
+def test_slow_loading_server_is_waited_for_and_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(embedded_redis, "STARTUP_LIMIT_S", LIMIT_S)
@@ -34,7 +34,7 @@ def test_a_server_that_loads_for_longer_than_the_limit_is_waited_for_and_that_is
     assert caplog.messages == [LOADING]
 
 
-def test_a_signal_ends_the_wait_for_a_server_that_loads_and_the_server(tmp_path: Path) -> None:
+def test_signal_while_loading_stops_the_server(tmp_path: Path) -> None:
     class Signal(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             assert record.getMessage() == LOADING
@@ -52,33 +52,33 @@ def test_a_signal_ends_the_wait_for_a_server_that_loads_and_the_server(tmp_path:
     assert server.pid is None
 
 
-def test_an_interrupt_in_the_middle_of_a_look_at_a_process_comes_after_it() -> None:
-    """At once it would leave the lock taken that the process's Popen has, and `wait` without an end."""
-    looks = []
+def test_interrupt_is_deferred_while_a_process_is_polled() -> None:
+    """Raised at once, it would leave the lock of the Popen taken, and `wait` would block forever."""
+    polls = []
 
     class Process:
         def poll(self) -> None:
-            signal.raise_signal(signal.SIGTERM)  # in this thread: courier up has no other
-            looks.append("whole")
+            signal.raise_signal(signal.SIGTERM)  # in this thread: `courier up` has only one
+            polls.append("complete")
 
     with interruptible(), pytest.raises(Interrupted):
-        exit_status_of(Process())  # type: ignore[arg-type]  # of a Popen only this is asked
-    assert looks == ["whole"]
+        exit_status_of(Process())  # type: ignore[arg-type]  # only `poll` is called
+    assert polls == ["complete"]
 
 
-def test_a_server_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_failed_start_reports_the_end_of_the_server_log(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").write_text("in its way")
     with pytest.raises(LedgerUnavailable, match=r"did not start; the end of (.|\n)*appendonlydir"):
         EmbeddedServer(tmp_path).start()
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "redis").write_text("in its way")
     with pytest.raises(SettingsError, match=r"redis: File exists; chown it"):
         EmbeddedServer(tmp_path / "redis").start()
 
 
-def test_a_port_is_handed_out_once_and_is_none_that_a_connection_may_take() -> None:
+def test_free_ports_are_unique_and_not_ephemeral() -> None:
     ports = [embedded_redis.free_port() for _ in range(300)]
     assert len(set(ports)) == 300
     first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
@@ -86,7 +86,7 @@ def test_a_port_is_handed_out_once_and_is_none_that_a_connection_may_take() -> N
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_a_port_is_free_until_somebody_listens_on_it(address: str) -> None:
+def test_port_is_free_until_something_listens_on_it(address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, 0), family=family) as listening:
         port = listening.getsockname()[1]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("wanted", "given_s"), [("75s", 12), ("30s", 12), ("2s", 2)])
-def test_workers_end_by_themselves_before_they_are_killed(
+def test_drain_timeout_ends_before_workers_are_killed(
     wanted: str, given_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(DRAIN, wanted)
@@ -25,7 +25,7 @@ def test_workers_end_by_themselves_before_they_are_killed(
     assert theirs + GRACE_S < STOP_LIMIT_S
 
 
-def test_no_part_gets_the_server_s_password_in_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_of_children_has_no_redis_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURIER_REDIS_URL", "redis://:another-one@redis.example")
     state_dir.write_address(tmp_path, "redis://:s3cret@127.0.0.1:1/0")
     settings = load_settings(file=None, environment={}, cwd=tmp_path, overrides={"state.dir": str(tmp_path)})
