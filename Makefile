@@ -67,6 +67,9 @@ audit: install ## ask the advisory database about every locked package
 sbom: install ## the bill of materials of the wheel, of the image too with IMAGE=NAME, into dist/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m ops.release.sbom $(if $(IMAGE),--image "$(IMAGE)")
 
+docs: install ## the documentation as a website in dist/docs, with every link between the pages checked
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -c ops/docs -d build/doctrees . dist/docs
+
 bench: install ## every benchmark in turn, and what got slower since the committed results (QUICK=1 in ten minutes, SAVE=1 keeps the new ones; NAMES="growth soak" just these)
 	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(NAMES)
 
@@ -79,4 +82,4 @@ bench-%: install ## one by itself, as bench-delivery or bench-isolation (ARGS=OP
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom bench soak clean
+.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom docs bench soak clean
