@@ -70,6 +70,9 @@ audit: install ## check every locked package against the advisory database
 sbom: install ## write the bill of materials of the wheel, or with IMAGE=NAME of the image, to dist/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m ops.release.sbom $(if $(IMAGE),--image "$(IMAGE)")
 
+docs: install ## the documentation as a website in dist/docs, with every link between the pages checked
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -c ops/docs -d build/doctrees . dist/docs
+
 bench: install ## run every benchmark and compare with the committed results (QUICK=1: ten minutes, SAVE=1: keep the new results; NAMES="growth soak": only these)
 	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(SAVE)),--save) $(NAMES)
 
@@ -82,4 +85,4 @@ bench-%: install ## run one benchmark, such as bench-delivery or bench-isolation
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom bench soak clean
+.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom docs bench soak clean
