@@ -23,7 +23,7 @@ _LEADING_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,20})")
 
 
 class IntegrationFilter:
-    """One integration's filters, made ready. All that are configured must pass."""
+    """The prepared filters of one integration. All configured filters must pass."""
 
     def __init__(self, integration: Integration) -> None:
         """Prepare the filters. Raises ValueError if `event_location` is too long for a pattern."""
@@ -36,7 +36,7 @@ class IntegrationFilter:
 
     @property
     def used_fields(self) -> frozenset[FilterField]:
-        """What the configured filters look at."""
+        """The fields that the configured filters use."""
         configured = {
             FilterField.LEVEL: self.level > 0,
             FilterField.GROUPS: self._groups is not None,

@@ -1,9 +1,9 @@
-r"""A first look at a line, which tells at less cost that an alert is for nobody (`ops.bench.scanning`).
+r"""Rejects alerts that match nothing at less cost than the full match (`ops.bench.scanning`).
 
-It decodes only what some filter looks at and asks whether an alert with the same values has turned out to match
-nothing. Where the level or the rule's id alone will do, the decoder itself refuses what may match. The decoder still
-goes through the whole line and is as strict as ever, so what is no alert is noticed as without this look. Whatever it
-has not met, or cannot read, is for the plain way to decide.
+It decodes only the fields that some filter uses and checks whether an alert with the same values is known to match
+nothing. If the level or the rule's id alone decides, the decoder itself refuses alerts that may match. The decoder
+still validates the whole line, so a line that is not an alert is noticed too. The full match decides about lines with
+new values and lines that the decoder cannot read.
 
 Cheaper still would be to search the bytes for `"level":1`. But the level may stand elsewhere too, be written
 `\u006cevel` or come twice, and half a line, or two in one, would pass for an alert that nobody wants, uncounted.

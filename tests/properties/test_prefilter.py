@@ -75,8 +75,8 @@ spoiled = st.one_of(
     ),
 )
 ordinary = st.builds(  # two of them often differ in one value only
-    lambda level, number, group, place: json.dumps(
-        {"rule": {"level": level, "id": number, "groups": [group]}, "location": place, "data": {"level": 15}}
+    lambda level, number, group, location: json.dumps(
+        {"rule": {"level": level, "id": number, "groups": [group]}, "location": location, "data": {"level": 15}}
     ).encode(),
     st.sampled_from([6, 7, 8]),
     st.sampled_from(["7", "8"]),
@@ -86,8 +86,8 @@ ordinary = st.builds(  # two of them often differ in one value only
 odd = whole | spoiled | alerts.map(lambda alert: json.dumps(alert).encode())
 lines = ordinary | odd.map(lambda raw: raw.replace(b"\n", b""))
 settled = st.builds(
-    lambda level, group, ids, place: Integration(
-        id="s", name="custom-s", level=level, group=group, rule_ids=ids, event_location=place
+    lambda level, group, ids, location: Integration(
+        id="s", name="custom-s", level=level, group=group, rule_ids=ids, event_location=location
     ),
     st.sampled_from([0, 7, 8, 2**32 - 1]),
     st.sampled_from([None, "a"]),
@@ -117,13 +117,13 @@ def telling(found: list[Verdict]) -> list[Verdict]:
 
 @settings(max_examples=400)
 @given(blocks, st.lists(lines, min_size=1, max_size=12))
-def test_a_sifted_batch_gives_what_each_line_gives(configured: list[Integration], raws: list[bytes]) -> None:
+def test_prefiltered_batch_equals_matching_each_line(configured: list[Integration], raws: list[bytes]) -> None:
     gives_the_same(configured, raws)
 
 
 @settings(max_examples=400)
 @given(st.lists(settled, min_size=1, max_size=2), st.lists(ordinary, min_size=8, max_size=12))
-def test_lines_that_differ_in_one_value_are_told_apart(configured: list[Integration], raws: list[bytes]) -> None:
+def test_lines_that_differ_in_one_value_are_distinguished(configured: list[Integration], raws: list[bytes]) -> None:
     gives_the_same(configured, raws)
 
 
@@ -141,7 +141,7 @@ def gives_the_same(configured: list[Integration], raws: list[bytes]) -> None:
 
 
 @given(st.lists(lines, min_size=1, max_size=12), st.integers(0, 1000))
-def test_a_block_is_its_lines(raws: list[bytes], start: int) -> None:
+def test_buffer_contains_its_lines(raws: list[bytes], start: int) -> None:
     data = b"".join(raw + b"\n" for raw in raws)
     block = LineBuffer(data + b"half", len(data), "f", start)
     listed: list[LogLine] = list(block)
@@ -155,7 +155,7 @@ def test_a_block_is_its_lines(raws: list[bytes], start: int) -> None:
 @pytest.mark.parametrize(
     "wanted", [{"level": 12}, {"level": 3, "group": "x"}, {"rule_ids": (1,)}, {"event_location": "x"}]
 )
-def test_what_matches_nothing_is_turned_down(wanted: dict[str, Any]) -> None:
+def test_lines_that_match_nothing_are_rejected(wanted: dict[str, Any]) -> None:
     index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
     data = b'{"rule":{"level":5,"id":"5","groups":["b"]},"location":"b"}\n' * 3
     sifted(index, LineBuffer(data, len(data), "f", 0))
@@ -163,9 +163,7 @@ def test_what_matches_nothing_is_turned_down(wanted: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "memory"), [({"rule_ids": (1000,)}, "_known"), ({"group": "x"}, "_unwanted")])
-def test_what_the_look_remembers_is_bounded(
-    monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], memory: str
-) -> None:
+def test_prefilter_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], memory: str) -> None:
     monkeypatch.setattr(prefilter, "CACHE_SIZE", 10)
     monkeypatch.setattr(prefilter, "MAX_IDS", 10)
     index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
