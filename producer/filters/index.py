@@ -3,7 +3,7 @@
 Alerts come from rules, and a rule fixes level, id and groups. So the result of these filters is cached by rule, and
 fifty integrations cost little more than one: decoding, one cache access and, only if a matching block has an
 `<event_location>`, a second one by location. The caches are bounded in number and size.
-Most alerts match nothing; `producer.filters.prefilter` rejects many of them at less cost.
+Most alerts match nothing; if the level alone decides, `producer.filters.prefilter` rejects them at less cost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from producer.filters.decode import FilterField, Rule, decode_line
 from producer.filters.integration_filter import IntegrationFilter
-from producer.filters.prefilter import NEEDS_FULL_MATCH, make_prefilter
+from producer.filters.prefilter import UNDECIDED, make_prefilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,15 +44,14 @@ class FilterIndex:
         self._selections: dict[tuple[IntegrationFilter, ...], _RuleMatches] = {}
         self._by_rule: dict[Rule, _RuleMatches] = {}
         self._by_location: dict[tuple[_RuleMatches, str | UnsetType], tuple[str, ...]] = {}
-        # A block without filters matches every alert, so nothing could be rejected.
-        self._prefilter = make_prefilter(self._filters) if all(block.used_fields for block in self._filters) else None
+        self._prefilter = make_prefilter(self._filters)
 
     def prefilter(self, lines: log_lines.LogLines) -> tuple[int, Iterable[log_lines.LogLine]]:
         """Return the number of lines, and the lines that need `match`: the others are alerts that match nothing.
 
         Only the returned lines are copied out of their block.
         """
-        return lines.prefilter(self._prefilter.reject, NEEDS_FULL_MATCH) if self._prefilter else (len(lines), lines)
+        return lines.prefilter(self._prefilter, UNDECIDED) if self._prefilter else (len(lines), lines)
 
     def match(self, raw: bytes) -> tuple[str, ...]:
         """Return the ids of the matching integrations, in file order.
@@ -62,11 +61,7 @@ class FilterIndex:
         line = decode_line(raw)
         if line.type_errors:
             self.type_errors.update(line.type_errors)
-        remember = len(raw) <= MAX_CACHED_LINE_BYTES
-        ids = self._match(line, remember=remember)
-        if self._prefilter and remember and not ids:
-            self._prefilter.record_miss(raw)
-        return ids
+        return self._match(line, remember=len(raw) <= MAX_CACHED_LINE_BYTES)
 
     def _match(self, line: FilterFields, *, remember: bool) -> tuple[str, ...]:
         selection = self._by_rule.get(line.rule) or self._select(line.rule, remember=remember)
