@@ -28,4 +28,6 @@ class ForeignWrites:
     def recent(self) -> str:
         """Return a text with the changes of the last hour; empty if there were none."""
         lately = [what for what, at_s in self._found_at_s.items() if self._now() - at_s < SHOWN_S]
-        return f"somebody else wrote into Redis within the hour: {', '.join(sorted(lately))}" if lately else ""
+        return (
+            f"another writer changed data in Redis within the last hour: {', '.join(sorted(lately))}" if lately else ""
+        )

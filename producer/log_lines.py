@@ -45,6 +45,11 @@ class LogLine(msgspec.Struct, frozen=True, gc=False):
         return f"{self.file}:{self.start:010x}:{crc32(self.raw):08x}"
 
     @property
+    def location(self) -> str:
+        """Where the line is, for a person."""
+        return f"byte {self.start} of the log file with fingerprint {self.file}"
+
+    @property
     def next_cursor(self) -> str:
         """The cursor right behind this line."""
         ending = b"\n" * (self.end - self.start - len(self.raw))

@@ -303,9 +303,8 @@ class Producer:
                 size += len(part.raw) if ids else 0
         self._index.type_errors.clear()
         if self._line_counter.is_new(line):
-            where = f"byte {line.start} of the log file with fingerprint {line.file}"
             read = f"; {len(whole)} whole alert(s) on the line were used" if whole else ""
-            self._reject(bad.reason, f"{bad}, at {where}{read}", line.raw)
+            self._reject(bad.reason, f"{bad}, at {line.location}{read}", line.raw)
         return size
 
     def _count_type_errors(self, line: LogLine) -> None:

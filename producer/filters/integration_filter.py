@@ -67,12 +67,12 @@ def _group_items(text: str) -> frozenset[str]:
 
 
 def _rule_numbers(ids: Iterable[int]) -> frozenset[int]:
-    """Return the numbers of a `rule_id` setting as 32 bits hold them; 0 is none (spec 1.5)."""
+    """Return the numbers of a `rule_id` setting as 32-bit numbers; 0 does not count (spec 1.5)."""
     return frozenset(number & _UNSIGNED for number in ids) - {0}
 
 
 def _rule_number(text: str) -> int:
-    """Return the number a rule's id begins with, as C's atoi reads it into 32 bits; 0 if there is none."""
+    """Return the number at the start of a rule's id, as C's atoi reads it into 32 bits; 0 without a number."""
     number = _LEADING_NUMBER.match(text)
     if not number:
         return 0
