@@ -1,8 +1,8 @@
-"""ossec.conf as it is in force: read at the start, and again whenever it changes.
+"""The active ossec.conf: read at the start, and again when the file changes.
 
-A new file is taken over only if it is well-formed and every block of it can be used: it may be half written. Otherwise
-the old one stays in force and the operator is told why. At the start there is no old one: there the good blocks run
-without the bad ones (D6), and the place in the log of what may be missing is kept.
+A changed file becomes active only if it is well-formed and every block is valid, because it may be half written.
+Otherwise the error is logged and the previous configuration stays active. At the start there is no previous one: valid
+blocks run without the invalid ones (D6), and the cursors of integrations that may be missing are kept.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 FileSignature = tuple[int, int, int]
 
 DIGEST_BYTES: Final = 6
-"""So much of the SHA-256 that a metric, which is a double, holds it exactly."""
+"""Bytes of the SHA-256 that a metric can hold exactly: it is a double."""
 
 _log = logging.getLogger("courier.producer")
 
 
 class ConfigFile:
-    """The file at `path`. `trouble` is what is wrong with it now, for status; empty if nothing is.
+    """The file at `path`. `error` says what is wrong with it, for status; empty if nothing is.
 
-    `digest` are 48 bits of what is in force, `loaded_ms` is when that was taken over; `now` is seconds since the epoch.
-    What is in force is `whole` if nothing is wrong with it, and came to be there at `changed_at_s`.
+    `digest` holds 48 bits of the active content, which was loaded at `loaded_ms` and written at `changed_at_s`.
+    `is_complete` says whether it was loaded without errors. `now` is seconds since the epoch.
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
@@ -44,7 +44,7 @@ class ConfigFile:
         self.changed_at_s = 0.0
 
     def load(self) -> tuple[Integration, ...]:
-        """Return the integrations that can be used. Raises ConfigError if the file cannot be read at all."""
+        """Return the valid integrations. Raises ConfigError if the file cannot be read at all."""
         self._signature = self._stat()
         configuration = read_ossec_conf(self.path)
         _log_problems(configuration)
@@ -54,11 +54,11 @@ class ConfigFile:
         return configuration.integrations
 
     def reload(self, *, forced: bool = False) -> tuple[Integration, ...] | None:
-        """Return the integrations of a changed file, None if it has not changed or cannot be used as a whole."""
-        stamp = self._stat()
-        if stamp == self._signature and not forced:
+        """Return the integrations of a changed file; None if it has not changed or is not valid as a whole."""
+        signature = self._stat()
+        if signature == self._signature and not forced:
             return None
-        self._signature = stamp
+        self._signature = signature
         try:
             configuration = read_ossec_conf(self.path)
         except ConfigError as error:
@@ -70,18 +70,18 @@ class ConfigFile:
             return None
         self.error, self.is_complete = "", True
         self._record()
-        _log.info("taking over the changed configuration", extra={"config": str(self.path)})
+        _log.info("configuration reloaded", extra={"config": str(self.path)})
         return configuration.integrations
 
-    def _reject(self, trouble: str) -> None:
-        self.error = trouble
-        _log.error("the changed configuration is not taken over, the old one stays in force: %s", trouble)
+    def _reject(self, error: str) -> None:
+        self.error = error
+        _log.error("changed configuration rejected; the previous one stays active: %s", error)
 
     def _record(self) -> None:
-        """Remember which content is in force since when. If it changed since it was read, the next look reads it."""
+        """Record digest and time of the active content. If it changed since it was read, the next reload reads it."""
         try:
             content = self.path.read_bytes()
-            # Not the modification time, which a copy can keep: that may be long before the file came here.
+            # Not the modification time: `cp -p` keeps that, so it can be long before the file was put here.
             self.changed_at_s = self.path.stat().st_ctime
         except OSError:
             return
@@ -100,6 +100,6 @@ def _log_problems(configuration: Configuration) -> None:
     for warning in configuration.warnings:
         _log.warning("%s", warning)
     for error in configuration.refused:
-        _log.error("refused: %s", error)
+        _log.error("integration rejected: %s", error)
     if not configuration.integrations:
-        _log.warning("no integration is configured; waiting for the file to change")
+        _log.warning("no integration is configured; waiting for a change of the file")

@@ -1,4 +1,4 @@
-"""What somebody else changed in Redis and the producer put right: counted, and shown by `status` for an hour."""
+"""Counts changes in Redis by other writers, which the producer repaired; `status` shows them for an hour."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ class ForeignWrites:
         self._found_at_s: dict[ForeignWrite, float] = {}
 
     def record(self, what: ForeignWrite, number: int = 1) -> None:
-        """Count that somebody else changed this."""
+        """Count changes of this kind."""
         self._counts[f"{FOREIGN_WRITE}{what}"] += number
         self._found_at_s[what] = self._now()
 
     def recent(self) -> str:
-        """Return what was changed within the last hour, for a person; empty if nothing was."""
+        """Return a text with the changes of the last hour; empty if there were none."""
         lately = [what for what, at_s in self._found_at_s.items() if self._now() - at_s < SHOWN_S]
-        return f"somebody else wrote into Redis within the hour: {', '.join(sorted(lately))}" if lately else ""
+        return (
+            f"another writer changed data in Redis within the last hour: {', '.join(sorted(lately))}" if lately else ""
+        )

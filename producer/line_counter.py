@@ -1,4 +1,4 @@
-"""What a producer counts, each line once: it may read one again, for a parked integration or after an outage."""
+"""Counts each line once, although a line can be read again: after backpressure or after a Redis outage."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ if TYPE_CHECKING:
     from producer.log_lines import LogLine, LogLines
 
 MAX_TRACKED_FILES: Final = 16
-"""Files of which the furthest counted place is remembered: more are never read at the same time."""
+"""Files whose highest counted offset is remembered. More are never read at the same time."""
 
 
 class LineCounter:
-    """Counters to be reported, and up to where each file's lines have been counted."""
+    """`counts` holds the counters since the last report; each file's lines are counted up to an offset."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._until: dict[str, int] = {}
 
     def is_new(self, line: LogLine | LogLines) -> bool:
-        """Say whether a line has not been counted yet; of several, whether none has."""
+        """Say whether a line has not been counted yet; for several lines, whether none of them has."""
         return line.start >= self._until.get(line.file, 0)
 
     def count(self, lines: LogLines, number: int) -> None:
-        """Count lines, so many, that have been dealt with; until then they are new."""
+        """Count `number` lines after they were processed; until then they are new."""
         if not lines:
             return
-        if self.is_new(lines):  # nearly always: no need to look at each
+        if self.is_new(lines):  # nearly always, and cheaper than to check each line
             self._add(lines, number)
             return
         for line in filter(self.is_new, lines):

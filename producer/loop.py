@@ -1,4 +1,4 @@
-"""The producer's loop: read, match, commit, release; for all integrations that stand at one place at once."""
+"""The producer's loop: read, match, commit, release; once for all integrations at the same cursor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.broker.dispatcher import LINGER_S, ReleaseTarget
 from common.errors import LedgerUnavailable
+from common.logs import Condition
 from common.reports.producer import ForeignWrite
 from producer.cursors.assignment import assign_cursors
 from producer.filters.decode import InvalidAlert
@@ -43,26 +44,26 @@ if TYPE_CHECKING:
 BATCH_BYTES: Final = 1024 * 1024
 MAX_READS_PER_COMMIT: Final = 4
 COMMIT_BYTES: Final = 64 * 1024
-"""A commit costs a round trip, however little is in it. So up to so many batches are read before what they have for
-each integration is committed, unless what they have is that much for each on average; of a batch only what matches is
-kept meanwhile."""
+"""Each commit costs a round trip to Redis. So up to MAX_READS_PER_COMMIT batches are read before their matches are
+committed, or fewer once the matches reach COMMIT_BYTES per integration on average. Only matching lines stay in memory.
+"""
 
 REGISTRY_CHECK_S: Final = 5.0
-"""How often it is made sure that the published integrations are still there. More often only costs; two producers with
-different secret keys, which take each other's for damage, do not fill the logs."""
+"""Interval between checks that the published integrations still exist. A shorter one would fill the logs if two
+producers with different secret keys repair each other's entries."""
 
 IDLE_WAIT_S: Final = 1.0
 RETRY_DELAY_S: Final = 1.0
 HEARTBEAT_S: Final = 1.0
 COALESCE_FROM: Final = 4
-"""While there is more to read, an integration that gets so many or more is dispatched when they fill a task, or after
-the linger: else a flood over many integrations is cut into tasks that carry few ids each."""
+"""While there is more to read, an integration with at least this many matches is dispatched when they fill a task, or
+after the linger. Otherwise a flood over many integrations would be split into tasks with few ids each."""
 
 _log = logging.getLogger("courier.producer")
 
 
 class Start(NamedTuple):
-    """Where the log ended when the command was started, and what returns the cursor of another moment."""
+    """The cursor of the log's end when the command was started, and a function for the cursor of another time."""
 
     cursor: str
     at: Callable[[datetime], str]
@@ -89,9 +90,9 @@ class Producer:
         metrics: ProducerMetrics | None = None,
         start: Start | None = None,
     ) -> None:
-        """Take the parts and read the configuration. Raises ConfigError if the file cannot be read at all.
+        """Read the configuration. Raises ConfigError if the file cannot be read at all.
 
-        Without a `start`, "end" is where the log ends when an integration begins.
+        Without a `start`, `start_at = "end"` is the end of the log when an integration is first assigned a cursor.
         """
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
@@ -113,6 +114,8 @@ class Producer:
         self._undispatched: defaultdict[str, int] = defaultdict(int)
         self._coalescing_since_s = now()
         self._intake_paused = ""
+        self._intake_condition = Condition(_log, logging.ERROR)
+        self._redis_unavailable = Condition(_log, logging.ERROR)
         self._heartbeat_at_s = self._registry_checked_at_s = now()
         self._reload_requested = False
         self._configure(config.load())
@@ -120,26 +123,19 @@ class Producer:
     def run(
         self, wait: Callable[[float], object], pause: Callable[[float], object], stopped: Callable[[], bool]
     ) -> None:
-        """Follow the log until `stopped`; `wait` returns after so many seconds or when the log has changed.
+        """Follow the log until `stopped()`. `wait(s)` returns after `s` seconds or when the log changes.
 
-        `pause` returns after so many seconds, however much is written meanwhile.
-
-        While Redis is away nothing is read: the alert log keeps what comes. Raises LedgerMisconfigured and
-        SettingsError.
+        `pause(s)` always takes `s` seconds. While Redis is unavailable nothing is read: alerts stay in the alert log.
+        Raises LedgerMisconfigured and SettingsError.
         """
-        away = False
         while not stopped():
             try:
                 busy = self.run_once()
                 if self._metrics:
                     self._metrics.step_succeeded()
-                if away:
-                    _log.info("Redis is back")
-                    away = False
+                self._redis_unavailable.clear("Redis is available again")
             except LedgerUnavailable as error:
-                if not away:
-                    _log.error("%s; waiting, the alert log keeps the alerts", error)
-                away = True
+                self._redis_unavailable.set(f"{error}; waiting for Redis; alerts stay in the alert log")
                 if self._metrics:
                     self._metrics.redis_down()
                 self._reload_cursors()
@@ -150,7 +146,7 @@ class Producer:
         self._flush_cursors()
 
     def run_once(self) -> bool:
-        """Read on at every place where a member stands. Return whether there is more to read at once."""
+        """Read once at each distinct cursor. Return whether there is more to read without waiting."""
         now_s = self._now()
         if self._subscriptions is not None and now_s - self._heartbeat_at_s >= HEARTBEAT_S:
             self._heartbeat_at_s = now_s
@@ -160,14 +156,15 @@ class Producer:
         busy = False
         if due := now_s - self._coalescing_since_s >= LINGER_S:
             self._coalescing_since_s = now_s
-        for cursor, members in self._by_cursor(now_s).items() if not self._intake_paused else ():
+        # A copy of the subscriptions by cursor, since a commit moves their cursors.
+        for cursor, subscriptions in self._by_cursor(now_s).items() if not self._intake_paused else ():
             matches, after, at_end = self._read(cursor)
             busy = busy or not at_end
-            self._commit(members, matches, after, now_s, flush=due or at_end)
+            self._commit(subscriptions, matches, after, now_s, flush=due or at_end)
         return self._redis_lost_cursors() or busy
 
     def request_reload(self) -> None:
-        """Have the configuration read again at the next heartbeat, even if it looks unchanged; safe in a handler."""
+        """Read the configuration at the next heartbeat, even if the file seems unchanged. Safe in signal handlers."""
         self._reload_requested = True
 
     def _configure(self, integrations: Sequence[Integration]) -> None:
@@ -182,13 +179,13 @@ class Producer:
             self._reload_cursors()
 
     def _reload_cursors(self) -> None:
-        """Let the next step begin at the cursors that Redis holds: it may be a second younger than we remember."""
+        """Read the cursors from Redis before the next step: they can be up to a second older than those in memory."""
         self._remembered |= {i: m.committed or m.cursor for i, m in (self._subscriptions or {}).items()}
         self._subscriptions = None
 
     def _redis_lost_cursors(self) -> bool:
-        """Say whether Redis has lost a cursor: it was emptied, so all is published anew, with the remembered places."""
-        lost = any(not member.committed for member in (self._subscriptions or {}).values())
+        """Say whether Redis has lost a cursor. If so, everything is published again with the remembered cursors."""
+        lost = any(not subscription.committed for subscription in (self._subscriptions or {}).values())
         if lost:
             self._reload_cursors()
         return lost
@@ -196,7 +193,7 @@ class Producer:
     def _assign_cursors(self) -> dict[str, Subscription]:
         for warning in self._ledger.check_server():
             _log.warning("%s", warning)
-        members = assign_cursors(
+        subscriptions = assign_cursors(
             self._integrations,
             node=self._node,
             ledger=self._ledger,
@@ -208,14 +205,14 @@ class Producer:
             end=self._end_cursor,
             all_known=self._config.is_complete,
         )
-        left_out = {one.id for one in self._integrations} - members.keys()
+        left_out = {one.id for one in self._integrations} - subscriptions.keys()
         self._remembered = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
-        return members
+        return subscriptions
 
     def _end_cursor(self) -> str:
-        """Return where "end" is for an integration that never ran: when it was added, or the command was started.
+        """Return the "end" for a new integration: the log's end when it was added, or when the command was started.
 
-        It was added when the file changed last, if that was while this producer ran or after a former one ended.
+        It was added at the last change of the file, if that was after this producer started or the previous one saved.
         """
         if not self._start:
             return self._source.end()
@@ -225,23 +222,23 @@ class Producer:
         return self._start.cursor
 
     def _by_cursor(self, now_s: float) -> dict[str, list[Subscription]]:
-        places: defaultdict[str, list[Subscription]] = defaultdict(list)
-        for member in (self._subscriptions or {}).values():
-            if member.is_ready(self._ledger, now_s):
-                places[member.cursor].append(member)
-        return places
+        grouped: defaultdict[str, list[Subscription]] = defaultdict(list)
+        for subscription in (self._subscriptions or {}).values():
+            if subscription.is_ready(self._ledger, now_s):
+                grouped[subscription.cursor].append(subscription)
+        return grouped
 
     def _flush_cursors(self) -> None:
-        """Write the cursors that were held back, so that the next start has nothing to read again."""
+        """Write the cursors that are not committed yet, so that the next start reads nothing again."""
         try:
-            for member in (self._subscriptions or {}).values():
-                member.flush(self._ledger, self._node, self._now())
+            for subscription in (self._subscriptions or {}).values():
+                subscription.flush(self._ledger, self._node, self._now())
             self._publish_status()
         except LedgerUnavailable as error:
-            _log.warning("the last cursors could not be written: %s; some alerts are read again", error)
+            _log.warning("last cursors not written: %s; some alerts will be read again", error)
 
     def _read(self, cursor: str) -> tuple[Matches, str, bool]:
-        """Return what each integration gets of what comes next, the cursor behind it, and whether that is the end."""
+        """Return the matches of each integration from `cursor`, the cursor behind them, and whether that is the end."""
         matches: Matches = defaultdict(list)
         size = 0
         for _ in range(MAX_READS_PER_COMMIT):
@@ -253,29 +250,29 @@ class Producer:
         return matches, cursor, batch.at_end
 
     def _commit(
-        self, members: Sequence[Subscription], matches: Matches, after: str, now_s: float, *, flush: bool
+        self, subscriptions: Sequence[Subscription], matches: Matches, after: str, now_s: float, *, flush: bool
     ) -> None:
-        for member in members:
-            ours = matches.get(member.integration.id, [])
-            stored = member.commit_matches(self._ledger, self._node, ours, after, now_s)
+        for subscription in subscriptions:
+            ours = matches.get(subscription.integration.id, [])
+            stored = subscription.commit_matches(self._ledger, self._node, ours, after, now_s)
             self._line_counter.counts["matched"] += stored
-            self._undispatched[member.integration.id] += stored
-        self._dispatch(members, flush=flush)
+            self._undispatched[subscription.integration.id] += stored
+        self._dispatch(subscriptions, flush=flush)
 
-    def _dispatch(self, members: Sequence[Subscription], *, flush: bool) -> None:
-        """Dispatch what was committed; if this ends before, the workers do it within a second."""
-        outlets = []
-        for member in members:
-            number = self._undispatched[member.integration.id]
-            if number and (flush or not COALESCE_FROM <= number < member.policy.batch_max):
-                del self._undispatched[member.integration.id]
-                target = self._registry.target(member.integration)
-                outlets.append(ReleaseTarget.of(member.integration.id, member.policy, target))
-        if outlets:
-            self._dispatcher.dispatch_all(outlets)
+    def _dispatch(self, subscriptions: Sequence[Subscription], *, flush: bool) -> None:
+        """Dispatch committed deliveries. If the producer stops before this, the workers do it within a second."""
+        targets = []
+        for subscription in subscriptions:
+            number = self._undispatched[subscription.integration.id]
+            if number and (flush or not COALESCE_FROM <= number < subscription.policy.batch_max):
+                del self._undispatched[subscription.integration.id]
+                target = self._registry.target(subscription.integration)
+                targets.append(ReleaseTarget.of(subscription.integration.id, subscription.policy, target))
+        if targets:
+            self._dispatcher.dispatch_all(targets)
 
     def _match(self, batch: Batch, matches: Matches) -> int:
-        """Add what each integration gets, and count the lines. Return the bytes that were added, each line's once."""
+        """Add the matches of each integration, and count the lines. Return the size of matching lines in bytes."""
         size = 0
         number, lines = self._index.prefilter(batch.lines)
         for line in lines:
@@ -289,14 +286,14 @@ class Producer:
             for integration_id in ids:
                 matches[integration_id].append(line)
             size += len(line.raw) if ids else 0
-        for passed in batch.skipped:
+        for skipped in batch.skipped:
             if not batch.lines or self._line_counter.is_new(batch.lines[-1]):
-                self._reject(passed.reason, passed.detail, passed.sample)
+                self._reject(skipped.reason, skipped.detail, skipped.sample)
         self._line_counter.count(batch.lines, number)
         return size
 
     def _match_damaged(self, line: LogLine, bad: InvalidAlert, matches: Matches) -> int:
-        """Add the whole alerts of a line that is none, and keep the line. Return the bytes that were added."""
+        """Add the whole alerts on an invalid line, and quarantine the line. Return the size of its matches in bytes."""
         whole, size = salvage_alerts(line), 0
         for part in whole:
             with suppress(InvalidAlert):
@@ -306,9 +303,8 @@ class Producer:
                 size += len(part.raw) if ids else 0
         self._index.type_errors.clear()
         if self._line_counter.is_new(line):
-            where = f"byte {line.start} of the log file with fingerprint {line.file}"
-            read = f"; {len(whole)} whole alert(s) of it were read" if whole else ""
-            self._reject(bad.reason, f"{bad}, at {where}{read}", line.raw)
+            read = f"; {len(whole)} whole alert(s) on the line were used" if whole else ""
+            self._reject(bad.reason, f"{bad}, at {line.location}{read}", line.raw)
         return size
 
     def _count_type_errors(self, line: LogLine) -> None:
@@ -321,23 +317,23 @@ class Producer:
         self._quarantine.add(reason, detail, sample)
 
     def _heartbeat(self) -> None:
-        """Once a second: follow the configuration, make sure that the cursors are still ours, and tell how it goes."""
+        """Once a second: reload a changed configuration, verify the cursors in Redis, and publish the status."""
         forced, self._reload_requested = self._reload_requested, False
         self._apply_config(self._config.reload(forced=forced))
-        if (members := self._subscriptions) is None:
+        if (subscriptions := self._subscriptions) is None:
             return
-        left_out = {one.id for one in self._integrations} - members.keys()
-        cursors = self._ledger.cursors([*members, *left_out], self._node)
-        for integration_id in cursors.keys() & members.keys():
-            members[integration_id].verify_cursor(cursors[integration_id])
+        left_out = {one.id for one in self._integrations} - subscriptions.keys()
+        cursors = self._ledger.cursors([*subscriptions, *left_out], self._node)
+        for integration_id in cursors.keys() & subscriptions.keys():
+            subscriptions[integration_id].verify_cursor(cursors[integration_id])
         if self._redis_lost_cursors():
             return
-        if cursors.keys() & left_out:  # they were damaged, and can be read again
+        if cursors.keys() & left_out:  # their keys in Redis were damaged, and are valid again
             self._reload_cursors()
             return
         self._repair_registry()
         kept = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
-        self._cursor_backup.save(kept | {i: member.committed for i, member in members.items()})
+        self._cursor_backup.save(kept | {i: subscription.committed for i, subscription in subscriptions.items()})
         self._pause_intake(self._ledger.intake_block_reason())
         self._publish_status()
 
@@ -348,20 +344,22 @@ class Producer:
         self._registry_checked_at_s = now_s
         if self._registry.repair(self._node, self._integrations):
             self._foreign.record(ForeignWrite.REGISTRY)
-            _log.error("the published integrations were missing or changed by somebody else: published again")
+            _log.error("integrations in Redis were missing or modified by another writer; published again")
 
     def _pause_intake(self, why: str) -> None:
-        """Stop reading while Redis should take nothing more; say so when it begins and when it ends."""
-        if why and not self._intake_paused:
-            _log.error("%s; nothing is enqueued until then, the alert log keeps the alerts", why)
-        elif self._intake_paused and not why:
-            _log.info("Redis can take alerts again")
+        """Pause reading while there is a reason for it; an empty `why` resumes it."""
+        if why:  # a field, since it holds a size that changes every second
+            self._intake_condition.set("intake paused; alerts stay in the alert log", extra={"reason": why})
+        else:
+            self._intake_condition.clear("intake resumed")
         self._intake_paused = why
 
     def _publish_status(self) -> None:
-        members = (self._subscriptions or {}).values()
-        for member in members:
-            if member.forged:
-                self._foreign.record(ForeignWrite.CURSOR, member.forged)
-                member.forged = 0
-        self._status_reporter.publish(members, intake_paused=self._intake_paused, foreign_writes=self._foreign.recent())
+        subscriptions = (self._subscriptions or {}).values()
+        for subscription in subscriptions:
+            if subscription.forged:
+                self._foreign.record(ForeignWrite.CURSOR, subscription.forged)
+                subscription.forged = 0
+        self._status_reporter.publish(
+            subscriptions, intake_paused=self._intake_paused, foreign_writes=self._foreign.recent()
+        )

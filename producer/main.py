@@ -1,4 +1,4 @@
-"""The producer as a process: parts put together from the settings, signals, and how it ends."""
+"""The producer process: builds its parts from the settings, handles signals and runs the loop."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from common.settings.load import Settings
 
 QUARANTINE_FILE: Final = "passed-over.jsonl"
-"""In the state directory: what of the log was no alert."""
+"""The file in the state directory that keeps rejected log lines."""
 
 _log = logging.getLogger("courier.producer")
 
 
 def run(settings: Settings, start: str) -> None:
-    """Follow the alert log until SIGTERM, SIGINT or the end of its terminal; else SIGHUP reads the configuration again.
+    """Follow the alert log until SIGTERM, SIGINT or the end of its terminal.
 
-    `start` is the cursor at which the log ended when the command was started.
-    Raises ConfigError, SettingsError and LedgerMisconfigured for what waiting does not mend.
+    Without a terminal, SIGHUP reloads the configuration. `start` is the cursor of the log's end when the command was
+    started. Raises ConfigError, SettingsError and LedgerMisconfigured for errors that a retry cannot fix.
     """
     source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
     url = settings.redis.connection_url.reveal()
@@ -85,4 +85,4 @@ def run(settings: Settings, start: str) -> None:
     _log.info("following the alert log", extra=extra)
     with closing(watcher):
         producer.run(watcher.wait, time.sleep, stop.is_set)
-    _log.info("ended; every place in the log is kept")
+    _log.info("producer stopped; cursors saved")

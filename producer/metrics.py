@@ -1,4 +1,4 @@
-"""The producer's own metrics: what it can say even while Redis, where the exporter looks, is away."""
+"""The producer's own metrics, which are available even while Redis is not (the exporter reads Redis)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 BAD: Final = "bad:"
 WRONG_TYPE: Final = "wrong_type:"
 REJECT_REASONS: Final = (*RejectReason, *LossReason)
-"""Every reason for which something of the log is passed over."""
+"""Every reason for which a line or a range of the log is rejected."""
 
 
 class ProducerMetrics:
-    """Filled once a step and once a second; `registry` is what the endpoint shows. `now` is seconds since the epoch."""
+    """Updated once a step and once a second; the endpoint serves `registry`. `now` is seconds since the epoch."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.registry = process_registry()
@@ -41,16 +41,16 @@ class ProducerMetrics:
             self._wrong_type.labels(field)
 
     def step_succeeded(self) -> None:
-        """Note that a step went well."""
+        """Record that a step succeeded, and so that Redis is up."""
         self._stepped.set(self._now())
         self._redis_up.set(1)
 
     def redis_down(self) -> None:
-        """Note that the ledger does not answer."""
+        """Record that Redis is unavailable."""
         self._redis_up.set(0)
 
     def record(self, counts: Mapping[str, int], readings: Mapping[str, IntegrationLag], *, config_ok: bool) -> None:
-        """Take over what was told to the ledger."""
+        """Record the counts and lags of a published report."""
         self._lines.inc(counts.get("lines", 0))
         self._matched.inc(counts.get("matched", 0))
         for name, count in counts.items():

@@ -1,7 +1,7 @@
-"""What of the log was no alert, kept for the operator: counted by reason, told once a minute, never a stall.
+"""Keeps rejected log lines for the operator, and logs each reason at most once a minute.
 
-A JSON line each, in a file that is bounded: when it is full it becomes `….1`, and what was there before is gone. Not to
-be able to write it (a full disk) is no reason to stop: then the lines are only counted.
+One JSON object a line, in a file of limited size: a full file is renamed to `….1` and replaces the previous one. If it
+cannot be written (such as on a full disk), the producer continues and only counts the lines.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from common.logs import Condition
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 SAMPLE_BYTES: Final = 2048
-"""So much of a line is kept: enough to see what wrote it."""
+"""How much of a line is kept: enough to see what wrote it."""
 
 LOG_INTERVAL_S: Final = 60.0
 
@@ -31,10 +33,10 @@ class Quarantine:
         self._path, self._max_bytes, self._now = path, max_bytes, now
         self._unlogged: Counter[str] = Counter()
         self._logged_at_s: dict[str, float] = {}
-        self._write_failed = False
+        self._write_error = Condition(_log)
 
     def add(self, reason: str, detail: str, sample: bytes = b"") -> None:
-        """Keep what was passed over; `detail` says where and why, `sample` is how it begins."""
+        """Log and keep a rejected line or range; `detail` says where and why, `sample` holds its first bytes."""
         self._log(reason, detail)
         entry = {
             "time": round(self._now(), 3),
@@ -45,11 +47,9 @@ class Quarantine:
         try:
             self._write(json.dumps(entry).encode() + b"\n")
         except OSError as error:
-            if not self._write_failed:
-                _log.warning("%s: %s; bad lines are only counted", self._path, error.strerror or error)
-            self._write_failed = True
+            self._write_error.set(f"{self._path}: {error.strerror or error}; rejected lines are only counted")
         else:
-            self._write_failed = False
+            self._write_error.clear(f"{self._path}: rejected lines are kept again")
 
     def _write(self, line: bytes) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -61,7 +61,7 @@ class Quarantine:
             file.write(line)
 
     def _log(self, reason: str, detail: str) -> None:
-        """Say the first of a kind, and later ones once a minute with their number."""
+        """Log the first line with a reason at once, and later ones once a minute with their number."""
         self._unlogged[reason] += 1
         now_s = self._now()
         if now_s - self._logged_at_s.get(reason, float("-inf")) < LOG_INTERVAL_S:
@@ -69,4 +69,4 @@ class Quarantine:
         count = self._unlogged.pop(reason)
         self._logged_at_s[reason] = now_s
         more = f" (and {count - 1} more like it)" if count > 1 else ""
-        _log.warning("passed over: %s%s", detail, more, extra={"reason": reason, "kept_in": str(self._path)})
+        _log.warning("rejected: %s%s", detail, more, extra={"reason": reason, "kept_in": str(self._path)})

@@ -1,10 +1,10 @@
-"""The whole alerts on a line that as a whole is none.
+"""Finds whole alerts on a line that is not a valid alert itself.
 
-A manager that dies while it writes leaves half a line, or a whole one without its end, and goes on behind it when it
-is started again. So a line can hold half an alert and then a whole one, or several. Which braces are those of an alert
-has to be certain: a part of one, with text in it that came from a stranger, must not pass for an alert. The outer brace
-is known where the line starts and where a whole alert ends. Elsewhere an object counts only if neither a comma nor a
-bracket follows it, as one of them follows whatever is inside of an alert.
+A manager that crashes while writing leaves a partial line, or a line without its line end, and continues behind it
+after a restart. So a line can hold a partial alert and then one or more whole ones. A part of an alert, which can hold
+text from an attacker, must never be taken for an alert, so the outer brace must be certain. It is certain at the start
+of the line and directly behind a whole alert. Elsewhere an object counts only if neither a comma nor a bracket follows
+it, because one of them follows every object inside an alert.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from producer.log_lines import LogLine
 
 MAX_TRIED: Final = 256
-"""How many braces of a line are tried, the last ones: to try one costs up to the length of the line."""
+"""At most this many braces of a line are tried, the last ones: each try costs up to the length of the line."""
 
 _ALERT: Final = re.compile(r'\{"timestamp"')
 _OBJECT: Final = re.compile(r'\{[\x00-\x20]*"')
 _FOLLOWERS: Final = (",", "]", "}")
-"""What follows a value inside of an object or a list (RFC 8259, 4 and 5)."""
+"""One of these follows each value inside an object or a list (RFC 8259, 4 and 5)."""
 
 _BLANK: Final = re.compile(r"[\x00-\x20]*")
 
@@ -34,7 +34,7 @@ def salvage_alerts(line: LogLine) -> list[LogLine]:
 
 
 def spans(raw: bytes) -> list[tuple[int, int]]:
-    """Return where the whole alerts on a line begin and end; the blanks at the end of the line belong to the last."""
+    """Return start and end of each whole alert on a line; white space at the end of the line belongs to the last."""
     text = raw.decode("latin-1")  # one character a byte, and JSON's own are ASCII
     outer, until = _blank(text, 0), 0
     found: list[tuple[int, int]] = []
@@ -57,7 +57,7 @@ def _starts(text: str, kind: re.Pattern[str]) -> list[int]:
 
 
 def _end(text: str, start: int) -> int:
-    """Return where the alert that begins at `start` ends; 0 if none does."""
+    """Return the end of the alert that begins at `start`; 0 if no alert begins there."""
     try:
         fields, brace = lenient_json.value_offsets(text, start)
     except ValueError:
@@ -66,6 +66,6 @@ def _end(text: str, start: int) -> int:
 
 
 def _blank(text: str, at: int) -> int:
-    """Return where the blanks at `at` end."""
+    """Return the end of the white space at `at`."""
     blank = _BLANK.match(text, at)
     return blank.end() if blank else at

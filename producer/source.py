@@ -1,7 +1,7 @@
-"""Where alerts come from, as the producer sees it: a cursor goes in, lines and the next cursor come out.
+"""The interface of an alert source: `read` takes a cursor and returns lines and the next cursor.
 
-Today the one source is the manager's alert log. Wazuh 5 has none; there it will be the findings index, behind the same
-few methods. A cursor is a text that only its source understands: it is stored in Redis and survives everything there.
+Today the only source is the manager's alert log. Wazuh 5 has no alert log; its findings index can implement the same
+methods. A cursor is a text that only its source can interpret. It is stored in Redis.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 
 class LossReason(StrEnum):
-    """Why something of the source was passed over: a closed list, used as a metric label."""
+    """Why a part of the source was skipped: a closed list, used as a metric label."""
 
     OVERLONG = "overlong"
     """A line above `producer.max_line`."""
     MISSING = "missing"
-    """A range of the log that no file holds any more."""
+    """A range of the log that no file contains any more."""
     UNREADABLE = "unreadable"
-    """A damaged archive, or a file that may not be read."""
+    """A damaged archive, or a file without read permission."""
     UNFINISHED = "unfinished"
-    """Half a line at the end of a file that another file follows."""
+    """A partial line at the end of a file that another file follows."""
 
 
 class SkippedRange(msgspec.Struct, frozen=True):
-    """Something that was passed over: why, which range (for a person), and how its bytes begin."""
+    """A part of the source that was skipped. `detail` describes it for a person; `sample` holds its first bytes."""
 
     reason: LossReason
     detail: str
@@ -42,7 +42,7 @@ class SkippedRange(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one read returned: complete lines in order, the cursor behind them, and whether that is the end for now."""
+    """The result of one read: complete lines in order, the cursor behind them, and whether nothing follows yet."""
 
     lines: LogLines
     cursor: str
@@ -53,7 +53,7 @@ class Batch(msgspec.Struct, frozen=True):
 class Lag(msgspec.Struct, frozen=True):
     """How far a cursor is behind the end: bytes that come after it, and the age of the next line in seconds.
 
-    Both are 0 at the end. Bytes of compressed files count as they were before; above 4 GiB each, gzip does not tell.
+    Both are 0 at the end. Compressed files count with their uncompressed size; gzip stores it modulo 4 GiB.
     """
 
     size_bytes: int
@@ -67,22 +67,22 @@ class Source(Protocol):
     """
 
     def beginning(self) -> str:
-        """Return the cursor before the oldest line that is there."""
+        """Return the cursor before the oldest line."""
 
     def end(self) -> str:
-        """Return the cursor behind the newest complete line. It is good, too, while the log does not exist yet."""
+        """Return the cursor behind the newest complete line. Also works while the log does not exist yet."""
 
     def at(self, moment: datetime) -> str:
         """Return a cursor before the first line written at `moment` or later."""
 
     def position(self, position: LogPosition) -> str:
-        """Return the cursor for a place that a person named; where it cannot be had, an earlier or the next one."""
+        """Return the cursor for a position in the settings; if that does not exist, an earlier or the next one."""
 
     def read(self, cursor: str, max_bytes: int) -> Batch:
-        """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
+        """Return the lines from `cursor` on, about `max_bytes` of them. Never raises because of the log's content."""
 
     def close_unused(self, cursors: Collection[str]) -> None:
-        """Let go of what is open for reading on anywhere but at these; to be called now and then."""
+        """Release resources that are not needed to read at these cursors. The producer calls it once a second."""
 
     def lag(self, cursor: str) -> Lag:
-        """Return how far `cursor` is behind the end, without moving anything. Never raises for what a log can be."""
+        """Return how far `cursor` is behind the end. Never raises because of the log's content."""

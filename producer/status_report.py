@@ -1,7 +1,7 @@
-"""What the producer tells about itself, once a second.
+"""Publishes the producer's status once a second.
 
-It tells the ledger, where the exporter and `courier status` find it, and its own metrics endpoint, which can still be
-asked while Redis is away.
+It goes to Redis, where the exporter and `courier status` read it, and to the producer's own metrics endpoint, which
+works even while Redis is unavailable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class StatusReporter:
-    """Tells of `counts`, which nobody was told of yet, and clears them: what a `NodeReport` has as counters."""
+    """Publishes `counts`, the counters since the last report, and clears them."""
 
     def __init__(
         self,
@@ -41,14 +41,14 @@ class StatusReporter:
         self._ledger, self._client, self._metrics = ledger, client, metrics
         self._counts = counts
 
-    def publish(self, members: Collection[Subscription], *, intake_paused: str, foreign_writes: str) -> None:
-        """Publish the status; `intake_paused` is why nothing is enqueued, `foreign_writes` what somebody else changed.
+    def publish(self, subscriptions: Collection[Subscription], *, intake_paused: str, foreign_writes: str) -> None:
+        """Publish the status; `intake_paused` is why intake is paused, `foreign_writes` what another writer changed.
 
-        Raises LedgerUnavailable or LedgerMisconfigured; the counts are then told the next time.
+        Raises LedgerUnavailable or LedgerMisconfigured; the next report then includes these counts.
         """
-        readings = self._readings(members)
+        readings = self._readings(subscriptions)
         texts = {
-            "backpressured": ",".join(sorted(m.integration.id for m in members if m.backpressured)),
+            "backpressured": ",".join(sorted(m.integration.id for m in subscriptions if m.backpressured)),
             "config_error": self._config.error,
             "config": str(self._config.path),
             "intake_paused": intake_paused,
@@ -63,8 +63,8 @@ class StatusReporter:
             self._metrics.record(self._counts, readings, config_ok=not self._config.error)
         self._counts.clear()
 
-    def _readings(self, members: Collection[Subscription]) -> dict[str, IntegrationLag]:
-        cursors = {m.cursor for m in members}
+    def _readings(self, subscriptions: Collection[Subscription]) -> dict[str, IntegrationLag]:
+        cursors = {m.cursor for m in subscriptions}
         self._source.close_unused(cursors)
         lags = {cursor: self._source.lag(cursor) for cursor in cursors}
         return {
@@ -75,5 +75,5 @@ class StatusReporter:
                 max_backlog=m.policy.max_backlog,
                 max_backlog_bytes=m.policy.max_backlog_bytes,
             )
-            for m in members
+            for m in subscriptions
         }

@@ -1,12 +1,13 @@
-"""How fast the producer reads alerts that match nothing, compared with msgspec's typed decoding of the same file.
+"""How fast alerts that match nothing are passed, beside msgspec's own typed decode of the same file.
 
     python -m ops.bench.scanning [--rounds 9] [--alerts 200000]
 
-One core. It runs the producer's code from the file to the next cursor: AlertLog, prefilter, match; without Redis, which
-gets only a cursor once a second while nothing matches. The reference iterates over the file's lines and decodes eight
-fields of each. All are measured in turns by CPU time, so a ratio is of one round. In the figures named `look`, the
-prefilter decides by level, rule ids or groups; in `no_look` a block filters by location, so all four fields are
-decoded.
+One core. Ours is the producer's own path from the file to the next cursor: AlertLog, prefilter, match; without Redis,
+which gets one cursor a second of such a range. The reference iterates over the file's lines and decodes eight fields
+of each. All are measured in turns by CPU time, so a ratio is of one round. In the rows `look_level` and
+`look_level_group` every block has a level from which the prefilter is used (`producer.filters.prefilter`); in the rows
+`look_rule_ids`, `look_low_level_group` and `no_look` each line takes the full match. Those three have no goal: the
+prefilters for rule ids, groups and locations, for which they had one, were removed.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _block(n: int, **filters: int | str | tuple[int, ...]) -> Integration:
 
 
 def _mixed(n: int) -> Integration:
-    """Return block number `n`; all differ, and none matches an alert of the corpus."""
+    """Return one of many blocks, no two alike, that match nothing of the corpus."""
     kinds: list[dict[str, int | str | tuple[int, ...]]] = [
         {"level": 3 + n % 5, "group": f"none{n}"},
         {"rule_ids": (n + 1, n + 100)},
@@ -80,7 +81,7 @@ CASES: Final[dict[str, list[Integration]]] = {
 
 
 def reference_s(path: Path) -> float:
-    """Return the CPU seconds in which msgspec decodes the file."""
+    """Return the CPU seconds that msgspec takes for the file."""
     decode, start_s = msgspec.json.Decoder(_Alert).decode, time.process_time()
     with path.open("rb", buffering=1024 * 1024) as file:
         for line in file:
@@ -89,7 +90,7 @@ def reference_s(path: Path) -> float:
 
 
 def ours_s(path: Path, integrations: Sequence[Integration], alerts: int) -> float:
-    """Return the CPU seconds in which the producer reads the file and matches its alerts."""
+    """Return the CPU seconds that the producer takes to read the file and find what matches."""
     start_s, index = time.process_time(), FilterIndex(integrations)
     log, read, at_end = AlertLog(path, max_line_bytes=LONGEST_LINE_BYTES), 0, False
     cursor = log.beginning()
@@ -107,7 +108,7 @@ def ours_s(path: Path, integrations: Sequence[Integration], alerts: int) -> floa
 
 def figures(path: Path, alerts: int, rounds: int) -> list[Figure]:
     """Measure everything in turns."""
-    reference_s(path)  # reads the file into the page cache
+    reference_s(path)  # the file is in the page cache from here on
     taken: dict[str, list[float]] = {name: [] for name in ("reference", *CASES)}
     for _ in range(rounds):
         taken["reference"].append(reference_s(path))
@@ -120,8 +121,7 @@ def figures(path: Path, alerts: int, rounds: int) -> list[Figure]:
     def a_second(name: str) -> tuple[float, ...]:
         return tuple(alerts / s for s in taken[name])
 
-    goals = {name: 1.2 for name in CASES if name.startswith("look_level") or name == "look_rule_ids"}
-    goals |= {"no_look": 0.8, "look_low_level_group": 0.8}
+    goals = {"look_level": 1.2, "look_level_group": 1.2}
     megabytes = path.stat().st_size / 1e6
     return [
         Figure("msgspec_alerts_per_s", a_second("reference")),

@@ -1,13 +1,16 @@
 """The manager's alert log as a source of lines: `alerts.json`, its dated files and their archives.
 
-log.py        what the producer calls: reads on from a cursor, and from one file to the next
-position.py   cursors, and the fingerprint that names a file wherever it is and however it is packed
-folder.py     which files there are
-order.py      which of them comes next, and what is missing between two
-reader.py     one place in one file: complete lines out of blocks of bytes
-content.py    the bytes of one file, plain or compressed
-lag.py        how far a place is behind the end
-watch.py      waits until the log has changed
+follower.py     the API for the producer: reads from a cursor, and continues from one file to the next
+cursor.py       cursors, and the fingerprint that identifies a file after it was renamed or compressed
+seek.py         cursors for a new reader: beginning, end, a time, a file and offset
+directory.py    lists the files
+rotation.py     which file comes next, and what is missing between two files
+open_files.py   the readers that stay open between reads
+line_reader.py  reads one file and splits blocks of bytes into complete lines
+log_file.py     the bytes of one file, plain or compressed
+lag.py          how far a cursor is behind the end
+watch.py        waits until the log changes
+launch.py       the cursor at the time when the command was started
 """
 
 from producer.alertlog.follower import AlertLog

@@ -1,9 +1,9 @@
-"""Which files the alert log has, and which fingerprint each: `alerts.json` and, below its folder, one or more a day.
+"""Lists the files of the alert log with their fingerprints: `alerts.json` and, below its folder, one or more a day.
 
-`YYYY/Mon/ossec-alerts-DD.json`, `…-DD-NNN.json` where a size or an interval made it begin anew within the day, and
+`YYYY/Mon/ossec-alerts-DD.json`, `…-DD-NNN.json` if the manager rotated by size or interval within the day, and
 `.json.gz` of either once the day is over. The days are those of the manager's local time.
 
-Where `alerts.json` is a symbolic link, the dated files are beside what it leads to, or are what it leads to.
+If `alerts.json` is a symbolic link, the dated files are next to its target, or its target is one of them.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _log = logging.getLogger("courier.producer")
 
 
 CURRENT: Final = FileDate(date.max, 0)
-"""The name of an `alerts.json` that is no dated file as well: the newest."""
+"""The name of an `alerts.json` that is not also a dated file. It sorts as the newest."""
 
 
 class FileInfo(NamedTuple):
     """One file. `fingerprint` is empty while it has no complete line, or if it cannot be read: then `problem` says why.
 
-    A first line that another file follows is complete without its line end. `name` is that of the dated file also for
-    an `alerts.json` that is one. `size` is that on disk, in bytes; `changed_at_s` its modification time.
+    A first line without a line end counts as complete if a newer file exists. For an `alerts.json` that is also a dated
+    file, `name` is that of the dated file. `size` is in bytes on disk; `modified_at_s` is the modification time.
     """
 
     path: str
@@ -58,30 +58,30 @@ class FileInfo(NamedTuple):
     fingerprint: str
     problem: str
     provisional_fingerprint: str = ""
-    """The fingerprint that it will have if its first line ends here."""
+    """The fingerprint that it has if its first line ends here."""
     current: bool = False
     """Whether it is `alerts.json`."""
 
     @property
     def dated(self) -> FileDate | None:
-        """Return the day and part that it belongs to, if that is known."""
+        """The day and part in its name, or None if it has no dated name."""
         return None if self.name == CURRENT else self.name
 
-    def may_be(self, place: Cursor) -> bool:
-        """Say whether it can be the file of `place`, as far as its first line tells."""
+    def may_be(self, cursor: Cursor) -> bool:
+        """Say whether it can be the file of `cursor`, judging by the first line only."""
         if not self.fingerprint:
             return False
-        marks = (dated_file_id(self.fingerprint, name) for name in (place.name or self.name, CURRENT))
-        return place.file in {self.fingerprint, *marks}
+        file_ids = (dated_file_id(self.fingerprint, name) for name in (cursor.name or self.name, CURRENT))
+        return cursor.file in {self.fingerprint, *file_ids}
 
     def length(self) -> int:
-        """Return how long it is uncompressed, in bytes; of a compressed file modulo 2**32, 0 if it cannot be read."""
+        """Return its uncompressed length in bytes; for a compressed file modulo 2**32, and 0 if it cannot be read."""
         if not self.zipped:
             return self.size
         try:
-            with open(self.path, "rb") as packed:  # noqa: PTH123 — a path is a text here
-                packed.seek(-_TRAILER_BYTES, os.SEEK_END)
-                return int.from_bytes(packed.read(_TRAILER_BYTES), "little")
+            with open(self.path, "rb") as archive:  # noqa: PTH123 — a path is a text here
+                archive.seek(-_TRAILER_BYTES, os.SEEK_END)
+                return int.from_bytes(archive.read(_TRAILER_BYTES), "little")
         except OSError:
             return 0
 
@@ -95,7 +95,7 @@ class LogDirectory:
         self._logged: set[str] = set()
 
     def oldest_first(self, since: date = date.min) -> list[FileInfo]:
-        """Return the files of days from `since` on, a compressed one after its plain one, `alerts.json` last."""
+        """Return the files from day `since` on, a compressed copy after its plain file, and `alerts.json` last."""
         found = [file for name in sorted(self._dated(since)) if (file := self._stat(*name))]
         current = self._stat(CURRENT, False, self._path)
         if current:
@@ -105,17 +105,17 @@ class LogDirectory:
         return _finished(found)
 
     def _linked(self, inode: Inode) -> FileDate:
-        """Return the name of an `alerts.json` that still is the file of an earlier day; CURRENT if it is no such."""
+        """Return the name of an `alerts.json` that is still hard-linked to an earlier day's file; else CURRENT."""
         try:
             if os.stat(self._path).st_nlink == 1:  # noqa: PTH116 — as below
                 return CURRENT
-        except OSError:  # gone by now, or not permitted: whoever opens it says so
+        except OSError:  # deleted meanwhile, or not permitted: opening it reports that
             return CURRENT
         older = (self._stat(*name) for name in self._dated(date.min))
         return next((file.name for file in older if file and file.inode == inode), CURRENT)
 
     def named(self, name: str) -> FileDate:
-        """Return what the file with this path below the folder is called; without a folder it is the current one."""
+        """Return the name of the file with this path below the folder; a path without a folder is CURRENT."""
         year, _, rest = name.partition("/")
         month, _, file = rest.partition("/")
         found, number = _FILE.fullmatch(file), _MONTHS.get(month)
@@ -149,13 +149,13 @@ class LogDirectory:
 
     def _list(self, folder: str) -> list[str]:
         try:
-            return os.listdir(folder)  # noqa: PTH208 — names are all we need, and paths cost ten times as much
+            return os.listdir(folder)  # noqa: PTH208 — only names are needed, and Path objects cost ten times as much
         except NOT_FOUND:
             return []
         except OSError as error:
             if folder not in self._logged:
                 self._logged.add(folder)
-                _log.error("%s: cannot be listed (%s): the alerts in it are not read", folder, explain(error))
+                _log.error("%s: cannot be listed (%s); alerts in it are not read", folder, explain(error))
             return []
 
     def _stat(self, name: FileDate, zipped: bool, path: str) -> FileInfo | None:
@@ -163,25 +163,25 @@ class LogDirectory:
             status = os.stat(path)  # noqa: PTH116 — as above
         except NOT_FOUND:
             return None
-        except OSError as error:  # it may be there: whoever passes over it has to say so
+        except OSError as error:  # it may exist, so it is returned with the error and reported when it is skipped
             return FileInfo(path, name, zipped, (0, 0), 0, 0.0, "", error.strerror or str(error))
         if not stat.S_ISREG(status.st_mode):
             return None
         seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        known, mark, problem, unfinished = self._cache.get(path, (None, "", "", ""))
+        known, file_id, problem, unfinished = self._cache.get(path, (None, "", "", ""))
         if known != seen:
-            mark, problem, unfinished = _identify(path, zipped=zipped)
-            self._cache[path] = (seen, mark, problem, unfinished)
+            file_id, problem, unfinished = _identify(path, zipped=zipped)
+            self._cache[path] = (seen, file_id, problem, unfinished)
         inode = (status.st_dev, status.st_ino)
-        return FileInfo(path, name, zipped, inode, status.st_size, status.st_mtime, mark, problem, unfinished)
+        return FileInfo(path, name, zipped, inode, status.st_size, status.st_mtime, file_id, problem, unfinished)
 
     def invalidate(self, path: str) -> None:
-        """Look into this file anew next time, even if it seems unchanged."""
+        """Read the fingerprint of this file again next time, even if its size and times did not change."""
         self._cache.pop(path, None)
 
 
 def _copied_from(current: FileInfo, files: Sequence[FileInfo]) -> FileDate | None:
-    """Return the name of the newest dated file that `alerts.json` is a copy of."""
+    """Return the name of the newest dated file that `alerts.json` is a copy of, if there is one."""
     alike = (file for file in reversed(files) if not file.zipped and file.fingerprint == current.fingerprint)
     return next((file.name for file in alike if current.fingerprint and _are_same(current.path, file.path)), None)
 
@@ -196,7 +196,7 @@ def _are_same(path: str, other: str) -> bool:
 
 
 def root_of(path: str) -> str:
-    """Return the folder below which the dated files of the `alerts.json` at `path` are."""
+    """Return the folder that holds the year folders of the `alerts.json` at `path`."""
     if not os.path.islink(path):  # noqa: PTH114 — as above
         return os.path.dirname(path)  # noqa: PTH120 — as above
     target = Path(os.path.realpath(path))
@@ -206,9 +206,9 @@ def root_of(path: str) -> str:
 
 
 def file_id_of(file: FileInfo, files: Sequence[FileInfo]) -> str:
-    """Return the mark of a file among `files`, oldest first: its fingerprint unless an older one has that as well.
+    """Return the id of a file among `files`, oldest first: its fingerprint, unless an older file has the same one.
 
-    A first line without a time, such as the empty one that `echo > alerts.json` leaves, tells no file from another.
+    A first line without a time, such as the empty one that `echo > alerts.json` leaves, does not identify a file.
     """
     shared = any(other.fingerprint == file.fingerprint and other.name < file.name for other in files)
     is_shared = shared or not has_time(file.fingerprint)
@@ -216,7 +216,7 @@ def file_id_of(file: FileInfo, files: Sequence[FileInfo]) -> str:
 
 
 def _finished(files: list[FileInfo]) -> list[FileInfo]:
-    """Give a file that a later one with lines follows the fingerprint of the first line that it never finished."""
+    """Use the provisional fingerprint of a file whose first line has no line end, if a later file has lines."""
     last = max((file.name for file in files if file.fingerprint), default=None)
     return [
         file._replace(fingerprint=file.provisional_fingerprint)
@@ -227,7 +227,7 @@ def _finished(files: list[FileInfo]) -> list[FileInfo]:
 
 
 def _identify(path: str, *, zipped: bool) -> tuple[str, str, str]:
-    """Return the fingerprint of a file, what is wrong with it, and the fingerprint of a first line without its end."""
+    """Return a file's fingerprint, the error if it cannot be read, and the fingerprint of an incomplete first line."""
     try:
         content = open_log_file(path, zipped=zipped)
     except FileNotFoundError:

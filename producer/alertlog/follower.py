@@ -1,10 +1,10 @@
-"""The alert log as the producer sees it: lines from a cursor on, from file to file, none lost and none twice.
+"""The alert log as a source: returns lines from a cursor, across files, with none lost and none repeated.
 
-All that is assumed of whoever writes: once a later file has lines, the earlier one gets none any more. It is then
-read to its end through the descriptor that is still open, so it does not matter whether it was meanwhile renamed,
-packed or removed. What cannot be had is told in `Batch.skipped`; what is only odd is logged, once.
+The one assumption about the manager: once a later file has lines, it writes no more to the earlier one. The earlier
+file is then read to its end through the open descriptor, even if it was renamed, compressed or deleted meanwhile.
+Data that cannot be read is reported in `Batch.skipped`. Other oddities are logged once.
 
-Where both cannot be had, a line comes twice rather than never.
+If a case is ambiguous, a line is read twice rather than never.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from common.logs import Condition
 from producer.alertlog import rotation, seek
 from producer.alertlog.cursor import NO_FILE_YET, Cursor
 from producer.alertlog.directory import LogDirectory
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
     from producer.source import Lag
 
 OPEN_RETRIES: Final = 3
-"""How often to look, while files change between being found and being opened, before something counts as gone."""
+"""Attempts before a file counts as missing, because files can change between being listed and being opened."""
 
 GAP_CHECK_AFTER_S: Final = 60.0
-"""Whoever waits at the end of a file and looks more often than this misses no file. The manager does not begin another
-more often than every 600 s; that it skips days, on which there were no alerts, is then no reason for alarm."""
+"""A reader that checked the end of a file less than this ago missed no file: the manager starts a new one every 600 s
+at most. A day missing between two names then only had no alerts, and is not reported."""
 
 MISSING: Final = "is missing"
 
@@ -51,21 +52,21 @@ _log = logging.getLogger("courier.producer")
 class AlertLog:
     """The alert log whose current file is `path`; a `Source`, for one thread at a time.
 
-    Lines above `max_line_bytes` are passed over. `now` returns seconds since 1970.
+    Lines above `max_line_bytes` are skipped. `now` returns seconds since 1970.
     """
 
     def __init__(self, path: Path, *, max_line_bytes: int, now: Callable[[], float] = time.time) -> None:
         self._path, self._now = path, now
         self._directory = LogDirectory(path)
         self._open_files = OpenFiles(self._directory, max_line_bytes)
-        self._error = ""
+        self._unreadable = Condition(_log)
 
     def beginning(self) -> str:
-        """Return the cursor before the oldest line that is there."""
+        """Return the cursor before the oldest line."""
         return str(seek.beginning(self._directory))
 
     def end(self) -> str:
-        """Return the cursor behind the newest complete line, or for what will come if there is none."""
+        """Return the cursor behind the newest complete line; without one, a cursor before all lines from now on."""
         found = seek.end(self._directory, self._open_files, self._now())
         if found.file == NO_FILE_YET:
             self._open_files.keep_empty_open(found, self._files(found))
@@ -77,7 +78,7 @@ class AlertLog:
         return str(found) if found else self.end()
 
     def position(self, position: LogPosition) -> str:
-        """Return the cursor for a file and an offset; of a file that is gone, for the start of what comes after it."""
+        """Return the cursor for a file and an offset; if the file is missing, for the start of the next file."""
         found = seek.position(self._directory, self._open_files, position)
         return str(found) if found else self.end()
 
@@ -87,95 +88,95 @@ class AlertLog:
 
     def read(self, cursor: str, max_bytes: int) -> Batch:
         """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
-        place = Cursor.parse(cursor)
-        for look in range(OPEN_RETRIES):
-            batch = self._read(place, max_bytes, may_retry=look < OPEN_RETRIES - 1)
+        parsed = Cursor.parse(cursor)
+        for attempt in range(OPEN_RETRIES):
+            batch = self._read(parsed, max_bytes, may_retry=attempt < OPEN_RETRIES - 1)
             if batch:
                 return batch
-        return _wait(place)
+        return _wait(parsed)
 
     def close_unused(self, cursors: Collection[str]) -> None:
-        """Close what nobody at these cursors reads: its file may be deleted, and would keep its place on the disk."""
+        """Close the readers that none of these cursors needs: an open descriptor keeps a deleted file on the disk."""
         self._open_files.close_unused([Cursor.parse(cursor) for cursor in cursors])
 
     def lag(self, cursor: str) -> Lag:
         """Return how far `cursor` is behind the newest byte of the log."""
-        place = Cursor.parse(cursor)
-        return lag(place, self._directory.oldest_first(place.since), self._now())
+        parsed = Cursor.parse(cursor)
+        return lag(parsed, self._directory.oldest_first(parsed.since), self._now())
 
-    def _read(self, place: Cursor, max_bytes: int, *, may_retry: bool) -> Batch | None:
-        """Do it, or return nothing if it is worth another look."""
-        if place.file == NO_FILE_YET:
-            return self._read_first_file(place)
-        reader = self._open_files.reader_at(place)
+    def _read(self, cursor: Cursor, max_bytes: int, *, may_retry: bool) -> Batch | None:
+        """Return the lines from `cursor`, or None if the caller should retry."""
+        if cursor.file == NO_FILE_YET:
+            return self._read_first_file(cursor)
+        reader = self._open_files.reader_at(cursor)
         if not reader:
-            files = self._files(place)
-            reader = self._open_files.open(place, files)
+            files = self._files(cursor)
+            reader = self._open_files.open(cursor, files)
             if not reader:
-                return None if may_retry else self._file_gone(place, files)
+                return None if may_retry else self._file_gone(cursor, files)
             self._open_files.keep(reader)
         try:
-            chunk = reader.read(place.offset, max_bytes)
-            if _is_more(chunk, place):
+            chunk = reader.read(cursor.offset, max_bytes)
+            if _is_more(chunk, cursor):
                 return _batch(chunk, reader)
-            return self._at_end_of_file(place, reader)
+            return self._at_end_of_file(cursor, reader)
         except FileReplaced:
             self._open_files.close_reader(reader)
             return None
 
-    def _files(self, place: Cursor) -> list[FileInfo]:
-        """Return the files that matter at `place`, oldest first; before them one that is open but nowhere any more."""
-        files = self._directory.oldest_first(place.since)
-        begun = self._open_files.started_file(place, files)
+    def _files(self, cursor: Cursor) -> list[FileInfo]:
+        """Return the files at or after `cursor`, oldest first; a deleted file that is still open comes before them."""
+        files = self._directory.oldest_first(cursor.since)
+        begun = self._open_files.started_file(cursor, files)
         return [begun, *files] if begun else files
 
-    def _read_first_file(self, place: Cursor) -> Batch:
-        """Start with what was not there when the cursor was made."""
-        files = self._files(place)
-        new = (file for file in files if file.current or file.modified_at_s >= place.offset)
+    def _read_first_file(self, cursor: Cursor) -> Batch:
+        """Start with the first file that is newer than the cursor."""
+        files = self._files(cursor)
+        new = (file for file in files if file.current or file.modified_at_s >= cursor.offset)
         first = next((file for file in new if file.fingerprint), None)
         if first:
             return Batch(LogLines(), str(rotation.start_of(first, files)), at_end=False)
-        return self._wait_for_next_file(place, files)
+        return self._wait_for_next_file(cursor, files)
 
-    def _at_end_of_file(self, place: Cursor, reader: LineReader) -> Batch | None:
-        """Go on from the end of a file to a longer copy of it, or to the next one, if there is one.
+    def _at_end_of_file(self, cursor: Cursor, reader: LineReader) -> Batch | None:
+        """Continue from the end of a file in a longer copy of it, or in the next file, if there is one.
 
         Raises FileReplaced.
         """
         waited_at_s, reader.waited_at_s = reader.waited_at_s, self._now()
         if reader.name and self._names(reader) > 1:
-            return _wait(place)
-        files = self._files(place)
-        place = _with_name(place, reader, files)
-        if self._move_to_copy(place, reader, files):
+            return _wait(cursor)
+        files = self._files(cursor)
+        cursor = _with_name(cursor, reader, files)
+        if self._move_to_copy(cursor, reader, files):
             return None
-        step = rotation.next_file(files, place, is_copy=lambda file: self._is_same(reader, file))
-        if not step and not self._is_replaced(place, reader, files):
-            return self._wait_for_next_file(place, files)
-        # It may have grown after we were at its end and before the next file had a line.
-        chunk = reader.read(place.offset, 1)
-        if _is_more(chunk, place):
+        step = rotation.next_file(files, cursor, is_copy=lambda file: self._is_same(reader, file))
+        if not step and not self._is_replaced(cursor, reader, files):
+            return self._wait_for_next_file(cursor, files)
+        # Read once more: lines may have been added after the last read and before the next file had a line.
+        chunk = reader.read(cursor.offset, 1)
+        if _is_more(chunk, cursor):
             return _batch(chunk, reader)
-        before = None if self._now() - waited_at_s < GAP_CHECK_AFTER_S else rotation.name_of(files, place)
-        return self._finish_file(place, reader, before, step, files)
+        before = None if self._now() - waited_at_s < GAP_CHECK_AFTER_S else rotation.name_of(files, cursor)
+        return self._finish_file(cursor, reader, before, step, files)
 
     def _is_same(self, reader: LineReader, file: FileInfo) -> bool:
-        """Say whether a file that may be the reader's by mark and name is that, or a copy of it."""
+        """Say whether a file whose id and name match the reader's is the same file, or a copy of it."""
         return file.zipped or file.inode == reader.content.inode or self._open_files.is_copy(reader, file)
 
-    def _is_replaced(self, place: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
-        """Say whether the reader's file is nowhere any more, and a copy in its place that was cut or written anew."""
-        copies = rotation.copies_of(files, place)
+    def _is_replaced(self, cursor: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
+        """Say whether the reader's file was deleted, and `alerts.json` is a truncated or rewritten copy of it."""
+        copies = rotation.copies_of(files, cursor)
         return any(file.current for file in copies) and all(file.inode != reader.content.inode for file in files)
 
     def _names(self, reader: LineReader) -> int:
-        """Return how many names the reader's file has if it is `alerts.json`, else 0.
+        """Return the number of hard links of the reader's file if it is `alerts.json`, else 0.
 
-        With more than one name it is the dated file as well, and no other file can be ahead of it.
+        With more than one, it is also the dated file, and no file can come after it.
         """
         try:
-            status = os.stat(self._path)  # noqa: PTH116 — once for each look; a Path costs ten times as much
+            status = os.stat(self._path)  # noqa: PTH116 — called for each read; a Path costs ten times as much
         except OSError:
             return 0
         if (status.st_dev, status.st_ino) != reader.content.inode:
@@ -183,34 +184,35 @@ class AlertLog:
         self._log_error(f"cannot be read ({reader.content.read_error})" if reader.content.read_error else "")
         return status.st_nlink
 
-    def _move_to_copy(self, place: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
-        """Go to another copy of the file if it has more, or is now `alerts.json`. Say whether it did."""
+    def _move_to_copy(self, cursor: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
+        """Switch to another copy of the file if that is longer, or is now `alerts.json`. Return whether it switched."""
         content = reader.content
-        copies = [file for file in rotation.copies_of(files, place) if not file.zipped and file.inode != content.inode]
+        copies = [file for file in rotation.copies_of(files, cursor) if not file.zipped and file.inode != content.inode]
         better = [
             file for file in copies if file.size > content.offset or (file.current and file.size == content.offset)
         ]
-        other = self._open_files.open(place, [file for file in better if self._is_same(reader, file)])
+        other = self._open_files.open(cursor, [file for file in better if self._is_same(reader, file)])
         if other:
             self._open_files.keep(other)
             self._open_files.close_reader(reader)
         return bool(other)
 
-    def _move_to_archive(self, place: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
-        """Go to a compressed copy if it has more than what we have read, which is gone or was cut.
+    def _move_to_archive(self, cursor: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> bool:
+        """Switch to a compressed copy if it has more than the plain file, which was deleted or truncated.
 
-        Where the file of this name is another one by now, let go of ours: what is in its place counts as cut.
+        If the name now belongs to a different file, close ours; the file under that name then counts as truncated.
+        Return whether the reader was replaced or closed.
         """
         is_there = any(file.inode == reader.content.inode for file in files)
-        copies = rotation.copies_of(files, place)
+        copies = rotation.copies_of(files, cursor)
         archives = [f for f in copies if f.zipped and (not is_there or f.length() != reader.content.offset % 2**32)]
-        archive = self._open_files.open(place, archives)
+        archive = self._open_files.open(cursor, archives)
         if not archive:
             other = not is_there and any(not self._open_files.is_copy(reader, file) for file in copies)
             if other:
                 self._open_files.close_reader(reader)
             return other
-        more = _is_more(archive.read(place.offset, 1), place)
+        more = _is_more(archive.read(cursor.offset, 1), cursor)
         if more:
             self._open_files.close_reader(reader)
             self._open_files.keep(archive)
@@ -220,86 +222,85 @@ class AlertLog:
 
     def _finish_file(
         self,
-        place: Cursor,
+        cursor: Cursor,
         reader: LineReader,
         before: FileDate | None,
         step: rotation.NextFile | None,
         files: Sequence[FileInfo],
     ) -> Batch | None:
-        """Go on to the next file; tell what remains unread in this one, and if it is not the next by name.
+        """Continue with the next file; report what stays unread in this one, and files missing between the two.
 
-        What remains is the last line if whole alerts are on it: only its end is missing.
+        A last line without a line end is returned as a line if it holds a whole alert.
         """
         if not step:
             self._open_files.close_reader(reader)
             return None
-        if self._move_to_archive(place, reader, files):
+        if self._move_to_archive(cursor, reader, files):
             return None
-        lines, passed = LogLines(), []
-        rest, damage = reader.partial_line(place.offset), reader.content.read_error
+        lines, skipped = LogLines(), []
+        rest, damage = reader.partial_line(cursor.offset), reader.content.read_error
         if damage:
-            passed.append(
+            skipped.append(
                 rotation.skipped_unreadable(reader.path, f"what follows byte {reader.content.offset}", damage)
             )
         elif spans(rest.raw):
             lines = LogLines([rest])
         elif rest.raw:
-            passed.append(rotation.skipped_partial_line(reader.path, place.offset, rest.raw[:SAMPLE_BYTES]))
-        passed += [*step.gaps(before), *step.skipped_files()]
+            skipped.append(rotation.skipped_partial_line(reader.path, cursor.offset, rest.raw[:SAMPLE_BYTES]))
+        skipped += [*step.gaps(before), *step.skipped_files()]
         if not lines:
             self._open_files.close_reader(reader)
-        return Batch(lines, str(rotation.start_of(step.file, files)), at_end=False, skipped=tuple(passed))
+        return Batch(lines, str(rotation.start_of(step.file, files)), at_end=False, skipped=tuple(skipped))
 
-    def _file_gone(self, place: Cursor, files: Sequence[FileInfo]) -> Batch:
-        """Go on although no file has what comes at `place`."""
-        # An `alerts.json` without a name can be a copy of a later file: it comes after those.
-        copies = [file for file in rotation.copies_of(files, place) if file.dated or not place.name]
-        if place.offset and copies:
-            # Cut, or restored from an older copy: what is new in it cannot be told from what we have read.
-            _log.warning("%s was cut before byte %d: reading it again from its start", self._path, place.offset)
-            again = Cursor(place.file, 0, name=copies[0].dated)
-            return Batch(LogLines(), str(again), at_end=False, skipped=(rotation.skipped_truncated(place, copies[0]),))
-        step = rotation.next_file(files, place, is_copy=copies.__contains__)
+    def _file_gone(self, cursor: Cursor, files: Sequence[FileInfo]) -> Batch:
+        """Continue in a truncated copy or in the next file, because no file has the data at `cursor`."""
+        # An `alerts.json` without a name can be a copy of a later file, so it is left out here.
+        copies = [file for file in rotation.copies_of(files, cursor) if file.dated or not cursor.name]
+        if cursor.offset and copies:
+            # Truncated, or restored from an older copy: new lines cannot be told from lines that were read before.
+            _log.warning("%s was truncated before byte %d; reading it again from the start", self._path, cursor.offset)
+            again = Cursor(cursor.file, 0, name=copies[0].dated)
+            return Batch(LogLines(), str(again), at_end=False, skipped=(rotation.skipped_truncated(cursor, copies[0]),))
+        step = rotation.next_file(files, cursor, is_copy=copies.__contains__)
         if not step:
-            return self._wait_for_next_file(place, files)
-        passed = (rotation.skipped_missing(place, step.file), *step.skipped_files())
-        return Batch(LogLines(), str(rotation.start_of(step.file, files)), at_end=False, skipped=passed)
+            return self._wait_for_next_file(cursor, files)
+        skipped = (rotation.skipped_missing(cursor, step.file), *step.skipped_files())
+        return Batch(LogLines(), str(rotation.start_of(step.file, files)), at_end=False, skipped=skipped)
 
-    def _wait_for_next_file(self, place: Cursor, files: Sequence[FileInfo]) -> Batch:
-        """Wait for a file that comes after all of `files`."""
-        self._open_files.keep_empty_open(place, files)
+    def _wait_for_next_file(self, cursor: Cursor, files: Sequence[FileInfo]) -> Batch:
+        """Return an empty batch, since no file has a line after `cursor`; log it if `alerts.json` is missing."""
+        self._open_files.keep_empty_open(cursor, files)
         current = next((file for file in files if file.current), None)
         if not current:
             self._log_error(MISSING)
         else:
             self._log_error(f"cannot be read ({current.problem})" if current.problem else "")
-        return _wait(place)
+        return _wait(cursor)
 
-    def _log_error(self, trouble: str) -> None:
-        """Log, once, what is wrong with `alerts.json`, and when it is over."""
-        if trouble and trouble != self._error:
-            hint = "is <jsonout_output> yes in ossec.conf?" if trouble == MISSING else "who may read it?"
-            _log.warning("%s %s: waiting for it; %s", self._path, trouble, hint)
-        elif self._error and not trouble:
-            _log.info("%s can be read again", self._path)
-        self._error = trouble
+    def _log_error(self, error: str) -> None:
+        """Log that `alerts.json` cannot be read; with an empty `error`, that it can be read again."""
+        if error:
+            hint = "is <jsonout_output> yes in ossec.conf?" if error == MISSING else "check its permissions"
+            self._unreadable.set(f"{self._path} {error}; waiting for it; {hint}")
+        else:
+            self._unreadable.clear(f"{self._path} can be read again")
 
 
-def _is_more(chunk: Chunk, place: Cursor) -> bool:
-    return chunk.end > place.offset or not chunk.at_end
+def _is_more(chunk: Chunk, cursor: Cursor) -> bool:
+    return chunk.end > cursor.offset or not chunk.at_end
 
 
 def _batch(chunk: Chunk, reader: LineReader) -> Batch:
-    place = Cursor(reader.file, chunk.end, chunk.checksum, reader.name)
-    return Batch(chunk.lines, str(place), at_end=False, skipped=chunk.skipped)
+    cursor = Cursor(reader.file, chunk.end, chunk.checksum, reader.name)
+    return Batch(chunk.lines, str(cursor), at_end=False, skipped=chunk.skipped)
 
 
-def _with_name(place: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> Cursor:
-    """Return the place with its file's name, which a cursor of version 0.1 does not have."""
+def _with_name(cursor: Cursor, reader: LineReader, files: Sequence[FileInfo]) -> Cursor:
+    """Return the cursor with its file's name, which cursors of version 0.1 lack."""
     names = (file.dated for file in files if file.inode == reader.content.inode)
-    reader.name = place.name or next(filter(None, names), reader.name)
-    return place._replace(name=reader.name)
+    reader.name = cursor.name or next(filter(None, names), reader.name)
+    return cursor._replace(name=reader.name)
 
 
-def _wait(place: Cursor) -> Batch:
-    return Batch(LogLines(), str(place), at_end=True)
+def _wait(cursor: Cursor) -> Batch:
+    return Batch(LogLines(), str(cursor), at_end=True)

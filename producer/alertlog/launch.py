@@ -1,4 +1,7 @@
-"""Where the alert log ended when the command was started. Nothing slow is imported: each moment of it is owed."""
+"""Finds the end of the alert log at the time when the command was started.
+
+It imports nothing slow: alerts written during start-up would be read late or missed.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def end_at_launch(settings: Settings) -> str:
-    """Return the cursor where the log ended when this process was started, as exactly as it can still be told.
+    """Return the cursor of the log's end when this process was started.
 
-    That is before the first alert whose time is later, since to start Python and to read the settings takes a second.
+    It is before the first alert with a later time: starting Python and reading the settings takes about a second.
     """
     with closing(AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)) as log:
         return log.at(started_at())

@@ -1,7 +1,7 @@
-"""One place in one file: takes blocks of bytes and gives complete lines, in bounded memory.
+"""Reads one file and splits blocks of bytes into complete lines, in bounded memory.
 
-A reader keeps what it handed out last, so that whoever has taken only a part of it can go on in the middle without a
-compressed file being decompressed from its start again.
+A reader keeps the last block that it returned. A caller that used only a part of it can continue in the middle, and a
+compressed file is not decompressed from its start again.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 SAMPLE_BYTES: Final = 200
 MAX_SKIP_BYTES: Final = 64 * 1024 * 1024
-"""So much of an over-long line is passed over in one read, so that nobody waits long for its end."""
+"""One read skips at most this much of an oversized line, so that a read never takes long."""
 
 REREAD_BELOW_BYTES: Final = 16 * 1024
-"""So much is rather read again than copied; nearly every line is shorter."""
+"""Below this, reading the bytes again is cheaper than copying them; nearly every line is shorter."""
 
 
 class Chunk(NamedTuple):
-    """What one read gave. `end` is the offset behind it, with its `seal`; `at_end`: there was nothing after it."""
+    """The result of one read: `end` is the offset behind the lines, `checksum` that of a cursor there.
+
+    `at_end` says whether the file had nothing more.
+    """
 
     lines: LogLines
     end: int
@@ -36,32 +39,32 @@ class Chunk(NamedTuple):
 
 
 class LineReader:
-    """Reads an open file in order from the line that starts at the content's `at`. `path` is for people.
+    """Reads an open file in order, from the line that starts at `content.offset`. `path` is used in messages only.
 
-    `file` and `name` are what its places are called by.
+    `file` and `name` are the file id and dated name of its cursors.
     """
 
     def __init__(self, content: LogFile, path: str, max_line_bytes: int, file: str, name: FileDate | None) -> None:
         self.content, self.path, self.file, self.name = content, path, file, name
         self.waited_at_s = 0.0
-        """When we last waited at its end, and so saw whatever came next."""
+        """When the end was last reached and the next file was looked up; in seconds since 1970."""
         self._max_line_bytes = max_line_bytes
         self._buffer, self._buffer_offset = b"", content.offset
         self._before = content.before
-        """The last bytes before what is held, at most as many as a seal covers."""
+        """The last bytes before the buffer, at most as many as a checksum covers."""
         self._oversized: tuple[int, bytes] | None = None
-        """Start and first bytes of the over-long line that we are in the middle of."""
+        """Start and first bytes of the oversized line that is being skipped."""
 
-    def can_continue_at(self, place: Cursor) -> bool:
-        """Say whether it can read on from there without going back in the file."""
-        if place.file != self.file or (place.name and place.name != self.name):
+    def can_continue_at(self, cursor: Cursor) -> bool:
+        """Say whether it can continue at `cursor` without seeking backwards in the file."""
+        if cursor.file != self.file or (cursor.name and cursor.name != self.name):
             return False
         if self._oversized:
-            return place.offset == self._oversized[0]
-        return self._buffer_offset <= place.offset <= self._buffer_offset + len(self._buffer)
+            return cursor.offset == self._oversized[0]
+        return self._buffer_offset <= cursor.offset <= self._buffer_offset + len(self._buffer)
 
     def read(self, offset: int, max_bytes: int) -> Chunk:
-        """Return complete lines from `offset` on, which it `serves`: about `max_bytes`, or one line.
+        """Return complete lines from `offset` on: about `max_bytes`, or one line. It must be able to continue there.
 
         Raises FileReplaced.
         """
@@ -70,8 +73,8 @@ class LineReader:
         at_end = self._fill(offset, max_bytes)
         size = self._buffer.rfind(b"\n") + 1
         if size:
-            lines, passed = self._lines(size)
-            return Chunk(lines, offset + size, at_end and size == len(self._buffer), passed, self._checksum(size))
+            lines, skipped = self._lines(size)
+            return Chunk(lines, offset + size, at_end and size == len(self._buffer), skipped, self._checksum(size))
         if len(self._buffer) > self._max_line_bytes:
             self._oversized, self._before = (offset, self._buffer[:SAMPLE_BYTES]), self._buffer[-MAX_CHECKSUM_BYTES:]
             self._buffer = b""
@@ -79,34 +82,37 @@ class LineReader:
         return Chunk(LogLines(), offset, at_end)
 
     def partial_line(self, offset: int) -> LogLine:
-        """Return the line behind `offset` that has no end; of one that is too long, how it begins."""
+        """Return the line at `offset` that has no line end; of an oversized one, only its beginning."""
         raw = self._oversized[1] if self._oversized else self._buffer[offset - self._buffer_offset :]
         return LogLine(raw, self.file, offset, offset + len(raw), self._suffix)
 
     def _suffix(self, before: bytes) -> str:
-        """Return what follows the offset in the cursor behind a line."""
+        """Return the part after the offset in the cursor behind a line."""
         return suffix(checksum_of(before), self.name)
 
     def _checksum(self, size: int) -> str:
-        """Return the seal of the place `size` bytes behind where what is held begins: that of the last line's cursor.
+        """Return the checksum of the cursor behind the first `size` bytes of the buffer.
 
-        Lines that are passed over may be alike, so behind such a one it covers more.
+        It covers the last line. Oversized lines can begin alike, so behind such a line it covers more.
         """
         before = (self._before + self._buffer[max(0, size - MAX_CHECKSUM_BYTES) : size])[-MAX_CHECKSUM_BYTES:]
         length = size - self._buffer.rfind(b"\n", 0, size - 1) - 2
         return line_checksum(before) if length <= self._max_line_bytes else checksum_of(before)
 
     def cursor_at(self, offset: int) -> Cursor:
-        """Return the place at `offset`, which becomes where it reads on. Raises OSError."""
+        """Seek to `offset` and return the cursor there. Raises OSError."""
         self.content.seek(offset, "")
         self._buffer, self._buffer_offset, self._before = b"", offset, self.content.before
         return Cursor(self.file, offset, line_checksum(self._before), self.name)
 
     def _fill(self, offset: int, max_bytes: int) -> bool:
-        """Hold what follows `offset`: `max_bytes`, or more until a line is complete or too long. Say if that is all."""
+        """Fill the buffer from `offset`: `max_bytes`, or more until a line is complete or too long.
+
+        Return whether the file has nothing more.
+        """
         self._go_to(offset)
         pieces = [self._buffer]
-        # To read the half line again with its other half is cheaper than to copy everything behind it.
+        # Reading the partial line again together with its rest is cheaper than copying everything behind it.
         if len(pieces[0]) < REREAD_BELOW_BYTES and self.content.unread(len(pieces[0])):
             pieces = [b""]
         size, complete, at_end = len(pieces[0]), b"\n" in pieces[0], False
@@ -118,23 +124,23 @@ class LineReader:
         return at_end
 
     def _go_to(self, offset: int) -> None:
-        """Let go of what is before `offset`."""
+        """Drop the part of the buffer before `offset`."""
         size = offset - self._buffer_offset
         if size:
             self._before = (self._before + self._buffer[max(0, size - MAX_CHECKSUM_BYTES) : size])[-MAX_CHECKSUM_BYTES:]
             self._buffer, self._buffer_offset = self._buffer[size:], offset
 
     def _lines(self, size: int) -> tuple[LogLines, tuple[SkippedRange, ...]]:
-        """Make lines of the first `size` bytes that are held. A carriage return stays: JSON takes it as a blank."""
+        """Split the first `size` bytes of the buffer into lines. A carriage return stays: in JSON it is white space."""
         block = LineBuffer(self._buffer, size, self.file, self._buffer_offset, self._suffix)
         longest = self._max_line_bytes
         if size <= longest:
             return block, ()
-        passed = tuple(self._overlong(line.raw, line.start, line.end) for line in block if len(line.raw) > longest)
-        return (LogLines([line for line in block if len(line.raw) <= longest]), passed) if passed else (block, ())
+        skipped = tuple(self._overlong(line.raw, line.start, line.end) for line in block if len(line.raw) > longest)
+        return (LogLines([line for line in block if len(line.raw) <= longest]), skipped) if skipped else (block, ())
 
     def _skip(self, start: int, sample: bytes) -> Chunk:
-        """Go on to the end of the over-long line; hold nothing of it."""
+        """Skip to the end of the oversized line without keeping it in memory."""
         enough = self.content.offset + MAX_SKIP_BYTES
         while self.content.offset < enough:
             block = self.content.read(BLOCK_BYTES)
@@ -145,8 +151,8 @@ class LineReader:
                 self._before = (self._before + block[max(0, newline + 1 - MAX_CHECKSUM_BYTES) : newline + 1])[
                     -MAX_CHECKSUM_BYTES:
                 ]
-                passed = (self._overlong(sample, start, end),)
-                return Chunk(LogLines(), end, at_end=False, skipped=passed, checksum=checksum_of(self._before))
+                skipped = (self._overlong(sample, start, end),)
+                return Chunk(LogLines(), end, at_end=False, skipped=skipped, checksum=checksum_of(self._before))
             if not block:
                 return Chunk(LogLines(), start, at_end=True)
             self._before = (self._before + block[-MAX_CHECKSUM_BYTES:])[-MAX_CHECKSUM_BYTES:]
@@ -156,6 +162,6 @@ class LineReader:
         size = end - start - 1
         detail = (
             f"{self.path}: the line at byte {start} has {size} bytes, more than producer.max_line"
-            f" ({self._max_line_bytes}); raise that setting to have such lines delivered"
+            f" ({self._max_line_bytes}); raise that setting to deliver such lines"
         )
         return SkippedRange(LossReason.OVERLONG, detail, raw[:SAMPLE_BYTES])

@@ -21,67 +21,70 @@ BLOCK_BYTES: Final = 256 * 1024
 SAMPLE_BYTES: Final = 64 * 1024
 SAMPLES: Final = 16
 STEP_DIVISOR: Final = 512
-"""So much smaller are the steps each time; the second ones are of one byte."""
+"""Each time a read fails the step size is divided by this; the second reduction reaches one byte."""
 
 Inode = tuple[int, int]
 """Device and inode."""
 
 
 class FileReplaced(Exception):  # noqa: N818 — a state of the file, not a mistake
-    """Raised when an open file no longer is what it was: emptied or written anew in place."""
+    """Raised when an open file was truncated or rewritten in place."""
 
 
 class LogFile(Protocol):
-    """An open file. `head` is what its fingerprint is made from, `at` how far it has been read."""
+    """An open file. Its fingerprint is made from `head`; `offset` is how far it has been read."""
 
     head: bytes
     offset: int
     before: bytes
-    """After `seek`: the last bytes before `at`, at most as many as a seal covers."""
+    """After `seek`: the last bytes before `offset`, at most as many as a checksum covers."""
     read_error: str
-    """Why nothing can be read beyond `at`, if so."""
+    """Why nothing can be read beyond `offset`; empty if it can."""
     inode: Inode
 
     def read(self, max_bytes: int) -> bytes:
-        """Return up to `max_bytes` more, none at the end or where it is damaged. Raises FileReplaced."""
+        """Return up to `max_bytes` more; nothing at the end or at a damaged part. Raises FileReplaced."""
 
     def unread(self, size: int) -> bool:
-        """Have the last `size` bytes read again next, where that costs next to nothing. Say whether they will be."""
+        """Step back by `size` bytes if that is cheap. Return whether it did."""
 
-    def seek(self, offset: int, sealed: str) -> bool:
-        """Go to `offset`; say whether what stands before it may be what was sealed, or ends a line. Raises OSError."""
+    def seek(self, offset: int, checksum: str) -> bool:
+        """Go to `offset`; return whether the bytes before it match `checksum` or, without one, end a line.
+
+        Raises OSError.
+        """
 
     def has_same_content(self, other: PlainLogFile) -> bool:
-        """Say whether one of both, as far as this one was read, begins with the other. Raises OSError.
+        """Say whether one of the two files begins with the other, as far as this one was read. Raises OSError.
 
-        Both are compared at their heads, right before the end of the shorter one and, where that costs little, at a
-        few places between: logs carry times, so that copies which differ anywhere differ from there on.
+        The files are compared at the start, right before the end of the shorter one and, where that is cheap, at a few
+        offsets between. That is enough: log lines carry times, so files that differ somewhere differ from there on.
         """
 
     def end_of_lines(self) -> int:
         """Return the offset behind the last complete line. Raises OSError."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 def open_archive(path: str) -> GzipLogFile:
-    """Open a compressed file. Raises OSError; what is no regular file is refused as well."""
+    """Open a compressed file. Raises OSError, also if it is not a regular file."""
     return _open(path, GzipLogFile)
 
 
 def open_plain(path: str) -> PlainLogFile:
-    """Open an uncompressed file; the same."""
+    """Open an uncompressed file. Raises OSError, also if it is not a regular file."""
     return _open(path, PlainLogFile)
 
 
 def open_log_file(path: str, *, zipped: bool) -> LogFile:
-    """Open either."""
+    """Open a compressed or uncompressed file. Raises OSError, also if it is not a regular file."""
     return open_archive(path) if zipped else open_plain(path)
 
 
 def _open(path: str, kind: Callable[[int], _Kind]) -> _Kind:
-    # Without O_NONBLOCK a pipe at this path would hold us up until somebody writes into it.
+    # Without O_NONBLOCK, opening a named pipe would block until a process writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return kind(descriptor)
@@ -91,18 +94,18 @@ def _open(path: str, kind: Callable[[int], _Kind]) -> _Kind:
 
 
 def _inode(descriptor: int) -> Inode:
-    """Return the inode of a regular file; refuse anything else."""
+    """Return the inode of a regular file; raise OSError for anything else."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     return status.st_dev, status.st_ino
 
 
-def _matches_checksum(before: bytes, offset: int, sealed: str) -> bool:
-    """Say whether bytes that end at `offset` are those of the seal; without one, whether a line may start behind."""
-    if not sealed:
+def _matches_checksum(before: bytes, offset: int, checksum: str) -> bool:
+    """Say whether the bytes before `offset` match the checksum; without one, whether a line can start at `offset`."""
+    if not checksum:
         return offset == 0 or before.endswith(b"\n")
-    return checksum_of(before[-checksum_size(sealed) :]) == sealed
+    return checksum_of(before[-checksum_size(checksum) :]) == checksum
 
 
 class PlainLogFile:
@@ -115,20 +118,20 @@ class PlainLogFile:
         self.read_head()
 
     def read_head(self) -> None:
-        """Take the head anew, for a file that had no line when it was opened. Raises OSError."""
+        """Read the first line again, for a file that had no line when it was opened. Raises OSError."""
         self.head = read_first_line(self._take)
         self.offset, self.before = 0, b""
         self._seen, self._seen_to = b"", 0
 
     def read(self, max_bytes: int) -> bytes:
-        """Read on; what was read belongs to the same file as what stands before it, which is still there afterwards."""
+        """Read more bytes. Raises FileReplaced unless the head and the bytes before still match after the read."""
         try:
             size = os.fstat(self._descriptor).st_size
             data = self._take(min(max_bytes, size - self.offset)) if size > self.offset else b""
             head = os.pread(self._descriptor, len(self.head), 0)
             seen = self.peek(self._seen_to - len(self._seen), len(self._seen))
         except OSError as error:
-            if error.errno == errno.ESTALE:  # NFS: it has to be opened again
+            if error.errno == errno.ESTALE:  # NFS: the file must be opened again
                 raise FileReplaced from None
             self.read_error = error.strerror or str(error)
             return b""
@@ -143,15 +146,15 @@ class PlainLogFile:
         return data
 
     def peek(self, offset: int, size: int) -> bytes:
-        """Return up to `size` bytes from `offset` on without going there. Raises OSError."""
+        """Return up to `size` bytes at `offset` without moving the read offset. Raises OSError."""
         return os.pread(self._descriptor, size, offset)
 
     def size(self) -> int:
-        """Return how long it is now. Raises OSError."""
+        """Return its current size in bytes. Raises OSError."""
         return os.fstat(self._descriptor).st_size
 
     def has_same_content(self, other: PlainLogFile) -> bool:
-        """Compare with what this one has on the disk."""
+        """Compare samples of both files on the disk."""
         size = min(self.offset, other.size())
         offsets = {0, max(0, size - SAMPLE_BYTES), *range(0, size, max(SAMPLE_BYTES, size // SAMPLES))}
         return all(
@@ -160,7 +163,7 @@ class PlainLogFile:
         )
 
     def unread(self, size: int) -> bool:
-        """Go back."""
+        """Step back; the bytes are still on the disk."""
         self.offset -= size
         return True
 
@@ -169,14 +172,14 @@ class PlainLogFile:
         self.offset += len(data)
         return data
 
-    def seek(self, offset: int, sealed: str) -> bool:
-        """Go there if it looks as it did: this need not be true of a file that was cut and has grown again."""
+    def seek(self, offset: int, checksum: str) -> bool:
+        """Go to `offset` and verify the bytes before it: the file may have been truncated and written again."""
         self.offset = self._seen_to = offset
         self.before = self._seen = self.peek(max(0, offset - MAX_CHECKSUM_BYTES), min(offset, MAX_CHECKSUM_BYTES))
-        return _matches_checksum(self.before, offset, sealed)
+        return _matches_checksum(self.before, offset, checksum)
 
     def end_of_lines(self) -> int:
-        """Look for the last line end backwards."""
+        """Search backwards for the last line end."""
         end = os.fstat(self._descriptor).st_size
         while end > 0:
             start = max(0, end - BLOCK_BYTES)
@@ -192,7 +195,7 @@ class PlainLogFile:
 
 
 class GzipLogFile:
-    """A compressed file, whose content is final. Going back means to decompress it from the start."""
+    """A compressed file, whose content is final. Seeking backwards decompresses it from the start again."""
 
     def __init__(self, descriptor: int) -> None:
         self.inode, self._first = _inode(descriptor), b""
@@ -209,7 +212,7 @@ class GzipLogFile:
         self.offset, self.before, self.read_error, self._most = 0, b"", "", BLOCK_BYTES
 
     def read(self, max_bytes: int) -> bytes:
-        """Read on; of a damaged archive everything before the damage is had."""
+        """Read more bytes; of a damaged archive, everything before the damage is returned."""
         if self.read_error:
             return b""
         try:
@@ -218,7 +221,7 @@ class GzipLogFile:
             if isinstance(error, ZlibError) and self._most > 1:
                 return self._reread_in_smaller_steps(max_bytes)
             self.read_error = str(error)
-            # The sums come last. Most damage is decompressed without complaint into other text, and only they tell.
+            # zlib decompresses most damage into wrong text without an error; only the checksum at the end shows it.
             if isinstance(error, BadGzipFile) and self.read_error.startswith(("CRC", "Incorrect length")):
                 self.read_error += "; any of its lines may have been altered"
             return b""
@@ -231,25 +234,25 @@ class GzipLogFile:
         return data
 
     def _reread_in_smaller_steps(self, max_bytes: int) -> bytes:
-        """Come to the damage in smaller steps, at last of one byte: of the step that fails, zlib gives nothing."""
+        """Approach the damage in smaller steps, at last of one byte: zlib returns nothing of a step that fails."""
         at, most = self.offset, self._most // STEP_DIVISOR
         self.seek(at, "")
         self._most = most
         return self.read(max_bytes)
 
     def unread(self, _size: int) -> bool:
-        """Stay: what was decompressed has to be kept."""
+        """Refuse: stepping back would decompress the file from the start."""
         return False
 
-    def seek(self, offset: int, sealed: str) -> bool:
-        """Decompress up to there; in front of damage there is no telling, so that counts as right."""
+    def seek(self, offset: int, checksum: str) -> bool:
+        """Decompress up to `offset`; if damage comes before it, the bytes cannot be verified and count as matching."""
         self._restart()
         while self.offset < offset and self.read(min(BLOCK_BYTES, offset - self.offset)):
             pass
-        return bool(self.read_error) or (self.offset == offset and _matches_checksum(self.before, offset, sealed))
+        return bool(self.read_error) or (self.offset == offset and _matches_checksum(self.before, offset, checksum))
 
     def has_same_content(self, other: PlainLogFile) -> bool:
-        """Compare with what is at hand; only for a shorter file that begins as this one, decompress it again."""
+        """Compare with the bytes in memory; decompress again only for a shorter file with the same beginning."""
         at, size = self.offset, min(self.offset, other.size())
         first = self._first[:size]
         begins_alike = other.peek(0, len(first)) == first
@@ -263,7 +266,7 @@ class GzipLogFile:
         return is_same
 
     def end_of_lines(self) -> int:
-        """Decompress all of it."""
+        """Decompress the whole file and return the offset behind its last line end."""
         self._restart()
         end = 0
         while more := self.read(BLOCK_BYTES):

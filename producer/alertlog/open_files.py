@@ -1,4 +1,4 @@
-"""The open files: one reader for each place where somebody reads, so that each goes on where it was."""
+"""Keeps files open between reads: one reader for each cursor in use, so that each continues where it stopped."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from producer.alertlog.directory import LogDirectory
 
 MAX_OPEN: Final = 32
-"""More than this many integrations that all read somewhere else share readers, and open files again and again."""
+"""Most readers that stay open. With more distinct cursors than this, files are opened again for each read."""
 
 
 class OpenFiles:
-    """Opens readers and keeps them for the next read from where they are."""
+    """Opens readers and keeps them for the next read at the same cursor."""
 
     def __init__(self, folder: LogDirectory, max_line_bytes: int) -> None:
         self._folder, self._max_line_bytes = folder, max_line_bytes
@@ -29,19 +29,19 @@ class OpenFiles:
         self._empty: PlainLogFile | None = None
         self._expected_cursor = ""
 
-    def reader_at(self, place: Cursor) -> LineReader | None:
-        """Return a kept reader that can go on from `place`."""
+    def reader_at(self, cursor: Cursor) -> LineReader | None:
+        """Return an open reader that can continue at `cursor`, and mark it as the last used."""
         found = next(
-            (reader for reader in self._readers if reader.can_continue_at(place)), None
-        ) or self._reader_of_started(place)
+            (reader for reader in self._readers if reader.can_continue_at(cursor)), None
+        ) or self._reader_of_started(cursor)
         if found:
             self._readers.remove(found)
             self._readers.append(found)
         return found
 
-    def keep_empty_open(self, place: Cursor, files: Sequence[FileInfo]) -> None:
-        """Hold `alerts.json` open while we wait for its first line: it may get some and be gone by the next look."""
-        self._expected_cursor = place.file
+    def keep_empty_open(self, cursor: Cursor, files: Sequence[FileInfo]) -> None:
+        """Keep an empty `alerts.json` open: it may get lines and be deleted before the next read."""
+        self._expected_cursor = cursor.file
         empty = next((file for file in files if file.current and not file.fingerprint), None)
         if not empty or (self._empty and self._empty.inode == empty.inode):
             return
@@ -49,9 +49,9 @@ class OpenFiles:
         with suppress(OSError):
             self._empty = open_plain(empty.path)
 
-    def started_file(self, place: Cursor, files: Sequence[FileInfo]) -> FileInfo | None:
-        """Return the file that is held so since we waited at `place`, if now it has a line and is none of `files`."""
-        if not self._empty or place.file != self._expected_cursor:
+    def started_file(self, cursor: Cursor, files: Sequence[FileInfo]) -> FileInfo | None:
+        """Return the file that was empty while waiting at `cursor`, if it now has a line and is not in `files`."""
+        if not self._empty or cursor.file != self._expected_cursor:
             return None
         seen = next((file for file in files if file.inode == self._empty.inode), None)
         if seen:
@@ -62,17 +62,17 @@ class OpenFiles:
             self._empty.read_head()
         if not is_complete_head(self._empty.head):
             return None
-        path, inode, mark = "the former alerts.json", self._empty.inode, fingerprint(self._empty.head)
-        return FileInfo(path, CURRENT, False, inode, 0, 0.0, mark, "", current=True)
+        path, inode, file_id = "the former alerts.json", self._empty.inode, fingerprint(self._empty.head)
+        return FileInfo(path, CURRENT, False, inode, 0, 0.0, file_id, "", current=True)
 
-    def _reader_of_started(self, place: Cursor) -> LineReader | None:
-        """Make a reader of the file that is held so, if it is the one of `place`."""
+    def _reader_of_started(self, cursor: Cursor) -> LineReader | None:
+        """Make a reader of the file that was kept open while empty, if it is the file of `cursor`."""
         if not self._empty:
             return None
-        mark = fingerprint(self._empty.head)
-        if place not in {Cursor(mark, 0), Cursor(dated_file_id(mark, CURRENT), 0)}:
+        file_id = fingerprint(self._empty.head)
+        if cursor not in {Cursor(file_id, 0), Cursor(dated_file_id(file_id, CURRENT), 0)}:
             return None
-        reader = LineReader(self._empty, "the former alerts.json", self._max_line_bytes, place.file, None)
+        reader = LineReader(self._empty, "the former alerts.json", self._max_line_bytes, cursor.file, None)
         self._empty = None
         self._readers.append(reader)
         return reader
@@ -82,24 +82,27 @@ class OpenFiles:
             self._empty.close()
         self._empty = None
 
-    def open(self, place: Cursor, files: Sequence[FileInfo]) -> LineReader | None:
-        """Open the best of `files` that has the mark and, before the offset, what was sealed or the end of a line."""
-        for file in rotation.copies_of(files, place):
+    def open(self, cursor: Cursor, files: Sequence[FileInfo]) -> LineReader | None:
+        """Open the first of `files` that matches the cursor's file id and checksum; None if there is none."""
+        for file in rotation.copies_of(files, cursor):
             try:
                 content = open_log_file(file.path, zipped=file.zipped)
             except OSError:
                 continue
             with suppress(OSError):
                 head = content.head if is_complete_head(content.head) else content.head + b"\n"
-                if fingerprint(head) == file.fingerprint and content.seek(place.offset, place.checksum):
-                    name = place.name or file.dated
-                    return LineReader(content, file.path, self._max_line_bytes, place.file, name)
+                if fingerprint(head) == file.fingerprint and content.seek(cursor.offset, cursor.checksum):
+                    name = cursor.name or file.dated
+                    return LineReader(content, file.path, self._max_line_bytes, cursor.file, name)
             content.close()
             self._folder.invalidate(file.path)
         return None
 
     def is_copy(self, reader: LineReader, file: FileInfo) -> bool:
-        """Say whether a file and what `reader` has read are the same, as far as the shorter of them goes."""
+        """Say whether a file equals the part that `reader` has read, up to the end of the shorter one.
+
+        A file that cannot be read counts as equal, so that it is not read as a new file.
+        """
         try:
             other = open_log_file(file.path, zipped=file.zipped)
         except OSError:
@@ -107,7 +110,7 @@ class OpenFiles:
         try:
             if isinstance(other, PlainLogFile):
                 return reader.content.has_same_content(other)
-            other.end_of_lines()  # goes to its end
+            other.end_of_lines()  # decompresses to the end, which has_same_content compares
             return (
                 not isinstance(reader.content, PlainLogFile)
                 or bool(other.read_error)
@@ -119,24 +122,24 @@ class OpenFiles:
             other.close()
 
     def keep(self, reader: LineReader) -> None:
-        """Keep it; let go of the one that has not been used for longest if there are too many."""
+        """Keep a reader open; if there are more than MAX_OPEN, close the least recently used one."""
         self._readers.append(reader)
         if len(self._readers) > MAX_OPEN:
             self.close_reader(self._readers[0])
 
-    def close_unused(self, places: Collection[Cursor]) -> None:
-        """Let go of those that can go on from none of `places`."""
-        for reader in self._readers[:]:
-            if not any(reader.can_continue_at(place) for place in places):
+    def close_unused(self, cursors: Collection[Cursor]) -> None:
+        """Close the readers that can continue at none of `cursors`."""
+        for reader in self._readers[:]:  # a copy, since closing one removes it from the list
+            if not any(reader.can_continue_at(cursor) for cursor in cursors):
                 self.close_reader(reader)
 
     def close_reader(self, reader: LineReader) -> None:
-        """Let go of a kept one."""
+        """Close one reader and remove it."""
         self._readers.remove(reader)
         reader.content.close()
 
     def close(self) -> None:
-        """Let go of all."""
+        """Close every file."""
         self._close_empty()
         for reader in self._readers[:]:
             self.close_reader(reader)

@@ -1,7 +1,7 @@
-"""Which file comes after which, and what is missing in between.
+"""Determines which file follows another, and what is missing between them.
 
-The names say the order, and a cursor knows that of its file. Where it has none, its fingerprint says when the file
-began. A copy under a later name of something that was read is read again: twice rather than never.
+The dated names give the order, and a cursor holds the name of its file. Without a name, the fingerprint gives the time
+of the file's first line. A copy of a file under a later name is read again: lines are repeated rather than lost.
 """
 
 from __future__ import annotations
@@ -21,56 +21,58 @@ if TYPE_CHECKING:
 
 
 class NextFile(NamedTuple):
-    """The file to go on with, and the ones before it that cannot be read."""
+    """The file to continue with, and the files before it that cannot be read."""
 
     file: FileInfo
     unreadable_files: list[FileInfo]
 
     def skipped_files(self) -> list[SkippedRange]:
-        """Tell of the ones that cannot be read."""
+        """Return a skipped range for each file that cannot be read."""
         return [skipped_unreadable(file.path, "all of it", file.problem) for file in self.unreadable_files]
 
     def gaps(self, before: FileDate | None) -> list[SkippedRange]:
-        """Tell which files seem to be missing between the one called `before` and this one."""
+        """Return a skipped range for each gap in the names between `before` and this file."""
         names = [file.name for file in self.unreadable_files]
         between = [
             describe_gap(one, other) for one, other in zip([before, *names], [*names, self.file.name], strict=True)
         ]
-        return [SkippedRange(LossReason.MISSING, f"{what}; going on with {self.file.path}") for what in between if what]
+        return [
+            SkippedRange(LossReason.MISSING, f"{what}; continuing with {self.file.path}") for what in between if what
+        ]
 
 
 def start_of(file: FileInfo, files: Sequence[FileInfo]) -> Cursor:
-    """Return the place before the first line of one of `files`."""
+    """Return the cursor before the first line of one of `files`."""
     return Cursor(file_id_of(file, files), 0, name=file.dated)
 
 
-def copies_of(files: Sequence[FileInfo], place: Cursor) -> list[FileInfo]:
-    """Return the files that may be the one of `place`, the one to try first: plain before packed, then the longest.
+def copies_of(files: Sequence[FileInfo], cursor: Cursor) -> list[FileInfo]:
+    """Return the files that can be the one of `cursor`, best first: plain before compressed, then the longest.
 
-    A cursor of version 0.1 has no name, so that files of several days may be: the oldest comes first.
+    A cursor of version 0.1 has no name, so files of several days can match: the oldest comes first.
     """
-    found = [file for file in files if file.may_be(place) and _may_be_named(file, place)]
+    found = [file for file in files if file.may_be(cursor) and _may_be_named(file, cursor)]
 
     def rank(file: FileInfo) -> tuple[object, ...]:
-        # An `alerts.json` without a name may begin as dated files do: what is known of the place decides.
-        is_current = place.file == dated_file_id(file.fingerprint, CURRENT)
-        is_other = file.name != place.name if place.name else is_current and not file.current
-        return is_other, place.name or file.name, file.zipped, -file.size, not file.current
+        # An `alerts.json` without a name can have the first line of a dated file: the cursor's file id decides.
+        is_current = cursor.file == dated_file_id(file.fingerprint, CURRENT)
+        is_other = file.name != cursor.name if cursor.name else is_current and not file.current
+        return is_other, cursor.name or file.name, file.zipped, -file.size, not file.current
 
     return sorted(found, key=rank)
 
 
-def _may_be_named(file: FileInfo, place: Cursor) -> bool:
-    return not file.dated or not place.name or file.name == place.name
+def _may_be_named(file: FileInfo, cursor: Cursor) -> bool:
+    return not file.dated or not cursor.name or file.name == cursor.name
 
 
-def next_file(files: Sequence[FileInfo], place: Cursor, *, is_copy: Callable[[FileInfo], bool]) -> NextFile | None:
-    """Return the next one of `files` (oldest first) behind the file of `place`, if there is one with a line in it.
+def next_file(files: Sequence[FileInfo], cursor: Cursor, *, is_copy: Callable[[FileInfo], bool]) -> NextFile | None:
+    """Return the next one of `files` (oldest first) behind the file of `cursor`, if there is one with a line in it.
 
-    `is_copy` says whether a file that may be the one of `place` is another one after all.
+    `is_copy` says whether a file that matches `cursor` by first line and name is the same file or a copy of it.
     """
-    ours = copies_of(files, place)
-    later = [file for file in files_after(files, place) if file not in ours or not is_copy(file)]
+    ours = copies_of(files, cursor)
+    later = [file for file in files_after(files, cursor) if file not in ours or not is_copy(file)]
     following = next((file for file in later if file.fingerprint), None)
     if not following:
         return None
@@ -79,20 +81,20 @@ def next_file(files: Sequence[FileInfo], place: Cursor, *, is_copy: Callable[[Fi
     return NextFile(following, broken)
 
 
-def files_after(files: Sequence[FileInfo], place: Cursor) -> list[FileInfo]:
-    """Return those of `files` that come after the one of `place`, as far as names and times tell."""
-    name, began_at_s = name_of(files, place), place.first_line_at_s
+def files_after(files: Sequence[FileInfo], cursor: Cursor) -> list[FileInfo]:
+    """Return those of `files` that come after the one of `cursor`, judging by names and times."""
+    name, began_at_s = name_of(files, cursor), cursor.first_line_at_s
     if not name:
         return [file for file in files if file.current or (began_at_s and _starts_later(file, began_at_s))]
-    is_there = any(file.name == name and file.may_be(place) for file in files)
+    is_there = any(file.name == name and file.may_be(cursor) for file in files)
     return [
         file
         for file in files
-        # Of the same day and yet another one: written after ours was packed, cut or removed, whatever it begins with.
+        # A different file of the same day was written after ours was compressed, truncated or deleted.
         if file.name > name
         or (
             file.name == name
-            and not file.may_be(place)
+            and not file.may_be(cursor)
             and not (file.zipped and is_there)
             and (file.current or _starts_later(file, began_at_s) or not (is_there or file.zipped))
         )
@@ -103,46 +105,44 @@ def _starts_later(file: FileInfo, began_at_s: int) -> bool:
     return (Cursor(file.fingerprint, 0).first_line_at_s or file.modified_at_s) >= began_at_s
 
 
-def name_of(files: Sequence[FileInfo], place: Cursor) -> FileDate | None:
-    """Return the name of the file of `place`; if the cursor has none, that of the file to try first."""
-    return place.name or next((file.name for file in copies_of(files, place)), None)
+def name_of(files: Sequence[FileInfo], cursor: Cursor) -> FileDate | None:
+    """Return the name of the file of `cursor`; if the cursor has none, that of the best matching file."""
+    return cursor.name or next((file.name for file in copies_of(files, cursor)), None)
 
 
 def skipped_unreadable(path: str, what: str, problem: str) -> SkippedRange:
-    """Tell that a file is damaged or may not be read."""
-    return SkippedRange(LossReason.UNREADABLE, f"{path}: {what} cannot be read ({problem}) and was passed over")
+    """Return the skipped range of a file that is damaged or not permitted to read."""
+    return SkippedRange(LossReason.UNREADABLE, f"{path}: {what} cannot be read ({problem}) and was skipped")
 
 
 def skipped_partial_line(path: str, offset: int, sample: bytes) -> SkippedRange:
-    """Tell that a file ends in half a line and another file follows."""
-    return SkippedRange(LossReason.UNFINISHED, f"{path}: the last line, at byte {offset}, was never finished", sample)
+    """Return the skipped range of a partial last line in a file that another file follows."""
+    return SkippedRange(LossReason.UNFINISHED, f"{path}: the last line, at byte {offset}, is incomplete", sample)
 
 
-def skipped_missing(place: Cursor, following: FileInfo) -> SkippedRange:
-    """Tell that the file of `place` is nowhere, and what therefore is missing."""
-    if place.file.startswith("?"):
-        return SkippedRange(
-            LossReason.MISSING, f"the cursor {place.file[1:]!r} is none; going on with {following.path}"
-        )
-    unknown = f"of {place.name}" if place.name else f"with fingerprint {place.file}"
-    since = f"that began at {_time(place.first_line_at_s)}" if place.first_line_at_s else unknown
+def skipped_missing(cursor: Cursor, following: FileInfo) -> SkippedRange:
+    """Return the skipped range of a file that no longer exists."""
+    if cursor.file.startswith("?"):
+        return SkippedRange(LossReason.MISSING, f"invalid cursor {cursor.file[1:]!r}; continuing with {following.path}")
+    unknown = f"of {cursor.name}" if cursor.name else f"with fingerprint {cursor.file}"
+    since = f"that began at {_time(cursor.first_line_at_s)}" if cursor.first_line_at_s else unknown
     next_s = Cursor(following.fingerprint, 0).first_line_at_s
     until = f", which begins at {_time(next_s)}" if next_s else ""
     detail = (
-        f"the alerts file {since} is gone or was emptied: what it had behind byte {place.offset}, and what else came"
-        f" before {following.path}{until}, is missing; going on there"
+        f"the alerts file {since} was deleted or emptied: its data after byte {cursor.offset}, and everything before"
+        f" {following.path}{until}, is missing; continuing there"
     )
     return SkippedRange(LossReason.MISSING, detail)
 
 
-def skipped_truncated(place: Cursor, file: FileInfo) -> SkippedRange:
-    """Tell that a file is shorter than it was, or was written again."""
-    detail = f"{file.path} was cut before byte {place.offset}: what it had there is missing if it was not read yet"
+def skipped_truncated(cursor: Cursor, file: FileInfo) -> SkippedRange:
+    """Return the skipped range of a file that was truncated or rewritten."""
+    detail = f"{file.path} was truncated before byte {cursor.offset}: unread lines there are missing"
     return SkippedRange(LossReason.MISSING, detail)
 
 
 def describe_gap(before: FileDate | None, after: FileDate) -> str:
-    """Say which files seem to be missing between two, by their names: days, or parts of one."""
+    """Describe the days, or parts of a day, that are missing between two names; empty if there are none."""
     if not before or CURRENT in {before, after}:
         return ""
     day = timedelta(days=1)
@@ -154,7 +154,7 @@ def describe_gap(before: FileDate | None, after: FileDate) -> str:
         what = f"what came before part {after.part} of {after.day}"
     else:
         return ""
-    return f"{what} is not there (removed, or there were no alerts)"
+    return f"{what} is missing (deleted, or there were no alerts)"
 
 
 def _time(time_s: float) -> str:

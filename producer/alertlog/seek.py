@@ -1,4 +1,4 @@
-"""Where somebody starts who has no cursor yet: at the beginning, the end, a time or a position."""
+"""Finds the first cursor of a new reader: at the beginning, the end, a time, or a file and offset."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 SCAN_BELOW_BYTES: Final = 4 * 1024 * 1024
 REORDER_WINDOW_S: Final = 60.0
-"""Lines are nearly in the order of their times: the search begins so much before."""
+"""Lines are nearly in the order of their times, so the search begins this much earlier."""
 
 _log = logging.getLogger("courier.producer")
 
 
 def beginning(folder: LogDirectory) -> Cursor:
-    """Return the place before the oldest line that is there."""
+    """Return the cursor before the oldest line."""
     files = folder.oldest_first()
     return next((rotation.start_of(file, files) for file in files if file.fingerprint), Cursor(NO_FILE_YET, 0))
 
 
 def end(folder: LogDirectory, readers: OpenFiles, now_s: float) -> Cursor:
-    """Return the place behind the newest complete line; while there is none, before all that comes after `now_s`."""
+    """Return the cursor behind the newest complete line; without one, a cursor before all lines from `now_s` on."""
     files = folder.oldest_first()
     newest = next((file for file in reversed(files) if file.fingerprint), None)
     if newest:
@@ -48,27 +48,27 @@ def end(folder: LogDirectory, readers: OpenFiles, now_s: float) -> Cursor:
 
 
 def at(folder: LogDirectory, readers: OpenFiles, moment_s: float) -> Cursor | None:
-    """Return the place before the first line that was written at `moment_s` or later; nothing if there are no files.
+    """Return the cursor before the first line that was written at `moment_s` or later; None if there are no files.
 
-    It is looked for from the last file on whose first line was surely written before. Lines without a time do not
-    count. If there is none, that is behind the last line.
+    The search starts in the last file whose first line is certainly older. Lines without a time do not count. If no
+    line is that new, it is the cursor behind the last line.
     """
     files = [file for file in folder.oldest_first(earliest_day(moment_s)) if file.fingerprint]
-    places = list(dict.fromkeys(rotation.start_of(file, files) for file in files))
-    # A fingerprint knows whole seconds only.
-    before = [at for at, place in enumerate(places) if 0 < place.first_line_at_s <= moment_s - 1]
+    cursors = list(dict.fromkeys(rotation.start_of(file, files) for file in files))
+    # A fingerprint holds whole seconds only, hence the 1.
+    before = [at for at, cursor in enumerate(cursors) if 0 < cursor.first_line_at_s <= moment_s - 1]
     found = None
-    for place in places[before[-1] if before else 0 :]:
-        found, reached = _search(readers.open(place, files), place, moment_s)
+    for cursor in cursors[before[-1] if before else 0 :]:
+        found, reached = _search(readers.open(cursor, files), cursor, moment_s)
         if reached:
             break
     return found
 
 
 def position(folder: LogDirectory, readers: OpenFiles, wanted: LogPosition) -> Cursor | None:
-    """Return the place at the start of the line that holds byte `wanted.offset` of a file, nothing if there is none.
+    """Return the cursor at the start of the line that holds byte `wanted.offset` of a file; None if there are no files.
 
-    Of a file that is gone: the start of the next one, so that nothing that is left is passed over.
+    If that file is missing, it is the start of the next one, so that no existing line is skipped.
     """
     name = folder.named(wanted.file)
     everything = folder.oldest_first()
@@ -78,8 +78,8 @@ def position(folder: LogDirectory, readers: OpenFiles, wanted: LogPosition) -> C
     if not named:
         if files:
             problem = next((file.problem for file in there if file.name == name and file.problem), "")
-            why = f"cannot be read ({problem})" if problem else "is gone"
-            _log.warning("start_at: %s %s; going on with %s", wanted.file, why, files[0].path)
+            why = f"cannot be read ({problem})" if problem else "is missing"
+            _log.warning("start_at: %s %s; starting with %s", wanted.file, why, files[0].path)
         return rotation.start_of(files[0], everything) if files else None
     start, found = rotation.start_of(named[0], everything), None
     reader = readers.open(start, named)
@@ -92,7 +92,7 @@ def position(folder: LogDirectory, readers: OpenFiles, wanted: LogPosition) -> C
         finally:
             reader.content.close()
     if found is None:
-        _log.warning("start_at: %s has no byte %d: reading it from its start", wanted.file, wanted.offset)
+        _log.warning("start_at: %s has no byte %d; reading it from the start", wanted.file, wanted.offset)
     return found or start
 
 
@@ -108,7 +108,10 @@ def _line_start(reader: LineReader, offset: int) -> int | None:
 
 
 def _search(reader: LineReader | None, start: Cursor, moment_s: float) -> tuple[Cursor, bool]:
-    """Return where in a file `moment_s` is, and whether it is there; else its end, or `start` if it cannot be read."""
+    """Return the cursor of `moment_s` in a file and True; or its end and False if all of its lines are older.
+
+    If the file cannot be read, return `start` and True.
+    """
     if not reader:
         return start, True
     try:
@@ -130,7 +133,7 @@ def _search(reader: LineReader | None, start: Cursor, moment_s: float) -> tuple[
 
 
 def _shortly_before(content: LogFile, moment_s: float) -> int:
-    """Return where a line starts that was surely written before `moment_s`, and near it in a file that can be long."""
+    """Return the start of a line that was certainly written before `moment_s`, found by bisection in a plain file."""
     if not isinstance(content, PlainLogFile):
         return 0
     low, high = 0, content.size()

@@ -1,7 +1,7 @@
-"""Waits until the alert log has changed.
+"""Waits until the alert log changes.
 
-Where the kernel tells of changes this takes a millisecond and costs nothing; where it does not, as on network file
-systems, the log is looked at every `poll_s`. Both go on side by side, so nobody has to know which kind it is.
+inotify reports a change within a millisecond. It does not report changes on network file systems, so the log is also
+checked every `poll_s`. Both always run, so the kind of file system need not be configured.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from inotify_simple import INotify, flags
 
+from common.logs import Condition
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,7 +28,7 @@ _log = logging.getLogger("courier.producer")
 
 
 class Watcher:
-    """Watches the `alerts.json` at `path`, whether it is there or not. Only `wake` may be called from elsewhere."""
+    """Watches the `alerts.json` at `path`, which need not exist. Only `wake` is safe in other threads and signals."""
 
     def __init__(self, path: Path, *, poll_s: float) -> None:
         self._path, self._poll_s = str(path), poll_s
@@ -34,15 +36,15 @@ class Watcher:
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poller = select.poll()
         self._poller.register(self._wake_reader, select.POLLIN)
-        self._inotify_failed = False
+        self._unwatched = Condition(_log)
         self._file_watch: int | None = None
         self._notifier = self._listen()
         self._seen = self._watch_paths()
 
     def wait(self, timeout_s: float) -> bool:
-        """Return after `timeout_s`, or at once when the log has changed since the last call, or after `wake`.
+        """Return after `timeout_s`, or at once if the log has changed since the last call, or after `wake`.
 
-        Say whether it was one of the latter.
+        Return False only if the time has passed.
         """
         deadline_s = time.monotonic() + timeout_s
         while True:
@@ -52,19 +54,19 @@ class Watcher:
             left_s = max(0.0, deadline_s - time.monotonic())
             if self._poller.poll(min(left_s, self._poll_s) * 1000):
                 self._drain()
-                # Whoever reads now must hear of what is written from now on, to the file that is there now.
+                # Add the watch before the caller reads, so that no write to a new file is missed.
                 self._seen = self._watch_paths()
                 return True
             if left_s <= self._poll_s:
                 return False
 
     def wake(self) -> None:
-        """End the wait that is under way, or the next one. For any thread and for signal handlers."""
-        with contextlib.suppress(BlockingIOError):  # full of earlier calls: they will do
+        """End the current wait, or the next one. Safe in any thread and in signal handlers."""
+        with contextlib.suppress(BlockingIOError):  # the pipe is full of earlier calls, which also end the wait
             os.write(self._wake_writer, b".")
 
     def close(self) -> None:
-        """Let go of the kernel's resources."""
+        """Close the inotify and pipe descriptors."""
         if self._notifier:
             self._notifier.close()
         os.close(self._wake_reader)
@@ -80,13 +82,13 @@ class Watcher:
         return notifier
 
     def _watch_paths(self) -> tuple[int, ...] | None:
-        """Listen to what is at the path now, and return what changes whenever it does.
+        """Watch the file that is at the path now, and return a value that differs whenever the file changes.
 
-        The folder alone is not enough: it tells of writes only if the file was opened by its name in there, and the
-        manager opens it by its other name, the dated one.
+        Watching the folder is not enough: it reports writes only if the file was opened by its name in that folder,
+        and the manager opens it by its other name, the dated one.
         """
         if os.path.islink(self._path):  # noqa: PTH114 — as below
-            # Where it leads to can change, and a new file there is not told of in the folder of the link.
+            # The target can change, and the link's folder does not report a new file in the target's folder.
             self._folders = {os.path.dirname(self._path), os.path.dirname(os.path.realpath(self._path))}  # noqa: PTH120
         if self._notifier:
             self._watch(self._notifier)
@@ -106,18 +108,15 @@ class Watcher:
                 self._warn_polling(error)
             return
         if self._file_watch not in {None, watch}:
-            with contextlib.suppress(OSError):  # it ended with its file
+            with contextlib.suppress(OSError):  # the kernel removed the watch together with its file
                 notifier.rm_watch(self._file_watch)
         self._file_watch = watch
 
     def _warn_polling(self, error: OSError) -> None:
-        if not self._inotify_failed:
-            _log.warning(
-                "the kernel does not tell of changes of %s (%s): looking every %g s; if it is a limit,"
-                " raise fs.inotify.max_user_watches and max_user_instances",
-                *(self._path, error.strerror, self._poll_s),
-            )
-        self._inotify_failed = True
+        self._unwatched.set(
+            f"inotify is unavailable for {self._path} ({error.strerror}); polling every {self._poll_s:g} s; if it is a "
+            "limit, raise fs.inotify.max_user_watches and max_user_instances"
+        )
 
     def _drain(self) -> None:
         if self._notifier:

@@ -1,8 +1,8 @@
-"""Where each integration begins to read: at its cursor, or that of the block that it replaces, or at `start_at`.
+"""Assigns each integration its first cursor: its own, that of the block that it replaces, or `start_at`.
 
-A block's id can change with its configuration: a second block of the same name gives the first a suffix, which a new
-credential changes. What served the same target before, or has its name, hands on its place then, so that no alert falls
-between the two.
+A block's id can change with its configuration: a second block of the same name gives the first a suffix, and a new
+credential changes that suffix. The new block then inherits the cursor of a removed block with the same target or name,
+so that no alert is lost between the two.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger("courier.producer")
 
 
 class RemovedIntegration(NamedTuple):
-    """An integration that is configured here no more, and the cursor that it has."""
+    """An integration that is no longer configured on this node, and its cursor."""
 
     integration: Integration
     cursor: str
@@ -52,50 +52,52 @@ def assign_cursors(
     end: Callable[[], str] | None = None,
     all_known: bool = True,
 ) -> dict[str, Subscription]:
-    """Publish the integrations and return them as readers, by id, each with a committed cursor.
+    """Publish the integrations and return a subscription for each, by id, with a committed cursor.
 
-    `remembered` are the last cursors that this process knew, as Redis held them; they count only where Redis has lost
-    its own, or holds one that somebody else wrote. One whose keys in Redis are damaged is left out: where it was cannot
-    be read.
-    `end` returns where `start_at = "end"` is; without it, that is where the log ends now.
-    Unless `all_known`, others may be configured that could not be read: what is not here may come back to its place.
+    `remembered` holds the last known cursors in their signed form; they are used only if Redis lost a cursor or holds a
+    forged one. An integration whose keys in Redis are damaged is left out, because its cursor cannot be read.
+    `end` returns the cursor for `start_at = "end"`; without it, that is the current end of the log.
+    With `all_known` false, blocks of the file could not be read: the cursors of removed integrations are kept for them.
     Raises LedgerUnavailable, LedgerMisconfigured, and SettingsError if the registry was sealed with another key.
     """
     entries = registry.publish(node, integrations).entries
-    left = [entry.integration for entry in entries.values() if node not in entry.nodes]
-    cursors = ledger.cursors([one.id for one in [*integrations, *left]], node)
+    gone = [entry.integration for entry in entries.values() if node not in entry.nodes]
+    cursors = ledger.cursors([one.id for one in [*integrations, *gone]], node)
     trusted = {i: _trusted(i, held, remembered, signer) for i, held in cursors.items()}
-    places = [RemovedIntegration(one, trusted[one.id]) for one in left if trusted.get(one.id)]
-    inherited = inherit_cursors(places, [one for one in integrations if cursors.get(one.id) == ""], all_known=all_known)
-    members = {}
+    removed = [RemovedIntegration(one, trusted[one.id]) for one in gone if trusted.get(one.id)]
+    new = [one for one in integrations if cursors.get(one.id) == ""]
+    inherited = inherit_cursors(removed, new, all_known=all_known)
+    subscriptions = {}
     for integration in integrations:
         if integration.id not in cursors:
             continue
         held, cursor = cursors[integration.id], trusted[integration.id]
-        member = Subscription(integration, policy(integration), cursor, held, signer)
+        subscription = Subscription(integration, policy(integration), cursor, held, signer)
         if cursor != unsigned(held):
-            member.replace_forged(held, cursor)
-        if not member.committed:
+            subscription.replace_forged(held, cursor)
+        if not subscription.committed:
             before = inherited.get(integration.id)
             if before:
                 _carry_over_pause(before.integration.id, integration.id, ledger)
             known = _from_backup(integration, remembered) or (before.cursor if before else "")
             try:
-                _commit_initial(member, known or _start(source, member.policy, end or source.end), ledger, node)
+                _commit_initial(
+                    subscription, known or _start(source, subscription.policy, end or source.end), ledger, node
+                )
             except LedgerDamaged:
                 continue
-        members[integration.id] = member
-    # One that was handed on is forgotten in any case: it would be read on from a second time if its id came back.
-    handed = {place.integration.id for place in inherited.values()}
-    for place in places:
-        if all_known or place.integration.id in handed:
+        subscriptions[integration.id] = subscription
+    # An inherited cursor is always deleted: if its old id came back, its alerts would be sent a second time.
+    handed_on = {old.integration.id for old in inherited.values()}
+    for old in removed:
+        if all_known or old.integration.id in handed_on:
             with suppress(LedgerDamaged):
-                ledger.forget_cursor(place.integration.id, node)
-    return members
+                ledger.forget_cursor(old.integration.id, node)
+    return subscriptions
 
 
 def _trusted(integration_id: str, held: str, remembered: Mapping[str, str], signer: CursorSigner) -> str:
-    """Return the cursor that Redis holds, or the remembered one if somebody else wrote what Redis holds."""
+    """Return the cursor that Redis holds, or the remembered one if that in Redis is forged."""
     ours = remembered.get(integration_id, "")
     return unsigned(ours if held and signer.is_forged(integration_id, held, ours) else held)
 
@@ -104,31 +106,31 @@ def _from_backup(integration: Integration, remembered: Mapping[str, str]) -> str
     cursor = unsigned(remembered.get(integration.id, ""))
     if cursor:
         _log.error(
-            "Redis has lost the place in the log (emptied, or a new one?), and whatever waited in it: going on from "
-            "the place that is kept here; `courier replay-log` sends a stretch again",
+            "Redis lost the cursor and the queued deliveries (emptied or replaced?); continuing from the backup; "
+            "use `courier replay-log` to send a range of the log again",
             extra={"integration": integration.id, "cursor": cursor},
         )
     return cursor
 
 
 def inherit_cursors(
-    left: Sequence[RemovedIntegration], new: Sequence[Integration], *, all_known: bool = True
+    removed: Sequence[RemovedIntegration], new: Sequence[Integration], *, all_known: bool = True
 ) -> dict[str, RemovedIntegration]:
-    """Return, by the id of a `new` block, the one that left whose place it takes.
+    """Return, by the id of a `new` block, the removed integration whose cursor it inherits.
 
-    Each place goes to one of the same target, else of the same name, whose credential was changed then; unless it may
-    be that of a block which could not be read. Only where a block was split does one place serve several: too many
-    alerts are better than one too few.
+    A cursor goes to a block with the same target, else to one with the same name, whose credential then was changed.
+    Names do not count unless `all_known`: the cursor may belong to a block that could not be read. Only if a block was
+    split do several blocks inherit one cursor: repeated alerts are better than lost ones.
     """
-    free, handed = list(left), dict[str, RemovedIntegration]()
+    free, inherited = list(removed), dict[str, RemovedIntegration]()
     for same in (_target, _name) if all_known else (_target,):
         for one in new:
-            place = next((place for place in free if same(place.integration) == same(one)), None)
-            if one.id not in handed and place:
-                free.remove(place)
-                handed[one.id] = place
-    split = {_target(place.integration): place for place in left}
-    return {one.id: split[_target(one)] for one in new if _target(one) in split} | handed
+            old = next((old for old in free if same(old.integration) == same(one)), None)
+            if one.id not in inherited and old:
+                free.remove(old)  # each cursor goes to one block first
+                inherited[one.id] = old
+    split = {_target(old.integration): old for old in removed}
+    return {one.id: split[_target(one)] for one in new if _target(one) in split} | inherited
 
 
 def _target(integration: Integration) -> tuple[object, ...]:
@@ -140,7 +142,7 @@ def _name(integration: Integration) -> str:
 
 
 def _carry_over_pause(before: str, now: str, ledger: Ledger) -> None:
-    """Let no new id undo an operator's pause."""
+    """Keep an operator's pause when the id of an integration changes."""
     state = ledger.status(before)
     if state.paused_ms:
         with suppress(LedgerDamaged):
@@ -159,20 +161,22 @@ def _start(source: Source, policy: Policy, end: Callable[[], str]) -> str:
             return end()
 
 
-def _commit_initial(member: Subscription, cursor: str, ledger: Ledger, node: str) -> None:
-    """Commit the first cursor at once: from here on nothing may be missed."""
+def _commit_initial(subscription: Subscription, cursor: str, ledger: Ledger, node: str) -> None:
+    """Commit the first cursor at once: no alert after it may be missed, even if the producer stops now."""
     result = ledger.commit(
-        member.integration.id,
+        subscription.integration.id,
         node=node,
         expected="",
-        cursor=member.signed(cursor),
+        cursor=subscription.signed(cursor),
         deliveries=[],
-        max_backlog=member.policy.max_backlog,
-        max_backlog_bytes=member.policy.max_backlog_bytes,
+        max_backlog=subscription.policy.max_backlog,
+        max_backlog_bytes=subscription.policy.max_backlog_bytes,
     )
-    member.cursor = cursor
+    subscription.cursor = cursor
     if isinstance(result, Stored):
-        member.committed = member.signed(cursor)
-        _log.info("new here: begins to read", extra={"integration": member.integration.id, "cursor": cursor})
+        subscription.committed = subscription.signed(cursor)
+        _log.info(
+            "new integration; reading starts", extra={"integration": subscription.integration.id, "cursor": cursor}
+        )
     else:
-        member.verify_cursor(ledger.cursor(member.integration.id, node))
+        subscription.verify_cursor(ledger.cursor(subscription.integration.id, node))

@@ -1,7 +1,7 @@
-"""A copy of the cursors on the producer's own disk, for the day on which Redis has lost them.
+"""A backup of the cursors on the producer's own disk, in case Redis loses them.
 
-Where Redis holds a cursor that a producer of this node wrote, that one counts, always. An emptied or new Redis holds
-none, and somebody else may have written one; then the copy says where to go on, instead of at the end of the log.
+A cursor in Redis that a producer of this node signed always takes precedence. If Redis was emptied or replaced, or
+holds a forged cursor, the producer continues from the backup instead of from the end of the log.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from common.json_depth import check_depth
+from common.logs import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,17 +21,17 @@ _log = logging.getLogger("courier.producer")
 
 
 class CursorBackup:
-    """The copy in `path`. Not to be able to write it is no reason to stop."""
+    """The backup in `path`. A write error is logged once and does not stop the producer."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._saved: dict[str, str] | None = None
-        self._write_failed = False
+        self._write_error = Condition(_log)
         self.saved_at_s: float | None = None
-        """When a former process saved it last, in seconds since 1970, once it is loaded."""
+        """When a previous process last saved it, in seconds since 1970; None until it is loaded."""
 
     def load(self) -> dict[str, str]:
-        """Return the cursors by integration; none if there is no copy, or no readable one."""
+        """Return the cursors by integration; none if there is no backup, or it cannot be read."""
         try:
             raw = self._path.read_bytes()
             check_depth(raw)
@@ -46,7 +47,7 @@ class CursorBackup:
         return {name: cursor for name, cursor in held.items() if isinstance(cursor, str) and cursor}
 
     def save(self, cursors: Mapping[str, str]) -> None:
-        """Keep these, if they are not the ones that are kept already."""
+        """Write these cursors if they differ from the last ones written."""
         if cursors == self._saved:
             return
         fresh = self._path.with_name(f".{self._path.name}")
@@ -54,10 +55,7 @@ class CursorBackup:
             fresh.write_text(json.dumps(cursors))
             fresh.replace(self._path)
         except OSError as error:
-            if not self._write_failed:
-                _log.warning(
-                    "%s: %s; the places in the log are kept in Redis only", self._path, error.strerror or error
-                )
-            self._write_failed = True
+            self._write_error.set(f"{self._path}: {error.strerror or error}; cursors are kept in Redis only")
         else:
-            self._saved, self._write_failed = dict(cursors), False
+            self._saved = dict(cursors)
+            self._write_error.clear(f"{self._path}: cursors are backed up again")

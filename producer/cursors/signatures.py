@@ -1,10 +1,10 @@
-"""Signs this node's cursors in Redis: whoever moved one without the secret key must not make alerts vanish.
+"""Signs this node's cursors in Redis, so that nobody without the secret key can make alerts vanish by moving one.
 
-A cursor in Redis is `CURSOR SIGNATURE`, signed for the node and the integration; version 0.1 wrote it without. Where
-what Redis holds has no such signature, the producer goes on at the place that it remembers: in memory, or after a
-restart in its own copy. That copy holds what was in Redis, so a signature in it says that this node signs by now.
+A cursor in Redis is `CURSOR SIGNATURE`, signed for the node and the integration; version 0.1 wrote no signature. If the
+signature is missing or wrong, the producer continues from the cursor in memory or, after a restart, in its backup. The
+backup holds the signed form, so a signature in it proves that this node already signs its cursors.
 
-A second producer of the node has the key: that one moves the cursor is nothing wrong.
+A second producer of the node has the same key, so its cursors are valid.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class CursorSigner:
-    """The cursors of one node."""
+    """Signs and verifies the cursors of one node."""
 
     def __init__(self, vault: Cipher, node: str) -> None:
         self._authenticator, self._node = vault.authenticator("cursors"), node.encode()
 
     def signed(self, integration_id: str, cursor: str) -> str:
-        """Return the cursor as it is kept in Redis."""
+        """Return the cursor in its stored form, with the signature."""
         signature = self._authenticator.sign(self._node, integration_id.encode(), cursor.encode())
         return f"{cursor} {signature}"
 
@@ -33,10 +33,10 @@ class CursorSigner:
         return self._authenticator.is_signed(signature, *parts)
 
     def is_forged(self, integration_id: str, held: str, remembered: str) -> bool:
-        """Say whether somebody else wrote the cursor that Redis holds, now that `remembered` was there before."""
+        """Say whether the cursor in Redis is unsigned although `remembered`, the previous one, was signed."""
         return not self.is_signed(integration_id, held) and self.is_signed(integration_id, remembered)
 
 
 def unsigned(held: str) -> str:
-    """Return the cursor of what is kept."""
+    """Return the cursor without its signature."""
     return held.partition(" ")[0]

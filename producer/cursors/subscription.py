@@ -1,7 +1,7 @@
-"""Who reads where: each integration follows the alert log with a cursor of its own, like a consumer group.
+"""Subscriptions: each integration follows the alert log with its own cursor, like a consumer group.
 
-Normally all stand at the same place and the log is read once for all. One whose backlog is full is *parked*: its cursor
-stays, it is tried again after a pause, and reads on by itself until it has caught up with the others.
+Normally all cursors are equal and the log is read once for all. An integration with a full backlog is under
+backpressure: its cursor stays, reading is retried after a pause, and it then reads alone until it has caught up.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from producer.log_lines import LogLine
 
 BACKPRESSURE_RETRY_S: Final = 1.0
-"""How long a full backlog is left alone before it is tried again."""
+"""Interval between checks whether a full backlog has room again."""
 
 RESUME_FREE_RATIO: Final = 0.05
-"""The free part of a backlog that makes reading on worth it: a batch is read and matched again for it."""
+"""The free share of a backlog from which reading resumes. Each time, a batch is read and matched again."""
 
 IDLE_COMMIT_S: Final = 1.0
-"""A cursor that moved over alerts which did not match is written at most this often: reading them again is harmless."""
+"""A cursor that moved without matches is written at most this often: reading those lines again is harmless."""
 
 MAX_COMMIT_DELIVERIES: Final = 500
 MAX_COMMIT_BYTES: Final = 4 * 1024 * 1024
-"""Most that one commit carries; a script that runs longer would hold up everybody else's."""
+"""Limits of one commit; Redis serves no other client while its script runs."""
 
 _log = logging.getLogger("courier.producer")
 
 
 @dataclass(slots=True)
 class Subscription:
-    """One integration as a reader. `committed` is what Redis holds, the signed cursor; `cursor` is how far it has read.
+    """The reading state of one integration. `cursor` is how far it has read, `committed` the signed cursor in Redis.
 
-    While its keys in Redis are `damaged` it stays at its cursor, as one that is parked. `forged` counts the cursors of
-    somebody else's that were found in Redis, until it is set back.
+    While its keys in Redis are `damaged` its cursor stays, as under backpressure. `forged` counts the forged cursors
+    found in Redis since the last report.
     """
 
     integration: Integration
@@ -59,13 +59,13 @@ class Subscription:
     damaged: bool = False
 
     def commit_matches(self, ledger: Ledger, node: str, matches: Sequence[LogLine], after: str, now_s: float) -> int:
-        """Commit these matches, which end before the cursor `after`, and move there; stop where the backlog is full.
+        """Commit these matches and move to the cursor `after`, which is behind them; stop if the backlog is full.
 
-        Return how many deliveries are new. Raises LedgerUnavailable or LedgerMisconfigured.
+        Return the number of new deliveries. Raises LedgerUnavailable or LedgerMisconfigured.
         """
         try:
             stored = self._commit_matches(ledger, node, matches, after, now_s)
-        except LedgerDamaged:  # logged by the ledger; the cursor is where it was, so nothing is lost
+        except LedgerDamaged:  # logged by the ledger; the cursor does not move, so nothing is lost
             self.cursor = unsigned(self.committed) or self.cursor
             self.damaged, self.retry_at_s = True, now_s + BACKPRESSURE_RETRY_S
             return 0
@@ -76,8 +76,8 @@ class Subscription:
         if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or self.signed(after) == self.committed):
             self.cursor = after
             return 0
-        stored, pending = 0, list(split_into_commits(matches)) or [[]]
-        while pending:
+        stored, pending = 0, list(split_into_commits(matches)) or [[]]  # one empty commit moves the cursor
+        while pending:  # changed in the loop: a chunk that does not fit is split in two
             chunk = pending.pop(0)
             target = chunk[-1].next_cursor if pending else after
             signed = self.signed(target)
@@ -106,7 +106,7 @@ class Subscription:
         return stored
 
     def is_ready(self, ledger: Ledger, now_s: float) -> bool:
-        """Say whether to read for it now; one that is parked waits for room, which costs one question a second."""
+        """Say whether to read for it now; under backpressure, this checks for room once a second."""
         if not self.backpressured and not self.damaged:
             return True
         if now_s < self.retry_at_s:
@@ -122,43 +122,43 @@ class Subscription:
         return True
 
     def flush(self, ledger: Ledger, node: str, now_s: float) -> None:
-        """Write the cursor that is still held back. Raises LedgerUnavailable or LedgerMisconfigured."""
+        """Write the cursor if it is not committed yet. Raises LedgerUnavailable or LedgerMisconfigured."""
         self.committed_at_s = now_s - IDLE_COMMIT_S
         self.commit_matches(ledger, node, [], self.cursor, now_s)
 
     def signed(self, cursor: str) -> str:
-        """Return a cursor as Redis is to hold it."""
+        """Return a cursor in the form that Redis stores."""
         return self.signer.signed(self.integration.id, cursor)
 
     def _start_backpressure(self, now_s: float) -> None:
         if not self.backpressured:
-            _log.warning("backlog full: parked; its alerts wait in the alert log", extra=self._log_fields())
+            _log.warning("backlog full; reading paused", extra=self._log_fields())
         self.backpressured, self.retry_at_s = True, now_s + BACKPRESSURE_RETRY_S
 
     def _end_backpressure(self) -> None:
         if self.backpressured:
-            _log.info("backlog has room again: reading on", extra=self._log_fields())
+            _log.info("backlog has room; reading resumed", extra=self._log_fields())
         self.backpressured, self.retry_at_s = False, 0.0
 
     def verify_cursor(self, held: str) -> None:
-        """Compare with the cursor that Redis holds: after a silent reconnect it may be a second younger."""
+        """Compare with the cursor in Redis: after a silent reconnect it can be up to a second older."""
         if held != self.committed:
             self._adopt_cursor(held)
 
     def _adopt_cursor(self, held: str) -> None:
-        """Take the cursor that Redis holds, unless somebody else wrote it: then the next commit replaces it.
+        """Continue at the cursor in Redis; if it is forged, the next commit replaces it.
 
-        If Redis lost it, `committed` is empty and `cursor` where to go on.
+        If Redis lost it, `committed` becomes empty, and `cursor` is where to continue.
         """
         if not held:
             _log.error(
-                "Redis has forgotten the cursor (emptied?); going on from where it was", extra=self._log_fields()
+                "cursor missing in Redis (emptied?); continuing from the last known cursor", extra=self._log_fields()
             )
             self.cursor = unsigned(self.committed) or self.cursor
         elif self.signer.is_signed(self.integration.id, held):
             self.cursor = unsigned(held)
             _log.warning(
-                "somebody else moved the cursor (a second producer of this node, or a restored Redis); going there",
+                "cursor in Redis was moved (by a second producer of this node, or a restored Redis); continuing there",
                 extra=self._log_fields() | {"cursor": self.cursor},
             )
         else:
@@ -167,10 +167,10 @@ class Subscription:
         self.committed_at_s = 0.0
 
     def replace_forged(self, held: str, cursor: str) -> None:
-        """Go on at `cursor`, since what Redis holds was written by somebody else."""
+        """Continue at `cursor`, because the one in Redis is forged."""
         _log.error(
-            "the cursor in Redis has no signature of this node's producer: somebody else moved it; going on from where "
-            "it was, so that no alert is lost",
+            "cursor in Redis has no signature of this node's producer (moved by another writer); continuing from the "
+            "last known cursor; no alert is lost",
             extra=self._log_fields() | {"held": ascii(held[:100]), "cursor": cursor},
         )
         self.cursor = cursor
@@ -181,7 +181,7 @@ class Subscription:
 
 
 def split_into_commits(matches: Sequence[LogLine]) -> Iterable[list[LogLine]]:
-    """Split matches into what one commit carries."""
+    """Split matches into chunks within the limits of one commit."""
     chunk: list[LogLine] = []
     size = 0
     for match in matches:

@@ -1,7 +1,7 @@
-"""One line of the alert log, decoded as far as filters look: `rule.level`, `rule.id`, `rule.groups` and `location`.
+"""Decodes the fields of one line that filters use: `rule.level`, `rule.id`, `rule.groups` and `location`.
 
-A typed decoder reads what the manager writes, in about a microsecond. Whatever it refuses goes to the lenient
-reader, which decides in the same way and takes more; only what that refuses as well is a bad line.
+A typed decoder reads what the manager writes, in about 1 us. A line that it refuses goes to the lenient reader, which
+gives the same results and accepts more; a line that this refuses too is invalid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNSIGNED: Final = 2**32 - 1
 
 
 class RejectReason(StrEnum):
-    """Why a line is no alert: a closed list, used as a metric label."""
+    """Why a line is not an alert: a closed list, used as a metric label."""
 
     INVALID_JSON = "invalid_json"
     NUL_BYTE = "nul_byte"
@@ -31,17 +31,17 @@ class RejectReason(StrEnum):
     NO_RULE = "no_rule"
 
 
-class InvalidAlert(CourierError):  # noqa: N818 — the name says what it is about
-    """Raised when a line is no alert. `reason` is the closed vocabulary; the text shows nothing of the line."""
+class InvalidAlert(CourierError):  # noqa: N818 — "invalid alert" is the term in the metrics too
+    """Raised if a line is not an alert. The text quotes nothing of the line."""
 
     def __init__(self, reason: RejectReason, detail: str) -> None:
-        """Keep both parts; `detail` is for a person."""
+        """Join reason and detail in the text; `detail` is for a person."""
         self.reason, self.detail = reason, detail
         super().__init__(f"{reason}: {detail}")
 
 
 class FilterField(StrEnum):
-    """What filters look at; counts values of the wrong type (D1)."""
+    """The fields that filters use, as labels for values of the wrong type (D1)."""
 
     RULE = "rule"
     LEVEL = "level"
@@ -51,10 +51,10 @@ class FilterField(StrEnum):
 
 
 class Rule(msgspec.Struct, frozen=True, gc=False):
-    """What filters look at in the rule.
+    """The fields of the rule that filters use.
 
     `level` is unsigned as the stock Integrator compares it, 0 if absent. `id` is empty if absent.
-    Equal rules pass the same filters, and there are few: it serves as a key.
+    Equal rules pass the same filters and there are few distinct ones, so it is used as a cache key.
     """
 
     level: Annotated[int, msgspec.Meta(ge=0, le=INT_MAX)] = 0
@@ -63,14 +63,14 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
 
 
 class FilterFields(msgspec.Struct, frozen=True, gc=False):
-    """One readable line. `location` is UNSET if absent, which is not the same as empty."""
+    """The fields of one line that filters use. `location` is UNSET if absent, which differs from empty."""
 
     rule: Rule
     location: str | UnsetType = UNSET
 
     @property
     def type_errors(self) -> tuple[FilterField, ...]:
-        """The fields whose value has the wrong type; such a value counts as absent (D1)."""
+        """The fields with a value of the wrong type; such a value counts as absent (D1)."""
         return ()
 
 
@@ -86,7 +86,7 @@ _decode: Final = msgspec.json.Decoder(FilterFields).decode
 
 
 def decode_line(raw: bytes) -> FilterFields:
-    """Return what filters look at in `raw`, one line of the alert log with or without its line end.
+    """Return the fields that filters use of `raw`, one line of the alert log with or without its line end.
 
     Raises InvalidAlert if it is not JSON, not an object or has no rule.
     """
@@ -98,16 +98,16 @@ def decode_line(raw: bytes) -> FilterFields:
 
 
 def decode_leniently(raw: bytes) -> FilterFields:
-    """Do the same for any line, slowly."""
+    """Decode a line that the typed decoder refuses; slower. Raises InvalidAlert."""
     try:
         fields = lenient_json.parse(raw, levels=3, keys=_KEYS)
     except ValueError as error:
-        fault = RejectReason.NUL_BYTE if b"\0" in raw else RejectReason.INVALID_JSON
-        raise InvalidAlert(fault, str(error)) from None
+        reason = RejectReason.NUL_BYTE if b"\0" in raw else RejectReason.INVALID_JSON
+        raise InvalidAlert(reason, str(error)) from None
     if b"\0" in raw and len(spans(raw)) > 1:
         raise InvalidAlert(RejectReason.NUL_BYTE, "another alert follows behind a NUL byte")
     if not isinstance(fields, dict):
-        raise InvalidAlert(RejectReason.NOT_AN_OBJECT, "the line is JSON, but no object")
+        raise InvalidAlert(RejectReason.NOT_AN_OBJECT, "the line is JSON, but not an object")
     if "rule" not in fields:
         raise InvalidAlert(RejectReason.NO_RULE, "the line has no rule")
     wrong: list[FilterField] = []
@@ -120,7 +120,7 @@ def decode_leniently(raw: bytes) -> FilterFields:
 
 
 def _rule(value: object, wrong: list[FilterField]) -> Rule:
-    """Read the rule; one that is no object is a rule without fields (spec 3.2)."""
+    """Read the rule; a value that is not an object counts as a rule without fields (spec 3.2)."""
     if not isinstance(value, dict):
         wrong.append(FilterField.RULE)
         return Rule()
@@ -132,7 +132,7 @@ def _rule(value: object, wrong: list[FilterField]) -> Rule:
 
 
 def _level(value: object, wrong: list[FilterField]) -> int:
-    """Read the level as a C int, without its fraction, and then as unsigned (spec 3.2): -1 is the highest."""
+    """Read the level as a C int without the fraction, then as unsigned (spec 3.2): -1 is the highest level."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         wrong.append(FilterField.LEVEL)
         return int(value is True)
@@ -140,7 +140,7 @@ def _level(value: object, wrong: list[FilterField]) -> int:
 
 
 def _groups(value: Any, wrong: list[FilterField]) -> tuple[str, ...]:
-    """Read the groups; those of an object are its values (spec 3.2)."""
+    """Read the groups; of an object, its values are the groups (spec 3.2)."""
     if not isinstance(value, list | tuple | dict):
         wrong.append(FilterField.GROUPS)
         return ()

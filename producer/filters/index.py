@@ -1,9 +1,9 @@
-"""Which integrations an alert goes to: the filters of all blocks at once.
+"""Matches an alert against the filters of all integrations at once.
 
-Alerts come from rules, and a rule fixes level, id and groups. So the answer of those filters is remembered by
-rule, and fifty integrations cost little more than one: decoding, one look-up and, only where a block that
-passed has an `<event_location>`, a second look-up by location. What is remembered is bounded in number and size.
-Most alerts match nothing; a first look (`producer.filters.prefilter`) turns them down.
+Alerts come from rules, and a rule fixes level, id and groups. So the result of these filters is cached by rule, and
+fifty integrations cost little more than one: decoding, one cache access and, only if a matching block has an
+`<event_location>`, a second one by location. The caches are bounded in number and size.
+Most alerts match nothing; if the level alone decides, `producer.filters.prefilter` rejects them at less cost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from producer.filters.decode import FilterField, Rule, decode_line
 from producer.filters.integration_filter import IntegrationFilter
-from producer.filters.prefilter import NEEDS_FULL_MATCH, make_prefilter
+from producer.filters.prefilter import UNDECIDED, make_prefilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from producer.filters.decode import FilterFields
 
 CACHE_SIZE: Final = 8192
-"""How many rules, and how many locations, are remembered: more than the manager's own ruleset has rules."""
+"""Entries of each cache, rules and locations: more than the manager's own ruleset has rules."""
 
 MAX_CACHED_LINE_BYTES: Final = 4096
-"""What a longer line says is not remembered, so that memory stays below MAX_REMEMBERED times this."""
+"""Longer lines are not cached, so that a cache uses less memory than CACHE_SIZE times this."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -44,29 +44,24 @@ class FilterIndex:
         self._selections: dict[tuple[IntegrationFilter, ...], _RuleMatches] = {}
         self._by_rule: dict[Rule, _RuleMatches] = {}
         self._by_location: dict[tuple[_RuleMatches, str | UnsetType], tuple[str, ...]] = {}
-        # A block without filters takes every alert: there is no look that could turn one down.
-        self._prefilter = make_prefilter(self._filters) if all(block.used_fields for block in self._filters) else None
+        self._prefilter = make_prefilter(self._filters)
 
     def prefilter(self, lines: log_lines.LogLines) -> tuple[int, Iterable[log_lines.LogLine]]:
-        """Return how many lines there are, and those that have to be matched: the others are alerts for nobody.
+        """Return the number of lines, and the lines that need `match`: the others are alerts that match nothing.
 
-        `match` would say so of each of them, and more slowly. The lines are copied only where they have to be matched.
+        Only the returned lines are copied out of their block.
         """
-        return lines.prefilter(self._prefilter.reject, NEEDS_FULL_MATCH) if self._prefilter else (len(lines), lines)
+        return lines.prefilter(self._prefilter, UNDECIDED) if self._prefilter else (len(lines), lines)
 
     def match(self, raw: bytes) -> tuple[str, ...]:
-        """Return the ids of the integrations that the alert goes to, in file order.
+        """Return the ids of the matching integrations, in file order.
 
-        `raw` is one line of the alert log, with or without its line end. Raises InvalidAlert if it is no alert.
+        `raw` is one line of the alert log, with or without its line end. Raises InvalidAlert if it is not an alert.
         """
         line = decode_line(raw)
         if line.type_errors:
             self.type_errors.update(line.type_errors)
-        remember = len(raw) <= MAX_CACHED_LINE_BYTES
-        ids = self._match(line, remember=remember)
-        if self._prefilter and remember and not ids:
-            self._prefilter.record_miss(raw)
-        return ids
+        return self._match(line, remember=len(raw) <= MAX_CACHED_LINE_BYTES)
 
     def _match(self, line: FilterFields, *, remember: bool) -> tuple[str, ...]:
         selection = self._by_rule.get(line.rule) or self._select(line.rule, remember=remember)
@@ -93,7 +88,7 @@ class FilterIndex:
 
 
 class _RuleMatches:
-    """Blocks that some rules pass. `ids` are theirs, or None if the location has a say too."""
+    """The blocks whose rule filters pass. `ids` holds their ids, or None if the location must be checked too."""
 
     __slots__ = ("blocks", "ids")
 
@@ -104,7 +99,7 @@ class _RuleMatches:
 
 
 def _cache(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    """Keep the answer; a full memory is emptied, which is simpler than ageing and costs as little."""
+    """Cache a result; a full cache is emptied, which is simpler than to evict single entries and as cheap."""
     if len(memory) >= CACHE_SIZE:
         memory.clear()
     memory[key] = value

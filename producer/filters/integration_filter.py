@@ -23,7 +23,7 @@ _LEADING_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,20})")
 
 
 class IntegrationFilter:
-    """One integration's filters, made ready. All that are configured must pass."""
+    """The prepared filters of one integration. All configured filters must pass."""
 
     def __init__(self, integration: Integration) -> None:
         """Prepare the filters. Raises ValueError if `event_location` is too long for a pattern."""
@@ -36,7 +36,7 @@ class IntegrationFilter:
 
     @property
     def used_fields(self) -> frozenset[FilterField]:
-        """What the configured filters look at."""
+        """The fields that the configured filters use."""
         configured = {
             FilterField.LEVEL: self.level > 0,
             FilterField.GROUPS: self._groups is not None,
@@ -67,12 +67,12 @@ def _group_items(text: str) -> frozenset[str]:
 
 
 def _rule_numbers(ids: Iterable[int]) -> frozenset[int]:
-    """Return the numbers of a `rule_id` setting as 32 bits hold them; 0 is none (spec 1.5)."""
+    """Return the numbers of a `rule_id` setting as 32-bit numbers; 0 does not count (spec 1.5)."""
     return frozenset(number & _UNSIGNED for number in ids) - {0}
 
 
 def _rule_number(text: str) -> int:
-    """Return the number a rule's id begins with, as C's atoi reads it into 32 bits; 0 if there is none."""
+    """Return the number at the start of a rule's id, as C's atoi reads it into 32 bits; 0 without a number."""
     number = _LEADING_NUMBER.match(text)
     if not number:
         return 0

@@ -1,7 +1,6 @@
-"""The pattern language of `<event_location>`: literal text, `|`, `^`, `$` and a leading `!`, no more (spec 3.3).
+"""The pattern language of `<event_location>`: literal text, `|`, `^`, `$` and a leading `!`, nothing else (spec 3.3).
 
-It looks like a regular expression and is none: there is no escape, wildcard or class, so Python's `re` would
-read most patterns wrongly.
+It looks like a regular expression but has no escape, wildcard or class, so Python's `re` would misread most patterns.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reads the `<integration>` blocks of a manager's ossec.conf, as the stock Integrator would (spec 1.2 to 1.5).
 
-ossec.conf looks like XML and is not: the file goes through `dialect`, which turns it into XML, `structure`, which
-finds the blocks with lxml, and `block`, which reads one of them. A block that cannot be used is refused with its
-reasons and never stops the others (D6); what is wrong outside of the blocks is a warning.
+ossec.conf looks like XML but is not: `dialect` translates the file into XML, `structure` finds the blocks with lxml,
+and `block` reads one block. An invalid block is refused with its reasons and does not stop the others (D6). An error
+outside of the blocks is a warning.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FILE_BYTES", "ConfigWarning", "Configuration", "RefusedBlock", "parse_ossec_conf", "read_ossec_conf"]
 
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
-"""A larger file is something else: the ossec.conf of a big manager has a few hundred kilobytes."""
+"""A larger file is not an ossec.conf: that of a big manager has a few hundred kilobytes."""
 
 
 def read_ossec_conf(path: Path) -> Configuration:
-    """Read a file. Raises ConfigError if it is missing, unreadable, too large or no ossec.conf at all."""
+    """Read a file. Raises ConfigError if it is missing, unreadable, too large or not an ossec.conf."""
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -42,14 +42,14 @@ def read_ossec_conf(path: Path) -> Configuration:
     except OSError as error:
         raise ConfigError(f"cannot be read: {explain(error)}", file=str(path)) from None
     except ValueError:
-        raise ConfigError("cannot be read: this is no name of a file", file=str(path)) from None
+        raise ConfigError("cannot be read: not a valid file name", file=str(path)) from None
     return parse_ossec_conf(content, file=str(path))
 
 
 def parse_ossec_conf(content: bytes, *, file: str) -> Configuration:
-    """Read the content of a file; `file` is its name in errors. Raises ConfigError if it is no ossec.conf at all."""
+    """Read the content of a file; `file` is its name in errors. Raises ConfigError if it is not an ossec.conf."""
     if len(content) > MAX_FILE_BYTES:
-        problem = f"is larger than {MAX_FILE_BYTES // 1024**2} MiB: that is no ossec.conf"
+        problem = f"is larger than {MAX_FILE_BYTES // 1024**2} MiB: not an ossec.conf"
         raise ConfigError(problem, file=file)
     translation = to_xml(content)
     found = find_blocks(translation.xml, file)
@@ -64,7 +64,7 @@ def parse_ossec_conf(content: bytes, *, file: str) -> Configuration:
 def _assign_ids(
     readings: list[ParsedBlock], file: str
 ) -> tuple[tuple[Integration, ...], tuple[RefusedBlock, ...], list[ConfigWarning]]:
-    """Give every block its id. Refused ones take part, so that breaking one block renames no other."""
+    """Assign each block its id. Refused blocks get one too, so that an error in one block renames no other."""
     integrations: list[Integration] = []
     refused: list[RefusedBlock] = []
     warnings: list[ConfigWarning] = []

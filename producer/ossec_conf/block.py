@@ -1,4 +1,4 @@
-"""Reads one `<integration>` block: its options, whether it may run, and everything that is wrong with it at once."""
+"""Reads one `<integration>` block: its options, whether it is valid, and all of its errors at once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FIELDS: Final = {"rule_id": "rule_ids", "timeout": "timeout_s"}
 
 
 class ParsedBlock(NamedTuple):
-    """What was read of a block. `claim` is what its id is made of, as far as it could be read."""
+    """The result of reading a block. Its id is made from `id_source`, which holds all that could be read."""
 
     line: int
     id_source: IdSource
@@ -56,14 +56,14 @@ def read_block(block: BlockElement, file: str) -> ParsedBlock:
 
 
 def _id_source_of_broken(source: str) -> IdSource:
-    """Return what can be told of a broken block's identity, so that its namesakes keep their ids."""
-    wanted = re.match(rf"<{BLOCK}\s[^<>]*?\bid=\s*[\"']([^\"'<>]*)[\"']", source)
+    """Return as much of a broken block's id source as can be read, so that blocks of the same name keep their ids."""
+    explicit = re.match(rf"<{BLOCK}\s[^<>]*?\bid=\s*[\"']([^\"'<>]*)[\"']", source)
     texts = re.findall(rf"<({'|'.join(ELEMENTS)})\b[^<>]*>([^<]*)</\1\s*>", source)
-    return IdSource.of(((name, unescape(text)) for name, text in texts), wanted[1] if wanted else None)
+    return IdSource.of(((name, unescape(text)) for name, text in texts), explicit[1] if explicit else None)
 
 
 class _BlockReader:
-    """Gathers the values, errors and warnings of one block."""
+    """Collects the values, errors and warnings of one block."""
 
     def __init__(self, element: _Element, file: str, lines_before: int) -> None:
         self.element, self.file, self.lines_before = element, file, lines_before
@@ -77,16 +77,16 @@ class _BlockReader:
         for child in self.element:
             self._read_child(child)
         values = self._values()
-        wanted = self._explicit_id()
+        explicit_id = self._explicit_id()
         self._check_start(values)
         pairs = ((name, text) for name, texts in self.texts.items() for text in texts)
-        claim = IdSource.of(pairs, wanted)
+        id_source = IdSource.of(pairs, explicit_id)
         if self.errors:
-            return ParsedBlock(self.line, claim, None, tuple(self.errors))
+            return ParsedBlock(self.line, id_source, None, tuple(self.errors))
         integration = Integration(id="", file=self.file, line=self.line, **values)
         for element, text in lint(integration, self.texts):
             self._warn(text, element)
-        return ParsedBlock(self.line, claim, integration, (), tuple(self.warnings))
+        return ParsedBlock(self.line, id_source, integration, (), tuple(self.warnings))
 
     def _read_child(self, child: _Element) -> None:
         name = name_of(child)
@@ -96,7 +96,7 @@ class _BlockReader:
         if name not in ELEMENTS:
             close = get_close_matches(name.lower(), ELEMENTS, 1)
             hint = f"write <{close[0]}>" if close else f"write one of {', '.join(ELEMENTS)}"
-            self._refuse(f"is no option of an integration: {hint} or take it out", name)
+            self._refuse(f"is not an option of an integration: {hint} or remove it", name)
             return
         text = (child[-1].tail if len(child) else child.text) or ""
         if len(child):
@@ -119,16 +119,16 @@ class _BlockReader:
         return values
 
     def _explicit_id(self) -> str | None:
-        wanted = self.element.get("id")
-        if wanted is not None:
+        explicit_id = self.element.get("id")
+        if explicit_id is not None:
             try:
-                check_id(wanted)
+                check_id(explicit_id)
             except ValueError as error:
-                self._refuse(f"id={quoted(wanted)} {error}", BLOCK)
-        return wanted
+                self._refuse(f"id={quoted(explicit_id)} {error}", BLOCK)
+        return explicit_id
 
     def _check_start(self, values: dict[str, Any]) -> None:
-        """Refuse what the stock daemon would disable, and what could never deliver (spec 1.4)."""
+        """Refuse a block that the stock daemon would disable, or that could never deliver (spec 1.4)."""
         if "name" not in self.texts:
             self._refuse(f"has no <name>: add one of {', '.join(REQUIRED)} or {SCRIPT_PREFIX}…", BLOCK)
             return
@@ -160,7 +160,7 @@ class _BlockReader:
 
 
 def _value(name: str, texts: list[str]) -> object:
-    """Return an option's value: of repeated elements the last counts, but all are checked (spec 1.3)."""
+    """Return an option's value: the last of repeated elements counts, but all are checked (spec 1.3)."""
     if name == "rule_id":
         return elements.rule_ids(texts).numbers
     if name in _NUMBERS:

@@ -1,10 +1,10 @@
-"""Turns the language of ossec.conf into XML, so that lxml can read it and every value stays verbatim.
+"""Translates the language of ossec.conf into XML, so that lxml can read it and every value stays verbatim.
 
-The stock reader knows elements, attributes and comments, and nothing else (spec 1.2): `&` is a letter, `&amp;` five,
-a backslash protects a `<` and stays, a comment begins with `<!` and ends with `-->` or `!>` wherever it stands.
-What follows is one pass over the text that writes all this as XML does. Line breaks stay where they are, so a line
-of the result is that line of the file. What the stock reader would not take as a tag is left as a bare `<`: it is
-for lxml to stumble over it, and for the caller to tell. So is a comment that does not end.
+The stock reader knows elements, attributes and comments only (spec 1.2): `&` is one character, `&amp;` five, a
+backslash escapes a `<` and stays in the value, and a comment begins with `<!` and ends with `-->` or `!>` anywhere.
+One pass over the text rewrites all this as XML. Line breaks are kept, so line numbers do not change. Text that the
+stock reader would not accept as a tag is left as a bare `<`, so that lxml raises an error there, which the caller
+reports. An unclosed comment is left in the same way.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import re
 from typing import Final, NamedTuple
 
 UNREADABLE: Final = "\ufdd0"
-"""Stands for a byte that XML cannot hold: a control character, or not UTF-8. Unicode keeps it for such private use."""
+"""Replaces a byte that XML cannot hold: a control character, or not UTF-8. Unicode reserves it for internal use."""
 
 MAX_ATTRIBUTES: Final = 49
 MAX_TEXT_BYTES: Final = 20_479
-"""The most that the stock reader takes: attributes of an element, bytes of a name or value (spec 1.2)."""
+"""Limits of the stock reader: attributes of an element, bytes of a name or value (spec 1.2)."""
 
 _NO_TEXT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufdd0\ufffe\uffff"
 _SPACE = r"[ \t\r\n]"
@@ -47,21 +47,21 @@ _ATTRIBUTE_NOTE: Final = "> in an attribute's value is read here, but the stock 
 
 
 class Remark(NamedTuple):
-    """Something that the stock reader would not take."""
+    """Something that the stock reader would refuse."""
 
     line: int
     text: str
 
 
 class Translation(NamedTuple):
-    """The whole file as XML, except that it may have several roots and text around them."""
+    """The whole file as XML, although it can have several roots and text around them."""
 
     xml: str
     remarks: tuple[Remark, ...]
 
 
 def to_xml(content: bytes) -> Translation:
-    """Translate the content of a file. Never fails: what is broken in it is broken in the result, on the same line."""
+    """Translate the content of a file. Never fails: a syntax error stays in the result, on the same line."""
     text = content.decode("utf-8", "surrogateescape")
     notes: list[Remark] = []
 
@@ -100,13 +100,13 @@ def _translate_token(token: re.Match[str]) -> str:
 
 
 def _name(text: str) -> str:
-    """Return a tag's name without the comments in it; a colon has no meaning in ossec.conf, but one in XML."""
+    """Return a tag's name without the comments in it; a colon has a meaning in XML but none in ossec.conf."""
     name = re.sub(_COMMENT, "", text, flags=re.DOTALL)
     return name.replace(":", ".") + _line_breaks(text)
 
 
 def _attribute(match: re.Match[str]) -> str:
-    """Return an attribute under a name that XML takes: the stock reader takes any, or none. Only `id` is ever read."""
+    """Return an attribute with a name valid in XML: the stock reader accepts any or no name. Only `id` is read."""
     name = match["name"] if match["name"] == "id" else f"_{match['name'].encode().hex()}"
     return f"{name}{match['value']}"
 

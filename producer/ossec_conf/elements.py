@@ -1,6 +1,6 @@
-"""The options of `<integration>`: which there are, and how the text of each becomes a value (spec 1.3, 1.5).
+"""The options of `<integration>`: their names, and how the text of each is converted to a value (spec 1.3, 1.5).
 
-What cannot be read raises ValueError with what is wrong and what to write, never with a secret in it.
+An invalid text raises ValueError, which says what is wrong and what to write, and never contains a secret.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ REQUIRED: Final = {
     "shuffle": ("hook_url",),
     "maltiverse": ("hook_url", "api_key"),
 }
-"""The stock names, and what each cannot do without (spec 1.4)."""
+"""The stock names, and the options that each requires (spec 1.4)."""
 
 MERGES_OPTIONS: Final = frozenset({"slack", "pagerduty", "shuffle"})
-"""The stock names that merge `<options>` into their message (spec 5.1); the others never look at them."""
+"""The stock names that merge `<options>` into their message (spec 5.1); the others ignore them."""
 
 ELEMENTS: Final = (
     *("name", "hook_url", "api_key", "level", "rule_id", "group", "event_location"),
@@ -34,7 +34,7 @@ ELEMENTS: Final = (
 )
 
 SECRETS: Final = ("hook_url", "api_key", "options")
-"""The options whose text must not be seen."""
+"""The options whose text must not be shown."""
 
 _BITS: Final = 2**32
 _LARGEST: Final = 2**63 - 1
@@ -42,16 +42,16 @@ _LARGEST_DIGITS: Final = 19
 _MAX_LOG: Final = range(165, 1025)
 _IGNORED: Final = " ,\t\r\n"
 _BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
-"""White space as Unicode has it, no-break spaces included, and characters of no width: copying brings both."""
+"""White space of Unicode, with no-break spaces, and zero-width characters: copied text often has both."""
 
 
 def unsigned(text: str) -> int:
-    """Read `level`: digits, empty is 0, what exceeds 32 bits wraps around."""
+    """Read `level`: digits; empty is 0; a number above 32 bits wraps around."""
     return _digits(text) % _BITS
 
 
 def signed(text: str) -> int:
-    """Read `timeout` or `retries`: as `unsigned`, but the upper half of the 32 bits is negative."""
+    """Read `timeout` or `retries`: like `unsigned`, but the upper half of the 32-bit range is negative."""
     number = _digits(text) % _BITS
     return number if number < _BITS // 2 else number - _BITS
 
@@ -65,25 +65,25 @@ def max_log(text: str) -> int:
 
 def _digits(text: str) -> int:
     if not re.fullmatch("[0-9]*", text):
-        raise ValueError(f"{quoted(text)} is no number: write digits only, with no sign, space or comma")
+        raise ValueError(f"{quoted(text)} is not a number: write digits only, with no sign, space or comma")
     return _number(text)
 
 
 def _number(digits: str) -> int:
-    """Return a number as C reads it: what exceeds 64 bits is the largest that fits."""
+    """Return a number as C reads it: one above 64 bits becomes the largest that fits."""
     digits = digits.lstrip("0") or "0"
     return min(int(digits[: _LARGEST_DIGITS + 1]), _LARGEST)
 
 
 class RuleIds(NamedTuple):
-    """`numbers` is None for no filter, and empty for one that nothing passes; `ignored` if text had no effect."""
+    """`numbers` is None for no filter, and empty for a filter that never passes; `ignored` if text had no effect."""
 
     numbers: tuple[int, ...] | None
     ignored: bool = False
 
 
 def rule_ids(texts: Sequence[str]) -> RuleIds:
-    """Read all `rule_id` elements of a block. Raises ValueError if there is text, but no number in it (D7)."""
+    """Read all `rule_id` elements of a block. Raises ValueError if there is text without a number in it (D7)."""
     numbers: list[int] = []
     ignored = False
     for text in texts:
@@ -91,7 +91,7 @@ def rule_ids(texts: Sequence[str]) -> RuleIds:
         numbers += there
         ignored = ignored or rest
     if not numbers and ignored:
-        problem = "begins with no number, which for the stock daemon means no filter at all"
+        problem = "does not begin with a number, which for the stock daemon means no filter at all"
         raise ValueError(
             f"{problem}: write numbers with commas between them, such as 5710,5712, and nothing else; "
             "a rule cannot be excluded here"
@@ -100,7 +100,7 @@ def rule_ids(texts: Sequence[str]) -> RuleIds:
 
 
 def _rule_ids(text: str) -> tuple[list[int], bool]:
-    """Return the numbers of one text, and whether some of it was left aside."""
+    """Return the numbers of one text, and whether some of it was ignored."""
     numbers: list[int] = []
     ignored = False
     rest = text.lstrip(" ,")
@@ -113,7 +113,7 @@ def _rule_ids(text: str) -> tuple[list[int], bool]:
 
 
 def check_options(text: str) -> None:
-    """Raise ValueError unless these options can be merged into a message that is JSON (spec 5.1, D13)."""
+    """Raise ValueError unless these options can be merged into a JSON message (spec 5.1, D13)."""
     try:
         check_depth(text)
         value = json.loads(text, parse_int=float, parse_constant=_no_constant)  # int() refuses thousands of digits
@@ -122,28 +122,28 @@ def check_options(text: str) -> None:
         if "'" in text[error.pos : error.pos + 1]:
             hint = "; JSON has its texts in double quotes"
         where = f"line {error.lineno}, column {error.colno} of the text"
-        raise ValueError(f"is no JSON ({where}): write an object such as {{}} or leave it out{hint}") from None
+        raise ValueError(f"is not JSON ({where}): write an object such as {{}} or leave it out{hint}") from None
     except ValueError:
-        raise ValueError("is no JSON that can be read: write an object such as {} or leave it out") from None
+        raise ValueError("is not JSON that can be read: write an object such as {} or leave it out") from None
     try:
         merged = dict(value) if value else {}
         json.dumps(merged)
     except (TypeError, ValueError):
-        raise ValueError('is JSON, but no object: write one such as {"pretext":"…"} or leave it out') from None
+        raise ValueError('is JSON, but not an object: write one such as {"pretext":"…"} or leave it out') from None
 
 
 def _no_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity: Python reads and writes them, JSON has none, and no service takes such a message."""
+    """Refuse NaN and Infinity: Python reads and writes them, but JSON has none and no service accepts them."""
     raise ValueError(name)
 
 
 def without_blanks(text: str) -> str:
-    """Return a hook_url or api_key without the blanks around it, of any kind, visible or not (D20)."""
+    """Return a hook_url or api_key without leading and trailing white space, visible or not (D20)."""
     return text.strip(_BLANKS)
 
 
 def check_hook_url(url: str) -> None:
-    """Raise ValueError unless a request can be made to this URL. Its text is not in the error."""
+    """Raise ValueError unless a request can be made to this URL. The error does not quote it."""
     from requests import PreparedRequest, RequestException  # noqa: PLC0415 — slow to import, and not always needed
 
     request = PreparedRequest()
@@ -152,7 +152,7 @@ def check_hook_url(url: str) -> None:
     except (RequestException, ValueError):  # its text quotes the URL
         request.url = None
     if not re.match("https?://", request.url or "", re.IGNORECASE):
-        raise ValueError(f"is no address: write the whole URL, from https:// on{_hint(url)}")
+        raise ValueError(f"is not a URL: write the whole URL, from https:// on{_hint(url)}")
 
 
 def _hint(url: str) -> str:

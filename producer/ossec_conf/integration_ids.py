@@ -1,9 +1,9 @@
-"""The stable identity of an integration, made from its block in ossec.conf.
+"""The stable id of an integration, made from its block in ossec.conf.
 
-An id names a cursor and a backlog, so it must not move when blocks are reordered or filters are edited. It is the
-block's name; where several blocks share a name, the name and six hex digits that tell their credentials apart; where
-these are equal too, digits over all settings; and blocks that are wholly the same are numbered. Whoever wants an id
-that nothing moves writes it himself: `<integration id="soc">`, an attribute that the stock daemon ignores.
+An id names a cursor and a backlog, so it must not change when blocks are reordered or filters are edited. It is the
+block's name. If several blocks share a name, six hex digits of a digest of their credentials follow; if the
+credentials are equal too, the digest covers all settings; identical blocks are numbered. For an id that never changes,
+set it explicitly: `<integration id="soc">`, an attribute that the stock daemon ignores.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _CREDENTIALS: Final = ("hook_url", "api_key")
 
 
 class IdSource(NamedTuple):
-    """What one block's id is made of. `settings` are its elements and their texts, without the order of elements."""
+    """The input for one block's id. `settings` holds its elements and their texts, independent of their order."""
 
     settings: tuple[tuple[str, tuple[str, ...]], ...]
     explicit_id: str | None = None
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]], explicit_id: str | None) -> IdSource:
-        """Make a claim from the pairs of element and text in the block, and its own `id` if it has one."""
+        """Make one from the pairs of element and text in the block, and its `id` attribute if it has one."""
         texts: dict[str, tuple[str, ...]] = {}
         for name, text in pairs:
             texts[name] = (*texts.get(name, ()), text)
@@ -50,16 +50,16 @@ class IdSource(NamedTuple):
 
     @property
     def slug(self) -> str:
-        """The block's name as an id may have it, empty if it has none."""
+        """The block's name with only characters that an id can have; empty if it has no name."""
         return re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)[:_LONGEST_NAME]
 
     def by_credentials(self) -> str:
-        """Return the slug and a suffix that only another service or account changes."""
+        """Return the slug and a digest of the credentials."""
         texts = dict(self.settings)
         return f"{self.slug}-{_digest([texts.get(name, ('',))[-1] for name in _CREDENTIALS])}"
 
     def by_settings(self) -> str:
-        """Return the slug and a suffix that any other text in the block changes."""
+        """Return the slug and a digest of all settings."""
         return f"{self.slug}-{_digest(self.settings)}"
 
 
@@ -67,7 +67,7 @@ def check_id(text: str) -> None:
     """Raise ValueError, saying what to write, unless a block may have this id."""
     if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_ID_CHARACTERS - 1}}}", text):
         letters = "letters, digits, _, . and -, the first a letter or digit"
-        raise ValueError(f"is no id: write 1 to {MAX_ID_CHARACTERS} {letters}")
+        raise ValueError(f"is not an id: write 1 to {MAX_ID_CHARACTERS} {letters}")
     if text in RESERVED:
         raise ValueError("is reserved: write another id")
 
@@ -76,28 +76,28 @@ def assign_ids(sources: Sequence[IdSource]) -> list[str | None]:
     """Return the id of each block, all different; None for one whose own `id` an earlier block has."""
     ids: list[str | None] = [None] * len(sources)
     taken: set[str] = set()
-    for at, claim in enumerate(sources):
-        if claim.explicit_id is not None and claim.explicit_id not in taken:
-            ids[at] = claim.explicit_id
-            taken.add(claim.explicit_id)
-    unnamed = [at for at, claim in enumerate(sources) if claim.explicit_id is None]
+    for at, source in enumerate(sources):
+        if source.explicit_id is not None and source.explicit_id not in taken:
+            ids[at] = source.explicit_id
+            taken.add(source.explicit_id)
+    unnamed = [at for at, source in enumerate(sources) if source.explicit_id is None]
     for at, name in zip(unnamed, _derived([sources[at] for at in unnamed], taken), strict=True):
         ids[at] = name
     return ids
 
 
 def _derived(sources: Sequence[IdSource], taken: set[str]) -> list[str]:
-    """Return the shortest name of each that no other has."""
-    names = [claim.slug for claim in sources]
+    """Return for each block the shortest of its names that no other block has."""
+    names = [source.slug for source in sources]
     for longer in (IdSource.by_credentials, IdSource.by_settings):
         often = Counter(names)
         shared = [often[name] > 1 or name in taken or name in RESERVED for name in names]
-        names = [longer(claim) if more else name for claim, name, more in zip(sources, names, shared, strict=True)]
+        names = [longer(source) if more else name for source, name, more in zip(sources, names, shared, strict=True)]
     return _numbered(names, taken)
 
 
 def _numbered(names: Sequence[str], taken: set[str]) -> list[str]:
-    """Return the names, with a number at each that an earlier one or an explicit id has already."""
+    """Return the names, with a number appended to each that an earlier block or an explicit id already has."""
     used, seen = {*taken, *names}, Counter(taken)
     result = []
     for name in names:

@@ -1,4 +1,4 @@
-"""What works, but perhaps not as its author meant: the warnings about one integration."""
+"""The warnings about one integration: settings that are valid, but perhaps not what the author meant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENTITIES: Final = ("&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#")
 
 
 def lint(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """Yield element and warning; `texts` is what the block says, by element. No warning holds a secret."""
+    """Yield element and warning; `texts` holds the texts of the block by element. No warning contains a secret."""
     if integration.name != integration.name.strip():
         yield "name", "has spaces or line breaks at its ends, and they count: the script's file needs them too"
     yield from _about_repeated(texts)
@@ -33,29 +33,29 @@ def lint(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterat
 
 
 def _about_repeated(texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """Of a repeated element the last one counts, except that rule_id accumulates (spec 1.3)."""
-    for element, there in texts.items():
-        if len(there) > 1 and element != "rule_id":
-            last = "the last one" if element in SECRETS else f"the last one, {quoted(there[-1])},"
-            yield element, f"stands {len(there)} times in this block: {last} counts; take the others out"
+    """Warn of repeated elements: the last one counts, except that rule_id accumulates (spec 1.3)."""
+    for element, values in texts.items():
+        if len(values) > 1 and element != "rule_id":
+            last = "the last one" if element in SECRETS else f"the last one, {quoted(values[-1])},"
+            yield element, f"occurs {len(values)} times in this block: {last} counts; remove the others"
 
 
 def _about_rules(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    there = texts.get("rule_id", ())
-    if there and integration.rule_ids is None:
+    values = texts.get("rule_id", ())
+    if values and integration.rule_ids is None:
         yield "rule_id", "is empty, which means no filter: alerts of every rule pass"
     elif integration.rule_ids == ():
-        yield "rule_id", "is 0, which is no rule: no alert passes"
-    elif there and rule_ids(there).ignored:
+        yield "rule_id", "is 0, which is not a rule: no alert passes"
+    elif values and rule_ids(values).ignored:
         numbers = ", ".join(map(str, integration.rule_ids or ()))
-        yield "rule_id", f"is not all read: only {numbers} counts; write numbers with commas between them"
+        yield "rule_id", f"is only read in part: only {numbers} counts; write numbers with commas between them"
 
 
 def _about_groups(group: str | None) -> Iterator[tuple[str, str]]:
     if group is None:
         return
     if not group:
-        yield "group", "is empty: no alert passes; take it out to let all pass"
+        yield "group", "is empty: no alert passes; remove it to let all pass"
     items = group.split(",")
     if any(item != item.strip() for item in items):
         yield "group", "has spaces or line breaks at an item, and they count: write a,b"
@@ -69,9 +69,9 @@ def _about_stock_name(integration: Integration) -> Iterator[tuple[str, str]]:
     if integration.options is not None and integration.name not in MERGES_OPTIONS:
         yield "options", f"has no effect: {integration.name} does not use it"
     if integration.name == "virustotal" and integration.timeout_s <= 0:
-        yield "timeout", "leaves no time for an answer: write seconds, such as 10"
+        yield "timeout", "leaves no time for a response: write seconds, such as 10"
     if integration.name == "virustotal" and integration.retries < 0:
-        yield "retries", "exceeds 2147483647 and counts as negative: the stock script asks nothing then (C17); write 3"
+        yield "retries", "exceeds 2147483647 and is negative: the stock script then sends no request (C17); write 3"
     if "api_key" in REQUIRED[integration.name] and not integration.api_key:
         yield "api_key", "is empty: the service will refuse it"
 

@@ -1,4 +1,4 @@
-"""What the reader returns."""
+"""The result of reading an ossec.conf: integrations, refused blocks and warnings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class ConfigWarning(NamedTuple):
-    """Something that works, but perhaps not as meant; its `str` has the shape of a ConfigError's.
+    """A setting that is valid, but perhaps not what was meant; its `str` has the form of a ConfigError's.
 
-    `block` is the id of the block that it is about, None if it is about none, or about one without an id.
+    `block` is the id of its block; None if it is not about a block, or the block has no id.
     """
 
     text: str
@@ -27,7 +27,7 @@ class ConfigWarning(NamedTuple):
 
 
 class RefusedBlock(NamedTuple):
-    """A block that cannot be used: where it begins, its name as far as it could be read, and what is wrong with it."""
+    """An invalid block: its first line, its name (empty if unreadable) and its errors."""
 
     line: int
     name: str
@@ -37,7 +37,7 @@ class RefusedBlock(NamedTuple):
 class Configuration(NamedTuple):
     """One ossec.conf: `integrations` and `refused_blocks` in file order.
 
-    `damage` is one of the warnings: the file is not well-formed. It may be half written, and blocks be missing.
+    `syntax_error` is one of the warnings: the file is not well-formed. It may be half written, with blocks missing.
     """
 
     integrations: tuple[Integration, ...] = ()
@@ -47,10 +47,10 @@ class Configuration(NamedTuple):
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:
-        """The errors of all refused blocks, one or more for each."""
+        """The errors of all refused blocks; each block has at least one."""
         return tuple(error for block in self.refused_blocks for error in block.errors)
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with it; if there is anything, it does not tell which integrations are configured no more."""
+        """All errors. If there are any, an integration that is missing may still be configured."""
         return [*map(str, self.refused), *([str(self.syntax_error)] if self.syntax_error else [])]

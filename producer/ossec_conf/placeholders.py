@@ -1,7 +1,7 @@
-"""Recognises values that somebody was meant to replace: `YOUR_API_KEY`, `<HOOK>`, `https://hooks.slack.com/services/...`.
+"""Recognises placeholders that were not replaced: `YOUR_API_KEY`, `<HOOK>`, `https://hooks.slack.com/services/...`.
 
-A placeholder is the commonest fault of published blocks. The rules are narrow: a real key or address must not be called
-one, so a word of capitals needs to name what it stands for, and keys are never judged by their length.
+They are the most common error in published blocks. The rules are narrow, so that no real key or address is taken for a
+placeholder: a word in capitals must name a kind of value, and keys are never judged by their length.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _IN_ADDRESSES: Final = (
     re.compile(r"YOUR[A-Z]*[._/-]|[._/-]YOUR|X{4,}|/\.{3,}|…|\*{3,}"),
     re.compile(r"://(?:[^/@]*\.)?example\.(?:com|org|net)(?:[:/]|\Z)"),
     re.compile(r"/(?:[A-Z]+_)+(?:KEY|TOKEN|ID|URL|HOOK)(?:[/?]|\Z)|[\[{][A-Za-z _-]+[\]}]|%[A-Z]+_[A-Z]+%"),
-    # Slack's own addresses end in three parts: https://api.slack.com/messaging/webhooks
+    # Real Slack addresses end in three parts: https://api.slack.com/messaging/webhooks
     re.compile(r"https?://hooks\.slack\.com/(?:services/?(?:[^/]*/?){0,2})?\Z", re.IGNORECASE),
 )
 
 
 def looks_like_placeholder(text: str) -> bool:
-    """Say whether a key or address was never filled in."""
+    """Say whether a key or address is a placeholder."""
     text = text.strip()
     if "://" in text:
         return any(pattern.search(text) for pattern in _IN_ADDRESSES)

@@ -1,9 +1,9 @@
 """Finds the `<integration>` blocks of a translated file.
 
-A well-formed file has them where they belong, in an `<ossec_config>` at the top. Files of real managers are often
-damaged somewhere else, in a section that this daemon does not even look at: then every piece from `<integration>` to
-`</integration>` is read by itself. No text of the file stands in the errors, except the names of elements that Courier
-knows: behind a stray `<` any word may be a piece of a key.
+In a well-formed file they are inside a top-level `<ossec_config>`. Files of real managers often have a syntax error
+elsewhere, in a section that this daemon does not use: then each piece from `<integration>` to `</integration>` is read
+separately. Errors quote no text of the file except names of elements that Courier knows: behind a stray `<` any word
+can be part of a key.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ _SECTIONS: Final = frozenset(
 _MISSPELT: Final = re.compile(r"<(integrat[A-Za-z_-]*)(?=[\s>])", re.IGNORECASE)
 _EXPLAINED: Final = {
     41: 'an attribute is not written name="value"',  # XML_ERR_ATTRIBUTE_WITHOUT_VALUE
-    42: "an attribute stands twice in one tag",  # XML_ERR_ATTRIBUTE_REDEFINED
+    42: "an attribute occurs twice in one tag",  # XML_ERR_ATTRIBUTE_REDEFINED
     45: "a comment is not closed: end it with -->",  # XML_ERR_COMMENT_NOT_FINISHED
     114: "elements are nested too deep",  # XML_ERR_RESOURCE_LIMIT
 }
 
 
 class BlockElement(NamedTuple):
-    """One block. `element` is None if it is broken: then `problem` says why, and `source` is what there is of it.
+    """One block. `element` is None if it is broken: then `problem` says why, and `source` holds its text.
 
-    `line` is where it begins, and `lines_before` what has to be added to the lines of its element.
+    `line` is its first line in the file; `lines_before` must be added to the line numbers of `element`.
     """
 
     line: int
@@ -76,7 +76,10 @@ class BlockElement(NamedTuple):
 
 
 class ParsedFile(NamedTuple):
-    """The blocks in file order, and what is strange around them; of these, `damage` made them be read one by one."""
+    """The blocks in file order, and warnings about the rest of the file.
+
+    `syntax_error` is the warning because of which the blocks were read one by one.
+    """
 
     blocks: tuple[BlockElement, ...]
     warnings: tuple[ConfigWarning, ...]
@@ -84,15 +87,15 @@ class ParsedFile(NamedTuple):
 
 
 def find_blocks(xml: str, file: str) -> ParsedFile:
-    """Find the blocks. Raises ConfigError if there is no `<ossec_config>`, or damage and no block at all."""
+    """Find the blocks. Raises ConfigError without an `<ossec_config>`, or with a syntax error and no block."""
     try:
-        # the wrapper is on the file's own first and last line, so that no number changes
+        # the wrapper is on the file's own first and last line, so that line numbers stay the same
         tree = _parse(f"<{_WRAPPER}>{xml}</{_WRAPPER}>")
     except etree.XMLSyntaxError as error:
         return _find_in_broken(xml, file, error)
     roots = [root for root in tree if name_of(root) == ROOT]
     if not roots:
-        raise ConfigError(f"has no <{ROOT}>: that is no ossec.conf, or it is not saved as UTF-8", file=file)
+        raise ConfigError(f"has no <{ROOT}>: not an ossec.conf, or it is not saved as UTF-8", file=file)
     blocks = (child for root in roots for child in root if name_of(child) == BLOCK)
     return ParsedFile(tuple(BlockElement(line_of(e), e) for e in blocks), tuple(_lint_file(tree, file)))
 
@@ -125,13 +128,13 @@ def _find_in_broken(xml: str, file: str, damage: XMLSyntaxError) -> ParsedFile:
 
 
 def _isolated(xml: str, file: str) -> Iterator[BlockElement]:
-    """Yield each piece from `<integration>` to `</integration>`; one that ends nowhere is a broken block."""
+    """Yield each piece from `<integration>` to `</integration>`; one without an end is a broken block."""
     for lines_before, source in _pieces(xml):
         yield _read_piece(source, lines_before, file)
 
 
 def _pieces(xml: str) -> Iterator[tuple[int, str]]:
-    """Yield each piece and the number of lines before it; what does not end goes up to the next one."""
+    """Yield each piece and the number of lines before it; a piece without an end goes up to the next one."""
     start: int | None = None
     lines = counted = 0
     for tag in _TAGS.finditer(f"{xml}<{BLOCK}>"):
@@ -164,7 +167,7 @@ def _read_piece(source: str, lines_before: int, file: str) -> BlockElement:
 
 
 def _value_with_bracket(source: str) -> tuple[str, str, int] | None:
-    """Return the option whose value holds a `<`, what to do, and how many lines below the block's first it stands."""
+    """Return the option whose value holds a `<`, what to do, and its line relative to the block's first line."""
     for option in _VALUE.finditer(source):
         name, value = option[1], option[2]
         if "<" in value and not _OPTION.search(value):
@@ -174,7 +177,7 @@ def _value_with_bracket(source: str) -> tuple[str, str, int] | None:
 
 
 def _explain(error: XMLSyntaxError, lines_before: int = 0) -> tuple[int, str]:
-    """Return the line of a syntax error and what it is, in words of ossec.conf and without text of the file."""
+    """Return the line of a syntax error and its description, in terms of ossec.conf and without text of the file."""
     line, message = (error.lineno or 1) + lines_before, error.msg or ""
     if opened := _MISMATCH.search(message) or _UNCLOSED.search(message):
         return line, _never_closed(opened[1], int(opened[2]) + lines_before)
@@ -189,10 +192,10 @@ def _never_closed(name: str, line: int) -> str:
 
 
 def _lint_file(tree: _Element, file: str) -> Iterator[ConfigWarning]:
-    """Yield what the stock daemon refuses although it is not its business (spec 1.2)."""
+    """Yield a warning for each part outside of the blocks that the stock daemon refuses (spec 1.2)."""
     for root in tree:
         if name_of(root) not in {ROOT, "var"}:
-            text = f"is not read, it is no <{ROOT}>; the stock daemon refuses the file"
+            text = f"is not read, it is not <{ROOT}>; the stock daemon refuses the file"
             yield ConfigWarning(text, file, line_of(root), name_of(root))
             continue
         for section in root:
@@ -205,16 +208,16 @@ def _lint_file(tree: _Element, file: str) -> Iterator[ConfigWarning]:
                 text = "has no elements in it; the stock daemon refuses the file"
                 yield ConfigWarning(text, file, line_of(section), name)
             elif name not in _SECTIONS:
-                text = "is no known section of ossec.conf and is not read; the stock daemon refuses a file with one"
+                text = "is not a known section of ossec.conf and is not read; the stock daemon refuses a file with one"
                 yield ConfigWarning(f"{text}{_nearest(name)}", file, line_of(section), name)
             for child in section:
                 if name_of(child) == BLOCK:
-                    text = f"stands inside <{name}>, where it is not read: move it out"
+                    text = f"is inside <{name}>, where it is not read: move it out"
                     yield ConfigWarning(text, file, line_of(child), BLOCK)
 
 
 def _misspelt(file: str, line: int, name: str) -> ConfigWarning:
-    text = f"is no section of ossec.conf: write <{BLOCK}>; it is not read, and the stock daemon refuses the file"
+    text = f"is not a section of ossec.conf: write <{BLOCK}>; it is not read, and the stock daemon refuses the file"
     return ConfigWarning(text, file, line, name)
 
 

@@ -82,7 +82,7 @@ def test_flower_shows_and_does_not_touch(client: object, server: EmbeddedServer,
                 tmp_path, "flower", "--flower-port", "0", COURIER_FLOWER_BASIC_AUTH="soc:s3cret-pass", **redis
             ) as flower,
         ):
-            eventually(lambda: "begins to read" in producer.log)
+            eventually(lambda: "new integration; reading starts" in producer.log)
             found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
             assert {Visitor(found[1]).page(name) for name in ("workers", "metrics", "healthcheck")} == {"401"}
             visitor = Visitor(found[1], "soc:s3cret-pass")
@@ -126,7 +126,7 @@ def test_flower_remembers_over_a_restart_and_stands_behind_a_proxy(
             Courier(tmp_path, "flower", "--flower-port", "0", **ours) as flower,
         ):
             first = visitor(flower, 0)
-            eventually(lambda: "begins to read" in producer.log)
+            eventually(lambda: "new integration; reading starts" in producer.log)
             eventually(lambda: "ready" in worker.log)
             manager.append(1)
             eventually(lambda: "'delivered': 1" in first.page("tasks/datatable", FORM))
@@ -146,7 +146,7 @@ def test_flower_keeps_no_more_tasks_than_it_is_told(client: object, server: Embe
             Courier(tmp_path, "flower", "--flower-port", "0", COURIER_FLOWER_MAX_TASKS="100", **ours) as flower,
         ):
             found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
-            eventually(lambda: "begins to read" in producer.log and "ready" in worker.log)
+            eventually(lambda: "new integration; reading starts" in producer.log and "ready" in worker.log)
             visitor = Visitor(found[1])
 
             def remembered() -> int:
@@ -214,7 +214,7 @@ def test_a_dead_worker_is_at_nothing(client: object, server: EmbeddedServer, tmp
         ):
             found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
             visitor = Visitor(found[1])
-            eventually(lambda: "begins to read" in producer.log and "ready" in worker.log)
+            eventually(lambda: "new integration; reading starts" in producer.log and "ready" in worker.log)
             manager.append(2)
 
             def row() -> tuple[bool, bool]:

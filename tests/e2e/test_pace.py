@@ -17,7 +17,7 @@ from tests.support.recorder import Recorder, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-READY = "new here: begins to read"
+READY = "new integration; reading starts"
 
 
 def courier(manager: Manager, *arguments: str) -> str:

@@ -22,7 +22,7 @@ def delivers(manager: Manager, target: Recorder, **environment: str) -> None:
         Courier(manager.folder, "worker", "--http", "--state", str(manager.state), **environment) as worker,
         Courier(manager.folder, "flower", "--flower-port", "0", **environment) as flower,
     ):
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
         manager.append(1)
         eventually(lambda: len(target.bodies) == 1)
         eventually(lambda: "Flower is at" in flower.log)

@@ -27,7 +27,7 @@ class Shard:
         files = ("--config", str(manager.config), "--alerts", str(log))
         self.producer = stack.enter_context(Courier(folder, "producer", *files, "--node", "wazuh-1", **own))
         stack.enter_context(Courier(folder, "worker", "--http", **own))
-        eventually(lambda: "begins to read" in self.producer.log)
+        eventually(lambda: "new integration; reading starts" in self.producer.log)
 
 
 def test_two_shards_read_one_log(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-READY = "new here: begins to read"
+READY = "new integration; reading starts"
 SETTINGS = """
 [integrations.default]
 breaker_failures = 3

@@ -16,7 +16,7 @@ from tests.support.crashes import pause
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
 
-READY = "new here: begins to read"
+READY = "new integration; reading starts"
 
 
 def up(manager: Manager) -> Courier:

@@ -68,7 +68,7 @@ def test_without_an_integration_it_waits_for_one(
     with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
         eventually(lambda: "no integration is configured" in producer.log)
         manager.config.write_text(good)
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
         manager.append(1)
         eventually(lambda: len(target.bodies) == 1)
 
@@ -78,10 +78,10 @@ def test_a_changed_configuration_that_is_wrong_is_not_taken_over_and_said_at_onc
 ) -> None:
     del client
     with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
         manager.config.write_text(manager.config.read_text().replace("json</", "json</alert_format><level>x</level><"))
         producer.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "is not taken over, the old one stays in force" in producer.log)
+        eventually(lambda: "changed configuration rejected; the previous one stays active" in producer.log)
         manager.append(1)
         eventually(lambda: len(target.bodies) == 1)
 
@@ -92,7 +92,7 @@ def test_an_alert_file_that_comes_later_is_read_from_its_beginning(
     del client
     manager.alerts.unlink()
     with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
         manager.append(3)
         eventually(lambda: len(target.bodies) == 3)
 
@@ -102,7 +102,7 @@ def test_garbage_and_a_huge_line_stall_nothing(
 ) -> None:
     del client
     with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http"):
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
         huge = json.loads(alert(1))
         huge["full_log"] = "x" * 5_000_000
         too_long = b'{"rule":{"level":9},"x":"' + b"y" * 17_000_000 + b'"}\n'
@@ -118,10 +118,10 @@ def test_garbage_and_a_huge_line_stall_nothing(
 def test_a_redis_that_comes_later_is_waited_for(tmp_path: Path, manager: Manager, target: Recorder) -> None:
     server = EmbeddedServer(tmp_path / "redis", port=free_port())
     with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http") as worker:
-        eventually(lambda: "waiting, the alert log keeps the alerts" in producer.log)
+        eventually(lambda: "waiting for Redis; alerts stay in the alert log" in producer.log)
         eventually(lambda: "waiting for it" in worker.log)
         server.start()
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
         manager.append(2)
         eventually(lambda: len(target.bodies) == 2)
         assert "Traceback" not in producer.log + worker.log
@@ -143,7 +143,7 @@ def test_a_redis_that_is_still_loading_is_waited_for(tmp_path: Path, manager: Ma
         eventually(lambda: "loading the dataset in memory; waiting, the alert log keeps" in producer.log)
         eventually(lambda: "loading the dataset in memory; waiting for it" in worker.log)
         server.quicken()
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
         manager.append(2)
         eventually(lambda: len(target.bodies) == 2)
         assert "Traceback" not in producer.log + worker.log + status.log
@@ -202,7 +202,7 @@ def test_a_wrong_password_is_refused_and_not_shown(name: str, server: EmbeddedSe
 @pytest.mark.slow
 def test_a_worker_whose_key_is_outdated_ends(client: redis.Redis, server: EmbeddedServer, manager: Manager) -> None:
     with part(manager, server, "producer") as producer:
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
     with part(manager, server, "worker", "--http") as worker:
         eventually(lambda: "ready." in worker.log)
         client.delete(KEY)

@@ -41,7 +41,7 @@ def alert(number: int, level: int = 5) -> bytes:
 
 
 class World:
-    """A producer with everything around it; `limits` changes the policy of every integration."""
+    """A producer with its dependencies; `limits` changes the policy of every integration."""
 
     def __init__(self, client: redis.Redis, directory: Path, *blocks: str, node: str = NODE, **limits: Any) -> None:
         self.config = directory / "ossec.conf"
@@ -86,7 +86,7 @@ class World:
     def cursor(self, integration_id: str = "slack") -> str:
         return self.ledger.cursor(integration_id, self.node).partition(" ")[0]
 
-    def places(self, integration_id: str = "slack") -> list[str]:
+    def delivery_ids(self, integration_id: str = "slack") -> list[str]:
         """Return node, file and offset of what waits."""
         return [one.rpartition(":")[0] for one in self.waiting(integration_id)]
 
@@ -96,17 +96,17 @@ def world(client: redis.Redis, tmp_path: Path) -> World:
     return World(client, tmp_path)
 
 
-def test_a_new_integration_begins_at_the_end_and_gets_what_comes_then(world: World) -> None:
+def test_new_integration_starts_at_the_end_of_the_log(world: World) -> None:
     world.source.lines = [alert(n) for n in range(3)]
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(3), alert(4)]
     world.settle(producer)
-    assert world.places() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
+    assert world.delivery_ids() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
     assert world.dispatcher.dispatched == ["slack"]
 
 
-def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(
+def test_flood_fills_tasks_but_few_matches_dispatch_at_once(
     client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("producer.loop.MAX_READS_PER_COMMIT", 1)
@@ -128,7 +128,7 @@ def test_a_flood_is_dispatched_in_what_fills_tasks_but_a_few_at_once(
     assert dispatched() == []
 
 
-def test_what_is_little_of_each_of_several_batches_is_committed_at_once(world: World) -> None:
+def test_few_matches_of_several_batches_share_one_commit(world: World) -> None:
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(n) for n in range(10 * MAX_READS_PER_COMMIT + 25)]
@@ -142,7 +142,7 @@ def test_what_is_little_of_each_of_several_batches_is_committed_at_once(world: W
     assert len(world.waiting()) == 10 * MAX_READS_PER_COMMIT + 25
 
 
-def test_a_batch_that_has_enough_for_each_is_committed_by_itself(client: redis.Redis, tmp_path: Path) -> None:
+def test_batch_with_many_matches_is_committed_alone(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
     producer = world.producer()
     producer.run_once()
@@ -154,7 +154,7 @@ def test_a_batch_that_has_enough_for_each_is_committed_by_itself(client: redis.R
     assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == 20
 
 
-def test_a_restarted_producer_goes_on_at_its_cursor_and_repeats_nothing(world: World) -> None:
+def test_restarted_producer_continues_at_its_cursor(world: World) -> None:
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(n) for n in range(5)]
@@ -165,7 +165,7 @@ def test_a_restarted_producer_goes_on_at_its_cursor_and_repeats_nothing(world: W
     assert world.ledger.status("slack").totals["committed"] == 9
 
 
-def test_the_beginning_can_be_asked_for(client: redis.Redis, tmp_path: Path) -> None:
+def test_start_at_beginning(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, start_at="beginning")
     world.source.lines = [alert(n) for n in range(3)]
     world.settle(world.producer())
@@ -182,10 +182,10 @@ def test_two_producers_of_one_node_enqueue_nothing_twice(world: World, caplog: p
         world.settle(two)
         world.source.lines.append(alert(len(world.source.lines)))
     assert len(world.waiting()) == world.ledger.status("slack").totals["committed"] == 6
-    assert "somebody else moved the cursor" in caplog.text
+    assert "cursor in Redis was moved" in caplog.text
 
 
-def test_a_full_backlog_parks_one_integration_and_not_the_other(client: redis.Redis, tmp_path: Path) -> None:
+def test_backlog_full_pauses_reading_of_one_integration_only(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, SLACK_BLOCK.format("<level>7</level>"), SHUFFLE_BLOCK, max_backlog=4)
     producer = world.producer()
     producer.run_once()
@@ -204,7 +204,7 @@ def test_a_full_backlog_parks_one_integration_and_not_the_other(client: redis.Re
     assert world.cursor() == "log:8"
 
 
-def test_a_parked_integration_costs_no_reading_until_there_is_room(client: redis.Redis, tmp_path: Path) -> None:
+def test_backpressure_reads_nothing_until_there_is_room(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, max_backlog=2)
     producer = world.producer()
     producer.run_once()
@@ -223,7 +223,7 @@ def test_a_parked_integration_costs_no_reading_until_there_is_room(client: redis
     assert world.ledger.status("slack").totals["committed"] == 3
 
 
-def test_managers_with_one_redis_have_a_cursor_each(client: redis.Redis, tmp_path: Path) -> None:
+def test_managers_sharing_a_redis_have_separate_cursors(client: redis.Redis, tmp_path: Path) -> None:
     worlds = []
     for name in ("east", "west"):
         (tmp_path / name).mkdir()
@@ -235,13 +235,13 @@ def test_managers_with_one_redis_have_a_cursor_each(client: redis.Redis, tmp_pat
     for world, producer in zip(worlds, producers, strict=True):
         world.source.lines += [alert(n) for n in range(3)]
         world.settle(producer)
-    assert sorted(worlds[0].places()) == [f"{n}:log:{i:010x}" for n in ("east", "west") for i in range(3)]
+    assert sorted(worlds[0].delivery_ids()) == [f"{n}:log:{i:010x}" for n in ("east", "west") for i in range(3)]
     assert set(worlds[0].ledger.status("slack").cursors) == {"east", "west"}
     assert [world.cursor() for world in worlds] == ["log:3", "log:3"]
     assert {node.node for node in fetch_producer_reports(client)} == {"east", "west"}
 
 
-def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: World) -> None:
+def test_emptied_redis_gets_the_cursors_from_memory(world: World) -> None:
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(n) for n in range(3)]
@@ -250,13 +250,11 @@ def test_an_emptied_redis_is_filled_again_from_where_the_producer_was(world: Wor
     world.source.lines += [alert(n) for n in range(3, 5)]
     world.settle(producer)
     world.settle(producer)
-    assert world.places() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
+    assert world.delivery_ids() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
     assert PublishedRegistry(world.client, Cipher(world.key)).load().get("slack") is not None
 
 
-def test_a_producer_that_starts_on_an_emptied_redis_goes_on_from_its_own_copy_of_the_place(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_start_on_an_emptied_redis_uses_the_cursor_backup(world: World, caplog: pytest.LogCaptureFixture) -> None:
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(n) for n in range(3)]
@@ -265,11 +263,11 @@ def test_a_producer_that_starts_on_an_emptied_redis_goes_on_from_its_own_copy_of
     world.client.flushall()
     world.source.lines += [alert(n) for n in range(3, 5)]
     world.settle(world.producer())
-    assert world.places() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
-    assert "Redis has lost the place in the log" in caplog.text
+    assert world.delivery_ids() == [f"{NODE}:log:{n:010x}" for n in (3, 4)]
+    assert "Redis lost the cursor" in caplog.text
 
 
-def test_nothing_is_enqueued_into_a_redis_that_is_nearly_full_or_may_evict(world: World) -> None:
+def test_intake_pauses_if_redis_is_nearly_full_or_may_evict(world: World) -> None:
     producer = world.producer()
     world.settle(producer)
     used: int = world.client.info("memory")["used_memory"]
@@ -288,7 +286,7 @@ def test_nothing_is_enqueued_into_a_redis_that_is_nearly_full_or_may_evict(world
     assert not fetch_producer_reports(world.client)[0].texts["intake_paused"]
 
 
-def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_read_again_is_counted_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     producer = world.producer()
     world.settle(producer)
     world.source.lines += [alert(0), b"garbage", alert(1)]
@@ -308,7 +306,7 @@ def test_a_line_is_counted_once_however_often_it_is_read(world: World, monkeypat
     assert (node.counters["lines"], node.counters["matched"]) == (3, 2)
 
 
-def test_an_emptied_redis_is_filled_again_even_if_an_alert_comes_before_the_next_heartbeat(world: World) -> None:
+def test_emptied_redis_is_noticed_before_the_next_heartbeat(world: World) -> None:
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(0)]
@@ -317,11 +315,11 @@ def test_an_emptied_redis_is_filled_again_even_if_an_alert_comes_before_the_next
     world.source.lines += [alert(1)]
     producer.run_once()
     world.settle(producer)
-    assert world.places() == [f"{NODE}:log:{1:010x}"]
+    assert world.delivery_ids() == [f"{NODE}:log:{1:010x}"]
     assert PublishedRegistry(world.client, Cipher(world.key)).load().get("slack") is not None
 
 
-def test_a_redis_that_is_a_second_younger_is_read_to_again_even_if_nothing_new_comes(world: World) -> None:
+def test_redis_with_an_older_cursor_is_filled_without_new_alerts(world: World) -> None:
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(0)]
@@ -334,7 +332,7 @@ def test_a_redis_that_is_a_second_younger_is_read_to_again_even_if_nothing_new_c
     assert len(world.waiting()) == 1
 
 
-def test_while_redis_is_away_nothing_is_lost(server: EmbeddedServer, world: World) -> None:
+def test_redis_unavailable_loses_no_alert(server: EmbeddedServer, world: World) -> None:
     producer = world.producer()
     waits: list[float] = []
 
@@ -351,7 +349,7 @@ def test_while_redis_is_away_nothing_is_lost(server: EmbeddedServer, world: Worl
     assert len(world.waiting()) == 2
 
 
-def test_a_commit_whose_answer_is_lost_on_the_way_is_not_made_twice(
+def test_commit_with_a_lost_response_enqueues_nothing_twice(
     server: EmbeddedServer, client: redis.Redis, tmp_path: Path
 ) -> None:
     with (
@@ -375,7 +373,7 @@ def test_a_commit_whose_answer_is_lost_on_the_way_is_not_made_twice(
         assert len(world.waiting()) == world.ledger.status("slack").totals["committed"] == 2
 
 
-def test_values_of_the_wrong_type_are_counted_by_field_each_line_once(client: redis.Redis, tmp_path: Path) -> None:
+def test_type_errors_are_counted_by_field_once_per_line(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, max_backlog=1)
     producer = world.producer()
     producer.run_once()
@@ -390,7 +388,7 @@ def test_values_of_the_wrong_type_are_counted_by_field_each_line_once(client: re
     assert wrong == {"wrong_type:level": 2, "wrong_type:rule_id": 2}
 
 
-def test_lines_that_are_no_alerts_are_counted_and_stall_nothing(world: World) -> None:
+def test_invalid_lines_are_counted_and_reading_continues(world: World) -> None:
     producer = world.producer()
     producer.run_once()
     world.source.lines += [b"garbage", b"[1]", b"{}", alert(1), b"\xff\xfe", b""]

@@ -26,13 +26,13 @@ def metrics() -> ProducerMetrics:
     return ProducerMetrics(now=lambda: 50.0)
 
 
-def test_every_reason_is_there_at_zero(metrics: ProducerMetrics) -> None:
+def test_every_reason_is_exported_with_zero(metrics: ProducerMetrics) -> None:
     assert all(value(metrics, "lines_rejected_total", reason=reason) == 0 for reason in REJECT_REASONS)
     names = {family.name for family in metrics.registry.collect() if family.name.startswith("courier_")}
     assert names == {metric.name for metric in TABLE if metric.exposed_by is ExposedBy.PRODUCER}
 
 
-def test_what_is_told_is_added_up_and_lags_are_replaced(metrics: ProducerMetrics) -> None:
+def test_counts_add_up_and_lags_are_replaced(metrics: ProducerMetrics) -> None:
     counts = {"lines": 3, "matched": 2, "bad:no_rule": 1, "wrong_type:level": 1}
     metrics.record(counts, {"slack": IntegrationLag(lag_bytes=9, lag_s=2.5)}, config_ok=False)
     metrics.record(counts, {"shuffle": IntegrationLag()}, config_ok=True)
@@ -45,29 +45,29 @@ def test_what_is_told_is_added_up_and_lags_are_replaced(metrics: ProducerMetrics
     assert value(metrics, "config_ok") == 1
 
 
-def test_the_ledger_is_told_lag_limits_and_configuration(client: redis.Redis, tmp_path: Path) -> None:
+def test_report_contains_lag_limits_and_configuration(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, max_backlog=2)
     producer = world.producer()
     world.settle(producer)
     world.source.lines = [alert(n) for n in range(5)]
     world.settle(producer)
     world.settle(producer)
-    (told,) = fetch_producer_reports(client)
-    reading = told.integration_lags["slack"]
+    (report,) = fetch_producer_reports(client)
+    reading = report.integration_lags["slack"]
     assert (reading.backpressured, reading.lag_bytes, reading.lag_s, reading.max_backlog) == (True, 3, 3.0, 2)
-    assert 0 < told.integer("config_digest") < 2**48
-    assert told.integer("config_loaded_ms") > 0
+    assert 0 < report.integer("config_digest") < 2**48
+    assert report.integer("config_loaded_ms") > 0
 
 
-def test_the_digest_follows_what_is_in_force_and_not_what_was_refused(client: redis.Redis, tmp_path: Path) -> None:
+def test_digest_is_of_the_active_configuration(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path)
     producer = world.producer()
 
     def digest() -> tuple[int, bool]:
         world.settle(producer)
         world.settle(producer)
-        (told,) = fetch_producer_reports(client)
-        return told.integer("config_digest"), bool(told.texts["config_error"])
+        (report,) = fetch_producer_reports(client)
+        return report.integer("config_digest"), bool(report.texts["config_error"])
 
     first = digest()
     world.write("<integration><name>slack</name></integration>", SLACK_BLOCK.format(""))
@@ -79,7 +79,7 @@ def test_the_digest_follows_what_is_in_force_and_not_what_was_refused(client: re
 
 
 class Flaky(Ledger):
-    """A ledger that a test takes away."""
+    """A ledger that a test can make unavailable."""
 
     away = False
 
@@ -89,7 +89,9 @@ class Flaky(Ledger):
         return super().check_server()
 
 
-def test_while_redis_is_away_it_says_so(client: redis.Redis, tmp_path: Path, metrics: ProducerMetrics) -> None:
+def test_metric_redis_up_is_zero_while_redis_is_unavailable(
+    client: redis.Redis, tmp_path: Path, metrics: ProducerMetrics
+) -> None:
     world = World(client, tmp_path)
     world.ledger = ledger = Flaky(client)
     ledger.away = True

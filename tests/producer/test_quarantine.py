@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_what_is_kept_can_be_read_and_belongs_to_its_owner(tmp_path: Path) -> None:
+def test_quarantine_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     file = tmp_path / "aside.jsonl"
     Quarantine(file, 10_000, Clock()).add("invalid_json", "at byte 7", b"\xff{" + b"x" * 5000)
     (line,) = file.read_text().splitlines()
@@ -22,7 +22,7 @@ def test_what_is_kept_can_be_read_and_belongs_to_its_owner(tmp_path: Path) -> No
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_file_is_bounded_and_the_newest_stay(tmp_path: Path) -> None:
+def test_quarantine_file_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
     aside = Quarantine(tmp_path / "a", 4000, Clock())
     for n in range(500):
         aside.add("no_rule", f"line {n}")
@@ -32,7 +32,7 @@ def test_the_file_is_bounded_and_the_newest_stay(tmp_path: Path) -> None:
     assert "line 499" in (tmp_path / "a").read_text()
 
 
-def test_a_flood_of_bad_lines_does_not_flood_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_many_rejected_lines_do_not_flood_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     aside = Quarantine(tmp_path / "a", 4000, clock)
     for _ in range(100):
@@ -40,13 +40,13 @@ def test_a_flood_of_bad_lines_does_not_flood_the_log(tmp_path: Path, caplog: pyt
     clock.now_s += 60
     aside.add("no_rule", "again")
     assert [record.getMessage() for record in caplog.records] == [
-        "passed over: no rule here",
-        "passed over: again (and 99 more like it)",
+        "rejected: no rule here",
+        "rejected: again (and 99 more like it)",
     ]
 
 
-def test_a_disk_that_is_full_is_told_once_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_full_disk_is_logged_once_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     aside = Quarantine(tmp_path / "missing" / "a", 4000, Clock())
     for _ in range(3):
         aside.add("no_rule", "x")
-    assert len([r for r in caplog.records if "bad lines are only counted" in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if "rejected lines are only counted" in r.getMessage()]) == 1

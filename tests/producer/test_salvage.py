@@ -1,4 +1,4 @@
-"""Whole alerts on damaged lines."""
+"""Finding whole alerts on invalid lines."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ OTHER = b'{"rule":{"level":5,"id":"2"},"full_log":"a { \\" } b"}'
 
 
 @given(pieces=st.lists(st.tuples(st.sampled_from([WHOLE, OTHER]), st.none() | st.floats(0.02, 0.98)), max_size=5))
-def test_of_a_line_of_whole_and_half_alerts_the_whole_ones_are_found(pieces: list[tuple[bytes, float | None]]) -> None:
-    """A whole one that half of another follows is found too; halves, and what is inside of them, never."""
+def test_whole_alerts_on_a_line_with_partial_ones_are_found(pieces: list[tuple[bytes, float | None]]) -> None:
+    """A whole alert before a partial one is found too; partial alerts, and objects inside them, never."""
     line = b"".join(one if share is None else one[: int(len(one) * share)] for one, share in pieces)
     found = [line[start:end] for start, end in spans(line)]
     assert found == [one for one, share in pieces if share is None]
 
 
 @pytest.mark.parametrize("tail", [b"garbage", b'"x":1}', b"\xff", b"0"])
-def test_one_between_half_of_one_and_garbage_is_found(tail: bytes) -> None:
+def test_alert_between_a_partial_one_and_garbage_is_found(tail: bytes) -> None:
     line = WHOLE[:30] + b"garbage" + OTHER + tail
     assert [line[start:end] for start, end in spans(line)] == [OTHER]
 
 
 @pytest.mark.parametrize("follower", [b",", b"]", b"}", b" ,"])
-def test_what_may_be_inside_of_half_an_alert_is_none(follower: bytes) -> None:
+def test_object_inside_a_partial_alert_is_not_an_alert(follower: bytes) -> None:
     assert spans(b'{"timestamp":"2024","data":[' + OTHER + follower + b'"x') == []
 
 
@@ -48,7 +48,7 @@ def test_nothing_else_is_taken_for_an_alert(line: bytes) -> None:
     assert spans(line) in ([], [(1, len(line))])
 
 
-def test_a_whole_alert_behind_half_of_one_is_enqueued(client: redis.Redis, tmp_path: Path) -> None:
+def test_alert_behind_a_partial_one_is_enqueued(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path)
     log = tmp_path / "alerts.json"
     log.write_bytes(b"")

@@ -1,7 +1,7 @@
-"""Whatever happens to the alert log's files: what can be had is delivered once, in order; the rest at most once.
+"""Each line that a file still holds is returned once and in order, in every scenario; other lines at most once.
 
-The machine does what the manager, its housekeeping and its operators do to the files, and what a producer does to
-its reader, in any order.
+The state machine changes the files as the manager, its maintenance jobs and its operators do, and reads like a
+producer, in any order.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ MAX_LINE_BYTES = 300
 
 
 class Files(AlertFiles):
-    """The files, what a reader is owed of them and what it `got`."""
+    """The files, the lines that a reader must return, and those that it `got`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.owed: list[bytes] = []
         self.lost: set[bytes] = set()
         self.got: list[bytes] = []
-        self.passed: set[LossReason] = set()
+        self.skipped: set[LossReason] = set()
         self.cut: set[bytes] = set()
         self.log = self.new_log()
 
@@ -56,29 +56,29 @@ class Files(AlertFiles):
 
     def emptied(self, day: DayFile) -> None:
         unread = [line for line in self.owed if line in day.lines]
-        place = Cursor.parse(self.cursor)
+        cursor = Cursor.parse(self.cursor)
         # A reader within what begins as before cannot know that something else followed.
         begins_as_before = any(head.startswith(self.consumed) for head in HEADS.values())
-        if unread and not day.was_copied and place.name == day.name and not begins_as_before:
+        if unread and not day.was_copied and cursor.name == day.name and not begins_as_before:
             self.cut.update(unread)
         self.lose(day.lines)
 
     def note_consumed(self) -> None:
-        """Remember what the reader's file begins with, up to its place."""
-        place = Cursor.parse(self.cursor)
-        lines = [line for day in self.days if day.name == place.name for line in day.lines]
-        self.consumed = b"".join(line + b"\n" for line in lines)[: place.offset]
+        """Remember what the reader's file begins with, up to its cursor."""
+        cursor = Cursor.parse(self.cursor)
+        lines = [line for day in self.days if day.name == cursor.name for line in day.lines]
+        self.consumed = b"".join(line + b"\n" for line in lines)[: cursor.offset]
 
     # What the producer does.
 
     @rule(max_bytes=st.sampled_from([1, 100, 100_000]), take=st.none() | st.integers(1, 3))
     def read(self, max_bytes: int, take: int | None) -> None:
-        """Read; with `take`, as if the backlog had room for only so many."""
+        """Read; with `take`, as if the backlog had room for only that many lines."""
         batch = self.log.read(self.cursor, max_bytes)
         some = batch.lines[:take]
         self.cursor = batch.cursor if len(some) == len(batch.lines) else some[-1].next_cursor
         self.note_consumed()
-        self.passed.update(passed.reason for passed in batch.skipped)
+        self.skipped.update(skipped.reason for skipped in batch.skipped)
         self.got += [line.raw for line in some if line.raw not in HEAD_LINES]
         for line in some:
             if line.raw in self.owed:
@@ -110,20 +110,20 @@ class Files(AlertFiles):
 
     def read_all(self) -> None:
         self.relink_current()
-        self.append(1)  # what is missing is told on the way to the next line
+        self.append(1)  # a missing range is reported when the next line is read
         for _ in range(200):
             self.read(100_000, None)
             self.nothing_comes_twice()
         self.what_comes_is_in_order()
         assert self.owed == []
-        assert self.cut <= set(self.got) or LossReason.MISSING in self.passed
+        assert self.cut <= set(self.got) or LossReason.MISSING in self.skipped
 
 
 TestFiles = Files.TestCase
 TestFiles.settings = settings(deadline=None, max_examples=200)
 
 
-def test_what_was_written_anew_and_begins_with_an_older_line_is_read() -> None:
+def test_rewritten_file_with_an_older_first_line_is_read() -> None:
     state = Files()
     state.begin(lines=1, at_end=False, head="none")
     state.truncate(head="kilobytes")

@@ -1,4 +1,4 @@
-"""The fast ways equal the plain ones: typed decoding the lenient reader, the index one block after the other."""
+"""The fast code equals the simple code: typed and lenient decoding, the index and checking each block."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ integrations = st.builds(
 
 
 @given(alerts | values, st.booleans())
-def test_both_readers_decide_alike(alert: Any, ascii_only: bool) -> None:
+def test_both_decoders_agree(alert: Any, ascii_only: bool) -> None:
     raw = json.dumps(alert, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     try:
         fast = msgspec.json.decode(raw, type=FilterFields)
@@ -56,7 +56,7 @@ def test_both_readers_decide_alike(alert: Any, ascii_only: bool) -> None:
 
 
 @given(st.lists(st.sampled_from([b"{", b"}", b"[", b"]", b'"rule"', b":", b",", b"1", b"01", b" ", b"\0", b"\xff"])))
-def test_what_the_fast_reader_takes_the_lenient_one_takes(tokens: list[bytes]) -> None:
+def test_lenient_decoder_accepts_all_that_the_fast_one_does(tokens: list[bytes]) -> None:
     raw = b"".join(tokens)
     try:
         msgspec.json.decode(raw)
@@ -66,19 +66,19 @@ def test_what_the_fast_reader_takes_the_lenient_one_takes(tokens: list[bytes]) -
 
 
 @given(values)
-def test_the_lenient_reader_reads_json_as_everyone(value: Any) -> None:
+def test_lenient_decoder_reads_json_like_the_standard_library(value: Any) -> None:
     raw = json.dumps(value).encode()
     assert lenient_json.parse(raw, levels=99) == json.loads(raw)
 
 
 @given(st.binary() | st.binary().map(lambda noise: b'{"rule":{"level":7},"location":"' + noise + b'"}'))
-def test_any_bytes_are_a_line_or_a_bad_line(raw: bytes) -> None:
+def test_any_bytes_are_decoded_or_invalid(raw: bytes) -> None:
     with suppress(InvalidAlert):
         FilterIndex([Integration(id="a", name="custom-a", event_location="!x")]).match(raw)
 
 
 @given(st.lists(integrations, max_size=6), st.lists(alerts, min_size=1, max_size=6))
-def test_the_index_equals_one_block_after_the_other(blocks: list[Integration], log: list[Any]) -> None:
+def test_index_equals_checking_each_block(blocks: list[Integration], log: list[Any]) -> None:
     index = FilterIndex(blocks)
     for alert in log * 2:  # the second time from memory
         if "rule" in alert:
@@ -87,7 +87,7 @@ def test_the_index_equals_one_block_after_the_other(blocks: list[Integration], l
 
 
 def passes(block: Integration, alert: dict[str, Any]) -> bool:
-    """Read spec 3.2 line by line, on the parsed alert."""
+    """Apply spec 3.2 literally to the parsed alert."""
     rule = alert["rule"] if isinstance(alert["rule"], dict) else {}
     return (
         passes_location(block.event_location, alert.get("location"))

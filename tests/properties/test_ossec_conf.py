@@ -1,5 +1,5 @@
-"""For any file: nothing but ConfigError is raised; what is written is read; a bad block or another order changes
-nothing of the others.
+"""For any file: only ConfigError is raised, written blocks are read back, and an invalid block or another order does
+not change the other blocks.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ BLANKS = "".join(c for c in map(chr, range(0x10000)) if c.isspace()) + "\u200b\u
 
 
 def expected(block: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the integration that the block says."""
+    """Return the fields that the integration of this block must have."""
     fields = {{"rule_id": "rule_ids", "timeout": "timeout_s"}.get(name, name): value for name, value in block.items()}
     fields |= {name: Secret(fields[name].strip(BLANKS)) for name in ("hook_url", "api_key") if name in fields}
     if "rule_ids" in fields:
@@ -105,7 +105,7 @@ def test_nothing_but_a_config_error_is_raised(content: bytes) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join))
-def test_whatever_is_behind_the_blocks_they_are_read(junk: bytes) -> None:
+def test_blocks_are_read_whatever_follows_them(junk: bytes) -> None:
     blocks = b"<ossec_config><integration><name>custom-first</name></integration>"
     if junk.count(b"<integration") + junk.count(b"</integration"):
         return
@@ -114,7 +114,7 @@ def test_whatever_is_behind_the_blocks_they_are_read(junk: bytes) -> None:
 
 
 @given(files.filter(bool).filter(have_different_ids), around)
-def test_what_is_written_is_read(there: list[dict[str, Any]], between: str) -> None:
+def test_written_blocks_are_read_back(there: list[dict[str, Any]], between: str) -> None:
     found = read([write(block) for block in there], between)
     assert len(found) == len(there)
     for integration, block in zip(found, there, strict=True):
@@ -134,7 +134,7 @@ def test_ids_do_not_depend_on_the_order(there: list[dict[str, Any]], random: Any
 
 
 @given(unnamed.filter(bool), st.data(), st.sampled_from(BROKEN), around)
-def test_breaking_one_block_changes_nothing_of_the_others(
+def test_broken_block_does_not_change_the_others(
     there: list[dict[str, Any]], data: st.DataObject, broken: str, between: str
 ) -> None:
     texts = [write(block) for block in there]

@@ -1,7 +1,7 @@
-"""Whatever happens to the files and to the producer: what can be had is committed once to each integration it matches.
+"""Each alert that a file still holds is committed exactly once to each matching integration, in every scenario.
 
-The machine does to the alert log what `AlertFiles` can, and to the producer what an operator, a crash and a full
-backlog do. What was committed is delivered and forgotten now and then, so that a second commit would show.
+The state machine changes the alert log with `AlertFiles`, and makes the producer crash, restart, reload and meet full
+backlogs. Committed deliveries are settled and forgotten now and then, so that a second commit is noticed.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ CONFIG = "<ossec_config>{}</ossec_config>".format(
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing in the producer may catch it."""
+    """Simulates SIGKILL: nothing in the producer may catch it."""
 
 
 class MortalLedger(Ledger):
-    """A ledger whose user dies at the commit number `fatal`, counted from 0: after it was made, or before."""
+    """A ledger that crashes its user at commit number `fatal`, counted from 0, before or after the commit."""
 
     fatal: int | None = None
     after = False
@@ -70,7 +70,7 @@ class MortalLedger(Ledger):
 
 
 class Following(AlertFiles):
-    """The files, a producer, and what each integration is owed and has got."""
+    """The files, a producer, and the expected and received alerts of each integration."""
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class Following(AlertFiles):
 
 
 @pytest.mark.parametrize("examples", EXAMPLES)
-def test_what_can_be_had_is_committed_exactly_once(
+def test_existing_alerts_are_committed_exactly_once(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch, examples: int
 ) -> None:
     monkeypatch.setattr("producer.loop.BATCH_BYTES", 200)

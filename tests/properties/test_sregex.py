@@ -1,4 +1,4 @@
-"""The matcher equals the plain reading of its grammar, letter by letter."""
+"""The matcher equals a literal implementation of its grammar."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def plain(pattern: bytes, text: bytes) -> bool:
 def plain_alternative(alternative: bytes, text: bytes) -> bool:
     at_start, at_end = alternative[:1] == b"^", alternative[-1:] == b"$"
     literal = alternative[1 if at_start else 0 : len(alternative) - (1 if at_end else 0)]
-    places = [at for at in range(len(text) + 1) if text[at : at + len(literal)] == literal]
-    return any((not at_start or at == 0) and (not at_end or at + len(literal) == len(text)) for at in places)
+    found = [at for at in range(len(text) + 1) if text[at : at + len(literal)] == literal]
+    return any((not at_start or at == 0) and (not at_end or at + len(literal) == len(text)) for at in found)
 
 
 @given(texts, texts)
-def test_it_equals_the_plain_reading(pattern: bytes, text: bytes) -> None:
+def test_sregex_equals_the_reference(pattern: bytes, text: bytes) -> None:
     assert compile_sregex(pattern)(text) == plain(pattern, text)
 
 
 @given(texts, texts)
-def test_an_exclamation_mark_turns_the_answer_round(pattern: bytes, text: bytes) -> None:
+def test_exclamation_mark_inverts_the_result(pattern: bytes, text: bytes) -> None:
     if not pattern.startswith(b"!"):
         assert compile_sregex(b"!" + pattern)(text) != compile_sregex(pattern)(text)

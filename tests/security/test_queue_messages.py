@@ -170,7 +170,7 @@ def test_a_worker_drops_every_attack_and_delivers_the_next_alert(tmp_path: Path)
         own = {"COURIER_REDIS_URL": server.url, "COURIER_STATE_DIR": str(manager.state)}
         producer = stack.enter_context(Courier(tmp_path, "producer", *manager.files()[:4], "--node", "n", **own))
         worker = stack.enter_context(Courier(tmp_path, "worker", "--http", "--name", "http", **own))
-        eventually(lambda: "begins to read" in producer.log)
+        eventually(lambda: "new integration; reading starts" in producer.log)
         manager.append(1)
         eventually(lambda: len(target.bodies) == 1)
 

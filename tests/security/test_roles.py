@@ -99,7 +99,7 @@ def test_every_process_works_as_the_user_of_its_role(
             system.process("flower", "flower", "--flower-port", "0") as flower,
             system.process("exporter", "exporter", COURIER_METRICS_PORT=str(port)),
         ):
-            eventually(lambda: "begins to read" in producer.log)
+            eventually(lambda: "new integration; reading starts" in producer.log)
             found = eventually(lambda: re.search(r"Flower is at http://[^\"]*:(\d+)/", flower.log))
             manager.append(200)
             eventually(lambda: len(set(target.ids)) >= 199)
@@ -134,7 +134,7 @@ def test_flower_sees_queues_and_asks_workers(client: redis.Redis, server: Embedd
             system.process("producer", "producer", *manager.files()) as producer,
             system.process("worker", "worker", "--http", "--name", "w", "--state", str(manager.state)),
         ):
-            eventually(lambda: "begins to read" in producer.log)
+            eventually(lambda: "new integration; reading starts" in producer.log)
             app = make_app(f"redis://flower:{PASSWORDS['flower']}@127.0.0.1:{server.port}/0")
             eventually(lambda: app.control.ping(timeout=1))
             inspect = app.control.inspect(timeout=2)

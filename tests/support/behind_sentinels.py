@@ -51,7 +51,7 @@ class System:
 
     def begins(self, count: int) -> None:
         """Write `count` alerts and wait until some have arrived."""
-        eventually(lambda: "begins to read" in self.parts[0].log)
+        eventually(lambda: "new integration; reading starts" in self.parts[0].log)
         self.manager.append(count)
         eventually(lambda: self.target.distinct() > count // 4)
 

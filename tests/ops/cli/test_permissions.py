@@ -94,7 +94,7 @@ def test_an_alert_log_in_a_closed_folder(folder: Path) -> None:
         "log.read(log.end(), 65536)"
     )
     done = run_as_ordinary_user("-c", script, cwd=folder)
-    assert "cannot be read (Permission denied): waiting for it; who may read it?" in done.stderr
+    assert "cannot be read (Permission denied); waiting for it; check its permissions" in done.stderr
 
 
 def test_dated_files_that_may_be_listed_but_not_looked_at(folder: Path) -> None:
@@ -117,4 +117,4 @@ def test_dated_files_that_may_be_listed_but_not_looked_at(folder: Path) -> None:
         "    print(*(skipped.detail for skipped in batch.skipped), sep='\\n')\n"
     )
     out = run_as_ordinary_user("-c", script, cwd=folder).stdout
-    assert "2026/Feb/ossec-alerts-01.json: all of it cannot be read (Permission denied) and was passed over" in out
+    assert "2026/Feb/ossec-alerts-01.json: all of it cannot be read (Permission denied) and was skipped" in out

@@ -1,4 +1,4 @@
-"""What the tests of the alert log share: lines with a time, dated files, and a reader that reads on."""
+"""Shared by the tests of the alert log: lines with a time, dated files, and a reader that keeps its cursor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Log:
     def __init__(self, root: Path) -> None:
         self.path = root / "alerts.json"
         self.now_s = NOW.timestamp()
-        self.passed: list[SkippedRange] = []
+        self.skipped: list[SkippedRange] = []
         self.log = self.open()
         self.cursor = self.log.end()
 
@@ -59,22 +59,22 @@ class Log:
         self.path.hardlink_to(path)
 
     def read_lines(self, max_bytes: int = 100) -> list[LogLine]:
-        """Read until there is no more for now."""
+        """Read until the end of the log."""
         lines: list[LogLine] = []
         while True:
             batch = self.log.read(self.cursor, max_bytes)
             self.cursor = batch.cursor
             lines += batch.lines
-            self.passed += batch.skipped
+            self.skipped += batch.skipped
             if batch.at_end:
                 return lines
 
     def read(self) -> list[str]:
-        """The same; return the ids."""
+        """Read until the end of the log and return the ids of the alerts."""
         return [line.raw.rpartition(b'"id":"')[2][:-2].decode() for line in self.read_lines()]
 
-    def told(self) -> list[tuple[str, str]]:
-        return [(str(passed.reason), passed.detail.replace(str(self.path.parent), "")) for passed in self.passed]
+    def losses(self) -> list[tuple[str, str]]:
+        return [(str(skipped.reason), skipped.detail.replace(str(self.path.parent), "")) for skipped in self.skipped]
 
 
 def compress(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Files of the log that begin alike are told apart, and copies are not."""
+"""Files with the same first line are distinguished, and copies are recognised."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ALIKE = pytest.mark.parametrize("head", [head for head in HEADS.values() if head
 
 
 def ids(log: Log) -> list[str]:
-    """Read on; return the ids of the lines that are none of a head."""
+    """Read until the end of the log; return the ids, without those of first lines."""
     return [one for one in log.read() if len(one) == 1]
 
 
 @ALIKE
 @pytest.mark.parametrize("packed", [False, True])
-def test_both_of_two_files_that_begin_alike_are_read_once(log: Log, head: bytes, packed: bool) -> None:
+def test_two_files_with_the_same_first_line_are_each_read_once(log: Log, head: bytes, packed: bool) -> None:
     log.rotate(log.dated(11), head + day_lines(11, "a", "b", "c"))
     log.rotate(log.dated(12), head + day_lines(12, "d", "e", "f", "g", "h"))
     if packed:
@@ -38,13 +38,13 @@ def test_both_of_two_files_that_begin_alike_are_read_once(log: Log, head: bytes,
         got += [line.raw[-3:-2].decode() for line in batch.lines[:1] if line.raw + b"\n" not in head.splitlines(True)]
         log.restart()
     assert got == list("abcdefgh")
-    assert log.told() == []
+    assert log.losses() == []
 
 
 @ALIKE
 @pytest.mark.parametrize("packed", [(), (11,), (12,), (11, 12)])
 @pytest.mark.parametrize("texts", ["i", "ijklmn"])
-def test_an_alerts_json_that_is_no_dated_file_may_begin_as_they_do(
+def test_alerts_json_may_share_its_first_line_with_dated_files(
     log: Log, head: bytes, packed: tuple[int, ...], texts: str
 ) -> None:
     log.dated(11).write_bytes(head + day_lines(11, *"abc"))
@@ -64,11 +64,11 @@ def test_an_alerts_json_that_is_no_dated_file_may_begin_as_they_do(
     log.path.rename(log.dated(13))
     log.path.write_bytes(head + line("o", "2024-05-14T12:00:00.000+0000"))
     assert ids(log) == ["o"]
-    assert log.told() == []
+    assert log.losses() == []
 
 
 @pytest.mark.parametrize("texts", ["d", "defgh"])
-def test_an_archive_is_compared_beyond_what_is_kept_of_it(log: Log, texts: str) -> None:
+def test_archive_is_compared_beyond_its_buffer(log: Log, texts: str) -> None:
     head = b"".join(line(str(n), "2024-05-10T00:00:00.000+0000") for n in range(2000, 4000))
     assert len(head) > HEAD_MAX_BYTES
     log.dated(11).write_bytes(head + day_lines(11, *"abc"))
@@ -79,7 +79,7 @@ def test_an_archive_is_compared_beyond_what_is_kept_of_it(log: Log, texts: str) 
 
 
 @ALIKE
-def test_a_time_is_found_in_the_second_one_too(log: Log, head: bytes) -> None:
+def test_time_is_found_in_the_second_file(log: Log, head: bytes) -> None:
     log.rotate(log.dated(11), head + day_lines(11, "a", "b"))
     log.rotate(log.dated(12), head + day_lines(12, "c", "d"))
     log.cursor = log.log.at(datetime(2024, 5, 12, 12, 0, 1, tzinfo=UTC))
@@ -87,7 +87,7 @@ def test_a_time_is_found_in_the_second_one_too(log: Log, head: bytes) -> None:
 
 
 @ALIKE
-def test_delivery_ids_of_lines_that_are_alike_differ(log: Log, head: bytes) -> None:
+def test_equal_lines_have_different_delivery_ids(log: Log, head: bytes) -> None:
     log.rotate(log.dated(11), head + line("a"))
     log.rotate(log.dated(12), head + line("a"))
     log.cursor = log.log.beginning()
@@ -99,7 +99,7 @@ def test_delivery_ids_of_lines_that_are_alike_differ(log: Log, head: bytes) -> N
 
 
 @ALIKE
-def test_a_log_that_was_written_again_is_noticed_though_it_begins_as_before(log: Log, head: bytes) -> None:
+def test_rewritten_log_with_the_same_first_line_is_noticed(log: Log, head: bytes) -> None:
     log.write(head + day_lines(11, "a", "b"))
     log.cursor = log.log.beginning()
     log.read()
@@ -107,7 +107,7 @@ def test_a_log_that_was_written_again_is_noticed_though_it_begins_as_before(log:
     assert ids(log) == ["c", "d", "e"]
 
 
-def test_a_cursor_of_version_0_1_is_understood(log: Log) -> None:
+def test_cursor_of_version_0_1_is_accepted(log: Log) -> None:
     data = day_lines(11, "a", "b")
     log.rotate(log.dated(11), data)
     mark = fingerprint(day_lines(11, "a"))
@@ -117,7 +117,7 @@ def test_a_cursor_of_version_0_1_is_understood(log: Log) -> None:
     assert log.read() == []
 
 
-def test_a_cursor_as_version_0_1_wrote_it(log: Log) -> None:
+def test_cursor_text_of_version_0_1(log: Log) -> None:
     log.rotate(log.dated(11), line("a") + line("b"))
     log.cursor = "663f5dc0a14e250dab2a:54"
     (only,) = log.read_lines()
@@ -125,14 +125,14 @@ def test_a_cursor_as_version_0_1_wrote_it(log: Log) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 1])
-def test_a_cursor_of_version_0_1_that_fits_several_files_goes_on_in_the_oldest(log: Log, offset: int) -> None:
+def test_ambiguous_cursor_of_version_0_1_uses_the_oldest_file(log: Log, offset: int) -> None:
     log.rotate(log.dated(11), b"\n" + day_lines(11, "a"))
     log.rotate(log.dated(12), b"\n" + day_lines(12, "b"))
     log.cursor = f"00000000656d4a079c26:{offset}"  # as it wrote it
     assert ids(log) == ["a", "b"]
 
 
-def test_the_days_behind_a_file_that_is_gone_and_began_without_a_time_are_read(log: Log) -> None:
+def test_days_after_a_deleted_file_without_a_time_are_read(log: Log) -> None:
     log.rotate(log.dated(11), b"\n" + day_lines(11, "a"))
     log.read()
     log.rotate(log.dated(12), b"\n" + day_lines(12, "b"))
@@ -140,10 +140,10 @@ def test_the_days_behind_a_file_that_is_gone_and_began_without_a_time_are_read(l
     log.dated(11).unlink()
     log.restart()
     assert ids(log) == ["b", "c"]
-    assert [loss for loss, _ in log.told()] == ["missing"]
+    assert [loss for loss, _ in log.losses()] == ["missing"]
 
 
-def test_a_link_that_was_not_renewed_is_not_the_next_file(log: Log) -> None:
+def test_stale_link_is_not_the_next_file(log: Log) -> None:
     log.rotate(log.dated(11), day_lines(11, "a"))
     log.dated(12).write_bytes(day_lines(12, "b"))
     log.cursor = log.log.beginning()
@@ -155,7 +155,7 @@ def test_a_link_that_was_not_renewed_is_not_the_next_file(log: Log) -> None:
     assert log.read() == []
 
 
-def test_a_part_that_was_restored_beside_the_archive_is_not_all(log: Log) -> None:
+def test_partial_plain_file_beside_its_archive_is_not_complete(log: Log) -> None:
     data = day_lines(11, *"abcdef")
     log.rotate(log.dated(11), data)
     log.cursor = log.log.beginning()
@@ -165,7 +165,7 @@ def test_a_part_that_was_restored_beside_the_archive_is_not_all(log: Log) -> Non
     assert log.read() == list("abcdefg")
 
 
-def test_a_file_that_was_packed_and_begun_again_on_its_day_is_read(log: Log) -> None:
+def test_file_restarted_on_the_day_it_was_compressed_is_read(log: Log) -> None:
     log.rotate(log.dated(11), day_lines(11, "a"))
     log.read()
     compress(log.dated(11))
@@ -183,7 +183,7 @@ def link(tmp_path: Path, target: str) -> Log:
 
 
 @pytest.mark.parametrize("target", ["../real/alerts.json", "../real/2024/May/ossec-alerts-12.json"])
-def test_dated_files_are_beside_what_a_link_leads_to(tmp_path: Path, target: str) -> None:
+def test_dated_files_are_beside_the_target_of_a_link(tmp_path: Path, target: str) -> None:
     log = link(tmp_path, target)
     real = Log(tmp_path / "real")
     real.rotate(real.dated(11), day_lines(11, "a", "b"))
@@ -193,7 +193,7 @@ def test_dated_files_are_beside_what_a_link_leads_to(tmp_path: Path, target: str
     assert log.read() == ["a", "b", "c"]
 
 
-def test_a_link_that_changes_is_followed(tmp_path: Path) -> None:
+def test_changed_link_is_followed(tmp_path: Path) -> None:
     log = link(tmp_path, "../real/2024/May/ossec-alerts-11.json")
     real = Log(tmp_path / "real")
     real.dated(11).write_bytes(day_lines(11, "a"))
@@ -204,4 +204,4 @@ def test_a_link_that_changes_is_followed(tmp_path: Path) -> None:
     new.symlink_to("../real/2024/May/ossec-alerts-12.json")
     os.replace(new, log.path)  # noqa: PTH105 — as the shell's `ln -sfn` does
     assert log.read() == ["b"]
-    assert log.told() == []
+    assert log.losses() == []

@@ -1,4 +1,4 @@
-"""Following the log while it is written."""
+"""Reading the log while it is written."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from producer.source import LossReason
 from tests.producer.alertlog.tail import MAX_LINE_BYTES, Log, day_lines, line
 
 
-def test_what_appears_after_the_end_of_a_missing_log_is_read(log: Log) -> None:
+def test_lines_written_after_the_end_of_a_missing_log_are_read(log: Log) -> None:
     assert log.read() == []
     log.write(line("a")[:20])
     assert log.read() == []
     log.write(line("a")[20:] + line("b"))
     assert log.read() == ["a", "b"]
-    assert log.told() == []
+    assert log.losses() == []
 
 
-def test_the_end_is_behind_the_last_complete_line(tmp_path: Path) -> None:
+def test_end_is_behind_the_last_complete_line(tmp_path: Path) -> None:
     (tmp_path / "alerts.json").write_bytes(line("a") + line("half")[:10])
     log = Log(tmp_path)
     log.write(line("half")[10:])
@@ -35,7 +35,7 @@ def test_the_end_is_behind_the_last_complete_line(tmp_path: Path) -> None:
     log.log.close()
 
 
-def test_a_line_says_where_it_is(log: Log) -> None:
+def test_line_has_an_id_and_a_cursor(log: Log) -> None:
     log.write(line("a") + line("b"))
     first, second = log.read_lines()
     size = len(line("a"))
@@ -45,7 +45,7 @@ def test_a_line_says_where_it_is(log: Log) -> None:
     assert second.next_cursor == log.cursor
 
 
-def test_in_a_file_that_begins_as_before_another_line_at_the_same_place_is_another(log: Log) -> None:
+def test_different_line_at_the_same_offset_has_another_id(log: Log) -> None:
     log.write(line("a") + line("b"))
     _, before = log.read_lines()
     log.path.write_bytes(line("a"))
@@ -56,26 +56,26 @@ def test_in_a_file_that_begins_as_before_another_line_at_the_same_place_is_anoth
     assert now.id != before.id
 
 
-def test_reading_goes_on_in_the_middle_of_a_batch(log: Log) -> None:
+def test_reading_continues_in_the_middle_of_a_batch(log: Log) -> None:
     log.write(day_lines(11, "a", "b", "c"))
     log.cursor = log.read_lines()[0].next_cursor
     assert log.read() == ["b", "c"]
 
 
-def test_a_carriage_return_stays_and_does_no_harm(log: Log) -> None:
+def test_carriage_return_is_kept(log: Log) -> None:
     log.write(b'{"rule":{"level":3}}\r\n')
     (only,) = log.read_lines()
     assert only.raw == b'{"rule":{"level":3}}\r'
     assert decode_line(only.raw).rule.level == 3
 
 
-def test_garbage_comes_as_lines(log: Log) -> None:
+def test_garbage_is_returned_as_lines(log: Log) -> None:
     garbage = b"\xff\x00\n\n\x80" + bytes(range(11, 256)) + b"\n"
     log.write(garbage)
     assert b"".join(line.raw + b"\n" for line in log.read_lines()) == garbage
 
 
-def test_an_overlong_line_is_passed_over_in_little_memory(log: Log) -> None:
+def test_oversized_line_is_skipped_in_bounded_memory(log: Log) -> None:
     log.write(line("a"))
     log.read()
     os.truncate(log.path, 200 * 1024 * 1024)  # one line of zeros, which takes no room on the disk
@@ -84,31 +84,31 @@ def test_an_overlong_line_is_passed_over_in_little_memory(log: Log) -> None:
     assert log.read() == ["b"]
     assert tracemalloc.get_traced_memory()[1] < 20 * MAX_LINE_BYTES
     tracemalloc.stop()
-    (passed,) = log.passed
-    assert (passed.reason, set(passed.sample)) == (LossReason.OVERLONG, {0})
-    assert f"{log.path}: the line at byte {len(line('a'))} has" in passed.detail
+    (skipped,) = log.skipped
+    assert (skipped.reason, set(skipped.sample)) == (LossReason.OVERLONG, {0})
+    assert f"{log.path}: the line at byte {len(line('a'))} has" in skipped.detail
 
 
-def test_an_overlong_line_that_still_grows_is_waited_for(log: Log) -> None:
+def test_growing_oversized_line_is_awaited(log: Log) -> None:
     log.write(b"x" * (MAX_LINE_BYTES + 1))
     assert log.read() == []
     log.write(b"y" * 10)
     assert log.read() == []
-    assert log.told() == []
+    assert log.losses() == []
     log.write(b"\n" + line("b"))
     assert log.read() == ["b"]
-    assert [loss for loss, _ in log.told()] == ["overlong"]
+    assert [loss for loss, _ in log.losses()] == ["overlong"]
     log.restart()
     assert log.read() == []
 
 
-def test_a_line_of_just_the_longest_size_is_read(log: Log) -> None:
+def test_line_of_the_maximum_size_is_read(log: Log) -> None:
     log.write(line("a") + b"x" * MAX_LINE_BYTES + b"\n" + b"y" * (MAX_LINE_BYTES + 1) + b"\n")
     assert [len(line.raw) for line in log.read_lines()] == [len(line("a")) - 1, MAX_LINE_BYTES]
-    assert len(log.passed) == 1
+    assert len(log.skipped) == 1
 
 
-def test_the_old_file_is_finished_before_the_new_one(log: Log) -> None:
+def test_old_file_is_finished_before_the_new_one(log: Log) -> None:
     log.write(line("a"))
     assert log.read() == ["a"]
     old = log.path.rename(log.path.with_suffix(".old"))
@@ -118,19 +118,19 @@ def test_the_old_file_is_finished_before_the_new_one(log: Log) -> None:
     assert log.read() == ["b"]
     log.write(line("c", "2024-05-12T00:00:01.000+0000"))
     assert log.read() == ["c"]
-    assert log.told() == []
+    assert log.losses() == []
 
 
-def test_a_line_that_was_never_finished_is_told(log: Log) -> None:
+def test_incomplete_last_line_is_reported(log: Log) -> None:
     log.write(line("a") + b'{"half')
     log.read()
     log.rotate(log.dated(12), line("b"))
     assert log.read() == ["b"]
-    assert log.told() == [("unfinished", f"/alerts.json: the last line, at byte {len(line('a'))}, was never finished")]
-    assert log.passed[0].sample == b'{"half'
+    assert log.losses() == [("unfinished", f"/alerts.json: the last line, at byte {len(line('a'))}, is incomplete")]
+    assert log.skipped[0].sample == b'{"half'
 
 
-def test_a_copy_is_not_read_again(log: Log) -> None:
+def test_copy_is_not_read_again(log: Log) -> None:
     log.write(line("a"))
     log.read()
     copy = log.path.with_suffix(".copy")
@@ -141,7 +141,7 @@ def test_a_copy_is_not_read_again(log: Log) -> None:
     assert log.read() == ["c"]
 
 
-def test_the_file_that_grows_is_read_if_the_other_one_is_a_copy(log: Log) -> None:
+def test_growing_file_is_read_if_the_other_is_a_copy(log: Log) -> None:
     log.dated(11).write_bytes(line("a"))
     log.write(line("a"))
     assert log.read() == ["a"]
@@ -151,26 +151,26 @@ def test_the_file_that_grows_is_read_if_the_other_one_is_a_copy(log: Log) -> Non
 
 
 @pytest.mark.parametrize("later", ["b", "bcd", "bcdefghijk"])
-def test_a_file_that_was_emptied_is_read_from_its_start(log: Log, later: str) -> None:
+def test_emptied_file_is_read_from_its_start(log: Log, later: str) -> None:
     log.write(day_lines(11, "a", "x"))
     log.read()
     log.path.write_bytes(day_lines(12, *later))
     assert "".join(log.read()) == later
-    ((loss, detail),) = log.told()
+    ((loss, detail),) = log.losses()
     assert loss == "missing"
-    assert "began at 2024-05-11T12:00:00Z is gone or was emptied" in detail
+    assert "began at 2024-05-11T12:00:00Z was deleted or emptied" in detail
     assert "alerts.json, which begins at 2024-05-12T12:00:00Z" in detail
 
 
-def test_a_file_that_was_cut_is_read_again_rather_than_lost(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+def test_truncated_file_is_read_again(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     log.write(day_lines(11, "a", "b", "c"))
     log.read()
     log.path.write_bytes(day_lines(11, "a") + line("new"))
     assert log.read() == ["a", "new"]
-    assert "was cut before byte" in caplog.text
+    assert "was truncated before byte" in caplog.text
 
 
-def test_a_missing_log_is_told_once_and_waited_for(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_log_is_logged_once_and_awaited(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log.write(line("a"))
     log.read()
@@ -178,7 +178,7 @@ def test_a_missing_log_is_told_once_and_waited_for(log: Log, caplog: pytest.LogC
     for _ in range(3):
         assert log.read() == []
     assert [record.message for record in caplog.records] == [
-        f"{log.path} is missing: waiting for it; is <jsonout_output> yes in ossec.conf?"
+        f"{log.path} is missing; waiting for it; is <jsonout_output> yes in ossec.conf?"
     ]
     log.write(line("b", "2024-05-12T00:00:01.000+0000"))
     assert log.read() == ["b"]
@@ -186,7 +186,7 @@ def test_a_missing_log_is_told_once_and_waited_for(log: Log, caplog: pytest.LogC
     assert caplog.messages[1:] == [f"{log.path} can be read again"]
 
 
-def test_what_is_no_file_is_waited_for(log: Log) -> None:
+def test_path_that_is_not_a_file_is_awaited(log: Log) -> None:
     os.mkfifo(log.path)
     assert log.read() == []
     log.path.unlink()
@@ -198,20 +198,20 @@ def test_what_is_no_file_is_waited_for(log: Log) -> None:
     "cursor",
     ["", ":", "nonsense", "a:b", "new:-1", f"new:{10**11}", f"{'f' * 20}:{10**18}", "ffffffffffffffffffff:9" * 2],
 )
-def test_a_cursor_that_is_none_is_told(log: Log, cursor: str) -> None:
+def test_invalid_cursor_is_reported(log: Log, cursor: str) -> None:
     log.write(line("a"))
     log.cursor = cursor
     assert log.read() == ["a"]
-    assert log.told() == [("missing", f"the cursor {cursor!r} is none; going on with /alerts.json")]
+    assert log.losses() == [("missing", f"invalid cursor {cursor!r}; continuing with /alerts.json")]
 
 
-def test_a_fingerprint_begins_with_the_time() -> None:
+def test_fingerprint_begins_with_the_time() -> None:
     assert Cursor(fingerprint(line("a", "1970-01-01T01:00:10.5+0100")), 0).first_line_at_s == 10
     assert fingerprint(line("a")) != fingerprint(line("b"))
     assert fingerprint(b"no time")[:8] == fingerprint(line("a", "2024-99-11T12:00:00.000+0000"))[:8] == "00000000"
 
 
-def test_a_half_written_archive_beside_its_plain_file_does_no_harm(log: Log) -> None:
+def test_half_written_archive_beside_its_plain_file_is_harmless(log: Log) -> None:
     log.rotate(log.dated(11), day_lines(11, "a", "b"))
     packed = gzip.compress(log.dated(11).read_bytes())
     assert log.read() == ["a", "b"]
@@ -219,19 +219,19 @@ def test_a_half_written_archive_beside_its_plain_file_does_no_harm(log: Log) -> 
     log.rotate(log.dated(12), day_lines(12, "c"))
     log.restart()
     assert log.read() == ["c"]
-    assert log.told() == []
+    assert log.losses() == []
 
 
-def test_a_file_that_nobody_reads_any_more_is_let_go_of(log: Log) -> None:
+def test_unused_file_is_closed(log: Log) -> None:
     log.rotate(log.dated(11), day_lines(11, "a", "b"))
-    parked = log.read_lines()[0].next_cursor
+    unread = log.read_lines()[0].next_cursor
     log.rotate(log.dated(12), day_lines(12, "c"))
     assert log.read() == ["c"]
-    log.log.read(parked, 10)
+    log.log.read(unread, 10)
     log.dated(11).unlink()
-    log.log.close_unused([parked, log.cursor])
+    log.log.close_unused([unread, log.cursor])
     assert open_files(log.path.parent) == {"ossec-alerts-11.json (deleted)", "alerts.json"}
-    assert [line.raw for line in log.log.read(parked, 100).lines] == [day_lines(11, "a", "b").splitlines()[1]]
+    assert [line.raw for line in log.log.read(unread, 100).lines] == [day_lines(11, "a", "b").splitlines()[1]]
     log.log.close_unused([log.cursor])
     assert open_files(log.path.parent) == {"alerts.json"}
 

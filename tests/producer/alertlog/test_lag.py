@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 OLD = "2024-05-20T11:59:50.000+0000"
 
 
-def test_at_the_end_there_is_none(log: Log) -> None:
+def test_no_lag_at_the_end(log: Log) -> None:
     assert log.log.lag(log.log.end()) == Lag(0, 0.0)
     log.path.write_bytes(line("a", OLD))
     assert log.log.lag(log.log.end()) == Lag(0, 0.0)
 
 
-def test_bytes_to_come_and_the_age_of_the_next_line(log: Log) -> None:
+def test_lag_has_bytes_and_the_age_of_the_next_line(log: Log) -> None:
     log.path.write_bytes(line("a", "2024-05-20T10:00:00.000+0000"))
     end = log.log.end()
     more = line("b", OLD) + line("c", "2024-05-20T11:59:59.000+0000")
@@ -29,7 +29,7 @@ def test_bytes_to_come_and_the_age_of_the_next_line(log: Log) -> None:
     assert log.log.lag(end) == Lag(len(more), 10.0)
 
 
-def test_a_log_that_begins_after_the_cursor_was_made_counts_whole(log: Log) -> None:
+def test_log_newer_than_the_cursor_counts_completely(log: Log) -> None:
     log.path.write_bytes(line("a", OLD))
     assert log.log.lag(log.cursor) == Lag(len(line("a", OLD)), 10.0)
 
@@ -40,7 +40,7 @@ def dated(log: Log, day: int) -> Path:
     return folder / f"ossec-alerts-{day:02}.json"
 
 
-def test_later_files_count_once_packed_or_not(log: Log) -> None:
+def test_later_files_count_once_compressed_or_not(log: Log) -> None:
     first, second, third = (day_lines(day, "a", "b") for day in (18, 19, 20))
     dated(log, 18).write_bytes(first)
     cursor = log.log.beginning()
@@ -52,7 +52,7 @@ def test_later_files_count_once_packed_or_not(log: Log) -> None:
     assert lag.age_s == (NOW - NOW.replace(day=18, hour=12, second=0)).total_seconds()
 
 
-def test_in_a_packed_file_the_age_is_that_of_its_first_line(log: Log) -> None:
+def test_age_in_a_compressed_file_is_that_of_its_first_line(log: Log) -> None:
     content = day_lines(18, "a", "b", "c")
     dated(log, 18).with_suffix(".json.gz").write_bytes(gzip.compress(content))
     cursor = log.log.read(log.log.beginning(), 1).lines[0].next_cursor
@@ -61,7 +61,7 @@ def test_in_a_packed_file_the_age_is_that_of_its_first_line(log: Log) -> None:
     assert lag.age_s == 2 * 86_400
 
 
-def test_nothing_that_a_log_can_be_stops_it(log: Log) -> None:
+def test_no_log_content_raises(log: Log) -> None:
     assert log.log.lag("no cursor") == Lag(0, 0.0)
     log.path.write_bytes(b"not json\n")
     assert log.log.lag(log.cursor) == Lag(9, 0.0)

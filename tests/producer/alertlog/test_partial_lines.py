@@ -1,4 +1,4 @@
-"""A last line whose end never came."""
+"""A last line without a line end."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def unended(day: int, *texts: str) -> bytes:
 
 @pytest.mark.parametrize("before", [(), ("a",)])
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_whole_last_line_without_its_end_is_read_once_another_file_follows(
-    log: Log, before: tuple[str, ...], packed: bool
-) -> None:
+def test_whole_last_line_without_a_line_end_is_read(log: Log, before: tuple[str, ...], packed: bool) -> None:
     log.rotate(log.dated(11), unended(11, *before, "last"))
     log.cursor = log.log.beginning() if before else log.cursor
     assert ids(log) == list(before)
@@ -35,7 +33,7 @@ def test_a_whole_last_line_without_its_end_is_read_once_another_file_follows(
         log.restart()
     cursor = log.cursor
     assert ids(log) == ["last", "next"]
-    assert log.told() == []
+    assert log.losses() == []
     if before and not packed:
         with log.dated(11).open("ab") as file:
             file.write(b"\n")
@@ -44,7 +42,7 @@ def test_a_whole_last_line_without_its_end_is_read_once_another_file_follows(
         assert [json.loads(line.raw)["id"] for line in after if line.raw][-1:] == ["last"]
 
 
-def test_the_end_of_a_last_line_that_comes_later_repeats_nothing(log: Log) -> None:
+def test_late_line_end_repeats_nothing(log: Log) -> None:
     log.rotate(log.dated(11), unended(11, "a", "last"))
     log.cursor = log.log.beginning()
     ids(log)

@@ -1,4 +1,4 @@
-"""Finding the way through dated files and archives."""
+"""Reading across dated files and archives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def days(log: Log) -> Log:
-    """A reader in the middle of 11 May; since then it was down until 14 May, and the 11th to 13th were packed."""
+    """A reader stopped in the middle of 11 May and started on 14 May; the files of the 11th to 13th are compressed."""
     log.rotate(log.dated(11), day_lines(11, "a"))
     assert log.read() == ["a"]
     log.write(line("b"))
@@ -35,13 +35,13 @@ def days(log: Log) -> Log:
     return log
 
 
-def test_a_reader_that_was_down_for_days_reads_all_of_them(days: Log) -> None:
+def test_reader_stopped_for_days_reads_all_of_them(days: Log) -> None:
     assert days.read() == ["b", "c", "d", "e", "f", "g"]
-    assert days.told() == []
+    assert days.losses() == []
     assert days.read() == []
 
 
-def test_a_reader_that_was_only_slow_does_so_as_well(log: Log) -> None:
+def test_slow_reader_reads_all_days(log: Log) -> None:
     log.rotate(log.dated(11), day_lines(11, "a", "b"))
     log.rotate(log.dated(12), day_lines(12, "c"))
     log.rotate(log.dated(13), day_lines(13, "d"))
@@ -54,7 +54,7 @@ def test_restored_and_older_files_are_not_read(days: Log) -> None:
     assert days.read() == ["b", "c", "d", "e", "f", "g"]
 
 
-def test_other_files_and_folders_are_left_alone(days: Log) -> None:
+def test_other_files_and_folders_are_ignored(days: Log) -> None:
     may = days.path.parent / "2024" / "May"
     for name in ("ossec-alerts-12.log", "ossec-alerts-12.json.sum", "ossec-alerts-32.json", "ossec-alerts-12.json~"):
         (may / name).write_bytes(line("no"))
@@ -64,7 +64,7 @@ def test_other_files_and_folders_are_left_alone(days: Log) -> None:
     assert days.read() == ["b", "c", "d", "e", "f", "g"]
 
 
-def test_one_that_is_read_may_be_packed_meanwhile(log: Log) -> None:
+def test_file_may_be_compressed_while_it_is_read(log: Log) -> None:
     log.rotate(log.dated(11), b"".join(line(str(number)) for number in range(20_000)))
     first = log.log.read(log.cursor, 100)
     second = log.log.read(first.cursor, 100)
@@ -77,7 +77,7 @@ def test_one_that_is_read_may_be_packed_meanwhile(log: Log) -> None:
     assert ids == [*(str(number) for number in range(len(second.lines), 20_000)), "end"]
 
 
-def test_an_archive_is_decompressed_once_however_it_is_read(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archive_is_decompressed_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     log.rotate(log.dated(11), day_lines(11, "a"))
     log.read()
     log.write(b"".join(line(str(number)) for number in range(50_000)))
@@ -103,16 +103,16 @@ def test_an_archive_is_decompressed_once_however_it_is_read(log: Log, monkeypatc
     assert decompressed < 1.1 * 50_000 * len(line("12345"))
 
 
-def test_a_missing_file_is_told_with_what_is_missing(days: Log) -> None:
+def test_missing_file_is_reported_with_its_range(days: Log) -> None:
     for path in days.path.parent.glob("2024/May/ossec-alerts-1[12]*"):
         path.unlink()
     assert days.read() == ["f", "g"]
     detail = (
-        f"the alerts file that began at 2024-05-11T12:00:00Z is gone or was emptied: what it had behind byte"
-        f" {len(line('a'))}, and what else came before /2024/May/ossec-alerts-13.json.gz, which begins at"
-        " 2024-05-13T12:00:00Z, is missing; going on there"
+        f"the alerts file that began at 2024-05-11T12:00:00Z was deleted or emptied: its data after byte"
+        f" {len(line('a'))}, and everything before /2024/May/ossec-alerts-13.json.gz, which begins at"
+        " 2024-05-13T12:00:00Z, is missing; continuing there"
     )
-    assert days.told() == [("missing", detail)]
+    assert days.losses() == [("missing", detail)]
 
 
 @pytest.mark.parametrize(
@@ -123,32 +123,32 @@ def test_a_missing_file_is_told_with_what_is_missing(days: Log) -> None:
         ("12.*", ["b", "d", "e", "f", "g"], "what came before part 1 of 2024-05-12"),
     ],
 )
-def test_a_gap_between_files_is_told(days: Log, gone: str, read: list[str], what: str) -> None:
+def test_gap_between_files_is_reported(days: Log, gone: str, read: list[str], what: str) -> None:
     for path in days.path.parent.glob(f"2024/May/ossec-alerts-{gone}"):
         path.unlink()
     assert days.read() == read
-    ((loss, detail),) = days.told()
-    assert (loss, detail.split(" is not there")[0]) == ("missing", what)
+    ((loss, detail),) = days.losses()
+    assert (loss, detail.split(" is missing")[0]) == ("missing", what)
 
 
-def test_days_without_alerts_are_no_gap_for_one_who_waited(log: Log) -> None:
+def test_days_without_alerts_are_not_a_gap_for_a_live_reader(log: Log) -> None:
     log.rotate(log.dated(11), day_lines(11, "a"))
     assert log.read() == ["a"]
     log.now_s += 3 * 86400
     log.read()
     log.rotate(log.dated(14), day_lines(14, "b"))
     assert log.read() == ["b"]
-    assert log.told() == []
+    assert log.losses() == []
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "error"),
     [
         pytest.param(b"", "Compressed file ended before", id="cut"),
         pytest.param(b"\xff" * 5000, "invalid block type", id="bits"),  # 11 is no type of a block: RFC 1951, 3.2.3
     ],
 )
-def test_of_a_damaged_archive_all_before_the_damage_is_read(log: Log, damage: bytes, told: str) -> None:
+def test_damaged_archive_is_read_up_to_the_damage(log: Log, damage: bytes, error: str) -> None:
     log.rotate(log.dated(11), day_lines(11, "a"))
     log.read()
     before, after = ([os.urandom(20).hex() for _ in range(2500)] for _ in range(2))
@@ -162,48 +162,48 @@ def test_of_a_damaged_archive_all_before_the_damage_is_read(log: Log, damage: by
     log.rotate(log.dated(12), day_lines(12, "end"))
     log.restart()
     assert log.read() == [*before, "end"]
-    ((loss, detail),) = log.told()
+    ((loss, detail),) = log.losses()
     assert loss == "unreadable"
     assert detail.startswith("/2024/May/ossec-alerts-11.json.gz: what follows byte ")
-    assert told in detail
+    assert error in detail
 
 
-def test_an_archive_whose_checksum_is_wrong_is_read_and_told(days: Log) -> None:
+def test_archive_with_a_wrong_checksum_is_read_and_reported(days: Log) -> None:
     packed = days.dated(12).with_suffix(".json.gz")
     whole = packed.read_bytes()
     packed.write_bytes(whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:])
     assert days.read() == ["b", "c", "d", "e", "f", "g"]
-    ((loss, detail),) = days.told()
+    ((loss, detail),) = days.losses()
     assert loss == "unreadable"
     assert detail.startswith("/2024/May/ossec-alerts-12.json.gz: what follows byte ")
     assert "CRC check failed" in detail
     assert "; any of its lines may have been altered)" in detail
 
 
-def test_an_archive_that_is_none_is_told(days: Log) -> None:
+def test_invalid_archive_is_reported(days: Log) -> None:
     days.dated(13).with_suffix(".json.gz").write_bytes(b"this is not compressed\n")
     assert days.read() == ["b", "c", "d", "e", "g"]
-    ((loss, detail),) = days.told()
+    ((loss, detail),) = days.losses()
     assert loss == "unreadable"
     assert detail.startswith("/2024/May/ossec-alerts-13.json.gz: all of it cannot be read (Not a gzipped file")
 
 
-def test_without_the_dated_files_reading_goes_on_in_the_current_one(tmp_path: Path) -> None:
+def test_without_dated_files_the_current_one_is_read(tmp_path: Path) -> None:
     (tmp_path / "alerts.json").write_bytes(day_lines(11, "a"))
     log = Log(tmp_path)
     log.path.write_bytes(day_lines(12, "b"))
     log.restart()
     assert log.read() == ["b"]
-    assert [loss for loss, _ in log.told()] == ["missing"]
+    assert [loss for loss, _ in log.losses()] == ["missing"]
     log.log.close()
 
 
-def test_the_beginning_is_the_oldest_line(days: Log) -> None:
+def test_beginning_is_the_oldest_line(days: Log) -> None:
     days.cursor = days.log.beginning()
     assert days.read() == ["a", "b", "c", "d", "e", "f", "g"]
 
 
-def test_the_end_while_the_new_file_is_empty_is_that_of_the_archive(days: Log) -> None:
+def test_end_with_an_empty_new_file_is_that_of_the_archive(days: Log) -> None:
     days.rotate(days.dated(15))
     compress(days.dated(14))
     days.cursor = days.log.end()
@@ -212,7 +212,7 @@ def test_the_end_while_the_new_file_is_empty_is_that_of_the_archive(days: Log) -
     assert days.read() == ["h"]
 
 
-def test_archives_that_only_become_visible_later_are_not_new(log: Log) -> None:
+def test_archives_that_appear_later_are_not_new(log: Log) -> None:
     old = log.dated(11)
     old.write_bytes(day_lines(11, "old"))
     os.utime(compress(old), (log.now_s - 100, log.now_s - 100))
@@ -234,20 +234,20 @@ def test_archives_that_only_become_visible_later_are_not_new(log: Log) -> None:
         (datetime(2030, 1, 1, tzinfo=UTC), "later"),
     ],
 )
-def test_a_time_is_found_in_whichever_file_it_is(days: Log, moment: datetime, first: str) -> None:
+def test_time_is_found_in_every_file(days: Log, moment: datetime, first: str) -> None:
     days.cursor = days.log.at(moment)
     days.write(day_lines(15, "later"))
     assert days.read()[0] == first
 
 
-def test_a_time_is_found_within_a_file(log: Log) -> None:
+def test_time_is_found_within_a_file(log: Log) -> None:
     log.rotate(log.dated(11), b"no time\n" + line("half past") + day_lines(11, *"abcdef"))
     log.rotate(log.dated(12), day_lines(12, *"ghijkl") + b"no time\n")
     log.cursor = log.log.at(datetime(2024, 5, 12, 12, 0, 4, tzinfo=UTC))
     assert log.read()[:2] == ["k", "l"]
 
 
-def test_a_time_without_a_log_is_as_good_as_the_end(log: Log) -> None:
+def test_time_without_a_log_is_the_end(log: Log) -> None:
     log.cursor = log.log.at(datetime(2024, 5, 1, tzinfo=UTC))
     log.write(line("a"))
     assert log.read() == ["a"]

@@ -18,7 +18,7 @@ NEVER_S = 30.0
 
 
 class Deaf:
-    """Stands for a kernel without inotify."""
+    """A kernel without inotify."""
 
     def __init__(self) -> None:
         raise OSError(24, "Too many open files")
@@ -35,14 +35,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def watcher(path: Path) -> Iterator[Watcher]:
-    """A watcher that does not poll while a test runs."""
+    """A watcher whose poll interval is longer than a test."""
     watcher = Watcher(path, poll_s=NEVER_S)
     yield watcher
     watcher.close()
 
 
 def waited(watcher: Watcher, act: Callable[[], object]) -> float:
-    """Return how long it took to notice `act`, which another thread does while we wait."""
+    """Return the seconds from `act`, which runs in another thread, until the wait ended."""
     done_s = 0.0
 
     def late() -> None:
@@ -63,23 +63,23 @@ def append(path: Path) -> None:
         file.write(b"more\n")
 
 
-def test_nothing_happens(watcher: Watcher) -> None:
+def test_wait_times_out_without_a_change(watcher: Watcher) -> None:
     assert not watcher.wait(0.05)
     assert not watcher.wait(0)
 
 
-def test_a_write_by_the_other_name_is_noticed_at_once(watcher: Watcher, path: Path) -> None:
+def test_write_by_the_other_name_is_noticed_at_once(watcher: Watcher, path: Path) -> None:
     assert waited(watcher, lambda: append(path.parent.parent / "dated.json")) < 1
 
 
-def test_a_write_between_two_waits_is_noticed(watcher: Watcher, path: Path) -> None:
+def test_write_between_two_waits_is_noticed(watcher: Watcher, path: Path) -> None:
     append(path)
     assert watcher.wait(NEVER_S)
     watcher.wait(0)
     assert not watcher.wait(0.01)
 
 
-def test_a_new_file_at_the_path_is_noticed_and_then_followed(watcher: Watcher, path: Path, tmp_path: Path) -> None:
+def test_new_file_at_the_path_is_noticed_and_followed(watcher: Watcher, path: Path, tmp_path: Path) -> None:
     (tmp_path / "next.json").write_bytes(b"")
     path.unlink()
     assert waited(watcher, lambda: path.hardlink_to(tmp_path / "next.json")) < 1
@@ -87,14 +87,14 @@ def test_a_new_file_at_the_path_is_noticed_and_then_followed(watcher: Watcher, p
     assert waited(watcher, lambda: append(tmp_path / "next.json")) < 1
 
 
-def test_wake_ends_a_wait_and_the_next_one(watcher: Watcher) -> None:
+def test_wake_ends_a_wait(watcher: Watcher) -> None:
     assert waited(watcher, watcher.wake) < 1
     for _ in range(100_000):
         watcher.wake()
     assert watcher.wait(NEVER_S)
 
 
-def test_a_folder_that_does_not_exist_yet_is_polled(tmp_path: Path) -> None:
+def test_missing_folder_is_polled(tmp_path: Path) -> None:
     watcher = Watcher(tmp_path / "later" / "alerts.json", poll_s=0.01)
 
     def create() -> None:
@@ -105,7 +105,7 @@ def test_a_folder_that_does_not_exist_yet_is_polled(tmp_path: Path) -> None:
     watcher.close()
 
 
-def test_without_inotify_it_polls_and_says_so(
+def test_without_inotify_it_polls_and_logs_it(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(watch, "INotify", Deaf)
@@ -115,6 +115,4 @@ def test_without_inotify_it_polls_and_says_so(
     assert waited(watcher, watcher.wake) < 5
     watcher.close()
     (message,) = caplog.messages
-    assert message.startswith(
-        f"the kernel does not tell of changes of {path} (Too many open files): looking every 0.01 s"
-    )
+    assert message.startswith(f"inotify is unavailable for {path} (Too many open files); polling every 0.01 s")

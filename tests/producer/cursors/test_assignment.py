@@ -1,4 +1,4 @@
-"""Which place in the log an integration has when the configuration changes, or cannot be read as a whole."""
+"""Cursors of integrations when the configuration changes, or cannot be read as a whole."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def world(client: redis.Redis, tmp_path: Path) -> World:
     return World(client, tmp_path)
 
 
-def places(world: World, producer: Producer) -> dict[str, str]:
+def cursors(world: World, producer: Producer) -> dict[str, str]:
     """Return the committed cursor of each integration, by the end of its hook."""
     return {
         one.hook_url.reveal().rpartition("/")[2]: world.cursor(one.id) for one in producer._integrations if one.hook_url
     }
 
 
-def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: World) -> None:
+def test_changed_configuration_is_loaded_unless_invalid(world: World) -> None:
     producer = world.producer()
     world.settle(producer)
     world.write(SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
@@ -57,7 +57,7 @@ def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(world: Wo
     assert "level" in node.texts["config_error"]
 
 
-def test_a_block_whose_id_changes_hands_on_its_place(world: World) -> None:
+def test_block_with_a_changed_id_keeps_its_cursor(world: World) -> None:
     producer = world.producer()
     world.settle(producer)
     world.source.lines += [alert(0)]
@@ -74,7 +74,7 @@ def test_a_block_whose_id_changes_hands_on_its_place(world: World) -> None:
     assert world.ledger.cursor("slack", NODE) == ""
 
 
-def test_an_integration_that_comes_back_later_begins_anew(world: World) -> None:
+def test_integration_added_again_starts_at_the_end(world: World) -> None:
     producer = world.producer()
     world.settle(producer)
     world.write(SHUFFLE_BLOCK)
@@ -89,14 +89,14 @@ def test_an_integration_that_comes_back_later_begins_anew(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "told"),
+    ("bad", "logged"),
     [
         pytest.param(SHUFFLE_BLOCK.replace("</name>", "</name><level>x</level>"), "<level>", id="a typo"),
         pytest.param("", "not well-formed", id="half written"),
     ],
 )
-def test_what_could_not_be_read_at_the_start_keeps_its_place(
-    client: redis.Redis, tmp_path: Path, bad: str, told: str, caplog: pytest.LogCaptureFixture
+def test_block_invalid_at_the_start_keeps_its_cursor(
+    client: redis.Redis, tmp_path: Path, bad: str, logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World(client, tmp_path, A, SHUFFLE_BLOCK)
     world.settle(world.producer())
@@ -105,18 +105,16 @@ def test_what_could_not_be_read_at_the_start_keeps_its_place(
     else:
         world.config.write_text(f"<ossec_config>{A}")
     producer = world.producer()
-    assert told in caplog.text
+    assert logged in caplog.text
     world.source.lines += [alert(0)]
     world.settle(producer)
-    assert (world.places("slack"), world.places("shuffle")) == ([f"{NODE}:log:{0:010x}"], [])
+    assert (world.delivery_ids("slack"), world.delivery_ids("shuffle")) == ([f"{NODE}:log:{0:010x}"], [])
     world.write(A, SHUFFLE_BLOCK)
     world.settle(producer)
-    assert world.places("shuffle") == [f"{NODE}:log:{0:010x}"]
+    assert world.delivery_ids("shuffle") == [f"{NODE}:log:{0:010x}"]
 
 
-def test_a_block_that_could_not_be_read_keeps_its_place_beside_one_of_the_same_target(
-    client: redis.Redis, tmp_path: Path
-) -> None:
+def test_invalid_block_keeps_its_cursor_beside_the_same_target(client: redis.Redis, tmp_path: Path) -> None:
     high = A.replace("</name>", "</name><level>7</level>")
     world = World(client, tmp_path, A, high)
     world.settle(world.producer())
@@ -136,9 +134,7 @@ def test_a_block_that_could_not_be_read_keeps_its_place_beside_one_of_the_same_t
         pytest.param(f"<ossec_config>{A}{B.replace('</name>', '</nme>')}</ossec_config>", id="a typo"),
     ],
 )
-def test_an_id_that_changes_with_the_damage_and_back_repeats_nothing(
-    client: redis.Redis, tmp_path: Path, damaged: str
-) -> None:
+def test_id_changed_by_an_error_and_back_repeats_nothing(client: redis.Redis, tmp_path: Path, damaged: str) -> None:
     world = World(client, tmp_path, A, B)
     world.settle(world.producer())
     world.config.write_text(damaged)
@@ -151,7 +147,7 @@ def test_an_id_that_changes_with_the_damage_and_back_repeats_nothing(
     assert sum(world.ledger.status(one).totals.get("committed", 0) for one in ids) == 20
 
 
-def test_a_file_that_is_half_written_is_not_taken_over(client: redis.Redis, tmp_path: Path) -> None:
+def test_half_written_configuration_is_rejected(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, A, SHUFFLE_BLOCK)
     producer = world.producer()
     world.settle(producer)
@@ -163,9 +159,7 @@ def test_a_file_that_is_half_written_is_not_taken_over(client: redis.Redis, tmp_
     assert "the file is not well-formed" in node.texts["config_error"]
 
 
-def test_a_block_gone_from_a_whole_file_loses_its_place_though_the_start_had_kept_it(
-    client: redis.Redis, tmp_path: Path
-) -> None:
+def test_block_removed_from_a_valid_file_loses_its_cursor(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, A, SHUFFLE_BLOCK)
     world.settle(world.producer())
     world.config.write_text(f"<ossec_config>{A}")
@@ -177,16 +171,16 @@ def test_a_block_gone_from_a_whole_file_loses_its_place_though_the_start_had_kep
     assert world.ledger.cursor("shuffle", NODE) == ""
 
 
-def test_a_new_credential_keeps_the_place_of_one_of_several_of_its_name(client: redis.Redis, tmp_path: Path) -> None:
+def test_new_credential_keeps_the_cursor_among_equal_names(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, A, B, max_backlog=5)
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(n) for n in range(100)]
     world.settle(producer)
-    assert places(world, producer) == {"a": "log:5", "b": "log:5"}
+    assert cursors(world, producer) == {"a": "log:5", "b": "log:5"}
     world.write(B, ROTATED)
     world.settle(producer)
-    assert places(world, producer) == {"b": "log:5", "rotated": "log:10"}
+    assert cursors(world, producer) == {"b": "log:5", "rotated": "log:10"}
 
 
 def block(hook: str, level: int = 0) -> Integration:
@@ -194,7 +188,7 @@ def block(hook: str, level: int = 0) -> Integration:
 
 
 @pytest.mark.parametrize(
-    ("left", "new", "handed"),
+    ("removed", "new", "inherited"),
     [
         pytest.param([("a", 1), ("b", 1)], [("c", 1), ("b", 2)], {("c", 1): "a1", ("b", 2): "b1"}, id="target first"),
         pytest.param([("a", 1), ("a", 2)], [("a", 3), ("a", 4)], {("a", 3): "a1", ("a", 4): "a2"}, id="once each"),
@@ -203,19 +197,17 @@ def block(hook: str, level: int = 0) -> Integration:
         pytest.param([], [("b", 1)], {}, id="added"),
     ],
 )
-def test_each_place_goes_to_what_most_likely_replaces_the_block(
-    left: list[tuple[str, int]], new: list[tuple[str, int]], handed: dict[tuple[str, int], str]
+def test_cursor_goes_to_the_most_likely_replacement(
+    removed: list[tuple[str, int]], new: list[tuple[str, int]], inherited: dict[tuple[str, int], str]
 ) -> None:
-    known = [RemovedIntegration(block(*one), f"{one[0]}{one[1]}") for one in left]
-    expected = {block(*one).id: place for one, place in handed.items()}
-    assert {
-        one: place.cursor for one, place in inherit_cursors(known, [block(*one) for one in new]).items()
-    } == expected
+    known = [RemovedIntegration(block(*one), f"{one[0]}{one[1]}") for one in removed]
+    expected = {block(*one).id: cursor for one, cursor in inherited.items()}
+    assert {one: old.cursor for one, old in inherit_cursors(known, [block(*one) for one in new]).items()} == expected
     assert inherit_cursors(known, [Integration(id="shuffle", name="shuffle")]) == {}
     assert inherit_cursors(known, [block("of another target")], all_known=False) == {}
 
 
-def test_a_pause_stays_with_a_block_whose_id_changes(client: redis.Redis, tmp_path: Path) -> None:
+def test_pause_is_kept_when_an_id_changes(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, A, B)
     producer = world.producer()
     world.settle(producer)
@@ -226,7 +218,7 @@ def test_a_pause_stays_with_a_block_whose_id_changes(client: redis.Redis, tmp_pa
     assert paused == ["for the auditors", ""]
 
 
-def test_a_block_that_is_split_hands_its_place_to_all_parts(client: redis.Redis, tmp_path: Path) -> None:
+def test_all_parts_of_a_split_block_inherit_its_cursor(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path, A)
     world.settle(world.producer())
     world.source.lines += [alert(0)]
@@ -236,20 +228,18 @@ def test_a_block_that_is_split_hands_its_place_to_all_parts(client: redis.Redis,
     assert [len(world.waiting(one.id)) for one in producer._integrations] == [1, 1]
 
 
-def test_the_copy_of_the_places_is_never_emptied_by_a_changed_configuration(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cursor_backup_survives_a_changed_configuration(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     producer = world.producer()
     world.settle(producer)
     world.settle(producer)
     saved: list[Mapping[str, str]] = []
     save = producer._cursor_backup.save
 
-    def noted(places: Mapping[str, str]) -> None:
-        saved.append(places)
-        save(places)
+    def record(cursors: Mapping[str, str]) -> None:
+        saved.append(cursors)
+        save(cursors)
 
-    monkeypatch.setattr(producer._cursor_backup, "save", noted)
+    monkeypatch.setattr(producer._cursor_backup, "save", record)
     world.write(A, SHUFFLE_BLOCK)
     world.settle(producer)
     world.settle(producer)
@@ -257,7 +247,7 @@ def test_the_copy_of_the_places_is_never_emptied_by_a_changed_configuration(
     assert all(saved)
 
 
-def test_the_first_alert_behind_each_emptying_is_one_of_its_own(client: redis.Redis, tmp_path: Path) -> None:
+def test_first_alert_after_each_emptying_is_enqueued(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path)
     log = tmp_path / "alerts.json"
     log.write_bytes(alert(0) + b"\n")

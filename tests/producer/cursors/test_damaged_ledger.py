@@ -1,4 +1,4 @@
-"""An integration whose keys in Redis are damaged stays where it is in the alert log; the others read on."""
+"""An integration whose keys in Redis are damaged keeps its cursor; the others continue."""
 
 from __future__ import annotations
 
@@ -22,15 +22,13 @@ def world(client: redis.Redis, tmp_path: Path) -> World:
     return World(client, tmp_path, SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
 
 
-def places(*numbers: int) -> list[str]:
+def ids(*numbers: int) -> list[str]:
     return [f"{NODE}:log:{n:010x}" for n in numbers]
 
 
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("part", KEY_NAMES)
-def test_a_damaged_integration_stays_at_its_cursor_and_goes_on_there(
-    world: World, part: str, *, restarted: bool
-) -> None:
+def test_damaged_integration_keeps_its_cursor_and_continues(world: World, part: str, *, restarted: bool) -> None:
     producer = world.producer()
     producer.run_once()
     world.settle(producer)
@@ -41,37 +39,37 @@ def test_a_damaged_integration_stays_at_its_cursor_and_goes_on_there(
         producer = world.producer()
     world.settle(producer)
     world.settle(producer)
-    assert world.places("shuffle") == places(0, 1, 2)
+    assert world.delivery_ids("shuffle") == ids(0, 1, 2)
     assert unsigned(world.ledger.cursor("shuffle", NODE)) == "log:3"
     world.client.delete(key)
     world.source.lines += [alert(3)]
     for _ in range(4):
         world.settle(producer)
-    assert world.places("slack") == places(0, 1, 2, 3)
-    assert world.places("shuffle") == places(0, 1, 2, 3)
+    assert world.delivery_ids("slack") == ids(0, 1, 2, 3)
+    assert world.delivery_ids("shuffle") == ids(0, 1, 2, 3)
 
 
-def test_a_new_integration_on_a_damaged_key_is_left_out_until_it_is_mended(world: World) -> None:
+def test_new_integration_with_a_damaged_key_is_left_out(world: World) -> None:
     world.client.set("courier:{slack}:waiting", "x")
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(0)]
     world.settle(producer)
-    assert world.places("shuffle") == places(0)
+    assert world.delivery_ids("shuffle") == ids(0)
     world.client.delete("courier:{slack}:waiting")
     world.settle(producer)
     world.source.lines += [alert(1)]
     world.settle(producer)
-    assert world.places("shuffle") == places(0, 1)
-    assert world.places("slack")[-1:] == places(1)
+    assert world.delivery_ids("shuffle") == ids(0, 1)
+    assert world.delivery_ids("slack")[-1:] == ids(1)
 
 
-def test_nonsense_under_the_producers_own_key_costs_its_report_alone(world: World) -> None:
+def test_damaged_report_key_stops_only_the_report(world: World) -> None:
     world.client.set(f"courier:node:{NODE}", "x")
     world.client.hset("courier:node:other", mapping={"n:lines": "x", b"\xff": "y", "seen_ms": "z"})
     producer = world.producer()
     producer.run_once()
     world.source.lines += [alert(0)]
     world.settle(producer)
-    assert world.places("slack") == places(0)
+    assert world.delivery_ids("slack") == ids(0)
     assert [report.node for report in fetch_producer_reports(world.client)] == ["other", NODE]

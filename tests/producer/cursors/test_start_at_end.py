@@ -1,4 +1,4 @@
-"""`start_at = "end"` is the moment at which the command was started, or at which the block was added."""
+"""`start_at = "end"` is the time when the command was started, or when the block was added."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Logging(World):
-    """A producer that follows a log on the disk, whose command was started when the log ended at `start`."""
+    """A producer on a log on the disk, whose command was started when the log ended at `start`."""
 
     def __init__(self, client: redis.Redis, directory: Path) -> None:
         super().__init__(client, directory)
@@ -46,14 +46,14 @@ def world(client: redis.Redis, tmp_path: Path) -> Logging:
     return Logging(client, tmp_path)
 
 
-def test_what_is_written_between_the_command_and_the_first_read_is_enqueued(world: Logging) -> None:
+def test_alert_between_launch_and_first_read_is_enqueued(world: Logging) -> None:
     world.alert(datetime.now(UTC))
     world.begin()
     assert len(world.waiting()) == 1
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_a_block_begins_where_the_log_was_when_it_was_added(world: Logging, running: bool) -> None:
+def test_block_starts_at_the_end_at_the_time_it_was_added(world: Logging, running: bool) -> None:
     producer = world.begin()
     world.alert(datetime.now(UTC) - timedelta(seconds=5))
     world.settle(producer)
@@ -65,11 +65,11 @@ def test_a_block_begins_where_the_log_was_when_it_was_added(world: Logging, runn
     assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 1)
 
 
-def test_a_process_knows_when_it_was_started() -> None:
+def test_process_knows_its_start_time() -> None:
     assert timedelta(0) < datetime.now(UTC) - started_at() < timedelta(hours=3)
 
 
-def test_a_time_near_the_end_of_a_long_log_is_found(world: Logging) -> None:
+def test_time_near_the_end_of_a_long_log_is_found(world: Logging) -> None:
     start = datetime(2024, 5, 11, tzinfo=UTC)
     line = b'{"timestamp":"%s","x":"' + b"x" * 1000 + b'"}\n'
     lines = [line % (start + timedelta(seconds=n)).isoformat().encode() for n in range(10_000)]

@@ -9,13 +9,13 @@ from producer.filters.decode import FilterField, InvalidAlert, RejectReason, Rul
 LOWEST_INT, HIGHEST_INT = 2**31, 2**31 - 1
 
 
-def test_a_line_is_decoded_as_far_as_filters_look() -> None:
+def test_only_the_fields_of_filters_are_decoded() -> None:
     line = decode_line(b'{"id":"1.2","rule":{"level":5,"id":"5710","groups":["a","b"],"mail":false},"location":"x"}\n')
     assert (line.rule, line.location) == (Rule(level=5, id="5710", groups=("a", "b")), "x")
     assert line.type_errors == ()
 
 
-def test_what_is_absent_has_a_default() -> None:
+def test_absent_fields_have_defaults() -> None:
     line = decode_line(b'{"rule":{}}')
     assert (line.rule, line.location, line.type_errors) == (Rule(0, "", ()), UNSET, ())
 
@@ -42,7 +42,7 @@ def test_levels_are_read_as_c_ints_and_compared_unsigned(written: str, level: in
 
 
 @pytest.mark.parametrize(("written", "level"), [('"7"', 0), ("null", 0), ("false", 0), ("true", 1), ("[7]", 0)])
-def test_a_level_that_is_no_number_counts_little_and_is_told(written: str, level: int) -> None:
+def test_level_of_a_wrong_type_is_zero_or_one_and_reported(written: str, level: int) -> None:
     line = decode_line(f'{{"rule":{{"level":{written}}}}}'.encode())
     assert (line.rule.level, line.type_errors) == (level, (FilterField.LEVEL,))
 
@@ -65,7 +65,7 @@ def test_groups_of_other_types(text: str, groups: tuple[str, ...], *, wrong: boo
     assert line.type_errors == ((FilterField.GROUPS,) if wrong else ())
 
 
-def test_every_wrong_type_is_told_and_counts_as_absent() -> None:
+def test_wrong_types_are_reported_and_count_as_absent() -> None:
     line = decode_line(b'{"rule":{"level":"7","id":5712,"groups":7},"location":null}')
     assert (line.rule, line.location) == (Rule(0, "", ()), UNSET)
     assert set(line.type_errors) == set(FilterField) - {FilterField.RULE}
@@ -73,12 +73,12 @@ def test_every_wrong_type_is_told_and_counts_as_absent() -> None:
 
 
 @pytest.mark.parametrize("rule", ["null", '"x"', "3", "[]", '[{"level":10}]'])
-def test_a_rule_that_is_no_object_is_a_rule_without_fields(rule: str) -> None:
+def test_rule_that_is_not_an_object_has_no_fields(rule: str) -> None:
     line = decode_line(f'{{"rule":{rule},"location":"x"}}'.encode())
     assert (line.rule, line.location, line.type_errors) == (Rule(), "x", (FilterField.RULE,))
 
 
-def test_keys_are_case_sensitive_and_the_last_of_equals_wins() -> None:
+def test_keys_are_case_sensitive_and_the_last_one_wins() -> None:
     line = decode_line(
         b'{"Location":"no","rule":{"level":9},"rule":{"level":"x","level":3,"LEVEL":12},"location":1,"location":"b"}'
     )
@@ -99,13 +99,13 @@ def test_keys_are_case_sensitive_and_the_last_of_equals_wins() -> None:
         b'{"rule":{"level":7},"wrong_types":["rule"]}',
     ],
 )
-def test_lines_that_can_be_read_are_read(raw: bytes) -> None:
+def test_readable_lines_are_decoded(raw: bytes) -> None:
     line = decode_line(raw)
     assert (line.rule, line.type_errors) == (Rule(level=7), ())
     assert decode_leniently(raw) == line
 
 
-def test_bytes_that_are_not_utf_8_reach_the_filters() -> None:
+def test_invalid_utf_8_reaches_the_filters() -> None:
     assert decode_line(b'{"rule":{},"location":"\xe9"}').location == "\udce9"
 
 
@@ -127,7 +127,7 @@ def test_bytes_that_are_not_utf_8_reach_the_filters() -> None:
         (b'{"RULE":{}}', RejectReason.NO_RULE),
     ],
 )
-def test_bad_lines_say_why_and_show_nothing(raw: bytes, reason: RejectReason) -> None:
+def test_invalid_lines_give_a_reason_and_quote_nothing(raw: bytes, reason: RejectReason) -> None:
     with pytest.raises(InvalidAlert) as caught:
         decode_line(raw)
     assert caught.value.reason is reason

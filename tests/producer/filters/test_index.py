@@ -116,13 +116,13 @@ def test_event_location(wanted: str, location: Any, *, expected: bool) -> None:
     assert passes(alert(location=location), event_location=wanted) is expected
 
 
-def test_a_location_that_is_not_utf_8_is_compared_by_its_bytes() -> None:
+def test_location_with_invalid_utf_8_is_compared_as_bytes() -> None:
     raw = b'{"rule":{},"location":"srv-\xe9"}'
     assert passes(raw, event_location="srv-\udce9$")
     assert not passes(raw, event_location="srv-é$")
 
 
-def test_a_rule_without_fields_passes_a_block_without_filters() -> None:
+def test_rule_without_fields_passes_a_block_without_filters() -> None:
     for rule in (b'"x"', b"null"):
         raw = b'{"rule":' + rule + b',"location":"x"}'
         assert passes(raw)
@@ -160,12 +160,12 @@ def test_wrong_types_are_counted_by_field() -> None:
     assert index.type_errors == {FilterField.LEVEL: 1, FilterField.LOCATION: 2}
 
 
-def test_a_bad_line_is_told_to_the_caller() -> None:
+def test_invalid_line_raises() -> None:
     with pytest.raises(InvalidAlert):
         FilterIndex([]).match(b"{}")
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("producer.filters.index.CACHE_SIZE", 10)
     index = FilterIndex([Integration(id="a", name="custom-a", event_location="9")])
     for number in range(99):
@@ -175,7 +175,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(index._by_location) <= 10
 
 
-def test_what_long_lines_say_is_not_remembered() -> None:
+def test_long_lines_are_not_cached() -> None:
     index = FilterIndex([Integration(id="a", name="custom-a", event_location="x")])
     raw = alert(location="x" * MAX_CACHED_LINE_BYTES)
     assert index.match(raw) == index.match(raw) == ("a",)

@@ -37,7 +37,7 @@ from producer.filters.sregex import MAX_PATTERN_BYTES, compile_sregex
         ("[", ["["], ["{"]),
     ],
 )
-def test_the_examples_of_the_specification(pattern: str, matching: list[str], others: list[str]) -> None:
+def test_examples_of_the_specification(pattern: str, matching: list[str], others: list[str]) -> None:
     matches = compile_sregex(pattern.encode())
     assert [text for text in matching if not matches(text.encode())] == []
     assert [text for text in others if matches(text.encode())] == []
@@ -48,7 +48,7 @@ def test_texts_are_compared_as_bytes() -> None:
     assert not compile_sregex(b"\xde")(b"\xfe")
 
 
-def test_a_pattern_may_be_long_but_not_longer() -> None:
+def test_pattern_length_is_limited() -> None:
     assert compile_sregex(b"a|" * (MAX_PATTERN_BYTES // 2))(b"q")
     with pytest.raises(ValueError, match="20481 bytes"):
         compile_sregex(b"a" * (MAX_PATTERN_BYTES + 1))

@@ -1,4 +1,4 @@
-"""Blanks around hook_url and api_key are removed, with a warning, whatever their kind (D20)."""
+"""White space of any kind around hook_url and api_key is removed, with a warning (D20)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def read(name: str, hook_url: str, api_key: str) -> tuple[str | None, str | None
 
 @pytest.mark.parametrize("name", NEEDED)
 @pytest.mark.parametrize("blank", BLANKS.replace("\x85", "").replace("\r", ""))
-def test_they_are_removed_with_a_warning_for_services_and_scripts(name: str, blank: str) -> None:
+def test_blanks_around_a_value_are_removed_with_a_warning(name: str, blank: str) -> None:
     url, key, warnings = read(name, f"{blank}https://h/x{blank * 2}", f"{blank}k{blank}")
     assert (url, key) == ("https://h/x", "k")
     assert warnings == ["has spaces or line breaks around it; Courier removes them (D20)"] * 2
 
 
-def test_those_inside_stay_with_a_warning() -> None:
+def test_blanks_inside_a_value_stay_with_a_warning() -> None:
     url, key, warnings = read("custom-x", " https://h/a b", "k l")
     assert (url, key) == ("https://h/a b", "k l")
     assert [warning.partition(";")[0] for warning in warnings] == [
@@ -54,5 +54,5 @@ def test_nothing_else_is_trimmed() -> None:
 
 
 @given(st.text(BLANKS), st.text("abc:/" + BLANKS).filter(lambda text: text == without_blanks(text)), st.text(BLANKS))
-def test_what_is_between_the_blanks_is_kept_as_it_is(before: str, text: str, behind: str) -> None:
+def test_value_between_the_blanks_is_unchanged(before: str, text: str, behind: str) -> None:
     assert without_blanks(before + text + behind) == text

@@ -1,4 +1,4 @@
-"""What is refused and what is warned of: where, why, and what to write instead; and never with a secret in it."""
+"""Errors and warnings: they say where, why and what to write instead, and never contain a secret."""
 
 from __future__ import annotations
 
@@ -41,33 +41,36 @@ def warnings(block: str) -> list[str]:
         ("<name>webhook</name>", '3: <name>: "webhook" is not supported: write slack, pagerduty, virustotal, '),
         ("<name>slack</name>", "2: <hook_url>: is missing: slack needs it; add <hook_url>…</hook_url> to the block"),
         ("<name>pagerduty</name>", "2: <api_key>: is missing: pagerduty needs it"),
-        (HOOK + "<level>+3</level>", '3: <level>: "+3" is no number: write digits only'),
-        (HOOK + "<level>٣</level>", "is no number"),
-        (HOOK + "\n<level>x</level><level>3</level>", '4: <level>: "x" is no number'),
-        (HOOK + "<timeout>10s</timeout>", '<timeout>: "10s" is no number'),
-        (HOOK + "<retries>-1</retries>", '<retries>: "-1" is no number'),
+        (HOOK + "<level>+3</level>", '3: <level>: "+3" is not a number: write digits only'),
+        (HOOK + "<level>٣</level>", "is not a number"),
+        (HOOK + "\n<level>x</level><level>3</level>", '4: <level>: "x" is not a number'),
+        (HOOK + "<timeout>10s</timeout>", '<timeout>: "10s" is not a number'),
+        (HOOK + "<retries>-1</retries>", '<retries>: "-1" is not a number'),
         (HOOK + "<max_log>164</max_log>", '<max_log>: "164" is out of range: write a number from 165 to 1024'),
         (HOOK + "<max_log/>", '<max_log>: "" is out of range'),
-        (HOOK + "<rule_id>!5710</rule_id>", "<rule_id>: begins with no number, which for the stock daemon means no"),
-        (HOOK + "<rule_id>\t5710</rule_id>", "<rule_id>: begins with no number"),
-        (HOOK + "<api-key>s3cr3t</api-key>", "<api-key>: is no option of an integration: write <api_key> or take it"),
-        (HOOK + "<LEVEL/>", "<LEVEL>: is no option of an integration: write <level>"),
-        (HOOK + "<zzz/>", "<zzz>: is no option of an integration: write one of name, hook_url"),
-        (HOOK + "<options/>", "<options>: is no JSON (line 1, column 1 of the text): write an object such as {}"),
-        (HOOK + "<options>\n{s3cr3t}</options>", "<options>: is no JSON (line 2, column 2 of the text)"),
+        (HOOK + "<rule_id>!5710</rule_id>", "<rule_id>: does not begin with a number, which for the stock daemon"),
+        (HOOK + "<rule_id>\t5710</rule_id>", "<rule_id>: does not begin with a number"),
+        (
+            HOOK + "<api-key>s3cr3t</api-key>",
+            "<api-key>: is not an option of an integration: write <api_key> or remove it",
+        ),
+        (HOOK + "<LEVEL/>", "<LEVEL>: is not an option of an integration: write <level>"),
+        (HOOK + "<zzz/>", "<zzz>: is not an option of an integration: write one of name, hook_url"),
+        (HOOK + "<options/>", "<options>: is not JSON (line 1, column 1 of the text): write an object such as {}"),
+        (HOOK + "<options>\n{s3cr3t}</options>", "<options>: is not JSON (line 2, column 2 of the text)"),
         (HOOK + r'<options>{"a":"\<s3cr3t\>"}</options>', r"; write < as \u003c"),
-        (HOOK + '<options>"s3cr3t"</options>', "<options>: is JSON, but no object"),
-        (HOOK + "<options>5</options>", "is JSON, but no object"),
-        (HOOK + '<options>[{"s3cr3t":1}]</options>', "is JSON, but no object"),
-        (HOOK + f"<options>{'[' * 9000}</options>", "is no JSON"),
+        (HOOK + '<options>"s3cr3t"</options>', "<options>: is JSON, but not an object"),
+        (HOOK + "<options>5</options>", "is JSON, but not an object"),
+        (HOOK + '<options>[{"s3cr3t":1}]</options>', "is JSON, but not an object"),
+        (HOOK + f"<options>{'[' * 9000}</options>", "is not JSON"),
         (HOOK + f"<group>{'g' * 20480}</group>", "<group>: is longer than 20479 bytes"),
         (HOOK + "<api_key>s3cr3t\udce9</api_key>", "<api_key>: holds a control character or is not UTF-8"),
         (HOOK + "<api_key>s3cr3t\0</api_key>", "<api_key>: holds a control character"),
-        (HOOK + "<hook_url>x/s3cr3t</hook_url>", "<hook_url>: is no address: write the whole URL, from https:// on"),
-        (HOOK + "<hook_url>ftp://s3cr3t</hook_url>", "<hook_url>: is no address"),
-        (HOOK + "<hook_url>https://</hook_url>", "<hook_url>: is no address"),
-        (HOOK + "<hook_url>http://[s3cr3t/</hook_url>", "<hook_url>: is no address"),
-        (HOOK + "<hook_url>http://a:s3cr3t/</hook_url>", "<hook_url>: is no address"),
+        (HOOK + "<hook_url>x/s3cr3t</hook_url>", "<hook_url>: is not a URL: write the whole URL, from https:// on"),
+        (HOOK + "<hook_url>ftp://s3cr3t</hook_url>", "<hook_url>: is not a URL"),
+        (HOOK + "<hook_url>https://</hook_url>", "<hook_url>: is not a URL"),
+        (HOOK + "<hook_url>http://[s3cr3t/</hook_url>", "<hook_url>: is not a URL"),
+        (HOOK + "<hook_url>http://a:s3cr3t/</hook_url>", "<hook_url>: is not a URL"),
         (HOOK + "<hook_url>$HOOK</hook_url>", "variables such as $NAME are not replaced"),
         (
             HOOK + "<hook_url>http://x/a<s3cr3t</hook_url>",
@@ -81,9 +84,9 @@ def test_refusals(block: str, message: str) -> None:
     assert any(message in text for text in refusals(block)), refusals(block)
 
 
-def test_everything_that_is_wrong_is_told_at_once_and_in_order() -> None:
+def test_all_errors_are_reported_at_once_and_in_order() -> None:
     texts = refusals("<name>maltiverse</name>\n<level>x</level>\n<foo/>\n<rule_id>y</rule_id>")
-    assert sorted(text.partition(" is ")[0].partition(" begins ")[0] for text in texts) == [
+    assert sorted(text.partition(" is ")[0].partition(" does ")[0] for text in texts) == [
         "ossec.conf:2: <api_key>:",
         "ossec.conf:2: <hook_url>:",
         'ossec.conf:4: <level>: "x"',
@@ -95,8 +98,8 @@ def test_everything_that_is_wrong_is_told_at_once_and_in_order() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("so c", 'id="so c" is no id: write 1 to 64 letters, digits, _, . and -'),
-        ("", 'id="" is no id'),
+        ("so c", 'id="so c" is not an id: write 1 to 64 letters, digits, _, . and -'),
+        ("", 'id="" is not an id'),
         ("manager", 'id="manager" is reserved: write another id'),
     ],
 )
@@ -105,7 +108,7 @@ def test_bad_ids(wanted: str, message: str) -> None:
     assert text.startswith(f"ossec.conf:2: <integration>: {message}")
 
 
-def test_an_id_is_taken_once() -> None:
+def test_duplicate_explicit_id_is_refused() -> None:
     block = f'<integration id="soc">{HOOK}</integration>'
     configuration = parse_ossec_conf(f"<ossec_config>\n{block}\n{block}\n</ossec_config>".encode(), file="f")
     assert [integration.id for integration in configuration.integrations] == ["soc"]
@@ -114,7 +117,7 @@ def test_an_id_is_taken_once() -> None:
 
 
 @pytest.mark.parametrize("options", ["{}", "[]", "null", "0", '""', "false", '[["a",1]]', '["ab"]'])
-def test_options_that_the_stock_scripts_can_use(options: str) -> None:
+def test_valid_options(options: str) -> None:
     assert warnings(HOOK + f"<options>{options}</options>") == []
 
 
@@ -123,20 +126,20 @@ def test_options_may_have_an_integer_of_any_length() -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-def test_options_that_no_service_can_read(number: str) -> None:
+def test_invalid_options(number: str) -> None:
     (text,) = refusals(HOOK + f'<options>{{"a":{number}}}</options>')
-    assert "<options>: is no JSON that can be read" in text
+    assert "<options>: is not JSON that can be read" in text
 
 
 @pytest.mark.parametrize("options", ["", "text", "5"])
-def test_options_are_whatever_a_script_of_ones_own_likes(options: str) -> None:
+def test_options_of_custom_scripts_are_not_checked(options: str) -> None:
     assert warnings(f"<name>custom-a</name><options>{options}</options>") == []
 
 
 @pytest.mark.parametrize(
     "url", ["https://user:p@ss@host:8080/x", "http://ñ.example/é", "http://x/#frag", "http://x/]]>", "http://[::1]:80"]
 )
-def test_hook_urls_that_are_addresses(url: str) -> None:
+def test_valid_hook_urls(url: str) -> None:
     assert warnings(f"<name>slack</name><hook_url>{url}</hook_url><alert_format>json</alert_format>") == []
 
 
@@ -144,9 +147,9 @@ def test_hook_urls_that_are_addresses(url: str) -> None:
     ("block", "message"),
     [
         (HOOK + "<rule_id/>", "ossec.conf:3: <rule_id>: is empty, which means no filter: alerts of every rule pass"),
-        (HOOK + "<rule_id>0</rule_id>", "<rule_id>: is 0, which is no rule: no alert passes"),
-        (HOOK + "<rule_id>5710;5712</rule_id>", "<rule_id>: is not all read: only 5710 counts"),
-        (HOOK + "<rule_id>5710,\n5712</rule_id>", "<rule_id>: is not all read: only 5710 counts"),
+        (HOOK + "<rule_id>0</rule_id>", "<rule_id>: is 0, which is not a rule: no alert passes"),
+        (HOOK + "<rule_id>5710;5712</rule_id>", "<rule_id>: is only read in part: only 5710 counts"),
+        (HOOK + "<rule_id>5710,\n5712</rule_id>", "<rule_id>: is only read in part: only 5710 counts"),
         (HOOK + "<group/>", "<group>: is empty: no alert passes"),
         (HOOK + "<group>a, b</group>", "<group>: has spaces or line breaks at an item, and they count: write a,b"),
         (HOOK + "<group>a|b</group>", "<group>: has a | in it"),
@@ -174,7 +177,7 @@ def test_warnings(block: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("block", [HOOK, HOOK + "<rule_id> 5710 , 5712, </rule_id>", HOOK + "<group>a,b,</group>"])
-def test_a_plain_block_has_no_warnings(block: str) -> None:
+def test_plain_block_has_no_warnings(block: str) -> None:
     assert warnings(block) == []
 
 
@@ -186,14 +189,14 @@ def test_a_plain_block_has_no_warnings(block: str) -> None:
             "<ossec_config>\n<global/>{}</ossec_config>",
             "f:2: <global>: has no elements in it; the stock daemon refuses",
         ),
-        ("<ossec_config>{}</ossec_config>\n<foo/>", "f:2: <foo>: is not read, it is no <ossec_config>"),
+        ("<ossec_config>{}</ossec_config>\n<foo/>", "f:2: <foo>: is not read, it is not <ossec_config>"),
         ("<ossec_config>{}\n<a><b></a></ossec_config>", "f:2: the file is not well-formed: an element of line 2 is"),
         ("<ossec_config>{}\n<a>x < y</a></ossec_config>", "f:2: the file is not well-formed: there is a bare <"),
         ("<ossec_config>{}</b></ossec_config>", "f:1: the file is not well-formed: <ossec_config> of line 1"),
         ("</ossec_config><ossec_config>{}</ossec_config>", "an element is closed that was not opened"),
     ],
 )
-def test_warnings_about_what_is_around(around: str, message: str) -> None:
+def test_warnings_about_the_rest_of_the_file(around: str, message: str) -> None:
     text = around.replace("{}", f"<integration>{HOOK}</integration>")
     configuration = parse_ossec_conf(text.encode(), file="f")
     assert len(configuration.integrations) == 1
@@ -203,33 +206,36 @@ def test_warnings_about_what_is_around(around: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ("<integrations><name>x</name></integrations>", "f:2: <integrations>: is no section of ossec.conf: write <int"),
+        (
+            "<integrations><name>x</name></integrations>",
+            "f:2: <integrations>: is not a section of ossec.conf: write <int",
+        ),
         (
             "<integrator><name>x</name></integrator>",
-            "f:2: <integrator>: is no section of ossec.conf: write <integration",
+            "f:2: <integrator>: is not a section of ossec.conf: write <integration",
         ),
         (
             "<Integration><name>x</name></Integration>",
-            "f:2: <Integration>: is no section of ossec.conf: write <integra",
+            "f:2: <Integration>: is not a section of ossec.conf: write <integra",
         ),
-        ("<INTEGRATION/>", "f:2: <INTEGRATION>: is no section of ossec.conf: write <integration>"),
+        ("<INTEGRATION/>", "f:2: <INTEGRATION>: is not a section of ossec.conf: write <integration>"),
         (
             "<foo><a>1</a></foo>",
-            "f:2: <foo>: is no known section of ossec.conf and is not read; the stock daemon refuses",
+            "f:2: <foo>: is not a known section of ossec.conf and is not read; the stock daemon refuses",
         ),
         ("<globals><a>1</a></globals>", "refuses a file with one; did you mean <global>?"),
-        ("<global><integration><name>x</name></integration></global>", "f:2: <integration>: stands inside <global>"),
-        ("<integrations><name>x</integrations>", "f:2: <integrations>: is no section of ossec.conf"),
+        ("<global><integration><name>x</name></integration></global>", "f:2: <integration>: is inside <global>"),
+        ("<integrations><name>x</integrations>", "f:2: <integrations>: is not a section of ossec.conf"),
     ],
 )
-def test_sections_that_are_none(section: str, message: str) -> None:
+def test_unknown_sections(section: str, message: str) -> None:
     text = f"<ossec_config>\n{section}\n<integration>{HOOK}</integration></ossec_config>"
     configuration = parse_ossec_conf(text.encode(), file="f")
     assert len(configuration.integrations) == 1
     assert any(message in str(warning) for warning in configuration.warnings), configuration.warnings
 
 
-def test_the_sections_of_a_stock_file_are_known() -> None:
+def test_sections_of_a_stock_file_are_known() -> None:
     sections = ("<global><a>1</a></global>", "<wodle name='x'><a>1</a></wodle>", "<vulnerability-detection><a/></v")
     text = f"<ossec_config>{sections[0]}{sections[1]}{sections[2]}ulnerability-detection></ossec_config>"
     assert parse_ossec_conf(text.encode(), file="f").warnings == ()
@@ -271,7 +277,7 @@ NEVER_FILLED_IN_ADDRESSES = [
     ("element", "value"),
     [*(("api_key", key) for key in NEVER_FILLED_IN), *(("hook_url", url) for url in NEVER_FILLED_IN_ADDRESSES)],
 )
-def test_placeholders_are_named_with_their_element(element: str, value: str) -> None:
+def test_placeholders_are_reported_with_their_element(element: str, value: str) -> None:
     name = "pagerduty" if element == "api_key" else "slack"
     block = f"<name>{name}</name>\n<{element}>{value}</{element}><alert_format>json</alert_format>"
     text = f"<ossec_config>\n<integration>\n{block}\n</integration>\n</ossec_config>"
@@ -286,7 +292,7 @@ def test_placeholders_are_named_with_their_element(element: str, value: str) -> 
         st.sampled_from(["user:p4ssw0rd", "SOC", "PROJ", "R0UT1NGK3Y", "a1b2c3d4e5f6", "k", "xoxb-123-abc"]),
     )
 )
-def test_real_keys_are_no_placeholders(key: str) -> None:
+def test_real_keys_are_not_placeholders(key: str) -> None:
     assume(len(set(key)) > 3 or len(key) < 5)
     assert not looks_like_placeholder(key) or key.lower().startswith(("your", "my", "insert", "enter", "put", "add"))
 
@@ -303,18 +309,16 @@ def test_real_keys_are_no_placeholders(key: str) -> None:
         *("https://your-server.de/hook", "https://api.maltiverse.com", "https://thehive.example.corp:9000"),
     ],
 )
-def test_real_addresses_are_no_placeholders(url: str) -> None:
+def test_real_addresses_are_not_placeholders(url: str) -> None:
     assert not looks_like_placeholder(url)
 
 
 def test_repeated_elements() -> None:
     (text,) = warnings(HOOK + "<level>3</level><level>12</level>")
-    assert (
-        text == 'ossec.conf:3: <level>: stands 2 times in this block: the last one, "12", counts; take the others out'
-    )
+    assert text == 'ossec.conf:3: <level>: occurs 2 times in this block: the last one, "12", counts; remove the others'
     assert warnings(HOOK + "<rule_id>1</rule_id><rule_id>2</rule_id>") == []
     (secret,) = warnings(HOOK + "<api_key>s3cr3t</api_key><api_key>k</api_key>")
-    assert "<api_key>: stands 2 times in this block: the last one counts" in secret
+    assert "<api_key>: occurs 2 times in this block: the last one counts" in secret
 
 
 def test_only_stock_names_have_a_stock_script() -> None:

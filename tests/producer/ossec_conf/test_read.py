@@ -1,4 +1,4 @@
-"""What is read: values, structure, damage. What is refused and warned of stands in test_ossec_conf_messages."""
+"""Values, structure and syntax errors of ossec.conf. For errors and warnings see test_messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def parse(text: str) -> Configuration:
 
 
 def one(block: str) -> Integration:
-    """Read one block that must be good."""
+    """Read one block, which must be valid."""
     configuration = parse(f"<ossec_config><integration><name>custom-a</name>{block}</integration></ossec_config>")
     assert configuration.refused == ()
     (integration,) = configuration.integrations
@@ -46,7 +46,7 @@ def one(block: str) -> Integration:
 
 
 def key(text: str) -> str | None:
-    """Return what is read of an api_key that is written so."""
+    """Return the value that is read for this text of an api_key."""
     secret = one(f"<api_key>{text}</api_key>").api_key
     return None if secret is None else secret.reveal()
 
@@ -55,7 +55,7 @@ def names(text: str) -> list[str]:
     return [integration.name for integration in parse(text).integrations]
 
 
-def test_a_whole_block() -> None:
+def test_complete_block() -> None:
     assert parse(WHOLE).integrations == (
         Integration(
             id="custom-thing",
@@ -98,17 +98,17 @@ def test_defaults() -> None:
         ("$KEY", "$KEY"),
     ],
 )
-def test_values_are_verbatim_between_the_blanks_around_them(written: str, read: str) -> None:
+def test_values_are_verbatim_between_their_blanks(written: str, read: str) -> None:
     assert key(written) == read
 
 
 @pytest.mark.parametrize("empty", ["<api_key/>", "<api_key></api_key>", '<api_key a="b"/>', "<api_key ></api_key>"])
-def test_an_empty_element_is_not_a_missing_one(empty: str) -> None:
+def test_empty_element_is_not_a_missing_one(empty: str) -> None:
     assert one(empty).api_key == Secret("")
     assert one("").api_key is None
 
 
-def test_the_last_of_repeated_elements_counts_and_rule_ids_accumulate() -> None:
+def test_last_repeated_element_counts_and_rule_ids_accumulate() -> None:
     block = one("<level>3</level><level>12</level><rule_id>1,2</rule_id><rule_id>3</rule_id>")
     assert (block.level, block.rule_ids) == (12, (1, 2, 3))
 
@@ -119,13 +119,13 @@ def test_attributes_and_variables_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("attribute", ['="b"', "='b'", '="b" c="d"', '1="2"', 'a:b="c:d="', 'a$="b"'])
-def test_an_attribute_may_have_any_name_or_none(attribute: str) -> None:
+def test_attribute_may_have_any_name_or_none(attribute: str) -> None:
     assert one(f"<level {attribute}>7</level>").level == 7
     assert not parse(f"<ossec_config {attribute}><integration id='x' {attribute}/></ossec_config>").syntax_error
 
 
 @pytest.mark.parametrize("attribute", ['="b" ="c"', '1="2" 1="2"', "a"])
-def test_an_attribute_that_is_repeated_or_has_no_value_is_refused(attribute: str) -> None:
+def test_attribute_repeated_or_without_a_value_is_refused(attribute: str) -> None:
     block = f"<integration {attribute}><name>custom-x</name></integration>"
     assert parse(f"<ossec_config>{block}</ossec_config>").refused
 
@@ -140,7 +140,7 @@ def test_greater_than_in_an_attribute_is_read_with_a_warning() -> None:
     ]
 
 
-def test_a_comment_may_stand_in_a_tag() -> None:
+def test_comment_may_be_inside_a_tag() -> None:
     assert one("<le<!-- c -->vel>7</level>").level == 7
 
 
@@ -239,7 +239,7 @@ def test_blocks_are_found_in_file_order(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_a_bad_block_is_refused_and_the_others_read(bad: str, at: int) -> None:
+def test_invalid_block_is_refused_and_the_others_are_read(bad: str, at: int) -> None:
     blocks = [*BLOCKS[:at], bad, *BLOCKS[at:]]
     configuration = parse("<ossec_config>\n" + "\n".join(blocks) + "\n</ossec_config>")
     assert [integration.name for integration in configuration.integrations] == ["custom-a", "custom-b", "custom-c"]
@@ -247,7 +247,7 @@ def test_a_bad_block_is_refused_and_the_others_read(bad: str, at: int) -> None:
     assert configuration.refused
 
 
-def test_lines_are_those_of_the_file_whatever_is_before() -> None:
+def test_line_numbers_are_those_of_the_file() -> None:
     text = '<?xml version="1.0"?>\r\n<!-- a\n\n --><ossec_config><gl<!--\n-->obal\n>x</global>'
     text += "<![CDATA[\n]]>\n<integration><name>custom-a</name>\n<level>x</level></integration></ossec_config>"
     before = text.partition("<level>")[0].count("\n") + 1
@@ -255,12 +255,12 @@ def test_lines_are_those_of_the_file_whatever_is_before() -> None:
     assert (error.line, error.element) == (before, "level")
 
 
-def test_lines_beyond_what_libxml_counts_in_16_bits() -> None:
+def test_line_numbers_above_16_bits() -> None:
     text = "<ossec_config>" + "\n" * 70_000 + f"{A}</ossec_config>"
     assert parse(text).integrations[0].line == 70_001
 
 
-def test_no_integration_is_no_error() -> None:
+def test_no_integration_is_not_an_error() -> None:
     assert parse("<ossec_config/>") == Configuration()
 
 
@@ -277,7 +277,7 @@ def test_no_integration_is_no_error() -> None:
         ("<a>" * 3000, "nested too deep"),
     ],
 )
-def test_what_is_no_ossec_conf_is_one_error(text: str, problem: str) -> None:
+def test_file_that_is_not_an_ossec_conf_is_one_error(text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_ossec_conf(text.encode(), file="f")
     assert problem in str(refused.value)
@@ -286,13 +286,13 @@ def test_what_is_no_ossec_conf_is_one_error(text: str, problem: str) -> None:
 # Files
 
 
-def test_a_file(tmp_path: Path) -> None:
+def test_existing_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "ossec.conf"
     path.write_text(WHOLE)
     assert read_ossec_conf(path).integrations[0].file == str(path)
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b" " * (MAX_FILE_BYTES + 1))
     for path, problem in [

@@ -1,22 +1,21 @@
-"""The first look decides exactly as the plain way: a batch that is sifted gives what each of its lines gives.
+"""The prefilter never changes the result: a prefiltered batch has the same matches and errors as each of its lines.
 
-Lines are JSON as a manager writes it and as nobody should: equal keys, escaped keys, a level elsewhere, odd numbers,
-blanks, half a line, two in one, bytes that are not UTF-8.
+Lines are valid JSON of a manager, and unusual ones: repeated keys, escaped keys, a level elsewhere, odd numbers,
+white space, a partial line, two alerts in one line, bytes that are not UTF-8.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.integration import Integration
-from producer.filters import prefilter
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import FilterIndex
+from producer.filters.prefilter import MIN_LEVEL
 from producer.log_lines import LineBuffer, LogLine, LogLines
 from tests.properties.test_filters import alerts, integrations
 
@@ -75,8 +74,8 @@ spoiled = st.one_of(
     ),
 )
 ordinary = st.builds(  # two of them often differ in one value only
-    lambda level, number, group, place: json.dumps(
-        {"rule": {"level": level, "id": number, "groups": [group]}, "location": place, "data": {"level": 15}}
+    lambda level, number, group, location: json.dumps(
+        {"rule": {"level": level, "id": number, "groups": [group]}, "location": location, "data": {"level": 15}}
     ).encode(),
     st.sampled_from([6, 7, 8]),
     st.sampled_from(["7", "8"]),
@@ -86,8 +85,8 @@ ordinary = st.builds(  # two of them often differ in one value only
 odd = whole | spoiled | alerts.map(lambda alert: json.dumps(alert).encode())
 lines = ordinary | odd.map(lambda raw: raw.replace(b"\n", b""))
 settled = st.builds(
-    lambda level, group, ids, place: Integration(
-        id="s", name="custom-s", level=level, group=group, rule_ids=ids, event_location=place
+    lambda level, group, ids, location: Integration(
+        id="s", name="custom-s", level=level, group=group, rule_ids=ids, event_location=location
     ),
     st.sampled_from([0, 7, 8, 2**32 - 1]),
     st.sampled_from([None, "a"]),
@@ -104,44 +103,44 @@ def verdict(index: FilterIndex, raw: bytes) -> object:
         return bad.reason
 
 
-def sifted(index: FilterIndex, batch: LogLines) -> tuple[int, list[Verdict]]:
-    """Return how many lines there are, and what is found of those that are not turned down."""
+def prefiltered(index: FilterIndex, batch: LogLines) -> tuple[int, list[Verdict]]:
+    """Return the number of lines, and the result for each line that is not rejected."""
     number, left = index.prefilter(batch)
     return number, [(line.raw, verdict(index, line.raw)) for line in left]
 
 
-def telling(found: list[Verdict]) -> list[Verdict]:
-    """Leave out what matches nothing, which the look may or may not turn down."""
-    return [(raw, told) for raw, told in found if told != ()]
+def matches_and_errors(found: list[Verdict]) -> list[Verdict]:
+    """Leave out lines that match nothing, which the prefilter may or may not reject."""
+    return [(raw, result) for raw, result in found if result != ()]
 
 
 @settings(max_examples=400)
 @given(blocks, st.lists(lines, min_size=1, max_size=12))
-def test_a_sifted_batch_gives_what_each_line_gives(configured: list[Integration], raws: list[bytes]) -> None:
+def test_prefiltered_batch_equals_matching_each_line(configured: list[Integration], raws: list[bytes]) -> None:
     gives_the_same(configured, raws)
 
 
 @settings(max_examples=400)
 @given(st.lists(settled, min_size=1, max_size=2), st.lists(ordinary, min_size=8, max_size=12))
-def test_lines_that_differ_in_one_value_are_told_apart(configured: list[Integration], raws: list[bytes]) -> None:
+def test_lines_that_differ_in_one_value_are_distinguished(configured: list[Integration], raws: list[bytes]) -> None:
     gives_the_same(configured, raws)
 
 
 def gives_the_same(configured: list[Integration], raws: list[bytes]) -> None:
     index = FilterIndex(configured)
     plain = [(raw, verdict(FilterIndex(configured), raw)) for raw in raws]
-    for _ in range(2):  # the second time from memory
+    for _ in range(2):  # the second time with full caches
         data = b"".join(raw + b"\n" for raw in raws)
-        number, found = sifted(index, LineBuffer(data + b'{"half', len(data), "f", 0))
+        number, found = prefiltered(index, LineBuffer(data + b'{"half', len(data), "f", 0))
         assert number == len(raws)
-        assert telling(found) == telling(plain)
-        number, found = sifted(index, LogLines([LogLine(raw, "f", 0, 0) for raw in raws]))
+        assert matches_and_errors(found) == matches_and_errors(plain)
+        number, found = prefiltered(index, LogLines([LogLine(raw, "f", 0, 0) for raw in raws]))
         assert number == len(raws)
-        assert telling(found) == telling(plain)
+        assert matches_and_errors(found) == matches_and_errors(plain)
 
 
 @given(st.lists(lines, min_size=1, max_size=12), st.integers(0, 1000))
-def test_a_block_is_its_lines(raws: list[bytes], start: int) -> None:
+def test_buffer_contains_its_lines(raws: list[bytes], start: int) -> None:
     data = b"".join(raw + b"\n" for raw in raws)
     block = LineBuffer(data + b"half", len(data), "f", start)
     listed: list[LogLine] = list(block)
@@ -152,23 +151,16 @@ def test_a_block_is_its_lines(raws: list[bytes], start: int) -> None:
     assert [line.start for line in listed[1:]] == [line.end for line in listed[:-1]]
 
 
-@pytest.mark.parametrize(
-    "wanted", [{"level": 12}, {"level": 3, "group": "x"}, {"rule_ids": (1,)}, {"event_location": "x"}]
-)
-def test_what_matches_nothing_is_turned_down(wanted: dict[str, Any]) -> None:
-    index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
-    data = b'{"rule":{"level":5,"id":"5","groups":["b"]},"location":"b"}\n' * 3
-    sifted(index, LineBuffer(data, len(data), "f", 0))
-    assert sifted(index, LineBuffer(data, len(data), "f", 0)) == (3, [])
+def test_lines_below_every_level_are_rejected() -> None:
+    index = FilterIndex([Integration(id="a", name="custom-a", level=12), Integration(id="b", name="custom-b", level=7)])
+    data = b'{"rule":{"level":6,"id":"5"},"location":"b"}\n{"rule":{"level":7}}\n'
+    assert prefiltered(index, LineBuffer(data, len(data), "f", 0)) == (2, [(b'{"rule":{"level":7}}', ("b",))])
 
 
-@pytest.mark.parametrize(("wanted", "memory"), [({"rule_ids": (1000,)}, "_known"), ({"group": "x"}, "_unwanted")])
-def test_what_the_look_remembers_is_bounded(
-    monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], memory: str
-) -> None:
-    monkeypatch.setattr(prefilter, "CACHE_SIZE", 10)
-    monkeypatch.setattr(prefilter, "MAX_IDS", 10)
-    index = FilterIndex([Integration(id="a", name="custom-a", **wanted)])
-    for number in range(99):
-        assert index.match(b'{"rule":{"id":"%d","groups":["%d"]}}' % (number, number)) == ()
-        assert 0 < len(getattr(index._prefilter, memory)) <= 10
+@pytest.mark.parametrize("level", [0, MIN_LEVEL - 1])
+def test_no_prefilter_below_the_minimum_level(level: int) -> None:
+    index = FilterIndex(
+        [Integration(id="a", name="custom-a", level=level), Integration(id="b", name="custom-b", level=12)]
+    )
+    data = b'{"rule":{"level":0}}\n'
+    assert len(prefiltered(index, LineBuffer(data, len(data), "f", 0))[1]) == 1
