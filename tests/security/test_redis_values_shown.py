@@ -58,10 +58,10 @@ def test_a_damaged_key_is_shown_and_the_others_too(client: redis.Redis, ledger: 
     client.set(key, "x")
     report = json.loads(run("status", "--json").stdout)["integrations"]
     assert (report["bad"]["damaged"], report["good"]["damaged"]) == ([key], [])
-    assert f"damaged: {key}" in run("status").stdout
+    assert f"damaged keys: {key}" in run("status").stdout
     check = run("status", "--check")
-    assert (check.exit_code, f"bad: damaged: {key}" in check.stdout) == (2, True)
-    assert f"damaged: {key}" in run("top", "--once").stdout
+    assert (check.exit_code, f"bad: damaged keys: {key}" in check.stdout) == (2, True)
+    assert f"damaged keys: {key}" in run("top", "--once").stdout
     listed = [json.loads(line)["integration"] for line in run("dead", "list", "--json").stdout.splitlines()]
     assert "good" in listed
     assert metric(client, "courier_ledger_damaged_keys") == {"bad": 1, "good": 0, "manager": 0}

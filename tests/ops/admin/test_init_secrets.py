@@ -43,8 +43,8 @@ def contents(folder: Path) -> dict[str, str]:
 def test_each_secret_is_made_once_and_copied_to_who_needs_it(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     made = init(str(folder)).splitlines()
-    assert made[: len(NAMES)] == [f"made {folder / name}" for name in NAMES]
-    assert made[-1] == f"made {folder / 'redis/redis.acl'}", "Redis waits for it"
+    assert made[: len(NAMES)] == [f"created {folder / name}" for name in NAMES]
+    assert made[-1] == f"created {folder / 'redis/redis.acl'}", "Redis waits for it"
     first = contents(folder)
     assert len(set(first.values())) == len(NAMES)
     assert {path.name for path in folder.iterdir() if path.is_file()} == set(NAMES)
@@ -54,7 +54,7 @@ def test_each_secret_is_made_once_and_copied_to_who_needs_it(tmp_path: Path) -> 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for name in ROLE_NAMES:
         assert (folder / name / "redis.password").read_text() == first[f"redis-{name}.password"]
-    assert init(str(folder)).splitlines() == [line.replace("made", "kept", 1) for line in made]
+    assert init(str(folder)).splitlines() == [line.replace("created", "kept", 1) for line in made]
     assert contents(folder) == first
 
 
@@ -83,7 +83,7 @@ def test_redis_learns_the_password_that_there_is_and_keeps_its_other_users(tmp_p
     worker = "user somebody on #00 ~courier:*\n"
     (tmp_path / "redis.acl").write_text(users + worker)
     (tmp_path / "redis.password").unlink()
-    assert f"rewritten {tmp_path / 'redis.acl'}" in init(str(tmp_path))
+    assert f"updated {tmp_path / 'redis.acl'}" in init(str(tmp_path))
     renewed = (tmp_path / "redis.acl").read_text()
     assert digest not in renewed
     assert renewed.endswith(worker)
@@ -130,13 +130,13 @@ def test_the_password_of_a_role_is_renewed_and_one_that_was_added_stays(tmp_path
 def test_an_owner_that_is_no_pair_of_numbers_is_refused(tmp_path: Path, wrong: str) -> None:
     result = CliRunner().invoke(courier, ["init", str(tmp_path), f"--owner={wrong}"])
     assert result.exit_code == 2
-    assert "is no pair of numbers such as 999:999" in result.output
+    assert "is not UID:GID in numbers; use a value such as 999:999" in result.output
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = CliRunner().invoke(courier, ["init", str(tmp_path / "file" / "secrets")])
-    assert "Not a directory; name a folder that can be written" in str(result.exception)
+    assert "Not a directory; choose a writable folder" in str(result.exception)
 
 
 def test_owners_and_folders_are_given(tmp_path: Path) -> None:
@@ -146,6 +146,6 @@ def test_owners_and_folders_are_given(tmp_path: Path) -> None:
     said = init(
         f"{tmp_path}/s", f"--owner={ours}", f"--redis-owner={ours}", f"--give={tmp_path}", f"--give-redis={data}"
     )
-    assert said.splitlines()[:2] == [f"given {tmp_path}", f"given {data}"], "before Redis may start"
+    assert said.splitlines()[:2] == [f"owner changed {tmp_path}", f"owner changed {data}"], "before Redis may start"
     for option in (f"--give={tmp_path}", f"--give-redis={data}"):
         assert CliRunner().invoke(courier, ["init", str(tmp_path / "s"), option]).exit_code == 2

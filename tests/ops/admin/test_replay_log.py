@@ -56,11 +56,11 @@ def replay(*more: str, start: int = 100, stop: int = 120) -> Result:
 def test_a_stretch_is_enqueued_from_the_archive_through_the_filters(client: redis.Redis, manager: Path) -> None:
     del manager
     assert "20 read" not in replay("--dry-run").stdout
-    assert "10 matched, 10 would be enqueued" in replay("--dry-run").stdout
+    assert "10 matched, 10 would be queued" in replay("--dry-run").stdout
     assert Ledger(client).status("slack").waiting == 0
     result = replay()
     assert result.exit_code == 0, result.output
-    assert "10 matched, 10 enqueued, 0 already there" in result.stdout
+    assert "10 matched, 10 queued, 0 already existed" in result.stdout
     status = Ledger(client).status("slack")
     assert (status.waiting, status.totals["committed"]) == (10, 10)
 
@@ -76,9 +76,9 @@ def test_never_twice_by_accident(client: redis.Redis, manager: Path) -> None:
     replay()
     refused = replay()
     assert refused.exit_code == 1
-    assert "replayed to slack already; --again" in str(refused.exception)
-    assert "0 enqueued, 10 already there" in replay("--again").stdout
-    assert "5 enqueued, 10 already there" in replay(start=100, stop=130).stdout
+    assert "already replayed to slack; to repeat it, use --again" in str(refused.exception)
+    assert "0 queued, 10 already existed" in replay("--again").stdout
+    assert "5 queued, 10 already existed" in replay(start=100, stop=130).stdout
     assert Ledger(client).status("slack").waiting == 15
 
 
@@ -96,19 +96,19 @@ def test_an_interrupted_replay_goes_on(client: redis.Redis, manager: Path, monke
     monkeypatch.setattr(Ledger, "commit", commit)
     replay()
     assert 0 < Ledger(client).status("slack").waiting < 10
-    assert "already there" in replay().stdout
+    assert "already existed" in replay().stdout
     status = Ledger(client).status("slack")
     assert (status.waiting, status.totals["committed"]) == (10, 10)
 
 
 def test_wrong_words_are_told(client: redis.Redis, manager: Path) -> None:
     del client, manager
-    assert "is not before" in str(replay(start=5, stop=5).exception)
+    assert "must be earlier than --to" in str(replay(start=5, stop=5).exception)
     nobody = CliRunner().invoke(courier, ["replay-log", "--from", "x", "--to", "y", "--integration", "z"])
-    assert "'x' is no time; write 2026-01-31T08:00:00" in nobody.output
+    assert "'x' is not a time; use 2026-01-31T08:00:00" in nobody.output
     other = replay("--integration", "nobody")
-    assert "there is no integration 'nobody' in " in str(other.exception)
-    assert str(other.exception).endswith("ossec.conf; there are: slack")
+    assert "unknown integration 'nobody' in " in str(other.exception)
+    assert str(other.exception).endswith("ossec.conf; known integrations: slack")
 
 
 @pytest.mark.parametrize("rate", ["nan", "inf", "0", "-1"])
@@ -126,4 +126,4 @@ def test_a_rate_that_is_none_is_refused_before_anything_is_enqueued(
 def test_a_time_that_is_none_is_refused(time: str) -> None:
     result = CliRunner().invoke(courier, ["replay-log", "--from", time, "--to", time, "--integration", "slack"])
     assert result.exit_code == 2
-    assert "is no time; write 2026-01-31T08:00:00" in result.stderr
+    assert "is not a time; use 2026-01-31T08:00:00" in result.stderr

@@ -54,12 +54,12 @@ def shadow(*options: str) -> tuple[str, str]:
 def test_counts_by_integration() -> None:
     out, err = shadow("--from", "beginning", "--once")
     assert [row.split("\t") for row in out.splitlines()] == [
-        ["Integration", "Matched", "Would send", "Skipped", "Refused"],
+        ["Integration", "Matched", "Would send", "Skipped", "Rejected"],
         ["slack", "2", "1", "-", "invalid_alert 1"],
         ["virustotal", "3", "0", "no_file_hash 3", "-"],
     ]
     assert "/ossec.conf:5: <api_key>: is missing: pagerduty needs it" in err
-    assert err.splitlines()[-1] == "4 lines read, passed over: invalid_json 1; nothing was sent"
+    assert err.splitlines()[-1] == "4 lines read, skipped: invalid_json 1; nothing was sent"
 
 
 def test_the_end_of_the_log_is_where_it_begins() -> None:
@@ -97,7 +97,7 @@ def test_nothing_to_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as end:
         main(["shadow", *OPTIONS, "--once"])
     assert end.value.code == 1
-    assert "ossec.conf has no integration that can be used" in capsys.readouterr().err
+    assert "ossec.conf has no valid integration" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -165,10 +165,10 @@ def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: L
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "the producer of m1 was last seen 35."),
-        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "no worker runs"),
-        ({"intake_paused": "Redis is full"}, "m1 enqueues nothing: Redis is full"),
-        ({"idle_s": IDLE_LIMIT_S + 30}, "though work is queued: restart it"),
+        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "the producer of m1 last reported 35."),
+        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "no worker is running"),
+        ({"intake_paused": "Redis is full"}, "m1: intake paused: Redis is full"),
+        ({"idle_s": IDLE_LIMIT_S + 30}, "although tasks are queued; restart it"),
     ],
 )
 def test_check_is_critical_where_nothing_goes_on(
@@ -199,4 +199,4 @@ def test_a_folder_without_courier_up_is_said_to_be_one(tmp_path: Path) -> None:
     assert str(result.exception).startswith(f"no `courier up` of this version has run in {tmp_path}")
     (tmp_path / "redis.url").write_text(f"unix://:x@{tmp_path}/redis.sock")
     result = CliRunner().invoke(courier, ["status", "--state", str(tmp_path)])
-    assert str(result.exception).startswith(f"`courier up` does not run in {tmp_path}: ")
+    assert str(result.exception).startswith(f"`courier up` is not running in {tmp_path}: ")

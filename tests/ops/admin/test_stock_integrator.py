@@ -124,13 +124,13 @@ def test_a_log_without_dated_names(tmp_path: Path) -> None:
 
 
 def test_none_and_another_log(alerts: Path, tmp_path: Path) -> None:
-    with pytest.raises(CourierError, match="no wazuh-integratord runs on this host"):
+    with pytest.raises(CourierError, match="no wazuh-integratord is running on this host"):
         read_progress(alerts, [], sleep=lambda _s: None)
     other = tmp_path / "other.txt"
     other.write_text("")
     with (
         stock_daemon(other, 0, home=tmp_path) as pid,
-        pytest.raises(CourierError, match=rf"wazuh-integratord \({pid}\) has no file of .* open"),
+        pytest.raises(CourierError, match=rf"wazuh-integratord \(pid {pid}\) has no file open in "),
     ):
         ask(alerts, pid)
 
@@ -184,7 +184,8 @@ def test_the_command_prints_the_variable_alone(
             else:
                 assert out == f"COURIER_INTEGRATIONS_DEFAULT_START_AT={DAY}:{ENDS[41]}\n"
                 assert (
-                    err == f"wazuh-integratord ({pid}) has not read the last {ENDS[-1] - ENDS[41]:,} bytes of {DAY}\n"
+                    err
+                    == f"wazuh-integratord (pid {pid}) has not yet read the last {ENDS[-1] - ENDS[41]:,} bytes of {DAY}\n"
                 )
 
 
@@ -193,4 +194,4 @@ def test_the_command_where_none_runs(alerts: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as end:
         main(["check", "--stock", "--alerts", str(alerts)])
     assert end.value.code == 1
-    assert capsys.readouterr().err.startswith("courier: no wazuh-integratord runs on this host")
+    assert capsys.readouterr().err.startswith("courier: no wazuh-integratord is running on this host")

@@ -47,7 +47,7 @@ def test_blocks_that_were_moved_need_a_restart_of_the_manager(tmp_path: Path) ->
     home = manager(tmp_path)
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
         ((_, integrations),) = duplicated_targets(settings(tmp_path, SCRIPT), [Daemon(pid)])
-    assert integrations == "none of its ossec.conf; if that changed, restart the manager"
+    assert integrations == "none in its ossec.conf; if that file changed, restart the manager"
 
 
 def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
     (home / "etc/ossec.conf").unlink()
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
         assert list(duplicated_targets(settings(tmp_path), [Daemon(pid)])) == [
-            (pid, "not known: its ossec.conf cannot be read")
+            (pid, "unknown: its ossec.conf cannot be read")
         ]
 
 
@@ -67,5 +67,5 @@ def test_the_producer_warns(tmp_path: Path) -> None:
         url = {"COURIER_REDIS_URL": "redis://127.0.0.1:1/0", "COURIER_LOG_FORMAT": "json"}
         with Courier(tmp_path, "producer", *arguments, "--state", str(tmp_path / "state"), **url) as producer:
             line = eventually(lambda: next((text for text in producer.log.splitlines() if f": {pid}," in text), ""))
-    assert "stop it, or its alerts are sent twice" in line
+    assert "stop it, otherwise alerts are sent twice" in line
     assert "custom-a" in line

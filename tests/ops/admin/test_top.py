@@ -89,7 +89,7 @@ def test_it_lives_until_q_or_an_interrupt_ends_it(*, interrupted: bool) -> None:
     signal.signal(signal.SIGINT, before)
     os.close(theirs)
     shown = b""
-    while b"q ends" not in shown:
+    while b"q quit" not in shown:
         shown += os.read(ours, 65_536)
     if interrupted:
         process.send_signal(signal.SIGINT)

@@ -89,7 +89,7 @@ def test_letters_travel_to_another_server_byte_by_byte(client: redis.Redis, ledg
     publish(client)
     assert run("import", str(file)) == "7 imported\n"
     assert records(client) == before
-    assert run("import", str(file)) == "0 imported, 7 left as they are, since they are here already\n"
+    assert run("import", str(file)) == "0 imported, 7 skipped because they already exist\n"
     assert records(client) == before
     totals = ledger.status("slack").totals
     assert (totals["imported"], "dead" in totals) == (5, False)
@@ -102,7 +102,7 @@ def test_what_waits_here_is_left_alone(client: redis.Redis, ledger: Ledger) -> N
     out = run("export", "-").encode()
     ledger.replay("slack", ["n:f:1"])
     ledger.discard("slack", ["n:f:0"])
-    assert run("import", "-", given=out).startswith("1 imported, 1 left")
+    assert run("import", "-", given=out).startswith("1 imported, 1 skipped")
     status = ledger.status("slack")
     assert (status.dead, status.waiting) == (1, 1)
 
@@ -130,7 +130,7 @@ def test_no_file_is_overwritten_and_none_is_left_half_written(
 ) -> None:
     file = tmp_path / "letters"
     file.write_text("mine")
-    assert "exists already" in refusal("export", str(file))
+    assert "already exists" in refusal("export", str(file))
     assert file.read_text() == "mine"
     assert "cannot be written" in refusal("export", str(tmp_path / "no" / "folder"))
     ledger.import_dead("slack", letters(1))
@@ -146,16 +146,16 @@ GOOD = write_line(FoundLetter("slack", letters(1)[0]))
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (b"{", "this is no dead letter"),
-        (b"[]", "this is no dead letter"),
+        (b"{", "not a dead letter"),
+        (b"[]", "not a dead letter"),
         (b'{"courier":"dead letter 9"}', "dead letter 9"),
         (GOOD.replace(b'"alert":', b'"allert":'), "either `alert` or `alert_base64`"),
-        (GOOD.replace(b"1700000001000", b"1e300"), "this is no dead letter"),
+        (GOOD.replace(b"1700000001000", b"1e300"), "not a dead letter"),
         (GOOD.replace(b"1700000001000", b"900000000000000"), "Expected `int`"),
         (GOOD.replace(b'"attempts":3', b'"attempts":-3'), "Expected `int`"),
-        (GOOD.replace(b"n:f:0", b""), "this is no dead letter"),
-        (GOOD.replace(b"n:f:0", b"\xff"), "this is no dead letter"),
-        (GOOD.replace(b"slack", b"slak"), "there is no integration 'slak'"),
+        (GOOD.replace(b"n:f:0", b""), "not a dead letter"),
+        (GOOD.replace(b"n:f:0", b"\xff"), "not a dead letter"),
+        (GOOD.replace(b"slack", b"slak"), "unknown integration 'slak'"),
     ],
 )
 def test_a_bad_line_is_named_and_what_stands_before_it_is_there(ledger: Ledger, line: bytes, told: str) -> None:

@@ -138,5 +138,5 @@ def test_a_time_may_be_said_in_any_form(text: str, option: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "2hours", "yesterday", "-2h", "99999999999999d", "2026-13-01"])
 def test_what_is_no_time_is_refused_with_the_forms_that_there_are(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no time; write 2026-01-31T08:00:00"):
+    with pytest.raises(click.BadParameter, match="is not a time; use 2026-01-31T08:00:00"):
         ALL["replay-log",].make_context("replay-log", ["--from", text, "--integration", "slack"])

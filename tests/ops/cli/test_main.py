@@ -111,7 +111,10 @@ def test_an_output_that_cannot_be_written_is_one_line_or_none(
 ) -> None:
     a_dead_letter(client)
     exported = "1 exported\n" if "export" in arguments else ""
-    assert with_output("full", server, *arguments) == (1, "courier: cannot write: No space left on device\n")
+    assert with_output("full", server, *arguments) == (
+        1,
+        "courier: cannot write to standard output: No space left on device\n",
+    )
     assert with_output("unread", server, *arguments) == (1, "")
     assert with_output("closed", server, *arguments) == (0, exported)
 

@@ -51,7 +51,9 @@ def test_a_request(tmp_path: Path) -> None:
     code, out = render("slack", ALERT)
     lines = out.splitlines()
     assert code == 0
-    assert lines[0] == ("filters: no match: the alert would not be delivered: <level> wants 7 or more, the alert has 5")
+    assert lines[0] == (
+        "filters: no match: the alert would not be delivered: <level> requires 7 or more, the alert has 5"
+    )
     assert f"POST https://hooks.slack.example/{MASK}" in lines
     assert "content-type: application/json" in lines
     body = json.loads(lines[-1])
@@ -90,14 +92,14 @@ def test_a_script_and_its_files() -> None:
     assert "  alertlevel='5'\n" in out
     assert f"  alertlog='logged {MASK}'\n" in out
     assert f"<options file>:\n  {MASK}\n" in out
-    assert "trouble: " in out  # there is no such script on this machine
+    assert "error: " in out  # there is no such script on this machine
 
 
 def test_why_nothing_would_be_sent() -> None:
     assert "skipped: no_file_hash: no hash of the file in syscheck\n" in render("virustotal", ALERT)[1]
     assert "rejected: invalid_alert: " in render("slack", {**ALERT, "rule": {"id": "1"}})[1]
     _, out = render("slack", b"nonsense")
-    assert out.startswith("filters: no alert: the line would be passed over (invalid_json")
+    assert out.startswith("filters: not an alert: the line would be rejected (invalid_json")
     assert "\nrejected: invalid_alert: the alert cannot be read" in out
 
 
@@ -115,8 +117,8 @@ def test_an_alert_may_be_laid_out_over_lines() -> None:
 @pytest.mark.parametrize(
     ("alert", "message"),
     [
-        (b"\n", "there is no alert in the input: give one line of alerts.json"),
-        (b'{"a":1}\n{"a":2}\n', "there are 2 lines in the input: give one line of alerts.json"),
+        (b"\n", "the input is empty; give one line of alerts.json"),
+        (b'{"a":1}\n{"a":2}\n', "the input has 2 lines; give one line of alerts.json"),
     ],
 )
 def test_input_that_is_not_one_alert(
@@ -134,7 +136,7 @@ def test_an_unknown_integration(tmp_path: Path, capsys: pytest.CaptureFixture[st
         main(["render", "--config", "ossec.conf", "--integration", "teams", "--alert", "alert"])
     err = capsys.readouterr().err
     assert end.value.code == 1
-    assert err.endswith("there are: slack, virustotal, maltiverse, custom-a\n")
+    assert err.endswith("known integrations: slack, virustotal, maltiverse, custom-a\n")
 
 
 def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
@@ -145,9 +147,9 @@ def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
     )
     first = render("slack", {**ALERT, "full_log": "x", "location": "C:\\log\x1b[2J"})[1].splitlines()[0]
     assert first == (
-        "filters: no match: the alert would not be delivered: <level> wants 7 or more, the alert has 5; "
-        "<rule_id> wants 1 or 2, the alert has 5710; <group> wants 'web', the alert has none; "
-        "<event_location> wants '^/var', the alert has C:\\log\\u001b[2J"
+        "filters: no match: the alert would not be delivered: <level> requires 7 or more, the alert has 5; "
+        "<rule_id> requires 1 or 2, the alert has 5710; <group> requires 'web', the alert has none; "
+        "<event_location> requires '^/var', the alert has C:\\log\\u001b[2J"
     )
     rule = {"level": 7, "id": "2", "description": "x", "groups": ["web", "x"]}
     assert render("slack", {**ALERT, "full_log": "x", "rule": rule})[1].startswith("filters: match: ")

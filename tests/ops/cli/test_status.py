@@ -99,12 +99,12 @@ def test_dead_letters_are_listed_by_what_is_asked_for(ledger: Ledger) -> None:
     for narrowed in (["--rule", "550"], ["--reason", "unauthorized"], ["n:f:2"]):
         (line,) = run("dead", "list", "--json", *narrowed).splitlines()
         assert json.loads(line)["delivery"] == "n:f:2"
-    assert run_for_nothing("dead", "list", "--older", "1h").startswith("no dead letters of that kind")
+    assert run_for_nothing("dead", "list", "--older", "1h").startswith("no dead letters match")
     for all_of_them in (["--older", "0s"], ["--integration", "slack"]):
         assert len(run("dead", "list", "--json", *all_of_them).splitlines()) == 2
     for command in ("list", "show", "replay", "discard"):
         nothing = run_for_nothing("dead", command, "--integration", "manager")
-        assert nothing == "no dead letters of that kind; `courier dead list` without filters shows all that there are"
+        assert nothing == "no dead letters match; to list all of them, run `courier dead list` without filters"
 
 
 def test_that_there_are_no_dead_letters_at_all_is_said(ledger: Ledger) -> None:
@@ -127,7 +127,7 @@ def test_an_alert_id_means_all_letters_of_the_alert(client: redis.Redis, ledger:
     assert shown["Agent"] == "001 web01"
     assert json.loads(run("dead", "show", "1769846400.17"))["delivery"] == "n:f:1"
     assert "1 discarded" in run("dead", "discard", "--yes", "1769846400.17")
-    assert "1 waits for delivery again" in run("dead", "replay", "--yes", "1769846400.18")
+    assert "1 dead letter queued" in run("dead", "replay", "--yes", "1769846400.18")
 
 
 def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:
@@ -156,7 +156,7 @@ def test_replay_counts_asks_and_lets_them_wait_again(ledger: Ledger) -> None:
         bury(ledger, f"n:f:{n}", rule="5712", reason="http_4xx")
     refused = CliRunner().invoke(courier, ["dead", "replay"], input="n\n")
     assert (refused.exit_code, ledger.status("slack").dead) == (1, 3)
-    assert "3 wait for delivery again" in run("dead", "replay", "--rate", "2", answer="y\n")
+    assert "3 dead letters queued" in run("dead", "replay", "--rate", "2", answer="y\n")
     status = ledger.status("slack")
     assert (status.dead, status.waiting, status.totals["replayed"]) == (0, 3, 3)
 
@@ -175,7 +175,7 @@ def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
 def test_letters_can_be_replayed_to_another_integration(client: redis.Redis, ledger: Ledger) -> None:
     client.hset("courier:integrations", "shuffle", "sealed")
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
-    assert "1 waits for delivery to shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
+    assert "1 dead letter queued for shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
     assert (ledger.status("slack").dead, ledger.status("shuffle").waiting) == (0, 1)
 
 
@@ -184,7 +184,7 @@ def test_a_rate_for_another_integration_is_refused_rather_than_ignored(client: r
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     result = CliRunner().invoke(courier, ["dead", "replay", "--to", "shuffle", "--rate", "10", "--yes"])
     assert (result.exit_code, ledger.status("slack").dead) == (2, 1)
-    assert "--rate is not for --to" in result.stderr
+    assert "--rate cannot be used with --to" in result.stderr
 
 
 def test_what_waits_for_a_removed_integration_can_be_buried(ledger: Ledger) -> None:
@@ -205,4 +205,4 @@ def test_what_waits_for_a_removed_integration_can_be_buried(ledger: Ledger) -> N
 def test_a_wrong_name_says_which_there_are(ledger: Ledger) -> None:
     del ledger
     result = CliRunner().invoke(courier, ["dead", "list", "--integration", "slak"])
-    assert "there is no integration 'slak'; there are: manager, slack" in str(result.exception)
+    assert "unknown integration 'slak'; known integrations: manager, slack" in str(result.exception)

@@ -158,7 +158,7 @@ def test_dead_list_breaks_no_id(ledger: Ledger, server: EmbeddedServer, width: i
 def test_top_shows_all_on_one_screen(ledger: Ledger, server: EmbeddedServer) -> None:
     del ledger
     terminal = Terminal(server, 80, 30, "top")
-    shown = terminal.until("q ends")
+    shown = terminal.until("q quit")
     assert all(any(line.split()[:1] == [one] for line in shown.splitlines()) for one in IDS)
     assert max(map(len, shown.splitlines())) <= 80
     assert sum(f"{one}: paused" in shown for one in IDS) == len(IDS)

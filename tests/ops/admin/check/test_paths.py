@@ -90,7 +90,11 @@ def test_all_is_well(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (b"#!/bin/sh\n", 0o440, "is not executable"),
         (b"#!/usr/bin/pyhton3\n", 0o550, "the interpreter /usr/bin/pyhton3 that its first line names does not exist"),
         (b"#!/bin/sh\n", 0o572, "may be written by others than root"),
-        (None, 0, "integrations/custom-a does not exist; there is custom-a.py, and the name must be the same"),
+        (
+            None,
+            0,
+            "integrations/custom-a does not exist; found custom-a.py, but the file name must equal the integration name",
+        ),
     ],
 )
 def test_scripts(home: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, mode: int, words: str) -> None:
@@ -127,8 +131,8 @@ def test_places_that_are_missing_are_warnings(home: Path, capsys: pytest.Capture
     code, report = told(capsys)
     assert code == 0
     said = texts(report)
-    assert f"warning: {home}/alerts.json there is no alert log yet" in said
-    assert f"warning: {home}/state there is no state folder yet" in said
+    assert f"warning: {home}/alerts.json the alert log does not exist yet" in said
+    assert f"warning: {home}/state the state folder does not exist yet" in said
     assert f"the manager's queue {home}/queue/queue does not exist: is the manager running" in said
 
 
@@ -218,12 +222,12 @@ def test_the_last_alerts_are_counted_from_the_end(home: Path) -> None:
     [
         (
             Block(id="a", name="a", group="sysckeck"),
-            "no alert passes <group>: is it right?; 'sysckeck': did you mean sysche",
+            "no alert matches <group>; 'sysckeck': did you mean sysche",
         ),
-        (Block(id="a", name="a", group="shd"), "no alert passes <group>: is it right?; 'shd': did you mean sshd?"),
-        (Block(id="a", name="a", level=15), "takes 0 of the last 2 alerts: no alert passes <level>: is it right?"),
-        (Block(id="a", name="a", rule_ids=(1,), event_location="x"), "no alert passes <rule_id> and <event_location>"),
-        (Block(id="a", name="a", level=9, group="web"), "no alert passes all of its filters together"),
+        (Block(id="a", name="a", group="shd"), "no alert matches <group>; 'shd': did you mean sshd?"),
+        (Block(id="a", name="a", level=15), "matches 0 of the last 2 alerts: no alert matches <level>"),
+        (Block(id="a", name="a", rule_ids=(1,), event_location="x"), "no alert matches <rule_id> and <event_location>"),
+        (Block(id="a", name="a", level=9, group="web"), "no alert matches all of its filters together"),
     ],
 )
 def test_why_a_block_takes_none(home: Path, block: Integration, why: str) -> None:

@@ -37,12 +37,12 @@ def test_good_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (code, err) == (0, "")
     rows = [line.split("\t") for line in out.splitlines()[:3]]
     assert rows == [
-        ["Integration", "Line", "Takes", "Of last 0", "Verdict"],
+        ["Integration", "Line", "Filters", "Matches in last 0", "Verdict"],
         ["slack", "2", "alerts of level 7 or higher", "-", "runs, 1 warning"],
         ["soc", "4", "every alert", "-", "runs, 1 warning"],
     ]
     assert f"warning: {file}:2: <alert_format>: is not json: the stock script would fail" in out
-    assert f"warning: {file}:4: the script is not checked: there is no " in out
+    assert f"warning: {file}:4: the script was not checked: " in out
     assert out.splitlines()[-1].startswith("OK: 2 of 2 integrations can run; 0 errors, ")
 
 
@@ -66,8 +66,8 @@ def test_a_refused_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_no_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "ossec.conf"
     code, out, _ = check(file, capsys, "")
-    assert (code, f"warning: {file}: has no <integration>: there is nothing to deliver\n" in out) == (0, True)
-    assert out.splitlines()[-1].startswith("OK: nothing to deliver; ")
+    assert (code, f"warning: {file}: has no <integration>, so there is nothing to deliver\n" in out) == (0, True)
+    assert out.splitlines()[-1].startswith("OK: no integrations; ")
 
 
 def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +97,7 @@ def test_a_fallback_that_is_no_integration(tmp_path: Path, capsys: pytest.Captur
     file = tmp_path / "ossec.conf"
     code, out, _ = check(file, capsys, SLACK)
     assert code == 0
-    assert "warning: slack: its fallback 'soc' is no integration of this ossec.conf: write another id\n" in out
+    assert "warning: slack: its fallback 'soc' is not an integration of this ossec.conf; use another id\n" in out
     _, out, _ = check(file, capsys, f'{SLACK}<integration id="soc"><name>custom-a</name></integration>')
     assert "its fallback" not in out
 
@@ -107,8 +107,8 @@ def test_tables_of_the_settings_that_match_nothing(tmp_path: Path, capsys: pytes
     (tmp_path / "courier.toml").write_text("".join(f'[integrations."{one}"]\nmax_in_flight = 2\n' for one in tables))
     file = tmp_path / "ossec.conf"
     _, out, _ = check(file, capsys, f"{SLACK}<integration><name>pagerduty</name></integration>")
-    about = [line for line in out.splitlines() if "is about no integration" in line]
-    text = "[integrations.slak] is about no integration of this ossec.conf; its names and ids are: slack"
+    about = [line for line in out.splitlines() if "matches no integration" in line]
+    text = "[integrations.slak] matches no integration of this ossec.conf; known names and ids: slack"
     assert about == [f"warning: courier.toml:2: {text}"]
 
 
