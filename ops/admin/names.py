@@ -101,7 +101,8 @@ def _refuse_successors(listed: Mapping[str, CatalogueEntry], word: str, gone: Se
     successors = [one for one, what in listed.items() if what.name in names and not what.removed]
     if successors:
         raise CourierError(
-            f"{word!r} was removed from ossec.conf; its name is now used by {_and(successors)}: use that, or add --removed"
+            f"{word!r} was removed from ossec.conf; its name is now used by {_and(successors)}: "
+            "use that, or add --removed"
         )
 
 

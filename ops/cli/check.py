@@ -26,7 +26,7 @@ START_AT = (INTEGRATIONS, DEFAULT, "start_at")
 
 
 @click.command(epilog=example("courier check", "courier check --config my-ossec.conf", "courier check --stock"))
-@click.option("--json", "wants_json", is_flag=True, help="One JSON object, for scripts.")
+@click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, for scripts.")
 @click.option(
     "--stock", is_flag=True, help="Print the read position of the running stock Integrator as a value for start_at."
 )

@@ -28,11 +28,11 @@ def filters(function: F) -> F:
         click.argument("deliveries", metavar="[DELIVERY|ALERT]...", nargs=-1),
         integration_option,
         click.option(
-            "--reason", "reasons", metavar="REASON", multiple=True, help="Only this reason of death; repeatable."
+            "--reason", "reasons", metavar="REASON", multiple=True, help="Only this reason of failure; repeatable."
         ),
-        click.option("--rule", "rules", metavar="ID", multiple=True, help="Only alerts of this rule id; repeatable."),
-        click.option("--older", type=TIME, metavar="TIME", help="Only dead for longer: a time, or 2h (ago)."),
-        click.option("--newer", type=TIME, metavar="TIME", help="Only dead since then: a time, or 2h (ago)."),
+        click.option("--rule", "rules", metavar="ID", multiple=True, help="Only alerts of this rule; repeatable."),
+        click.option("--older", type=TIME, metavar="TIME", help="Only dead letters before TIME, such as 2h (ago)."),
+        click.option("--newer", type=TIME, metavar="TIME", help="Only dead letters since TIME, such as 2h (ago)."),
         server_options,
     )
     for option in reversed(options):

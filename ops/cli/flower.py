@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command(epilog=example("courier flower", "courier flower --flower-port 5556"))
 @setting_option("flower.address", help="Address to listen on.")
 @setting_option("flower.port", help="Port to listen on; 0 chooses a free port.")
-@setting_option("redis.url", help="URL of Redis. Prefer COURIER_REDIS_URL.")
+@setting_option("redis.url", help="URL of Redis. If it has a password, use COURIER_REDIS_URL.")
 @pass_settings
 def command(settings: Settings) -> None:
     """Serve Flower: workers, queues and delivery tasks in a browser, read-only."""

@@ -41,7 +41,7 @@ COMMANDS: Final = {
     "init": "Create the keys and passwords of an installation.",
     "health": "Check that a producer, a worker or Flower makes progress.",
     "render": "Show what Courier would send for an alert.",
-    "shadow": "Count what Courier would send; send nothing.",
+    "shadow": "Count what Courier would send, without sending it.",
     "config": "Show the effective settings and their sources.",
 }
 """Name → summary in `courier --help`, short enough for one line of 80 columns."""

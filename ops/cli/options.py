@@ -171,7 +171,7 @@ def resolve(session: LedgerSession, words: Sequence[str], *, removed: bool) -> t
 
 def server_options(function: F) -> F:
     """Add the options that locate Redis."""
-    url = setting_option("redis.url", help="URL of Redis. Prefer COURIER_REDIS_URL.")
+    url = setting_option("redis.url", help="URL of Redis. If it has a password, use COURIER_REDIS_URL.")
     return url(setting_option("state.dir", help="State folder of `courier up`, to use its Redis.")(function))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @setting_option("producer.config", help="The manager's ossec.conf.")
 @setting_option("producer.alerts", help="The manager's alerts.json.")
 @setting_option("producer.node", help="Unique name of this manager. Do not change it later.")
-@setting_option("redis.url", help="URL of Redis. Prefer COURIER_REDIS_URL.")
+@setting_option("redis.url", help="URL of Redis. If it has a password, use COURIER_REDIS_URL.")
 @setting_option("state.dir", help="Courier's state folder.")
 @setting_option("metrics.port", help="Port for metrics; 0 disables them.")
 @click.option("--start", default="", hidden=True, help="End of the log when `courier up` started.")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--name", metavar="NAME", help="Name in Flower and logs. [default: what it serves]")
 @setting_option("worker.max_tasks", help="Maximum number of concurrent tasks.")
-@setting_option("redis.url", help="URL of Redis. Prefer COURIER_REDIS_URL.")
+@setting_option("redis.url", help="URL of Redis. If it has a password, use COURIER_REDIS_URL.")
 @setting_option("state.dir", help="State folder, with the secret key.")
 @setting_option("metrics.port", help="Port for metrics; 0 disables them.")
 @pass_settings

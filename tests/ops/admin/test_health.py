@@ -46,7 +46,7 @@ def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0, process: Pro
     publish_worker_report(client, "http@host", str(process), told)
 
 
-def test_a_sign_of_life_is_healthy_as_long_as_it_is_fresh(client: redis.Redis) -> None:
+def test_process_is_healthy_while_its_report_is_recent(client: redis.Redis) -> None:
     seen(client, ago_s=20)
     assert "the producer of node n last reported 20 s ago" in health("producer", "--node", "n")
     assert "http@host last reported 20 s ago" in health("worker", "--name", "http", "--host", "host")
@@ -56,7 +56,7 @@ def test_a_sign_of_life_is_healthy_as_long_as_it_is_fresh(client: redis.Redis) -
             health(*question)
 
 
-def test_a_producer_that_may_not_read_the_alert_log_is_not_healthy(
+def test_producer_that_cannot_read_the_alert_log_is_unhealthy(
     client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen(client, ago_s=0)
@@ -64,19 +64,19 @@ def test_a_producer_that_may_not_read_the_alert_log_is_not_healthy(
     assert "last reported" in health(*question)
     (tmp_path / "alerts.json").touch()
     assert "last reported" in health(*question)
-    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path / "alerts.json")  # root may read everything
+    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path / "alerts.json")  # root can read everything
     with pytest.raises(Unhealthy, match=r"alerts.json cannot be read: Permission denied for user \d+ .*COURIER_UID"):
         health(*question)
 
 
-def test_no_sign_at_all_is_not_healthy(client: redis.Redis) -> None:
+def test_process_that_never_reported_is_unhealthy(client: redis.Redis) -> None:
     seen(client, ago_s=0)
     for question in (["producer", "--node", "m"], ["worker", "--name", "http", "--host", "elsewhere"]):
         with pytest.raises(Unhealthy, match="has never reported"):
             health(*question)
 
 
-def test_a_worker_that_leaves_work_lying_is_not_healthy(client: redis.Redis) -> None:
+def test_worker_that_starts_no_queued_task_is_unhealthy(client: redis.Redis) -> None:
     seen(client, ago_s=0, idle_s=59)
     assert "last reported 0 s ago" in health("worker", "--name", "http", "--host", "host")
     seen(client, ago_s=0, idle_s=61)
@@ -84,7 +84,7 @@ def test_a_worker_that_leaves_work_lying_is_not_healthy(client: redis.Redis) -> 
         health("worker", "--name", "http", "--host", "host")
 
 
-def test_workers_of_one_name_do_not_hide_each_other(client: redis.Redis) -> None:
+def test_each_worker_of_the_same_name_is_checked(client: redis.Redis) -> None:
     question = ("worker", "--name", "http", "--host", "host")
     seen(client, ago_s=40, process=of_child(os.getppid()))
     seen(client, ago_s=0)
@@ -97,7 +97,7 @@ def test_workers_of_one_name_do_not_hide_each_other(client: redis.Redis) -> None
     assert {f"(pid {os.getpid()})", f"(pid {os.getppid()})"} <= set(re.findall(r"\(pid \d+\)", health(*question)))
 
 
-def test_a_killed_worker_that_was_started_again_is_healthy(client: redis.Redis) -> None:
+def test_restarted_worker_is_healthy(client: redis.Redis) -> None:
     question = ("worker", "--name", "http", "--host", "host")
     for ended in (HERE._replace(started="1"), HERE._replace(namespace="9"), HERE._replace(boot="other")):
         seen(client, ago_s=100, process=ended)
@@ -109,7 +109,7 @@ def test_a_killed_worker_that_was_started_again_is_healthy(client: redis.Redis) 
 
 
 class Page(BaseHTTPRequestHandler):
-    """Answers a health check with what it is to answer, and keeps what it was asked."""
+    """Responds to health checks with a given response and records the requests."""
 
     status = 200
     asked: ClassVar[list[tuple[str, str]]] = []
@@ -124,7 +124,7 @@ class Page(BaseHTTPRequestHandler):
         pass
 
 
-def test_flower_is_asked_for_its_health_under_its_prefix_and_with_its_login() -> None:
+def test_flower_check_uses_url_prefix_and_login() -> None:
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         environment = {
@@ -132,7 +132,7 @@ def test_flower_is_asked_for_its_health_under_its_prefix_and_with_its_login() ->
             "COURIER_FLOWER_PORT": str(server.server_address[1]),
             "COURIER_FLOWER_BASIC_AUTH": "soc:s3cret",
         }
-        result = CliRunner().invoke(courier, ["health", "flower", "--flower-address", "0.0.0.0"], env=environment)  # noqa: S104 — where it listens
+        result = CliRunner().invoke(courier, ["health", "flower", "--flower-address", "0.0.0.0"], env=environment)  # noqa: S104 — Flower's listen address
         Page.status = 503
         with pytest.raises(Unhealthy, match=r"Flower responded with status 503 at .*: no connection to Redis for 12 s"):
             CliRunner().invoke(courier, ["health", "flower"], env=environment, catch_exceptions=False)

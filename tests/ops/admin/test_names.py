@@ -1,4 +1,4 @@
-"""Which integrations a word means, for every command."""
+"""How ids and names select integrations, for all commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ONE, TWO = "slack-9562e1", "slack-8fe959"
 
 @pytest.fixture
 def ledger(client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """A manager that had one `slack`, with an alert that waits, and then got a second one: the ids are others now."""
+    """A manager that first had one `slack` block with a waiting alert, and now has two, which have new ids."""
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
     registry, ledger = PublishedRegistry(client, Cipher(Fernet.generate_key())), Ledger(client)
 
@@ -59,7 +59,7 @@ def paused(ledger: Ledger) -> set[str]:
 
 
 @pytest.mark.parametrize("how", [["slack"], ["--integration", "slack"], [ONE, TWO], ["slack", ONE]])
-def test_a_name_means_all_configured_blocks_of_it_and_says_which(ledger: Ledger, how: list[str]) -> None:
+def test_name_selects_and_prints_all_configured_blocks(ledger: Ledger, how: list[str]) -> None:
     result = run("pause", *how)
     assert result.exit_code == 0
     assert sorted(result.stdout.splitlines()) == [
@@ -72,19 +72,19 @@ def test_a_name_means_all_configured_blocks_of_it_and_says_which(ledger: Ledger,
     assert paused(ledger) == set()
 
 
-def test_an_id_means_one_block(ledger: Ledger) -> None:
+def test_id_selects_one_block(ledger: Ledger) -> None:
     assert run("pause", ONE).stdout == f"{ONE} paused; 1 delivery waiting\n"
     assert paused(ledger) == {ONE}
 
 
-def test_what_left_the_configuration_is_marked(ledger: Ledger) -> None:
+def test_removed_integration_is_marked(ledger: Ledger) -> None:
     del ledger
     for command in (["status"], ["top", "--once"]):
         first = {line.split("\t")[0] for line in run(*command).stdout.partition("\n\n")[0].splitlines()[1:]}
         assert first == {"manager", "shuffle", ONE, TWO, "slack (removed)", "old (removed)"}
 
 
-def test_what_left_the_configuration_is_acted_on_where_nobody_has_its_name(ledger: Ledger) -> None:
+def test_removed_integration_is_selected_if_its_name_is_free(ledger: Ledger) -> None:
     assert run("pause", "old").stdout == "old (removed) paused; 1 delivery waiting\n"
     assert run("pause", "--removed", "slack").stdout == "slack (removed) paused; 1 delivery waiting\n"
     assert paused(ledger) == {"old", "slack"}
@@ -92,7 +92,7 @@ def test_what_left_the_configuration_is_acted_on_where_nobody_has_its_name(ledge
     assert "'shuffle' was not removed from ossec.conf" in str(refused.exception)
 
 
-def test_a_ghost_alone_is_refused_while_configured_ones_have_its_name(client: redis.Redis, ledger: Ledger) -> None:
+def test_removed_id_is_refused_if_its_name_is_in_use(client: redis.Redis, ledger: Ledger) -> None:
     del client, ledger
     listed = {"slack-000001": CatalogueEntry("slack"), ONE: CatalogueEntry("slack", LIVE)}
     with pytest.raises(
@@ -102,8 +102,8 @@ def test_a_ghost_alone_is_refused_while_configured_ones_have_its_name(client: re
     assert resolve(listed, ["slack-000001"], removed=True).ids == ("slack-000001",)
 
 
-def test_dead_letters_of_removed_ones_are_seen_and_acted_on_only_when_asked(ledger: Ledger) -> None:
-    assert run("dead", "bury", "slack", "--yes").stdout == "1 buried\n"  # of the configured ones
+def test_dead_letters_of_removed_ones_change_only_with_removed(ledger: Ledger) -> None:
+    assert run("dead", "bury", "slack", "--yes").stdout == "1 buried\n"  # only the configured ones
     assert (ledger.status("slack").dead, ledger.status(ONE).dead) == (0, 1)
     assert run("dead", "bury", "slack", "--removed", "--yes").stdout == "1 buried\n"
     listed = run("dead", "list", "--integration", "slack").stdout.splitlines()[1:]
@@ -115,7 +115,7 @@ def test_dead_letters_of_removed_ones_are_seen_and_acted_on_only_when_asked(ledg
     assert moved.stdout == f"1\tslack (removed)\tburied\n1 dead letter queued for {TWO}\n"
 
 
-def test_a_target_of_several_blocks_is_refused(ledger: Ledger) -> None:
+def test_replay_to_an_ambiguous_name_is_refused(ledger: Ledger) -> None:
     ledger.bury("old", reason="buried")
     result = run("dead", "replay", "--to", "slack", "--yes")
     assert f"'slack' matches 2 integrations: {TWO}, {ONE}; name one of these ids" in str(result.exception)
@@ -124,7 +124,7 @@ def test_a_target_of_several_blocks_is_refused(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "command", [["pause", "slakc"], ["status", "--integration", "slakc"], ["dead", "replay", "--integration", "slakc"]]
 )
-def test_a_wrong_word_is_answered_with_the_right_one(ledger: Ledger, command: list[str]) -> None:
+def test_unknown_integration_gets_a_suggestion(ledger: Ledger, command: list[str]) -> None:
     result = run(*command)
     assert "unknown integration 'slakc'" in str(result.exception)
     assert str(result.exception).endswith("did you mean 'slack'?")

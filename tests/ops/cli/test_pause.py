@@ -67,7 +67,7 @@ def fail(ledger: Ledger, *, pause_s: int = 0) -> None:
     ledger.settle("slack", [failed], token="w", last_error="server: 500\x1b", limits=PACE)
 
 
-def test_pause_and_resume_say_what_waits_and_status_shows_it(ledger: Ledger) -> None:
+def test_pause_and_resume_print_backlog_and_status_shows_pause(ledger: Ledger) -> None:
     assert row(run("status"), "slack")["Held back"] == ""
     assert run("pause", "slack", "shuffle", "--reason", "chat is\x1bmoved") == (
         "slack paused; 3 deliveries waiting\nshuffle paused; 3 deliveries waiting\n"
@@ -86,14 +86,14 @@ def test_pause_and_resume_say_what_waits_and_status_shows_it(ledger: Ledger) -> 
     assert row(run("status"), "shuffle")["Held back"] != ""
 
 
-def test_a_wrong_name_pauses_nothing(ledger: Ledger) -> None:
+def test_unknown_name_pauses_nothing(ledger: Ledger) -> None:
     result = CliRunner().invoke(courier, ["pause", "slack", "shufle"])
     assert "unknown integration 'shufle'; known integrations: manager, shuffle, slack" in str(result.exception)
     assert not ledger.status("slack").paused_ms
     assert CliRunner().invoke(courier, ["pause"]).exit_code == 2
 
 
-def test_status_tells_of_breaker_pause_and_limits(ledger: Ledger) -> None:
+def test_status_shows_breaker_pause_and_limits(ledger: Ledger) -> None:
     fail(ledger, pause_s=90)
     held = row(run("status"), "slack")["Held back"]
     assert held.startswith("breaker open, next try in ")

@@ -69,7 +69,7 @@ def test_a_request(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-def test_a_look_up() -> None:
+def test_lookup() -> None:
     alert = {**ALERT, "syscheck": {"path": "/x", "md5_after": "0" * 32, "sha1_after": "1" * 40}}
     _, out = render("virustotal", alert)
     address = "https://www.virustotal.com/vtapi/v2/file/report"
@@ -77,7 +77,7 @@ def test_a_look_up() -> None:
     assert "filters: match: the alert would be delivered\n" in out
 
 
-def test_each_look_up_of_several_is_shown() -> None:
+def test_all_lookups_are_shown() -> None:
     _, out = render("maltiverse", ALERT)
     assert f"GET https://api.mv.example/{MASK}/ip/8.8.4.4\n" in out
     assert f"Authorization: Bearer {MASK}\n" in out
@@ -95,7 +95,7 @@ def test_a_script_and_its_files() -> None:
     assert "error: " in out  # there is no such script on this machine
 
 
-def test_why_nothing_would_be_sent() -> None:
+def test_reason_for_sending_nothing_is_shown() -> None:
     assert "skipped: no_file_hash: no hash of the file in syscheck\n" in render("virustotal", ALERT)[1]
     assert "rejected: invalid_alert: " in render("slack", {**ALERT, "rule": {"id": "1"}})[1]
     _, out = render("slack", b"nonsense")
@@ -110,7 +110,7 @@ def test_json() -> None:
     assert document["calls"][0]["method"] == "POST"
 
 
-def test_an_alert_may_be_laid_out_over_lines() -> None:
+def test_alert_can_span_several_lines() -> None:
     assert render("slack", json.dumps(ALERT, indent=1).encode())[1] == render("slack", ALERT)[1]
 
 
@@ -130,7 +130,7 @@ def test_input_that_is_not_one_alert(
     assert (end.value.code, capsys.readouterr().err) == (1, f"courier: {message}\n")
 
 
-def test_an_unknown_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "alert").write_text("{}")
     with pytest.raises(SystemExit) as end:
         main(["render", "--config", "ossec.conf", "--integration", "teams", "--alert", "alert"])
@@ -139,7 +139,7 @@ def test_an_unknown_integration(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert err.endswith("known integrations: slack, virustotal, maltiverse, custom-a\n")
 
 
-def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
+def test_each_filter_that_does_not_match_is_named(tmp_path: Path) -> None:
     (tmp_path / "ossec.conf").write_text(
         "<ossec_config><integration><name>slack</name><hook_url>https://h.example/x</hook_url><level>7</level>"
         "<rule_id>1,2</rule_id><group>web,</group><event_location>^/var</event_location>"
@@ -159,7 +159,7 @@ def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
     ("integration", "expected", "code"),
     [("slack", "match", 1), ("slack", "no-match", 0), ("virustotal", "match", 0), ("virustotal", "no-match", 1)],
 )
-def test_a_script_can_expect_what_the_filters_say(integration: str, expected: str, code: int) -> None:
+def test_expect_sets_the_exit_code(integration: str, expected: str, code: int) -> None:
     assert render(integration, ALERT, "--expect", expected)[0] == code
 
 
