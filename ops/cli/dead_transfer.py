@@ -43,8 +43,8 @@ FILE = click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, 
 def export_letters(settings: Settings, /, *, file: Path, **options: Any) -> None:
     """Copy dead letters to a new FILE.
 
-    FILE has one JSON object per line; - writes to standard output. The dead letters also stay in Redis. The file
-    contains the alerts in plain text. To import it into this or another Redis, use `courier dead import`.
+    FILE must not exist; - writes to standard output. The format is one JSON object per line, with the alert in plain
+    text. The dead letters also stay in Redis. To import them into this or another Redis, use `courier dead import`.
     """
     words, chosen = parse_filters(options)
     count = 0
@@ -63,8 +63,8 @@ def export_letters(settings: Settings, /, *, file: Path, **options: Any) -> None
 def import_letters(settings: Settings, /, *, file: Path) -> None:
     """Import dead letters from a file of `courier dead export`.
 
-    - reads standard input. Deliveries that are already in the ledger, dead or waiting, do not change, so you can
-    repeat an import.
+    If FILE is -, it reads standard input. Deliveries that are already in the ledger, dead or waiting, do not change,
+    so you can repeat an import.
     """
     done = seen = 0
     with open_session(settings) as session, _read(file) as lines:

@@ -22,7 +22,7 @@ def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *,
     """Resume paused integrations.
 
     Queued deliveries are sent as fast as the rate limits allow. This command does not close a circuit breaker and does
-    not end a pause that the target requested (Retry-After); both end automatically.
+    not end a pause that the target requested; both end automatically.
     """
     wanted = combined(ids, words)
     with open_session(settings) as session:

@@ -85,7 +85,7 @@ def test_an_unreadable_letter_can_be_listed_shown_exported_and_discarded(
     replayed = run("dead", "replay", "--yes")
     assert "the record of delivery bad cannot be read" in replayed.stderr
     assert "it cannot be replayed" in replayed.stderr
-    assert "1 wait" in replayed.stdout
+    assert "1 dead letter queued" in replayed.stdout
     assert "1 discarded" in run("dead", "discard", "bad", "--yes").stdout
     assert ledger.status("bad").dead == 0
 

@@ -118,7 +118,7 @@ def test_dead_letters_of_removed_ones_change_only_with_removed(ledger: Ledger) -
 def test_replay_to_an_ambiguous_name_is_refused(ledger: Ledger) -> None:
     ledger.bury("old", reason="buried")
     result = run("dead", "replay", "--to", "slack", "--yes")
-    assert f"'slack' matches 2 integrations: {TWO}, {ONE}; name one of these ids" in str(result.exception)
+    assert f"'slack' matches 2 integrations: {TWO}, {ONE}; use one of these ids" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_settings_in_an_unreadable_working_directory(folder: Path, command: str)
     script = (
         "import os, runpy, sys\n"
         f"sys.argv = ['courier', {command!r}]\n"
-        f"os.getcwd = lambda: {str(folder / 'closed')!r}\n"  # like a root process that dropped its privileges after entering the folder
+        f"os.getcwd = lambda: {str(folder / 'closed')!r}\n"  # as after dropping root
         "runpy.run_module('ops.cli.main', run_name='__main__')\n"
     )
     done = run_as_ordinary_user("-c", script, cwd=folder)
