@@ -1,1 +1,1 @@
-"""What the commands do: the ledger read and changed for an operator."""
+"""The logic of the operator commands, without their options and output."""

@@ -1,7 +1,7 @@
-"""Dead letters as lines of JSON: for another server, or to be kept when they are discarded here.
+"""Dead letters as lines of JSON, to move them to another server or to archive them before they are discarded.
 
-Each line is one letter, whole: what the ledger holds of it and nothing else, so without secrets. The alert stands there
-as text if it is UTF-8, and in base64 otherwise: its bytes come back as they were.
+Each line holds one complete record of the ledger and therefore no secrets. The alert is text if it is UTF-8, otherwise
+base64, so that an import restores the same bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\
 class DeadLetterLine(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="courier", tag="dead letter 1"
 ):
-    """One line; it begins with what it is, and the version of its form."""
+    """One line. It starts with a tag that names the record type and the format version."""
 
     integration: Name
     delivery: Name
@@ -37,7 +37,7 @@ _decode = msgspec.json.Decoder(DeadLetterLine).decode
 
 
 def write_line(found: FoundLetter) -> bytes:
-    """Return the letter as one line, with its line end."""
+    """Return the letter as one line, including the newline."""
     delivery = found.letter.delivery
     try:
         text, raw = delivery.alert.decode(), None
@@ -55,10 +55,10 @@ def write_line(found: FoundLetter) -> bytes:
 
 
 def read_line(line: bytes) -> FoundLetter:
-    """Return the letter that a line describes. Raises ValueError with what is wrong with it."""
+    """Return the letter of a line. Raises ValueError with the reason why the line is invalid."""
     check_depth(line)
     found = _decode(line)
     if (found.alert is None) == (found.alert_base64 is None):
-        raise ValueError("it has to have either `alert` or `alert_base64`")
+        raise ValueError("it must have either `alert` or `alert_base64`")
     alert = found.alert.encode() if found.alert is not None else found.alert_base64 or b""
     return FoundLetter(found.integration, DeadLetter(Delivery(found.delivery, found.header, alert), found.died_ms))

@@ -1,4 +1,4 @@
-"""Which dead letters an operator means: by integration, reason, rule and age, or one by one."""
+"""Select dead letters by integration, reason, rule and age, or by id."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class FoundLetter(NamedTuple):
-    """A dead letter and the integration that it belongs to."""
+    """A dead letter and the id of its integration."""
 
     integration_id: str
     letter: DeadLetter
 
 
 class AlertSummary(NamedTuple):
-    """What a person recognises an alert by; each is empty where the alert does not say it, or is none."""
+    """The fields that identify an alert for a person. A field is empty if the alert does not have it or is invalid."""
 
     alert_id: str = ""
     rule_id: str = ""
@@ -35,9 +35,9 @@ class AlertSummary(NamedTuple):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What must hold of a letter; empty parts ask nothing. Ages are seconds since the death.
+    """Conditions for a letter; an empty field matches every letter. Ages are seconds since it became a dead letter.
 
-    `deliveries` are ids of deliveries or of alerts.
+    `deliveries` contains ids of deliveries or of alerts.
     """
 
     deliveries: frozenset[str] = frozenset()
@@ -47,7 +47,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     newer_s: float | None = None
 
     def matches(self, letter: DeadLetter, now_ms: int) -> bool:
-        """Say whether it is one of those that are meant."""
+        """Return whether the letter meets all conditions."""
         age_s = (now_ms - letter.died_ms) / 1000
         return (
             (not self.deliveries or self._names(letter))
@@ -62,29 +62,29 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(ledger: Ledger, integration_ids: Sequence[str], wanted: Filter) -> Iterator[FoundLetter]:
-    """Yield the letters that are meant, integration by integration, the oldest first."""
+    """Yield the letters that match, by integration, oldest first. An integration with damaged keys yields none."""
     now_ms = ledger.now_ms()
     for integration_id in integration_ids:
-        with suppress(LedgerDamaged):  # logged by the ledger; the letters of the others can be read
+        with suppress(LedgerDamaged):  # the ledger logs it; the letters of other integrations are still readable
             for letter in ledger.dead_letters(integration_id):
                 if wanted.matches(letter, now_ms):
                     yield FoundLetter(integration_id, letter)
 
 
 def reason(letter: DeadLetter) -> str:
-    """Return why it died: the reason of its last attempt."""
+    """Return the reason of the last attempt."""
     history = letter.delivery.header.history
     return history[-1].reason if history else "worker_lost"
 
 
 def detail(letter: DeadLetter) -> str:
-    """Return what the last attempt had to say."""
+    """Return the error text of the last attempt."""
     history = letter.delivery.header.history
-    return history[-1].detail if history else "the worker died with it every time"
+    return history[-1].detail if history else "the worker process died during every attempt"
 
 
 def summarize(letter: DeadLetter) -> AlertSummary:
-    """Return what the alert says of itself."""
+    """Return the fields that identify the alert; all empty if it cannot be parsed."""
     try:
         fields = Alert(letter.delivery.alert).fields
     except ValueError:

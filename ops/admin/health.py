@@ -1,7 +1,7 @@
-"""Whether a process makes progress: what a container engine or an orchestrator asks every few seconds.
+"""Health checks for a container engine or an orchestrator, which runs them every few seconds.
 
-Each question reads what the process last told in Redis, or asks Flower for a page. Not progress: a process that is
-there, but has not told anything for a while, or leaves work lying.
+A check reads the last report of a process from Redis, or requests a page from Flower. A process that runs is still
+unhealthy if its last report is too old, or if tasks are queued and it starts none.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
     from common.settings.schema import FlowerSettings
 
 HEARTBEAT_TIMEOUT_S: Final = 30.0
-"""Producer and workers give a sign every second; the calls to Redis in between may take up to 15 s each."""
+"""Producer and workers report every second, but each call to Redis in between may take up to 15 s."""
 
 IDLE_LIMIT_S: Final = 60.0
-"""Reconnecting after a restart of Redis takes seconds; a consumer that has begun nothing by then is deaf."""
+"""A reconnect after a restart of Redis takes seconds. A consumer that starts no task for this long is stuck."""
 
-FLOWER_LIMIT_S: Final = 5.0
+FLOWER_TIMEOUT_S: Final = 5.0
 
 
 class Unhealthy(CourierError):  # noqa: N818 — the name says the state
-    """Raised when there is no progress; the text says since when, and where to look."""
+    """Raised when a process makes no progress; the message says for how long and what to do."""
 
 
 def producer(client: Redis, node: str, alerts: Path) -> str:
-    """Return how long ago the producer of `node` gave a sign, in words. Raises Unhealthy and LedgerError.
+    """Return the age of the last report of the producer of `node`, as text. Raises Unhealthy and LedgerError.
 
-    `alerts` is the alert log: a producer of this machine that may not read it follows nothing, however lively it is.
+    `alerts` is the alert log: a producer that cannot read it does no work, even if it reports regularly.
     """
     for path in (alerts.parent, alerts):
-        if _is_closed(path):
+        if _is_unreadable(path):
             raise Unhealthy(
                 f"{path} cannot be read: {explain(PermissionError(errno.EACCES, 'Permission denied', path))}"
             )
@@ -59,9 +59,9 @@ def producer(client: Redis, node: str, alerts: Path) -> str:
 
 
 def worker(client: Redis, name: str) -> str:
-    """Return how the worker `name` (NAME@HOST) is doing, in words. Raises Unhealthy and LedgerError.
+    """Return the age of the last report of the worker `name` (NAME@HOST), as text. Raises Unhealthy and LedgerError.
 
-    Where several processes have that name, each of them must make progress.
+    If several processes have that name, each of them must make progress.
     """
     _check_writable(client)
     reports, now_ms = _running_reports(fetch_worker_reports(client, name)), Ledger(client).now_ms()
@@ -76,16 +76,16 @@ def worker(client: Redis, name: str) -> str:
 
 
 def _check_writable(client: Redis) -> None:
-    """Raise Unhealthy while Redis answers and refuses all changes: a sign of life takes half a minute to grow old."""
-    if trouble := Ledger(client).disk_error():
-        raise Unhealthy(trouble)
+    """Raise Unhealthy if Redis refuses writes. Without this check, it takes HEARTBEAT_TIMEOUT_S to notice."""
+    if error := Ledger(client).disk_error():
+        raise Unhealthy(error)
 
 
 def _running_reports(reports: dict[str, WorkerReport]) -> dict[str, WorkerReport]:
     """Return the reports of processes that may still run.
 
-    Of this host, or container, it is known which ones do. A process elsewhere has ended when another one of its name
-    tells of itself and it does not: a killed worker is started again under the same name.
+    On this host, or in this container, the process table shows which ones run. A process elsewhere counts as ended if
+    its report is old while another process of the same name reports: a killed worker restarts under the same name.
     """
     here = this_process()
     left = {process: report for process, report in reports.items() if not here.has_exited(process)}
@@ -101,13 +101,13 @@ def _check_progress(who: str, report: WorkerReport, now_ms: int) -> str:
     fresh = _check_heartbeat(who, report.seen_ms, now_ms)
     if report.idle_since_ms and now_ms - report.idle_since_ms > IDLE_LIMIT_S * 1000:
         idle_s = (now_ms - report.idle_since_ms) / 1000
-        raise Unhealthy(f"tasks lie in the queues of {who}, and it has begun nothing for {idle_s:.0f} s; restart it")
+        raise Unhealthy(f"{who} has started no task for {idle_s:.0f} s although tasks are queued; restart it")
     return fresh
 
 
 def flower(settings: FlowerSettings) -> str:
-    """Return that Flower answers and sees the workers. Raises Unhealthy otherwise."""
-    host = host_in_url(settings.address.replace("0.0.0.0", "127.0.0.1"))  # noqa: S104 — where it listens, not where we do
+    """Return that Flower responds and sees the workers, as text. Raises Unhealthy otherwise."""
+    host = host_in_url(settings.address.replace("0.0.0.0", "127.0.0.1"))  # noqa: S104 — Flower's listen address; nothing listens here
     prefix = settings.url_prefix.strip("/")
     url = f"http://{host}:{settings.port}/{prefix + '/' if prefix else ''}healthcheck"
     request = urllib.request.Request(url)
@@ -115,19 +115,19 @@ def flower(settings: FlowerSettings) -> str:
         login = base64.b64encode(settings.basic_auth.reveal().encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
     try:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=FLOWER_LIMIT_S).close()
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=FLOWER_TIMEOUT_S).close()
     except urllib.error.HTTPError as error:
         with error:
             raise Unhealthy(
-                f"Flower answers {error.code} at {url}: {error.read(500).decode(errors='replace')}"
+                f"Flower responded with status {error.code} at {url}: {error.read(500).decode(errors='replace')}"
             ) from None
     except (urllib.error.URLError, OSError) as error:
-        raise Unhealthy(f"Flower does not answer at {url}: {error}") from None
-    return f"Flower answers at {url}"
+        raise Unhealthy(f"Flower does not respond at {url}: {error}") from None
+    return f"Flower responds at {url}"
 
 
-def _is_closed(path: Path) -> bool:
-    """Tell whether a path is there and may not be read; one that is not there may come."""
+def _is_unreadable(path: Path) -> bool:
+    """Return whether a path exists but cannot be read. A missing one may still be created."""
     try:
         path.stat()
     except PermissionError:
@@ -139,8 +139,8 @@ def _is_closed(path: Path) -> bool:
 
 def _check_heartbeat(who: str, seen_ms: int, now_ms: int) -> str:
     if not seen_ms:
-        raise Unhealthy(f"{who} has given no sign; it is starting, waits for Redis, or goes by another name")
+        raise Unhealthy(f"{who} has never reported; it is still starting, cannot reach Redis, or has a different name")
     age_s = (now_ms - seen_ms) / 1000
     if age_s > HEARTBEAT_TIMEOUT_S:
-        raise Unhealthy(f"{who} gave its last sign {age_s:.0f} s ago; see its log")
-    return f"{who} gave its last sign {age_s:.0f} s ago"
+        raise Unhealthy(f"{who} last reported {age_s:.0f} s ago; see its log")
+    return f"{who} last reported {age_s:.0f} s ago"

@@ -1,4 +1,4 @@
-"""What holds an integration back, in words for a person."""
+"""Why an integration sends nothing or less than it could, as text for an operator."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
 
 
 def hold_reason(status: Status, now_ms: int) -> str:
-    """Return what holds it back at the ledger's time `now_ms`, empty if nothing does."""
+    """Return why the integration is held back at the ledger's time `now_ms`; empty if it is not."""
     return ", ".join(_hold_reasons(status, now_ms))
 
 
 def _hold_reasons(status: Status, now_ms: int) -> Iterator[str]:
     if status.damaged:
-        yield f"damaged: {plain(', '.join(status.damaged))}"
+        yield f"damaged keys: {plain(', '.join(status.damaged))}"
     if status.paused_ms:
         reason = f": {plain(status.pause_reason)}" if status.pause_reason else ""
         yield f"paused {_ago(now_ms - status.paused_ms)}{reason}"
     if status.breaker != "closed":
         yield _breaker(status, now_ms)
     if status.target_until_ms > now_ms:
-        yield f"target asked to wait {age((status.target_until_ms - now_ms) / 1000)}"
+        yield f"target requested a pause, {age((status.target_until_ms - now_ms) / 1000)} left"
     spent = [limit for limit, left in status.limits.items() if not left]
     if spent and status.waiting:
-        yield f"limit {' and '.join(spent)}"
+        yield f"rate limit {' and '.join(spent)} reached"
 
 
 def _breaker(status: Status, now_ms: int) -> str:
-    """Say why and until when, and how many of those that wait have failed: the others need not fail, too."""
+    """Return the state and reason. It counts failed deliveries apart from untried ones, which may still succeed."""
     left_ms = status.breaker_until_ms - now_ms
     when = f"next try {f'in {age(left_ms / 1000)}' if left_ms > 0 else 'now'}"
-    state = f"open, {when}" if status.breaker == "open" else "half-open, one delivery is out"
+    state = f"open, {when}" if status.breaker == "open" else "half-open, probe in flight"
     reason = f"{status.breaker_reason}: " if status.breaker_reason else ""
-    failed = f"{status.failed} deliveries fail" if status.failed != 1 else "1 delivery fails"
-    return f"breaker {state} ({reason}{failed}, {status.waiting - status.failed} others not tried)"
+    failed = f"{status.failed} failed"
+    return f"breaker {state} ({reason}{failed}, {status.waiting - status.failed} not tried)"
 
 
 def _ago(ms: int) -> str:
@@ -48,7 +48,7 @@ def _ago(ms: int) -> str:
 
 
 def last_error(status: Status | IntegrationReport, now_ms: int) -> str:
-    """Return the last error and its age, and whether nothing was ever delivered; empty if there was no error."""
+    """Return the last error with its age, and a note if no delivery ever succeeded; empty if there was no error."""
     if not status.last_error:
         return ""
     totals = status.totals

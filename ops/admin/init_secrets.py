@@ -1,12 +1,12 @@
-"""The secrets of an installation: each made once, at random, and a folder for each role with those that it needs.
+"""The secrets of an installation, created once at random, and a folder per role with the secrets that it needs.
 
-    FOLDER/                  the administrator's: every secret, and `redis.acl`, to which further users may be added
-    FOLDER/ROLE/             `redis.password` of that role, and what `ops.admin.redis_roles` says that it needs
+    FOLDER/                  for the administrator: every secret, and `redis.acl`, to which users can be added
+    FOLDER/ROLE/             `redis.password` of that role, and its secrets from `ops.admin.redis_roles`
     FOLDER/redis/, grafana/  `redis.acl`, `grafana.password`
 
-There is no default password anywhere: what is not given by an operator is made here. A file of FOLDER that exists is
-kept, so an operator may write one beforehand, and running it again changes nothing. To have one renewed, delete it.
-What is in the folders of the roles is a copy.
+There are no default passwords. Existing files in FOLDER are kept, so an operator can provide a secret beforehand, and
+a second run changes nothing. To renew a secret, delete its file and run the command again. The files in the role
+folders are copies.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _PRIVATE: Final = 0o600
 
 
 class Owner(NamedTuple):
-    """A user and a group by number."""
+    """A numeric user id and group id."""
 
     uid: int
     gid: int
 
 
 class Owners(NamedTuple):
-    """Who reads which folders; None leaves them to whoever makes them."""
+    """The owners of the folders; None means the user that runs the command."""
 
     courier: Owner | None = None
     redis: Owner | None = None
@@ -49,7 +49,7 @@ class Owners(NamedTuple):
 
 
 class _Copy(NamedTuple):
-    """A file of FOLDER and where its copy goes; both are relative."""
+    """A file and the path of its copy, both relative to FOLDER."""
 
     source: str
     target: str
@@ -57,9 +57,9 @@ class _Copy(NamedTuple):
 
 
 def provision(folder: Path, owners: Owners) -> Iterator[tuple[Path, str]]:
-    """Make what is missing in `folder` and yield each file with what was done. Raises SettingsError.
+    """Create missing files in `folder` and yield each file with `created`, `kept` or `updated`. Raises SettingsError.
 
-    The file for Redis comes last: who waits for it finds everything else done.
+    The file for Redis comes last: a process that waits for it then finds all other files.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,16 +77,18 @@ def provision(folder: Path, owners: Owners) -> Iterator[tuple[Path, str]]:
             yield folder / copy.target, _copy(folder, copy)
     except OSError as error:
         where = error.filename or folder
-        raise SettingsError(f"{where}: {error.strerror or error}; name a folder that can be written") from None
+        raise SettingsError(f"{where}: {error.strerror or error}; choose a writable folder") from None
 
 
 def chown(folder: Path, owner: Owner, *, whole: bool = False) -> None:
-    """Make `owner` the owner of `folder` itself, or of the `whole` of it. Raises SettingsError."""
+    """Change the owner of `folder`, and of all its content if `whole`. Raises SettingsError."""
     try:
         for path in (folder, *(folder.rglob("*") if whole else ())):
             os.chown(path, *owner, follow_symlinks=path == folder)
     except OSError as error:
-        raise SettingsError(f"{folder}: cannot be given to {owner.uid}:{owner.gid}: {error.strerror}") from None
+        raise SettingsError(
+            f"{folder}: cannot change the owner to {owner.uid}:{owner.gid}: {error.strerror}; run as root"
+        ) from None
 
 
 def _copies(owners: Owners) -> Iterator[_Copy]:
@@ -109,8 +111,8 @@ def _create_once(path: Path, make: Callable[[], str]) -> str:
     done = "kept"
     if not exists(path):
         _write(path, make() + "\n")
-        done = "made"
-    _chown(path, Owner(os.geteuid(), os.getegid()))  # an earlier version gave it to the services
+        done = "created"
+    _chown(path, Owner(os.geteuid(), os.getegid()))  # an earlier version gave it to the user of the services
     return done
 
 
@@ -119,7 +121,7 @@ def _copy(folder: Path, copy: _Copy) -> str:
     target.parent.mkdir(mode=0o700, exist_ok=True)
     target.parent.chmod(0o700)
     if not exists(target) or target.read_text() != content:
-        done = "rewritten" if exists(target) else "made"
+        done = "updated" if exists(target) else "created"
         _write(target, content)
     _chown(target, copy.owner)
     _chown(target.parent, copy.owner)
@@ -127,9 +129,9 @@ def _copy(folder: Path, copy: _Copy) -> str:
 
 
 def _write_acl(folder: Path) -> str:
-    """Let Redis know the roles and their passwords; lines of further users stay.
+    """Write the roles and their passwords to redis.acl, and keep the lines of other users.
 
-    So do further passwords of a role that an operator has added, but not one that is being renewed.
+    Passwords that an operator added to a role are kept; the previous password of a renewed one is removed.
     """
     path = folder / REDIS_ACL
     lines = path.read_text().splitlines() if exists(path) else []
@@ -140,21 +142,21 @@ def _write_acl(folder: Path) -> str:
         _, name, _, password, *_ = line.split()
         if name in passwords and name in theirs:
             former = folder / name / REDIS_PASSWORD
-            gone = {password, f"#{digest(former.read_text().strip())}"} if exists(former) else {password}
-            added = [one for one in re.findall(r"#[0-9a-f]{64}", theirs[name]) if one not in gone]
+            outdated = {password, f"#{digest(former.read_text().strip())}"} if exists(former) else {password}
+            added = [one for one in re.findall(r"#[0-9a-f]{64}", theirs[name]) if one not in outdated]
             ours[n] = line.replace(password, " ".join((password, *added)), 1)
     known = {line.split()[1] for line in ours}
     wanted = [*ours, *(line for line in lines if not line.startswith(tuple(f"user {name} " for name in known)))]
     done = "kept"
     if lines != wanted:
         _write(path, "\n".join(wanted) + "\n")
-        done = "rewritten" if lines else "made"
+        done = "updated" if lines else "created"
     _chown(path, Owner(os.geteuid(), os.getegid()))
     return done
 
 
 def _write(path: Path, content: str) -> None:
-    """Write the whole file or none of it."""
+    """Write the file atomically: a temporary file, fsync, rename."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as file:

@@ -1,4 +1,4 @@
-"""Single keys from a terminal, without Return."""
+"""Read single key presses from a terminal."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _NAMES: Final = {
     "[1~": "home",
     "[4~": "end",
 }
-"""What terminals send behind ESC for the keys that are no letters (xterm's control sequences)."""
+"""The bytes after ESC of special keys → their name (xterm control sequences)."""
 
 _KEY: Final = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
 
 
 @contextmanager
 def keys() -> Iterator[Callable[[float], str]]:
-    """Give a function that waits for a key for so many seconds and returns it, '' if none came.
+    """Yield a function that waits up to the given seconds for a key and returns it, or '' on timeout.
 
-    Keys that are no letters have names: up, down, page up, page down, home, end. Without a terminal to read from no key
-    ever comes.
+    Special keys have names: up, down, page up, page down, home, end. If standard input is not a terminal, the function
+    only waits.
     """
     if not sys.stdin.isatty():
         yield _no_key
@@ -50,14 +50,14 @@ def keys() -> Iterator[Callable[[float], str]]:
 
 
 def _key(terminal: int, seconds: float, typed: list[str]) -> str:
-    """Return the next key; `typed` are those that came together with an earlier one."""
+    """Return the next key. `typed` holds keys that were read together with an earlier one."""
     if not typed and select.select([terminal], [], [], seconds)[0]:
         typed += split(os.read(terminal, 1024).decode("latin-1"))
     return typed.pop(0) if typed else ""
 
 
 def split(text: str) -> list[str]:
-    """Return the keys that a terminal sent."""
+    """Split terminal input into keys."""
     return [_NAMES.get(key[1:].replace("O", "[", 1), key) if len(key) > 1 else key for key in _KEY.findall(text)]
 
 

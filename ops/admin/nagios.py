@@ -1,4 +1,4 @@
-"""`courier status --check`: one line and an exit status for cron, Nagios and what speaks its language."""
+"""`courier status --check`: one line and an exit status for cron, Nagios and compatible monitoring systems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ops.admin.status_report import StatusReport
 
 MAX_LISTED: Final = 5
-"""Reasons in the line; the others are counted."""
+"""Findings in the line; the rest are only counted."""
 
 
 class Level(IntEnum):
@@ -26,21 +26,21 @@ class Level(IntEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that is not as it should be."""
+    """One problem and its severity."""
 
     level: Level
     text: str
 
 
 def verdict(report: StatusReport) -> tuple[Level, str]:
-    """Return the worst level and the line, its numbers behind `|` as Nagios reads them."""
+    """Return the worst level and the line, with performance data after `|` in the format of Nagios."""
     found = sorted(_findings(report), key=lambda one: -one.level)
     level = max((one.level for one in found), default=Level.OK)
     return level, line(level, [one.text for one in found] or [_summary(report)]) + _performance_data(report)
 
 
 def line(level: Level, texts: list[str]) -> str:
-    """Return the line without numbers; `|` would end its text."""
+    """Return the line without performance data. `|` becomes `/`, because it would start the performance data."""
     more = [f"{len(texts) - MAX_LISTED} more"] if len(texts) > MAX_LISTED else []
     text = plain("; ".join([*texts[:MAX_LISTED], *more]))
     return f"COURIER {level.name} - {text.replace('|', '/')}"
@@ -64,10 +64,10 @@ def _producer_findings(report: StatusReport) -> Iterator[Finding]:
     for name, node in report.nodes.items():
         silent_s = None if node.seen_ms is None else (report.time_ms - node.seen_ms) / 1000
         if silent_s is None or silent_s > HEARTBEAT_TIMEOUT_S:
-            since = "has never reported" if silent_s is None else f"was last seen {age(silent_s)} ago"
+            since = "has never reported" if silent_s is None else f"last reported {age(silent_s)} ago"
             yield Finding(Level.CRITICAL, f"the producer of {name} {since}")
         if node.intake_paused:
-            yield Finding(Level.CRITICAL, f"{name} enqueues nothing: {node.intake_paused}")
+            yield Finding(Level.CRITICAL, f"{name}: intake paused: {node.intake_paused}")
         if node.foreign_writes:
             yield Finding(Level.WARNING, f"{name}: {node.foreign_writes}")
         if node.config_error:
@@ -79,12 +79,12 @@ def _producer_findings(report: StatusReport) -> Iterator[Finding]:
 def _worker_findings(report: StatusReport) -> Iterator[Finding]:
     alive = {n: w for n, w in report.workers.items() if report.time_ms - w.seen_ms <= HEARTBEAT_TIMEOUT_S * 1000}
     if not alive:
-        yield Finding(Level.CRITICAL, "no worker runs")
+        yield Finding(Level.CRITICAL, "no worker is running")
     for name, worker in alive.items():
         idle_s = 0 if worker.idle_since_ms is None else (report.time_ms - worker.idle_since_ms) / 1000
         if idle_s > IDLE_LIMIT_S:
             yield Finding(
-                Level.CRITICAL, f"{name} has begun nothing for {age(idle_s)} though work is queued: restart it"
+                Level.CRITICAL, f"{name} has started no task for {age(idle_s)} although tasks are queued; restart it"
             )
 
 

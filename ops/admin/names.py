@@ -1,7 +1,7 @@
-"""Which integrations a word means that an operator wrote: an id, or a name that several blocks may have.
+"""Resolve what an operator typed, an id or a name, to integrations. Several blocks can have the same name.
 
-One rule for every command: a word means all configured blocks with that id or name. One that left the configuration is
-meant only where no configured one has its name, or where it is asked for.
+All commands use one rule: a word selects all configured blocks with that id or name. It selects an integration that was
+removed from ossec.conf only if no configured one has its name, or with `--removed`.
 """
 
 from __future__ import annotations
@@ -20,53 +20,53 @@ if TYPE_CHECKING:
     from producer.ossec_conf import Configuration
 
 REMOVED = "(removed)"
-"""Stands behind the id of an integration that left every ossec.conf."""
+"""Shown after the id of an integration that was removed from every ossec.conf."""
 
 
 class Resolved(NamedTuple):
-    """The ids that are meant, and those that left the configuration and are left alone though they match."""
+    """The selected ids, and the removed ones that match but were skipped in favour of configured ones."""
 
     ids: tuple[str, ...]
-    left_alone: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 def resolve(listed: Mapping[str, CatalogueEntry], words: Sequence[str], *, removed: bool = False) -> Resolved:
-    """Return whom `words` mean, each id once; with `removed` only such as left the configuration.
+    """Return the ids that `words` select, each once; with `removed`, only removed ones.
 
-    Raises CourierError for a word that means nobody, or only a removed one whose name a configured one has.
+    Raises CourierError for an unknown word, or for a removed id whose name a configured integration has.
     """
     ids: dict[str, None] = {}
-    left_alone: dict[str, None] = {}
+    skipped: dict[str, None] = {}
     for word in words:
         live, gone = _split(listed, matching(listed, [word]))
         if removed:
             if not gone:
-                raise CourierError(f"{word!r} did not leave the configuration: {_and(live)}; leave --removed out")
+                raise CourierError(f"{word!r} was not removed from ossec.conf: {_and(live)}; omit --removed")
             ids |= dict.fromkeys(gone)
             continue
         if not live:
             _refuse_successors(listed, word, gone)
         ids |= dict.fromkeys(live or gone)
-        left_alone |= dict.fromkeys(gone if live else ())
-    return Resolved(tuple(ids), tuple(left_alone))
+        skipped |= dict.fromkeys(gone if live else ())
+    return Resolved(tuple(ids), tuple(skipped))
 
 
 def matching(listed: Mapping[str, CatalogueEntry], words: Iterable[str]) -> tuple[str, ...]:
-    """Return all with one of these ids or names, removed ones included. Raises CourierError for a word of nobody."""
+    """Return all ids that `words` select, including removed ones. Raises CourierError for an unknown word."""
     found: dict[str, None] = {}
     for word in words:
-        here = [one for one, what in listed.items() if word in {one, what.name}]
-        if not here:
+        found_here = [one for one, what in listed.items() if word in {one, what.name}]
+        if not found_here:
             raise unknown(word, listed)
-        found |= dict.fromkeys(here)
+        found |= dict.fromkeys(found_here)
     return tuple(found)
 
 
 def in_configuration(configuration: Configuration, words: Sequence[str], *, file: Path) -> list[Integration]:
-    """Return those of an ossec.conf that `words` mean, all if there are none. Raises CourierError."""
+    """Return the integrations of an ossec.conf that `words` select, all if there are no words. Raises CourierError."""
     by_id = {one.id: one for one in configuration.integrations}
     listed = {one.id: CatalogueEntry(one.name, ("here",)) for one in by_id.values()}
-    refused = "; some are refused, see `courier check`" if configuration.refused else ""
+    refused = "; some integrations are refused, see `courier check`" if configuration.refused else ""
     for word in words:
         if not any(word in {one.id, one.name} for one in by_id.values()):
             raise CourierError(f"{unknown(word, listed, f' in {file}')}{refused}")
@@ -74,17 +74,17 @@ def in_configuration(configuration: Configuration, words: Sequence[str], *, file
 
 
 def label(integration_id: str, what: CatalogueEntry | None) -> str:
-    """Return the id, marked if it left the configuration."""
+    """Return the id, with REMOVED after it if it was removed from ossec.conf."""
     return f"{integration_id} {REMOVED}" if what and what.removed else integration_id
 
 
 def unknown(word: str, listed: Mapping[str, CatalogueEntry], where: str = "") -> CourierError:
-    """Return the error for a word of nobody, with a suggestion; `where` is text such as ` in ossec.conf`."""
-    there = ", ".join(label(one, what) for one, what in listed.items()) or "none"
+    """Return the error for an unknown word, with a suggestion; `where` is text such as ` in ossec.conf`."""
+    known = ", ".join(label(one, what) for one, what in listed.items()) or "none"
     names = {*listed, *(what.name for what in listed.values())}
     close = get_close_matches(word, sorted(names), n=1)
     return CourierError(
-        f"there is no integration {word!r}{where}; there are: {there}"
+        f"unknown integration {word!r}{where}; known integrations: {known}"
         + (f"; did you mean {close[0]!r}?" if close else "")
     )
 
@@ -98,11 +98,11 @@ def _split(listed: Mapping[str, CatalogueEntry], ids: Iterable[str]) -> tuple[li
 
 def _refuse_successors(listed: Mapping[str, CatalogueEntry], word: str, gone: Sequence[str]) -> None:
     names = {listed[one].name for one in gone}
-    heirs = [one for one, what in listed.items() if what.name in names and not what.removed]
-    if heirs:
+    successors = [one for one, what in listed.items() if what.name in names and not what.removed]
+    if successors:
         raise CourierError(
-            f"{word!r} left the configuration; {_and(heirs)} {'has' if len(heirs) == 1 else 'have'} its name now: "
-            "name that, or add --removed"
+            f"{word!r} was removed from ossec.conf; its name is now used by {_and(successors)}: "
+            "use that, or add --removed"
         )
 
 

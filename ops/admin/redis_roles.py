@@ -1,11 +1,11 @@
-"""The roles of Redis: one table of what each process may do there. Everything else about users is made from it.
+"""The Redis roles: one table with the permissions of each process, from which all Redis users are built.
 
-`courier init` makes redis.acl and the folder of secret files of each role (`ops.admin.init_secrets`), the page on
-remote workers shows the lines (`ops.docs.render_roles`), and `tests/security/test_roles.py` tries what each can and can
-not do.
+`courier init` writes redis.acl and the secret files of each role (`ops.admin.init_secrets`), the page on remote workers
+shows the ACL lines (`ops.docs.render_roles`), and `tests/security/test_roles.py` tests what each role can and cannot
+do.
 
-A role has the commands that it runs itself and those of the scripts that it runs: Redis checks both. EVALSHA asks for
-the right to read and to write each of its KEYS, so that a role that runs a script has both on all keys of the ledger.
+A role has the commands that it runs itself and the commands of its scripts, because Redis checks both. EVALSHA needs
+read and write permission for each of its KEYS, so a role that runs a script has both for all keys of the ledger.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ADMINISTRATOR: Final = "default"
-"""The user with all rights: for the administrator of Redis. No process of Courier logs in as it."""
+"""The user with all permissions, for the administrator of Redis. No process of Courier uses it."""
 
 SECRET_KEY: Final = "secret.key"  # noqa: S105 — the name of a file
 FLOWER_LOGIN: Final = "flower.login"
 
 
 class Role(NamedTuple):
-    """What one kind of process may do in Redis, and which secrets it needs besides its own password.
+    """The Redis permissions of one kind of process, and the secrets that it needs besides its own password.
 
-    `keys` and `channels` are patterns as Redis's ACL takes them: `~` to read and write, `%R~` to read, `%W~` to write.
-    `commands` are those that it runs itself, `scripts` the ledger's that it runs.
+    `keys` and `channels` are patterns of a Redis ACL: `~` to read and write, `%R~` to read, `%W~` to write. `commands`
+    are the commands that the process sends, `scripts` the scripts of the ledger that it runs.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Role(NamedTuple):
 
     @property
     def allowed(self) -> frozenset[str]:
-        """Its commands and those of its scripts, which Redis checks as well."""
+        """The commands of the role and of its scripts; Redis checks both."""
         called = {
             command.lower()
             for name in self.scripts
@@ -61,9 +61,9 @@ class Role(NamedTuple):
 
 
 def acl_lines(passwords: Mapping[str, str], administrator: str) -> Iterator[str]:
-    """Yield the lines of an ACL file for passwords by role, and that of `administrator`; none is in there in clear.
+    """Yield the lines of an ACL file for `passwords` by role and the `administrator` password, all of them hashed.
 
-    A health check, which has no password, may ask whether the server answers.
+    The user `health` has no password and can only send PING, for health checks of the server.
     """
     yield f"user {ADMINISTRATOR} on #{digest(administrator)} ~* &* +@all"
     yield "user health on nopass resetkeys resetchannels -@all +ping"
@@ -72,12 +72,12 @@ def acl_lines(passwords: Mapping[str, str], administrator: str) -> Iterator[str]
 
 
 def digest(password: str) -> str:
-    """Return what an ACL file holds in place of a password."""
+    """Return the SHA-256 of a password in hexadecimal, the form of an ACL file."""
     return sha256(password.encode()).hexdigest()
 
 
 def _commands(*words: str) -> frozenset[str]:
-    """Return the commands of all `words`, which hold several each."""
+    """Return the commands in `words`; each word is a list separated by spaces."""
     return frozenset(" ".join(words).split())
 
 
@@ -86,13 +86,13 @@ _CONNECT: Final = "client|setinfo client|setname hello info ping select time"
 _TRANSACTION: Final = "discard exec multi unwatch watch"
 _READ_STATUS: Final = "hget hgetall hkeys hmget lrange scan zcard zcount zrange zrank"
 _PUBLISH: Final = "llen lpush sadd smembers"
-"""How kombu puts messages into a queue; LPUSH needs the right to write, LLEN none but to name the key."""
+"""The commands with which kombu publishes to a queue. LPUSH needs write permission, LLEN only access to the key."""
 
 _CONSUME: Final = (
     "brpop del evalsha exists llen pexpire psubscribe publish punsubscribe sadd script|exists script|load smembers "
     "srem zadd zrangebyscore zrem"
 )
-"""How kombu takes messages from queues, and keeps those that expire, as remote control's do: two scripts of its own."""
+"""The commands with which kombu consumes queues and expires messages of remote control, including its two scripts."""
 
 _LEDGER: Final = tuple(f"~courier:{{*}}:{part}" for part in KEY_NAMES)
 _CURSORS: Final = "~courier:{*}:cursor"
@@ -100,7 +100,7 @@ _LIMITS: Final = "~courier:limits:*"
 _QUEUE_BINDINGS: Final = ("~_kombu.binding.courier", "~_kombu.binding_permanent.courier")
 _CONTROL: Final = ("~*.celery.pidbox", "~_kombu.binding*.celeryev", "~_kombu.binding_deadlines")
 _CHANNELS: Final = ("/0.celeryev/*", "/0.celery.pidbox")
-"""Workers' events, and the questions of remote control; 0 is the number of the database in the URL."""
+"""Worker events and remote control; 0 is the database number in the URL."""
 
 ROLES: Final = (
     Role(

@@ -1,4 +1,4 @@
-"""What would go out for one alert, without sending it: requests, or a script's arguments and files, secrets masked."""
+"""What Courier would send for one alert: requests, or the arguments and files of a script. Secrets are masked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPTIONS_FILE: Final = Path("<options file>")
 
 
 class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One call. For HTTP: method, url, headers and body; for a script: its argv and its files by the name in there."""
+    """One call. HTTP: method, url, headers and body. Script: argv, and the content of files by their name in argv."""
 
     method: str = ""
     url: str = ""
@@ -41,9 +41,9 @@ class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Rendered(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What becomes of an alert: the calls, or why there are none. `outcome` is send, skipped or rejected.
+    """The calls for an alert, or the reason why there are none. `outcome` is send, skipped or rejected.
 
-    `trouble` is why a call could not be made as things are on this machine.
+    `error` is why the script cannot run on this machine.
     """
 
     integration: str
@@ -55,7 +55,7 @@ class Rendered(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Renderer:
-    """Renders for one integration; built once."""
+    """Renders alerts for one integration."""
 
     def __init__(
         self, integration: Integration, policy: Policy, worker: WorkerSettings, *, debug: bool = False
@@ -65,20 +65,20 @@ class Renderer:
         self._redactor = Redactor.of(integration, policy)
 
     def build_calls(self, alert: Alert) -> Sequence[Any]:
-        """Return the calls themselves, secrets and all. Raises NotSendable."""
+        """Return the calls with secrets in plain text. Raises NotSendable."""
         return self._service.build_calls(alert)
 
     def render(self, alert: Alert) -> Rendered:
-        """Return what would go out for this alert, whether or not the filters let it pass."""
+        """Return the calls for this alert, regardless of the filters."""
         try:
-            sendings = [self._rendered_call(call) for call in self.build_calls(alert)]
+            calls = [self._rendered_call(call) for call in self.build_calls(alert)]
         except NotSendable as refusal:
             outcome = refusal.outcome
             name = "skipped" if isinstance(outcome, Skipped) else "rejected"
             return Rendered(self._integration.id, name, str(outcome.reason), self._redactor.text(outcome.detail))
         except TransportError as error:
             return Rendered(self._integration.id, "rejected", str(error.reason), self._redactor.text(error.detail))
-        return Rendered(self._integration.id, "send", calls=sendings)
+        return Rendered(self._integration.id, "send", calls=calls)
 
     def script_error(self) -> str:
         """Return why the script cannot be run on this machine, or an empty text."""
@@ -96,11 +96,11 @@ class Renderer:
         return self._script(call) if self._integration.kind is Kind.SCRIPT else self._request(call)
 
     def _request(self, call: Request) -> RenderedCall:
-        """Return a request as it goes over the wire. Raises TransportError if there is no such URL or header."""
+        """Return a request in the form that is sent. Raises TransportError for an invalid URL or header."""
         try:
             request = prepare(call.method, call.url, call.headers, call.params)
-        except Exception:  # noqa: BLE001 — whatever a URL or a header makes the libraries raise, it may quote a secret
-            raise TransportError(Reason.INVALID_URL, "the address or a header cannot be sent") from None
+        except Exception:  # noqa: BLE001 — any error of the libraries about a URL or header may quote a secret
+            raise TransportError(Reason.INVALID_URL, "the URL or a header is invalid") from None
         headers = {name: value for name, value in request.headers.items() if isinstance(value, str)}
         if call.body is not None:
             headers["Content-Length"] = str(len(call.body))

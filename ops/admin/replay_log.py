@@ -1,8 +1,8 @@
-"""Reads a stretch of the archived alert log once more and enqueues what matches, for one integration.
+"""Read a period of the archived alert log again and enqueue matching alerts for one integration.
 
-Never twice by accident: the deliveries have the ids that they had the first time, so that what still waits or lies dead
-is left as it is; and how far a replay of the same stretch has come is remembered in the ledger, like a producer's
-cursor, so that an interrupted one goes on and a finished one does nothing until it is asked for by name.
+A replay does not duplicate by accident. Deliveries get the same ids as the first time, so those that are still queued
+or are dead letters do not change. The ledger stores the progress of each replay like a producer's cursor: an
+interrupted replay continues, and a finished one does nothing without `--again`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 256 * 1024
 CHUNK: Final = 100
-"""Deliveries in one commit; the pace is kept between commits."""
+"""Deliveries per commit; the rate is applied between commits."""
 
 REORDER_WINDOW_S: Final = 300.0
-"""Lines are nearly in the order of their times: reading ends this much behind the end of the stretch."""
+"""Log lines are only nearly in order of time, so reading continues this long past the end of the period."""
 
 BACKLOG_RETRY_S: Final = 1.0
 
 
 class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
-    """What is replayed: from one moment up to, not including, another."""
+    """The period to replay; `stop` is exclusive."""
 
     start: datetime
     stop: datetime
@@ -48,18 +48,18 @@ class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.start.isoformat()}/{self.stop.isoformat()}"
 
     def contains(self, line: LogLine) -> bool:
-        """Say whether the line was written in it; one that carries no time was not."""
+        """Return whether the line's timestamp is in the period; False for a line without one."""
         at_s = written_at_s(line.raw)
         return at_s is not None and self.start.timestamp() <= at_s < self.stop.timestamp()
 
     def is_over(self, batch: Batch) -> bool:
-        """Say whether reading has come well behind it."""
+        """Return whether reading is past the end of the period, REORDER_WINDOW_S included."""
         last_s = next(filter(None, (written_at_s(line.raw) for line in reversed(batch.lines))), None)
         return batch.at_end or (last_s is not None and last_s >= self.stop.timestamp() + REORDER_WINDOW_S)
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """How far it is. `part` goes from 0 to 1 by the time of the lines; `enqueued` leaves out what was there already."""
+    """Progress. `part` goes from 0 to 1 by timestamp; `enqueued` excludes deliveries that already existed."""
 
     read: int = 0
     matched: int = 0
@@ -69,7 +69,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
 
 class LogReplay:
-    """One replay. `pace` is called with the number of deliveries that were just enqueued, and may take its time."""
+    """One replay. `pace` is called with the number of deliveries just enqueued; it sleeps to limit the rate."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class LogReplay:
         pace: Callable[[int], object],
         sleep: Callable[[float], object],
     ) -> None:
-        """Take the parts; `node` is the manager whose log it is."""
+        """`node` is the node name of the manager that wrote the log."""
         self._time_range, self._integration, self._node = time_range, integration, node
         self._source, self._ledger, self._policy = source, ledger, policy
         self._pace, self._sleep = pace, sleep
@@ -91,19 +91,19 @@ class LogReplay:
         self._reader = f"replay:{node}:{time_range}"
 
     def count(self) -> Iterator[Progress]:
-        """Read the stretch and enqueue nothing; yield how far it is."""
+        """Read the period without enqueueing; yield the progress."""
         yield from self._run(self._source.at(self._time_range.start), lambda _matches, _after: 0)
 
     def run(self, *, again: bool) -> Iterator[Progress]:
-        """Enqueue; yield how far it is.
+        """Enqueue; yield the progress.
 
-        Raises CourierError if this stretch was replayed already and `again` is not asked for, or if another replay of
-        it runs; LedgerUnavailable and LedgerMisconfigured.
+        Raises CourierError if this period was already replayed and `again` is not set, or if another replay of it is
+        running; LedgerUnavailable and LedgerMisconfigured.
         """
         cursor = self._ledger.cursor(self._integration.id, self._reader)
         if cursor == FINISHED and not again:
             raise CourierError(
-                f"{self._time_range} was replayed to {self._integration.id} already; --again does it once more"
+                f"{self._time_range} was already replayed to {self._integration.id}; to repeat it, use --again"
             )
         self._committed = cursor
         start = cursor if cursor and cursor != FINISHED else self._source.at(self._time_range.start)
@@ -111,20 +111,20 @@ class LogReplay:
         self._commit([], FINISHED)
 
     def _run(self, cursor: str, take: Callable[[list[LogLine], str], int]) -> Iterator[Progress]:
-        progress, over = Progress(), False
-        while not over:
+        progress, done = Progress(), False
+        while not done:
             batch = self._source.read(cursor, READ_BYTES)
             matches = [line for line in self._alerts(batch) if self._time_range.contains(line)]
             progress.enqueued += take(matches, batch.cursor)
             progress.read += len(batch.lines)
             progress.matched += len(matches)
-            progress.missing += tuple(passed.detail for passed in batch.skipped)
+            progress.missing += tuple(one.detail for one in batch.skipped)
             progress.part = max(progress.part, self._part(batch))
-            cursor, over = batch.cursor, self._time_range.is_over(batch)
+            cursor, done = batch.cursor, self._time_range.is_over(batch)
             yield progress
 
     def _alerts(self, batch: Batch) -> Iterator[LogLine]:
-        """Yield the alerts that pass the filters; of a damaged line the whole ones."""
+        """Yield the alerts that match the filters; from a damaged line, the alerts in it that are complete."""
         for line in batch.lines:
             try:
                 if self._index.match(line.raw):
@@ -149,7 +149,7 @@ class LogReplay:
         return stored
 
     def _commit(self, lines: list[LogLine], cursor: str) -> int:
-        """Commit, waiting while the backlog is full."""
+        """Commit, and wait while the backlog is full."""
         while True:
             result = self._ledger.commit(
                 self._integration.id,
@@ -171,4 +171,4 @@ class LogReplay:
 
 
 FINISHED: Final = "done"
-"""Stands where the cursor of a replay was, once it is through."""
+"""Replaces the cursor of a replay when it is complete."""

@@ -1,4 +1,4 @@
-"""What the operator's commands need of Redis: the client, the ledger and the integrations that there are."""
+"""The connection of an operator command: the Redis client, the ledger and the known integrations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LedgerSession(NamedTuple):
-    """A connected ledger; `listed` are the integrations that were ever published, and `manager`, by id."""
+    """A connected ledger. `listed` has every integration that was ever published, and `manager`, by id."""
 
     client: Redis
     ledger: Ledger
@@ -29,41 +29,41 @@ class LedgerSession(NamedTuple):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Every id, those that left the configuration last."""
+        """All ids, removed integrations last."""
         return tuple(sorted(self.listed, key=lambda one: (self.listed[one].removed, one)))
 
     def resolve_for_action(self, words: Sequence[str], *, removed: bool = False) -> names.Resolved:
-        """Return whom an action on these ids or names concerns. Raises CourierError."""
+        """Return the integrations that an action on these ids or names changes. Raises CourierError."""
         return names.resolve(self.listed, words, removed=removed)
 
     def one(self, word: str) -> str:
-        """Return the single integration that a word means. Raises CourierError."""
+        """Return the only integration that `word` selects. Raises CourierError if there are several or none."""
         ids = self.resolve_for_action([word]).ids
         if len(ids) > 1:
-            raise CourierError(f"{word!r} means {len(ids)} integrations: {', '.join(ids)}; name one of these ids")
+            raise CourierError(f"{word!r} matches {len(ids)} integrations: {', '.join(ids)}; use one of these ids")
         return ids[0]
 
     def resolve_for_query(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return whom a question about these ids or names concerns, all if there are none. Raises CourierError."""
+        """Return the integrations to show for these ids or names, all if `words` is empty. Raises CourierError."""
         return names.matching(self.listed, words) if words else self.ids
 
     def label(self, integration_id: str) -> str:
-        """Return the id as tables show it: marked if it left the configuration."""
+        """Return the id as tables show it, marked if it was removed from ossec.conf."""
         return names.label(integration_id, self.listed.get(integration_id))
 
     def refreshed(self) -> LedgerSession:
-        """Return the same with the integrations that there are by now."""
+        """Return a copy with the current integrations."""
         return self._replace(listed=catalogue(self.client))
 
 
 @contextmanager
 def open_session(settings: Settings) -> Iterator[LedgerSession]:
-    """Connect. Raises LedgerUnavailable or LedgerMisconfigured at once if Redis does not answer."""
+    """Connect and read the catalogue. Raises LedgerUnavailable or LedgerMisconfigured."""
     with connect(redis_url(settings)) as client:
         try:
             listed = catalogue(client)
         except LedgerUnavailable as error:
             if is_local(settings):
-                raise LedgerUnavailable(f"`courier up` does not run in {settings.state.dir}: {error}") from error
+                raise LedgerUnavailable(f"`courier up` is not running in {settings.state.dir}: {error}") from error
             raise
         yield LedgerSession(client, Ledger(client), listed)

@@ -1,7 +1,7 @@
-"""Counts what Courier would send of an alert log that a stock Integrator is serving; sends nothing, needs no Redis.
+"""Count what Courier would send for the alert log of a stock Integrator, without sending and without Redis.
 
-It reads with the producer's own log reader and filters, and asks the workers' own integrations what they would send.
-What a service would answer it cannot know: so it counts messages, not outcomes.
+It uses the log reader and filters of the producer and the integrations of the workers. The response of a service is
+unknown, so it counts messages, not outcomes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COLUMNS: Final = (
     Column("Matched", ColumnKind.NUMBER, rank=0),
     Column("Would send", ColumnKind.NUMBER, rank=0),
     Column("Skipped", rank=1),
-    Column("Refused", rank=2),
+    Column("Rejected", rank=2),
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -44,20 +44,20 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass
 class Counts:
-    """Of one integration: alerts that pass its filters, and what becomes of them; skipped and refused by reason."""
+    """For one integration: alerts that match its filters, and messages; skipped and rejected alerts by reason."""
 
     matched: int = 0
     would_send: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
 
     def row(self, name: str) -> tuple[str, ...]:
-        """Return the cells of its line in the table."""
-        return name, str(self.matched), str(self.would_send), _by_reason(self.skipped), _by_reason(self.refused)
+        """Return its row of the table."""
+        return name, str(self.matched), str(self.would_send), _by_reason(self.skipped), _by_reason(self.rejected)
 
 
 class Shadow:
-    """Reads on from `cursor`, a cursor of `source`. `out` gets each rendered delivery as a line of JSON."""
+    """Reads `source` from `cursor`. Each rendered delivery is written to `out` as a line of JSON."""
 
     def __init__(
         self,
@@ -78,24 +78,24 @@ class Shadow:
         self.skipped: Counter[str] = Counter()
 
     def read(self) -> bool:
-        """Read on a little; say whether that was the end of the log for now. Raises OSError for `out`."""
+        """Read one batch; return whether it reached the end of the log. Raises OSError if `out` cannot be written."""
         batch = self._source.read(self._cursor, BATCH_BYTES)
         self._take(batch)
         self._cursor = batch.cursor
         return batch.at_end
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Return the table, one line an integration."""
+        """Return the table, one row per integration."""
         return [counts.row(name) for name, counts in self.counts.items()]
 
     def summary(self) -> str:
-        """Return what was read, in words."""
-        passed = f", passed over: {_by_reason(self.skipped)}" if self.skipped else ""
-        return f"{pluralize(self.lines, 'line')} read{passed}; nothing was sent"
+        """Return the number of lines read and skipped, as text."""
+        skipped = f", skipped: {_by_reason(self.skipped)}" if self.skipped else ""
+        return f"{pluralize(self.lines, 'line')} read{skipped}; nothing was sent"
 
     def _take(self, batch: Batch) -> None:
         self.lines += len(batch.lines)
-        self.skipped.update(str(passed.reason) for passed in batch.skipped)
+        self.skipped.update(str(one.reason) for one in batch.skipped)
         for line in batch.lines:
             try:
                 self._match(line)
@@ -107,7 +107,7 @@ class Shadow:
             self._out.flush()
 
     def _match(self, line: LogLine) -> None:
-        """Count it for each integration that gets it. Raises InvalidAlert."""
+        """Count the line for each integration that it matches. Raises InvalidAlert."""
         for integration_id in self._index.match(line.raw):
             self._count(integration_id, line)
 
@@ -118,7 +118,7 @@ class Shadow:
         try:
             renderer.build_calls(alert)
         except NotSendable as refusal:
-            kind = counts.skipped if isinstance(refusal.outcome, Skipped) else counts.refused
+            kind = counts.skipped if isinstance(refusal.outcome, Skipped) else counts.rejected
             kind[str(refusal.outcome.reason)] += 1
         else:
             counts.would_send += 1
@@ -127,7 +127,7 @@ class Shadow:
 
 
 def _record(alert: Alert, rendered: Any) -> dict[str, Any]:
-    """Return a line of `--out`: which delivery, which alert by its own id, and what would go out."""
+    """Return a record of `--out`: the delivery id, the alert's own id, and the rendered calls."""
     try:
         alert_id = alert.fields.get("id")
     except ValueError:

@@ -1,7 +1,7 @@
-"""What `courier status` knows, typed: `--json` writes exactly this, and the tables and `--check` read it.
+"""The data model of `courier status`: `--json` writes exactly this; the tables and `--check` use it.
 
-Every key is always there. `VERSION` grows when a key is removed or changes its meaning; new keys may come at any time.
-The meaning of each is in `ops/docs/command-line.md`.
+Every key is always present. `VERSION` increases when a key is removed or changes its meaning; keys may be added at any
+time. `ops/docs/command-line.md` describes each key.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 
 TOTALS: Final = ("committed", "skipped", "retried", "dead", *OUTCOMES_WITHOUT_REASON)
-"""The counters that are always there; those with a reason, such as `dead:unauthorized`, from the first time on."""
+"""The counters that are always present. A counter with a reason, such as `dead:unauthorized`, appears on first use."""
 
 COUNTERS: Final = ("lines", "matched")
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator's pause: since when, in ms since the epoch, and why."""
+    """A pause by an operator: its start in ms since the epoch, and its reason."""
 
     since_ms: int
     reason: str
 
 
 class BreakerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The circuit breaker: closed, open or half-open; when an open one tries again, and why it opened."""
+    """The circuit breaker: closed, open or half-open; the time of the next probe, and why it opened."""
 
     state: str
     until_ms: int | None
@@ -50,7 +50,7 @@ class BreakerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One integration. Ages are seconds, times ms since the epoch, null where there is none."""
+    """One integration. Ages are in seconds, times in ms since the epoch; null if there is none."""
 
     name: str
     removed: bool
@@ -73,7 +73,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LagReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How one integration reads on a node."""
+    """How far one integration is behind the end of the alert log on a node."""
 
     lag_bytes: int
     lag_s: float
@@ -99,7 +99,7 @@ class ProducerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker process that gave a sign within the last five minutes."""
+    """One worker process that reported within the last five minutes."""
 
     name: str
     host: str
@@ -110,13 +110,13 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedisStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger's server; `trouble` says why nothing is enqueued there, empty if nothing prevents it."""
+    """The Redis server of the ledger. `error` is why nothing can be enqueued; empty if it can."""
 
     error: str
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything, at `time` (`time_ms` since the epoch), by the ledger's clock."""
+    """The whole report at `time` (`time_ms` in ms since the epoch), by the clock of Redis."""
 
     version: int
     courier: str
@@ -128,18 +128,22 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     workers: dict[str, WorkerStatus]
 
 
-def read_report(door: LedgerSession, ids: Sequence[str]) -> StatusReport:
-    """Ask the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
-    ledger = door.ledger
+def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
+    """Read the report from the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
+    ledger = session.ledger
     statuses = {one: ledger.status(one) for one in ids}
-    nodes, workers, now_ms = fetch_producer_reports(door.client), fetch_all_worker_reports(door.client), ledger.now_ms()
+    nodes, workers, now_ms = (
+        fetch_producer_reports(session.client),
+        fetch_all_worker_reports(session.client),
+        ledger.now_ms(),
+    )
     return StatusReport(
         version=VERSION,
         courier=version("courier-integrator"),
         time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         time_ms=now_ms,
         redis=RedisStatus(error=ledger.disk_error() or ledger.intake_block_reason()),
-        integrations={one: _integration(door.listed[one], status, now_ms) for one, status in statuses.items()},
+        integrations={one: _integration(session.listed[one], status, now_ms) for one, status in statuses.items()},
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},
     )
@@ -183,12 +187,12 @@ def _node(node: ProducerReport) -> ProducerStatus:
         config_error=texts.get("config_error", ""),
         config_digest=texts.get("config_digest", ""),
         config_loaded_ms=node.integer("config_loaded_ms") or None,
-        integrations={one: _lag(reading) for one, reading in node.integration_lags.items()},
+        integrations={one: _lag(lag) for one, lag in node.integration_lags.items()},
     )
 
 
-def _lag(reading: IntegrationLag) -> LagReport:
-    return LagReport(**msgspec.structs.asdict(reading))
+def _lag(lag: IntegrationLag) -> LagReport:
+    return LagReport(**msgspec.structs.asdict(lag))
 
 
 def _worker(worker: str, report: WorkerReport) -> WorkerStatus:

@@ -1,9 +1,8 @@
-"""The stock Integrator on this host: whether it runs, how far it has read the alert log, and what it also sends.
+"""The stock Integrator on this host: whether it runs, its position in the alert log, and which integrations it shares.
 
-It keeps no position on disk; but the kernel knows where in the log its open file stands, and shows it in /proc. That is
-ahead of what has been sent: the C library reads a block at a time, and the alert in hand may not be through. So unless
-the daemon is seen to be idle, the position goes back by that block, to the start of a line: a few alerts come twice
-rather than one never.
+The daemon stores no position on disk, but /proc shows the offset of its open log file. The offset is ahead of what was
+sent: the C library reads whole blocks, and the current alert may be unsent. Unless the daemon is idle, Courier
+therefore moves the position back by one block, to the start of a line: it may send a few alerts twice, but misses none.
 """
 
 from __future__ import annotations
@@ -32,32 +31,32 @@ NAME: Final = "wazuh-integratord"
 PROC: Final = Path("/proc")
 POLLS: Final = 3
 POLL_INTERVAL_S: Final = 0.1
-"""A daemon that has alerts in hand runs a script for each, one after the other: so often it is not seen without one."""
+"""A busy daemon runs one script after the other, so POLLS polls without a child process mean that it is idle."""
 
 HEAD_BYTES: Final = 64 * 1024
 _SHOWN_NAME: Final = NAME[:15]
-"""The kernel keeps 15 bytes of a process's name (TASK_COMM_LEN)."""
+"""The kernel truncates process names to 15 bytes (TASK_COMM_LEN)."""
 
 _GZIP_SIZES: Final = 2**32
-"""An archive's last four bytes are the size of its content, modulo this (RFC 1952)."""
+"""The last four bytes of a gzip file are the size of its content modulo this (RFC 1952)."""
 
 
 class Daemon(NamedTuple):
-    """A running stock Integrator, with the /proc in which it was found."""
+    """A running stock Integrator and the /proc that shows it."""
 
     pid: int
     proc: Path = PROC
 
     @property
     def folder(self) -> Path:
-        """Its folder in /proc."""
+        """The folder of the process in /proc."""
         return self.proc / str(self.pid)
 
 
 class ReadProgress(NamedTuple):
-    """How far a daemon has read. `behind_bytes` follow in the same file; `idle` if all before was surely sent.
+    """The position of a daemon. `behind_bytes` of the file follow it. `idle` means that all alerts before it were sent.
 
-    `dated` says whether the file's name stays after a rotation.
+    `dated` says whether the file keeps its name at a rotation.
     """
 
     pid: int
@@ -68,18 +67,20 @@ class ReadProgress(NamedTuple):
 
 
 def running(proc: Path = PROC) -> list[Daemon]:
-    """Return the stock Integrators that run on this host, without the children that they are about to exec."""
+    """Return the stock Integrators on this host, without their forked children that have not called exec yet."""
     found = {}
-    for entry in os.listdir(proc):  # noqa: PTH208 — hundreds of names, of which few matter
+    for entry in os.listdir(proc):  # noqa: PTH208 — hundreds of names, few of them used
         if entry.isdigit() and (parent := _parent_if_daemon(proc / entry)) is not None:
             found[int(entry)] = parent
     return [Daemon(pid, proc) for pid, parent in sorted(found.items()) if parent not in found]
 
 
 def read_progress(alerts: Path, daemons: Sequence[Daemon], *, sleep: Callable[[float], object]) -> ReadProgress:
-    """Return how far the daemon that follows this log has come. Raises CourierError if that cannot be told."""
+    """Return the position of the daemon that reads this log. Raises CourierError if it cannot be determined."""
     if not daemons:
-        raise CourierError(f"no {NAME} runs on this host; in a container, run this where its processes can be seen")
+        raise CourierError(
+            f"no {NAME} is running on this host; for one in a container, run this where its processes are visible"
+        )
     files = list(LogDirectory(alerts).oldest_first())
     for daemon in daemons:
         try:
@@ -88,50 +89,54 @@ def read_progress(alerts: Path, daemons: Sequence[Daemon], *, sleep: Callable[[f
                 return _read_progress(daemon, *found, alerts, sleep)
         except PermissionError:
             who = f"user {os.geteuid()}"
-            raise CourierError(f"the open files of {NAME} ({daemon.pid}) cannot be seen by {who}; use root") from None
+            raise CourierError(f"{who} cannot read the open files of {NAME} (pid {daemon.pid}); run as root") from None
         except OSError as error:
-            raise CourierError(f"{NAME} ({daemon.pid}) ended meanwhile: {error.strerror}; start it again") from None
+            raise CourierError(
+                f"{NAME} (pid {daemon.pid}) exited during the check: {error.strerror}; run the command again"
+            ) from None
     pids = ", ".join(str(daemon.pid) for daemon in daemons)
-    raise CourierError(f"{NAME} ({pids}) has no file of {alerts.parent} open; name its log with --alerts")
+    raise CourierError(
+        f"{NAME} (pid {pids}) has no file open in {alerts.parent}; give the path of its log with --alerts"
+    )
 
 
 def duplicated_targets(settings: Settings, daemons: Iterable[Daemon]) -> Iterator[tuple[int, str]]:
-    """Yield the process id of each running daemon, and the integrations of ours that it also sends, for a person."""
+    """Yield the process id of each daemon, and as text the integrations that both it and Courier serve."""
     for daemon in daemons:
         try:
             ours = read_ossec_conf(settings.producer.config).integrations
             theirs = {_target(one) for one in read_ossec_conf(_config(daemon, settings)).integrations}
         except ConfigError:
-            yield daemon.pid, "not known: its ossec.conf cannot be read"
+            yield daemon.pid, "unknown: its ossec.conf cannot be read"
             continue
         both = [one.id for one in ours if _target(one) in theirs]
-        yield daemon.pid, ", ".join(both) or "none of its ossec.conf; if that changed, restart the manager"
+        yield daemon.pid, ", ".join(both) or "none in its ossec.conf; if that file changed, restart the manager"
 
 
 def warn_if_running(settings: Settings, log: logging.Logger) -> None:
-    """Log a warning for each stock Integrator that runs here; a host that does not show its processes says nothing."""
+    """Log a warning for each stock Integrator on this host. If /proc is not readable, log nothing."""
     try:
         found = list(duplicated_targets(settings, running()))
     except OSError:
         return
     for pid, integrations in found:
         extra = {"pid": pid, "integrations": integrations}
-        log.warning("%s runs on this host: stop it, or its alerts are sent twice", NAME, extra=extra)
+        log.warning("%s is running on this host; stop it, otherwise alerts are sent twice", NAME, extra=extra)
 
 
 def _parent_if_daemon(folder: Path) -> int | None:
-    """Return the parent's process id if this is a stock Integrator that lives."""
+    """Return the parent's process id if this is a running stock Integrator, else None."""
     try:
         if (folder / "comm").read_text().rstrip("\n") != _SHOWN_NAME:
             return None
         state, parent = (folder / "stat").read_text("ascii", "replace").rpartition(")")[2].split()[:2]
-    except OSError:  # it has ended
+    except OSError:  # the process has exited
         return None
     return None if state in "ZX" else int(parent)
 
 
 def _config(daemon: Daemon, settings: Settings) -> Path:
-    """Return its ossec.conf: its working directory is the manager's home (spec, paths)."""
+    """Return the path of its ossec.conf. Its working directory is the manager's home (spec, paths)."""
     own = daemon.folder / "cwd/etc/ossec.conf"
     return own if os.access(own, os.R_OK) else settings.worker.wazuh_home / "etc/ossec.conf"
 
@@ -141,7 +146,7 @@ def _target(integration: Integration) -> tuple[object, ...]:
 
 
 def _open_log(daemon: Daemon, files: Sequence[FileInfo]) -> tuple[str, FileInfo] | None:
-    """Return the descriptor with which it reads the log, and the file that this is."""
+    """Return the descriptor with which it reads the log, and the log file."""
     folder = daemon.folder / "fd"
     for descriptor in os.listdir(folder):  # noqa: PTH208 — as above
         opened = folder / descriptor
@@ -152,14 +157,14 @@ def _open_log(daemon: Daemon, files: Sequence[FileInfo]) -> tuple[str, FileInfo]
         same = [file for file in files if file.inode == inode and not file.zipped]
         if not same and re.search(r"alerts.*\.json( \(deleted\))?\Z", str(opened.readlink())):
             same = [file for file in files if file.zipped and _is_packed(opened, status.st_size, file)]
-        if same:  # its dated name, if it has one: that stays
+        if same:  # oldest first: a dated name before the current one, because it does not change
             return descriptor, same[0]
     return None
 
 
 def _is_packed(opened: Path, size: int, file: FileInfo) -> bool:
-    """Say whether an archive holds what the daemon still reads of a file that was removed."""
-    with open(file.path, "rb") as packed:  # noqa: PTH123 — File has the path as a text
+    """Return whether `file` is the archive of the deleted log file that the daemon still reads."""
+    with open(file.path, "rb") as packed:  # noqa: PTH123 — the path is a str
         packed.seek(-4, os.SEEK_END)
         if int.from_bytes(packed.read(4), "little") != size % _GZIP_SIZES:
             return False
@@ -199,7 +204,7 @@ def _offset(daemon: Daemon, descriptor: str) -> int:
 
 
 def _has_children(daemon: Daemon) -> bool:
-    """Say whether it runs a script right now."""
+    """Return whether the daemon is running a script."""
     stats = (daemon.proc / entry / "stat" for entry in os.listdir(daemon.proc) if entry.isdigit())  # noqa: PTH208 — as above
     return any(_parent(path) == daemon.pid for path in stats)
 
@@ -212,7 +217,7 @@ def _parent(path: Path) -> int:
 
 
 def _line_start(log: int, offset: int) -> int:
-    """Return where the line starts that holds byte `offset`: `offset` itself if one ends right before."""
+    """Return the start of the line that contains byte `offset`; `offset` itself if it is the first byte of a line."""
     end = offset
     while end > 0:
         start = max(0, end - HEAD_BYTES)

@@ -1,8 +1,8 @@
-"""Tables and texts for a person at a terminal, and the same as plain lines where nobody watches.
+"""Tables and texts for a terminal, and tab-separated lines for programs.
 
-Whatever is in a cell, it is made printable here. At a terminal a row is one line, however narrow it is. What a person
-copies (an id) is never cut and never folded; other texts are cut with `…`; columns that are empty, and then the least
-important ones, are left out.
+All cells are made printable here. At a terminal, each row is one line at any width. Ids are never truncated or wrapped,
+so that they can be copied; other texts are truncated with `…`. Empty columns are omitted, and then the least important
+ones.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _STEPS: Final = ((86_400, "d"), (3600, "h"), (60, "m"))
 _GAP: Final = "  "
 
 plain: Final = printable
-"""For a text that goes to a person by another way than a table."""
+"""For text outside of a table."""
 
 
 class ColumnKind(Enum):
-    """How a column's cells may be treated where there is little room."""
+    """What may happen to the cells of a column in a narrow terminal."""
 
-    ID = "never cut, never left out"
-    NUMBER = "never cut, aligned to the right"
-    TEXT = "cut with …"
+    ID = "never truncated, never omitted"
+    NUMBER = "never truncated, right-aligned"
+    TEXT = "truncated with …"
 
 
 class Column(NamedTuple):
-    """One column. `rank` says which is left out first where there is no room: the highest; 0 never is.
+    """One column. The column with the highest `rank` is omitted first in a narrow terminal; rank 0 is never omitted.
 
-    `least` is the width below which a text is left out rather than cut.
+    `least` is the minimum width of a truncated text; below it, the column is omitted.
     """
 
     title: str
@@ -47,7 +47,7 @@ class Column(NamedTuple):
 
 
 def age(seconds: float) -> str:
-    """Return a duration for a person: `3.2s`, `12m`, `5h`, `2d`."""
+    """Return a duration as text: `3.2s`, `12m`, `5h`, `2d`."""
     for step, unit in _STEPS:
         if seconds >= step:
             return f"{seconds / step:.0f}{unit}"
@@ -55,27 +55,27 @@ def age(seconds: float) -> str:
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Return a number with its noun, which takes an s where it is not one: `1 error`, `2 errors`."""
+    """Return a number with its noun: `1 error`, `2 errors`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def pluralize_waiting(number: int) -> str:
-    """Return how many wait: `1 waits`, `2 wait`."""
-    return f"{number} wait{'s' if number == 1 else ''}"
+def format_waiting(number: int) -> str:
+    """Return the number of queued deliveries: `1 delivery waiting`, `2 deliveries waiting`."""
+    return f"{number:,} {'delivery' if number == 1 else 'deliveries'} waiting"
 
 
 def is_terminal() -> bool:
-    """Tell whether a person reads the output."""
+    """Return whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def terminal_width() -> int:
-    """Return the columns of the terminal, at least 20."""
+    """Return the width of the terminal in columns, at least 20."""
     return max(20, shutil.get_terminal_size().columns)
 
 
 def truncate(text: str, width: int) -> str:
-    """Return the text in at most `width` columns of the terminal, its end replaced by `…` if it is longer."""
+    """Return the text in at most `width` terminal columns, truncated with `…` if it is longer."""
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 — slow to import, and needed only at a terminal
 
     text = printable(text)
@@ -83,9 +83,9 @@ def truncate(text: str, width: int) -> str:
 
 
 def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[tuple[Column, list[str]]]:
-    """Return the columns that are shown in `width`, each with its title and cells, all padded to one width.
+    """Return the columns that fit into `width`, each with its title and cells, padded to the width of the column.
 
-    Only where the ids alone are wider than that, the lines are longer.
+    The lines are longer than `width` only if the ids and the columns of rank 0 need more.
     """
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 — slow to import, and needed only at a terminal
 
@@ -105,11 +105,13 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) ->
     spare = max(0, width - needed())
     fitted = []
     for column, cells in shown:
-        more = min(spare, natural[column.title] - least(column))
-        spare -= more
-        wide = least(column) + more
+        extra = min(spare, natural[column.title] - least(column))
+        spare -= extra
+        cell_width = least(column) + extra
         padded = [
-            cell.rjust(wide) if column.kind is ColumnKind.NUMBER else set_cell_size(truncate(cell, wide), wide)
+            cell.rjust(cell_width)
+            if column.kind is ColumnKind.NUMBER
+            else set_cell_size(truncate(cell, cell_width), cell_width)
             for cell in cells
         ]
         fitted.append((column, padded))
@@ -117,20 +119,20 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) ->
 
 
 def all_fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Tell whether every column that is not empty has room in `width`."""
+    """Return whether all columns that are not empty fit into `width`, so that none is omitted."""
     fitted = fit(columns, rows, width)
     filled = [n for n, column in enumerate(columns) if column.kind is ColumnKind.ID or any(row[n] for row in rows)]
     return len(fitted) == len(filled) and sum(len(cells[0]) + len(_GAP) for _, cells in fitted) <= width + len(_GAP)
 
 
 def lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Return the line of titles and one line for each row."""
+    """Return the header line and one line per row."""
     fitted = fit(columns, rows, width)
     return [_GAP.join(cells[n] for _, cells in fitted).rstrip() for n in range(len(rows) + 1)]
 
 
 def print_table(columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table to the terminal; elsewhere tab-separated lines under a line of titles, always all columns."""
+    """Write a table to a terminal. Otherwise write tab-separated lines with a header and all columns."""
     every = [column if isinstance(column, Column) else Column(column) for column in columns]
     if not is_terminal():
         sys.stdout.writelines("\t".join(map(printable, row)) + "\n" for row in [[c.title for c in every], *rows])
@@ -142,7 +144,7 @@ def print_table(columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) 
 
 
 def print_notes(notes: Iterable[tuple[str, str]]) -> None:
-    """Write what did not fit into a table, one line each: whom it is about, and a text, cut at the terminal's edge."""
+    """Write texts below a table, one line each: a name and a text, truncated to the width of the terminal."""
     for name, text in notes:
-        about = printable(name)
-        click.echo(f"{about}: {truncate(text, max(12, terminal_width() - len(about) - 2))}")
+        label = printable(name)
+        click.echo(f"{label}: {truncate(text, max(12, terminal_width() - len(label) - 2))}")

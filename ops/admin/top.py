@@ -1,4 +1,4 @@
-"""What `courier top` shows: rates from the difference of two looks at the counters, and one screen of the table."""
+"""The content of `courier top`: rates from two samples of the counters, and one screen of the table."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ COLUMNS: Final = (
 )
 
 SCREEN_COLUMNS: Final = COLUMNS[:-1]
-"""The last errors stand below the table, where there is room for them."""
+"""On a screen the last errors go below the table, where there is more room."""
 
 SORTS: Final = {"i": "Integration", "w": "Waiting", "d": "Dead", "o": "Oldest", "t": "Out/s", "r": "Retry/s"}
-"""The key that sorts by a column, the largest first; by the id, in its order."""
+"""Key → the column to sort by, largest first; ids are sorted in ascending order."""
 
-HELP: Final = "q ends · ↑ ↓ PgUp PgDn scroll · i w d o t r sort"
+HELP: Final = "q quit · ↑ ↓ PgUp PgDn scroll · i w d o t r sort"
 
 
 class Rate(NamedTuple):
-    """Deliveries a second: committed, ended well (delivered or skipped), and put off to try again."""
+    """Deliveries per second: committed, completed (delivered or skipped), and scheduled for a retry."""
 
     arrived: float = 0.0
-    ended: float = 0.0
+    completed: float = 0.0
     retried: float = 0.0
 
 
 class Rates:
-    """The rates between the last two looks."""
+    """The rates between the last two samples."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, Rate]] = {}
         self._rates: dict[str, Rate] = {}
 
     def update(self, statuses: Mapping[str, Status], now_ms: int) -> None:
-        """Take a look, at the ledger's time `now_ms`."""
+        """Add a sample, taken at the ledger's time `now_ms`."""
         for integration_id, status in statuses.items():
             totals = status.totals
-            ended = totals.get("delivered", 0) + totals.get("skipped", 0)
-            now = Rate(totals.get("committed", 0), ended, totals.get("retried", 0))
+            completed = totals.get("delivered", 0) + totals.get("skipped", 0)
+            now = Rate(totals.get("committed", 0), completed, totals.get("retried", 0))
             then_ms, then = self._seen.get(integration_id, (now_ms, now))
             seconds = (now_ms - then_ms) / 1000
             if seconds > 0:
@@ -64,12 +64,12 @@ class Rates:
             self._seen[integration_id] = (now_ms, now)
 
     def of(self, integration_id: str) -> Rate:
-        """Return the rates of one integration, zero before there were two looks."""
+        """Return the rates of one integration; zero before its second sample."""
         return self._rates.get(integration_id, Rate())
 
 
 class TopLine(NamedTuple):
-    """One integration at one moment: its id as it is shown, its status and its rates."""
+    """One sample of an integration: its label, status and rates."""
 
     label: str
     status: Status
@@ -77,7 +77,7 @@ class TopLine(NamedTuple):
 
 
 def cells(label: str, status: Status, rate: Rate, now_ms: int) -> tuple[str, ...]:
-    """Return one line of the table, in the order of COLUMNS."""
+    """Return one row of the table, in the order of COLUMNS."""
     oldest = "" if status.oldest_age_s is None else age(status.oldest_age_s)
     counts = (status.waiting, status.released, status.dead)
     texts = (oldest, hold_reason(status, now_ms), last_error(status, now_ms))
@@ -85,19 +85,19 @@ def cells(label: str, status: Status, rate: Rate, now_ms: int) -> tuple[str, ...
 
 
 def sort_lines(found: Sequence[TopLine], by: str) -> list[TopLine]:
-    """Return the lines sorted by a column of SORTS; equal ones stay in the order of their ids."""
+    """Return the lines sorted by a column of SORTS. The sort is stable: equal lines stay in the order of their ids."""
     keys = {
         "Waiting": lambda one: -one.status.waiting,
         "Dead": lambda one: -one.status.dead,
         "Oldest": lambda one: -(one.status.oldest_age_s or 0.0),
-        "Out/s": lambda one: -one.rate.ended,
+        "Out/s": lambda one: -one.rate.completed,
         "Retry/s": lambda one: -one.rate.retried,
     }
     return sorted(found, key=keys[by]) if by in keys else list(found)
 
 
 class View:
-    """What the person looks at: how it is sorted and how far it is scrolled. `press` takes a key, `draw` a size."""
+    """The sort order and scroll position of the screen."""
 
     def __init__(self) -> None:
         self._sort = "Integration"
@@ -105,7 +105,7 @@ class View:
         self._page = 1
 
     def press(self, key: str) -> None:
-        """Sort or scroll; other keys do nothing."""
+        """Sort or scroll; ignore other keys."""
         steps = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -self._page, "page down": self._page}
         if key in SORTS:
             self._sort, self._first = SORTS[key], 0
@@ -117,31 +117,31 @@ class View:
             self._first = max(0, self._first + steps.get(key, 0))
 
     def draw(self, found: Sequence[TopLine], now_ms: int, width: int, height: int) -> list[Text]:
-        """Return at most `height` lines of at most `width` columns: a table, then what does not fit into it, and help.
+        """Return at most `height` lines of at most `width` columns: the table, notes and the help line.
 
-        A quarter of the screen is for the notes at most, so that the table has the rest.
+        While the table needs the room, the notes take at most a quarter of the screen.
         """
         from rich.text import Text  # noqa: PLC0415 — slow to import, and needed only here
 
         ordered = sort_lines(found, self._sort)
         notes = [note for one in ordered for note in _notes(one, now_ms)]
-        room = max(1, height - 2)  # the titles and the help
-        noted = min(len(notes), max(height // 4, room - len(ordered) - 1))
-        self._page = max(1, room - (noted + 1 if noted > 0 else 0))
+        room = max(1, height - 2)  # without the header and the help line
+        note_count = min(len(notes), max(height // 4, room - len(ordered) - 1))
+        self._page = max(1, room - (note_count + 1 if note_count > 0 else 0))
         self._first = max(0, min(self._first, len(ordered) - self._page))
         shown = ordered[self._first : self._first + self._page]
         rows = [cells(*one, now_ms)[:-1] for one in shown]
         titles, *drawn = lines(SCREEN_COLUMNS, rows, width)
         styled = [Text(titles, "bold"), *(Text(line, _style(one)) for line, one in zip(drawn, shown, strict=True))]
-        if noted > 0:
-            styled += [Text(), *(Text(truncate(note, width), "dim") for note in notes[:noted])]
+        if note_count > 0:
+            styled += [Text(), *(Text(truncate(note, width), "dim") for note in notes[:note_count])]
         last = f"{self._first + 1}-{self._first + len(shown)} of {len(ordered)} by {self._sort} · {HELP}"
         return [*styled[: height - 1], Text(truncate(last, width), "dim")]
 
 
 def _notes(line: TopLine, now_ms: int) -> list[str]:
-    said = (hold_reason(line.status, now_ms), last_error(line.status, now_ms))
-    return [f"{line.label}: {text}" for text in said if text]
+    texts = (hold_reason(line.status, now_ms), last_error(line.status, now_ms))
+    return [f"{line.label}: {text}" for text in texts if text]
 
 
 def _style(line: TopLine) -> str:

@@ -1,4 +1,4 @@
-"""`courier check`: what Courier makes of the manager's ossec.conf, before anything runs on it."""
+"""`courier check`: validate the manager's ossec.conf and the host before Courier runs."""
 
 from __future__ import annotations
 
@@ -26,21 +26,25 @@ START_AT = (INTEGRATIONS, DEFAULT, "start_at")
 
 
 @click.command(epilog=example("courier check", "courier check --config my-ossec.conf", "courier check --stock"))
-@click.option("--json", "wants_json", is_flag=True, help="One JSON object, for scripts.")
-@click.option("--stock", is_flag=True, help="Print where the running stock Integrator is, as a value of start_at.")
+@click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, for scripts.")
+@click.option(
+    "--stock", is_flag=True, help="Print the read position of the running stock Integrator as a value for start_at."
+)
 @setting_option("producer.config", help="The manager's ossec.conf.")
 @setting_option("producer.alerts", help="The manager's alerts.json.")
-@setting_option("state.dir", help="Folder for what Courier keeps on disk.")
+@setting_option("state.dir", help="Courier's state folder.")
 @pass_settings
 @click.pass_context
 def command(ctx: click.Context, settings: Settings, *, wants_json: bool, stock: bool) -> None:
-    """Show the integrations of ossec.conf, the alerts that each would take, and everything that is wrong.
+    """Check ossec.conf: list its integrations, the alerts that each one matches, and all errors.
 
-    Looks at the blocks, their scripts, the settings' tables, the alert log, the state folder and the queue socket.
-    Exits with 0 if there is no error, else with 78; warnings do not count. Nothing is sent and Redis is not needed.
+    The check covers the integration blocks, their scripts, the tables of the settings file, the alert log, the state
+    folder and the queue socket. It exits with 78 if there is an error, and with 0 if there are only warnings. It sends
+    nothing and does not need Redis.
 
-    With --stock it looks at nothing else: it finds the running wazuh-integratord and prints how far in the alert log it
-    has come, as the variable that makes Courier go on there. Needs root, or the user of that process.
+    --stock replaces the check: it finds the running wazuh-integratord and prints its position in the alert log as an
+    environment variable. With that variable, Courier starts at the same position. This needs root or the user of that
+    process.
     """
     if stock:
         show_stock(settings, wants_json=wants_json)
@@ -60,16 +64,16 @@ def command(ctx: click.Context, settings: Settings, *, wants_json: bool, stock: 
 
 
 def show_stock(settings: Settings, *, wants_json: bool) -> None:
-    """Write where the stock Integrator is: the variable alone to standard output, the explanation to the other."""
+    """Write the stock Integrator's position: the variable to standard output, all explanations to standard error."""
     found = read_progress(settings.producer.alerts, running(), sleep=time.sleep)
     if wants_json:
-        told = found._asdict() | {"position": str(found.position)}
-        click.echo(printable_json(json.dumps({"version": VERSION} | told, indent=2)))
+        document = found._asdict() | {"position": str(found.position)}
+        click.echo(printable_json(json.dumps({"version": VERSION} | document, indent=2)))
         return
-    behind = f"{NAME} ({found.pid}) has not read the last {found.behind_bytes:,} bytes of {found.position.file}"
+    behind = f"{NAME} (pid {found.pid}) has not yet read the last {found.behind_bytes:,} bytes of {found.position.file}"
     click.echo(printable(behind), err=True)
     if not found.idle:
-        click.echo("it is sending right now: the last few alerts that it has sent come again", err=True)
+        click.echo("it is sending alerts now: Courier will send the last few of them again", err=True)
     if not found.dated:
-        click.echo("this file has no dated name: start Courier before the log is rotated", err=True)
+        click.echo("the file name has no date: start Courier before the log is rotated", err=True)
     click.echo(printable(f"{FIXED[START_AT].variable}={found.position}"))

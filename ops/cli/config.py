@@ -1,4 +1,4 @@
-"""`courier config`: what is in force and where it came from, the first question when something surprises."""
+"""`courier config`: the effective value of every setting and its source."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Row = tuple[str, "Displayed", str]
 
 
 @click.command(epilog=example("courier config", "courier --settings courier.toml config --json"))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: key → value and source.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: key → value and source.")
 @pass_settings
 def command(settings: Settings, as_json: bool) -> None:
-    """Show every setting in force and where it came from. Secrets are masked.
+    """Show the effective value and the source of every setting. Secrets are masked.
 
-    Writes a table at a terminal, elsewhere lines of `key = value  # source`, which are TOML.
+    At a terminal the output is a table. Otherwise it is TOML: `key = value  # source`.
     """
     rows = list(settings.listing())
     if as_json:
-        told = {key: {"value": value, "source": source} for key, value, source in rows}
-        click.echo(printable_json(json.dumps(told, indent=2)))
+        document = {key: {"value": value, "source": source} for key, value, source in rows}
+        click.echo(printable_json(json.dumps(document, indent=2)))
     elif is_terminal():
         print_table(rows)
     else:
@@ -39,15 +39,15 @@ def command(settings: Settings, as_json: bool) -> None:
 
 
 def toml(value: Displayed) -> str:
-    """Return a value as TOML writes it."""
+    """Return `value` in TOML syntax."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name} = {toml(content)}' for name, content in value.items())}}}"
     return printable_json(json.dumps(value, ensure_ascii=False))
 
 
 def print_table(rows: Iterable[Row]) -> None:
-    """Write a table to the terminal; what is not a default stands out."""
-    from rich.console import Console  # noqa: PLC0415 — slow to import, and needed by nothing else here
+    """Write a table to the terminal, with default values dimmed."""
+    from rich.console import Console  # noqa: PLC0415 — slow to import, and needed only here
     from rich.table import Column, Table  # noqa: PLC0415 — as above
     from rich.text import Text  # noqa: PLC0415 — as above
 

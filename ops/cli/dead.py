@@ -1,4 +1,4 @@
-"""`courier dead`: the deliveries that could not be made, each with its history, until somebody decides about them."""
+"""`courier dead`: list, inspect and act on dead letters, the deliveries that Courier no longer retries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from ops.admin.terminal import (
     is_terminal,
     plain,
     pluralize,
-    pluralize_waiting,
     print_table,
     terminal_width,
     truncate,
@@ -59,11 +58,11 @@ COLUMNS: Final = (
     Column("Alert", ColumnKind.NUMBER, rank=4),
     Column("Level", ColumnKind.NUMBER, rank=6),
     Column("Agent", rank=7, least=8),
-    Column("What happened", rank=8),
+    Column("Last error", rank=8),
 )
 
 ALERT_ID_WIDTH: Final = 40
-"""An alert may say anything as its id; the manager's have 17 characters or so."""
+"""An alert can contain any text as its id; the manager's ids have about 17 characters."""
 
 
 @click.group(
@@ -73,7 +72,7 @@ ALERT_ID_WIDTH: Final = 40
     ),
 )
 def command() -> None:
-    """List, show, replay, discard, export or import dead letters: deliveries that no retry could make."""
+    """Manage dead letters: deliveries that failed and are no longer retried."""
 
 
 command.add_command(export_letters)
@@ -81,21 +80,21 @@ command.add_command(import_letters)
 
 
 @command.command(name="list", epilog=example("courier dead list", "courier dead list --integration slack --newer 2h"))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, for scripts.")
 @filters
 @pass_settings
 def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
-    """List dead letters, the oldest first. Exits with 1 if there are none."""
+    """List dead letters, oldest first. Exits with 1 if there are none."""
     words, chosen = parse_filters(options)
     count = 0
-    with open_session(settings) as door:
-        found = find(door.ledger, door.resolve_for_query(words), chosen)
+    with open_session(settings) as session:
+        found = find(session.ledger, session.resolve_for_query(words), chosen)
         if as_json:
-            for count, one in enumerate(found, start=1):  # noqa: B007 — the last counts
+            for count, one in enumerate(found, start=1):  # noqa: B007 — used after the loop
                 click.echo(printable_json(json.dumps(letter_json(one))))
         else:
-            now_ms = door.ledger.now_ms()
-            rows = [_row(door, one, now_ms) for one in found]
+            now_ms = session.ledger.now_ms()
+            rows = [_row(session, one, now_ms) for one in found]
             count = len(rows)
             _print(rows)
     if not count:
@@ -108,11 +107,14 @@ def list_letters(settings: Settings, /, *, as_json: bool, **options: Any) -> Non
 @filters
 @pass_settings
 def show(settings: Settings, /, **options: Any) -> None:
-    """Show dead letters whole: every attempt, the last answer, and the alert."""
+    """Show dead letters in full.
+
+    The output includes each attempt, the last response and the alert.
+    """
     words, chosen = parse_filters(options)
     count = 0
-    with open_session(settings) as door:
-        for count, one in enumerate(find(door.ledger, door.resolve_for_query(words), chosen), start=1):  # noqa: B007 — the last counts
+    with open_session(settings) as session:
+        for count, one in enumerate(find(session.ledger, session.resolve_for_query(words), chosen), start=1):  # noqa: B007 — used after the loop
             click.echo(printable_json(json.dumps(full_letter_json(one), indent=2, ensure_ascii=False)))
     if not count:
         raise nothing_found(options)
@@ -123,75 +125,80 @@ def show(settings: Settings, /, **options: Any) -> None:
         "courier dead replay --integration slack --reason http_4xx", "courier dead replay 1769846400.12345 --yes"
     )
 )
-@click.option("--rate", default=10.0, show_default=True, type=Rate(), help="Letters a second.")
-@click.option("--to", metavar="ID|NAME", help="Deliver them to this integration instead, at its own pace.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--rate", default=10.0, show_default=True, type=Rate(), help="Dead letters to send per second.")
+@click.option("--to", metavar="ID|NAME", help="Deliver to this integration instead, within its own rate limits.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @removed_option
 @filters
 @pass_settings
 def replay(settings: Settings, /, *, rate: float, to: str | None, yes: bool, **options: Any) -> None:
-    """Let dead letters be delivered again, with a fresh budget and their history.
+    """Queue dead letters for delivery again.
 
-    With --integration, those of configured blocks; --removed means those that left ossec.conf.
+    Each one gets a new retry budget and keeps its history. With --integration, an integration that was removed from
+    ossec.conf is selected only with --removed, or if no configured integration has its name.
     """
     if to and click.get_current_context().get_parameter_source("rate") is not ParameterSource.DEFAULT:
-        raise click.UsageError("--rate is not for --to: they go as fast as that integration's own limits let them.")
-    with open_session(settings) as door:
-        to = door.one(to) if to else None
-        letters = _confirmed(door, options, "Replay", yes=yes, readable=True)
+        raise click.UsageError("--rate cannot be used with --to: the rate limits of that integration apply.")
+    with open_session(settings) as session:
+        to = session.one(to) if to else None
+        letters = _confirmed(session, options, "Replay", yes=yes, readable=True)
         if to:
-            moved = sum(door.ledger.move(i, chunk, to=to) for i, ids in letters.items() for chunk in _chunks(ids))
-            click.echo(plain(f"{pluralize_waiting(moved)} for delivery to {to}"))
+            moved = sum(session.ledger.move(i, chunk, to=to) for i, ids in letters.items() for chunk in _chunks(ids))
+            click.echo(plain(f"{pluralize(moved, 'dead letter')} queued for {to}"))
             return
         done, later = 0, 0.0
         for integration_id, ids in letters.items():
             for chunk in _chunks(ids):
-                done += door.ledger.replay(integration_id, chunk, interval_s=1 / rate, after_s=later)
+                done += session.ledger.replay(integration_id, chunk, interval_s=1 / rate, after_s=later)
                 later += len(chunk) / rate
-    click.echo(f"{pluralize_waiting(done)} for delivery again, the last one in {age(later)}")
+    click.echo(f"{pluralize(done, 'dead letter')} queued; the last one is sent in {age(later)}")
 
 
 @command.command(
     epilog=example("courier dead discard --integration slack --older 30d", "courier dead discard --rule 5710")
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @removed_option
 @filters
 @pass_settings
 def discard(settings: Settings, /, *, yes: bool, **options: Any) -> None:
-    """Give dead letters up for good; they are counted as discarded."""
-    with open_session(settings) as door:
-        letters = _confirmed(door, options, "Discard", yes=yes)
-        done = sum(door.ledger.discard(i, chunk) for i, ids in letters.items() for chunk in _chunks(ids))
+    """Delete dead letters permanently.
+
+    The metrics count them as discarded. To keep a copy, run `courier dead export` first.
+    """
+    with open_session(settings) as session:
+        letters = _confirmed(session, options, "Discard", yes=yes)
+        done = sum(session.ledger.discard(i, chunk) for i, ids in letters.items() for chunk in _chunks(ids))
     click.echo(f"{done} discarded")
 
 
 @command.command(epilog=example("courier dead bury slack", "courier dead bury --removed slack --yes"))
 @integration_arguments
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @server_options
 @pass_settings
 def bury(settings: Settings, /, *, ids: tuple[str, ...], words: tuple[str, ...], removed: bool, yes: bool) -> None:
-    """Make dead letters of all that waits, such as for an integration that was removed from ossec.conf (--removed).
+    """Turn all waiting deliveries into dead letters.
 
-    Nothing is lost by it: they can be shown, replayed, replayed to another integration, or discarded.
+    Use it for an integration that was removed from ossec.conf (--removed). No delivery is lost: you can show, replay,
+    replay to another integration, export or discard the dead letters.
     """
-    asked = combined(ids, words)
-    with open_session(settings) as door:
-        chosen = resolve(door, asked, removed=removed)
-        waiting = {one: door.ledger.status(one).waiting for one in chosen}
+    named = combined(ids, words)
+    with open_session(settings) as session:
+        chosen = resolve(session, named, removed=removed)
+        waiting = {one: session.ledger.status(one).waiting for one in chosen}
         if any(waiting.values()) and not yes:
-            each = " and ".join(f"{count} waiting of {door.label(one)}" for one, count in waiting.items())
+            each = " and ".join(f"{count} waiting deliveries of {session.label(one)}" for one, count in waiting.items())
             click.confirm(plain(f"Bury {each}?"), abort=True)
         buried = 0
         for one in chosen:
-            while count := door.ledger.bury(one, reason=Reason.BURIED, limit=CHUNK):
+            while count := session.ledger.bury(one, reason=Reason.BURIED, limit=CHUNK):
                 buried += count
     click.echo(f"{buried} buried")
 
 
 def letter_json(found: FoundLetter) -> dict[str, Any]:
-    """Return what `--json` prints of a letter; times in ms since the epoch."""
+    """Return the JSON form of a letter in `list --json`; times are in ms since the epoch."""
     header = found.letter.delivery.header
     alert = summarize(found.letter)
     return {
@@ -216,38 +223,39 @@ def letter_json(found: FoundLetter) -> dict[str, Any]:
 
 
 def _confirmed(
-    door: LedgerSession, options: dict[str, Any], verb: str, *, yes: bool, readable: bool = False
+    session: LedgerSession, options: dict[str, Any], verb: str, *, yes: bool, readable: bool = False
 ) -> dict[str, list[str]]:
-    """Return the ids that are meant, by integration, once the operator has seen their number and agreed.
+    """Return the ids of the selected letters by integration, after the operator has seen the counts and confirmed.
 
-    With `readable` those whose record cannot be read are left out, and named. Raises CourierError if there are none.
+    With `readable`, letters with an unreadable record are reported and left out. Raises CourierError if no letter
+    matches.
     """
     words, chosen = parse_filters(options)
     if words or options["removed"]:
-        words = resolve(door, words or _removed_integrations(door), removed=options["removed"])
+        words = resolve(session, words or _removed_integrations(session), removed=options["removed"])
     letters: dict[str, list[str]] = {}
     counts: Counter[tuple[str, str]] = Counter()
-    for one in find(door.ledger, words or door.ids, chosen):
+    for one in find(session.ledger, words or session.ids, chosen):
         if readable and one.letter.problem:
-            text = f"{one.letter.problem}; it cannot be replayed, only shown, exported and discarded"
-            click.echo(f"{door.label(one.integration_id)}: {plain(text)}", err=True)
+            text = f"{one.letter.problem}; it cannot be replayed: show, export or discard it"
+            click.echo(f"{session.label(one.integration_id)}: {plain(text)}", err=True)
             continue
         letters.setdefault(one.integration_id, []).append(one.letter.delivery.id)
         counts[one.integration_id, reason(one.letter)] += 1
     if not letters:
         raise nothing_found(options)
     for (integration_id, why), count in sorted(counts.items()):
-        click.echo(f"{count}\t{plain(door.label(integration_id))}\t{plain(why)}")
+        click.echo(f"{count}\t{plain(session.label(integration_id))}\t{plain(why)}")
     total = counts.total()
     if not yes:
         click.confirm(f"{verb} {pluralize(total, 'dead letter')}?", abort=True)
     return letters
 
 
-def _removed_integrations(door: LedgerSession) -> tuple[str, ...]:
-    """Return every integration that left the configuration. Raises CourierError if none did."""
-    if not (gone := tuple(one for one in door.ids if door.listed[one].removed)):
-        raise CourierError("no integration left the configuration; leave --removed out")
+def _removed_integrations(session: LedgerSession) -> tuple[str, ...]:
+    """Return every integration that was removed from ossec.conf. Raises CourierError if there is none."""
+    if not (gone := tuple(one for one in session.ids if session.listed[one].removed)):
+        raise CourierError("no integration was removed from ossec.conf; omit --removed")
     return gone
 
 
@@ -255,10 +263,10 @@ def _chunks(ids: list[str]) -> Iterator[list[str]]:
     return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
 
 
-def _row(door: LedgerSession, found: FoundLetter, now_ms: int) -> tuple[str, ...]:
+def _row(session: LedgerSession, found: FoundLetter, now_ms: int) -> tuple[str, ...]:
     letter, alert = found.letter, summarize(found.letter)
     return (
-        door.label(found.integration_id),
+        session.label(found.integration_id),
         letter.delivery.id,
         f"{age((now_ms - letter.died_ms) / 1000)} ago",
         reason(letter),
@@ -272,25 +280,25 @@ def _row(door: LedgerSession, found: FoundLetter, now_ms: int) -> tuple[str, ...
 
 
 def _print(rows: Sequence[tuple[str, ...]]) -> None:
-    """Write one line a letter; at a terminal that is too narrow for that, two, the first with what is copied."""
+    """Write one line per letter. A narrow terminal gets two lines, with the delivery and integration first."""
     width = terminal_width()
     if not is_terminal() or all_fit(COLUMNS, rows, width):
         if rows:
             print_table(COLUMNS, rows)
         return
-    for integration, delivery, died, why, attempts, rule, alert_id, level, agent, happened in rows:
+    for integration, delivery, died, why, attempts, rule, alert_id, level, agent, error in rows:
         click.echo(plain(f"{delivery}  {integration}"))
-        said = f"alert {alert_id}" if alert_id else ""
+        alert = f"alert {alert_id}" if alert_id else ""
         tries = pluralize(int(attempts), "attempt")
-        about_it = filter(None, (said, died, f"{why}, {tries}", level and f"level {level}", rule, agent, happened))
-        click.echo(truncate(f"  {'  '.join(about_it)}", width))
+        parts = filter(None, (alert, died, f"{why}, {tries}", level and f"level {level}", rule, agent, error))
+        click.echo(truncate(f"  {'  '.join(parts)}", width))
 
 
 def full_letter_json(found: FoundLetter) -> dict[str, Any]:
-    """Return what `show` prints: the same, the last answer and the alert."""
-    answer = found.letter.delivery.header.response
+    """Return the JSON form of a letter in `show`: that of `list --json`, the last response and the alert."""
+    response = found.letter.delivery.header.response
     return letter_json(found) | {
-        "response": None if answer is None else msgspec.structs.asdict(answer),
+        "response": None if response is None else msgspec.structs.asdict(response),
         "alert": _alert(found),
     }
 

@@ -1,4 +1,4 @@
-"""The options by which every command of `courier dead` is told which letters are meant."""
+"""The options of `courier dead` that select dead letters."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ F = TypeVar("F", bound="Callable[..., Any]")
 TIME: Final = TimeParam()
 
 CHUNK: Final = 500
-"""Letters that one step moves."""
+"""Letters that one call to the ledger moves."""
 
 
 def filters(function: F) -> F:
-    """Add the options and arguments that say which letters are meant, by ids of deliveries or of alerts."""
+    """Add the arguments (ids of deliveries or alerts) and options that select dead letters."""
     options = (
         click.argument("deliveries", metavar="[DELIVERY|ALERT]...", nargs=-1),
         integration_option,
-        click.option("--reason", "reasons", metavar="REASON", multiple=True, help="Only that died of it; repeatable."),
+        click.option(
+            "--reason", "reasons", metavar="REASON", multiple=True, help="Only this reason of failure; repeatable."
+        ),
         click.option("--rule", "rules", metavar="ID", multiple=True, help="Only alerts of this rule; repeatable."),
-        click.option("--older", type=TIME, metavar="TIME", help="Only that died before: a time, or 2h for ago."),
-        click.option("--newer", type=TIME, metavar="TIME", help="Only that died since: a time, or 2h for ago."),
+        click.option("--older", type=TIME, metavar="TIME", help="Only dead letters before TIME, such as 2h (ago)."),
+        click.option("--newer", type=TIME, metavar="TIME", help="Only dead letters since TIME, such as 2h (ago)."),
         server_options,
     )
     for option in reversed(options):
@@ -51,10 +53,11 @@ def parse_filters(options: dict[str, Any]) -> tuple[tuple[str, ...], Filter]:
 
 
 def nothing_found(options: dict[str, Any]) -> CourierError:
-    """Return the error that says that no letter is what was asked for."""
-    asked = any(options[name] for name in ("words", "deliveries", "reasons", "rules", "older", "newer"))
-    hint = "; `courier dead list` without filters shows all that there are" if asked else ""
-    return CourierError(f"no dead letters{' of that kind' if asked else ''}{hint}")
+    """Return the error for a selection that matches no dead letter."""
+    filtered = any(options[name] for name in ("words", "deliveries", "reasons", "rules", "older", "newer"))
+    if filtered:
+        return CourierError("no dead letters match; to list all of them, run `courier dead list` without filters")
+    return CourierError("no dead letters")
 
 
 def _age_s(moment: datetime | None, since: datetime) -> float | None:

@@ -1,4 +1,4 @@
-"""`courier dead export` and `import`: dead letters as a file, for another server or to be kept."""
+"""`courier dead export` and `import`: copy dead letters to a file and back, as an archive or to another Redis."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STANDARD: Final = Path("-")
 
 CHUNK_BYTES: Final = 4 * 2**20
-"""Alerts that one step carries to Redis, or the letter that is larger."""
+"""Size of the alerts in one call to Redis; a single larger letter goes alone."""
 
 FILE = click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True))
 
@@ -41,15 +41,16 @@ FILE = click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, 
 @FILE
 @pass_settings
 def export_letters(settings: Settings, /, *, file: Path, **options: Any) -> None:
-    """Write dead letters to a new FILE, or - for standard output, as lines of JSON; they also stay where they are.
+    """Copy dead letters to a new FILE.
 
-    The alerts stand there in clear. `courier dead import` puts them back, into this Redis or another one.
+    FILE must not exist; - writes to standard output. The format is one JSON object per line, with the alert in plain
+    text. The dead letters also stay in Redis. To import them into this or another Redis, use `courier dead import`.
     """
     words, chosen = parse_filters(options)
     count = 0
-    with open_session(settings) as door:
-        found = find(door.ledger, door.resolve_for_query(words), chosen)
-        with _written(file) as out:
+    with open_session(settings) as session:
+        found = find(session.ledger, session.resolve_for_query(words), chosen)
+        with _create(file) as out:
             for count, one in enumerate(found, start=1):  # noqa: B007 — the last counts
                 out.write(write_line(one))
     click.echo(f"{count} exported", err=file == STANDARD)
@@ -60,37 +61,38 @@ def export_letters(settings: Settings, /, *, file: Path, **options: Any) -> None
 @FILE
 @pass_settings
 def import_letters(settings: Settings, /, *, file: Path) -> None:
-    """Make dead letters of what `courier dead export` wrote; - is standard input.
+    """Import dead letters from a file of `courier dead export`.
 
-    What is in the ledger already, dead or not, is left as it is: an import can be repeated.
+    If FILE is -, it reads standard input. Deliveries that are already in the ledger, dead or waiting, do not change,
+    so you can repeat an import.
     """
     done = seen = 0
-    with open_session(settings) as door, _read(file) as lines:
-        for integration_id, letters in _chunks(_letters(lines, str(file), door)):
-            if why := door.ledger.intake_block_reason():
-                raise CourierError(f"{why}; {done} are imported, import the file again for the rest")
+    with open_session(settings) as session, _read(file) as lines:
+        for integration_id, letters in _chunks(_letters(lines, str(file), session)):
+            if why := session.ledger.intake_block_reason():
+                raise CourierError(f"{why}; {done} imported so far; to import the rest, import the file again")
             seen += len(letters)
-            done += door.ledger.import_dead(integration_id, letters)
-    there = seen - done
-    click.echo(f"{done} imported" + (f", {there} left as they are, since they are here already" if there else ""))
+            done += session.ledger.import_dead(integration_id, letters)
+    skipped = seen - done
+    click.echo(f"{done} imported" + (f", {skipped} skipped because they already exist" if skipped else ""))
 
 
-def _letters(lines: BinaryIO, name: str, door: LedgerSession) -> Iterator[FoundLetter]:
+def _letters(lines: BinaryIO, name: str, session: LedgerSession) -> Iterator[FoundLetter]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        rest = "what stands before it is imported; mend it, or take the line out, and import the file again"
+        rest = "the lines before it are imported; correct or remove this line and import the file again"
         try:
             found = read_line(line)
         except ValueError as error:
-            raise CourierError(f"{name}:{number}: this is no dead letter: {error}; {rest}") from None
-        if found.integration_id not in door.listed:
-            raise CourierError(f"{name}:{number}: {unknown(found.integration_id, door.listed)}; {rest}")
+            raise CourierError(f"{name}:{number}: not a dead letter: {error}; {rest}") from None
+        if found.integration_id not in session.listed:
+            raise CourierError(f"{name}:{number}: {unknown(found.integration_id, session.listed)}; {rest}")
         yield found
 
 
 def _chunks(found: Iterator[FoundLetter]) -> Iterator[tuple[str, list[DeadLetter]]]:
-    """Yield letters of one integration each, as they follow each other; also those before an error, and then raise."""
+    """Yield runs of consecutive letters of one integration. On an error, yield the letters before it, then raise."""
     letters: list[DeadLetter] = []
     integration_id, size = "", 0
     try:
@@ -110,8 +112,8 @@ def _chunks(found: Iterator[FoundLetter]) -> Iterator[tuple[str, list[DeadLetter
 
 
 @contextmanager
-def _written(file: Path) -> Iterator[BinaryIO]:
-    """Open a new file that only its owner can read; it is whole or it is not there. Raises CourierError."""
+def _create(file: Path) -> Iterator[BinaryIO]:
+    """Open a new file that only its owner can read, and delete it after an error. Raises CourierError."""
     if file == STANDARD:
         yield sys.stdout.buffer
         sys.stdout.flush()
@@ -119,7 +121,7 @@ def _written(file: Path) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise CourierError(f"{file} exists already; name a new file") from None
+        raise CourierError(f"{file} already exists; choose a new file") from None
     except OSError as error:
         raise CourierError(f"{file} cannot be written: {error.strerror}") from None
     try:

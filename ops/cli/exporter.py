@@ -1,4 +1,4 @@
-"""`courier exporter`: shows Prometheus what the ledger knows."""
+"""`courier exporter`: the Prometheus metrics of the ledger."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("courier exporter", "courier exporter --metrics-port 9464"))
 @setting_option("metrics.address", help="Address to listen on.")
-@setting_option("metrics.port", help="Port to listen on; 0 takes 9464.")
+@setting_option("metrics.port", help="Port to listen on; 0 means 9464.")
 @server_options
 @pass_settings
 def command(settings: Settings) -> None:
-    """Serve the ledger's metrics at /metrics; one for all managers and workers.
+    """Serve the ledger's metrics for Prometheus at /metrics.
 
-    It reads and changes nothing, and stays up while Redis is away: courier_up is 0 then.
+    One exporter covers all managers and workers. It only reads from Redis. It keeps running while Redis is unavailable
+    and then reports courier_up 0.
     """
     from ops.monitoring.exporter import run  # noqa: PLC0415 — `--help` needs none of it
 

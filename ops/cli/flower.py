@@ -1,4 +1,4 @@
-"""`courier flower`: Celery's own window, set up so that it shows and does not touch."""
+"""`courier flower`: Flower, Celery's web UI, in read-only mode."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("courier flower", "courier flower --flower-port 5556"))
 @setting_option("flower.address", help="Address to listen on.")
-@setting_option("flower.port", help="Port to listen on; 0 takes a free one.")
-@setting_option("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
+@setting_option("flower.port", help="Port to listen on; 0 chooses a free port.")
+@setting_option("redis.url", help="URL of Redis. If it has a password, use COURIER_REDIS_URL.")
 @pass_settings
 def command(settings: Settings) -> None:
-    """Show workers, queues and delivery tasks in a browser."""
+    """Serve Flower: workers, queues and delivery tasks in a browser, read-only."""
     from ops.monitoring.flower.server import run  # noqa: PLC0415 — Flower is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)

@@ -1,4 +1,4 @@
-"""`courier health`: exit status 0 as long as a process makes progress, for a container's health check."""
+"""`courier health`: exit status 0 while a process makes progress, for the health check of a container."""
 
 from __future__ import annotations
 
@@ -19,35 +19,39 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group, epilog=example("courier health producer", "courier health worker --name http"))
 def command() -> None:
-    """Tell whether a process makes progress, by what it told last. Exits with 0 if so, 1 if not, 75 without Redis."""
+    """Check whether a process makes progress.
+
+    Exits with 0 if it is healthy, 1 if not, and 75 if Redis is unavailable. The producer and the workers report their
+    progress in Redis every second; the check reads the last report.
+    """
 
 
 @command.command(epilog=example("courier health producer --node manager-1"))
-@setting_option("producer.node", help="Name of its manager.")
-@setting_option("producer.alerts", help="The alert log, which it must be able to read.")
+@setting_option("producer.node", help="Node name of the manager.")
+@setting_option("producer.alerts", help="The alert log, which must be readable.")
 @server_options
 @pass_settings
 def producer(settings: Settings) -> None:
-    """Ask about the producer of a manager."""
+    """Check the producer of a manager."""
     with connect(redis_url(settings)) as client:
         click.echo(plain(health.producer(client, settings.producer.node, settings.producer.alerts)))
 
 
 @command.command(epilog=example("courier health worker --name http"))
-@click.option("--name", required=True, metavar="NAME", help="The name that the worker was started with.")
-@click.option("--host", default=socket.gethostname, metavar="HOST", help="Its host. [default: this one]")
+@click.option("--name", required=True, metavar="NAME", help="Value of --name at the start of the worker.")
+@click.option("--host", default=socket.gethostname, metavar="HOST", help="Host of the worker. [default: this host]")
 @server_options
 @pass_settings
 def worker(settings: Settings, name: str, host: str) -> None:
-    """Ask about a worker process."""
+    """Check a worker process."""
     with connect(redis_url(settings)) as client:
         click.echo(plain(health.worker(client, f"{name}@{host}")))
 
 
 @command.command(epilog=example("courier health flower"))
-@setting_option("flower.address", help="Where it listens.")
-@setting_option("flower.port", help="Its port.")
+@setting_option("flower.address", help="Address that Flower listens on.")
+@setting_option("flower.port", help="Port that Flower listens on.")
 @pass_settings
 def flower(settings: Settings) -> None:
-    """Ask Flower."""
+    """Check Flower."""
     click.echo(plain(health.flower(settings.flower)))

@@ -1,7 +1,7 @@
-"""The command `courier`: its subcommands, and the one place where an error becomes a line and an exit code.
+"""The command `courier`: its subcommands, and the only place that turns an error into a message and an exit code.
 
-A subcommand is a click command called `command` in `ops/cli/NAME.py` (a `-` in NAME is `_` there) and one line in
-`COMMANDS`. It is imported when it is used, so that `courier --help` stays fast.
+To add a subcommand, define a click command named `command` in `ops/cli/NAME.py` (with `_` for `-`) and add a line to
+`COMMANDS`. The module is imported only when the subcommand runs, so that `courier --help` stays fast.
 """
 
 from __future__ import annotations
@@ -26,54 +26,54 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
-    "up": "Run everything on this machine, in the foreground.",
-    "producer": "Follow the alert log and enqueue what matches.",
-    "worker": "Deliver what was enqueued.",
-    "flower": "Show workers, queues and tasks in a browser.",
-    "exporter": "Show Prometheus what the ledger knows.",
-    "status": "Show per integration what waits, went through and failed.",
-    "top": "The same, live, with rates.",
-    "pause": "Send nothing more of an integration.",
-    "resume": "Let a paused integration go on.",
+    "up": "Run Redis, producer, workers and Flower on this machine.",
+    "producer": "Follow the alert log and queue matching alerts.",
+    "worker": "Deliver queued alerts.",
+    "flower": "Serve Flower: workers, queues and tasks in a browser.",
+    "exporter": "Serve Prometheus metrics of the ledger.",
+    "status": "Show the state of integrations, producers and workers.",
+    "top": "Show live rates and backlogs per integration.",
+    "pause": "Stop sending for an integration; new alerts are queued.",
+    "resume": "Resume a paused integration.",
     "dead": "List, show, replay, discard, export or import dead letters.",
-    "replay-log": "Enqueue a stretch of the archived alert log once more.",
-    "check": "Read ossec.conf and say which integrations will run, and what is wrong with the others.",
-    "init": "Make the secrets of an installation: keys and passwords, each once.",
-    "health": "Tell whether a producer, a worker or Flower makes progress, for health checks.",
-    "render": "Show what one integration would be sent for an alert, secrets masked.",
-    "shadow": "Count what would be sent, beside a running stock Integrator, and send nothing.",
-    "config": "Show the settings in force and where each comes from.",
+    "replay-log": "Queue alerts of a past period again, from the archived log.",
+    "check": "Check ossec.conf, scripts, settings and paths.",
+    "init": "Create the keys and passwords of an installation.",
+    "health": "Check that a producer, a worker or Flower makes progress.",
+    "render": "Show what Courier would send for an alert.",
+    "shadow": "Count what Courier would send, without sending it.",
+    "config": "Show the effective settings and their sources.",
 }
-"""Name → the line that `courier --help` shows."""
+"""Name → summary in `courier --help`, short enough for one line of 80 columns."""
 
 NOT_OF_OWN_SERVER: Final = ("redis.password", "redis.ca", "redis.sentinel_password")
-"""What a settings file may say of another server, beside its address."""
+"""Settings of an external Redis other than its address; they do not apply to the embedded server."""
 
 EX_FAILED: Final = 1
 EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
-"""As in sysexits.h, so that a service manager can tell what a restart mends from what it does not."""
+"""From sysexits.h. A service manager restarts after EX_TEMPFAIL, and does not restart after EX_CONFIG."""
 
 CANNOT_WRITE: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE}
-"""What writing to the standard output meets: a full disk, a limit, a broken disk, one that nobody may or does read."""
+"""Errors of standard output: disk full, quota, file size limit, I/O error, closed descriptor, closed pipe."""
 
 
 class LazyGroup(Group):
-    """A group that knows its subcommands by name and imports one only to run it."""
+    """A group that imports a subcommand only when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 — click's signature
-        """Return the names in the order in which they are listed."""
+        """Return the names in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 — click's signature
-        """Import and return a subcommand, None if there is none of that name."""
+        """Import and return a subcommand, or None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"ops.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 — click's signature
-        """Write the list of subcommands without importing any."""
+        """Write the list of subcommands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -91,19 +91,19 @@ class LazyGroup(Group):
     type=click.Path(path_type=Path),
     help="Settings file. [default: COURIER_SETTINGS, else ./courier.toml]",
 )
-@click.option("--own-server", is_flag=True, hidden=True, help="As a part of `courier up`, whose server is no [redis].")
+@click.option("--own-server", is_flag=True, hidden=True, help="Set by `courier up`: ignore [redis].")
 @click.pass_context
 def courier(ctx: click.Context, file: Path | None, *, own_server: bool) -> None:
-    """Deliver every Wazuh alert to its integrations, and lose none."""
+    """Deliver every Wazuh alert to its integrations without losing any."""
     ctx.obj = Invocation(file)
     if own_server:
         ctx.obj.overrides |= dict.fromkeys(NOT_OF_OWN_SERVER, "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0, 1 failed, 2 wrong usage, 75 Redis away for now, 78 wrong configuration."""
-    if sys.stdout is None:  # whoever started us closed it, and wants no output
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 — as Python makes it: not a path, and never closed
+    """Run and exit: 0 success, 1 failure, 2 usage error, 75 Redis unavailable, 78 invalid configuration."""
+    if sys.stdout is None:  # the parent process closed standard output
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 — the same call as in CPython; not a Path, and never closed
     hide_memory()
     try:
         _run(arguments)
@@ -114,9 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.filename or error.errno not in CANNOT_WRITE:
             raise
         with suppress(OSError):
-            sys.stdout.close()  # else the interpreter tries once more to write, and complains
+            sys.stdout.close()  # otherwise the interpreter writes again at exit and prints a second error
         if error.errno != errno.EPIPE:
-            click.echo(f"courier: cannot write: {error.strerror}", err=True)
+            click.echo(f"courier: cannot write to standard output: {error.strerror}", err=True)
         sys.exit(EX_FAILED)
 
 
@@ -124,12 +124,12 @@ def _run(arguments: Sequence[str] | None) -> None:
     try:
         courier.main(args=arguments, prog_name="courier")
     except SystemExit:
-        sys.stdout.flush()  # the interpreter would do it, too late for a line and an exit code
+        sys.stdout.flush()  # the interpreter flushes after main(), where an error has no message or exit code
         raise
 
 
 def exit_code(error: CourierError) -> int:
-    """Return the exit code that tells a service manager what kind of trouble this is."""
+    """Return the exit code for this kind of error."""
     match error:
         case SettingsError() | ConfigError() | LedgerMisconfigured():
             return EX_CONFIG
@@ -140,7 +140,7 @@ def exit_code(error: CourierError) -> int:
 
 
 def one_line(message: str) -> str:
-    """Return a message without line breaks, and with what else a terminal does not show escaped."""
+    """Return the message on one line, with characters escaped that a terminal does not show."""
     return printable(re.sub(r"[\t\r\n]+", " ", message))
 
 

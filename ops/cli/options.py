@@ -1,7 +1,7 @@
-"""What subcommands share: options that are settings, those that name integrations and times, examples, suggestions.
+"""Shared by all subcommands: options for settings, integrations and times; examples in help; suggestions for typos.
 
 @click.command()
-@setting("state.dir", help="Folder for what Courier keeps on disk.")
+@setting_option("state.dir", help="Courier's state folder.")
 @pass_settings
 def command(settings: Settings) -> None: ...
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from common.settings.load import Settings
     from ops.admin.session import LedgerSession
 
-TIMES: Final = "2026-01-31T08:00:00, 2026-01-31T08:00:00Z, now, or 30s, 5m, 2h, 3d for so long ago"
+TIMES: Final = "2026-01-31T08:00:00, 2026-01-31T08:00:00Z, now, or an age: 30s, 5m, 2h, 3d"
 
 SYNONYMS: Final = {
     "start": "up",
@@ -62,7 +62,7 @@ SYNONYMS: Final = {
     "metrics": "exporter",
     "setup": "init",
 }
-"""What people write who know other tools → a command."""
+"""A command name of another tool → Courier's command."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,7 +70,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Rate(click.FloatRange):
-    """A number of something a second; FloatRange lets `nan` pass, and `inf` where there is no maximum."""
+    """A finite number per second. FloatRange accepts `nan`, and `inf` where there is no maximum."""
 
     def __init__(self) -> None:
         super().__init__(0.01)
@@ -79,17 +79,17 @@ class Rate(click.FloatRange):
         """Return the number. Raises click.BadParameter."""
         rate = super().convert(value, param, ctx)
         if not isfinite(rate):
-            self.fail(f"{value} is no finite number.", param, ctx)
+            self.fail(f"{value} is not a finite number.", param, ctx)
         return rate
 
 
 class Group(click.Group):
-    """A group that suggests a subcommand where a wrong one was written."""
+    """A group that suggests a subcommand for an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the subcommand. Raises click.UsageError, with what may have been meant."""
+        """Find the subcommand. Raises click.UsageError, with a suggestion."""
         names = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in names:
             meant = SYNONYMS.get(args[0].lower(), args[0].lower())
@@ -100,7 +100,7 @@ class Group(click.Group):
 
 
 class TimeParam(click.ParamType[datetime]):
-    """A point in time: ISO 8601, the zone this machine's unless it is given; `2h` for two hours ago; or `now`."""
+    """A point in time: ISO 8601 (local time without a zone), an age such as `2h` (two hours ago), or `now`."""
 
     name = "time"
 
@@ -115,17 +115,17 @@ class TimeParam(click.ParamType[datetime]):
                 return now() - timedelta(seconds=parse_duration(value))
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time; write {TIMES}", param, ctx)
+            self.fail(f"{value!r} is not a time; use {TIMES}", param, ctx)
 
 
 def now() -> datetime:
-    """Return the time of this run of the command: one moment for all of its options."""
+    """Return the start time of this command, so that all options use the same moment."""
     moment: datetime = click.get_current_context().meta.setdefault("courier.now", datetime.now(UTC))
     return moment
 
 
 def example(*commands: str) -> str:
-    """Return the end of a command's help: lines that can be typed as they are."""
+    """Return the examples at the end of a command's help. They must be valid commands."""
     return "\b\nExamples:\n" + "\n".join(f"  {one}" for one in commands)
 
 
@@ -136,61 +136,59 @@ def integration_option(function: F) -> F:
         "words",
         metavar="ID|NAME",
         multiple=True,
-        help="An integration: its id, or a name for all blocks of that name; repeatable.",
+        help="Id, or name (all blocks of that name); repeatable.",
     )(function)
 
 
 def integration_arguments(function: F) -> F:
-    """Add both ways to name the integrations to act on, as `ids` and `words`, and `--removed`."""
+    """Add `--removed` and both ways to select integrations: `ids` (arguments) and `words` (`--integration`)."""
     function = click.argument("ids", metavar="[ID|NAME]...", nargs=-1)(function)
     return integration_option(removed_option(function))
 
 
 def combined(ids: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Return what was named in either way. Raises click.UsageError if nothing was."""
+    """Return the selected integrations. Raises click.UsageError if there are none."""
     if not ids and not words:
-        raise click.UsageError("name an integration: its id, or its name for all blocks of that name")
+        raise click.UsageError("no integration given; give an id, or a name (all blocks of that name)")
     return [*ids, *words]
 
 
 def removed_option(function: F) -> F:
-    """Add the option that means those that left the configuration."""
+    """Add the option that selects integrations that were removed from ossec.conf."""
     return click.option(
-        "--removed", is_flag=True, help="Act on integrations that left ossec.conf, not on those that are in it."
+        "--removed", is_flag=True, help="Select integrations that were removed from ossec.conf instead."
     )(function)
 
 
-def resolve(door: LedgerSession, words: Sequence[str], *, removed: bool) -> tuple[str, ...]:
-    """Return whom an action concerns, and say on standard error who is left alone. Raises CourierError."""
-    found = door.resolve_for_action(words, removed=removed)
-    for one in found.left_alone:
-        note = f"note: {one} left the configuration and is left alone; --removed acts on it"
+def resolve(session: LedgerSession, words: Sequence[str], *, removed: bool) -> tuple[str, ...]:
+    """Return the ids to act on, and print a note for each removed one that is skipped. Raises CourierError."""
+    found = session.resolve_for_action(words, removed=removed)
+    for one in found.skipped:
+        note = f"note: skipped {one}, which was removed from ossec.conf; to act on it, use --removed"
         click.echo(printable(note), err=True)
     return found.ids
 
 
 def server_options(function: F) -> F:
-    """Add the options that say where the ledger is."""
-    url = setting_option("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-    return url(
-        setting_option("state.dir", help="State directory of `courier up`, where its server is found.")(function)
-    )
+    """Add the options that locate Redis."""
+    url = setting_option("redis.url", help="URL of Redis. If it has a password, use COURIER_REDIS_URL.")
+    return url(setting_option("state.dir", help="State folder of `courier up`, to use its Redis.")(function))
 
 
 class Invocation:
-    """One run of `courier`: the file that `--settings` named, and what options say, by dotted key."""
+    """One run of `courier`: the file of `--settings`, and the values of options by dotted settings key."""
 
     def __init__(self, file: Path | None = None) -> None:
         self.file = file
         self.overrides: dict[str, str] = {}
 
     def settings(self) -> Settings:
-        """Load the settings of this process. Raises SettingsError."""
+        """Load the settings. Raises SettingsError."""
         return load_settings(file=self.file, environment=os.environ, cwd=Path.cwd(), overrides=self.overrides)
 
 
 def setting_option(name: str, *, help: str) -> Callable[[F], F]:  # noqa: A002 — click's word for it
-    """Add the option of the setting `name`, such as `--state` of `state.dir`; its value goes into the settings."""
+    """Add the option of the setting `name`, such as `--state` for `state.dir`. Its value overrides the setting."""
 
     def remember(ctx: click.Context, _option: click.Parameter, value: str | None) -> None:
         if value is not None:
@@ -208,7 +206,7 @@ def setting_option(name: str, *, help: str) -> Callable[[F], F]:  # noqa: A002 �
 
 
 def pass_settings(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
-    """Give a command the settings as its first argument. Below the options, so that theirs are in them."""
+    """Pass the settings as the first argument. Must be the innermost decorator: options are parsed before it runs."""
 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         invocation = click.get_current_context().ensure_object(Invocation)

@@ -1,4 +1,4 @@
-"""`courier pause`: nothing more is sent of an integration; what comes in the meantime waits in the ledger."""
+"""`courier pause`: stop sending for an integration; new deliveries stay queued in the ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.admin.session import open_session
-from ops.admin.terminal import plain, pluralize_waiting
+from ops.admin.terminal import format_waiting, plain
 from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
 
 if TYPE_CHECKING:
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     epilog=example("courier pause slack --reason 'channel is being moved'", "courier pause slack-9562e1 custom-ticket")
 )
 @integration_arguments
-@click.option("--reason", metavar="TEXT", default="", help="Why, for those who look at `courier status`.")
+@click.option("--reason", metavar="TEXT", default="", help="Reason, shown in `courier status`.")
 @server_options
 @pass_settings
 def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *, removed: bool, reason: str) -> None:
-    """Send nothing more of these integrations until `courier resume`; a name means all blocks of that name.
+    """Stop sending for these integrations until `courier resume`.
 
-    What is being sent ends as ever, everything else waits, which costs no attempt; its dead letters can be replayed and
-    wait as well. When the backlog is full, the alert log keeps the rest.
+    Deliveries in flight finish. Everything else stays queued and uses no retry attempts. Replayed dead letters are
+    queued too. When the backlog is full, further alerts stay in the alert log until there is room.
     """
     wanted = combined(ids, words)
-    with open_session(settings) as door:
-        for one in resolve(door, wanted, removed=removed):
-            fresh = door.ledger.pause(one, reason)
-            waiting = door.ledger.status(one).waiting
+    with open_session(settings) as session:
+        for one in resolve(session, wanted, removed=removed):
+            fresh = session.ledger.pause(one, reason)
+            waiting = session.ledger.status(one).waiting
             click.echo(
-                plain(f"{door.label(one)} is {'paused' if fresh else 'paused already'}; {pluralize_waiting(waiting)}")
+                plain(f"{session.label(one)} {'paused' if fresh else 'was already paused'}; {format_waiting(waiting)}")
             )

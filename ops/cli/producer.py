@@ -1,4 +1,4 @@
-"""`courier producer`: follows the manager's alert log and enqueues what matches."""
+"""`courier producer`: follow the manager's alert log and queue matching alerts."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 @click.command(epilog=example("courier producer --node manager-1"))
 @setting_option("producer.config", help="The manager's ossec.conf.")
 @setting_option("producer.alerts", help="The manager's alerts.json.")
-@setting_option("producer.node", help="Name of this manager; never change it.")
-@setting_option("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting_option("state.dir", help="Folder for what Courier keeps on disk.")
-@setting_option("metrics.port", help="Port of its metrics; 0 for none.")
-@click.option("--start", default="", hidden=True, help="Where the log ended when `courier up` was started.")
+@setting_option("producer.node", help="Unique name of this manager. Do not change it later.")
+@setting_option("redis.url", help="URL of Redis. If it has a password, use COURIER_REDIS_URL.")
+@setting_option("state.dir", help="Courier's state folder.")
+@setting_option("metrics.port", help="Port for metrics; 0 disables them.")
+@click.option("--start", default="", hidden=True, help="End of the log when `courier up` started.")
 @pass_settings
 def command(settings: Settings, start: str) -> None:
-    """Follow the alert log, match every alert and enqueue it per integration.
+    """Follow the alert log and queue each alert for every integration that it matches.
 
-    SIGTERM ends it with every place in the log kept, and so does its terminal when it closes. Without a terminal,
-    SIGHUP reads ossec.conf again.
+    On SIGTERM, or when its terminal closes, it saves its cursors and stops. Without a terminal, SIGHUP reloads
+    ossec.conf.
     """
     start = start or end_at_launch(settings)
     from producer.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it

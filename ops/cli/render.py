@@ -1,4 +1,4 @@
-"""`courier render`: what one integration would be sent for one alert, secrets masked; nothing is sent."""
+"""`courier render`: show what Courier would send for one alert, with secrets masked; send nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ops.admin.render import Rendered, RenderedCall
 
 DELIVERY_ID_PLACEHOLDER = "<delivery id>"
-"""Stands in a message where the identity of a delivery will."""
+"""Shown in a message in place of the delivery id, which exists only for a queued delivery."""
 
 
 MATCH: Final = "match"
@@ -41,39 +41,39 @@ NO_MATCH: Final = "no match"
 )
 @integration_option
 @click.option(
-    "--alert", "stream", type=click.File("rb"), required=True, help="File with one alert, or - to read it here."
+    "--alert", "stream", type=click.File("rb"), required=True, help="File with one alert; - reads standard input."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--expect",
     type=click.Choice([MATCH, NO_MATCH.replace(" ", "-")]),
-    help="Exit with 1 unless the filters let the alert pass, or turn it down: for scripts.",
+    help="Exit with 1 if the filters decide otherwise, for scripts.",
 )
 @setting_option("producer.config", help="The manager's ossec.conf.")
 @pass_settings
 def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_json: bool, expect: str | None) -> None:
-    """Show the exact request, or the arguments and files of a script, that an alert would lead to.
+    """Show what Courier would send for an alert: the request, or the arguments and files of a script.
 
-    It is shown whether the filters of the block let the alert pass or not; which of them does not is said as well. A
-    name means all blocks of that name.
+    The output also names each filter that does not match the alert. The request is shown even if a filter does not
+    match. Secrets are masked and nothing is sent.
     """
     wanted = combined((), words)
     raw = one_alert(stream.read())
     file = settings.producer.config
-    surprises = list[str]()
+    unexpected = list[str]()
     for number, integration in enumerate(in_configuration(read_ossec_conf(file), wanted, file=file)):
         verdict = passes(integration, raw)
         rendered = _rendered(settings, integration, raw)
         if as_json:
-            told = msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode()
-            click.echo(printable_json(told))
+            document = msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode()
+            click.echo(printable_json(document))
         else:
             lines = ["", f"{integration.id}:"] if len(wanted) > 1 or number else []
             click.echo("\n".join(map(printable, [*lines, *report(rendered, verdict)])))
         if expect and expect.replace("-", " ") != verdict.partition(":")[0]:
-            surprises.append(f"{integration.id}: {verdict}")
-    if surprises:
-        raise CourierError(f"expected {expect}: {'; '.join(surprises)}")
+            unexpected.append(f"{integration.id}: {verdict}")
+    if unexpected:
+        raise CourierError(f"expected {expect}: {'; '.join(unexpected)}")
 
 
 def _rendered(settings: Settings, integration: Integration, raw: bytes) -> Rendered:
@@ -83,12 +83,12 @@ def _rendered(settings: Settings, integration: Integration, raw: bytes) -> Rende
 
 
 def one_alert(content: bytes) -> bytes:
-    """Return the alert, which may be laid out over several lines. Raises CourierError if there is none, or more."""
+    """Return the alert, which may span several lines. Raises CourierError if there is not exactly one."""
     lines = [line for line in content.split(b"\n") if line.strip()]
     if not lines:
-        raise CourierError("there is no alert in the input: give one line of alerts.json")
+        raise CourierError("the input is empty; give one line of alerts.json")
     if len(lines) > 1 and _is_alone(lines[0]):
-        raise CourierError(f"there are {len(lines)} lines in the input: give one line of alerts.json")
+        raise CourierError(f"the input has {len(lines)} lines; give one line of alerts.json")
     return lines[0] if len(lines) == 1 else content.strip()
 
 
@@ -100,21 +100,21 @@ def _is_alone(line: bytes) -> bool:
 
 
 def passes(integration: Integration, raw: bytes) -> str:
-    """Say what the block's filters make of the alert, and which of them turn it down."""
+    """Return whether the filters match the alert, and which of them do not, as text."""
     try:
         why = mismatches(integration, raw)
     except InvalidAlert as bad:
-        return f"no alert: the line would be passed over ({bad})"
+        return f"not an alert: the line would be rejected ({bad})"
     if why:
         return f"{NO_MATCH}: the alert would not be delivered: {'; '.join(why)}"
     return f"{MATCH}: the alert would be delivered"
 
 
 def report(rendered: Rendered, verdict: str) -> Iterator[str]:
-    """Yield the lines for a person."""
+    """Yield the lines of the text output."""
     yield f"filters: {verdict}"
     if rendered.error:
-        yield f"trouble: {rendered.error}"
+        yield f"error: {rendered.error}"
     if rendered.outcome != "send":
         yield f"{rendered.outcome}: {rendered.reason}: {rendered.detail}"
     for call in rendered.calls:

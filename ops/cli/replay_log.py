@@ -1,4 +1,4 @@
-"""`courier replay-log`: enqueues a stretch of the archived alert log once more, paced."""
+"""`courier replay-log`: queue the alerts of a period of the archived log again, at a limited rate."""
 
 from __future__ import annotations
 
@@ -43,17 +43,23 @@ PROGRESS_INTERVAL_S: Final = 5.0
     )
 )
 @click.option(
-    "--from", "start", required=True, metavar="TIME", type=TimeParam(), help="First moment to replay, or 2h ago."
+    "--from", "start", required=True, metavar="TIME", type=TimeParam(), help="Start of the period: a time, or 2h (ago)."
 )
 @click.option(
-    "--to", "stop", default="now", show_default=True, metavar="TIME", type=TimeParam(), help="Moment to stop before."
+    "--to",
+    "stop",
+    default="now",
+    show_default=True,
+    metavar="TIME",
+    type=TimeParam(),
+    help="End of the period (exclusive).",
 )
 @integration_option
-@click.option("--rate", default=50.0, show_default=True, type=Rate(), help="Deliveries a second.")
-@click.option("--dry-run", is_flag=True, help="Only count.")
-@click.option("--again", is_flag=True, help="Even if this very stretch was replayed before.")
+@click.option("--rate", default=50.0, show_default=True, type=Rate(), help="Deliveries to queue per second.")
+@click.option("--dry-run", is_flag=True, help="Only count matching alerts.")
+@click.option("--again", is_flag=True, help="Replay a period that was already replayed.")
 @setting_option("producer.config", help="The manager's ossec.conf.")
-@setting_option("producer.alerts", help="The manager's alerts.json; dated and compressed ones are found beside it.")
+@setting_option("producer.alerts", help="The manager's alerts.json. Archived files are found relative to it.")
 @setting_option("producer.node", help="Name of this manager.")
 @server_options
 @pass_settings
@@ -67,23 +73,23 @@ def command(
     dry_run: bool,
     again: bool,
 ) -> None:
-    """Enqueue the alerts of a stretch of time once more for an integration, from the archived logs.
+    """Queue the alerts of a past period again for an integration, from the archived alert logs.
 
-    Its filters apply as they are now. What still waits or lies dead is left as it is. An interrupted replay
-    goes on where it was when it is called again. A name means all blocks of that name.
+    The current filters of the integration apply. Deliveries that are still queued or are dead letters do not change.
+    If a replay is interrupted, run the same command again to continue it.
     """
     if start >= stop:
-        raise CourierError("--from is not before --to")
+        raise CourierError("--from must be earlier than --to")
     chosen = _integrations(settings, combined((), words))
     click.echo(f"from {start.isoformat()} to {stop.isoformat()}", err=True)
-    with open_session(settings) as door:
+    with open_session(settings) as session:
         for integration in chosen:
             replay = LogReplay(
                 TimeRange(start=start, stop=stop),
                 integration,
                 node=settings.producer.node,
                 source=AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes),
-                ledger=door.ledger,
+                ledger=session.ledger,
                 policy=settings.policy(integration),
                 pace=lambda count: time.sleep(count / rate),
                 sleep=time.sleep,
@@ -92,12 +98,12 @@ def command(
             _report(last, f"{integration.id}: " if len(chosen) > 1 else "", dry_run=dry_run)
 
 
-def _report(last: Progress, whom: str, *, dry_run: bool) -> None:
+def _report(last: Progress, prefix: str, *, dry_run: bool) -> None:
     for missing in last.missing:
-        click.echo(plain(f"not there: {missing}"), err=True)
-    done = "would be enqueued" if dry_run else f"enqueued, {last.matched - last.enqueued} already there"
+        click.echo(plain(f"missing from the log: {missing}"), err=True)
+    done = "would be queued" if dry_run else f"queued, {last.matched - last.enqueued} already existed"
     number = last.matched if dry_run else last.enqueued
-    click.echo(plain(f"{whom}{last.read} read, {last.matched} matched, {number} {done}"))
+    click.echo(plain(f"{prefix}{last.read} read, {last.matched} matched, {number} {done}"))
 
 
 def _integrations(settings: Settings, words: list[str]) -> list[Integration]:
@@ -106,13 +112,13 @@ def _integrations(settings: Settings, words: list[str]) -> list[Integration]:
 
 
 def _show(steps: Iterator[Progress]) -> Progress:
-    """Show a bar at a terminal, elsewhere a line now and then; return the last state."""
+    """Show a progress bar at a terminal, or a line every PROGRESS_INTERVAL_S seconds; return the last state."""
     if sys.stderr.isatty():
         return _show_bar(steps)
-    last, told_s = Progress(), time.monotonic()
+    last, shown_s = Progress(), time.monotonic()
     for last in steps:
-        if time.monotonic() - told_s >= PROGRESS_INTERVAL_S:
-            told_s = time.monotonic()
+        if time.monotonic() - shown_s >= PROGRESS_INTERVAL_S:
+            shown_s = time.monotonic()
             click.echo(f"{last.part:.0%}: {last.read} read, {last.matched} matched", err=True)
     return last
 

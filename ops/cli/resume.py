@@ -1,4 +1,4 @@
-"""`courier resume`: what `courier pause` stopped goes on."""
+"""`courier resume`: undo `courier pause`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ops.admin.session import open_session
-from ops.admin.terminal import plain, pluralize_waiting
+from ops.admin.terminal import format_waiting, plain
 from ops.cli.options import combined, example, integration_arguments, pass_settings, resolve, server_options
 
 if TYPE_CHECKING:
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 @server_options
 @pass_settings
 def command(settings: Settings, ids: tuple[str, ...], words: tuple[str, ...], *, removed: bool) -> None:
-    """Let paused integrations go on, at the pace that their limits allow; a name means all blocks of that name.
+    """Resume paused integrations.
 
-    A pause that the target itself asked for, and a breaker, end by themselves.
+    Queued deliveries are sent as fast as the rate limits allow. This command does not close a circuit breaker and does
+    not end a pause that the target requested; both end automatically.
     """
     wanted = combined(ids, words)
-    with open_session(settings) as door:
-        for one in resolve(door, wanted, removed=removed):
-            was_paused = door.ledger.resume(one)
-            waiting = door.ledger.status(one).waiting
+    with open_session(settings) as session:
+        for one in resolve(session, wanted, removed=removed):
+            was_paused = session.ledger.resume(one)
+            waiting = session.ledger.status(one).waiting
             click.echo(
                 plain(
-                    f"{door.label(one)} {'goes on' if was_paused else 'was not paused'}; {pluralize_waiting(waiting)}"
+                    f"{session.label(one)} {'resumed' if was_paused else 'was not paused'}; {format_waiting(waiting)}"
                 )
             )

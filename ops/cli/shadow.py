@@ -1,4 +1,4 @@
-"""`courier shadow`: beside a running stock Integrator, what Courier would send of the same log; nothing is sent."""
+"""`courier shadow`: count what Courier would send for the log of a running stock Integrator; send nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REFRESH_S: Final = 1.0
 
 
 class StartParam(TimeParam):
-    """A point in time, or one of the two words."""
+    """A point in time, or `beginning` or `end`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the word or the time. Raises click.BadParameter."""
@@ -50,22 +50,24 @@ class StartParam(TimeParam):
     default=Start.END.value,
     show_default=True,
     metavar="beginning|end|TIME",
-    help="Where in the alert log to begin: its oldest line, what comes from now on, or a time such as 2h (ago).",
+    help="Where to start in the alert log: its oldest line, its end, or a time such as 2h (ago).",
 )
-@click.option("--once", is_flag=True, help="Stop at the end of the log.")
+@click.option("--once", is_flag=True, help="Exit at the end of the log.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write what would be sent there, one JSON a line."
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write each delivery to this file, one JSON object per line.",
 )
 @integration_option
 @setting_option("producer.config", help="The manager's ossec.conf.")
 @setting_option("producer.alerts", help="The manager's alerts.json.")
-@setting_option("producer.node", help="Name of this manager; part of each delivery's id.")
+@setting_option("producer.node", help="Unique name of this manager; part of each delivery id.")
 @pass_settings
 def command(settings: Settings, start: Start | datetime, once: bool, out: Path | None, words: tuple[str, ...]) -> None:
-    """Read the same log and configuration as the running Integrator, and count what Courier would send.
+    """Count what Courier would send, next to the running stock Integrator.
 
-    Nothing is sent and Redis is not needed. Ctrl-C ends it with the table. Secrets are masked in --out, but alerts are
-    not: the file is readable by you alone.
+    It reads the same alert log and ossec.conf. It sends nothing and does not need Redis. To stop and print the table,
+    press Ctrl-C. The file of --out has masked secrets but plain alerts; only you can read it.
     """
     configure_logging(settings.log.level, settings.log.format)
     source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
@@ -76,7 +78,7 @@ def command(settings: Settings, start: Start | datetime, once: bool, out: Path |
             policy=settings.policy,
             worker=settings.worker,
             source=source,
-            cursor=where(source, start),
+            cursor=start_cursor(source, start),
             node=settings.producer.node,
             out=stack.enter_context(open_private(out)) if out else None,
         )
@@ -88,26 +90,28 @@ def command(settings: Settings, start: Start | datetime, once: bool, out: Path |
     click.echo(shadow.summary(), err=True)
 
 
-def where(source: AlertLog, start: Start | datetime) -> str:
-    """Return the cursor at which to begin."""
+def start_cursor(source: AlertLog, start: Start | datetime) -> str:
+    """Return the cursor of the first line to read."""
     if isinstance(start, datetime):
         return source.at(start)
     return source.beginning() if start is Start.BEGINNING else source.end()
 
 
 def usable_integrations(settings: Settings, words: tuple[str, ...]) -> tuple[Integration, ...]:
-    """Return the integrations that can be used and are wanted, and report the others. Raises CourierError."""
+    """Return the valid integrations that `words` select, and print the refused ones. Raises CourierError."""
     configuration = read_ossec_conf(settings.producer.config)
     for refused in configuration.refused:
         click.echo(one_line(f"refused: {refused}"), err=True)
     if not configuration.integrations:
-        raise CourierError(f"{settings.producer.config} has no integration that can be used: there is nothing to count")
+        raise CourierError(
+            f"{settings.producer.config} has no valid integration, so there is nothing to count; run `courier check`"
+        )
     return tuple(in_configuration(configuration, words, file=settings.producer.config))
 
 
 @contextmanager
 def open_private(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that nobody else may read. Raises CourierError."""
+    """Open a file for writing that only its owner can read. Raises CourierError."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         os.fchmod(descriptor, 0o600)
@@ -124,15 +128,15 @@ def read_all(shadow: Shadow) -> None:
 
 
 def follow(shadow: Shadow, settings: Settings) -> None:
-    """Read on until SIGINT or SIGTERM; at a terminal, show the counts meanwhile."""
+    """Read until SIGINT or SIGTERM; at a terminal, show the counts."""
     stop = threading.Event()
     with closing(Watcher(settings.producer.alerts, poll_s=settings.producer.poll_interval_s)) as watcher:
 
-        def end(_signum: int, _frame: object) -> None:
+        def on_signal(_signum: int, _frame: object) -> None:
             stop.set()
             watcher.wake()
 
-        before = {signum: signal.signal(signum, end) for signum in (signal.SIGINT, signal.SIGTERM)}
+        before = {signum: signal.signal(signum, on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
             with live(shadow) as show:
                 while not stop.is_set():
@@ -145,14 +149,14 @@ def follow(shadow: Shadow, settings: Settings) -> None:
 
 
 class NoProgress:
-    """Shows nothing: nobody watches."""
+    """In place of the table when the output is not a terminal."""
 
     def update(self) -> None:
         """Do nothing."""
 
 
 class LiveTable:
-    """The table on a terminal, drawn anew in its place."""
+    """A table that is redrawn in place on a terminal."""
 
     def __init__(self, shadow: Shadow) -> None:
         from rich.live import Live as Area  # noqa: PLC0415 — slow to import, and needed only here
@@ -161,7 +165,7 @@ class LiveTable:
         self.area = Area(transient=True, refresh_per_second=4, get_renderable=self._table)
 
     def update(self) -> None:
-        """Draw it now."""
+        """Redraw the table."""
         self.area.refresh()
 
     def _table(self) -> Table:
@@ -171,7 +175,7 @@ class LiveTable:
         fitted = [cells for _, cells in fit(COLUMNS, rows, terminal_width())]
         titles = [Column(cells[0], no_wrap=True) for cells in fitted]
         table = Table(
-            *titles, box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption="Ctrl-C ends"
+            *titles, box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption="Ctrl-C to stop"
         )
         for number in range(1, len(rows) + 1):
             table.add_row(*(cells[number] for cells in fitted))
@@ -180,7 +184,7 @@ class LiveTable:
 
 @contextmanager
 def live(shadow: Shadow) -> Iterator[LiveTable | NoProgress]:
-    """Show the counts while the block runs, if somebody watches."""
+    """Show the counts while the block runs, at a terminal only."""
     if not is_terminal():
         yield NoProgress()
         return

@@ -1,4 +1,4 @@
-"""`courier status`: how every integration, producer and worker is doing, right now."""
+"""`courier status`: the current state of every integration, producer and worker."""
 
 from __future__ import annotations
 
@@ -50,62 +50,66 @@ NODE_COLUMNS: Final = (
     Column("Node", ID),
     Column("Lines", NUMBER, rank=2),
     Column("Matched", NUMBER, rank=4),
-    Column("Bad", NUMBER, rank=3),
+    Column("Rejected", NUMBER, rank=3),
     Column("Seen", rank=0, least=9),
-    Column("Parked", rank=5),
-    Column("Trouble", rank=6),
+    Column("Backlog full", rank=5),
+    Column("Error", rank=6),
 )
 WORKER_COLUMNS: Final = (
     Column("Worker", ID),
     Column("Running", NUMBER, rank=2),
-    Column("Begun", NUMBER, rank=3),
+    Column("Started", NUMBER, rank=3),
     Column("Seen", rank=0, least=9),
-    Column("Trouble", rank=1),
+    Column("Error", rank=1),
 )
 
 
 @click.command(epilog=example("courier status", "courier status --integration slack --json", "courier status --check"))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
-@click.option("--check", is_flag=True, help="One line, and exit 0 (OK), 1 (WARNING) or 2 (CRITICAL), as Nagios does.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Print one line and exit with 0 (OK), 1 (WARNING) or 2 (CRITICAL), as a Nagios plugin.",
+)
 @integration_option
 @server_options
 @pass_settings
 def command(settings: Settings, words: tuple[str, ...], *, as_json: bool, check: bool) -> None:
-    """Show per integration what waits, went through and failed, and how producers and workers are doing.
+    """Show the state of all integrations, producers and workers.
 
-    At a terminal a line is as wide as it, elsewhere there are three tab-separated tables with fixed columns: the
-    integrations, the producers, the workers.
+    At a terminal the tables fit its width. Otherwise the output is three tab-separated tables with fixed columns:
+    integrations, producers, workers.
     """
     if check:
         sys.exit(_check(settings, words))
-    with open_session(settings) as door:
-        report = read_report(door, door.resolve_for_query(words))
+    with open_session(settings) as session:
+        report = read_report(session, session.resolve_for_query(words))
         if as_json:
             click.echo(printable_json(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()))
             return
-        print_report(door, report)
+        print_report(session, report)
 
 
 def _check(settings: Settings, words: tuple[str, ...]) -> Level:
-    """Write the line and return the exit status; a ledger that cannot be asked is critical."""
+    """Write the line and return the exit status: critical if the ledger cannot be read."""
     try:
-        with open_session(settings) as door:
-            level, text = verdict(read_report(door, door.resolve_for_query(words)))
+        with open_session(settings) as session:
+            level, text = verdict(read_report(session, session.resolve_for_query(words)))
     except CourierError as error:
         level = Level.CRITICAL
         text = line(level, [str(error)])
-    # The numbers are for programs; a person at a terminal has them in the tables.
+    # The performance data is for monitoring systems; at a terminal the tables show it.
     click.echo(truncate(text.partition(" | ")[0], terminal_width()) if is_terminal() else text)
     return level
 
 
-def print_report(door: LedgerSession, report: StatusReport) -> None:
-    """Write the tables; at a terminal the errors stand below, where there is room for them."""
-    now_ms, here = report.time_ms, is_terminal()
-    if report.redis.error:  # to standard error, since the other has tables with fixed columns
+def print_report(session: LedgerSession, report: StatusReport) -> None:
+    """Write the tables; at a terminal, the errors go below them, where there is room."""
+    now_ms, at_terminal = report.time_ms, is_terminal()
+    if report.redis.error:  # to standard error, because standard output has fixed tables
         click.echo(f"{plain(report.redis.error)}\n", err=True)
-    rows = [_row(door.label(one), what, now_ms) for one, what in report.integrations.items()]
-    if here:
+    rows = [_row(session.label(one), what, now_ms) for one, what in report.integrations.items()]
+    if at_terminal:
         print_table(COLUMNS[:-1], [row[:-1] for row in rows])
         print_notes(_notes(report))
     else:
@@ -114,10 +118,10 @@ def print_report(door: LedgerSession, report: StatusReport) -> None:
         (NODE_COLUMNS, [_node_row(name, node, now_ms) for name, node in report.nodes.items()]),
         (WORKER_COLUMNS, [_worker_row(name, worker, now_ms) for name, worker in report.workers.items()]),
     ):
-        if more or not here:
+        if more or not at_terminal:
             click.echo()
             print_table(columns, more)
-        if here and columns is NODE_COLUMNS:
+        if at_terminal and columns is NODE_COLUMNS:
             print_notes((name, _error(node)) for name, node in report.nodes.items() if _error(node))
 
 
@@ -150,8 +154,8 @@ def _error(node: ProducerStatus) -> str:
 
 def _worker_row(name: str, worker: WorkerStatus, now_ms: int) -> tuple[str, ...]:
     idle_s = 0 if worker.idle_since_ms is None else (now_ms - worker.idle_since_ms) / 1000
-    trouble = f"begun nothing for {age(idle_s)} though work is queued" if idle_s > IDLE_LIMIT_S else ""
-    return (name, str(worker.running), str(worker.begun), _ago(worker.seen_ms, now_ms), trouble)
+    error = f"no task started for {age(idle_s)} although tasks are queued" if idle_s > IDLE_LIMIT_S else ""
+    return (name, str(worker.running), str(worker.begun), _ago(worker.seen_ms, now_ms), error)
 
 
 def _ago(ms: int, now_ms: int) -> str:

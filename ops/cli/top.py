@@ -1,4 +1,4 @@
-"""`courier top`: every integration on one screen, once a second."""
+"""`courier top`: all integrations on one screen, refreshed every second."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ QUIT_KEYS: Final = ("q", "Q", "\x03", "\x04")
 
 
 class Sampler:
-    """Reads the integrations that `words` mean, those that are published meanwhile included."""
+    """Reads the status of the integrations that `words` select, including those published after the start."""
 
-    def __init__(self, door: LedgerSession, words: tuple[str, ...]) -> None:
-        self._door, self._words = door, words
+    def __init__(self, session: LedgerSession, words: tuple[str, ...]) -> None:
+        self._session, self._words = session, words
         self._rates = Rates()
         self.lines: list[TopLine] = []
         self.now_ms = 0
 
     def read(self) -> None:
-        """Read all of them now. Raises LedgerUnavailable or LedgerMisconfigured."""
-        door = self._door.refreshed()
-        statuses = {one: door.ledger.status(one) for one in door.resolve_for_query(self._words)}
-        self.now_ms = door.ledger.now_ms()
+        """Read the current status. Raises LedgerUnavailable or LedgerMisconfigured."""
+        session = self._session.refreshed()
+        statuses = {one: session.ledger.status(one) for one in session.resolve_for_query(self._words)}
+        self.now_ms = session.ledger.now_ms()
         self._rates.update(statuses, self.now_ms)
-        self.lines = [TopLine(door.label(one), status, self._rates.of(one)) for one, status in statuses.items()]
+        self.lines = [TopLine(session.label(one), status, self._rates.of(one)) for one, status in statuses.items()]
 
 
 KEYS: Final = """\b
 Keys:
-  q, Ctrl-C         end
-  up, down, k, j    scroll, as do PgUp, PgDn, Home and End
+  q, Ctrl-C         quit
+  up, down, k, j    scroll (also PgUp, PgDn, Home, End)
   i, w, d, o, t, r  sort by id, waiting, dead, oldest, out/s, retry/s
 """
 
 
 @click.command(epilog=f"{KEYS}\n{example('courier top', 'courier top --integration slack', 'courier top --once')}")
-@click.option("--once", is_flag=True, help="Write one picture, measured over a second, and end: for scripts.")
+@click.option("--once", is_flag=True, help="Measure for one second, print the table and exit, for scripts.")
 @integration_option
 @server_options
 @pass_settings
 def command(settings: Settings, words: tuple[str, ...], *, once: bool) -> None:
-    """Watch rates, what waits, the oldest age, what holds back, and the last error; `q` ends it."""
-    with open_session(settings) as door:
-        watch = Sampler(door, words)
-        watch.read()
+    """Watch rates, backlogs, dead letters, the age of the oldest delivery, and errors. Press q to quit."""
+    with open_session(settings) as session:
+        sampler = Sampler(session, words)
+        sampler.read()
         if once or not sys.stdout.isatty():
             time.sleep(REFRESH_S)
-            watch.read()
-            print_table(COLUMNS, [cells(*one, watch.now_ms) for one in watch.lines])
+            sampler.read()
+            print_table(COLUMNS, [cells(*one, sampler.now_ms) for one in sampler.lines])
             return
-        _live(watch)
+        _live(sampler)
 
 
-def _live(watch: Sampler) -> None:
-    """Draw until the person has enough: at once after a key, and with new numbers once a second."""
+def _live(sampler: Sampler) -> None:
+    """Draw until a quit key: at once after each key, and with new numbers every REFRESH_S seconds."""
     from rich.console import Group  # noqa: PLC0415 — slow to import, and needed only here
     from rich.live import Live  # noqa: PLC0415 — as above
 
@@ -76,19 +76,19 @@ def _live(watch: Sampler) -> None:
 
     view = View()
 
-    def picture() -> RenderableType:
+    def screen() -> RenderableType:
         size = live.console.size
-        return Group(*view.draw(watch.lines, watch.now_ms, size.width, size.height))
+        return Group(*view.draw(sampler.lines, sampler.now_ms, size.width, size.height))
 
     try:
         with keys() as pressed, Live(auto_refresh=False, screen=True, vertical_overflow="crop") as live:
             due_s = time.monotonic() + REFRESH_S
-            live.update(picture(), refresh=True)
+            live.update(screen(), refresh=True)
             while (key := pressed(max(0.0, due_s - time.monotonic()))) not in QUIT_KEYS:
                 view.press(key)
                 if time.monotonic() >= due_s:
-                    watch.read()
+                    sampler.read()
                     due_s = time.monotonic() + REFRESH_S
-                live.update(picture(), refresh=True)
+                live.update(screen(), refresh=True)
     except KeyboardInterrupt:
         pass

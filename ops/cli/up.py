@@ -1,4 +1,4 @@
-"""`courier up`: everything on one machine, in the foreground."""
+"""`courier up`: run all processes on one machine, in the foreground."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 )
 @setting_option("producer.config", help="The manager's ossec.conf.")
 @setting_option("producer.alerts", help="The manager's alerts.json.")
-@setting_option("producer.node", help="Name of this manager; never change it.")
-@setting_option("state.dir", help="Folder for the embedded server's data and the secret key.")
-@setting_option("flower.port", help="Port of Flower; 0 takes a free one.")
-@click.option("--http-workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
+@setting_option("producer.node", help="Unique name of this manager. Do not change it later.")
+@setting_option("state.dir", help="Folder for the data of the embedded Redis and the secret key.")
+@setting_option("flower.port", help="Port of Flower; 0 chooses a free port.")
+@click.option(
+    "--http-workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Number of HTTP worker processes."
+)
 @pass_settings
 def command(settings: Settings, http_workers: int) -> None:
-    """Run server, producer, workers and Flower together, for a small manager.
+    """Run Redis, producer, workers and Flower together, for a small manager.
 
-    Stop it with Ctrl-C, SIGTERM or by closing its terminal, and start it again at any time: nothing is lost and
-    nothing repeated.
+    To stop it, press Ctrl-C, send SIGTERM or close its terminal. You can start it again at any time: no alert is lost
+    or sent twice.
     """
     start = end_at_launch(settings)
     from ops.standalone.up import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it

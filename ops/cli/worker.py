@@ -1,4 +1,4 @@
-"""`courier worker`: delivers what was enqueued."""
+"""`courier worker`: deliver queued alerts."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ if TYPE_CHECKING:
     epilog=example("courier worker --http", "courier worker --scripts --manager", "courier worker --integration slack")
 )
 @integration_option
-@click.option("--http", is_flag=True, help="Serve the native integrations: Slack, PagerDuty, …")
-@click.option("--scripts", is_flag=True, help="Serve the custom scripts; runs beside the manager's files.")
-@click.option("--manager", is_flag=True, help="Inject verdicts into the manager's queue socket; runs beside it.")
+@click.option("--http", is_flag=True, help="Serve the built-in HTTP integrations: Slack, PagerDuty, …")
+@click.option("--scripts", is_flag=True, help="Serve custom scripts; needs the manager's files.")
+@click.option(
+    "--manager", is_flag=True, help="Write lookup results to the manager's queue socket; needs it on this host."
+)
 @click.option("--name", metavar="NAME", help="Name in Flower and logs. [default: what it serves]")
-@setting_option("worker.max_tasks", help="Tasks at once in this process.")
-@setting_option("redis.url", help="The ledger's Redis. Better given as COURIER_REDIS_URL.")
-@setting_option("state.dir", help="Folder with the secret key.")
-@setting_option("metrics.port", help="Port of its metrics; 0 for none.")
+@setting_option("worker.max_tasks", help="Maximum number of concurrent tasks.")
+@setting_option("redis.url", help="URL of Redis. If it has a password, use COURIER_REDIS_URL.")
+@setting_option("state.dir", help="State folder, with the secret key.")
+@setting_option("metrics.port", help="Port for metrics; 0 disables them.")
 @pass_settings
 def command(
     settings: Settings, words: tuple[str, ...], name: str | None, *, http: bool, scripts: bool, manager: bool
 ) -> None:
-    """Deliver what was enqueued; any number of workers may run, on any host.
+    """Deliver queued alerts.
 
-    Without an option it serves everything. SIGTERM lets it finish what is running.
+    Any number of workers can run, on any host. Without --http, --scripts, --manager or --integration, a worker serves
+    all integrations. On SIGTERM it finishes its running tasks and stops.
     """
     from workers.delivery.served import Selection  # noqa: PLC0415 — as above
     from workers.main import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
@@ -42,8 +45,8 @@ def command(
     flags = {Kind.HTTP: http, Kind.SCRIPT: scripts, Kind.MANAGER: manager}
     kinds = [kind for kind, wanted in flags.items() if wanted]
     if not kinds and not words:
-        selection, called = Selection(), "all"
+        selection, default_name = Selection(), "all"
     else:
         selection = Selection(frozenset(kinds), frozenset(words))
-        called = "+".join([*kinds, *words])
-    sys.exit(run(settings, selection, name=name or called))
+        default_name = "+".join([*kinds, *words])
+    sys.exit(run(settings, selection, name=name or default_name))

@@ -183,11 +183,11 @@ def test_flower_sees_again_soon_after_redis_is_back_and_says_so_meanwhile(
                 (row,) = json.loads(visitor.page("workers?json=1"))["data"]
                 return int(row.get("worker-heartbeat", 0))
 
-            eventually(lambda: "Flower answers at" in health())
+            eventually(lambda: "Flower responds at" in health())
             eventually(lambda: "web@" in visitor.page("workers?json=1"))
             for trouble, lasts_s in ((proxy.refuse, 31), (proxy.hold, 5)):
                 trouble()
-                eventually(lambda: "Flower answers 503" in health())
+                eventually(lambda: "Flower responded with status 503" in health())
                 pause(lasts_s)  # after 31 s Flower's own loop pauses for 32 s
                 proxy.go_on(forgetting=True)
                 before, began_s = beats(), time.monotonic()
@@ -197,7 +197,7 @@ def test_flower_sees_again_soon_after_redis_is_back_and_says_so_meanwhile(
 
                 eventually(beats_again)
                 assert time.monotonic() - began_s < 20
-                eventually(lambda: "Flower answers at" in health())
+                eventually(lambda: "Flower responds at" in health())
             assert flower.log.count("Flower receives no events") in {1, 2}
 
 

@@ -47,12 +47,12 @@ def test_a_limit_is_kept_and_a_paused_integration_waits(tmp_path: Path) -> None:
             manager.append(26)
             eventually(lambda: len(target.bodies) == 26)
             assert arrived_s[-1] - arrived_s[0] > (26 - 5) / 5 - 1
-            assert "slack is paused" in courier(manager, "pause", "slack", "--reason", "test")
+            assert "slack paused" in courier(manager, "pause", "slack", "--reason", "test")
             manager.append(5)
             eventually(lambda: slack(manager)["waiting"] == 5)
             assert slack(manager)["paused"]["reason"] == "test"
             assert len(target.bodies) == 26
-            assert "slack goes on; 5 wait" in courier(manager, "resume", "slack")
+            assert "slack resumed; 5 deliveries waiting" in courier(manager, "resume", "slack")
             eventually(lambda: len(target.bodies) == 31)
             assert slack(manager)["totals"].get("retried", 0) == 0
     assert set(target.ids) == manager.ids

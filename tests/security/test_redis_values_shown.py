@@ -58,10 +58,10 @@ def test_a_damaged_key_is_shown_and_the_others_too(client: redis.Redis, ledger: 
     client.set(key, "x")
     report = json.loads(run("status", "--json").stdout)["integrations"]
     assert (report["bad"]["damaged"], report["good"]["damaged"]) == ([key], [])
-    assert f"damaged: {key}" in run("status").stdout
+    assert f"damaged keys: {key}" in run("status").stdout
     check = run("status", "--check")
-    assert (check.exit_code, f"bad: damaged: {key}" in check.stdout) == (2, True)
-    assert f"damaged: {key}" in run("top", "--once").stdout
+    assert (check.exit_code, f"bad: damaged keys: {key}" in check.stdout) == (2, True)
+    assert f"damaged keys: {key}" in run("top", "--once").stdout
     listed = [json.loads(line)["integration"] for line in run("dead", "list", "--json").stdout.splitlines()]
     assert "good" in listed
     assert metric(client, "courier_ledger_damaged_keys") == {"bad": 1, "good": 0, "manager": 0}
@@ -85,7 +85,7 @@ def test_an_unreadable_letter_can_be_listed_shown_exported_and_discarded(
     replayed = run("dead", "replay", "--yes")
     assert "the record of delivery bad cannot be read" in replayed.stderr
     assert "it cannot be replayed" in replayed.stderr
-    assert "1 wait" in replayed.stdout
+    assert "1 dead letter queued" in replayed.stdout
     assert "1 discarded" in run("dead", "discard", "bad", "--yes").stdout
     assert ledger.status("bad").dead == 0
 

@@ -1,12 +1,12 @@
-"""What `courier check` looks at: the blocks of ossec.conf, their scripts, needed places, the latest alerts.
+"""The checks of `courier check`: the blocks of ossec.conf, their scripts, paths, and matches in recent alerts.
 
-finding.py   one thing that was found, and how bad it is
-filters.py   the filters of a block in words
-places.py    alert log, state folder, queue socket
-scripts.py   whether each custom script can be run, by the worker's own check
-recent.py    how many of the last alerts each block takes, by the producer's own filters
-report.py    all of it together
-show.py      as a table and lines, or as JSON
+finding.py   one finding and its severity
+filters.py   the filters of a block as text
+paths.py     alert log, state folder, queue socket
+scripts.py   whether each custom script can run, with the worker's own check
+recent.py    how many recent alerts each block matches, with the producer's own filters
+report.py    the complete report
+show.py      output as text or JSON
 """
 
 from ops.admin.check.report import Report, make_report

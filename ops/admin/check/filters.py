@@ -1,4 +1,4 @@
-"""The filters of a block, as a sentence says them."""
+"""The filters of a block as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def describe(integration: Integration) -> str:
-    """Return which alerts the integration gets, as a sentence says it."""
+    """Return which alerts the integration receives, such as `alerts of level 7 or higher`."""
     parts = list(_filters(integration))
     return f"alerts {' and '.join(parts)}" if parts else "every alert"
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Severity(StrEnum):
-    """How bad it is. Only an error makes the check fail."""
+    """The severity. Only an error makes the check fail."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -15,7 +15,7 @@ class Severity(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What was found. `where` is a place in a file or a path, empty if the text says it."""
+    """One finding. `where` is FILE:LINE or a path; empty if the text contains it."""
 
     severity: Severity
     text: str
@@ -26,10 +26,10 @@ class Finding(NamedTuple):
 
 
 def error(text: str, where: str = "") -> Finding:
-    """Return an error."""
+    """Return a finding that makes the check fail."""
     return Finding(Severity.ERROR, text, where)
 
 
 def warning(text: str, where: str = "") -> Finding:
-    """Return a warning."""
+    """Return a finding that does not make the check fail."""
     return Finding(Severity.WARNING, text, where)

@@ -1,6 +1,7 @@
-"""The places of the manager and of Courier that the parts need, as the user sees them who runs the check.
+"""Check the paths that Courier needs, with the permissions of the user that runs the check.
 
-What is not there may come, or is on another host: a warning. What is there and may not be used is an error.
+A missing path is a warning: it may be created later, or exist on another host. A path that exists but cannot be used is
+an error.
 """
 
 from __future__ import annotations
@@ -23,58 +24,65 @@ if TYPE_CHECKING:
 
 
 def check_paths(settings: Settings) -> Iterator[Finding]:
-    """Yield what is wrong with the places, one after the other."""
-    for look in PATH_CHECKS:
-        yield from look(settings)
+    """Yield the findings of all path checks."""
+    for check in PATH_CHECKS:
+        yield from check(settings)
     if os.geteuid() == 0:
-        text = "checked as root, whom permissions do not stop: run it as the user of the services to check theirs"
+        text = "permissions were not checked, because root bypasses them; run the check as the user of the services"
         yield Finding(Severity.NOTE, text)
 
 
 def check_alert_log(settings: Settings) -> Iterator[Finding]:
-    """Look at `producer.alerts`."""
+    """Check `producer.alerts`."""
     path = settings.producer.alerts
     try:
         status = stat_or_none(path)
         if status is None:
-            yield warning("there is no alert log yet: is the manager here, with <jsonout_output>yes?", str(path))
+            yield warning(
+                "the alert log does not exist yet; is the manager on this host, with <jsonout_output>yes?", str(path)
+            )
         elif not stat.S_ISREG(status.st_mode):
             yield error(
-                "the alert log is no regular file; name the manager's alerts.json in producer.alerts", str(path)
+                "the alert log is not a regular file; set producer.alerts to the manager's alerts.json", str(path)
             )
         else:
             path.open("rb").close()
     except OSError as problem:
         yield error(
-            f"the alert log cannot be read by {_current_user()}: {problem.strerror}; add it to the group wazuh",
+            f"{_current_user()} cannot read the alert log: {problem.strerror}; add the user to the group wazuh",
             str(path),
         )
 
 
 def check_state_dir(settings: Settings) -> Iterator[Finding]:
-    """Look at `state.dir`, and at what an earlier start left in it."""
+    """Check `state.dir`."""
     path = settings.state.dir
     try:
         status = stat_or_none(path)
         if status is None:
-            yield warning("there is no state folder yet: the first start makes it, where its user may", str(path))
-        elif not stat.S_ISDIR(status.st_mode):
-            yield error("the state folder is no folder; name one in state.dir", str(path))
-        elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            yield error(
-                f"the state folder cannot be written by {_current_user()}; chown it to the user of the services",
+            yield warning(
+                "the state folder does not exist yet; the first start creates it if its user has permission",
                 str(path),
             )
-        elif os.geteuid() and not settings.state.secret_key:  # root's look says nothing of the user of the services
+        elif not stat.S_ISDIR(status.st_mode):
+            yield error("the state folder is not a directory; set state.dir to a directory", str(path))
+        elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            yield error(
+                f"{_current_user()} cannot write to the state folder; chown it to the user of the services",
+                str(path),
+            )
+        elif (
+            os.geteuid() and not settings.state.secret_key
+        ):  # as root, the check says nothing about the user of the services
             refuse_other_writers(path, status, "the state folder")
     except SettingsError as refused:
         yield error(str(refused), str(path))
     except OSError as problem:
-        yield error(f"the state folder cannot be looked at by {_current_user()}: {problem.strerror}", str(path))
+        yield error(f"{_current_user()} cannot access the state folder: {problem.strerror}", str(path))
 
 
 def check_queue_socket(settings: Settings) -> Iterator[Finding]:
-    """Look at `worker.queue_socket`: connect to it, and send nothing."""
+    """Check `worker.queue_socket`: connect to it without sending."""
     path = settings.worker.queue_socket
     try:
         connected(path).close()

@@ -1,6 +1,6 @@
-"""How many of the latest alerts each block takes, so that a filter that never passes is seen before it is missed.
+"""Count how many recent alerts each block matches, to find filters that never match before an alert is missed.
 
-The log is read from its end, file by file, in bounded time and memory, and matched with the producer's own filters.
+The log is read backwards, file by file, in bounded time and memory, and matched with the producer's own filters.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from common.integration import Integration
 
 MAX_ALERTS: Final = 10_000
-"""How many are looked at: a day's of a small manager, some minutes' of a large one."""
+"""Maximum number of alerts to read: a day of a small manager, some minutes of a large one."""
 
 LIMIT_S: Final = 5.0
 BLOCK_BYTES: Final = 1024 * 1024
 KEPT_BYTES: Final = 64 * 1024 * 1024
-"""Of an archive, which can only be read forward, its last lines are kept up to this size."""
+"""An archive can only be read forwards; its last lines, up to this size, are kept in memory."""
 
 COMMON_GROUPS: Final = (
     *("attack", "audit", "authentication_failed", "authentication_failures", "authentication_success", "docker"),
     *("firewall", "invalid_login", "ossec", "office365", "rootcheck", "sca", "sshd", "syscheck", "syslog", "sysmon"),
     *("virustotal", "vulnerability-detector", "web", "web_scan", "windows"),
 )
-"""Groups of the stock ruleset that blocks often name, for a hint where the log has none that is close."""
+"""Common groups of the stock ruleset, for suggestions if the log contains no similar group."""
 
 _NO_FILTER: Final = {"level": 0, "rule_ids": None, "group": None, "event_location": None}
 _FIELDS: Final = {"level": "level", "rule_ids": "rule_id", "group": "group", "event_location": "event_location"}
 
 
 class RecentCounts(NamedTuple):
-    """What was counted: alerts in all, and taken by each integration's id. `why_none` says why one takes none."""
+    """Number of alerts, matches by integration id, and the reason for each integration without matches."""
 
     alerts: int
     taken: Mapping[str, int]
@@ -52,7 +52,7 @@ class RecentCounts(NamedTuple):
 
 
 def count_recent(path: Path, integrations: Sequence[Integration], *, clock: Callable[[], float]) -> RecentCounts:
-    """Match the last alerts of the log at `path`; of a log that cannot be read, none. `clock` is monotonic."""
+    """Match the last alerts of the log at `path`; none if it cannot be read. `clock` is monotonic."""
     single = {f"{one.id}\0{field}": _with_one_filter(one, field) for one in integrations for field in _filters(one)}
     index = FilterIndex([*integrations, *(msgspec.structs.replace(one, id=key) for key, one in single.items())])
     counts, groups, alerts = Counter[str](), set[str](), 0
@@ -80,28 +80,28 @@ def _with_one_filter(integration: Integration, field: str) -> Integration:
 
 
 def _why(integration: Integration, counts: Mapping[str, int], groups: set[str], alerts: int) -> str:
-    """Return which filter no alert passes, and what may be meant; without alerts, only a likely misspelling."""
+    """Return which filters match no alert, with a suggestion. Without alerts, only a likely typo is reported."""
     group = _suggestion(integration.group or "", groups)
     if not alerts:
         return group and f"<group>: {group}"
-    guilty = [field for field in _filters(integration) if not counts[f"{integration.id}\0{field}"]]
-    start = f"takes 0 of the last {alerts:,} alerts: "
-    if not guilty:
-        return f"{start}no alert passes all of its filters together" if _filters(integration) else ""
-    names = " and ".join(f"<{_FIELDS[field]}>" for field in guilty)
-    hint = f"; {group}" if group and "group" in guilty else ""
-    return f"{start}no alert passes {names}: is it right?{hint}"
+    unmatched = [field for field in _filters(integration) if not counts[f"{integration.id}\0{field}"]]
+    start = f"matches 0 of the last {alerts:,} alerts: "
+    if not unmatched:
+        return f"{start}no alert matches all of its filters together" if _filters(integration) else ""
+    names = " and ".join(f"<{_FIELDS[field]}>" for field in unmatched)
+    hint = f"; {group}" if group and "group" in unmatched else ""
+    return f"{start}no alert matches {names}{hint}"
 
 
 def _suggestion(text: str, groups: set[str]) -> str:
     items = [item for item in text.split(",") if item and item not in groups and item not in COMMON_GROUPS]
     known = [*groups, *COMMON_GROUPS]
-    meant = ((item, get_close_matches(item.strip(), known, 1, 0.8)) for item in items)
-    return "; ".join(f"{item!r}: did you mean {close[0]}?" for item, close in meant if close)
+    similar = ((item, get_close_matches(item.strip(), known, 1, 0.8)) for item in items)
+    return "; ".join(f"{item!r}: did you mean {close[0]}?" for item, close in similar if close)
 
 
 def _last_lines(path: Path, until_s: float, clock: Callable[[], float]) -> Iterator[bytes]:
-    """Yield lines, the newest first."""
+    """Yield lines, newest first, until the monotonic time `until_s`."""
     seen = set()
     for file in reversed(LogDirectory(path).oldest_first()):
         if clock() > until_s:
@@ -111,7 +111,7 @@ def _last_lines(path: Path, until_s: float, clock: Callable[[], float]) -> Itera
         seen.add(file.inode)
         try:
             yield from _of_archive(file.path, until_s, clock) if file.zipped else _of_plain(file.path, until_s, clock)
-        except (OSError, EOFError, zlib.error):  # gone or damaged: what else there is will do
+        except (OSError, EOFError, zlib.error):  # deleted or damaged: count the other files
             continue
 
 
@@ -138,5 +138,5 @@ def _of_archive(path: str, until_s: float, clock: Callable[[], float]) -> Iterat
             while size > KEPT_BYTES:
                 size -= len(kept.popleft())
             if clock() > until_s:
-                return  # its end was not reached, so these are not the last ones
+                return  # the end was not reached, so the kept lines are not the last ones
     yield from reversed(kept)

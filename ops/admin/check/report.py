@@ -1,4 +1,4 @@
-"""Everything that `courier check` finds, gathered: first by block, then what concerns no single block."""
+"""The report of `courier check`: findings by block, then general findings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class BlockReport(NamedTuple):
-    """One block. `taken` is None if it is refused or there was no alert to look at; a refused one has no id."""
+    """One block. `taken` is None if the block is refused or the log has no alerts. A refused block has no id."""
 
     id: str
     name: str
@@ -36,12 +36,12 @@ class BlockReport(NamedTuple):
 
     @property
     def runs(self) -> bool:
-        """Whether it will deliver."""
+        """Whether the integration can run: it has no errors."""
         return not any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
 class Report(NamedTuple):
-    """The whole. `alerts` is how many of the log were looked at."""
+    """The complete report. `alerts` is the number of alerts that were read from the log."""
 
     config: Path
     blocks: tuple[BlockReport, ...]
@@ -50,23 +50,21 @@ class Report(NamedTuple):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All findings, those of the blocks first, in file order."""
+        """All findings: those of the blocks in file order, then the general ones."""
         return (*(finding for block in self.blocks for finding in block.findings), *self.general_findings)
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is an error."""
+        """Whether there are no errors."""
         return not any(finding.severity is Severity.ERROR for finding in self.findings)
 
     @property
     def verdict(self) -> str:
-        """Return the whole in one line."""
+        """The summary in one line."""
         run = sum(block.runs for block in self.blocks)
         errors = pluralize(self._number(Severity.ERROR), "error")
         warnings = pluralize(self._number(Severity.WARNING), "warning")
-        blocks = (
-            f"{run} of {pluralize(len(self.blocks), 'integration')} can run" if self.blocks else "nothing to deliver"
-        )
+        blocks = f"{run} of {pluralize(len(self.blocks), 'integration')} can run" if self.blocks else "no integrations"
         return f"{'OK' if self.passed else 'FAILED'}: {blocks}; {errors}, {warnings}"
 
     def _number(self, severity: Severity) -> int:
@@ -74,7 +72,7 @@ class Report(NamedTuple):
 
 
 def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: bool = True) -> Report:
-    """Look at everything, or all but `places`; `clock` is monotonic. Raises ConfigError for a file that is none."""
+    """Run all checks; `clock` is monotonic. Raises ConfigError if ossec.conf cannot be parsed."""
     path = settings.producer.config
     configuration = read_ossec_conf(path)
     recent = count_recent(settings.producer.alerts, configuration.integrations, clock=clock)
@@ -90,13 +88,13 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
         words = describe(integration)
         block = BlockReport(integration.id, integration.name, integration.line, words, taken, False, tuple(found))
         blocks.append(block)
-    others = [*map(_warning, around), *_settings(settings, configuration)]
+    general = [*map(_warning, around), *_settings(settings, configuration)]
     if path_checks:
-        others += [*check_home(configuration.integrations, settings.worker.wazuh_home), *check_paths(settings)]
+        general += [*check_home(configuration.integrations, settings.worker.wazuh_home), *check_paths(settings)]
     if not blocks:
-        others.append(warning("has no <integration>: there is nothing to deliver", str(path)))
+        general.append(warning("has no <integration>, so there is nothing to deliver", str(path)))
     blocks.sort(key=lambda block: block.line)
-    return Report(path, tuple(blocks), tuple(others), recent.alerts)
+    return Report(path, tuple(blocks), tuple(general), recent.alerts)
 
 
 def _refused(block: RefusedBlock, file: str) -> BlockReport:
@@ -113,15 +111,17 @@ def _warning(one: ConfigWarning) -> Finding:
 
 
 def _settings(settings: Settings, configuration: Configuration) -> Iterator[Finding]:
-    """Yield what of courier.toml is about no integration; another manager with the same Redis may know it."""
+    """Yield a warning for settings of unknown integrations: another manager with the same Redis may have them."""
     ids = {integration.id for integration in configuration.integrations}
     for one in configuration.integrations:
         if (fallback := settings.policy(one).fallback) and fallback not in ids:
-            yield warning(f"{one.id}: its fallback {fallback!r} is no integration of this ossec.conf: write another id")
+            yield warning(
+                f"{one.id}: its fallback {fallback!r} is not an integration of this ossec.conf; use another id"
+            )
     refused = (Integration(id=block.name, name=block.name) for block in configuration.refused_blocks)
     known = [*configuration.integrations, *refused, Integration(id=MANAGER_ID, name=MANAGER_ID)]
     for table in settings.unused_tables(known):
-        place = dotted((INTEGRATIONS, table))
-        ids_in_words = ", ".join(sorted(ids)) or "none"
-        text = f"[{place}] is about no integration of this ossec.conf; its names and ids are: {ids_in_words}"
-        yield warning(text, next(where for key, where in settings.origin.items() if key.startswith(f"{place}.")))
+        key_prefix = dotted((INTEGRATIONS, table))
+        known_ids = ", ".join(sorted(ids)) or "none"
+        text = f"[{key_prefix}] matches no integration of this ossec.conf; known names and ids: {known_ids}"
+        yield warning(text, next(where for key, where in settings.origin.items() if key.startswith(f"{key_prefix}.")))

@@ -1,4 +1,4 @@
-"""Whether a custom script can be run, by the very check that the worker makes before each run."""
+"""Check whether a custom script can run, with the same check as the worker before each run."""
 
 from __future__ import annotations
 
@@ -23,41 +23,42 @@ if TYPE_CHECKING:
 
 
 def check_script(integration: Integration, policy: Policy, worker: WorkerSettings) -> Iterator[Finding]:
-    """Yield why the script of a block cannot be run here; nothing for a block without one."""
+    """Yield why the script of a block cannot run on this host; nothing for a block without a script."""
     if integration.kind is not Kind.SCRIPT:
         return
     where, folder = f"{integration.file}:{integration.line}", worker.integrations_dir
     try:
         status = stat_or_none(folder)
     except OSError as problem:
-        yield error(f"the script cannot be run: {folder} cannot be looked at: {problem.strerror}", where)
+        yield error(f"the script cannot run: {folder} is not accessible: {problem.strerror}", where)
         return
     if status is None or not stat.S_ISDIR(status.st_mode):
         yield warning(
-            f"the script is not checked: there is no {folder} here; check where the script worker runs", where
+            f"the script was not checked: {folder} does not exist here; run the check where the script worker runs",
+            where,
         )
         return
     try:
         check(integration.name, policy, worker)
     except SettingsError as problem:
-        yield error(f"the script cannot be run: {problem}", where)
+        yield error(f"the script cannot run: {problem}", where)
     except TransportError as problem:
-        yield error(f"the script cannot be run: {problem.detail}{_nearest(folder, integration.name)}", where)
+        yield error(f"the script cannot run: {problem.detail}{_nearest(folder, integration.name)}", where)
 
 
 def check_home(integrations: Iterable[Integration], home: Path) -> Iterator[Finding]:
-    """Yield what makes custom scripts fail in the manager's home; nothing where no block has one."""
+    """Yield conditions in the manager's home that make custom scripts fail; nothing if no block has a script."""
     if any(integration.kind is Kind.SCRIPT for integration in integrations):
         yield from (warning(text, str(home)) for text in home_warnings(home))
 
 
 def _nearest(folder: Path, name: str) -> str:
-    """Return which other file may be meant where there is none of this name."""
+    """Return a suggestion if the folder has no file of this name but a similar one."""
     try:
-        names = os.listdir(folder)  # noqa: PTH208 — names are all that is needed
+        names = os.listdir(folder)  # noqa: PTH208 — only names are needed
     except OSError:
         return ""
     if name in names:
         return ""
     close = [one for one in names if one.startswith(f"{name}.")] or get_close_matches(name, names, 1, 0.9)
-    return f"; there is {close[0]}, and the name must be the same" if close else ""
+    return f"; found {close[0]}, but the file name must equal the integration name" if close else ""

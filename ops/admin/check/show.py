@@ -1,4 +1,4 @@
-"""How a report is shown: a table, then what was found, line by line, then the verdict; or one JSON object."""
+"""Print a report: a table, one line per finding and the verdict; or one JSON object."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ops.admin.check.report import BlockReport, Report
 
 VERSION: Final = 1
-"""Of the JSON: grows when a key changes its meaning or goes."""
+"""Version of the JSON schema; increases when a key is removed or changes its meaning."""
 
 
 def show(report: Report) -> None:
-    """Write the report for a person."""
+    """Print the report as text."""
     if report.blocks:
-        columns = ("Integration", "Line", "Takes", f"Of last {report.alerts:,}", "Verdict")
+        columns = ("Integration", "Line", "Filters", f"Matches in last {report.alerts:,}", "Verdict")
         print_table(columns, [_row(block) for block in report.blocks])
         click.echo()
     for finding in report.findings:
@@ -32,7 +32,7 @@ def show(report: Report) -> None:
 
 
 def refused_as_json(config: str, error: str) -> dict[str, Any]:
-    """Return the same for a file that cannot be read at all."""
+    """Return the JSON report for an ossec.conf that cannot be parsed."""
     finding = {"severity": str(Severity.ERROR), "where": config, "text": error}
     return {
         "version": VERSION,
@@ -46,7 +46,7 @@ def refused_as_json(config: str, error: str) -> dict[str, Any]:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Return the report as plain data; every key is always there."""
+    """Return the JSON report; every key is always present."""
     return {
         "version": VERSION,
         "passed": report.passed,

@@ -46,70 +46,70 @@ def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0, process: Pro
     publish_worker_report(client, "http@host", str(process), told)
 
 
-def test_a_sign_of_life_is_healthy_as_long_as_it_is_fresh(client: redis.Redis) -> None:
+def test_process_is_healthy_while_its_report_is_recent(client: redis.Redis) -> None:
     seen(client, ago_s=20)
-    assert "the producer of node n gave its last sign 20 s ago" in health("producer", "--node", "n")
-    assert "http@host gave its last sign 20 s ago" in health("worker", "--name", "http", "--host", "host")
+    assert "the producer of node n last reported 20 s ago" in health("producer", "--node", "n")
+    assert "http@host last reported 20 s ago" in health("worker", "--name", "http", "--host", "host")
     seen(client, ago_s=31)
     for question in (["producer", "--node", "n"], ["worker", "--name", "http", "--host", "host"]):
-        with pytest.raises(Unhealthy, match="last sign 31 s ago; see its log"):
+        with pytest.raises(Unhealthy, match="last reported 31 s ago; see its log"):
             health(*question)
 
 
-def test_a_producer_that_may_not_read_the_alert_log_is_not_healthy(
+def test_producer_that_cannot_read_the_alert_log_is_unhealthy(
     client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen(client, ago_s=0)
     question = ("producer", "--node", "n", "--alerts", str(tmp_path / "alerts.json"))
-    assert "last sign" in health(*question)
+    assert "last reported" in health(*question)
     (tmp_path / "alerts.json").touch()
-    assert "last sign" in health(*question)
-    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path / "alerts.json")  # root may read everything
+    assert "last reported" in health(*question)
+    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path / "alerts.json")  # root can read everything
     with pytest.raises(Unhealthy, match=r"alerts.json cannot be read: Permission denied for user \d+ .*COURIER_UID"):
         health(*question)
 
 
-def test_no_sign_at_all_is_not_healthy(client: redis.Redis) -> None:
+def test_process_that_never_reported_is_unhealthy(client: redis.Redis) -> None:
     seen(client, ago_s=0)
     for question in (["producer", "--node", "m"], ["worker", "--name", "http", "--host", "elsewhere"]):
-        with pytest.raises(Unhealthy, match="has given no sign"):
+        with pytest.raises(Unhealthy, match="has never reported"):
             health(*question)
 
 
-def test_a_worker_that_leaves_work_lying_is_not_healthy(client: redis.Redis) -> None:
+def test_worker_that_starts_no_queued_task_is_unhealthy(client: redis.Redis) -> None:
     seen(client, ago_s=0, idle_s=59)
-    assert "last sign 0 s ago" in health("worker", "--name", "http", "--host", "host")
+    assert "last reported 0 s ago" in health("worker", "--name", "http", "--host", "host")
     seen(client, ago_s=0, idle_s=61)
-    with pytest.raises(Unhealthy, match=r"tasks lie in the queues of the worker http@host.* for 61 s; restart it"):
+    with pytest.raises(Unhealthy, match=r"the worker http@host has started no task for 61 s .*; restart it"):
         health("worker", "--name", "http", "--host", "host")
 
 
-def test_workers_of_one_name_do_not_hide_each_other(client: redis.Redis) -> None:
+def test_each_worker_of_the_same_name_is_checked(client: redis.Redis) -> None:
     question = ("worker", "--name", "http", "--host", "host")
     seen(client, ago_s=40, process=of_child(os.getppid()))
     seen(client, ago_s=0)
-    with pytest.raises(Unhealthy, match=rf"http@host \(pid {os.getppid()}\) gave its last sign 40 s ago; see its log"):
+    with pytest.raises(Unhealthy, match=rf"http@host \(pid {os.getppid()}\) last reported 40 s ago; see its log"):
         health(*question)
     seen(client, ago_s=0, idle_s=61, process=of_child(os.getppid()))
-    with pytest.raises(Unhealthy, match=rf"http@host \(pid {os.getppid()}\), and it has begun nothing for 61 s"):
+    with pytest.raises(Unhealthy, match=rf"http@host \(pid {os.getppid()}\) has started no task for 61 s"):
         health(*question)
     seen(client, ago_s=1, process=of_child(os.getppid()))
     assert {f"(pid {os.getpid()})", f"(pid {os.getppid()})"} <= set(re.findall(r"\(pid \d+\)", health(*question)))
 
 
-def test_a_killed_worker_that_was_started_again_is_healthy(client: redis.Redis) -> None:
+def test_restarted_worker_is_healthy(client: redis.Redis) -> None:
     question = ("worker", "--name", "http", "--host", "host")
     for ended in (HERE._replace(started="1"), HERE._replace(namespace="9"), HERE._replace(boot="other")):
         seen(client, ago_s=100, process=ended)
     seen(client, ago_s=0)
-    assert health(*question) == "the worker http@host gave its last sign 0 s ago\n"
+    assert health(*question) == "the worker http@host last reported 0 s ago\n"
     seen(client, ago_s=100)
-    with pytest.raises(Unhealthy, match="gave its last sign 100 s ago"):
+    with pytest.raises(Unhealthy, match="last reported 100 s ago"):
         health(*question)
 
 
 class Page(BaseHTTPRequestHandler):
-    """Answers a health check with what it is to answer, and keeps what it was asked."""
+    """Responds to health checks with a given response and records the requests."""
 
     status = 200
     asked: ClassVar[list[tuple[str, str]]] = []
@@ -124,7 +124,7 @@ class Page(BaseHTTPRequestHandler):
         pass
 
 
-def test_flower_is_asked_for_its_health_under_its_prefix_and_with_its_login() -> None:
+def test_flower_check_uses_url_prefix_and_login() -> None:
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         environment = {
@@ -132,12 +132,12 @@ def test_flower_is_asked_for_its_health_under_its_prefix_and_with_its_login() ->
             "COURIER_FLOWER_PORT": str(server.server_address[1]),
             "COURIER_FLOWER_BASIC_AUTH": "soc:s3cret",
         }
-        result = CliRunner().invoke(courier, ["health", "flower", "--flower-address", "0.0.0.0"], env=environment)  # noqa: S104 — where it listens
+        result = CliRunner().invoke(courier, ["health", "flower", "--flower-address", "0.0.0.0"], env=environment)  # noqa: S104 — Flower's listen address
         Page.status = 503
-        with pytest.raises(Unhealthy, match=r"Flower answers 503 at .*: no connection to Redis for 12 s"):
+        with pytest.raises(Unhealthy, match=r"Flower responded with status 503 at .*: no connection to Redis for 12 s"):
             CliRunner().invoke(courier, ["health", "flower"], env=environment, catch_exceptions=False)
         server.shutdown()
     assert result.exit_code == 0
     assert Page.asked[0] == ("/flower/healthcheck", f"Basic {base64.b64encode(b'soc:s3cret').decode()}")
-    with pytest.raises(Unhealthy, match="Flower does not answer"):
+    with pytest.raises(Unhealthy, match="Flower does not respond"):
         CliRunner().invoke(courier, ["health", "flower"], env=environment, catch_exceptions=False)

@@ -40,11 +40,11 @@ def contents(folder: Path) -> dict[str, str]:
     return {name: (folder / name).read_text() for name in NAMES}
 
 
-def test_each_secret_is_made_once_and_copied_to_who_needs_it(tmp_path: Path) -> None:
+def test_each_secret_is_created_once_and_copied_to_its_roles(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     made = init(str(folder)).splitlines()
-    assert made[: len(NAMES)] == [f"made {folder / name}" for name in NAMES]
-    assert made[-1] == f"made {folder / 'redis/redis.acl'}", "Redis waits for it"
+    assert made[: len(NAMES)] == [f"created {folder / name}" for name in NAMES]
+    assert made[-1] == f"created {folder / 'redis/redis.acl'}", "Redis waits for it"
     first = contents(folder)
     assert len(set(first.values())) == len(NAMES)
     assert {path.name for path in folder.iterdir() if path.is_file()} == set(NAMES)
@@ -54,11 +54,11 @@ def test_each_secret_is_made_once_and_copied_to_who_needs_it(tmp_path: Path) -> 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for name in ROLE_NAMES:
         assert (folder / name / "redis.password").read_text() == first[f"redis-{name}.password"]
-    assert init(str(folder)).splitlines() == [line.replace("made", "kept", 1) for line in made]
+    assert init(str(folder)).splitlines() == [line.replace("created", "kept", 1) for line in made]
     assert contents(folder) == first
 
 
-def test_what_is_made_is_what_the_parts_take(tmp_path: Path) -> None:
+def test_created_secrets_are_accepted_by_all_components(tmp_path: Path) -> None:
     init(str(tmp_path))
     made = contents(tmp_path)
     vault = load_cipher(Secret(made["secret.key"].strip()), tmp_path / "unused")
@@ -66,7 +66,7 @@ def test_what_is_made_is_what_the_parts_take(tmp_path: Path) -> None:
     assert re.fullmatch(r"courier:[\w-]{32}\n", made["flower.login"])
 
 
-def test_no_secret_is_printed_and_none_is_two_installations_own(tmp_path: Path) -> None:
+def test_secrets_are_not_printed_and_differ_by_installation(tmp_path: Path) -> None:
     said = init(str(tmp_path / "a")) + init(str(tmp_path / "b"))
     one, other = contents(tmp_path / "a"), contents(tmp_path / "b")
     for name in NAMES:
@@ -74,7 +74,7 @@ def test_no_secret_is_printed_and_none_is_two_installations_own(tmp_path: Path) 
         assert one[name].strip() not in said
 
 
-def test_redis_learns_the_password_that_there_is_and_keeps_its_other_users(tmp_path: Path) -> None:
+def test_acl_uses_existing_password_and_keeps_other_users(tmp_path: Path) -> None:
     (tmp_path / "redis.password").write_text("chosen by the operator\n")
     init(str(tmp_path))
     digest = hashlib.sha256(b"chosen by the operator").hexdigest()
@@ -83,7 +83,7 @@ def test_redis_learns_the_password_that_there_is_and_keeps_its_other_users(tmp_p
     worker = "user somebody on #00 ~courier:*\n"
     (tmp_path / "redis.acl").write_text(users + worker)
     (tmp_path / "redis.password").unlink()
-    assert f"rewritten {tmp_path / 'redis.acl'}" in init(str(tmp_path))
+    assert f"updated {tmp_path / 'redis.acl'}" in init(str(tmp_path))
     renewed = (tmp_path / "redis.acl").read_text()
     assert digest not in renewed
     assert renewed.endswith(worker)
@@ -98,7 +98,7 @@ def digest(password: str) -> str:
     return hashlib.sha256(password.strip().encode()).hexdigest()
 
 
-def test_an_installation_of_an_earlier_version_gets_the_users_that_it_lacks(tmp_path: Path) -> None:
+def test_older_installation_gets_missing_users(tmp_path: Path) -> None:
     (tmp_path / "redis.password").write_text("of everybody\n")
     remote = digest("of a worker elsewhere")
     (tmp_path / "redis.acl").write_text(
@@ -114,7 +114,7 @@ def test_an_installation_of_an_earlier_version_gets_the_users_that_it_lacks(tmp_
     assert users_of(tmp_path) == users
 
 
-def test_the_password_of_a_role_is_renewed_and_one_that_was_added_stays(tmp_path: Path) -> None:
+def test_renewing_a_password_keeps_added_passwords(tmp_path: Path) -> None:
     init(str(tmp_path))
     before, added = digest((tmp_path / "worker/redis.password").read_text()), digest("of a worker elsewhere")
     acl = tmp_path / "redis.acl"
@@ -127,25 +127,25 @@ def test_the_password_of_a_role_is_renewed_and_one_that_was_added_stays(tmp_path
 
 
 @pytest.mark.parametrize("wrong", ["root", "999", "-1:0", "1:2:3", "9999999999:0", ""])
-def test_an_owner_that_is_no_pair_of_numbers_is_refused(tmp_path: Path, wrong: str) -> None:
+def test_owner_must_be_two_numbers(tmp_path: Path, wrong: str) -> None:
     result = CliRunner().invoke(courier, ["init", str(tmp_path), f"--owner={wrong}"])
     assert result.exit_code == 2
-    assert "is no pair of numbers such as 999:999" in result.output
+    assert "is not UID:GID in numbers; use a value such as 999:999" in result.output
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_message(tmp_path: Path) -> None:
+def test_uncreatable_folder_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = CliRunner().invoke(courier, ["init", str(tmp_path / "file" / "secrets")])
-    assert "Not a directory; name a folder that can be written" in str(result.exception)
+    assert "Not a directory; choose a writable folder" in str(result.exception)
 
 
-def test_owners_and_folders_are_given(tmp_path: Path) -> None:
+def test_owners_of_folders_are_set(tmp_path: Path) -> None:
     ours = f"{os.getuid()}:{os.getgid()}"
     data = tmp_path / "data"
     data.mkdir()
     said = init(
         f"{tmp_path}/s", f"--owner={ours}", f"--redis-owner={ours}", f"--give={tmp_path}", f"--give-redis={data}"
     )
-    assert said.splitlines()[:2] == [f"given {tmp_path}", f"given {data}"], "before Redis may start"
+    assert said.splitlines()[:2] == [f"owner changed {tmp_path}", f"owner changed {data}"], "before Redis may start"
     for option in (f"--give={tmp_path}", f"--give-redis={data}"):
         assert CliRunner().invoke(courier, ["init", str(tmp_path / "s"), option]).exit_code == 2

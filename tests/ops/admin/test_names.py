@@ -1,4 +1,4 @@
-"""Which integrations a word means, for every command."""
+"""How ids and names select integrations, for all commands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ONE, TWO = "slack-9562e1", "slack-8fe959"
 
 @pytest.fixture
 def ledger(client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """A manager that had one `slack`, with an alert that waits, and then got a second one: the ids are others now."""
+    """A manager that first had one `slack` block with a waiting alert, and now has two, which have new ids."""
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
     registry, ledger = PublishedRegistry(client, Cipher(Fernet.generate_key())), Ledger(client)
 
@@ -60,46 +60,51 @@ def paused(ledger: Ledger) -> set[str]:
 
 
 @pytest.mark.parametrize("how", [["slack"], ["--integration", "slack"], [ONE, TWO], ["slack", ONE]])
-def test_a_name_means_all_configured_blocks_of_it_and_says_which(ledger: Ledger, how: list[str]) -> None:
+def test_name_selects_and_prints_all_configured_blocks(ledger: Ledger, how: list[str]) -> None:
     result = run("pause", *how)
     assert result.exit_code == 0
-    assert sorted(result.stdout.splitlines()) == [f"{TWO} is paused; 0 wait", f"{ONE} is paused; 1 waits"]
-    assert ("note: slack left the configuration" in result.stderr) == ("slack" in how)
+    assert sorted(result.stdout.splitlines()) == [
+        f"{TWO} paused; 0 deliveries waiting",
+        f"{ONE} paused; 1 delivery waiting",
+    ]
+    assert ("note: skipped slack, which was removed from ossec.conf" in result.stderr) == ("slack" in how)
     assert paused(ledger) == {ONE, TWO}
     assert run("resume", *how).exit_code == 0
     assert paused(ledger) == set()
 
 
-def test_an_id_means_one_block(ledger: Ledger) -> None:
-    assert run("pause", ONE).stdout == f"{ONE} is paused; 1 waits\n"
+def test_id_selects_one_block(ledger: Ledger) -> None:
+    assert run("pause", ONE).stdout == f"{ONE} paused; 1 delivery waiting\n"
     assert paused(ledger) == {ONE}
 
 
-def test_what_left_the_configuration_is_marked(ledger: Ledger) -> None:
+def test_removed_integration_is_marked(ledger: Ledger) -> None:
     del ledger
     for command in (["status"], ["top", "--once"]):
         first = {line.split("\t")[0] for line in run(*command).stdout.partition("\n\n")[0].splitlines()[1:]}
         assert first == {"manager", "shuffle", ONE, TWO, "slack (removed)", "old (removed)"}
 
 
-def test_what_left_the_configuration_is_acted_on_where_nobody_has_its_name(ledger: Ledger) -> None:
-    assert run("pause", "old").stdout == "old (removed) is paused; 1 waits\n"
-    assert run("pause", "--removed", "slack").stdout == "slack (removed) is paused; 1 waits\n"
+def test_removed_integration_is_selected_if_its_name_is_free(ledger: Ledger) -> None:
+    assert run("pause", "old").stdout == "old (removed) paused; 1 delivery waiting\n"
+    assert run("pause", "--removed", "slack").stdout == "slack (removed) paused; 1 delivery waiting\n"
     assert paused(ledger) == {"old", "slack"}
     refused = run("pause", "--removed", "shuffle")
-    assert "'shuffle' did not leave the configuration" in str(refused.exception)
+    assert "'shuffle' was not removed from ossec.conf" in str(refused.exception)
 
 
-def test_a_ghost_alone_is_refused_while_configured_ones_have_its_name(client: redis.Redis, ledger: Ledger) -> None:
+def test_removed_id_is_refused_if_its_name_is_in_use(client: redis.Redis, ledger: Ledger) -> None:
     del client, ledger
     listed = {"slack-000001": CatalogueEntry("slack"), ONE: CatalogueEntry("slack", LIVE)}
-    with pytest.raises(CourierError, match=rf"'slack-000001' left the configuration; {ONE} has its name now"):
+    with pytest.raises(
+        CourierError, match=rf"'slack-000001' was removed from ossec.conf; its name is now used by {ONE}"
+    ):
         resolve(listed, ["slack-000001"])
     assert resolve(listed, ["slack-000001"], removed=True).ids == ("slack-000001",)
 
 
-def test_dead_letters_of_removed_ones_are_seen_and_acted_on_only_when_asked(ledger: Ledger) -> None:
-    assert run("dead", "bury", "slack", "--yes").stdout == "1 buried\n"  # of the configured ones
+def test_dead_letters_of_removed_ones_change_only_with_removed(ledger: Ledger) -> None:
+    assert run("dead", "bury", "slack", "--yes").stdout == "1 buried\n"  # only the configured ones
     assert (ledger.status("slack").dead, ledger.status(ONE).dead) == (0, 1)
     assert run("dead", "bury", "slack", "--removed", "--yes").stdout == "1 buried\n"
     listed = run("dead", "list", "--integration", "slack").stdout.splitlines()[1:]
@@ -108,20 +113,20 @@ def test_dead_letters_of_removed_ones_are_seen_and_acted_on_only_when_asked(ledg
     assert discarded.stdout == f"1\t{ONE}\tburied\n1 discarded\n"
     assert (ledger.status("slack").dead, ledger.status(ONE).dead) == (1, 0)
     moved = run("dead", "replay", "--removed", "--integration", "slack", "--to", TWO, "--yes")
-    assert moved.stdout == f"1\tslack (removed)\tburied\n1 waits for delivery to {TWO}\n"
+    assert moved.stdout == f"1\tslack (removed)\tburied\n1 dead letter queued for {TWO}\n"
 
 
-def test_a_target_of_several_blocks_is_refused(ledger: Ledger) -> None:
+def test_replay_to_an_ambiguous_name_is_refused(ledger: Ledger) -> None:
     ledger.bury("old", reason="buried")
     result = run("dead", "replay", "--to", "slack", "--yes")
-    assert f"'slack' means 2 integrations: {TWO}, {ONE}; name one of these ids" in str(result.exception)
+    assert f"'slack' matches 2 integrations: {TWO}, {ONE}; use one of these ids" in str(result.exception)
 
 
 @pytest.mark.parametrize(
     "command", [["pause", "slakc"], ["status", "--integration", "slakc"], ["dead", "replay", "--integration", "slakc"]]
 )
-def test_a_wrong_word_is_answered_with_the_right_one(ledger: Ledger, command: list[str]) -> None:
+def test_unknown_integration_gets_a_suggestion(ledger: Ledger, command: list[str]) -> None:
     result = run(*command)
-    assert "there is no integration 'slakc'" in str(result.exception)
+    assert "unknown integration 'slakc'" in str(result.exception)
     assert str(result.exception).endswith("did you mean 'slack'?")
     assert paused(ledger) == set()

@@ -28,7 +28,7 @@ def line(minute: int, level: int = 10) -> bytes:
 
 @pytest.fixture
 def manager(tmp_path: Path, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A manager with a packed day, a current one, and a Slack block from level 7 on."""
+    """A manager with a compressed log of one day, a current log, and a Slack block for level 7 and above."""
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
     monkeypatch.setenv("COURIER_PRODUCER_NODE", "wazuh-1")
     monkeypatch.setenv("COURIER_PRODUCER_CONFIG", str(tmp_path / "ossec.conf"))
@@ -53,36 +53,36 @@ def replay(*more: str, start: int = 100, stop: int = 120) -> Result:
     return CliRunner().invoke(courier, ["replay-log", *options, *more])
 
 
-def test_a_stretch_is_enqueued_from_the_archive_through_the_filters(client: redis.Redis, manager: Path) -> None:
+def test_period_is_replayed_from_the_archive_with_filters(client: redis.Redis, manager: Path) -> None:
     del manager
     assert "20 read" not in replay("--dry-run").stdout
-    assert "10 matched, 10 would be enqueued" in replay("--dry-run").stdout
+    assert "10 matched, 10 would be queued" in replay("--dry-run").stdout
     assert Ledger(client).status("slack").waiting == 0
     result = replay()
     assert result.exit_code == 0, result.output
-    assert "10 matched, 10 enqueued, 0 already there" in result.stdout
+    assert "10 matched, 10 queued, 0 already existed" in result.stdout
     status = Ledger(client).status("slack")
     assert (status.waiting, status.totals["committed"]) == (10, 10)
 
 
-def test_it_goes_over_into_the_next_file(client: redis.Redis, manager: Path) -> None:
+def test_replay_continues_in_the_next_file(client: redis.Redis, manager: Path) -> None:
     del manager
     replay(start=590, stop=810)
     assert Ledger(client).status("slack").waiting == 5 + 10
 
 
-def test_never_twice_by_accident(client: redis.Redis, manager: Path) -> None:
+def test_replay_never_duplicates_by_accident(client: redis.Redis, manager: Path) -> None:
     del manager
     replay()
     refused = replay()
     assert refused.exit_code == 1
-    assert "replayed to slack already; --again" in str(refused.exception)
-    assert "0 enqueued, 10 already there" in replay("--again").stdout
-    assert "5 enqueued, 10 already there" in replay(start=100, stop=130).stdout
+    assert "already replayed to slack; to repeat it, use --again" in str(refused.exception)
+    assert "0 queued, 10 already existed" in replay("--again").stdout
+    assert "5 queued, 10 already existed" in replay(start=100, stop=130).stdout
     assert Ledger(client).status("slack").waiting == 15
 
 
-def test_an_interrupted_replay_goes_on(client: redis.Redis, manager: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_replay_continues(client: redis.Redis, manager: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del manager
     monkeypatch.setattr("ops.admin.replay_log.CHUNK", 4)
     real, commits = Ledger.commit, [0]
@@ -91,30 +91,28 @@ def test_an_interrupted_replay_goes_on(client: redis.Redis, manager: Path, monke
         commits[0] += 1
         if commits[0] == 3:
             raise KeyboardInterrupt
-        return real(self, *args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+        return real(self, *args, **kwargs)  # type: ignore[arg-type]  # passed on unchanged
 
     monkeypatch.setattr(Ledger, "commit", commit)
     replay()
     assert 0 < Ledger(client).status("slack").waiting < 10
-    assert "already there" in replay().stdout
+    assert "already existed" in replay().stdout
     status = Ledger(client).status("slack")
     assert (status.waiting, status.totals["committed"]) == (10, 10)
 
 
-def test_wrong_words_are_told(client: redis.Redis, manager: Path) -> None:
+def test_wrong_arguments_are_errors(client: redis.Redis, manager: Path) -> None:
     del client, manager
-    assert "is not before" in str(replay(start=5, stop=5).exception)
+    assert "must be earlier than --to" in str(replay(start=5, stop=5).exception)
     nobody = CliRunner().invoke(courier, ["replay-log", "--from", "x", "--to", "y", "--integration", "z"])
-    assert "'x' is no time; write 2026-01-31T08:00:00" in nobody.output
+    assert "'x' is not a time; use 2026-01-31T08:00:00" in nobody.output
     other = replay("--integration", "nobody")
-    assert "there is no integration 'nobody' in " in str(other.exception)
-    assert str(other.exception).endswith("ossec.conf; there are: slack")
+    assert "unknown integration 'nobody' in " in str(other.exception)
+    assert str(other.exception).endswith("ossec.conf; known integrations: slack")
 
 
 @pytest.mark.parametrize("rate", ["nan", "inf", "0", "-1"])
-def test_a_rate_that_is_none_is_refused_before_anything_is_enqueued(
-    client: redis.Redis, manager: Path, rate: str
-) -> None:
+def test_invalid_rate_is_refused_before_enqueueing(client: redis.Redis, manager: Path, rate: str) -> None:
     del manager
     result = replay("--rate", rate)
     assert result.exit_code == 2
@@ -123,7 +121,7 @@ def test_a_rate_that_is_none_is_refused_before_anything_is_enqueued(
 
 
 @pytest.mark.parametrize("time", ["yesterday", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
-def test_a_time_that_is_none_is_refused(time: str) -> None:
+def test_invalid_time_is_refused(time: str) -> None:
     result = CliRunner().invoke(courier, ["replay-log", "--from", time, "--to", time, "--integration", "slack"])
     assert result.exit_code == 2
-    assert "is no time; write 2026-01-31T08:00:00" in result.stderr
+    assert "is not a time; use 2026-01-31T08:00:00" in result.stderr

@@ -54,19 +54,19 @@ def shadow(*options: str) -> tuple[str, str]:
 def test_counts_by_integration() -> None:
     out, err = shadow("--from", "beginning", "--once")
     assert [row.split("\t") for row in out.splitlines()] == [
-        ["Integration", "Matched", "Would send", "Skipped", "Refused"],
+        ["Integration", "Matched", "Would send", "Skipped", "Rejected"],
         ["slack", "2", "1", "-", "invalid_alert 1"],
         ["virustotal", "3", "0", "no_file_hash 3", "-"],
     ]
     assert "/ossec.conf:5: <api_key>: is missing: pagerduty needs it" in err
-    assert err.splitlines()[-1] == "4 lines read, passed over: invalid_json 1; nothing was sent"
+    assert err.splitlines()[-1] == "4 lines read, skipped: invalid_json 1; nothing was sent"
 
 
-def test_the_end_of_the_log_is_where_it_begins() -> None:
+def test_shadow_starts_at_the_end_of_the_log() -> None:
     assert shadow("--once")[0].splitlines()[1] == "slack\t0\t0\t-\t-"
 
 
-def test_what_would_be_sent_goes_to_a_private_file(tmp_path: Path) -> None:
+def test_out_file_is_private(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text("old")
     out.chmod(0o644)
@@ -85,23 +85,23 @@ def test_what_would_be_sent_goes_to_a_private_file(tmp_path: Path) -> None:
     assert records[1]["calls"][0]["url"] == f"https://hooks.slack.example/{MASK}"
 
 
-def test_a_file_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_out_file_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["shadow", *OPTIONS, "--once", "--out", "no/such/folder"])
     assert end.value.code == 1
     assert capsys.readouterr().err.endswith("courier: no/such/folder cannot be written: No such file or directory\n")
 
 
-def test_nothing_to_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_valid_integration_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ossec.conf").write_text("<ossec_config/>")
     with pytest.raises(SystemExit) as end:
         main(["shadow", *OPTIONS, "--once"])
     assert end.value.code == 1
-    assert "ossec.conf has no integration that can be used" in capsys.readouterr().err
+    assert "ossec.conf has no valid integration" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_it_follows_the_log_until_it_is_told_to_end(tmp_path: Path, signum: signal.Signals) -> None:
+def test_shadow_follows_the_log_until_a_signal(tmp_path: Path, signum: signal.Signals) -> None:
     command = [sys.executable, "-m", "ops.cli.main", "shadow", *OPTIONS, "--from", "beginning", "--out", "out.jsonl"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         wait_for_lines(tmp_path / "out.jsonl", 5)
@@ -121,7 +121,7 @@ def wait_for_lines(file: Path, count: int) -> None:
         signal.sigtimedwait([], 0.05)
 
 
-def test_a_terminal_sees_the_counts_while_it_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_terminal_shows_live_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from common.integration import Integration  # noqa: PLC0415 — needed only here
     from common.secret import Secret  # noqa: PLC0415 — as above
     from common.settings.load import load_settings  # noqa: PLC0415 — as above

@@ -1,4 +1,4 @@
-"""What scripts and monitoring read of `courier status`."""
+"""The output of `courier status` for scripts and monitoring."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def told() -> dict[str, Any]:
 
 
 def keys(value: Any) -> Any:
-    """Return the shape: names and types, whatever the values."""
+    """Return the names and types, without the values."""
     if isinstance(value, dict):
         return {name: keys(content) for name, content in value.items()}
     return None
 
 
-def test_json_is_typed_and_holds_no_json_in_a_text(client: redis.Redis, ledger: Ledger) -> None:
+def test_json_is_typed_and_not_nested_as_text(client: redis.Redis, ledger: Ledger) -> None:
     alive(client, backpressured="slack,shuffle")
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     ledger.pause("slack", "why")
@@ -102,7 +102,7 @@ def test_json_is_typed_and_holds_no_json_in_a_text(client: redis.Redis, ledger: 
     assert not [text for text in texts(document) if text[:1] in set('{["') and text[-1:] in set('}]"')]
 
 
-def test_json_has_all_keys_whatever_happened(client: redis.Redis, ledger: Ledger) -> None:
+def test_json_always_has_all_keys(client: redis.Redis, ledger: Ledger) -> None:
     alive(client)
     quiet = told()["integrations"]["manager"]
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
@@ -122,7 +122,7 @@ def test_every_key_is_documented() -> None:
         assert f"`{name}`" in page or name[0].isupper(), name
 
 
-def test_tables_have_fixed_columns_where_nobody_watches(client: redis.Redis, ledger: Ledger) -> None:
+def test_tables_have_fixed_columns_without_a_terminal(client: redis.Redis, ledger: Ledger) -> None:
     before = [table.splitlines()[0] for table in status()[1].split("\n\n")]
     alive(client)
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
@@ -135,7 +135,7 @@ def test_tables_have_fixed_columns_where_nobody_watches(client: redis.Redis, led
     assert tables[2][1].startswith("http@h1\t")
 
 
-def test_check_is_ok_where_all_is_well(client: redis.Redis, ledger: Ledger) -> None:
+def test_check_is_ok_without_findings(client: redis.Redis, ledger: Ledger) -> None:
     del ledger
     alive(client)
     code, out = status("--check")
@@ -143,7 +143,7 @@ def test_check_is_ok_where_all_is_well(client: redis.Redis, ledger: Ledger) -> N
     assert out.startswith("COURIER OK - 2 integrations, 1 producer, 1 worker | waiting=0 released=0 dead=0 oldest=")
 
 
-def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: Ledger) -> None:
+def test_check_is_warning_for_dead_letters_and_holds(client: redis.Redis, ledger: Ledger) -> None:
     alive(client, config_error="ossec.conf:3: no", backpressured="slack", foreign_writes="somebody wrote")
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     ledger.pause("slack", "a|b\nc")
@@ -165,13 +165,13 @@ def test_check_warns_of_what_somebody_must_decide(client: redis.Redis, ledger: L
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "the producer of m1 was last seen 35."),
-        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "no worker runs"),
-        ({"intake_paused": "Redis is full"}, "m1 enqueues nothing: Redis is full"),
-        ({"idle_s": IDLE_LIMIT_S + 30}, "though work is queued: restart it"),
+        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "the producer of m1 last reported 35."),
+        ({"ago_s": HEARTBEAT_TIMEOUT_S + 5}, "no worker is running"),
+        ({"intake_paused": "Redis is full"}, "m1: intake paused: Redis is full"),
+        ({"idle_s": IDLE_LIMIT_S + 30}, "although tasks are queued; restart it"),
     ],
 )
-def test_check_is_critical_where_nothing_goes_on(
+def test_check_is_critical_without_progress(
     client: redis.Redis, ledger: Ledger, how: dict[str, Any], words: str
 ) -> None:
     del ledger
@@ -182,7 +182,7 @@ def test_check_is_critical_where_nothing_goes_on(
     assert words in out
 
 
-def test_check_is_critical_where_nobody_ever_was(client: redis.Redis, ledger: Ledger) -> None:
+def test_check_is_critical_if_no_process_ever_reported(client: redis.Redis, ledger: Ledger) -> None:
     del client, ledger
     assert status("--check")[0] == 2
 
@@ -194,9 +194,9 @@ def test_check_is_critical_without_redis(monkeypatch: pytest.MonkeyPatch) -> Non
     assert out.startswith("COURIER CRITICAL - Redis cannot be reached") or "Redis is unavailable" in out
 
 
-def test_a_folder_without_courier_up_is_said_to_be_one(tmp_path: Path) -> None:
+def test_state_folder_without_courier_up_is_named_in_the_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(courier, ["status", "--state", str(tmp_path)])
     assert str(result.exception).startswith(f"no `courier up` of this version has run in {tmp_path}")
     (tmp_path / "redis.url").write_text(f"unix://:x@{tmp_path}/redis.sock")
     result = CliRunner().invoke(courier, ["status", "--state", str(tmp_path)])
-    assert str(result.exception).startswith(f"`courier up` does not run in {tmp_path}: ")
+    assert str(result.exception).startswith(f"`courier up` is not running in {tmp_path}: ")

@@ -1,4 +1,4 @@
-"""How far the stock Integrator has read, found in /proc, and where Courier then begins."""
+"""The read position of the stock Integrator in /proc, and where Courier then starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAY = "2026/Jan/ossec-alerts-31.json"
 
 @pytest.fixture
 def alerts(tmp_path: Path) -> Path:
-    """The log as the manager writes it: one file with two names."""
+    """The alert log as the manager writes it: one file with two names."""
     day = tmp_path / DAY
     day.parent.mkdir(parents=True)
     day.write_bytes(b"".join(LINES))
@@ -42,7 +42,7 @@ def ask(alerts: Path, pid: int) -> ReadProgress:
 
 
 def midnight(alerts: Path, *, packed: bool) -> None:
-    """Begin a new file, as the manager does, and perhaps pack the old one."""
+    """Rotate the log as the manager does, and optionally compress the old file."""
     alerts.unlink()
     new = alerts.parent / "2026/Feb/ossec-alerts-01.json"
     new.parent.mkdir()
@@ -65,13 +65,13 @@ def read_from(alerts: Path, position: LogPosition) -> list[bytes]:
     return lines
 
 
-def test_a_running_one_is_found(alerts: Path) -> None:
+def test_running_daemon_is_found(alerts: Path) -> None:
     with stock_daemon(alerts, 0, home=alerts.parent) as pid:
         assert pid in [daemon.pid for daemon in running()]
     assert pid not in [daemon.pid for daemon in running()]
 
 
-def test_an_idle_one_has_sent_all_before_its_offset(alerts: Path) -> None:
+def test_idle_daemon_has_sent_all_before_its_offset(alerts: Path) -> None:
     with stock_daemon(alerts, ENDS[41], home=alerts.parent) as pid:
         found = ask(alerts, pid)
     assert found.position == LogPosition(DAY, ENDS[41])
@@ -80,13 +80,13 @@ def test_an_idle_one_has_sent_all_before_its_offset(alerts: Path) -> None:
 
 
 @pytest.mark.parametrize("into", [1, 50])
-def test_half_a_line_is_read_again(alerts: Path, into: int) -> None:
+def test_partial_line_is_read_again(alerts: Path, into: int) -> None:
     with stock_daemon(alerts, ENDS[41] + into, home=alerts.parent) as pid:
         assert ask(alerts, pid).position == LogPosition(DAY, ENDS[41])
 
 
-def test_a_busy_one_may_not_have_sent_the_block_that_it_read(alerts: Path) -> None:
-    """With an alert in hand and a full buffer behind it, nothing is passed over, and little comes twice."""
+def test_busy_daemon_may_not_have_sent_its_last_block(alerts: Path) -> None:
+    """No alert is missed and few are repeated, even with a partly sent alert and a full read buffer."""
     with stock_daemon(alerts, ENDS[-1], home=alerts.parent, busy=True) as pid:
         found = ask(alerts, pid)
     block = alerts.stat().st_blksize
@@ -97,8 +97,8 @@ def test_a_busy_one_may_not_have_sent_the_block_that_it_read(alerts: Path) -> No
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_one_that_lags_over_midnight(alerts: Path, packed: bool) -> None:
-    """It still reads the file of yesterday, which may be packed and have no name any more."""
+def test_daemon_that_lags_past_midnight(alerts: Path, packed: bool) -> None:
+    """It still reads the file of yesterday, which may be compressed and deleted."""
     with stock_daemon(alerts, ENDS[41], home=alerts.parent) as pid:
         midnight(alerts, packed=packed)
         found = ask(alerts, pid)
@@ -107,14 +107,14 @@ def test_one_that_lags_over_midnight(alerts: Path, packed: bool) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_midnight_between_the_question_and_the_start(alerts: Path, packed: bool) -> None:
+def test_rotation_between_check_and_start(alerts: Path, packed: bool) -> None:
     with stock_daemon(alerts, ENDS[41], home=alerts.parent) as pid:
         found = ask(alerts, pid)
     midnight(alerts, packed=packed)
     assert read_from(alerts, found.position) == [*LINES[42:], alert(1000)]
 
 
-def test_a_log_without_dated_names(tmp_path: Path) -> None:
+def test_log_without_dated_names(tmp_path: Path) -> None:
     alerts = tmp_path / "alerts.json"
     alerts.write_bytes(b"".join(LINES))
     with stock_daemon(alerts, ENDS[9], home=tmp_path) as pid:
@@ -123,14 +123,14 @@ def test_a_log_without_dated_names(tmp_path: Path) -> None:
     assert read_from(alerts, found.position) == LINES[10:]
 
 
-def test_none_and_another_log(alerts: Path, tmp_path: Path) -> None:
-    with pytest.raises(CourierError, match="no wazuh-integratord runs on this host"):
+def test_no_daemon_or_another_log_is_an_error(alerts: Path, tmp_path: Path) -> None:
+    with pytest.raises(CourierError, match="no wazuh-integratord is running on this host"):
         read_progress(alerts, [], sleep=lambda _s: None)
     other = tmp_path / "other.txt"
     other.write_text("")
     with (
         stock_daemon(other, 0, home=tmp_path) as pid,
-        pytest.raises(CourierError, match=rf"wazuh-integratord \({pid}\) has no file of .* open"),
+        pytest.raises(CourierError, match=rf"wazuh-integratord \(pid {pid}\) has no file open in "),
     ):
         ask(alerts, pid)
 
@@ -140,10 +140,10 @@ def test_none_and_another_log(alerts: Path, tmp_path: Path) -> None:
     [
         ((DAY, 0), LINES[0]),
         ((DAY, ENDS[0]), LINES[1]),
-        ((DAY, ENDS[0] + 7), LINES[1]),  # inside of a line: its start
-        ((DAY, 10**9), LINES[0]),  # no such byte: rather all of it than none
-        (("2026/Jan/ossec-alerts-30.json", 5), LINES[0]),  # gone: what comes after it
-        (("2026/Feb/ossec-alerts-02.json", 0), LINES[0]),  # later than all dated ones: the current file
+        ((DAY, ENDS[0] + 7), LINES[1]),  # inside a line: start of that line
+        ((DAY, 10**9), LINES[0]),  # beyond the end: the whole file, so that no alert is missed
+        (("2026/Jan/ossec-alerts-30.json", 5), LINES[0]),  # deleted file: the next one
+        (("2026/Feb/ossec-alerts-02.json", 0), LINES[0]),  # later than all dated files: the current file
         (("alerts.json", ENDS[0]), LINES[1]),
     ],
 )
@@ -151,7 +151,7 @@ def test_positions(alerts: Path, position: tuple[str, int], first: bytes) -> Non
     assert read_from(alerts, LogPosition(*position))[0] == first
 
 
-def test_the_position_of_an_empty_log_takes_all_that_comes(tmp_path: Path) -> None:
+def test_position_in_an_empty_log_reads_all_new_alerts(tmp_path: Path) -> None:
     alerts = tmp_path / "alerts.json"
     alerts.write_bytes(b"")
     log = AlertLog(alerts, max_line_bytes=65536)
@@ -162,13 +162,13 @@ def test_the_position_of_an_empty_log_takes_all_that_comes(tmp_path: Path) -> No
 
 @pytest.fixture
 def only_ours(monkeypatch: pytest.MonkeyPatch) -> list[Daemon]:
-    """Other tests' daemons run on the same host."""
+    """Daemons of other tests may run on the same host."""
     ours = list[Daemon]()
     monkeypatch.setattr("ops.cli.check.running", lambda: ours)
     return ours
 
 
-def test_the_command_prints_the_variable_alone(
+def test_stock_prints_only_the_variable(
     alerts: Path, only_ours: list[Daemon], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(alerts.parent)
@@ -183,14 +183,13 @@ def test_the_command_prints_the_variable_alone(
                 assert json.loads(out)["position"] == f"{DAY}:{ENDS[41]}"
             else:
                 assert out == f"COURIER_INTEGRATIONS_DEFAULT_START_AT={DAY}:{ENDS[41]}\n"
-                assert (
-                    err == f"wazuh-integratord ({pid}) has not read the last {ENDS[-1] - ENDS[41]:,} bytes of {DAY}\n"
-                )
+                unread = ENDS[-1] - ENDS[41]
+                assert err == f"wazuh-integratord (pid {pid}) has not yet read the last {unread:,} bytes of {DAY}\n"
 
 
 @pytest.mark.usefixtures("only_ours")
-def test_the_command_where_none_runs(alerts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stock_without_a_running_daemon(alerts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["check", "--stock", "--alerts", str(alerts)])
     assert end.value.code == 1
-    assert capsys.readouterr().err.startswith("courier: no wazuh-integratord runs on this host")
+    assert capsys.readouterr().err.startswith("courier: no wazuh-integratord is running on this host")

@@ -1,4 +1,4 @@
-"""Who starts Courier beside a running stock Integrator is warned, with what would be sent twice."""
+"""The warning when Courier starts while a stock Integrator is running, with the affected integrations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def settings(tmp_path: Path, *blocks: str) -> Settings:
     return load_settings(file=None, environment={}, cwd=tmp_path, overrides=overrides)
 
 
-def test_what_both_have_is_sent_twice(tmp_path: Path) -> None:
+def test_shared_integrations_are_reported(tmp_path: Path) -> None:
     home = manager(tmp_path, SLACK.format("soc"), SCRIPT, SLACK.format("ops"))
     ours = settings(tmp_path, SCRIPT, SLACK.format("ops"), SLACK.format("new"))
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
@@ -43,29 +43,29 @@ def test_what_both_have_is_sent_twice(tmp_path: Path) -> None:
     assert integrations.count(",") == 1
 
 
-def test_blocks_that_were_moved_need_a_restart_of_the_manager(tmp_path: Path) -> None:
+def test_moved_blocks_need_a_restart_of_the_manager(tmp_path: Path) -> None:
     home = manager(tmp_path)
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
         ((_, integrations),) = duplicated_targets(settings(tmp_path, SCRIPT), [Daemon(pid)])
-    assert integrations == "none of its ossec.conf; if that changed, restart the manager"
+    assert integrations == "none in its ossec.conf; if that file changed, restart the manager"
 
 
-def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_configuration(tmp_path: Path) -> None:
     home = manager(tmp_path)
     (home / "etc/ossec.conf").unlink()
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
         assert list(duplicated_targets(settings(tmp_path), [Daemon(pid)])) == [
-            (pid, "not known: its ossec.conf cannot be read")
+            (pid, "unknown: its ossec.conf cannot be read")
         ]
 
 
-def test_the_producer_warns(tmp_path: Path) -> None:
+def test_producer_logs_a_warning(tmp_path: Path) -> None:
     home = manager(tmp_path, SCRIPT)
     arguments = ["--config", str(home / "etc/ossec.conf"), "--alerts", str(home / "alerts.json")]
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
-        # There is no Redis: the warning comes before it is needed
+        # Without Redis: the warning is logged before the producer connects
         url = {"COURIER_REDIS_URL": "redis://127.0.0.1:1/0", "COURIER_LOG_FORMAT": "json"}
         with Courier(tmp_path, "producer", *arguments, "--state", str(tmp_path / "state"), **url) as producer:
             line = eventually(lambda: next((text for text in producer.log.splitlines() if f": {pid}," in text), ""))
-    assert "stop it, or its alerts are sent twice" in line
+    assert "stop it, otherwise alerts are sent twice" in line
     assert "custom-a" in line

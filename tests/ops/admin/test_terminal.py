@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 @given(rows=st.lists(st.tuples(ID, NUMBER, NUMBER, TEXT, TEXT), max_size=5), width=WIDTH)
-def test_a_row_is_one_line_in_the_width_with_its_id_whole(rows: list[tuple[str, ...]], width: int) -> None:
+def test_row_fits_the_width_and_keeps_its_id(rows: list[tuple[str, ...]], width: int) -> None:
     titles, *drawn = lines(COLUMNS, rows, width)
     assert len(drawn) == len(rows)
     needed = max([len("Integration"), *(len(row[0]) for row in rows)]) + len("  Waiting") + 2
@@ -33,7 +33,7 @@ def test_a_row_is_one_line_in_the_width_with_its_id_whole(rows: list[tuple[str, 
 
 
 @given(st.text(), st.integers(1, 50))
-def test_a_cut_text_is_as_wide_as_it_may_be_and_says_that_it_is_cut(text: str, width: int) -> None:
+def test_truncated_text_fills_the_width_and_ends_with_ellipsis(text: str, width: int) -> None:
     text = plain(text)
     short = truncate(text, width)
     assert cell_len(short) <= width
@@ -41,11 +41,11 @@ def test_a_cut_text_is_as_wide_as_it_may_be_and_says_that_it_is_cut(text: str, w
 
 
 @given(st.text())
-def test_a_plain_text_cannot_command_a_terminal(text: str) -> None:
+def test_plain_text_has_no_control_characters(text: str) -> None:
     assert not any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or c in "\u2028\u2029\u202a\u202e\u2066" for c in plain(text))
 
 
-def test_empty_columns_and_then_the_least_important_ones_are_left_out() -> None:
+def test_empty_then_least_important_columns_are_omitted() -> None:
     row = ("slack", "3", "", "paused", "an error")
     assert lines(COLUMNS, [row], 80)[0].split() == ["Integration", "Waiting", "Held", "back", "Last", "error"]
     assert lines(COLUMNS, [row], 30)[0].split() == ["Integration", "Waiting"]

@@ -43,7 +43,7 @@ def status(**changes: object) -> Status:
     return Status(**(fields | changes))  # type: ignore[arg-type]  # fields by name
 
 
-def test_rates_are_what_happened_between_two_looks() -> None:
+def test_rates_are_the_difference_of_two_samples() -> None:
     rates = Rates()
     assert rates.of("slack") == Rate(0, 0, 0)
     rates.update({"slack": status(totals={"committed": 100, "delivered": 50, "skipped": 1})}, 1_000)
@@ -54,7 +54,7 @@ def test_rates_are_what_happened_between_two_looks() -> None:
     assert rates.of("slack") == Rate(0, 0, 0)
 
 
-def test_a_line_says_what_goes_waits_and_holds() -> None:
+def test_row_shows_rates_backlog_and_hold_reason() -> None:
     line = cells("slack", status(paused_ms=1_000), Rate(1, 2, 0.25), 10_000)
     assert dict(zip(TITLES, line, strict=True)) == {
         "Integration": "slack",
@@ -70,7 +70,7 @@ def test_a_line_says_what_goes_waits_and_holds() -> None:
     }
 
 
-def test_once_writes_one_picture(client: redis.Redis) -> None:
+def test_once_prints_one_table(client: redis.Redis) -> None:
     Ledger(client).pause("slack")
     result = CliRunner().invoke(courier, ["top", "--once"], catch_exceptions=False)
     assert result.exit_code == 0
@@ -80,22 +80,22 @@ def test_once_writes_one_picture(client: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_it_lives_until_q_or_an_interrupt_ends_it(*, interrupted: bool) -> None:
+def test_top_runs_until_q_or_interrupt(*, interrupted: bool) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "ops.cli.main", "top"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "200", "LINES": "20"}
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored and inherited
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits SIGINT as ignored
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
     signal.signal(signal.SIGINT, before)
     os.close(theirs)
     shown = b""
-    while b"q ends" not in shown:
+    while b"q quit" not in shown:
         shown += os.read(ours, 65_536)
     if interrupted:
         process.send_signal(signal.SIGINT)
     else:
         os.write(ours, b"q")
-    with suppress(OSError):  # the terminal ends with its process
+    with suppress(OSError):  # the terminal closes when its process exits
         while more := os.read(ours, 65_536):
             shown += more
     assert process.wait(20) == 0

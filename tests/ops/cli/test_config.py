@@ -37,7 +37,7 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return text
 
 
-def test_lines_are_toml_and_name_their_source(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_is_toml_with_sources(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys)
     assert f'redis.url = "rediss://{MASK}@db.example:6380/1"  # courier.toml:3\n' in text
     assert f'flower.basic_auth = "{MASK}"  # COURIER_FLOWER_BASIC_AUTH\n' in text

@@ -78,7 +78,9 @@ def records(client: redis.Redis) -> object:
     ]
 
 
-def test_letters_travel_to_another_server_byte_by_byte(client: redis.Redis, ledger: Ledger, tmp_path: Path) -> None:
+def test_export_and_import_preserve_dead_letters_byte_for_byte(
+    client: redis.Redis, ledger: Ledger, tmp_path: Path
+) -> None:
     ledger.import_dead("slack", letters())
     ledger.import_dead("shuffle", letters(2))
     before, file = records(client), tmp_path / "letters"
@@ -89,32 +91,32 @@ def test_letters_travel_to_another_server_byte_by_byte(client: redis.Redis, ledg
     publish(client)
     assert run("import", str(file)) == "7 imported\n"
     assert records(client) == before
-    assert run("import", str(file)) == "0 imported, 7 left as they are, since they are here already\n"
+    assert run("import", str(file)) == "0 imported, 7 skipped because they already exist\n"
     assert records(client) == before
     totals = ledger.status("slack").totals
     assert (totals["imported"], "dead" in totals) == (5, False)
     assert totals["dead_bytes"] == sum(map(len, client.hvals("courier:{slack}:records")))
 
 
-def test_what_waits_here_is_left_alone(client: redis.Redis, ledger: Ledger) -> None:
+def test_import_does_not_change_waiting_deliveries(client: redis.Redis, ledger: Ledger) -> None:
     del client
     ledger.import_dead("slack", letters(2))
     out = run("export", "-").encode()
     ledger.replay("slack", ["n:f:1"])
     ledger.discard("slack", ["n:f:0"])
-    assert run("import", "-", given=out).startswith("1 imported, 1 left")
+    assert run("import", "-", given=out).startswith("1 imported, 1 skipped")
     status = ledger.status("slack")
     assert (status.dead, status.waiting) == (1, 1)
 
 
-def test_an_export_is_narrowed_like_a_list(ledger: Ledger) -> None:
+def test_export_accepts_the_filters_of_list(ledger: Ledger) -> None:
     ledger.import_dead("slack", letters())
     ledger.import_dead("shuffle", letters(1))
     for narrowed, count in ((["--rule", "5712"], 2), (["--integration", "slack", "n:f:3"], 1), (["--newer", "1h"], 0)):
         assert run("export", *narrowed, "-").count("\n") == count
 
 
-def test_a_large_import_goes_in_steps_and_keeps_the_order(ledger: Ledger) -> None:
+def test_large_import_is_chunked_and_keeps_the_order(ledger: Ledger) -> None:
     many = letters(1201)
     lines = b"".join(
         write_line(FoundLetter("shuffle" if n % 601 == 600 else "slack", one)) for n, one in enumerate(many)
@@ -125,12 +127,12 @@ def test_a_large_import_goes_in_steps_and_keeps_the_order(ledger: Ledger) -> Non
     assert list(ledger.dead_letters("slack")) == slack
 
 
-def test_no_file_is_overwritten_and_none_is_left_half_written(
+def test_export_never_overwrites_or_leaves_a_partial_file(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "letters"
     file.write_text("mine")
-    assert "exists already" in refusal("export", str(file))
+    assert "already exists" in refusal("export", str(file))
     assert file.read_text() == "mine"
     assert "cannot be written" in refusal("export", str(tmp_path / "no" / "folder"))
     ledger.import_dead("slack", letters(1))
@@ -146,26 +148,26 @@ GOOD = write_line(FoundLetter("slack", letters(1)[0]))
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (b"{", "this is no dead letter"),
-        (b"[]", "this is no dead letter"),
+        (b"{", "not a dead letter"),
+        (b"[]", "not a dead letter"),
         (b'{"courier":"dead letter 9"}', "dead letter 9"),
         (GOOD.replace(b'"alert":', b'"allert":'), "either `alert` or `alert_base64`"),
-        (GOOD.replace(b"1700000001000", b"1e300"), "this is no dead letter"),
+        (GOOD.replace(b"1700000001000", b"1e300"), "not a dead letter"),
         (GOOD.replace(b"1700000001000", b"900000000000000"), "Expected `int`"),
         (GOOD.replace(b'"attempts":3', b'"attempts":-3'), "Expected `int`"),
-        (GOOD.replace(b"n:f:0", b""), "this is no dead letter"),
-        (GOOD.replace(b"n:f:0", b"\xff"), "this is no dead letter"),
-        (GOOD.replace(b"slack", b"slak"), "there is no integration 'slak'"),
+        (GOOD.replace(b"n:f:0", b""), "not a dead letter"),
+        (GOOD.replace(b"n:f:0", b"\xff"), "not a dead letter"),
+        (GOOD.replace(b"slack", b"slak"), "unknown integration 'slak'"),
     ],
 )
-def test_a_bad_line_is_named_and_what_stands_before_it_is_there(ledger: Ledger, line: bytes, told: str) -> None:
+def test_import_names_the_invalid_line_and_keeps_those_before_it(ledger: Ledger, line: bytes, told: str) -> None:
     error = refusal("import", "-", given=GOOD + b"\n" + line.rstrip(b"\n") + b"\n" + GOOD)
     assert error.startswith("-:3: ")
     assert told in error
     assert ledger.status("slack").dead == 1
 
 
-def test_nothing_is_imported_into_a_redis_that_would_evict_it(ledger: Ledger, client: redis.Redis) -> None:
+def test_import_refuses_a_redis_that_evicts_keys(ledger: Ledger, client: redis.Redis) -> None:
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         assert "throw deliveries away" in refusal("import", "-", given=GOOD)
@@ -175,7 +177,7 @@ def test_nothing_is_imported_into_a_redis_that_would_evict_it(ledger: Ledger, cl
 
 
 @given(alert=st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")), detail=st.text())
-def test_any_alert_comes_back_as_it_was(alert: bytes, detail: str) -> None:
+def test_any_alert_survives_export_and_import(alert: bytes, detail: str) -> None:
     detail = detail.encode("utf-8", "replace").decode()
     header = Header(committed_ms=1, history=(Attempt(1, "http_4xx", detail),))
     found = FoundLetter("slack", DeadLetter(Delivery("a", header, alert), 2))

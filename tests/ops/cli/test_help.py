@@ -1,4 +1,4 @@
-"""Every command can be learnt from its own help."""
+"""The help of every command: valid examples, 80 columns, shared options."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES = [" ".join(path) for path in ALL]
 
 
 @pytest.mark.parametrize("path", ALL, ids=NAMES)
-def test_help_has_an_example_that_can_be_typed(path: tuple[str, ...]) -> None:
+def test_examples_in_help_are_valid_commands(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(courier, [*path, "--help"])
     assert result.exit_code == 0
     _, found, examples = result.output.partition("Examples:\n")
@@ -64,20 +64,20 @@ def test_help_fits_into_80_columns(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("option", ["--integration", "--redis-url", "--state"])
-def test_an_option_is_the_same_everywhere(option: str) -> None:
+def test_shared_options_have_the_same_help(option: str) -> None:
     found = {
         (parameter.metavar, parameter.help, parameter.multiple)
         for command in ALL.values()
         for parameter in command.params
         if isinstance(parameter, click.Option) and option in parameter.opts
     }
-    if option == "--state":  # the processes keep files there; whoever asks finds the server there
+    if option == "--state":  # for processes it holds their files; for operator commands it locates Redis
         assert {(metavar, multiple) for metavar, _, multiple in found} == {("DIR", False)}
     else:
         assert len(found) == 1
 
 
-def test_every_command_that_asks_the_ledger_can_be_told_where_it_is() -> None:
+def test_commands_that_use_the_ledger_have_redis_options() -> None:
     asking = [*ALL]
     for local in ((), ("up",), ("check",), ("init",), ("render",), ("shadow",), ("config",), ("health", "flower")):
         asking.remove(local)
@@ -101,13 +101,13 @@ def test_every_command_that_asks_the_ledger_can_be_told_where_it_is() -> None:
         (["health", "workers"], "worker"),
     ],
 )
-def test_a_wrong_command_is_answered_with_the_right_one(wrong: list[str], right: str) -> None:
+def test_unknown_command_gets_a_suggestion(wrong: list[str], right: str) -> None:
     result = CliRunner().invoke(courier, wrong)
     assert result.exit_code == 2
     assert f"Did you mean '{right}'?" in result.output
 
 
-def test_a_wrong_command_like_nothing_is_answered_with_help() -> None:
+def test_unknown_command_without_similar_one_points_to_help() -> None:
     result = CliRunner().invoke(courier, ["xyzzy"])
     assert result.exit_code == 2
     assert "Did you mean" not in result.output
@@ -131,12 +131,12 @@ def test_the_shell_completes_commands_and_options() -> None:
 
 @pytest.mark.parametrize("text", ["2h", "now", "2026-01-31T08:00:00", "2026-01-31T08:00:00Z", "30s", "3d"])
 @pytest.mark.parametrize("option", ["--older", "--newer"])
-def test_a_time_may_be_said_in_any_form(text: str, option: str) -> None:
+def test_time_formats_are_accepted(text: str, option: str) -> None:
     context = ALL["dead", "list"].make_context("list", [option, text])
     assert context.params[option.removeprefix("--")].tzinfo is not None
 
 
 @pytest.mark.parametrize("text", ["", "2", "2hours", "yesterday", "-2h", "99999999999999d", "2026-13-01"])
-def test_what_is_no_time_is_refused_with_the_forms_that_there_are(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no time; write 2026-01-31T08:00:00"):
+def test_invalid_time_error_lists_the_formats(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a time; use 2026-01-31T08:00:00"):
         ALL["replay-log",].make_context("replay-log", ["--from", text, "--integration", "slack"])

@@ -57,12 +57,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("courier 0.")
 
 
-def test_an_unknown_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("deliver") == 2
     assert "No such command 'deliver'" in capsys.readouterr().err
 
 
-def test_an_error_is_one_line_and_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_is_one_line_and_an_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--settings", str(tmp_path), "config") == 78
     assert capsys.readouterr().err == f"courier: {tmp_path}: is a folder; name the file in it\n"
 
@@ -82,7 +82,7 @@ def test_exit_codes(error: CourierError, code: int) -> None:
     assert exit_code(error) == code
 
 
-def test_a_message_cannot_move_the_cursor() -> None:
+def test_control_characters_in_a_message_are_escaped() -> None:
     assert one_line("a\n\x1b[2Jb\u202e") == "a \\u001b[2Jb\\u202e"
 
 
@@ -106,12 +106,15 @@ def with_output(to: str, server: EmbeddedServer, *arguments: str) -> tuple[int, 
 
 
 @pytest.mark.parametrize("arguments", [("config",), ("config", "--json"), ("status",), ("dead", "export", "-")])
-def test_an_output_that_cannot_be_written_is_one_line_or_none(
+def test_unwritable_standard_output_is_one_error_line_or_none(
     server: EmbeddedServer, client: redis.Redis, arguments: tuple[str, ...]
 ) -> None:
     a_dead_letter(client)
     exported = "1 exported\n" if "export" in arguments else ""
-    assert with_output("full", server, *arguments) == (1, "courier: cannot write: No space left on device\n")
+    assert with_output("full", server, *arguments) == (
+        1,
+        "courier: cannot write to standard output: No space left on device\n",
+    )
     assert with_output("unread", server, *arguments) == (1, "")
     assert with_output("closed", server, *arguments) == (0, exported)
 
@@ -130,7 +133,7 @@ def a_dead_letter(client: redis.Redis) -> None:
     ledger.bury("manager", reason=Reason.BURIED, limit=1)
 
 
-def test_an_option_that_is_a_setting_wins_and_is_named() -> None:
+def test_option_overrides_setting_and_is_its_source() -> None:
     seen: list[Settings] = []
 
     @click.command()

@@ -67,12 +67,12 @@ def fail(ledger: Ledger, *, pause_s: int = 0) -> None:
     ledger.settle("slack", [failed], token="w", last_error="server: 500\x1b", limits=PACE)
 
 
-def test_pause_and_resume_say_what_waits_and_status_shows_it(ledger: Ledger) -> None:
+def test_pause_and_resume_print_backlog_and_status_shows_pause(ledger: Ledger) -> None:
     assert row(run("status"), "slack")["Held back"] == ""
     assert run("pause", "slack", "shuffle", "--reason", "chat is\x1bmoved") == (
-        "slack is paused; 3 wait\nshuffle is paused; 3 wait\n"
+        "slack paused; 3 deliveries waiting\nshuffle paused; 3 deliveries waiting\n"
     )
-    assert run("pause", "slack") == "slack is paused already; 3 wait\n"
+    assert run("pause", "slack") == "slack was already paused; 3 deliveries waiting\n"
     held = row(run("status"), "slack")["Held back"]
     assert held.startswith("paused 0.")
     assert held.endswith("s ago: chat is\\u001bmoved")
@@ -80,25 +80,25 @@ def test_pause_and_resume_say_what_waits_and_status_shows_it(ledger: Ledger) -> 
     assert told["slack"]["paused"]["reason"] == "chat is\x1bmoved"
     assert told["manager"]["paused"] is None
     assert ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0) == []
-    assert run("resume", "slack") == "slack goes on; 3 wait\n"
-    assert run("resume", "slack") == "slack was not paused; 3 wait\n"
+    assert run("resume", "slack") == "slack resumed; 3 deliveries waiting\n"
+    assert run("resume", "slack") == "slack was not paused; 3 deliveries waiting\n"
     assert row(run("status"), "slack")["Held back"] == ""
     assert row(run("status"), "shuffle")["Held back"] != ""
 
 
-def test_a_wrong_name_pauses_nothing(ledger: Ledger) -> None:
+def test_unknown_name_pauses_nothing(ledger: Ledger) -> None:
     result = CliRunner().invoke(courier, ["pause", "slack", "shufle"])
-    assert "there is no integration 'shufle'; there are: manager, shuffle, slack" in str(result.exception)
+    assert "unknown integration 'shufle'; known integrations: manager, shuffle, slack" in str(result.exception)
     assert not ledger.status("slack").paused_ms
     assert CliRunner().invoke(courier, ["pause"]).exit_code == 2
 
 
-def test_status_tells_of_breaker_pause_and_limits(ledger: Ledger) -> None:
+def test_status_shows_breaker_pause_and_limits(ledger: Ledger) -> None:
     fail(ledger, pause_s=90)
     held = row(run("status"), "slack")["Held back"]
     assert held.startswith("breaker open, next try in ")
-    assert "target asked to wait 1m" in held or "target asked to wait 2m" in held
-    assert held.endswith("limit 1/day")
+    assert "target requested a pause, 1m left" in held or "target requested a pause, 2m left" in held
+    assert held.endswith("rate limit 1/day reached")
     told = json.loads(run("status", "--json"))["integrations"]["slack"]
     assert told["limits"] == {"1/day": 0}
     assert told["breaker"]["state"] == "open"

@@ -1,4 +1,4 @@
-"""What may not be looked at is never taken for what is not there (a user whom permissions stop runs these)."""
+"""A path without permission is never treated as missing. These tests run commands as an ordinary user."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("command", ["check", "config", "status", "producer"])
-def test_settings_in_a_closed_working_directory(folder: Path, command: str) -> None:
-    """The image's working directory may be a folder that only root may enter."""
+def test_settings_in_an_unreadable_working_directory(folder: Path, command: str) -> None:
+    """The working directory of the image may be accessible only to root."""
     script = (
         "import os, runpy, sys\n"
         f"sys.argv = ['courier', {command!r}]\n"
-        f"os.getcwd = lambda: {str(folder / 'closed')!r}\n"  # as root, who then drops his rights, would be there
+        f"os.getcwd = lambda: {str(folder / 'closed')!r}\n"  # as after dropping root
         "runpy.run_module('ops.cli.main', run_name='__main__')\n"
     )
     done = run_as_ordinary_user("-c", script, cwd=folder)
@@ -51,13 +51,13 @@ def test_a_chosen_settings_file(folder: Path, chosen: str, words: str) -> None:
     assert (done.returncode, words in done.stderr) == (78, True), done.stderr
 
 
-def test_a_folder_in_place_of_a_settings_file(folder: Path) -> None:
+def test_settings_file_that_is_a_folder(folder: Path) -> None:
     (folder / "mine").mkdir()
     done = courier("--settings", "mine", "config", cwd=folder)
     assert (done.returncode, done.stderr) == (78, "courier: mine: is a folder; name the file in it\n")
 
 
-def test_a_script_in_a_closed_folder(folder: Path) -> None:
+def test_script_in_an_unreadable_folder(folder: Path) -> None:
     (folder / "line").write_text('{"rule": {"level": 3}}')
     environment = {"COURIER_WORKER_WAZUH_HOME": str(folder), "COURIER_WORKER_INTEGRATIONS_DIR": "closed"}
     arguments = ("render", "--config", "ossec.conf", "--integration", "custom-a", "--alert", "line")
@@ -65,7 +65,7 @@ def test_a_script_in_a_closed_folder(folder: Path) -> None:
     assert f"{folder}/closed/custom-a cannot be looked at: Permission denied" in done.stdout + done.stderr
 
 
-def test_a_home_in_a_closed_folder(folder: Path) -> None:
+def test_home_in_an_unreadable_folder(folder: Path) -> None:
     (folder / "line").write_text('{"rule": {"level": 3}}')
     arguments = ("render", "--config", "ossec.conf", "--integration", "custom-a", "--alert", "line")
     done = courier(*arguments, cwd=folder, COURIER_WORKER_WAZUH_HOME=str(folder / "closed/home"))
@@ -73,13 +73,13 @@ def test_a_home_in_a_closed_folder(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_address_of_courier_up_in_a_closed_folder(folder: Path) -> None:
+def test_address_of_courier_up_in_an_unreadable_folder(folder: Path) -> None:
     done = courier("status", "--state", "closed", cwd=folder)
     assert done.returncode == 78
     assert f"{folder}/closed/redis.url: cannot be read: Permission denied" in done.stderr
 
 
-def test_a_secret_key_in_a_closed_folder(folder: Path) -> None:
+def test_secret_key_in_an_unreadable_folder(folder: Path) -> None:
     call = f"load_cipher(None, Path({str(folder / 'closed')!r}))"
     script = f"from pathlib import Path\nfrom common.registry.encryption import load_cipher\n{call}"
     assert "SettingsError" in (done := run_as_ordinary_user("-c", script, cwd=folder)).stderr
@@ -87,7 +87,7 @@ def test_a_secret_key_in_a_closed_folder(folder: Path) -> None:
     assert "name a writable state directory" in done.stderr
 
 
-def test_an_alert_log_in_a_closed_folder(folder: Path) -> None:
+def test_alert_log_in_an_unreadable_folder(folder: Path) -> None:
     script = (
         "import logging\nfrom pathlib import Path\nfrom producer.alertlog import AlertLog\nlogging.basicConfig()\n"
         f"log = AlertLog(Path({str(folder / 'closed/alerts.json')!r}), max_line_bytes=65536)\n"
@@ -97,8 +97,8 @@ def test_an_alert_log_in_a_closed_folder(folder: Path) -> None:
     assert "cannot be read (Permission denied); waiting for it; check its permissions" in done.stderr
 
 
-def test_dated_files_that_may_be_listed_but_not_looked_at(folder: Path) -> None:
-    """Their alerts are not passed over in silence."""
+def test_dated_files_that_can_be_listed_but_not_read(folder: Path) -> None:
+    """Their alerts are not skipped without a log message."""
     month = folder / "2026/Jan"
     month.mkdir(parents=True)
     line = '{{"timestamp":"2026-01-{day}T08:00:00.000+0000","rule":{{"level":3}}}}\n'

@@ -51,7 +51,9 @@ def test_a_request(tmp_path: Path) -> None:
     code, out = render("slack", ALERT)
     lines = out.splitlines()
     assert code == 0
-    assert lines[0] == ("filters: no match: the alert would not be delivered: <level> wants 7 or more, the alert has 5")
+    assert lines[0] == (
+        "filters: no match: the alert would not be delivered: <level> requires 7 or more, the alert has 5"
+    )
     assert f"POST https://hooks.slack.example/{MASK}" in lines
     assert "content-type: application/json" in lines
     body = json.loads(lines[-1])
@@ -67,7 +69,7 @@ def test_a_request(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-def test_a_look_up() -> None:
+def test_lookup() -> None:
     alert = {**ALERT, "syscheck": {"path": "/x", "md5_after": "0" * 32, "sha1_after": "1" * 40}}
     _, out = render("virustotal", alert)
     address = "https://www.virustotal.com/vtapi/v2/file/report"
@@ -75,7 +77,7 @@ def test_a_look_up() -> None:
     assert "filters: match: the alert would be delivered\n" in out
 
 
-def test_each_look_up_of_several_is_shown() -> None:
+def test_all_lookups_are_shown() -> None:
     _, out = render("maltiverse", ALERT)
     assert f"GET https://api.mv.example/{MASK}/ip/8.8.4.4\n" in out
     assert f"Authorization: Bearer {MASK}\n" in out
@@ -90,14 +92,14 @@ def test_a_script_and_its_files() -> None:
     assert "  alertlevel='5'\n" in out
     assert f"  alertlog='logged {MASK}'\n" in out
     assert f"<options file>:\n  {MASK}\n" in out
-    assert "trouble: " in out  # there is no such script on this machine
+    assert "error: " in out  # there is no such script on this machine
 
 
-def test_why_nothing_would_be_sent() -> None:
+def test_reason_for_sending_nothing_is_shown() -> None:
     assert "skipped: no_file_hash: no hash of the file in syscheck\n" in render("virustotal", ALERT)[1]
     assert "rejected: invalid_alert: " in render("slack", {**ALERT, "rule": {"id": "1"}})[1]
     _, out = render("slack", b"nonsense")
-    assert out.startswith("filters: no alert: the line would be passed over (invalid_json")
+    assert out.startswith("filters: not an alert: the line would be rejected (invalid_json")
     assert "\nrejected: invalid_alert: the alert cannot be read" in out
 
 
@@ -108,15 +110,15 @@ def test_json() -> None:
     assert document["calls"][0]["method"] == "POST"
 
 
-def test_an_alert_may_be_laid_out_over_lines() -> None:
+def test_alert_can_span_several_lines() -> None:
     assert render("slack", json.dumps(ALERT, indent=1).encode())[1] == render("slack", ALERT)[1]
 
 
 @pytest.mark.parametrize(
     ("alert", "message"),
     [
-        (b"\n", "there is no alert in the input: give one line of alerts.json"),
-        (b'{"a":1}\n{"a":2}\n', "there are 2 lines in the input: give one line of alerts.json"),
+        (b"\n", "the input is empty; give one line of alerts.json"),
+        (b'{"a":1}\n{"a":2}\n', "the input has 2 lines; give one line of alerts.json"),
     ],
 )
 def test_input_that_is_not_one_alert(
@@ -128,16 +130,16 @@ def test_input_that_is_not_one_alert(
     assert (end.value.code, capsys.readouterr().err) == (1, f"courier: {message}\n")
 
 
-def test_an_unknown_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "alert").write_text("{}")
     with pytest.raises(SystemExit) as end:
         main(["render", "--config", "ossec.conf", "--integration", "teams", "--alert", "alert"])
     err = capsys.readouterr().err
     assert end.value.code == 1
-    assert err.endswith("there are: slack, virustotal, maltiverse, custom-a\n")
+    assert err.endswith("known integrations: slack, virustotal, maltiverse, custom-a\n")
 
 
-def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
+def test_each_filter_that_does_not_match_is_named(tmp_path: Path) -> None:
     (tmp_path / "ossec.conf").write_text(
         "<ossec_config><integration><name>slack</name><hook_url>https://h.example/x</hook_url><level>7</level>"
         "<rule_id>1,2</rule_id><group>web,</group><event_location>^/var</event_location>"
@@ -145,9 +147,9 @@ def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
     )
     first = render("slack", {**ALERT, "full_log": "x", "location": "C:\\log\x1b[2J"})[1].splitlines()[0]
     assert first == (
-        "filters: no match: the alert would not be delivered: <level> wants 7 or more, the alert has 5; "
-        "<rule_id> wants 1 or 2, the alert has 5710; <group> wants 'web', the alert has none; "
-        "<event_location> wants '^/var', the alert has C:\\log\\u001b[2J"
+        "filters: no match: the alert would not be delivered: <level> requires 7 or more, the alert has 5; "
+        "<rule_id> requires 1 or 2, the alert has 5710; <group> requires 'web', the alert has none; "
+        "<event_location> requires '^/var', the alert has C:\\log\\u001b[2J"
     )
     rule = {"level": 7, "id": "2", "description": "x", "groups": ["web", "x"]}
     assert render("slack", {**ALERT, "full_log": "x", "rule": rule})[1].startswith("filters: match: ")
@@ -157,7 +159,7 @@ def test_each_filter_that_turns_an_alert_down_is_named(tmp_path: Path) -> None:
     ("integration", "expected", "code"),
     [("slack", "match", 1), ("slack", "no-match", 0), ("virustotal", "match", 0), ("virustotal", "no-match", 1)],
 )
-def test_a_script_can_expect_what_the_filters_say(integration: str, expected: str, code: int) -> None:
+def test_expect_sets_the_exit_code(integration: str, expected: str, code: int) -> None:
     assert render(integration, ALERT, "--expect", expected)[0] == code
 
 

@@ -92,27 +92,27 @@ def test_status_shows_every_integration_and_node(client: redis.Redis, ledger: Le
     assert told["nodes"]["wazuh-1"]["counters"]["matched"] == 3
 
 
-def test_dead_letters_are_listed_by_what_is_asked_for(ledger: Ledger) -> None:
+def test_dead_list_filters(ledger: Ledger) -> None:
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     bury(ledger, "n:f:2", rule="550", reason="unauthorized")
     assert [line.split("\t")[1] for line in run("dead", "list").splitlines()] == ["Delivery", "n:f:1", "n:f:2"]
     for narrowed in (["--rule", "550"], ["--reason", "unauthorized"], ["n:f:2"]):
         (line,) = run("dead", "list", "--json", *narrowed).splitlines()
         assert json.loads(line)["delivery"] == "n:f:2"
-    assert run_for_nothing("dead", "list", "--older", "1h").startswith("no dead letters of that kind")
+    assert run_for_nothing("dead", "list", "--older", "1h").startswith("no dead letters match")
     for all_of_them in (["--older", "0s"], ["--integration", "slack"]):
         assert len(run("dead", "list", "--json", *all_of_them).splitlines()) == 2
     for command in ("list", "show", "replay", "discard"):
         nothing = run_for_nothing("dead", command, "--integration", "manager")
-        assert nothing == "no dead letters of that kind; `courier dead list` without filters shows all that there are"
+        assert nothing == "no dead letters match; to list all of them, run `courier dead list` without filters"
 
 
-def test_that_there_are_no_dead_letters_at_all_is_said(ledger: Ledger) -> None:
+def test_dead_list_without_dead_letters(ledger: Ledger) -> None:
     del ledger
     assert run_for_nothing("dead", "list") == "no dead letters"
 
 
-def test_an_alert_id_means_all_letters_of_the_alert(client: redis.Redis, ledger: Ledger) -> None:
+def test_alert_id_selects_all_dead_letters_of_the_alert(client: redis.Redis, ledger: Ledger) -> None:
     del client
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx", alert_id="1769846400.17")
     bury(ledger, "n:f:2", rule="550", reason="unauthorized", alert_id="1769846400.18")
@@ -127,10 +127,10 @@ def test_an_alert_id_means_all_letters_of_the_alert(client: redis.Redis, ledger:
     assert shown["Agent"] == "001 web01"
     assert json.loads(run("dead", "show", "1769846400.17"))["delivery"] == "n:f:1"
     assert "1 discarded" in run("dead", "discard", "--yes", "1769846400.17")
-    assert "1 waits for delivery again" in run("dead", "replay", "--yes", "1769846400.18")
+    assert "1 dead letter queued" in run("dead", "replay", "--yes", "1769846400.18")
 
 
-def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:
+def test_dead_show_prints_history_and_alert(ledger: Ledger) -> None:
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     shown = json.loads(run("dead", "show", "n:f:1"))
     assert shown["alert"]["rule"]["id"] == "5712"
@@ -139,7 +139,7 @@ def test_a_letter_is_shown_with_its_history_and_alert(ledger: Ledger) -> None:
     assert shown["response"] == {"at_ms": 1, "status": 400, "text": "<p>no such\nchannel", "truncated": True}
 
 
-def test_a_letter_of_a_fallback_says_whose_alert_it_was(ledger: Ledger) -> None:
+def test_dead_letter_of_a_fallback_names_the_original_integration(ledger: Ledger) -> None:
     bury(
         ledger,
         "n:f:1+fallback:slack",
@@ -151,17 +151,17 @@ def test_a_letter_of_a_fallback_says_whose_alert_it_was(ledger: Ledger) -> None:
     assert shown["fallback_of"] == {"integration": "shuffle", "reason": "unauthorized"}
 
 
-def test_replay_counts_asks_and_lets_them_wait_again(ledger: Ledger) -> None:
+def test_replay_counts_confirms_and_queues(ledger: Ledger) -> None:
     for n in range(3):
         bury(ledger, f"n:f:{n}", rule="5712", reason="http_4xx")
     refused = CliRunner().invoke(courier, ["dead", "replay"], input="n\n")
     assert (refused.exit_code, ledger.status("slack").dead) == (1, 3)
-    assert "3 wait for delivery again" in run("dead", "replay", "--rate", "2", answer="y\n")
+    assert "3 dead letters queued" in run("dead", "replay", "--rate", "2", answer="y\n")
     status = ledger.status("slack")
     assert (status.dead, status.waiting, status.totals["replayed"]) == (0, 3, 3)
 
 
-def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
+def test_discard_deletes_only_selected_dead_letters(ledger: Ledger) -> None:
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     bury(ledger, "n:f:2", rule="550", reason="unauthorized")
     refused = CliRunner().invoke(courier, ["dead", "discard"], input="n\n")
@@ -172,22 +172,22 @@ def test_discard_gives_up_only_what_was_asked_for(ledger: Ledger) -> None:
     assert (status.dead, status.totals["discarded"]) == (1, 1)
 
 
-def test_letters_can_be_replayed_to_another_integration(client: redis.Redis, ledger: Ledger) -> None:
+def test_replay_to_another_integration(client: redis.Redis, ledger: Ledger) -> None:
     client.hset("courier:integrations", "shuffle", "sealed")
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
-    assert "1 waits for delivery to shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
+    assert "1 dead letter queued for shuffle" in run("dead", "replay", "--to", "shuffle", "--yes")
     assert (ledger.status("slack").dead, ledger.status("shuffle").waiting) == (0, 1)
 
 
-def test_a_rate_for_another_integration_is_refused_rather_than_ignored(client: redis.Redis, ledger: Ledger) -> None:
+def test_replay_refuses_rate_together_with_to(client: redis.Redis, ledger: Ledger) -> None:
     client.hset("courier:integrations", "shuffle", "sealed")
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     result = CliRunner().invoke(courier, ["dead", "replay", "--to", "shuffle", "--rate", "10", "--yes"])
     assert (result.exit_code, ledger.status("slack").dead) == (2, 1)
-    assert "--rate is not for --to" in result.stderr
+    assert "--rate cannot be used with --to" in result.stderr
 
 
-def test_what_waits_for_a_removed_integration_can_be_buried(ledger: Ledger) -> None:
+def test_bury_waiting_deliveries_of_a_removed_integration(ledger: Ledger) -> None:
     for n in range(3):
         ledger.commit(
             "slack",
@@ -202,7 +202,7 @@ def test_what_waits_for_a_removed_integration_can_be_buried(ledger: Ledger) -> N
     assert len(run("dead", "list", "--reason", "buried").splitlines()) == 4
 
 
-def test_a_wrong_name_says_which_there_are(ledger: Ledger) -> None:
+def test_unknown_name_error_lists_the_known_ones(ledger: Ledger) -> None:
     del ledger
     result = CliRunner().invoke(courier, ["dead", "list", "--integration", "slak"])
-    assert "there is no integration 'slak'; there are: manager, slack" in str(result.exception)
+    assert "unknown integration 'slak'; known integrations: manager, slack" in str(result.exception)

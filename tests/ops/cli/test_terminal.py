@@ -1,4 +1,4 @@
-"""What a person sees in a real terminal of 60 to 200 columns: no id is ever broken, one line an integration."""
+"""Output in a real terminal of 60 to 200 columns: ids are never truncated, one line per integration."""
 
 from __future__ import annotations
 
@@ -92,24 +92,24 @@ class Terminal:
 
     @property
     def shown(self) -> str:
-        """Everything so far."""
+        """The output so far."""
         return CONTROL.sub("", self._raw.decode("utf-8", "replace"))
 
     def until(self, text: str, *, after: int = 0) -> str:
-        """Return what was shown since `after` once `text` is in it."""
+        """Wait for `text` in the output after offset `after`; return that output."""
         while text not in self.shown[after:]:
             self._raw += os.read(self._ours, 65_536)
         return self.shown[after:]
 
     def press(self, keys: bytes) -> int:
-        """Type, and return how much had been shown before."""
+        """Send keys; return the length of the output before them."""
         before = len(self.shown)
         os.write(self._ours, keys)
         return before
 
     def end(self) -> str:
-        """Return all that it showed until it ended."""
-        with suppress(OSError):  # the terminal ends with its process
+        """Wait for the process to exit; return its output."""
+        with suppress(OSError):  # the terminal closes when its process exits
             while more := os.read(self._ours, 65_536):
                 self._raw += more
         self._process.wait(30)
@@ -123,7 +123,7 @@ def width(request: pytest.FixtureRequest) -> int:
     return chosen
 
 
-def test_status_has_one_line_an_integration(ledger: Ledger, server: EmbeddedServer, width: int) -> None:
+def test_status_has_one_line_per_integration(ledger: Ledger, server: EmbeddedServer, width: int) -> None:
     del ledger
     lines = Terminal(server, width, 30, "status").end().splitlines()
     assert max(map(len, lines)) <= width
@@ -144,7 +144,7 @@ def test_check_is_one_line(ledger: Ledger, server: EmbeddedServer, width: int) -
     assert len(line) <= width
 
 
-def test_dead_list_breaks_no_id(ledger: Ledger, server: EmbeddedServer, width: int) -> None:
+def test_dead_list_never_truncates_ids(ledger: Ledger, server: EmbeddedServer, width: int) -> None:
     del ledger
     shown = Terminal(server, width, 30, "dead", "list").end()
     lines = shown.splitlines()
@@ -155,10 +155,10 @@ def test_dead_list_breaks_no_id(ledger: Ledger, server: EmbeddedServer, width: i
     assert max(map(len, lines)) <= max(width, longest)
 
 
-def test_top_shows_all_on_one_screen(ledger: Ledger, server: EmbeddedServer) -> None:
+def test_top_shows_all_integrations_on_one_screen(ledger: Ledger, server: EmbeddedServer) -> None:
     del ledger
     terminal = Terminal(server, 80, 30, "top")
-    shown = terminal.until("q ends")
+    shown = terminal.until("q quit")
     assert all(any(line.split()[:1] == [one] for line in shown.splitlines()) for one in IDS)
     assert max(map(len, shown.splitlines())) <= 80
     assert sum(f"{one}: paused" in shown for one in IDS) == len(IDS)

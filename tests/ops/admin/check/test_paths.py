@@ -1,4 +1,4 @@
-"""What `courier check` says of scripts, alert log, state folder and socket, and of the latest alerts."""
+"""The findings of `courier check` about scripts, alert log, state folder, socket and recent alerts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def write_script(home: Path, name: str, content: bytes = b"#!/bin/sh\n", mode: i
 
 
 @pytest.mark.usefixtures("queue")
-def test_all_is_well(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_passes_without_findings(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks(home, "custom-a")
     write_script(home, "custom-a")
     code, report = told(capsys)
@@ -90,7 +90,11 @@ def test_all_is_well(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (b"#!/bin/sh\n", 0o440, "is not executable"),
         (b"#!/usr/bin/pyhton3\n", 0o550, "the interpreter /usr/bin/pyhton3 that its first line names does not exist"),
         (b"#!/bin/sh\n", 0o572, "may be written by others than root"),
-        (None, 0, "integrations/custom-a does not exist; there is custom-a.py, and the name must be the same"),
+        (
+            None,
+            0,
+            "integrations/custom-a does not exist; found custom-a.py, but the file name must",
+        ),
     ],
 )
 def test_scripts(home: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, mode: int, words: str) -> None:
@@ -108,9 +112,9 @@ def test_scripts(home: Path, capsys: pytest.CaptureFixture[str], content: bytes 
 
 
 @pytest.mark.usefixtures("queue")
-def test_a_log_of_the_manager_that_scripts_cannot_write(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_manager_log_that_scripts_cannot_write(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = home / "logs" / "integrations.log"
-    log.mkdir(parents=True)  # what not even root can append to
+    log.mkdir(parents=True)  # a directory, so that even root cannot append to it
     blocks(home, "custom-a")
     write_script(home, "custom-a")
     code, report = told(capsys)
@@ -120,21 +124,21 @@ def test_a_log_of_the_manager_that_scripts_cannot_write(home: Path, capsys: pyte
     assert not [one for one in told(capsys)[1]["findings"] if "cannot append" in one["text"]]
 
 
-def test_places_that_are_missing_are_warnings(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_paths_are_warnings(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks(home)
     (home / "alerts.json").unlink()
     (home / "state").rmdir()
     code, report = told(capsys)
     assert code == 0
     said = texts(report)
-    assert f"warning: {home}/alerts.json there is no alert log yet" in said
-    assert f"warning: {home}/state there is no state folder yet" in said
+    assert f"warning: {home}/alerts.json the alert log does not exist yet" in said
+    assert f"warning: {home}/state the state folder does not exist yet" in said
     assert f"the manager's queue {home}/queue/queue does not exist: is the manager running" in said
 
 
 @pytest.mark.parametrize(("as_user", "key", "refused"), [(1, "", True), (0, "", False), (1, "k", False)])
 @pytest.mark.usefixtures("queue")
-def test_a_state_folder_that_others_can_write_is_an_error_where_secrets_are_kept_in_it(
+def test_state_folder_with_secrets_writable_by_others_is_an_error(
     home: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -155,7 +159,7 @@ def test_a_state_folder_that_others_can_write_is_an_error_where_secrets_are_kept
     assert code == (78 if refused else 0)
 
 
-def test_places_that_are_something_else_are_errors(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_paths_of_the_wrong_type_are_errors(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks(home)
     (home / "alerts.json").unlink()
     (home / "alerts.json").mkdir()
@@ -172,7 +176,7 @@ def test_places_that_are_something_else_are_errors(home: Path, capsys: pytest.Ca
     ]
 
 
-def test_places_that_may_not_be_used_are_errors() -> None:
+def test_paths_without_permission_are_errors() -> None:
     with folder_with_closed_ones() as folder:
         blocks(folder, "custom-a")
         (folder / "alerts.json").write_bytes(alert(1))
@@ -198,8 +202,8 @@ def counted(home: Path, *integrations: Integration) -> tuple[int, dict[str, int]
     return found.alerts, dict(found.taken), dict(found.why_none)
 
 
-def test_the_last_alerts_are_counted_from_the_end(home: Path) -> None:
-    """With yesterday's archive where today's log is short, and no file twice that has two names."""
+def test_last_alerts_are_counted_from_the_end(home: Path) -> None:
+    """If today's log is short, yesterday's archive is read too. A file with two names is counted once."""
     (home / MONTH / "ossec-alerts-30.json.gz").write_bytes(
         gzip.compress(
             b"".join(alert(n, level=3) for n in range(20)) + b"".join(alert(n, level=9) for n in range(MAX_ALERTS))
@@ -218,15 +222,15 @@ def test_the_last_alerts_are_counted_from_the_end(home: Path) -> None:
     [
         (
             Block(id="a", name="a", group="sysckeck"),
-            "no alert passes <group>: is it right?; 'sysckeck': did you mean sysche",
+            "no alert matches <group>; 'sysckeck': did you mean sysche",
         ),
-        (Block(id="a", name="a", group="shd"), "no alert passes <group>: is it right?; 'shd': did you mean sshd?"),
-        (Block(id="a", name="a", level=15), "takes 0 of the last 2 alerts: no alert passes <level>: is it right?"),
-        (Block(id="a", name="a", rule_ids=(1,), event_location="x"), "no alert passes <rule_id> and <event_location>"),
-        (Block(id="a", name="a", level=9, group="web"), "no alert passes all of its filters together"),
+        (Block(id="a", name="a", group="shd"), "no alert matches <group>; 'shd': did you mean sshd?"),
+        (Block(id="a", name="a", level=15), "matches 0 of the last 2 alerts: no alert matches <level>"),
+        (Block(id="a", name="a", rule_ids=(1,), event_location="x"), "no alert matches <rule_id> and <event_location>"),
+        (Block(id="a", name="a", level=9, group="web"), "no alert matches all of its filters together"),
     ],
 )
-def test_why_a_block_takes_none(home: Path, block: Integration, why: str) -> None:
+def test_reason_for_a_block_without_matches(home: Path, block: Integration, why: str) -> None:
     web = json.loads(alert(2, level=3)) | {"rule": {"level": 3, "id": "31101", "groups": ["web"]}}
     (home / "alerts.json").write_bytes(alert(1) + json.dumps(web).encode() + b"\n")
     alerts, taken, said = counted(home, block)
@@ -234,19 +238,19 @@ def test_why_a_block_takes_none(home: Path, block: Integration, why: str) -> Non
     assert why in said["a"]
 
 
-def test_a_likely_misspelling_is_told_without_any_alert(home: Path) -> None:
+def test_likely_typo_is_reported_without_alerts(home: Path) -> None:
     (home / "alerts.json").unlink()
     block = Block(id="a", name="a", group="sysckeck")
     assert counted(home, block) == (0, {"a": 0}, {"a": "<group>: 'sysckeck': did you mean syscheck?"})
 
 
-def test_it_ends_in_bounded_time(home: Path) -> None:
+def test_counting_stops_at_the_time_limit(home: Path) -> None:
     (home / "alerts.json").write_bytes(alert(1) * 5000)
     clock = iter(range(0, 10**6, 2))
     found = count_recent(home / "alerts.json", [Block(id="a", name="a")], clock=lambda: float(next(clock)))
     assert found.alerts < 5000
 
 
-def test_damage_is_no_reason_to_stop(home: Path) -> None:
+def test_damaged_files_are_skipped(home: Path) -> None:
     (home / MONTH / "ossec-alerts-30.json.gz").write_bytes(gzip.compress(alert(1) * 99)[:40])
     assert counted(home, Block(id="a", name="a"))[0] == 1

@@ -17,7 +17,7 @@ SLACK = "<integration>\n<name>slack</name><hook_url>https://x/s3cr3t</hook_url><
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COURIER_WORKER_WAZUH_HOME", str(tmp_path / "no-manager"))  # the machine may have one of its own
+    monkeypatch.setenv("COURIER_WORKER_WAZUH_HOME", str(tmp_path / "no-manager"))  # the machine may have a manager
     monkeypatch.chdir(tmp_path)
 
 
@@ -31,22 +31,22 @@ def check(file: Path, capsys: pytest.CaptureFixture[str], blocks: str | None, *o
     return int(end.value.code or 0), out, err
 
 
-def test_good_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "ossec.conf"
     code, out, err = check(file, capsys, f'{SLACK}\n<integration id="soc"><name>custom-a</name></integration>')
     assert (code, err) == (0, "")
     rows = [line.split("\t") for line in out.splitlines()[:3]]
     assert rows == [
-        ["Integration", "Line", "Takes", "Of last 0", "Verdict"],
+        ["Integration", "Line", "Filters", "Matches in last 0", "Verdict"],
         ["slack", "2", "alerts of level 7 or higher", "-", "runs, 1 warning"],
         ["soc", "4", "every alert", "-", "runs, 1 warning"],
     ]
     assert f"warning: {file}:2: <alert_format>: is not json: the stock script would fail" in out
-    assert f"warning: {file}:4: the script is not checked: there is no " in out
+    assert f"warning: {file}:4: the script was not checked: " in out
     assert out.splitlines()[-1].startswith("OK: 2 of 2 integrations can run; 0 errors, ")
 
 
-def test_each_block_of_a_line_has_its_own_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_blocks_on_one_line_have_their_own_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hook = "<hook_url>https://x/s3cr3t</hook_url>"
     blocks = f"<integration><name>slack</name>{hook}<alert_format>json</alert_format></integration>"
     blocks += f"<integration><name>shuffle</name>{hook}</integration>"
@@ -66,8 +66,8 @@ def test_a_refused_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_no_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "ossec.conf"
     code, out, _ = check(file, capsys, "")
-    assert (code, f"warning: {file}: has no <integration>: there is nothing to deliver\n" in out) == (0, True)
-    assert out.splitlines()[-1].startswith("OK: nothing to deliver; ")
+    assert (code, f"warning: {file}: has no <integration>, so there is nothing to deliver\n" in out) == (0, True)
+    assert out.splitlines()[-1].startswith("OK: no integrations; ")
 
 
 def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,23 +92,23 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, json.loads(out).keys()) == (78, told.keys())
 
 
-def test_a_fallback_that_is_no_integration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_fallback_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "courier.toml").write_text('[integrations.default]\nfallback = "soc"\n')
     file = tmp_path / "ossec.conf"
     code, out, _ = check(file, capsys, SLACK)
     assert code == 0
-    assert "warning: slack: its fallback 'soc' is no integration of this ossec.conf: write another id\n" in out
+    assert "warning: slack: its fallback 'soc' is not an integration of this ossec.conf; use another id\n" in out
     _, out, _ = check(file, capsys, f'{SLACK}<integration id="soc"><name>custom-a</name></integration>')
     assert "its fallback" not in out
 
 
-def test_tables_of_the_settings_that_match_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_tables_without_integration_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tables = ["slak", "slack", "sla*", "manager", "pagerduty"]
     (tmp_path / "courier.toml").write_text("".join(f'[integrations."{one}"]\nmax_in_flight = 2\n' for one in tables))
     file = tmp_path / "ossec.conf"
     _, out, _ = check(file, capsys, f"{SLACK}<integration><name>pagerduty</name></integration>")
-    about = [line for line in out.splitlines() if "is about no integration" in line]
-    text = "[integrations.slak] is about no integration of this ossec.conf; its names and ids are: slack"
+    about = [line for line in out.splitlines() if "matches no integration" in line]
+    text = "[integrations.slak] matches no integration of this ossec.conf; known names and ids: slack"
     assert about == [f"warning: courier.toml:2: {text}"]
 
 
@@ -134,5 +134,5 @@ def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
         (Integration(id="a", name="a", event_location="x"), "alerts from a location that matches 'x'"),
     ],
 )
-def test_in_words(integration: Integration, words: str) -> None:
+def test_filters_as_text(integration: Integration, words: str) -> None:
     assert describe(integration) == words
