@@ -1,4 +1,4 @@
-"""Reads dead letters page by page while others replay, discard or expire some: none that stays is left out."""
+"""Reads dead letters page by page. It misses none that stays, even if others are replayed or deleted meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from common.ledger.calls import Calls
 
 SortKey = tuple[float, bytes]
-"""Time of death and id: what Redis sorts by."""
+"""Time of death in ms and id: the order in which Redis sorts."""
 
 
 def read_dead_letters(calls: Calls, integration_id: str, chunk: int) -> Iterator[DeadLetter]:
@@ -29,6 +29,7 @@ def read_dead_letters(calls: Calls, integration_id: str, chunk: int) -> Iterator
     last, start = (float("-inf"), b""), 0
     while True:
         page = _page(calls, integration_id, start, chunk)
+        # Ranks shift while others are deleted, so a page may repeat letters: skip those already yielded.
         fresh = [(i, score) for i, score in page if (score, i) > last]
         found = _records(calls, integration_id, [i for i, _ in fresh]) if fresh else []
         for (delivery_id, died_ms), record in zip(fresh, found, strict=True):
@@ -61,9 +62,9 @@ def _records(calls: Calls, integration_id: str, ids: list[bytes]) -> list[bytes 
     return list(found)
 
 
-def _after(calls: Calls, integration_id: str, place: SortKey) -> int:
-    """Return the rank that follows a place; if its letter is gone, that of the first that died at the same time."""
-    died_ms, delivery_id = place
+def _after(calls: Calls, integration_id: str, key: SortKey) -> int:
+    """Return the rank after `key`; if that letter is gone, the rank of the first that died at the same time."""
+    died_ms, delivery_id = key
 
     def add(pipe: Pipeline) -> None:
         pipe.zrank(keys_of(integration_id)[3], delivery_id)

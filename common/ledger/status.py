@@ -1,4 +1,4 @@
-"""Reads how an integration is doing: two round trips, nothing changed, and no key needed."""
+"""Reads the status of one integration: two round trips, no writes, no secret key."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ WINDOW_MS: Final = {Unit.MINUTE: 60_000, Unit.HOUR: 3_600_000}
 DAY_MS: Final = 86_400_000
 
 SAMPLE_SIZE: Final = 100
-"""Records looked at to find the oldest that waits: of those due first, and of those due first that have failed."""
+"""Records read to find the oldest waiting delivery: of those due first, and of those due first that have failed."""
 
 Texts = dict[str, str]
 
 
 def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
-    """Return the status at the ledger's time `now_ms`. Raises what Redis raises."""
+    """Return the status at the ledger's time `now_ms`. Raises the errors of the Redis client."""
     keys = keys_with_cursor(integration_id)
     records, waiting, released, dead, control, totals, _, _, cursor = keys
     with client.pipeline(transaction=False) as pipe:
@@ -41,11 +41,11 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         pipe.zcount(waiting, FAILED_OFFSET_MS, "+inf")
         for key in (totals, cursor, control):
             pipe.hgetall(key)
-        types, found = _split_answers(pipe.execute(raise_on_error=False), len(keys), (0, 0, 0, [], [], 0, {}, {}, {}))
-    wrong = damaged(keys, types)
-    *counts, first, first_failed, failed, total, cursors, held = found
+        types, found = _split_results(pipe.execute(raise_on_error=False), len(keys), (0, 0, 0, [], [], 0, {}, {}, {}))
+    damaged_keys = damaged(keys, types)
+    *counts, first, first_failed, failed, total, cursors, control_fields = found
     next_ids = [*dict.fromkeys([*first, *first_failed])]
-    state = _texts(held)
+    state = _texts(control_fields)
     shared_key, *lists = limits_at = limit_keys(state.get("target") or integration_id)
     with client.pipeline(transaction=False) as pipe:
         ask(pipe, limits_at)
@@ -53,9 +53,9 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         for key in lists:
             pipe.lrange(key, 0, -1)
         pipe.hmget(records, next_ids or ["none"])
-        types, found = _split_answers(pipe.execute(raise_on_error=False), len(limits_at), ({}, [], [], []))
-    shared, *went, sample = found
-    limits = _limits(state.get("limits", ""), _texts(shared), dict(zip(WINDOW_MS, went, strict=True)), now_ms)
+        types, found = _split_results(pipe.execute(raise_on_error=False), len(limits_at), ({}, [], [], []))
+    shared, *windows, sample = found
+    limits = _limits(state.get("limits", ""), _texts(shared), dict(zip(WINDOW_MS, windows, strict=True)), now_ms)
     breaker, until_ms = state.get("breaker", "closed"), to_int(state.get("breaker_until_ms"))
     target_until_ms = to_int(_texts(shared).get("pause_until_ms"))
     return Status(
@@ -75,14 +75,14 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         breaker_reason=state.get("breaker_reason", "") if breaker != "closed" else "",
         failed=failed,
         limits=limits,
-        damaged=(*wrong, *damaged(limits_at, types)),
+        damaged=(*damaged_keys, *damaged(limits_at, types)),
     )
 
 
-def _split_answers(answers: list[Any], number: int, defaults: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Return the answers to `ask`, and the others, with a default for each whose key is damaged."""
-    types, others = answers[:number], answers[number:]
-    return types, [unless_damaged(answer, default) for answer, default in zip(others, defaults, strict=True)]
+def _split_results(results: list[Any], number: int, defaults: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Split off the first `number` results, those of `ask`. In the others, replace damaged keys by the defaults."""
+    types, others = results[:number], results[number:]
+    return types, [unless_damaged(result, default) for result, default in zip(others, defaults, strict=True)]
 
 
 def _texts(found: dict[bytes, bytes]) -> Texts:
@@ -90,7 +90,7 @@ def _texts(found: dict[bytes, bytes]) -> Texts:
 
 
 def committed_ms(records: Iterable[bytes | None]) -> list[int]:
-    """Return when each delivery was committed, without those whose record is gone or unreadable."""
+    """Return the commit time of each delivery, without those whose record is missing or unreadable."""
     times = []
     for record in records:
         with suppress(UnreadableRecord):
@@ -104,22 +104,22 @@ def _oldest_age_s(found: list[bytes | None], now_ms: int) -> float | None:
     return max(0.0, (now_ms - min(times)) / 1000) if times else None
 
 
-def _limits(texts: str, shared: Texts, went: dict[Unit, list[bytes]], now_ms: int) -> dict[str, int]:
-    """Return what is left of each limit; what no script of ours has written counts as unused."""
+def _limits(texts: str, shared: Texts, windows: dict[Unit, list[bytes]], now_ms: int) -> dict[str, int]:
+    """Return the remaining tokens of each limit. A malformed value counts as an unused limit."""
     left: dict[str, int] = {}
     for text in filter(None, texts.split(",")):
         with suppress(SettingsError, ValueError, OverflowError, KeyError):
             limit = parse_rate_limit(text)
-            left[str(limit)] = max(0, limit.count_left(_used(limit, shared, went, now_ms)))
+            left[str(limit)] = max(0, limit.count_left(_used(limit, shared, windows, now_ms)))
     return left
 
 
-def _used(limit: RateLimit, shared: Texts, went: dict[Unit, list[bytes]], now_ms: int) -> float:
-    """Return how many tokens are gone, as the scripts count them (limits.lua)."""
+def _used(limit: RateLimit, shared: Texts, windows: dict[Unit, list[bytes]], now_ms: int) -> float:
+    """Return the number of tokens used, counted as in `limits.lua`."""
     if limit.unit is Unit.SECOND:
         left, at_ms = (shared.get(f"s:{limit.count}:{limit.burst}") or f"{limit.burst} 0").split()
         return limit.burst - float(left) - max(0, now_ms - int(at_ms)) * limit.count / 1000
     if limit.unit is Unit.DAY:
         return int(shared["day_used"]) if to_int(shared.get("day")) - now_ms // DAY_MS in {0, 1} else 0
-    pairs = [entry.split() for entry in went[limit.unit]]
+    pairs = [entry.split() for entry in windows[limit.unit]]
     return sum(int(number) for at_ms, number in pairs if int(at_ms) > now_ms - WINDOW_MS[limit.unit])

@@ -168,7 +168,7 @@ def test_a_bad_line_is_named_and_what_stands_before_it_is_there(ledger: Ledger, 
 def test_nothing_is_imported_into_a_redis_that_would_evict_it(ledger: Ledger, client: redis.Redis) -> None:
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        assert "throw deliveries away" in refusal("import", "-", given=GOOD)
+        assert "evict deliveries" in refusal("import", "-", given=GOOD)
     finally:
         client.config_set("maxmemory-policy", "noeviction")
     assert ledger.status("slack").dead == 0

@@ -14,7 +14,7 @@ RULES = {rule.attrib["id"]: rule for rule in ET.parse(FILE).getroot().iter("rule
 def told() -> set[str]:
     """Return every event that the scripts tell the manager of."""
     texts = [path.read_text() for path in SCRIPTS.glob("*.lua")]
-    return {event for text in texts for event in re.findall(r"tell\('([a-z_]+)'", text)}
+    return {event for text in texts for event in re.findall(r"notify_manager\('([a-z_]+)'", text)}
 
 
 def test_the_ids_are_in_the_range_of_local_rules_and_all_follow_the_first() -> None:
