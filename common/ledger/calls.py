@@ -11,7 +11,7 @@ from common.ledger.damage import DamageLog, is_damage
 from common.ledger.keys import keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis import Redis
     from redis.client import Pipeline
@@ -34,7 +34,7 @@ class Calls:
         return int(seconds) * 1000 + int(micros) // 1000
 
     def run(
-        self, name: str, integration_id: str, *arguments: str | bytes | float, keys: list[str] | None = None
+        self, name: str, integration_id: str, *arguments: str | bytes | float, keys: Sequence[str] | None = None
     ) -> Any:
         """Run a script for one integration and return its result. Also raises LedgerDamaged."""
         calls = {integration_id: (keys or keys_of(integration_id), list(arguments))}
@@ -50,7 +50,7 @@ class Calls:
         integration_id: str,
         add: Callable[[Pipeline], object],
         *,
-        keys: Callable[[str], list[str]] = keys_of,
+        keys: Callable[[str], Sequence[str]] = keys_of,
     ) -> list[Any]:
         """Run the commands that `add` adds for one integration and return their results. Also raises LedgerDamaged.
 
@@ -62,7 +62,7 @@ class Calls:
         return [_undamaged(result) for result in results]
 
     def ask_all(
-        self, commands: Mapping[str, Callable[[Pipeline], object]], *, keys: Callable[[str], list[str]] = keys_of
+        self, commands: Mapping[str, Callable[[Pipeline], object]], *, keys: Callable[[str], Sequence[str]] = keys_of
     ) -> dict[str, Any]:
         """Run one command for each integration in one round trip. Return the results, without damaged integrations."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
@@ -82,7 +82,7 @@ class Calls:
                 for (i, (keys, _)), result in zip(calls.items(), results, strict=True)
             }
 
-    def _checked(self, integration_id: str, keys: Callable[[str], list[str]], result: Any) -> Any:
+    def _checked(self, integration_id: str, keys: Callable[[str], Sequence[str]], result: Any) -> Any:
         if isinstance(result, Exception) and not is_damage(result):
             raise result
         return self._damage.checked(integration_id, keys(integration_id), result)

@@ -51,14 +51,14 @@ def _letter(delivery_id: str, record: bytes, died_ms: int) -> DeadLetter:
 
 def _page(calls: Calls, integration_id: str, start: int, chunk: int) -> list[tuple[bytes, float]]:
     def add(pipe: Pipeline) -> None:
-        pipe.zrange(keys_of(integration_id)[3], start, start + chunk - 1, withscores=True)
+        pipe.zrange(keys_of(integration_id).dead, start, start + chunk - 1, withscores=True)
 
     (page,) = calls.ask(integration_id, add)
     return list(page)
 
 
 def _records(calls: Calls, integration_id: str, ids: list[bytes]) -> list[bytes | None]:
-    (found,) = calls.ask(integration_id, lambda pipe: pipe.hmget(keys_of(integration_id)[0], ids))
+    (found,) = calls.ask(integration_id, lambda pipe: pipe.hmget(keys_of(integration_id).records, ids))
     return list(found)
 
 
@@ -67,8 +67,8 @@ def _after(calls: Calls, integration_id: str, key: SortKey) -> int:
     died_ms, delivery_id = key
 
     def add(pipe: Pipeline) -> None:
-        pipe.zrank(keys_of(integration_id)[3], delivery_id)
-        pipe.zcount(keys_of(integration_id)[3], "-inf", f"({died_ms!r}")
+        pipe.zrank(keys_of(integration_id).dead, delivery_id)
+        pipe.zcount(keys_of(integration_id).dead, "-inf", f"({died_ms!r}")
 
     rank, older = calls.ask(integration_id, add)
     return int(older) if rank is None else int(rank) + 1

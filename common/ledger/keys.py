@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 FAILED_OFFSET_MS = 10**13
 """Added to the due time of a waiting delivery that has failed, in ms; FAILED in `prelude.lua`."""
 
-KEY_NAMES = ("records", "waiting", "released", "dead", "control", "totals", "leases", "spent")
+
+class Keys(NamedTuple):
+    """The keys of one integration, in the order that `prelude.lua` expects.
+
+    The cursors are not among them (`cursor_key`), because workers run scripts and have no access to cursors.
+    """
+
+    records: str
+    waiting: str
+    released: str
+    dead: str
+    control: str
+    totals: str
+    leases: str
+    spent: str
 
 
-def keys_of(integration_id: str) -> list[str]:
-    """Return the keys of one integration in the order of KEY_NAMES, which the scripts expect."""
-    return [f"courier:{{{integration_id}}}:{part}" for part in KEY_NAMES]
+KEY_NAMES = Keys._fields
+
+
+def keys_of(integration_id: str) -> Keys:
+    """Return the keys of one integration."""
+    return Keys._make(f"courier:{{{integration_id}}}:{name}" for name in KEY_NAMES)
 
 
 def cursor_key(integration_id: str) -> str:

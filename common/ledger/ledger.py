@@ -37,8 +37,8 @@ _log = logging.getLogger("courier.ledger")
 
 def _intake_keys(integration_id: str) -> list[str]:
     """Return the keys that a new delivery of an integration changes: records, waiting and totals."""
-    records, waiting, _, _, _, totals, *_ = keys_of(integration_id)
-    return [records, waiting, totals]
+    keys = keys_of(integration_id)
+    return [keys.records, keys.waiting, keys.totals]
 
 
 def _notification_keys(notifications: Notifications) -> list[str]:
@@ -88,12 +88,12 @@ class Ledger:
 
     def room(self, integration_id: str, *, max_backlog: int, max_backlog_bytes: int) -> float:
         """Return the free share of the backlog, from 0 to 1: the smaller of the shares by count and by bytes."""
-        _, waiting_key, released_key, _, _, totals, *_ = keys_of(integration_id)
+        keys = keys_of(integration_id)
 
         def add(pipe: Pipeline) -> None:
-            pipe.zcard(waiting_key)
-            pipe.zcard(released_key)
-            pipe.hget(totals, "bytes")
+            pipe.zcard(keys.waiting)
+            pipe.zcard(keys.released)
+            pipe.hget(keys.totals, "bytes")
 
         waiting, released, stored_bytes = self._calls.ask(integration_id, add)
         used: float = max((waiting + released) / max_backlog, to_int(stored_bytes) / max_backlog_bytes)
@@ -136,10 +136,10 @@ class Ledger:
         """Return the integrations with a waiting or released delivery, in one round trip."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in integration_ids:
-                _, waiting, released, *_ = keys_of(integration_id)
-                pipe.exists(waiting, released)
+                keys = keys_of(integration_id)
+                pipe.exists(keys.waiting, keys.released)
             found = pipe.execute()
-        return {i for i, keys in zip(integration_ids, found, strict=True) if keys}
+        return {i for i, number in zip(integration_ids, found, strict=True) if number}
 
     def release(
         self,
@@ -180,9 +180,9 @@ class Ledger:
         It takes two round trips for all integrations. Integrations without such deliveries are left out.
         """
         now_ms = self.now_ms()
-        expired = self._calls.ask_all({i: partial(_expired, keys_of(i)[2], now_ms) for i in integration_ids})
+        expired = self._calls.ask_all({i: partial(_expired, keys_of(i).released, now_ms) for i in integration_ids})
         expired = {i: ids for i, ids in expired.items() if ids}
-        begun = self._calls.ask_all({i: partial(_hmget, keys_of(i)[6], ids) for i, ids in expired.items()})
+        begun = self._calls.ask_all({i: partial(_hmget, keys_of(i).leases, ids) for i, ids in expired.items()})
         free = {
             i: [id_text(one) for one, token in zip(expired[i], tokens, strict=True) if token is None]
             for i, tokens in begun.items()
@@ -191,7 +191,7 @@ class Ledger:
 
     def leases(self, integration_id: str) -> dict[str, str]:
         """Return the lease token of each begun delivery, by delivery id."""
-        (held,) = self._calls.ask(integration_id, lambda pipe: pipe.hgetall(keys_of(integration_id)[6]))
+        (held,) = self._calls.ask(integration_id, lambda pipe: pipe.hgetall(keys_of(integration_id).leases))
         return {id_text(i): id_text(token) for i, token in held.items()}
 
     def expire(self, integration_id: str, held: Mapping[str, str]) -> None:
@@ -324,7 +324,7 @@ class Ledger:
 
     def pause(self, integration_id: str, reason: str = "") -> bool:
         """Pause an integration until it is resumed, or change the reason. Return whether it was not paused before."""
-        control, now_ms = keys_of(integration_id)[4], self.now_ms()
+        control, now_ms = keys_of(integration_id).control, self.now_ms()
         (is_new,) = self._calls.ask(integration_id, lambda pipe: pipe.hsetnx(control, "paused_ms", str(now_ms)))
         if is_new or reason:
             self._calls.ask(integration_id, lambda pipe: pipe.hset(control, "pause_reason", reason))
@@ -332,7 +332,7 @@ class Ledger:
 
     def resume(self, integration_id: str) -> bool:
         """Resume an integration. Return whether it was paused."""
-        control = keys_of(integration_id)[4]
+        control = keys_of(integration_id).control
         (deleted,) = self._calls.ask(integration_id, lambda pipe: pipe.hdel(control, "paused_ms", "pause_reason"))
         return bool(deleted)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
-    Call = tuple[list[str], list[str | bytes | float]]
+    Call = tuple[Sequence[str], list[str | bytes | float]]
 
 INCLUDES: Final = {
     "commit": (),

@@ -108,15 +108,15 @@ def _read_server(client: Redis) -> tuple[list[str], int, Server]:
 def _read_counts(client: Redis, ids: list[str], now_ms: int) -> dict[str, _Counts]:
     with client.pipeline(transaction=False) as pipe:
         for one in ids:
-            _, waiting, released, dead, control, totals, *_ = keys = keys_of(one)
+            keys = keys_of(one)
             ask(pipe, keys)
-            for key in (waiting, released, dead):
+            for key in (keys.waiting, keys.released, keys.dead):
                 pipe.zcard(key)
             for base in (0, FAILED_OFFSET_MS):
-                pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE, withscores=True)
-            pipe.zrange(released, 0, SAMPLE_SIZE - 1)
-            pipe.hgetall(totals)
-            pipe.hgetall(control)
+                pipe.zrange(keys.waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE, withscores=True)
+            pipe.zrange(keys.released, 0, SAMPLE_SIZE - 1)
+            pipe.hgetall(keys.totals)
+            pipe.hgetall(keys.control)
         results = iter(pipe.execute(raise_on_error=False))
     return {one: _counts(one, list(islice(results, len(KEY_NAMES) + len(_EMPTY))), now_ms) for one in ids}
 
@@ -135,9 +135,8 @@ def _counts(integration_id: str, results: list[Any], now_ms: int) -> _Counts:
 def _read_records(client: Redis, counted: dict[str, _Counts]) -> list[tuple[list[Any], Texts]]:
     with client.pipeline(transaction=False) as pipe:
         for one, raw in counted.items():
-            records, *_ = keys_of(one)
             shared, *_ = limit_keys(raw.control.get("target") or one)
-            pipe.hmget(records, raw.oldest or ["none"])
+            pipe.hmget(keys_of(one).records, raw.oldest or ["none"])
             pipe.hmget(shared, ["pause_until_ms"])
         results = [unless_damaged(result, [None]) for result in pipe.execute(raise_on_error=False)]
     pairs = zip(results[::2], results[1::2], strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import SettingsError, UnreadableRecord
 from common.ledger.damage import ask, damaged, unless_damaged
-from common.ledger.keys import FAILED_OFFSET_MS, keys_with_cursor, limit_keys
+from common.ledger.keys import FAILED_OFFSET_MS, cursor_key, keys_of, limit_keys
 from common.ledger.record import decode_record, read_totals, to_int
 from common.ledger.types import Status
 from common.settings.rate_limit import Unit, parse_rate_limit
@@ -30,19 +30,20 @@ Texts = dict[str, str]
 
 def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
     """Return the status at the ledger's time `now_ms`. Raises the errors of the Redis client."""
-    keys = keys_with_cursor(integration_id)
-    records, waiting, released, dead, control, totals, _, _, cursor = keys
+    keys, cursor = keys_of(integration_id), cursor_key(integration_id)
     with client.pipeline(transaction=False) as pipe:
-        ask(pipe, keys)
-        for key in (waiting, released, dead):
+        ask(pipe, [*keys, cursor])
+        for key in (keys.waiting, keys.released, keys.dead):
             pipe.zcard(key)
         for base in (0, FAILED_OFFSET_MS):
-            pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE)
-        pipe.zcount(waiting, FAILED_OFFSET_MS, "+inf")
-        for key in (totals, cursor, control):
+            pipe.zrange(keys.waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE)
+        pipe.zcount(keys.waiting, FAILED_OFFSET_MS, "+inf")
+        for key in (keys.totals, cursor, keys.control):
             pipe.hgetall(key)
-        types, found = _split_results(pipe.execute(raise_on_error=False), len(keys), (0, 0, 0, [], [], 0, {}, {}, {}))
-    damaged_keys = damaged(keys, types)
+        types, found = _split_results(
+            pipe.execute(raise_on_error=False), len(keys) + 1, (0, 0, 0, [], [], 0, {}, {}, {})
+        )
+    damaged_keys = damaged([*keys, cursor], types)
     *counts, first, first_failed, failed, total, cursors, control_fields = found
     next_ids = [*dict.fromkeys([*first, *first_failed])]
     state = _texts(control_fields)
@@ -52,7 +53,7 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         pipe.hgetall(shared_key)
         for key in lists:
             pipe.lrange(key, 0, -1)
-        pipe.hmget(records, next_ids or ["none"])
+        pipe.hmget(keys.records, next_ids or ["none"])
         types, found = _split_results(pipe.execute(raise_on_error=False), len(limits_at), ({}, [], [], []))
     shared, *windows, sample = found
     limits = _limits(state.get("limits", ""), _texts(shared), dict(zip(WINDOW_MS, windows, strict=True)), now_ms)
