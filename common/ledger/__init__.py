@@ -86,7 +86,8 @@ changed credential closes the breaker.
 
 `settle` judges the target by each outcome. Only `settle` opens, extends and closes the breaker, and only `release`
 moves it from open to half-open, both by the ledger's clock. So no block depends on a process that stays alive. If the
-clock is set back, no limit is exceeded and no block lasts longer than its configured maximum.
+clock is set back, no limit is exceeded and no block lasts longer than its configured maximum; `release` moves the due
+times back as well, of 1,000 waiting deliveries a call.
 
 Recovery after a crash
     between commit and release     still waiting: the next release takes it

@@ -4,7 +4,7 @@ local shared = KEYS[9]
 
 local state =
   redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms',
-    'well_ms')
+    'well_ms', 'clock_shift')
 local paused, breaker, breaker_until, probe = state[1], state[2] or 'closed', to_number(state[3], 0), state[4] or ''
 local target_state = redis.call('HMGET', shared, 'pause_until_ms', 'pause_ms')
 local target_until, target_pause = to_number(target_state[1], 0), to_number(target_state[2], math.huge)

@@ -21,24 +21,54 @@ local lease, linger, FEW = tonumber(ARGV[6]), tonumber(ARGV[7]), 4
 local has_breaker, longest_break = ARGV[10] == '1', tonumber(ARGV[11])
 local newest_first, day_is_short, yields = ARGV[12] == '1', false, tonumber(ARGV[13])
 
--- If the clock was set back, the scores of waiting and released move back, too: otherwise those deliveries would wait
--- until the clock catches up. The lowest scores move first, because then the ranks of the others do not change while
--- this loop reads by rank. Steps of up to two seconds are ignored.
-local last_clock, CLOCK_INTERVAL, CLOCK_STEP = to_number(state[7], now), 5000, 2000
-if now < last_clock - CLOCK_STEP then
-  check_types()
-  for _, key in ipairs({waiting, released}) do
-    for first = 0, redis.call('ZCARD', key) - 1, 1000 do
-      local entries = redis.call('ZRANGE', key, first, first + 999, 'WITHSCORES')
-      for i = 1, #entries, 2 do
-        local base = tonumber(entries[i + 1]) >= FAILED and FAILED or 0
-        redis.call('ZADD', key, base + math.max(0, entries[i + 1] - base - (last_clock - now)), entries[i])
-      end
-    end
+-- If the clock was set back, the scores of waiting and released move back by the same amount: otherwise those
+-- deliveries would wait until the clock catches up. Steps of up to two seconds are ignored. A call moves up to
+-- SHIFT_LIMIT waiting deliveries that have failed and as many that have not, so that a long queue does not stop Redis.
+-- The next call continues there. The lowest scores move first, so deliveries are moved before they are released.
+--
+-- `clock_shift` in `control` holds what remains: 'ms score score', the lowest scores not yet moved of the deliveries
+-- that have not failed and of those that have, or 0 if that kind is finished. A delivery that starts to wait meanwhile
+-- may move, too: it is then due earlier, at most by the step.
+local last_clock, CLOCK_INTERVAL, CLOCK_STEP, SHIFT_LIMIT = to_number(state[7], now), 5000, 2000, 500
+local step, fresh_from, failed_from = string.match(state[9] or '', '^(%d+) (%d+) (%d+)$')
+step, fresh_from, failed_from = to_number(step, 0), to_number(fresh_from, 0), to_number(failed_from, 0)
+
+local function move_back(key, entries)
+  for i = 1, #entries, 2 do
+    local base = tonumber(entries[i + 1]) >= FAILED and FAILED or 0
+    redis.call('ZADD', key, base + math.max(0, entries[i + 1] - base - step), entries[i])
   end
+end
+
+-- Moves waiting deliveries with a score from `from` to `to`. Returns the score at which to continue, or 0 at the end.
+-- That is the last score again, because more deliveries may have it; those already moved are below it.
+local function move_waiting_back(from, to)
+  if from == 0 then
+    return 0
+  end
+  local entries = redis.call('ZRANGE', waiting, from, to, 'BYSCORE', 'LIMIT', 0, SHIFT_LIMIT, 'WITHSCORES')
+  move_back(waiting, entries)
+  return #entries == 2 * SHIFT_LIMIT and math.floor(entries[#entries]) or 0
+end
+
+local was_set_back = step == 0 and now < last_clock - CLOCK_STEP -- a second step waits until the first is finished
+if was_set_back then
+  check_types()
+  step, fresh_from, failed_from = math.floor(last_clock - now), 1, FAILED + 1 -- a due time of 0 stays
+  move_back(released, redis.call('ZRANGE', released, 0, -1, 'WITHSCORES')) -- all: the in-flight cap bounds them
   count('clock_set_back', 1)
 end
-if not state[7] or now < last_clock - CLOCK_STEP or now > last_clock + CLOCK_INTERVAL then
+if step > 0 then
+  check_types()
+  fresh_from = move_waiting_back(fresh_from, '(' .. FAILED)
+  failed_from = move_waiting_back(failed_from, '+inf')
+  if fresh_from > 0 or failed_from > 0 then
+    redis.call('HSET', control, 'clock_shift', string.format('%d %d %d', step, fresh_from, failed_from))
+  else
+    redis.call('HDEL', control, 'clock_shift')
+  end
+end
+if not state[7] or was_set_back or now > last_clock + CLOCK_INTERVAL then
   redis.call('HSET', control, 'clock_ms', now)
 end
 

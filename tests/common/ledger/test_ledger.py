@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import structs
@@ -9,6 +9,7 @@ from msgspec import structs
 from common.connection.client import connect
 from common.errors import LedgerMisconfigured, LedgerUnavailable
 from common.ledger import Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
+from common.ledger.keys import FAILED_OFFSET_MS, keys_of
 from common.settings.load import load_settings
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
@@ -278,6 +279,26 @@ def test_clock_set_back_delays_no_delivery(ledger: Ledger, clock: Clock) -> None
     assert ledger.reap(ID, queued=["b", "c"], lease_s=60) == Reaped(0, 0, 0)
     clock.now_s += 2
     assert ledger.reap(ID, queued=["b", "c"], lease_s=60) == Reaped(1, 0, 0)
+
+
+def test_clock_set_back_moves_a_long_queue_in_several_calls(client: redis.Redis, ledger: Ledger, clock: Clock) -> None:
+    waiting, control = keys_of(ID).waiting, keys_of(ID).control
+    commit(ledger, [f"{n:04}" for n in range(1200)], max_backlog=10_000)
+    clock.now_s += 1
+    assert ledger.release(ID, max_in_flight=1, batch_max=1, lease_s=60, linger_s=0) == [["0000"]]
+    client.zadd(waiting, {f"f{n:04}": FAILED_OFFSET_MS + ledger.now_ms() + 5000 for n in range(700)})
+    before: Any = client.zrange(waiting, 0, -1, withscores=True)
+    clock.now_s -= 3600
+    remaining = []
+    for _ in range(4):
+        assert ledger.release(ID, max_in_flight=1, batch_max=1, lease_s=60, linger_s=0) == []
+        not_moved = client.zcount(waiting, ledger.now_ms(), f"({FAILED_OFFSET_MS}")
+        remaining.append((not_moved, client.hexists(control, "clock_shift")))
+    assert remaining == [(699, True), (199, True), (0, False), (0, False)]
+    after: Any = client.zrange(waiting, 0, -1, withscores=True)
+    assert after == [(i, score - 3_600_000) for i, score in before]
+    assert ledger.status(ID).totals["clock_set_back"] == 1
+    assert ledger.release(ID, max_in_flight=3, batch_max=1, lease_s=60, linger_s=0) == [["0001"], ["0002"]]
 
 
 def test_clock_set_forward_ends_leases_early(ledger: Ledger, clock: Clock) -> None:
