@@ -103,6 +103,7 @@ Deliveries never expire: only settle, discard and retain delete one, and they co
 credential expire two days after their last use, when no limit or pause needs them any more.
 """
 
+from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
 from common.ledger.ledger import Ledger
 from common.ledger.limits import UNLIMITED, Breaker, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
@@ -127,6 +128,7 @@ __all__ = [
     "UNLIMITED",
     "Attempt",
     "Breaker",
+    "BreakerState",
     "CommitResult",
     "DeadLetter",
     "Delivery",
@@ -134,6 +136,7 @@ __all__ = [
     "FallbackOf",
     "Full",
     "Header",
+    "HealthSignal",
     "LastResponse",
     "Ledger",
     "Limits",
@@ -141,6 +144,7 @@ __all__ = [
     "Reap",
     "Reaped",
     "Release",
+    "SettleOutcome",
     "Settled",
     "Settlement",
     "Stale",

@@ -54,30 +54,30 @@ end
 
 local function sample(signal, rules)
   roll(rules.window)
-  health.failures = signal == 'well' and 0 or health.failures + 1
-  if signal ~= 'refused' then
-    health.sampled, health.sick = health.sampled + 1, health.sick + (signal == 'sick' and 1 or 0)
+  health.failures = signal == 'success' and 0 or health.failures + 1
+  if signal ~= 'refusal' then
+    health.sampled, health.sick = health.sampled + 1, health.sick + (signal == 'failure' and 1 or 0)
   end
-  if signal == 'well' then
+  if signal == 'success' then
     return false
   end
   local sampled = health.sampled + health.sampled_before
   local failed_percent = 100 * (health.sick + health.sick_before) / math.max(sampled, 1)
   local consecutive = rules.failures > 0 and health.failures >= rules.failures
   local over_ratio = rules.ratio > 0 and sampled >= rules.samples and failed_percent >= rules.ratio
-  return consecutive or (signal == 'sick' and over_ratio)
+  return consecutive or (signal == 'failure' and over_ratio)
 end
 
--- Judges one outcome. `signal` is 'well' (success), 'sick' (the target failed), 'refused' (this delivery, perhaps all),
--- 'answered' (neither, but the target responds) or '' (the outcome says nothing). `record` is the record before this
+-- Judges one outcome. `signal` is 'success', 'failure' (of the target), 'refusal' (this delivery, perhaps all),
+-- 'neutral' (neither, but the target responds) or '' (the outcome says nothing). `record` is the record before this
 -- attempt.
 local function judge(id, signal, reason, rules, record)
-  local failed = signal == 'sick' or signal == 'refused'
-  if signal == 'well' then
+  local failed = signal == 'failure' or signal == 'refusal'
+  if signal == 'success' then
     health.well_ms = now
   end
   if breaker == 'closed' then
-    if signal == 'well' or (failed and not has_failed(record)) then
+    if signal == 'success' or (failed and not has_failed(record)) then
       if sample(signal, rules) then
         open(rules, reason)
       end

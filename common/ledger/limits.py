@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from common.ledger.enums import HealthSignal, SettleOutcome
 from common.outcome import BREAKER_FAILURES, BREAKER_NEUTRAL, REFUSALS, Reason
 from common.settings.rate_limit import RateLimit, Unit
 
@@ -93,18 +94,22 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 UNLIMITED = Limits()
 
-_HEALTH_SIGNALS: Final = (("sick", BREAKER_FAILURES), ("refused", REFUSALS), ("answered", BREAKER_NEUTRAL))
+_HEALTH_SIGNALS: Final = (
+    (HealthSignal.FAILURE, BREAKER_FAILURES),
+    (HealthSignal.REFUSAL, REFUSALS),
+    (HealthSignal.NEUTRAL, BREAKER_NEUTRAL),
+)
 
 
-def health_signal(settlement: Settlement) -> str:
-    """Return what an outcome says about the health of its target, '' if nothing; `breaker.lua` lists the values."""
-    if not settlement.contacted or settlement.outcome in {"skipped", "returned"}:
-        return "unasked"
-    if settlement.outcome == "delivered":
-        return "well"
+def health_signal(settlement: Settlement) -> HealthSignal:
+    """Return what an outcome says about the health of its target."""
+    if not settlement.contacted or settlement.outcome in {SettleOutcome.SKIPPED, SettleOutcome.RETURNED}:
+        return HealthSignal.NOT_CONTACTED
+    if settlement.outcome == SettleOutcome.DELIVERED:
+        return HealthSignal.SUCCESS
     if settlement.final and settlement.reason == Reason.SCRIPT_FAILED:
-        return "answered"
-    return next((word for word, reasons in _HEALTH_SIGNALS if settlement.reason in reasons), "")
+        return HealthSignal.NEUTRAL
+    return next((signal for signal, reasons in _HEALTH_SIGNALS if settlement.reason in reasons), HealthSignal.NONE)
 
 
 def _without_redundant(limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:

@@ -29,7 +29,7 @@ while i <= #ARGV do
   local over = outcome == 'delivered' or outcome == 'skipped'
   if record and (over or redis.call('HGET', leases, id) == token) then
     settled = settled + 1
-    if signal == 'unasked' then
+    if signal == 'not_contacted' then
       refund_of(id)
     elseif has_breaker and signal ~= '' then
       judge(id, signal, reason, rules, record)

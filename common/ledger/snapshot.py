@@ -13,6 +13,7 @@ import msgspec
 from common.connection.errors import as_ledger_errors
 from common.integration import MANAGER_ID
 from common.ledger.damage import ask, damaged, unless_damaged
+from common.ledger.enums import BreakerState
 from common.ledger.keys import FAILED_OFFSET_MS, KEY_NAMES, keys_of, limit_keys
 from common.ledger.record import read_totals, to_int
 from common.ledger.status import committed_ms
@@ -163,7 +164,7 @@ def _blocked_by(control: Texts, shared: Texts, now_ms: int) -> BlockedBy:
     """Return what blocks an integration. A malformed field counts as absent."""
     until_ms = to_int(shared.get("pause_until_ms"))
     return BlockedBy(
-        breaker_open=control.get("breaker", "closed") != "closed",
+        breaker_open=control.get("breaker", BreakerState.CLOSED) != BreakerState.CLOSED,
         paused="paused_ms" in control,
         target_pause_s=max(0.0, (until_ms - now_ms) / 1000),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import SettingsError, UnreadableRecord
 from common.ledger.damage import ask, damaged, unless_damaged
+from common.ledger.enums import BreakerState
 from common.ledger.keys import FAILED_OFFSET_MS, cursor_key, keys_of, limit_keys
 from common.ledger.record import decode_record, read_totals, to_int
 from common.ledger.types import Status
@@ -57,7 +58,7 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         types, found = _split_results(pipe.execute(raise_on_error=False), len(limits_at), ({}, [], [], []))
     shared, *windows, sample = found
     limits = _limits(state.get("limits", ""), _texts(shared), dict(zip(WINDOW_MS, windows, strict=True)), now_ms)
-    breaker, until_ms = state.get("breaker", "closed"), to_int(state.get("breaker_until_ms"))
+    breaker, until_ms = state.get("breaker", BreakerState.CLOSED), to_int(state.get("breaker_until_ms"))
     target_until_ms = to_int(_texts(shared).get("pause_until_ms"))
     return Status(
         waiting=counts[0],
@@ -72,8 +73,8 @@ def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
         pause_reason=state.get("pause_reason", ""),
         target_until_ms=target_until_ms if target_until_ms > now_ms else 0,
         breaker=breaker,
-        breaker_until_ms=until_ms if breaker == "open" else 0,
-        breaker_reason=state.get("breaker_reason", "") if breaker != "closed" else "",
+        breaker_until_ms=until_ms if breaker == BreakerState.OPEN else 0,
+        breaker_reason=state.get("breaker_reason", "") if breaker != BreakerState.CLOSED else "",
         failed=failed,
         limits=limits,
         damaged=(*damaged_keys, *damaged(limits_at, types)),

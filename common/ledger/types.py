@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from common.ledger.enums import BreakerState, SettleOutcome
 from common.ledger.limits import UNLIMITED, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Delivery, Header
@@ -93,7 +94,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """How a begun delivery ended: delivered, skipped, retry or dead. The last two need the new `header`.
+    """How a begun delivery ended: `outcome` is a SettleOutcome. Retry and dead need the new `header`.
 
     `returned` means that no attempt was made: the delivery goes back to the head of the queue. `postponed` means the
     same, but the delivery waits for `delay_ms`, and `header` keeps the calls that are completed.
@@ -118,7 +119,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failed(self) -> bool:
         """Whether an attempt failed. The last entry of the header's history then has the reason."""
-        return self.outcome in {"retry", "dead"}
+        return self.outcome in {SettleOutcome.RETRY, SettleOutcome.DEAD}
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -175,7 +176,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     paused_ms: int = 0
     pause_reason: str = ""
     target_until_ms: int = 0
-    breaker: str = "closed"
+    breaker: str = BreakerState.CLOSED
     breaker_until_ms: int = 0
     breaker_reason: str = ""
     failed: int = 0

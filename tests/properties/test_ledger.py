@@ -55,14 +55,14 @@ POLICY = Limits(
     breaker=Breaker(failures=3, ratio=60, samples=6, window_s=120, pause_s=10, pause_max_s=40),
 )
 NOTIFICATIONS = Notifications(fallback="backup", interval_s=600)
-REASONS = {"sick": "http_5xx", "refused": "unauthorized", "answered": "rate_limited", "": "internal"}
+REASONS = {"failure": "http_5xx", "refusal": "unauthorized", "neutral": "rate_limited", "": "internal"}
 WORK = {
-    "delivered": ("delivered", "well", 0),
-    "failed": ("retry", "sick", 0),
-    "failed again": ("retry", "sick", 0),
-    "refused": ("retry", "refused", 0),
-    "pause": ("retry", "answered", 7),
-    "buried": ("dead", "sick", 0),
+    "delivered": ("delivered", "success", 0),
+    "failed": ("retry", "failure", 0),
+    "failed again": ("retry", "failure", 0),
+    "refused": ("retry", "refusal", 0),
+    "pause": ("retry", "neutral", 7),
+    "buried": ("dead", "failure", 0),
 }
 ANSWER = LastResponse(1_700_000_000_000, 500, "</p>\n")
 DAY_MS = 86_400_000
@@ -155,8 +155,8 @@ class Health:
 
     def judge(self, delivery_id: str, signal: str, now_ms: int, *, again: bool) -> str:
         """Judge one outcome. If the delivery has failed before (`again`), only a success counts."""
-        failed = signal in {"sick", "refused"}
-        if self.state == "closed" and (signal == "well" or (failed and not again)):
+        failed = signal in {"failure", "refusal"}
+        if self.state == "closed" and (signal == "success" or (failed and not again)):
             return self.sample(signal, now_ms)
         if self.state != "half-open" or delivery_id != self.probe or not signal:
             return ""
@@ -172,13 +172,13 @@ class Health:
             near = age < 2 * width
             self.windows = [[], self.windows[0] if near else []]
             self.window_ms = self.window_ms + width if near else now_ms
-        self.failures = 0 if signal == "well" else self.failures + 1
-        if signal != "refused":
-            self.windows[0].append(signal == "sick")
+        self.failures = 0 if signal == "success" else self.failures + 1
+        if signal != "refusal":
+            self.windows[0].append(signal == "failure")
         both = [*self.windows[0], *self.windows[1]]
         too_many = len(both) >= breaker.samples and 100 * sum(both) >= breaker.ratio * len(both)
-        opens = self.failures >= breaker.failures or (too_many and signal == "sick")
-        return self.open(now_ms) if opens and signal != "well" else ""
+        opens = self.failures >= breaker.failures or (too_many and signal == "failure")
+        return self.open(now_ms) if opens and signal != "success" else ""
 
     def open(self, now_ms: int) -> str:
         pause_s = min(POLICY.breaker.pause_max_s, POLICY.breaker.pause_s * 2**self.opens)
@@ -322,9 +322,9 @@ class Machine(RuleBasedStateMachine):
         if not ids:
             return
         i = data.draw(st.sampled_from(ids))
-        signal = {"delivered": "well", "skipped": ""}.get(outcome) or data.draw(st.sampled_from(sorted(REASONS)))
+        signal = {"delivered": "success", "skipped": ""}.get(outcome) or data.draw(st.sampled_from(sorted(REASONS)))
         signal = "" if outcome in NOT_CONTACTED else signal
-        pause_s = data.draw(st.sampled_from([0, 0, 5, 1000])) if signal == "answered" else 0
+        pause_s = data.draw(st.sampled_from([0, 0, 5, 1000])) if signal == "neutral" else 0
         self.settle_one(i, outcome, signal, pause_s, "somebody" if late else self.all[i].token)
 
     def settle_one(self, i: str, outcome: str, signal: str, pause_s: int, token: str) -> None:
@@ -356,7 +356,7 @@ class Machine(RuleBasedStateMachine):
             assert settled.breaker == ""
             return
         assert settled.breaker == self.health.judge(i, signal, self.now_ms, again=one.failed)
-        self.last_success_ms = self.now_ms if signal == "well" else self.last_success_ms
+        self.last_success_ms = self.now_ms if signal == "success" else self.last_success_ms
         if settled.breaker:
             self.totals["breaker_opened" if settled.breaker == "open" else "breaker_closed"] += 1
             self.first_opens += settled.breaker == "open" and self.health.opens == 1
