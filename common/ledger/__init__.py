@@ -1,87 +1,109 @@
-"""The ledger: where every delivery is, from the commit to its end.
+"""The ledger: the state of every delivery in Redis, from the commit until it is delivered or deleted.
 
-Keys
-    All keys of one integration share the hash tag `{ID}`, so that one script may touch them. Times are in ms.
+Keys of an integration
+    All keys of one integration share the hash tag `{ID}`, so that one script can change them together. Times are in ms.
 
-    courier:{ID}:records   hash        delivery id → record: a header (times, attempts, history, last answer), the alert
-    courier:{ID}:waiting   sorted set  delivery id by due time; 10^13 is added to that of one that has failed
-    courier:{ID}:released  sorted set  delivery id by lease expiry: published to Celery, or in a worker's hands
+    courier:{ID}:records   hash        delivery id → record: a header (times, attempts, history, response), the alert
+    courier:{ID}:waiting   sorted set  delivery id by due time; plus 10^13 if an attempt has failed
+    courier:{ID}:released  sorted set  delivery id by lease expiry: published to Celery, or begun by a worker
     courier:{ID}:leases    hash        delivery id → token of the worker that has begun it
     courier:{ID}:dead      sorted set  delivery id by time of death
-    courier:{ID}:cursor    hash        manager node → its position in its alert log; workers have no right to it
-    courier:{ID}:control   hash        what holds it back: the operator's pause, the breaker; the last error; what the
-                                       manager was told when
-    courier:{ID}:totals    hash        counters by outcome and reason; bytes held
-    courier:{ID}:spent     hash        delivery id → what it took of a quota, until it is begun
+    courier:{ID}:cursor    hash        manager node → its position in its alert log; workers have no access to it
+    courier:{ID}:control   hash        what blocks the integration (the operator's pause, the breaker), the last error,
+                                       when the manager was last notified
+    courier:{ID}:totals    hash        counters by outcome and reason; stored bytes
+    courier:{ID}:spent     hash        delivery id → the rate limit tokens it has spent, while it is in `released`
 
-    All integrations with one credential share what its target allows; H is a keyed digest of the credential.
+    Integrations with the same credential share the limits of its target. H is a keyed digest of the credential.
 
-    courier:limits:{H}     hash        the pause that the target asked for, tokens of buckets, what went by unit of time
-    courier:limits:{H}:min list        when how many went in the last 60 seconds, the oldest first
-    courier:limits:{H}:h   list        the same of the last 60 minutes
+    courier:limits:{H}     hash        the pause that the target requested, tokens of buckets, releases by unit of time
+    courier:limits:{H}:min list        times and numbers of the releases of the last 60 seconds, the oldest first
+    courier:limits:{H}:h   list        the same for the last 60 minutes
 
-A delivery id is in exactly one of waiting, released and dead, and has a record as long as it is in one of them.
+    A delivery id is in exactly one of waiting, released and dead. It has a record as long as it is in one of them.
 
-Who moves what
-    commit    producer          nothing → waiting, and the cursor; refused if the cursor is not the one expected
-    release   anybody           waiting → released, then published to the integration's Celery queue
-    begin     worker            released: takes the lease; settled or taken ids are left out; waiting if a hold began
-    renew     worker            released: extends the lease while it works
-    settle    worker            released → gone (delivered, skipped), waiting (retry, returned) or dead
-    reap      anybody           released → waiting when a lease expires
+Other keys in Redis
+    These are not part of the ledger and no script below changes them.
+
+    courier:integrations             hash    the integrations that the manager has published, signed
+    courier:catalogue                hash    the ids and names of those integrations in clear text, for operators
+    courier:node:NODE                hash    the last report of a node's producer
+    courier:worker:NAME@HOST         hash    the last report of each worker process; expires after 5 minutes
+    courier:lookups:{NAME}:DIGEST    string  a cached response of a look-up service; expires
+    courier:asking:{NAME}:DIGEST     string  the worker that is asking that service now, so that no other asks; expires
+    courier.ID                       list    the Celery queue of an integration: tasks, each with delivery ids
+
+State diagram
+    commit --> waiting ----------------- release -----------------> released -- settle (delivered, skipped) --> deleted
+               |  ^  ^                                              |   |
+               |  |  '-- settle (retry, returned, postponed), reap -'   |
+               |  '---- replay ---- dead <--- settle (dead), reap ------'
+               '------- bury ----> dead -- discard, retain --> deleted
+
+Scripts, who runs them and what they move
+    commit    producer          nothing → waiting, and the cursor; refused if the cursor is not the expected one
+    release   any process       waiting → released; the caller then publishes to the integration's Celery queue
+    begin     worker            released: takes the lease; skips ids that are settled or taken; → waiting if blocked
+    renew     worker            released: extends the lease while the worker sends
+    settle    worker            released → deleted (delivered, skipped), waiting (retry, returned, postponed) or dead
+    reap      any process       released → waiting when a lease expires; → dead after too many lost attempts
     replay    operator          dead → waiting
-    discard   operator          dead → gone
+    discard   operator          dead → deleted
     move      operator          dead → waiting of another integration
     bury      operator          waiting → dead
-    import    operator          nothing → dead, unless its id is there already
-    retain    worker            dead → gone, beyond the age or the bytes that an operator wants to keep; off by default
-    bury_unreadable  anybody         released → dead: its record or id cannot be read
+    import    operator          nothing → dead, unless the id is already there
+    retain    worker            dead → deleted, beyond the configured age or size; off by default
+    bury_unreadable  any process     released → dead, if the record or id cannot be read
 
-Each is one Lua script, so nothing is ever half done. They may run anywhere, any number at once. One that moves
-deliveries looks at the types of all keys before its first write: a key that somebody else wrote stops its integration
-(LedgerDamaged), and the scripts of others in the same round trip run all the same. A malformed field is as
-if it were absent.
+Each is one Lua script, so Redis runs it completely or not at all. Any number of processes may run them at the same
+time. A script that moves deliveries checks the types of all its keys before its first write. A key of the wrong type,
+written by another program, stops its integration (LedgerDamaged); scripts for other integrations in the same round trip
+still run. A malformed field counts as absent.
 
-Who is told
-    fallback  settle, reap      the alert of what they find dead waits for another integration, too: its id with
-                                `+fallback:ID`, and `fallback_of` in its header; that one has no further fallback
-    manager   settle, reap      an event waits for `manager`: a breaker that opens, dead letters, what waits too long
+Notifications
+    fallback  settle, reap      a dead letter's alert is also queued for the fallback integration, with the id
+                                `ID+fallback:INTEGRATION` and `fallback_of` in its header; it has no further fallback
+    manager   settle, reap      an event is queued for `manager`: the breaker opens, dead letters, deliveries that lag
 
-What holds back
+What blocks an integration
     operator  pause, resume     nothing is released
-    target    Retry-After       nothing is released to any integration with its credential until then, bounded
-    breaker   sick target, or   nothing is released until its time is over, then one probe, whose end decides: the
-              it refuses all    newest delivery that has not failed, else the newest
-    limits    rate_limits       as many are released as every limit allows: tokens are spent at the release
-    cap       max_in_flight     as many as are missing in flight
+    target    Retry-After       nothing is released to any integration with its credential until the pause ends; limited
+    breaker   unhealthy target, nothing is released until the breaker's pause ends; then one probe, whose outcome
+              or only refusals  decides: the newest delivery that has not failed, otherwise the newest
+    limits    rate_limits       releases only as many as every limit allows; the release spends the tokens
+    cap       max_in_flight     releases only as many as the cap leaves room for
 
-What waits for any of them is a member of `waiting` and nothing else: no message, no worker, no attempt, and a release
-that may not release asks for a few hash fields, however long the queue. What was released before a hold began is put
-back by `begin`, at the head of the queue and with its share of a quota: its attempt has not happened. What was begun
-but is not under way yet, the worker returns with its next `settle`; what is under way ends as ever.
+A delivery that waits for any of these is a member of `waiting` and nothing else: it occupies no message and no worker,
+and uses no attempt. A release that is blocked reads a few hash fields, however long the queue is.
 
-A few deliveries that a target can't take hold up no others: each counts for the breaker with its first failure only,
-none is a probe while another is due, and for a while they let go first what has not failed. A credential that changes
-closes the breaker.
+If the block starts after the release, `begin` returns the delivery to the head of the queue and refunds its tokens: no
+attempt was made. If it starts after the begin, the worker returns the deliveries that it has not started to send with
+its next `settle`, and finishes those that it is sending.
 
-`settle` judges the target by each outcome. Only `settle` opens, extends and closes, only `release` goes from open to
-half-open, both by the ledger's clock, so no hold depends on a process that lives. A clock that goes back lets nothing
-more go than the limits allow, and prolongs no hold beyond its longest duration.
+A few deliveries that a target cannot accept do not hold up the others: only the first failure of each counts for the
+breaker, none is a probe while a delivery that has not failed is due, and for a while they let the others go first. A
+changed credential closes the breaker.
 
-What a crash leaves behind
-    between commit and release     waiting: the next release takes it
-    between release and publish    released, never begun: reaped once the lease expires, if it is not in the queue
+`settle` judges the target by each outcome. Only `settle` opens, extends and closes the breaker, and only `release`
+moves it from open to half-open, both by the ledger's clock. So no block depends on a process that stays alive. If the
+clock is set back, no limit is exceeded and no block lasts longer than its configured maximum; `release` moves the due
+times back as well, of 1,000 waiting deliveries a call.
+
+Recovery after a crash
+    between commit and release     still waiting: the next release takes it
+    between release and publish    released, never begun: reaped when the lease expires, unless it is in the queue
     queue messages lost            the same
-    a message delivered twice      the second `begin` leaves its ids out
-    a probe is lost                its lease expires like any other, and the next release sends another one
+    a message delivered twice      the second `begin` skips its ids
+    a probe is lost                its lease expires like any other, and the next release sends another probe
     a worker dies while sending    the lease expires: reaped, one lost attempt; perhaps sent twice
-    between answer and settle      the same: this is the one duplicate that cannot be avoided
-    Redis forgets its last second  the cursor is as old as the deliveries: the producer reads on from there
+    between response and settle    the same: this is the only duplicate that cannot be avoided
+    Redis loses its last second    the cursor is as old as the deliveries: the producer reads on from there
 
-Nothing of a delivery expires by itself: only settle, discard and retain forget one, and count it. What a credential
-shares goes two days after its last use, when no limit or pause can need it any more.
+Deliveries never expire: only settle, discard and retain delete one, and they count it. The shared keys of a
+credential expire two days after their last use, when no limit or pause needs them any more.
 """
 
+from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
 from common.ledger.ledger import Ledger
 from common.ledger.limits import UNLIMITED, Breaker, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
@@ -106,6 +128,7 @@ __all__ = [
     "UNLIMITED",
     "Attempt",
     "Breaker",
+    "BreakerState",
     "CommitResult",
     "DeadLetter",
     "Delivery",
@@ -113,6 +136,7 @@ __all__ = [
     "FallbackOf",
     "Full",
     "Header",
+    "HealthSignal",
     "LastResponse",
     "Ledger",
     "Limits",
@@ -120,6 +144,7 @@ __all__ = [
     "Reap",
     "Reaped",
     "Release",
+    "SettleOutcome",
     "Settled",
     "Settlement",
     "Stale",

@@ -1,21 +1,22 @@
--- Stands in front of release, begin and settle, after the prelude: what holds deliveries back, whoever asks.
--- KEYS[9] is what all integrations with one credential share: the pause of their target and the state of the limits.
+-- Included before release, begin and settle, after the prelude: reads what blocks the integration.
+-- KEYS[9] is shared by all integrations with one credential: the pause of their target and the state of the limits.
 local shared = KEYS[9]
 
-local hold =
+local state =
   redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms',
-    'well_ms')
-local paused, breaker, breaker_until, probe = hold[1], hold[2] or 'closed', to_number(hold[3], 0), hold[4] or ''
-local asked = redis.call('HMGET', shared, 'pause_until_ms', 'pause_ms')
-local target_until, target_pause = to_number(asked[1], 0), to_number(asked[2], math.huge)
+    'well_ms', 'clock_shift')
+local paused, breaker, breaker_until, probe = state[1], state[2] or 'closed', to_number(state[3], 0), state[4] or ''
+local target_state = redis.call('HMGET', shared, 'pause_until_ms', 'pause_ms')
+local target_until, target_pause = to_number(target_state[1], 0), to_number(target_state[2], math.huge)
 
--- What belongs to a credential that nobody uses any more goes by itself; no limit or pause outlives two days.
-local function share(...)
+-- Writes to the shared key, which expires two days after its last change: by then no limit or pause needs it.
+local function set_shared(...)
   redis.call('HSET', shared, ...)
   redis.call('PEXPIRE', shared, 172800000)
 end
 
--- A released delivery waits again as if it had never gone: at the head of its kind, without an attempt.
+-- Returns a released delivery to waiting, without counting an attempt. It goes to the head of the deliveries that have
+-- failed, or of those that have not.
 local function put_back(id, record)
   local failed = has_failed(record)
   local base = failed and FAILED or 0

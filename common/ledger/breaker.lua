@@ -1,14 +1,16 @@
--- Stands in front of settle, after the holds: what the outcomes of an integration say about the health of its target.
+-- Included before settle, after `blocked` and `limits`: the circuit breaker, which judges the target's health by the
+-- outcomes of the integration's deliveries.
 --
---   closed     enough failures in a row, or too large a part of the latest ones   → open
---   open       until its time is over; release then lets one delivery out         → half-open
---   half-open  the probe fails → open again, for twice as long; it got an answer  → closed
+--   closed     enough consecutive failures, or too high a failure ratio                    → open
+--   open       its pause ends, and `release` sends one delivery, the probe                 → half-open
+--   half-open  the probe fails → open, for twice as long; the probe gets another response  → closed
 --
--- While it is closed a delivery counts with its first failure only: a few that the target can't take must not open it
--- with each retry. While it is not closed only the probe counts: what was sent before says nothing new. The part that
--- failed is counted in the running window and the one before it, so it covers one to two windows and takes two pairs of
--- numbers. What was refused, perhaps for its own sake, counts in a row alone: beside successes it is no sickness.
-local FIELDS =
+-- While the breaker is closed, only the first failure of a delivery counts: retries of a few deliveries that the target
+-- cannot accept must not open it. While it is open or half-open, only the probe counts: deliveries sent earlier say
+-- nothing about the present. The failure ratio covers the current window and the previous one, so one to two windows,
+-- and needs two pairs of counters. A refusal counts towards consecutive failures only, because it may concern the
+-- single delivery: among successes it does not mean that the target is unhealthy.
+local FIELDS = -- the names under which `control` stores them
   {'failures', 'opens', 'window_ms', 'sampled', 'sick', 'sampled_before', 'sick_before', 'well_ms'}
 local health, transition = {}, ''
 for i, value in ipairs(redis.call('HMGET', control, unpack(FIELDS))) do
@@ -28,11 +30,11 @@ local function roll(window)
   if age >= 0 and age < window then
     return
   end
-  local next_to_it = age >= 0 and age < 2 * window
-  health.sampled_before = next_to_it and health.sampled or 0
-  health.sick_before = next_to_it and health.sick or 0
+  local is_next_window = age >= 0 and age < 2 * window
+  health.sampled_before = is_next_window and health.sampled or 0
+  health.sick_before = is_next_window and health.sick or 0
   health.sampled, health.sick = 0, 0
-  health.window_ms = next_to_it and health.window_ms + window or now
+  health.window_ms = is_next_window and health.window_ms + window or now
 end
 
 local function open(rules, reason)
@@ -50,44 +52,46 @@ local function close()
   count('breaker_closed', 1)
 end
 
-local function sample(verdict, rules)
+local function sample(signal, rules)
   roll(rules.window)
-  health.failures = verdict == 'well' and 0 or health.failures + 1
-  if verdict ~= 'refused' then
-    health.sampled, health.sick = health.sampled + 1, health.sick + (verdict == 'sick' and 1 or 0)
+  health.failures = signal == 'success' and 0 or health.failures + 1
+  if signal ~= 'refusal' then
+    health.sampled, health.sick = health.sampled + 1, health.sick + (signal == 'failure' and 1 or 0)
   end
-  if verdict == 'well' then
+  if signal == 'success' then
     return false
   end
   local sampled = health.sampled + health.sampled_before
-  local part = 100 * (health.sick + health.sick_before) / math.max(sampled, 1)
-  local in_a_row = rules.failures > 0 and health.failures >= rules.failures
-  return in_a_row or (verdict == 'sick' and rules.ratio > 0 and sampled >= rules.samples and part >= rules.ratio)
+  local failed_percent = 100 * (health.sick + health.sick_before) / math.max(sampled, 1)
+  local consecutive = rules.failures > 0 and health.failures >= rules.failures
+  local over_ratio = rules.ratio > 0 and sampled >= rules.samples and failed_percent >= rules.ratio
+  return consecutive or (signal == 'failure' and over_ratio)
 end
 
--- One outcome: the verdict is 'well', 'sick', 'refused' (not this one; perhaps none), 'answered' (neither, but the
--- target lives) or '' (it was not asked); `record` is as it was before.
-local function judge(id, verdict, reason, rules, record)
-  local failed = verdict == 'sick' or verdict == 'refused'
-  if verdict == 'well' then
+-- Judges one outcome. `signal` is 'success', 'failure' (of the target), 'refusal' (this delivery, perhaps all),
+-- 'neutral' (neither, but the target responds) or '' (the outcome says nothing). `record` is the record before this
+-- attempt.
+local function judge(id, signal, reason, rules, record)
+  local failed = signal == 'failure' or signal == 'refusal'
+  if signal == 'success' then
     health.well_ms = now
   end
   if breaker == 'closed' then
-    if verdict == 'well' or (failed and not has_failed(record)) then
-      if sample(verdict, rules) then
+    if signal == 'success' or (failed and not has_failed(record)) then
+      if sample(signal, rules) then
         open(rules, reason)
       end
     end
   elseif breaker == 'half-open' and id == probe then
     if failed then
       open(rules, reason)
-    elseif verdict ~= '' then
+    elseif signal ~= '' then
       close()
     end
   end
 end
 
-local function remember_health()
+local function store_health()
   local fields = {'breaker', breaker, 'breaker_until_ms', breaker_until}
   for _, field in ipairs(FIELDS) do
     fields[#fields + 1] = field

@@ -1,5 +1,5 @@
--- What waits becomes dead letters, for an operator who wants to decide about it. ARGV: now, reason, limit.
--- Answers how many; the caller comes back until there are none.
+-- Moves waiting deliveries to the dead letters, where an operator can read, move or discard them.
+-- ARGV: now, reason, limit. Returns how many it moved; the caller repeats the call until it returns 0.
 local reason, buried = ARGV[2], 0
 check_types()
 for _, id in ipairs(redis.call('ZRANGE', waiting, 0, tonumber(ARGV[3]) - 1)) do

@@ -1,4 +1,4 @@
-"""Commands and scripts for one integration or several: what is wrong with one of them keeps no other waiting."""
+"""Runs commands and scripts for one or more integrations. A damaged integration does not affect the others."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from common.ledger.damage import DamageLog, is_damage
 from common.ledger.keys import keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis import Redis
     from redis.client import Pipeline
 
 
 class Calls:
-    """Methods raise LedgerUnavailable or LedgerMisconfigured; `clock` is as in `Ledger`."""
+    """Every method raises LedgerUnavailable or LedgerMisconfigured. `clock` is the same as in `Ledger`."""
 
     def __init__(self, client: Redis, clock: Callable[[], float] | None) -> None:
         self._redis, self._clock = client, clock
@@ -34,61 +34,61 @@ class Calls:
         return int(seconds) * 1000 + int(micros) // 1000
 
     def run(
-        self, name: str, integration_id: str, *arguments: str | bytes | float, keys: list[str] | None = None
+        self, name: str, integration_id: str, *arguments: str | bytes | float, keys: Sequence[str] | None = None
     ) -> Any:
-        """Run a script for one integration and return its answer. Raises LedgerDamaged, too."""
+        """Run a script for one integration and return its result. Also raises LedgerDamaged."""
         calls = {integration_id: (keys or keys_of(integration_id), list(arguments))}
         return _undamaged(self._run_all(name, calls)[integration_id])
 
     def run_all(self, name: str, calls: Mapping[str, scripts.Call]) -> dict[str, Any]:
-        """Run a script for several integrations in one round trip. Return the answers of those that are not damaged."""
-        answers = self._run_all(name, calls)
-        return {i: answer for i, answer in answers.items() if not isinstance(answer, LedgerDamaged)}
+        """Run a script for several integrations in one round trip. Return the results, without damaged integrations."""
+        results = self._run_all(name, calls)
+        return {i: result for i, result in results.items() if not isinstance(result, LedgerDamaged)}
 
     def ask(
         self,
         integration_id: str,
         add: Callable[[Pipeline], object],
         *,
-        keys: Callable[[str], list[str]] = keys_of,
+        keys: Callable[[str], Sequence[str]] = keys_of,
     ) -> list[Any]:
-        """Return the answers to the commands that `add` adds for one integration. Raises LedgerDamaged, too.
+        """Run the commands that `add` adds for one integration and return their results. Also raises LedgerDamaged.
 
-        `keys` returns those of an integration among which a damaged one is looked for.
+        `keys` returns the keys whose types are checked after an error.
         """
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             add(pipe)
-            answers = [self._checked(integration_id, keys, answer) for answer in pipe.execute(raise_on_error=False)]
-        return [_undamaged(answer) for answer in answers]
+            results = [self._checked(integration_id, keys, result) for result in pipe.execute(raise_on_error=False)]
+        return [_undamaged(result) for result in results]
 
     def ask_all(
-        self, commands: Mapping[str, Callable[[Pipeline], object]], *, keys: Callable[[str], list[str]] = keys_of
+        self, commands: Mapping[str, Callable[[Pipeline], object]], *, keys: Callable[[str], Sequence[str]] = keys_of
     ) -> dict[str, Any]:
-        """Run one command for each of several integrations. Return the answers of those that are not damaged."""
+        """Run one command for each integration in one round trip. Return the results, without damaged integrations."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for add in commands.values():
                 add(pipe)
             found = pipe.execute(raise_on_error=False)
-            checked = {i: self._checked(i, keys, answer) for i, answer in zip(commands, found, strict=True)}
-        return {i: answer for i, answer in checked.items() if not isinstance(answer, LedgerDamaged)}
+            checked = {i: self._checked(i, keys, result) for i, result in zip(commands, found, strict=True)}
+        return {i: result for i, result in checked.items() if not isinstance(result, LedgerDamaged)}
 
     def _run_all(self, name: str, calls: Mapping[str, scripts.Call]) -> dict[str, Any]:
         now: str | int = "" if self._clock is None else round(self._clock() * 1000)
         timed = [(keys, [now, *arguments]) for keys, arguments in calls.values()]
         with as_ledger_errors():
-            answers = scripts.run(self._redis, self._scripts[name], timed)
+            results = scripts.run(self._redis, self._scripts[name], timed)
             return {
-                i: self._damage.checked(i, keys, answer)
-                for (i, (keys, _)), answer in zip(calls.items(), answers, strict=True)
+                i: self._damage.checked(i, keys, result)
+                for (i, (keys, _)), result in zip(calls.items(), results, strict=True)
             }
 
-    def _checked(self, integration_id: str, keys: Callable[[str], list[str]], answer: Any) -> Any:
-        if isinstance(answer, Exception) and not is_damage(answer):
-            raise answer
-        return self._damage.checked(integration_id, keys(integration_id), answer)
+    def _checked(self, integration_id: str, keys: Callable[[str], Sequence[str]], result: Any) -> Any:
+        if isinstance(result, Exception) and not is_damage(result):
+            raise result
+        return self._damage.checked(integration_id, keys(integration_id), result)
 
 
-def _undamaged(answer: Any) -> Any:
-    if isinstance(answer, LedgerDamaged):
-        raise answer
-    return answer
+def _undamaged(result: Any) -> Any:
+    if isinstance(result, LedgerDamaged):
+        raise result
+    return result

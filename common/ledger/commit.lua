@@ -1,8 +1,9 @@
--- Deliveries and the cursor that they move, or nothing: this is what makes a restarted or doubled producer harmless.
--- ARGV: now, node, cursor as the producer read it, new cursor, most deliveries, most bytes, 1 if this is a replay of the
--- log, then id, alert, ...
--- KEYS: 1-8 as everywhere, 9 the cursors, which no other script may touch.
--- Answers {'ok', stored}, {'stale', cursor} or {'full', room for deliveries}.
+-- Stores deliveries and moves the cursor past them, or changes nothing. This is why restarting a producer, or running
+-- two for one node, neither loses nor duplicates an alert.
+-- KEYS: 1-8 as in every script, 9 the cursors, which no other script may use.
+-- ARGV: now, node, expected cursor, new cursor, maximum number of deliveries, maximum bytes, 1 if this is a replay of
+-- the log, then id, alert, ...
+-- Returns {'ok', stored}, {'stale', cursor} or {'full', room for deliveries}.
 local cursor = KEYS[9]
 local node, expected, new_cursor = ARGV[2], ARGV[3], ARGV[4]
 local held = redis.call('HGET', cursor, node) or ''
@@ -10,22 +11,22 @@ if held ~= expected then
   return {'stale', held}
 end
 local header = new_header(ARGV[7] == '1' and ',"replays":1' or '')
-local wanted, bytes = (#ARGV - 7) / 2, 0
+local offered, bytes = (#ARGV - 7) / 2, 0
 for i = 9, #ARGV, 2 do
   bytes = bytes + #header + #ARGV[i]
 end
 local room = tonumber(ARGV[5]) - redis.call('ZCARD', waiting) - redis.call('ZCARD', released)
 local held_bytes = to_number(redis.call('HGET', totals, 'bytes'), 0)
--- An empty ledger takes any single delivery, so that one larger than the limit cannot stall its integration.
+-- An empty backlog accepts any single delivery, so that one larger than the limit cannot stall its integration.
 local backlog_empty = room == tonumber(ARGV[5])
-if backlog_empty and held_bytes ~= 0 then -- what a counter that was damaged has missed
+if backlog_empty and held_bytes ~= 0 then -- the counter was damaged: an empty backlog has no bytes
   redis.call('HSET', totals, 'bytes', 0)
   held_bytes = 0
 end
 local room_bytes = tonumber(ARGV[6]) - held_bytes
-if wanted > 0 and (wanted > room or bytes > room_bytes) and not (wanted == 1 and backlog_empty) then
+if offered > 0 and (offered > room or bytes > room_bytes) and not (offered == 1 and backlog_empty) then
   if bytes > room_bytes then
-    room = math.min(room, math.floor(wanted * math.max(room_bytes, 0) / bytes))
+    room = math.min(room, math.floor(offered * math.max(room_bytes, 0) / bytes))
   end
   if backlog_empty then
     room = math.max(room, 1)

@@ -1,7 +1,8 @@
-"""What Redis holds for an integration and Courier did not write: it stops that integration, and no other.
+"""Finds keys in Redis that Courier did not write. They stop their integration, and no other.
 
-A key of the wrong type is damage: a script ends before its first write, and only a person can say what the key should
-hold. A malformed field in a hash is none: the scripts count it as absent. A malformed record costs its delivery.
+A key of the wrong type is damage: scripts end before their first write, because only a person can decide what the key
+should hold. A malformed field in a hash is not damage: the scripts treat it as absent. A malformed record becomes a
+dead letter.
 """
 
 from __future__ import annotations
@@ -21,32 +22,32 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
 
 _IN_A_SCRIPT: Final = re.compile(r"^Error running script .*?@user_script: ?\d+: ", re.DOTALL)
-"""How Redis 6.2 begins the error of a command in a script; later versions write their place behind it."""
+"""The prefix that Redis 6.2 puts before the error of a command in a script; later versions append the position."""
 
 _OF_A_VALUE: Final = re.compile(
     r"^(?:WRONGTYPE |@?user_script:|Script attempted to access )|not an integer|not a valid float"
 )
-"""What a value in Redis can cause. Everything else, such as OOM, MISCONF or NOPERM, concerns the server."""
+"""Errors that a value in Redis can cause. All others, such as OOM, MISCONF or NOPERM, concern the server."""
 
 _log = logging.getLogger("courier.ledger")
 
 
-def is_damage(answer: object) -> bool:
-    """Say whether an answer of Redis is an error that a value in one key has caused."""
-    return type(answer) is ResponseError and bool(_OF_A_VALUE.search(_IN_A_SCRIPT.sub("", str(answer))))
+def is_damage(result: object) -> bool:
+    """Return whether a result is an error that the value of a key has caused."""
+    return type(result) is ResponseError and bool(_OF_A_VALUE.search(_IN_A_SCRIPT.sub("", str(result))))
 
 
-def unless_damaged(answer: Any, default: Any) -> Any:
-    """Return an answer of a pipeline, the default where its key is damaged. Raises any other error of Redis."""
-    if is_damage(answer):
+def unless_damaged(result: Any, default: Any) -> Any:
+    """Return the result of a pipelined command, or `default` if its key is damaged. Raises any other Redis error."""
+    if is_damage(result):
         return default
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def ask(pipe: Pipeline, keys: Sequence[str]) -> None:
-    """Add a command for each key whose answer says whether it has its type; each is cheap, however large the value."""
+    """Add one command per key that fails if the key has the wrong type. Each is cheap, however large the value is."""
     for key in keys:
         part = key.rpartition(":")[2]
         if part in {"waiting", "released", "dead"}:
@@ -57,27 +58,27 @@ def ask(pipe: Pipeline, keys: Sequence[str]) -> None:
             pipe.hmget(key, [""])
 
 
-def damaged(keys: Sequence[str], answers: Sequence[Any]) -> tuple[str, ...]:
-    """Return the keys that have the wrong type, by the answers to what `ask` added."""
-    return tuple(key for key, answer in zip(keys, answers, strict=True) if unless_damaged(answer, None) is None)
+def damaged(keys: Sequence[str], results: Sequence[Any]) -> tuple[str, ...]:
+    """Return the keys that have the wrong type, given the results of the commands that `ask` added."""
+    return tuple(key for key, result in zip(keys, results, strict=True) if unless_damaged(result, None) is None)
 
 
 class DamageLog:
-    """Logs once that an integration is damaged, and once that it is not any more."""
+    """Logs once when an integration is damaged or its damage changes, and once when it is repaired."""
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
         self._known: dict[str, LedgerDamaged] = {}
 
-    def checked(self, integration_id: str, keys: Sequence[str], answer: Any) -> Any:
-        """Return the answer; in place of an error (`is_damage`), LedgerDamaged with the keys of the wrong type."""
+    def checked(self, integration_id: str, keys: Sequence[str], result: Any) -> Any:
+        """Return the result, or LedgerDamaged with the keys of the wrong type if it is such an error (`is_damage`)."""
         known = self._known.get(integration_id)
-        if not is_damage(answer):
+        if not is_damage(result):
             if known and not self._damaged(known.keys):
                 del self._known[integration_id]
-                _log.info("its keys in Redis can be used again", extra={"integration": integration_id})
-            return answer
-        error = LedgerDamaged(integration_id, self._damaged(keys), str(answer))
+                _log.info("ledger keys repaired", extra={"integration": integration_id})
+            return result
+        error = LedgerDamaged(integration_id, self._damaged(keys), str(result))
         if str(known) != str(error):
             _log.error("%s", error, extra={"integration": integration_id})
         self._known[integration_id] = error

@@ -1,4 +1,4 @@
-"""Reads dead letters page by page while others replay, discard or expire some: none that stays is left out."""
+"""Reads dead letters page by page. It misses none that stays, even if others are replayed or deleted meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from common.ledger.calls import Calls
 
 SortKey = tuple[float, bytes]
-"""Time of death and id: what Redis sorts by."""
+"""Time of death in ms and id: the order in which Redis sorts."""
 
 
 def read_dead_letters(calls: Calls, integration_id: str, chunk: int) -> Iterator[DeadLetter]:
@@ -29,6 +29,7 @@ def read_dead_letters(calls: Calls, integration_id: str, chunk: int) -> Iterator
     last, start = (float("-inf"), b""), 0
     while True:
         page = _page(calls, integration_id, start, chunk)
+        # Ranks shift while others are deleted, so a page may repeat letters: skip those already yielded.
         fresh = [(i, score) for i, score in page if (score, i) > last]
         found = _records(calls, integration_id, [i for i, _ in fresh]) if fresh else []
         for (delivery_id, died_ms), record in zip(fresh, found, strict=True):
@@ -50,24 +51,24 @@ def _letter(delivery_id: str, record: bytes, died_ms: int) -> DeadLetter:
 
 def _page(calls: Calls, integration_id: str, start: int, chunk: int) -> list[tuple[bytes, float]]:
     def add(pipe: Pipeline) -> None:
-        pipe.zrange(keys_of(integration_id)[3], start, start + chunk - 1, withscores=True)
+        pipe.zrange(keys_of(integration_id).dead, start, start + chunk - 1, withscores=True)
 
     (page,) = calls.ask(integration_id, add)
     return list(page)
 
 
 def _records(calls: Calls, integration_id: str, ids: list[bytes]) -> list[bytes | None]:
-    (found,) = calls.ask(integration_id, lambda pipe: pipe.hmget(keys_of(integration_id)[0], ids))
+    (found,) = calls.ask(integration_id, lambda pipe: pipe.hmget(keys_of(integration_id).records, ids))
     return list(found)
 
 
-def _after(calls: Calls, integration_id: str, place: SortKey) -> int:
-    """Return the rank that follows a place; if its letter is gone, that of the first that died at the same time."""
-    died_ms, delivery_id = place
+def _after(calls: Calls, integration_id: str, key: SortKey) -> int:
+    """Return the rank after `key`; if that letter is gone, the rank of the first that died at the same time."""
+    died_ms, delivery_id = key
 
     def add(pipe: Pipeline) -> None:
-        pipe.zrank(keys_of(integration_id)[3], delivery_id)
-        pipe.zcount(keys_of(integration_id)[3], "-inf", f"({died_ms!r}")
+        pipe.zrank(keys_of(integration_id).dead, delivery_id)
+        pipe.zcount(keys_of(integration_id).dead, "-inf", f"({died_ms!r}")
 
     rank, older = calls.ask(integration_id, add)
     return int(older) if rank is None else int(rank) + 1

@@ -1,4 +1,4 @@
--- Dead letters that an operator gives up. ARGV: now, id, ... Answers how many.
+-- Deletes dead letters for an operator. ARGV: now, id, ... Returns how many it deleted.
 local discarded = 0
 check_types()
 for i = 2, #ARGV do

@@ -1,6 +1,6 @@
--- import
--- Dead letters from elsewhere become dead letters here, with the time of their death. ARGV: now, then id, time of death,
--- record, ... Answers how many; one whose id is in this ledger already, in whatever state, is left as it is.
+-- Adds dead letters from another ledger, with their time of death.
+-- ARGV: now, then id, time of death, record, ... Returns how many it added. A delivery whose id is already in this
+-- ledger, in any state, is left unchanged.
 local imported = 0
 check_types()
 for i = 2, #ARGV, 3 do

@@ -1,29 +1,48 @@
-"""The names of the ledger's keys; what they hold stands in this package's `__init__`."""
+"""The names of the ledger's keys. The docstring of this package describes their contents."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 FAILED_OFFSET_MS = 10**13
-"""Added to the due time of what waits and has failed (`prelude.lua`), in ms."""
-
-KEY_NAMES = ("records", "waiting", "released", "dead", "control", "totals", "leases", "spent")
+"""Added to the due time of a waiting delivery that has failed, in ms; FAILED in `prelude.lua`."""
 
 
-def keys_of(integration_id: str) -> list[str]:
-    """Return the keys of one integration, in the order of PARTS, in which the scripts take them."""
-    return [f"courier:{{{integration_id}}}:{part}" for part in KEY_NAMES]
+class Keys(NamedTuple):
+    """The keys of one integration, in the order that `prelude.lua` expects.
+
+    The cursors are not among them (`cursor_key`), because workers run scripts and have no access to cursors.
+    """
+
+    records: str
+    waiting: str
+    released: str
+    dead: str
+    control: str
+    totals: str
+    leases: str
+    spent: str
+
+
+KEY_NAMES = Keys._fields
+
+
+def keys_of(integration_id: str) -> Keys:
+    """Return the keys of one integration."""
+    return Keys._make(f"courier:{{{integration_id}}}:{name}" for name in KEY_NAMES)
 
 
 def cursor_key(integration_id: str) -> str:
-    """Return the key of an integration's cursors, which only a producer's script is given: workers may not touch it."""
+    """Return the key of an integration's cursors. Only `commit` gets it: workers have no access to it."""
     return f"courier:{{{integration_id}}}:cursor"
 
 
 def keys_with_cursor(integration_id: str) -> list[str]:
-    """Return the keys of `keys_of`, then that of the cursors: what a commit takes and a status reads."""
+    """Return the keys of `keys_of` and the key of the cursors, for `commit` and for `courier status`."""
     return [*keys_of(integration_id), cursor_key(integration_id)]
 
 
 def limit_keys(target: str) -> list[str]:
-    """Return the keys that all integrations with one credential share: state, then what went by minute and by hour."""
+    """Return the keys that integrations with one credential share: state, then releases by minute and by hour."""
     key = f"courier:limits:{{{target}}}"
     return [key, f"{key}:min", f"{key}:h"]

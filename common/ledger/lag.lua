@@ -1,10 +1,11 @@
--- Stands in front of reap, after telling: the manager hears of it when the oldest that waits passes an age.
--- Once for each time that it does, and not sooner again than dead letters would be. To look costs reading records, so it
--- is done every ten seconds, however many workers reap; of those that failed and of the others, the ones due first
--- stand for all that wait.
-local LOOK_EVERY, SAMPLE = 10000, 3
+-- Included before reap, after `notify`: notifies the manager when the oldest waiting delivery exceeds an age.
+-- It notifies once each time the age is exceeded, and not more often than of dead letters. The check reads records, so
+-- it runs every ten seconds, however many workers reap. It samples the deliveries due first, of those that have failed
+-- and of those that have not.
+local CHECK_EVERY, SAMPLE = 10000, 3
 
--- A replay begins anew, at the turn that it was given: a dead letter of last week is not late by a week.
+-- The age of a replayed delivery counts from the due time that the replay gave it: a dead letter of last week is not a
+-- week late. The version before stored that time in `since_ms`.
 local function age(id)
   local record, since = redis.call('HGET', records, id), now
   if record then
@@ -16,10 +17,10 @@ local function age(id)
   return now - since
 end
 
-local function tell_of_lag(limit)
-  local held = redis.call('HMGET', control, 'lag_looked_ms', 'lag_told_ms', 'lags')
-  local looked, told, lags = to_number(held[1], 0), to_number(held[2], 0), held[3] == '1'
-  if not every or not limit or (now >= looked and now < looked + LOOK_EVERY) then
+local function notify_of_lag(limit)
+  local stored = redis.call('HMGET', control, 'lag_looked_ms', 'lag_told_ms', 'lags')
+  local checked, notified, lags = to_number(stored[1], 0), to_number(stored[2], 0), stored[3] == '1'
+  if not interval or not limit or (now >= checked and now < checked + CHECK_EVERY) then
     return
   end
   local oldest = 0
@@ -28,12 +29,12 @@ local function tell_of_lag(limit)
       oldest = math.max(oldest, age(id))
     end
   end
-  local may_tell = now < told or now >= told + every
+  local may_notify = now < notified or now >= notified + interval
   if oldest < limit then
     lags = false
-  elseif not lags and may_tell then
-    lags, told = true, now
-    tell('lagging', string.format('"oldest_s":%d,"waiting":%d', oldest / 1000, redis.call('ZCARD', waiting)))
+  elseif not lags and may_notify then
+    lags, notified = true, now
+    notify_manager('lagging', string.format('"oldest_s":%d,"waiting":%d', oldest / 1000, redis.call('ZCARD', waiting)))
   end
-  redis.call('HSET', control, 'lag_looked_ms', now, 'lag_told_ms', told, 'lags', lags and 1 or 0)
+  redis.call('HSET', control, 'lag_looked_ms', now, 'lag_told_ms', notified, 'lags', lags and 1 or 0)
 end

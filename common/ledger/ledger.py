@@ -1,4 +1,4 @@
-"""The moves of a delivery as methods; the scripts beside this file make them, and `__init__` explains them."""
+"""The operations of the ledger as methods. The docstring of this package explains the scripts that they run."""
 
 from __future__ import annotations
 
@@ -29,51 +29,53 @@ if TYPE_CHECKING:
     from common.ledger.types import DeadLetter, Settlement
 
 RETAIN_LIMIT: Final = 1000
-"""Dead letters that one retain gives up: Redis does nothing else meanwhile."""
+"""Maximum number of dead letters that one `retain` deletes, because a script blocks Redis while it runs."""
 
 
 _log = logging.getLogger("courier.ledger")
 
 
 def _intake_keys(integration_id: str) -> list[str]:
-    """Return the keys that a new delivery of an integration touches: records, waiting and totals."""
-    records, waiting, _, _, _, totals, *_ = keys_of(integration_id)
-    return [records, waiting, totals]
+    """Return the keys that a new delivery of an integration changes: records, waiting and totals."""
+    keys = keys_of(integration_id)
+    return [keys.records, keys.waiting, keys.totals]
 
 
-def _notification_keys(telling: Notifications) -> list[str]:
-    return [*_intake_keys(MANAGER_ID), *(_intake_keys(telling.fallback) if telling.fallback else ())]
+def _notification_keys(notifications: Notifications) -> list[str]:
+    fallback = notifications.fallback
+    return [*_intake_keys(MANAGER_ID), *(_intake_keys(fallback) if fallback else ())]
 
 
-def _reap_call(integration_id: str, how: Reap) -> tuple[list[str], list[str | bytes | float]]:
-    return [*keys_of(integration_id), *_notification_keys(how.notifications)], how.script_args()
+def _reap_call(integration_id: str, terms: Reap) -> tuple[list[str], list[str | bytes | float]]:
+    return [*keys_of(integration_id), *_notification_keys(terms.notifications)], terms.script_args()
 
 
 class Ledger:
-    """Every move of a delivery. All methods raise LedgerUnavailable or LedgerMisconfigured and nothing else of Redis.
+    """All operations on deliveries.
 
-    What concerns one integration raises LedgerDamaged where its keys hold what Courier did not write; what is asked for
-    several leaves such an integration out. Either is logged once.
+    Every method raises LedgerUnavailable or LedgerMisconfigured, and no error of the Redis client. Methods for one
+    integration also raise LedgerDamaged if another program wrote to its keys. Methods for several integrations leave a
+    damaged one out of the result. Both log the damage once.
 
-    `clock` returns seconds since the epoch; without one Redis's own clock is used, the one all machines share.
+    `clock` returns seconds since the epoch. The default is the clock of Redis, which all machines share.
     """
 
     def __init__(self, client: Redis, *, clock: Callable[[], float] | None = None) -> None:
         self._redis, self._calls = client, Calls(client, clock)
 
-    # -- the producer's side
+    # -- for the producer
 
     def cursor(self, integration_id: str, node: str) -> str:
-        """Return the position that is committed for this node, '' if there is none yet."""
+        """Return the committed cursor of a node, '' if there is none."""
         (held,) = self._calls.ask(
             integration_id, lambda pipe: pipe.hget(cursor_key(integration_id), node), keys=keys_with_cursor
         )
         return id_text(held or b"")
 
     def cursors(self, integration_ids: Sequence[str], node: str) -> dict[str, str]:
-        """Return the committed positions of several integrations at once, '' where there is none yet.
+        """Return the committed cursors of a node by integration, '' where there is none, in one round trip.
 
-        One whose cursors cannot be read is left out.
+        An integration whose cursors cannot be read is left out.
         """
         found = self._calls.ask_all(
             {i: partial(_hget, cursor_key(i), node) for i in integration_ids}, keys=keys_with_cursor
@@ -81,20 +83,20 @@ class Ledger:
         return {i: id_text(held or b"") for i, held in found.items()}
 
     def forget_cursor(self, integration_id: str, node: str) -> None:
-        """Forget the position of an integration that this node does not have any more."""
+        """Delete the cursor of an integration that the node no longer has."""
         self._calls.ask(integration_id, lambda pipe: pipe.hdel(cursor_key(integration_id), node), keys=keys_with_cursor)
 
     def room(self, integration_id: str, *, max_backlog: int, max_backlog_bytes: int) -> float:
-        """Return the free part of the backlog, from 0 to 1, by count or bytes, whichever is less."""
-        _, waiting_key, released_key, _, _, totals, *_ = keys_of(integration_id)
+        """Return the free share of the backlog, from 0 to 1: the smaller of the shares by count and by bytes."""
+        keys = keys_of(integration_id)
 
         def add(pipe: Pipeline) -> None:
-            pipe.zcard(waiting_key)
-            pipe.zcard(released_key)
-            pipe.hget(totals, "bytes")
+            pipe.zcard(keys.waiting)
+            pipe.zcard(keys.released)
+            pipe.hget(keys.totals, "bytes")
 
-        waiting, released, held = self._calls.ask(integration_id, add)
-        used: float = max((waiting + released) / max_backlog, to_int(held) / max_backlog_bytes)
+        waiting, released, stored_bytes = self._calls.ask(integration_id, add)
+        used: float = max((waiting + released) / max_backlog, to_int(stored_bytes) / max_backlog_bytes)
         return max(0.0, 1 - used)
 
     def commit(
@@ -109,9 +111,9 @@ class Ledger:
         max_backlog_bytes: int,
         replayed: bool = False,
     ) -> CommitResult:
-        """Store (id, alert) pairs and the new cursor in one step, if the cursor still is `expected`.
+        """Store (id, alert) pairs and the new cursor in one step, if the cursor is still `expected`.
 
-        `replayed` marks them as read from the log a second time, on purpose.
+        `replayed` marks the deliveries as read from the log a second time on purpose.
         """
         arguments: list[str | bytes | int] = [
             node,
@@ -123,21 +125,21 @@ class Ledger:
         ]
         for delivery in deliveries:
             arguments += delivery
-        word, value = self._calls.run("commit", integration_id, *arguments, keys=keys_with_cursor(integration_id))
-        if word == b"ok":
+        result, value = self._calls.run("commit", integration_id, *arguments, keys=keys_with_cursor(integration_id))
+        if result == b"ok":
             return Stored(value)
-        return Stale(id_text(value)) if word == b"stale" else Full(value)
+        return Stale(id_text(value)) if result == b"stale" else Full(value)
 
     # -- from waiting to Celery
 
     def non_empty(self, integration_ids: Collection[str]) -> set[str]:
-        """Return those of the integrations of which anything waits or is released; all are asked at once."""
+        """Return the integrations with a waiting or released delivery, in one round trip."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             for integration_id in integration_ids:
-                _, waiting, released, *_ = keys_of(integration_id)
-                pipe.exists(waiting, released)
+                keys = keys_of(integration_id)
+                pipe.exists(keys.waiting, keys.released)
             found = pipe.execute()
-        return {i for i, keys in zip(integration_ids, found, strict=True) if keys}
+        return {i for i, number in zip(integration_ids, found, strict=True) if number}
 
     def release(
         self,
@@ -151,8 +153,8 @@ class Ledger:
         ids_per_task: int = 1,
         min_ids: int = 1,
     ) -> list[list[str]]:
-        """Do for one integration, on such terms, what `release_all` does, which leaves a damaged one out."""
-        how = Release(
+        """Run `release_all` for one integration. Returns nothing if the integration is damaged."""
+        terms = Release(
             max_in_flight=max_in_flight,
             batch_max=batch_max,
             lease_s=lease_s,
@@ -161,11 +163,11 @@ class Ledger:
             ids_per_task=ids_per_task,
             min_ids=min_ids,
         )
-        return self.release_all({integration_id: how}).get(integration_id, [])
+        return self.release_all({integration_id: terms}).get(integration_id, [])
 
     def release_all(self, wanted: Mapping[str, Release]) -> dict[str, list[list[str]]]:
-        """Move what may go now to released. Return, where anything does, the ids of each task to be published now."""
-        calls = {i: (_limit_keys(i, how.limits), how.script_args()) for i, how in wanted.items()}
+        """Move deliveries that may be sent now to released. Return the ids of each task to publish, by integration."""
+        calls = {i: (_limit_keys(i, terms.limits), terms.script_args()) for i, terms in wanted.items()}
         released: dict[str, list[list[str]]] = {}
         for integration_id, (per_task, *ids) in self._calls.run_all("release", calls).items():
             if names := self._usable_ids(integration_id, ids):
@@ -173,14 +175,14 @@ class Ledger:
         return released
 
     def overdue(self, integration_ids: Collection[str]) -> dict[str, list[str]]:
-        """Return released deliveries that nobody began before their lease expired, as many as one reap handles.
+        """Return released deliveries that no worker began before their lease expired, up to REAP_LIMIT each.
 
-        All integrations are asked at once, and only those that have any are in the answer.
+        It takes two round trips for all integrations. Integrations without such deliveries are left out.
         """
         now_ms = self.now_ms()
-        expired = self._calls.ask_all({i: partial(_expired, keys_of(i)[2], now_ms) for i in integration_ids})
+        expired = self._calls.ask_all({i: partial(_expired, keys_of(i).released, now_ms) for i in integration_ids})
         expired = {i: ids for i, ids in expired.items() if ids}
-        begun = self._calls.ask_all({i: partial(_hmget, keys_of(i)[6], ids) for i, ids in expired.items()})
+        begun = self._calls.ask_all({i: partial(_hmget, keys_of(i).leases, ids) for i, ids in expired.items()})
         free = {
             i: [id_text(one) for one, token in zip(expired[i], tokens, strict=True) if token is None]
             for i, tokens in begun.items()
@@ -188,12 +190,12 @@ class Ledger:
         return {i: ids for i, ids in free.items() if ids}
 
     def leases(self, integration_id: str) -> dict[str, str]:
-        """Return the token under which each begun delivery is held, by delivery id."""
-        (held,) = self._calls.ask(integration_id, lambda pipe: pipe.hgetall(keys_of(integration_id)[6]))
+        """Return the lease token of each begun delivery, by delivery id."""
+        (held,) = self._calls.ask(integration_id, lambda pipe: pipe.hgetall(keys_of(integration_id).leases))
         return {id_text(i): id_text(token) for i, token in held.items()}
 
     def expire(self, integration_id: str, held: Mapping[str, str]) -> None:
-        """Let leases (token by delivery id) end now, since their holder is gone; the next reap brings them back."""
+        """Expire leases (token by delivery id) now because their worker is gone. The next reap handles them."""
         self.renew(integration_id, held, lease_s=0)
 
     def reap(
@@ -204,33 +206,35 @@ class Ledger:
         lease_s: float,
         notifications: Notifications = NO_NOTIFICATIONS,
     ) -> Reaped:
-        """Do for one integration, on such terms, what `reap_all` does."""
+        """Run `reap_all` for one integration."""
         keys, arguments = _reap_call(integration_id, Reap(queued=queued, lease_s=lease_s, notifications=notifications))
         return Reaped(*self._calls.run("reap", integration_id, *arguments, keys=keys))
 
     def reap_all(self, wanted: Mapping[str, Reap]) -> dict[str, Reaped]:
-        """Bring back deliveries whose lease has expired, but not those that are merely still queued."""
-        calls = {i: _reap_call(i, how) for i, how in wanted.items()}
-        return {i: Reaped(*answer) for i, answer in self._calls.run_all("reap", calls).items()}
+        """Return deliveries with an expired lease to waiting, except those whose task is still in the queue."""
+        calls = {i: _reap_call(i, terms) for i, terms in wanted.items()}
+        return {i: Reaped(*result) for i, result in self._calls.run_all("reap", calls).items()}
 
-    # -- the worker's side
+    # -- for workers
 
     def begin(
         self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float, limits: Limits = UNLIMITED
     ) -> list[Delivery]:
-        """Take the lease of every id that is still released and free; return those deliveries.
+        """Take the lease of every id that is released and that no worker has begun. Return those deliveries.
 
-        While something holds the integration back they wait again instead. One whose record cannot be read is a dead
-        letter from now on, and left out.
+        If the integration is blocked, the deliveries return to waiting instead. A delivery whose record cannot be read
+        becomes a dead letter and is left out.
         """
         keys = _limit_keys(integration_id, limits)
-        now_ms, well_ms, *records = self._calls.run("begin", integration_id, token, _ms(lease_s), *ids, keys=keys)
+        now_ms, last_success_ms, *records = self._calls.run(
+            "begin", integration_id, token, _ms(lease_s), *ids, keys=keys
+        )
         begun: list[Delivery] = []
         unreadable: list[str] = []
         for delivery_id, record in zip(ids, records, strict=True):
             if record:
                 try:
-                    begun.append(decode_record(delivery_id, record, now_ms, well_ms))
+                    begun.append(decode_record(delivery_id, record, now_ms, last_success_ms))
                 except UnreadableRecord:
                     unreadable.append(delivery_id)
         if unreadable:
@@ -238,7 +242,7 @@ class Ledger:
         return begun
 
     def renew(self, integration_id: str, held: Mapping[str, str], *, lease_s: float) -> None:
-        """Extend the leases (token by delivery id) of what a worker still holds, all at once."""
+        """Extend the leases (token by delivery id) of a worker, in one round trip."""
         pairs = [id_bytes(part) for pair in held.items() for part in pair]
         self._calls.run("renew", integration_id, _ms(lease_s), *pairs)
 
@@ -253,9 +257,9 @@ class Ledger:
         limits: Limits = UNLIMITED,
         notifications: Notifications = NO_NOTIFICATIONS,
     ) -> Settled:
-        """Record how begun deliveries ended, with the events they caused, and what they say of the target.
+        """Record the outcomes of begun deliveries, the events that they caused and the health of the target.
 
-        `last_error_mac` is the signature with which the manager may be told of `last_error`.
+        `last_error_mac` signs `last_error`, so that a notification of the manager can include it.
         """
         arguments: list[str | bytes | int] = [token, last_error, *limits.settle_args(), *notifications.settle_arg()]
         arguments.append(last_error_mac)
@@ -265,26 +269,26 @@ class Ledger:
             for event in s.events:
                 arguments += (event.id, event.payload)
         keys = [*_limit_keys(integration_id, limits), *_notification_keys(notifications)]
-        count, breaker, until_ms, paused_until_ms, held = self._calls.run(
+        count, breaker, until_ms, paused_until_ms, blocked = self._calls.run(
             "settle", integration_id, *arguments, keys=keys
         )
-        return Settled(count, breaker.decode(), until_ms, paused_until_ms, bool(held))
+        return Settled(count, breaker.decode(), until_ms, paused_until_ms, bool(blocked))
 
-    # -- the operator's side
+    # -- for operators
 
     def dead_letters(self, integration_id: str, *, chunk: int = 500) -> Iterator[DeadLetter]:
         """Yield the dead letters, the oldest first, reading `chunk` at a time."""
         return read_dead_letters(self._calls, integration_id, chunk)
 
     def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
-        """Let dead letters wait again, the first after `after_s`, then one every `interval_s`. Return how many.
+        """Move dead letters to waiting: the first is due after `after_s`, then one every `interval_s`. Return how many.
 
-        An unreadable one stays dead.
+        A dead letter that cannot be read is left unchanged.
         """
         return int(self._calls.run("replay", integration_id, _ms(after_s), _ms(interval_s), *map(id_bytes, ids)))
 
     def move(self, integration_id: str, ids: Sequence[str], *, to: str) -> int:
-        """Let dead letters wait in another integration. Return how many; one that is there already stays dead here."""
+        """Move dead letters to another integration. Return how many; an id that is already there stays dead here."""
         return int(
             self._calls.run(
                 "move", integration_id, *map(id_bytes, ids), keys=[*keys_of(integration_id), *_intake_keys(to)]
@@ -292,15 +296,15 @@ class Ledger:
         )
 
     def bury(self, integration_id: str, *, reason: str, limit: int = 1000) -> int:
-        """Make dead letters of what waits, up to `limit` of it, so that it can be read, moved or discarded."""
+        """Move up to `limit` waiting deliveries to the dead letters, where they can be read, moved or discarded."""
         return int(self._calls.run("bury", integration_id, reason, limit))
 
     def discard(self, integration_id: str, ids: Sequence[str]) -> int:
-        """Forget dead letters for good, counted. Return how many were dead."""
+        """Delete dead letters and count them. Return how many."""
         return int(self._calls.run("discard", integration_id, *map(id_bytes, ids)))
 
     def import_dead(self, integration_id: str, letters: Sequence[DeadLetter]) -> int:
-        """Take up dead letters from elsewhere. Return how many; what is here already, in any state, stays as it is."""
+        """Add dead letters from another ledger. Return how many; an id that is here in any state is left unchanged."""
         arguments: list[str | bytes | int] = []
         for one in letters:
             arguments += (one.delivery.id, one.died_ms, encode_record(one.delivery))
@@ -309,41 +313,41 @@ class Ledger:
     def retain(
         self, integration_id: str, *, max_age_s: float | None, max_bytes: int | None, limit: int = RETAIN_LIMIT
     ) -> int:
-        """Give up the oldest dead letters beyond an age or a size, counted, up to `limit`. Return how many."""
+        """Delete up to `limit` of the oldest dead letters beyond an age or a total size. Return how many."""
         longest_ms = "" if max_age_s is None else _ms(max_age_s)
         return int(self._calls.run("retain", integration_id, longest_ms, "" if max_bytes is None else max_bytes, limit))
 
     def status(self, integration_id: str) -> Status:
-        """Return counts, counters, what holds it back, and the age of the oldest of the next hundred that are due."""
+        """Return counts, totals, what blocks the integration, and the age of the oldest of the next 100 deliveries."""
         with as_ledger_errors():
             return read_status(self._redis, integration_id, self.now_ms())
 
     def pause(self, integration_id: str, reason: str = "") -> bool:
-        """Send nothing more of an integration until it is resumed. Return whether it was not paused before."""
-        control, now_ms = keys_of(integration_id)[4], self.now_ms()
-        (fresh,) = self._calls.ask(integration_id, lambda pipe: pipe.hsetnx(control, "paused_ms", str(now_ms)))
-        if fresh or reason:
+        """Pause an integration until it is resumed, or change the reason. Return whether it was not paused before."""
+        control, now_ms = keys_of(integration_id).control, self.now_ms()
+        (is_new,) = self._calls.ask(integration_id, lambda pipe: pipe.hsetnx(control, "paused_ms", str(now_ms)))
+        if is_new or reason:
             self._calls.ask(integration_id, lambda pipe: pipe.hset(control, "pause_reason", reason))
-        return bool(fresh)
+        return bool(is_new)
 
     def resume(self, integration_id: str) -> bool:
-        """Let a paused integration go on. Return whether it was paused."""
-        control = keys_of(integration_id)[4]
-        (gone,) = self._calls.ask(integration_id, lambda pipe: pipe.hdel(control, "paused_ms", "pause_reason"))
-        return bool(gone)
+        """Resume an integration. Return whether it was paused."""
+        control = keys_of(integration_id).control
+        (deleted,) = self._calls.ask(integration_id, lambda pipe: pipe.hdel(control, "paused_ms", "pause_reason"))
+        return bool(deleted)
 
     # -- Redis itself
 
     def check_server(self) -> list[str]:
-        """Raise LedgerMisconfigured if Redis may evict keys; return warnings about what is merely unwise."""
+        """Raise LedgerMisconfigured if Redis may evict keys. Return warnings about settings that risk data."""
         return server_check.check(self._redis)
 
     def disk_error(self) -> str:
-        """Return why Redis refuses all changes, empty if it does not."""
+        """Return why Redis refuses all writes, '' if it does not."""
         return server_check.disk_error(self._redis)
 
     def intake_block_reason(self) -> str:
-        """Return why nothing should be added right now, empty if there is no reason: cheap, to be asked often."""
+        """Return why intake must pause, '' if it need not. Cheap enough to call every second."""
         return server_check.intake_block_reason(self._redis)
 
     def now_ms(self) -> int:
@@ -351,24 +355,24 @@ class Ledger:
         return self._calls.now_ms()
 
     def _usable_ids(self, integration_id: str, ids: Sequence[bytes]) -> list[str]:
-        """Return the ids that a queue message can carry; the others are dead letters from now on."""
+        """Return the ids that a queue message can carry. The others become dead letters."""
         names = [id_text(i) for i in ids]
-        if odd := [name for name in names if not is_usable_id(name)]:
-            self._bury_unreadable(integration_id, odd)
+        if unusable := [name for name in names if not is_usable_id(name)]:
+            self._bury_unreadable(integration_id, unusable)
             names = [name for name in names if is_usable_id(name)]
         return names
 
     def _bury_unreadable(self, integration_id: str, ids: Sequence[str]) -> None:
-        """Make dead letters of released deliveries that no worker can read."""
+        """Move released deliveries that no worker can read to the dead letters."""
         number = self._calls.run("bury_unreadable", integration_id, *map(id_bytes, ids))
         _log.error(
-            "unreadable deliveries are dead letters now: somebody else writes to Redis; see `courier dead list`",
+            "unreadable deliveries moved to dead letters: another program writes to Redis; see `courier dead list`",
             extra={"integration": integration_id, "deliveries": number},
         )
 
 
-def _limit_keys(integration_id: str, pace: Limits) -> list[str]:
-    return [*keys_of(integration_id), *limit_keys(pace.target or integration_id)]
+def _limit_keys(integration_id: str, limits: Limits) -> list[str]:
+    return [*keys_of(integration_id), *limit_keys(limits.target or integration_id)]
 
 
 def _hget(key: str, field: str, pipe: Pipeline) -> None:

@@ -1,18 +1,19 @@
--- Stands in front of release, begin and settle, after the holds: how many tokens there are, and the spending of them.
--- KEYS[10] and KEYS[11] list what went in the last 60 seconds and minutes, the oldest first: 'time number', one entry
--- for each ms in which something went. A list is as long as its limit at most: with a limit above 1000 a thousandth of
--- the window is one entry, which counts from its end, so that the window never holds more than it may.
+-- Included before release, begin and settle, after `blocked`: counts, spends and refunds the tokens of the rate limits.
+-- KEYS[10] and KEYS[11] list the releases of the last 60 seconds and 60 minutes, the oldest first, as 'time number':
+-- one entry for each ms in which deliveries were released. A list has no more entries than its limit. With a limit
+-- above 1000 one entry covers a thousandth of the window and counts from its end, so that the window never exceeds the
+-- limit.
 local WINDOWS = {min = {list = KEYS[10], ms = 60000}, h = {list = KEYS[11], ms = 3600000}}
 local DAY = 86400000
 
 local function entry_at(list, index)
   local entry = redis.call('LINDEX', list, index)
   if entry then
-    local at, count = string.match(entry, '^(%d+) (%d+)$')
-    if not at then -- none of ours: the window begins anew
+    local at, number = string.match(entry, '^(%d+) (%d+)$')
+    if not at then -- Courier did not write this: the window starts empty
       redis.call('LTRIM', list, 1, 0)
     end
-    return to_number(at), to_number(count)
+    return to_number(at), to_number(number)
   end
 end
 
@@ -22,21 +23,21 @@ end
 
 local function used_in_window(unit)
   local list, ms = WINDOWS[unit].list, WINDOWS[unit].ms
-  local held = to_number(redis.call('HGET', shared, unit), 0)
+  local stored = to_number(redis.call('HGET', shared, unit), 0)
   local newest = entry_at(list, -1)
-  if newest and newest > now then -- the clock went back: as if all of it went now
+  if newest and newest > now then -- the clock was set back: count all of it as released now
     redis.call('LTRIM', list, 1, 0)
-    redis.call('RPUSH', list, entry(now, held))
+    redis.call('RPUSH', list, entry(now, stored))
   end
-  local used, at, went = held, entry_at(list, 0)
+  local used, at, number = stored, entry_at(list, 0)
   while at and at <= now - ms do
     redis.call('LPOP', list)
-    used = used - went
-    at, went = entry_at(list, 0)
+    used = used - number
+    at, number = entry_at(list, 0)
   end
   used = at and math.max(used, 0) or 0
-  if used ~= held then
-    share(unit, used)
+  if used ~= stored then
+    set_shared(unit, used)
   end
   return used
 end
@@ -51,29 +52,30 @@ local function spend_in_window(unit, number, limit)
     redis.call('RPUSH', list, entry(now, number))
   end
   redis.call('PEXPIRE', list, 172800000)
-  share(unit, used + number)
+  set_shared(unit, used + number)
 end
 
--- The day that counts, and what went in it. A clock that goes back over midnight stays in the day that had begun.
+-- Returns the tokens used today, and the day in which they count. If the clock is set back over midnight, the day that
+-- had begun remains the current one.
 local function used_today()
-  local held, today = redis.call('HMGET', shared, 'day', 'day_used'), math.floor(now / DAY)
-  local day = to_number(held[1], -1)
+  local stored, today = redis.call('HMGET', shared, 'day', 'day_used'), math.floor(now / DAY)
+  local day = to_number(stored[1], -1)
   if day == today or day == today + 1 then
-    return to_number(held[2], 0), day
+    return to_number(stored[2], 0), day
   end
   return 0, today
 end
 
 local function tokens(rate, burst)
-  local held = redis.call('HGET', shared, 's:' .. rate .. ':' .. burst)
-  local left, at = string.match(held or '', '(%S+) (%d+)')
+  local stored = redis.call('HGET', shared, 's:' .. rate .. ':' .. burst)
+  local left, at = string.match(stored or '', '(%S+) (%d+)')
   left, at = to_number(left), to_number(at)
   if not left or not at then
     return burst
   end
-  if at > now then -- the clock went back: the bucket fills from now on
+  if at > now then -- the clock was set back: the bucket refills from now on
     at = now
-    share('s:' .. rate .. ':' .. burst, string.format('%.17g %d', left, now))
+    set_shared('s:' .. rate .. ':' .. burst, string.format('%.17g %d', left, now))
   end
   return math.min(burst, left + (now - at) * rate / 1000)
 end
@@ -90,17 +92,17 @@ end
 local function spend(unit, number, burst, count)
   if unit == 's' then
     local left = string.format('%.17g %d', tokens(number, burst) - count, now)
-    share('s:' .. number .. ':' .. burst, left)
+    set_shared('s:' .. number .. ':' .. burst, left)
   elseif unit == 'day' then
     local used, day = used_today()
-    share('day', day, 'day_used', used + count)
+    set_shared('day', day, 'day_used', used + count)
   else
     spend_in_window(unit, count, number)
   end
 end
 
--- What was spent, written as 'time unit unit', was not used. A window gives its oldest token back, which it would have
--- again soonest anyway; a bucket gives nothing back, since it is full again soon.
+-- Refunds tokens that were spent but not used; `receipt` is 'time unit unit ...'. A window gets its oldest token back,
+-- the one that it would regain first anyway. A bucket gets nothing back, because it refills within seconds.
 local function refund(receipt)
   local at = to_number(string.match(receipt, '%d+'), 0)
   for unit in string.gmatch(receipt, '%a+') do

@@ -1,4 +1,4 @@
-"""How fast an integration may go: what the scripts need to know of its policy, and whose tokens it spends."""
+"""The rate limits and circuit breaker of an integration, as the scripts need them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from common.ledger.enums import HealthSignal, SettleOutcome
 from common.outcome import BREAKER_FAILURES, BREAKER_NEUTRAL, REFUSALS, Reason
 from common.settings.rate_limit import RateLimit, Unit
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 
 MIN_TICK_S: Final = 0.05
+"""Shortest interval between two releases of an integration, in seconds."""
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
-    """When a target counts as sick. `failures` in a row or `ratio` percent of `samples` or more; 0 for neither."""
+    """Opens after `failures` consecutive failures, or if `ratio` percent of at least `samples` failed; 0 disables."""
 
     failures: int = 0
     ratio: int = 0
@@ -29,17 +31,17 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_on(self) -> bool:
-        """Whether anything can open it."""
+        """Whether `failures` or `ratio` can open it."""
         return bool(self.failures or self.ratio)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """`target` is the digest of the credential: integrations with the same one share limits and pauses.
+    """`target` is the digest of the credential. Integrations with the same target share limits and pauses.
 
-    With `newest_first` the newest go first where a daily limit is too short for all that waits. What failed lets what
-    has not failed go first for `yields_s`.
+    With `newest_first`, the newest deliveries go first when the daily limit is too short for all that are due.
+    Deliveries that have failed let the others go first for `yields_s`.
 
-    The default has no limit and no breaker, and shares with nobody.
+    The default has no limits and no breaker, and shares nothing.
     """
 
     target: str = ""
@@ -51,7 +53,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, policy: Policy, target: str) -> Self:
-        """Return the pace that a policy asks for."""
+        """Return the limits and the breaker of a policy."""
         return cls(
             target=target,
             rate_limits=_without_redundant(policy.rate_limits),
@@ -70,7 +72,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tick_s(self) -> float:
-        """How often to ask for tokens, in seconds, so that no small bucket overflows; a second is often enough else."""
+        """Seconds between two releases: 1, or less if a small bucket would otherwise overflow and lose tokens."""
         buckets = [limit.burst / limit.count for limit in self.rate_limits if limit.unit is Unit.SECOND]
         return max(MIN_TICK_S, min([1.0, *buckets]))
 
@@ -84,7 +86,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return arguments
 
     def settle_args(self) -> list[int]:
-        """Return the arguments of the script `settle` that are about pauses and the breaker."""
+        """Return the arguments of the script `settle` for pauses and the breaker."""
         breaker = self.breaker
         times = map(_ms, (breaker.window_s, breaker.pause_s, breaker.pause_max_s))
         return [_ms(self.retry_after_max_s), breaker.failures, breaker.ratio, breaker.samples, *times]
@@ -92,22 +94,26 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 UNLIMITED = Limits()
 
-_HEALTH_SIGNALS: Final = (("sick", BREAKER_FAILURES), ("refused", REFUSALS), ("answered", BREAKER_NEUTRAL))
+_HEALTH_SIGNALS: Final = (
+    (HealthSignal.FAILURE, BREAKER_FAILURES),
+    (HealthSignal.REFUSAL, REFUSALS),
+    (HealthSignal.NEUTRAL, BREAKER_NEUTRAL),
+)
 
 
-def health_signal(settlement: Settlement) -> str:
-    """Return what an outcome says of its target: well, sick, refused, answered, nothing, or that it was not asked."""
-    if not settlement.contacted or settlement.outcome in {"skipped", "returned"}:
-        return "unasked"
-    if settlement.outcome == "delivered":
-        return "well"
+def health_signal(settlement: Settlement) -> HealthSignal:
+    """Return what an outcome says about the health of its target."""
+    if not settlement.contacted or settlement.outcome in {SettleOutcome.SKIPPED, SettleOutcome.RETURNED}:
+        return HealthSignal.NOT_CONTACTED
+    if settlement.outcome == SettleOutcome.DELIVERED:
+        return HealthSignal.SUCCESS
     if settlement.final and settlement.reason == Reason.SCRIPT_FAILED:
-        return "answered"
-    return next((word for word, reasons in _HEALTH_SIGNALS if settlement.reason in reasons), "")
+        return HealthSignal.NEUTRAL
+    return next((signal for signal, reasons in _HEALTH_SIGNALS if settlement.reason in reasons), HealthSignal.NONE)
 
 
 def _without_redundant(limits: tuple[RateLimit, ...]) -> tuple[RateLimit, ...]:
-    """Leave out what another limit makes superfluous: of two per minute, hour or day only the smaller one matters."""
+    """Drop redundant limits: of two limits per minute, hour or day only the smaller one has an effect."""
     smallest: dict[tuple[Unit, int, int], RateLimit] = {}
     for limit in sorted(limits, key=lambda one: one.count):
         same = (limit.count, limit.burst) if limit.unit is Unit.SECOND else (0, 0)

@@ -1,7 +1,7 @@
--- Dead letters go on in another integration, with a fresh budget and their history.
--- KEYS: 1-8 of the integration they died in, 9-11 records, waiting and totals of the other one.
--- ARGV: now, id, ... Answers how many. One whose id the other integration holds already, or whose header
--- cannot be read, stays where it is.
+-- Moves dead letters to the queue of another integration, with a new retry budget and their history.
+-- KEYS: 1-8 of the integration that has the dead letters, 9-11 records, waiting and totals of the other one.
+-- ARGV: now, id, ... Returns how many it moved. A dead letter whose id the other integration already has, or whose
+-- header cannot be read, is left unchanged.
 local moved = 0
 check_types()
 for i = 2, #ARGV do
@@ -12,7 +12,7 @@ for i = 2, #ARGV do
       header.attempts, header.lost, header.done, header.since_ms = nil, nil, nil, nil
       header.replays, header.replayed_ms = (header.replays or 0) + 1, now
     end)
-    if rewritten and enter(9, id, rewritten) then
+    if rewritten and add_delivery(9, id, rewritten) then
       remove(id, record)
       moved = moved + 1
     end

@@ -1,4 +1,4 @@
-"""Who else hears of it when deliveries die, the breaker opens or what waits grows old: the fallback and the manager."""
+"""Whom to notify of dead letters, an open breaker and lagging deliveries: the fallback and the manager."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Notifications(msgspec.Struct, frozen=True, kw_only=True):
-    """`fallback` is the integration that gets the alerts of dead letters, empty for none.
+    """`fallback` is the integration that gets the alerts of dead letters, '' for none.
 
-    The manager is told of dead letters at most once in `interval_s`, and of what is older than `lag_s`. Without
-    `interval_s` it is told nothing, without `lag_s` nothing of age.
+    The manager is notified of dead letters at most once per `interval_s`, and of deliveries older than `lag_s`. Without
+    `interval_s` there are no notifications, without `lag_s` none of lagging deliveries.
 
-    The default tells nobody.
+    The default notifies nobody.
     """
 
     fallback: str = ""
@@ -27,7 +27,7 @@ class Notifications(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, policy: Policy, integration_id: str, fallback: str) -> Self:
-        """Return what a policy asks for; `manager` tells nobody of itself, since that could not end."""
+        """Return the notifications of a policy. `manager` itself has none, because they would trigger further ones."""
         if integration_id == MANAGER_ID:
             return cls()
         return cls(
@@ -37,11 +37,11 @@ class Notifications(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def settle_arg(self) -> list[str | int]:
-        """Return the argument of the script `settle` that is about this."""
+        """Return the argument of the script `settle` for notifications."""
         return [_ms(self.interval_s)]
 
     def reap_args(self) -> list[str | int]:
-        """Return the arguments of the script `reap` that are about this."""
+        """Return the arguments of the script `reap` for notifications."""
         return [_ms(self.interval_s), _ms(self.lag_s)]
 
 

@@ -1,21 +1,22 @@
--- Stands in front of every script: the keys of one integration, the clock, and the few moves they share.
+-- Included before every script: the keys of one integration, the clock and the shared functions.
 local records, waiting, released, dead, control, totals, leases, spent = unpack(KEYS, 1, 8)
 
--- The first argument is the time in milliseconds, or '' for Redis's own clock, the one that all machines share.
+-- ARGV[1] is the time in ms since the epoch, or '' to use the clock of Redis, which all machines share.
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- A value that no script of ours writes counts as absent: it must not stop the script that reads it.
+-- A value that is not a number in range counts as absent, so that a foreign value does not stop the script.
 local function to_number(value, default)
   local found = tonumber(value or nil)
-  return found and math.abs(found) < 1e15 and found or default -- neither infinite nor NaN, which compares as false
+  return found and math.abs(found) < 1e15 and found or default -- excludes infinity, and NaN, which compares as false
 end
 
--- Ends the script with WRONGTYPE where a key has another type than ours: called before the first write of a script that
--- moves deliveries, so that it moves all or nothing. A record is read before it moves anyway. Costs 6 us.
+-- Ends the script with WRONGTYPE if a key has the wrong type. A script that moves deliveries calls this before its
+-- first write, because Redis does not roll back: either all deliveries move or none. The type of `records` is not
+-- checked here: each script reads a record before it moves it. Costs 6 us.
 local function check_types()
   redis.call('ZCARD', waiting)
   redis.call('ZCARD', released)
@@ -25,7 +26,7 @@ local function check_types()
   redis.call('HEXISTS', spent, '')
 end
 
--- Adds to a counter. One that holds no number, or the largest there is, starts again at zero.
+-- Adds to a counter. A counter that is not a number, or that would overflow, restarts at zero.
 local function add(key, field, by)
   local found = redis.pcall('HINCRBY', key, field, by)
   if type(found) == 'table' then
@@ -37,12 +38,13 @@ local function count(field, by)
   add(totals, field, by)
 end
 
--- A record is one line of JSON, its header, then the alert's own bytes.
+-- A record is its header (one line of JSON) followed by the unchanged bytes of the alert.
 local function new_header(more)
   return string.format('{"committed_ms":%d%s}\n', now, more or '')
 end
 
--- Returns the header and, from the line end on, the rest. Without a line end all of it is the rest: no byte is lost.
+-- Returns the header, and the rest including the line end. Without a line end the whole record is the rest, so that no
+-- byte is lost.
 local function split(record)
   local line_end = string.find(record, '\n', 1, true)
   if not line_end then
@@ -51,7 +53,7 @@ local function split(record)
   return string.sub(record, 1, line_end - 1), string.sub(record, line_end)
 end
 
--- Returns the record with its header changed by `change`, or nil if the header cannot be read.
+-- Returns the record after `change` modified its header, or nil if the header cannot be parsed.
 local function rewrite(record, change)
   local line, alert = split(record)
   local readable, rewritten = pcall(function()
@@ -67,8 +69,9 @@ local function store(id, old, new)
   count('bytes', #new - #old)
 end
 
--- A new delivery of another integration, whose records, waiting and totals are three KEYS from `first` on.
-local function enter(first, id, record)
+-- Adds a delivery to another integration, whose keys records, waiting and totals are KEYS[first] to KEYS[first + 2].
+-- Returns false if that integration already has the id.
+local function add_delivery(first, id, record)
   if redis.call('HSETNX', KEYS[first], id, record) == 0 then
     return false
   end
@@ -78,8 +81,8 @@ local function enter(first, id, record)
   return true
 end
 
--- Whether `enter` can write there: a damaged integration must not stop another one.
-local function can_enter(first)
+-- Whether `add_delivery` can write to these keys. A damaged integration must not stop another one.
+local function can_add_delivery(first)
   local readable = pcall(function()
     redis.call('HEXISTS', KEYS[first], '')
     redis.call('ZCARD', KEYS[first + 1])
@@ -94,12 +97,13 @@ local function no_longer_released(id)
   redis.call('HDEL', spent, id)
 end
 
--- A delivery that failed waits with FAILED added to its due time, so that its score alone tells it from one that did
--- not: a release finds the newest or oldest of either kind without a record. 10^13 ms is in the year 2286, and the sum
--- has 14 digits, which a double and a Lua number's text hold exactly.
+-- The score of a delivery that has failed is its due time plus FAILED. So a release finds the newest or oldest delivery
+-- that has or has not failed by score, without reading records. 10^13 ms is in the year 2286, and the sum has 14
+-- digits, which both a double and the text form of a Lua number hold exactly.
 local FAILED = 1e13
 
--- Whether a target has refused it since its retry budget began; an attempt whose worker died says nothing of a target.
+-- Whether an attempt failed at the target since the retry budget began. An attempt whose worker died does not count: it
+-- says nothing about the target.
 local function has_failed(record)
   local readable, failed = pcall(function()
     local header = cjson.decode((split(record)))

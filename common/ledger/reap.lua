@@ -1,10 +1,11 @@
--- Brings back what was lost: a lease that expired in a worker's hands is an attempt; a released delivery that nobody
--- began is released again, unless it is still queued, since then it has merely not had its turn.
--- KEYS: 1-8 as everywhere, then the entrances of `manager` and of the fallback as in settle.
--- ARGV: now, lease in ms, most lost attempts, most attempts, limit, how often dead letters are told in ms or '', age in ms from which
---       what waits is told to be late or '', id that is still queued, ... Answers {lost, released again, dead}.
+-- Handles expired leases. A delivery that a worker has begun loses an attempt: the worker died. A delivery that no
+-- worker has begun waits again, unless its task is still in the queue: then it has only not had its turn.
+-- KEYS: 1-8 as in every script, 9-11 records, waiting and totals of `manager`, 12-14 those of the fallback, if any.
+-- ARGV: now, lease in ms, maximum lost attempts, maximum attempts, limit, interval between notifications of dead
+--       letters in ms or '', age from which waiting deliveries lag in ms or '', id that is still queued, ...
+-- Returns {lost, released again, dead}.
 local lease, most_lost, max_attempts, queued = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), {}
-entrance, every = 9, tonumber(ARGV[6])
+intake, interval = 9, tonumber(ARGV[6])
 for i = 8, #ARGV do
   queued[ARGV[i]] = true
 end
@@ -29,10 +30,10 @@ for _, id in ipairs(expired) do
     end
     if not rewritten then
       to_dead(id, record, 'unreadable')
-      died(id, record, 'unreadable')
+      on_death(id, record, 'unreadable')
     elseif is_last then
       to_dead(id, rewritten, 'worker_lost')
-      died(id, rewritten, 'worker_lost')
+      on_death(id, rewritten, 'worker_lost')
     else
       to_waiting(id, now, has_failed(rewritten))
     end
@@ -49,6 +50,6 @@ end
 if again > 0 then
   count('released_again', again)
 end
-tell_of_deaths()
-tell_of_lag(tonumber(ARGV[7]))
+notify_of_deaths()
+notify_of_lag(tonumber(ARGV[7]))
 return {lost, again, deaths}

@@ -1,4 +1,4 @@
-"""What the ledger keeps of one delivery: a header that changes and the alert's bytes that never do."""
+"""The record of a delivery: a header that changes and the bytes of the alert, which never change."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_ID_CHARS: Final = 512
-"""Longest delivery id; ours have up to 200 characters."""
+"""Maximum length of a delivery id. Courier's own ids have up to 200 characters."""
 
 MAX_TIME_MS: Final = 10**14 - 1
-"""The year 5138. Redis's Lua writes longer numbers with an exponent, and the record could not be read any more."""
+"""The year 5138. Lua in Redis writes longer numbers with an exponent, and the record would be unreadable."""
 
 NonNegative = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
-"""A time in ms or a count, as records have them."""
+"""A time in ms or a count in a record."""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
-    """One attempt that did not succeed: when (ms since the epoch), the reason and a text for a person."""
+    """A failed attempt: its time (ms since the epoch), the reason and a description for people."""
 
     at_ms: NonNegative
     reason: str
@@ -33,17 +33,17 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FallbackOf(msgspec.Struct, frozen=True, array_like=True):
-    """The integration that could not deliver it, and the reason."""
+    """The integration that could not deliver the alert, and the reason."""
 
     integration: str
     reason: str
 
 
 class LastResponse(msgspec.Struct, frozen=True, array_like=True):
-    """What the service said last: to the attempt at `at_ms`, with an HTTP status or that of a script, in its own words.
+    """The last response of the service, to the attempt at `at_ms`: an HTTP status or exit status, and the body.
 
-    `text` has no secrets and no control characters but tabs and line ends; `cut` says that there was more of it.
-    `status` is None for a script that was stopped.
+    `text` contains no secrets and no control characters except tabs and line ends. `truncated` means that the body was
+    longer. `status` is None for a script that Courier stopped.
     """
 
     at_ms: NonNegative
@@ -53,12 +53,13 @@ class LastResponse(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The changing part. Times are milliseconds since the epoch by the ledger's clock.
+    """The part of a record that changes. Times are milliseconds since the epoch by the ledger's clock.
 
-    `since_ms` is when the retry budget began: at the first attempt, or the first after a replay; 0 before it.
-    `replayed_ms` is the turn that the last replay gave it. `lost` counts attempts whose worker died, `done` names the
-    calls of this delivery that need no repeating. With `fallback_of` it is the alert of another integration's dead
-    letter. `answer` is the last that there was and no more, so that a record stays small however often it is tried.
+    `budget_start_ms` is the start of the retry budget: the first attempt, or the first one after a replay; 0 before it.
+    `replayed_ms` is the due time that the last replay set. `lost_attempts` counts attempts whose worker died.
+    `completed_calls` names the calls of this delivery that must not be repeated. If `fallback_of` is set, this is the
+    alert of another integration's dead letter. `response` is only the last one, so that a record stays small however
+    many attempts there are.
     """
 
     committed_ms: NonNegative
@@ -74,10 +75,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One delivery: its id, its header and the alert's own bytes.
+    """One delivery: its id, its header and the bytes of the alert.
 
-    `begun_ms` is the ledger's time at `begin`, `well_ms` when the integration's target last took any delivery; 0 where
-    nobody knows.
+    `begun_ms` is the ledger's time at `begin`. `last_success_ms` is when the integration's target last accepted a
+    delivery. Both are 0 if unknown.
     """
 
     id: str
@@ -102,7 +103,7 @@ def encode_record(delivery: Delivery) -> bytes:
 
 
 def decode_record(delivery_id: str, record: bytes, begun_ms: int = 0, last_success_ms: int = 0) -> Delivery:
-    """Return the delivery that a record describes. Raises UnreadableRecord if it is not one of ours."""
+    """Return the delivery of a record. Raises UnreadableRecord if Courier cannot have written it."""
     header, _, alert = record.partition(b"\n")
     try:
         check_depth(header)
@@ -120,7 +121,7 @@ def _with_current_reasons(header: Header) -> Header:
 
 
 def read_totals(fields: Mapping[str, str]) -> dict[str, int]:
-    """Return an integration's totals by `outcome` or `outcome:reason`; reasons have their present names."""
+    """Return an integration's totals by `outcome` or `outcome:reason`, with the current names of reasons."""
     totals: Counter[str] = Counter()
     for name, value in fields.items():
         outcome, colon, reason = name.partition(":")
@@ -129,24 +130,24 @@ def read_totals(fields: Mapping[str, str]) -> dict[str, int]:
 
 
 def is_usable_id(delivery_id: str) -> bool:
-    """Say whether a queue message can carry an id: bounded, and UTF-8."""
+    """Return whether a queue message can carry an id: at most MAX_ID_CHARS characters, and valid UTF-8."""
     if not 0 < len(delivery_id) <= MAX_ID_CHARS:
         return False
     return delivery_id.isascii() or not any("\ud800" <= c <= "\udfff" for c in delivery_id)
 
 
 def id_text(raw: bytes) -> str:
-    """Return an id, or another text, that Redis holds. It may be no UTF-8; `id_bytes` makes the same bytes of it."""
+    """Decode an id or another text from Redis, which may not be UTF-8. `id_bytes` returns the same bytes again."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def id_bytes(text: str) -> bytes:
-    """Return the bytes of what `id_text` returned."""
+    """Encode a text that `id_text` decoded."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def to_int(value: Any) -> int:
-    """Return a number that a hash in Redis holds, 0 for what is none or out of range."""
+    """Return a number from a hash in Redis, 0 if it is not a number or its absolute value exceeds MAX_TIME_MS."""
     try:
         number = int(float(value or 0))
     except (ValueError, OverflowError):

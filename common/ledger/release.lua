@@ -1,65 +1,98 @@
--- Moves what may go now from waiting to released, and says how many ids a task should carry.
--- ARGV: now, in-flight cap, most ids a task, how many a task carries where more than a few go at once, how many must go
---       while others are in flight, lease in ms, linger in ms, the credential's digest, its limits for people,
---       whether there is a breaker, its longest pause in ms, whether the newest go first when the day is short, for how
---       many ms what failed lets others go first, then for each limit: unit, number, burst.
--- Answers {ids a task, id, id, ...}.
+-- Moves the deliveries that may be sent now from waiting to released, and decides how many ids a task carries.
+-- KEYS: 1-8 as in every script, 9-11 the state of the rate limits, which integrations with one credential share.
+-- ARGV: now, in-flight cap, maximum ids per task, ids per task when more than a few are released, minimum to release
+--       while others are in flight, lease in ms, linger in ms, digest of the credential, its limits as text, 1 if there
+--       is a breaker, its longest pause in ms, 1 if the newest go first when the daily limit is short, how long
+--       deliveries that have failed let the others go first in ms, then for each limit: unit, number, burst.
+-- Returns {ids per task, id, id, ...}.
 --
--- Nothing goes while the operator, the target or an open breaker holds; a breaker whose time is over lets one delivery
--- out, the probe: the newest that has not failed yet, else the newest. So a few that the target can't take do not keep
--- it open. Otherwise as many go as the in-flight cap and every limit allow, in the order of their due times; but what
--- failed lets go first, for a while, what has not: else a few of them would take the tokens of all others. Another
--- credential begins with a closed breaker. Waiting changes nothing at all.
+-- Nothing is released while the operator or the target pauses the integration or its breaker is open. When the pause of
+-- the breaker ends, one delivery is released, the probe: the newest that has not failed, otherwise the newest. So a few
+-- deliveries that the target cannot accept do not keep the breaker open. Otherwise the in-flight cap and the limits
+-- decide how many are released, in order of due time. Deliveries that have failed queue behind the others as if they
+-- were due later; otherwise a few of them would use up the tokens. A new credential starts with a closed breaker.
+-- While deliveries only wait, a call writes at most the clock.
 --
--- The more is in flight, the larger a task must be: that keeps the number of tasks of one integration near
+-- The more deliveries are in flight, the larger a task must be. This keeps the number of tasks of one integration near
 -- 16 * (1 + ln batch_max) even if its target hangs, so that it cannot fill a worker that it shares with others.
--- A task that would be too small waits for company, at most as long as the linger.
-local cap, batch_max, together, least = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+-- A release that would be too small is delayed by up to the linger, so that more deliveries can join it.
+local cap, batch_max, ids_per_task, min_ids = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local lease, linger, FEW = tonumber(ARGV[6]), tonumber(ARGV[7]), 4
 local has_breaker, longest_break = ARGV[10] == '1', tonumber(ARGV[11])
 local newest_first, day_is_short, yields = ARGV[12] == '1', false, tonumber(ARGV[13])
 
--- Where the clock was set back, what waits and what is leased moves with it; else it would wait until the clock has
--- caught up. The lowest go first, so that no rank changes meanwhile. Steps of a few seconds are waited for.
-local seen, LOOK, STEP = to_number(hold[7], now), 5000, 2000
-if now < seen - STEP then
-  check_types()
-  for _, key in ipairs({waiting, released}) do
-    for first = 0, redis.call('ZCARD', key) - 1, 1000 do
-      local entries = redis.call('ZRANGE', key, first, first + 999, 'WITHSCORES')
-      for i = 1, #entries, 2 do
-        local base = tonumber(entries[i + 1]) >= FAILED and FAILED or 0
-        redis.call('ZADD', key, base + math.max(0, entries[i + 1] - base - (seen - now)), entries[i])
-      end
-    end
+-- If the clock was set back, the scores of waiting and released move back by the same amount: otherwise those
+-- deliveries would wait until the clock catches up. Steps of up to two seconds are ignored. A call moves up to
+-- SHIFT_LIMIT waiting deliveries that have failed and as many that have not, so that a long queue does not stop Redis.
+-- The next call continues there. The lowest scores move first, so deliveries are moved before they are released.
+--
+-- `clock_shift` in `control` holds what remains: 'ms score score', the lowest scores not yet moved of the deliveries
+-- that have not failed and of those that have, or 0 if that kind is finished. A delivery that starts to wait meanwhile
+-- may move, too: it is then due earlier, at most by the step.
+local last_clock, CLOCK_INTERVAL, CLOCK_STEP, SHIFT_LIMIT = to_number(state[7], now), 5000, 2000, 500
+local step, fresh_from, failed_from = string.match(state[9] or '', '^(%d+) (%d+) (%d+)$')
+step, fresh_from, failed_from = to_number(step, 0), to_number(fresh_from, 0), to_number(failed_from, 0)
+
+local function move_back(key, entries)
+  for i = 1, #entries, 2 do
+    local base = tonumber(entries[i + 1]) >= FAILED and FAILED or 0
+    redis.call('ZADD', key, base + math.max(0, entries[i + 1] - base - step), entries[i])
   end
+end
+
+-- Moves waiting deliveries with a score from `from` to `to`. Returns the score at which to continue, or 0 at the end.
+-- That is the last score again, because more deliveries may have it; those already moved are below it.
+local function move_waiting_back(from, to)
+  if from == 0 then
+    return 0
+  end
+  local entries = redis.call('ZRANGE', waiting, from, to, 'BYSCORE', 'LIMIT', 0, SHIFT_LIMIT, 'WITHSCORES')
+  move_back(waiting, entries)
+  return #entries == 2 * SHIFT_LIMIT and math.floor(entries[#entries]) or 0
+end
+
+local was_set_back = step == 0 and now < last_clock - CLOCK_STEP -- a second step waits until the first is finished
+if was_set_back then
+  check_types()
+  step, fresh_from, failed_from = math.floor(last_clock - now), 1, FAILED + 1 -- a due time of 0 stays
+  move_back(released, redis.call('ZRANGE', released, 0, -1, 'WITHSCORES')) -- all: the in-flight cap bounds them
   count('clock_set_back', 1)
 end
-if not hold[7] or now < seen - STEP or now > seen + LOOK then
+if step > 0 then
+  check_types()
+  fresh_from = move_waiting_back(fresh_from, '(' .. FAILED)
+  failed_from = move_waiting_back(failed_from, '+inf')
+  if fresh_from > 0 or failed_from > 0 then
+    redis.call('HSET', control, 'clock_shift', string.format('%d %d %d', step, fresh_from, failed_from))
+  else
+    redis.call('HDEL', control, 'clock_shift')
+  end
+end
+if not state[7] or was_set_back or now > last_clock + CLOCK_INTERVAL then
   redis.call('HSET', control, 'clock_ms', now)
 end
 
-local function each_limit(what)
+local function each_limit(call)
   for i = 14, #ARGV, 3 do
-    what(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
+    call(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
   end
 end
 
-if hold[5] and hold[5] ~= ARGV[8] then -- what another credential was refused says nothing of this one
+if state[5] and state[5] ~= ARGV[8] then -- failures with another credential say nothing about this one
   redis.call('HDEL', control, 'breaker', 'breaker_until_ms', 'probe', 'opens', 'failures')
   if breaker ~= 'closed' then
     breaker = 'closed'
     count('breaker_closed', 1)
   end
 end
-if hold[5] ~= ARGV[8] or hold[6] ~= ARGV[9] then -- where `status` finds the state of the limits
+if state[5] ~= ARGV[8] or state[6] ~= ARGV[9] then -- with these `status` finds the state of the limits
   redis.call('HSET', control, 'target', ARGV[8], 'limits', ARGV[9])
 end
-if target_until > now + target_pause then -- the clock went back
+if target_until > now + target_pause then -- the clock was set back
   target_until = now + target_pause
-  share('pause_until_ms', target_until)
+  set_shared('pause_until_ms', target_until)
 end
-if breaker == 'open' and breaker_until > now + longest_break then -- the same
+if breaker == 'open' and breaker_until > now + longest_break then -- the clock was set back
   breaker_until = now + longest_break
   redis.call('HSET', control, 'breaker_until_ms', breaker_until)
 end
@@ -79,7 +112,8 @@ local room = breaker == 'closed' and cap - in_flight or math.min(1, cap - in_fli
 each_limit(function(unit, number, burst)
   local left = allowed(unit, number, burst)
   room = math.min(room, left)
-  if unit == 'day' and left < redis.call('ZCOUNT', waiting, 0, now) + redis.call('ZCOUNT', waiting, FAILED, FAILED + now) then
+  if unit == 'day'
+    and left < redis.call('ZCOUNT', waiting, 0, now) + redis.call('ZCOUNT', waiting, FAILED, FAILED + now) then
     day_is_short = true
   end
 end)
@@ -87,7 +121,8 @@ if room <= 0 then
   return {0}
 end
 
--- Up to `room` of one kind that are due, in the order in which they go: {id, due time, id, due time, ...}.
+-- Returns up to `room` due deliveries, of those that have failed (base FAILED) or have not (0), in the order of their
+-- release: {id, due time, id, due time, ...}.
 local newest = breaker ~= 'closed' or (newest_first and day_is_short)
 local function due_of(base)
   local found
@@ -102,6 +137,7 @@ local function due_of(base)
   return found
 end
 
+-- Merges both lists: a delivery that has failed counts as due `yields` ms later than it is.
 local function merged(fresh, failed)
   if #failed == 0 then
     return fresh
@@ -125,12 +161,12 @@ if ready == 0 then
   return {0}
 end
 local batch = math.min(batch_max, math.max(1, math.floor(in_flight / 16)))
-least = in_flight > 0 and math.min(least, room) or 1
-if breaker == 'closed' and ready < math.max(batch, least) and due[2] > now - linger then
+min_ids = in_flight > 0 and math.min(min_ids, room) or 1
+if breaker == 'closed' and ready < math.max(batch, min_ids) and due[2] > now - linger then
   return {0}
 end
-check_types() -- nothing is sent that could not be settled
-local answer = {math.min(batch_max, math.max(batch, ready > FEW and together or 1, math.ceil(ready / 16)))}
+check_types() -- before the first write, and so that nothing is sent that cannot be settled
+local result = {math.min(batch_max, math.max(batch, ready > FEW and ids_per_task or 1, math.ceil(ready / 16)))}
 local receipt
 each_limit(function(unit, number, burst)
   spend(unit, number, burst, ready)
@@ -144,9 +180,9 @@ for i = 1, 2 * ready, 2 do
   if receipt then
     redis.call('HSET', spent, due[i], receipt)
   end
-  answer[#answer + 1] = due[i]
+  result[#result + 1] = due[i]
 end
 if breaker ~= 'closed' then
   redis.call('HSET', control, 'breaker', 'half-open', 'probe', due[1])
 end
-return answer
+return result

@@ -1,4 +1,4 @@
-"""The Lua scripts beside this file, loaded once; each is put together from the parts that it shares with others."""
+"""Loads and runs the Lua scripts in this directory. Each script is concatenated from the files that it includes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
-    Call = tuple[list[str], list[str | bytes | float]]
+    Call = tuple[Sequence[str], list[str | bytes | float]]
 
 INCLUDES: Final = {
     "commit": (),
@@ -32,38 +32,38 @@ INCLUDES: Final = {
     "import": (),
     "retain": (),
 }
-"""Script → the files that stand in front of it, after the prelude."""
+"""Script → the files that it includes, in this order, after the prelude."""
 
 
 def load(client: Redis) -> dict[str, Script]:
-    """Return every script, ready to be called on `client`; Redis is asked nothing yet."""
+    """Return every script, bound to `client`. This sends nothing to Redis."""
     return {name: client.register_script(source_of(name)) for name in INCLUDES}
 
 
 def source_of(name: str) -> str:
-    """Return the whole text of a script, as Redis gets it."""
+    """Return the complete text of a script, as it is sent to Redis."""
     here = files(__package__)
     return "".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *INCLUDES[name], name))
 
 
 def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
-    """Run a script once for each call (keys, arguments) and return the answers, all in one round trip.
+    """Run a script once for each call (keys, arguments) and return the results, in one round trip.
 
-    Each run is atomic by itself; what others ask of Redis may come between two of them. Where the values in the keys of
-    a call make it fail, its answer is that error (`is_damage`), and the others are run all the same.
+    Each run is atomic by itself; commands of other clients may run between two of them. If a value in the keys of a
+    call makes it fail, its result is that error (`is_damage`), and the other calls still run.
     """
     if len(calls) == 1:
         return [_run_one(script, calls[0])]
     with client.pipeline(transaction=False) as pipe:
         for keys, arguments in calls:
             pipe.evalsha(script.sha, len(keys), *keys, *arguments)
-        answers: list[Any] = pipe.execute(raise_on_error=False)
-    for n, answer in enumerate(answers):
-        if isinstance(answer, NoScriptError):  # a Redis that was started anew: nothing was done
-            answers[n] = _run_one(script, calls[n])
-        elif isinstance(answer, Exception) and not is_damage(answer):
-            raise answer
-    return answers
+        results: list[Any] = pipe.execute(raise_on_error=False)
+    for n, result in enumerate(results):
+        if isinstance(result, NoScriptError):  # Redis was restarted and has no scripts: this call did nothing
+            results[n] = _run_one(script, calls[n])
+        elif isinstance(result, Exception) and not is_damage(result):
+            raise result
+    return results
 
 
 def _run_one(script: Script, call: Call) -> Any:

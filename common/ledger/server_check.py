@@ -1,4 +1,4 @@
-"""What the ledger needs of the Redis server itself: that it evicts nothing, keeps a log and has memory to spare."""
+"""Checks the Redis server: no eviction, an append-only file, enough free memory."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from redis import Redis
 
 MEMORY_HIGH_WATERMARK: Final = 0.9
-"""The part of `maxmemory` at which nothing more is enqueued. A Redis that is quite full refuses every write, also those
-that would empty it: releasing, publishing to Celery, settling."""
+"""Intake pauses above this share of `maxmemory`. A full Redis refuses every write, even those that would free memory:
+release, publish to Celery, settle."""
 
 _NO_EVICTION: Final = "noeviction"
 
 
 def check(client: Redis) -> list[str]:
-    """Raise LedgerMisconfigured if Redis is a cluster or may evict keys; return warnings about what is merely unwise.
+    """Raise LedgerMisconfigured if Redis is a cluster or may evict keys. Return warnings about settings that risk data.
 
-    Raises LedgerUnavailable also while Redis answers but cannot write to its disk: it refuses PING then.
+    Raises LedgerUnavailable also if Redis responds but cannot write to its disk, because it then refuses PING.
     """
     with as_ledger_errors():
         client.ping()
@@ -29,16 +29,16 @@ def check(client: Redis) -> list[str]:
         persistence: Any = client.info("persistence")
     if cluster.get("cluster_enabled"):
         raise LedgerMisconfigured(NO_CLUSTER)
-    if why := _evicts(memory):
-        raise LedgerMisconfigured(why)
-    # While a server loads its log it says that it has none.
+    if reason := _evicts(memory):
+        raise LedgerMisconfigured(reason)
+    # While Redis loads its append-only file it reports aof_enabled:0.
     if not persistence.get("aof_enabled") and not persistence.get("loading"):
-        return ["Redis keeps no append-only file: a restart of it loses deliveries; set appendonly yes"]
+        return ["Redis has no append-only file: a restart of Redis loses deliveries; set appendonly yes"]
     return []
 
 
 def disk_error(client: Redis) -> str:
-    """Return why Redis refuses all changes, empty if it does not."""
+    """Return why Redis refuses all writes, '' if it does not."""
     try:
         with as_ledger_errors():
             client.ping()
@@ -48,14 +48,14 @@ def disk_error(client: Redis) -> str:
 
 
 def intake_block_reason(client: Redis) -> str:
-    """Return why nothing should be added to this Redis right now, empty if there is no reason."""
+    """Return why intake must pause, '' if it need not: Redis is nearly full or may evict keys."""
     with as_ledger_errors():
         memory: Any = client.info("memory")
-    used, most = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
-    if most and used > MEMORY_HIGH_WATERMARK * most:
+    used, limit = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
+    if limit and used > MEMORY_HIGH_WATERMARK * limit:
         return (
-            f"Redis uses {used / 2**20:.0f} of its {most / 2**20:.0f} MiB; it would soon refuse what empties it: "
-            "raise maxmemory, or lower max_backlog_bytes"
+            f"Redis uses {used / 2**20:.0f} of its {limit / 2**20:.0f} MiB; when full, it refuses "
+            "even the writes that free memory: raise maxmemory, or lower max_backlog_bytes"
         )
     return _evicts(memory)
 
@@ -65,6 +65,6 @@ def _evicts(memory: dict[str, Any]) -> str:
     if policy == _NO_EVICTION:
         return ""
     return (
-        f"Redis has maxmemory-policy {policy} and would throw deliveries away; "
+        f"Redis has maxmemory-policy {policy} and could evict deliveries; "
         "set it to noeviction (redis.conf, or CONFIG SET maxmemory-policy noeviction)"
     )

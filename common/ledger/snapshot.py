@@ -1,6 +1,6 @@
-"""Everything that a scrape wants to know, of all integrations: three round trips, nothing changed, no key needed.
+"""Reads the state of all integrations for a metrics scrape: three round trips, no writes, no secret key.
 
-`Ledger.status` answers for one integration and a person; this answers every few seconds for a hundred of them.
+`Ledger.status` reads more of one integration, for a person. This runs every few seconds for a hundred integrations.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 from common.connection.errors import as_ledger_errors
 from common.integration import MANAGER_ID
 from common.ledger.damage import ask, damaged, unless_damaged
+from common.ledger.enums import BreakerState
 from common.ledger.keys import FAILED_OFFSET_MS, KEY_NAMES, keys_of, limit_keys
 from common.ledger.record import read_totals, to_int
 from common.ledger.status import committed_ms
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
     from redis import Redis
 
 SAMPLE_SIZE: Final = 3
-"""Records looked at, of those due first and those released first, to find the oldest: each holds a whole alert."""
+"""Records read to find the oldest, of those due first and those released first. Each contains a whole alert."""
 
 _EMPTY: Final[tuple[Any, ...]] = (0, 0, 0, [], [], [], {}, {})
-"""What the second round trip answers of an integration without a key."""
+"""The results of the second round trip for an integration without keys."""
 
 Texts = dict[str, str]
 
 
 class BlockedBy(msgspec.Struct, frozen=True, kw_only=True):
-    """What keeps an integration from sending, besides its turn."""
+    """What keeps an integration from sending, apart from its limits."""
 
     breaker_open: bool = False
     paused: bool = False
@@ -39,9 +40,9 @@ class BlockedBy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntegrationSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One integration. `overdue_s` counts from when the delivery that is due first could have gone; 0 where none is.
+    """One integration. `overdue_s` is the time since the first due delivery could have been sent, 0 if none is due.
 
-    `damaged` is how many of its keys have the wrong type.
+    `damaged` is the number of its keys that have the wrong type.
     """
 
     waiting: int
@@ -55,7 +56,7 @@ class IntegrationSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """What of Redis itself decides whether deliveries are safe in it. `memory_max_bytes` is 0 if nobody knows."""
+    """Whether deliveries are safe in this Redis. `memory_max_bytes` is 0 if unknown."""
 
     memory_bytes: int
     memory_max_bytes: int
@@ -64,14 +65,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What was found, by integration."""
+    """The integrations by id, and the server."""
 
     integrations: dict[str, IntegrationSnapshot]
     server: Server
 
 
 def take_snapshot(client: Redis) -> Snapshot:
-    """Look at everything. Raises LedgerUnavailable or LedgerMisconfigured."""
+    """Read the state of all integrations. Raises LedgerUnavailable or LedgerMisconfigured."""
     with as_ledger_errors():
         ids, now_ms, server = _read_server(client)
         counted = _read_counts(client, ids, now_ms)
@@ -108,22 +109,22 @@ def _read_server(client: Redis) -> tuple[list[str], int, Server]:
 def _read_counts(client: Redis, ids: list[str], now_ms: int) -> dict[str, _Counts]:
     with client.pipeline(transaction=False) as pipe:
         for one in ids:
-            _, waiting, released, dead, control, totals, *_ = keys = keys_of(one)
+            keys = keys_of(one)
             ask(pipe, keys)
-            for key in (waiting, released, dead):
+            for key in (keys.waiting, keys.released, keys.dead):
                 pipe.zcard(key)
             for base in (0, FAILED_OFFSET_MS):
-                pipe.zrange(waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE, withscores=True)
-            pipe.zrange(released, 0, SAMPLE_SIZE - 1)
-            pipe.hgetall(totals)
-            pipe.hgetall(control)
-        answers = iter(pipe.execute(raise_on_error=False))
-    return {one: _counts(one, list(islice(answers, len(KEY_NAMES) + len(_EMPTY))), now_ms) for one in ids}
+                pipe.zrange(keys.waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE, withscores=True)
+            pipe.zrange(keys.released, 0, SAMPLE_SIZE - 1)
+            pipe.hgetall(keys.totals)
+            pipe.hgetall(keys.control)
+        results = iter(pipe.execute(raise_on_error=False))
+    return {one: _counts(one, list(islice(results, len(KEY_NAMES) + len(_EMPTY))), now_ms) for one in ids}
 
 
-def _counts(integration_id: str, answers: list[Any], now_ms: int) -> _Counts:
-    wrong = len(damaged(keys_of(integration_id), answers[: len(KEY_NAMES)]))
-    found = [unless_damaged(answer, empty) for answer, empty in zip(answers[len(KEY_NAMES) :], _EMPTY, strict=True)]
+def _counts(integration_id: str, results: list[Any], now_ms: int) -> _Counts:
+    wrong = len(damaged(keys_of(integration_id), results[: len(KEY_NAMES)]))
+    found = [unless_damaged(result, empty) for result, empty in zip(results[len(KEY_NAMES) :], _EMPTY, strict=True)]
     waiting, released, dead, first, failed, begun, totals, control = found
     due_ms = min(
         [due_ms for _, at_ms in (*first, *failed) if (due_ms := at_ms % FAILED_OFFSET_MS) <= now_ms], default=None
@@ -135,12 +136,11 @@ def _counts(integration_id: str, answers: list[Any], now_ms: int) -> _Counts:
 def _read_records(client: Redis, counted: dict[str, _Counts]) -> list[tuple[list[Any], Texts]]:
     with client.pipeline(transaction=False) as pipe:
         for one, raw in counted.items():
-            records, *_ = keys_of(one)
             shared, *_ = limit_keys(raw.control.get("target") or one)
-            pipe.hmget(records, raw.oldest or ["none"])
+            pipe.hmget(keys_of(one).records, raw.oldest or ["none"])
             pipe.hmget(shared, ["pause_until_ms"])
-        answers = [unless_damaged(answer, [None]) for answer in pipe.execute(raise_on_error=False)]
-    pairs = zip(answers[::2], answers[1::2], strict=True)
+        results = [unless_damaged(result, [None]) for result in pipe.execute(raise_on_error=False)]
+    pairs = zip(results[::2], results[1::2], strict=True)
     return [(records, {"pause_until_ms": (until or b"").decode("utf-8", "replace")}) for records, (until,) in pairs]
 
 
@@ -161,10 +161,10 @@ def _integration_snapshot(raw: _Counts, more: tuple[list[Any], Texts], now_ms: i
 
 
 def _blocked_by(control: Texts, shared: Texts, now_ms: int) -> BlockedBy:
-    """Read what holds it back; what no script writes counts as not held."""
+    """Return what blocks an integration. A malformed field counts as absent."""
     until_ms = to_int(shared.get("pause_until_ms"))
     return BlockedBy(
-        breaker_open=control.get("breaker", "closed") != "closed",
+        breaker_open=control.get("breaker", BreakerState.CLOSED) != BreakerState.CLOSED,
         paused="paused_ms" in control,
         target_pause_s=max(0.0, (until_ms - now_ms) / 1000),
     )

@@ -1,4 +1,4 @@
-"""What goes into the ledger's moves and what comes out of them."""
+"""Parameters and results of the ledger's operations."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from typing import Final
 
 import msgspec
 
+from common.ledger.enums import BreakerState, SettleOutcome
 from common.ledger.limits import UNLIMITED, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Delivery, Header
 
 MAX_LOST_ATTEMPTS: Final = 10
-"""Attempts whose worker died before a delivery is called the cause and buried."""
+"""Attempts whose worker died before a delivery becomes a dead letter: it probably causes the crashes."""
 
 REAP_LIMIT: Final = 1000
-"""Expired leases that one reap handles; the next comes a second later."""
+"""Maximum number of expired leases that one reap handles; the next reap runs a second later."""
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """The commit happened; `stored` deliveries are new."""
+    """The commit succeeded; `stored` deliveries are new."""
 
     stored: int
 
 
 class Stale(msgspec.Struct, frozen=True):
-    """The commit was refused: the cursor is at `cursor`, so another producer was here or Redis is younger."""
+    """The commit was refused: the cursor is `cursor`, because another producer moved it or Redis lost data."""
 
     cursor: str
 
 
 class Full(msgspec.Struct, frozen=True):
-    """The commit was refused: the backlog has room for only `room` deliveries."""
+    """The commit was refused: the backlog has room for `room` deliveries only."""
 
     room: int
 
@@ -40,10 +41,11 @@ CommitResult = Stored | Stale | Full
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """On what terms what may go now moves to released, for tasks that must then be published.
+    """Parameters of a release.
 
-    Where more than a few go at once, each task carries `together` at least; up to `batch_max` when much is in flight.
-    While some are in flight less than `least` waits for company, at most as long as the linger.
+    If more than 4 deliveries are released at once, each task carries at least `ids_per_task`; it carries up to
+    `batch_max` when many are in flight. While others are in flight, fewer than `min_ids` due deliveries wait for more,
+    up to `linger_s`.
     """
 
     max_in_flight: int
@@ -61,9 +63,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reap(msgspec.Struct, frozen=True, kw_only=True):
-    """On what terms deliveries whose lease has expired come back; not those that are merely still `queued`.
+    """Parameters of a reap. Deliveries whose task is still in the queue (`queued`) do not return to waiting.
 
-    One that has had `max_attempts`, those whose worker died among them, is dead.
+    A delivery with `max_attempts` attempts becomes a dead letter. Attempts whose worker died count, too.
     """
 
     queued: Collection[str]
@@ -85,23 +87,23 @@ class Reap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A delivery for the built-in integration `manager`: its deterministic id and what to inject."""
+    """A delivery for the built-in integration `manager`: its deterministic id and the event to inject."""
 
     id: str
     payload: bytes
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """How one begun delivery ended: delivered, skipped, retry or dead; the last two need the new `header`.
+    """How a begun delivery ended: `outcome` is a SettleOutcome. Retry and dead need the new `header`.
 
-    Or it was returned: no attempt was made, it waits again at the head of the queue. Or postponed: the same, but it
-    waits for `delay_ms`, and `header` keeps what of it is done.
+    `returned` means that no attempt was made: the delivery goes back to the head of the queue. `postponed` means the
+    same, but the delivery waits for `delay_ms`, and `header` keeps the calls that are completed.
 
-    `asked` says whether the target was asked at all: if not, it spent nothing of its limits. `final` says that the
-    failure is this delivery's own: no further attempt can mend it.
+    `contacted` is whether the target was contacted; if not, the delivery's rate limit tokens are refunded. `final`
+    means that this delivery causes the failure and no further attempt can succeed.
 
-    `delay_ms` is how long a retry waits, `pause_ms` how long the whole target asked to be left alone, both by the
-    ledger's clock.
+    `delay_ms` is how long a retry waits. `pause_ms` is the pause that the target requested for all deliveries. Both are
+    by the ledger's clock.
     """
 
     id: str
@@ -116,16 +118,16 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """Whether an attempt failed; the last entry of the header's history then says why."""
-        return self.outcome in {"retry", "dead"}
+        """Whether an attempt failed. The last entry of the header's history then has the reason."""
+        return self.outcome in {SettleOutcome.RETRY, SettleOutcome.DEAD}
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What a settle did: `count` deliveries were not too late, and what that means for the target.
+    """The result of a settle: `count` outcomes were recorded, the others were too late.
 
-    `breaker` is `open` or `closed` if this very settle made it so, `until_ms` then the end of its pause;
-    `paused_until_ms` is the end of a pause that the target asked for, if there was none before. `held` says that
-    something, new or not, holds the integration back: what is not under way yet had better be returned.
+    `breaker` is `open` or `closed` if this settle changed it; `until_ms` is then the end of its pause.
+    `paused_until_ms` is the end of a pause that the target requested, if there was none before. `is_blocked` is whether
+    the integration is blocked now; the worker should return the deliveries that it has not started to send.
     """
 
     count: int
@@ -136,7 +138,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Reaped(msgspec.Struct, frozen=True):
-    """What a reap found: attempts whose worker died, deliveries nobody had begun, and those that died of it."""
+    """The result of a reap: attempts whose worker died, deliveries to release again, and new dead letters."""
 
     lost: int
     released_again: int
@@ -144,9 +146,9 @@ class Reaped(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A dead delivery and when it died, in ms since the epoch.
+    """A dead letter and its time of death, in ms since the epoch.
 
-    `problem` says why its record cannot be read, empty if it can; the alert then is all that Redis holds of it.
+    `problem` is why its record cannot be read, '' if it can. If it cannot, `delivery.alert` is the whole record.
     """
 
     delivery: Delivery
@@ -155,12 +157,12 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What `courier status` shows of one integration. Ages are in seconds; None where nothing waits.
+    """What `courier status` shows of one integration. `oldest_age_s` is None if nothing waits.
 
-    `paused_ms` is when an operator paused it, 0 if nobody did; `target_until_ms` the end of a pause that the target
-    asked for and `breaker_until_ms` of the breaker's, 0 if there is none. `breaker` is closed, open or half-open, and
-    `breaker_reason` the reason of the failure that opened it. `failed` is how many of those that wait have failed.
-    `limits` has for each how many may go now. `damaged` are the keys of the wrong type.
+    `paused_ms` is when an operator paused it, 0 if it is not paused. `target_until_ms` and `breaker_until_ms` are the
+    ends of the pauses of the target and of the breaker, 0 if there is none. `breaker` is closed, open or half-open, and
+    `breaker_reason` is the reason of the failure that opened it. `failed` is the number of waiting deliveries that have
+    failed. `limits` is the number of remaining tokens by limit. `damaged` lists the keys of the wrong type.
     """
 
     waiting: int
@@ -174,7 +176,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     paused_ms: int = 0
     pause_reason: str = ""
     target_until_ms: int = 0
-    breaker: str = "closed"
+    breaker: str = BreakerState.CLOSED
     breaker_until_ms: int = 0
     breaker_reason: str = ""
     failed: int = 0

@@ -1,9 +1,9 @@
-"""The ledger as a whole against a plain model of it, on a real server.
+"""Compares the ledger with a simple model of it, on a real Redis server.
 
-Whatever happens in whatever order: a delivery is in exactly one state and none is lost, counters and bytes add up, no
-window ever holds more than its limit, no more than the cap is in flight, and nothing moves while something holds it.
-What failed lets what has not failed go first, for a while, and is no probe while there is another.
-Every death reaches the fallback, and every death and every falling sick of the target the manager, once.
+After any operations in any order: each delivery is in exactly one state and none is lost, counters and bytes add up, no
+window exceeds its limit, no more than the cap is in flight, and a blocked integration releases nothing. Deliveries that
+have failed let the others go first for a while, and are no probe while there is another. Each dead letter reaches the
+fallback once. The manager is notified once of each dead letter and each time the breaker opens from closed.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ ID = "slack"
 CAP, LEASE_S, MOST_LOST, MOST_ATTEMPTS, YIELDS_MS = 8, 60.0, 10, 12, 5000
 RATE, BURST, A_MINUTE, AN_HOUR, A_DAY = 2, 4, 6, 30, 40
 LIMITS = (f"{RATE}/s burst {BURST}", f"{A_MINUTE}/min", f"{AN_HOUR}/h", f"{A_DAY}/day")
-PACE = Limits(
+POLICY = Limits(
     target="T",
     rate_limits=tuple(map(parse_rate_limit, LIMITS)),
     retry_after_max_s=100,
     yields_s=YIELDS_MS / 1000,
     breaker=Breaker(failures=3, ratio=60, samples=6, window_s=120, pause_s=10, pause_max_s=40),
 )
-TELLING = Notifications(fallback="backup", interval_s=600)
-REASONS = {"sick": "http_5xx", "refused": "unauthorized", "answered": "rate_limited", "": "internal"}
+NOTIFICATIONS = Notifications(fallback="backup", interval_s=600)
+REASONS = {"failure": "http_5xx", "refusal": "unauthorized", "neutral": "rate_limited", "": "internal"}
 WORK = {
-    "delivered": ("delivered", "well", 0),
-    "failed": ("retry", "sick", 0),
-    "failed again": ("retry", "sick", 0),
-    "refused": ("retry", "refused", 0),
-    "pause": ("retry", "answered", 7),
-    "buried": ("dead", "sick", 0),
+    "delivered": ("delivered", "success", 0),
+    "failed": ("retry", "failure", 0),
+    "failed again": ("retry", "failure", 0),
+    "refused": ("retry", "refusal", 0),
+    "pause": ("retry", "neutral", 7),
+    "buried": ("dead", "failure", 0),
 }
 ANSWER = LastResponse(1_700_000_000_000, 500, "</p>\n")
 DAY_MS = 86_400_000
@@ -70,7 +70,7 @@ DAY_MS = 86_400_000
 
 @dataclass
 class One:
-    """What the model knows of a delivery; `at_ms` is due time, lease expiry or time of death."""
+    """A delivery in the model. `at_ms` is due time, lease expiry or time of death."""
 
     state: str
     at_ms: int
@@ -85,13 +85,13 @@ class One:
 
     @property
     def score(self) -> int:
-        """Where it stands in its sorted set."""
+        """The score in its sorted set."""
         return self.at_ms + (FAILED_OFFSET_MS if self.state == "waiting" and self.failed else 0)
 
 
 @dataclass
 class ModelLimits:
-    """The tokens. `went` is every release that was not put back; the scripts know of at least as much."""
+    """The tokens. `went` has every release that was not put back; the scripts count at least as many."""
 
     now_ms: int
     went: list[int] = field(default_factory=list)
@@ -116,7 +116,7 @@ class ModelLimits:
             went.append(now_ms)
 
     def refund(self, at_ms: int, now_ms: int) -> None:
-        """Give back the oldest token of each window that the release is still in, and the day's if it is the same."""
+        """Refund the oldest token of each window that still contains the release, and that of the same day."""
         self.left(now_ms)
         self.went.remove(at_ms)
         for width, went in self.known.items():
@@ -126,7 +126,7 @@ class ModelLimits:
             self.days.remove(at_ms // DAY_MS)
 
     def check(self) -> None:
-        """No window that ends with a release holds more than it may; so none does."""
+        """Check each window that ends with a release: if none exceeds its limit, no window does."""
         for at in self.went:
             assert sum(at - 60_000 < one <= at for one in self.went) <= A_MINUTE
             assert sum(at - 3_600_000 < one <= at for one in self.went) <= AN_HOUR
@@ -137,13 +137,13 @@ class ModelLimits:
                     assert between <= BURST + Fraction(RATE * (at - since), 1000)
 
 
-UNASKED = {"skipped", "returned", "postponed"}
-"""Outcomes of which the target knows nothing: what they spent comes back."""
+NOT_CONTACTED = {"skipped", "returned", "postponed"}
+"""Outcomes without contact to the target: their tokens are refunded."""
 
 
 @dataclass
 class Health:
-    """The breaker in plain words."""
+    """The circuit breaker of the model."""
 
     state: str = "closed"
     until_ms: int = 0
@@ -153,41 +153,41 @@ class Health:
     window_ms: int = 0
     windows: list[list[bool]] = field(default_factory=lambda: [[], []])
 
-    def judge(self, delivery_id: str, verdict: str, now_ms: int, *, again: bool) -> str:
-        """Take one outcome; a delivery that had failed before can be well `again` and no more."""
-        failed = verdict in {"sick", "refused"}
-        if self.state == "closed" and (verdict == "well" or (failed and not again)):
-            return self.sample(verdict, now_ms)
-        if self.state != "half-open" or delivery_id != self.probe or not verdict:
+    def judge(self, delivery_id: str, signal: str, now_ms: int, *, again: bool) -> str:
+        """Judge one outcome. If the delivery has failed before (`again`), only a success counts."""
+        failed = signal in {"failure", "refusal"}
+        if self.state == "closed" and (signal == "success" or (failed and not again)):
+            return self.sample(signal, now_ms)
+        if self.state != "half-open" or delivery_id != self.probe or not signal:
             return ""
         if failed:
             return self.open(now_ms)
-        self.__init__()  # type: ignore[misc]  # as good as new
+        self.__init__()  # type: ignore[misc]  # reset all fields
         return "closed"
 
-    def sample(self, verdict: str, now_ms: int) -> str:
-        width, breaker = round(PACE.breaker.window_s * 1000), PACE.breaker
+    def sample(self, signal: str, now_ms: int) -> str:
+        width, breaker = round(POLICY.breaker.window_s * 1000), POLICY.breaker
         age = now_ms - self.window_ms
         if age >= width:
             near = age < 2 * width
             self.windows = [[], self.windows[0] if near else []]
             self.window_ms = self.window_ms + width if near else now_ms
-        self.failures = 0 if verdict == "well" else self.failures + 1
-        if verdict != "refused":
-            self.windows[0].append(verdict == "sick")
+        self.failures = 0 if signal == "success" else self.failures + 1
+        if signal != "refusal":
+            self.windows[0].append(signal == "failure")
         both = [*self.windows[0], *self.windows[1]]
         too_many = len(both) >= breaker.samples and 100 * sum(both) >= breaker.ratio * len(both)
-        opens = self.failures >= breaker.failures or (too_many and verdict == "sick")
-        return self.open(now_ms) if opens and verdict != "well" else ""
+        opens = self.failures >= breaker.failures or (too_many and signal == "failure")
+        return self.open(now_ms) if opens and signal != "success" else ""
 
     def open(self, now_ms: int) -> str:
-        pause_s = min(PACE.breaker.pause_max_s, PACE.breaker.pause_s * 2**self.opens)
+        pause_s = min(POLICY.breaker.pause_max_s, POLICY.breaker.pause_s * 2**self.opens)
         self.__init__(state="open", until_ms=now_ms + round(pause_s * 1000), opens=self.opens + 1)  # type: ignore[misc]  # as above
         return "open"
 
 
 class Machine(RuleBasedStateMachine):
-    """The ledger and its model, side by side."""
+    """Runs each operation on the ledger and on its model."""
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.limits, self.health = ModelLimits(self.now_ms), Health()
         self.fell_back: set[str] = set()
-        self.sicknesses, self.well_ms = 0, 0
+        self.first_opens, self.last_success_ms = 0, 0
         self.paused, self.target_until_ms, self.cursor, self.count = False, 0, 0, 0
         self.totals = dict.fromkeys(
             ("committed", "delivered", "skipped", "retried", "dead", "put_back", "postponed", "replayed"), 0
@@ -212,7 +212,7 @@ class Machine(RuleBasedStateMachine):
         return round(self.clock() * 1000)
 
     def head_ms(self, *, failed: bool) -> int:
-        """Return where what is put back goes: before all of its kind."""
+        """Return the due time of a delivery that is put back: before all others that have, or have not, failed."""
         waiting = (one.at_ms for one in self.all.values() if one.state == "waiting" and one.failed == failed)
         return min([self.now_ms, *waiting])
 
@@ -225,7 +225,7 @@ class Machine(RuleBasedStateMachine):
         return data.draw(st.one_of(st.just(ids[:most]), subset))
 
     @property
-    def held(self) -> bool:
+    def blocked(self) -> bool:
         return self.paused or self.target_until_ms > self.now_ms
 
     @initialize()
@@ -264,7 +264,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def release(self) -> None:
-        tasks = self.ledger.release(ID, max_in_flight=CAP, batch_max=4, lease_s=LEASE_S, linger_s=0, limits=PACE)
+        tasks = self.ledger.release(ID, max_in_flight=CAP, batch_max=4, lease_s=LEASE_S, linger_s=0, limits=POLICY)
         got = [i for task in tasks for i in task]
         assert got == self.due()[: self.may_go()]
         if not got:
@@ -276,7 +276,7 @@ class Machine(RuleBasedStateMachine):
             self.health.state, self.health.until_ms, self.health.probe = "half-open", 0, got[0]
 
     def due(self) -> list[str]:
-        """Return what is due in the order in which it goes: the newest first if it is to be a probe."""
+        """Return the due deliveries in the order of release: the newest first if the breaker is not closed."""
         due = [(one, i) for i, one in self.all.items() if one.state == "waiting" and one.at_ms <= self.now_ms]
         if self.health.state == "closed":
             return [
@@ -287,7 +287,7 @@ class Machine(RuleBasedStateMachine):
     def may_go(self) -> int:
         health, left = self.health, self.limits.left(self.now_ms)
         probing = health.state == "half-open" and health.probe in self.ids("released")
-        if self.held or probing or (health.state == "open" and health.until_ms > self.now_ms):
+        if self.blocked or probing or (health.state == "open" and health.until_ms > self.now_ms):
             return 0
         return max(0, min(left, CAP - len(self.ids("released")), CAP if health.state == "closed" else 1))
 
@@ -297,12 +297,12 @@ class Machine(RuleBasedStateMachine):
         self.begin_these([*self.some(data, "released", CAP), *others], token)
 
     def begin_these(self, ids: list[str], token: str) -> None:
-        began = self.ledger.begin(ID, ids, token=token, lease_s=LEASE_S, limits=PACE)
+        began = self.ledger.begin(ID, ids, token=token, lease_s=LEASE_S, limits=POLICY)
         free = [i for i in ids if i in self.all and self.all[i].state == "released" and not self.all[i].token]
-        stopped = self.held or self.health.state == "open"
+        stopped = self.blocked or self.health.state == "open"
         taken = [i for i in free if not stopped and (self.health.state == "closed" or i == self.health.probe)]
         assert [d.id for d in began] == taken
-        assert {d.last_success_ms for d in began} <= {self.well_ms}
+        assert {d.last_success_ms for d in began} <= {self.last_success_ms}
         for i in taken:
             self.all[i].token, self.all[i].at_ms = token, self.now_ms + 60_000
         back = [i for i in free if i not in taken]
@@ -322,12 +322,12 @@ class Machine(RuleBasedStateMachine):
         if not ids:
             return
         i = data.draw(st.sampled_from(ids))
-        verdict = {"delivered": "well", "skipped": ""}.get(outcome) or data.draw(st.sampled_from(sorted(REASONS)))
-        verdict = "" if outcome in UNASKED else verdict
-        pause_s = data.draw(st.sampled_from([0, 0, 5, 1000])) if verdict == "answered" else 0
-        self.settle_one(i, outcome, verdict, pause_s, "somebody" if late else self.all[i].token)
+        signal = {"delivered": "success", "skipped": ""}.get(outcome) or data.draw(st.sampled_from(sorted(REASONS)))
+        signal = "" if outcome in NOT_CONTACTED else signal
+        pause_s = data.draw(st.sampled_from([0, 0, 5, 1000])) if signal == "neutral" else 0
+        self.settle_one(i, outcome, signal, pause_s, "somebody" if late else self.all[i].token)
 
-    def settle_one(self, i: str, outcome: str, verdict: str, pause_s: int, token: str) -> None:
+    def settle_one(self, i: str, outcome: str, signal: str, pause_s: int, token: str) -> None:
         over, one = outcome in {"delivered", "skipped"}, self.all[i]
         header = (
             None
@@ -339,7 +339,7 @@ class Machine(RuleBasedStateMachine):
                 response=ANSWER,
             )
         )
-        reason = {"delivered": "", "skipped": "no_file_hash"}.get(outcome) or REASONS.get(verdict, "")
+        reason = {"delivered": "", "skipped": "no_file_hash"}.get(outcome) or REASONS.get(signal, "")
         settlement = Settlement(
             id=i,
             outcome=outcome,
@@ -347,24 +347,24 @@ class Machine(RuleBasedStateMachine):
             delay_ms=2000,
             pause_ms=pause_s * 1000,
             header=header,
-            contacted=outcome not in UNASKED,
+            contacted=outcome not in NOT_CONTACTED,
         )
-        settled = self.ledger.settle(ID, [settlement], token=token, limits=PACE, notifications=TELLING)
+        settled = self.ledger.settle(ID, [settlement], token=token, limits=POLICY, notifications=NOTIFICATIONS)
         counts = over or token == one.token
         assert settled.count == int(counts)
         if not counts:
             assert settled.breaker == ""
             return
-        assert settled.breaker == self.health.judge(i, verdict, self.now_ms, again=one.failed)
-        self.well_ms = self.now_ms if verdict == "well" else self.well_ms
+        assert settled.breaker == self.health.judge(i, signal, self.now_ms, again=one.failed)
+        self.last_success_ms = self.now_ms if signal == "success" else self.last_success_ms
         if settled.breaker:
             self.totals["breaker_opened" if settled.breaker == "open" else "breaker_closed"] += 1
-            self.sicknesses += settled.breaker == "open" and self.health.opens == 1
+            self.first_opens += settled.breaker == "open" and self.health.opens == 1
         if pause_s:
             self.target_until_ms = max(self.target_until_ms, self.now_ms + min(pause_s, 100) * 1000)
-        assert settled.is_blocked == (self.held or self.health.state != "closed")
+        assert settled.is_blocked == (self.blocked or self.health.state != "closed")
         self.totals[{"retry": "retried", "returned": "put_back"}.get(outcome, outcome)] += 1
-        if outcome in UNASKED:
+        if outcome in NOT_CONTACTED:
             self.limits.refund(one.released_ms, self.now_ms)
         if over:
             del self.all[i]
@@ -386,7 +386,7 @@ class Machine(RuleBasedStateMachine):
         rounds=st.integers(1, 4),
     )
     def work(self, outcomes: list[str], ms: int, begun: int, rounds: int) -> None:
-        """Do what a worker does in the meantime: some of what is released is begun, and some of that ends."""
+        """Act as a worker: begin some of the released deliveries and settle some of those."""
         for _ in range(rounds):
             self.pass_time(ms)
             self.release()
@@ -398,7 +398,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def reap(self, data: st.DataObject) -> None:
         queued = self.some(data, "released", CAP)
-        how = Reap(queued=queued, lease_s=LEASE_S, notifications=TELLING, max_attempts=MOST_ATTEMPTS)
+        how = Reap(queued=queued, lease_s=LEASE_S, notifications=NOTIFICATIONS, max_attempts=MOST_ATTEMPTS)
         reaped = self.ledger.reap_all({ID: how})[ID]
         lost = again = died = 0
         for i in self.ids("released"):
@@ -441,7 +441,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), ago_ms=st.integers(0, 200_000))
     def import_dead(self, data: st.DataObject, ago_ms: int) -> None:
-        """Some that are known already, in whatever state, and some that were given up or never here."""
+        """Import some letters that are in the ledger in any state, and some that were deleted or never there."""
         known = [i for state in ("waiting", "released", "dead") for i in self.some(data, state, 1)]
         gone = data.draw(st.lists(st.sampled_from(sorted(self.gone)), max_size=2, unique=True)) if self.gone else []
         died_ms = self.now_ms - ago_ms
@@ -505,14 +505,14 @@ class Machine(RuleBasedStateMachine):
         assert (totals.get("bytes", 0), totals.get("dead_bytes", 0)) == (sum(sizes.values()) - dead, dead)
 
     @invariant()
-    def every_death_is_told(self) -> None:
+    def every_death_is_notified(self) -> None:
         waiting: Any = self.client.zrange("courier:{backup}:waiting", 0, -1)
         assert {i.decode() for i in waiting} == {f"{i}+fallback:{ID}" for i in self.fell_back}
         told: Any = self.client.hvals(f"courier:{{{MANAGER_ID}}}:records")
         events = [json.loads(json.loads(one.partition(b"\n")[2])["message"])["courier"] for one in told]
         untold: Any = self.client.hget(f"courier:{{{ID}}}:control", "dead_untold")
         assert sum(e.get("number", 0) for e in events) + int(untold or 0) == self.totals["dead"]
-        assert sum(e["event"] == "breaker_opened" for e in events) == self.sicknesses
+        assert sum(e["event"] == "breaker_opened" for e in events) == self.first_opens
 
     @invariant()
     def nothing_exceeds_its_limit(self) -> None:
@@ -520,7 +520,7 @@ class Machine(RuleBasedStateMachine):
         self.limits.check()
 
     @invariant()
-    def status_says_what_holds(self) -> None:
+    def status_shows_what_blocks(self) -> None:
         status = self.ledger.status(ID)
         assert bool(status.paused_ms) == self.paused
         assert status.target_until_ms == (self.target_until_ms if self.target_until_ms > self.now_ms else 0)

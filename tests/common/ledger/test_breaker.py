@@ -1,4 +1,4 @@
-"""What stops an integration as a whole: the operator, the target itself, and a breaker, with the clock in hand."""
+"""What blocks an integration: the operator's pause, the target's pause and the circuit breaker, with a fake clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import redis
 
 BREAKER = Breaker(failures=3, ratio=50, samples=10, window_s=60, pause_s=10, pause_max_s=35)
-PACE = Limits(target="T", retry_after_max_s=3600, breaker=BREAKER)
+LIMITS = Limits(target="T", retry_after_max_s=3600, breaker=BREAKER)
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def clock() -> Clock:
 
 
 class World:
-    """One ledger, driven in the shortest words."""
+    """A ledger with short methods for the steps of a delivery."""
 
     def __init__(self, client: redis.Redis, clock: Clock) -> None:
-        self.ledger, self.clock, self.pace = Ledger(client, clock=clock), clock, PACE
+        self.ledger, self.clock, self.limits = Ledger(client, clock=clock), clock, LIMITS
 
     def commit(self, count: int, integration: str = "slack") -> None:
         deliveries = [(f"{n:03}", b"{}") for n in range(count)]
@@ -45,12 +45,12 @@ class World:
 
     def release(self, cap: int = 1000, integration: str = "slack") -> list[str]:
         tasks = self.ledger.release(
-            integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, limits=self.pace
+            integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, limits=self.limits
         )
         return [one for task in tasks for one in task]
 
     def begin(self, ids: list[str], integration: str = "slack") -> list[str]:
-        return [d.id for d in self.ledger.begin(integration, ids, token="w", lease_s=60, limits=self.pace)]
+        return [d.id for d in self.ledger.begin(integration, ids, token="w", lease_s=60, limits=self.limits)]
 
     def end(self, delivery_id: str, reason: str = "", *, pause_s: float = 0, outcome: str = "retry") -> Settled:
         if not reason:
@@ -64,13 +64,13 @@ class World:
                 pause_ms=round(pause_s * 1000),
                 header=Header(committed_ms=1),
             )
-        return self.ledger.settle("slack", [settlement], token="w", limits=self.pace)
+        return self.ledger.settle("slack", [settlement], token="w", limits=self.limits)
 
     def attempt(self, reason: str = "", **more: object) -> Settled:
-        """Release and begin one delivery and let it end so."""
+        """Release, begin and settle one delivery."""
         (delivery_id,) = self.release(cap=self.ledger.status("slack").released + 1)
         assert self.begin([delivery_id]) == [delivery_id]
-        return self.end(delivery_id, reason, **more)  # type: ignore[arg-type]  # handed on as it came
+        return self.end(delivery_id, reason, **more)  # type: ignore[arg-type]  # keyword arguments of `end`
 
     def until_open(self) -> Settled:
         return [self.attempt("http_5xx") for _ in range(BREAKER.failures)][-1]
@@ -88,16 +88,16 @@ def world(client: redis.Redis, clock: Clock) -> World:
 # The operator's pause
 
 
-def test_a_paused_integration_sends_nothing_until_it_is_resumed(world: World) -> None:
+def test_paused_integration_sends_nothing_until_resumed(world: World) -> None:
     world.commit(5)
     ids = world.release(cap=3)
     assert world.begin(ids[:1]) == ids[:1]
     assert world.ledger.pause("slack", "maintenance of the chat")
-    assert not world.ledger.pause("slack", "another word for it")
+    assert not world.ledger.pause("slack", "another reason")
     assert world.begin(ids[1:]) == []
     assert world.release() == []
     status = world.ledger.status("slack")
-    assert (status.paused_ms, status.pause_reason) == (world.ledger.now_ms(), "another word for it")
+    assert (status.paused_ms, status.pause_reason) == (world.ledger.now_ms(), "another reason")
     assert (status.waiting, status.released, status.totals["put_back"]) == (4, 1, 2)
     assert world.end(ids[0]).count == 1
     assert world.ledger.resume("slack")
@@ -105,17 +105,17 @@ def test_a_paused_integration_sends_nothing_until_it_is_resumed(world: World) ->
     assert world.release() == ["001", "002", "003", "004"]
 
 
-def test_a_pause_is_no_attempt(world: World) -> None:
+def test_pause_uses_no_attempt(world: World) -> None:
     world.commit(1)
     ids = world.release()
     world.ledger.pause("slack")
     world.begin(ids)
     world.ledger.resume("slack")
-    (delivery,) = world.ledger.begin("slack", world.release(), token="w", lease_s=60, limits=world.pace)
+    (delivery,) = world.ledger.begin("slack", world.release(), token="w", lease_s=60, limits=world.limits)
     assert (delivery.header.attempts, delivery.header.lost_attempts, delivery.header.history) == (0, 0, ())
 
 
-def test_what_is_put_back_goes_first(world: World) -> None:
+def test_delivery_put_back_is_released_first(world: World) -> None:
     world.commit(2)
     ids = world.release(cap=1)
     world.clock.now_s += 5
@@ -125,36 +125,36 @@ def test_what_is_put_back_goes_first(world: World) -> None:
     assert world.release(cap=1) == ids
 
 
-def test_what_another_worker_has_begun_is_not_put_back(world: World) -> None:
+def test_delivery_of_another_worker_is_not_put_back(world: World) -> None:
     world.commit(1)
     ids = world.begin(world.release())
     world.ledger.pause("slack")
-    assert world.ledger.begin("slack", ids, token="other", lease_s=60, limits=world.pace) == []
+    assert world.ledger.begin("slack", ids, token="other", lease_s=60, limits=world.limits) == []
     assert world.ledger.status("slack").released == 1
     assert world.end(ids[0]).count == 1
 
 
-def test_what_was_begun_but_not_attempted_can_be_returned(world: World) -> None:
+def test_begun_delivery_can_be_returned_without_an_attempt(world: World) -> None:
     world.commit(5)
     ids = world.begin(world.release(cap=2))
     world.ledger.pause("slack")
     assert world.end(ids[0]).is_blocked
     returned = [Settlement(id=ids[1], outcome="returned")]
-    assert world.ledger.settle("slack", returned, token="another", limits=PACE).count == 0
-    assert world.ledger.settle("slack", returned, token="w", limits=PACE).count == 1
+    assert world.ledger.settle("slack", returned, token="another", limits=LIMITS).count == 0
+    assert world.ledger.settle("slack", returned, token="w", limits=LIMITS).count == 1
     status = world.ledger.status("slack")
     assert (status.waiting, status.released, status.totals["put_back"]) == (4, 0, 1)
     world.ledger.resume("slack")
     assert world.release(cap=1) == [ids[1]]
-    (delivery,) = world.ledger.begin("slack", [ids[1]], token="w", lease_s=60, limits=PACE)
+    (delivery,) = world.ledger.begin("slack", [ids[1]], token="w", lease_s=60, limits=LIMITS)
     assert (delivery.header.attempts, delivery.header.history) == (0, ())
     assert not world.end(ids[1]).is_blocked
 
 
-# The target's own pause
+# The pause that the target requests (Retry-After)
 
 
-def test_the_target_s_wish_pauses_every_integration_with_its_credential(world: World) -> None:
+def test_retry_after_pauses_all_integrations_with_the_credential(world: World) -> None:
     for integration in ("slack", "slack-2", "other"):
         world.commit(3, integration)
     late = world.release(cap=1, integration="slack-2")
@@ -164,7 +164,7 @@ def test_the_target_s_wish_pauses_every_integration_with_its_credential(world: W
     assert world.release() == world.release(integration="slack-2") == []
     assert world.begin(late, "slack-2") == []
     assert world.ledger.status("slack").target_until_ms == until_ms
-    other = msgspec.structs.replace(PACE, target="another")
+    other = msgspec.structs.replace(LIMITS, target="another")
     assert world.ledger.release("other", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, limits=other)
     world.clock.now_s += 29.999
     assert world.release() == []
@@ -174,7 +174,7 @@ def test_the_target_s_wish_pauses_every_integration_with_its_credential(world: W
     assert len(world.release(integration="slack-2")) == 3
 
 
-def test_of_two_wishes_the_longer_one_counts_and_only_the_first_is_told(world: World) -> None:
+def test_longer_retry_after_wins_and_only_the_first_is_reported(world: World) -> None:
     world.commit(3)
     ids = world.begin(world.release())
     assert world.end(ids[0], "rate_limited", pause_s=30).paused_until_ms
@@ -185,16 +185,16 @@ def test_of_two_wishes_the_longer_one_counts_and_only_the_first_is_told(world: W
     assert status.totals["target_paused"] == 1
 
 
-def test_no_target_silences_us_for_longer_than_is_set(world: World) -> None:
+def test_retry_after_is_limited_by_its_maximum(world: World) -> None:
     world.commit(1)
     world.attempt("http_5xx", pause_s=86_400)
     assert world.ledger.status("slack").target_until_ms == world.ledger.now_ms() + 3_600_000
 
 
-@pytest.mark.parametrize("held_by", ["target", "breaker"])
-def test_a_clock_that_goes_back_makes_no_hold_longer_than_its_longest(world: World, held_by: str) -> None:
+@pytest.mark.parametrize("blocked_by", ["target", "breaker"])
+def test_clock_set_back_extends_no_block_beyond_its_maximum(world: World, blocked_by: str) -> None:
     world.commit(5)
-    if held_by == "target":
+    if blocked_by == "target":
         world.attempt("rate_limited", pause_s=60)
     else:
         world.until_open()
@@ -203,22 +203,22 @@ def test_a_clock_that_goes_back_makes_no_hold_longer_than_its_longest(world: Wor
         "slack", node="m", expected="", cursor="c", deliveries=[("x", b"{}")], max_backlog=99, max_backlog_bytes=10**9
     )
     assert world.release() == []
-    world.clock.now_s += 60 if held_by == "target" else 35
-    assert "x" in world.release() or held_by == "breaker"
+    world.clock.now_s += 60 if blocked_by == "target" else 35
+    assert "x" in world.release() or blocked_by == "breaker"
     assert world.ledger.status("slack").released > 0
 
 
-def test_a_pause_is_not_cut_by_another_of_the_credential_that_would_pause_less(world: World) -> None:
+def test_other_integration_with_the_credential_cuts_no_pause(world: World) -> None:
     world.commit(2)
     world.commit(2, "other")
     world.attempt("rate_limited", pause_s=600)
     until_ms = world.ledger.status("slack").target_until_ms
-    world.pace = msgspec.structs.replace(PACE, retry_after_max_s=1)
+    world.limits = msgspec.structs.replace(LIMITS, retry_after_max_s=1)
     assert world.release(integration="other") == []
     assert world.ledger.status("slack").target_until_ms == until_ms
 
 
-def test_a_pause_that_the_version_before_wrote_holds_too(world: World, client: redis.Redis) -> None:
+def test_pause_written_by_the_previous_version_is_kept(world: World, client: redis.Redis) -> None:
     world.commit(2)
     world.attempt("rate_limited", pause_s=600)
     assert client.hdel("courier:limits:{T}", "pause_ms") == 1
@@ -228,7 +228,7 @@ def test_a_pause_that_the_version_before_wrote_holds_too(world: World, client: r
 # The breaker
 
 
-def test_failures_in_a_row_open_it_and_whoever_settled_the_last_is_told(world: World) -> None:
+def test_consecutive_failures_open_the_breaker(world: World) -> None:
     world.commit(10)
     assert [world.attempt(reason).breaker for reason in ("http_5xx", "connection_failed", "", "timeout", "tls")] == [
         ""
@@ -243,7 +243,7 @@ def test_failures_in_a_row_open_it_and_whoever_settled_the_last_is_told(world: W
     assert world.release() == []
 
 
-def test_half_open_lets_one_out_and_its_success_closes_it(world: World) -> None:
+def test_half_open_breaker_sends_a_probe_whose_success_closes_it(world: World) -> None:
     world.commit(10)
     world.until_open()
     world.clock.now_s += 10
@@ -258,7 +258,7 @@ def test_half_open_lets_one_out_and_its_success_closes_it(world: World) -> None:
     assert len(world.release()) == 9
 
 
-def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_a_limit(world: World) -> None:
+def test_failed_probe_doubles_the_pause_up_to_its_maximum(world: World) -> None:
     world.commit(10)
     settled, pauses = world.until_open(), []
     for _ in range(4):
@@ -273,26 +273,26 @@ def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_a_limit(world: Worl
 
 
 @pytest.mark.parametrize("reason", sorted(BREAKER_NEUTRAL))
-def test_a_probe_that_was_answered_closes_it(world: World, reason: Reason) -> None:
+def test_probe_with_a_neutral_response_closes_the_breaker(world: World, reason: Reason) -> None:
     world.commit(5)
     world.until_open()
     world.clock.now_s += 10
     assert world.attempt(reason, outcome="dead").breaker == "closed"
 
 
-def test_a_probe_that_never_asked_the_target_is_followed_by_another(world: World) -> None:
+def test_probe_that_did_not_contact_the_target_is_repeated(world: World) -> None:
     world.commit(5)
     world.until_open()
     world.clock.now_s += 10
     (probe,) = world.begin(world.release())
     assert world.ledger.settle(
-        "slack", [Settlement(id=probe, outcome="skipped", reason="no_file_hash")], token="w", limits=PACE
+        "slack", [Settlement(id=probe, outcome="skipped", reason="no_file_hash")], token="w", limits=LIMITS
     ) == Settled(1, is_blocked=True)
     assert world.breaker == "half-open"
     assert world.attempt().breaker == "closed"
 
 
-def test_a_probe_that_is_lost_is_followed_by_another(world: World) -> None:
+def test_lost_probe_is_repeated(world: World) -> None:
     world.commit(5)
     world.until_open()
     world.clock.now_s += 10
@@ -302,7 +302,7 @@ def test_a_probe_that_is_lost_is_followed_by_another(world: World) -> None:
     assert world.attempt().breaker == "closed"
 
 
-def test_what_was_under_way_when_it_opened_is_put_back_or_says_nothing(world: World) -> None:
+def test_deliveries_in_flight_do_not_count_after_it_opened(world: World) -> None:
     world.commit(20)
     ids = world.release(cap=10)
     begun = world.begin(ids[:6])
@@ -319,19 +319,19 @@ def test_what_was_under_way_when_it_opened_is_put_back_or_says_nothing(world: Wo
 
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - BREAKER_FAILURES - REFUSALS))
-def test_what_is_no_sickness_never_opens_it(world: World, reason: Reason) -> None:
+def test_neutral_reasons_never_open_the_breaker(world: World, reason: Reason) -> None:
     world.commit(20)
     assert {world.attempt(reason, outcome="dead").breaker for _ in range(20)} == {""}
 
 
-def test_too_large_a_part_of_failures_opens_it(world: World) -> None:
+def test_high_failure_ratio_opens_the_breaker(world: World) -> None:
     world.commit(20)
     outcomes = ["", "http_5xx", "", "http_5xx", "", "http_5xx", "", "http_5xx", ""]
     assert {world.attempt(reason).breaker for reason in outcomes} == {""}
     assert world.attempt("http_5xx").breaker == "open"
 
 
-def test_old_samples_are_forgotten(world: World) -> None:
+def test_failure_ratio_ignores_old_samples(world: World) -> None:
     world.commit(30)
     for reason in ["", "http_5xx"] * 4:
         world.attempt(reason)
@@ -341,19 +341,19 @@ def test_old_samples_are_forgotten(world: World) -> None:
     assert [world.attempt(reason).breaker for reason in ["", "http_5xx"]] == ["", "open"]
 
 
-def test_a_breaker_that_was_switched_off_holds_nothing(world: World) -> None:
+def test_disabled_breaker_blocks_nothing(world: World) -> None:
     world.commit(5)
     world.until_open()
-    world.pace = msgspec.structs.replace(PACE, breaker=Breaker())
+    world.limits = msgspec.structs.replace(LIMITS, breaker=Breaker())
     assert len(world.release()) == 2
     assert world.breaker == "closed"
     ids = [f"{n:03}" for n in range(3, 5)]
     assert [world.end(one, "http_5xx").breaker for one in world.begin(ids)] == ["", ""]
 
 
-def test_the_probe_needs_a_token_and_no_pause(world: World) -> None:
+def test_probe_needs_a_rate_limit_token(world: World) -> None:
     world.commit(9)
-    world.pace = msgspec.structs.replace(PACE, rate_limits=(parse_rate_limit("3/min"),))
+    world.limits = msgspec.structs.replace(LIMITS, rate_limits=(parse_rate_limit("3/min"),))
     world.until_open()
     world.clock.now_s += 10
     assert world.release() == []
@@ -361,10 +361,10 @@ def test_the_probe_needs_a_token_and_no_pause(world: World) -> None:
     assert len(world.release()) == 1
 
 
-# A few that the target can't take, and a target that takes none
+# Single deliveries that the target cannot accept, and a target that accepts none
 
 
-def test_the_probe_is_the_newest_that_has_not_failed(world: World) -> None:
+def test_probe_is_the_newest_delivery_that_has_not_failed(world: World) -> None:
     world.commit(3)
     world.until_open()
     world.clock.now_s += 5
@@ -383,7 +383,7 @@ def test_the_probe_is_the_newest_that_has_not_failed(world: World) -> None:
     assert world.release() == ["good"]
 
 
-def test_where_all_have_failed_the_probe_is_the_newest(world: World) -> None:
+def test_probe_is_the_newest_if_all_have_failed(world: World) -> None:
     world.commit(3)
     for _ in range(3):
         world.attempt("http_5xx")
@@ -392,18 +392,18 @@ def test_where_all_have_failed_the_probe_is_the_newest(world: World) -> None:
     assert world.release() == ["002"]
 
 
-def test_a_delivery_counts_with_its_first_failure_only(world: World) -> None:
+def test_only_the_first_failure_of_a_delivery_counts(world: World) -> None:
     world.commit(2)
     for _ in range(20):
         for one in world.begin(world.release()):
             header = Header(committed_ms=1, attempts=1)
             failed = Settlement(id=one, outcome="retry", reason="http_5xx", delay_ms=1, header=header)
-            assert world.ledger.settle("slack", [failed], token="w", limits=PACE).breaker == ""
+            assert world.ledger.settle("slack", [failed], token="w", limits=LIMITS).breaker == ""
         world.clock.now_s += 1
 
 
-def test_what_failed_lets_others_go_first_for_a_while(world: World) -> None:
-    world.pace = msgspec.structs.replace(PACE, yields_s=60)
+def test_failed_deliveries_let_others_go_first_for_a_while(world: World) -> None:
+    world.limits = msgspec.structs.replace(LIMITS, yields_s=60)
     world.commit(2)
     world.attempt("http_5xx")
     for n, late_s in enumerate((30, 29.5, 1)):
@@ -421,7 +421,7 @@ def test_what_failed_lets_others_go_first_for_a_while(world: World) -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(REFUSALS))
-def test_a_run_of_refusals_opens_it_and_refusals_beside_successes_do_not(world: World, reason: Reason) -> None:
+def test_only_consecutive_refusals_open_the_breaker(world: World, reason: Reason) -> None:
     world.commit(60)
     for _ in range(20):
         assert world.attempt(reason).breaker == ""
@@ -443,38 +443,38 @@ def test_a_run_of_refusals_opens_it_and_refusals_beside_successes_do_not(world: 
     assert world.ledger.status("slack").breaker_until_ms == world.ledger.now_ms() + 20_000
 
 
-def test_an_exit_status_that_was_named_final_says_nothing_of_the_script(world: World) -> None:
+def test_final_exit_status_does_not_open_the_breaker(world: World) -> None:
     world.commit(10)
     for one in world.begin(world.release()):
         final = Settlement(
             id=one, outcome="dead", reason="script_failed", header=Header(committed_ms=1, attempts=1), final=True
         )
-        assert world.ledger.settle("slack", [final], token="w", limits=PACE).breaker == ""
+        assert world.ledger.settle("slack", [final], token="w", limits=LIMITS).breaker == ""
 
 
-def test_another_credential_begins_with_a_closed_breaker(world: World) -> None:
+def test_changed_credential_closes_the_breaker(world: World) -> None:
     world.commit(5)
     assert [world.attempt("unauthorized").breaker for _ in range(3)] == ["", "", "open"]
     assert world.release() == []
-    world.pace = msgspec.structs.replace(PACE, target="mended")
+    world.limits = msgspec.structs.replace(LIMITS, target="new")
     world.clock.now_s += 1
     assert sorted(world.release()) == ["000", "001", "002", "003", "004"]
     status = world.ledger.status("slack")
     assert (status.breaker, status.breaker_reason, status.totals["breaker_closed"]) == ("closed", "", 1)
 
 
-def test_who_begins_knows_when_the_target_last_took_one(world: World) -> None:
+def test_begin_returns_the_last_success_of_the_target(world: World) -> None:
     world.commit(3)
-    (first,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, limits=PACE)
+    (first,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, limits=LIMITS)
     assert first.last_success_ms == 0
     world.end(first.id)
     taken_ms = world.ledger.now_ms()
     world.clock.now_s += 9
-    (later,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, limits=PACE)
+    (later,) = world.ledger.begin("slack", world.release(cap=1), token="w", lease_s=60, limits=LIMITS)
     assert later.last_success_ms == taken_ms
 
 
-def test_attempts_whose_worker_died_count_for_the_budget(world: World) -> None:
+def test_lost_attempts_count_towards_max_attempts(world: World) -> None:
     world.commit(1)
     how = Reap(queued=(), lease_s=60, max_attempts=3)
     for lost in range(3):

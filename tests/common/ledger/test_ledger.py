@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import structs
@@ -9,6 +9,7 @@ from msgspec import structs
 from common.connection.client import connect
 from common.errors import LedgerMisconfigured, LedgerUnavailable
 from common.ledger import Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
+from common.ledger.keys import FAILED_OFFSET_MS, keys_of
 from common.settings.load import load_settings
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
@@ -54,7 +55,7 @@ def release(ledger: Ledger, *, max_in_flight: int = 100, batch_max: int = 10) ->
     return ledger.release(ID, max_in_flight=max_in_flight, batch_max=batch_max, lease_s=60, linger_s=1)
 
 
-def test_a_delivery_travels_from_commit_to_delivered(ledger: Ledger) -> None:
+def test_delivery_goes_from_commit_to_delivered(ledger: Ledger) -> None:
     assert commit(ledger, ["a", "b"]) == Stored(2)
     assert ledger.cursor(ID, "n") == "c1"
     assert release(ledger) == [["a"], ["b"]]
@@ -66,38 +67,38 @@ def test_a_delivery_travels_from_commit_to_delivered(ledger: Ledger) -> None:
     assert status.totals == {"committed": 2, "delivered": 2, "bytes": 0}
 
 
-def test_a_commit_from_another_position_is_refused_whole(ledger: Ledger) -> None:
+def test_commit_with_another_cursor_stores_nothing(ledger: Ledger) -> None:
     commit(ledger, ["a"])
     assert commit(ledger, ["b"], expected="", cursor="c2") == Stale("c1")
     assert ledger.status(ID).waiting == 1
     assert commit(ledger, ["b"], expected="c1", cursor="c2") == Stored(1)
 
 
-def test_a_commit_without_deliveries_moves_the_cursor(ledger: Ledger) -> None:
+def test_commit_without_deliveries_moves_the_cursor(ledger: Ledger) -> None:
     assert commit(ledger, [], cursor="c9") == Stored(0)
     assert ledger.cursor(ID, "n") == "c9"
 
 
-def test_a_full_backlog_says_how_much_would_fit(ledger: Ledger) -> None:
+def test_full_backlog_returns_the_room_that_is_left(ledger: Ledger) -> None:
     assert commit(ledger, ["a", "b", "c"], max_backlog=2) == Full(2)
     assert commit(ledger, ["a", "b"], max_backlog=2) == Stored(2)
     assert commit(ledger, ["c"], expected="c1", max_backlog=2) == Full(0)
     assert commit(ledger, [], expected="c1", cursor="c2", max_backlog=2) == Stored(0)
 
 
-def test_bytes_limit_the_backlog_too_but_one_delivery_always_fits_an_empty_ledger(ledger: Ledger) -> None:
+def test_bytes_limit_the_backlog_but_an_empty_one_accepts_one(ledger: Ledger) -> None:
     assert commit(ledger, ["a", "b"], max_backlog_bytes=60) == Full(1)
     assert commit(ledger, ["a"], max_backlog_bytes=1) == Stored(1)
     assert commit(ledger, ["b"], expected="c1", max_backlog_bytes=1) == Full(0)
 
 
-def test_no_more_than_the_in_flight_cap_is_released(ledger: Ledger) -> None:
+def test_release_stops_at_the_in_flight_cap(ledger: Ledger) -> None:
     commit(ledger, [f"{n:03}" for n in range(50)])
     assert sum(map(len, release(ledger, max_in_flight=30))) == 30
     assert release(ledger, max_in_flight=30) == []
 
 
-def test_tasks_grow_with_what_is_in_flight_and_small_ones_linger(ledger: Ledger, clock: Clock) -> None:
+def test_tasks_grow_with_deliveries_in_flight_and_linger(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, [f"{n:03}" for n in range(320)])
     first = release(ledger, max_in_flight=320, batch_max=64)
     assert [len(task) for task in first] == [20] * 16
@@ -107,7 +108,7 @@ def test_tasks_grow_with_what_is_in_flight_and_small_ones_linger(ledger: Ledger,
     assert release(ledger, max_in_flight=1000, batch_max=64) == [["late"]]
 
 
-def test_tasks_carry_together_what_a_worker_does_side_by_side_where_more_than_a_few_go(ledger: Ledger) -> None:
+def test_many_deliveries_are_released_in_larger_tasks(ledger: Ledger) -> None:
     def sizes(max_in_flight: int) -> list[int]:
         released = ledger.release(
             ID, max_in_flight=max_in_flight, batch_max=64, lease_s=60, linger_s=1, ids_per_task=32
@@ -133,7 +134,7 @@ def commit_to(ledger: Ledger, *integration_ids: str, count: int) -> None:
         ) == Stored(count)
 
 
-def test_several_integrations_are_released_at_once_each_on_its_own_terms(ledger: Ledger) -> None:
+def test_release_all_uses_the_parameters_of_each_integration(ledger: Ledger) -> None:
     commit_to(ledger, "slack", "shuffle", "capped", count=5)
     one_by_one = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
     together = structs.replace(one_by_one, ids_per_task=5)
@@ -147,16 +148,14 @@ def test_several_integrations_are_released_at_once_each_on_its_own_terms(ledger:
     assert ledger.release_all(wanted) == ledger.release_all({}) == {}
 
 
-def test_a_redis_that_was_started_anew_is_taught_the_scripts_again(ledger: Ledger, client: redis.Redis) -> None:
+def test_scripts_are_loaded_again_after_a_redis_restart(ledger: Ledger, client: redis.Redis) -> None:
     commit_to(ledger, "slack", "shuffle", count=1)
     client.script_flush()
     how = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
     assert ledger.release_all({"slack": how, "shuffle": how}) == {"slack": [["000"]], "shuffle": [["000"]]}
 
 
-def test_trouble_with_one_of_several_integrations_is_told_and_keeps_none_from_going(
-    ledger: Ledger, client: redis.Redis
-) -> None:
+def test_damaged_integration_does_not_stop_the_release_of_others(ledger: Ledger, client: redis.Redis) -> None:
     commit_to(ledger, "slack", "shuffle", count=1)
     client.set("courier:{odd}:waiting", "no sorted set")
     how = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
@@ -165,7 +164,7 @@ def test_trouble_with_one_of_several_integrations_is_told_and_keeps_none_from_go
     assert [ledger.status(one).released for one in ("slack", "shuffle")] == [1, 1]
 
 
-def test_a_few_young_ones_wait_for_company_only_while_others_are_in_flight(ledger: Ledger, clock: Clock) -> None:
+def test_few_deliveries_linger_only_while_others_are_in_flight(ledger: Ledger, clock: Clock) -> None:
     def go(max_in_flight: int = 100) -> list[list[str]]:
         return ledger.release(
             ID, max_in_flight=max_in_flight, batch_max=64, lease_s=60, linger_s=1, ids_per_task=8, min_ids=8
@@ -189,7 +188,7 @@ def test_a_few_young_ones_wait_for_company_only_while_others_are_in_flight(ledge
     assert go() == [list("efghijkl")]
 
 
-def test_only_what_waits_or_is_released_counts_as_occupied(ledger: Ledger) -> None:
+def test_integration_with_waiting_or_released_is_not_empty(ledger: Ledger) -> None:
     assert ledger.non_empty([]) == ledger.non_empty([ID, "other"]) == set()
     commit(ledger, ["a"])
     assert ledger.non_empty([ID, "other"]) == {ID}
@@ -200,7 +199,7 @@ def test_only_what_waits_or_is_released_counts_as_occupied(ledger: Ledger) -> No
     assert ledger.non_empty([ID]) == set()
 
 
-def test_many_hanging_targets_together_leave_slots_to_others(ledger: Ledger, clock: Clock) -> None:
+def test_ten_hanging_targets_leave_worker_slots_to_others(ledger: Ledger, clock: Clock) -> None:
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
     default = policy()
     cursor, tasks = "", 0
@@ -212,7 +211,7 @@ def test_many_hanging_targets_together_leave_slots_to_others(ledger: Ledger, clo
     assert 10 * tasks < settings.worker.max_tasks
 
 
-def test_begin_leaves_out_what_is_settled_or_taken(ledger: Ledger) -> None:
+def test_begin_skips_settled_and_taken_deliveries(ledger: Ledger) -> None:
     commit(ledger, ["a", "b"])
     release(ledger)
     ledger.begin(ID, ["a"], token="w1", lease_s=60)
@@ -221,7 +220,7 @@ def test_begin_leaves_out_what_is_settled_or_taken(ledger: Ledger) -> None:
     assert ledger.begin(ID, ["a"], token="w3", lease_s=60) == []
 
 
-def test_a_retry_waits_for_its_due_time_with_its_history(ledger: Ledger, clock: Clock) -> None:
+def test_retry_waits_until_due_and_keeps_its_header(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a"])
     release(ledger)
     (delivery,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
@@ -239,7 +238,7 @@ def test_a_retry_waits_for_its_due_time_with_its_history(ledger: Ledger, clock: 
     assert status.last_error == "server: 500"
 
 
-def test_an_expired_lease_is_a_lost_attempt(ledger: Ledger, clock: Clock) -> None:
+def test_expired_lease_is_a_lost_attempt(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a"])
     release(ledger)
     ledger.begin(ID, ["a"], token="w1", lease_s=10)
@@ -255,7 +254,7 @@ def test_an_expired_lease_is_a_lost_attempt(ledger: Ledger, clock: Clock) -> Non
     assert (delivery.header.attempts, delivery.header.lost_attempts) == (1, 1)
 
 
-def test_what_nobody_began_comes_back_unless_it_is_still_queued(ledger: Ledger, clock: Clock) -> None:
+def test_unbegun_delivery_waits_again_unless_it_is_queued(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a", "b"])
     release(ledger)
     assert ledger.overdue([ID]) == {}
@@ -267,7 +266,7 @@ def test_what_nobody_began_comes_back_unless_it_is_still_queued(ledger: Ledger, 
     assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(0, 2, 0)
 
 
-def test_a_clock_that_is_set_back_makes_nothing_wait_for_it(ledger: Ledger, clock: Clock) -> None:
+def test_clock_set_back_delays_no_delivery(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a", "b", "c"])
     assert release(ledger, max_in_flight=1) == [["a"]]
     ledger.begin(ID, ["a"], token="w", lease_s=60)
@@ -282,7 +281,27 @@ def test_a_clock_that_is_set_back_makes_nothing_wait_for_it(ledger: Ledger, cloc
     assert ledger.reap(ID, queued=["b", "c"], lease_s=60) == Reaped(1, 0, 0)
 
 
-def test_a_clock_that_jumps_ahead_only_ends_leases_and_pauses_early(ledger: Ledger, clock: Clock) -> None:
+def test_clock_set_back_moves_a_long_queue_in_several_calls(client: redis.Redis, ledger: Ledger, clock: Clock) -> None:
+    waiting, control = keys_of(ID).waiting, keys_of(ID).control
+    commit(ledger, [f"{n:04}" for n in range(1200)], max_backlog=10_000)
+    clock.now_s += 1
+    assert ledger.release(ID, max_in_flight=1, batch_max=1, lease_s=60, linger_s=0) == [["0000"]]
+    client.zadd(waiting, {f"f{n:04}": FAILED_OFFSET_MS + ledger.now_ms() + 5000 for n in range(700)})
+    before: Any = client.zrange(waiting, 0, -1, withscores=True)
+    clock.now_s -= 3600
+    remaining = []
+    for _ in range(4):
+        assert ledger.release(ID, max_in_flight=1, batch_max=1, lease_s=60, linger_s=0) == []
+        not_moved = client.zcount(waiting, ledger.now_ms(), f"({FAILED_OFFSET_MS}")
+        remaining.append((not_moved, client.hexists(control, "clock_shift")))
+    assert remaining == [(699, True), (199, True), (0, False), (0, False)]
+    after: Any = client.zrange(waiting, 0, -1, withscores=True)
+    assert after == [(i, score - 3_600_000) for i, score in before]
+    assert ledger.status(ID).totals["clock_set_back"] == 1
+    assert ledger.release(ID, max_in_flight=3, batch_max=1, lease_s=60, linger_s=0) == [["0001"], ["0002"]]
+
+
+def test_clock_set_forward_ends_leases_early(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a"])
     release(ledger)
     ledger.begin(ID, ["a"], token="w", lease_s=60)
@@ -292,7 +311,7 @@ def test_a_clock_that_jumps_ahead_only_ends_leases_and_pauses_early(ledger: Ledg
     assert ledger.status(ID).waiting == 0
 
 
-def test_a_delivery_that_kills_its_workers_is_buried(ledger: Ledger, clock: Clock) -> None:
+def test_delivery_that_crashes_workers_becomes_a_dead_letter(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a"])
     for _ in range(10):
         release(ledger)
@@ -303,7 +322,7 @@ def test_a_delivery_that_kills_its_workers_is_buried(ledger: Ledger, clock: Cloc
     assert ledger.status(ID).totals["dead:worker_lost"] == 1
 
 
-def test_a_late_success_ends_a_delivery_and_a_late_failure_does_not(ledger: Ledger, clock: Clock) -> None:
+def test_late_success_counts_and_late_failure_does_not(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a", "b"])
     release(ledger)
     ledger.begin(ID, ["a", "b"], token="w1", lease_s=1)
@@ -315,7 +334,7 @@ def test_a_late_success_ends_a_delivery_and_a_late_failure_does_not(ledger: Ledg
     assert (status.waiting, status.dead) == (1, 0)
 
 
-def test_events_reach_the_manager_with_the_settlement_and_only_once(ledger: Ledger) -> None:
+def test_settle_queues_events_for_the_manager_once(ledger: Ledger) -> None:
     commit(ledger, ["a"])
     release(ledger)
     ledger.begin(ID, ["a"], token="w", lease_s=60)
@@ -325,7 +344,7 @@ def test_events_reach_the_manager_with_the_settlement_and_only_once(ledger: Ledg
     assert ledger.status("manager").waiting == 1
 
 
-def test_dead_letters_are_listed_replayed_paced_and_discarded(ledger: Ledger, clock: Clock) -> None:
+def test_dead_letters_are_listed_replayed_and_discarded(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, ["a", "b", "c"])
     release(ledger)
     for delivery in ledger.begin(ID, ["a", "b", "c"], token="w", lease_s=60):
@@ -353,7 +372,7 @@ def bury_one(ledger: Ledger, delivery_id: str) -> None:
     ledger.settle(ID, [Settlement(id=delivery_id, outcome="dead", reason="http_4xx", header=header)], token="w")
 
 
-def test_dead_letters_can_go_on_in_another_integration_but_not_twice(ledger: Ledger) -> None:
+def test_dead_letters_move_to_another_integration_once(ledger: Ledger) -> None:
     commit(ledger, ["a", "b"])
     release(ledger)
     bury_one(ledger, "a")
@@ -374,7 +393,7 @@ def test_dead_letters_can_go_on_in_another_integration_but_not_twice(ledger: Led
     )
 
 
-def test_what_waits_can_be_buried_and_stays_readable(ledger: Ledger) -> None:
+def test_buried_deliveries_stay_readable(ledger: Ledger) -> None:
     commit(ledger, ["a", "b", "c"])
     assert ledger.bury(ID, reason="buried", limit=2) == 2
     assert ledger.bury(ID, reason="buried", limit=2) == 1
@@ -389,7 +408,7 @@ def test_what_waits_can_be_buried_and_stays_readable(ledger: Ledger) -> None:
     assert (status.waiting, status.totals["bytes"], status.totals["dead"]) == (0, 0, 3)
 
 
-def test_a_replay_of_the_log_is_marked_and_an_id_that_is_there_is_not_taken_twice(ledger: Ledger) -> None:
+def test_log_replay_is_marked_and_skips_stored_ids(ledger: Ledger) -> None:
     commit(ledger, ["a"])
     limits = {"max_backlog": 9, "max_backlog_bytes": 10**6}
     again = [("a", b"{}"), ("b", b"{}")]
@@ -401,7 +420,7 @@ def test_a_replay_of_the_log_is_marked_and_an_id_that_is_there_is_not_taken_twic
     assert replayed == {"a": 0, "b": 1}
 
 
-def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_or_number_is_unfit(server: EmbeddedServer) -> None:
+def test_redis_errors_are_unavailable_or_misconfigured(server: EmbeddedServer) -> None:
     import redis  # noqa: PLC0415 — only for this test's own clients
 
     with (
@@ -419,7 +438,7 @@ def test_an_unreachable_redis_is_unavailable_and_a_wrong_password_or_number_is_u
         Ledger(beyond).cursor(ID, "n")
 
 
-def test_an_evicting_redis_is_refused(client: redis.Redis) -> None:
+def test_redis_that_evicts_keys_is_refused(client: redis.Redis) -> None:
     client.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(LedgerMisconfigured, match="noeviction"):
         Ledger(client).check_server()

@@ -1,4 +1,4 @@
-"""Pacing, with the clock in hand: each limit is exact, shared by credential, and costs what waits nothing."""
+"""Rate limits with a fake clock: each is exact, shared by credential, and waiting for it writes nothing."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def ledger(client: redis.Redis, clock: Clock) -> Ledger:
     return Ledger(client, clock=clock)
 
 
-def pace(*limits: str, target: str = "T") -> Limits:
-    return Limits(target=target, rate_limits=tuple(map(parse_rate_limit, limits)))
+def limits_of(*texts: str, target: str = "T") -> Limits:
+    return Limits(target=target, rate_limits=tuple(map(parse_rate_limit, texts)))
 
 
 def commit(ledger: Ledger, count: int, integration: str = "slack") -> None:
@@ -43,230 +43,230 @@ def commit(ledger: Ledger, count: int, integration: str = "slack") -> None:
     )
 
 
-def release(ledger: Ledger, at: Limits, integration: str = "slack", cap: int = 10_000) -> list[str]:
-    tasks = ledger.release(integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, limits=at)
+def release(ledger: Ledger, limits: Limits, integration: str = "slack", cap: int = 10_000) -> list[str]:
+    tasks = ledger.release(integration, max_in_flight=cap, batch_max=64, lease_s=60, linger_s=0, limits=limits)
     return [one for task in tasks for one in task]
 
 
-def test_a_bucket_lets_its_burst_go_and_then_its_rate(ledger: Ledger, clock: Clock) -> None:
+def test_bucket_releases_its_burst_and_then_its_rate(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 20)
-    at = pace("1/s burst 3")
+    limits = limits_of("1/s burst 3")
     went = []
     for _ in range(40):
-        went.append(len(release(ledger, at)))
+        went.append(len(release(ledger, limits)))
         clock.now_s += 0.25
     assert went[:13] == [3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]
     assert sum(went) == 12
     clock.now_s += 3600
-    assert len(release(ledger, at)) == 3
+    assert len(release(ledger, limits)) == 3
 
 
-def test_without_a_burst_a_second_s_worth_may_go_at_once(ledger: Ledger, clock: Clock) -> None:
+def test_default_burst_is_one_second_of_the_rate(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 100)
-    assert [len(release(ledger, pace("5/s"))) for _ in range(2)] == [5, 0]
+    assert [len(release(ledger, limits_of("5/s"))) for _ in range(2)] == [5, 0]
     clock.now_s += 0.2
-    assert len(release(ledger, pace("5/s"))) == 1
+    assert len(release(ledger, limits_of("5/s"))) == 1
 
 
-def test_a_minute_is_any_sixty_seconds(ledger: Ledger, clock: Clock) -> None:
+def test_minute_limit_is_a_sliding_window(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 100)
-    at, went = pace("4/min"), list[int]()
+    limits, went = limits_of("4/min"), list[int]()
     for step_s in (0, 30, 29.999, 0.001, 10, 19.999, 0.001, 59.999, 0.001):
         clock.now_s += step_s
         cap = 2 if not went else 10_000
-        went.append(len(release(ledger, at, cap=cap)))
+        went.append(len(release(ledger, limits, cap=cap)))
     assert went == [2, 2, 0, 2, 0, 0, 2, 2, 2]
 
 
-def test_an_hour_is_any_sixty_minutes(ledger: Ledger, clock: Clock) -> None:
+def test_hour_limit_is_a_sliding_window(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 300)
-    assert len(release(ledger, pace("100/h"))) == 100
+    assert len(release(ledger, limits_of("100/h"))) == 100
     clock.now_s += 3599.999
-    assert release(ledger, pace("100/h")) == []
+    assert release(ledger, limits_of("100/h")) == []
     clock.now_s += 0.001
-    assert len(release(ledger, pace("100/h"))) == 100
+    assert len(release(ledger, limits_of("100/h"))) == 100
 
 
-def test_a_large_window_takes_a_thousand_entries_at_most_and_never_lets_more_go(
+def test_large_window_has_at_most_1000_entries_and_keeps_its_limit(
     client: redis.Redis, ledger: Ledger, clock: Clock
 ) -> None:
     commit(ledger, 20_000)
-    at, went = pace("3000/min"), list[tuple[float, int]]()
+    limits, went = limits_of("3000/min"), list[tuple[float, int]]()
     for _ in range(3000):
-        went.append((clock.now_s, len(release(ledger, at, cap=4))))
+        went.append((clock.now_s, len(release(ledger, limits, cap=4))))
         client.delete("courier:{slack}:released")
         clock.now_s += 0.013
     assert int(client.llen("courier:limits:{T}:min")) <= 1001
     assert sum(n for _, n in went) == 3000
     clock.now_s = went[0][0] + 59.999
-    assert release(ledger, at) == []
+    assert release(ledger, limits) == []
     clock.now_s += 0.061
-    assert release(ledger, at)
+    assert release(ledger, limits)
 
 
-def test_a_day_ends_at_midnight_utc(ledger: Ledger, clock: Clock) -> None:
+def test_daily_limit_resets_at_midnight_utc(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 2000)
     clock.now_s = 19_675 * DAY_S + DAY_S - 1
-    assert len(release(ledger, pace("500/day"))) == 500
+    assert len(release(ledger, limits_of("500/day"))) == 500
     clock.now_s += 0.999
-    assert release(ledger, pace("500/day")) == []
+    assert release(ledger, limits_of("500/day")) == []
     clock.now_s += 0.001
-    assert len(release(ledger, pace("500/day"))) == 500
+    assert len(release(ledger, limits_of("500/day"))) == 500
 
 
-def test_a_clock_that_goes_back_over_midnight_opens_neither_day_anew(ledger: Ledger, clock: Clock) -> None:
+def test_clock_set_back_over_midnight_resets_no_daily_limit(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 20)
     clock.now_s = 19_675 * DAY_S + DAY_S - 1
-    assert len(release(ledger, pace("5/day"))) == 5
+    assert len(release(ledger, limits_of("5/day"))) == 5
     clock.now_s += 2
-    assert len(release(ledger, pace("5/day"))) == 5
+    assert len(release(ledger, limits_of("5/day"))) == 5
     clock.now_s -= 3
-    assert release(ledger, pace("5/day")) == []
+    assert release(ledger, limits_of("5/day")) == []
     assert ledger.status("slack").limits == {"5/day": 0}
     clock.now_s += 3
-    assert release(ledger, pace("5/day")) == []
+    assert release(ledger, limits_of("5/day")) == []
     clock.now_s += DAY_S
-    assert len(release(ledger, pace("5/day"))) == 5
+    assert len(release(ledger, limits_of("5/day"))) == 5
 
 
-def test_all_limits_must_allow(ledger: Ledger, clock: Clock) -> None:
+def test_release_needs_tokens_of_all_limits(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 100)
-    at, went = pace("4/min", "10/day", "2/s"), []
+    limits, went = limits_of("4/min", "10/day", "2/s"), []
     for _ in range(8):
-        went.append(len(release(ledger, at)))
+        went.append(len(release(ledger, limits)))
         clock.now_s += 30
     assert went == [2, 2, 2, 2, 2, 0, 0, 0]
     assert ledger.status("slack").limits == {"4/min": 4, "10/day": 0, "2/s": 2}
 
 
-def test_a_token_is_not_spent_on_what_is_not_there(ledger: Ledger, clock: Clock) -> None:
-    at = pace("4/min")
+def test_release_spends_tokens_only_for_due_deliveries(ledger: Ledger, clock: Clock) -> None:
+    limits = limits_of("4/min")
     commit(ledger, 2)
-    assert len(release(ledger, at)) == 2
-    assert release(ledger, at) == []
+    assert len(release(ledger, limits)) == 2
+    assert release(ledger, limits) == []
     assert ledger.status("slack").limits == {"4/min": 2}
     clock.now_s += 1
-    assert release(ledger, at, cap=1) == []
+    assert release(ledger, limits, cap=1) == []
 
 
-def test_the_same_credential_is_one_bucket_and_another_one_is_not(ledger: Ledger) -> None:
+def test_integrations_with_one_credential_share_a_limit(ledger: Ledger) -> None:
     for integration in ("slack", "slack-2", "slack-3"):
         commit(ledger, 10, integration)
-    assert len(release(ledger, pace("4/min"), "slack", cap=3)) == 3
-    assert len(release(ledger, pace("4/min"), "slack-2")) == 1
-    assert release(ledger, pace("4/min"), "slack") == []
-    assert len(release(ledger, pace("4/min", target="other"), "slack-3")) == 4
+    assert len(release(ledger, limits_of("4/min"), "slack", cap=3)) == 3
+    assert len(release(ledger, limits_of("4/min"), "slack-2")) == 1
+    assert release(ledger, limits_of("4/min"), "slack") == []
+    assert len(release(ledger, limits_of("4/min", target="other"), "slack-3")) == 4
 
 
-def test_a_clock_that_goes_back_lets_no_more_go_and_does_not_block_for_longer(ledger: Ledger, clock: Clock) -> None:
+def test_clock_set_back_neither_exceeds_nor_extends_a_limit(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 200)
-    at = pace("4/min", "2/s")
-    assert len(release(ledger, at)) == 2
+    limits = limits_of("4/min", "2/s")
+    assert len(release(ledger, limits)) == 2
     clock.now_s -= 7 * DAY_S
     ledger.commit(
         "slack", node="m", expected="", cursor="c", deliveries=[("x", b"{}")], max_backlog=999, max_backlog_bytes=10**9
     )
-    assert release(ledger, at) == []
+    assert release(ledger, limits) == []
     clock.now_s += 1
-    assert len(release(ledger, at)) == 2
+    assert len(release(ledger, limits)) == 2
     assert ledger.status("slack").limits == {"4/min": 0, "2/s": 0}
     clock.now_s += 59
     assert ledger.status("slack").limits == {"4/min": 2, "2/s": 2}
 
 
-def test_waiting_for_a_token_changes_nothing(client: redis.Redis, ledger: Ledger) -> None:
+def test_waiting_for_a_token_writes_nothing(client: redis.Redis, ledger: Ledger) -> None:
     commit(ledger, 50)
-    at = pace("4/min", "500/day")
-    release(ledger, at)
+    limits = limits_of("4/min", "500/day")
+    release(ledger, limits)
     before = {key: client.dump(key) for key in client.keys("courier:*")}
-    assert [release(ledger, at) for _ in range(10)] == [[]] * 10
+    assert [release(ledger, limits) for _ in range(10)] == [[]] * 10
     assert {key: client.dump(key) for key in client.keys("courier:*")} == before
 
 
-def test_no_plain_credential_is_needed_to_see_the_state(client: redis.Redis, ledger: Ledger, clock: Clock) -> None:
+def test_status_shows_limits_without_the_credential(client: redis.Redis, ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 10)
-    release(ledger, pace("1/s burst 3", "4/min"))
+    release(ledger, limits_of("1/s burst 3", "4/min"))
     clock.now_s += 1
     assert Ledger(client, clock=clock).status("slack").limits == {"1/s burst 3": 1, "4/min": 1}
 
 
-def test_what_is_put_back_gets_its_share_of_the_quota_back(ledger: Ledger, clock: Clock) -> None:
+def test_delivery_put_back_refunds_its_tokens(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 50)
-    at = pace("10/min", "100/h", "20/day")
-    ids = release(ledger, at)
-    assert ledger.begin("slack", ids[:2], token="w", lease_s=60, limits=at)
+    limits = limits_of("10/min", "100/h", "20/day")
+    ids = release(ledger, limits)
+    assert ledger.begin("slack", ids[:2], token="w", lease_s=60, limits=limits)
     ledger.pause("slack")
     clock.now_s += 10
-    assert ledger.begin("slack", ids[2:], token="w", lease_s=60, limits=at) == []
+    assert ledger.begin("slack", ids[2:], token="w", lease_s=60, limits=limits) == []
     status = ledger.status("slack")
     assert status.limits == {"10/min": 8, "100/h": 98, "20/day": 18}
     assert (status.waiting, status.released, status.totals["put_back"]) == (48, 2, 8)
     ledger.resume("slack")
-    assert sorted(release(ledger, at)) == ids[2:]
+    assert sorted(release(ledger, limits)) == ids[2:]
     clock.now_s += 49.999
-    assert release(ledger, at) == []
+    assert release(ledger, limits) == []
 
 
-def test_what_was_spent_yesterday_is_not_given_back_today(ledger: Ledger, clock: Clock) -> None:
+def test_tokens_of_yesterday_are_not_refunded_today(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 50)
     clock.now_s = 19_677 * DAY_S - 1
-    at = pace("20/day", "10/min")
-    ids = release(ledger, at)
+    limits = limits_of("20/day", "10/min")
+    ids = release(ledger, limits)
     clock.now_s += 61
-    release(ledger, at, cap=13)
+    release(ledger, limits, cap=13)
     ledger.pause("slack")
-    ledger.begin("slack", ids, token="w", lease_s=60, limits=at)
+    ledger.begin("slack", ids, token="w", lease_s=60, limits=limits)
     assert ledger.status("slack").limits == {"20/day": 17, "10/min": 7}
 
 
-def test_a_lost_delivery_is_paid_for_again(ledger: Ledger, clock: Clock) -> None:
+def test_lost_delivery_spends_tokens_again(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 1)
-    at = pace("2/day")
-    assert release(ledger, at) == ["000000"]
+    limits = limits_of("2/day")
+    assert release(ledger, limits) == ["000000"]
     clock.now_s += 61
     assert ledger.reap("slack", queued=(), lease_s=60).released_again == 1
-    assert release(ledger, at) == ["000000"]
+    assert release(ledger, limits) == ["000000"]
     assert ledger.status("slack").limits == {"2/day": 0}
 
 
-def test_a_retry_needs_a_token_too(ledger: Ledger, clock: Clock) -> None:
+def test_retry_spends_a_token(ledger: Ledger, clock: Clock) -> None:
     commit(ledger, 1)
-    at = pace("1/min")
-    ids = release(ledger, at)
-    ledger.begin("slack", ids, token="w", lease_s=60, limits=at)
+    limits = limits_of("1/min")
+    ids = release(ledger, limits)
+    ledger.begin("slack", ids, token="w", lease_s=60, limits=limits)
     retry = Settlement(id=ids[0], outcome="retry", reason="http_5xx", delay_ms=1, header=Header(committed_ms=1))
-    ledger.settle("slack", [retry], token="w", limits=at)
+    ledger.settle("slack", [retry], token="w", limits=limits)
     clock.now_s += 59.9
-    assert release(ledger, at) == []
+    assert release(ledger, limits) == []
     clock.now_s += 0.1
-    assert release(ledger, at) == ids
+    assert release(ledger, limits) == ids
 
 
-def test_where_the_day_is_too_short_for_all_the_newest_go_first(ledger: Ledger, clock: Clock) -> None:
-    at = Limits(target="T", rate_limits=(parse_rate_limit("3/day"),), newest_first=True)
+def test_newest_first_applies_if_the_daily_limit_is_short(ledger: Ledger, clock: Clock) -> None:
+    limits = Limits(target="T", rate_limits=(parse_rate_limit("3/day"),), newest_first=True)
     cursor = ""
     for n in range(5):
         fresh = {"node": "n", "expected": cursor, "cursor": str(n), "max_backlog": 9, "max_backlog_bytes": 10**6}
         ledger.commit("slack", deliveries=[(f"{n}", b"{}")], **fresh)  # type: ignore[arg-type]  # of several types
         cursor = str(n)
         clock.now_s += 1
-    assert release(ledger, at, cap=2) == ["4", "3"]
-    assert release(ledger, at, cap=9) == ["2"]
-    assert release(ledger, at) == []
+    assert release(ledger, limits, cap=2) == ["4", "3"]
+    assert release(ledger, limits, cap=9) == ["2"]
+    assert release(ledger, limits) == []
     clock.now_s += DAY_S
-    assert release(ledger, at) == ["0", "1"]
+    assert release(ledger, limits) == ["0", "1"]
     assert ledger.status("slack").waiting == 0
 
 
-def test_what_did_not_ask_the_target_spends_nothing(ledger: Ledger) -> None:
-    at = pace("2/day")
+def test_delivery_that_did_not_contact_the_target_is_refunded(ledger: Ledger) -> None:
+    limits = limits_of("2/day")
     commit(ledger, 4)
     for outcome in ("delivered", "postponed"):
-        ids = release(ledger, at)
+        ids = release(ledger, limits)
         header = Header(committed_ms=1, completed_calls=("ip",))
-        for one in ledger.begin("slack", ids, token="w", lease_s=60, limits=at):
+        for one in ledger.begin("slack", ids, token="w", lease_s=60, limits=limits):
             remembered = Settlement(id=one.id, outcome=outcome, contacted=False, header=header, delay_ms=10**6)
-            ledger.settle("slack", [remembered], token="w", limits=at)
+            ledger.settle("slack", [remembered], token="w", limits=limits)
     assert len(ids) == 2
     status = ledger.status("slack")
     assert (status.totals["delivered"], status.totals["postponed"], status.waiting) == (2, 2, 2)

@@ -27,8 +27,8 @@ from workers.integrations.manager import Manager
 if TYPE_CHECKING:
     import redis
 
-PACE = Limits(breaker=Breaker(failures=3, pause_s=10, pause_max_s=40))
-TELLING = Notifications(fallback="backup", interval_s=600, lag_s=900)
+LIMITS = Limits(breaker=Breaker(failures=3, pause_s=10, pause_max_s=40))
+NOTIFICATIONS = Notifications(fallback="backup", interval_s=600, lag_s=900)
 ALERT = b'{"level":1.10}'
 TOKEN = "w"
 
@@ -53,11 +53,17 @@ class World:
         )
 
     def begin(self, of: str = "slack") -> list[Delivery]:
-        tasks = self.ledger.release(of, max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=PACE)
-        return self.ledger.begin(of, [i for t in tasks for i in t], token=TOKEN, lease_s=60, limits=PACE)
+        tasks = self.ledger.release(of, max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=LIMITS)
+        return self.ledger.begin(of, [i for t in tasks for i in t], token=TOKEN, lease_s=60, limits=LIMITS)
 
     def end(
-        self, delivery: Delivery, outcome: str, reason: str, *, of: str = "slack", telling: Notifications = TELLING
+        self,
+        delivery: Delivery,
+        outcome: str,
+        reason: str,
+        *,
+        of: str = "slack",
+        notifications: Notifications = NOTIFICATIONS,
     ) -> None:
         attempt = Attempt(delivery.begun_ms, reason, "x")
         origin = delivery.header.fallback_of
@@ -68,34 +74,36 @@ class World:
             of,
             [settlement],
             token=TOKEN,
-            limits=PACE,
-            notifications=telling,
+            limits=LIMITS,
+            notifications=notifications,
             last_error=error,
             last_error_mac=SIGNER.sign_error(of, error),
         )
 
-    def bury(self, *ids: str, of: str = "slack", reason: str = "http_4xx", telling: Notifications = TELLING) -> None:
+    def bury(
+        self, *ids: str, of: str = "slack", reason: str = "http_4xx", notifications: Notifications = NOTIFICATIONS
+    ) -> None:
         self.commit(*ids, to=of)
         for delivery in self.begin(of):
-            self.end(delivery, "dead", reason, of=of, telling=telling)
+            self.end(delivery, "dead", reason, of=of, notifications=notifications)
 
-    def reap(self, telling: Notifications = TELLING) -> Reaped:
-        return self.ledger.reap("slack", queued=(), lease_s=60, notifications=telling)
+    def reap(self, notifications: Notifications = NOTIFICATIONS) -> Reaped:
+        return self.ledger.reap("slack", queued=(), lease_s=60, notifications=notifications)
 
     def pass_s(self, seconds: float) -> None:
         self.clock.now_s += seconds
 
     def events(self) -> list[dict[str, Any]]:
-        """Return what the manager would be told, in the order of time, and have it taken."""
-        told = []
+        """Return the events queued for the manager, in order of time, and settle them."""
+        events = []
         for delivery in self.begin(MANAGER_ID):
             (datagram,) = Manager(SIGNER).build_calls(Alert(delivery.alert, delivery.id))
             head, _, message = datagram.payload.decode().partition(":courier:")
             fields = json.loads(message)
             assert (head, fields.pop("integration"), set(fields)) == ("1", "courier", {"courier"})
-            told.append(fields["courier"])
+            events.append(fields["courier"])
             self.ledger.settle(MANAGER_ID, [Settlement(id=delivery.id, outcome="delivered")], token=TOKEN)
-        return told
+        return events
 
 
 @pytest.fixture
@@ -103,7 +111,7 @@ def world(client: redis.Redis) -> World:
     return World(client)
 
 
-def test_the_alert_of_a_dead_letter_waits_for_the_fallback_and_the_letter_stays(world: World) -> None:
+def test_dead_letter_stays_and_its_alert_goes_to_the_fallback(world: World) -> None:
     world.bury("a")
     (letter,) = world.ledger.dead_letters("slack")
     assert letter.delivery.id == "a"
@@ -116,10 +124,12 @@ def test_the_alert_of_a_dead_letter_waits_for_the_fallback_and_the_letter_stays(
     assert world.ledger.replay("slack", ["a"]) == 1
 
 
-def test_a_fallback_goes_no_further(world: World) -> None:
+def test_fallback_delivery_has_no_further_fallback(world: World) -> None:
     world.bury("a")
     (delivery,) = world.begin("backup")
-    world.end(delivery, "dead", "unauthorized", of="backup", telling=Notifications(fallback="slack", interval_s=600))
+    world.end(
+        delivery, "dead", "unauthorized", of="backup", notifications=Notifications(fallback="slack", interval_s=600)
+    )
     assert world.ledger.status("backup").dead == 1
     assert world.ledger.status("slack").waiting == 0
     assert world.ledger.replay("backup", [delivery.id]) == 1
@@ -127,19 +137,19 @@ def test_a_fallback_goes_no_further(world: World) -> None:
     assert again.header.fallback_of == FallbackOf("slack", "http_4xx")
 
 
-def test_one_fallback_of_two_integrations_tells_of_both(world: World) -> None:
+def test_two_integrations_can_share_a_fallback(world: World) -> None:
     world.bury("a")
     world.bury("a", of="shuffle")
     assert {d.id for d in world.begin("backup")} == {"a+fallback:slack", "a+fallback:shuffle"}
 
 
-def test_without_a_fallback_nothing_goes_anywhere(world: World) -> None:
-    world.bury("a", telling=Notifications())
+def test_default_notifies_nobody(world: World) -> None:
+    world.bury("a", notifications=Notifications())
     assert (world.ledger.status("backup").waiting, world.events()) == (0, [])
     assert "fell_back" not in world.ledger.status("slack").totals
 
 
-def test_what_kills_its_workers_falls_back_too(world: World) -> None:
+def test_delivery_that_crashes_workers_goes_to_the_fallback(world: World) -> None:
     world.commit("a")
     for _ in range(10):
         assert len(world.begin()) == 1
@@ -150,7 +160,7 @@ def test_what_kills_its_workers_falls_back_too(world: World) -> None:
     assert [(e["event"], e["reason"]) for e in world.events()] == [("dead_letters", "worker_lost")]
 
 
-def test_the_first_dead_letter_is_told_at_once_and_the_others_together(world: World) -> None:
+def test_first_dead_letter_is_notified_at_once_others_together(world: World) -> None:
     world.bury("a")
     (first,) = world.events()
     assert first == {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 1, "reason": "http_4xx"}
@@ -170,7 +180,7 @@ def test_the_first_dead_letter_is_told_at_once_and_the_others_together(world: Wo
     assert [e["number"] for e in world.events()] == [1]
 
 
-def test_a_breaker_is_told_once_for_each_time_that_the_target_falls_sick(world: World) -> None:
+def test_open_breaker_is_notified_once_until_it_closes(world: World) -> None:
     def fail(*ids: str) -> None:
         world.commit(*ids)
         for delivery in world.begin():
@@ -188,7 +198,7 @@ def test_a_breaker_is_told_once_for_each_time_that_the_target_falls_sick(world: 
     assert [e["event"] for e in world.events()] == ["breaker_opened"]
 
 
-def test_what_waits_too_long_is_told_once_until_it_is_well_again(world: World) -> None:
+def test_lag_is_notified_once_until_it_is_over(world: World) -> None:
     world.commit("a", "b")
     world.pass_s(899)
     world.reap()
@@ -196,9 +206,9 @@ def test_what_waits_too_long_is_told_once_until_it_is_well_again(world: World) -
     for _ in range(30):
         world.pass_s(1)
         world.reap()
-    (told,) = world.events()
-    assert 900 <= told.pop("oldest_s") <= 909
-    assert told == {"event": "lagging", "integration": "slack", "waiting": 2}
+    (event,) = world.events()
+    assert 900 <= event.pop("oldest_s") <= 909
+    assert event == {"event": "lagging", "integration": "slack", "waiting": 2}
     for delivery in world.begin():
         world.end(delivery, "delivered", "")
     world.pass_s(600)
@@ -209,7 +219,7 @@ def test_what_waits_too_long_is_told_once_until_it_is_well_again(world: World) -
     assert [e["event"] for e in world.events()] == ["lagging"]
 
 
-def test_a_dead_letter_of_last_week_is_not_late_when_it_is_replayed(world: World) -> None:
+def test_replayed_dead_letter_does_not_lag(world: World) -> None:
     world.bury("a")
     world.events()
     world.pass_s(7 * 86_400)
@@ -222,7 +232,7 @@ def test_a_dead_letter_of_last_week_is_not_late_when_it_is_replayed(world: World
     assert [e["event"] for e in world.events()] == ["lagging"]
 
 
-def test_a_replay_by_the_version_before_is_not_late_either(world: World, client: redis.Redis) -> None:
+def test_replay_by_the_previous_version_does_not_lag(world: World, client: redis.Redis) -> None:
     world.bury("a")
     world.events()
     world.pass_s(7 * 86_400)
@@ -235,16 +245,16 @@ def test_a_replay_by_the_version_before_is_not_late_either(world: World, client:
     assert world.events() == []
 
 
-def test_nothing_is_told_where_it_is_not_wanted(world: World) -> None:
-    quiet = Notifications.of(policy(self_alerts=False), "slack", "backup")
-    world.bury("a", telling=quiet)
+def test_disabled_notifications_are_not_sent(world: World) -> None:
+    disabled = Notifications.of(policy(self_alerts=False), "slack", "backup")
+    world.bury("a", notifications=disabled)
     world.commit("b")
     world.pass_s(1000)
-    world.reap(quiet)
+    world.reap(disabled)
     world.reap(Notifications.of(policy(self_alert_lag_s=None), "slack", ""))
     assert world.events() == []
     assert world.ledger.status("backup").waiting == 1
 
 
-def test_the_manager_is_not_told_of_itself() -> None:
+def test_manager_integration_has_no_notifications() -> None:
     assert Notifications.of(policy(), MANAGER_ID, "slack") == Notifications()

@@ -170,7 +170,7 @@ def test_import_names_the_invalid_line_and_keeps_those_before_it(ledger: Ledger,
 def test_import_refuses_a_redis_that_evicts_keys(ledger: Ledger, client: redis.Redis) -> None:
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        assert "throw deliveries away" in refusal("import", "-", given=GOOD)
+        assert "evict deliveries" in refusal("import", "-", given=GOOD)
     finally:
         client.config_set("maxmemory-policy", "noeviction")
     assert ledger.status("slack").dead == 0

@@ -14,7 +14,7 @@ RULES = {rule.attrib["id"]: rule for rule in ET.parse(FILE).getroot().iter("rule
 def script_events() -> set[str]:
     """Return every event that the Lua scripts send to the manager."""
     texts = [path.read_text() for path in SCRIPTS.glob("*.lua")]
-    return {event for text in texts for event in re.findall(r"tell\('([a-z_]+)'", text)}
+    return {event for text in texts for event in re.findall(r"notify_manager\('([a-z_]+)'", text)}
 
 
 def test_rule_ids_are_local_and_all_follow_the_first() -> None:
