@@ -1,4 +1,4 @@
-"""PagerDuty: the alert as a `trigger` of the Events API v2 (spec 5.3; D10 is what differs from the stock script)."""
+"""PagerDuty: sends the alert as a `trigger` of the Events API v2 (spec 5.3; D10 lists the differences)."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ MAX_EVENT_BYTES: Final = 512_000
 """Bytes of a whole event (PagerDuty's Events API v2 overview, "Size Limits": 512 KB)."""
 
 MAX_LOG_CHARS: Final = 10_000
-"""Characters of the alert's log that stay where the alert as a whole is too large."""
+"""Characters of the alert's log that are kept if the whole alert is too large."""
 
 RATE_LIMIT_FLOOR_S: Final = 120.0
 """PagerDuty asks for "a backoff of a few minutes" after a 429 (Events API v2 overview)."""
 
 MAX_ERROR_BYTES: Final = 4096
-"""Bytes of an answer that are searched for what is wrong; PagerDuty's have some hundred."""
+"""Bytes of a response that are searched for the cause of an error; PagerDuty's have a few hundred."""
 
 BAD_REQUEST: Final = 400
 _ABOUT_THE_KEY: Final = re.compile(rb"routing.?key|invalid key", re.IGNORECASE)
-"""What a 400 names where the key is at fault and not the event: PagerDuty has no other status for it (the same)."""
+"""What a 400 mentions if the key is at fault and not the event: PagerDuty has no other status for it (as above)."""
 
 
 class PagerDuty:
@@ -88,11 +88,11 @@ class PagerDuty:
         body = fit(event | self._options, fields)
         return (Request(method="POST", url=self._url, headers=HEADERS, body=body),)
 
-    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
-        """Go by the status; a 400 names what it does not like, and that becomes the detail."""
-        outcome = self._statuses.classify(answer)
-        if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body, 0, MAX_ERROR_BYTES):
-            return Retry(Reason.UNAUTHORIZED, self._statuses.detail(answer))
+    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — the shape of all
+        """Return the meaning of the status. A 400 names its cause, which becomes the detail."""
+        outcome = self._statuses.classify(response)
+        if response.status == BAD_REQUEST and _ABOUT_THE_KEY.search(response.body, 0, MAX_ERROR_BYTES):
+            return Retry(Reason.UNAUTHORIZED, self._statuses.detail(response))
         if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
             after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)
             return msgspec.structs.replace(outcome, after_s=after_s)
@@ -104,9 +104,9 @@ class PagerDuty:
 
 
 def fit(event: dict[str, Any], fields: Fields) -> bytes:
-    """Return an event as PagerDuty takes it: where it is too large, a note replaces the alert in its details (D10).
+    """Return an event within PagerDuty's limits: if it is too large, a note replaces the alert in its details (D10).
 
-    Raises NotSendable if it is too large even so.
+    Raises NotSendable if it is still too large.
     """
     payload = event.get("payload")
     if not isinstance(payload, dict):
@@ -122,14 +122,14 @@ def fit(event: dict[str, Any], fields: Fields) -> bytes:
         short["custom_details"] = _without_alert(fields, len(body))
     body = json_body(event | {"payload": short})
     if len(body) > MAX_EVENT_BYTES:
-        problem = f"the event has {len(body)} bytes, even without the alert; PagerDuty takes {MAX_EVENT_BYTES}"
+        problem = f"the event has {len(body)} bytes even without the alert; PagerDuty accepts {MAX_EVENT_BYTES}"
         raise NotSendable(Rejected(Reason.TOO_LARGE, problem))
     return body
 
 
 def _without_alert(fields: Fields, size: int) -> dict[str, Any]:
     """Return the details of an event that would have `size` bytes with the alert."""
-    note = f"Courier left the alert out: with it the event has {size} bytes, and PagerDuty takes {MAX_EVENT_BYTES}."
+    note = f"Courier omitted the alert: with it the event has {size} bytes, and PagerDuty accepts {MAX_EVENT_BYTES}."
     return {
         "note": note,
         "id": truncate(get(fields, "id"), MAX_SUMMARY_CHARS),
@@ -152,7 +152,7 @@ def _payload(fields: Fields) -> dict[str, Any]:
 
 
 def _source(fields: Fields) -> Any:
-    """Return who it happened to; PagerDuty requires one, and an agentless alert has no agent (D10)."""
+    """Return the host of the alert; PagerDuty requires one, and an agentless alert has no agent (D10)."""
     for path in (("agent", "name"), ("agentless", "host"), ("manager", "name")):
         if source := get(fields, *path):
             return source
@@ -160,15 +160,15 @@ def _source(fields: Fields) -> Any:
 
 
 def _group(groups: Any) -> str:
-    """Join the groups; a rule without any has no such key, which the stock script does not survive."""
+    """Join the groups with commas. A rule without groups has no such key; the stock script then crashes."""
     try:
         return ", ".join(groups)
     except TypeError:
-        raise invalid_alert("rule.groups is not a list of texts") from None
+        raise invalid_alert("rule.groups is not a list of strings") from None
 
 
 def _dedup_key(delivery_id: str) -> str:
-    """Return what makes a repeated delivery one incident (D10)."""
+    """Return the same key for the same delivery, so that PagerDuty merges repeated ones into one incident (D10)."""
     if len(delivery_id) <= MAX_DEDUP_KEY_CHARS:
         return delivery_id
     return hashlib.blake2b(delivery_id.encode(), digest_size=32).hexdigest()

@@ -1,6 +1,6 @@
-"""Shuffle: the alert as a workflow's trigger, posted to its webhook (spec 5.4).
+"""Shuffle: posts the alert to the webhook that triggers a workflow (spec 5.4).
 
-Shuffle documents no limit of a webhook's body, so nothing is cut; a 413 becomes a dead letter.
+Shuffle documents no limit for a webhook's body, so Courier truncates nothing; a 413 becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EXCLUDED_RULES: Final = (
     *("5710", "80710", "86001", "86002", "86003", "87900", "87901", "87902", "87903", "87904"),
     *("87924", "87928", "87929", "87932"),
 )
-"""Rules that the stock script does not send, some of which Shuffle's own responses trigger (spec 5.4)."""
+"""Rules that the stock script does not send; Shuffle's own actions trigger some of them (spec 5.4)."""
 
 
 class Shuffle:
@@ -51,9 +51,9 @@ class Shuffle:
         body = json_body(_message(fields) | self._options)
         return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
 
-    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
+    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status alone."""
-        return self._statuses.classify(answer)
+        return self._statuses.classify(response)
 
     def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Try again, unless that cannot help."""

@@ -1,9 +1,9 @@
-"""Slack: the alert as one attachment, posted to an incoming webhook (spec 5.2).
+"""Slack: posts the alert as one attachment to an incoming webhook (spec 5.2).
 
-Slack answers 200 if and only if it posted the message, and otherwise 4xx or 5xx with a word such as `invalid_payload`,
-`no_service` or `channel_is_archived` (api.slack.com, "Handling errors" of incoming webhooks): the status says it all,
-and the word becomes the detail. So whatever a 200 says is a success, also from the targets that imitate Slack. All
-words of 403, 404 and 410 are about the hook or its channel, those of 400 about the message.
+Slack returns 200 if and only if it posted the message, and otherwise 4xx or 5xx with a word such as `invalid_payload`,
+`no_service` or `channel_is_archived` (api.slack.com, "Handling errors" of incoming webhooks). The status alone decides,
+and the word becomes the detail. A 200 is a success whatever its body, also from services that imitate Slack. The words
+of 403, 404 and 410 refer to the hook or its channel, those of 400 to the message.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
 LONGEST_TEXT: Final = 40_000
-"""Characters of a text; Slack cuts longer ones without a mark (its changelog, "Truncating really long messages")."""
+"""Characters of a text; Slack truncates longer ones silently (its changelog, "Truncating really long messages")."""
 
 
 _CUT_ENTITY: Final = re.compile(rf"&(?:a|am|amp|l|lt|g|gt)?{ELLIPSIS}\Z")
-"""An entity that the cut went through."""
+"""An HTML entity that the truncation split."""
 
 
 class Slack:
-    """One Slack block. Needs hook_url. Alert text is escaped if `escape`; `<options>` are the operator's own markup."""
+    """One Slack block. Needs hook_url. `escape` applies to alert text, not to `<options>`, the operator's markup."""
 
     markup: Final = markup.SLACK
 
@@ -59,9 +59,9 @@ class Slack:
             body = json_body({"attachments": [fit(attachment)]})
         return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
 
-    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
+    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — the shape of all
         """Go by the status alone."""
-        return self._statuses.classify(answer)
+        return self._statuses.classify(response)
 
     def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
         """Try again, unless that cannot help."""
@@ -69,7 +69,7 @@ class Slack:
 
 
 def fit(attachment: dict[str, Any]) -> dict[str, Any]:
-    """Return an attachment of which no text is longer than Slack takes it."""
+    """Return an attachment with each text truncated to LONGEST_TEXT."""
     short = {name: _cut(value) for name, value in attachment.items()}
     if isinstance(table := short.get("fields"), list):
         short["fields"] = [fit(row) if isinstance(row, dict) else row for row in table]

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import TransportError
 from common.outcome import Delivered, Reason, Rejected, Retry
-from tests.workers.integrations.examples import alert, answer, service
+from tests.workers.integrations.examples import alert, response, service
 from workers.alert.alert import Alert
 from workers.integrations.base import NotSendable
 from workers.integrations.registry import SERVICES
@@ -75,7 +75,7 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
 def test_every_status_has_its_one_meaning(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     call = integration.build_calls(EVERY)[0]
-    read = {status: integration.interpret(EVERY, call, answer(status, b"words")) for status in range(100, 600)}
+    read = {status: integration.interpret(EVERY, call, response(status, b"words")) for status in range(100, 600)}
     meanings = {status: (type(outcome), getattr(outcome, "reason", None)) for status, outcome in read.items()}
     assert meanings == {status: expected(name, status) for status in range(100, 600)}
 
@@ -87,7 +87,7 @@ def test_no_secret_is_seen_in_anything_but_the_request_itself(name: str) -> None
     echoes = [form.encode() for text in everything_in(call) for form in (text, quote(text, safe=""), unquote(text))]
     seen = [repr(integration), str(integration), repr(call), str(call)]
     for echo in echoes:
-        seen += [shown(integration.interpret(EVERY, call, answer(status, echo))) for status in range(100, 600, 7)]
+        seen += [shown(integration.interpret(EVERY, call, response(status, echo))) for status in range(100, 600, 7)]
     for reason in Reason:
         seen.append(shown(integration.interpret_failure(EVERY, call, TransportError(reason, "no answer"))))
     assert [text for text in seen if any(secret.lower() in text.lower() for secret in SECRETS)] == []

@@ -40,7 +40,7 @@ def test_a_longer_one_is_not_because_it_would_arrive_cut() -> None:
 def test_what_is_no_event_is_a_dead_letter(raw: bytes) -> None:
     with pytest.raises(NotSendable) as refused:
         manager.build_calls(Alert(raw))
-    assert refused.value.outcome == Rejected(Reason.INVALID_ALERT, "this is no event for the manager")
+    assert refused.value.outcome == Rejected(Reason.INVALID_ALERT, "not an event for the manager")
 
 
 def test_the_socket_takes_it_and_that_is_all() -> None:

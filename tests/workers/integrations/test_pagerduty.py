@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from common.outcome import Delivered, Reason, Rejected, Retry
-from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
+from tests.workers.integrations.examples import FIELDS, alert, refusal, response, rule, service, the_body, the_request
 from workers.alert.alert import Alert
 
 KEY = {"api_key": "0123456789abcdef0123456789abcdef"}
@@ -62,7 +62,7 @@ def test_a_rule_without_groups_is_sent_without_group() -> None:
 
 def test_groups_that_are_no_texts_are_refused() -> None:
     outcome = refusal("pagerduty", alert(rule=rule(groups=["a", 5])), **KEY)
-    assert outcome == Rejected(Reason.INVALID_ALERT, "rule.groups is not a list of texts")
+    assert outcome == Rejected(Reason.INVALID_ALERT, "rule.groups is not a list of strings")
 
 
 def test_options_replace_top_level_members_only() -> None:
@@ -82,7 +82,7 @@ def test_a_dedup_key_is_never_too_long_for_pagerduty() -> None:
 def test_what_pagerduty_does_not_like_is_the_detail() -> None:
     body = {"status": "invalid event", "errors": ["'payload.summary' is missing or blank"]}
     outcome = service("pagerduty", **KEY).interpret(
-        alert(), the_request("pagerduty", alert(), **KEY), answer(400, body)
+        alert(), the_request("pagerduty", alert(), **KEY), response(400, body)
     )
     assert isinstance(outcome, Rejected)
     assert "'payload.summary' is missing" in outcome.detail
@@ -97,21 +97,23 @@ def test_what_pagerduty_does_not_like_is_the_detail() -> None:
 )
 def test_a_400_about_the_key_is_a_refused_key(body: dict[str, object]) -> None:
     outcome = service("pagerduty", **KEY).interpret(
-        alert(), the_request("pagerduty", alert(), **KEY), answer(400, body)
+        alert(), the_request("pagerduty", alert(), **KEY), response(400, body)
     )
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.UNAUTHORIZED
 
 
-@pytest.mark.parametrize(("asked", "after_s"), [({}, 120), ({"retry_after": "5"}, 120), ({"retry_after": "190"}, 190)])
-def test_after_a_429_it_waits_for_minutes_or_as_asked(asked: dict[str, str], after_s: float) -> None:
+@pytest.mark.parametrize(
+    ("headers", "after_s"), [({}, 120), ({"retry_after": "5"}, 120), ({"retry_after": "190"}, 190)]
+)
+def test_after_a_429_it_waits_for_minutes_or_as_asked(headers: dict[str, str], after_s: float) -> None:
     call = the_request("pagerduty", alert(), **KEY)
-    outcome = service("pagerduty", **KEY).interpret(alert(), call, answer(429, **asked))
+    outcome = service("pagerduty", **KEY).interpret(alert(), call, response(429, **headers))
     assert outcome == Retry(Reason.RATE_LIMITED, "HTTP 429", after_s)
 
 
 def test_202_delivers() -> None:
     assert (
-        service("pagerduty", **KEY).interpret(alert(), the_request("pagerduty", alert(), **KEY), answer(202))
+        service("pagerduty", **KEY).interpret(alert(), the_request("pagerduty", alert(), **KEY), response(202))
         == Delivered()
     )

@@ -4,7 +4,7 @@ import pytest
 
 from common.json_depth import MAX_DEPTH
 from common.outcome import Delivered, Reason, Rejected, Skipped
-from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
+from tests.workers.integrations.examples import FIELDS, alert, refusal, response, rule, service, the_body, the_request
 from workers.alert.alert import Alert
 
 HOOK = {"hook_url": "http://shuffle.example.com:3001/api/v1/hooks/webhook_0123-4567"}
@@ -59,7 +59,7 @@ def test_what_the_workflow_needs_must_be_there(needed: str) -> None:
 
 def test_any_2xx_delivers() -> None:
     assert (
-        service("shuffle", **HOOK).interpret(alert(), the_request("shuffle", alert(), **HOOK), answer(202))
+        service("shuffle", **HOOK).interpret(alert(), the_request("shuffle", alert(), **HOOK), response(202))
         == Delivered()
     )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from common.outcome import Delivered, Reason, Rejected, Retry
-from tests.workers.integrations.examples import alert, answer, refusal, rule, service, the_body, the_request
+from tests.workers.integrations.examples import alert, refusal, response, rule, service, the_body, the_request
 
 HOOK = {"hook_url": "https://hooks.slack.com/services/T0/B0/XXXXXXXXXXXXXXXXXXXXXXXX"}
 
@@ -66,7 +66,7 @@ def test_an_alert_without_what_the_message_needs_is_a_dead_letter_that_says_so(
 @pytest.mark.parametrize("body", [b"ok", b"", b'{"success": true}'])
 def test_a_200_is_a_success_whatever_it_says(body: bytes) -> None:
     assert (
-        service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), answer(200, body))
+        service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), response(200, body))
         == Delivered()
     )
 
@@ -83,5 +83,5 @@ def test_a_200_is_a_success_whatever_it_says(body: bytes) -> None:
 )
 def test_slacks_word_for_an_error_is_the_detail(status: int, word: bytes, reason: Reason) -> None:
     kind = Rejected if reason is Reason.HTTP_4XX else Retry
-    outcome = service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), answer(status, word))
+    outcome = service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), response(status, word))
     assert outcome == kind(reason, f"HTTP {status}: {word.decode()}")

@@ -74,12 +74,12 @@ def test_no_manager_is_told_with_what_to_look_at(path: Path, queue: ManagerSocke
     assert (missing.reason, "does not exist" in missing.detail) == (Reason.MANAGER_DOWN, True)
     listen(path).close()
     refused = error(queue)
-    assert (refused.reason, "nobody listens" in refused.detail) == (Reason.MANAGER_DOWN, True)
+    assert (refused.reason, "no process listens" in refused.detail) == (Reason.MANAGER_DOWN, True)
     path.unlink()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
         stream.bind(str(path))
         other = error(queue)
-    assert (other.reason, "no datagram socket" in other.detail) == (Reason.MANAGER_DOWN, True)
+    assert (other.reason, "not a datagram socket" in other.detail) == (Reason.MANAGER_DOWN, True)
 
 
 def test_a_socket_that_may_not_be_used_is_told(queue: ManagerSocket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_a_full_queue_is_waited_for_no_longer_than_allowed(manager: socket.socke
     fill(queue)
     start = time.monotonic()
     full = error(queue)
-    assert (full.reason, "no room for 0.3 s" in full.detail) == (Reason.TIMEOUT, True)
+    assert (full.reason, "full for 0.3 s" in full.detail) == (Reason.TIMEOUT, True)
     assert 0.25 < time.monotonic() - start < 2
     manager.recv(100)
     assert queue.send(EVENT) == Sent()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from common.ledger import FallbackOf
 from common.outcome import Delivered, Reason, Rejected
-from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body
+from tests.workers.integrations.examples import FIELDS, alert, refusal, response, rule, service, the_body
 from workers.alert.alert import Alert
 from workers.delivery.fallback import annotate
 from workers.integrations import pagerduty
@@ -151,7 +151,7 @@ def test_options_do_not_get_past_the_limit_of_the_summary() -> None:
 def test_a_note_replaces_an_alert_that_is_too_large_for_pagerduty() -> None:
     payload = the_body("pagerduty", alert(full_log="é" * 100_000), **SETTINGS["pagerduty"])["payload"]
     details = payload["custom_details"]
-    assert details["note"].startswith("Courier left the alert out: with it the event has 600")
+    assert details["note"].startswith("Courier omitted the alert: with it the event has 600")
     assert (details["id"], details["rule_id"], details["location"]) == (FIELDS["id"], "5712", "/var/log/secure")
     assert details["full_log"] == "é" * 9_999 + "…"
     assert (payload["summary"], payload["source"]) == (FIELDS["rule"]["description"], "web01")
@@ -180,26 +180,26 @@ def test_slack_s_texts_are_whole_up_to_its_limit() -> None:
         assert attachment["text"] == text
 
 
-def told_by_maltiverse(known: dict[str, Any]) -> ManagerEvent:
+def maltiverse_event(result: dict[str, Any]) -> ManagerEvent:
     served, given_ = service("maltiverse", **SETTINGS["maltiverse"]), alert(data={"srcip": "8.8.4.4"})
     (call,) = served.build_calls(given_)
-    outcome = served.interpret(given_, call, answer(200, known))
+    outcome = served.interpret(given_, call, response(200, result))
     assert isinstance(outcome, Delivered)
-    (told,) = outcome.events
-    return told
+    (sent,) = outcome.events
+    return sent
 
 
 def test_a_verdict_with_a_huge_answer_reaches_the_manager_without_its_long_parts() -> None:
     entries = [{"description": f"bad {number}", "source": "list"} for number in range(3000)]
-    known = {"type": "ip", "ip_version": 4, "classification": "malicious", "blacklist": entries, "tag": ["ssh"]}
-    told = told_by_maltiverse(known)
-    assert len(datagram(told)) <= MAX_DATAGRAM_BYTES
-    message = json.loads(told.message)
+    result = {"type": "ip", "ip_version": 4, "classification": "malicious", "blacklist": entries, "tag": ["ssh"]}
+    sent = maltiverse_event(result)
+    assert len(datagram(sent)) <= MAX_DATAGRAM_BYTES
+    message = json.loads(sent.message)
     assert message["threat"]["indicator"]["confidence"] == "High"
     assert message["threat"]["indicator"]["sightings"] == 3000
     assert message["threat"]["indicator"]["description"].endswith(ELLIPSIS)
-    assert message["maltiverse"]["source"] == known | {"blacklist": []}
-    assert message["courier"]["shortened"].startswith("long parts are cut or left out: the event had ")
+    assert message["maltiverse"]["source"] == result | {"blacklist": []}
+    assert message["courier"]["shortened"].startswith("long parts are truncated or omitted: the event had ")
 
 
 @given(st.text(max_size=40), st.integers(0, 70_000))
@@ -208,10 +208,10 @@ def test_an_event_is_changed_only_if_the_manager_would_cut_it(text: str, length:
         "virustotal": {"found": 1, "source": {"file": text * length}, "permalink": "p"},
         "integration": "virustotal",
     }
-    told = event("virustotal", message)
+    sent = event("virustotal", message)
     whole = f"1:virustotal:{json.dumps(message)}".encode()
-    assert datagram(told) == whole or (len(whole) > MAX_DATAGRAM_BYTES >= len(datagram(told)))
-    assert json.loads(told.message)["virustotal"]["source"]["file"] in {
+    assert datagram(sent) == whole or (len(whole) > MAX_DATAGRAM_BYTES >= len(datagram(sent)))
+    assert json.loads(sent.message)["virustotal"]["source"]["file"] in {
         text * length,
         truncate(text * length, MAX_PART_CHARS),
     }

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Retry, Skipped
-from tests.workers.integrations.examples import alert, answer, refusal, service
+from tests.workers.integrations.examples import alert, refusal, response, service
 from workers.integrations.base import Cacheable
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ KNOWN: dict[str, Any] = {
 }
 
 
-def asked(given: Alert) -> list[tuple[str, str]]:
+def look_ups(given: Alert) -> list[tuple[str, str]]:
     return [
         (call.key, call.url.removeprefix(API["hook_url"])) for call in service("maltiverse", **API).build_calls(given)
     ]
@@ -51,17 +51,17 @@ def asked(given: Alert) -> list[tuple[str, str]]:
 
 def read(status: int, body: object = b"", given: Alert = PUBLIC) -> Outcome:
     maltiverse = service("maltiverse", **API)
-    return maltiverse.interpret(given, maltiverse.build_calls(given)[0], answer(status, body))
+    return maltiverse.interpret(given, maltiverse.build_calls(given)[0], response(status, body))
 
 
-def threat(known: dict[str, Any], given: Alert = PUBLIC) -> Any:
-    outcome = read(200, known, given)
+def threat(result: dict[str, Any], given: Alert = PUBLIC) -> Any:
+    outcome = read(200, result, given)
     assert isinstance(outcome, Delivered)
     return json.loads(outcome.events[0].message)["threat"]
 
 
 def test_everything_that_can_be_looked_up_is_each_with_its_own_key() -> None:
-    keys, paths = zip(*asked(EVERYTHING), strict=True)
+    keys, paths = zip(*look_ups(EVERYTHING), strict=True)
     assert keys == ("md5", "sha1", "ip", "hostname", "url")
     assert paths[:4] == ("/sample/md5/c51c", "/sample/sha1/aaf4", "/ip/8.8.4.4", "/hostname/evil.example.com")
     assert paths[4] == f"/url/{sha256(b'http://evil.example.com/a').hexdigest()}"
@@ -81,17 +81,17 @@ def test_addresses_that_are_not_public_are_not_asked_for(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["224.0.0.251", "100.64.0.1", "2001:4860:4860::8888"])
 def test_multicast_and_shared_addresses_are(address: str) -> None:
-    assert asked(alert(data={"srcip": address})) == [("ip", f"/ip/{address}")]
+    assert look_ups(alert(data={"srcip": address})) == [("ip", f"/ip/{address}")]
 
 
 def test_values_that_are_no_texts_are_left_alone() -> None:
     given = alert(syscheck={"md5_after": 5, "sha1_after": "aaf4"}, data="x")
-    assert asked(given) == [("sha1", "/sample/sha1/aaf4")]
+    assert look_ups(given) == [("sha1", "/sample/sha1/aaf4")]
 
 
 @pytest.mark.parametrize(("hostname", "path"), [("a/../../x?y#z", "a%2F..%2F..%2Fx%3Fy%23z"), ("a b", "a%20b")])
 def test_a_value_cannot_choose_what_is_asked(hostname: str, path: str) -> None:
-    assert asked(alert(data={"hostname": hostname})) == [("hostname", f"/hostname/{path}")]
+    assert look_ups(alert(data={"hostname": hostname})) == [("hostname", f"/hostname/{path}")]
 
 
 def test_what_is_known_is_told_as_the_specification_has_it() -> None:
@@ -139,9 +139,9 @@ def test_what_is_known_is_told_as_the_specification_has_it() -> None:
     ],
 )
 def test_class_and_sightings_give_the_confidence(classification: object, one: str, two: str) -> None:
-    known = KNOWN | {"classification": classification}
-    alone = known | {"blacklist": KNOWN["blacklist"][:1]}
-    assert [threat(k)["indicator"]["confidence"] for k in (alone, known)] == [one, two]
+    result = KNOWN | {"classification": classification}
+    alone = result | {"blacklist": KNOWN["blacklist"][:1]}
+    assert [threat(k)["indicator"]["confidence"] for k in (alone, result)] == [one, two]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_an_address_that_cannot_be_asked_is_refused(hook_url: str) -> None:
 @pytest.mark.parametrize("api_key", ["ключ", "a\nb"])
 def test_a_key_that_no_header_can_hold_is_refused(api_key: str) -> None:
     outcome = refusal("maltiverse", PUBLIC, **(API | {"api_key": api_key}))
-    assert outcome.detail == "ossec.conf:7: <api_key>: has characters that cannot stand in an HTTP header"
+    assert outcome.detail == "ossec.conf:7: <api_key>: has characters that an HTTP header cannot contain"
 
 
 def test_an_address_in_capitals_is_the_same_address() -> None:

@@ -8,7 +8,7 @@ import pytest
 from common.integration import Integration
 from common.outcome import Delivered, Outcome, Reason, Retry
 from common.secret import Secret
-from tests.workers.integrations.examples import NOW_S, alert, answer
+from tests.workers.integrations.examples import NOW_S, alert, response
 from workers.integrations.base import NotSendable
 from workers.integrations.registry import ServiceOptions, make_service
 
@@ -34,7 +34,7 @@ VIRUSTOTAL = make_service(
 
 
 def read(status: int, body: object = b"") -> Outcome:
-    outcome: Outcome = VIRUSTOTAL.interpret(FILE, VIRUSTOTAL.build_calls(FILE)[0], answer(status, body))
+    outcome: Outcome = VIRUSTOTAL.interpret(FILE, VIRUSTOTAL.build_calls(FILE)[0], response(status, body))
     return outcome
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Rejected, Retry, Skipped
-from tests.workers.integrations.examples import alert, answer, refusal, service, the_request
+from tests.workers.integrations.examples import alert, refusal, response, service, the_request
 
 KEY = {"api_key": "f" * 64}
 MD5 = "44d88612fea8a8f36de82e1278abb02f"
@@ -26,7 +26,7 @@ REPORT = {
 
 def read(status: int, body: object = b"", **headers: str) -> Outcome:
     virustotal = service("virustotal", **KEY)
-    return virustotal.interpret(FILE, virustotal.build_calls(FILE)[0], answer(status, body, **headers))
+    return virustotal.interpret(FILE, virustotal.build_calls(FILE)[0], response(status, body, **headers))
 
 
 def error_event(status: int, description: str) -> ManagerEvent:
@@ -109,7 +109,7 @@ def test_what_is_no_report_is_asked_for_again(body: Any) -> None:
 
 def test_a_spent_quota_pauses_the_key_for_a_minute() -> None:
     event = error_event(204, "Error: Public API request rate limit reached")
-    assert read(204) == Retry(Reason.RATE_LIMITED, "HTTP 204: the quota is spent", 60, final_events=(event,))
+    assert read(204) == Retry(Reason.RATE_LIMITED, "HTTP 204: quota exceeded", 60, final_events=(event,))
 
 
 def test_a_wrong_key_is_told_at_once_because_it_is_final() -> None:

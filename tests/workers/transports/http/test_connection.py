@@ -39,8 +39,8 @@ def test_threads_have_a_connection_each(server: Web, http: Callable[..., HttpTra
     transport = http(concurrency=4)
     bodies = [b"%d" % number for number in range(100)]
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda body: transport.send(post(server.url, body)), bodies))
-    assert {answer.status for answer in answers} == {200}
+        responses = list(pool.map(lambda body: transport.send(post(server.url, body)), bodies))
+    assert {response.status for response in responses} == {200}
     assert sorted(seen.body for seen in server.seen) == sorted(bodies)
     assert len({seen.port for seen in server.seen}) <= 4
 
@@ -79,7 +79,7 @@ def test_a_request_whose_kept_connection_ends_is_sent_once_more(http: Callable[.
         lost = error(transport, post(f"http://{address}{SECRET_PATH}"))
         assert (lost.reason, lost.detail) == (
             Reason.CONNECTION_FAILED,
-            f"no connection to {address}: it closed the connection without an answer",
+            f"no connection to {address}: it closed the connection without a response",
         )
         assert len(received) == 3
         error(transport, post(f"http://{address}{SECRET_PATH}"))
@@ -222,7 +222,7 @@ def test_what_libcurl_does_not_take_is_refused_each_time_and_shows_nothing(serve
         refused = error(odd, post(server.url))
         assert (refused.reason, refused.detail) == (
             Reason.INTERNAL,
-            f"ValueError on the way to 127.0.0.1:{server.port}",
+            f"ValueError while calling 127.0.0.1:{server.port}",
         )
     assert HttpTransport(policy(), connections).send(post(server.url)).status == 200
     assert len(server.seen) == 1

@@ -25,11 +25,14 @@ def test_no_text_of_libcurl_is_passed_on(code: int) -> None:
 def test_the_system_explains_what_it_refused() -> None:
     assert classify(pycurl.E_COULDNT_CONNECT, "", errno=111) == (Reason.CONNECTION_FAILED, "Connection refused")
     assert classify(pycurl.E_RECV_ERROR, "", errno=104) == (Reason.CONNECTION_FAILED, "Connection reset by peer")
-    assert classify(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.INVALID_RESPONSE, "the answer ended too early")
+    assert classify(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.INVALID_RESPONSE, "the response ended too early")
 
 
 def test_a_proxy_that_refuses_is_told() -> None:
-    assert classify(pycurl.E_RECV_ERROR, "", proxy_status=407) == (Reason.CONNECTION_FAILED, "the proxy answers 407")
+    assert classify(pycurl.E_RECV_ERROR, "", proxy_status=407) == (
+        Reason.CONNECTION_FAILED,
+        "the proxy responded with 407",
+    )
     assert classify(pycurl.E_RECV_ERROR, "", proxy_status=200) == (Reason.CONNECTION_FAILED, "")
 
 
@@ -60,7 +63,7 @@ def test_what_ends_a_handshake_is_final_only_if_it_is_a_judgement(
     ],
 )
 def test_what_is_wrong_with_a_certificate(text: str, words: str) -> None:
-    reason, told = classify(pycurl.E_PEER_FAILED_VERIFICATION, text)
+    reason, detail = classify(pycurl.E_PEER_FAILED_VERIFICATION, text)
     assert reason is Reason.TLS
-    assert told.endswith(words)
-    assert "s3cret" not in told
+    assert detail.endswith(words)
+    assert "s3cret" not in detail

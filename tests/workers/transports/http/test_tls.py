@@ -176,8 +176,8 @@ def test_what_is_not_trusted_says_what_was_asked_and_what_to_set(
     authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
 ) -> None:
     with web(authority.context(authority.certificate("server"))) as server:
-        told = error(http(), post(tls_url(server))).detail
-    assert told.endswith(f"in {certifi.where()} (the bundled file); name the file of its authority in ca_bundle")
+        detail = error(http(), post(tls_url(server))).detail
+    assert detail.endswith(f"in {certifi.where()} (the bundled file); name the file of its authority in ca_bundle")
     assert not system_folder.exists()
 
 
@@ -231,7 +231,7 @@ def test_a_file_that_does_not_serve_is_named(
         unfit = error(http(**({"ca_bundle": authority.file} | {setting: file})), post(tls_url(server)))
     assert unfit.reason is Reason.NOT_CONFIGURED
     assert unfit.detail.startswith(f"{setting} {file} cannot be used: ")
-    assert unfit.detail.endswith("no PEM file" if content == "no pem" else "")
+    assert unfit.detail.endswith("not a PEM file" if content == "no pem" else "")
 
 
 def test_a_proxy_is_used(server: Web, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,13 +281,13 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
         sink.close()
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b""])
-def test_a_proxy_that_refuses_is_tried_again(http: Callable[..., HttpTransport], answer: bytes) -> None:
+@pytest.mark.parametrize("response", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b""])
+def test_a_proxy_that_refuses_is_tried_again(http: Callable[..., HttpTransport], response: bytes) -> None:
     def refuse(connection: socket.socket) -> None:
         request_of(connection)
-        connection.sendall(answer)
+        connection.sendall(response)
 
     with raw(refuse) as proxy:
         refused = error(http(proxy=Secret(f"http://s3cret:s3cret@{proxy}")), post(f"https://t.example{SECRET_PATH}"))
     assert (refused.reason, "t.example" in refused.detail) == (Reason.CONNECTION_FAILED, True)
-    assert ("the proxy answers 407" in refused.detail) is bool(answer)
+    assert ("the proxy responded with 407" in refused.detail) is bool(response)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 def test_a_request_and_its_answer(server: Web, http: Callable[..., HttpTransport]) -> None:
-    answer = http().send(post(f"{server.url}/a/b?c=d", b'{"e":1}'))
-    assert (answer.status, answer.body, answer.headers["x-kind"]) == (200, b"ok", "test")
+    response = http().send(post(f"{server.url}/a/b?c=d", b'{"e":1}'))
+    assert (response.status, response.body, response.headers["x-kind"]) == (200, b"ok", "test")
     method, path, headers, body, _ = server.seen[0]
     assert (method, path, body) == ("POST", "/a/b?c=d", b'{"e":1}')
     assert headers["content-type"] == "application/json"
@@ -69,8 +69,8 @@ def test_every_status_is_an_answer_and_no_redirect_is_followed(
 ) -> None:
     server.status, server.headers = status, {"Location": "/elsewhere", "Retry-After": "7"}
     server.body = b"" if status == 204 else b"body"
-    answer = http().send(post(server.url))
-    assert (answer.status, answer.headers["retry-after"], answer.body) == (status, "7", server.body)
+    response = http().send(post(server.url))
+    assert (response.status, response.headers["retry-after"], response.body) == (status, "7", server.body)
     assert len(server.seen) == 1
 
 
@@ -86,8 +86,8 @@ def test_an_endless_answer_is_cut(server: Web, http: Callable[..., HttpTransport
     server.headers = {"Content-Encoding": "gzip"} if packed else {}
     transport = http()
     for limit in (MAX_BODY_BYTES, MAX_REPORT_BYTES):
-        answer = transport.send(post(server.url, max_body_bytes=limit))
-        assert (len(answer.body), answer.is_cut, answer.broken) == (limit, True, "")
+        response = transport.send(post(server.url, max_body_bytes=limit))
+        assert (len(response.body), response.is_cut, response.broken) == (limit, True, "")
     server.headers, server.body = {}, b"ok"
     assert transport.send(post(server.url)) == Response(status=200, headers=ANY, body=b"ok")
 
@@ -140,7 +140,7 @@ def test_no_server_is_slow_enough_to_outlast_the_limit(
     began = time.monotonic()
     with raw(drip(start, piece)) as address:
         slow = error(http(request_timeout_s=0.4), post(f"http://{address}{SECRET_PATH}"))
-    assert (slow.reason, slow.detail) == (Reason.TIMEOUT, f"{address} did not answer in time; the call had 0.4 s")
+    assert (slow.reason, slow.detail) == (Reason.TIMEOUT, f"{address} did not respond in time; the limit is 0.4 s")
     assert 0.35 < time.monotonic() - began < 2
 
 
@@ -190,7 +190,10 @@ def test_nobody_listens(http: Callable[..., HttpTransport]) -> None:
 def test_a_name_that_nobody_has(http: Callable[..., HttpTransport]) -> None:
     name = f"{'.'.join(['x' * 60] * 5)}.example"  # longer than RFC 1035 allows, so that no server is asked
     lost = error(http(), post(f"https://{name}{SECRET_PATH}"))
-    assert (lost.reason, lost.detail) == (Reason.CONNECTION_FAILED, f"no connection to {name}: its name is not known")
+    assert (lost.reason, lost.detail) == (
+        Reason.CONNECTION_FAILED,
+        f"no connection to {name}: the host name cannot be resolved",
+    )
 
 
 def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTransport]) -> None:
@@ -198,19 +201,19 @@ def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTranspor
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason", "words"),
+    ("response", "reason", "words"),
     [
-        (b"", Reason.CONNECTION_FAILED, "without an answer"),
-        (b"220 smtp.example s3cret ESMTP\r\n", Reason.INVALID_RESPONSE, "is not HTTP"),
-        (b"HTTP/1.1 20", Reason.CONNECTION_FAILED, "without an answer"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", Reason.CONNECTION_FAILED, "without an answer"),
-        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason.CONNECTION_FAILED, "without an answer"),
+        (b"", Reason.CONNECTION_FAILED, "without a response"),
+        (b"220 smtp.example s3cret ESMTP\r\n", Reason.INVALID_RESPONSE, "is not valid HTTP"),
+        (b"HTTP/1.1 20", Reason.CONNECTION_FAILED, "without a response"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", Reason.CONNECTION_FAILED, "without a response"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason.CONNECTION_FAILED, "without a response"),
     ],
 )
-def test_answers_that_are_none(http: Callable[..., HttpTransport], answer: bytes, reason: Reason, words: str) -> None:
+def test_answers_that_are_none(http: Callable[..., HttpTransport], response: bytes, reason: Reason, words: str) -> None:
     def behave(connection: socket.socket) -> None:
         request_of(connection)
-        connection.sendall(answer)
+        connection.sendall(response)
 
     with raw(behave) as address:
         lost = error(http(), post(f"http://{address}{SECRET_PATH}"))

@@ -38,8 +38,8 @@ def as_another_user(act: Callable[[], list[str]]) -> list[str]:
         finally:
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader) as said:
-        lines = said.read().splitlines()
+    with os.fdopen(reader) as output:
+        lines = output.read().splitlines()
     os.waitpid(pid, 0)
     return lines
 

@@ -132,9 +132,9 @@ def home(tmp_path: Path, policy: MakePolicy) -> Iterator[Home]:
 
 def test_a_script_is_given_what_the_stock_integrator_gives(home: Home) -> None:
     text = '#!/bin/sh\nprintf "%s\\n" "$0" "$#" "$@"; pwd; cat; cat "$1" "$5"\n'
-    answer = home.run(text, msgspec.structs.replace(CALL, options_file=b'{"o":1}\n'))
-    zero, count, alert, key, hook, debug, options, timeout, retries, folder, *contents = answer.output.splitlines()
-    assert answer.status == 0
+    response = home.run(text, msgspec.structs.replace(CALL, options_file=b'{"o":1}\n'))
+    zero, count, alert, key, hook, debug, options, timeout, retries, folder, *contents = response.output.splitlines()
+    assert response.status == 0
     assert (zero, count, folder) == ("integrations/custom-x", "7", str(home.path))
     assert (key, hook, debug, timeout, retries) == ("s3cret-key", HOOK, "", "10", "3")
     assert Path(alert).match(f"private/{PREFIX}*/custom-x-[0-9]*-[0-9]*.alert")
@@ -144,24 +144,24 @@ def test_a_script_is_given_what_the_stock_integrator_gives(home: Home) -> None:
 
 def test_what_is_not_set_is_an_empty_text(home: Home) -> None:
     call = msgspec.structs.replace(CALL, api_key=None, hook_url=Secret(""), timeout_s=0, retries=0)
-    answer = home.run('#!/bin/sh\nshift; printf "[%s]" "$@"\n', call, debug=True)
-    assert answer.output == "[][][debug][][0][0]"
+    response = home.run('#!/bin/sh\nshift; printf "[%s]" "$@"\n', call, debug=True)
+    assert response.output == "[][][debug][][0][0]"
 
 
 def test_no_blank_or_quote_shifts_an_argument(home: Home) -> None:
     call = msgspec.structs.replace(CALL, api_key=Secret("a b  > $(id) 'x' \\ é\n"), hook_url=Secret(" "))
-    answer = home.run('#!/bin/sh\nprintf "%s|%s|%s" "$#" "$2" "$3"\n', call)
-    assert answer.output == "7|a b  > $(id) 'x' \\ é\n| "
+    response = home.run('#!/bin/sh\nprintf "%s|%s|%s" "$#" "$2" "$3"\n', call)
+    assert response.output == "7|a b  > $(id) 'x' \\ é\n| "
 
 
 def test_the_files_are_private(home: Home) -> None:
-    answer = home.run('#!/bin/sh\nstat -c %a "$1" "$(dirname "$1")"\n')
-    assert answer.output.split() == ["600", "700"]
+    response = home.run('#!/bin/sh\nstat -c %a "$1" "$(dirname "$1")"\n')
+    assert response.output.split() == ["600", "700"]
 
 
 def seen_by_a_script(home: Home, **options: Any) -> dict[str, str]:
-    answer = home.run("#!/bin/sh\nunset PWD OLDPWD _\nexec env -0\n", **options)
-    return dict(line.split("=", 1) for line in answer.output.split("\0") if line)
+    response = home.run("#!/bin/sh\nunset PWD OLDPWD _\nexec env -0\n", **options)
+    return dict(line.split("=", 1) for line in response.output.split("\0") if line)
 
 
 def test_a_script_gets_the_worker_s_environment_without_what_belongs_to_courier(home: Home) -> None:
@@ -235,9 +235,9 @@ def test_output_that_is_no_text_is_read_anyway(home: Home) -> None:
 
 
 def test_of_huge_output_the_end_is_kept(home: Home) -> None:
-    answer = home.run("#!/bin/sh\nhead -c 20000000 /dev/zero | tr '\\0' a; echo; echo end\n", output_limit_bytes=1024)
-    assert len(answer.output) == 1024 - home.redactor.longest
-    assert answer.output.endswith("a\nend\n")
+    response = home.run("#!/bin/sh\nhead -c 20000000 /dev/zero | tr '\\0' a; echo; echo end\n", output_limit_bytes=1024)
+    assert len(response.output) == 1024 - home.redactor.longest
+    assert response.output.endswith("a\nend\n")
 
 
 def test_a_script_that_closes_its_output_is_waited_for(home: Home) -> None:
@@ -285,7 +285,7 @@ def test_many_run_at_once(home: Home) -> None:
     transport = home.transport()
     calls = [msgspec.structs.replace(CALL, alert_file=b"%d" % n) for n in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        assert [answer.output for answer in pool.map(transport.send, calls)] == [str(n) for n in range(40)]
+        assert [response.output for response in pool.map(transport.send, calls)] == [str(n) for n in range(40)]
 
 
 # Deadlines
@@ -311,7 +311,7 @@ def test_a_script_may_tidy_up_when_its_time_is_over(home: Home) -> None:
 
 def test_a_silent_script_is_told_so(home: Home) -> None:
     home.script("#!/bin/sh\nsleep 99\n")
-    assert home.error(script_timeout_s=0.1).detail.endswith("it had printed nothing")
+    assert home.error(script_timeout_s=0.1).detail.endswith("it printed nothing")
 
 
 def test_output_without_end_does_not_move_the_deadline(home: Home) -> None:
@@ -321,9 +321,9 @@ def test_output_without_end_does_not_move_the_deadline(home: Home) -> None:
 
 def test_a_child_that_holds_the_output_is_not_waited_for(home: Home) -> None:
     start = time.monotonic()
-    answer = home.run("#!/bin/sh\nsleep 99 &\necho $!\n", script_timeout_s=3.5)
-    child = int(answer.output)
-    assert answer.status == 0
+    response = home.run("#!/bin/sh\nsleep 99 &\necho $!\n", script_timeout_s=3.5)
+    child = int(response.output)
+    assert response.status == 0
     assert time.monotonic() - start < 3
     assert runs(child)  # it may work until the deadline
     assert eventually(lambda: not runs(child))
@@ -331,9 +331,9 @@ def test_a_child_that_holds_the_output_is_not_waited_for(home: Home) -> None:
 
 def test_a_child_may_go_on_printing(home: Home) -> None:
     work, others = "(sleep 1.5; head -c 300000 /dev/zero; echo done >done; sleep 99) & echo $!", watchers()
-    answer = home.run(f"#!/bin/sh\n{work}\n", script_timeout_s=20)
+    response = home.run(f"#!/bin/sh\n{work}\n", script_timeout_s=20)
     assert eventually((home.path / "done").exists)
-    os.killpg(os.getpgid(int(answer.output)), signal.SIGKILL)
+    os.killpg(os.getpgid(int(response.output)), signal.SIGKILL)
     assert eventually(lambda: watchers() <= others)
 
 
@@ -342,33 +342,33 @@ def watchers() -> set[threading.Thread]:
 
 
 def test_a_child_that_ignores_the_end_is_killed(home: Home) -> None:
-    answer = home.run(
+    response = home.run(
         '#!/bin/sh\n(trap "" TERM; sleep 99; sleep 98) >/dev/null 2>&1 &\necho $!\n', script_timeout_s=0.3
     )
-    assert answer.status == 0
-    assert eventually(lambda: not runs(int(answer.output)))
+    assert response.status == 0
+    assert eventually(lambda: not runs(int(response.output)))
 
 
 # Scripts that cannot run
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "told"),
+    ("text", "mode", "detail"),
     [
         ("#!/bin/sh\n", 0o440, "not executable"),
-        ("#!/bin/sh\n", 0o770, "written by others"),
-        ("#!/bin/sh\n", 0o557, "written by others"),
+        ("#!/bin/sh\n", 0o770, "writable for users other than root"),
+        ("#!/bin/sh\n", 0o557, "writable for users other than root"),
         ("#!/bin/sh\r\nexit 0\r\n", 0o550, "CR LF"),
         ("#!/no/such/interpreter -x\n", 0o550, "interpreter /no/such/interpreter"),
         ("#! no-such\n", 0o550, "interpreter no-such"),
         ("#!/bin\n", 0o550, "the interpreter /bin is a directory"),
     ],
 )
-def test_a_script_that_cannot_run_is_refused_with_the_reason(home: Home, text: str, mode: int, told: str) -> None:
+def test_a_script_that_cannot_run_is_refused_with_the_reason(home: Home, text: str, mode: int, detail: str) -> None:
     home.script(text, mode)
     error = home.error()
     assert error.reason is Reason.SCRIPT_UNUSABLE
-    assert told in error.detail
+    assert detail in error.detail
     assert "custom-x" in error.detail
 
 
@@ -376,10 +376,10 @@ def test_what_is_no_script_is_refused(home: Home) -> None:
     assert "does not exist" in home.error().detail
     (home.integrations / "custom-x").mkdir()
     assert "is a directory" in home.error().detail
-    assert "no slash" in home.error(msgspec.structs.replace(CALL, name="custom-/../../bin/sh")).detail
-    assert "cannot be looked at" in home.error(msgspec.structs.replace(CALL, name="custom-" + "x" * 300)).detail
+    assert "without a slash" in home.error(msgspec.structs.replace(CALL, name="custom-/../../bin/sh")).detail
+    assert "cannot be checked" in home.error(msgspec.structs.replace(CALL, name="custom-" + "x" * 300)).detail
     os.mkfifo(home.integrations / "custom-fifo")
-    assert "no regular file" in home.error(msgspec.structs.replace(CALL, name="custom-fifo")).detail
+    assert "not a regular file" in home.error(msgspec.structs.replace(CALL, name="custom-fifo")).detail
 
 
 def test_arguments_that_no_process_can_get_are_refused(home: Home) -> None:
@@ -391,7 +391,7 @@ def test_arguments_that_no_process_can_get_are_refused(home: Home) -> None:
 def test_a_worker_refuses_a_script_that_it_may_change(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.script("#!/bin/sh\n", 0o750)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert "written by others" in home.error().detail
+    assert "writable for users other than root" in home.error().detail
 
 
 def test_a_missing_home_is_told(home: Home, policy: MakePolicy) -> None:
@@ -399,7 +399,7 @@ def test_a_missing_home_is_told(home: Home, policy: MakePolicy) -> None:
     transport = ScriptTransport(
         policy(), redactor=Redactor(), home=home.path / "gone", integrations_dir=home.integrations
     )
-    with pytest.raises(TransportError, match=r"gone, the folder to run it in, does not exist") as raised:
+    with pytest.raises(TransportError, match=r"gone, the working folder for scripts, does not exist") as raised:
         transport.send(CALL)
     assert raised.value.reason is Reason.SCRIPT_UNUSABLE
 
