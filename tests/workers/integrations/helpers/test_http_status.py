@@ -40,7 +40,7 @@ def outcome(given: Response) -> Outcome:
         (999, Reason.INVALID_RESPONSE),
     ],
 )
-def test_what_may_work_later_is_tried_again(status: int, reason: Reason) -> None:
+def test_temporary_statuses_are_retried(status: int, reason: Reason) -> None:
     assert outcome(response(status)) == Retry(reason, f"HTTP {status}")
 
 
@@ -48,7 +48,7 @@ def test_what_may_work_later_is_tried_again(status: int, reason: Reason) -> None
     ("status", "reason"),
     [(301, Reason.REDIRECT), *((status, Reason.HTTP_4XX) for status in (400, 405, 409, 413, 415, 422))],
 )
-def test_what_never_will_is_rejected(status: int, reason: Reason) -> None:
+def test_permanent_statuses_are_rejected(status: int, reason: Reason) -> None:
     assert outcome(response(status)) == Rejected(reason, f"HTTP {status}")
 
 
@@ -81,7 +81,7 @@ def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(retry_after: str, se
     assert retry_after_s(response(503, retry_after=retry_after), NOW_S) == expected
 
 
-def test_a_pause_is_kept_to_for_every_retry() -> None:
+def test_every_retry_has_the_requested_pause() -> None:
     assert outcome(response(503, retry_after="30")) == Retry(Reason.HTTP_5XX, "HTTP 503", 30)
 
 
@@ -104,7 +104,7 @@ def test_the_detail_is_one_short_line() -> None:
         "x" * 195 + "0123456789abcdefXYZ",
     ],
 )
-def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> None:
+def test_no_detail_contains_a_token_that_the_service_echoes(echo: str) -> None:
     result = outcome(response(404, f"no such hook: {echo}".encode()))
     assert isinstance(result, Retry)
     assert "0123456789abcdef".lower() not in result.detail.lower()
@@ -131,5 +131,5 @@ def test_the_body_may_say_how_long_to_wait(body: bytes, seconds: float | None) -
     assert retry_after_s(response(429, body), NOW_S) == seconds
 
 
-def test_the_header_counts_before_the_body() -> None:
+def test_the_header_has_priority_over_the_body() -> None:
     assert retry_after_s(response(429, b'{"retry_after": 30}', retry_after="7"), NOW_S) == 7

@@ -68,7 +68,7 @@ def served(http: Callable[..., HttpTransport], sent: bytes, *, kept: bool = Fals
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_the_status_is_the_answer_whatever_becomes_of_the_body(http: Callable[..., HttpTransport], case: str) -> None:
+def test_a_broken_body_does_not_change_the_status(http: Callable[..., HttpTransport], case: str) -> None:
     sent, kept, words = BROKEN[case]
     response = served(http, sent, kept=kept)
     assert response.status == 200
@@ -76,7 +76,7 @@ def test_the_status_is_the_answer_whatever_becomes_of_the_body(http: Callable[..
 
 
 @pytest.mark.parametrize("status", [b"500 Oops", b"429 Slow", b"403 No"])
-def test_a_failure_is_known_by_its_status_too(http: Callable[..., HttpTransport], status: bytes) -> None:
+def test_a_failed_status_counts_despite_a_broken_body(http: Callable[..., HttpTransport], status: bytes) -> None:
     head = b"HTTP/1.1 " + status + b"\r\nRetry-After: 7\r\nContent-Encoding: utf-8\r\n\r\nx"
     response = served(http, head)
     assert (response.status, response.headers["retry-after"]) == (int(status[:3]), "7")
@@ -85,11 +85,11 @@ def test_a_failure_is_known_by_its_status_too(http: Callable[..., HttpTransport]
 @pytest.mark.parametrize(
     "sent", [OK + b"Content-Length: 2\r\n\r\nok", b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"]
 )
-def test_a_whole_answer_is_not_broken(http: Callable[..., HttpTransport], sent: bytes) -> None:
+def test_a_complete_response_is_not_broken(http: Callable[..., HttpTransport], sent: bytes) -> None:
     assert served(http, sent).broken == ""
 
 
-def test_the_status_of_the_call_before_answers_nothing(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_the_status_of_the_previous_call_is_not_used(server: Web, http: Callable[..., HttpTransport]) -> None:
     transport, calls = http(request_timeout_s=10), []
 
     def behave(connection: socket.socket) -> None:
@@ -103,7 +103,7 @@ def test_the_status_of_the_call_before_answers_nothing(server: Web, http: Callab
     assert transport.send(post(server.url)).status == 200
 
 
-def test_a_body_that_drips_ends_with_the_call(http: Callable[..., HttpTransport]) -> None:
+def test_a_slow_body_ends_at_the_time_limit(http: Callable[..., HttpTransport]) -> None:
     def behave(connection: socket.socket) -> None:
         request_of(connection)
         connection.sendall(OK + b"Content-Length: 99999\r\n\r\n")
@@ -124,7 +124,7 @@ def test_a_body_that_drips_ends_with_the_call(http: Callable[..., HttpTransport]
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(end=st.integers(0, 200), encoding=st.sampled_from([b"", b"gzip", b"UTF-8", b"zstd", b"x"]))
-def test_an_answer_that_is_cut_anywhere_is_known_from_its_status_line_on(
+def test_a_truncated_response_counts_from_its_status_line_on(
     http: Callable[..., HttpTransport], end: int, encoding: bytes
 ) -> None:
     whole = OK + b"Content-Encoding: " + encoding + b"\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
@@ -141,7 +141,7 @@ HASHED: Final = alert(syscheck={"md5_after": "0" * 32})
 
 
 @pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle"])
-def test_who_goes_by_the_status_takes_it_for_a_success(http: Callable[..., HttpTransport], name: str) -> None:
+def test_a_service_that_checks_the_status_succeeds(http: Callable[..., HttpTransport], name: str) -> None:
     serving = service(name, **SETTINGS)
     (call,) = serving.build_calls(HASHED)
     for sent, kept, _ in BROKEN.values():
@@ -149,7 +149,7 @@ def test_who_goes_by_the_status_takes_it_for_a_success(http: Callable[..., HttpT
 
 
 @pytest.mark.parametrize("name", ["virustotal", "maltiverse"])
-def test_who_reads_the_body_asks_again(http: Callable[..., HttpTransport], name: str) -> None:
+def test_a_service_that_reads_the_body_retries(http: Callable[..., HttpTransport], name: str) -> None:
     serving = service(name, **SETTINGS)
     call = serving.build_calls(HASHED)[0]
     sent = b'{"response_code": 0}'
