@@ -9,33 +9,27 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.outcome import Reason, Rejected, Retry
-from workers.calls import Request
-from workers.integrations.base import NotSendable, failure_outcome
+from workers.integrations.base import NotSendable
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import (
     Fields,
-    fields_of,
     get,
     invalid_alert,
     json_body,
     require,
     require_level,
 )
-from workers.integrations.helpers.markup import NONE as NO_MARKUP
 from workers.integrations.helpers.text_limits import truncate
+from workers.integrations.single_post import SinglePost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.alert.alert import Alert
-    from workers.calls import Response
+    from workers.calls import Request, Response
     from workers.integrations.helpers.http_status import StatusClassifier
 
 URL: Final = "https://events.pagerduty.com/v2/enqueue"
-HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
 SEVERITIES: Final = ((13, "critical"), (10, "error"), (7, "warning"))
 """The lowest level of each severity; below all of them it is `info`."""
@@ -63,21 +57,16 @@ _ABOUT_THE_KEY: Final = re.compile(rb"routing.?key|invalid key", re.IGNORECASE)
 """What a 400 mentions if the key is at fault and not the event: PagerDuty has no other status for it (as above)."""
 
 
-class PagerDuty:
+class PagerDuty(SinglePost):
     """One PagerDuty block. Needs api_key, the routing key of the service."""
 
-    markup: Final = NO_MARKUP
-
     def __init__(self, block: Integration, statuses: StatusClassifier, url: str | None = None) -> None:
-        self._url = url or URL
         self._key = config.api_key(block)
-        self._options = config.options(block)
-        self._statuses = statuses
+        super().__init__(block, statuses, url or URL)
 
-    def build_calls(self, alert: Alert) -> Sequence[Request]:
-        """Return the one POST."""
-        fields = fields_of(alert)
-        event = {
+    def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
+        """Return the event."""
+        return {
             "routing_key": self._key.reveal(),
             "event_action": "trigger",
             "dedup_key": _dedup_key(alert.delivery_id),
@@ -85,22 +74,20 @@ class PagerDuty:
             "client": "Wazuh Monitoring Service",
             "client_url": "https://wazuh.com",
         }
-        body = fit(event | self._options, fields)
-        return (Request(method="POST", url=self._url, headers=HEADERS, body=body),)
 
-    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — the shape of all
+    def encode(self, message: dict[str, Any], fields: Fields) -> bytes:
+        """Return the event as JSON, shortened to PagerDuty's limits."""
+        return fit(message, fields)
+
+    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:
         """Return the meaning of the status. A 400 names its cause, which becomes the detail."""
-        outcome = self._statuses.classify(response)
         if response.status == BAD_REQUEST and _ABOUT_THE_KEY.search(response.body, 0, MAX_ERROR_BYTES):
             return Retry(Reason.UNAUTHORIZED, self._statuses.detail(response))
+        outcome = super().interpret(alert, call, response)
         if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
             after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)
             return msgspec.structs.replace(outcome, after_s=after_s)
         return outcome
-
-    def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
-        """Try again, unless that cannot help."""
-        return failure_outcome(error)
 
 
 def fit(event: dict[str, Any], fields: Fields) -> bytes:
