@@ -1,6 +1,6 @@
-"""What passes between service modules and transports: calls and what comes back.
+"""The calls that service modules build, and the responses that transports return.
 
-Both sides know these and not each other.
+Service modules and transports both import these types, and never each other.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import msgspec
 from common.secret import Secret
 
 MAX_BODY_BYTES = 65_536
-"""So much of an answer is read where only its status counts; the services' own have less than 1 KiB."""
+"""Read limit for a response of which only the status counts; the services' own responses have less than 1 KiB."""
 
 MAX_REPORT_BYTES = 1024 * 1024
-"""So much is read of a look-up's report, which has some 100 KiB where many engines or feeds know a thing."""
+"""Read limit for the report of a look-up; a report with many engines or feeds has about 100 KiB."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request. Its parts may hold secrets, so its `repr` shows none of them.
+    """One HTTP request. Each of its parts may contain secrets, so its `repr` omits them.
 
     `key` names the look-up within its delivery (`ip`, `md5`), so that a retry repeats only what failed.
-    `timeout_s` is the integration's own time limit where the stock script lets the user set it. `max_body_bytes` is how
-    much of the answer is read: a service that goes by the status needs no more than people want to see.
+    `timeout_s` is the integration's own time limit, for services whose stock script lets the user set it. The transport
+    reads at most `max_body_bytes` of the response; a service that only checks the status needs little of it.
     """
 
     method: str
@@ -41,10 +41,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back: `body` is at most the transport's limit, `headers` have lower-case names.
+    """One HTTP response. `body` has at most the request's `max_body_bytes`; the names in `headers` are lower case.
 
-    The status is final. `broken` says why the rest of the answer could not be read whole, empty if it was. `is_cut`
-    says that there was more of the body than this.
+    The status is final, never 1xx. `broken` says why the rest of the response could not be read; it is empty if all of
+    it was read. `is_cut` is true if the body was longer than `body`.
     """
 
     status: int
@@ -55,7 +55,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a custom script: its file, the contents of the private files and the arguments (spec 4.3)."""
+    """One run of a custom script: its file name, the contents of its private files and its arguments (spec 4.3)."""
 
     name: str
     alert_file: bytes
@@ -68,7 +68,7 @@ class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScriptExit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a script ended: `status` as a shell would say it (128 + signal), `output` its last bytes."""
+    """The exit of a script: `status` as a shell reports it (128 + signal), `output` the end of its output."""
 
     status: int
     output: str = ""
@@ -82,11 +82,11 @@ class Datagram(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager's socket took the datagram; it never answers."""
+    """The manager's socket accepted the datagram. The manager sends no response."""
 
 
 class Transport(Protocol):
-    """Makes one call; raises TransportError if no response came."""
+    """Makes calls of one kind."""
 
     def send(self, call: Any) -> Any:
-        """Make the call and return the response that the service module interprets."""
+        """Make one call and return its response. Raises TransportError if no response arrives."""

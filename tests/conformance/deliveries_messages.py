@@ -99,7 +99,7 @@ def _undo_limits(payload: dict[str, Any], alert: dict[str, Any]) -> None:
     if payload["summary"] == truncate(description, pagerduty.MAX_SUMMARY_CHARS):
         payload["summary"] = description
     details = payload["custom_details"]
-    if str(details.get("note", "")).startswith("Courier left the alert out") and details["id"] == alert["id"]:
+    if str(details.get("note", "")).startswith("Courier omitted the alert") and details["id"] == alert["id"]:
         payload["custom_details"] = alert
 
 

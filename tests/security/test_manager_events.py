@@ -163,7 +163,9 @@ def test_what_courier_did_not_write_is_a_dead_letter(world: World, payload: byte
 @pytest.mark.parametrize("location", ["/var/log/secure", "[001] (w) any->sshd", "[001] (a\nb) any->virustotal", ""])
 def test_a_signed_event_from_no_location_of_ours_does_not_pass(world: World, location: str) -> None:
     assert world.written(SIGNER.sign(ID, ManagerEvent(location, "{}"))) == []
-    assert world.dead() == ["not_authentic: its location is none of Courier's, or its message has control characters"]
+    assert world.dead() == [
+        "not_authentic: its location is not one of Courier's, or its message has control characters"
+    ]
 
 
 def test_what_courier_wrote_passes_and_the_next_one_after_a_forged_one_too(world: World) -> None:

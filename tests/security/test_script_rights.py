@@ -143,7 +143,7 @@ def test_a_limit_that_cannot_be_set_is_told(home: Home, monkeypatch: pytest.Monk
     monkeypatch.setattr("workers.transports.script.user.effective_capabilities", lambda: 0xFF)
     user = f"{SCRIPTS}:{SCRIPTS}"
     assert home.send(user=user) == "runs\n"
-    assert "has CAP_SYS_RESOURCE, or with these capabilities, or take `user` out" in home.refusal(
+    assert "with CAP_SYS_RESOURCE, or give it these capabilities, or remove `user`" in home.refusal(
         user=user, memory_limit_bytes=2**30
     )
 

@@ -130,7 +130,7 @@ def test_a_proxy_at_such_an_address_is_refused_as_well() -> None:
 def test_private_addresses_are_refused_where_that_is_asked_for(server: Web, host: str) -> None:
     url = f"http://{host}:{server.port}/s3cret"
     told = refused(url, deny_private=True, allow_private=(ip_network("10.0.0.0/8"),))
-    assert "a private address, which deny_private refuses; allow_private" in told
+    assert "a private address, which deny_private blocks; to allow it, add its network to allow_private" in told
     assert "s3cret" not in told
     assert server.seen == []
     assert get(url) == 200

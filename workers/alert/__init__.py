@@ -1,1 +1,1 @@
-"""The alert as service modules and scripts get it."""
+"""The alert that service modules and scripts receive."""

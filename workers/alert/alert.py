@@ -1,4 +1,4 @@
-"""The alert as a service sees it: the line's own bytes, and the fields when somebody asks for them."""
+"""One alert: the bytes of its line, and its fields, which are parsed on first use."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from common import lenient_json
 from workers.alert.exact_json import read_json
 
 MAX_LENIENT_DEPTH: Final = 200
-"""Levels of nesting kept of a line that is not strict JSON; the lenient reader is recursive."""
+"""Levels of nesting that are kept of a line that is not strict JSON. The lenient reader is recursive."""
 
 
 class Alert:
-    """One line of the alert log. `raw` has no line end and is handed on byte for byte (D4).
+    """One line of the alert log. `raw` has no line end and is passed on byte for byte (D4).
 
-    `delivery_id` is the delivery's deterministic identity, which services that can recognise a
-    duplicate are given.
+    `delivery_id` is deterministic: a repeated delivery has the same one. Services that detect duplicates receive it.
     """
 
     def __init__(self, raw: bytes, delivery_id: str = "") -> None:
@@ -25,9 +24,10 @@ class Alert:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The parsed alert, fractions as `Number`. Bytes that are not UTF-8 become U+FFFD.
+        """The parsed alert, with fractions as `RawNumber`. Bytes that are not UTF-8 become U+FFFD.
 
-        Takes every line that the filters take. Raises ValueError, which quotes nothing, if it is no JSON object.
+        Accepts every line that the filters accept. Raises ValueError if the line is not a JSON object; its text quotes
+        nothing of the line.
         """
         if self._fields is None:  # no cached_property: until Python 3.12 all alerts of a process share its lock
             self._fields = self._parse()

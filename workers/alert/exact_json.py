@@ -1,7 +1,7 @@
-"""JSON in and out without touching a number: `0.30000000000000004`, `1.10` or `1e400` leave as they came (D4).
+"""Reads and writes JSON without changing a number: `0.30000000000000004`, `1.10` and `1e400` keep their text (D4).
 
-Python's own reader turns fractions into doubles, which rounds them, and refuses integers of thousands of digits. The
-writer's text is that of `json.dumps`: `, ` and `: ` between the parts, and escapes for what is not ASCII.
+Python's own reader converts fractions to doubles, which rounds them, and refuses integers of more than 4300 digits.
+The writer formats as `json.dumps` does: `, ` and `: ` as separators, and escapes for characters outside ASCII.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, Final, NoReturn
 from common.json_depth import check_depth
 
 LONGEST_INT: Final = 1000
-"""Digits up to which an integer becomes an `int`; Python refuses more than 4300."""
+"""An integer of at most this many digits becomes an `int`; Python refuses more than 4300."""
 
 
 class RawNumber:
-    """A number that is written as it was read. `float()` gives its value."""
+    """A number that keeps its original text. `float()` returns its value."""
 
     __slots__ = ("text",)
 
@@ -37,30 +37,31 @@ class RawNumber:
 
 
 class _SlowPathNeeded(Exception):  # noqa: N818 — a signal inside this module
-    """Raised out of the fast writer when it meets a Number."""
+    """Leaves the fast writer when it reaches a RawNumber."""
 
 
 def read_json(text: str, *, strict: bool = True) -> Any:
-    """Return the value of a JSON text; unless `strict`, strings may hold raw control characters.
+    """Return the value of a JSON text; unless `strict`, strings may contain raw control characters.
 
-    Raises ValueError, which quotes nothing of the text, if it is no JSON, has NaN or Infinity, or nests too deeply.
+    Raises ValueError if the text is not JSON, contains NaN or Infinity, or is nested too deeply. The error does not
+    quote the text.
     """
     check_depth(text)
     return json.loads(text, strict=strict, parse_float=RawNumber, parse_int=_integer, parse_constant=_no_constant)
 
 
 def write_json(value: Any) -> str:
-    """Return the JSON text of a value. Raises ValueError if there is none: NaN, an unknown type, too deep."""
+    """Return a value as JSON. Raises ValueError for NaN, Infinity, an unknown type or nesting that is too deep."""
     try:
         text = _written(value)
-    except RecursionError:  # deeper still than there is room for
+    except RecursionError:  # the recursion limit comes before the limit of check_depth
         raise ValueError("it is nested too deeply") from None
     check_depth(text)
     return text
 
 
 def as_number(value: object) -> float | None:
-    """Return what a JSON number is worth, true and false being 1 and 0 as in Python; None for anything else."""
+    """Return the value of a JSON number, with true and false as 1 and 0 as in Python; None for anything else."""
     if isinstance(value, int):
         return value
     return float(value) if isinstance(value, float | RawNumber) else None
@@ -77,7 +78,7 @@ def _no_constant(name: str) -> NoReturn:
 def _not_plain(value: object) -> NoReturn:
     if isinstance(value, RawNumber):
         raise _SlowPathNeeded
-    raise ValueError("it holds something that JSON has no form for")
+    raise ValueError("it contains a value that JSON cannot represent")
 
 
 def _written(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""One file per service: each turns an alert into a call and an answer into an outcome, and nothing else."""
+"""One file per service: each builds calls from an alert and interprets the responses."""

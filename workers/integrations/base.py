@@ -1,7 +1,7 @@
-"""The one shape of every integration: `calls` turns an alert into calls, `read` an answer into an outcome.
+"""The interface of every integration: `build_calls` turns an alert into calls, `interpret` a response into an outcome.
 
-Both are pure: no sleeping, retrying, locking, logging or network. The delivery pipeline makes the calls,
-classifies what got no answer, retries and records.
+Both are pure: they do not sleep, retry, lock, log or use the network. The delivery pipeline makes the calls, retries
+them and records the outcomes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from workers.alert.alert import Alert
 
 PERMANENT_ERRORS = frozenset({Reason.INVALID_URL, Reason.REDIRECT, Reason.TOO_LARGE})
-"""Failures before any answer that no second try will mend. A certificate, by contrast, is renewed one day."""
+"""Failures without a response that a retry cannot fix. TLS is not one of them: a certificate can be renewed."""
 
 
 class NotSendable(Exception):  # noqa: N818 — not an error of ours: it carries an outcome
-    """Raised by `calls` when there is nothing to send; carries the outcome, Skipped or Rejected."""
+    """Raised by `build_calls` if there is nothing to send; `outcome` says why."""
 
     def __init__(self, outcome: Skipped | Rejected) -> None:
         self.outcome = outcome
@@ -35,37 +35,37 @@ A_contra = TypeVar("A_contra", Response, ScriptExit, Sent, contravariant=True)
 
 
 class Service(Protocol, Generic[C, A_contra]):
-    """What the pipeline needs of an integration; built once per block."""
+    """What the pipeline calls of an integration. There is one instance for each <integration> block."""
 
     def build_calls(self, alert: Alert) -> Sequence[C]:
-        """Return the calls that this alert needs, in order; raise NotSendable when there are none."""
+        """Return the calls that this alert needs, in order. Raises NotSendable if it needs none."""
 
-    def interpret(self, alert: Alert, call: C, answer: A_contra) -> Outcome:
-        """Return what this answer means for the delivery."""
+    def interpret(self, alert: Alert, call: C, response: A_contra) -> Outcome:
+        """Return what this response means for the delivery."""
 
     def interpret_failure(self, alert: Alert, call: C, error: TransportError) -> Outcome:
-        """Return what it means that no answer came."""
+        """Return what the lack of a response means for the delivery."""
 
 
 @runtime_checkable
 class Cacheable(Protocol):
-    """What a look-up service offers besides, so that nobody asks twice for what is known."""
+    """What a look-up service has in addition, so that its responses can be cached."""
 
     namespace: str
-    """Names the kind of question, such as `virustotal-v2`: the same for all blocks that would get the same answers."""
+    """Names the kind of look-up, such as `virustotal-v2`. Blocks that would get the same responses share it."""
 
     def cache_key(self, call: Any) -> str:
-        """Return what the call asks, without the credential; empty if the answer is never to be remembered."""
+        """Return what the call looks up, without the credential; empty if the response must not be cached."""
 
-    def cache_entry(self, call: Any, answer: Any) -> tuple[bytes, float]:
-        """Return what to keep of an answer and for how many seconds; nothing and 0 of one that is no answer."""
+    def cache_entry(self, call: Any, response: Any) -> tuple[bytes, float]:
+        """Return what to cache of a response and for how many seconds; nothing and 0 if it must not be cached."""
 
     def from_cache(self, alert: Alert, call: Any, content: bytes) -> Outcome:
-        """Return what the remembered answer means for the delivery."""
+        """Return what the cached content means for the delivery."""
 
 
 def failure_outcome(error: TransportError) -> Outcome:
-    """Return the usual meaning of no answer: try again, unless no second try can mend it."""
+    """Return the usual outcome if there is no response: retry, unless the error is in PERMANENT_ERRORS."""
     if error.reason in PERMANENT_ERRORS:
         return Rejected(error.reason, error.detail)
     return Retry(error.reason, error.detail)

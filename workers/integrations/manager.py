@@ -1,7 +1,7 @@
-"""The built-in `manager`: verdicts on their way into the manager's own queue socket (spec 7).
+"""The built-in `manager`: sends events, such as verdicts, to the manager's queue socket (spec 7).
 
-Its deliveries hold no alert but an event, which the pipeline wrote when a look-up was settled, or a script of the
-ledger. What neither of them wrote is refused (`authentic`).
+Its deliveries contain an event instead of an alert. The pipeline writes the event when it settles a look-up, or a
+script of the ledger writes it. Manager rejects events of any other origin (`helpers/event_signer.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Manager:
-    """Turns an event into one datagram. Without a `signer`, which knows the secret key, it refuses every event."""
+    """Turns an event into one datagram. Without a `signer`, which has the secret key, it rejects every event."""
 
     markup: Final = NO_MARKUP
 
@@ -34,26 +34,26 @@ class Manager:
         self._signer = signer
 
     def build_calls(self, alert: Alert) -> Sequence[Datagram]:
-        """Return the datagram, or refuse an event that Courier did not write or that would arrive broken."""
+        """Return the datagram. Raises NotSendable if the event is forged or the manager would truncate it."""
         if not self._signer:
-            raise NotSendable(Rejected(Reason.NOT_AUTHENTIC, "there is no secret key here to check it with"))
+            raise NotSendable(Rejected(Reason.NOT_AUTHENTIC, "this worker has no secret key to verify the event with"))
         try:
             event = self._signer.verify(alert)
         except NotAuthenticError as error:
             raise NotSendable(Rejected(Reason.NOT_AUTHENTIC, str(error))) from None
         except ValueError:
-            raise NotSendable(Rejected(Reason.INVALID_ALERT, "this is no event for the manager")) from None
+            raise NotSendable(Rejected(Reason.INVALID_ALERT, "not an event for the manager")) from None
         payload = datagram(event)
         if len(payload) > MAX_DATAGRAM_BYTES:
-            problem = f"{len(payload)} bytes, and the manager would cut it at {MAX_DATAGRAM_BYTES}"
+            problem = f"{len(payload)} bytes; the manager would truncate it at {MAX_DATAGRAM_BYTES}"
             raise NotSendable(Rejected(Reason.TOO_LARGE, problem))
         return (Datagram(payload=payload),)
 
-    def interpret(self, alert: Alert, call: Datagram, answer: Sent) -> Outcome:  # noqa: ARG002 — the shape of all
-        """Take it as delivered: the socket never answers."""
+    def interpret(self, alert: Alert, call: Datagram, response: Sent) -> Outcome:  # noqa: ARG002 — the shape of all
+        """Return Delivered: the manager sends no response."""
         return Delivered()
 
     def interpret_failure(self, alert: Alert, call: Datagram, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
-        """Wait for the manager, unless the datagram itself is at fault."""
+        """Retry until the manager is back, unless the datagram itself is at fault."""
         outcome = failure_outcome(error)
         return Retry(Reason.MANAGER_DOWN, error.detail) if isinstance(outcome, Retry) else outcome

@@ -1,4 +1,4 @@
-"""PagerDuty: the alert as a `trigger` of the Events API v2 (spec 5.3; D10 is what differs from the stock script)."""
+"""PagerDuty: sends the alert as a `trigger` of the Events API v2 (spec 5.3; D10 lists the differences)."""
 
 from __future__ import annotations
 
@@ -9,33 +9,27 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.outcome import Reason, Rejected, Retry
-from workers.calls import Request
-from workers.integrations.base import NotSendable, failure_outcome
+from workers.integrations.base import NotSendable
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import (
     Fields,
-    fields_of,
     get,
     invalid_alert,
     json_body,
     require,
     require_level,
 )
-from workers.integrations.helpers.markup import NONE as NO_MARKUP
 from workers.integrations.helpers.text_limits import truncate
+from workers.integrations.single_post import SinglePost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
     from workers.alert.alert import Alert
-    from workers.calls import Response
+    from workers.calls import Request, Response
     from workers.integrations.helpers.http_status import StatusClassifier
 
 URL: Final = "https://events.pagerduty.com/v2/enqueue"
-HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
 SEVERITIES: Final = ((13, "critical"), (10, "error"), (7, "warning"))
 """The lowest level of each severity; below all of them it is `info`."""
@@ -50,34 +44,29 @@ MAX_EVENT_BYTES: Final = 512_000
 """Bytes of a whole event (PagerDuty's Events API v2 overview, "Size Limits": 512 KB)."""
 
 MAX_LOG_CHARS: Final = 10_000
-"""Characters of the alert's log that stay where the alert as a whole is too large."""
+"""Characters of the alert's log that are kept if the whole alert is too large."""
 
 RATE_LIMIT_FLOOR_S: Final = 120.0
 """PagerDuty asks for "a backoff of a few minutes" after a 429 (Events API v2 overview)."""
 
 MAX_ERROR_BYTES: Final = 4096
-"""Bytes of an answer that are searched for what is wrong; PagerDuty's have some hundred."""
+"""Bytes of a response that are searched for the cause of an error; PagerDuty's have a few hundred."""
 
 BAD_REQUEST: Final = 400
 _ABOUT_THE_KEY: Final = re.compile(rb"routing.?key|invalid key", re.IGNORECASE)
-"""What a 400 names where the key is at fault and not the event: PagerDuty has no other status for it (the same)."""
+"""What a 400 mentions if the key is at fault and not the event: PagerDuty has no other status for it (as above)."""
 
 
-class PagerDuty:
+class PagerDuty(SinglePost):
     """One PagerDuty block. Needs api_key, the routing key of the service."""
 
-    markup: Final = NO_MARKUP
-
     def __init__(self, block: Integration, statuses: StatusClassifier, url: str | None = None) -> None:
-        self._url = url or URL
         self._key = config.api_key(block)
-        self._options = config.options(block)
-        self._statuses = statuses
+        super().__init__(block, statuses, url or URL)
 
-    def build_calls(self, alert: Alert) -> Sequence[Request]:
-        """Return the one POST."""
-        fields = fields_of(alert)
-        event = {
+    def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
+        """Return the event."""
+        return {
             "routing_key": self._key.reveal(),
             "event_action": "trigger",
             "dedup_key": _dedup_key(alert.delivery_id),
@@ -85,28 +74,26 @@ class PagerDuty:
             "client": "Wazuh Monitoring Service",
             "client_url": "https://wazuh.com",
         }
-        body = fit(event | self._options, fields)
-        return (Request(method="POST", url=self._url, headers=HEADERS, body=body),)
 
-    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
-        """Go by the status; a 400 names what it does not like, and that becomes the detail."""
-        outcome = self._statuses.classify(answer)
-        if answer.status == BAD_REQUEST and _ABOUT_THE_KEY.search(answer.body, 0, MAX_ERROR_BYTES):
-            return Retry(Reason.UNAUTHORIZED, self._statuses.detail(answer))
+    def encode(self, message: dict[str, Any], fields: Fields) -> bytes:
+        """Return the event as JSON, shortened to PagerDuty's limits."""
+        return fit(message, fields)
+
+    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:
+        """Return the meaning of the status. A 400 names its cause, which becomes the detail."""
+        if response.status == BAD_REQUEST and _ABOUT_THE_KEY.search(response.body, 0, MAX_ERROR_BYTES):
+            return Retry(Reason.UNAUTHORIZED, self._statuses.detail(response))
+        outcome = super().interpret(alert, call, response)
         if isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED:
             after_s = max(outcome.after_s or 0.0, RATE_LIMIT_FLOOR_S)
             return msgspec.structs.replace(outcome, after_s=after_s)
         return outcome
 
-    def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
-        """Try again, unless that cannot help."""
-        return failure_outcome(error)
-
 
 def fit(event: dict[str, Any], fields: Fields) -> bytes:
-    """Return an event as PagerDuty takes it: where it is too large, a note replaces the alert in its details (D10).
+    """Return an event within PagerDuty's limits: if it is too large, a note replaces the alert in its details (D10).
 
-    Raises NotSendable if it is too large even so.
+    Raises NotSendable if it is still too large.
     """
     payload = event.get("payload")
     if not isinstance(payload, dict):
@@ -122,14 +109,14 @@ def fit(event: dict[str, Any], fields: Fields) -> bytes:
         short["custom_details"] = _without_alert(fields, len(body))
     body = json_body(event | {"payload": short})
     if len(body) > MAX_EVENT_BYTES:
-        problem = f"the event has {len(body)} bytes, even without the alert; PagerDuty takes {MAX_EVENT_BYTES}"
+        problem = f"the event has {len(body)} bytes even without the alert; PagerDuty accepts {MAX_EVENT_BYTES}"
         raise NotSendable(Rejected(Reason.TOO_LARGE, problem))
     return body
 
 
 def _without_alert(fields: Fields, size: int) -> dict[str, Any]:
     """Return the details of an event that would have `size` bytes with the alert."""
-    note = f"Courier left the alert out: with it the event has {size} bytes, and PagerDuty takes {MAX_EVENT_BYTES}."
+    note = f"Courier omitted the alert: with it the event has {size} bytes, and PagerDuty accepts {MAX_EVENT_BYTES}."
     return {
         "note": note,
         "id": truncate(get(fields, "id"), MAX_SUMMARY_CHARS),
@@ -152,7 +139,7 @@ def _payload(fields: Fields) -> dict[str, Any]:
 
 
 def _source(fields: Fields) -> Any:
-    """Return who it happened to; PagerDuty requires one, and an agentless alert has no agent (D10)."""
+    """Return the host of the alert; PagerDuty requires one, and an agentless alert has no agent (D10)."""
     for path in (("agent", "name"), ("agentless", "host"), ("manager", "name")):
         if source := get(fields, *path):
             return source
@@ -160,15 +147,15 @@ def _source(fields: Fields) -> Any:
 
 
 def _group(groups: Any) -> str:
-    """Join the groups; a rule without any has no such key, which the stock script does not survive."""
+    """Join the groups with commas. A rule without groups has no such key; the stock script then crashes."""
     try:
         return ", ".join(groups)
     except TypeError:
-        raise invalid_alert("rule.groups is not a list of texts") from None
+        raise invalid_alert("rule.groups is not a list of strings") from None
 
 
 def _dedup_key(delivery_id: str) -> str:
-    """Return what makes a repeated delivery one incident (D10)."""
+    """Return the same key for the same delivery, so that PagerDuty merges repeated ones into one incident (D10)."""
     if len(delivery_id) <= MAX_DEDUP_KEY_CHARS:
         return delivery_id
     return hashlib.blake2b(delivery_id.encode(), digest_size=32).hexdigest()

@@ -1,4 +1,4 @@
-"""Which code serves which integration, by the name of its block."""
+"""Selects the service class for an <integration> block by the block's name."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 
 class ServiceOptions(NamedTuple):
-    """What an operator may choose beside the block itself.
+    """The settings of a service that are not in its <integration> block.
 
     `endpoint` replaces the address of a service whose block has no hook_url. `virustotal_api` is `v2` or `v3`.
-    `permanent_exit_codes` are the exit statuses of a script that no further attempt can mend. `escape`: alert text
-    must not act as the service's markup.
+    A script that exits with one of `permanent_exit_codes` is not retried. `escape` prevents alert text from acting as
+    the service's markup.
     """
 
     endpoint: Secret | None = None
@@ -50,7 +50,7 @@ class ServiceOptions(NamedTuple):
 
     @property
     def url(self) -> str | None:
-        """The endpoint in clear."""
+        """The endpoint as plain text."""
         return self.endpoint.reveal() if self.endpoint else None
 
 
@@ -69,7 +69,7 @@ SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOpt
     "virustotal": _virustotal,
     "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
 }
-"""Those that speak HTTP, by name."""
+"""The services that use HTTP, by name."""
 
 
 def make_service(
@@ -80,13 +80,13 @@ def make_service(
     redactor: Redactor | None = None,
     signer: EventSigner | None = None,
 ) -> Service[Any, Any]:
-    """Return the code that serves a block; `now` is the time in seconds since the epoch.
+    """Return the service of a block; `now` returns the time in seconds since the epoch.
 
-    `redactor` masks the secrets of the block, and of how it is served, in the details of outcomes. Only `manager` needs
-    the `signer`: without it no event passes.
+    `redactor` masks the secrets of the block and of its settings in the details of outcomes. Only `manager` needs the
+    `signer`; without it, `manager` rejects every event.
 
-    Never raises: of a block that cannot be served every delivery becomes a dead letter that says why, and the other
-    integrations of the worker go on.
+    Never raises: each delivery of an invalid block becomes a dead letter that says why, and the worker's other
+    integrations keep running.
     """
     try:
         if integration.kind is Kind.MANAGER:
@@ -97,16 +97,16 @@ def make_service(
 
 
 class MisconfiguredService:
-    """Stands where a block cannot be served."""
+    """The service of an invalid block: it rejects every delivery."""
 
     def __init__(self, problem: ConfigError) -> None:
         self._problem = str(problem)
 
     def build_calls(self, alert: Alert) -> NoReturn:  # noqa: ARG002 — the shape of all
-        """Refuse, and say what is wrong with the block."""
+        """Raise NotSendable, which says what is wrong with the block."""
         raise NotSendable(Rejected(Reason.NOT_CONFIGURED, self._problem))
 
-    def interpret(self, alert: Alert, call: object, answer: object) -> Outcome:  # noqa: ARG002 — as above
+    def interpret(self, alert: Alert, call: object, response: object) -> Outcome:  # noqa: ARG002 — as above
         """Say the same; nothing was ever sent."""
         return Rejected(Reason.NOT_CONFIGURED, self._problem)
 

@@ -1,9 +1,9 @@
-"""Slack: the alert as one attachment, posted to an incoming webhook (spec 5.2).
+"""Slack: posts the alert as one attachment to an incoming webhook (spec 5.2).
 
-Slack answers 200 if and only if it posted the message, and otherwise 4xx or 5xx with a word such as `invalid_payload`,
-`no_service` or `channel_is_archived` (api.slack.com, "Handling errors" of incoming webhooks): the status says it all,
-and the word becomes the detail. So whatever a 200 says is a success, also from the targets that imitate Slack. All
-words of 403, 404 and 410 are about the hook or its channel, those of 400 about the message.
+Slack returns 200 if and only if it posted the message, and otherwise 4xx or 5xx with a word such as `invalid_payload`,
+`no_service` or `channel_is_archived` (api.slack.com, "Handling errors" of incoming webhooks). The status alone decides,
+and the word becomes the detail. A 200 is a success whatever its body, also from services that imitate Slack. The words
+of 403, 404 and 410 refer to the hook or its channel, those of 400 to the message.
 """
 
 from __future__ import annotations
@@ -11,65 +11,49 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.calls import Request
-from workers.integrations.base import failure_outcome
-from workers.integrations.helpers import config, markup
-from workers.integrations.helpers.alert_fields import Fields, fields_of, get, json_body, require, require_level
+from workers.integrations.helpers import markup
+from workers.integrations.helpers.alert_fields import Fields, get, json_body, require, require_level
 from workers.integrations.helpers.text_limits import ELLIPSIS, truncate
+from workers.integrations.single_post import SinglePost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from common.errors import TransportError
     from common.integration import Integration
-    from common.outcome import Outcome
     from workers.alert.alert import Alert
-    from workers.calls import Response
     from workers.integrations.helpers.http_status import StatusClassifier
 
-HEADERS = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 
 LONGEST_TEXT: Final = 40_000
-"""Characters of a text; Slack cuts longer ones without a mark (its changelog, "Truncating really long messages")."""
+"""Characters of a text; Slack truncates longer ones silently (its changelog, "Truncating really long messages")."""
 
 
 _CUT_ENTITY: Final = re.compile(rf"&(?:a|am|amp|l|lt|g|gt)?{ELLIPSIS}\Z")
-"""An entity that the cut went through."""
+"""An HTML entity that the truncation split."""
 
 
-class Slack:
-    """One Slack block. Needs hook_url. Alert text is escaped if `escape`; `<options>` are the operator's own markup."""
+class Slack(SinglePost):
+    """One Slack block. Needs hook_url. `escape` applies to alert text, not to `<options>`, the operator's markup."""
 
-    markup: Final = markup.SLACK
+    markup = markup.SLACK
 
     def __init__(self, block: Integration, statuses: StatusClassifier, *, escape: bool = True) -> None:
-        self._markup = self.markup if escape else markup.NONE
-        self._url = config.hook_url(block)
-        self._options = config.options(block)
-        self._statuses = statuses
+        super().__init__(block, statuses)
+        self._escape = escape
 
-    def build_calls(self, alert: Alert) -> Sequence[Request]:
-        """Return the one POST; its body is that of the stock script, byte for byte but for escapes (D19)."""
-        attachment = _attachment(fields_of(alert))
-        if self._markup.is_in(alert.raw):
-            attachment = self._markup.escaped(attachment)
-        attachment |= self._options
-        body = json_body({"attachments": [attachment]})
-        if len(body) > LONGEST_TEXT:
-            body = json_body({"attachments": [fit(attachment)]})
-        return (Request(method="POST", url=self._url.reveal(), headers=HEADERS, body=body),)
+    def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
+        """Return the attachment; it is that of the stock script, byte for byte but for escapes (D19)."""
+        attachment = _attachment(fields)
+        if self._escape and self.markup.is_in(alert.raw):
+            attachment = self.markup.escaped(attachment)
+        return attachment
 
-    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
-        """Go by the status alone."""
-        return self._statuses.classify(answer)
-
-    def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
-        """Try again, unless that cannot help."""
-        return failure_outcome(error)
+    def encode(self, message: dict[str, Any], fields: Fields) -> bytes:  # noqa: ARG002 — the message is enough
+        """Return the body, with long texts truncated if it is too large."""
+        body = json_body({"attachments": [message]})
+        return body if len(body) <= LONGEST_TEXT else json_body({"attachments": [fit(message)]})
 
 
 def fit(attachment: dict[str, Any]) -> dict[str, Any]:
-    """Return an attachment of which no text is longer than Slack takes it."""
+    """Return an attachment with each text truncated to LONGEST_TEXT."""
     short = {name: _cut(value) for name, value in attachment.items()}
     if isinstance(table := short.get("fields"), list):
         short["fields"] = [fit(row) if isinstance(row, dict) else row for row in table]

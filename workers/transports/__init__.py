@@ -1,1 +1,1 @@
-"""How a call leaves the machine: HTTP, a script's process, the manager's queue socket."""
+"""The transports of calls: HTTP, script processes and the manager's queue socket."""

@@ -1,6 +1,7 @@
-"""The manager's queue socket (spec 7): datagrams into analysisd, which never answers.
+"""The manager's queue socket (spec 7): sends datagrams to analysisd, which sends no response.
 
-The kernel says whether somebody listens and whether there is room; whether an event is lost further on, nothing says.
+The kernel reports whether a process listens and whether the queue has room. Nothing reports an event that is lost
+later.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ if TYPE_CHECKING:
     from workers.calls import Datagram
 
 _STALE: Final = frozenset({errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE})
-"""What a socket answers once its receiver has been restarted."""
+"""Errors of a socket whose receiver has been restarted."""
 
 _FULL: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
 _RETRY_S: Final = 0.1
-"""ENOBUFS wakes nobody when it is over, so a full queue is also tried again unasked."""
+"""poll(2) does not report the end of ENOBUFS, so a full queue is also retried at this interval, in seconds."""
 
 _MEANINGS: Final = {
     errno.ENOENT: "does not exist: is the manager running, and is this worker on its host?",
-    errno.ECONNREFUSED: "is there, but nobody listens: is the manager running?",
-    errno.EACCES: "may not be written by this worker's user: it must be in the group wazuh",
-    errno.EPROTOTYPE: "is no datagram socket: worker.socket names another one",
+    errno.ECONNREFUSED: "exists, but no process listens on it: is the manager running?",
+    errno.EACCES: "is not writable for this worker's user: add the user to the group wazuh",
+    errno.EPROTOTYPE: "is not a datagram socket: correct worker.socket",
 }
 
 
 class ManagerSocket:
     """Sends datagrams from any number of threads, one at a time: a queue that is full for one is full for all.
 
-    `request_timeout_s` is how long a datagram waits for room. `clock` is monotonic.
+    A datagram waits `request_timeout_s` for room in the queue. `clock` is monotonic.
     """
 
     def __init__(self, path: Path, *, request_timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +55,7 @@ class ManagerSocket:
         size = len(call.payload)
         if size > MAX_DATAGRAM_BYTES:
             raise TransportError(
-                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only {MAX_DATAGRAM_BYTES} of one"
+                Reason.TOO_LARGE, f"the event has {size} bytes; the manager reads only the first {MAX_DATAGRAM_BYTES}"
             )
         until = self._clock() + self._time_limit_s
         if not self._lock.acquire(timeout=self._time_limit_s):
@@ -107,12 +108,12 @@ class ManagerSocket:
 
     def _queue_full(self) -> TransportError:
         return TransportError(
-            Reason.TIMEOUT, f"the manager's queue {self._path} has had no room for {self._time_limit_s:g} s"
+            Reason.TIMEOUT, f"the manager's queue {self._path} has been full for {self._time_limit_s:g} s"
         )
 
     def _error(self, error: OSError, size: int) -> TransportError:
         if error.errno == errno.EMSGSIZE:
-            return TransportError(Reason.TOO_LARGE, f"the kernel takes no event of {size} bytes")
+            return TransportError(Reason.TOO_LARGE, f"the kernel refuses an event of {size} bytes")
         return _down(self._path, error)
 
 

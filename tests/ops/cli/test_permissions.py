@@ -62,14 +62,14 @@ def test_script_in_an_unreadable_folder(folder: Path) -> None:
     environment = {"COURIER_WORKER_WAZUH_HOME": str(folder), "COURIER_WORKER_INTEGRATIONS_DIR": "closed"}
     arguments = ("render", "--config", "ossec.conf", "--integration", "custom-a", "--alert", "line")
     done = courier(*arguments, cwd=folder, **environment)
-    assert f"{folder}/closed/custom-a cannot be looked at: Permission denied" in done.stdout + done.stderr
+    assert f"{folder}/closed/custom-a cannot be checked: Permission denied" in done.stdout + done.stderr
 
 
 def test_home_in_an_unreadable_folder(folder: Path) -> None:
     (folder / "line").write_text('{"rule": {"level": 3}}')
     arguments = ("render", "--config", "ossec.conf", "--integration", "custom-a", "--alert", "line")
     done = courier(*arguments, cwd=folder, COURIER_WORKER_WAZUH_HOME=str(folder / "closed/home"))
-    assert f"{folder}/closed/home cannot be looked at: Permission denied" in done.stdout + done.stderr
+    assert f"{folder}/closed/home cannot be checked: Permission denied" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -17,7 +17,7 @@ from workers.alert.exact_json import write_json
         (b'\xef\xbb\xbf{"rule": {"description": "mark"}}', "mark"),
     ],
 )
-def test_every_line_that_filters_take_has_fields(raw: bytes, description: str) -> None:
+def test_every_line_that_filters_accept_has_fields(raw: bytes, description: str) -> None:
     assert Alert(raw).fields["rule"]["description"] == description
 
 
@@ -27,6 +27,6 @@ def test_numbers_keep_their_digits() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"7", b'{"a":', b'{"a": NaN}', b"[" * 100_000])
-def test_what_is_no_object_is_a_value_error(raw: bytes) -> None:
+def test_a_line_without_object_raises_value_error(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         _ = Alert(raw).fields

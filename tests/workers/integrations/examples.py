@@ -74,7 +74,7 @@ def refusal(name: str, alert: Alert, **settings: Any) -> Skipped | Rejected:
     raise AssertionError(f"not refused: {calls}")
 
 
-def answer(status: int, body: object = b"", **headers: str) -> Response:
+def response(status: int, body: object = b"", **headers: str) -> Response:
     """Return an answer; a body that is no bytes is sent as JSON, and `retry_after` means `retry-after`."""
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Response(status=status, body=encoded, headers={k.replace("_", "-"): v for k, v in headers.items()})

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import TransportError
 from common.outcome import Delivered, Reason, Rejected, Retry
-from tests.workers.integrations.examples import alert, answer, service
+from tests.workers.integrations.examples import alert, response, service
 from workers.alert.alert import Alert
 from workers.integrations.base import NotSendable
 from workers.integrations.registry import SERVICES
@@ -75,19 +75,19 @@ def expected(name: str, status: int) -> tuple[type, Reason | None]:
 def test_every_status_has_its_one_meaning(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     call = integration.build_calls(EVERY)[0]
-    read = {status: integration.interpret(EVERY, call, answer(status, b"words")) for status in range(100, 600)}
+    read = {status: integration.interpret(EVERY, call, response(status, b"words")) for status in range(100, 600)}
     meanings = {status: (type(outcome), getattr(outcome, "reason", None)) for status, outcome in read.items()}
     assert meanings == {status: expected(name, status) for status in range(100, 600)}
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_no_secret_is_seen_in_anything_but_the_request_itself(name: str) -> None:
+def test_only_the_request_itself_contains_secrets(name: str) -> None:
     integration = service(name, **SETTINGS[name])
     (call, *_) = integration.build_calls(EVERY)
     echoes = [form.encode() for text in everything_in(call) for form in (text, quote(text, safe=""), unquote(text))]
     seen = [repr(integration), str(integration), repr(call), str(call)]
     for echo in echoes:
-        seen += [shown(integration.interpret(EVERY, call, answer(status, echo))) for status in range(100, 600, 7)]
+        seen += [shown(integration.interpret(EVERY, call, response(status, echo))) for status in range(100, 600, 7)]
     for reason in Reason:
         seen.append(shown(integration.interpret_failure(EVERY, call, TransportError(reason, "no answer"))))
     assert [text for text in seen if any(secret.lower() in text.lower() for secret in SECRETS)] == []
@@ -95,14 +95,14 @@ def test_no_secret_is_seen_in_anything_but_the_request_itself(name: str) -> None
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"rule": 7}', b"\xff", b"[" * 100_000, b'{"a":' * 900])
 @pytest.mark.parametrize("name", SERVICES)
-def test_no_line_makes_an_integration_fail_otherwise_than_by_refusing(name: str, raw: bytes) -> None:
+def test_an_invalid_line_is_refused_and_raises_nothing_else(name: str, raw: bytes) -> None:
     with pytest.raises(NotSendable) as refused:
         service(name, **SETTINGS[name]).build_calls(Alert(raw))
     assert len(refused.value.outcome.detail) < 120
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_block_that_cannot_be_served_refuses_with_file_and_line(name: str) -> None:
+def test_an_invalid_block_is_rejected_with_file_and_line(name: str) -> None:
     with pytest.raises(NotSendable) as refused:
         service(name).build_calls(EVERY)
     assert isinstance(refused.value.outcome, Rejected)

@@ -25,25 +25,25 @@ def test_an_event_becomes_one_datagram() -> None:
     assert manager.build_calls(event) == (Datagram(payload=f'1:{LOCATION}:{{"a": 1}}'.encode()),)
 
 
-def test_the_longest_event_that_the_manager_takes_is_sent() -> None:
+def test_an_event_of_the_maximum_size_is_sent() -> None:
     (datagram,) = manager.build_calls(delivery("virustotal", "x" * 65_522))
     assert len(datagram.payload) == 65_535
 
 
-def test_a_longer_one_is_not_because_it_would_arrive_cut() -> None:
+def test_an_event_over_the_maximum_size_is_rejected() -> None:
     with pytest.raises(NotSendable) as refused:
         manager.build_calls(delivery("virustotal", "é" * 32_766))
     assert refused.value.outcome.reason is Reason.TOO_LARGE
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b'{"location": 1, "message": ""}', b"\xff"])
-def test_what_is_no_event_is_a_dead_letter(raw: bytes) -> None:
+def test_an_invalid_event_is_a_dead_letter(raw: bytes) -> None:
     with pytest.raises(NotSendable) as refused:
         manager.build_calls(Alert(raw))
-    assert refused.value.outcome == Rejected(Reason.INVALID_ALERT, "this is no event for the manager")
+    assert refused.value.outcome == Rejected(Reason.INVALID_ALERT, "not an event for the manager")
 
 
-def test_the_socket_takes_it_and_that_is_all() -> None:
+def test_an_accepted_datagram_is_delivered() -> None:
     event = delivery("maltiverse", "m")
     assert manager.interpret(event, manager.build_calls(event)[0], Sent()) == Delivered()
 
@@ -56,6 +56,6 @@ def test_the_socket_takes_it_and_that_is_all() -> None:
         (Reason.TOO_LARGE, Rejected(Reason.TOO_LARGE, "why")),
     ],
 )
-def test_a_manager_that_is_away_is_waited_for(reason: Reason, outcome: object) -> None:
+def test_an_unavailable_manager_is_retried(reason: Reason, outcome: object) -> None:
     event = delivery("maltiverse", "m")
     assert manager.interpret_failure(event, manager.build_calls(event)[0], TransportError(reason, "why")) == outcome

@@ -10,13 +10,13 @@ from workers.integrations.manager import Manager
 from workers.integrations.registry import SERVICES, make_service
 
 
-def test_the_five_stock_integrations_and_the_manager_have_their_code() -> None:
+def test_every_stock_integration_has_a_service() -> None:
     assert set(SERVICES) == {"slack", "pagerduty", "shuffle", "virustotal", "maltiverse"}
     assert isinstance(make_service(MANAGER), Manager)
 
 
 @pytest.mark.parametrize("name", ["Slack", "slack.py", "no-such-service", ""])
-def test_any_other_name_is_refused_with_file_and_line(name: str) -> None:
+def test_an_unknown_name_is_rejected_with_file_and_line(name: str) -> None:
     outcome = refusal(name, alert())
     assert outcome == Rejected(Reason.NOT_CONFIGURED, "ossec.conf:7: <name>: there is no such integration")
 

@@ -4,7 +4,7 @@ import pytest
 
 from common.json_depth import MAX_DEPTH
 from common.outcome import Delivered, Reason, Rejected, Skipped
-from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body, the_request
+from tests.workers.integrations.examples import FIELDS, alert, refusal, response, rule, service, the_body, the_request
 from workers.alert.alert import Alert
 
 HOOK = {"hook_url": "http://shuffle.example.com:3001/api/v1/hooks/webhook_0123-4567"}
@@ -31,13 +31,13 @@ def test_the_level_gives_the_severity(level: int, severity: int) -> None:
 
 
 @pytest.mark.parametrize("rule_id", ["5710", "86001", "87932"])
-def test_excluded_rules_are_skipped_even_if_something_is_missing(rule_id: str) -> None:
+def test_excluded_rules_are_skipped_even_with_missing_fields(rule_id: str) -> None:
     assert refusal("shuffle", alert("id", rule=rule(id=rule_id)), **HOOK) == Skipped(
         Reason.RULE_EXCLUDED, f"rule {rule_id}"
     )
 
 
-def test_a_numeric_id_is_not_caught() -> None:
+def test_a_numeric_rule_id_is_not_excluded() -> None:
     assert the_body("shuffle", alert(rule=rule(id=5710)), **HOOK)["rule_id"] == 5710
 
 
@@ -53,13 +53,13 @@ def test_options_may_replace_everything() -> None:
 
 
 @pytest.mark.parametrize("needed", ["id", "timestamp"])
-def test_what_the_workflow_needs_must_be_there(needed: str) -> None:
+def test_missing_fields_make_a_dead_letter(needed: str) -> None:
     assert refusal("shuffle", alert(needed), **HOOK) == Rejected(Reason.INVALID_ALERT, f"{needed} is missing")
 
 
 def test_any_2xx_delivers() -> None:
     assert (
-        service("shuffle", **HOOK).interpret(alert(), the_request("shuffle", alert(), **HOOK), answer(202))
+        service("shuffle", **HOOK).interpret(alert(), the_request("shuffle", alert(), **HOOK), response(202))
         == Delivered()
     )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from common.outcome import Delivered, Reason, Rejected, Retry
-from tests.workers.integrations.examples import alert, answer, refusal, rule, service, the_body, the_request
+from tests.workers.integrations.examples import alert, refusal, response, rule, service, the_body, the_request
 
 HOOK = {"hook_url": "https://hooks.slack.com/services/T0/B0/XXXXXXXXXXXXXXXXXXXXXXXX"}
 
@@ -33,7 +33,7 @@ def test_an_agentless_alert_names_its_host() -> None:
     assert body["attachments"][0]["fields"][0] == {"title": "Agentless Host", "value": "root@router"}
 
 
-def test_absent_texts_have_their_stand_ins() -> None:
+def test_absent_texts_have_defaults() -> None:
     attachment = the_body("slack", alert("full_log", rule={"level": 3, "id": "1"}), **HOOK)["attachments"][0]
     assert (attachment["title"], attachment["text"]) == ("N/A", None)
 
@@ -56,9 +56,7 @@ def test_options_go_into_the_attachment_and_replace_whole_members() -> None:
         ("rule", {"rule": {"level": "10", "id": "1"}}, "rule.level is not a number"),
     ],
 )
-def test_an_alert_without_what_the_message_needs_is_a_dead_letter_that_says_so(
-    without: str, members: dict[str, object], missing: str
-) -> None:
+def test_a_dead_letter_names_the_missing_field(without: str, members: dict[str, object], missing: str) -> None:
     given = alert(**members) if members else alert(without)
     assert refusal("slack", given, **HOOK) == Rejected(Reason.INVALID_ALERT, missing)
 
@@ -66,7 +64,7 @@ def test_an_alert_without_what_the_message_needs_is_a_dead_letter_that_says_so(
 @pytest.mark.parametrize("body", [b"ok", b"", b'{"success": true}'])
 def test_a_200_is_a_success_whatever_it_says(body: bytes) -> None:
     assert (
-        service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), answer(200, body))
+        service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), response(200, body))
         == Delivered()
     )
 
@@ -81,7 +79,7 @@ def test_a_200_is_a_success_whatever_it_says(body: bytes) -> None:
         (410, b"channel_is_archived", Reason.GONE),
     ],
 )
-def test_slacks_word_for_an_error_is_the_detail(status: int, word: bytes, reason: Reason) -> None:
+def test_slack_s_error_is_the_detail(status: int, word: bytes, reason: Reason) -> None:
     kind = Rejected if reason is Reason.HTTP_4XX else Retry
-    outcome = service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), answer(status, word))
+    outcome = service("slack", **HOOK).interpret(alert(), the_request("slack", alert(), **HOOK), response(status, word))
     assert outcome == kind(reason, f"HTTP {status}: {word.decode()}")

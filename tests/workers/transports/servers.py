@@ -59,7 +59,7 @@ def web(context: ssl.SSLContext | None = None) -> Iterator[Web]:
         protocol_version = "HTTP/1.1"
         timeout = 10
 
-        def answer(self) -> None:
+        def response(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             served.seen.append(Seen(self.command, self.path, headers, body, self.client_address[1]))
@@ -69,7 +69,7 @@ def web(context: ssl.SSLContext | None = None) -> Iterator[Web]:
             self.end_headers()
             self.wfile.write(served.body)
 
-        do_GET = do_POST = answer  # noqa: N815 — http.server's names
+        do_GET = do_POST = response  # noqa: N815 — http.server's names
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -56,7 +56,7 @@ def error(queue: ManagerSocket, call: Datagram = EVENT) -> TransportError:
     return raised.value
 
 
-def test_an_event_arrives_as_it_is(manager: socket.socket, queue: ManagerSocket) -> None:
+def test_an_event_arrives_unchanged(manager: socket.socket, queue: ManagerSocket) -> None:
     assert queue.send(EVENT) == Sent()
     assert manager.recv(MAX_DATAGRAM_BYTES) == EVENT.payload
 
@@ -69,20 +69,20 @@ def test_the_largest_event_arrives_and_a_larger_one_is_refused(manager: socket.s
     assert "65536" in refused.detail
 
 
-def test_no_manager_is_told_with_what_to_look_at(path: Path, queue: ManagerSocket) -> None:
+def test_a_missing_manager_error_says_what_to_check(path: Path, queue: ManagerSocket) -> None:
     missing = error(queue)
     assert (missing.reason, "does not exist" in missing.detail) == (Reason.MANAGER_DOWN, True)
     listen(path).close()
     refused = error(queue)
-    assert (refused.reason, "nobody listens" in refused.detail) == (Reason.MANAGER_DOWN, True)
+    assert (refused.reason, "no process listens" in refused.detail) == (Reason.MANAGER_DOWN, True)
     path.unlink()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
         stream.bind(str(path))
         other = error(queue)
-    assert (other.reason, "no datagram socket" in other.detail) == (Reason.MANAGER_DOWN, True)
+    assert (other.reason, "not a datagram socket" in other.detail) == (Reason.MANAGER_DOWN, True)
 
 
-def test_a_socket_that_may_not_be_used_is_told(queue: ManagerSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_without_permission_is_an_error(queue: ManagerSocket, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: ManagerSocket) -> socket.socket:
         raise PermissionError(13, os.strerror(13))
 
@@ -90,7 +90,7 @@ def test_a_socket_that_may_not_be_used_is_told(queue: ManagerSocket, monkeypatch
     assert "group wazuh" in error(queue).detail
 
 
-def test_a_path_that_no_socket_can_have_is_told(tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_is_an_error(tmp_path: Path) -> None:
     refused = error(ManagerSocket(tmp_path / ("x" * 200), request_timeout_s=1))
     assert (refused.reason, "too long" in refused.detail) == (Reason.MANAGER_DOWN, True)
 
@@ -104,11 +104,11 @@ def test_a_restarted_manager_is_found_again(path: Path, queue: ManagerSocket) ->
         assert second.recv(100) == EVENT.payload
 
 
-def test_a_full_queue_is_waited_for_no_longer_than_allowed(manager: socket.socket, queue: ManagerSocket) -> None:
+def test_a_full_queue_times_out(manager: socket.socket, queue: ManagerSocket) -> None:
     fill(queue)
     start = time.monotonic()
     full = error(queue)
-    assert (full.reason, "no room for 0.3 s" in full.detail) == (Reason.TIMEOUT, True)
+    assert (full.reason, "full for 0.3 s" in full.detail) == (Reason.TIMEOUT, True)
     assert 0.25 < time.monotonic() - start < 2
     manager.recv(100)
     assert queue.send(EVENT) == Sent()
@@ -136,7 +136,7 @@ def test_many_threads_share_one_socket(manager: socket.socket, queue: ManagerSoc
     assert received == payloads
 
 
-def test_threads_that_wait_for_each_other_keep_the_limit_too(manager: socket.socket, queue: ManagerSocket) -> None:
+def test_threads_waiting_for_the_lock_keep_the_limit(manager: socket.socket, queue: ManagerSocket) -> None:
     fill(queue)
     start = time.monotonic()
     with ThreadPoolExecutor(4) as pool:

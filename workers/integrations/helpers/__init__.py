@@ -1,1 +1,1 @@
-"""What service modules share: alert fields, HTTP status, markup, limits, events."""
+"""Helpers that several services use: alert fields, HTTP status, markup, limits, events."""

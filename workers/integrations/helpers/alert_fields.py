@@ -1,6 +1,6 @@
-"""Takes an alert apart for the integrations, and says in words what is missing: such an alert is a dead letter.
+"""Reads the fields of an alert. If one is missing, the alert becomes a dead letter that names the field.
 
-The stock scripts die of a missing key and lose the alert.
+The stock scripts crash on a missing key and lose the alert.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Fields = dict[str, Any]
 
 
 def fields_of(alert: Alert) -> Fields:
-    """Return the parsed alert; raise NotSendable if it is no JSON object."""
+    """Return the parsed alert. Raises NotSendable if it is not a JSON object."""
     try:
         return alert.fields
     except ValueError as error:
@@ -28,7 +28,7 @@ def fields_of(alert: Alert) -> Fields:
 
 
 def require(fields: Fields, *path: str) -> Any:
-    """Return the value at a path such as `"rule", "level"`; raise NotSendable, naming the path, if there is none."""
+    """Return the value at a path such as `"rule", "level"`. Raises NotSendable with the path if it is missing."""
     value: Any = fields
     for depth, name in enumerate(path, start=1):
         if not isinstance(value, dict):
@@ -40,7 +40,7 @@ def require(fields: Fields, *path: str) -> Any:
 
 
 def get(fields: Fields, *path: str) -> Any:
-    """Return the value at a path, or None if there is none."""
+    """Return the value at a path, or None if it is missing."""
     value: Any = fields
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
@@ -48,7 +48,7 @@ def get(fields: Fields, *path: str) -> Any:
 
 
 def require_level(fields: Fields) -> float:
-    """Return the rule's level for comparing; raise NotSendable if it is no number."""
+    """Return the rule's level, only for comparisons. Raises NotSendable if it is not a number."""
     level = as_number(require(fields, "rule", "level"))
     if level is None:
         raise invalid_alert("rule.level is not a number")
@@ -56,7 +56,7 @@ def require_level(fields: Fields) -> float:
 
 
 def json_body(message: Mapping[str, Any]) -> bytes:
-    """Return a message as the stock scripts write it; raise NotSendable if the alert in it cannot be written."""
+    """Return a message as JSON, formatted as the stock scripts do. Raises NotSendable if it has no JSON form."""
     try:
         return write_json(message).encode("ascii")
     except ValueError as error:
@@ -64,5 +64,5 @@ def json_body(message: Mapping[str, Any]) -> bytes:
 
 
 def invalid_alert(what: str) -> NotSendable:
-    """Return what to raise so that the alert becomes a dead letter that says what is wrong with it."""
+    """Return the exception that makes the alert a dead letter with `what` as its detail."""
     return NotSendable(Rejected(Reason.INVALID_ALERT, what))

@@ -1,6 +1,6 @@
-"""What an integration takes from its `<integration>` block; what is wrong with the block is a ConfigError.
+"""Reads the elements of an `<integration>` block that a service needs. Raises ConfigError if the block is invalid.
 
-The configuration reader has refused such blocks already (D13): this is for one that came another way.
+The producer already refuses such blocks (D13). These checks cover blocks that come from elsewhere.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def hook_url(block: Integration) -> Secret:
-    """Return the hook_url; raise ConfigError without one."""
+    """Return the hook_url. Raises ConfigError if the block has none."""
     return _require(block, "hook_url", block.hook_url)
 
 
 def api_key(block: Integration) -> Secret:
-    """Return the api_key, which may be empty; raise ConfigError without one."""
+    """Return the api_key, which may be empty. Raises ConfigError if the block has none."""
     return _require(block, "api_key", block.api_key)
 
 
 def options(block: Integration) -> dict[str, Any]:
-    """Return what replaces or adds to the message (spec 5.1); raise ConfigError if it cannot be read."""
+    """Return the members that replace or extend the message (spec 5.1). Raises ConfigError if they are invalid."""
     if block.options is None:
         return {}
     try:
@@ -36,7 +36,7 @@ def options(block: Integration) -> dict[str, Any]:
 
 
 def config_error(block: Integration, element: str, problem: str) -> ConfigError:
-    """Return the error for an element of the block; `problem` must be free of secrets."""
+    """Return the error for an element of the block; `problem` must not contain secrets."""
     return ConfigError(problem, file=block.file, line=block.line or None, element=element)
 
 

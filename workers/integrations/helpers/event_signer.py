@@ -1,11 +1,11 @@
-"""Which events the manager may get: those that Courier wrote, whoever else may write in Redis.
+"""Verifies that Courier wrote an event for the manager. Other programs with access to Redis cannot forge one.
 
-An event of a look-up carries a signature by the secret key over its delivery's id, its location and its message. One
-that is repeated is the same line of the same delivery; one that is changed, or made up, is refused.
+An event of a look-up has a signature by the secret key over its delivery's id, its location and its message. A replayed
+event is only the same line of the same delivery again. A changed or forged event is rejected.
 
-The ledger's scripts write events as well, about the deliveries themselves, and have no key. Those have the location
-`courier` and one of the shapes below, and are written anew from their numbers and words. Their only free text, the last
-error, has a signature.
+The ledger's scripts also write events, about the deliveries themselves, and have no key. Those events have the location
+`courier` and one of the forms below. The worker parses them and rebuilds their text from the numbers and words. Their
+only free text, the last error, has a signature.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workers.alert.alert import Alert
 
 TAGS: Final = ("virustotal", "maltiverse")
-"""The look-up services whose events the manager gets."""
+"""The look-up services that send events to the manager."""
 
 NOTICES: Final = "courier"
 """The location of events about the deliveries themselves."""
@@ -65,7 +65,7 @@ class _Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Record(ManagerEvent, frozen=True):
-    """What a delivery of `manager` holds. Events of version 0.1 have no `mac`."""
+    """The payload of a delivery of `manager`. Events of version 0.1 have no `mac`."""
 
     mac: str = ""
 
@@ -76,37 +76,38 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class NotAuthenticError(ValueError):
-    """Raised for an event that Courier did not write."""
+    """The event was not written by Courier."""
 
 
 class EventSigner:
-    """Signs events for the manager, and recognises them."""
+    """Signs events for the manager, and verifies them."""
 
     def __init__(self, vault: Cipher) -> None:
         self._authenticator = vault.authenticator("events for the manager")
 
     def sign(self, event_id: str, event: ManagerEvent) -> bytes:
-        """Return the payload of the delivery with this id that takes the event to the manager."""
+        """Return the payload of the `manager` delivery with this id, signed."""
         mac = self._authenticator.sign(b"event", *map(_bytes, (event_id, event.location, event.message)))
         return _encode(_Record(event.location, event.message, mac))
 
     def sign_error(self, integration_id: str, last_error: str) -> str:
-        """Return the signature with which a notice may quote this error."""
+        """Return the signature that a notice needs to quote this error."""
         return self._authenticator.sign(b"last_error", _bytes(integration_id), _bytes(last_error))
 
     def verify(self, delivery: Alert) -> ManagerEvent:
-        """Return the event of a delivery. Raises ValueError if it holds none, and NotAuthenticError, which is one."""
+        """Return the event of a delivery.
+
+        Raises NotAuthenticError, which is a ValueError, if the event is forged, and ValueError if there is none.
+        """
         check_depth(delivery.raw)
         record = _decode(delivery.raw)
         if record.location == NOTICES:
             return self._notice(record)
         parts = map(_bytes, (delivery.delivery_id, record.location, record.message))
         if not self._authenticator.is_signed(record.mac, b"event", *parts):
-            raise NotAuthenticError(
-                "it has no signature of Courier's: somebody else, or version 0.1, wrote it into Redis"
-            )
+            raise NotAuthenticError("it is not signed by Courier: another program, or version 0.1, wrote it into Redis")
         if not _is_location(record.location) or _has_control_character(record.message):
-            raise NotAuthenticError("its location is none of Courier's, or its message has control characters")
+            raise NotAuthenticError("its location is not one of Courier's, or its message has control characters")
         return ManagerEvent(record.location, record.message)
 
     def _notice(self, record: ManagerEvent) -> ManagerEvent:
@@ -114,18 +115,18 @@ class EventSigner:
             check_depth(record.message)
             notice = _decode_notice(record.message)
         except ValueError:
-            raise NotAuthenticError("it is no notice about deliveries as Courier writes them") from None
+            raise NotAuthenticError("it is not a notice about deliveries as Courier writes them") from None
         about = notice.courier
-        told = msgspec.to_builtins(about)
+        members = msgspec.to_builtins(about)
         if isinstance(about, _BreakerOpened):
             parts = map(_bytes, (about.integration, about.last_error))
-            if not self._authenticator.is_signed(told.pop("mac"), b"last_error", *parts):
-                raise NotAuthenticError("its last error has no signature of Courier's")
-        return ManagerEvent(NOTICES, without_delete(write_json({"integration": NOTICES, "courier": told})))
+            if not self._authenticator.is_signed(members.pop("mac"), b"last_error", *parts):
+                raise NotAuthenticError("its last error is not signed by Courier")
+        return ManagerEvent(NOTICES, without_delete(write_json({"integration": NOTICES, "courier": members})))
 
 
 def without_delete(text: str) -> str:
-    """Return a JSON text of ASCII characters without the one control character that JSON does not escape."""
+    """Return an ASCII JSON text with DEL escaped, the one control character that JSON leaves as it is."""
     return text.replace("\x7f", "\\u007f")
 
 

@@ -1,21 +1,23 @@
-"""What an HTTP status means for a delivery: one table for all integrations (D9).
+"""The meaning of an HTTP status for a delivery: one table for all integrations (D9).
 
     2xx                        delivered
-    408 timeout                    try again
-    425 and 5xx server             try again
-    429 rate_limited               try again
-    401, 403 auth                  try again: the credential may be at fault, and with it every alert
-    404, 410 gone                  try again: the address may be at fault, and with it every alert
-    3xx redirect                   rejected: a POST would arrive as a GET without its body
-    other 4xx client               rejected
-    anything else bad_answer       try again: no server means to say it
+    408 timeout                    retry
+    425 and 5xx http_5xx           retry
+    407 connection_failed          retry: the proxy refused our credentials; the target did not see the request
+    429 rate_limited               retry
+    401, 403 unauthorized          retry: a wrong credential affects every alert, so no alert is rejected for it
+    404, 410 gone                  retry: a wrong address affects every alert, so no alert is rejected for it
+    3xx redirect                   rejected: a POST would be repeated as a GET without its body
+    other 4xx http_4xx             rejected
+    anything else invalid_response retry: no server sends it on purpose
 
-A run of `auth`, `gone` or `redirect` without a success opens the breaker, and the alerts wait (`common/ledger`).
+A series of `unauthorized`, `gone` or `redirect` without a success opens the breaker, and the alerts stay queued
+(`common/ledger`).
 
-Where it is tried again, the target may say when: in a Retry-After header, or as Slack and Discord do in JSON, in
-`retry_after`. The whole target then has a pause.
+For a retry the target may say when: in a Retry-After header, or in the JSON member `retry_after` as Slack and Discord
+do. All deliveries to the target then pause until that time.
 
-An integration whose service means something else by a status has that exception beside its own code.
+If a service uses a status in another meaning, its own module handles that exception.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ EXACT: Final = {
     401: Reason.UNAUTHORIZED,
     403: Reason.UNAUTHORIZED,
     404: Reason.GONE,
-    407: Reason.CONNECTION_FAILED,  # a proxy's word on our login there, not the target's: what was sent is not at fault
+    407: Reason.CONNECTION_FAILED,  # the proxy refused our credentials; the request is not at fault
     408: Reason.TIMEOUT,
     410: Reason.GONE,
     425: Reason.HTTP_5XX,
@@ -55,66 +57,66 @@ REJECTED: Final = frozenset({Reason.REDIRECT, Reason.HTTP_4XX})
 DELIVERED: Final = range(200, 300)
 
 MAX_RETRY_AFTER_S: Final = 86_400.0
-"""A Retry-After beyond a day is taken for a day: a slip of the service must not silence an integration for years."""
+"""A longer Retry-After counts as one day: an error of the service must not stop an integration for years."""
 
 MAX_EXCERPT_CHARS: Final = 200
-"""Characters of a service's answer that a log line or a dead letter quotes."""
+"""Characters of a response that a log line or a dead letter quotes."""
 
 MAX_SCANNED_CHARS: Final = 1000
-"""Characters that the excerpt is made of: pages of HTML have many blanks."""
+"""Characters of the body that are read for the excerpt. It is more, as HTML pages contain much white space."""
 
 MAX_RETRY_BODY_BYTES: Final = 4096
-"""A larger body is not read for `retry_after`: that of Slack and Discord has a hundred bytes."""
+"""A larger body is not searched for `retry_after`; those of Slack and Discord have about 100 bytes."""
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]+)?", re.ASCII)
 
 
 class StatusClassifier:
-    """Reads the status of the answers of one integration. `now` is the time in seconds since the epoch."""
+    """Classifies the responses of one integration by their status."""
 
     def __init__(self, now: Clock, redactor: Redactor) -> None:
-        """Take the clock, and what masks the secrets that no detail may show."""
+        """`now` returns the time in seconds since the epoch. `redactor` masks secrets in the details."""
         self._now, self._redactor = now, redactor
 
-    def classify(self, answer: Response) -> Outcome:
-        """Return what the table says, with the answer's own words as the detail."""
-        if answer.status in DELIVERED:
+    def classify(self, response: Response) -> Outcome:
+        """Return the outcome by the table above, with the beginning of the body in its detail."""
+        if response.status in DELIVERED:
             return Delivered()
-        reason = EXACT.get(answer.status) or BY_HUNDREDS.get(answer.status // 100, Reason.INVALID_RESPONSE)
+        reason = EXACT.get(response.status) or BY_HUNDREDS.get(response.status // 100, Reason.INVALID_RESPONSE)
         if reason in REJECTED:
-            return Rejected(reason, self.detail(answer))
-        return Retry(reason, self.detail(answer), retry_after_s(answer, self._now()))
+            return Rejected(reason, self.detail(response))
+        return Retry(reason, self.detail(response), retry_after_s(response, self._now()))
 
-    def detail(self, answer: Response) -> str:
-        """Return status and body for a person: bounded, one line, without secrets."""
-        said = self._excerpt(answer)
-        return f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
+    def detail(self, response: Response) -> str:
+        """Return the status and the beginning of the body, on one line and without secrets."""
+        excerpt = self._excerpt(response)
+        return f"HTTP {response.status}: {excerpt}" if excerpt else f"HTTP {response.status}"
 
-    def _excerpt(self, answer: Response) -> str:
-        """Return the beginning of the body as one line."""
-        text, _ = self._redactor.beginning(answer.body.lstrip(), MAX_SCANNED_CHARS, is_cut=answer.is_cut)
+    def _excerpt(self, response: Response) -> str:
+        """Return at most MAX_EXCERPT_CHARS of the body as one line, with secrets masked."""
+        text, _ = self._redactor.beginning(response.body.lstrip(), MAX_SCANNED_CHARS, is_cut=response.is_cut)
         return " ".join(text.split())[:MAX_EXCERPT_CHARS]
 
 
-def retry_after_s(answer: Response, now_s: float) -> float | None:
-    """Return the seconds that Retry-After asks for, as a number or a date (RFC 9110, 10.2.3), else the body's wish."""
-    text = answer.headers.get("retry-after", "").strip()
+def retry_after_s(response: Response, now_s: float) -> float | None:
+    """Return the seconds of Retry-After, a number or a date (RFC 9110, 10.2.3), or else those of the body."""
+    text = response.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), MAX_RETRY_AFTER_S)
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
-        return _retry_after_of_body(answer)
+        return _retry_after_of_body(response)
     seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_s
     return min(max(math.ceil(seconds), 0.0), MAX_RETRY_AFTER_S)
 
 
-def _retry_after_of_body(answer: Response) -> float | None:
-    """Return what `{"retry_after": 0.57}` asks for, in seconds (Discord's rate limits; Slack's Web API)."""
-    if len(answer.body) > MAX_RETRY_BODY_BYTES or b'"retry_after"' not in answer.body:
+def _retry_after_of_body(response: Response) -> float | None:
+    """Return the seconds of a body such as `{"retry_after": 0.57}` (Discord's rate limits; Slack's Web API)."""
+    if len(response.body) > MAX_RETRY_BODY_BYTES or b'"retry_after"' not in response.body:
         return None
     try:
-        seconds = as_number(get(parse_json(answer), "retry_after"))
+        seconds = as_number(get(parse_json(response), "retry_after"))
     except ValueError:
         return None
     if seconds is None or not 0 <= seconds < math.inf:

@@ -1,4 +1,4 @@
-"""Reads the JSON that a service answered."""
+"""Reads the JSON body of a response."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from workers.calls import Response
 
 
-def parse_json(answer: Response) -> Any:
-    """Return the body's JSON value, in the stated charset or whichever UTF it is. Raises ValueError if it has none.
+def parse_json(response: Response) -> Any:
+    """Return the body's JSON value. Without a charset in the headers, the body is UTF-8, UTF-16 or UTF-32.
 
-    What was not received whole has none either: half a report may be read as another one.
+    Raises ValueError if the body is not JSON or was not received completely: half a report could be read as a different
+    one.
     """
-    if answer.broken:
-        raise ValueError(answer.broken)
+    if response.broken:
+        raise ValueError(response.broken)
     header = Message()
-    header["content-type"] = answer.headers.get("content-type", "")
-    charset = header.get_content_charset() or json.detect_encoding(answer.body)
+    header["content-type"] = response.headers.get("content-type", "")
+    charset = header.get_content_charset() or json.detect_encoding(response.body)
     try:
-        return read_json(answer.body.decode(charset).removeprefix("\ufeff"), strict=False)
+        return read_json(response.body.decode(charset).removeprefix("\ufeff"), strict=False)
     except LookupError:
         raise ValueError("its charset is unknown") from None

@@ -1,7 +1,7 @@
-"""Events for the manager, as its queue socket takes them (spec 7): `1:LOCATION:MESSAGE`.
+"""Events for the manager in the format of its queue socket (spec 7): `1:LOCATION:MESSAGE`.
 
-LOCATION says which agent the event is credited to. The receiver takes everything up to the first `:` that no `|`
-protects, so the agent's part is escaped; a bare tag is the manager's own, agent 000.
+LOCATION says which agent the event belongs to. It ends at the first `:` that is not escaped by `|`, so the agent's part
+is escaped. A tag alone stands for the manager itself, agent 000.
 """
 
 from __future__ import annotations
@@ -23,31 +23,33 @@ MANAGER_AGENT_ID = "000"
 _control_characters: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 MAX_DATAGRAM_BYTES: Final = 65_535
-"""Bytes that the manager takes; it silently drops what is beyond (spec 7)."""
+"""Bytes that the manager reads; it silently drops the rest (spec 7)."""
 
 MAX_PART_CHARS: Final = 1_024
-"""Characters that stay of each part of an event that would be longer."""
+"""Characters that are kept of each part of an event that is too large."""
 
 _DEEPEST_PART: Final = 3
-"""The parts that the manager's rules look at are no deeper: `virustotal.source.file`, `threat.indicator.confidence`."""
+"""Levels that the manager's rules read, such as `virustotal.source.file` and `threat.indicator.confidence`."""
 
 
 def event(location: str, message: Mapping[str, Any]) -> ManagerEvent:
-    """Return the event with its JSON as the stock scripts write it. Raises ValueError for what cannot be written.
+    """Return the event with its JSON formatted as the stock scripts do. Raises ValueError if it has no JSON form.
 
-    Where the manager would cut the JSON, long texts are cut instead and long lists emptied: a verdict must not be lost
-    for what a service tells besides. A member `courier` says so.
+    If the manager would truncate the JSON, long texts are truncated and long lists emptied instead, so that additional
+    data of a service never costs a verdict. The member `courier` then says so.
     """
-    told = ManagerEvent(location, without_delete(write_json(message)))
-    if (size := len(datagram(told))) <= MAX_DATAGRAM_BYTES:
-        return told
-    note = f"long parts are cut or left out: the event had {size} bytes, and the manager takes {MAX_DATAGRAM_BYTES}"
+    whole = ManagerEvent(location, without_delete(write_json(message)))
+    if (size := len(datagram(whole))) <= MAX_DATAGRAM_BYTES:
+        return whole
+    note = (
+        f"long parts are truncated or omitted: the event had {size} bytes, and the manager accepts {MAX_DATAGRAM_BYTES}"
+    )
     short = write_json(_short(message, _DEEPEST_PART) | {"courier": {"shortened": note}})
     return ManagerEvent(location, without_delete(short))
 
 
 def _short(value: Any, levels: int) -> Any:
-    """Return a value with each part of it cut; what is left out keeps its type, by which the indexer stores it."""
+    """Return a value with each part truncated. An omitted part keeps its type, by which the indexer stores it."""
     if isinstance(value, dict) and levels:
         return {name: _short(part, levels - 1) for name, part in value.items()}
     if isinstance(value, dict | list):
@@ -56,12 +58,12 @@ def _short(value: Any, levels: int) -> Any:
 
 
 def datagram(event: ManagerEvent) -> bytes:
-    """Return an event as it is written to the socket."""
+    """Return the bytes that are sent to the socket."""
     return f"1:{event.location}:{event.message}".encode()
 
 
 def agent_location(fields: Fields, tag: str) -> str:
-    """Return `[ID] (NAME) IP->TAG`, escaped, or the tag alone for the manager or an alert without agent.
+    """Return `[ID] (NAME) IP->TAG`, escaped, or only the tag for the manager or an alert without agent.
 
     Raises NotSendable if the agent has no id or no name.
     """
@@ -73,6 +75,6 @@ def agent_location(fields: Fields, tag: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Protect `|` and `:`. Control characters, and lone surrogates, which cannot be sent, become question marks."""
+    """Escape `|` and `:` with `|`. Control characters, and lone surrogates, which have no UTF-8, become `?`."""
     protected = text.replace("|", "||").replace(":", "|:").encode("utf-8", "replace").decode()
     return _control_characters.sub("?", protected)

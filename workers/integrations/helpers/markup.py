@@ -1,7 +1,7 @@
-"""What a service reads as markup in a text, and how alert text is escaped so that it stays text.
+"""The markup of a service, and how alert text is escaped so that the service shows it as plain text.
 
-Each service class names its own as `markup`. Whoever writes a log line writes alert text: unescaped, it could mention a
-whole channel or hide where a link leads.
+Each service class names its markup as `markup`. An attacker who can write a log line can write alert text: unescaped,
+it could mention a whole channel or hide the target of a link.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class Markup(NamedTuple):
-    """One markup: its name for people, what escapes a text, and what of it any alert holds that needs to be escaped."""
+    """One markup: its display name, the function that escapes a text, and the byte sequences that may need escaping."""
 
     name: str
     escape: Callable[[str], str]
     special: Sequence[bytes]
 
     def is_in(self, raw: bytes) -> bool:
-        """Say whether an alert, as JSON, may hold anything that has to be escaped; most hold nothing."""
+        """Say whether an alert, as JSON, may contain anything to escape. Most alerts do not, which saves the work."""
         return any(mark in raw for mark in self.special)
 
     def escaped(self, value: Any, levels: int = 3) -> Any:
-        """Return a JSON value whose texts are escaped; raise NotSendable if it has no JSON form.
+        """Return a JSON value with all texts escaped. Raises NotSendable if it has no JSON form.
 
-        What is nested more than `levels` deep goes through its JSON text, where these characters stand in texts only:
-        slower, but without recursion.
+        Parts below `levels` are escaped in their JSON form, where these characters occur only inside strings. That is
+        slower, but needs no recursion.
         """
         escape = self.escape
         if isinstance(value, str):
@@ -49,7 +49,7 @@ def _entities(text: str) -> str:
 
 
 NONE: Final = Markup("none", str, ())
-"""Of a service that shows JSON texts as they are."""
+"""For a service that shows texts without interpreting them."""
 
 SLACK: Final = Markup("Slack mrkdwn", _entities, (b"&", b"<", b">", b"\\u00"))
-"""Mentions and links stand in `<` and `>` (docs.slack.dev, "Formatting message text", Escaping text)."""
+"""Mentions and links are enclosed in `<` and `>` (docs.slack.dev, "Formatting message text", Escaping text)."""

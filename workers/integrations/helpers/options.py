@@ -1,4 +1,4 @@
-"""The `<options>` of an integration: a JSON object whose members replace those of the message (spec 5.1)."""
+"""Parses the `<options>` of an integration: a JSON object whose members replace those of the message (spec 5.1)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from workers.alert.exact_json import read_json
 def parse_options(text: str) -> dict[str, Any]:
     """Return the members that `text` adds to the message or replaces in it.
 
-    As the stock scripts take it, a list of pairs is an object too, and what is empty or false (`{}`, `null`, `0`)
-    is no options. Raises ValueError, which quotes nothing, for anything else (D13).
+    As in the stock scripts, a list of pairs counts as an object, and an empty or false value (`{}`, `null`, `0`) means
+    no options. Raises ValueError for anything else (D13); the error does not quote the text.
     """
     try:
         value = read_json(text)
@@ -22,7 +22,7 @@ def parse_options(text: str) -> dict[str, Any]:
     try:
         options = dict(value)
     except (TypeError, ValueError):
-        raise ValueError("is JSON, but no object") from None
+        raise ValueError("is JSON, but not an object") from None
     if not all(isinstance(name, str) for name in options):
-        raise ValueError("has a name that is no text")
+        raise ValueError("has a name that is not a string")
     return options

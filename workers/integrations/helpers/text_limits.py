@@ -1,7 +1,7 @@
-"""Keeps texts within what a service takes. Each service module states its own limits, and who documents them.
+"""Truncates texts to the limits of a service. Each service module states its own limits and where they are documented.
 
-A service refuses what is too long, or cuts it without a word. So it is cut here: between two characters, and so that a
-reader sees it.
+A service rejects a text that is too long, or truncates it silently. Courier therefore truncates it first: between two
+characters, and with a mark that the reader sees.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any, Final
 from urllib.parse import quote
 
 ELLIPSIS: Final = "…"
-"""The last character of a text that was cut."""
+"""The last character of a truncated text."""
 
 MAX_URL_VALUE_BYTES: Final = 7_000
-"""Bytes of a value in a URL: servers should take 8,000 of all (RFC 9110, 4.1), and the address itself needs some."""
+"""Bytes of a value in a URL. Servers should accept URLs of 8,000 bytes (RFC 9110, 4.1); the rest needs some of them."""
 
 
 def truncate(value: Any, longest: int) -> Any:
-    """Return a text of at most `longest` characters, the last one being the mark if there were more.
+    """Return a text of at most `longest` characters; the last one is ELLIPSIS if the text was longer.
 
-    What is no text is returned as it is.
+    A value that is not a text is returned unchanged.
     """
     if not isinstance(value, str) or len(value) <= longest:
         return value
@@ -27,5 +27,5 @@ def truncate(value: Any, longest: int) -> Any:
 
 
 def fits_into_url(value: str) -> bool:
-    """Say whether a value, percent-encoded, may stand in a URL. Half of it would be another value: it is not cut."""
+    """Say whether a percent-encoded value fits into a URL. It must not be truncated: a part of it is another value."""
     return len(value) <= MAX_URL_VALUE_BYTES and len(quote(value, safe="", errors="replace")) <= MAX_URL_VALUE_BYTES

@@ -1,1 +1,1 @@
-"""Maltiverse."""
+"""The Maltiverse integration (spec 5.6)."""

@@ -1,6 +1,6 @@
-"""The `threat` block of a Maltiverse event: the answer in the words of the Elastic Common Schema (spec 5.6).
+"""Maps a Maltiverse response to the `threat` fields of the Elastic Common Schema (spec 5.6).
 
-An answer with odd parts still gives an event: they are left out of the block, and the whole answer stands beside it.
+Parts of the response with an unexpected type are omitted from `threat`. The event contains the whole response as well.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ CONFIDENCE: Final = {
     "neutral": ("None", "Low"),
     "whitelist": ("None", "Low"),
 }
-"""By classification: with at most one blacklist entry, and with more."""
+"""The confidence by classification: with at most one blacklist entry, and with more."""
 
 
-def threat(known: dict[str, Any], name: str, slug: str) -> dict[str, Any]:
-    """Return the block for an answer about the thing called `name`, whose page at Maltiverse ends in `slug`."""
-    entries = _objects(known.get("blacklist"))
-    kind = known.get("type")
+def threat(result: dict[str, Any], name: str, slug: str) -> dict[str, Any]:
+    """Return the `threat` fields for the indicator `name`, whose page at Maltiverse ends in `slug`."""
+    entries = _objects(result.get("blacklist"))
+    kind = result.get("type")
     indicator = {
         "name": name,
-        "type": _type(kind, known),
+        "type": _type(kind, result),
         "description": _distinct(entries, "description"),
         "provider": _distinct(entries, "source"),
-        "first_seen": known.get("creation_time"),
-        "modified_at": known.get("modification_time"),
-        "last_seen": known.get("modification_time"),
-        "confidence": _confidence(known.get("classification"), len(entries)),
+        "first_seen": result.get("creation_time"),
+        "modified_at": result.get("modification_time"),
+        "last_seen": result.get("modification_time"),
+        "confidence": _confidence(result.get("classification"), len(entries)),
         "sightings": len(entries),
         "reference": f"{SITE}/{kind}/{slug}" if kind else "",
     }
@@ -43,9 +43,9 @@ def threat(known: dict[str, Any], name: str, slug: str) -> dict[str, Any]:
     return {"indicator": indicator, "software": software} if software else {"indicator": indicator}
 
 
-def _type(kind: object, known: dict[str, Any]) -> str | None:
+def _type(kind: object, result: dict[str, Any]) -> str | None:
     if kind == "ip":
-        return "ipv6-addr" if as_number(known.get("ip_version")) == 6 else "ipv4-addr"  # noqa: PLR2004 — IPv6
+        return "ipv6-addr" if as_number(result.get("ip_version")) == 6 else "ipv4-addr"  # noqa: PLR2004 — IPv6
     return TYPES.get(kind) if isinstance(kind, str) else None
 
 
@@ -61,7 +61,7 @@ def _distinct(entries: list[dict[str, Any]], key: str) -> str:
 
 
 def _software(entries: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the last MITRE ATT&CK software that an entry refers to."""
+    """Return the last MITRE ATT&CK software to which an entry refers."""
     references = [r for entry in entries for r in _objects(entry.get("external_references")) if _is_software(r)]
     if not references:
         return None

@@ -1,8 +1,9 @@
-"""Maltiverse: asks about hashes, address, host name and URL of an alert, and tells the manager what is known.
+"""Maltiverse: looks up the hashes, address, host name and URL of an alert, and sends the results to the manager.
 
-Spec 5.6 and, where it differs from the stock script, D12.
+See spec 5.6, and D12 for the differences from the stock script.
 
-Each look-up stands by itself: its `key` lets a retry repeat only what failed, and what others found is not lost.
+The look-ups are independent: each has a `key`, so that a retry repeats only those that failed and keeps the results of
+the others.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ NO_CONTENT: Final = 204
 NOT_FOUND: Final = 404
 
 SAFE: Final = "!$&'()*+,;=:@"
-"""Characters that stand for themselves in a path. `/`, `?` and `#` do not: a value must not choose what is asked."""
+"""Characters that need no escape in a path. `/`, `?` and `#` do: a value must not change which resource is queried."""
 
 _HOOK_URL: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s<>\"'{}|\\^`?#]*)?")
 
@@ -53,7 +54,7 @@ TTL_UNKNOWN_S: Final = 3600.0
 
 
 class Lookup(NamedTuple):
-    """One question: its path below hook_url, and the thing's name and last part of its address in the event."""
+    """One look-up: `path` is below hook_url; the event contains `name` and a link to the page, which ends in `slug`."""
 
     key: str
     path: str
@@ -73,49 +74,49 @@ class Maltiverse:
                 block, "hook_url", "is not http(s)://HOST[:PORT][/PATH] without login, query or fragment"
             )
         if not _fits_a_header(self._key.reveal()):
-            raise config.config_error(block, "api_key", "has characters that cannot stand in an HTTP header")
+            raise config.config_error(block, "api_key", "has characters that an HTTP header cannot contain")
         self._statuses = statuses
         self.namespace = f"maltiverse-{hashlib.sha256(self._url.reveal().encode()).hexdigest()[:8]}"
 
     def build_calls(self, alert: Alert) -> Sequence[Request]:
-        """Return one GET for everything that can be looked up, or skip the alert."""
+        """Return one GET for each value that can be looked up. Raises NotSendable (skipped) if there is none."""
         fields = fields_of(alert)
         requests = tuple(self._request(look_up) for look_up in _lookups(fields))
         if not requests:
             raise NotSendable(Skipped(Reason.NOTHING_TO_LOOK_UP, "no hash, public address, host name or URL"))
-        agent_location(fields, TAG)  # what the events will need is missed before anything is asked
+        agent_location(fields, TAG)  # reject an alert without these fields before any look-up
         return requests
 
-    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:
-        """Turn what is known into an event; nothing known is no event."""
-        outcome = self._statuses.classify(answer)
-        if not isinstance(outcome, Delivered) and answer.status != NOT_FOUND:
+    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:
+        """Turn the result into an event; an empty result gives no event."""
+        outcome = self._statuses.classify(response)
+        if not isinstance(outcome, Delivered) and response.status != NOT_FOUND:
             return outcome
         try:
-            return _describe(alert, call, _lookup_result(answer))
+            return _describe(alert, call, _lookup_result(response))
         except ValueError as error:
-            return Retry(Reason.INVALID_RESPONSE, f"HTTP {answer.status}, but {error}")
+            return Retry(Reason.INVALID_RESPONSE, f"HTTP {response.status}, but {error}")
 
     def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — the shape of all
         """Try again, unless that cannot help."""
         return failure_outcome(error)
 
     def cache_key(self, call: Request) -> str:
-        """Return the path, which names the thing."""
+        """Return the path, which identifies the indicator."""
         return call.url.removeprefix(self._url.reveal().rstrip("/"))
 
-    def cache_entry(self, call: Request, answer: Response) -> tuple[bytes, float]:  # noqa: ARG002 — as above
-        """Keep what is known of a thing for a day, and that nothing is known for an hour."""
-        if not isinstance(self._statuses.classify(answer), Delivered) and answer.status != NOT_FOUND:
+    def cache_entry(self, call: Request, response: Response) -> tuple[bytes, float]:  # noqa: ARG002 — as above
+        """Cache a result for a day, and an empty result for an hour."""
+        if not isinstance(self._statuses.classify(response), Delivered) and response.status != NOT_FOUND:
             return b"", 0.0
         try:
-            known = _lookup_result(answer)
+            result = _lookup_result(response)
         except ValueError:
             return b"", 0.0
-        return write_json(known).encode(), TTL_KNOWN_S if known else TTL_UNKNOWN_S
+        return write_json(result).encode(), TTL_KNOWN_S if result else TTL_UNKNOWN_S
 
     def from_cache(self, alert: Alert, call: Request, content: bytes) -> Outcome:
-        """Tell what is remembered about this alert's thing."""
+        """Build the event from the cached result."""
         return _describe(alert, call, read_json(content.decode()))
 
     def _request(self, look_up: Lookup) -> Request:
@@ -124,18 +125,18 @@ class Maltiverse:
         return Request(method="GET", url=url, headers=headers, key=look_up.key, max_body_bytes=MAX_REPORT_BYTES)
 
 
-def _lookup_result(answer: Response) -> Fields | None:
-    """Return what is known of a thing, None if nothing is. Raises ValueError if the answer does not say."""
-    if answer.status in {NO_CONTENT, NOT_FOUND}:
+def _lookup_result(response: Response) -> Fields | None:
+    """Return the result, None if Maltiverse has no data. Raises ValueError if the response is invalid."""
+    if response.status in {NO_CONTENT, NOT_FOUND}:
         return None
-    known = parse_json(answer)
-    if known and not isinstance(known, dict):
-        raise ValueError("it is JSON, but no object")
-    return known or None
+    result = parse_json(response)
+    if result and not isinstance(result, dict):
+        raise ValueError("it is JSON, but not an object")
+    return result or None
 
 
-def _describe(alert: Alert, call: Request, known: Fields | None) -> Delivered:
-    return Delivered((_event(alert.fields, call.key, known),)) if known else Delivered()
+def _describe(alert: Alert, call: Request, result: Fields | None) -> Delivered:
+    return Delivered((_event(alert.fields, call.key, result),)) if result else Delivered()
 
 
 def _fits_a_header(key: str) -> bool:
@@ -143,7 +144,7 @@ def _fits_a_header(key: str) -> bool:
 
 
 def _lookups(fields: Fields) -> Iterator[Lookup]:
-    """Yield what there is to ask, in the stock script's order."""
+    """Yield the look-ups in the order of the stock script."""
     for key in ("md5", "sha1"):
         if _is_queryable(value := get(fields, "syscheck", f"{key}_after")):
             yield Lookup(key, f"/sample/{key}/{_quoted(value)}", value, value)
@@ -156,9 +157,9 @@ def _lookups(fields: Fields) -> Iterator[Lookup]:
 
 
 def _is_queryable(value: object) -> TypeGuard[str]:
-    """Say whether a value is a text that fits into the URL of a question.
+    """Say whether a value is a text that can be part of a look-up's path.
 
-    `.` and `..` do not: `%2E` is the same as `.` (RFC 3986, 6.2.2.2), and `requests` writes it so.
+    `.` and `..` cannot: `%2E` means the same as `.` (RFC 3986, 6.2.2.2), and `requests` decodes it.
     """
     return isinstance(value, str) and value not in {".", ".."} and fits_into_url(value)
 
@@ -172,7 +173,7 @@ def _is_public(text: str) -> bool:
 
 
 def _quoted(value: str) -> str:
-    """Return a value as one segment of a path."""
+    """Return a value as one path segment, percent-encoded."""
     return quote(value, safe=SAFE, errors="replace")
 
 
@@ -180,12 +181,12 @@ def _digest(url: str) -> str:
     return hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
 
 
-def _event(fields: Fields, key: str, known: Fields) -> ManagerEvent:
+def _event(fields: Fields, key: str, result: Fields) -> ManagerEvent:
     look_up = next(one for one in _lookups(fields) if one.key == key)
     message = {
         "integration": TAG,
         "alert_id": get(fields, "id"),
-        "maltiverse": {"source": known},
-        "threat": threat(known, look_up.name, look_up.slug),
+        "maltiverse": {"source": result},
+        "threat": threat(result, look_up.name, look_up.slug),
     }
     return event(agent_location(fields, TAG), message)

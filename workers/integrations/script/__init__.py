@@ -1,1 +1,1 @@
-"""Custom scripts."""
+"""The integration of custom scripts (spec 4)."""

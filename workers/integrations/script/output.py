@@ -1,6 +1,6 @@
-"""What a script said last, fit for a dead letter: one line, short, and without the secrets that it was given.
+"""Extracts the last line of a script's output for a dead letter, without the secrets that the script received.
 
-Scripts print what they failed on, and that is often the URL they called: the path of a Slack hook is its secret.
+A failing script often prints the URL that it called, and the path of a Slack hook is a secret.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workers.redaction import Redactor
 
 MAX_LINE_CHARS: Final = 500
-"""Characters kept of the line; a dead letter carries one for each attempt."""
+"""Characters that are kept of the line; a dead letter contains one line for each attempt."""
 
 _BLANKS: Final = re.compile(r"\t+")
 

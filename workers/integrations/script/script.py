@@ -1,6 +1,6 @@
-"""Custom scripts: each alert is one run of the user's own program, with the contract that the stock Integrator gave it.
+"""Custom scripts: runs the user's program once for each alert, with the interface of the stock Integrator.
 
-Only the contents of the files are made here; how a process gets them is the script transport's business.
+This module only makes the contents of the files. The script transport writes them and starts the process.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from workers.redaction import Redactor
 
 UNUSABLE: Final = {
-    126: "it, or a program that it calls, may not be executed",
+    126: "it, or a program that it calls, is not executable",
     127: "it, or a program that it calls, was not found",
 }
-"""What a shell says where a command could not be run at all (POSIX, Shell Command Language, 2.8.2)."""
+"""The exit status of a shell for a command that could not be run (POSIX, Shell Command Language, 2.8.2)."""
 
 _SIGNALLED: Final = 128
 _CONTROL: Final = re.compile(rb"[\x00-\x1f]")
 _STRING_OR_CONTROL: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\x00-\x08\x0b\x0c\x0e-\x1f]', re.DOTALL)
-"""Outside of strings, tab, line feed and carriage return are blanks (RFC 8259, 2)."""
+"""Outside of strings, JSON allows tab, line feed and carriage return as white space (RFC 8259, 2)."""
 
 
 class Script:
-    """Runs one block's script. Built once per block."""
+    """The service of one custom script's block."""
 
     markup: Final = NO_MARKUP
 
@@ -54,7 +54,7 @@ class Script:
         self._options = None if options is None else f"{options.reveal()}\n".encode("utf-8", "surrogateescape")
 
     def build_calls(self, alert: Alert) -> Sequence[ScriptCall]:
-        """Return the one run; raise NotSendable if the alert has no text form."""
+        """Return the one run. Raises NotSendable if the alert has no text form."""
         block = self._integration
         return (
             ScriptCall(
@@ -68,17 +68,17 @@ class Script:
             ),
         )
 
-    def interpret(self, alert: Alert, call: ScriptCall, answer: ScriptExit) -> Outcome:  # noqa: ARG002 — a Service's shape
-        """Return what the exit status means: the last line of output says why, as the script's author meant it."""
-        if answer.status == 0:
+    def interpret(self, alert: Alert, call: ScriptCall, response: ScriptExit) -> Outcome:  # noqa: ARG002 — a Service's shape
+        """Return the meaning of the exit status, with the last line of the output as the detail."""
+        if response.status == 0:
             return Delivered()
-        detail = ": ".join(filter(None, (_status(answer.status), last_line(answer.output, self._redactor))))
-        if answer.status in self._final_exits:
+        detail = ": ".join(filter(None, (_status(response.status), last_line(response.output, self._redactor))))
+        if response.status in self._final_exits:
             return Rejected(Reason.SCRIPT_FAILED, detail)
-        return Retry(Reason.SCRIPT_UNUSABLE if answer.status in UNUSABLE else Reason.SCRIPT_FAILED, detail)
+        return Retry(Reason.SCRIPT_UNUSABLE if response.status in UNUSABLE else Reason.SCRIPT_FAILED, detail)
 
     def interpret_failure(self, alert: Alert, call: ScriptCall, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
-        """Return the usual meaning."""
+        """Return the usual outcome of a failure."""
         return base.failure_outcome(error)
 
     def _alert_file(self, raw: bytes) -> bytes:
@@ -93,8 +93,8 @@ class Script:
 def render_json(raw: bytes) -> bytes:
     """Return the JSON file for one line of the alert log: the line's own bytes (D4) and a newline.
 
-    Only what is no part of a JSON text goes: a byte order mark and what follows a NUL byte behind the value (spec 2.4).
-    Control characters, which strict readers refuse, are escaped in strings and become blanks between tokens.
+    Two parts that are not JSON are removed: a byte order mark, and the text from a NUL byte after the value on (spec
+    2.4). Strict readers refuse control characters: they are escaped in strings and become spaces between tokens.
     """
     raw = raw.removeprefix(lenient_json.BOM)
     if _CONTROL.search(raw):
@@ -103,7 +103,7 @@ def render_json(raw: bytes) -> bytes:
 
 
 def _until_nul(raw: bytes) -> bytes:
-    """Return what stands before a NUL byte behind the value, everything if there is none."""
+    """Return the bytes up to the first NUL byte after the value, or all bytes if there is none."""
     try:
         end = lenient_json.value_offsets(raw.decode("latin-1"))[1] + 1  # one character a byte, and JSON's own are ASCII
     except ValueError:
@@ -112,7 +112,7 @@ def _until_nul(raw: bytes) -> bytes:
 
 
 def _strict(found: re.Match[bytes]) -> bytes:
-    """Return a string or a control character as strict readers take it."""
+    """Return a string or a control character in a form that strict readers accept."""
     return _CONTROL.sub(_escaped, found[0]) if found[0].startswith(b'"') else b" "
 
 
@@ -121,7 +121,7 @@ def _escaped(control: re.Match[bytes]) -> bytes:
 
 
 def _status(status: int) -> str:
-    """Return an exit status in words."""
+    """Describe an exit status, such as `exit status 1` or `killed by SIGKILL`."""
     if status in UNUSABLE:
         return f"exit status {status}: {UNUSABLE[status]}"
     try:

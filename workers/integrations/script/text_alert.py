@@ -1,7 +1,7 @@
-"""The alert as the stock Integrator writes it for scripts that do not ask for JSON: seven lines of key='value'.
+"""The text form of an alert for scripts that do not request JSON, as in the stock Integrator: seven key='value' lines.
 
-The values are quoted by nothing, so the two that attackers write most freely are made harmless (spec 4.1). Everything
-here works on a copy: what one integration is given never changes what the next one gets (D14).
+The values are not escaped, so dangerous characters are replaced in the two values that attackers can write most freely
+(spec 4.1). The parsed alert is not shared: the file of one integration never changes that of another (D14).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from common import lenient_json
 
 _LEVELS: Final = 2
-"""The alert itself and, below it, `rule` and `data`."""
+"""Levels to parse: the alert itself, and `rule` and `data` in it."""
 
 _CUT: Final = b"..."
 _INT_MIN: Final = -(2**31)
@@ -26,15 +26,15 @@ _ADDRESS: Final = bytes(
     _SPACE if byte < ord(".") or byte > ord("z") else byte for byte in bytes.maketrans(b"\\`", b"  ")
 )
 _UNWRITABLE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-"""Lone surrogates that do not stand for a byte of the line."""
+"""Lone surrogates that do not represent a byte of the line."""
 
 
 def render_text(raw: bytes, max_log: int) -> bytes:
     """Return the seven lines for one line of the alert log, without a newline at the end.
 
-    `full_log` of `max_log` bytes or more ends in three dots in its place. Bytes that are not UTF-8 stay as they are. A
-    text that is none becomes `(null)`; where the stock Integrator dies of it, it counts as absent (D1). Raises
-    ValueError if `raw` is no JSON object, saying where and nothing of the content.
+    A `full_log` of `max_log` bytes or more is truncated to `max_log` bytes, and ends in three dots. Bytes that
+    are not UTF-8 are kept. A value that is not a string becomes `(null)`; where the stock Integrator would crash, the
+    value counts as absent (D1). Raises ValueError if `raw` is not a JSON object; the error does not quote the content.
     """
     alert = lenient_json.parse(raw, levels=_LEVELS)
     if not isinstance(alert, dict):
@@ -54,7 +54,7 @@ def render_text(raw: bytes, max_log: int) -> bytes:
 
 
 def _text(container: object, key: str, *, otherwise: bytes = b"(null)") -> bytes:
-    """Return the bytes of a text up to a NUL, where C ends it; empty if it is absent, `otherwise` if it is none."""
+    """Return the bytes of a string up to a NUL, as C does; empty if it is absent, `otherwise` if it is not a string."""
     value = container.get(key, "") if isinstance(container, dict) else ""
     if not isinstance(value, str):
         return otherwise
@@ -62,7 +62,7 @@ def _text(container: object, key: str, *, otherwise: bytes = b"(null)") -> bytes
 
 
 def _level(rule: object) -> int:
-    """Return the level as a C int, without its fraction; 0 for what is no number."""
+    """Return the level as a C int, without its fraction; 0 for any value but a number, and 1 for true."""
     level = rule.get("level") if isinstance(rule, dict) else None
     if isinstance(level, bool) or not isinstance(level, int | float):
         return int(level is True)

@@ -1,4 +1,4 @@
-"""VirusTotal's API v2, the one of the stock script: GET /vtapi/v2/file/report (spec 5.5)."""
+"""VirusTotal's API v2, as in the stock script: GET /vtapi/v2/file/report (spec 5.5)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADERS: Final = {"User-Agent": "gzip,  Python library-client-VirusTotal", "Acce
 
 OK: Final = 200
 QUEUED: Final = -2
-"""`response_code` of a file whose analysis is under way."""
+"""`response_code` of a file that is still being analysed."""
 
 FIELDS: Final = ("sha1", "scan_date", "positives", "total", "permalink")
 
@@ -29,25 +29,25 @@ _MD5: Final = re.compile(r"\b(?:[a-f0-9]{32}|[A-F0-9]{32})\b")
 
 
 def namespace(version: str, url: str | None) -> str:
-    """Name the answers of one version, and of one address where it is not the vendor's."""
+    """Return the cache namespace of an API version, and of its URL if it is not the vendor's."""
     return f"virustotal-{version}" + (f"-{blake2b(url.encode(), digest_size=4).hexdigest()}" if url else "")
 
 
 class V2:
-    """How to ask and how to read. `url` is another address than the vendor's."""
+    """The requests and responses of v2. `url` replaces the vendor's address."""
 
     def __init__(self, url: str | None = None) -> None:
         self._url = url or URL
         self.namespace = namespace("v2", url)
 
     def resource(self, fields: Fields) -> str | None:
-        """Return the field with exactly one MD5, whole: text around it is tolerated and sent along (spec 5.5)."""
+        """Return the whole field if it contains exactly one MD5; other text in it is sent as well (spec 5.5)."""
         md5 = get(fields, "syscheck", "md5_after")
         is_one = isinstance(md5, str) and fits_into_url(md5) and len(_MD5.findall(md5)) == 1
         return md5 if is_one else None
 
     def request(self, resource: str, key: Secret, timeout_s: float | None) -> Request:
-        """Return the look-up."""
+        """Return the request for a report; `timeout_s` None means the default limit."""
         params = {"apikey": key.reveal(), "resource": resource}
         return Request(
             method="GET",
@@ -59,15 +59,15 @@ class V2:
         )
 
     def cache_key(self, call: Request) -> str:
-        """Return the resource that a look-up asks about."""
+        """Return the resource of a look-up."""
         return call.params["resource"]
 
-    def report(self, answer: Response) -> dict[str, Any] | None:
-        """Return what a report says: nothing for an unknown file, None if it is not ready.
+    def report(self, response: Response) -> dict[str, Any] | None:
+        """Return the findings of a report: an empty dict for an unknown file, None if it is not ready.
 
-        Raises ValueError if it is no report at all.
+        Raises ValueError if the body is not a report.
         """
-        report = parse_json(answer)
+        report = parse_json(response)
         code = get(report, "response_code")
         if as_number(code) == 0:
             return {}
@@ -78,10 +78,10 @@ class V2:
             return None
         raise ValueError("it holds no report")
 
-    def is_report(self, answer: Response) -> bool:
-        """Say whether this is an answer about the file."""
-        return answer.status == OK
+    def is_report(self, response: Response) -> bool:
+        """Say whether the response refers to the file."""
+        return response.status == OK
 
-    def error_code(self, answer: Response) -> int:
-        """Return the number by which the manager's rules know an error."""
-        return answer.status
+    def error_code(self, response: Response) -> int:
+        """Return the error number that the manager's rules match."""
+        return response.status

@@ -1,7 +1,7 @@
 """VirusTotal's API v3: GET /api/v3/files/{hash} (VirusTotal documentation, "Get a file report"; "Errors").
 
-It takes the SHA256, which cannot be forged as an MD5 can, and answers in other words. They are put into those of v2, so
-that the manager's rules 87100 to 87106 read the events of both.
+v3 accepts the SHA256, which cannot be forged as an MD5 can. Its responses are mapped to the fields of v2, so that the
+manager's rules 87100 to 87106 match the events of both versions.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ REPORT_URL: Final = "https://www.virustotal.com/gui/file"
 
 UNKNOWN: Final = 404
 ERRORS: Final = {401: 403, 429: 204}
-"""v3's numbers for wrong credentials and a spent quota → v2's, which the manager's rules look for."""
+"""v3's status for wrong credentials and an exceeded quota → v2's, which the manager's rules match."""
 
 VERDICTS: Final = ("malicious", "suspicious", "undetected", "harmless")
-"""The engines that came to an opinion, of all that `last_analysis_stats` counts (documentation, "Analyses")."""
+"""The counts of `last_analysis_stats` for engines that gave a verdict (documentation, "Analyses")."""
 
 _HASHES: Final = (("sha256_after", re.compile(r"[A-Fa-f0-9]{64}")), ("md5_after", re.compile(r"[A-Fa-f0-9]{32}")))
 
 
 class V3:
-    """How to ask and how to read. `url` is another address than the vendor's."""
+    """The requests and responses of v3. `url` replaces the vendor's address."""
 
     def __init__(self, url: str | None = None) -> None:
         self._url = (url or URL).rstrip("/")
         self.namespace = namespace("v3", url)
 
     def resource(self, fields: Fields) -> str | None:
-        """Return the SHA256, or the MD5 where there is none."""
+        """Return the SHA256, or else the MD5, or None."""
         for name, pattern in _HASHES:
             value = get(fields, "syscheck", name)
             if isinstance(value, str) and pattern.fullmatch(value):
@@ -48,7 +48,7 @@ class V3:
         return None
 
     def request(self, resource: str, key: Secret, timeout_s: float | None) -> Request:
-        """Return the look-up."""
+        """Return the request for a report; `timeout_s` None means the default limit."""
         headers = {"x-apikey": key.reveal(), "Accept": "application/json"}
         return Request(
             method="GET",
@@ -59,21 +59,21 @@ class V3:
         )
 
     def cache_key(self, call: Request) -> str:
-        """Return the hash that a look-up asks about."""
+        """Return the hash of a look-up."""
         return call.url.rpartition("/")[2]
 
-    def report(self, answer: Response) -> dict[str, Any] | None:
-        """Return what a report says, in the words of v2: nothing for an unknown file, None if it is not analysed yet.
+    def report(self, response: Response) -> dict[str, Any] | None:
+        """Return the findings in v2's fields: an empty dict for an unknown file, None if it is not analysed yet.
 
-        Raises ValueError if it is no report at all.
+        Raises ValueError if the body is not a report.
         """
-        if answer.status == UNKNOWN:
+        if response.status == UNKNOWN:
             return {}
-        report = parse_json(answer)
+        report = parse_json(response)
         attributes = get(report, "data", "attributes")
         stats = get(attributes, "last_analysis_stats")
         if not isinstance(attributes, dict):
-            raise ValueError("it holds no report")  # noqa: TRY004 — one kind of bad answer
+            raise ValueError("it holds no report")  # noqa: TRY004 — one kind of bad response
         if not isinstance(stats, dict) or not any(_count(stats, name) for name in VERDICTS):
             return None
         return {
@@ -84,13 +84,13 @@ class V3:
             "permalink": f"{REPORT_URL}/{get(report, 'data', 'id')}",
         }
 
-    def is_report(self, answer: Response) -> bool:
-        """Say whether this is an answer about the file; 404 is one."""
-        return answer.status in {OK, UNKNOWN}
+    def is_report(self, response: Response) -> bool:
+        """Say whether the response refers to the file; a 404 does."""
+        return response.status in {OK, UNKNOWN}
 
-    def error_code(self, answer: Response) -> int:
-        """Return the number by which the manager's rules know an error."""
-        return ERRORS.get(answer.status, answer.status)
+    def error_code(self, response: Response) -> int:
+        """Return the error number that the manager's rules match."""
+        return ERRORS.get(response.status, response.status)
 
 
 def _count(stats: dict[str, Any], name: str) -> int:
@@ -99,7 +99,7 @@ def _count(stats: dict[str, Any], name: str) -> int:
 
 
 def _date(epoch_s: Any) -> str | None:
-    """Return a time as v2 writes it, in UTC."""
+    """Return a time in UTC in v2's format."""
     if not isinstance(epoch_s, int):
         return None
     try:

@@ -1,6 +1,6 @@
-"""VirusTotal: asks about the hash of a file that changed, and tells the manager what is known (spec 5.5, D11).
+"""VirusTotal: looks up the hash of a changed file, and sends the verdict to the manager (spec 5.5, D11).
 
-How to ask and how to read the answer is the business of the API's version: v2 as the stock script, or v3.
+The request and the format of the response depend on the API's version: v2, as in the stock script, or v3.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ NOT_FOUND: Final = 404
 TIMED_OUT: Final = 408
 
 QUOTA_PAUSE_S: Final = 60.0
-"""The public quota is counted by the minute."""
+"""The quota of the public API is counted per minute."""
 
 ERRORS: Final = {
     QUOTA_EXCEEDED: "Error: Public API request rate limit reached",
     CREDENTIALS: "Error: Check credentials",
 }
 ANY_OTHER_ERROR: Final = "Error: API request fail"
-NO_ANSWER: Final = "Error: API request timed out"
-"""The manager's rules 87101, 87102 and 87106 look for the numbers, people for these words."""
+NO_RESPONSE: Final = "Error: API request timed out"
+"""The manager's rules 87101, 87102 and 87106 match the numbers; these texts are for people."""
 
 
 TTL_MALICIOUS_S: Final = 7 * 86_400.0
 TTL_CLEAN_S: Final = 86_400.0
 TTL_UNKNOWN_S: Final = 3600.0
-"""How long a verdict is remembered: a malicious file stays so; a clean one may be found out; an unknown one may be
-uploaded any minute."""
+"""How long a verdict is cached. A malicious file stays malicious; a clean one may be detected later; an unknown one may
+be uploaded at any time."""
 
 
 class VirusTotal:
@@ -64,45 +64,47 @@ class VirusTotal:
     def __init__(self, block: Integration, statuses: StatusClassifier, api: V2 | V3 | None = None) -> None:
         self._key, self._api = config.api_key(block), api or V2()
         self.namespace = self._api.namespace
-        self._timeout_s = float(block.timeout_s) if block.timeout_s > 0 else None  # the stock client takes none of 0
+        self._timeout_s = (
+            float(block.timeout_s) if block.timeout_s > 0 else None
+        )  # the stock client accepts no limit of 0
         self._statuses = statuses
 
     def build_calls(self, alert: Alert) -> Sequence[Request]:
-        """Return the look-up, or skip an alert without a hash."""
+        """Return the look-up. Raises NotSendable (skipped) for an alert without a hash."""
         fields = fields_of(alert)
         resource = self._api.resource(fields)
         if resource is None:
             raise NotSendable(Skipped(Reason.NO_FILE_HASH, "no hash of the file in syscheck"))
-        agent_location(fields, TAG)  # what the verdict will need is missed before the quota is touched
+        agent_location(fields, TAG)  # reject an alert without these fields before it uses the quota
         return (self._api.request(resource, self._key, self._timeout_s),)
 
-    def interpret(self, alert: Alert, call: Request, answer: Response) -> Outcome:  # noqa: ARG002 — the shape of all
-        """Turn a report into a verdict; anything else is an error."""
-        if not self._api.is_report(answer):
-            return self._failure(alert.fields, answer)
+    def interpret(self, alert: Alert, call: Request, response: Response) -> Outcome:  # noqa: ARG002 — the shape of all
+        """Turn a report into a verdict; any other response is an error."""
+        if not self._api.is_report(response):
+            return self._failure(alert.fields, response)
         try:
-            findings = self._api.report(answer)
+            findings = self._api.report(response)
         except ValueError as error:
-            return Retry(Reason.INVALID_RESPONSE, f"HTTP {answer.status}, but {error}")
+            return Retry(Reason.INVALID_RESPONSE, f"HTTP {response.status}, but {error}")
         if findings is None:
             return Retry(Reason.NOT_READY, "VirusTotal has not analysed the file yet")
         return Delivered((_verdict(alert.fields, findings),))
 
     def interpret_failure(self, alert: Alert, call: Request, error: TransportError) -> Outcome:  # noqa: ARG002 — as above
-        """Try again; the manager hears of a time-out when the last try has failed."""
+        """Retry. After the last attempt, the manager receives an event about a time-out."""
         outcome = failure_outcome(error)
         if isinstance(outcome, Retry) and outcome.reason is Reason.TIMEOUT:
-            return msgspec.structs.replace(outcome, final_events=(_error(alert.fields, TIMED_OUT, NO_ANSWER),))
+            return msgspec.structs.replace(outcome, final_events=(_error(alert.fields, TIMED_OUT, NO_RESPONSE),))
         return outcome
 
     def cache_key(self, call: Request) -> str:
-        """Return the hash, which is all that the answer depends on."""
+        """Return the hash; the response depends on nothing else."""
         return self._api.cache_key(call)
 
-    def cache_entry(self, call: Request, answer: Response) -> tuple[bytes, float]:  # noqa: ARG002 — the shape of all
-        """Keep what the verdict is made of, for a time that depends on it."""
+    def cache_entry(self, call: Request, response: Response) -> tuple[bytes, float]:  # noqa: ARG002 — the shape of all
+        """Cache the findings; how long depends on the verdict."""
         try:
-            findings = self._api.report(answer) if self._api.is_report(answer) else None
+            findings = self._api.report(response) if self._api.is_report(response) else None
         except ValueError:
             findings = None
         if findings is None:
@@ -111,27 +113,27 @@ class VirusTotal:
         return json_body(findings), kept_s
 
     def from_cache(self, alert: Alert, call: Request, content: bytes) -> Outcome:  # noqa: ARG002 — as above
-        """Tell the remembered verdict about this alert's file."""
+        """Build the verdict from the cached findings."""
         return Delivered((_verdict(alert.fields, read_json(content.decode())),))
 
-    def _failure(self, fields: Fields, answer: Response) -> Outcome:
-        """Go by the status table; the manager hears of it when the look-up has failed for good."""
-        number = self._api.error_code(answer)
-        words = (_error(fields, number, ERRORS.get(number, ANY_OTHER_ERROR)),)
-        outcome = self._statuses.classify(answer)
-        if answer.status == NOT_FOUND:  # of a look-up, it is about the file
-            outcome = Rejected(Reason.HTTP_4XX, self._statuses.detail(answer))
+    def _failure(self, fields: Fields, response: Response) -> Outcome:
+        """Classify by the status. The manager receives an event when the look-up has failed finally."""
+        number = self._api.error_code(response)
+        events = (_error(fields, number, ERRORS.get(number, ANY_OTHER_ERROR)),)
+        outcome = self._statuses.classify(response)
+        if response.status == NOT_FOUND:  # of a look-up, the status refers to the file
+            outcome = Rejected(Reason.HTTP_4XX, self._statuses.detail(response))
         if isinstance(outcome, Rejected):
-            return msgspec.structs.replace(outcome, events=words)
+            return msgspec.structs.replace(outcome, events=events)
         if number == QUOTA_EXCEEDED:
             outcome = Retry(
-                Reason.RATE_LIMITED, f"HTTP {answer.status}: the quota is spent", getattr(outcome, "after_s", None)
+                Reason.RATE_LIMITED, f"HTTP {response.status}: quota exceeded", getattr(outcome, "after_s", None)
             )
         if not isinstance(outcome, Retry):
-            outcome = Retry(Reason.INVALID_RESPONSE, self._statuses.detail(answer))
+            outcome = Retry(Reason.INVALID_RESPONSE, self._statuses.detail(response))
         limited = outcome.reason is Reason.RATE_LIMITED
         after_s = max(outcome.after_s or 0.0, QUOTA_PAUSE_S) if limited else outcome.after_s
-        return msgspec.structs.replace(outcome, after_s=after_s, final_events=words)
+        return msgspec.structs.replace(outcome, after_s=after_s, final_events=events)
 
 
 def _is_malicious(findings: dict[str, Any]) -> bool:
@@ -148,13 +150,13 @@ def _verdict(fields: Fields, findings: dict[str, Any]) -> ManagerEvent:
 
 
 def _error(fields: Fields, status: int, description: str) -> ManagerEvent:
-    """Return the event for a failed look-up: the manager's own, with the source block added (D11)."""
+    """Return the event for a failed look-up, located at the manager and with the source added (D11)."""
     error = {"error": status, "description": description, "source": _source(fields)}
     return event(TAG, {"virustotal": error, "integration": TAG})
 
 
 def _source(fields: Fields) -> dict[str, Any]:
-    """Return which file of which alert it is about; what the alert does not say is left out."""
+    """Return the alert and the file; fields that the alert does not have are omitted."""
     source = {
         "alert_id": get(fields, "id"),
         "file": get(fields, "syscheck", "path"),

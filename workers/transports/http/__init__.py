@@ -1,1 +1,1 @@
-"""HTTP calls through libcurl."""
+"""The HTTP transport, based on libcurl."""

@@ -1,7 +1,7 @@
-"""Which addresses no call connects to: link-local and cloud metadata ones ever, private ones with `deny_private`.
+"""Blocks addresses: always link-local and cloud metadata addresses, and private ones with `deny_private`.
 
-An address is looked at when libcurl is about to connect to it, so neither a name nor the way in which a number is
-written changes the answer, and a name that has another address a second later (DNS rebinding) is looked at again.
+Courier checks an address when libcurl is about to connect to it. So a host name or another notation of a number cannot
+bypass the check, and neither can a name whose address changes a second later (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ NEVER: Final[Sequence[Network]] = tuple(
         ),
     )
 )
-"""An answer from there is a machine's credentials, and nothing that takes alerts."""
+"""These addresses serve the credentials of a machine, and no service there receives alerts."""
 
 _NOT_GLOBAL: Final[Sequence[Network]] = (ip_network("fec0::/10"), ip_network("64:ff9b:1::/48"))
-"""Private ones that `is_global` of Python 3.11 takes for global (RFC 3879; RFC 8215)."""
+"""Private networks that `is_global` of Python 3.11 treats as global (RFC 3879; RFC 8215)."""
 
 _NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""Prefixes that a translator turns into the IPv4 address of the last 32 bits (RFC 6052, 2.1; RFC 8215)."""
+"""Prefixes that a translator maps to the IPv4 address in the last 32 bits (RFC 6052, 2.1; RFC 8215)."""
 
 _IPV4: Final = 1 << 32
 
 
 def refusal(address: str, policy: Policy, *, of_proxy: bool = False) -> str:
-    """Return why no call may connect to a numeric address, in words that name the setting; empty if one may.
+    """Return why a numeric address is blocked, naming the setting; empty if it is allowed.
 
-    `deny_private` is about targets: a proxy stands in the settings itself (`of_proxy`).
+    `deny_private` does not apply to a proxy (`of_proxy`), as the operator has configured its address.
     """
     return _refusal(address, policy.deny_private and not of_proxy, policy.allow_private)
 
 
 def refusal_behind_proxy(host: str, policy: Policy) -> str:
-    """Return the same for a URL's host, if it is a number: a proxy looks up the names and connects, not this worker."""
+    """Return why a URL's host is blocked, if it is an address. A name is not checked: only the proxy resolves it."""
     host = unquote(host)
     try:
         address = host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))  # 0x7f.1 is 127.0.0.1
@@ -69,19 +69,19 @@ def _refusal(text: str, deny_private: bool, allowed: Sequence[Network]) -> str:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
-        return f"{text!r} is no IP address"  # never: libcurl gives numbers
+        return f"{text!r} is not an IP address"  # never happens: libcurl passes numeric addresses
     meant = _inner(address) or (address,)
     both = (address, *meant)
     if _any_in(both, NEVER):
         return f"{text} is a link-local or cloud metadata address, to which Courier never connects"
     is_global = all(one.is_global for one in meant) and not _any_in(both, _NOT_GLOBAL)
     if deny_private and not is_global and not _any_in(both, allowed):
-        return f"{text} is a private address, which deny_private refuses; allow_private can name its network"
+        return f"{text} is a private address, which deny_private blocks; to allow it, add its network to allow_private"
     return ""
 
 
 def _inner(address: Address) -> tuple[IPv4Address, ...]:
-    """Return the IPv4 addresses at which a packet for an IPv6 address may end: mapped, NAT64, 6to4, Teredo."""
+    """Return the IPv4 addresses that a packet for an IPv6 address may reach: mapped, NAT64, 6to4, Teredo."""
     if isinstance(address, IPv4Address):
         return ()
     if address.teredo:

@@ -1,8 +1,8 @@
-"""A kept-alive connection, made by libcurl, whose time limit holds for a call from the first to the last byte.
+"""A keep-alive connection of libcurl. Its time limit applies to the whole call, from the first to the last byte.
 
-The look-up of the host's name, the proxy and TLS are within it, and no server that sends a byte a second outlasts it.
-libcurl takes a quarter of the CPU that `requests` does (`ops/docs/decisions/0004`). It looks whether an idle connection
-was closed by the other side before it is used again, and uses none that was idle for two minutes.
+The limit includes name resolution, the proxy and TLS, and it stops a server that sends only one byte a second. libcurl
+uses a quarter of the CPU time of `requests` (`ops/docs/decisions/0004`). Before it reuses an idle connection, it checks
+whether the server has closed it; it does not reuse one that was idle for two minutes.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
 
 _ENDED: Final = getattr(select, "POLLRDHUP", 0)
-"""Linux's event for a peer that has closed (poll(2)); elsewhere only a broken connection is seen."""
+"""Linux's event for a peer that has closed its side (poll(2)); other systems only report a broken connection."""
 
 FINAL: Final = 200
-"""A lower status announces another one (RFC 9110, 15.2)."""
+"""Lower status codes are interim: the final one follows (RFC 9110, 15.2)."""
 
 _MAX_KEPT_BODY_BYTES: Final = 65_536
-"""A body larger than this is not held until the next one comes."""
+"""libcurl keeps a reference to the last body; a larger one is released after the call."""
 
-_PROBED_AFTER_S: Final = 30
-_PROBED_EVERY_S: Final = 10
-"""Probes after 30 s, under the shortest idle limits of common firewalls, which forget a connection in silence."""
+_PROBE_AFTER_S: Final = 30
+_PROBE_INTERVAL_S: Final = 10
+"""Keep-alive probes start after 30 s, before common firewalls silently drop an idle connection."""
 
 _OF_A_PROXY: Final = {pycurl.CAINFO: pycurl.PROXY_CAINFO, pycurl.CAPATH: pycurl.PROXY_CAPATH}
-"""What names the trusted ones → the same for a proxy that is spoken to with TLS."""
+"""libcurl's option for the trusted authorities → the same option for a proxy with TLS."""
 
 
 class RequestTemplate:
-    """A request without its body, ready for libcurl. It holds secrets, so its `repr` shows nothing of it.
+    """A request without its body, prepared for libcurl. It contains secrets, so its `repr` omits its parts.
 
-    `url` is without user and password, `headers` are lines, `proxy` is empty for none, `policy` says what is trusted.
-    Calls of one `origin` share connections.
+    `url` has no user and password, `headers` are lines, `proxy` is empty for none, `policy` names the trusted
+    authorities. Calls with the same `origin` share connections.
     """
 
     __slots__ = ("accept_encoding", "headers", "method", "origin", "policy", "proxy", "url")
@@ -66,30 +66,31 @@ class RequestTemplate:
 
 
 class Connection:
-    """Makes calls one after the other. With the same head the next one costs a single option of libcurl: its body."""
+    """Makes calls one after the other. With the same template, a call sets only one option of libcurl: its body."""
 
     def __init__(self) -> None:
         self._curl = pycurl.Curl()
-        self._head: RequestTemplate | None = None
+        self._template: RequestTemplate | None = None
         self._limit_s = 0.0
         self._max_body_bytes = 0
         self._lines: list[bytes] = []
         self._body = bytearray()
         self._refused, self._opened = "", False
-        self._lent: socket.socket | None = None
+        self._socket: socket.socket | None = None
 
-    def call(self, head: RequestTemplate, body: bytes | None, limit_s: float, max_body_bytes: int) -> Response:
-        """Return the answer to one request, which has `limit_s` seconds, and at most so much of its body.
+    def call(self, template: RequestTemplate, body: bytes | None, limit_s: float, max_body_bytes: int) -> Response:
+        """Return the response to one request, which may take `limit_s`, with at most `max_body_bytes` of its body.
 
-        Once a final status line has come there is an answer, `broken` where the rest of it cannot be read: what the
-        target did with the request is known, and to ask again would do it twice. Raises `pycurl.error` if none has.
+        After a final status line there is always a response; `broken` says why the rest cannot be read. The target has
+        processed the request by then, and a repeated request would be a duplicate. Raises `pycurl.error` if no final
+        status line arrives.
         """
         curl = self._curl
-        if head is not self._head:
-            self._configure(head)
+        if template is not self._template:
+            self._configure(template)
         if limit_s != self._limit_s:
-            self._limit(limit_s, head.policy.connect_timeout_s)
-        if body is None and head.method == "GET":
+            self._limit(limit_s, template.policy.connect_timeout_s)
+        if body is None and template.method == "GET":
             curl.setopt(pycurl.HTTPGET, 1)
         else:
             curl.setopt(pycurl.POSTFIELDS, body or b"")
@@ -112,15 +113,15 @@ class Connection:
         return Response(status=status, headers=headers, body=bytes(self._body), broken=broken, is_cut=is_cut)
 
     def last_error(self) -> tuple[int, int]:
-        """Return what the last call failed with: the system's error number and the proxy's status, 0 for none."""
+        """Return the system's error number and the proxy's status of the last failed call, 0 for none."""
         return self._curl.getinfo(pycurl.OS_ERRNO), self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
 
     def refused(self) -> str:
-        """Return why the last call connected to no address of its target, empty if it was not for these rules."""
+        """Return why the last call was blocked (`addresses`); empty if it could open a connection to any address."""
         return "" if self._opened else self._refused
 
     def is_closed(self) -> bool:
-        """Tell whether the server closed its side; unread bytes of it, such as a TLS ticket, do not matter."""
+        """Say whether the server has closed its side. Unread bytes, such as a TLS ticket, do not count as closed."""
         descriptor = self._curl.getinfo(pycurl.ACTIVESOCKET)
         if descriptor < 0:
             return False
@@ -129,59 +130,59 @@ class Connection:
         return bool(poll.poll(0))
 
     def close(self) -> None:
-        """Close it, and let go of it: a worker collects garbage too rarely to leave a cycle to that."""
+        """Close the connection. reset() breaks the callbacks' reference cycle: workers seldom collect garbage."""
         self._curl.reset()
         self._curl.close()
 
-    def _configure(self, head: RequestTemplate) -> None:
+    def _configure(self, template: RequestTemplate) -> None:
         curl = self._curl
         curl.reset()
-        self._head, self._limit_s = None, 0.0
+        self._template, self._limit_s = None, 0.0
         curl.setopt(pycurl.NOSIGNAL, 1)  # libcurl-thread(3): a signal would hit any thread
-        curl.setopt(pycurl.URL, head.url)
+        curl.setopt(pycurl.URL, template.url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.PATH_AS_IS, 1)
-        curl.setopt(pycurl.CUSTOMREQUEST, head.method)
-        curl.setopt(pycurl.HTTPHEADER, head.headers)
-        curl.setopt(pycurl.ACCEPT_ENCODING, head.accept_encoding)
-        curl.setopt(pycurl.PROXY, head.proxy)
-        curl.setopt(pycurl.NOPROXY, "")  # the environment's has been looked at
+        curl.setopt(pycurl.CUSTOMREQUEST, template.method)
+        curl.setopt(pycurl.HTTPHEADER, template.headers)
+        curl.setopt(pycurl.ACCEPT_ENCODING, template.accept_encoding)
+        curl.setopt(pycurl.PROXY, template.proxy)
+        curl.setopt(pycurl.NOPROXY, "")  # the transport has already applied the environment's
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
-        curl.setopt(pycurl.TCP_KEEPIDLE, _PROBED_AFTER_S)
-        curl.setopt(pycurl.TCP_KEEPINTVL, _PROBED_EVERY_S)
+        curl.setopt(pycurl.TCP_KEEPIDLE, _PROBE_AFTER_S)
+        curl.setopt(pycurl.TCP_KEEPINTVL, _PROBE_INTERVAL_S)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
-        curl.setopt(pycurl.SOCKOPTFUNCTION, self._lend)
+        curl.setopt(pycurl.SOCKOPTFUNCTION, self._close_copy)
         curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
-        curl.setopt(pycurl.WRITEFUNCTION, self._take)
-        _set_trust(curl, head.policy)
-        self._head = head  # not before: what libcurl refused in the middle is refused again
+        curl.setopt(pycurl.WRITEFUNCTION, self._append)
+        _set_trust(curl, template.policy)
+        self._template = template  # set last: if an option above is refused, the next call configures everything again
 
-    def _limit(self, limit_s: float, to_connect_s: float) -> None:
+    def _limit(self, limit_s: float, connect_timeout_s: float) -> None:
         self._limit_s = limit_s
         self._curl.setopt(pycurl.TIMEOUT_MS, _ms(limit_s))
-        self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, _ms(min(limit_s, to_connect_s)))
+        self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, _ms(min(limit_s, connect_timeout_s)))
 
     def _open(self, _purpose: int, to: Any) -> socket.socket | int:
-        """Return a socket for one of the target's addresses, or refuse the address."""
-        assert self._head is not None  # noqa: S101 — libcurl connects only within a call
-        why = refusal(to.addr[0], self._head.policy, of_proxy=bool(self._head.proxy))
+        """Return a socket for one of the target's addresses, or SOCKET_BAD if the address is blocked."""
+        assert self._template is not None  # noqa: S101 — libcurl connects only within a call
+        why = refusal(to.addr[0], self._template.policy, of_proxy=bool(self._template.proxy))
         if why:
             self._refused = why
             return int(pycurl.SOCKET_BAD)
         self._opened = True
-        self._lent = socket.socket(to.family, to.socktype, to.protocol)
-        return self._lent
+        self._socket = socket.socket(to.family, to.socktype, to.protocol)
+        return self._socket
 
-    def _lend(self, descriptor: int, _purpose: int) -> int:
-        """Close our end of the socket: pycurl has made a copy for libcurl, which scripts must not inherit either."""
-        if self._lent:
-            self._lent.close()
+    def _close_copy(self, descriptor: int, _purpose: int) -> int:
+        """Close our socket: pycurl has duplicated it for libcurl. Scripts must not inherit the duplicate."""
+        if self._socket:
+            self._socket.close()
         os.set_inheritable(descriptor, False)
         return int(pycurl.SOCKOPT_OK)
 
-    def _take(self, chunk: bytes) -> int:
-        """Keep what still counts, and end the call where that is less than there is."""
+    def _append(self, chunk: bytes) -> int:
+        """Keep the chunk up to the body limit. Returning less than its length makes libcurl end the call."""
         kept = chunk[: self._max_body_bytes - len(self._body)]
         self._body += kept
         return len(kept)
@@ -202,7 +203,7 @@ def _set_trust(curl: pycurl.Curl, policy: Policy) -> None:
     if policy.client_cert:
         curl.setopt(pycurl.SSLCERT, str(policy.client_cert))
         curl.setopt(pycurl.SSLKEY, str(policy.client_key or policy.client_cert))
-        curl.setopt(pycurl.KEYPASSWD, "")  # else OpenSSL asks at the terminal
+        curl.setopt(pycurl.KEYPASSWD, "")  # otherwise OpenSSL asks for it on the terminal
 
 
 def _ms(seconds: float) -> int:
@@ -210,7 +211,7 @@ def _ms(seconds: float) -> int:
 
 
 def _headers(lines: Iterable[bytes]) -> dict[str, str]:
-    """Return the last answer's headers, those of a name together (RFC 9110, 5.3); a proxy's and a 1xx come before."""
+    """Return the final response's headers, repeated ones joined (RFC 9110, 5.3), not those of a proxy or 1xx."""
     found: dict[str, str] = {}
     for line in lines:
         if line.startswith(b"HTTP/"):

@@ -1,7 +1,7 @@
-"""The idle connections of a worker, shared by all integrations that call the same host.
+"""The idle connections of a worker. All integrations that call the same host share them.
 
-With connections of its own for each of 100 integrations a worker kept 1,900 after a flood, of which it needs 90.
-One that its server closed is closed here within a second, not at the next call: it would stay in CLOSE_WAIT until then.
+With separate connections for each of 100 integrations, a worker kept 1,900 after a flood of alerts; it needs 90. The
+pool closes a connection within a second after its server has; otherwise it stays in CLOSE_WAIT until the next call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 IDLE_S: Final = 30.0
-"""A connection that was not needed for so long is closed, as an idle thread ends."""
+"""An unused connection is closed after this time, and so is an idle thread."""
 
 CHECK_INTERVAL_S: Final = 5.0
 
@@ -28,14 +28,14 @@ class ConnectionPool:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._idle: dict[str, deque[tuple[float, Connection]]] = {}
-        self._looked_at_s = clock()
+        self._checked_s = clock()
 
     @contextmanager
     def acquire(self, origin: str) -> Iterator[Connection]:
-        """Lend the connection to `origin` (scheme, host and port) that was used last, or a new one.
+        """Lend the most recently used connection to `origin` (scheme, host and port), or a new one.
 
-        So there are no more than calls run at once. What it trusts and which proxy it takes is for each call to say:
-        libcurl does not use a connection that was made with another.
+        So there are at most as many connections as there are concurrent calls. Each call sets its own trust store and
+        proxy: libcurl does not reuse a connection that was made with different ones.
         """
         idle = self._idle.setdefault(origin, deque())
         try:
@@ -47,17 +47,17 @@ class ConnectionPool:
         finally:
             now_s = self._clock()
             idle.append((now_s, connection))
-            if now_s - self._looked_at_s >= CHECK_INTERVAL_S:
+            if now_s - self._checked_s >= CHECK_INTERVAL_S:
                 self.close_idle()
 
     def close_idle(self) -> None:
-        """Close the connections that their server closed, and those that were not needed for IDLE_S."""
-        self._looked_at_s = now_s = self._clock()
+        """Close the connections that their server has closed, and those that were unused for IDLE_S."""
+        self._checked_s = now_s = self._clock()
         for idle in tuple(self._idle.values()):
             for _ in range(len(idle)):
                 try:
-                    since_s, connection = idle.popleft()  # nobody else uses it while it is looked at
-                except IndexError:  # other threads take and give at any moment
+                    since_s, connection = idle.popleft()  # taken out, so that no other thread uses it during the check
+                except IndexError:  # other threads take and return connections at any time
                     break
                 if since_s < now_s - IDLE_S or connection.is_closed():
                     connection.close()

@@ -1,7 +1,7 @@
-"""HTTP calls over kept-alive connections, each within one time limit for the call as a whole.
+"""Makes HTTP calls over keep-alive connections, each with one time limit for the whole call.
 
-Nothing is carried over from one call to the next but the connections: no cookies, no redirects, no credentials from
-~/.netrc. A request that is sent again and again is prepared once: that costs several times what the call does.
+Calls share nothing but the connections: there are no cookies, no redirects and no credentials from ~/.netrc. The
+prepared form of a repeated request is cached, as the preparation takes several times as long as the call.
 """
 
 from __future__ import annotations
@@ -32,57 +32,57 @@ if TYPE_CHECKING:
     from workers.transports.http.pool import ConnectionPool
 
 _UNKNOWN_AUTHORITY: Final = ("issuer certificate", "self-signed", "self signed")
-"""Parts of OpenSSL's words for a chain that ends at no trusted authority (X509_verify_cert_error_string(3))."""
+"""Parts of OpenSSL's texts for a chain without a trusted authority (X509_verify_cert_error_string(3))."""
 
 _CACHE_SIZE: Final = 256
-"""Prepared requests: one is enough where the URL stays the same, and look-ups of one address repeat."""
+"""Prepared requests that are cached. One is enough for a fixed URL; look-ups of the same value repeat."""
 
 Pairs = tuple[tuple[str, str], ...]
 
 
 class HttpTransport:
-    """Makes the calls of one integration, from any number of threads, over `connections` that others use as well."""
+    """Makes the calls of one integration, from any number of threads. Integrations share `connections`."""
 
     def __init__(self, policy: Policy, connections: ConnectionPool) -> None:
         self._policy, self._connections = policy, connections
         self._cache = lru_cache(_CACHE_SIZE)(self._prepare)
 
     def send(self, call: Request) -> Response:
-        """Make the call and return its answer, whatever its status; a body over the limit is cut there.
+        """Make the call and return its response, whatever its status; a body over the limit is truncated.
 
-        Raises TransportError, whose detail names host and port, never path, query or user.
+        Raises TransportError. Its detail names host and port, never path, query or user.
         """
         limit_s = call.timeout_s or self._policy.request_timeout_s
         try:
-            head = self._cache(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
+            template = self._cache(call.method, call.url, tuple(call.headers.items()), tuple(call.params.items()))
         except TransportError:
             raise
-        except Exception as error:  # noqa: BLE001 — whatever a URL or a header makes the library raise
-            raise TransportError(Reason.INVALID_URL, _unsendable(error)) from None
-        with self._connections.acquire(head.origin) as connection:
+        except Exception as error:  # noqa: BLE001 — the libraries raise many types for a bad URL or header
+            raise TransportError(Reason.INVALID_URL, _url_or_header_error(error)) from None
+        with self._connections.acquire(template.origin) as connection:
             try:
-                return connection.call(head, call.body, limit_s, call.max_body_bytes)
+                return connection.call(template, call.body, limit_s, call.max_body_bytes)
             except pycurl.error as error:
                 raise self._failure(error, connection, _where(call.url), limit_s) from None
-            except Exception as error:  # noqa: BLE001 — a text that libcurl does not take may be a secret's
-                told = f"{type(error).__name__} on the way to {_where(call.url)}"
-                raise TransportError(Reason.INTERNAL, told) from None
+            except Exception as error:  # noqa: BLE001 — the text of the error could quote a secret
+                detail = f"{type(error).__name__} while calling {_where(call.url)}"
+                raise TransportError(Reason.INTERNAL, detail) from None
 
     def _prepare(self, method: str, url: str, headers: Pairs, params: Pairs) -> RequestTemplate:
         request = prepare(method, url, dict(headers), dict(params))
-        sent_to = request.url or url
-        parts = urlsplit(sent_to)
-        if parts.scheme not in {"http", "https"} or not _is_name(parts.hostname or ""):
+        full_url = request.url or url
+        parts = urlsplit(full_url)
+        if parts.scheme not in {"http", "https"} or not _has_valid_labels(parts.hostname or ""):
             raise InvalidURL(url)
         if self._policy.proxy:
             proxy = self._policy.proxy.reveal()
         else:
-            proxy = select_proxy(sent_to, get_environ_proxies(sent_to, no_proxy=None)) or ""
+            proxy = select_proxy(full_url, get_environ_proxies(full_url, no_proxy=None)) or ""
         if proxy and (why := refusal_behind_proxy(parts.hostname or "", self._policy)):
             raise TransportError(Reason.NOT_CONFIGURED, f"no connection to {_where(url)}: {why}")
-        host = parts.netloc.rpartition("@")[2]  # a header has user and password already
+        host = parts.netloc.rpartition("@")[2]  # user and password are in a header already
         origin = f"{parts.scheme}://{host}"
-        if self._policy.deny_private:  # no connection that an integration without it has made
+        if self._policy.deny_private:  # do not reuse connections of integrations without deny_private
             origin += f" deny_private {self._policy.allow_private}"
         return RequestTemplate(
             method,
@@ -102,20 +102,20 @@ class HttpTransport:
         reason, words = classify(code, text, errno=errno, proxy_status=proxy_status)
         if reason is Reason.NOT_CONFIGURED:
             return self._file_error(code)
-        told = {
-            Reason.TIMEOUT: f"{where} did not answer in time; the call had {limit_s:g} s",
+        detail = {
+            Reason.TIMEOUT: f"{where} did not respond in time; the limit is {limit_s:g} s",
             Reason.TLS: f"{where} is not trusted, or does not speak TLS",
             Reason.CONNECTION_FAILED: f"no connection to {where}",
-            Reason.INVALID_RESPONSE: f"the answer of {where} cannot be read",
-            Reason.INVALID_URL: _NO_URL,
-        }.get(reason, f"error {code} of libcurl on the way to {where}")
+            Reason.INVALID_RESPONSE: f"the response of {where} cannot be read",
+            Reason.INVALID_URL: _INVALID_URL,
+        }.get(reason, f"libcurl error {code} while calling {where}")
         if reason is Reason.TLS and any(part in words for part in _UNKNOWN_AUTHORITY):
             authorities = trust_store_of(self._policy)
             words += f" in {authorities.path} ({authorities.name}); name the file of its authority in ca_bundle"
-        return TransportError(reason, f"{told}: {words}" if words else told)
+        return TransportError(reason, f"{detail}: {words}" if words else detail)
 
     def _file_error(self, code: int) -> TransportError:
-        """Say which file of the settings does not serve, and why."""
+        """Return an error that names the file in the settings that cannot be used, and why."""
         of_client = {"client_cert": self._policy.client_cert, "client_key": self._policy.client_key}
         authorities = trust_store_of(self._policy)
         of_server = [(authorities.name, part) for part in authorities.parts]
@@ -124,20 +124,22 @@ class HttpTransport:
             try:
                 if file is None or b"-----BEGIN " in file.read_bytes():
                     continue
-                words = "no PEM file"
+                words = "not a PEM file"
             except IsADirectoryError:
                 words = "a folder without hashed names; run `openssl rehash` on it"
             except OSError as error:
                 words = error.strerror or "it cannot be read"
             return TransportError(Reason.NOT_CONFIGURED, f"{setting} {file} cannot be used: {words}")
         names = " and ".join(f"{setting} {file}" for setting, file in files if file)
-        return TransportError(Reason.NOT_CONFIGURED, f"{names} cannot be used: no certificate with its key, or broken")
+        return TransportError(
+            Reason.NOT_CONFIGURED, f"{names} cannot be used: the certificate or its key is missing or invalid"
+        )
 
 
 def prepare(method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str]) -> PreparedRequest:
-    """Return a request without its body, with the headers of a stock script's `requests` (spec 5.1).
+    """Return a request without its body, with the headers that `requests` sends for a stock script (spec 5.1).
 
-    Raises whatever a URL or a header makes the libraries raise; its text may quote them.
+    Raises many types of error for a bad URL or header. Their texts may quote secrets.
     """
     merged = CaseInsensitiveDict({**default_headers(), "Accept-Encoding": "gzip, deflate"})
     merged.update(headers)
@@ -147,19 +149,19 @@ def prepare(method: str, url: str, headers: Mapping[str, str], params: Mapping[s
 
 
 def _lines(headers: Mapping[str, str]) -> list[bytes]:
-    """Return headers as libcurl takes them. Raises UnicodeEncodeError for what no header can carry."""
+    """Return headers as lines for libcurl. Raises UnicodeEncodeError for characters outside Latin-1."""
     lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items() if name != "Content-Length"]
     unwanted = ["Expect:"] if "Content-Type" in headers else ["Expect:", "Content-Type:"]
     return [line.encode("latin-1") for line in lines + unwanted]
 
 
-def _is_name(host: str) -> bool:
-    """Say whether a host's labels have a length that they may have (RFC 1035, 2.3.4)."""
+def _has_valid_labels(host: str) -> bool:
+    """Say whether the length of each label of a host name is valid (RFC 1035, 2.3.4)."""
     return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))  # noqa: PLR2004 — the RFC's own
 
 
 def _where(url: str) -> str:
-    """Return host and port, or no more than that there is one where a password may have slipped into the host."""
+    """Return host and port, or `the target` if a password with special characters may be parsed as part of the host."""
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
@@ -171,10 +173,10 @@ def _where(url: str) -> str:
     return shown if port is None else f"{shown}:{port}"
 
 
-_NO_URL: Final = "hook_url is no http:// or https:// URL that can be called"
+_INVALID_URL: Final = "hook_url is not a valid http:// or https:// URL"
 
 
-def _unsendable(error: Exception) -> str:
+def _url_or_header_error(error: Exception) -> str:
     if isinstance(error, InvalidHeader | UnicodeEncodeError):
-        return "a header cannot be sent: is there a line end or another odd character in api_key?"
-    return _NO_URL
+        return "a header cannot be sent: does api_key contain a line break or another invalid character?"
+    return _INVALID_URL

@@ -1,7 +1,7 @@
-"""Whether custom scripts find the manager's home as the stock Integrator shows it to them: as the user `wazuh`.
+"""Checks whether custom scripts can use the manager's home as under the stock Integrator, that is as user `wazuh`.
 
-Most published scripts begin with a line into `logs/integrations.log`, which belongs to `wazuh:wazuh` and has mode 0640
-(spec 5.1). Run as another user they end there, with a `PermissionError`, before they have done their work.
+Most published scripts first write a line to `logs/integrations.log`, which belongs to `wazuh:wazuh` and has mode 0640
+(spec 5.1). As another user they fail there with a `PermissionError`, before they do their work.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG: Final = "logs/integrations.log"
-"""Where the stock scripts, and most published ones, write their log; relative to the home (spec 5.1)."""
+"""The log of the stock scripts and most published ones, relative to the home (spec 5.1)."""
 
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def home_warnings(home: Path) -> Iterator[str]:
-    """Yield what will make scripts fail in this home as the user that this process runs as; nothing is written.
+    """Yield warnings about what will make scripts fail in this home as this process's user. Nothing is written.
 
-    A file that is not there is no warning: `home` may be one that never had such a log.
+    A missing file gives no warning: `home` may never have had such a log.
     """
     log = home / LOG
     try:

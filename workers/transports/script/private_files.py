@@ -1,9 +1,9 @@
-"""The files that a script is given, where nobody else can read them (D15).
+"""The files that a script receives, in a folder that no other user can read (D15).
 
-Each transport has a folder of its own (0700), which it keeps locked as long as it lives. A folder that nobody has
-locked was left behind by a worker that was killed: another worker removes it, at its first call or seconds later.
-Before that it ends the scripts that are noted there: nobody watches them any more, and what they do is done again.
-Names keep the stock shape.
+Each transport has its own folder (mode 0700) and keeps it locked while it exists. A folder without a lock belongs to a
+worker that was killed. Another worker removes it at its first call, or within seconds. Before that, it kills the
+scripts that are recorded there: no worker watches them any more, and their deliveries are repeated.
+The names of the files have the stock form.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 PREFIX: Final = "courier-scripts-"
 _UNLOCKED_PREFIX: Final = ".courier-new-"
 SWEEP_INTERVAL_S: Final = 5.0
-"""Anybody can fill /tmp: to look through it at every call would make each of them as slow as he likes."""
+"""Seconds between two sweeps. Any user can fill /tmp; a sweep at every call would let that user slow down calls."""
 
 _LONGEST_NAME_BYTES: Final = 180
-"""Of the integration's name in a file's name, which has at most 255 bytes in all."""
+"""Bytes of the integration's name in a file name, which may have 255 bytes in total."""
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PrivateFiles:
-    """Makes the files of each call and removes them. `now` is the time of day in seconds, for their names.
+    """Creates the files of each call and removes them. `now` is the time of day in seconds, for their names.
 
-    `base` is where the folder is made: a folder of the operator's, or None for the system's temporary one. `user` runs
-    the scripts, None for this process's own: the files are his, the folder stays ours, so that he cannot exchange it.
+    The folder is created in `base`; None means the system's temporary folder. `user` runs the scripts; None means this
+    process's user. The files belong to `user`; the folder belongs to this process, so that `user` cannot replace it.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class PrivateFiles:
 
     @contextmanager
     def of(self, call: ScriptCall) -> Iterator[tuple[Path, Path | None]]:
-        """Give the paths of the alert file and the options file while the block runs; then they are gone.
+        """Yield the paths of the alert file and the options file, and remove the files after the block.
 
         Raises TransportError (script_unusable) if they cannot be written.
         """
         with ExitStack() as stack:
             try:
-                self._sweep_now_and_then()
+                self._sweep_if_due()
                 alert = self._write(stack, call.name, ".alert", call.alert_file)
                 stack.callback(_remove, _pid_file(alert))
                 options = call.options_file
@@ -74,10 +74,12 @@ class PrivateFiles:
                 raise script_error(f"its private files cannot be written in {self._base}: {error.strerror}") from None
             yield paths
 
-    def _sweep_now_and_then(self) -> None:
+    def _sweep_if_due(self) -> None:
         now_s = self._now()
         with self._lock:
-            if self._swept_s is not None and abs(now_s - self._swept_s) < SWEEP_INTERVAL_S:  # a clock may be set back
+            if (
+                self._swept_s is not None and abs(now_s - self._swept_s) < SWEEP_INTERVAL_S
+            ):  # abs: the clock may be set back
                 return
             self._swept_s = now_s
         _remove_stale(self._base)
@@ -100,7 +102,7 @@ class PrivateFiles:
                 return path, os.open(path, _CREATE, 0o600)
 
     def _existing_folder(self) -> Path:
-        """Return the folder; make it at first use, and again if somebody's cleaning took it."""
+        """Return the folder. Create it at first use, and again if something has deleted it."""
         with self._lock:
             if self._folder is None or not exists(self._folder):
                 self._base.mkdir(mode=0o711 if self._user else 0o700, parents=True, exist_ok=True)
@@ -110,9 +112,9 @@ class PrivateFiles:
 
 
 def record_pid(alert: Path, pid: int) -> None:
-    """Write down which process was given this alert file, and leads a group, for those who find it unwatched.
+    """Record the group leader that uses this alert file, so that another worker can kill the group.
 
-    A link that leads nowhere holds the text: a tenth of what a file costs, at every call.
+    The target of a dangling symbolic link contains the text: it takes a tenth of the time of a file, at every call.
     """
     with suppress(OSError):
         _pid_file(alert).symlink_to(str(of_child(pid)))
@@ -123,9 +125,9 @@ def _pid_file(alert: Path) -> Path:
 
 
 def _create_locked(base: Path, user: ScriptUser | None) -> tuple[Path, int]:
-    """Make a locked folder. It gets its final name only with the lock, so that no sweep takes it in between.
+    """Create a locked folder. It gets its final name only after it is locked, so that no sweep removes it in between.
 
-    A user of the scripts' own may enter it, but neither list nor change it.
+    If the scripts have their own user, that user may enter the folder, but not list or change it.
     """
     fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=base))
     descriptor = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -142,8 +144,8 @@ def _release(folder: Path, descriptor: int) -> None:
 
 
 def _remove_stale(base: Path) -> None:
-    """Remove our user's folders whose worker is gone, and end the scripts that it was running."""
-    for name in os.listdir(base) if exists(base) else ():  # noqa: PTH208 — the fastest, and /tmp may be large
+    """Remove the folders of this user whose worker no longer exists, and kill its scripts."""
+    for name in os.listdir(base) if exists(base) else ():  # noqa: PTH208 — the fastest way, and /tmp may be large
         if not name.startswith(PREFIX):
             continue
         folder = base / name
@@ -154,16 +156,16 @@ def _remove_stale(base: Path) -> None:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(descriptor).st_uid == os.geteuid():
-                    _end_scripts(folder)
+                    _kill_scripts(folder)
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(descriptor)
 
 
-def _end_scripts(folder: Path) -> None:
-    """End those that still run: the note says when each was started, for its number may be another's by now."""
-    for noted in folder.glob("*.process"):
-        pid = this_process().running_pid(str(noted.readlink()))
+def _kill_scripts(folder: Path) -> None:
+    """Kill the scripts that still run. The record includes the start time, as the process id may have been reused."""
+    for record in folder.glob("*.process"):
+        pid = this_process().running_pid(str(record.readlink()))
         if pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)

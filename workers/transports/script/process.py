@@ -1,7 +1,7 @@
-"""One process with everything that it starts: its output bounded, its time limited, nothing of it left behind (D16).
+"""Runs one process and its children, with limits on output and time, and leaves none of them behind (D16).
 
-The process leads a session of its own, so that one signal reaches all that it started. Its number stays taken until
-it is reaped; therefore the group is signalled before, and never by a number that may meanwhile be another's.
+The process leads its own session, so that one signal reaches all its children. Its number cannot be reused until it is
+reaped. So the group is signalled before that: after it, the number could belong to another process.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from workers.transports.script.user import ScriptUser
 
 LINGER_S: Final = 1.0
-"""How long after its own end a process's output is still read while a child of it holds the pipe open."""
+"""Seconds after the exit of a process for which its output is still read while a child keeps the pipe open."""
 
 _KILLED_S: Final = 5.0
-"""A killed process is gone at once, unless it hangs inside the kernel."""
+"""Seconds to wait for a killed process. It ends immediately, unless it hangs inside the kernel."""
 
 _TICK_S: Final = 0.1
 _SHORTEST_TICK_S: Final = 0.001
@@ -36,7 +36,7 @@ _CHUNK_BYTES: Final = 65_536
 
 
 class ExitResult(NamedTuple):
-    """How a process ended: its status as `subprocess` gives it (None: it cannot even be killed) and its last bytes."""
+    """The exit of a process: its status as in `subprocess` (None: it could not be killed) and the end of its output."""
 
     status: int | None
     output: bytes
@@ -44,10 +44,10 @@ class ExitResult(NamedTuple):
 
 
 class Command(NamedTuple):
-    """What to run: `file` is executed in `folder` with `arguments`, of which the first is the program's own name.
+    """What to run: `file` is executed in `folder` with `arguments`, the first of which is the program's name.
 
-    `limits` are numbers of `resource`, such as RLIMIT_AS, and the most that the process and each child may have of it.
-    `user` runs it, None for this process's own.
+    `limits` maps constants of `resource`, such as RLIMIT_AS, to the maximum for the process and for each child. `user`
+    runs it; None means this process's user.
     """
 
     file: str
@@ -67,9 +67,9 @@ def run(
     groups: ProcessGroups,
     on_started: Callable[[int], object] = lambda _pid: None,
 ) -> ExitResult:
-    """Run a command to its end or its deadline; `note` is told its process id. What outlives it is left to `groups`.
+    """Run a command until its exit or deadline. `on_started` gets its process id. `groups` watches its children after.
 
-    Raises OSError if it cannot be started or limited, ValueError if an argument or variable cannot be passed on.
+    Raises OSError if it cannot be started or limited, ValueError if an argument or variable cannot be passed to it.
     """
     user = command.user
     with groups.track(clock() + deadline_s) as group:
@@ -88,29 +88,29 @@ def run(
             extra_groups=user and user.groups,
         )
         group.number = process.pid
-        assert process.stdout is not None  # noqa: S101 — it is a pipe, as asked for
+        assert process.stdout is not None  # noqa: S101 — PIPE was requested
         with process.stdout:
             try:
                 on_started(process.pid)
                 _limit(process.pid, command.limits)
-                watch = _OutputReader(process.pid, process.stdout.fileno(), output_limit, clock)
-                timed_out = not watch.until(group.until)
+                reader = _OutputReader(process.pid, process.stdout.fileno(), output_limit, clock)
+                timed_out = not reader.until(group.until)
                 if timed_out:
                     group.signal(signal.SIGTERM)
-                    watch.until(clock() + GRACE_S)
+                    reader.until(clock() + GRACE_S)
                     group.signal(signal.SIGKILL)
-                group.pipe = os.dup(process.stdout.fileno()) if watch.is_open and not timed_out else None
-            except BaseException:  # nobody would look after it
+                group.pipe = os.dup(process.stdout.fileno()) if reader.is_open and not timed_out else None
+            except BaseException:  # nothing would stop the group later
                 group.signal(signal.SIGKILL)
                 raise
             finally:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_KILLED_S)
-    return ExitResult(process.returncode, watch.output(), timed_out)
+    return ExitResult(process.returncode, reader.output(), timed_out)
 
 
 def _limit(pid: int, limits: Mapping[int, int]) -> None:
-    """Set the limits, but none above the worker's own, which only root may exceed: the process has inherited that."""
+    """Set the limits, but not above the hard limit inherited from the worker, which only root may raise."""
     for limit, most in limits.items():
         own = resource.getrlimit(limit)[1]
         allowed = most if own == resource.RLIM_INFINITY else min(most, own)
@@ -119,7 +119,7 @@ def _limit(pid: int, limits: Mapping[int, int]) -> None:
 
 
 class _OutputReader:
-    """Reads a process's output while waiting for its end."""
+    """Reads a process's output while it waits for the exit."""
 
     def __init__(self, pid: int, pipe: int, limit: int, clock: Callable[[], float]) -> None:
         self._pid, self._pipe, self._limit, self._clock = pid, pipe, limit, clock
@@ -129,7 +129,7 @@ class _OutputReader:
         self._poll.register(pipe, select.POLLIN)
 
     def until(self, moment: float) -> bool:
-        """Return True once the process has ended, False if it has not at `moment`; it is not reaped."""
+        """Return True when the process has exited, False if it has not at `moment`. Does not reap it."""
         ended = False
         while True:
             now = self._clock()
@@ -140,18 +140,18 @@ class _OutputReader:
             self._wait(min(moment - now, self._pause_s()))
 
     def output(self) -> bytes:
-        """Return the last bytes."""
+        """Return the last `limit` bytes of the output."""
         return bytes(self._kept[-self._limit :])
 
     def _pause_s(self) -> float:
-        """Output wakes us by itself; the end of a process that has closed it follows soon, so look often at first."""
+        """Output wakes the poll. A process that has closed its output exits soon, so check often at first."""
         if self.is_open:
             return _TICK_S
         self._tick_s = min(2 * self._tick_s, _TICK_S)
         return self._tick_s
 
     def _wait(self, seconds: float) -> None:
-        """Wait for output and read it; once the pipe is closed, only wait."""
+        """Wait for output and read it. After the pipe is closed, only wait."""
         if not self._poll.poll(1000 * seconds):
             return
         chunk = os.read(self._pipe, _CHUNK_BYTES)
@@ -164,7 +164,7 @@ class _OutputReader:
 
 
 def _has_ended(pid: int) -> bool:
-    """Say whether our child has ended, without reaping it."""
+    """Say whether a child process has exited, without reaping it."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:

@@ -1,8 +1,8 @@
-"""The process groups that scripts lead: none of them outlives its script's deadline, or its worker.
+"""The process groups of scripts: no group outlives the deadline of its script, or the worker.
 
-A script may well hand its work to the background and end; waiting for that would stall the integration, as it stalls
-the stock Integrator. So its children may work on until the deadline, then they are stopped. A process that starts a
-session of its own has left for good and is not looked for.
+A script may start a background process and exit. Waiting for that process would block the integration, as it blocks the
+stock Integrator. So the children of a script may run until its deadline, and are then stopped. A process that starts
+its own session has left the group and is not tracked.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 GRACE_S: Final = 2.0
-"""From SIGTERM to SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 ABANDON_AFTER_S: Final = 60.0
-"""After so long, what a SIGKILL did not end is left to the kernel."""
+"""Seconds after the deadline at which a group that SIGKILL did not stop is no longer watched."""
 
 _CHUNK_BYTES: Final = 65_536
 _CHUNKS_PER_POLL: Final = 16
 _TICK_S: Final = 0.2
-"""Looked at so often, a group's number cannot have been given to another: the kernel hands numbers out in a circle."""
+"""A group is polled so often that its number cannot be reused in between: the kernel assigns numbers in a cycle."""
 
 _LAST_TICK_S: Final = 0.02
 
 
 @dataclass(slots=True, eq=False)
 class ProcessGroup:
-    """What one script started: the group's number, once there is one and while it lives, and until when it may.
+    """The processes that one script started, and `until`, their deadline (monotonic).
 
-    `pipe` is the output that the group's members may still hold open after the script's own end.
+    `number` is the group's number while the group exists, else None. `pipe` is the read end of the output; members of
+    the group may keep it open after the script's exit.
     """
 
     until: float
@@ -43,7 +44,7 @@ class ProcessGroup:
     pipe: int | None = None
 
     def poll(self, now: float) -> bool:
-        """Do what is due; return whether anything is left."""
+        """Drain the pipe, and stop the group after its deadline. Return whether the group still needs polling."""
         over_s = now - self.until
         self._drain(is_over=over_s >= 0)
         if self.number is not None and (not _is_alive(self.number) or over_s >= ABANDON_AFTER_S):
@@ -53,18 +54,18 @@ class ProcessGroup:
         return self.number is not None or self.pipe is not None
 
     def signal(self, number: int) -> bool:
-        """Send a signal; return whether there was anybody to get it."""
+        """Send a signal. Return whether a process received it."""
         return self.number is not None and _signal(self.number, number)
 
     def _drain(self, *, is_over: bool) -> None:
-        """Throw away what was written: a child whose output nobody reads any more would die of it (SIGPIPE)."""
+        """Discard the output. The pipe stays open until the deadline: SIGPIPE would kill a child that writes."""
         if self.pipe is not None and (is_over or _has_closed(self.pipe)):
             os.close(self.pipe)
             self.pipe = None
 
 
 class ProcessGroups:
-    """Those of one worker. What scripts left behind is watched from one thread, which lives only while there is any."""
+    """The groups of one worker. One thread watches those whose script has exited; it runs only while there are any."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -75,10 +76,10 @@ class ProcessGroups:
 
     @contextmanager
     def track(self, until: float) -> Iterator[ProcessGroup]:
-        """Give the group of a script that is about to be started, and see to it that it has ended by `until`.
+        """Yield the group of a script that is about to start, and ensure that it has stopped by `until`.
 
-        Whoever starts the script sets the number at once, and has reaped the script at the end of the block; its pipe
-        is ours from there on. Once the worker ends, neither begin nor end of the block returns.
+        The caller sets the number immediately after the start, and reaps the script within the block. After the block
+        the pipe belongs to this object. After `kill_all`, entering and leaving the block never return.
         """
         group = ProcessGroup(until)
         with self._lock:
@@ -91,36 +92,36 @@ class ProcessGroups:
                 self._keep(group)
 
     def retry_start(self) -> None:
-        """See to it that the thread lives where it is needed, in case the system refused one; to be called often."""
+        """Start the watcher if it is needed and the system refused the thread before. To be called often."""
         with self._lock:
             self._start_watcher()
 
     def wait(self, limit_s: float) -> None:
-        """Wait for what scripts left behind, which may well be their work: until its deadline or the limit."""
+        """Wait until the background processes of scripts have ended, for at most `limit_s`."""
         until, pause = self._clock() + limit_s, threading.Event()
         while any(group.number for group in self._orphans) and self._clock() < until:
             pause.wait(_LAST_TICK_S)
 
     def kill_all(self) -> None:
-        """Stop whatever runs or was left behind, for the worker ends. Returns after about GRACE_S at most.
+        """Stop all scripts and their background processes, as the worker ends. Returns after about GRACE_S at most.
 
-        The lock is never given back, so that no script starts any more and none that ends by this is settled: that was
-        not its own failure, and the delivery is begun anew when its lease is over.
+        The lock is never released. So no further script starts, and no delivery whose script was stopped here is
+        settled: the script did not fail, and the delivery starts again when its lease expires.
         """
         if not self._lock.acquire(timeout=2 * GRACE_S):
-            return  # somebody else does it, or has done it
+            return  # another thread is doing it, or has done it
         until, pause = self._clock() + GRACE_S, threading.Event()
-        left, asked = self._running | {group for group in self._orphans if group.number}, set[ProcessGroup]()
+        left, terminated = self._running | {group for group in self._orphans if group.number}, set[ProcessGroup]()
         while left and self._clock() < until:
-            begun = {group for group in left if group.number is not None}
-            left -= {group for group in begun if not group.signal(0 if group in asked else signal.SIGTERM)}
-            asked |= begun
+            started = {group for group in left if group.number is not None}
+            left -= {group for group in started if not group.signal(0 if group in terminated else signal.SIGTERM)}
+            terminated |= started
             pause.wait(_LAST_TICK_S if left else 0)
         for group in left:
             group.signal(signal.SIGKILL)
 
     def _keep(self, group: ProcessGroup) -> None:
-        """Watch what is left of it. The lock is held."""
+        """Watch the rest of a group. The caller holds the lock."""
         if group.pipe is not None:
             os.set_blocking(group.pipe, False)
         if group.number is not None and not _is_alive(group.number):
@@ -130,7 +131,7 @@ class ProcessGroups:
             self._start_watcher()
 
     def _start_watcher(self) -> None:
-        """Start the thread; where the system refuses one, the next look tries again. The lock is held."""
+        """Start the watcher. If the system refuses a thread, `retry_start` tries again. The caller holds the lock."""
         if self._orphans and self._watcher is None:
             watcher = threading.Thread(target=self._run, name="courier-leftovers", daemon=True)
             with suppress(RuntimeError):
@@ -143,7 +144,7 @@ class ProcessGroups:
             pause.wait(_TICK_S)
 
     def _poll_all(self) -> bool:
-        """Look at every group once; return whether any is left."""
+        """Poll every group once. Return whether any is left."""
         with self._lock:
             self._orphans = [group for group in self._orphans if group.poll(self._clock())]
             if not self._orphans:
@@ -152,7 +153,7 @@ class ProcessGroups:
 
 
 def _has_closed(pipe: int) -> bool:
-    """Read what a pipe holds, within reason, and say whether its other end is closed."""
+    """Read at most 1 MiB from a pipe, and say whether its write end is closed."""
     try:
         return any(not os.read(pipe, _CHUNK_BYTES) for _ in range(_CHUNKS_PER_POLL))
     except BlockingIOError:
@@ -160,7 +161,7 @@ def _has_closed(pipe: int) -> bool:
 
 
 def _is_alive(group: int) -> bool:
-    """Say whether the group has members, after reaping those that became our own children (as process 1)."""
+    """Say whether the group has members. First reaps those that this process has adopted (as process 1)."""
     try:
         while os.waitpid(-group, os.WNOHANG)[0]:
             pass

@@ -1,8 +1,9 @@
-"""Follows a path as the kernel does, and says whether another user could make it lead to something else.
+"""Resolves a path as the kernel does, and checks that no other user could make it lead to another file.
 
-Whoever may write a folder can replace whatever is in it. So each folder from `/` down to the file must belong to root
-or to the user of this process, and nobody else may write it. Then nobody can replace the file between a check and its
-use either. A sticky folder such as /tmp is fine: only its owner can replace an entry there, and each owner is checked.
+A user who can write a folder can replace any file in it. So each folder from `/` down to the file must belong to root
+or to the user of this process, and no other user may have write permission. Then no other user can replace the file
+between the check and its use either. A sticky folder such as /tmp is allowed: only the owner of an entry can replace it
+there, and the owner of each entry is checked.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from typing import Final
 from common.permissions import WRITABLE_BY_OTHERS, user_name
 
 _MAX_LINKS: Final = 40
-"""As Linux has it (path_resolution(7))."""
+"""Symbolic links that Linux follows in one path (path_resolution(7))."""
 
 
-class UntrustedPath(Exception):  # noqa: N818 — the caller makes an error of its own of it
-    """Raised when another user could replace what a path leads to. Its text says where, and what to do."""
+class UntrustedPath(Exception):  # noqa: N818 — the caller converts it to its own error
+    """Another user could replace the file of a path. The text says where, and what to do."""
 
 
 def is_trusted(uid: int) -> bool:
-    """Say whether a file's owner is one who can do what this process does anyway."""
+    """Say whether a file's owner has the rights of this process anyway: root or its own user."""
     return uid in {0, os.geteuid()}
 
 
 def follow(path: str | os.PathLike[str], checked: set[str]) -> os.stat_result:
-    """Return the status of what an absolute path leads to, of which only the owner and mode are left to judge.
+    """Return the status of the file of an absolute path. The caller checks the owner and mode of the file itself.
 
-    `checked` are folders that were found trusted just now; those of this path are added. Raises UntrustedPath, and
-    OSError if there is nothing or it cannot be seen.
+    `checked` are folders that were just found to be trusted; the folders of this path are added. Raises UntrustedPath,
+    or OSError if the file does not exist or is not accessible.
     """
     here, rest, links = "/", _parts(path), 0
     if here not in checked:
@@ -49,7 +50,7 @@ def follow(path: str | os.PathLike[str], checked: set[str]) -> os.stat_result:
             links += 1
             if links > _MAX_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-            target = os.readlink(child)  # noqa: PTH115 — this runs for each script: texts take a fifth of the time
+            target = os.readlink(child)  # noqa: PTH115 — this runs for each script: strings take a fifth of the time
             here = "/" if target.startswith("/") else here
             rest += _parts(target)
         elif stat.S_ISDIR(status.st_mode):
@@ -64,21 +65,19 @@ def follow(path: str | os.PathLike[str], checked: set[str]) -> os.stat_result:
 
 
 def _parts(path: str | os.PathLike[str]) -> list[str]:
-    """Return the names of a path, the last one first."""
+    """Return the components of a path, the last one first: `follow` pops them from the end."""
     return [part for part in reversed(os.fspath(path).split("/")) if part not in {"", "."}]
 
 
 def _check_owner(path: str, status: os.stat_result) -> None:
     if not is_trusted(status.st_uid):
-        raise UntrustedPath(
-            f"{path} belongs to {user_name(status.st_uid)}, who could replace it; chown root mends that"
-        )
+        raise UntrustedPath(f"{path} belongs to {user_name(status.st_uid)}, who could replace it; run chown root")
 
 
 def _check_folder(path: str, status: os.stat_result) -> None:
     _check_owner(path, status)
     if status.st_mode & WRITABLE_BY_OTHERS and not status.st_mode & stat.S_ISVTX:
         raise UntrustedPath(
-            f"others may write the folder {path} (mode {status.st_mode & 0o7777:04o}), and replace what is in it; "
-            "chmod go-w mends that"
+            f"other users can write the folder {path} (mode {status.st_mode & 0o7777:04o}) and replace the files in it"
+            "; run chmod go-w"
         )

@@ -1,4 +1,4 @@
-"""The user that scripts run as, where an operator has named one (`user`), and the right to become him."""
+"""The user that runs scripts (setting `user`), and the capabilities to switch to that user."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
 
 CAPABILITIES: Final = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7}
-"""To hand a script its files, to stop it and to become its user (linux/capability.h)."""
+"""To give a script its files, to stop it and to switch to its user; the bits are from linux/capability.h."""
 
 CAPABILITIES_TO_LIMIT: Final = {"CAP_SYS_RESOURCE": 24}
-"""To limit a process of another user (prlimit(2))."""
+"""To set limits of another user's process (prlimit(2))."""
 
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _STATUS: Final = Path("/proc/self/status")
 
 
 class ScriptUser(NamedTuple):
-    """Who runs a script: his numbers, and the variables that tell programs who they are run by."""
+    """The user of a script: the ids, and the variables HOME, USER and LOGNAME."""
 
     uid: int
     gid: int
@@ -38,16 +38,16 @@ class ScriptUser(NamedTuple):
 
 
 def script_user(policy: Policy) -> ScriptUser | None:
-    """Return who runs the scripts of this policy, None for the worker's own user.
+    """Return the user for the scripts of this policy, None for the worker's own user.
 
-    Raises SettingsError if there is no such user, or this process may not become him.
+    Raises SettingsError if the user does not exist, or this process may not switch to it.
     """
     user = _named(policy.user) if policy.user else None
     if user is None or user.uid == os.geteuid():
         if policy.process_limit is not None:
             raise SettingsError(
-                "process_limit needs a `user` other than the worker's: the kernel counts the processes of a user, and "
-                "the worker's own are among them"
+                "process_limit needs a `user` other than the worker's: the kernel counts all processes of a user, "
+                "including the worker's own"
             )
         return None
     limits = policy.memory_limit_bytes, policy.file_limit_bytes, policy.process_limit
@@ -56,22 +56,22 @@ def script_user(policy: Policy) -> ScriptUser | None:
     if missing := [name for name, bit in needed.items() if not effective >> bit & 1]:
         raise SettingsError(
             f"user: this process runs as {user_name(os.geteuid())} and may not start scripts as {policy.user}; "
-            f"run it as a root that has {', '.join(missing)}, or with these capabilities, or take `user` out"
+            f"run it as root with {', '.join(missing)}, or give it these capabilities, or remove `user`"
         )
     return user
 
 
 def clear_ambient_capabilities() -> None:
-    """Keep the capabilities of this process from the programs that it starts (capabilities(7)).
+    """Prevent the programs that this process starts from inheriting its capabilities (capabilities(7)).
 
-    A unit's AmbientCapabilities= are inherited by every child: a script could become root with CAP_SETUID.
+    Every child inherits a unit's AmbientCapabilities=; a script could become root with CAP_SETUID.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
 def effective_capabilities() -> int:
-    """Return the capabilities of this process as bits."""
+    """Return the effective capabilities of this process as a bit mask."""
     lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines() if ":" in line)
     return int(lines["CapEff"], 16)
 

@@ -86,10 +86,10 @@ def test_check_passes_without_findings(home: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("content", "mode", "words"),
     [
-        (b"#!/bin/sh\r\n", 0o550, "the first line ends like a Windows line (CR LF); save it with LF alone"),
+        (b"#!/bin/sh\r\n", 0o550, "the first line has a Windows line end (CR LF); save the file with LF only"),
         (b"#!/bin/sh\n", 0o440, "is not executable"),
-        (b"#!/usr/bin/pyhton3\n", 0o550, "the interpreter /usr/bin/pyhton3 that its first line names does not exist"),
-        (b"#!/bin/sh\n", 0o572, "may be written by others than root"),
+        (b"#!/usr/bin/pyhton3\n", 0o550, "the interpreter /usr/bin/pyhton3 in its first line does not exist"),
+        (b"#!/bin/sh\n", 0o572, "is writable for users other than root"),
         (
             None,
             0,
@@ -194,7 +194,7 @@ def test_paths_without_permission_are_errors() -> None:
         assert (done.returncode, done.stderr) == (78, "")
         errors = [line for line in done.stdout.splitlines() if line.startswith("error")]
         assert len(errors) == 4, done.stdout
-        assert all(words in done.stdout for words in ("integrations/custom-a cannot be looked at: Permission denied",))
+        assert all(words in done.stdout for words in ("integrations/custom-a cannot be checked: Permission denied",))
 
 
 def counted(home: Path, *integrations: Integration) -> tuple[int, dict[str, int], dict[str, str]]:

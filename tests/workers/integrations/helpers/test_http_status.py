@@ -8,7 +8,7 @@ import pytest
 from common.integration import Integration
 from common.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from common.secret import Secret
-from tests.workers.integrations.examples import NOW_S, answer
+from tests.workers.integrations.examples import NOW_S, response
 from workers.integrations.helpers.http_status import MAX_RETRY_BODY_BYTES, StatusClassifier, retry_after_s
 from workers.redaction import Redactor
 
@@ -40,25 +40,25 @@ def outcome(given: Response) -> Outcome:
         (999, Reason.INVALID_RESPONSE),
     ],
 )
-def test_what_may_work_later_is_tried_again(status: int, reason: Reason) -> None:
-    assert outcome(answer(status)) == Retry(reason, f"HTTP {status}")
+def test_temporary_statuses_are_retried(status: int, reason: Reason) -> None:
+    assert outcome(response(status)) == Retry(reason, f"HTTP {status}")
 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
     [(301, Reason.REDIRECT), *((status, Reason.HTTP_4XX) for status in (400, 405, 409, 413, 415, 422))],
 )
-def test_what_never_will_is_rejected(status: int, reason: Reason) -> None:
-    assert outcome(answer(status)) == Rejected(reason, f"HTTP {status}")
+def test_permanent_statuses_are_rejected(status: int, reason: Reason) -> None:
+    assert outcome(response(status)) == Rejected(reason, f"HTTP {status}")
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_every_2xx_delivers(status: int) -> None:
-    assert outcome(answer(status, b"no")) == Delivered()
+    assert outcome(response(status, b"no")) == Delivered()
 
 
 @pytest.mark.parametrize(
-    ("asked", "seconds"),
+    ("retry_after", "seconds"),
     [
         ("120", 120),
         (" 7 ", 7),
@@ -76,20 +76,20 @@ def test_every_2xx_delivers(status: int) -> None:
         ("Sat, 99 May 2024 12:30:00 GMT", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(asked: str, seconds: float | None) -> None:
+def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(retry_after: str, seconds: float | None) -> None:
     expected = pytest.approx(seconds, abs=1) if seconds else seconds
-    assert retry_after_s(answer(503, retry_after=asked), NOW_S) == expected
+    assert retry_after_s(response(503, retry_after=retry_after), NOW_S) == expected
 
 
-def test_a_pause_is_kept_to_for_every_retry() -> None:
-    assert outcome(answer(503, retry_after="30")) == Retry(Reason.HTTP_5XX, "HTTP 503", 30)
+def test_every_retry_has_the_requested_pause() -> None:
+    assert outcome(response(503, retry_after="30")) == Retry(Reason.HTTP_5XX, "HTTP 503", 30)
 
 
 def test_the_detail_is_one_short_line() -> None:
-    said = outcome(answer(400, b"<p>\n\tno\x00good\x1b[2J</p>  \xff" + b"x" * 1000))
-    assert isinstance(said, Rejected)
-    assert said.detail.startswith("HTTP 400: <p> nogood [2J</p> �xxx")
-    assert len(said.detail) == len("HTTP 400: ") + 200
+    result = outcome(response(400, b"<p>\n\tno\x00good\x1b[2J</p>  \xff" + b"x" * 1000))
+    assert isinstance(result, Rejected)
+    assert result.detail.startswith("HTTP 400: <p> nogood [2J</p> �xxx")
+    assert len(result.detail) == len("HTTP 400: ") + 200
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_the_detail_is_one_short_line() -> None:
         "x" * 195 + "0123456789abcdefXYZ",
     ],
 )
-def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> None:
-    said = outcome(answer(404, f"no such hook: {echo}".encode()))
-    assert isinstance(said, Retry)
-    assert "0123456789abcdef".lower() not in said.detail.lower()
-    assert said.detail.startswith("HTTP 404: no such hook: ")
+def test_no_detail_contains_a_token_that_the_service_echoes(echo: str) -> None:
+    result = outcome(response(404, f"no such hook: {echo}".encode()))
+    assert isinstance(result, Retry)
+    assert "0123456789abcdef".lower() not in result.detail.lower()
+    assert result.detail.startswith("HTTP 404: no such hook: ")
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_no_detail_repeats_the_token_whatever_the_service_echoes(echo: str) -> N
     ],
 )
 def test_the_body_may_say_how_long_to_wait(body: bytes, seconds: float | None) -> None:
-    assert retry_after_s(answer(429, body), NOW_S) == seconds
+    assert retry_after_s(response(429, body), NOW_S) == seconds
 
 
-def test_the_header_counts_before_the_body() -> None:
-    assert retry_after_s(answer(429, b'{"retry_after": 30}', retry_after="7"), NOW_S) == 7
+def test_the_header_has_priority_over_the_body() -> None:
+    assert retry_after_s(response(429, b'{"retry_after": 30}', retry_after="7"), NOW_S) == 7

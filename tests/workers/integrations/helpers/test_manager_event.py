@@ -24,7 +24,7 @@ from workers.integrations.helpers.manager_event import agent_location, escape, e
         (None, "tag"),
     ],
 )
-def test_the_location_credits_the_agent(agent: object, location: str) -> None:
+def test_the_location_names_the_agent(agent: object, location: str) -> None:
     assert agent_location({"agent": agent}, "tag") == location
 
 
@@ -36,7 +36,7 @@ def test_an_agent_without_id_or_name_is_refused(agent: object, missing: str) -> 
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
-def test_the_receiver_finds_the_first_free_colon_behind_the_location(name: str) -> None:
+def test_the_first_unescaped_colon_ends_the_location(name: str) -> None:
     text = f"{escape(name)}:the: message"
     protected = re.match(r"((?:\|.|[^|:])*):(.*)", text, re.DOTALL)
     assert protected is not None
@@ -45,11 +45,11 @@ def test_the_receiver_finds_the_first_free_colon_behind_the_location(name: str) 
 
 
 @given(st.text(st.characters()))
-def test_every_location_can_be_sent_lone_surrogates_included(name: str) -> None:
+def test_every_location_can_be_sent_with_lone_surrogates(name: str) -> None:
     assert len(escape(name).encode()) >= len(name)
 
 
-def test_control_characters_reach_no_log_of_the_manager() -> None:
+def test_control_characters_are_replaced_in_locations() -> None:
     assert escape("a\nb\x7f\x85") == "a?b??"
     assert event("tag", {"path": "/tmp/\x7f\n"}) == ManagerEvent("tag", '{"path": "/tmp/\\u007f\\n"}')
 

@@ -20,7 +20,7 @@ from workers.integrations.helpers.options import parse_options
         ("false", {}),
     ],
 )
-def test_objects_and_what_counts_as_one_are_taken(text: str, options: dict[str, object]) -> None:
+def test_objects_and_lists_of_pairs_are_options(text: str, options: dict[str, object]) -> None:
     assert parse_options(text) == options
 
 
@@ -32,13 +32,13 @@ def test_objects_and_what_counts_as_one_are_taken(text: str, options: dict[str, 
         ('{"a": 1,}', "is not JSON"),
         ('{"a": NaN}', "NaN is not JSON"),
         ('\ufeff{"a": 1}', "is not JSON"),
-        ('"abc"', "is JSON, but no object"),
-        ("5", "is JSON, but no object"),
-        ("[1, 2]", "is JSON, but no object"),
-        ("[[1, 2]]", "has a name that is no text"),
+        ('"abc"', "is JSON, but not an object"),
+        ("5", "is JSON, but not an object"),
+        ("[1, 2]", "is JSON, but not an object"),
+        ("[[1, 2]]", "has a name that is not a string"),
     ],
 )
-def test_anything_else_is_refused_without_quoting_it(text: str, problem: str) -> None:
+def test_other_options_are_refused_without_quoting_them(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as refused:
         parse_options(text)
     assert "hunter2" not in str(refused.value)

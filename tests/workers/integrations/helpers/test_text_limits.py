@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from common.ledger import FallbackOf
 from common.outcome import Delivered, Reason, Rejected
-from tests.workers.integrations.examples import FIELDS, alert, answer, refusal, rule, service, the_body
+from tests.workers.integrations.examples import FIELDS, alert, refusal, response, rule, service, the_body
 from workers.alert.alert import Alert
 from workers.delivery.fallback import annotate
 from workers.integrations import pagerduty
@@ -114,7 +114,7 @@ FITS = {
 @pytest.mark.parametrize("with_note", [False, True], ids=["", "fallback"])
 @pytest.mark.parametrize("character", CHARACTERS.values(), ids=list(CHARACTERS))
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_gets_a_long_alert_within_its_limits(name: str, character: str, *, with_note: bool) -> None:
+def test_a_long_alert_is_sent_within_every_service_s_limits(name: str, character: str, *, with_note: bool) -> None:
     served = service(name, **SETTINGS[name])
     for length in LENGTHS:
         for long in long_alerts(character * length):
@@ -129,20 +129,20 @@ def summary_of(given_: Alert) -> str:
     return text
 
 
-def test_pagerduty_s_summary_is_whole_up_to_its_limit_and_ends_visibly_at_it() -> None:
+def test_pagerduty_s_summary_is_truncated_with_a_mark() -> None:
     assert summary_of(alert(rule=rule(description="🚨" * 1024))) == "🚨" * 1024
     assert summary_of(alert(rule=rule(description="🚨" * 1025))) == "🚨" * 1023 + "…"
 
 
 @pytest.mark.parametrize("length", range(970, 1030))
-def test_the_note_of_a_fallback_fits_into_the_summary_as_well(length: int) -> None:
+def test_the_note_of_a_fallback_fits_into_the_summary(length: int) -> None:
     note = f"[Courier: undelivered to {ORIGIN.integration}, script_unusable] "
     summary = summary_of(Alert(annotate(alert(rule=rule(description="é" * length)).raw, ORIGIN), "x"))
     assert len(summary) <= 1024
     assert summary == truncate(note + "é" * length, 1024)
 
 
-def test_options_do_not_get_past_the_limit_of_the_summary() -> None:
+def test_options_cannot_exceed_the_limit_of_the_summary() -> None:
     options = json.dumps({"payload": {"summary": "x" * 2000, "source": "s", "severity": "info"}})
     body = the_body("pagerduty", alert(), options=options, **SETTINGS["pagerduty"])
     assert body["payload"] == {"summary": "x" * 1023 + "…", "source": "s", "severity": "info"}
@@ -151,7 +151,7 @@ def test_options_do_not_get_past_the_limit_of_the_summary() -> None:
 def test_a_note_replaces_an_alert_that_is_too_large_for_pagerduty() -> None:
     payload = the_body("pagerduty", alert(full_log="é" * 100_000), **SETTINGS["pagerduty"])["payload"]
     details = payload["custom_details"]
-    assert details["note"].startswith("Courier left the alert out: with it the event has 600")
+    assert details["note"].startswith("Courier omitted the alert: with it the event has 600")
     assert (details["id"], details["rule_id"], details["location"]) == (FIELDS["id"], "5712", "/var/log/secure")
     assert details["full_log"] == "é" * 9_999 + "…"
     assert (payload["summary"], payload["source"]) == (FIELDS["rule"]["description"], "web01")
@@ -168,7 +168,7 @@ def test_an_event_at_pagerduty_s_limit_is_whole() -> None:
     assert details["note"]
 
 
-def test_what_is_too_large_even_without_the_alert_is_a_dead_letter() -> None:
+def test_an_event_too_large_without_the_alert_is_rejected() -> None:
     outcome = refusal("pagerduty", alert(timestamp=["x" * 600_000]), **SETTINGS["pagerduty"])
     assert isinstance(outcome, Rejected)
     assert outcome.reason is Reason.TOO_LARGE
@@ -180,56 +180,56 @@ def test_slack_s_texts_are_whole_up_to_its_limit() -> None:
         assert attachment["text"] == text
 
 
-def told_by_maltiverse(known: dict[str, Any]) -> ManagerEvent:
+def maltiverse_event(result: dict[str, Any]) -> ManagerEvent:
     served, given_ = service("maltiverse", **SETTINGS["maltiverse"]), alert(data={"srcip": "8.8.4.4"})
     (call,) = served.build_calls(given_)
-    outcome = served.interpret(given_, call, answer(200, known))
+    outcome = served.interpret(given_, call, response(200, result))
     assert isinstance(outcome, Delivered)
-    (told,) = outcome.events
-    return told
+    (sent,) = outcome.events
+    return sent
 
 
-def test_a_verdict_with_a_huge_answer_reaches_the_manager_without_its_long_parts() -> None:
+def test_a_huge_verdict_reaches_the_manager_without_its_long_parts() -> None:
     entries = [{"description": f"bad {number}", "source": "list"} for number in range(3000)]
-    known = {"type": "ip", "ip_version": 4, "classification": "malicious", "blacklist": entries, "tag": ["ssh"]}
-    told = told_by_maltiverse(known)
-    assert len(datagram(told)) <= MAX_DATAGRAM_BYTES
-    message = json.loads(told.message)
+    result = {"type": "ip", "ip_version": 4, "classification": "malicious", "blacklist": entries, "tag": ["ssh"]}
+    sent = maltiverse_event(result)
+    assert len(datagram(sent)) <= MAX_DATAGRAM_BYTES
+    message = json.loads(sent.message)
     assert message["threat"]["indicator"]["confidence"] == "High"
     assert message["threat"]["indicator"]["sightings"] == 3000
     assert message["threat"]["indicator"]["description"].endswith(ELLIPSIS)
-    assert message["maltiverse"]["source"] == known | {"blacklist": []}
-    assert message["courier"]["shortened"].startswith("long parts are cut or left out: the event had ")
+    assert message["maltiverse"]["source"] == result | {"blacklist": []}
+    assert message["courier"]["shortened"].startswith("long parts are truncated or omitted: the event had ")
 
 
 @given(st.text(max_size=40), st.integers(0, 70_000))
-def test_an_event_is_changed_only_if_the_manager_would_cut_it(text: str, length: int) -> None:
+def test_an_event_is_shortened_only_if_too_large_for_the_manager(text: str, length: int) -> None:
     message = {
         "virustotal": {"found": 1, "source": {"file": text * length}, "permalink": "p"},
         "integration": "virustotal",
     }
-    told = event("virustotal", message)
+    sent = event("virustotal", message)
     whole = f"1:virustotal:{json.dumps(message)}".encode()
-    assert datagram(told) == whole or (len(whole) > MAX_DATAGRAM_BYTES >= len(datagram(told)))
-    assert json.loads(told.message)["virustotal"]["source"]["file"] in {
+    assert datagram(sent) == whole or (len(whole) > MAX_DATAGRAM_BYTES >= len(datagram(sent)))
+    assert json.loads(sent.message)["virustotal"]["source"]["file"] in {
         text * length,
         truncate(text * length, MAX_PART_CHARS),
     }
 
 
 @given(st.text(), st.integers(1, 50))
-def test_a_text_is_cut_between_two_characters_with_a_mark(text: str, longest: int) -> None:
+def test_a_text_is_truncated_between_characters_with_a_mark(text: str, longest: int) -> None:
     short = truncate(text, longest)
     assert len(short) <= longest
     assert short == text or (short.endswith(ELLIPSIS) and text.startswith(short[:-1]) and len(short) == longest)
 
 
 @pytest.mark.parametrize("value", [None, 7, True, {"a": "b" * 100}, ["c" * 100]])
-def test_what_is_no_text_is_left_as_it_is(value: object) -> None:
+def test_truncate_returns_other_values_unchanged(value: object) -> None:
     assert truncate(value, 5) is value
 
 
-def test_a_value_too_long_for_a_url_is_not_looked_up_and_the_others_are() -> None:
+def test_only_a_value_too_long_for_a_url_is_not_looked_up() -> None:
     served = service("maltiverse", **SETTINGS["maltiverse"])
     data = {"srcip": "8.8.4.4", "hostname": "é" * (MAX_URL_VALUE_BYTES // 6 + 1), "url": "https://x.example/"}
     assert [call.key for call in served.build_calls(alert(data=data))] == ["ip", "url"]

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import TransportError
 from common.outcome import Delivered, ManagerEvent, Outcome, Reason, Retry, Skipped
-from tests.workers.integrations.examples import alert, answer, refusal, service
+from tests.workers.integrations.examples import alert, refusal, response, service
 from workers.integrations.base import Cacheable
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ KNOWN: dict[str, Any] = {
 }
 
 
-def asked(given: Alert) -> list[tuple[str, str]]:
+def look_ups(given: Alert) -> list[tuple[str, str]]:
     return [
         (call.key, call.url.removeprefix(API["hook_url"])) for call in service("maltiverse", **API).build_calls(given)
     ]
@@ -51,17 +51,17 @@ def asked(given: Alert) -> list[tuple[str, str]]:
 
 def read(status: int, body: object = b"", given: Alert = PUBLIC) -> Outcome:
     maltiverse = service("maltiverse", **API)
-    return maltiverse.interpret(given, maltiverse.build_calls(given)[0], answer(status, body))
+    return maltiverse.interpret(given, maltiverse.build_calls(given)[0], response(status, body))
 
 
-def threat(known: dict[str, Any], given: Alert = PUBLIC) -> Any:
-    outcome = read(200, known, given)
+def threat(result: dict[str, Any], given: Alert = PUBLIC) -> Any:
+    outcome = read(200, result, given)
     assert isinstance(outcome, Delivered)
     return json.loads(outcome.events[0].message)["threat"]
 
 
-def test_everything_that_can_be_looked_up_is_each_with_its_own_key() -> None:
-    keys, paths = zip(*asked(EVERYTHING), strict=True)
+def test_every_look_up_has_its_own_key() -> None:
+    keys, paths = zip(*look_ups(EVERYTHING), strict=True)
     assert keys == ("md5", "sha1", "ip", "hostname", "url")
     assert paths[:4] == ("/sample/md5/c51c", "/sample/sha1/aaf4", "/ip/8.8.4.4", "/hostname/evil.example.com")
     assert paths[4] == f"/url/{sha256(b'http://evil.example.com/a').hexdigest()}"
@@ -73,28 +73,28 @@ def test_the_key_goes_into_a_header() -> None:
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "203.0.113.9", "::1", "fd00::1", "8.8.8.8:53", "x", ""])
-def test_addresses_that_are_not_public_are_not_asked_for(address: str) -> None:
+def test_private_addresses_are_not_looked_up(address: str) -> None:
     assert refusal("maltiverse", alert(data={"srcip": address}), **API) == Skipped(
         Reason.NOTHING_TO_LOOK_UP, "no hash, public address, host name or URL"
     )
 
 
 @pytest.mark.parametrize("address", ["224.0.0.251", "100.64.0.1", "2001:4860:4860::8888"])
-def test_multicast_and_shared_addresses_are(address: str) -> None:
-    assert asked(alert(data={"srcip": address})) == [("ip", f"/ip/{address}")]
+def test_multicast_and_shared_addresses_are_looked_up(address: str) -> None:
+    assert look_ups(alert(data={"srcip": address})) == [("ip", f"/ip/{address}")]
 
 
-def test_values_that_are_no_texts_are_left_alone() -> None:
+def test_values_that_are_not_strings_are_ignored() -> None:
     given = alert(syscheck={"md5_after": 5, "sha1_after": "aaf4"}, data="x")
-    assert asked(given) == [("sha1", "/sample/sha1/aaf4")]
+    assert look_ups(given) == [("sha1", "/sample/sha1/aaf4")]
 
 
 @pytest.mark.parametrize(("hostname", "path"), [("a/../../x?y#z", "a%2F..%2F..%2Fx%3Fy%23z"), ("a b", "a%20b")])
-def test_a_value_cannot_choose_what_is_asked(hostname: str, path: str) -> None:
-    assert asked(alert(data={"hostname": hostname})) == [("hostname", f"/hostname/{path}")]
+def test_a_value_cannot_change_the_queried_resource(hostname: str, path: str) -> None:
+    assert look_ups(alert(data={"hostname": hostname})) == [("hostname", f"/hostname/{path}")]
 
 
-def test_what_is_known_is_told_as_the_specification_has_it() -> None:
+def test_the_event_is_that_of_the_specification() -> None:
     outcome = read(200, KNOWN)
     assert isinstance(outcome, Delivered)
     (event,) = outcome.events
@@ -139,9 +139,9 @@ def test_what_is_known_is_told_as_the_specification_has_it() -> None:
     ],
 )
 def test_class_and_sightings_give_the_confidence(classification: object, one: str, two: str) -> None:
-    known = KNOWN | {"classification": classification}
-    alone = known | {"blacklist": KNOWN["blacklist"][:1]}
-    assert [threat(k)["indicator"]["confidence"] for k in (alone, known)] == [one, two]
+    result = KNOWN | {"classification": classification}
+    alone = result | {"blacklist": KNOWN["blacklist"][:1]}
+    assert [threat(k)["indicator"]["confidence"] for k in (alone, result)] == [one, two]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_class_and_sightings_give_the_confidence(classification: object, one: st
         ({"type": ["odd"]}, None),
     ],
 )
-def test_the_type_is_told_in_the_words_of_the_schema(members: dict[str, Any], kind: str | None) -> None:
+def test_the_type_is_mapped_to_the_schema(members: dict[str, Any], kind: str | None) -> None:
     assert threat(KNOWN | members)["indicator"]["type"] == kind
 
 
@@ -169,7 +169,7 @@ def test_the_page_of_a_url_is_found_by_its_digest() -> None:
     "blacklist",
     ["x", None, [None, {}], [{"external_references": None}], [{"external_references": [{"external_id": 5}]}]],
 )
-def test_odd_parts_of_an_answer_are_left_out(blacklist: object) -> None:
+def test_invalid_parts_of_a_response_are_omitted(blacklist: object) -> None:
     block = threat(KNOWN | {"blacklist": blacklist})
     assert block["indicator"]["description"] == ""
     assert "software" not in block
@@ -178,7 +178,7 @@ def test_odd_parts_of_an_answer_are_left_out(blacklist: object) -> None:
 @pytest.mark.parametrize(
     ("status", "body"), [(404, b'{"message": "Not found"}'), (204, b""), (200, b"{}"), (200, b"null")]
 )
-def test_nothing_known_is_no_event(status: int, body: bytes) -> None:
+def test_an_empty_result_gives_no_event(status: int, body: bytes) -> None:
     assert read(status, body) == Delivered()
 
 
@@ -187,13 +187,13 @@ def test_a_rejected_key_gives_no_event() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'"abc"', b"[1]", b"7"])
-def test_what_is_no_object_is_asked_for_again(body: bytes) -> None:
+def test_a_response_without_object_is_retried(body: bytes) -> None:
     outcome = read(200, body)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.INVALID_RESPONSE
 
 
-def test_no_answer_is_asked_for_again() -> None:
+def test_a_missing_response_is_retried() -> None:
     maltiverse = service("maltiverse", **API)
     error = TransportError(Reason.TIMEOUT, "late")
     assert maltiverse.interpret_failure(PUBLIC, maltiverse.build_calls(PUBLIC)[0], error) == Retry(
@@ -220,19 +220,19 @@ def test_an_alert_without_agent_is_the_managers_own() -> None:
         "http://h?x=1",
     ],
 )
-def test_an_address_that_cannot_be_asked_is_refused(hook_url: str) -> None:
+def test_an_invalid_hook_url_is_refused(hook_url: str) -> None:
     outcome = refusal("maltiverse", PUBLIC, **(API | {"hook_url": hook_url}))
     assert outcome.reason is Reason.NOT_CONFIGURED
     assert outcome.detail.startswith("ossec.conf:7: <hook_url>: is not http")
 
 
 @pytest.mark.parametrize("api_key", ["ключ", "a\nb"])
-def test_a_key_that_no_header_can_hold_is_refused(api_key: str) -> None:
+def test_a_key_that_no_header_can_contain_is_refused(api_key: str) -> None:
     outcome = refusal("maltiverse", PUBLIC, **(API | {"api_key": api_key}))
-    assert outcome.detail == "ossec.conf:7: <api_key>: has characters that cannot stand in an HTTP header"
+    assert outcome.detail == "ossec.conf:7: <api_key>: has characters that an HTTP header cannot contain"
 
 
-def test_an_address_in_capitals_is_the_same_address() -> None:
+def test_a_hook_url_in_capitals_is_the_same_address() -> None:
     one, other = (
         service("maltiverse", hook_url=url, api_key="k")
         for url in ("HTTPS://API.Maltiverse.COM", "https://api.maltiverse.com")

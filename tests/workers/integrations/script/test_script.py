@@ -73,7 +73,7 @@ def test_everything_else_is_the_text_form(alert_format: str | None) -> None:
         (b'{"a":"\xff"}', b'{"a":"\xff"}'),
     ],
 )
-def test_the_json_form_loses_only_what_is_no_json(raw: bytes, file: bytes) -> None:
+def test_the_json_form_omits_only_invalid_parts(raw: bytes, file: bytes) -> None:
     assert call_for(raw, alert_format="json").alert_file == file + b"\n"
     assert json.loads(file.decode("utf-8", "replace"))
 
@@ -99,12 +99,12 @@ def test_exit_0_delivers() -> None:
         (ScriptExit(status=1, output="y" * 900), Reason.SCRIPT_FAILED, f"exit status 1: {'y' * 500}…"),
     ],
 )
-def test_anything_else_is_tried_again_and_says_why(exit_: ScriptExit, reason: Reason, detail: str) -> None:
+def test_other_exit_statuses_are_retried_with_the_last_line(exit_: ScriptExit, reason: Reason, detail: str) -> None:
     assert read(exit_) == Retry(reason, detail)
 
 
 @pytest.mark.parametrize("status", [126, 127])
-def test_what_a_shell_could_not_run_is_unusable(status: int) -> None:
+def test_a_command_that_could_not_be_run_is_unusable(status: int) -> None:
     outcome = read(ScriptExit(status=status, output="sh: python9: not found"))
     assert outcome.reason is Reason.SCRIPT_UNUSABLE
     assert outcome.detail.endswith("a program that it calls, was not found: sh: python9: not found") or status == 126
@@ -128,14 +128,14 @@ def test_no_secret_reaches_a_dead_letter(line: str) -> None:
 
 
 @pytest.mark.parametrize("hook", ["", "http://[bad", "not a url"])
-def test_odd_settings_do_not_matter_to_the_masking(hook: str) -> None:
+def test_masking_works_with_unusual_settings(hook: str) -> None:
     script = make_service(Integration(id="custom-x", name="custom-x", hook_url=Secret(hook), options=Secret("no json")))
     assert script.interpret(ALERT, script.build_calls(ALERT)[0], ScriptExit(status=2, output="fine")) == Retry(
         Reason.SCRIPT_FAILED, "exit status 2: fine"
     )
 
 
-def test_no_answer_is_tried_again() -> None:
+def test_a_run_without_exit_status_is_retried() -> None:
     error = TransportError(Reason.SCRIPT_TIMEOUT, "stopped after 60 s")
     outcome = Script(Integration(id="custom-x", name="custom-x"), Redactor()).interpret_failure(
         ALERT, call_for(), error
@@ -143,7 +143,7 @@ def test_no_answer_is_tried_again() -> None:
     assert outcome == Retry(Reason.SCRIPT_TIMEOUT, "stopped after 60 s")
 
 
-def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None:
+def test_a_permanent_exit_code_is_a_dead_letter() -> None:
     script = make_service(Integration(id="custom-x", name="custom-x"), ServiceOptions(permanent_exit_codes=(2, 64)))
     call = script.build_calls(ALERT)[0]
     assert script.interpret(ALERT, call, ScriptExit(status=2, output="bad key")) == Rejected(
@@ -161,5 +161,5 @@ def test_an_exit_status_that_nothing_can_mend_is_a_dead_letter_at_once() -> None
         (b'{"a":\x0b1}', {"a": 1}),
     ],
 )
-def test_what_a_script_is_handed_is_the_alert_that_was_read_as_strict_json(line: bytes, handed: object) -> None:
+def test_the_json_file_is_strict_json(line: bytes, handed: object) -> None:
     assert json.loads(render_json(line)) == handed == lenient_json.parse(line, levels=3)

@@ -37,7 +37,7 @@ def test_the_specifications_example() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"rule":null,"data":[]}', b'{"rule":"x","data":{}}'])
-def test_what_is_missing_is_empty(raw: bytes) -> None:
+def test_missing_fields_are_empty(raw: bytes) -> None:
     assert render_text(raw, 165) == EMPTY
 
 
@@ -78,14 +78,14 @@ def test_the_log_ends_in_dots_from_the_limit_on() -> None:
 
 
 @given(st.text(), st.integers(165, 1024))
-def test_the_log_is_harmless_and_as_long_as_its_bytes(text: str, max_log: int) -> None:
+def test_dangerous_characters_of_the_log_are_replaced(text: str, max_log: int) -> None:
     log = value("alertlog", json.dumps({"full_log": text}).encode(), max_log)
     assert not set(log) & set(b"'`\"!$\\;{|}~\x7f\n")
     assert log.isascii()
     assert len(log) == min(len(text.partition("\0")[0].encode()), max_log)
 
 
-def test_an_address_survives_and_nothing_else() -> None:
+def test_srcip_keeps_only_characters_of_addresses() -> None:
     assert value("srcip", alert(data={"srcip": "2001:db8::1"})) == b"2001:db8::1"
     assert value("srcip", alert(data={"srcip": "a'b\\c`d-e,f g\nh"})) == b"a b c d e f g h"
 
@@ -99,7 +99,7 @@ def test_bytes_in_are_bytes_out() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"7", b'{"a":', b"nonsense s3cret"])
-def test_what_is_no_alert_is_refused_without_repeating_it(raw: bytes) -> None:
+def test_an_invalid_alert_is_refused_without_quoting_it(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"missing|object") as refusal:
         render_text(raw, 165)
     assert "s3cret" not in str(refusal.value)

@@ -8,7 +8,7 @@ import pytest
 from common.integration import Integration
 from common.outcome import Delivered, Outcome, Reason, Retry
 from common.secret import Secret
-from tests.workers.integrations.examples import NOW_S, alert, answer
+from tests.workers.integrations.examples import NOW_S, alert, response
 from workers.integrations.base import NotSendable
 from workers.integrations.registry import ServiceOptions, make_service
 
@@ -34,7 +34,7 @@ VIRUSTOTAL = make_service(
 
 
 def read(status: int, body: object = b"") -> Outcome:
-    outcome: Outcome = VIRUSTOTAL.interpret(FILE, VIRUSTOTAL.build_calls(FILE)[0], answer(status, body))
+    outcome: Outcome = VIRUSTOTAL.interpret(FILE, VIRUSTOTAL.build_calls(FILE)[0], response(status, body))
     return outcome
 
 
@@ -44,26 +44,26 @@ def verdict(outcome: Outcome) -> dict[str, Any]:
     return found
 
 
-def test_it_asks_for_the_sha256_with_the_key_in_a_header() -> None:
+def test_the_sha256_is_looked_up_with_the_key_in_a_header() -> None:
     (request,) = VIRUSTOTAL.build_calls(FILE)
     assert (request.method, request.url) == ("GET", f"https://www.virustotal.com/api/v3/files/{SHA256}")
     assert request.headers["x-apikey"] == KEY
     assert not request.params
 
 
-def test_without_a_sha256_the_md5_will_do() -> None:
+def test_without_a_sha256_the_md5_is_looked_up() -> None:
     (request,) = VIRUSTOTAL.build_calls(alert(syscheck={"path": "/x", "md5_after": MD5.upper()}))
     assert request.url.endswith(f"/{MD5}")
 
 
 @pytest.mark.parametrize("syscheck", [None, {}, {"sha256_after": "../x"}, {"md5_after": f"{MD5} {MD5}"}])
-def test_without_a_hash_it_is_skipped(syscheck: object) -> None:
+def test_an_alert_without_hash_is_skipped(syscheck: object) -> None:
     with pytest.raises(NotSendable) as refused:
         VIRUSTOTAL.build_calls(alert(syscheck=syscheck))
     assert refused.value.outcome.reason is Reason.NO_FILE_HASH
 
 
-def test_a_report_is_told_in_the_words_that_the_ruleset_reads() -> None:
+def test_a_report_is_mapped_to_the_fields_of_the_ruleset() -> None:
     assert verdict(read(200, REPORT)) == {
         "found": 1,
         "malicious": 1,
@@ -81,20 +81,20 @@ def test_an_unknown_file_is_a_verdict_too() -> None:
     assert (found["found"], found["malicious"]) == (0, 0)
 
 
-def test_a_file_that_no_engine_has_judged_yet_is_asked_for_again() -> None:
+def test_a_file_that_is_not_analysed_yet_is_retried() -> None:
     fresh = json.loads(json.dumps(REPORT))
     fresh["data"]["attributes"]["last_analysis_stats"] = {"malicious": 0, "timeout": 0}
     assert read(200, fresh) == Retry(Reason.NOT_READY, "VirusTotal has not analysed the file yet")
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"data": 5}'])
-def test_what_is_no_report_is_tried_again(body: bytes) -> None:
+def test_an_invalid_report_of_v3_is_retried(body: bytes) -> None:
     outcome = read(200, body)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.INVALID_RESPONSE
 
 
-def test_a_spent_quota_and_wrong_credentials_have_the_numbers_that_the_rules_know() -> None:
+def test_v3_errors_have_the_numbers_that_the_rules_match() -> None:
     spent = read(429, {"error": {"code": "QuotaExceededError"}})
     assert isinstance(spent, Retry)
     assert (spent.reason, spent.after_s) == (Reason.RATE_LIMITED, 60)

@@ -35,9 +35,9 @@ BROKEN: Final[dict[str, tuple[bytes, bool, str]]] = {
     "gzip cut": (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"ok" * 99)[:-20], False, ""),
     "length too long": (OK + b"Content-Length: 99\r\n\r\nok", False, "ended too early"),
     "length too long, kept": (OK + b"Content-Length: 99\r\n\r\nok", True, KEPT),
-    "length doubled": (OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", False, "not HTTP"),
-    "length no number": (OK + b"Content-Length: two\r\n\r\nok", False, "not HTTP"),
-    "length negative": (OK + b"Content-Length: -1\r\n\r\nok", False, "not HTTP"),
+    "length doubled": (OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", False, "not valid HTTP"),
+    "length no number": (OK + b"Content-Length: two\r\n\r\nok", False, "not valid HTTP"),
+    "length negative": (OK + b"Content-Length: -1\r\n\r\nok", False, "not valid HTTP"),
     "chunked and cut": (OK + b"Transfer-Encoding: chunked\r\n\r\nff\r\nok", False, "ended too early"),
     "chunked without end": (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", True, KEPT),
     "chunked, no number": (OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", False, "cannot be read"),
@@ -46,20 +46,20 @@ BROKEN: Final[dict[str, tuple[bytes, bool, str]]] = {
     "headers cut": (OK + b"X-Half: ", False, ""),
     "headers kept": (OK + b"X-Half: ", True, KEPT),
     "no header after the status": (OK, True, KEPT),
-    "too many headers": (OK + b"X: 1\r\n" * 6000 + b"\r\n", False, "not HTTP"),
-    "header too long": (OK + b"X: " + b"x" * 400_000, False, "not HTTP"),
+    "too many headers": (OK + b"X: 1\r\n" * 6000 + b"\r\n", False, "not valid HTTP"),
+    "header too long": (OK + b"X: " + b"x" * 400_000, False, "not valid HTTP"),
     "header without colon": (OK + b"nonsense\r\nContent-Length: 2\r\n\r\nok", False, ""),
     "after a 100": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 99\r\n\r\nok", False, "ended too early"),
 }
-"""What is sent, whether the connection is then kept, and a part of what is said of it; empty where libcurl may pass."""
+"""What is sent, whether the connection is then kept, and a part of the error text; empty where libcurl may pass."""
 
 
-def served(http: Callable[..., HttpTransport], said: bytes, *, kept: bool = False) -> Response:
+def served(http: Callable[..., HttpTransport], sent: bytes, *, kept: bool = False) -> Response:
     """Return what comes of a call to a server that says this."""
 
     def behave(connection: socket.socket) -> None:
         request_of(connection)
-        connection.sendall(said)
+        connection.sendall(sent)
         while kept and connection.recv(1024):
             pass
 
@@ -68,28 +68,28 @@ def served(http: Callable[..., HttpTransport], said: bytes, *, kept: bool = Fals
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_the_status_is_the_answer_whatever_becomes_of_the_body(http: Callable[..., HttpTransport], case: str) -> None:
-    said, kept, words = BROKEN[case]
-    answer = served(http, said, kept=kept)
-    assert answer.status == 200
-    assert words in answer.broken
+def test_a_broken_body_does_not_change_the_status(http: Callable[..., HttpTransport], case: str) -> None:
+    sent, kept, words = BROKEN[case]
+    response = served(http, sent, kept=kept)
+    assert response.status == 200
+    assert words in response.broken
 
 
 @pytest.mark.parametrize("status", [b"500 Oops", b"429 Slow", b"403 No"])
-def test_a_failure_is_known_by_its_status_too(http: Callable[..., HttpTransport], status: bytes) -> None:
+def test_a_failed_status_counts_despite_a_broken_body(http: Callable[..., HttpTransport], status: bytes) -> None:
     head = b"HTTP/1.1 " + status + b"\r\nRetry-After: 7\r\nContent-Encoding: utf-8\r\n\r\nx"
-    answer = served(http, head)
-    assert (answer.status, answer.headers["retry-after"]) == (int(status[:3]), "7")
+    response = served(http, head)
+    assert (response.status, response.headers["retry-after"]) == (int(status[:3]), "7")
 
 
 @pytest.mark.parametrize(
-    "said", [OK + b"Content-Length: 2\r\n\r\nok", b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"]
+    "sent", [OK + b"Content-Length: 2\r\n\r\nok", b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"]
 )
-def test_a_whole_answer_is_not_broken(http: Callable[..., HttpTransport], said: bytes) -> None:
-    assert served(http, said).broken == ""
+def test_a_complete_response_is_not_broken(http: Callable[..., HttpTransport], sent: bytes) -> None:
+    assert served(http, sent).broken == ""
 
 
-def test_the_status_of_the_call_before_answers_nothing(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_the_status_of_the_previous_call_is_not_used(server: Web, http: Callable[..., HttpTransport]) -> None:
     transport, calls = http(request_timeout_s=10), []
 
     def behave(connection: socket.socket) -> None:
@@ -103,7 +103,7 @@ def test_the_status_of_the_call_before_answers_nothing(server: Web, http: Callab
     assert transport.send(post(server.url)).status == 200
 
 
-def test_a_body_that_drips_ends_with_the_call(http: Callable[..., HttpTransport]) -> None:
+def test_a_slow_body_ends_at_the_time_limit(http: Callable[..., HttpTransport]) -> None:
     def behave(connection: socket.socket) -> None:
         request_of(connection)
         connection.sendall(OK + b"Content-Length: 99999\r\n\r\n")
@@ -117,23 +117,23 @@ def test_a_body_that_drips_ends_with_the_call(http: Callable[..., HttpTransport]
 
     began = time.monotonic()
     with raw(behave) as address:
-        answer = http(request_timeout_s=ALLOWED_S).send(post(f"http://{address}/"))
-    assert (answer.status, answer.broken) == (200, "its body did not end in time")
+        response = http(request_timeout_s=ALLOWED_S).send(post(f"http://{address}/"))
+    assert (response.status, response.broken) == (200, "its body did not end in time")
     assert time.monotonic() - began < 5
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(end=st.integers(0, 200), encoding=st.sampled_from([b"", b"gzip", b"UTF-8", b"zstd", b"x"]))
-def test_an_answer_that_is_cut_anywhere_is_known_from_its_status_line_on(
+def test_a_truncated_response_counts_from_its_status_line_on(
     http: Callable[..., HttpTransport], end: int, encoding: bytes
 ) -> None:
     whole = OK + b"Content-Encoding: " + encoding + b"\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
-    said = whole[:end]
-    if len(said) < len(OK):
+    sent = whole[:end]
+    if len(sent) < len(OK):
         with pytest.raises(TransportError):
-            served(http, said)
+            served(http, sent)
     else:
-        assert served(http, said).status == 200
+        assert served(http, sent).status == 200
 
 
 SETTINGS: Final = {"hook_url": "http://127.0.0.1:9/x", "api_key": "k" * 32}
@@ -141,20 +141,20 @@ HASHED: Final = alert(syscheck={"md5_after": "0" * 32})
 
 
 @pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle"])
-def test_who_goes_by_the_status_takes_it_for_a_success(http: Callable[..., HttpTransport], name: str) -> None:
+def test_a_service_that_checks_the_status_succeeds(http: Callable[..., HttpTransport], name: str) -> None:
     serving = service(name, **SETTINGS)
     (call,) = serving.build_calls(HASHED)
-    for said, kept, _ in BROKEN.values():
-        assert serving.interpret(HASHED, call, served(http, said, kept=kept)) == Delivered()
+    for sent, kept, _ in BROKEN.values():
+        assert serving.interpret(HASHED, call, served(http, sent, kept=kept)) == Delivered()
 
 
 @pytest.mark.parametrize("name", ["virustotal", "maltiverse"])
-def test_who_reads_the_body_asks_again(http: Callable[..., HttpTransport], name: str) -> None:
+def test_a_service_that_reads_the_body_retries(http: Callable[..., HttpTransport], name: str) -> None:
     serving = service(name, **SETTINGS)
     call = serving.build_calls(HASHED)[0]
-    said = b'{"response_code": 0}'
+    sent = b'{"response_code": 0}'
     for head in (b"Content-Length: 99", b"Content-Encoding: UTF-8"):
-        outcome = serving.interpret(HASHED, call, served(http, OK + head + b"\r\n\r\n" + said))
+        outcome = serving.interpret(HASHED, call, served(http, OK + head + b"\r\n\r\n" + sent))
         assert isinstance(outcome, Retry)
         assert outcome.reason is Reason.INVALID_RESPONSE
         assert "HTTP 200, but " in outcome.detail

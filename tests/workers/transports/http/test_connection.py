@@ -39,13 +39,13 @@ def test_threads_have_a_connection_each(server: Web, http: Callable[..., HttpTra
     transport = http(concurrency=4)
     bodies = [b"%d" % number for number in range(100)]
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda body: transport.send(post(server.url, body)), bodies))
-    assert {answer.status for answer in answers} == {200}
+        responses = list(pool.map(lambda body: transport.send(post(server.url, body)), bodies))
+    assert {response.status for response in responses} == {200}
     assert sorted(seen.body for seen in server.seen) == sorted(bodies)
     assert len({seen.port for seen in server.seen}) <= 4
 
 
-def test_a_connection_that_was_closed_while_idle_costs_nothing(http: Callable[..., HttpTransport]) -> None:
+def test_a_connection_closed_while_idle_causes_no_error(http: Callable[..., HttpTransport]) -> None:
     received: list[bytes] = []
     closed = threading.Semaphore(0)
 
@@ -79,7 +79,7 @@ def test_a_request_whose_kept_connection_ends_is_sent_once_more(http: Callable[.
         lost = error(transport, post(f"http://{address}{SECRET_PATH}"))
         assert (lost.reason, lost.detail) == (
             Reason.CONNECTION_FAILED,
-            f"no connection to {address}: it closed the connection without an answer",
+            f"no connection to {address}: it closed the connection without a response",
         )
         assert len(received) == 3
         error(transport, post(f"http://{address}{SECRET_PATH}"))
@@ -119,7 +119,7 @@ def idle(connections: ConnectionPool) -> int:
     return sum(map(len, connections._idle.values()))
 
 
-def test_connections_that_are_no_longer_needed_are_closed(server: Web, policy: MakePolicy) -> None:
+def test_unused_connections_are_closed(server: Web, policy: MakePolicy) -> None:
     now = [0.0]
     connections = ConnectionPool(lambda: now[0])
     transport = HttpTransport(policy(), connections)
@@ -134,7 +134,7 @@ def test_connections_that_are_no_longer_needed_are_closed(server: Web, policy: M
     assert idle(connections) == 1
 
 
-def test_a_connection_that_its_server_closed_is_closed_without_another_call(policy: MakePolicy) -> None:
+def test_a_connection_that_its_server_closed_is_closed(policy: MakePolicy) -> None:
     connections = ConnectionPool()
     transport = HttpTransport(policy(), connections)
     closed = threading.Semaphore(0)
@@ -156,7 +156,7 @@ def test_a_connection_that_its_server_closed_is_closed_without_another_call(poli
         eventually(is_gone)
 
 
-def test_an_open_connection_stays_whatever_its_server_sent(authority: Authority, policy: MakePolicy) -> None:
+def test_an_open_connection_is_kept_with_unread_bytes(authority: Authority, policy: MakePolicy) -> None:
     """TLS 1.3 sends tickets that nobody has read yet."""
     connections = ConnectionPool()
     with web(authority.context(authority.certificate("server"))) as server:
@@ -168,9 +168,7 @@ def test_an_open_connection_stays_whatever_its_server_sent(authority: Authority,
         assert len({seen.port for seen in server.seen}) == 1
 
 
-def test_integrations_share_connections_to_one_host_but_not_what_they_trust(
-    authority: Authority, policy: MakePolicy
-) -> None:
+def test_connections_are_shared_but_not_trust_stores(authority: Authority, policy: MakePolicy) -> None:
     connections = ConnectionPool()
     with web(authority.context(authority.certificate("server"))) as server:
         first, second, wary = (
@@ -185,7 +183,7 @@ def test_integrations_share_connections_to_one_host_but_not_what_they_trust(
     assert idle(connections) == 1
 
 
-def test_a_connection_is_not_shared_with_who_takes_a_proxy(server: Web, policy: MakePolicy) -> None:
+def test_a_connection_is_not_shared_with_a_proxy_user(server: Web, policy: MakePolicy) -> None:
     connections = ConnectionPool()
     direct = HttpTransport(policy(), connections)
     by_proxy = HttpTransport(policy(proxy=Secret(server.url)), connections)
@@ -208,27 +206,27 @@ def test_a_closed_connection_leaves_no_garbage(server: Web, http: Callable[..., 
         gc.enable()
 
 
-def test_failures_make_no_further_connections(http: Callable[..., HttpTransport]) -> None:
+def test_failures_create_no_additional_connections(http: Callable[..., HttpTransport]) -> None:
     transport = http()
     for _ in range(3):
         error(transport, post("http://127.0.0.1:1/"))
     assert idle(transport._connections) == 1
 
 
-def test_what_libcurl_does_not_take_is_refused_each_time_and_shows_nothing(server: Web, policy: MakePolicy) -> None:
+def test_a_value_that_libcurl_refuses_fails_each_time(server: Web, policy: MakePolicy) -> None:
     connections = ConnectionPool()
     odd = HttpTransport(policy(proxy=Secret("http://s3cret\0@host")), connections)
     for _ in range(2):
         refused = error(odd, post(server.url))
         assert (refused.reason, refused.detail) == (
             Reason.INTERNAL,
-            f"ValueError on the way to 127.0.0.1:{server.port}",
+            f"ValueError while calling 127.0.0.1:{server.port}",
         )
     assert HttpTransport(policy(), connections).send(post(server.url)).status == 200
     assert len(server.seen) == 1
 
 
-def test_a_large_body_is_not_held(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_a_large_body_is_released(server: Web, http: Callable[..., HttpTransport]) -> None:
     transport, body = http(), b"x" * 1_000_000
     before = sys.getrefcount(body)
     for _ in range(2):

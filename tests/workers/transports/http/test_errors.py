@@ -10,7 +10,7 @@ from workers.transports.http.errors import REASONS, classify
 OF_OPENSSL = "TLS connect error: error:0A000{}:SSL routines::{}"
 
 
-def test_what_may_pass_is_never_final() -> None:
+def test_temporary_errors_are_never_final() -> None:
     final = {code for code, reason in REASONS.items() if reason in PERMANENT_ERRORS}
     assert final == {pycurl.E_URL_MALFORMAT}
 
@@ -22,14 +22,17 @@ def test_no_text_of_libcurl_is_passed_on(code: int) -> None:
     assert reason is REASONS.get(code, Reason.INTERNAL)
 
 
-def test_the_system_explains_what_it_refused() -> None:
+def test_the_system_s_error_is_in_the_text() -> None:
     assert classify(pycurl.E_COULDNT_CONNECT, "", errno=111) == (Reason.CONNECTION_FAILED, "Connection refused")
     assert classify(pycurl.E_RECV_ERROR, "", errno=104) == (Reason.CONNECTION_FAILED, "Connection reset by peer")
-    assert classify(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.INVALID_RESPONSE, "the answer ended too early")
+    assert classify(pycurl.E_PARTIAL_FILE, "", errno=104) == (Reason.INVALID_RESPONSE, "the response ended too early")
 
 
-def test_a_proxy_that_refuses_is_told() -> None:
-    assert classify(pycurl.E_RECV_ERROR, "", proxy_status=407) == (Reason.CONNECTION_FAILED, "the proxy answers 407")
+def test_the_status_of_a_refusing_proxy_is_in_the_text() -> None:
+    assert classify(pycurl.E_RECV_ERROR, "", proxy_status=407) == (
+        Reason.CONNECTION_FAILED,
+        "the proxy responded with 407",
+    )
     assert classify(pycurl.E_RECV_ERROR, "", proxy_status=200) == (Reason.CONNECTION_FAILED, "")
 
 
@@ -43,7 +46,7 @@ def test_a_proxy_that_refuses_is_told() -> None:
     ],
 )
 @pytest.mark.parametrize("code", [pycurl.E_SSL_CONNECT_ERROR, pycurl.E_RECV_ERROR])
-def test_what_ends_a_handshake_is_final_only_if_it_is_a_judgement(
+def test_a_failed_handshake_is_final_only_for_the_certificate(
     code: int, number: str, words: str, reason: Reason
 ) -> None:
     assert classify(code, OF_OPENSSL.format(number, words)) == (reason, words)
@@ -59,8 +62,8 @@ def test_what_ends_a_handshake_is_final_only_if_it_is_a_judgement(
         ("something new about s3cret", ""),
     ],
 )
-def test_what_is_wrong_with_a_certificate(text: str, words: str) -> None:
-    reason, told = classify(pycurl.E_PEER_FAILED_VERIFICATION, text)
+def test_certificate_errors_have_a_reason(text: str, words: str) -> None:
+    reason, detail = classify(pycurl.E_PEER_FAILED_VERIFICATION, text)
     assert reason is Reason.TLS
-    assert told.endswith(words)
-    assert "s3cret" not in told
+    assert detail.endswith(words)
+    assert "s3cret" not in detail

@@ -65,7 +65,7 @@ def test_what_the_system_trusts_is_trusted(
         assert error(http(ca_bundle=certifi.where()), post(tls_url(server))).reason is Reason.TLS
 
 
-def test_a_file_of_the_system_is_trusted_where_its_folder_is_not_hashed(
+def test_the_system_s_file_is_trusted_if_its_folder_is_not_hashed(
     authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
 ) -> None:
     system_folder.mkdir()
@@ -75,7 +75,7 @@ def test_a_file_of_the_system_is_trusted_where_its_folder_is_not_hashed(
 
 
 @pytest.mark.parametrize("variable", VARIABLES[:-1])
-def test_a_variable_names_what_is_trusted(
+def test_a_variable_selects_the_trust_store(
     authority: Authority,
     http: Callable[..., HttpTransport],
     system_folder: Path,
@@ -89,7 +89,7 @@ def test_a_variable_names_what_is_trusted(
         assert http(ca_bundle=authority.file).send(post(tls_url(server))).status == 200
 
 
-def test_the_variables_have_an_order(system_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variables_have_priorities(system_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in reversed(VARIABLES):
         monkeypatch.setenv(variable, f"/of/{variable}")
         default_trust_store.cache_clear()
@@ -97,7 +97,7 @@ def test_the_variables_have_an_order(system_folder: Path, monkeypatch: pytest.Mo
     assert not system_folder.exists()
 
 
-def test_a_variable_that_names_nothing_is_an_error_and_not_passed_over(
+def test_a_variable_with_a_missing_file_is_an_error(
     authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority.folder(system_folder)
@@ -109,7 +109,7 @@ def test_a_variable_that_names_nothing_is_an_error_and_not_passed_over(
     assert refused.detail == f"REQUESTS_CA_BUNDLE {missing} cannot be used: No such file or directory"
 
 
-def test_a_folder_without_hashed_names_is_an_error_that_says_how_to_make_them(
+def test_a_folder_without_hashed_names_is_an_error(
     authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system_folder.mkdir()
@@ -121,7 +121,7 @@ def test_a_folder_without_hashed_names_is_an_error_that_says_how_to_make_them(
     assert "without hashed names; run `openssl rehash`" in refused.detail
 
 
-def test_each_folder_of_a_list_is_looked_into(
+def test_each_folder_of_a_list_is_used(
     authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unhashed, hashed = system_folder.parent / "unhashed", system_folder.parent / "hashed"
@@ -143,7 +143,7 @@ def test_each_folder_of_a_list_is_looked_into(
         ("{0}/gone:{0}/unhashed", "SSL_CERT_DIR {0}/gone cannot be used: No such file or directory"),
     ],
 )
-def test_folders_without_any_certificate_are_an_error_and_not_passed_over(
+def test_folders_without_certificates_are_an_error(
     authority: Authority,
     http: Callable[..., HttpTransport],
     system_folder: Path,
@@ -161,7 +161,7 @@ def test_folders_without_any_certificate_are_an_error_and_not_passed_over(
     assert refused.detail.startswith(words.format(system_folder.parent))
 
 
-def test_a_folder_with_fewer_authorities_than_the_system_s_file_does_not_hide_that(
+def test_an_incomplete_folder_does_not_replace_the_system_s_file(
     authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
 ) -> None:
     system_folder.mkdir()
@@ -172,16 +172,16 @@ def test_a_folder_with_fewer_authorities_than_the_system_s_file_does_not_hide_th
         assert http().send(post(tls_url(server))).status == 200
 
 
-def test_what_is_not_trusted_says_what_was_asked_and_what_to_set(
+def test_an_untrusted_target_says_what_to_set(
     authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
 ) -> None:
     with web(authority.context(authority.certificate("server"))) as server:
-        told = error(http(), post(tls_url(server))).detail
-    assert told.endswith(f"in {certifi.where()} (the bundled file); name the file of its authority in ca_bundle")
+        detail = error(http(), post(tls_url(server))).detail
+    assert detail.endswith(f"in {certifi.where()} (the bundled file); name the file of its authority in ca_bundle")
     assert not system_folder.exists()
 
 
-def test_a_system_without_such_a_folder_has_the_bundled_file(system_folder: Path) -> None:
+def test_the_bundled_file_is_the_last_choice(system_folder: Path) -> None:
     assert default_trust_store().path == certifi.where()
     system_folder.mkdir()
     (system_folder / "ca-certificates.crt").touch()
@@ -199,7 +199,7 @@ def test_a_certificate_for_another_host_is_refused(authority: Authority, http: C
     assert (refused.reason, "mismatch" in refused.detail) == (Reason.TLS, True)
 
 
-def test_a_client_certificate_is_shown(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+def test_a_client_certificate_is_sent(authority: Authority, http: Callable[..., HttpTransport]) -> None:
     with web(authority.context(authority.certificate("server"), wants_client=True)) as server:
         pem = authority.certificate("client")
         assert http(ca_bundle=authority.file, client_cert=pem).send(post(tls_url(server))).status == 200
@@ -209,19 +209,19 @@ def test_a_client_certificate_is_shown(authority: Authority, http: Callable[...,
     assert refused.reason in {Reason.TLS, Reason.CONNECTION_FAILED}  # by who is faster: the alert or the reset
 
 
-def test_plain_http_behind_https_is_told(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_plain_http_behind_https_is_an_error(server: Web, http: Callable[..., HttpTransport]) -> None:
     refused = error(http(), post(tls_url(server)))
     assert (refused.reason, "is not trusted, or does not speak TLS" in refused.detail) == (Reason.TLS, True)
 
 
-def test_a_handshake_that_is_cut_is_tried_again(http: Callable[..., HttpTransport]) -> None:
+def test_an_interrupted_handshake_is_retried(http: Callable[..., HttpTransport]) -> None:
     with raw(lambda connection: connection.recv(10)) as address:
         assert error(http(), post(f"https://{address}/")).reason is Reason.CONNECTION_FAILED
 
 
 @pytest.mark.parametrize("setting", ["ca_bundle", "client_cert"])
 @pytest.mark.parametrize("content", [None, "no pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"])
-def test_a_file_that_does_not_serve_is_named(
+def test_an_unusable_file_is_named(
     authority: Authority, http: Callable[..., HttpTransport], tmp_path: Path, setting: str, content: str | None
 ) -> None:
     file = tmp_path / "file.pem"
@@ -231,7 +231,7 @@ def test_a_file_that_does_not_serve_is_named(
         unfit = error(http(**({"ca_bundle": authority.file} | {setting: file})), post(tls_url(server)))
     assert unfit.reason is Reason.NOT_CONFIGURED
     assert unfit.detail.startswith(f"{setting} {file} cannot be used: ")
-    assert unfit.detail.endswith("no PEM file" if content == "no pem" else "")
+    assert unfit.detail.endswith("not a PEM file" if content == "no pem" else "")
 
 
 def test_a_proxy_is_used(server: Web, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ def test_a_tunnel_carries_tls(authority: Authority, http: Callable[..., HttpTran
             assert transport.send(post(tls_url(server))).body == b"ok"
 
 
-def test_a_proxy_with_tls_is_checked_in_the_same_way(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+def test_the_certificate_of_a_proxy_is_checked(authority: Authority, http: Callable[..., HttpTransport]) -> None:
     with web(authority.context(authority.certificate("server"))) as server:
         proxy = Secret(f"https://127.0.0.1:{server.port}")
         assert http(proxy=proxy, ca_bundle=authority.file).send(post("http://target.example/a")).status == 200
@@ -281,13 +281,13 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
         sink.close()
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b""])
-def test_a_proxy_that_refuses_is_tried_again(http: Callable[..., HttpTransport], answer: bytes) -> None:
+@pytest.mark.parametrize("response", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b""])
+def test_a_refusing_proxy_is_retried(http: Callable[..., HttpTransport], response: bytes) -> None:
     def refuse(connection: socket.socket) -> None:
         request_of(connection)
-        connection.sendall(answer)
+        connection.sendall(response)
 
     with raw(refuse) as proxy:
         refused = error(http(proxy=Secret(f"http://s3cret:s3cret@{proxy}")), post(f"https://t.example{SECRET_PATH}"))
     assert (refused.reason, "t.example" in refused.detail) == (Reason.CONNECTION_FAILED, True)
-    assert ("the proxy answers 407" in refused.detail) is bool(answer)
+    assert ("the proxy responded with 407" in refused.detail) is bool(response)

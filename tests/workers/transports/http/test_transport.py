@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 # What goes out and comes back
 
 
-def test_a_request_and_its_answer(server: Web, http: Callable[..., HttpTransport]) -> None:
-    answer = http().send(post(f"{server.url}/a/b?c=d", b'{"e":1}'))
-    assert (answer.status, answer.body, answer.headers["x-kind"]) == (200, b"ok", "test")
+def test_a_request_and_its_response(server: Web, http: Callable[..., HttpTransport]) -> None:
+    response = http().send(post(f"{server.url}/a/b?c=d", b'{"e":1}'))
+    assert (response.status, response.body, response.headers["x-kind"]) == (200, b"ok", "test")
     method, path, headers, body, _ = server.seen[0]
     assert (method, path, body) == ("POST", "/a/b?c=d", b'{"e":1}')
     assert headers["content-type"] == "application/json"
@@ -64,30 +64,30 @@ def test_parameters_and_headers_of_a_look_up(server: Web, http: Callable[..., Ht
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 307, 400, 404, 429, 500, 503])
-def test_every_status_is_an_answer_and_no_redirect_is_followed(
+def test_every_status_is_a_response_without_redirects(
     server: Web, http: Callable[..., HttpTransport], status: int
 ) -> None:
     server.status, server.headers = status, {"Location": "/elsewhere", "Retry-After": "7"}
     server.body = b"" if status == 204 else b"body"
-    answer = http().send(post(server.url))
-    assert (answer.status, answer.headers["retry-after"], answer.body) == (status, "7", server.body)
+    response = http().send(post(server.url))
+    assert (response.status, response.headers["retry-after"], response.body) == (status, "7", server.body)
     assert len(server.seen) == 1
 
 
-def test_a_packed_answer_is_unpacked(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_a_compressed_response_is_decoded(server: Web, http: Callable[..., HttpTransport]) -> None:
     server.headers, server.body = {"Content-Encoding": "gzip"}, gzip.compress(b"unpacked")
     assert http().send(post(server.url)).body == b"unpacked"
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_an_endless_answer_is_cut(server: Web, http: Callable[..., HttpTransport], *, packed: bool) -> None:
+def test_an_endless_response_is_truncated(server: Web, http: Callable[..., HttpTransport], *, packed: bool) -> None:
     body = b"x" * (8 * MAX_REPORT_BYTES)
     server.body = gzip.compress(body) if packed else body
     server.headers = {"Content-Encoding": "gzip"} if packed else {}
     transport = http()
     for limit in (MAX_BODY_BYTES, MAX_REPORT_BYTES):
-        answer = transport.send(post(server.url, max_body_bytes=limit))
-        assert (len(answer.body), answer.is_cut, answer.broken) == (limit, True, "")
+        response = transport.send(post(server.url, max_body_bytes=limit))
+        assert (len(response.body), response.is_cut, response.broken) == (limit, True, "")
     server.headers, server.body = {}, b"ok"
     assert transport.send(post(server.url)) == Response(status=200, headers=ANY, body=b"ok")
 
@@ -134,17 +134,15 @@ def drip(start: bytes, piece: bytes) -> Callable[[socket.socket], None]:
         (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
 )
-def test_no_server_is_slow_enough_to_outlast_the_limit(
-    http: Callable[..., HttpTransport], start: bytes, piece: bytes
-) -> None:
+def test_a_slow_server_cannot_exceed_the_limit(http: Callable[..., HttpTransport], start: bytes, piece: bytes) -> None:
     began = time.monotonic()
     with raw(drip(start, piece)) as address:
         slow = error(http(request_timeout_s=0.4), post(f"http://{address}{SECRET_PATH}"))
-    assert (slow.reason, slow.detail) == (Reason.TIMEOUT, f"{address} did not answer in time; the call had 0.4 s")
+    assert (slow.reason, slow.detail) == (Reason.TIMEOUT, f"{address} did not respond in time; the limit is 0.4 s")
     assert 0.35 < time.monotonic() - began < 2
 
 
-def test_a_server_that_does_not_read_ends_in_time_too(http: Callable[..., HttpTransport]) -> None:
+def test_a_server_that_does_not_read_times_out(http: Callable[..., HttpTransport]) -> None:
     wait = threading.Event()
     with raw(lambda _: wait.wait(5)) as address:
         slow = error(http(request_timeout_s=0.3), post(f"http://{address}/", b"x" * 16_000_000))
@@ -152,7 +150,7 @@ def test_a_server_that_does_not_read_ends_in_time_too(http: Callable[..., HttpTr
     assert slow.reason is Reason.TIMEOUT
 
 
-def test_a_handshake_that_never_comes_ends_in_time_too(http: Callable[..., HttpTransport]) -> None:
+def test_a_missing_handshake_times_out(http: Callable[..., HttpTransport]) -> None:
     wait = threading.Event()
     with raw(lambda _: wait.wait(5)) as address:
         slow = error(http(request_timeout_s=5, connect_timeout_s=0.3), post(f"https://{address}/"))
@@ -160,7 +158,7 @@ def test_a_handshake_that_never_comes_ends_in_time_too(http: Callable[..., HttpT
     assert slow.reason is Reason.TIMEOUT
 
 
-def test_a_call_may_bring_its_own_limit(http: Callable[..., HttpTransport]) -> None:
+def test_a_call_may_have_its_own_limit(http: Callable[..., HttpTransport]) -> None:
     with raw(drip(b"", b"")) as address:
         slow = error(http(request_timeout_s=60), post(f"http://{address}/", timeout_s=0.2))
     assert "0.2 s" in slow.detail
@@ -177,7 +175,7 @@ def test_a_limit_is_for_one_call(server: Web, http: Callable[..., HttpTransport]
 # No answer
 
 
-def test_nobody_listens(http: Callable[..., HttpTransport]) -> None:
+def test_a_refused_connection(http: Callable[..., HttpTransport]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     refused = error(http(), post(f"http://user:s3cret@{address}{SECRET_PATH}"))
@@ -187,10 +185,13 @@ def test_nobody_listens(http: Callable[..., HttpTransport]) -> None:
     )
 
 
-def test_a_name_that_nobody_has(http: Callable[..., HttpTransport]) -> None:
+def test_a_name_that_cannot_be_resolved(http: Callable[..., HttpTransport]) -> None:
     name = f"{'.'.join(['x' * 60] * 5)}.example"  # longer than RFC 1035 allows, so that no server is asked
     lost = error(http(), post(f"https://{name}{SECRET_PATH}"))
-    assert (lost.reason, lost.detail) == (Reason.CONNECTION_FAILED, f"no connection to {name}: its name is not known")
+    assert (lost.reason, lost.detail) == (
+        Reason.CONNECTION_FAILED,
+        f"no connection to {name}: the host name cannot be resolved",
+    )
 
 
 def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTransport]) -> None:
@@ -198,19 +199,19 @@ def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTranspor
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason", "words"),
+    ("response", "reason", "words"),
     [
-        (b"", Reason.CONNECTION_FAILED, "without an answer"),
-        (b"220 smtp.example s3cret ESMTP\r\n", Reason.INVALID_RESPONSE, "is not HTTP"),
-        (b"HTTP/1.1 20", Reason.CONNECTION_FAILED, "without an answer"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", Reason.CONNECTION_FAILED, "without an answer"),
-        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason.CONNECTION_FAILED, "without an answer"),
+        (b"", Reason.CONNECTION_FAILED, "without a response"),
+        (b"220 smtp.example s3cret ESMTP\r\n", Reason.INVALID_RESPONSE, "is not valid HTTP"),
+        (b"HTTP/1.1 20", Reason.CONNECTION_FAILED, "without a response"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", Reason.CONNECTION_FAILED, "without a response"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason.CONNECTION_FAILED, "without a response"),
     ],
 )
-def test_answers_that_are_none(http: Callable[..., HttpTransport], answer: bytes, reason: Reason, words: str) -> None:
+def test_invalid_responses(http: Callable[..., HttpTransport], response: bytes, reason: Reason, words: str) -> None:
     def behave(connection: socket.socket) -> None:
         request_of(connection)
-        connection.sendall(answer)
+        connection.sendall(response)
 
     with raw(behave) as address:
         lost = error(http(), post(f"http://{address}{SECRET_PATH}"))
@@ -227,7 +228,7 @@ def test_answers_that_are_none(http: Callable[..., HttpTransport], answer: bytes
         *("http://user:pa/s3cret@host/", "\\s3cret", "http://" + "s3cret" * 50 + "/", "http://a b/s3cret"),
     ],
 )
-def test_a_url_that_cannot_be_called(http: Callable[..., HttpTransport], url: str) -> None:
+def test_an_invalid_url(http: Callable[..., HttpTransport], url: str) -> None:
     refused = error(http(request_timeout_s=2), post(url))
     assert refused.reason in {Reason.INVALID_URL, Reason.CONNECTION_FAILED}
 
@@ -240,7 +241,7 @@ def test_a_header_that_cannot_be_sent(server: Web, http: Callable[..., HttpTrans
     assert server.seen == []
 
 
-def test_a_transport_and_its_parts_show_no_secret(http: Callable[..., HttpTransport]) -> None:
+def test_the_repr_of_a_transport_has_no_secret(http: Callable[..., HttpTransport]) -> None:
     transport = http(proxy=Secret("http://s3cret@127.0.0.1:1"))
     assert "s3cret" not in repr(transport)
     assert "s3cret" not in repr(post("http://host/s3cret"))

@@ -38,8 +38,8 @@ def as_another_user(act: Callable[[], list[str]]) -> list[str]:
         finally:
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader) as said:
-        lines = said.read().splitlines()
+    with os.fdopen(reader) as output:
+        lines = output.read().splitlines()
     os.waitpid(pid, 0)
     return lines
 
@@ -65,7 +65,7 @@ def test_a_log_that_the_user_cannot_append_to_is_a_warning(log: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o750, 0o700], ids=["no log yet", "a folder that cannot be entered"])
-def test_not_permitted_is_not_taken_for_not_there(log: Path, mode: int) -> None:
+def test_a_log_without_permission_is_not_a_missing_log(log: Path, mode: int) -> None:
     opened(log.parent)
     log.unlink()
     log.parent.chmod(mode)
@@ -80,13 +80,13 @@ def test_a_log_that_is_a_folder_is_a_warning(log: Path) -> None:
     assert f"append to {log}: Is a directory" in warning
 
 
-def test_a_log_that_can_be_written_is_none(log: Path) -> None:
+def test_a_writable_log_gives_no_warning(log: Path) -> None:
     before = log.stat()
     assert list(home_warnings(log.parents[1])) == []
     assert log.stat().st_mtime_ns == before.st_mtime_ns
 
 
 @pytest.mark.parametrize("there", ["", "logs"])
-def test_a_home_without_such_a_log_is_none(tmp_path: Path, there: str) -> None:
+def test_a_home_without_a_log_gives_no_warning(tmp_path: Path, there: str) -> None:
     (tmp_path / there).mkdir(exist_ok=True)
     assert list(home_warnings(tmp_path)) == []

@@ -54,7 +54,7 @@ class Script:
         self.ended = run(self._command, deadline_s=NEVER, output_limit=100, clock=time.monotonic, groups=self._groups)
 
 
-def test_a_watch_that_the_system_refused_a_thread_is_kept_by_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_watcher_thread_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -68,7 +68,7 @@ def test_a_watch_that_the_system_refused_a_thread_is_kept_by_the_next_look(monke
     eventually(lambda: groups._watcher is None)
 
 
-def test_what_was_left_behind_is_waited_for_until_its_deadline_and_no_longer_than_allowed() -> None:
+def test_background_processes_are_awaited_until_their_deadline() -> None:
     groups = ProcessGroups(time.monotonic)
     patient = left_behind(groups, 0.2)
     groups.wait(NEVER)
@@ -80,7 +80,7 @@ def test_what_was_left_behind_is_waited_for_until_its_deadline_and_no_longer_tha
     eventually(lambda: not runs(endless))
 
 
-def test_a_worker_that_ends_stops_its_scripts_and_settles_none_of_them(tmp_path: Path) -> None:
+def test_a_stopping_worker_kills_scripts_and_settles_none(tmp_path: Path) -> None:
     groups = ProcessGroups(time.monotonic)
     tidy = Script(groups, tmp_path / "tidy", "trap 'echo >tidied; exit 1' TERM; {} while :; do sleep 0.02; done")
     deaf = Script(groups, tmp_path / "deaf", "trap '' TERM; {} sleep 99")
@@ -96,7 +96,7 @@ def test_a_worker_that_ends_stops_its_scripts_and_settles_none_of_them(tmp_path:
     assert late.read() == ""
 
 
-def test_an_end_with_nothing_left_takes_no_time_and_a_second_one_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_all_without_scripts_is_fast_and_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
     groups, began = ProcessGroups(time.monotonic), time.monotonic()
     groups.kill_all()
     assert time.monotonic() - began < 0.5
@@ -104,7 +104,7 @@ def test_an_end_with_nothing_left_takes_no_time_and_a_second_one_not_for_ever(mo
     groups.kill_all()
 
 
-def test_a_process_that_has_left_for_good_is_waited_for_by_nobody() -> None:
+def test_a_process_with_its_own_session_is_not_awaited() -> None:
     groups = ProcessGroups(time.monotonic)
     with groups.track(NEVER) as group:
         group.pipe, held = os.pipe()

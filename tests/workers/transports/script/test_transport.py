@@ -130,11 +130,11 @@ def home(tmp_path: Path, policy: MakePolicy) -> Iterator[Home]:
 # What a script is given
 
 
-def test_a_script_is_given_what_the_stock_integrator_gives(home: Home) -> None:
+def test_a_script_gets_the_stock_arguments(home: Home) -> None:
     text = '#!/bin/sh\nprintf "%s\\n" "$0" "$#" "$@"; pwd; cat; cat "$1" "$5"\n'
-    answer = home.run(text, msgspec.structs.replace(CALL, options_file=b'{"o":1}\n'))
-    zero, count, alert, key, hook, debug, options, timeout, retries, folder, *contents = answer.output.splitlines()
-    assert answer.status == 0
+    response = home.run(text, msgspec.structs.replace(CALL, options_file=b'{"o":1}\n'))
+    zero, count, alert, key, hook, debug, options, timeout, retries, folder, *contents = response.output.splitlines()
+    assert response.status == 0
     assert (zero, count, folder) == ("integrations/custom-x", "7", str(home.path))
     assert (key, hook, debug, timeout, retries) == ("s3cret-key", HOOK, "", "10", "3")
     assert Path(alert).match(f"private/{PREFIX}*/custom-x-[0-9]*-[0-9]*.alert")
@@ -142,29 +142,29 @@ def test_a_script_is_given_what_the_stock_integrator_gives(home: Home) -> None:
     assert contents == ['{"a":1}', '{"o":1}']
 
 
-def test_what_is_not_set_is_an_empty_text(home: Home) -> None:
+def test_an_unset_argument_is_empty(home: Home) -> None:
     call = msgspec.structs.replace(CALL, api_key=None, hook_url=Secret(""), timeout_s=0, retries=0)
-    answer = home.run('#!/bin/sh\nshift; printf "[%s]" "$@"\n', call, debug=True)
-    assert answer.output == "[][][debug][][0][0]"
+    response = home.run('#!/bin/sh\nshift; printf "[%s]" "$@"\n', call, debug=True)
+    assert response.output == "[][][debug][][0][0]"
 
 
 def test_no_blank_or_quote_shifts_an_argument(home: Home) -> None:
     call = msgspec.structs.replace(CALL, api_key=Secret("a b  > $(id) 'x' \\ é\n"), hook_url=Secret(" "))
-    answer = home.run('#!/bin/sh\nprintf "%s|%s|%s" "$#" "$2" "$3"\n', call)
-    assert answer.output == "7|a b  > $(id) 'x' \\ é\n| "
+    response = home.run('#!/bin/sh\nprintf "%s|%s|%s" "$#" "$2" "$3"\n', call)
+    assert response.output == "7|a b  > $(id) 'x' \\ é\n| "
 
 
 def test_the_files_are_private(home: Home) -> None:
-    answer = home.run('#!/bin/sh\nstat -c %a "$1" "$(dirname "$1")"\n')
-    assert answer.output.split() == ["600", "700"]
+    response = home.run('#!/bin/sh\nstat -c %a "$1" "$(dirname "$1")"\n')
+    assert response.output.split() == ["600", "700"]
 
 
 def seen_by_a_script(home: Home, **options: Any) -> dict[str, str]:
-    answer = home.run("#!/bin/sh\nunset PWD OLDPWD _\nexec env -0\n", **options)
-    return dict(line.split("=", 1) for line in answer.output.split("\0") if line)
+    response = home.run("#!/bin/sh\nunset PWD OLDPWD _\nexec env -0\n", **options)
+    return dict(line.split("=", 1) for line in response.output.split("\0") if line)
 
 
-def test_a_script_gets_the_worker_s_environment_without_what_belongs_to_courier(home: Home) -> None:
+def test_a_script_inherits_the_environment_but_not_courier_s(home: Home) -> None:
     handed_on = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "CHAT": "-4711", "https_proxy": "p", "MYCOURIER_X": "y"}
     ours = {"COURIER_REDIS_PASSWORD": "s3cret", "COURIER_": "x", "VIRTUAL_ENV": "/v", "VIRTUAL_ENV_PROMPT": "v"}
     pythons = {"PYTHONHOME": "/nowhere", "PYTHONPATH": "/src", "PYTHONPYCACHEPREFIX": "/tmp", "PYTHONUNBUFFERED": "1"}
@@ -175,7 +175,7 @@ def test_a_script_gets_the_worker_s_environment_without_what_belongs_to_courier(
 @given(
     st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True), st.text("ab =\n\"'$é", max_size=9))
 )
-def test_every_variable_is_handed_on_but_those_of_courier_and_its_python(given_: dict[str, str]) -> None:
+def test_only_variables_of_courier_and_its_python_are_removed(given_: dict[str, str]) -> None:
     kept = environment(given_ | {"PATH": "/bin", "COURIER_LOG_LEVEL": "info", "PYTHONHOME": "/x"})
     assert kept == {name: value for name, value in given_.items() if not name.startswith(COURIER_PREFIXES)} | {
         "PATH": "/bin"
@@ -192,7 +192,7 @@ def test_a_script_s_python_is_not_the_one_of_courier(home: Home) -> None:
     assert seen_by_a_script(home, environ={"PATH": str(ours)})["PATH"] == DEFAULT_PATH
 
 
-def test_the_folder_of_a_system_s_python_stays_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_system_s_python_stays_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", "/usr")
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     assert environment({"PATH": "/usr/bin:/bin"}) == {"PATH": "/usr/bin:/bin"}
@@ -222,7 +222,7 @@ def test_scripts_outside_the_home_are_called_by_their_whole_path(home: Home, pol
 
 
 @pytest.mark.parametrize(("command", "status"), [("exit 0", 0), ("exit 3", 3), ("nosuch", 127), ("kill -9 $$", 137)])
-def test_the_exit_status_is_told_as_a_shell_tells_it(home: Home, command: str, status: int) -> None:
+def test_the_exit_status_is_that_of_a_shell(home: Home, command: str, status: int) -> None:
     assert home.run(f"#!/bin/sh\n{command}\n").status == status
 
 
@@ -230,34 +230,34 @@ def test_output_and_errors_come_in_one_stream(home: Home) -> None:
     assert home.run("#!/bin/sh\necho a; echo b >&2; echo c\n").output == "a\nb\nc\n"
 
 
-def test_output_that_is_no_text_is_read_anyway(home: Home) -> None:
+def test_output_that_is_not_utf_8_is_decoded(home: Home) -> None:
     assert home.run("#!/bin/sh\nprintf '\\377\\000x'\n").output == "\ufffd\0x"
 
 
-def test_of_huge_output_the_end_is_kept(home: Home) -> None:
-    answer = home.run("#!/bin/sh\nhead -c 20000000 /dev/zero | tr '\\0' a; echo; echo end\n", output_limit_bytes=1024)
-    assert len(answer.output) == 1024 - home.redactor.longest
-    assert answer.output.endswith("a\nend\n")
+def test_the_end_of_huge_output_is_kept(home: Home) -> None:
+    response = home.run("#!/bin/sh\nhead -c 20000000 /dev/zero | tr '\\0' a; echo; echo end\n", output_limit_bytes=1024)
+    assert len(response.output) == 1024 - home.redactor.longest
+    assert response.output.endswith("a\nend\n")
 
 
-def test_a_script_that_closes_its_output_is_waited_for(home: Home) -> None:
+def test_a_script_that_closes_its_output_is_awaited(home: Home) -> None:
     assert home.run("#!/bin/sh\nexec >/dev/null 2>&1; sleep 0.2; exit 5\n").status == 5
 
 
-def test_a_script_gets_no_more_memory_than_it_may_have(home: Home) -> None:
+def test_a_script_cannot_exceed_its_memory_limit(home: Home) -> None:
     greedy = "#!/bin/sh\nsleep 0.2\nhead -c 300000000 /dev/zero | tail -c 290000000 >/dev/null || exit 9\n"
     assert home.run(greedy).status == 0
     assert home.run(greedy, memory_limit_bytes=64 * 2**20).status != 0
 
 
-def test_a_script_cannot_write_a_file_larger_than_it_may(home: Home, tmp_path: Path) -> None:
+def test_a_script_cannot_exceed_its_file_limit(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "big"
     script = f"#!/bin/sh\nsleep 0.2\nhead -c 1000000 /dev/zero > {file}\n"
     assert home.run(script, file_limit_bytes=65_536).status != 0
     assert file.stat().st_size == 65_536
 
 
-def test_a_script_gets_no_more_than_the_worker_itself_may_have(
+def test_a_script_cannot_exceed_the_worker_s_limits(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, 65_536))
@@ -267,9 +267,7 @@ def test_a_script_gets_no_more_than_the_worker_itself_may_have(
     assert file.stat().st_size == 65_536
 
 
-def test_a_script_that_cannot_be_limited_is_ended_and_leaves_nothing_behind(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_script_that_cannot_be_limited_is_killed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EPERM, "not permitted")
 
@@ -285,7 +283,7 @@ def test_many_run_at_once(home: Home) -> None:
     transport = home.transport()
     calls = [msgspec.structs.replace(CALL, alert_file=b"%d" % n) for n in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        assert [answer.output for answer in pool.map(transport.send, calls)] == [str(n) for n in range(40)]
+        assert [response.output for response in pool.map(transport.send, calls)] == [str(n) for n in range(40)]
 
 
 # Deadlines
@@ -303,37 +301,37 @@ def test_a_script_that_hangs_is_stopped_with_its_children(home: Home) -> None:
     assert eventually(lambda: not any(runs(int(pid)) for pid in (home.path / "pids").read_text().split()))
 
 
-def test_a_script_may_tidy_up_when_its_time_is_over(home: Home) -> None:
+def test_a_script_may_clean_up_after_its_deadline(home: Home) -> None:
     home.script('#!/bin/sh\ntrap "echo tidied; exit 0" TERM\nwhile :; do sleep 0.05; done\n')
     error = home.error(script_timeout_s=0.3)
     assert (error.reason, error.detail.rpartition(" ")[2]) == (Reason.SCRIPT_TIMEOUT, "tidied")
 
 
-def test_a_silent_script_is_told_so(home: Home) -> None:
+def test_a_silent_script_s_error_says_so(home: Home) -> None:
     home.script("#!/bin/sh\nsleep 99\n")
-    assert home.error(script_timeout_s=0.1).detail.endswith("it had printed nothing")
+    assert home.error(script_timeout_s=0.1).detail.endswith("it printed nothing")
 
 
-def test_output_without_end_does_not_move_the_deadline(home: Home) -> None:
+def test_endless_output_does_not_extend_the_deadline(home: Home) -> None:
     home.script("#!/bin/sh\nwhile :; do echo again; done\n")
     assert home.error(script_timeout_s=0.3, output_limit_bytes=1024).detail.endswith("again")
 
 
-def test_a_child_that_holds_the_output_is_not_waited_for(home: Home) -> None:
+def test_a_child_that_keeps_the_output_open_is_not_awaited(home: Home) -> None:
     start = time.monotonic()
-    answer = home.run("#!/bin/sh\nsleep 99 &\necho $!\n", script_timeout_s=3.5)
-    child = int(answer.output)
-    assert answer.status == 0
+    response = home.run("#!/bin/sh\nsleep 99 &\necho $!\n", script_timeout_s=3.5)
+    child = int(response.output)
+    assert response.status == 0
     assert time.monotonic() - start < 3
     assert runs(child)  # it may work until the deadline
     assert eventually(lambda: not runs(child))
 
 
-def test_a_child_may_go_on_printing(home: Home) -> None:
+def test_a_child_may_continue_to_print(home: Home) -> None:
     work, others = "(sleep 1.5; head -c 300000 /dev/zero; echo done >done; sleep 99) & echo $!", watchers()
-    answer = home.run(f"#!/bin/sh\n{work}\n", script_timeout_s=20)
+    response = home.run(f"#!/bin/sh\n{work}\n", script_timeout_s=20)
     assert eventually((home.path / "done").exists)
-    os.killpg(os.getpgid(int(answer.output)), signal.SIGKILL)
+    os.killpg(os.getpgid(int(response.output)), signal.SIGKILL)
     assert eventually(lambda: watchers() <= others)
 
 
@@ -341,65 +339,65 @@ def watchers() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "courier-leftovers"}
 
 
-def test_a_child_that_ignores_the_end_is_killed(home: Home) -> None:
-    answer = home.run(
+def test_a_child_that_ignores_sigterm_is_killed(home: Home) -> None:
+    response = home.run(
         '#!/bin/sh\n(trap "" TERM; sleep 99; sleep 98) >/dev/null 2>&1 &\necho $!\n', script_timeout_s=0.3
     )
-    assert answer.status == 0
-    assert eventually(lambda: not runs(int(answer.output)))
+    assert response.status == 0
+    assert eventually(lambda: not runs(int(response.output)))
 
 
 # Scripts that cannot run
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "told"),
+    ("text", "mode", "detail"),
     [
         ("#!/bin/sh\n", 0o440, "not executable"),
-        ("#!/bin/sh\n", 0o770, "written by others"),
-        ("#!/bin/sh\n", 0o557, "written by others"),
+        ("#!/bin/sh\n", 0o770, "writable for users other than root"),
+        ("#!/bin/sh\n", 0o557, "writable for users other than root"),
         ("#!/bin/sh\r\nexit 0\r\n", 0o550, "CR LF"),
         ("#!/no/such/interpreter -x\n", 0o550, "interpreter /no/such/interpreter"),
         ("#! no-such\n", 0o550, "interpreter no-such"),
         ("#!/bin\n", 0o550, "the interpreter /bin is a directory"),
     ],
 )
-def test_a_script_that_cannot_run_is_refused_with_the_reason(home: Home, text: str, mode: int, told: str) -> None:
+def test_an_unusable_script_is_refused_with_the_reason(home: Home, text: str, mode: int, detail: str) -> None:
     home.script(text, mode)
     error = home.error()
     assert error.reason is Reason.SCRIPT_UNUSABLE
-    assert told in error.detail
+    assert detail in error.detail
     assert "custom-x" in error.detail
 
 
-def test_what_is_no_script_is_refused(home: Home) -> None:
+def test_a_file_that_is_not_a_script_is_refused(home: Home) -> None:
     assert "does not exist" in home.error().detail
     (home.integrations / "custom-x").mkdir()
     assert "is a directory" in home.error().detail
-    assert "no slash" in home.error(msgspec.structs.replace(CALL, name="custom-/../../bin/sh")).detail
-    assert "cannot be looked at" in home.error(msgspec.structs.replace(CALL, name="custom-" + "x" * 300)).detail
+    assert "without a slash" in home.error(msgspec.structs.replace(CALL, name="custom-/../../bin/sh")).detail
+    assert "cannot be checked" in home.error(msgspec.structs.replace(CALL, name="custom-" + "x" * 300)).detail
     os.mkfifo(home.integrations / "custom-fifo")
-    assert "no regular file" in home.error(msgspec.structs.replace(CALL, name="custom-fifo")).detail
+    assert "not a regular file" in home.error(msgspec.structs.replace(CALL, name="custom-fifo")).detail
 
 
-def test_arguments_that_no_process_can_get_are_refused(home: Home) -> None:
+def test_invalid_arguments_are_refused(home: Home) -> None:
     home.script("#!/bin/sh\n")
     assert "too long" in home.error(msgspec.structs.replace(CALL, api_key=Secret("s3cret" * 100_000))).detail
     assert "NUL" in home.error(msgspec.structs.replace(CALL, api_key=Secret("s3cret\0"))).detail
 
 
-def test_a_worker_refuses_a_script_that_it_may_change(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_that_the_worker_can_change_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.script("#!/bin/sh\n", 0o750)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert "written by others" in home.error().detail
+    assert "writable for users other than root" in home.error().detail
 
 
-def test_a_missing_home_is_told(home: Home, policy: MakePolicy) -> None:
+def test_a_missing_home_is_an_error(home: Home, policy: MakePolicy) -> None:
     home.script("#!/bin/sh\n")
     transport = ScriptTransport(
         policy(), redactor=Redactor(), home=home.path / "gone", integrations_dir=home.integrations
     )
-    with pytest.raises(TransportError, match=r"gone, the folder to run it in, does not exist") as raised:
+    with pytest.raises(TransportError, match=r"gone, the working folder for scripts, does not exist") as raised:
         transport.send(CALL)
     assert raised.value.reason is Reason.SCRIPT_UNUSABLE
 
@@ -407,7 +405,7 @@ def test_a_missing_home_is_told(home: Home, policy: MakePolicy) -> None:
 # The private folder
 
 
-def test_files_of_a_killed_worker_are_removed_and_those_of_a_living_one_stay(home: Home) -> None:
+def test_only_files_of_killed_workers_are_removed(home: Home) -> None:
     home.script('#!/bin/sh\ncat "$1"\n')
     living = home.transport()
     living.send(CALL)
@@ -423,14 +421,14 @@ def test_files_of_a_killed_worker_are_removed_and_those_of_a_living_one_stay(hom
     assert not stale.exists()
 
 
-def test_the_folder_goes_with_its_transport(home: Home) -> None:
+def test_the_folder_is_removed_with_its_transport(home: Home) -> None:
     home.run("#!/bin/sh\n")
     assert len(list(home.private.iterdir())) == 1
     home._transports.clear()
     assert list(home.private.iterdir()) == []
 
 
-def test_a_folder_that_somebody_removed_is_made_again(home: Home) -> None:
+def test_a_deleted_folder_is_created_again(home: Home) -> None:
     home.script('#!/bin/sh\ncat "$1"\n')
     transport = home.transport()
     transport.send(CALL)
@@ -438,7 +436,7 @@ def test_a_folder_that_somebody_removed_is_made_again(home: Home) -> None:
     assert transport.send(CALL).output == '{"a":1}\n'
 
 
-def test_a_folder_that_cannot_be_made_is_told(home: Home) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(home: Home) -> None:
     home.script("#!/bin/sh\n")
     home.private.write_text("a file in its place")
     error = home.error()
@@ -447,7 +445,7 @@ def test_a_folder_that_cannot_be_made_is_told(home: Home) -> None:
     assert "private files cannot be written in" in error.detail
 
 
-def test_a_transport_shows_no_secret(home: Home) -> None:
+def test_the_repr_of_a_script_transport_has_no_secret(home: Home) -> None:
     transport = home.transport(environment={"TOKEN": Secret("s3cret")})
     assert "s3cret" not in repr(transport)
     assert stat.S_ISDIR(home.integrations.stat().st_mode)
