@@ -18,7 +18,7 @@ from common.secret import Secret
 from common.settings.load import load_settings
 from common.settings.sources import FILE_SUFFIX, FIXED, SETTINGS_VARIABLE
 from ops.cli.main import COMMANDS, courier
-from tests.workers.integrations.examples import FIELDS, alert, answer
+from tests.workers.integrations.examples import FIELDS, alert, response
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.redaction import Redactor
 
@@ -32,7 +32,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 VARIABLE = re.compile(r"\bCOURIER_[A-Z_]*[A-Z]\b(?!\*)")
 EXAMPLE_FILES = {"workers/integrations/teams.py", "tests/workers/integrations/test_teams.py"}
-EXAMPLE_NAMES = {"NO_MARKUP", "LONGEST_TEXT", "test_teams"}
+EXAMPLE_NAMES = {"NO_MARKUP", "MAX_TEXT_CHARS", "test_teams"}
 """What the example of CONTRIBUTING makes."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -142,7 +142,7 @@ def test_the_example_of_contributing_is_a_service_module(tmp_path: Path) -> None
     (call,) = service.build_calls(alert())
     assert (call.method, call.url) == ("POST", "https://teams.example/hook")
     assert json.loads(call.body) == {"text": FIELDS["rule"]["description"]}
-    assert service.interpret(alert(), call, answer(202)) == Delivered()
+    assert service.interpret(alert(), call, response(202)) == Delivered()
     assert isinstance(service.interpret_failure(alert(), call, TransportError(Reason.TIMEOUT, "late")), Retry)
 
 
