@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HERE, THERE = "10.231.77.1", "10.231.77.2"
+NETWORK = f"10.231.{os.getpid() % 250}"
+"""Another one for each process of the tests, since they run at once."""
+
+HERE, THERE = f"{NETWORK}.1", f"{NETWORK}.2"
 NOTICED_WITHIN_S = 8
 """Twice what the socket's options allow (`common.connection.client.KEEPALIVE`); the client's own limit is 60 s."""
 
 CLIENT = """
 import sys, time
 from common.connection.client import connect
-client = connect(sys.argv[1], answer_within_s=60)
+client = connect(sys.argv[1], response_timeout_s=60)
 try:
     client.execute_command(*sys.argv[2:])
 except Exception as error:

@@ -140,7 +140,7 @@ def test_a_redis_that_is_still_loading_is_waited_for(tmp_path: Path, manager: Ma
     ):
         assert status.process.wait(30) == AWAY
         assert "loading the dataset" in status.log
-        eventually(lambda: "loading the dataset in memory; waiting, the alert log keeps" in producer.log)
+        eventually(lambda: "loading the dataset in memory; waiting for Redis" in producer.log)
         eventually(lambda: "loading the dataset in memory; waiting for it" in worker.log)
         server.quicken()
         eventually(lambda: "new integration; reading starts" in producer.log)
@@ -222,6 +222,6 @@ def test_a_port_that_is_taken_is_named(server: EmbeddedServer, manager: Manager)
 
 
 def test_an_unknown_setting_is_told_by_name(manager: Manager, server: EmbeddedServer) -> None:
-    (manager.folder / "courier.toml").write_text("[worker]\nslotz = 3\n")
+    (manager.folder / "courier.toml").write_text("[worker]\nmax_taskz = 3\n")
     courier = part(manager, server, "worker", COURIER_SETTINGS=str(manager.folder / "courier.toml"))
     assert "did you mean worker.max_tasks?" in ended(courier)

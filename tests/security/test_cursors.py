@@ -66,7 +66,7 @@ def test_a_cursor_that_somebody_else_moved_loses_no_alert(
     assert caplog.text.count("cursor in Redis has no signature") == 1
     (report,) = fetch_producer_reports(world.client)
     assert report.counters["foreign:cursor"] == 1
-    assert report.texts["foreign_writes"].endswith("within the hour: cursor")
+    assert report.texts["foreign_writes"].endswith("within the last hour: cursor")
     assert "Redis has lost" not in caplog.text
 
 

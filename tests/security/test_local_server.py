@@ -136,7 +136,7 @@ def test_another_user_cannot_connect_even_where_the_folder_was_opened(*, opened:
 
 @pytest.mark.parametrize("name", ["x" * MAX_SOCKET_PATH_BYTES, os.fsdecode(b"caf\xe9")])
 def test_a_folder_whose_path_no_socket_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="name a folder with a shorter path"):
+    with pytest.raises(SettingsError, match="set a directory with a shorter path"):
         EmbeddedServer(tmp_path / name, port=None)
 
 
