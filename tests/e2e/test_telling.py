@@ -95,5 +95,5 @@ def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_
             eventually(lambda: len(first.bodies) == 5)
             (opened,) = queue.of("breaker_opened")
             assert opened["integration"] == "first"
-            assert opened["last_error"].startswith("server: ")
+            assert opened["last_error"].startswith("http_5xx: ")
             assert len(second.bodies) == 5
