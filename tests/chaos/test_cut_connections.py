@@ -33,15 +33,15 @@ LONG_S = 120
 DEAF_WORKER = """
 from kombu.transport.redis import Channel
 from ops.cli.main import main
-from workers.celery_worker.consumer import PromptConsumer
+from workers.celery_worker.consumer import FixedDelayConsumer
 
-reconnect = PromptConsumer.on_connection_error_after_connected
+reconnect = FixedDelayConsumer.on_connection_error_after_connected
 
 def and_go_deaf(self, error):
     Channel._brpop_start = lambda *_, **__: None
     reconnect(self, error)
 
-PromptConsumer.on_connection_error_after_connected = and_go_deaf
+FixedDelayConsumer.on_connection_error_after_connected = and_go_deaf
 main()
 """
 """It takes tasks until it has to connect again, as in celery#8030, #8091 and #10302."""
