@@ -1,15 +1,16 @@
 """What a healthy integration loses to failing ones that share its only worker process.
 
-    python -m ops.bench.isolation [--flood 6000] [--per-s 100] [--seconds 8] [--rounds 5]
+    python -m ops.bench.isolation [--flood 6000] [--per-s 100] [--seconds 8] [--rounds 5] [--cases small large]
 
-Four cases in turns, compared round by round:
+Five cases in turns, compared round by round:
 
     alone    the healthy integration by itself
     sick     next to one whose target never responds, one that returns 500 and one at 1/s with 50,000 waiting
     stuck    the same, but three hang, without a breaker, and their alerts came one by one: this gives the most tasks,
              each of which occupies the worker until its calls time out; it has no goal, because hundreds of calls
              that time out at the same moment have a fixed cost
-    large    next to one that returns 500 and a page of 1 MiB, ten times a second, without a breaker
+    small    next to one that returns 500 and a short page, ten times a second, without a breaker
+    large    the same with a page of 1 MiB: beside `small` it shows what the size of the page costs
 
 Throughput is that of a flood of alerts; latency, from newline to request, that of a steady rate after it.
 """
@@ -39,8 +40,10 @@ STUCK: Final = ("hang", "hang-2", "hang-3")
 STUCK_ALERTS: Final = 400
 """For each integration, before its other alerts if it has any."""
 
-LARGE: Final = "large"
-LARGE_ALERTS: Final = 3000
+ERROR_PAGES: Final = {"small": "/fail", "large": "/large"}
+"""Integration, which is also the name of its case → path at the target."""
+
+ERROR_PAGE_ALERTS: Final = 3000
 
 _BLOCK: Final = """<integration id="{name}"><name>slack</name><hook_url>http://127.0.0.1:{{port}}{path}</hook_url>
 <group>{name}</group><alert_format>json</alert_format>{more}</integration>
@@ -51,7 +54,7 @@ _OPTIONS: Final = """<options>{{"authorization": "Bearer 0a1b2c3d4e5f6a7b8c9d0e1
 
 PATHS: Final = {
     "healthy": "/hook",
-    LARGE: "/large",
+    **ERROR_PAGES,
     **dict.fromkeys(STUCK, "/hang"),
     **{name: path for name, (path, _) in SICK.items()},
 }
@@ -68,7 +71,7 @@ CASES: Final = {
     "alone": SETTINGS,
     "sick": SETTINGS,
     "stuck": f'{SETTINGS}[integrations."hang*"]\n{NO_BREAKER}',
-    "large": f'{SETTINGS}[integrations.{LARGE}]\nrate_limits = ["10/s"]\n{NO_BREAKER}',
+    **{name: f'{SETTINGS}[integrations.{name}]\nrate_limits = ["10/s"]\n{NO_BREAKER}' for name in ERROR_PAGES},
 }
 
 
@@ -87,18 +90,18 @@ def sicken(system: System, *, stuck: bool) -> None:
     wait_until(lambda: len(system.target.counts()["by_path"]) == len(SICK), "not every sick target was called")
 
 
-def sicken_by_size(system: System) -> None:
-    """Write alerts for the integration whose target responds with large pages; return when it has begun to fail."""
-    system.append(alerts(LARGE_ALERTS, LARGE))
-    wait_until(lambda: system.target.counts()["by_path"].get(PATHS[LARGE]), "the target was not called")
+def send_for_error_pages(system: System, name: str) -> None:
+    """Write alerts for the integration whose target responds with error pages; return when it has begun to fail."""
+    system.append(alerts(ERROR_PAGE_ALERTS, name))
+    wait_until(lambda: system.target.counts()["by_path"].get(PATHS[name]), "the target was not called")
 
 
 def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str, float]:
     """Run one case once. Return deliveries a second, and percentiles of the latency in ms."""
     with running(config=CONFIG, settings=CASES[case], quiet=True) as system:
         latencies_ms(system, WARM_UP, per_s, group="healthy")
-        if case == "large":
-            sicken_by_size(system)
+        if case in ERROR_PAGES:
+            send_for_error_pages(system, case)
         elif case != "alone":
             sicken(system, stuck=case == "stuck")
         start_s = time.time()
@@ -111,7 +114,7 @@ def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str,
         "per_s": rate,
         "p50_ms": median(found),
         "p99_ms": percentile(found, 99),
-        **{f"{name}_calls": calls.get(PATHS[name], 0) for name in (*SICK, LARGE)},
+        **{f"{name}_calls": calls.get(PATHS[name], 0) for name in (*SICK, *ERROR_PAGES)},
     }
 
 
@@ -130,7 +133,7 @@ def compare(ran: dict[str, list[dict[str, float]]]) -> list[Figure]:
             least = LEAST_THROUGHPUT if case in MOST_LATENCY else None
             figures.append(Figure(f"{case}_throughput_ratio", throughput, "more", least))
             figures.append(Figure(f"{case}_p99_ratio", p99, "less", MOST_LATENCY.get(case)))
-            called = (LARGE,) if case == "large" else tuple(SICK)
+            called = (case,) if case in ERROR_PAGES else tuple(SICK)
             figures += [
                 Figure(f"{case}_{name}_calls", tuple(one[f"{name}_calls"] for one in rounds)) for name in called
             ]
@@ -144,8 +147,9 @@ def main() -> int:
     parser.add_argument("--per-s", type=float, default=100.0)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cases", nargs="+", choices=[*CASES][1:], default=[*CASES][1:], help="beside `alone`")
     chosen = parser.parse_args()
-    ran: dict[str, list[dict[str, float]]] = {case: [] for case in CASES}
+    ran: dict[str, list[dict[str, float]]] = {case: [] for case in ("alone", *chosen.cases)}
     for _ in range(chosen.rounds):
         for case, rounds in ran.items():
             rounds.append(measure(case, flood=chosen.flood, per_s=chosen.per_s, seconds=chosen.seconds))
