@@ -7,6 +7,7 @@ ones.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from enum import Enum
@@ -148,3 +149,8 @@ def print_notes(notes: Iterable[tuple[str, str]]) -> None:
     for name, text in notes:
         label = printable(name)
         click.echo(f"{label}: {truncate(text, max(12, terminal_width() - len(label) - 2))}")
+
+
+def one_line(message: str) -> str:
+    """Return the message on one line, with characters escaped that a terminal does not show."""
+    return printable(re.sub(r"[\t\r\n]+", " ", message))

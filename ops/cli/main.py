@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from common.errors import ConfigError, CourierError, LedgerMisconfigured, LedgerUnavailable, SettingsError
-from common.printable import printable
 from common.process import hide_memory
+from ops.admin.terminal import one_line
 from ops.cli.options import Group, Invocation, example
 
 if TYPE_CHECKING:
@@ -137,11 +136,6 @@ def exit_code(error: CourierError) -> int:
             return EX_TEMPFAIL
         case _:
             return EX_FAILED
-
-
-def one_line(message: str) -> str:
-    """Return the message on one line, with characters escaped that a terminal does not show."""
-    return printable(re.sub(r"[\t\r\n]+", " ", message))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ from common.logs import configure_logging
 from common.settings.schema import Start
 from ops.admin.names import in_configuration
 from ops.admin.shadow import COLUMNS, Shadow
-from ops.admin.terminal import fit, is_terminal, print_table, terminal_width
-from ops.cli.main import one_line
+from ops.admin.terminal import fit, is_terminal, one_line, print_table, terminal_width
 from ops.cli.options import TimeParam, example, integration_option, pass_settings, setting_option
 from producer.alertlog import AlertLog, Watcher
 from producer.ossec_conf import read_ossec_conf

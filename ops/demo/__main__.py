@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from common.errors import CourierError
-from ops.cli.main import exit_code, one_line
+from ops.admin.terminal import one_line
+from ops.cli.main import exit_code
 from ops.demo.console import Show
 from ops.demo.run import Plan, run
 

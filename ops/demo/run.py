@@ -13,7 +13,7 @@ import msgspec
 
 from common.errors import CourierError
 from common.integration import Kind
-from ops.cli.main import one_line
+from ops.admin.terminal import one_line
 from ops.demo.alert_feed import SMALL_BYTES, Feed, bursts
 from ops.demo.console import summary_row
 from ops.demo.expect import NOT_FOUND, arrived, compare, expected

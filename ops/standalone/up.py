@@ -9,8 +9,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from common.settings.units import format_duration
-from ops.monitoring.flower.server import address
 from ops.standalone import state_dir
+from ops.standalone.addresses import address
 from ops.standalone.embedded_redis import EmbeddedServer, free_port, is_free
 from ops.standalone.supervisor import Child, Interrupted, Supervisor, interruptible
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ops.admin.check.finding import Severity
-from ops.admin.terminal import pluralize, print_table
-from ops.cli.main import one_line
+from ops.admin.terminal import one_line, pluralize, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

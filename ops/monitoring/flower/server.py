@@ -18,7 +18,6 @@ from tornado.options import options
 from common.broker.celery_app import make_app
 from common.connection.client import connect
 from common.connection.path_monitor import PathMonitor
-from common.connection.urls import host_in_url
 from common.connection.wait import wait_until_available
 from common.errors import SettingsError
 from common.ledger import Ledger
@@ -26,6 +25,7 @@ from ops.monitoring.flower import pages, socket_broker
 from ops.monitoring.flower.browser import GuardedFlower
 from ops.monitoring.flower.event_gate import EventGate
 from ops.monitoring.flower.events import ReconnectingEvents
+from ops.standalone.addresses import address
 from ops.standalone.supervisor import STOP_SIGNALS
 
 if TYPE_CHECKING:
@@ -88,12 +88,6 @@ def _build(url: str, settings: FlowerSettings) -> Any:
     pages.install(flower, settings.url_prefix, ledger.now_ms)
     socket_broker.install()
     return flower
-
-
-def address(flower: FlowerSettings, port: int) -> str:
-    """Return the URL of Flower for a browser."""
-    prefix = flower.url_prefix.strip("/")
-    return f"http://{host_in_url(flower.address)}:{port}/{prefix + '/' if prefix else ''}"
 
 
 def _listen(flower: Any, settings: Settings) -> int:

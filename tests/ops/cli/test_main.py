@@ -18,7 +18,8 @@ from common.errors import (
 )
 from common.ledger import Ledger
 from common.outcome import Reason
-from ops.cli.main import COMMANDS, courier, exit_code, main, one_line
+from ops.admin.terminal import one_line
+from ops.cli.main import COMMANDS, courier, exit_code, main
 from ops.cli.options import Invocation, pass_settings, setting_option
 
 if TYPE_CHECKING:
