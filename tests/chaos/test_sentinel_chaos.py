@@ -13,7 +13,7 @@ from tests.support.recorder import eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
 def test_the_former_primary_comes_back_as_a_replica(tmp_path: Path) -> None:
@@ -21,11 +21,11 @@ def test_the_former_primary_comes_back_as_a_replica(tmp_path: Path) -> None:
         system = System(stack, tmp_path)
         system.begins(400)
         system.redis.primary.kill()
-        eventually(system.redis.replica_rules)
+        system.redis.wait_for_failover()
         system.manager.append(200)
         system.redis.primary.start()
         system.manager.append(200)
-        eventually(system.redis.primary_follows)
+        system.redis.wait_for_demotion()
         system.manager.append(200)
         system.everything_arrives()
         eventually(lambda: "courier.slack" in system.queues_page())

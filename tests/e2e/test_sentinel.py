@@ -24,7 +24,7 @@ def goes_on_without_its_primary(folder: Path, tls: Tls | None) -> None:
         system.begins(400)
         system.redis.primary.kill()
         system.manager.append(200)
-        eventually(system.redis.replica_rules)
+        system.redis.wait_for_failover()
         may_repeat = system.unknown_to_the_replica()
         system.everything_arrives()
         repeats = system.target.numbers().total() - system.manager.written

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MASTER_NAME = "courier"
 DOWN_AFTER_MS = 1000
+ROLE_LIMIT_S = 90.0
+"""Sentinel demotes a former primary 10 s after its return. A Sentinel whose machine stalled for 2 s does nothing for
+another 30 s (Redis documentation, "High availability with Redis Sentinel", TILT mode), which can happen twice."""
+
 PASSWORD, SENTINEL_PASSWORD = "of-the-servers", "of-the-sentinels"
 
 
@@ -45,13 +49,13 @@ class Watched:
         self.url = f"{scheme}://:{self.primary.password}@{hosts}/{MASTER_NAME}/0"
         self._wait_until_watched(ports[0])
 
-    def replica_rules(self) -> bool:
-        """Return whether the replica has become the primary."""
-        return _role(self.replica) == "master"
+    def wait_for_failover(self) -> None:
+        """Wait until the replica has become the primary."""
+        eventually(lambda: _role(self.replica) == "master", limit_s=ROLE_LIMIT_S)
 
-    def primary_follows(self) -> bool:
-        """Return whether the former primary has become a replica."""
-        return _role(self.primary) == "slave"
+    def wait_for_demotion(self) -> None:
+        """Wait until the former primary has become a replica."""
+        eventually(lambda: _role(self.primary) == "slave", limit_s=ROLE_LIMIT_S)
 
     def _server(self, folder: Path, password: str, port: int = 0) -> EmbeddedServer:
         if self._tls:
