@@ -2,7 +2,7 @@
 
 A client that can write to Redis can put any bytes into a queue. Celery and kombu trust messages: they obey compression,
 ETA, callbacks and task name, and an unexpected type in a header stops the consumer. So they never see a message before
-`decode` accepts it, and then they see a new message that `encode` builds only from the accepted ids.
+`decode` accepts it, and then they see a new one: `encode` builds it only from the accepted ids.
 
 The format is message protocol 2 of Celery ("Message Protocol" in its internals guide) inside the JSON envelope of
 kombu's virtual transports (`kombu.transport.virtual.base.Message.serializable`).
@@ -83,6 +83,14 @@ _encoder: Final = msgspec.json.Encoder()
 _NO_CALLBACKS: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
+def queue_name(integration_id: str) -> str:
+    """Return the name of an integration's Celery queue, which is also the Redis key of its list.
+
+    kombu's Redis transport takes messages from the tail of that list, so they are pushed to its head.
+    """
+    return f"courier.{integration_id}"
+
+
 def decode(raw: bytes) -> Task | None:
     """Return the task of a queue message, None for any message that `Dispatcher` would not publish."""
     if len(raw) > MAX_MESSAGE_BYTES:
@@ -96,7 +104,7 @@ def decode(raw: bytes) -> Task | None:
 
 
 def encode(task: Task) -> bytes:
-    """Return the message of a task for Celery's consumer."""
+    """Return the message of a task, which the dispatcher publishes and Celery's consumer gets."""
     arguments = (task.integration_id, task.delivery_ids)
     headers = {
         "lang": "py",

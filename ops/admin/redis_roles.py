@@ -85,14 +85,11 @@ _RUN: Final = frozenset({"evalsha", "script|exists", "script|load"})
 _CONNECT: Final = "client|setinfo client|setname hello info ping select time"
 _TRANSACTION: Final = "discard exec multi unwatch watch"
 _READ_STATUS: Final = "hget hgetall hkeys hmget lrange scan zcard zcount zrange zrank"
-_PUBLISH: Final = "llen lpush sadd smembers"
-"""The commands with which kombu publishes to a queue. LPUSH needs write permission, LLEN only access to the key."""
-
 _CONSUME: Final = (
-    "brpop del evalsha exists llen pexpire psubscribe publish punsubscribe sadd script|exists script|load smembers "
-    "srem zadd zrangebyscore zrem"
+    "brpop del evalsha exists llen lpush pexpire psubscribe publish punsubscribe sadd script|exists script|load "
+    "smembers srem zadd zrangebyscore zrem"
 )
-"""The commands with which kombu consumes queues and expires messages of remote control, including its two scripts."""
+"""The commands with which kombu declares and consumes queues, answers remote control and expires its messages."""
 
 _LEDGER: Final = tuple(f"~courier:{{*}}:{part}" for part in KEY_NAMES)
 _CURSORS: Final = "~courier:{*}:cursor"
@@ -114,12 +111,11 @@ ROLES: Final = (
             "~courier:catalogue",
             "~courier:node:*",
             "%W~courier.*",
-            *_QUEUE_BINDINGS,
         ),
         commands=_commands(
             _CONNECT,
             _TRANSACTION,
-            _PUBLISH,
+            "lpush",
             "exists hdel hget hgetall hincrby hkeys hmget hset hsetnx lrange zcard zcount zrange",
         ),
         scripts=("commit", "bury_unreadable", "release"),
@@ -143,7 +139,6 @@ ROLES: Final = (
         commands=_commands(
             _CONNECT,
             _TRANSACTION,
-            _PUBLISH,
             _CONSUME,
             "expire get hdel hget hgetall hmget hset lrange set zrange",
         ),
