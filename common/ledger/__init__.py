@@ -109,6 +109,7 @@ from common.ledger.limits import UNLIMITED, Breaker, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
 from common.ledger.types import (
+    Commit,
     CommitResult,
     DeadLetter,
     Event,
@@ -129,6 +130,7 @@ __all__ = [
     "Attempt",
     "Breaker",
     "BreakerState",
+    "Commit",
     "CommitResult",
     "DeadLetter",
     "Delivery",

@@ -38,12 +38,31 @@ class Calls:
     ) -> Any:
         """Run a script for one integration and return its result. Also raises LedgerDamaged."""
         calls = {integration_id: (keys or keys_of(integration_id), list(arguments))}
-        return _undamaged(self._run_all(name, calls)[integration_id])
+        (result,) = self.run_in_order([(name, calls)])
+        return _undamaged(result[integration_id])
 
     def run_all(self, name: str, calls: Mapping[str, scripts.Call]) -> dict[str, Any]:
         """Run a script for several integrations in one round trip. Return the results, without damaged integrations."""
-        results = self._run_all(name, calls)
+        (results,) = self.run_in_order([(name, calls)])
         return {i: result for i, result in results.items() if not isinstance(result, LedgerDamaged)}
+
+    def run_in_order(self, groups: Sequence[tuple[str, Mapping[str, scripts.Call]]]) -> list[dict[str, Any]]:
+        """Run scripts, each for its integrations, in one round trip.
+
+        Return for each script the results by integration; that of a damaged one is a LedgerDamaged.
+        """
+        now: str | int = "" if self._clock is None else round(self._clock() * 1000)
+        calls = [
+            (self._scripts[name], (keys, [now, *arguments]))
+            for name, by_integration in groups
+            for keys, arguments in by_integration.values()
+        ]
+        with as_ledger_errors():
+            results = iter(scripts.run(self._redis, calls))
+            return [
+                {i: self._damage.checked(i, keys, next(results)) for i, (keys, _) in by_integration.items()}
+                for _, by_integration in groups
+            ]
 
     def ask(
         self,
@@ -71,16 +90,6 @@ class Calls:
             found = pipe.execute(raise_on_error=False)
             checked = {i: self._checked(i, keys, result) for i, result in zip(commands, found, strict=True)}
         return {i: result for i, result in checked.items() if not isinstance(result, LedgerDamaged)}
-
-    def _run_all(self, name: str, calls: Mapping[str, scripts.Call]) -> dict[str, Any]:
-        now: str | int = "" if self._clock is None else round(self._clock() * 1000)
-        timed = [(keys, [now, *arguments]) for keys, arguments in calls.values()]
-        with as_ledger_errors():
-            results = scripts.run(self._redis, self._scripts[name], timed)
-            return {
-                i: self._damage.checked(i, keys, result)
-                for (i, (keys, _)), result in zip(calls.items(), results, strict=True)
-            }
 
     def _checked(self, integration_id: str, keys: Callable[[str], Sequence[str]], result: Any) -> Any:
         if isinstance(result, Exception) and not is_damage(result):

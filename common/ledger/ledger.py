@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from common.connection.errors import as_ledger_errors
-from common.errors import UnreadableRecord
+from common.errors import LedgerDamaged, UnreadableRecord
 from common.integration import MANAGER_ID
 from common.ledger import server_check
 from common.ledger.calls import Calls
@@ -17,7 +17,19 @@ from common.ledger.limits import UNLIMITED, Limits, health_signal
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import decode_record, encode_header, encode_record, id_bytes, id_text, is_usable_id, to_int
 from common.ledger.status import read_status
-from common.ledger.types import REAP_LIMIT, CommitResult, Full, Reap, Reaped, Release, Settled, Stale, Status, Stored
+from common.ledger.types import (
+    REAP_LIMIT,
+    Commit,
+    CommitResult,
+    Full,
+    Reap,
+    Reaped,
+    Release,
+    Settled,
+    Stale,
+    Status,
+    Stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,6 +38,7 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
 
     from common.ledger.record import Delivery
+    from common.ledger.scripts import Call
     from common.ledger.types import DeadLetter, Settlement
 
 RETAIN_LIMIT: Final = 1000
@@ -48,6 +61,17 @@ def _notification_keys(notifications: Notifications) -> list[str]:
 
 def _reap_call(integration_id: str, terms: Reap) -> tuple[list[str], list[str | bytes | float]]:
     return [*keys_of(integration_id), *_notification_keys(terms.notifications)], terms.script_args()
+
+
+def _release_calls(wanted: Mapping[str, Release]) -> dict[str, Call]:
+    return {i: (_limit_keys(i, terms.limits), terms.script_args()) for i, terms in wanted.items()}
+
+
+def _commit_result(result: list[Any]) -> CommitResult:
+    kind, value = result
+    if kind == b"ok":
+        return Stored(value)
+    return Stale(id_text(value)) if kind == b"stale" else Full(value)
 
 
 class Ledger:
@@ -111,24 +135,39 @@ class Ledger:
         max_backlog_bytes: int,
         replayed: bool = False,
     ) -> CommitResult:
-        """Store (id, alert) pairs and the new cursor in one step, if the cursor is still `expected`.
+        """Run one commit of `commit_all`. Also raises LedgerDamaged."""
+        terms = Commit(
+            node=node,
+            expected=expected,
+            cursor=cursor,
+            deliveries=deliveries,
+            max_backlog=max_backlog,
+            max_backlog_bytes=max_backlog_bytes,
+            replayed=replayed,
+        )
+        arguments = terms.script_args()
+        return _commit_result(
+            self._calls.run("commit", integration_id, *arguments, keys=keys_with_cursor(integration_id))
+        )
 
-        `replayed` marks the deliveries as read from the log a second time on purpose.
+    def commit_all(
+        self, commits: Mapping[str, Commit], releases: Mapping[str, Release]
+    ) -> tuple[dict[str, CommitResult], dict[str, list[list[str]]]]:
+        """Commit for several integrations and then release, in one round trip.
+
+        Each commit stores its deliveries and its cursor in one step, or changes nothing. Return the results of the
+        commits, without damaged integrations, and what `release_all` returns.
         """
-        arguments: list[str | bytes | int] = [
-            node,
-            id_bytes(expected),
-            cursor,
-            max_backlog,
-            max_backlog_bytes,
-            int(replayed),
-        ]
-        for delivery in deliveries:
-            arguments += delivery
-        result, value = self._calls.run("commit", integration_id, *arguments, keys=keys_with_cursor(integration_id))
-        if result == b"ok":
-            return Stored(value)
-        return Stale(id_text(value)) if result == b"stale" else Full(value)
+        committed, released = self._calls.run_in_order(
+            [
+                ("commit", {i: (keys_with_cursor(i), terms.script_args()) for i, terms in commits.items()}),
+                ("release", _release_calls(releases)),
+            ]
+        )
+        results = {
+            i: _commit_result(result) for i, result in committed.items() if not isinstance(result, LedgerDamaged)
+        }
+        return results, self._tasks(released)
 
     # -- from waiting to Celery
 
@@ -167,12 +206,18 @@ class Ledger:
 
     def release_all(self, wanted: Mapping[str, Release]) -> dict[str, list[list[str]]]:
         """Move deliveries that may be sent now to released. Return the ids of each task to publish, by integration."""
-        calls = {i: (_limit_keys(i, terms.limits), terms.script_args()) for i, terms in wanted.items()}
-        released: dict[str, list[list[str]]] = {}
-        for integration_id, (per_task, *ids) in self._calls.run_all("release", calls).items():
+        return self._tasks(self._calls.run_all("release", _release_calls(wanted)))
+
+    def _tasks(self, released: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+        """Return the ids of each task from the results of `release`."""
+        tasks: dict[str, list[list[str]]] = {}
+        for integration_id, result in released.items():
+            if isinstance(result, LedgerDamaged):
+                continue
+            per_task, *ids = result
             if names := self._usable_ids(integration_id, ids):
-                released[integration_id] = [names[at : at + per_task] for at in range(0, len(names), per_task)]
-        return released
+                tasks[integration_id] = [names[at : at + per_task] for at in range(0, len(names), per_task)]
+        return tasks
 
     def overdue(self, integration_ids: Collection[str]) -> dict[str, list[str]]:
         """Return released deliveries that no worker began before their lease expired, up to REAP_LIMIT each.

@@ -46,21 +46,21 @@ def source_of(name: str) -> str:
     return "".join((here / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *INCLUDES[name], name))
 
 
-def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
-    """Run a script once for each call (keys, arguments) and return the results, in one round trip.
+def run(client: Redis, calls: Sequence[tuple[Script, Call]]) -> list[Any]:
+    """Run each script with its keys and arguments, in this order and in one round trip. Return the results.
 
     Each run is atomic by itself; commands of other clients may run between two of them. If a value in the keys of a
     call makes it fail, its result is that error (`is_damage`), and the other calls still run.
     """
     if len(calls) == 1:
-        return [_run_one(script, calls[0])]
+        return [_run_one(*calls[0])]
     with client.pipeline(transaction=False) as pipe:
-        for keys, arguments in calls:
+        for script, (keys, arguments) in calls:
             pipe.evalsha(script.sha, len(keys), *keys, *arguments)
         results: list[Any] = pipe.execute(raise_on_error=False)
     for n, result in enumerate(results):
         if isinstance(result, NoScriptError):  # Redis was restarted and has no scripts: this call did nothing
-            results[n] = _run_one(script, calls[n])
+            results[n] = _run_one(*calls[n])
         elif isinstance(result, Exception) and not is_damage(result):
             raise result
     return results

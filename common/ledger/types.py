@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from common.ledger.enums import BreakerState, SettleOutcome
 from common.ledger.limits import UNLIMITED, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
-from common.ledger.record import Delivery, Header
+from common.ledger.record import Delivery, Header, id_bytes
 
 MAX_LOST_ATTEMPTS: Final = 10
 """Attempts whose worker died before a delivery becomes a dead letter: it probably causes the crashes."""
@@ -38,6 +38,27 @@ class Full(msgspec.Struct, frozen=True):
 
 
 CommitResult = Stored | Stale | Full
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters of a commit: store (id, alert) pairs and the new `cursor` of `node`, if that is still `expected`.
+
+    `replayed` marks the deliveries as read from the log a second time on purpose.
+    """
+
+    node: str
+    expected: str
+    cursor: str
+    deliveries: Sequence[tuple[str, bytes]]
+    max_backlog: int
+    max_backlog_bytes: int
+    replayed: bool = False
+
+    def script_args(self) -> list[str | bytes | float]:
+        """Return the arguments of the script `commit`."""
+        limits = (self.max_backlog, self.max_backlog_bytes, int(self.replayed))
+        pairs = (part for pair in self.deliveries for part in pair)
+        return [self.node, id_bytes(self.expected), self.cursor, *limits, *pairs]
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

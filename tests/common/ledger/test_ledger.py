@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import structs
+from redis import Connection
 
 from common.connection.client import connect
 from common.errors import LedgerMisconfigured, LedgerUnavailable
-from common.ledger import Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
+from common.ledger import Commit, Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
 from common.ledger.keys import FAILED_OFFSET_MS, keys_of
 from common.settings.load import load_settings
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
@@ -84,6 +86,43 @@ def test_full_backlog_returns_the_room_that_is_left(ledger: Ledger) -> None:
     assert commit(ledger, ["a", "b"], max_backlog=2) == Stored(2)
     assert commit(ledger, ["c"], expected="c1", max_backlog=2) == Full(0)
     assert commit(ledger, [], expected="c1", cursor="c2", max_backlog=2) == Stored(0)
+
+
+def test_commits_and_releases_of_several_integrations_take_one_round_trip(
+    client: redis.Redis, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terms(*ids: str, expected: str = "") -> Commit:
+        deliveries = [(i, b"{}") for i in ids]
+        return Commit(
+            node="n",
+            expected=expected,
+            cursor="c1",
+            deliveries=deliveries,
+            max_backlog=2,
+            max_backlog_bytes=10**6,
+        )
+
+    client.set(keys_of("damaged").waiting, "another program's")
+    commits = {
+        "slack": terms("a", "b"),
+        "stale": terms("a", expected="another"),
+        "damaged": terms("a"),
+        "full": terms("a", "b", "c"),
+    }
+    may_go = Release(max_in_flight=100, batch_max=10, lease_s=60, linger_s=1)
+    committed, released = ledger.commit_all(commits, dict.fromkeys(commits, may_go))
+    assert committed == {"slack": Stored(2), "stale": Stale(""), "full": Full(2)}
+    assert released == {"slack": [["a"], ["b"]]}
+
+    trips = Counter[str]()
+    send: Any = Connection.send_packed_command
+    monkeypatch.setattr(
+        Connection,
+        "send_packed_command",
+        lambda self, command, **more: (trips.update(["sent"]), send(self, command, **more))[1],
+    )
+    ledger.commit_all({"slack": terms("c", expected="c1")}, {"slack": may_go})
+    assert trips == {"sent": 1}
 
 
 def test_bytes_limit_the_backlog_but_an_empty_one_accepts_one(ledger: Ledger) -> None:
