@@ -1,6 +1,6 @@
-"""Subscriptions: each integration follows the alert log with its own cursor, like a consumer group.
+"""Subscriptions: each integration follows the source with its own cursor, like a consumer group.
 
-Normally all cursors are equal and the log is read once for all. An integration with a full backlog is under
+Normally all cursors are equal and the source is read once for all. An integration with a full backlog is under
 backpressure: its cursor stays, reading is retried after a pause, and it then reads alone until it has caught up.
 """
 

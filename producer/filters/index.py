@@ -56,7 +56,7 @@ class FilterIndex:
     def match(self, raw: bytes) -> tuple[str, ...]:
         """Return the ids of the matching integrations, in file order.
 
-        `raw` is one line of the alert log, with or without its line end. Raises InvalidAlert if it is not an alert.
+        `raw` is one line of the source, with or without its line end. Raises InvalidAlert if it is not an alert.
         """
         line = decode_line(raw)
         if line.type_errors:
