@@ -6,24 +6,24 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from producer.log_lines import LogLine, LogLines
+    from producer.source import Lines, Span
 
-MAX_TRACKED_FILES: Final = 16
-"""Files whose highest counted offset is remembered. More are never read at the same time."""
+MAX_TRACKED_STREAMS: Final = 16
+"""Streams whose highest counted position is remembered. More are never read at the same time."""
 
 
 class LineCounter:
-    """`counts` holds the counters since the last report; each file's lines are counted up to an offset."""
+    """`counts` holds the counters since the last report; each stream's lines are counted up to a position."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._until: dict[str, int] = {}
 
-    def is_new(self, line: LogLine | LogLines) -> bool:
+    def is_new(self, line: Span) -> bool:
         """Say whether a line has not been counted yet; for several lines, whether none of them has."""
-        return line.start >= self._until.get(line.file, 0)
+        return line.start >= self._until.get(line.stream, 0)
 
-    def count(self, lines: LogLines, number: int) -> None:
+    def count(self, lines: Lines, number: int) -> None:
         """Count `number` lines after they were processed; until then they are new."""
         if not lines:
             return
@@ -33,9 +33,9 @@ class LineCounter:
         for line in filter(self.is_new, lines):
             self._add(line, 1)
 
-    def _add(self, last: LogLine | LogLines, number: int) -> None:
+    def _add(self, last: Span, number: int) -> None:
         self.counts["lines"] += number
-        self._until.pop(last.file, None)
-        self._until[last.file] = last.end
-        if len(self._until) > MAX_TRACKED_FILES:
+        self._until.pop(last.stream, None)
+        self._until[last.stream] = last.end
+        if len(self._until) > MAX_TRACKED_STREAMS:
             del self._until[next(iter(self._until))]

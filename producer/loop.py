@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,11 +12,8 @@ from common.errors import LedgerUnavailable
 from common.logs import Condition
 from common.reports.producer import ForeignWrite
 from producer.cursors.assignment import assign_cursors
-from producer.filters.decode import InvalidAlert
-from producer.filters.index import FilterIndex
 from producer.foreign_writes import ForeignWrites
-from producer.line_counter import LineCounter
-from producer.salvage import salvage_alerts
+from producer.matching import Matcher
 from producer.status_report import StatusReporter
 
 if TYPE_CHECKING:
@@ -34,12 +30,10 @@ if TYPE_CHECKING:
     from producer.cursors.backup import CursorBackup
     from producer.cursors.signatures import CursorSigner
     from producer.cursors.subscription import Subscription
-    from producer.log_lines import LogLine
+    from producer.matching import Matches
     from producer.metrics import ProducerMetrics
     from producer.quarantine import Quarantine
-    from producer.source import Batch, Source
-
-    Matches = defaultdict[str, list[LogLine]]
+    from producer.source import Source
 
 BATCH_BYTES: Final = 1024 * 1024
 MAX_READS_PER_COMMIT: Final = 4
@@ -63,14 +57,14 @@ _log = logging.getLogger("courier.producer")
 
 
 class Start(NamedTuple):
-    """The cursor of the log's end when the command was started, and a function for the cursor of another time."""
+    """The cursor of the source's end when the command was started, and a function for the cursor of another time."""
 
     cursor: str
     at: Callable[[datetime], str]
 
 
 class Producer:
-    """Follows one manager node's alert log for the integrations of its ossec.conf. `now` is monotonic, in seconds."""
+    """Follows one manager node's alerts for the integrations of its ossec.conf. `now` is monotonic, in seconds."""
 
     def __init__(
         self,
@@ -92,23 +86,24 @@ class Producer:
     ) -> None:
         """Read the configuration. Raises ConfigError if the file cannot be read at all.
 
-        Without a `start`, `start_at = "end"` is the end of the log when an integration is first assigned a cursor.
+        Without a `start`, `start_at = "end"` is the end of the source when an integration is first assigned a cursor.
         """
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
-        self._quarantine, self._now, self._metrics, self._signer = quarantine, now, metrics, signer
+        self._now, self._metrics, self._signer = now, metrics, signer
         self._subscriptions: dict[str, Subscription] | None = None
         self._start, self._changed = start, False
         self._cursor_backup, self._remembered = cursor_backup, cursor_backup.load()
-        self._line_counter = LineCounter()
-        self._foreign = ForeignWrites(self._line_counter.counts, now)
+        self._integrations: Sequence[Integration] = config.load()
+        self._matcher = Matcher(self._integrations, quarantine)
+        self._foreign = ForeignWrites(self._matcher.counts, now)
         self._status_reporter = StatusReporter(
             node=node,
             source=source,
             config=config,
             ledger=ledger,
             client=client,
-            counts=self._line_counter.counts,
+            counts=self._matcher.counts,
             metrics=metrics,
         )
         self._undispatched: defaultdict[str, int] = defaultdict(int)
@@ -118,14 +113,11 @@ class Producer:
         self._redis_unavailable = Condition(_log, logging.ERROR)
         self._heartbeat_at_s = self._registry_checked_at_s = now()
         self._reload_requested = False
-        self._configure(config.load())
 
-    def run(
-        self, wait: Callable[[float], object], pause: Callable[[float], object], stopped: Callable[[], bool]
-    ) -> None:
-        """Follow the log until `stopped()`. `wait(s)` returns after `s` seconds or when the log changes.
+    def run(self, pause: Callable[[float], object], stopped: Callable[[], bool]) -> None:
+        """Follow the source until `stopped()`. `pause(s)` takes `s` seconds.
 
-        `pause(s)` always takes `s` seconds. While Redis is unavailable nothing is read: alerts stay in the alert log.
+        While Redis is unavailable nothing is read: alerts stay in the source.
         Raises LedgerMisconfigured and SettingsError.
         """
         while not stopped():
@@ -142,7 +134,7 @@ class Producer:
                 pause(RETRY_DELAY_S)
             else:
                 if not busy:
-                    wait(IDLE_WAIT_S)
+                    self._source.wait(IDLE_WAIT_S)
         self._flush_cursors()
 
     def run_once(self) -> bool:
@@ -167,14 +159,11 @@ class Producer:
         """Read the configuration at the next heartbeat, even if the file seems unchanged. Safe in signal handlers."""
         self._reload_requested = True
 
-    def _configure(self, integrations: Sequence[Integration]) -> None:
-        self._integrations = integrations
-        self._index = FilterIndex(integrations)
-
     def _apply_config(self, integrations: Sequence[Integration] | None) -> None:
         if integrations is not None:
             self._flush_cursors()
-            self._configure(integrations)
+            self._integrations = integrations
+            self._matcher.configure(integrations)
             self._changed = True
             self._reload_cursors()
 
@@ -243,7 +232,7 @@ class Producer:
         size = 0
         for _ in range(MAX_READS_PER_COMMIT):
             batch = self._source.read(cursor, BATCH_BYTES)
-            size += self._match(batch, matches)
+            size += self._matcher.match(batch, matches)
             cursor = batch.cursor
             if batch.at_end or size >= COMMIT_BYTES * len(matches):
                 break
@@ -255,7 +244,7 @@ class Producer:
         for subscription in subscriptions:
             ours = matches.get(subscription.integration.id, [])
             stored = subscription.commit_matches(self._ledger, self._node, ours, after, now_s)
-            self._line_counter.counts["matched"] += stored
+            self._matcher.counts["matched"] += stored
             self._undispatched[subscription.integration.id] += stored
         self._dispatch(subscriptions, flush=flush)
 
@@ -270,51 +259,6 @@ class Producer:
                 targets.append(ReleaseTarget.of(subscription.integration.id, subscription.policy, target))
         if targets:
             self._dispatcher.dispatch_all(targets)
-
-    def _match(self, batch: Batch, matches: Matches) -> int:
-        """Add the matches of each integration, and count the lines. Return the size of matching lines in bytes."""
-        size = 0
-        number, lines = self._index.prefilter(batch.lines)
-        for line in lines:
-            try:
-                ids = self._index.match(line.raw)
-            except InvalidAlert as bad:
-                size += self._match_damaged(line, bad, matches)
-                continue
-            if self._index.type_errors:
-                self._count_type_errors(line)
-            for integration_id in ids:
-                matches[integration_id].append(line)
-            size += len(line.raw) if ids else 0
-        for skipped in batch.skipped:
-            if not batch.lines or self._line_counter.is_new(batch.lines[-1]):
-                self._reject(skipped.reason, skipped.detail, skipped.sample)
-        self._line_counter.count(batch.lines, number)
-        return size
-
-    def _match_damaged(self, line: LogLine, bad: InvalidAlert, matches: Matches) -> int:
-        """Add the whole alerts on an invalid line, and quarantine the line. Return the size of its matches in bytes."""
-        whole, size = salvage_alerts(line), 0
-        for part in whole:
-            with suppress(InvalidAlert):
-                ids = self._index.match(part.raw)
-                for integration_id in ids:
-                    matches[integration_id].append(part)
-                size += len(part.raw) if ids else 0
-        self._index.type_errors.clear()
-        if self._line_counter.is_new(line):
-            read = f"; {len(whole)} whole alert(s) on the line were used" if whole else ""
-            self._reject(bad.reason, f"{bad}, at {line.location}{read}", line.raw)
-        return size
-
-    def _count_type_errors(self, line: LogLine) -> None:
-        if self._line_counter.is_new(line):
-            self._line_counter.counts.update(f"wrong_type:{field}" for field in self._index.type_errors)
-        self._index.type_errors.clear()
-
-    def _reject(self, reason: str, detail: str, sample: bytes) -> None:
-        self._line_counter.counts[f"bad:{reason}"] += 1
-        self._quarantine.add(reason, detail, sample)
 
     def _heartbeat(self) -> None:
         """Once a second: reload a changed configuration, verify the cursors in Redis, and publish the status."""

@@ -19,7 +19,6 @@ from common.process import ends_with_terminal
 from common.registry.encryption import load_cipher
 from common.registry.published import PublishedRegistry
 from producer.alertlog import AlertLog
-from producer.alertlog.watch import Watcher
 from producer.config_file import ConfigFile
 from producer.cursors.backup import CursorBackup
 from producer.cursors.signatures import CursorSigner
@@ -42,7 +41,7 @@ def run(settings: Settings, start: str) -> None:
     Without a terminal, SIGHUP reloads the configuration. `start` is the cursor of the log's end when the command was
     started. Raises ConfigError, SettingsError and LedgerMisconfigured for errors that a retry cannot fix.
     """
-    source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
+    source = AlertLog.of(settings.producer)
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     vault = load_cipher(settings.state.secret_key, settings.state.dir)
@@ -64,16 +63,15 @@ def run(settings: Settings, start: str) -> None:
         start=Start(start, source.at),
     )
     serve(settings.metrics, metrics.registry)
-    watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_interval_s)
     stop = threading.Event()
 
     def end(_signum: int, _frame: object) -> None:
         stop.set()
-        watcher.wake()
+        source.wake()
 
     def reload(_signum: int, _frame: object) -> None:
         producer.request_reload()
-        watcher.wake()
+        source.wake()
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, end)
@@ -82,6 +80,6 @@ def run(settings: Settings, start: str) -> None:
     PathMonitor(url, _log).start()
     trim()
     _log.info("following the alert log", extra=extra)
-    with closing(watcher):
-        producer.run(watcher.wait, time.sleep, stop.is_set)
+    with closing(source):
+        producer.run(time.sleep, stop.is_set)
     _log.info("producer stopped; cursors saved")

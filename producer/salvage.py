@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from common import lenient_json
 
 if TYPE_CHECKING:
-    from producer.log_lines import LogLine
+    from producer.source import Line
 
 MAX_TRIED: Final = 256
 """At most this many braces of a line are tried, the last ones: each try costs up to the length of the line."""
@@ -28,7 +28,7 @@ _FOLLOWERS: Final = (",", "]", "}")
 _BLANK: Final = re.compile(r"[\x00-\x20]*")
 
 
-def salvage_alerts(line: LogLine) -> list[LogLine]:
+def salvage_alerts(line: Line) -> list[Line]:
     """Return the whole alerts on a line, each as a line of its own."""
     return [line.slice(start, end) for start, end in spans(line.raw)]
 

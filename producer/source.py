@@ -1,7 +1,8 @@
-"""The interface of an alert source: `read` takes a cursor and returns lines and the next cursor.
+"""The interface of an alert source, all that the rest of the producer knows of it.
 
-Today the only source is the manager's alert log. Wazuh 5 has no alert log; its findings index can implement the same
-methods. A cursor is a text that only its source can interpret. It is stored in Redis.
+Today the only source is the manager's alert log (`producer.alertlog`). Wazuh 5 has no alert log; its findings index can
+implement the same protocols. Delivery ids, cursors and waiting come from the source: nothing outside it knows about
+files or offsets.
 """
 
 from __future__ import annotations
@@ -11,13 +12,70 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from producer.log_lines import LogLines
-
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
     from common.settings.values import LogPosition
+
+
+class Span(Protocol):
+    """What a line, or the lines of one read, cover: positions in a stream.
+
+    Only the source knows what a stream is, such as a file or a shard. In a stream, positions grow from line to line. So
+    a line that is read again is recognised.
+    """
+
+    @property
+    def stream(self) -> str:
+        """The name of the stream."""
+
+    @property
+    def start(self) -> int:
+        """The first position; at least 0."""
+
+    @property
+    def end(self) -> int:
+        """The position behind the last one."""
+
+
+class Line(Span, Protocol):
+    """One line of the source, normally an alert in JSON."""
+
+    @property
+    def raw(self) -> bytes:
+        """The line's own bytes, without a line end."""
+
+    @property
+    def id(self) -> str:
+        """The permanent id of the line on its node: the same each time it is read, and that of no other line."""
+
+    @property
+    def location(self) -> str:
+        """Where the line is, for a person."""
+
+    @property
+    def next_cursor(self) -> str:
+        """The cursor right behind this line."""
+
+    def slice(self, start: int, end: int) -> Line:
+        """Return the bytes from `start` to `end` as a line of its own."""
+
+
+class Lines(Span, Protocol):
+    """The lines of one read, in order, all of one stream. They may be made only when they are asked for."""
+
+    def prefilter(
+        self, reject: Callable[[bytes], object], undecided: tuple[type[Exception], ...]
+    ) -> tuple[int, Iterable[Line]]:
+        """Return the number of lines, and the lines that `reject` does not reject.
+
+        `reject` returns a value for a line that it rejects, and raises one of `undecided` for any other line.
+        """
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Line]: ...
+    def __getitem__(self, at: int, /) -> Line: ...
 
 
 class LossReason(StrEnum):
@@ -44,7 +102,7 @@ class SkippedRange(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """The result of one read: complete lines in order, the cursor behind them, and whether nothing follows yet."""
 
-    lines: LogLines
+    lines: Lines
     cursor: str
     at_end: bool
     skipped: tuple[SkippedRange, ...] = ()
@@ -61,16 +119,17 @@ class Lag(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """A source of lines.
+    """A source of lines, for one thread; only `wake` may be called in others.
 
-    A cursor comes from one of these methods or from `LogLine.next_cursor`, never from elsewhere.
+    A cursor is a text without spaces that only its source can interpret. It is stored in Redis. It comes from one of
+    these methods or from `Line.next_cursor`, never from elsewhere.
     """
 
     def beginning(self) -> str:
         """Return the cursor before the oldest line."""
 
     def end(self) -> str:
-        """Return the cursor behind the newest complete line. Also works while the log does not exist yet."""
+        """Return the cursor behind the newest complete line. Also works while the source has no line yet."""
 
     def at(self, moment: datetime) -> str:
         """Return a cursor before the first line written at `moment` or later."""
@@ -79,10 +138,25 @@ class Source(Protocol):
         """Return the cursor for a position in the settings; if that does not exist, an earlier or the next one."""
 
     def read(self, cursor: str, max_bytes: int) -> Batch:
-        """Return the lines from `cursor` on, about `max_bytes` of them. Never raises because of the log's content."""
+        """Return the lines from `cursor` on, about `max_bytes` of them, without waiting for more.
+
+        Never raises because of the source's content.
+        """
+
+    def wait(self, seconds: float) -> None:
+        """Return after `seconds`, or earlier: when there may be more lines than before the last read, or after `wake`.
+
+        The first call may return at once.
+        """
+
+    def wake(self) -> None:
+        """End the current wait. Safe in signal handlers and in any thread, also after `close`."""
 
     def close_unused(self, cursors: Collection[str]) -> None:
         """Release resources that are not needed to read at these cursors. The producer calls it once a second."""
 
+    def close(self) -> None:
+        """Release all resources."""
+
     def lag(self, cursor: str) -> Lag:
-        """Return how far `cursor` is behind the end. Never raises because of the log's content."""
+        """Return how far `cursor` is behind the end. Never raises because of the source's content."""

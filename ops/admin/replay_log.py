@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.ledger import Ledger
     from common.settings.schema import Policy
-    from producer.log_lines import LogLine
-    from producer.source import Batch, Source
+    from producer.source import Batch, Line, Source
 
 READ_BYTES: Final = 256 * 1024
 CHUNK: Final = 100
@@ -47,7 +46,7 @@ class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return f"{self.start.isoformat()}/{self.stop.isoformat()}"
 
-    def contains(self, line: LogLine) -> bool:
+    def contains(self, line: Line) -> bool:
         """Return whether the line's timestamp is in the period; False for a line without one."""
         at_s = written_at_s(line.raw)
         return at_s is not None and self.start.timestamp() <= at_s < self.stop.timestamp()
@@ -110,7 +109,7 @@ class LogReplay:
         yield from self._run(start, self._enqueue)
         self._commit([], FINISHED)
 
-    def _run(self, cursor: str, take: Callable[[list[LogLine], str], int]) -> Iterator[Progress]:
+    def _run(self, cursor: str, take: Callable[[list[Line], str], int]) -> Iterator[Progress]:
         progress, done = Progress(), False
         while not done:
             batch = self._source.read(cursor, READ_BYTES)
@@ -123,7 +122,7 @@ class LogReplay:
             cursor, done = batch.cursor, self._time_range.is_over(batch)
             yield progress
 
-    def _alerts(self, batch: Batch) -> Iterator[LogLine]:
+    def _alerts(self, batch: Batch) -> Iterator[Line]:
         """Yield the alerts that match the filters; from a damaged line, the alerts in it that are complete."""
         for line in batch.lines:
             try:
@@ -137,7 +136,7 @@ class LogReplay:
         last_s = written_at_s(batch.lines[-1].raw) if batch.lines else None
         return min(max(((last_s or start_s) - start_s) / (stop_s - start_s), 0.0), 1.0)
 
-    def _enqueue(self, matches: list[LogLine], after: str) -> int:
+    def _enqueue(self, matches: list[Line], after: str) -> int:
         stored = 0
         for start in range(0, len(matches), CHUNK):
             chunk = matches[start : start + CHUNK]
@@ -148,7 +147,7 @@ class LogReplay:
             self._commit([], after)
         return stored
 
-    def _commit(self, lines: list[LogLine], cursor: str) -> int:
+    def _commit(self, lines: list[Line], cursor: str) -> int:
         """Commit, and wait while the backlog is full."""
         while True:
             result = self._ledger.commit(

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings.schema import Policy, WorkerSettings
-    from producer.log_lines import LogLine
-    from producer.source import Batch, Source
+    from producer.source import Batch, Line, Source
 
 BATCH_BYTES: Final = 1024 * 1024
 COLUMNS: Final = (
@@ -106,12 +105,12 @@ class Shadow:
         if self._out:
             self._out.flush()
 
-    def _match(self, line: LogLine) -> None:
+    def _match(self, line: Line) -> None:
         """Count the line for each integration that it matches. Raises InvalidAlert."""
         for integration_id in self._index.match(line.raw):
             self._count(integration_id, line)
 
-    def _count(self, integration_id: str, line: LogLine) -> None:
+    def _count(self, integration_id: str, line: Line) -> None:
         alert, counts = Alert(line.raw, f"{self._node}:{line.id}"), self.counts[integration_id]
         counts.matched += 1
         renderer = self._renderers[integration_id]

@@ -33,9 +33,9 @@ from common.settings.load import load_settings
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
 from ops.bench.system import cpu_s, server_alone
+from producer.alertlog.log_lines import LogLine
 from producer.cursors.signatures import CursorSigner
 from producer.cursors.subscription import Subscription, split_into_commits
-from producer.log_lines import LogLine
 from producer.loop import BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import redis
 
     from ops.standalone.embedded_redis import EmbeddedServer
+    from producer.source import Line
 
 RATE_GOAL: Final = 30_000
 RATIO_GOAL: Final = 0.6
@@ -93,7 +94,7 @@ def one_command(client: redis.Redis, lines: list[list[LogLine]]) -> None:
         client.hset("plain", items=[part for line in chunk for part in (f"bench:{line.id}", line.raw)])
 
 
-def _chunks(lines: list[list[LogLine]]) -> Iterator[list[LogLine]]:
+def _chunks(lines: list[list[LogLine]]) -> Iterator[list[Line]]:
     return (chunk for batch in lines for chunk in split_into_commits(batch))
 
 

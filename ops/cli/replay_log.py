@@ -88,7 +88,7 @@ def command(
                 TimeRange(start=start, stop=stop),
                 integration,
                 node=settings.producer.node,
-                source=AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes),
+                source=AlertLog.of(settings.producer),
                 ledger=session.ledger,
                 policy=settings.policy(integration),
                 pace=lambda count: time.sleep(count / rate),

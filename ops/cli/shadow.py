@@ -19,7 +19,7 @@ from ops.admin.names import in_configuration
 from ops.admin.shadow import COLUMNS, Shadow
 from ops.admin.terminal import fit, is_terminal, one_line, print_table, terminal_width
 from ops.cli.options import TimeParam, example, integration_option, pass_settings, setting_option
-from producer.alertlog import AlertLog, Watcher
+from producer.alertlog import AlertLog
 from producer.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings.load import Settings
+    from producer.source import Source
 
 REFRESH_S: Final = 1.0
 
@@ -69,7 +70,7 @@ def command(settings: Settings, start: Start | datetime, once: bool, out: Path |
     press Ctrl-C. The file of --out has masked secrets but plain alerts; only you can read it.
     """
     configure_logging(settings.log.level, settings.log.format)
-    source = AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)
+    source = AlertLog.of(settings.producer)
     with ExitStack() as stack:
         stack.enter_context(closing(source))
         shadow = Shadow(
@@ -82,14 +83,14 @@ def command(settings: Settings, start: Start | datetime, once: bool, out: Path |
             out=stack.enter_context(open_private(out)) if out else None,
         )
         try:
-            read_all(shadow) if once else follow(shadow, settings)
+            read_all(shadow) if once else follow(shadow, source)
         except OSError as error:
             raise CourierError(f"{out} cannot be written: {error.strerror}") from None
     print_table(COLUMNS, shadow.rows())
     click.echo(shadow.summary(), err=True)
 
 
-def start_cursor(source: AlertLog, start: Start | datetime) -> str:
+def start_cursor(source: Source, start: Start | datetime) -> str:
     """Return the cursor of the first line to read."""
     if isinstance(start, datetime):
         return source.at(start)
@@ -126,25 +127,24 @@ def read_all(shadow: Shadow) -> None:
         pass
 
 
-def follow(shadow: Shadow, settings: Settings) -> None:
+def follow(shadow: Shadow, source: Source) -> None:
     """Read until SIGINT or SIGTERM; at a terminal, show the counts."""
     stop = threading.Event()
-    with closing(Watcher(settings.producer.alerts, poll_s=settings.producer.poll_interval_s)) as watcher:
 
-        def on_signal(_signum: int, _frame: object) -> None:
-            stop.set()
-            watcher.wake()
+    def on_signal(_signum: int, _frame: object) -> None:
+        stop.set()
+        source.wake()
 
-        before = {signum: signal.signal(signum, on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with live(shadow) as show:
-                while not stop.is_set():
-                    if shadow.read():
-                        show.update()
-                        watcher.wait(REFRESH_S)
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
+    before = {signum: signal.signal(signum, on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with live(shadow) as show:
+            while not stop.is_set():
+                if shadow.read():
+                    show.update()
+                    source.wait(REFRESH_S)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 class NoProgress:

@@ -1,6 +1,8 @@
 """The manager's alert log as a source of lines: `alerts.json`, its dated files and their archives.
 
-follower.py     the API for the producer: reads from a cursor, and continues from one file to the next
+alert_log.py    the source, all that the producer sees
+follower.py     reads from a cursor, and continues from one file to the next
+log_lines.py    the lines of one read
 cursor.py       cursors, and the fingerprint that identifies a file after it was renamed or compressed
 seek.py         cursors for a new reader: beginning, end, a time, a file and offset
 directory.py    lists the files
@@ -13,7 +15,6 @@ watch.py        waits until the log changes
 launch.py       the cursor at the time when the command was started
 """
 
-from producer.alertlog.follower import AlertLog
-from producer.alertlog.watch import Watcher
+from producer.alertlog.alert_log import AlertLog
 
-__all__ = ["AlertLog", "Watcher"]
+__all__ = ["AlertLog"]

@@ -1,4 +1,4 @@
-"""The alert log as a source: returns lines from a cursor, across files, with none lost and none repeated.
+"""Reads the alert log from a cursor, across files, with none lost and none repeated.
 
 The one assumption about the manager: once a later file has lines, it writes no more to the earlier one. The earlier
 file is then read to its end through the open descriptor, even if it was renamed, compressed or deleted meanwhile.
@@ -11,31 +11,25 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from typing import TYPE_CHECKING, Final
 
 from common.logs import Condition
-from producer.alertlog import rotation, seek
+from producer.alertlog import rotation
 from producer.alertlog.cursor import NO_FILE_YET, Cursor
-from producer.alertlog.directory import LogDirectory
-from producer.alertlog.lag import lag
 from producer.alertlog.line_reader import SAMPLE_BYTES
 from producer.alertlog.log_file import FileReplaced
-from producer.alertlog.open_files import OpenFiles
-from producer.log_lines import LogLines
+from producer.alertlog.log_lines import LogLines
 from producer.salvage import spans
 from producer.source import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from common.settings.values import LogPosition
     from producer.alertlog.cursor import FileDate
-    from producer.alertlog.directory import FileInfo
+    from producer.alertlog.directory import FileInfo, LogDirectory
     from producer.alertlog.line_reader import Chunk, LineReader
-    from producer.source import Lag
+    from producer.alertlog.open_files import OpenFiles
 
 OPEN_RETRIES: Final = 3
 """Attempts before a file counts as missing, because files can change between being listed and being opened."""
@@ -49,60 +43,20 @@ MISSING: Final = "is missing"
 _log = logging.getLogger("courier.producer")
 
 
-class AlertLog:
-    """The alert log whose current file is `path`; a `Source`, for one thread at a time.
+class Follower:
+    """Reads the alert log whose current file is `path`, for one thread. `now` returns seconds since 1970."""
 
-    Lines above `max_line_bytes` are skipped. `now` returns seconds since 1970.
-    """
-
-    def __init__(self, path: Path, *, max_line_bytes: int, now: Callable[[], float] = time.time) -> None:
-        self._path, self._now = path, now
-        self._directory = LogDirectory(path)
-        self._open_files = OpenFiles(self._directory, max_line_bytes)
+    def __init__(self, path: Path, directory: LogDirectory, open_files: OpenFiles, now: Callable[[], float]) -> None:
+        self._path, self._directory, self._open_files, self._now = path, directory, open_files, now
         self._unreadable = Condition(_log)
 
-    def beginning(self) -> str:
-        """Return the cursor before the oldest line."""
-        return str(seek.beginning(self._directory))
-
-    def end(self) -> str:
-        """Return the cursor behind the newest complete line; without one, a cursor before all lines from now on."""
-        found = seek.end(self._directory, self._open_files, self._now())
-        if found.file == NO_FILE_YET:
-            self._open_files.keep_empty_open(found, self._files(found))
-        return str(found)
-
-    def at(self, moment: datetime) -> str:
-        """Return the cursor before the first line whose timestamp is `moment` or later."""
-        found = seek.at(self._directory, self._open_files, moment.timestamp())
-        return str(found) if found else self.end()
-
-    def position(self, position: LogPosition) -> str:
-        """Return the cursor for a file and an offset; if the file is missing, for the start of the next file."""
-        found = seek.position(self._directory, self._open_files, position)
-        return str(found) if found else self.end()
-
-    def close(self) -> None:
-        """Close every file."""
-        self._open_files.close()
-
-    def read(self, cursor: str, max_bytes: int) -> Batch:
+    def read(self, cursor: Cursor, max_bytes: int) -> Batch:
         """Return the lines from `cursor` on, about `max_bytes` of them. Never raises for what a log can look like."""
-        parsed = Cursor.parse(cursor)
         for attempt in range(OPEN_RETRIES):
-            batch = self._read(parsed, max_bytes, may_retry=attempt < OPEN_RETRIES - 1)
+            batch = self._read(cursor, max_bytes, may_retry=attempt < OPEN_RETRIES - 1)
             if batch:
                 return batch
-        return _wait(parsed)
-
-    def close_unused(self, cursors: Collection[str]) -> None:
-        """Close the readers that none of these cursors needs: an open descriptor keeps a deleted file on the disk."""
-        self._open_files.close_unused([Cursor.parse(cursor) for cursor in cursors])
-
-    def lag(self, cursor: str) -> Lag:
-        """Return how far `cursor` is behind the newest byte of the log."""
-        parsed = Cursor.parse(cursor)
-        return lag(parsed, self._directory.oldest_first(parsed.since), self._now())
+        return _wait(cursor)
 
     def _read(self, cursor: Cursor, max_bytes: int, *, may_retry: bool) -> Batch | None:
         """Return the lines from `cursor`, or None if the caller should retry."""
@@ -110,7 +64,7 @@ class AlertLog:
             return self._read_first_file(cursor)
         reader = self._open_files.reader_at(cursor)
         if not reader:
-            files = self._files(cursor)
+            files = self.files(cursor)
             reader = self._open_files.open(cursor, files)
             if not reader:
                 return None if may_retry else self._file_gone(cursor, files)
@@ -124,7 +78,7 @@ class AlertLog:
             self._open_files.close_reader(reader)
             return None
 
-    def _files(self, cursor: Cursor) -> list[FileInfo]:
+    def files(self, cursor: Cursor) -> list[FileInfo]:
         """Return the files at or after `cursor`, oldest first; a deleted file that is still open comes before them."""
         files = self._directory.oldest_first(cursor.since)
         begun = self._open_files.started_file(cursor, files)
@@ -132,7 +86,7 @@ class AlertLog:
 
     def _read_first_file(self, cursor: Cursor) -> Batch:
         """Start with the first file that is newer than the cursor."""
-        files = self._files(cursor)
+        files = self.files(cursor)
         new = (file for file in files if file.current or file.modified_at_s >= cursor.offset)
         first = next((file for file in new if file.fingerprint), None)
         if first:
@@ -147,7 +101,7 @@ class AlertLog:
         waited_at_s, reader.waited_at_s = reader.waited_at_s, self._now()
         if reader.name and self._names(reader) > 1:
             return _wait(cursor)
-        files = self._files(cursor)
+        files = self.files(cursor)
         cursor = _with_name(cursor, reader, files)
         if self._move_to_copy(cursor, reader, files):
             return None

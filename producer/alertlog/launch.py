@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from common.process import started_at
-from producer.alertlog.follower import AlertLog
+from producer.alertlog.alert_log import AlertLog
 
 if TYPE_CHECKING:
     from common.settings.load import Settings
@@ -20,5 +20,5 @@ def end_at_launch(settings: Settings) -> str:
 
     It is before the first alert with a later time: starting Python and reading the settings takes about a second.
     """
-    with closing(AlertLog(settings.producer.alerts, max_line_bytes=settings.producer.max_line_bytes)) as log:
+    with closing(AlertLog.of(settings.producer)) as log:
         return log.at(started_at())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from producer.alertlog.cursor import MAX_CHECKSUM_BYTES, Cursor, checksum_of, line_checksum, suffix
 from producer.alertlog.log_file import BLOCK_BYTES
-from producer.log_lines import LineBuffer, LogLine, LogLines
+from producer.alertlog.log_lines import LineBuffer, LogLine, LogLines
 from producer.source import LossReason, SkippedRange
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""Subscriptions: each integration follows the alert log with its own cursor, like a consumer group.
+"""Subscriptions: each integration follows the source with its own cursor, like a consumer group.
 
-Normally all cursors are equal and the log is read once for all. An integration with a full backlog is under
+Normally all cursors are equal and the source is read once for all. An integration with a full backlog is under
 backpressure: its cursor stays, reading is retried after a pause, and it then reads alone until it has caught up.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from common.ledger import Ledger
     from common.settings.schema import Policy
     from producer.cursors.signatures import CursorSigner
-    from producer.log_lines import LogLine
+    from producer.source import Line
 
 BACKPRESSURE_RETRY_S: Final = 1.0
 """Interval between checks whether a full backlog has room again."""
@@ -58,7 +58,7 @@ class Subscription:
     backpressured: bool = False
     damaged: bool = False
 
-    def commit_matches(self, ledger: Ledger, node: str, matches: Sequence[LogLine], after: str, now_s: float) -> int:
+    def commit_matches(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
         """Commit these matches and move to the cursor `after`, which is behind them; stop if the backlog is full.
 
         Return the number of new deliveries. Raises LedgerUnavailable or LedgerMisconfigured.
@@ -72,7 +72,7 @@ class Subscription:
         self.damaged = False
         return stored
 
-    def _commit_matches(self, ledger: Ledger, node: str, matches: Sequence[LogLine], after: str, now_s: float) -> int:
+    def _commit_matches(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
         if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or self.signed(after) == self.committed):
             self.cursor = after
             return 0
@@ -180,9 +180,9 @@ class Subscription:
         return {"integration": self.integration.id}
 
 
-def split_into_commits(matches: Sequence[LogLine]) -> Iterable[list[LogLine]]:
+def split_into_commits(matches: Sequence[Line]) -> Iterable[list[Line]]:
     """Split matches into chunks within the limits of one commit."""
-    chunk: list[LogLine] = []
+    chunk: list[Line] = []
     size = 0
     for match in matches:
         if chunk and (len(chunk) >= MAX_COMMIT_DELIVERIES or size + len(match.raw) > MAX_COMMIT_BYTES):

@@ -86,7 +86,7 @@ _decode: Final = msgspec.json.Decoder(FilterFields).decode
 
 
 def decode_line(raw: bytes) -> FilterFields:
-    """Return the fields that filters use of `raw`, one line of the alert log with or without its line end.
+    """Return the fields that filters use of `raw`, one line of the source with or without its line end.
 
     Raises InvalidAlert if it is not JSON, not an object or has no rule.
     """

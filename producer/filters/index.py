@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from common.integration import Integration
-    from producer import log_lines
     from producer.filters.decode import FilterFields
+    from producer.source import Line, Lines
 
 CACHE_SIZE: Final = 8192
 """Entries of each cache, rules and locations: more than the manager's own ruleset has rules."""
@@ -46,7 +46,7 @@ class FilterIndex:
         self._by_location: dict[tuple[_RuleMatches, str | UnsetType], tuple[str, ...]] = {}
         self._prefilter = make_prefilter(self._filters)
 
-    def prefilter(self, lines: log_lines.LogLines) -> tuple[int, Iterable[log_lines.LogLine]]:
+    def prefilter(self, lines: Lines) -> tuple[int, Iterable[Line]]:
         """Return the number of lines, and the lines that need `match`: the others are alerts that match nothing.
 
         Only the returned lines are copied out of their block.
@@ -56,7 +56,7 @@ class FilterIndex:
     def match(self, raw: bytes) -> tuple[str, ...]:
         """Return the ids of the matching integrations, in file order.
 
-        `raw` is one line of the alert log, with or without its line end. Raises InvalidAlert if it is not an alert.
+        `raw` is one line of the source, with or without its line end. Raises InvalidAlert if it is not an alert.
         """
         line = decode_line(raw)
         if line.type_errors:

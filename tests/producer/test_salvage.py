@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.alertlog import AlertLog
+from common.ledger import Settlement
 from producer.salvage import spans
-from tests.producer.test_loop import World, alert
+from tests.support.world import World, alert
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import redis
+    from tests.producer.conftest import NewWorld
 
 WHOLE = b'{"timestamp":"2024-05-11T12:00:00.000+0000","rule":{"level":5,"id":"1"},"data":{"x":{"rule":{"level":15}}}}'
 OTHER = b'{"rule":{"level":5,"id":"2"},"full_log":"a { \\" } b"}'
@@ -48,17 +48,27 @@ def test_nothing_else_is_taken_for_an_alert(line: bytes) -> None:
     assert spans(line) in ([], [(1, len(line))])
 
 
-def test_alert_behind_a_partial_one_is_enqueued(client: redis.Redis, tmp_path: Path) -> None:
-    world = World(client, tmp_path)
-    log = tmp_path / "alerts.json"
-    log.write_bytes(b"")
-    producer = world.producer(AlertLog(log, max_line_bytes=100_000))
+def test_alert_behind_a_partial_one_is_enqueued(world: World, tmp_path: Path) -> None:
+    producer = world.producer()
     world.settle(producer)
-    log.write_bytes(
-        alert(0)[:30] + alert(1) + b"\n" + alert(2) + alert(3) + b"\n" + alert(4) + b"\0" + alert(5) + b"\n"
-    )
+    world.append(alert(0)[:30] + alert(1), alert(2) + alert(3), alert(4) + b"\0" + alert(5))
     world.settle(producer)
     world.settle(producer)
     assert len(world.waiting()) == 5
     aside = [json.loads(line) for line in (tmp_path / "aside.jsonl").read_text().splitlines()]
     assert [entry["reason"] for entry in aside] == ["invalid_json", "invalid_json", "nul_byte"]
+
+
+def test_producer_goes_on_behind_the_last_alert_that_it_committed(new_world: NewWorld) -> None:
+    world = new_world(max_backlog=1)
+    producer = world.producer()
+    world.settle(producer)
+    world.append(alert(0) + alert(1) + alert(2), alert(3))
+    for number in range(1, 5):
+        world.settle(producer)
+        (one,) = world.waiting()
+        world.ledger.settle("slack", [Settlement(id=one, outcome="delivered")], token="w")
+        assert world.ledger.status("slack").totals["committed"] == number
+        producer = world.producer()
+    world.settle(producer)
+    assert world.waiting() == []

@@ -75,7 +75,7 @@ class Files(AlertFiles):
     def read(self, max_bytes: int, take: int | None) -> None:
         """Read; with `take`, as if the backlog had room for only that many lines."""
         batch = self.log.read(self.cursor, max_bytes)
-        some = batch.lines[:take]
+        some = list(batch.lines)[:take]
         self.cursor = batch.cursor if len(some) == len(batch.lines) else some[-1].next_cursor
         self.note_consumed()
         self.skipped.update(skipped.reason for skipped in batch.skipped)

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.integration import Integration
+from producer.alertlog.log_lines import LineBuffer, LogLine, LogLines
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import FilterIndex
 from producer.filters.prefilter import MIN_LEVEL
-from producer.log_lines import LineBuffer, LogLine, LogLines
 from tests.properties.test_filters import alerts, integrations
 
 LEVELS = [

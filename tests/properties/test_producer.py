@@ -1,11 +1,15 @@
-"""Each alert that a file still holds is committed exactly once to each matching integration, in every scenario.
+"""Each alert that the source still holds is committed exactly once to each matching integration, in every scenario.
 
-The state machine changes the alert log with `AlertFiles`, and makes the producer crash, restart, reload and meet full
-backlogs. Committed deliveries are settled and forgotten now and then, so that a second commit is noticed.
+The state machine makes the producer crash, restart and meet full backlogs. It runs with two sources: the alert log,
+changed with `AlertFiles`, and a list of lines. Committed deliveries are settled and forgotten now and then, so that a
+second commit is noticed.
 """
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from common.ledger import CommitResult, Ledger, Settlement
 from common.registry.encryption import Cipher
@@ -28,6 +32,7 @@ from producer.quarantine import Quarantine
 from tests.support.alert_files import AlertFiles
 from tests.support.examples import EXAMPLES
 from tests.support.fakes import Clock, NoDispatch, policy
+from tests.support.sources import ListLog
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings.schema import Policy
+    from tests.support.sources import ListSource
 
 NODE = "wazuh-1"
 LEVELS = {"slack": 0, "shuffle": 7}
@@ -69,13 +75,16 @@ class MortalLedger(Ledger):
         return answer
 
 
-class Following(AlertFiles):
-    """The files, a producer, and the expected and received alerts of each integration."""
+class Following(RuleBasedStateMachine):
+    """A producer, and the expected and received alerts of each integration; subclasses add the source."""
+
+    source: AlertLog | ListSource
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__()
         client.flushall()
-        (self.root / "ossec.conf").write_text(CONFIG)
+        self.home = Path(mkdtemp())
+        (self.home / "ossec.conf").write_text(CONFIG)
         self.client, self.monotonic = client, Clock()
         vault = Cipher(Fernet.generate_key())
         self.registry, self.signer = PublishedRegistry(client, vault), CursorSigner(vault, NODE)
@@ -84,10 +93,21 @@ class Following(AlertFiles):
         self.owed: dict[str, set[bytes]] = {name: set() for name in LEVELS}
         self.got: dict[str, list[bytes]] = {name: [] for name in LEVELS}
 
+    def open_source(self) -> AlertLog | ListSource:
+        """Return a source as a new process has it."""
+        raise NotImplementedError
+
+    def append(self, lines: int) -> None:
+        """Write alerts to the source."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Make the source ready for its first alert."""
+
     @initialize(lines=st.integers(0, 3), start_at=st.sampled_from([Start.END, Start.BEGINNING]))
     def begin(self, lines: int, start_at: Start) -> None:
         self.start_at = start_at
-        self.new_file()
+        self.prepare()
         self.append(lines)
         if start_at is Start.END:
             self.lose({line for owed in self.owed.values() for line in owed})
@@ -112,18 +132,18 @@ class Following(AlertFiles):
         return policy(max_backlog=BACKLOGS[integration.id], start_at=self.start_at)
 
     def start_producer(self) -> None:
-        self.log = AlertLog(self.current, max_line_bytes=300, now=self.now_s)
+        self.source = self.open_source()
         self.producer = Producer(
             node=NODE,
-            source=self.log,
-            config=ConfigFile(self.root / "ossec.conf"),
+            source=self.source,
+            config=ConfigFile(self.home / "ossec.conf"),
             registry=self.registry,
             policy=self.policy,
             ledger=self.ledger,
             dispatcher=NoDispatch(),  # type: ignore[arg-type]  # notes instead of releasing
             client=self.client,
-            quarantine=Quarantine(self.root / "aside.jsonl", 100_000, self.monotonic),
-            cursor_backup=CursorBackup(self.root / "places.json"),
+            quarantine=Quarantine(self.home / "aside.jsonl", 100_000, self.monotonic),
+            cursor_backup=CursorBackup(self.home / "places.json"),
             signer=self.signer,
             now=self.monotonic,
         )
@@ -138,8 +158,8 @@ class Following(AlertFiles):
 
     @rule()
     def restart_it(self) -> None:
-        self.producer.run(self.no_wait, self.no_wait, lambda: True)
-        self.log.close()
+        self.producer.run(self.no_pause, lambda: True)
+        self.source.close()
         self.start_producer()
 
     @rule(commits=st.integers(0, 3), after=st.booleans(), at_once=st.booleans())
@@ -153,7 +173,7 @@ class Following(AlertFiles):
         except Killed:
             pass
         self.ledger.fatal = None
-        self.log.close()
+        self.source.close()
         self.start_producer()
 
     @rule(name=st.sampled_from(sorted(LEVELS)))
@@ -172,7 +192,6 @@ class Following(AlertFiles):
 
     def teardown(self) -> None:
         try:
-            self.relink_current()
             self.append(1)
             for _ in range(100):
                 self.run_it(1, 1.0)
@@ -182,21 +201,67 @@ class Following(AlertFiles):
             assert self.owed == {name: set() for name in LEVELS}
             assert all(msgspec.json.decode(line)["rule"]["level"] >= LEVELS["shuffle"] for line in self.got["shuffle"])
         finally:
-            self.log.close()
-            self.close_files()
+            self.source.close()
+            shutil.rmtree(self.home)
 
     @staticmethod
-    def no_wait(_seconds: float) -> None:
-        raise AssertionError("a producer that ends waits for nothing")
+    def no_pause(_seconds: float) -> None:
+        raise AssertionError("a producer that ends does not pause")
 
 
+class FollowingFiles(Following, AlertFiles):
+    """The source is the alert log, whose files the manager and its operators change."""
+
+    append = AlertFiles.append
+
+    def prepare(self) -> None:
+        self.new_file()
+
+    def open_source(self) -> AlertLog:
+        return AlertLog(self.current, max_line_bytes=300, now=self.now_s)
+
+    def teardown(self) -> None:
+        try:
+            self.relink_current()
+            super().teardown()
+        finally:
+            self.close_files()
+
+
+class FollowingList(Following):
+    """The source is a list."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(client)
+        self.log, self.count = ListLog(self.home), 0
+
+    def open_source(self) -> ListSource:
+        return self.log.open()
+
+    def alert(self) -> bytes:
+        self.count += 1
+        line = self.text("2024-05-11T12:00:00.000+0000", self.count)
+        self.owe(line)
+        return line
+
+    @rule(lines=st.integers(1, 4))
+    def append(self, lines: int) -> None:
+        self.log.append(*(self.alert() for _ in range(lines)))
+
+    @rule(alerts=st.integers(2, 4))
+    def append_to_one_line(self, alerts: int) -> None:
+        """As a crash of the manager leaves them."""
+        self.log.append(b"".join(self.alert() for _ in range(alerts)))
+
+
+@pytest.mark.parametrize("machine", [FollowingFiles, FollowingList])
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_existing_alerts_are_committed_exactly_once(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch, examples: int
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch, examples: int, machine: type[Following]
 ) -> None:
     monkeypatch.setattr("producer.loop.BATCH_BYTES", 200)
     monkeypatch.setattr("producer.cursors.subscription.MAX_COMMIT_DELIVERIES", 2)
     run_state_machine_as_test(
-        lambda: Following(client),  # type: ignore[arg-type]  # any factory will do
+        lambda: machine(client),  # type: ignore[arg-type]  # any factory will do
         settings=settings(deadline=None, max_examples=examples, stateful_step_count=40),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from common.registry.encryption import Cipher
 from common.reports.producer import fetch_producer_reports
 from producer.cursors.signatures import CursorSigner
-from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
+from tests.support.sources import ListLog, cursor_before
+from tests.support.world import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +31,12 @@ def world(client: redis.Redis, tmp_path: Path) -> World:
 
 
 def signed(world: World, node: str, integration_id: str) -> str:
-    return CursorSigner(Cipher(world.key), node).signed(integration_id, f"log:{LINES}")
+    return CursorSigner(Cipher(world.key), node).signed(integration_id, cursor_before(LINES))
 
 
 FORGED: dict[str, Callable[[World], Any]] = {
-    "further on, without a signature": lambda _: f"log:{LINES}",
-    "with a signature that is none": lambda _: f"log:{LINES} {'0' * 64}",
+    "further on, without a signature": lambda _: cursor_before(LINES),
+    "with a signature that is none": lambda _: f"{cursor_before(LINES)} {'0' * 64}",
     "that of another integration": lambda world: signed(world, NODE, "shuffle"),
     "that of another node": lambda world: signed(world, "wazuh-2", "slack"),
     "no cursor": lambda _: "\n",
@@ -54,15 +56,15 @@ def test_a_cursor_that_somebody_else_moved_loses_no_alert(
     world: World, caplog: pytest.LogCaptureFixture, forge: Callable[[World], Any], restarted: bool
 ) -> None:
     producer = world.producer()
-    world.source.lines = [alert(0)]
+    world.append(alert(0))
     read_on(world, producer)
-    world.source.lines += [alert(n) for n in range(1, LINES)]
+    world.append(*(alert(n) for n in range(1, LINES)))
     world.client.hset(CURSOR, NODE, forge(world))
     if restarted:
         producer = world.producer()
     read_on(world, producer)
     assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == LINES - 1
-    assert world.cursor() == f"log:{LINES}"
+    assert world.cursor() == cursor_before(LINES)
     assert caplog.text.count("cursor in Redis has no signature") == 1
     (report,) = fetch_producer_reports(world.client)
     assert report.counters["foreign:cursor"] == 1
@@ -73,7 +75,7 @@ def test_a_cursor_that_somebody_else_moved_loses_no_alert(
 def test_the_note_about_it_ends_after_an_hour(world: World) -> None:
     producer = world.producer()
     read_on(world, producer)
-    world.client.hset(CURSOR, NODE, "log:9")
+    world.client.hset(CURSOR, NODE, cursor_before(9))
     read_on(world, producer)
     assert fetch_producer_reports(world.client)[0].texts["foreign_writes"]
     world.clock.now_s += 3600
@@ -84,8 +86,8 @@ def test_the_note_about_it_ends_after_an_hour(world: World) -> None:
 def test_the_place_of_a_block_that_left_is_handed_on_from_memory(world: World) -> None:
     producer = world.producer()
     read_on(world, producer)
-    world.source.lines += [alert(n) for n in range(LINES)]
-    world.client.hset(CURSOR, NODE, f"log:{LINES}")
+    world.append(*(alert(n) for n in range(LINES)))
+    world.client.hset(CURSOR, NODE, cursor_before(LINES))
     world.write(SLACK_BLOCK.format("").replace("/a<", "/b<"), SHUFFLE_BLOCK)
     producer.request_reload()
     read_on(world, producer)
@@ -96,7 +98,7 @@ def test_the_cursor_of_a_second_producer_is_followed(world: World, caplog: pytes
     one, two = world.producer(), world.producer()
     read_on(world, one, 1)
     read_on(world, two, 1)
-    world.source.lines += [alert(n) for n in range(LINES)]
+    world.append(*(alert(n) for n in range(LINES)))
     read_on(world, one)
     read_on(world, two)
     assert "cursor in Redis was moved" in caplog.text
@@ -106,9 +108,9 @@ def test_the_cursor_of_a_second_producer_is_followed(world: World, caplog: pytes
 
 def test_a_cursor_of_version_01_is_taken_over_and_signed(world: World, caplog: pytest.LogCaptureFixture) -> None:
     for integration_id in ("slack", "shuffle"):
-        world.client.hset(f"courier:{{{integration_id}}}:cursor", NODE, "log:2")
-    world.config.with_name("places.json").write_text('{"slack": "log:1"}')
-    world.source.lines = [alert(n) for n in range(LINES)]
+        world.client.hset(f"courier:{{{integration_id}}}:cursor", NODE, cursor_before(2))
+    world.config.with_name("places.json").write_text(json.dumps({"slack": cursor_before(1)}))
+    world.append(*(alert(n) for n in range(LINES)))
     producer = world.producer()
     read_on(world, producer)
     assert len(world.waiting("slack")) == LINES - 2
@@ -123,10 +125,10 @@ def test_a_cursor_of_version_01_is_taken_over_and_signed(world: World, caplog: p
 def test_no_bytes_in_a_cursor_stop_the_producer(world: World, held: bytes) -> None:
     world.client.flushall()
     world.config.with_name("places.json").unlink(missing_ok=True)
-    world.source.lines = []
+    world.log = ListLog(world.config.parent)
     producer = world.producer()
     read_on(world, producer)
-    world.source.lines = [alert(n) for n in range(LINES)]
+    world.append(*(alert(n) for n in range(LINES)))
     world.client.hset(CURSOR, NODE, held)
     read_on(world, producer, 4)
     assert len(world.waiting("slack")) == LINES

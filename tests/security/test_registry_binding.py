@@ -19,8 +19,8 @@ from common.registry.entries import CATALOGUE, KEY, VERSION, catalogue, publishe
 from common.registry.published import KEY_MISMATCH_GRACE_NS, PublishedRegistry
 from common.reports.producer import fetch_producer_reports
 from common.secret import Secret
-from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
 from tests.support.fakes import SIGNER, VAULT, policy
+from tests.support.world import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World
 from workers.delivery.served import Selection, ServedIntegrations
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Fakes that several tests share: a manual clock, a log in memory, a dispatcher that only records calls."""
+"""Fakes that several tests share: a manual clock, a dispatcher that only records calls."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from common.integration import Integration
 from common.registry.encryption import Cipher
 from common.secret import Secret
 from common.settings.load import load_settings
-from producer.log_lines import LogLine, LogLines
-from producer.source import Batch, Lag
 from workers.integrations.helpers.event_signer import EventSigner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime
 
     from common.broker.dispatcher import ReleaseTarget
     from common.settings.schema import Policy
-    from common.settings.values import LogPosition
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
 
@@ -39,40 +35,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-class ListSource:
-    """A source of given lines; a cursor is `log:INDEX`."""
-
-    def __init__(self, lines: Sequence[bytes] = ()) -> None:
-        self.lines = list(lines)
-        self.reads: list[str] = []
-
-    def beginning(self) -> str:
-        return "log:0"
-
-    def end(self) -> str:
-        return f"log:{len(self.lines)}"
-
-    def at(self, moment: datetime) -> str:
-        return f"log:{moment.second}"
-
-    def position(self, position: LogPosition) -> str:
-        return f"log:{position.offset}"
-
-    def read(self, cursor: str, max_bytes: int) -> Batch:
-        self.reads.append(cursor)
-        start = int(cursor.removeprefix("log:"))
-        stop = min(len(self.lines), start + max(1, max_bytes // 100_000))
-        lines = [LogLine(self.lines[n], "log", n, n + 1) for n in range(start, stop)]
-        return Batch(LogLines(lines), f"log:{stop}", at_end=stop == len(self.lines))
-
-    def close_unused(self, cursors: Collection[str]) -> None:
-        pass
-
-    def lag(self, cursor: str) -> Lag:
-        behind = len(self.lines) - int(cursor.removeprefix("log:"))
-        return Lag(behind, float(behind))
 
 
 class NoDispatch:

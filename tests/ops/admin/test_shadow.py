@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from common.secret import MASK
 from ops.cli.main import courier, main
-from tests.support.fakes import ListSource, policy
+from tests.support.fakes import policy
+from tests.support.sources import ListSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,8 +131,9 @@ def test_terminal_shows_live_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     slack = Integration(id="slack", name="slack", hook_url=Secret("https://x.example/s3cr3t"))
     source = ListSource([line(7).encode()])
+    start = source.beginning()
     worker = load_settings(file=None, environment={}, cwd=tmp_path).worker
-    counting = Shadow([slack], policy=lambda _: policy(), worker=worker, source=source, cursor="log:0", node="n")
+    counting = Shadow([slack], policy=lambda _: policy(), worker=worker, source=source, cursor=start, node="n")
     monkeypatch.setattr(command, "is_terminal", lambda: True)
     with command.live(counting) as show:
         assert counting.read()

@@ -11,8 +11,7 @@ from producer.alertlog import AlertLog
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from producer.log_lines import LogLine
-    from producer.source import SkippedRange
+    from producer.source import Line, SkippedRange
 
 MAX_LINE_BYTES = 64 * 1024
 NOW = datetime(2024, 5, 20, 12, 0, tzinfo=UTC)
@@ -58,9 +57,9 @@ class Log:
         self.path.unlink(missing_ok=True)
         self.path.hardlink_to(path)
 
-    def read_lines(self, max_bytes: int = 100) -> list[LogLine]:
+    def read_lines(self, max_bytes: int = 100) -> list[Line]:
         """Read until the end of the log."""
-        lines: list[LogLine] = []
+        lines: list[Line] = []
         while True:
             batch = self.log.read(self.cursor, max_bytes)
             self.cursor = batch.cursor

@@ -40,8 +40,8 @@ def test_line_has_an_id_and_a_cursor(log: Log) -> None:
     first, second = log.read_lines()
     size = len(line("a"))
     assert (first.start, first.end, second.start, second.end) == (0, size, size, 2 * size)
-    assert first.file == second.file == fingerprint(line("a"))
-    assert second.id == f"{first.file}:{size:010x}:{crc32(second.raw):08x}"
+    assert first.stream == second.stream == fingerprint(line("a"))
+    assert second.id == f"{first.stream}:{size:010x}:{crc32(second.raw):08x}"
     assert second.next_cursor == log.cursor
 
 
@@ -52,7 +52,7 @@ def test_different_line_at_the_same_offset_has_another_id(log: Log) -> None:
     log.read()
     log.write(line("c"))
     (now,) = log.read_lines()
-    assert (now.file, now.start) == (before.file, before.start)
+    assert (now.stream, now.start) == (before.stream, before.start)
     assert now.id != before.id
 
 

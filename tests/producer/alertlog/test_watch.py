@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from producer.alertlog import Watcher, watch
+from producer.alertlog import watch
+from producer.alertlog.watch import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,9 @@ from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from common.reports.producer import fetch_producer_reports
 from common.secret import Secret
-from producer.alertlog import AlertLog
 from producer.cursors.assignment import RemovedIntegration, inherit_cursors
-from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
+from tests.support.sources import FileLog
+from tests.support.world import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,21 +22,19 @@ if TYPE_CHECKING:
     import redis
 
     from producer.loop import Producer
+    from tests.producer.conftest import NewWorld
 
 A = SLACK_BLOCK.format("")
 B = A.replace("/a<", "/b<")
 ROTATED = A.replace("/a<", "/rotated<")
 
 
-@pytest.fixture
-def world(client: redis.Redis, tmp_path: Path) -> World:
-    return World(client, tmp_path)
-
-
-def cursors(world: World, producer: Producer) -> dict[str, str]:
-    """Return the committed cursor of each integration, by the end of its hook."""
+def lines_read(world: World, producer: Producer) -> dict[str, int]:
+    """Return how many lines are before the committed cursor of each integration, by the end of its hook."""
     return {
-        one.hook_url.reveal().rpartition("/")[2]: world.cursor(one.id) for one in producer._integrations if one.hook_url
+        one.hook_url.reveal().rpartition("/")[2]: world.committed(one.id)
+        for one in producer._integrations
+        if one.hook_url
     }
 
 
@@ -45,12 +43,12 @@ def test_changed_configuration_is_loaded_unless_invalid(world: World) -> None:
     world.settle(producer)
     world.write(SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
     world.settle(producer)
-    world.source.lines += [alert(0)]
+    world.append(alert(0))
     world.settle(producer)
     assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (1, 1)
     world.write(SLACK_BLOCK.format("<level>x</level>"))
     world.settle(producer)
-    world.source.lines += [alert(1)]
+    world.append(alert(1))
     world.settle(producer)
     assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 2)
     (node,) = fetch_producer_reports(world.client)
@@ -60,7 +58,7 @@ def test_changed_configuration_is_loaded_unless_invalid(world: World) -> None:
 def test_block_with_a_changed_id_keeps_its_cursor(world: World) -> None:
     producer = world.producer()
     world.settle(producer)
-    world.source.lines += [alert(0)]
+    world.append(alert(0))
     other = SLACK_BLOCK.format("").replace("/a<", "/b<")
     world.write(SLACK_BLOCK.format(""), other)
     later = world.producer()
@@ -79,11 +77,11 @@ def test_integration_added_again_starts_at_the_end(world: World) -> None:
     world.settle(producer)
     world.write(SHUFFLE_BLOCK)
     world.settle(producer)
-    world.source.lines += [alert(0)]
+    world.append(alert(0))
     world.settle(producer)
     world.write(SHUFFLE_BLOCK, SLACK_BLOCK.format(""))
     world.settle(producer)
-    world.source.lines += [alert(1)]
+    world.append(alert(1))
     world.settle(producer)
     assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (1, 2)
 
@@ -96,9 +94,9 @@ def test_integration_added_again_starts_at_the_end(world: World) -> None:
     ],
 )
 def test_block_invalid_at_the_start_keeps_its_cursor(
-    client: redis.Redis, tmp_path: Path, bad: str, logged: str, caplog: pytest.LogCaptureFixture
+    new_world: NewWorld, bad: str, logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = World(client, tmp_path, A, SHUFFLE_BLOCK)
+    world = new_world(A, SHUFFLE_BLOCK)
     world.settle(world.producer())
     if bad:
         world.write(A, bad)
@@ -106,21 +104,21 @@ def test_block_invalid_at_the_start_keeps_its_cursor(
         world.config.write_text(f"<ossec_config>{A}")
     producer = world.producer()
     assert logged in caplog.text
-    world.source.lines += [alert(0)]
+    world.append(alert(0))
     world.settle(producer)
-    assert (world.delivery_ids("slack"), world.delivery_ids("shuffle")) == ([f"{NODE}:log:{0:010x}"], [])
+    assert (world.waiting("slack"), world.waiting("shuffle")) == (world.ids(0), [])
     world.write(A, SHUFFLE_BLOCK)
     world.settle(producer)
-    assert world.delivery_ids("shuffle") == [f"{NODE}:log:{0:010x}"]
+    assert world.waiting("shuffle") == world.ids(0)
 
 
-def test_invalid_block_keeps_its_cursor_beside_the_same_target(client: redis.Redis, tmp_path: Path) -> None:
+def test_invalid_block_keeps_its_cursor_beside_the_same_target(new_world: NewWorld) -> None:
     high = A.replace("</name>", "</name><level>7</level>")
-    world = World(client, tmp_path, A, high)
+    world = new_world(A, high)
     world.settle(world.producer())
     world.write(A, high.replace("7", "x"))
     producer = world.producer()
-    world.source.lines += [alert(0, level=9)]
+    world.append(alert(0, level=9))
     world.settle(producer)
     world.write(A, high)
     world.settle(producer)
@@ -134,12 +132,12 @@ def test_invalid_block_keeps_its_cursor_beside_the_same_target(client: redis.Red
         pytest.param(f"<ossec_config>{A}{B.replace('</name>', '</nme>')}</ossec_config>", id="a typo"),
     ],
 )
-def test_id_changed_by_an_error_and_back_repeats_nothing(client: redis.Redis, tmp_path: Path, damaged: str) -> None:
-    world = World(client, tmp_path, A, B)
+def test_id_changed_by_an_error_and_back_repeats_nothing(new_world: NewWorld, damaged: str) -> None:
+    world = new_world(A, B)
     world.settle(world.producer())
     world.config.write_text(damaged)
     producer = world.producer()
-    world.source.lines += [alert(n) for n in range(10)]
+    world.append(*(alert(n) for n in range(10)))
     world.settle(producer)
     world.write(A, B)
     world.settle(producer)
@@ -147,20 +145,20 @@ def test_id_changed_by_an_error_and_back_repeats_nothing(client: redis.Redis, tm
     assert sum(world.ledger.status(one).totals.get("committed", 0) for one in ids) == 20
 
 
-def test_half_written_configuration_is_rejected(client: redis.Redis, tmp_path: Path) -> None:
-    world = World(client, tmp_path, A, SHUFFLE_BLOCK)
+def test_half_written_configuration_is_rejected(new_world: NewWorld) -> None:
+    world = new_world(A, SHUFFLE_BLOCK)
     producer = world.producer()
     world.settle(producer)
     world.config.write_text(f"<ossec_config>{A}")
-    world.source.lines += [alert(0)]
+    world.append(alert(0))
     world.settle(producer)
     assert len(world.waiting("shuffle")) == 1
-    (node,) = fetch_producer_reports(client)
+    (node,) = fetch_producer_reports(world.client)
     assert "the file is not well-formed" in node.texts["config_error"]
 
 
-def test_block_removed_from_a_valid_file_loses_its_cursor(client: redis.Redis, tmp_path: Path) -> None:
-    world = World(client, tmp_path, A, SHUFFLE_BLOCK)
+def test_block_removed_from_a_valid_file_loses_its_cursor(new_world: NewWorld) -> None:
+    world = new_world(A, SHUFFLE_BLOCK)
     world.settle(world.producer())
     world.config.write_text(f"<ossec_config>{A}")
     producer = world.producer()
@@ -171,16 +169,16 @@ def test_block_removed_from_a_valid_file_loses_its_cursor(client: redis.Redis, t
     assert world.ledger.cursor("shuffle", NODE) == ""
 
 
-def test_new_credential_keeps_the_cursor_among_equal_names(client: redis.Redis, tmp_path: Path) -> None:
-    world = World(client, tmp_path, A, B, max_backlog=5)
+def test_new_credential_keeps_the_cursor_among_equal_names(new_world: NewWorld) -> None:
+    world = new_world(A, B, max_backlog=5)
     producer = world.producer()
     producer.run_once()
-    world.source.lines += [alert(n) for n in range(100)]
+    world.append(*(alert(n) for n in range(100)))
     world.settle(producer)
-    assert cursors(world, producer) == {"a": "log:5", "b": "log:5"}
+    assert lines_read(world, producer) == {"a": 5, "b": 5}
     world.write(B, ROTATED)
     world.settle(producer)
-    assert cursors(world, producer) == {"b": "log:5", "rotated": "log:10"}
+    assert lines_read(world, producer) == {"b": 5, "rotated": 10}
 
 
 def block(hook: str, level: int = 0) -> Integration:
@@ -207,8 +205,8 @@ def test_cursor_goes_to_the_most_likely_replacement(
     assert inherit_cursors(known, [block("of another target")], all_known=False) == {}
 
 
-def test_pause_is_kept_when_an_id_changes(client: redis.Redis, tmp_path: Path) -> None:
-    world = World(client, tmp_path, A, B)
+def test_pause_is_kept_when_an_id_changes(new_world: NewWorld) -> None:
+    world = new_world(A, B)
     producer = world.producer()
     world.settle(producer)
     world.ledger.pause(producer._integrations[0].id, "for the auditors")
@@ -218,10 +216,10 @@ def test_pause_is_kept_when_an_id_changes(client: redis.Redis, tmp_path: Path) -
     assert paused == ["for the auditors", ""]
 
 
-def test_all_parts_of_a_split_block_inherit_its_cursor(client: redis.Redis, tmp_path: Path) -> None:
-    world = World(client, tmp_path, A)
+def test_all_parts_of_a_split_block_inherit_its_cursor(new_world: NewWorld) -> None:
+    world = new_world(A)
     world.settle(world.producer())
-    world.source.lines += [alert(0)]
+    world.append(alert(0))
     world.write(*(A.replace("</name>", f"</name><level>{level}</level>") for level in (3, 4)))
     producer = world.producer()
     world.settle(producer)
@@ -248,15 +246,14 @@ def test_cursor_backup_survives_a_changed_configuration(world: World, monkeypatc
 
 
 def test_first_alert_after_each_emptying_is_enqueued(client: redis.Redis, tmp_path: Path) -> None:
-    world = World(client, tmp_path)
-    log = tmp_path / "alerts.json"
-    log.write_bytes(alert(0) + b"\n")
-    producer = world.producer(AlertLog(log, max_line_bytes=100_000))
+    world = World(client, tmp_path, log=FileLog)  # only a file can be emptied
+    world.append(alert(0))
+    producer = world.producer()
     world.settle(producer)
     for number in (1, 2):
-        log.write_bytes(b"\n")  # as `echo > alerts.json` leaves it
+        (tmp_path / "alerts.json").write_bytes(b"\n")  # as `echo > alerts.json` leaves it
         world.settle(producer)
-        with log.open("ab") as file:
-            file.write(alert(number) + b"\n")
+        world.append(alert(number))
         world.settle(producer)
     assert len(world.waiting()) == 2
+    world.close()

@@ -8,22 +8,15 @@ import pytest
 
 from common.ledger.keys import KEY_NAMES
 from common.reports.producer import fetch_producer_reports
-from producer.cursors.signatures import unsigned
-from tests.producer.test_loop import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
+from tests.support.world import NODE, SHUFFLE_BLOCK, SLACK_BLOCK, World, alert
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import redis
+    from tests.producer.conftest import NewWorld
 
 
 @pytest.fixture
-def world(client: redis.Redis, tmp_path: Path) -> World:
-    return World(client, tmp_path, SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
-
-
-def ids(*numbers: int) -> list[str]:
-    return [f"{NODE}:log:{n:010x}" for n in numbers]
+def world(new_world: NewWorld) -> World:
+    return new_world(SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -34,34 +27,34 @@ def test_damaged_integration_keeps_its_cursor_and_continues(world: World, part: 
     world.settle(producer)
     key = f"courier:{{slack}}:{part}"
     world.client.set(key, "x")
-    world.source.lines += [alert(n) for n in range(3)]
+    world.append(*(alert(n) for n in range(3)))
     if restarted:
         producer = world.producer()
     world.settle(producer)
     world.settle(producer)
-    assert world.delivery_ids("shuffle") == ids(0, 1, 2)
-    assert unsigned(world.ledger.cursor("shuffle", NODE)) == "log:3"
+    assert world.waiting("shuffle") == world.ids(0, 1, 2)
+    assert world.committed("shuffle") == 3
     world.client.delete(key)
-    world.source.lines += [alert(3)]
+    world.append(alert(3))
     for _ in range(4):
         world.settle(producer)
-    assert world.delivery_ids("slack") == ids(0, 1, 2, 3)
-    assert world.delivery_ids("shuffle") == ids(0, 1, 2, 3)
+    assert world.waiting("slack") == world.ids(0, 1, 2, 3)
+    assert world.waiting("shuffle") == world.ids(0, 1, 2, 3)
 
 
 def test_new_integration_with_a_damaged_key_is_left_out(world: World) -> None:
     world.client.set("courier:{slack}:waiting", "x")
     producer = world.producer()
     producer.run_once()
-    world.source.lines += [alert(0)]
+    world.append(alert(0))
     world.settle(producer)
-    assert world.delivery_ids("shuffle") == ids(0)
+    assert world.waiting("shuffle") == world.ids(0)
     world.client.delete("courier:{slack}:waiting")
     world.settle(producer)
-    world.source.lines += [alert(1)]
+    world.append(alert(1))
     world.settle(producer)
-    assert world.delivery_ids("shuffle") == ids(0, 1)
-    assert world.delivery_ids("slack")[-1:] == ids(1)
+    assert world.waiting("shuffle") == world.ids(0, 1)
+    assert world.waiting("slack")[-1:] == world.ids(1)
 
 
 def test_damaged_report_key_stops_only_the_report(world: World) -> None:
@@ -69,7 +62,7 @@ def test_damaged_report_key_stops_only_the_report(world: World) -> None:
     world.client.hset("courier:node:other", mapping={"n:lines": "x", b"\xff": "y", "seen_ms": "z"})
     producer = world.producer()
     producer.run_once()
-    world.source.lines += [alert(0)]
+    world.append(alert(0))
     world.settle(producer)
-    assert world.delivery_ids("slack") == ids(0)
+    assert world.waiting("slack") == world.ids(0)
     assert [report.node for report in fetch_producer_reports(world.client)] == ["other", NODE]

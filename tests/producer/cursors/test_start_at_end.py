@@ -10,40 +10,47 @@ import pytest
 
 from common.process import started_at
 from producer.alertlog import AlertLog
-from producer.loop import Producer, Start
-from tests.producer.test_loop import SHUFFLE_BLOCK, SLACK_BLOCK, World
+from producer.loop import Start
+from tests.support.sources import FileLog
+from tests.support.world import SHUFFLE_BLOCK, SLACK_BLOCK, World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import redis
 
+    from producer.loop import Producer
+
 
 class Logging(World):
-    """A producer on a log on the disk, whose command was started when the log ended at `start`."""
+    """A producer whose command was started when the log ended at `start`.
+
+    It reads the alert log alone, because the times of its lines matter here.
+    """
 
     def __init__(self, client: redis.Redis, directory: Path) -> None:
-        super().__init__(client, directory)
+        super().__init__(client, directory, log=FileLog)
         self.path = directory / "alerts.json"
-        self.log = AlertLog(self.path, max_line_bytes=10_000)
-        self.start = self.log.at(datetime.now(UTC))
+        self.alert_log = AlertLog(self.path, max_line_bytes=10_000)
+        self.start = self.alert_log.at(datetime.now(UTC))
 
     def alert(self, written: datetime) -> None:
-        with self.path.open("ab") as file:
-            file.write(b'{"timestamp":"%s","rule":{"level":5,"id":"1"}}\n' % written.isoformat().encode())
+        self.append(b'{"timestamp":"%s","rule":{"level":5,"id":"1"}}' % written.isoformat().encode())
 
     def begin(self) -> Producer:
-        self.source = self.log  # type: ignore[assignment]  # a real one
-        producer = self.producer()
-        producer._start = Start(self.start, self.log.at)
+        producer = self.producer(Start(self.start, self.alert_log.at))
         self.settle(producer)
         self.settle(producer)
         return producer
 
 
 @pytest.fixture
-def world(client: redis.Redis, tmp_path: Path) -> Logging:
-    return Logging(client, tmp_path)
+def world(client: redis.Redis, tmp_path: Path) -> Iterator[Logging]:
+    world = Logging(client, tmp_path)
+    yield world
+    world.close()
+    world.alert_log.close()
 
 
 def test_alert_between_launch_and_first_read_is_enqueued(world: Logging) -> None:
@@ -74,5 +81,5 @@ def test_time_near_the_end_of_a_long_log_is_found(world: Logging) -> None:
     line = b'{"timestamp":"%s","x":"' + b"x" * 1000 + b'"}\n'
     lines = [line % (start + timedelta(seconds=n)).isoformat().encode() for n in range(10_000)]
     world.path.write_bytes(b"".join(lines))
-    found = world.log.at(start + timedelta(seconds=9_000))
-    assert world.log.read(found, 1).lines[0].raw == lines[9_000][:-1]
+    found = world.alert_log.at(start + timedelta(seconds=9_000))
+    assert world.alert_log.read(found, 1).lines[0].raw == lines[9_000][:-1]

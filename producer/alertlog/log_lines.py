@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class LogLine(msgspec.Struct, frozen=True, gc=False):
-    """One complete line. `raw` has no line end.
+    """One complete line; a `Line`. `raw` has no line end.
 
-    `file` is the stable id of the file, `start` and `end` are byte offsets in it; `end` is behind the line end, if
+    `stream` is the stable id of the file, `start` and `end` are byte offsets in it; `end` is behind the line end, if
     there is one. `suffix` returns the part after the offset in the cursor behind the line.
     """
 
     raw: bytes
-    file: str
+    stream: str
     start: int
     end: int
     suffix: Suffix | None = None
@@ -42,31 +42,31 @@ class LogLine(msgspec.Struct, frozen=True, gc=False):
 
         It contains a checksum because a truncated file can begin as before and have another line at this offset.
         """
-        return f"{self.file}:{self.start:010x}:{crc32(self.raw):08x}"
+        return f"{self.stream}:{self.start:010x}:{crc32(self.raw):08x}"
 
     @property
     def location(self) -> str:
         """Where the line is, for a person."""
-        return f"byte {self.start} of the log file with fingerprint {self.file}"
+        return f"byte {self.start} of the log file with fingerprint {self.stream}"
 
     @property
     def next_cursor(self) -> str:
         """The cursor right behind this line."""
         ending = b"\n" * (self.end - self.start - len(self.raw))
-        return f"{self.file}:{self.end}{self.suffix(self.raw + ending) if self.suffix else ''}"
+        return f"{self.stream}:{self.end}{self.suffix(self.raw + ending) if self.suffix else ''}"
 
     def slice(self, start: int, end: int) -> LogLine:
         """Return a part of the line as a line of its own; a part up to the end includes the line end."""
         behind = self.end if end == len(self.raw) else self.start + end
-        return LogLine(self.raw[start:end], self.file, self.start + start, behind, self.suffix)
+        return LogLine(self.raw[start:end], self.stream, self.start + start, behind, self.suffix)
 
 
 class LogLines(Sequence[LogLine]):
-    """Lines of one file in order. `start` is where the first one starts, `end` where the last one ends."""
+    """`Lines` of one file in order. `start` is where the first one starts, `end` where the last one ends."""
 
     def __init__(self, lines: Sequence[LogLine] = ()) -> None:
         self._lines = lines
-        self.file, self.start, self.end = (lines[0].file, lines[0].start, lines[-1].end) if lines else ("", 0, 0)
+        self.stream, self.start, self.end = (lines[0].stream, lines[0].start, lines[-1].end) if lines else ("", 0, 0)
 
     def prefilter(self, reject: Reject, undecided: Undecided) -> tuple[int, Sequence[LogLine]]:
         """Return the number of lines, and the lines that `reject` does not reject.
@@ -96,11 +96,11 @@ class LogLines(Sequence[LogLine]):
 
 
 class LineBuffer(LogLines):
-    """Consecutive lines: the first `size` bytes of `data`, up to a line end; they begin at offset `start` in `file`."""
+    """Consecutive lines: the first `size` bytes of `data`, up to a line end; they begin at offset `start`."""
 
-    def __init__(self, data: bytes, size: int, file: str, start: int, suffix: Suffix | None = None) -> None:
+    def __init__(self, data: bytes, size: int, stream: str, start: int, suffix: Suffix | None = None) -> None:
         self._data, self._size, self._suffix = data, size, suffix
-        self.file, self.start, self.end = file, start, start + size
+        self.stream, self.start, self.end = stream, start, start + size
 
     def prefilter(self, reject: Reject, undecided: Undecided) -> tuple[int, Sequence[LogLine]]:
         """Return the number of lines, and a `LogLine` for each line that `reject` does not reject."""
@@ -127,7 +127,7 @@ class LineBuffer(LogLines):
         return list(accumulate(map(len, self._raws()), initial=0))
 
     def _line(self, start: int, end: int) -> LogLine:
-        return LogLine(self._data[start : end - 1], self.file, self.start + start, self.start + end, self._suffix)
+        return LogLine(self._data[start : end - 1], self.stream, self.start + start, self.start + end, self._suffix)
 
     def __bool__(self) -> bool:
         return self._size > 0
