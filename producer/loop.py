@@ -13,23 +13,24 @@ from common.logs import Condition
 from common.reports.producer import ForeignWrite
 from producer.cursors.assignment import assign_cursors
 from producer.foreign_writes import ForeignWrites
+from producer.group_commit import GroupWindow, commit_together
 from producer.matching import Matcher
 from producer.status_report import StatusReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis import Redis
 
     from common.broker.dispatcher import Dispatcher
     from common.integration import Integration
-    from common.ledger import Ledger
+    from common.ledger import Commit, CommitResult, Ledger
     from common.registry.published import PublishedRegistry
     from common.settings.schema import Policy
     from producer.config_file import ConfigFile
     from producer.cursors.backup import CursorBackup
     from producer.cursors.signatures import CursorSigner
-    from producer.cursors.subscription import Subscription
+    from producer.cursors.subscription import Commits, Subscription
     from producer.matching import Matches
     from producer.metrics import ProducerMetrics
     from producer.quarantine import Quarantine
@@ -81,12 +82,14 @@ class Producer:
         cursor_backup: CursorBackup,
         signer: CursorSigner,
         now: Callable[[], float],
+        commit_delay_s: float,
         metrics: ProducerMetrics | None = None,
         start: Start | None = None,
     ) -> None:
         """Read the configuration. Raises ConfigError if the file cannot be read at all.
 
-        Without a `start`, `start_at = "end"` is the end of the source when an integration is first assigned a cursor.
+        `commit_delay_s` is the longest time that alerts are gathered before a commit. Without a `start`,
+        `start_at = "end"` is the end of the source when an integration is first assigned a cursor.
         """
         self._node, self._source, self._config, self._registry = node, source, config, registry
         self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
@@ -108,6 +111,7 @@ class Producer:
         )
         self._undispatched: defaultdict[str, int] = defaultdict(int)
         self._coalescing_since_s = now()
+        self._window = GroupWindow(commit_delay_s)
         self._intake_paused = ""
         self._intake_condition = Condition(_log, logging.ERROR)
         self._redis_unavailable = Condition(_log, logging.ERROR)
@@ -135,6 +139,7 @@ class Producer:
             else:
                 if not busy:
                     self._source.wait(IDLE_WAIT_S)
+                    pause(self._window.left_s(self._now()))
         self._flush_cursors()
 
     def run_once(self) -> bool:
@@ -153,6 +158,7 @@ class Producer:
             matches, after, at_end = self._read(cursor)
             busy = busy or not at_end
             self._commit(subscriptions, matches, after, now_s, flush=due or at_end)
+            self._window.start(max(map(len, matches.values()), default=0), now_s)
         return self._redis_lost_cursors() or busy
 
     def request_reload(self) -> None:
@@ -220,8 +226,8 @@ class Producer:
     def _flush_cursors(self) -> None:
         """Write the cursors that are not committed yet, so that the next start reads nothing again."""
         try:
-            for subscription in (self._subscriptions or {}).values():
-                subscription.flush(self._ledger, self._node, self._now())
+            now_s = self._now()
+            self._commit_together({i: s.flush(self._node, now_s) for i, s in (self._subscriptions or {}).items()}, {})
             self._publish_status()
         except LedgerUnavailable as error:
             _log.warning("last cursors not written: %s; some alerts will be read again", error)
@@ -241,24 +247,26 @@ class Producer:
     def _commit(
         self, subscriptions: Sequence[Subscription], matches: Matches, after: str, now_s: float, *, flush: bool
     ) -> None:
+        """Commit and release; if the producer stops before the release, the workers do it within a second."""
+        commits, targets = {}, {}
         for subscription in subscriptions:
-            ours = matches.get(subscription.integration.id, [])
-            stored = subscription.commit_matches(self._ledger, self._node, ours, after, now_s)
-            self._matcher.counts["matched"] += stored
-            self._undispatched[subscription.integration.id] += stored
-        self._dispatch(subscriptions, flush=flush)
-
-    def _dispatch(self, subscriptions: Sequence[Subscription], *, flush: bool) -> None:
-        """Dispatch committed deliveries. If the producer stops before this, the workers do it within a second."""
-        targets = []
-        for subscription in subscriptions:
-            number = self._undispatched[subscription.integration.id]
+            integration_id = subscription.integration.id
+            ours = matches.get(integration_id, [])
+            commits[integration_id] = subscription.commits(self._node, ours, after, now_s)
+            number = self._undispatched[integration_id] + len(ours)
             if number and (flush or not COALESCE_FROM <= number < subscription.policy.batch_max):
-                del self._undispatched[subscription.integration.id]
                 target = self._registry.target(subscription.integration)
-                targets.append(ReleaseTarget.of(subscription.integration.id, subscription.policy, target))
-        if targets:
-            self._dispatcher.dispatch_all(targets)
+                targets[integration_id] = ReleaseTarget.of(integration_id, subscription.policy, target)
+        self._commit_together(commits, targets)
+
+    def _commit_together(self, commits: Mapping[str, Commits], targets: Mapping[str, ReleaseTarget]) -> None:
+        def commit_all(batch: Mapping[str, Commit]) -> Mapping[str, CommitResult]:
+            return self._dispatcher.commit_all(batch, [targets[i] for i in batch if i in targets])
+
+        for integration_id, stored in commit_together(commits, commit_all).items():
+            self._matcher.counts["matched"] += stored
+            is_released = integration_id in targets
+            self._undispatched[integration_id] = 0 if is_released else self._undispatched[integration_id] + stored
 
     def _heartbeat(self) -> None:
         """Once a second: reload a changed configuration, verify the cursors in Redis, and publish the status."""

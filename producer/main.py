@@ -59,6 +59,7 @@ def run(settings: Settings, start: str) -> None:
         cursor_backup=CursorBackup(settings.state.dir / f"places-{settings.producer.node}.json"),
         signer=CursorSigner(vault, settings.producer.node),
         now=time.monotonic,
+        commit_delay_s=settings.producer.commit_delay_s,
         metrics=metrics,
         start=Start(start, source.at),
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from common.ledger import Ledger, Notifications, Reaped
+    from common.ledger import Commit, CommitResult, Ledger, Notifications, Reaped
     from common.settings.schema import Policy
 
 LINGER_S: Final = 1.0
@@ -99,6 +99,17 @@ class Dispatcher:
                 self._publish(tasks)
             count += sum(len(ids) for id_lists in tasks.values() for ids in id_lists)
         return count
+
+    def commit_all(self, commits: Mapping[str, Commit], targets: Sequence[ReleaseTarget]) -> dict[str, CommitResult]:
+        """Commit, release for `targets` in the same round trip, and publish; return the results of the commits.
+
+        Commits of damaged integrations are left out.
+        """
+        releases = {one.integration_id: one.release_params(coalesce=False) for one in targets}
+        results, tasks = self._ledger.commit_all(commits, releases)
+        if tasks:
+            self._publish(tasks)
+        return results
 
     def reap(self, wanted: Mapping[str, tuple[Policy, Notifications]]) -> dict[str, Reaped]:
         """Reap lost deliveries. Deliveries that are still in the Celery queue stay there."""

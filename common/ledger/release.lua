@@ -1,6 +1,6 @@
 -- Moves the deliveries that may be sent now from waiting to released, and decides how many ids a task carries.
 -- KEYS: 1-8 as in every script, 9-11 the state of the rate limits, which integrations with one credential share.
--- ARGV: now, in-flight cap, maximum ids per task, ids per task when more than a few are released, minimum to release
+-- ARGV: now, in-flight cap, maximum ids per task, ids per task of a short backlog, minimum to release
 --       while others are in flight, lease in ms, linger in ms, digest of the credential, its limits as text, 1 if there
 --       is a breaker, its longest pause in ms, 1 if the newest go first when the daily limit is short, how long
 --       deliveries that have failed let the others go first in ms, then for each limit: unit, number, burst.
@@ -17,7 +17,7 @@
 -- 16 * (1 + ln batch_max) even if its target hangs, so that it cannot fill a worker that it shares with others.
 -- A release that would be too small is delayed by up to the linger, so that more deliveries can join it.
 local cap, batch_max, ids_per_task, min_ids = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local lease, linger, FEW = tonumber(ARGV[6]), tonumber(ARGV[7]), 4
+local lease, linger = tonumber(ARGV[6]), tonumber(ARGV[7])
 local has_breaker, longest_break = ARGV[10] == '1', tonumber(ARGV[11])
 local newest_first, day_is_short, yields = ARGV[12] == '1', false, tonumber(ARGV[13])
 
@@ -166,7 +166,7 @@ if breaker == 'closed' and ready < math.max(batch, min_ids) and due[2] > now - l
   return {0}
 end
 check_types() -- before the first write, and so that nothing is sent that cannot be settled
-local result = {math.min(batch_max, math.max(batch, ready > FEW and ids_per_task or 1, math.ceil(ready / 16)))}
+local result = {math.min(batch_max, math.max(batch, ids_per_task, math.ceil(ready / 16)))}
 local receipt
 each_limit(function(unit, number, burst)
   spend(unit, number, burst, ready)

@@ -64,9 +64,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of a release.
 
-    If more than 4 deliveries are released at once, each task carries at least `ids_per_task`; it carries up to
-    `batch_max` when many are in flight. While others are in flight, fewer than `min_ids` due deliveries wait for more,
-    up to `linger_s`.
+    A task carries up to `ids_per_task` deliveries, and up to `batch_max` when many are in flight. While others are in
+    flight, fewer than `min_ids` due deliveries wait for more, up to `linger_s`.
     """
 
     max_in_flight: int

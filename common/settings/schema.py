@@ -124,6 +124,7 @@ class ProducerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     max_line_bytes: Annotated[int, size("64KiB", "256MiB")]
     poll_interval_s: Annotated[float, duration("10ms", "1m")]
+    commit_delay_s: Annotated[float, duration("1ms", "1s")]
     quarantine_max_bytes: Annotated[int, size("64KiB", "1TiB")]
 
 

@@ -3,7 +3,7 @@
     python -m ops.bench.commit_rate [--alerts 20000] [--rounds 7]
 
 The server and this process share a single core (one of those it may use), so the rate includes the cost of
-both. The alerts, 1.4 KB each, go through `Subscription.commit_matches` in batches as large as the source reads, into a
+both. The alerts, 1.4 KB each, go through `commit_together` in batches as large as the source reads, into a
 server whose append-only file is fsynced every second: the producer's own code, with the ids, the check of the cursor,
 the limits of the backlog and the queue by due time. The reference stores ids and alerts in a hash, one HSET each, in
 pipelines as long as a commit; `one_command` is the same in one HSET with many fields, the fastest there is.
@@ -36,6 +36,7 @@ from ops.bench.system import cpu_s, server_alone
 from producer.alertlog.log_lines import LogLine
 from producer.cursors.signatures import CursorSigner
 from producer.cursors.subscription import Subscription, split_into_commits
+from producer.group_commit import commit_together
 from producer.loop import BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def commit(client: redis.Redis, lines: list[list[LogLine]]) -> None:
         Ledger(client),
         Subscription(slack, settings.policy(slack), cursor="", committed="", signer=signer),
     )
-    stored = sum(subscription.commit_matches(ledger, "bench", batch, batch[-1].next_cursor, 0.0) for batch in lines)
+    stored = 0
+    for batch in lines:
+        commits = {slack.id: subscription.commits("bench", batch, batch[-1].next_cursor, 0.0)}
+        stored += commit_together(commits, lambda commits: ledger.commit_all(commits, {})[0])[slack.id]
     if stored != sum(map(len, lines)):
         raise SystemExit(f"only {stored} alerts were committed")
 

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerDamaged
-from common.ledger import Full, Stale, Stored
+from common.ledger import Commit, Full, Stale, Stored
 from producer.cursors.signatures import unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from common.integration import Integration
-    from common.ledger import Ledger
+    from common.ledger import CommitResult, Ledger
     from common.settings.schema import Policy
     from producer.cursors.signatures import CursorSigner
     from producer.source import Line
+
+    Commits = Generator[Commit, CommitResult | None, int]
 
 BACKPRESSURE_RETRY_S: Final = 1.0
 """Interval between checks whether a full backlog has room again."""
@@ -58,21 +60,12 @@ class Subscription:
     backpressured: bool = False
     damaged: bool = False
 
-    def commit_matches(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
-        """Commit these matches and move to the cursor `after`, which is behind them; stop if the backlog is full.
+    def commits(self, node: str, matches: Sequence[Line], after: str, now_s: float) -> Commits:
+        """Yield the commits that store these matches and move to the cursor `after`, which is behind them.
 
-        Return the number of new deliveries. Raises LedgerUnavailable or LedgerMisconfigured.
+        Each commit gets its result before the next one; None means that the keys in Redis are damaged. A full backlog,
+        damage and a moved cursor end it. Return the number of new deliveries.
         """
-        try:
-            stored = self._commit_matches(ledger, node, matches, after, now_s)
-        except LedgerDamaged:  # logged by the ledger; the cursor does not move, so nothing is lost
-            self.cursor = unsigned(self.committed) or self.cursor
-            self.damaged, self.retry_at_s = True, now_s + BACKPRESSURE_RETRY_S
-            return 0
-        self.damaged = False
-        return stored
-
-    def _commit_matches(self, ledger: Ledger, node: str, matches: Sequence[Line], after: str, now_s: float) -> int:
         if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or self.signed(after) == self.committed):
             self.cursor = after
             return 0
@@ -81,8 +74,7 @@ class Subscription:
             chunk = pending.pop(0)
             target = chunk[-1].next_cursor if pending else after
             signed = self.signed(target)
-            result = ledger.commit(
-                self.integration.id,
+            result = yield Commit(
                 node=node,
                 expected=self.committed,
                 cursor=signed,
@@ -90,7 +82,12 @@ class Subscription:
                 max_backlog=self.policy.max_backlog,
                 max_backlog_bytes=self.policy.max_backlog_bytes,
             )
+            self.damaged = result is None
             match result:
+                case None:  # logged by the ledger; the cursor does not move, so nothing is lost
+                    self.cursor = unsigned(self.committed) or self.cursor
+                    self.retry_at_s = now_s + BACKPRESSURE_RETRY_S
+                    return stored
                 case Stored(new):
                     stored += new
                     self.cursor, self.committed, self.committed_at_s = target, signed, now_s
@@ -121,10 +118,10 @@ class Subscription:
             return False
         return True
 
-    def flush(self, ledger: Ledger, node: str, now_s: float) -> None:
-        """Write the cursor if it is not committed yet. Raises LedgerUnavailable or LedgerMisconfigured."""
+    def flush(self, node: str, now_s: float) -> Commits:
+        """Yield the commit that writes the cursor, if it is not committed yet."""
         self.committed_at_s = now_s - IDLE_COMMIT_S
-        self.commit_matches(ledger, node, [], self.cursor, now_s)
+        return self.commits(node, [], self.cursor, now_s)
 
     def signed(self, cursor: str) -> str:
         """Return a cursor in the form that Redis stores."""

@@ -232,7 +232,7 @@ def test_line_read_again_is_counted_once(world: World, monkeypatch: pytest.Monke
         raise LedgerUnavailable("gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr(world.ledger, "commit", commit)
+        broken.setattr(world.ledger, "commit_all", commit)
         for _ in range(3):
             world.clock.now_s += 1
             with pytest.raises(LedgerUnavailable):

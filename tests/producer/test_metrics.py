@@ -105,6 +105,6 @@ def test_metric_redis_up_is_zero_while_redis_is_unavailable(
         ledger.away = False
 
     monkeypatch.setattr(world.source, "wait", wait)
-    producer.run(wait, lambda: len(seen) == 2)
-    assert seen == [0, 1]
+    producer.run(wait, lambda: len(seen) >= 2)
+    assert seen[:2] == [0, 1]
     assert value(metrics, "loop_timestamp_seconds") == 50

@@ -8,6 +8,7 @@ second commit is noticed.
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -31,11 +32,11 @@ from producer.loop import Producer
 from producer.quarantine import Quarantine
 from tests.support.alert_files import AlertFiles
 from tests.support.examples import EXAMPLES
-from tests.support.fakes import Clock, NoDispatch, policy
+from tests.support.fakes import Clock, CommitOnly, policy
 from tests.support.sources import ListLog
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     import redis
 
@@ -66,13 +67,21 @@ class MortalLedger(Ledger):
     after = False
 
     def commit(self, *arguments: Any, **named: Any) -> CommitResult:
+        with self._dying():
+            return super().commit(*arguments, **named)
+
+    def commit_all(self, *arguments: Any) -> tuple[dict[str, CommitResult], dict[str, list[list[str]]]]:
+        with self._dying():
+            return super().commit_all(*arguments)
+
+    @contextmanager
+    def _dying(self) -> Iterator[None]:
         fatal, self.fatal = self.fatal == 0, None if self.fatal is None else self.fatal - 1
         if fatal and not self.after:
             raise Killed
-        answer = super().commit(*arguments, **named)
+        yield
         if fatal:
             raise Killed
-        return answer
 
 
 class Following(RuleBasedStateMachine):
@@ -140,12 +149,13 @@ class Following(RuleBasedStateMachine):
             registry=self.registry,
             policy=self.policy,
             ledger=self.ledger,
-            dispatcher=NoDispatch(),  # type: ignore[arg-type]  # notes instead of releasing
+            dispatcher=CommitOnly(self.ledger),  # type: ignore[arg-type]  # notes instead of releasing
             client=self.client,
             quarantine=Quarantine(self.home / "aside.jsonl", 100_000, self.monotonic),
             cursor_backup=CursorBackup(self.home / "places.json"),
             signer=self.signer,
             now=self.monotonic,
+            commit_delay_s=0.05,
         )
 
     # What happens to the producer.

@@ -15,9 +15,10 @@ from common.settings.load import load_settings
 from workers.integrations.helpers.event_signer import EventSigner
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from common.broker.dispatcher import ReleaseTarget
+    from common.ledger import Commit, CommitResult, Ledger
     from common.settings.schema import Policy
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
@@ -52,6 +53,18 @@ class NoDispatch:
 
     def non_empty(self, integration_ids: Collection[str]) -> set[str]:
         return set(integration_ids)
+
+
+class CommitOnly(NoDispatch):
+    """Commits to the ledger, too."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def commit_all(self, commits: Mapping[str, Commit], targets: Sequence[ReleaseTarget]) -> Mapping[str, CommitResult]:
+        self.dispatch_all(targets)
+        return self._ledger.commit_all(commits, {})[0]
 
 
 def policy(**changes: object) -> Policy:

@@ -15,7 +15,7 @@ from producer.cursors.backup import CursorBackup
 from producer.cursors.signatures import CursorSigner
 from producer.loop import Producer
 from producer.quarantine import Quarantine
-from tests.support.fakes import Clock, NoDispatch, policy
+from tests.support.fakes import Clock, CommitOnly, policy
 from tests.support.sources import ListLog, read_all
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class World:
         self.config = directory / "ossec.conf"
         self.write(*blocks or (SLACK_BLOCK.format(""),))
         self.client, self.clock, self.log, self.limits = client, Clock(), log(directory), limits
-        self.dispatcher, self.key, self.node = NoDispatch(), Fernet.generate_key(), node
-        self.ledger = Ledger(client)
+        self.key, self.node, self.ledger = Fernet.generate_key(), node, Ledger(client)
+        self.dispatcher = CommitOnly(self.ledger)
         self._sources: list[ListSource | FileSource] = []
 
     def write(self, *blocks: str) -> None:
@@ -85,6 +85,7 @@ class World:
             cursor_backup=CursorBackup(self.config.with_name("places.json")),
             signer=CursorSigner(Cipher(self.key), self.node),
             now=self.clock,
+            commit_delay_s=0.05,
             start=start,
         )
 
