@@ -123,7 +123,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def about(options: argparse.Namespace) -> str:
     """Describe the options."""
     base = "no base" if options.base == "none" else f"base {options.base}"
-    return f"one worker process, {base}, {options.seconds:g} s a turn, {options.flood} a flood, {options.rounds} rounds"
+    whom = ", each alert for all integrations" if options.integrations and options.to == "all" else ""
+    turn = f"{options.seconds:g} s a turn, {options.flood} alerts a flood"
+    return f"one worker process, {base}, {turn}, {options.rounds} rounds{whom}"
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ RATIO_GOALS: Final = {
 }
 """Most of what a delivery may cost, in parts of what it costs at the base."""
 
+PART: Final = "_cpu_ms"
+"""The end of the figures of one part; of the base only the sum is shown."""
+
 PEER_RATIO_GOALS: Final = {"flood_cpu_ms": 4.0}
 """The same, in multiples of syslog-ng."""
 
@@ -47,7 +50,8 @@ def _of_part(part: str, systems: dict[str, list[dict[str, float]]]) -> Iterator[
         yield Figure(name, ours, better, GOALS.get(name))
         if base:
             theirs = column(base, figure)
-            yield Figure(f"{name}_base", theirs)
+            if not figure.endswith(PART):
+                yield Figure(f"{name}_base", theirs)
             if found := ratios(ours, theirs):
                 yield Figure(f"{name}_ratio", found, better, RATIO_GOALS.get(name))
         if peer and figure in {"cpu_ms", "p50_ms"}:

@@ -25,7 +25,7 @@ MISSING: Final = "syslog-ng is not installed with its http module: no figures of
 
 CONFIG: Final = """@version: current
 @include "scl.conf"
-options {{ stats-freq(0); log-msg-size(1048576); keep-hostname(yes); use-dns(no); }};
+options {{ stats-freq(0); log-msg-size(1048576); keep-hostname(yes); use-dns(no); dns-cache(no); }};
 source alerts {{ file("{folder}/alerts.json" follow-freq(0.05) flags(no-parse)); }};
 parser decoded {{ json-parser(prefix(".json.")); }};
 filter level {{ "${{.json.rule.level}}" >= "7" }};
