@@ -13,9 +13,10 @@ are named run, or all of them:
     --integrations  what a delivery costs with so many integrations; each alert matches one, with `--to all` every one
 
 The base (`ops.bench.base_commit`) runs in the same minutes: both systems are up all the time and get alerts in turns,
-and each round has its own ratio. What another load on the machine does to one, it does to both. CPU is user and system
-time of each process and its children; at a rate it includes what Courier does once a second. Exits with 1 if a goal is
-missed.
+and each round has its own ratio. What other load on the machine does to one, it does to both. But if it leaves too
+little CPU, alerts pile up, which the latency shows, and a delivery costs what it does in a backlog: then measure again.
+CPU is user and system time of each process and its children; at a rate it includes what Courier does once a second.
+Exits with 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def main() -> int:
     if options.integrations:
         figures += steady_integrations.measure(
             options.integrations,
-            [how for how in options.rates or map(regime, RATES) if how.name in steady_integrations.RATES],
+            [how for how in options.rates or () if how.name in steady_integrations.RATES]
+            or [*map(regime, steady_integrations.RATES)],
             to_all=options.to == "all",
             seconds=options.seconds,
             rounds=options.rounds,
