@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 RESULTS: Final = Path(__file__).with_name("results")
 ALL: Final = {
-    "delivery": "--alerts 4000 --serial-alerts 8 --latency-ms 0 50 --rounds 2",
+    "delivery": "--alerts 4000 --latency-ms 0 50 --rounds 2",
     "latency": "--seconds 8 --rounds 2",
+    "steady": "--rates 50 200 flood --seconds 5 --flood 3000 --rounds 1",
     "isolation": "--flood 2000 --seconds 4 --rounds 1",
     "scanning": "--alerts 50000 --rounds 3",
     "commit_rate": "--rounds 2",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 
 def alert_id(n: int) -> str:
@@ -32,3 +34,14 @@ def alert(n: int, group: str = "sshd") -> bytes:
 def alerts(count: int, group: str = "sshd", *, first: int = 0) -> Iterator[bytes]:
     """Yield `count` alerts, numbered from `first`."""
     return (alert(n, group) for n in range(first, first + count))
+
+
+def write_steadily(log: Path, lines: Sequence[bytes], *, per_s: float) -> list[float]:
+    """Append the lines one by one at `per_s`. Return the time before each write in seconds since the epoch."""
+    times, start_s = [], time.time()
+    with log.open("ab", buffering=0) as file:
+        for n, line in enumerate(lines):
+            time.sleep(max(0.0, start_s + n / per_s - time.time()))
+            times.append(time.time())
+            file.write(line)
+    return times

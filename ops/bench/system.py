@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Final
 
+from ops.bench.alerts import write_steadily
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ LIMIT_S: Final = 600.0
 CONFIG: Final = """<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:{port}/hook</hook_url>
 <alert_format>json</alert_format></integration></ossec_config>
 """
+COURIER: Final = (sys.executable, "-m", "ops.cli.main")
+"""The command `courier` of this checkout."""
+
 SETTINGS: Final = "[integrations.default]\nrate_limits = []\n"
 
 
@@ -115,10 +119,11 @@ class System:
         workers: int,
         kind: str,
         quiet: bool,
+        courier: Sequence[str],
     ) -> None:
         """Start everything and wait until the producer follows the log and the workers listen."""
         self._folder, self._stack, self._quiet = folder, stack, quiet
-        self._kind = kind
+        self._kind, self._command = kind, courier
         self._arguments: dict[int, tuple[str, ...]] = {}
         self.target = Target(stack, latency_ms=latency_ms)
         self.log = folder / "alerts.json"
@@ -131,7 +136,7 @@ class System:
         stack.callback(self.server.stop)
         self.redis = self.server.client()
         stack.callback(self.redis.close)
-        self.producer = self._courier(
+        self.producer = self.start(
             "producer", "--config", str(folder / "ossec.conf"), "--alerts", str(self.log), "--node", "bench"
         )
         wait_until(lambda: list(self.redis.scan_iter("courier:*:cursor")), "the producer did not start")
@@ -146,13 +151,7 @@ class System:
 
     def append_steadily(self, lines: Sequence[bytes], *, per_s: float) -> list[float]:
         """Append the lines one by one at `per_s`. Return the time before each write in seconds since the epoch."""
-        times, start_s = [], time.time()
-        with self.log.open("ab", buffering=0) as log:
-            for n, line in enumerate(lines):
-                time.sleep(max(0.0, start_s + n / per_s - time.time()))
-                times.append(time.time())
-                log.write(line)
-        return times
+        return write_steadily(self.log, lines, per_s=per_s)
 
     def add_worker(self) -> None:
         """Start another worker and wait until it listens."""
@@ -164,8 +163,27 @@ class System:
         former, start_s = self.workers[n], time.monotonic()
         former.terminate()
         status = former.wait(LIMIT_S)
-        self.workers[n] = self._courier(*self._arguments[former.pid])
+        self.workers[n] = self.start(*self._arguments[former.pid])
         return status, time.monotonic() - start_s
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a `courier` command with this system's Redis and settings; it is stopped with the system."""
+        environment = os.environ | {
+            "COURIER_REDIS_URL": self.server.url,
+            "COURIER_STATE_DIR": str(self._folder / "state"),
+            "COURIER_SETTINGS": str(self._folder / "courier.toml"),
+            "COURIER_LOG_LEVEL": "error",
+        }
+        process = subprocess.Popen(
+            [*self._command, *arguments],
+            env=environment,
+            cwd=self._folder,  # in a checkout, a process of another checkout would import that one's packages
+            stderr=subprocess.DEVNULL if self._quiet else None,
+        )
+        self._arguments[process.pid] = arguments
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+        return process
 
     def total(self, integration_id: str, counter: str) -> int:
         """Return one of an integration's counters in the ledger."""
@@ -185,24 +203,7 @@ class System:
         return [client for client in self.redis.client_list() if client["cmd"] == "brpop"]
 
     def _worker(self, n: int) -> subprocess.Popen[bytes]:
-        return self._courier("worker", f"--{self._kind}", "--name", f"{self._kind}-{n}")
-
-    def _courier(self, *arguments: str) -> subprocess.Popen[bytes]:
-        environment = os.environ | {
-            "COURIER_REDIS_URL": self.server.url,
-            "COURIER_STATE_DIR": str(self._folder / "state"),
-            "COURIER_SETTINGS": str(self._folder / "courier.toml"),
-            "COURIER_LOG_LEVEL": "error",
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli.main", *arguments],
-            env=environment,
-            stderr=subprocess.DEVNULL if self._quiet else None,
-        )
-        self._arguments[process.pid] = arguments
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
-        return process
+        return self.start("worker", f"--{self._kind}", "--name", f"{self._kind}-{n}")
 
 
 @contextmanager
@@ -224,10 +225,12 @@ def running(
     workers: int = 1,
     kind: str = "http",
     quiet: bool = False,
+    courier: Sequence[str] = COURIER,
 ) -> Iterator[System]:
     """Run a System in a temporary folder (TMPDIR). `{port}` in `config` is the target's port, `kind` that of workers.
 
-    `quiet` discards the processes' logs, for benchmarks that cause errors on purpose.
+    `quiet` discards the processes' logs, for benchmarks that cause errors on purpose. `courier` is the command that is
+    measured, for example that of another checkout.
     """
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         yield System(
@@ -239,4 +242,5 @@ def running(
             workers=workers,
             kind=kind,
             quiet=quiet,
+            courier=courier,
         )

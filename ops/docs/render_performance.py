@@ -35,6 +35,11 @@ HIGHLIGHTS: Final = (
     ("CPU of producer and workers for one, ms", "delivery", "cpu_ms_at_50_ms"),
     ("newline to request at 200 alerts/s, median, ms", "latency", "p50_ms"),
     ("the same, 99 of 100, ms", "latency", "p99_ms"),
+    ("CPU of a delivery at 50 alerts/s, times that of the base", "steady", "50_per_s_cpu_ms_ratio"),
+    ("the same at 500 alerts/s", "steady", "500_per_s_cpu_ms_ratio"),
+    ("the same in a flood", "steady", "flood_cpu_ms_ratio"),
+    ("newline to request of a lone alert, median, ms", "steady", "lone_p50_ms"),
+    ("`courier up` without alerts, % of a core", "steady", "idle_percent"),
     ("alerts a second that match nothing, one core", "scanning", "look_level_alerts_per_s"),
     ("times msgspec's decoding, with a filter by level", "scanning", "look_level_vs_msgspec"),
     ("the same, by level and group: 3 of 100 need the full match", "scanning", "look_level_group_vs_msgspec"),
@@ -53,6 +58,18 @@ HIGHLIGHTS: Final = (
     ("the same: what a worker's memory grows by, MB", "soak", "worker_mb_growth"),
 )
 """The figures in the README: description, benchmark, name of the figure."""
+
+
+REGIMES: Final = {
+    "delivery": "backlog",
+    "growth": "backlog",
+    "backlog": "backlog",
+    "soak": "backlog, then steady",
+    "latency": "steady",
+    "steady": "steady, and a backlog in `flood`",
+    "isolation": "backlog, then steady",
+}
+"""How alerts arrive in the benchmarks of the whole path; the others measure a part."""
 
 
 def render(page: str, results: Sequence[Mapping[str, Any]]) -> str:
@@ -116,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _table(result: Mapping[str, Any]) -> str:
     name = result["bench"]
-    head = f"### {name}\n\n`{command(name)}`: {result['about']}.\n\n"
+    regime = f" Regime: {REGIMES[name]}." if name in REGIMES else ""
+    head = f"### {name}\n\n`{command(name)}`: {result['about']}.{regime}\n\n"
     return head + "| figure | median | rounds | goal | |\n|---|---:|---|---:|---|\n" + "".join(_rows(result["figures"]))
 
 
