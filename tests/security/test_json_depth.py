@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from common import lenient_json
 from common.errors import UnreadableRecord
+from common.exact_json import read_json, write_json
 from common.integration import Integration
 from common.json_depth import MAX_DEPTH, check_depth
 from common.ledger import Delivery, Header
@@ -24,7 +25,6 @@ from producer.cursors.backup import CursorBackup
 from producer.filters.decode import InvalidAlert, decode_line
 from tests.support.fakes import SIGNER
 from workers.alert.alert import Alert
-from workers.alert.exact_json import read_json, write_json
 from workers.calls import Response
 from workers.integrations.base import NotSendable
 from workers.integrations.helpers.json_response import parse_json
