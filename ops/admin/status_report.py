@@ -131,7 +131,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
 def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
     """Read the report from the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
     ledger = session.ledger
-    statuses = {one: ledger.status(one) for one in ids}
+    statuses = ledger.statuses(ids)
     nodes, workers, now_ms = (
         fetch_producer_reports(session.client),
         fetch_all_worker_reports(session.client),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from common.ledger.enums import BreakerState
 from common.metrics.labels import ledger_pairs
 from common.metrics.table import MetricType, find
 from common.reports.producer import FOREIGN_WRITE, ForeignWrite
@@ -13,12 +14,13 @@ from producer.filters.decode import FilterField
 from producer.metrics import BAD, REJECT_REASONS, WRONG_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client import Metric
 
-    from common.ledger.snapshot import IntegrationSnapshot, Server, Snapshot
+    from common.ledger import Status
     from common.reports.producer import ProducerReport
+    from ops.monitoring.snapshot import Server, Snapshot
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
@@ -33,7 +35,7 @@ def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
 
 def families(snapshot: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
     """Yield the metrics of integrations, nodes and the Redis server."""
-    yield from _integration_families(snapshot.integrations)
+    yield from _integration_families(snapshot.integrations, snapshot.now_ms)
     yield from _node_families(nodes)
     yield from _lag_families(nodes)
     yield from _server_families(snapshot.server)
@@ -49,33 +51,31 @@ def deliveries(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
     return counted
 
 
-def _integration_families(found: Mapping[str, IntegrationSnapshot]) -> Iterator[Metric]:
-    def each(name: str, value: str) -> Family:
-        return _family(name, (((one,), float(getattr(s, value))) for one, s in found.items()))
+def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[Metric]:
+    def each(name: str, value: Callable[[Status], float]) -> Family:
+        return _family(name, (((one,), value(status)) for one, status in found.items()))
 
     def total(name: str, field: str) -> Family:
-        return _family(name, (((one,), s.totals.get(field, 0)) for one, s in found.items()))
+        return each(name, lambda status: status.totals.get(field, 0))
 
     yield total("courier_committed", "committed")
     yield _family(
         "courier_deliveries",
-        (((one, *pair), count) for one, s in found.items() for pair, count in deliveries(s.totals).items()),
+        (((one, *pair), count) for one, status in found.items() for pair, count in deliveries(status.totals).items()),
     )
-    yield each("courier_waiting", "waiting")
-    yield each("courier_released", "released")
-    yield each("courier_dead", "dead")
-    yield each("courier_oldest_delivery_age_seconds", "oldest_s")
-    yield each("courier_overdue_seconds", "overdue_s")
+    yield each("courier_waiting", lambda status: status.waiting)
+    yield each("courier_released", lambda status: status.released)
+    yield each("courier_dead", lambda status: status.dead)
+    yield each("courier_oldest_delivery_age_seconds", lambda status: status.unsettled_age_s or 0.0)
+    yield each("courier_overdue_seconds", lambda status: status.overdue_s)
     yield total("courier_backlog_bytes", "bytes")
     yield total("courier_dead_bytes", "dead_bytes")
     yield total("courier_breaker_opened", "breaker_opened")
     yield total("courier_target_pauses", "target_paused")
-    yield each("courier_ledger_damaged_keys", "damaged")
-    yield _family("courier_breaker_open", (((one,), s.blocked_by.breaker_open) for one, s in found.items()))
-    yield _family("courier_paused", (((one,), s.blocked_by.paused) for one, s in found.items()))
-    yield _family(
-        "courier_target_pause_remaining_seconds", (((one,), s.blocked_by.target_pause_s) for one, s in found.items())
-    )
+    yield each("courier_ledger_damaged_keys", lambda status: len(status.damaged))
+    yield each("courier_breaker_open", lambda status: status.breaker is not BreakerState.CLOSED)
+    yield each("courier_paused", lambda status: status.paused_ms != 0)
+    yield each("courier_target_pause_remaining_seconds", lambda status: max(0, status.target_until_ms - now_ms) / 1000)
 
 
 def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:

@@ -11,23 +11,24 @@ from prometheus_client import CollectorRegistry, generate_latest
 import common.ledger as ledger_room
 from common.connection.client import connect
 from common.ledger import Header, Ledger, Settlement
+from common.ledger.keys import keys_with_cursor, limit_keys
 from common.ledger.limits import Breaker, Limits
 from common.ledger.record import Attempt
 from common.metrics import TABLE, ExposedBy
 from common.metrics.labels import ledger_pairs
 from common.reports.producer import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
 from ops.monitoring.exporter import LedgerCollector
+from ops.monitoring.snapshot import take_snapshot
 from ops.standalone.embedded_redis import free_port
 from producer.filters.decode import FilterField
 from producer.metrics import REJECT_REASONS
+from tests.support.round_trips import counted_round_trips
 from tests.support.tools import needs, run
 
 SECRET = "https://hooks.example/services/T0/B0/secret"
 LIMITS: Any = {"max_backlog": 100, "max_backlog_bytes": 10**6}
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import redis
 
 
@@ -229,28 +230,23 @@ def test_redis_down_exposes_only_up_and_logs_once(caplog: pytest.LogCaptureFixtu
     assert "s3cret" not in said
 
 
-class Counting:
-    """A client that counts how often it goes to Redis."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self.client, self.trips = client, 0
-
-    def pipeline(self, **options: Any) -> redis.client.Pipeline:
-        self.trips += 1
-        return self.client.pipeline(**options)
-
-    def scan_iter(self, **options: Any) -> Iterator[Any]:
-        self.trips += 1
-        return self.client.scan_iter(**options)
-
-
 def test_scrape_of_100_integrations_takes_few_round_trips(client: redis.Redis) -> None:
     client.hset("courier:integrations", mapping={f"custom-{n}": "sealed" for n in range(100)})
-    counting = Counting(client)
-    registry = registered(counting)  # type: ignore[arg-type]  # all that is used of a client
-    counting.trips = 0
-    assert value(registry, "courier_up") == 1
-    assert counting.trips <= 5
+    with counted_round_trips() as trips:
+        assert len(take_snapshot(client).integrations) == 101
+    assert trips() == 3
+    registry = registered(client)
+    with counted_round_trips() as trips:
+        assert value(registry, "courier_up") == 1
+    assert trips() <= 5
+
+
+def test_damage_of_any_key_of_an_integration_is_exposed(registry: CollectorRegistry, client: redis.Redis) -> None:
+    keys = [*keys_with_cursor("slack"), *limit_keys("slack")]
+    for key in keys:
+        client.set(key, "x")
+    assert value(registry, "courier_ledger_damaged_keys", integration="slack") == len(keys)
+    assert value(registry, "courier_ledger_damaged_keys", integration="manager") == 0
 
 
 def test_scrape_holds_no_secret(registry: CollectorRegistry) -> None:
