@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from common.ledger import Status
-    from common.reports.producer import ProducerReport
+    from common.reports.producer import NodeReport, ProducerReport
     from ops.monitoring.snapshot import Server, Snapshot
 
 Family = CounterMetricFamily | GaugeMetricFamily
@@ -33,7 +33,7 @@ def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
     yield _family("courier_scrape_duration_seconds", [((), seconds)])
 
 
-def families(snapshot: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
+def families(snapshot: Snapshot, nodes: list[NodeReport]) -> Iterator[Metric]:
     """Yield the metrics of integrations, nodes and the Redis server."""
     yield from _integration_families(snapshot.integrations, snapshot.now_ms)
     yield from _node_families(nodes)
@@ -78,15 +78,15 @@ def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[
     yield each("courier_target_pause_remaining_seconds", lambda status: max(0, status.target_until_ms - now_ms) / 1000)
 
 
-def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
-    def text(name: str, value: str, unit: float = 1) -> Family:
-        return _family(name, (((n.node,), n.integer(value) / unit) for n in nodes))
+def _node_families(nodes: list[NodeReport]) -> Iterator[Metric]:
+    def each(name: str, value: Callable[[ProducerReport], float]) -> Family:
+        return _family(name, (((n.node,), value(n.report)) for n in nodes))
 
     def counted(name: str, counter: str) -> Family:
         return _family(name, (((n.node,), n.counters.get(counter, 0)) for n in nodes))
 
-    yield text("courier_producer_report_timestamp_seconds", "seen_ms", 1000)
-    yield _family("courier_intake_paused", (((n.node,), bool(n.texts.get("intake_paused"))) for n in nodes))
+    yield each("courier_producer_report_timestamp_seconds", lambda report: report.seen_ms / 1000)
+    yield each("courier_intake_paused", lambda report: bool(report.intake_paused))
     yield counted("courier_lines", "lines")
     yield counted("courier_matched", "matched")
     yield _family("courier_lines_rejected", (((n.node, r), c) for n in nodes for r, c in _rejected(n).items()))
@@ -94,18 +94,18 @@ def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
     yield _family("courier_field_type_errors", wrong_type)
     foreign = (((n.node, what), n.counters.get(f"{FOREIGN_WRITE}{what}", 0)) for n in nodes for what in ForeignWrite)
     yield _family("courier_foreign_writes", foreign)
-    yield text("courier_config_hash", "config_digest")
-    yield text("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
-    yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_error")) for n in nodes))
+    yield each("courier_config_hash", lambda report: report.config_digest)
+    yield each("courier_config_loaded_timestamp_seconds", lambda report: report.config_loaded_ms / 1000)
+    yield each("courier_config_ok", lambda report: not report.config_error)
 
 
-def _rejected(node: ProducerReport) -> dict[str, int]:
+def _rejected(node: NodeReport) -> dict[str, int]:
     rejected = {name.removeprefix(BAD): count for name, count in node.counters.items() if name.startswith(BAD)}
     return dict.fromkeys(map(str, REJECT_REASONS), 0) | rejected
 
 
-def _lag_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
-    readings = [((one, n.node), reading) for n in nodes for one, reading in n.integration_lags.items()]
+def _lag_families(nodes: list[NodeReport]) -> Iterator[Metric]:
+    lags = [((one, n.node), lag) for n in nodes for one, lag in n.report.lags.items()]
     for name, value in (
         ("courier_reader_lag_bytes", "lag_bytes"),
         ("courier_reader_lag_seconds", "lag_s"),
@@ -113,7 +113,7 @@ def _lag_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
         ("courier_backlog_limit", "max_backlog"),
         ("courier_backlog_limit_bytes", "max_backlog_bytes"),
     ):
-        yield _family(name, ((labels, getattr(reading, value)) for labels, reading in readings))
+        yield _family(name, ((labels, getattr(lag, value)) for labels, lag in lags))
 
 
 def _server_families(server: Server) -> Iterator[Metric]:

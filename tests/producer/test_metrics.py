@@ -52,11 +52,11 @@ def test_report_contains_lag_limits_and_configuration(client: redis.Redis, tmp_p
     world.source.lines = [alert(n) for n in range(5)]
     world.settle(producer)
     world.settle(producer)
-    (report,) = fetch_producer_reports(client)
-    reading = report.integration_lags["slack"]
-    assert (reading.backpressured, reading.lag_bytes, reading.lag_s, reading.max_backlog) == (True, 3, 3.0, 2)
-    assert 0 < report.integer("config_digest") < 2**48
-    assert report.integer("config_loaded_ms") > 0
+    ((_, report, _),) = fetch_producer_reports(client)
+    lag = report.lags["slack"]
+    assert (lag.backpressured, lag.lag_bytes, lag.lag_s, lag.max_backlog) == (True, 3, 3.0, 2)
+    assert 0 < report.config_digest < 2**48
+    assert report.config_loaded_ms > 0
 
 
 def test_digest_is_of_the_active_configuration(client: redis.Redis, tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_digest_is_of_the_active_configuration(client: redis.Redis, tmp_path: Pa
     def digest() -> tuple[int, bool]:
         world.settle(producer)
         world.settle(producer)
-        (report,) = fetch_producer_reports(client)
-        return report.integer("config_digest"), bool(report.texts["config_error"])
+        ((_, report, _),) = fetch_producer_reports(client)
+        return report.config_digest, bool(report.config_error)
 
     first = digest()
     world.write("<integration><name>slack</name></integration>", SLACK_BLOCK.format(""))

@@ -18,7 +18,8 @@ from common.json_depth import MAX_DEPTH, check_depth
 from common.ledger import Delivery, Header
 from common.ledger.record import decode_record, encode_record
 from common.outcome import Rejected
-from common.reports.producer import INTEGRATION_LAGS, ProducerReport
+from common.reports.producer import ProducerReport
+from common.reports.store import ReportStore
 from common.secret import Secret
 from ops.admin.dead_letter_file import read_line
 from producer.cursors.backup import CursorBackup
@@ -47,8 +48,8 @@ READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
     "answer": (lambda raw: parse_json(Response(status=200, body=raw)), (ValueError,)),
     "record": (lambda raw: decode_record("1", raw), (UnreadableRecord,)),
     "letter": (read_line, (ValueError,)),
-    "readings": (
-        lambda raw: ProducerReport(node="n", counters={}, texts={INTEGRATION_LAGS: text_of(raw)}).integration_lags,
+    "report": (
+        lambda raw: ReportStore("", ProducerReport, expire_s=None).decode({b"report": raw, b"n:lines": raw}),
         (),
     ),
     "options": (

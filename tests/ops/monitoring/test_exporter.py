@@ -16,7 +16,7 @@ from common.ledger.limits import Breaker, Limits
 from common.ledger.record import Attempt
 from common.metrics import TABLE, ExposedBy
 from common.metrics.labels import ledger_pairs
-from common.reports.producer import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
+from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from ops.monitoring.exporter import LedgerCollector
 from ops.monitoring.snapshot import take_snapshot
 from ops.standalone.embedded_redis import free_port
@@ -162,19 +162,17 @@ def test_breaker_and_pauses_are_exposed(registry: CollectorRegistry, client: red
 
 
 def test_producer_reports_are_exposed(registry: CollectorRegistry, client: redis.Redis) -> None:
-    readings = {
-        "slack": IntegrationLag(lag_bytes=7, lag_s=1.5, backpressured=True, max_backlog=10, max_backlog_bytes=99)
-    }
-    texts = {
-        "seen_ms": "5000",
-        "config_digest": str(2**48 - 1),
-        "config_loaded_ms": "3000",
-        "config_error": "refused",
-        "intake_paused": "Redis is full",
-        INTEGRATION_LAGS: encode_integration_lags(readings),
-    }
+    lag = IntegrationLag(lag_bytes=7, lag_s=1.5, backpressured=True, max_backlog=10, max_backlog_bytes=99)
+    report = ProducerReport(
+        seen_ms=5000,
+        config_digest=2**48 - 1,
+        config_loaded_ms=3000,
+        config_error="refused",
+        intake_paused="Redis is full",
+        lags={"slack": lag},
+    )
     added = {"lines": 9, "matched": 4, "bad:no_rule": 2, "wrong_type:level": 3, "foreign:cursor": 2}
-    publish_producer_report(client, "wazuh-1", added=added, texts=texts)
+    publish_producer_report(client, "wazuh-1", report, added=added)
     expected = {
         "courier_producer_report_timestamp_seconds": 5,
         "courier_lines_total": 9,
@@ -203,17 +201,13 @@ def test_producer_reports_are_exposed(registry: CollectorRegistry, client: redis
 
 
 def test_report_of_another_version_does_not_break_a_scrape(registry: CollectorRegistry, client: redis.Redis) -> None:
-    publish_producer_report(
-        client, "old", added={"lines": 1}, texts={INTEGRATION_LAGS: '{"slack": []}', "seen_ms": "soon"}
-    )
+    client.hset("courier:node:old", mapping={"n:lines": 1, "report": '{"lags": {"slack": []}}', "seen_ms": "soon"})
     assert value(registry, "courier_lines_total", node="old") == 1
     assert value(registry, "courier_producer_report_timestamp_seconds", node="old") == 0
 
 
 def test_exporter_exposes_exactly_the_metrics_of_the_table(registry: CollectorRegistry, client: redis.Redis) -> None:
-    publish_producer_report(
-        client, "n", added={}, texts={INTEGRATION_LAGS: encode_integration_lags({"slack": IntegrationLag()})}
-    )
+    publish_producer_report(client, "n", ProducerReport(lags={"slack": IntegrationLag()}), added={})
     shown = {s.name: tuple(s.labels) for family in registry.collect() for s in family.samples}
     assert shown == {m.full_name: m.labels for m in TABLE if m.exposed_by is ExposedBy.EXPORTER}
 
@@ -255,7 +249,5 @@ def test_scrape_holds_no_secret(registry: CollectorRegistry) -> None:
 
 @needs("promtool", "prometheus")
 def test_promtool_accepts_the_metrics(registry: CollectorRegistry, client: redis.Redis) -> None:
-    publish_producer_report(
-        client, "n", added={}, texts={INTEGRATION_LAGS: encode_integration_lags({"slack": IntegrationLag()})}
-    )
+    publish_producer_report(client, "n", ProducerReport(lags={"slack": IntegrationLag()}), added={})
     assert run("promtool", "check", "metrics", text=generate_latest(registry)).stdout == ""
