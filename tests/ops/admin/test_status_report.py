@@ -92,7 +92,7 @@ def test_json_is_typed_and_not_nested_as_text(client: redis.Redis, ledger: Ledge
     assert node["integrations"]["slack"] | {} == {
         "lag_bytes": 3,
         "lag_s": 1.5,
-        "backpressured": False,
+        "backpressured": True,
         "max_backlog": 0,
         "max_backlog_bytes": 0,
     }
