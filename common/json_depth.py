@@ -14,7 +14,7 @@ MAX_DEPTH: Final = 1000
 """Maximum levels of arrays and objects; the stock Integrator drops a line with more (spec 2.4)."""
 
 _FRAMES_PER_LEVEL: Final = 4
-"""Frames that `workers.alert.exact_json` needs on Python 3.11, where a comprehension has a frame; with reserve."""
+"""Frames that `common.exact_json` needs on Python 3.11, where a comprehension has a frame; with reserve."""
 
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.reports.producer import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
+from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -46,24 +46,23 @@ class StatusReporter:
 
         Raises LedgerUnavailable or LedgerMisconfigured; the next report then includes these counts.
         """
-        readings = self._readings(subscriptions)
-        texts = {
-            "backpressured": ",".join(sorted(m.integration.id for m in subscriptions if m.backpressured)),
-            "config_error": self._config.error,
-            "config": str(self._config.path),
-            "intake_paused": intake_paused,
-            "foreign_writes": foreign_writes,
-            "config_digest": str(self._config.digest),
-            "config_loaded_ms": str(self._config.loaded_ms),
-            INTEGRATION_LAGS: encode_integration_lags(readings),
-            "seen_ms": str(self._ledger.now_ms()),
-        }
-        publish_producer_report(self._client, self._node, added=self._counts, texts=texts)
+        lags = self._lags(subscriptions)
+        report = ProducerReport(
+            seen_ms=self._ledger.now_ms(),
+            config=str(self._config.path),
+            config_error=self._config.error,
+            config_digest=self._config.digest,
+            config_loaded_ms=self._config.loaded_ms,
+            intake_paused=intake_paused,
+            foreign_writes=foreign_writes,
+            lags=lags,
+        )
+        publish_producer_report(self._client, self._node, report, added=self._counts)
         if self._metrics:
-            self._metrics.record(self._counts, readings, config_ok=not self._config.error)
+            self._metrics.record(self._counts, lags, config_ok=not self._config.error)
         self._counts.clear()
 
-    def _readings(self, subscriptions: Collection[Subscription]) -> dict[str, IntegrationLag]:
+    def _lags(self, subscriptions: Collection[Subscription]) -> dict[str, IntegrationLag]:
         cursors = {m.cursor for m in subscriptions}
         self._source.close_unused(cursors)
         lags = {cursor: self._source.lag(cursor) for cursor in cursors}

@@ -201,7 +201,10 @@ def _login_forms(login: str | None) -> Iterator[str]:
 
 
 def _option_secrets(options: str) -> Iterator[str]:
-    """Yield every text in the options, at any depth, that is not for display; all of the options if not valid JSON."""
+    """Yield every text in the options, at any depth, that is not for display; all of the options if not valid JSON.
+
+    `parse_options` is not enough here: a script's options need not be an object, and of repeated members each counts.
+    """
     try:
         check_depth(options)
         members = json.loads(

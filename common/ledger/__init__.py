@@ -27,7 +27,7 @@ Other keys in Redis
 
     courier:integrations             hash    the integrations that the manager has published, signed
     courier:catalogue                hash    the ids and names of those integrations in clear text, for operators
-    courier:node:NODE                hash    the last report of a node's producer
+    courier:node:NODE                hash    the last report of a node's producer, and counters
     courier:worker:NAME@HOST         hash    the last report of each worker process; expires after 5 minutes
     courier:lookups:{NAME}:DIGEST    string  a cached response of a look-up service; expires
     courier:asking:{NAME}:DIGEST     string  the worker that is asking that service now, so that no other asks; expires

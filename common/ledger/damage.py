@@ -46,7 +46,7 @@ def unless_damaged(result: Any, default: Any) -> Any:
     return result
 
 
-def ask(pipe: Pipeline, keys: Sequence[str]) -> None:
+def _add_type_checks(pipe: Pipeline, keys: Sequence[str]) -> None:
     """Add one command per key that fails if the key has the wrong type. Each is cheap, however large the value is."""
     for key in keys:
         part = key.rpartition(":")[2]
@@ -58,13 +58,12 @@ def ask(pipe: Pipeline, keys: Sequence[str]) -> None:
             pipe.hmget(key, [""])
 
 
-def damaged(keys: Sequence[str], results: Sequence[Any]) -> tuple[str, ...]:
-    """Return the keys that have the wrong type, given the results of the commands that `ask` added."""
-    return tuple(key for key, result in zip(keys, results, strict=True) if unless_damaged(result, None) is None)
-
-
 class DamageLog:
-    """Logs once when an integration is damaged or its damage changes, and once when it is repaired."""
+    """Logs once when an integration is damaged or its damage changes, and once when it is repaired.
+
+    A `Condition` is not enough: a command that succeeds says nothing of the keys that it does not use, so the damaged
+    ones are kept and checked before the end is logged.
+    """
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
@@ -75,7 +74,7 @@ class DamageLog:
         known = self._known.get(integration_id)
         if not is_damage(result):
             if known and not self._damaged(known.keys):
-                del self._known[integration_id]
+                self._known.pop(integration_id, None)  # another thread may have been first
                 _log.info("ledger keys repaired", extra={"integration": integration_id})
             return result
         error = LedgerDamaged(integration_id, self._damaged(keys), str(result))
@@ -86,5 +85,6 @@ class DamageLog:
 
     def _damaged(self, keys: Sequence[str]) -> tuple[str, ...]:
         with self._redis.pipeline(transaction=False) as pipe:
-            ask(pipe, keys)
-            return damaged(keys, pipe.execute(raise_on_error=False))
+            _add_type_checks(pipe, keys)
+            results = pipe.execute(raise_on_error=False)
+        return tuple(key for key, result in zip(keys, results, strict=True) if unless_damaged(result, None) is None)

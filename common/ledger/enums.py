@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import StrEnum
 
 
@@ -22,6 +23,13 @@ class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half-open"
+
+    @classmethod
+    def parse(cls, text: str) -> BreakerState:
+        """Return the state of a text from Redis; an unknown one counts as absent, and so as closed."""
+        with suppress(ValueError):
+            return cls(text)
+        return cls.CLOSED
 
 
 class HealthSignal(StrEnum):

@@ -12,11 +12,12 @@ from common.integration import MANAGER_ID
 from common.ledger import server_check
 from common.ledger.calls import Calls
 from common.ledger.dead_letters import read_dead_letters
+from common.ledger.enums import BreakerState
 from common.ledger.keys import cursor_key, keys_of, keys_with_cursor, limit_keys
 from common.ledger.limits import UNLIMITED, Limits, health_signal
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import decode_record, encode_header, encode_record, id_bytes, id_text, is_usable_id, to_int
-from common.ledger.status import read_status
+from common.ledger.status import read_statuses
 from common.ledger.types import (
     REAP_LIMIT,
     Commit,
@@ -317,7 +318,9 @@ class Ledger:
         count, breaker, until_ms, paused_until_ms, blocked = self._calls.run(
             "settle", integration_id, *arguments, keys=keys
         )
-        return Settled(count, breaker.decode(), until_ms, paused_until_ms, bool(blocked))
+        return Settled(
+            count, BreakerState(breaker.decode()) if breaker else None, until_ms, paused_until_ms, bool(blocked)
+        )
 
     # -- for operators
 
@@ -364,8 +367,12 @@ class Ledger:
 
     def status(self, integration_id: str) -> Status:
         """Return counts, totals, what blocks the integration, and the age of the oldest of the next 100 deliveries."""
+        return self.statuses([integration_id])[integration_id]
+
+    def statuses(self, integration_ids: Collection[str]) -> dict[str, Status]:
+        """Return the status of each integration, in three round trips. The sample of many integrations is smaller."""
         with as_ledger_errors():
-            return read_status(self._redis, integration_id, self.now_ms())
+            return read_statuses(self._redis, integration_ids, self.now_ms())
 
     def pause(self, integration_id: str, reason: str = "") -> bool:
         """Pause an integration until it is resumed, or change the reason. Return whether it was not paused before."""

@@ -1,127 +1,187 @@
-"""Reads the status of one integration: two round trips, no writes, no secret key."""
+"""Reads the state of any number of integrations in two round trips; no writes, no secret key.
+
+Each command also shows whether its key is damaged: Redis then answers with an error, and the status names the key.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from common.errors import SettingsError, UnreadableRecord
-from common.ledger.damage import ask, damaged, unless_damaged
+from redis.client import Pipeline
+
+from common.errors import UnreadableRecord
+from common.ledger.damage import is_damage, unless_damaged
 from common.ledger.enums import BreakerState
 from common.ledger.keys import FAILED_OFFSET_MS, cursor_key, keys_of, limit_keys
 from common.ledger.record import decode_record, read_totals, to_int
+from common.ledger.remaining_tokens import remaining_tokens
 from common.ledger.types import Status
-from common.settings.rate_limit import Unit, parse_rate_limit
+from common.settings.rate_limit import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from redis import Redis
 
-    from common.settings.rate_limit import RateLimit
+MAX_SAMPLE: Final = 100
+"""Records read to find the oldest waiting delivery: of those due first, and of those due first that have failed. Each
+contains a whole alert."""
 
-WINDOW_MS: Final = {Unit.MINUTE: 60_000, Unit.HOUR: 3_600_000}
-DAY_MS: Final = 86_400_000
+MAX_RECORDS: Final = 1000
+"""The samples of more than ten integrations are smaller, so that a reply contains at most twice as many records."""
 
-SAMPLE_SIZE: Final = 100
-"""Records read to find the oldest waiting delivery: of those due first, and of those due first that have failed."""
-
-Texts = dict[str, str]
+MIN_SAMPLE: Final = 3
+"""The size of the smallest sample, and of the sample of released deliveries."""
 
 
-def read_status(client: Redis, integration_id: str, now_ms: int) -> Status:
-    """Return the status at the ledger's time `now_ms`. Raises the errors of the Redis client."""
-    keys, cursor = keys_of(integration_id), cursor_key(integration_id)
+class _Read(NamedTuple):
+    """A command that reads one key, and its result if the key is damaged."""
+
+    command: Callable[[Pipeline, str], object]
+    key: str
+    default: Any
+
+
+class _Queues(NamedTuple):
+    """The first round trip: one result for each command of `_queue_reads`."""
+
+    waiting: int
+    failed: int
+    first: list[tuple[bytes, float]]
+    first_failed: list[tuple[bytes, float]]
+    released: int
+    first_released: list[bytes]
+    dead: int
+    leases: object
+    spent: object
+    totals: dict[bytes, bytes]
+    control: dict[bytes, bytes]
+    cursors: dict[bytes, bytes]
+
+    @property
+    def waiting_ids(self) -> list[bytes]:
+        """The sample of waiting deliveries."""
+        return [*dict.fromkeys(delivery_id for delivery_id, _ in (*self.first, *self.first_failed))]
+
+
+class _Details(NamedTuple):
+    """The second round trip, which needs results of the first: one result for each command of `_detail_reads`."""
+
+    records: list[bytes | None]
+    shared: dict[bytes, bytes]
+    minute: list[bytes]
+    hour: list[bytes]
+
+
+def read_statuses(
+    client: Redis, integration_ids: Collection[str], now_ms: int, *, brief: bool = False
+) -> dict[str, Status]:
+    """Return the status of each integration at the ledger's time `now_ms`. Raises the errors of the Redis client.
+
+    With `brief`, for a scrape every few seconds, the samples are small and `limits` is empty.
+    """
+    if not integration_ids:
+        return {}
+    sample = MIN_SAMPLE if brief else max(MIN_SAMPLE, min(MAX_SAMPLE, MAX_RECORDS // len(integration_ids)))
+    results, damaged = _run(client, {one: _queue_reads(one, sample) for one in integration_ids})
+    queues = {one: _Queues(*values) for one, values in results.items()}
+    results, damaged_too = _run(client, {one: _detail_reads(one, found, brief=brief) for one, found in queues.items()})
+    details = {one: _Details(*values) for one, values in results.items()}
+    return {
+        one: _status(found, details[one], (*damaged[one], *damaged_too[one]), now_ms, brief=brief)
+        for one, found in queues.items()
+    }
+
+
+def _run(client: Redis, reads: Mapping[str, list[_Read]]) -> tuple[dict[str, list[Any]], dict[str, tuple[str, ...]]]:
+    """Run all commands in one round trip. Return the results and the damaged keys by integration."""
     with client.pipeline(transaction=False) as pipe:
-        ask(pipe, [*keys, cursor])
-        for key in (keys.waiting, keys.released, keys.dead):
-            pipe.zcard(key)
-        for base in (0, FAILED_OFFSET_MS):
-            pipe.zrange(keys.waiting, base, "+inf", byscore=True, offset=0, num=SAMPLE_SIZE)
-        pipe.zcount(keys.waiting, FAILED_OFFSET_MS, "+inf")
-        for key in (keys.totals, cursor, keys.control):
-            pipe.hgetall(key)
-        types, found = _split_results(
-            pipe.execute(raise_on_error=False), len(keys) + 1, (0, 0, 0, [], [], 0, {}, {}, {})
-        )
-    damaged_keys = damaged([*keys, cursor], types)
-    *counts, first, first_failed, failed, total, cursors, control_fields = found
-    next_ids = [*dict.fromkeys([*first, *first_failed])]
-    state = _texts(control_fields)
-    shared_key, *lists = limits_at = limit_keys(state.get("target") or integration_id)
-    with client.pipeline(transaction=False) as pipe:
-        ask(pipe, limits_at)
-        pipe.hgetall(shared_key)
-        for key in lists:
-            pipe.lrange(key, 0, -1)
-        pipe.hmget(keys.records, next_ids or ["none"])
-        types, found = _split_results(pipe.execute(raise_on_error=False), len(limits_at), ({}, [], [], []))
-    shared, *windows, sample = found
-    limits = _limits(state.get("limits", ""), _texts(shared), dict(zip(WINDOW_MS, windows, strict=True)), now_ms)
-    breaker, until_ms = state.get("breaker", BreakerState.CLOSED), to_int(state.get("breaker_until_ms"))
-    target_until_ms = to_int(_texts(shared).get("pause_until_ms"))
+        for read in chain.from_iterable(reads.values()):
+            read.command(pipe, read.key)
+        replies = iter(pipe.execute(raise_on_error=False))
+    results, damaged = {}, {}
+    for one, asked in reads.items():
+        answered = list(zip(asked, islice(replies, len(asked)), strict=True))
+        results[one] = [unless_damaged(reply, read.default) for read, reply in answered]
+        damaged[one] = (*dict.fromkeys(read.key for read, reply in answered if is_damage(reply)),)
+    return results, damaged
+
+
+def _queue_reads(integration_id: str, sample: int) -> list[_Read]:
+    keys = keys_of(integration_id)
+    first = partial(Pipeline.zrange, end="+inf", byscore=True, offset=0, num=sample, withscores=True)
+    check_type = partial(Pipeline.hmget, keys=[""])
+    return [
+        _Read(Pipeline.zcard, keys.waiting, 0),
+        _Read(partial(Pipeline.zcount, min=FAILED_OFFSET_MS, max="+inf"), keys.waiting, 0),
+        _Read(partial(first, start=0), keys.waiting, []),
+        _Read(partial(first, start=FAILED_OFFSET_MS), keys.waiting, []),
+        _Read(Pipeline.zcard, keys.released, 0),
+        _Read(partial(Pipeline.zrange, start=0, end=MIN_SAMPLE - 1), keys.released, []),
+        _Read(Pipeline.zcard, keys.dead, 0),
+        _Read(check_type, keys.leases, None),
+        _Read(check_type, keys.spent, None),
+        _Read(Pipeline.hgetall, keys.totals, {}),
+        _Read(Pipeline.hgetall, keys.control, {}),
+        _Read(Pipeline.hgetall, cursor_key(integration_id), {}),
+    ]
+
+
+def _detail_reads(integration_id: str, found: _Queues, *, brief: bool) -> list[_Read]:
+    ids = [*found.waiting_ids, *found.first_released]
+    target = found.control.get(b"target", b"").decode("utf-8", "replace")
+    shared, minute, hour = limit_keys(target or integration_id)
+    window = partial(Pipeline.lrange, start=0, end=0 if brief else -1)
+    return [
+        _Read(partial(Pipeline.hmget, keys=ids or [""]), keys_of(integration_id).records, []),
+        _Read(Pipeline.hgetall, shared, {}),
+        _Read(window, minute, []),
+        _Read(window, hour, []),
+    ]
+
+
+def _status(found: _Queues, details: _Details, damaged: tuple[str, ...], now_ms: int, *, brief: bool) -> Status:
+    """Return the status. A malformed field counts as absent."""
+    state, shared = _texts(found.control), _texts(details.shared)
+    windows = {Unit.MINUTE: details.minute, Unit.HOUR: details.hour}
+    due_ms = [ms for _, at_ms in (*found.first, *found.first_failed) if (ms := at_ms % FAILED_OFFSET_MS) <= now_ms]
+    target_until_ms = to_int(shared.get("pause_until_ms"))
+    breaker = BreakerState.parse(state.get("breaker", ""))
     return Status(
-        waiting=counts[0],
-        released=counts[1],
-        dead=counts[2],
-        oldest_age_s=_oldest_age_s(sample, now_ms),
-        totals=read_totals(_texts(total)),
-        cursors=_texts(cursors),
+        waiting=found.waiting,
+        released=found.released,
+        dead=found.dead,
+        oldest_age_s=_oldest_age_s(details.records[: len(found.waiting_ids)], now_ms),
+        unsettled_age_s=_oldest_age_s(details.records, now_ms),
+        overdue_s=(now_ms - min(due_ms)) / 1000 if due_ms else 0.0,
+        totals=read_totals(_texts(found.totals)),
+        cursors=_texts(found.cursors),
         last_error=state.get("last_error", ""),
         last_error_ms=to_int(state.get("last_error_ms")),
         paused_ms=to_int(state["paused_ms"]) or now_ms if "paused_ms" in state else 0,
         pause_reason=state.get("pause_reason", ""),
         target_until_ms=target_until_ms if target_until_ms > now_ms else 0,
         breaker=breaker,
-        breaker_until_ms=until_ms if breaker == BreakerState.OPEN else 0,
-        breaker_reason=state.get("breaker_reason", "") if breaker != BreakerState.CLOSED else "",
-        failed=failed,
-        limits=limits,
-        damaged=(*damaged_keys, *damaged(limits_at, types)),
+        breaker_until_ms=to_int(state.get("breaker_until_ms")) if breaker is BreakerState.OPEN else 0,
+        breaker_reason=state.get("breaker_reason", "") if breaker is not BreakerState.CLOSED else "",
+        failed=found.failed,
+        limits={} if brief else remaining_tokens(state.get("limits", ""), shared, windows, now_ms),
+        damaged=damaged,
     )
 
 
-def _split_results(results: list[Any], number: int, defaults: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Split off the first `number` results, those of `ask`. In the others, replace damaged keys by the defaults."""
-    types, others = results[:number], results[number:]
-    return types, [unless_damaged(result, default) for result, default in zip(others, defaults, strict=True)]
-
-
-def _texts(found: dict[bytes, bytes]) -> Texts:
+def _texts(found: Mapping[bytes, bytes]) -> dict[str, str]:
     return {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in found.items()}
 
 
-def committed_ms(records: Iterable[bytes | None]) -> list[int]:
-    """Return the commit time of each delivery, without those whose record is missing or unreadable."""
+def _oldest_age_s(records: Iterable[bytes | None], now_ms: int) -> float | None:
+    """Return the age of the delivery that was committed first; a missing or unreadable record does not count."""
     times = []
     for record in records:
         with suppress(UnreadableRecord):
             if record is not None:
                 times.append(decode_record("", record).header.committed_ms)
-    return times
-
-
-def _oldest_age_s(found: list[bytes | None], now_ms: int) -> float | None:
-    times = committed_ms(found)
     return max(0.0, (now_ms - min(times)) / 1000) if times else None
-
-
-def _limits(texts: str, shared: Texts, windows: dict[Unit, list[bytes]], now_ms: int) -> dict[str, int]:
-    """Return the remaining tokens of each limit. A malformed value counts as an unused limit."""
-    left: dict[str, int] = {}
-    for text in filter(None, texts.split(",")):
-        with suppress(SettingsError, ValueError, OverflowError, KeyError):
-            limit = parse_rate_limit(text)
-            left[str(limit)] = max(0, limit.count_left(_used(limit, shared, windows, now_ms)))
-    return left
-
-
-def _used(limit: RateLimit, shared: Texts, windows: dict[Unit, list[bytes]], now_ms: int) -> float:
-    """Return the number of tokens used, counted as in `limits.lua`."""
-    if limit.unit is Unit.SECOND:
-        left, at_ms = (shared.get(f"s:{limit.count}:{limit.burst}") or f"{limit.burst} 0").split()
-        return limit.burst - float(left) - max(0, now_ms - int(at_ms)) * limit.count / 1000
-    if limit.unit is Unit.DAY:
-        return int(shared["day_used"]) if to_int(shared.get("day")) - now_ms // DAY_MS in {0, 1} else 0
-    pairs = [entry.split() for entry in windows[limit.unit]]
-    return sum(int(number) for at_ms, number in pairs if int(at_ms) > now_ms - WINDOW_MS[limit.unit])

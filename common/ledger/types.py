@@ -145,13 +145,13 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 class Settled(msgspec.Struct, frozen=True):
     """The result of a settle: `count` outcomes were recorded, the others were too late.
 
-    `breaker` is `open` or `closed` if this settle changed it; `until_ms` is then the end of its pause.
+    `breaker` is its new state if this settle opened or closed it, else None; `until_ms` is then the end of its pause.
     `paused_until_ms` is the end of a pause that the target requested, if there was none before. `is_blocked` is whether
     the integration is blocked now; the worker should return the deliveries that it has not started to send.
     """
 
     count: int
-    breaker: str = ""
+    breaker: BreakerState | None = None
     until_ms: int = 0
     paused_until_ms: int = 0
     is_blocked: bool = False
@@ -177,11 +177,15 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What `courier status` shows of one integration. `oldest_age_s` is None if nothing waits.
+    """The state of one integration, as `courier status` and the metrics show it.
+
+    `oldest_age_s` is the age of the oldest delivery that waits, `unsettled_age_s` that of the oldest that waits or is
+    released; None if there is none. `overdue_s` is the time since the first due delivery could have been sent, 0 if
+    none is due.
 
     `paused_ms` is when an operator paused it, 0 if it is not paused. `target_until_ms` and `breaker_until_ms` are the
-    ends of the pauses of the target and of the breaker, 0 if there is none. `breaker` is closed, open or half-open, and
-    `breaker_reason` is the reason of the failure that opened it. `failed` is the number of waiting deliveries that have
+    ends of the pauses of the target and of the breaker, 0 if there is none. `breaker_reason` is the reason of the
+    failure that opened the breaker. `failed` is the number of waiting deliveries that have
     failed. `limits` is the number of remaining tokens by limit. `damaged` lists the keys of the wrong type.
     """
 
@@ -193,10 +197,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     cursors: dict[str, str]
     last_error: str
     last_error_ms: int
+    unsettled_age_s: float | None = None
+    overdue_s: float = 0.0
     paused_ms: int = 0
     pause_reason: str = ""
     target_until_ms: int = 0
-    breaker: str = BreakerState.CLOSED
+    breaker: BreakerState = BreakerState.CLOSED
     breaker_until_ms: int = 0
     breaker_reason: str = ""
     failed: int = 0

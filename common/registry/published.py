@@ -137,7 +137,10 @@ class PublishedRegistry:
         return entry
 
     def _log_rejected(self, rejected: dict[bytes, str]) -> None:
-        """Log each rejected entry once for each reason."""
+        """Log each rejected entry once for each reason.
+
+        Not with a `Condition` for each: any number of entries may come and go, and only the present ones are kept here.
+        """
         for name, reason in sorted(rejected.items() - self._rejected.items()):
             shown = name.decode("ascii", "backslashreplace")[:100]
             _log.warning(

@@ -1,32 +1,27 @@
-"""The report of a node's producer: counters and a heartbeat, for `courier status` and metrics.
+"""The report of a node's producer: a heartbeat, its configuration, lags and counters, in `courier:node:NAME`.
 
-One hash for each node, `courier:node:NAME`. It is telemetry only: nothing depends on it, and a lost update is harmless.
+It never expires: `courier status` and the alert rules must go on to show a node whose producer is silent.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
 
-from common.connection.errors import as_ledger_errors
-from common.json_depth import check_depth
-from common.ledger.damage import unless_damaged
-from common.ledger.record import to_int
+from common.reports.store import Count, Published, ReportStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from redis import Redis
 
-_PREFIX: Final = "courier:node:"
-
-INTEGRATION_LAGS: Final = "readings"
-"""Field of the hash that holds the IntegrationLag of each integration, as JSON by id."""
-
 FOREIGN_WRITE: Final = "foreign:"
 """Prefix of the counters of foreign writes; a ForeignWrite follows."""
+
+_PROCESS: Final = "report"
+"""A node has one producer. A second one by mistake replaces its report."""
 
 
 class ForeignWrite(StrEnum):
@@ -39,82 +34,64 @@ class ForeignWrite(StrEnum):
 class IntegrationLag(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How one integration reads on its node: its lag, whether backpressure pauses it, and the limits of its backlog."""
 
-    lag_bytes: int = 0
-    lag_s: float = 0.0
+    lag_bytes: Count = 0
+    lag_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     backpressured: bool = False
-    max_backlog: int = 0
-    max_backlog_bytes: int = 0
+    max_backlog: Count = 0
+    max_backlog_bytes: Count = 0
 
 
-class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The last report of the producer of `node`: counters (`lines`, `matched`, `bad:REASON`) and texts (`config`)."""
+class ProducerReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a producer reports. Texts are empty and times 0 if there is nothing to say.
 
-    node: str
-    counters: dict[str, int]
-    texts: dict[str, str]
+    `config` is the path of ossec.conf, `config_error` why its last change was refused, `config_digest` and
+    `config_loaded_ms` belong to the active one. `intake_paused` is why nothing is committed, `foreign_writes` what
+    another client changed. `lags` has each integration, by id.
+    """
+
+    seen_ms: Count = 0
+    config: str = ""
+    config_error: str = ""
+    config_digest: Count = 0
+    config_loaded_ms: Count = 0
+    intake_paused: str = ""
+    foreign_writes: str = ""
+    lags: dict[str, IntegrationLag] = {}
 
     @property
-    def integration_lags(self) -> dict[str, IntegrationLag]:
-        """The lag of each integration, by id; empty if a producer of another version wrote another format."""
-        try:
-            text = self.texts.get(INTEGRATION_LAGS) or "{}"
-            check_depth(text)
-            return _decode_integration_lags(text)
-        except ValueError:
-            return {}
-
-    def integer(self, name: str) -> int:
-        """Return the text `name` as a number, 0 if it is missing or not a number."""
-        text = self.texts.get(name, "")
-        return int(text) if text.isdecimal() else 0
+    def backpressured(self) -> list[str]:
+        """The ids of the integrations that backpressure pauses."""
+        return sorted(one for one, lag in self.lags.items() if lag.backpressured)
 
 
-def encode_integration_lags(lags: Mapping[str, IntegrationLag]) -> str:
-    """Return the value of the field INTEGRATION_LAGS."""
-    return msgspec.json.encode(lags).decode()
+class NodeReport(NamedTuple):
+    """The last report of a node's producer, and the node's counters (`lines`, `matched`, `bad:REASON`)."""
+
+    node: str
+    report: ProducerReport
+    counters: dict[str, int]
 
 
-def publish_producer_report(client: Redis, node: str, *, added: Mapping[str, int], texts: Mapping[str, str]) -> None:
-    """Add to a node's counters and replace its texts. Raises LedgerUnavailable or LedgerMisconfigured."""
-    key = _PREFIX + node
-    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
-        for name, number in added.items():
-            pipe.hincrby(key, f"n:{name}", number)
-        if texts:
-            mapping: dict[Any, Any] = dict(texts)
-            pipe.hset(key, mapping=mapping)
-        for response in pipe.execute(raise_on_error=False):
-            unless_damaged(response, None)  # a value of another client only spoils this report, never an alert
+_store: Final = ReportStore("courier:node:", ProducerReport, expire_s=None)
 
 
-def fetch_producer_report(client: Redis, node: str) -> ProducerReport | None:
-    """Return the report of one node, None if it never published one.
+def publish_producer_report(client: Redis, node: str, report: ProducerReport, *, added: Mapping[str, int]) -> None:
+    """Replace a node's report and add to its counters. Raises LedgerUnavailable or LedgerMisconfigured."""
+    _store.publish(client, node, _PROCESS, report, added=added)
+
+
+def fetch_producer_report(client: Redis, node: str) -> NodeReport:
+    """Return the report of one node, with `seen_ms` 0 if there is none.
 
     Raises LedgerUnavailable or LedgerMisconfigured.
     """
-    key = _PREFIX + node
-    with as_ledger_errors():
-        fields: Any = client.hgetall(key)
-    return _decoded(key, fields) if fields else None
+    return _node_report(node, _store.fetch(client, node))
 
 
-def fetch_producer_reports(client: Redis) -> list[ProducerReport]:
+def fetch_producer_reports(client: Redis) -> list[NodeReport]:
     """Return the reports of all nodes, sorted by name. Raises LedgerUnavailable or LedgerMisconfigured."""
-    with as_ledger_errors(), client.pipeline(transaction=False) as pipe:
-        keys: list[bytes] = sorted(client.scan_iter(match=f"{_PREFIX}*", count=1000))
-        for key in keys:
-            pipe.hgetall(key)
-        found: list[Any] = [unless_damaged(response, {}) for response in pipe.execute(raise_on_error=False)]
-    return [_decoded(key.decode("utf-8", "replace"), fields) for key, fields in zip(keys, found, strict=True)]
+    return [_node_report(node, published) for node, published in _store.fetch_all(client).items()]
 
 
-_decode_integration_lags: Final = msgspec.json.Decoder(dict[str, IntegrationLag]).decode
-
-
-def _decoded(key: str, fields: Mapping[bytes, bytes]) -> ProducerReport:
-    texts = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items()}
-    return ProducerReport(
-        node=key.removeprefix(_PREFIX),
-        counters={k[2:]: to_int(v) for k, v in texts.items() if k.startswith("n:")},
-        texts={k: v for k, v in texts.items() if not k.startswith("n:")},
-    )
+def _node_report(node: str, published: Published[ProducerReport]) -> NodeReport:
+    return NodeReport(node, published.reports.get(_PROCESS, ProducerReport()), published.counters)

@@ -17,7 +17,7 @@ from common.settings.schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
 from common.settings.toml_lines import line_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 PREFIX: Final = "COURIER_"
@@ -60,6 +60,11 @@ RENAMED: Final[Mapping[KeyPath, str]] = {
     (INTEGRATIONS, DEFAULT, "meta_lag"): "self_alert_lag",
 }
 """Keys of version 0.1 and their current names, for the error that names the new key."""
+
+_KNOWN: Final = {path: path for path in FIXED} | {path: (*path[:-1], name) for path, name in RENAMED.items()}
+"""Every key that a misspelt one may stand for, and its current path."""
+
+_OLD_VARIABLES: Final = {"_".join(("COURIER", *path)).upper(): path for path in RENAMED}
 
 
 class RawValue(NamedTuple):
@@ -167,30 +172,57 @@ def _unknown_key(path: KeyPath, raw: object) -> str:
     if path[0] == INTEGRATIONS and len(path) == 2 and path[1] not in POLICY_KEYS:  # noqa: PLR2004 — no table
         return f"{name} is a table; write [{name}] and its keys below"
     if isinstance(raw, dict):
-        return f"there is no section [{name}]{_nearest(name, [*KEYS, f'{INTEGRATIONS}.{DEFAULT}'])}"
-    in_this_table = [dotted((*path[:-1], known)) for known in POLICY_KEYS] if path[0] == INTEGRATIONS else []
-    return f"there is no key {name}{_nearest(name, [*in_this_table, *map(dotted, FIXED)])}"
+        sections = [*KEYS, f"{INTEGRATIONS}.{DEFAULT}"]
+        return f"there is no section [{name}]{_did_you_mean(*get_close_matches(name, sections, n=1))}"
+    return f"there is no key {name}{_did_you_mean(*map(dotted, _nearest(path)))}"
 
 
 def _unknown_variable(variable: str) -> str:
-    renamed = {"_".join(("COURIER", *path)).upper(): path for path in RENAMED}
     suffix = FILE_SUFFIX if variable.endswith(FILE_SUFFIX) else ""
-    if path := renamed.get(variable.removesuffix(suffix)):
-        return f"is now called {FIXED[*path[:-1], RENAMED[path]].variable}{suffix}"
-    return f"there is no such setting{_nearest(variable, _VARIABLES)}"
+    named = variable.removesuffix(suffix)
+    if path := _OLD_VARIABLES.get(named):
+        return f"is now called {FIXED[_KNOWN[path]].variable}{suffix}"
+    return f"there is no such setting{_did_you_mean(*(FIXED[path].variable for path in _nearest_variable(named)))}"
 
 
 def _current_name(path: KeyPath) -> str:
     """Return the current name of a key of version 0.1, empty for any other key."""
-    if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
-        return RENAMED.get((INTEGRATIONS, DEFAULT, path[2]), "")
-    return RENAMED.get(path, "")
+    return RENAMED.get((*_table_of(path), path[-1]), "")
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = get_close_matches(name, names, n=1) or [one for one in names if one.endswith(f".{name}")]
-    return f"; did you mean {close[0]}?" if close else "; `courier config` lists all keys"
+def _table_of(path: KeyPath) -> KeyPath:
+    """Return the table that has the keys of this one: all tables under `[integrations]` have the same."""
+    is_policy = len(path) == 3 and path[0] == INTEGRATIONS  # noqa: PLR2004 — section, table, key
+    return (INTEGRATIONS, DEFAULT) if is_policy else path[:-1]
+
+
+def _nearest(path: KeyPath) -> list[KeyPath]:
+    """Return the key that an unknown key most likely stands for, nothing if none is near.
+
+    The name is compared with those of its own table, without the table in front, which any two of its keys share. A key
+    in the wrong table must have its full name.
+    """
+    name, table = path[-1], _table_of(path)
+    near = get_close_matches(name, [known[-1] for known in _KNOWN if known[:-1] == table], n=1)
+    if near:
+        return [(*path[:-1], _KNOWN[*table, near[0]][-1])]
+    elsewhere = {dotted(known): meant for known, meant in _KNOWN.items() if known[-1] == name}
+    return [elsewhere[one] for one in get_close_matches(dotted(path), elsewhere, n=1, cutoff=0)]
+
+
+def _nearest_variable(variable: str) -> list[KeyPath]:
+    """Return the key that an unknown variable most likely stands for, nothing if none is near."""
+    for table in {known[:-1] for known in _KNOWN}:
+        prefix = "_".join(("COURIER", *table, "")).upper()
+        if variable.startswith(prefix):
+            return _nearest((*table, variable.removeprefix(prefix).lower()))
+    known = {one.removeprefix(PREFIX): _KNOWN[path] for one, path in (_OLD_VARIABLES | _VARIABLES).items()}
+    near = get_close_matches(variable.removeprefix(PREFIX), known, n=1, cutoff=0.8)
+    return [known[one] for one in near]
+
+
+def _did_you_mean(*near: str) -> str:
+    return f"; did you mean {near[0]}?" if near else "; `courier config` lists all keys"
 
 
 def _decoded(called: str, read: Callable[[], bytes]) -> str:

@@ -53,8 +53,7 @@ def producer(client: Redis, node: str, alerts: Path) -> str:
                 f"{path} cannot be read: {explain(PermissionError(errno.EACCES, 'Permission denied', path))}"
             )
     _check_writable(client)
-    report = fetch_producer_report(client, node)
-    seen_ms = int(report.texts.get("seen_ms") or 0) if report else 0
+    seen_ms = fetch_producer_report(client, node).report.seen_ms
     return _check_heartbeat(f"the producer of node {node}", seen_ms, Ledger(client).now_ms())
 
 

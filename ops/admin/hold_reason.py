@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common.ledger import BreakerState
 from ops.admin.terminal import age, plain
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def _hold_reasons(status: Status, now_ms: int) -> Iterator[str]:
     if status.paused_ms:
         reason = f": {plain(status.pause_reason)}" if status.pause_reason else ""
         yield f"paused {_ago(now_ms - status.paused_ms)}{reason}"
-    if status.breaker != "closed":
+    if status.breaker is not BreakerState.CLOSED:
         yield _breaker(status, now_ms)
     if status.target_until_ms > now_ms:
         yield f"target requested a pause, {age((status.target_until_ms - now_ms) / 1000)} left"
@@ -37,7 +38,7 @@ def _breaker(status: Status, now_ms: int) -> str:
     """Return the state and reason. It counts failed deliveries apart from untried ones, which may still succeed."""
     left_ms = status.breaker_until_ms - now_ms
     when = f"next try {f'in {age(left_ms / 1000)}' if left_ms > 0 else 'now'}"
-    state = f"open, {when}" if status.breaker == "open" else "half-open, probe in flight"
+    state = f"open, {when}" if status.breaker is BreakerState.OPEN else "half-open, probe in flight"
     reason = f"{status.breaker_reason}: " if status.breaker_reason else ""
     failed = f"{status.failed} failed"
     return f"breaker {state} ({reason}{failed}, {status.waiting - status.failed} not tried)"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from common.ledger import Status
     from common.registry.entries import CatalogueEntry
-    from common.reports.producer import ProducerReport
+    from common.reports.producer import NodeReport
     from common.reports.worker import WorkerReport
     from ops.admin.session import LedgerSession
 
@@ -131,7 +131,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
 def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
     """Read the report from the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
     ledger = session.ledger
-    statuses = {one: ledger.status(one) for one in ids}
+    statuses = ledger.statuses(ids)
     nodes, workers, now_ms = (
         fetch_producer_reports(session.client),
         fetch_all_worker_reports(session.client),
@@ -174,20 +174,20 @@ def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> Integra
     )
 
 
-def _node(node: ProducerReport) -> ProducerStatus:
-    texts = node.texts
+def _node(node: NodeReport) -> ProducerStatus:
+    report = node.report
     return ProducerStatus(
-        seen_ms=node.integer("seen_ms") or None,
+        seen_ms=report.seen_ms or None,
         counters=dict.fromkeys(COUNTERS, 0) | node.counters,
         bad_lines=sum(count for name, count in node.counters.items() if name.startswith("bad:")),
-        backpressured=[one for one in texts.get("backpressured", "").split(",") if one],
-        intake_paused=texts.get("intake_paused", ""),
-        foreign_writes=texts.get("foreign_writes", ""),
-        config=texts.get("config", ""),
-        config_error=texts.get("config_error", ""),
-        config_digest=texts.get("config_digest", ""),
-        config_loaded_ms=node.integer("config_loaded_ms") or None,
-        integrations={one: _lag(lag) for one, lag in node.integration_lags.items()},
+        backpressured=report.backpressured,
+        intake_paused=report.intake_paused,
+        foreign_writes=report.foreign_writes,
+        config=report.config,
+        config_error=report.config_error,
+        config_digest=str(report.config_digest or ""),
+        config_loaded_ms=report.config_loaded_ms or None,
+        integrations={one: _lag(lag) for one, lag in report.lags.items()},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from common.ledger import BreakerState
 from ops.admin.hold_reason import hold_reason, last_error
 from ops.admin.terminal import Column, ColumnKind, age, lines, truncate
 
@@ -145,4 +146,10 @@ def _notes(line: TopLine, now_ms: int) -> list[str]:
 
 
 def _style(line: TopLine) -> str:
-    return "red" if line.status.dead else "yellow" if line.status.paused_ms or line.status.breaker != "closed" else ""
+    return (
+        "red"
+        if line.status.dead
+        else "yellow"
+        if line.status.paused_ms or line.status.breaker is not BreakerState.CLOSED
+        else ""
+    )

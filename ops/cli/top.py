@@ -35,7 +35,7 @@ class Sampler:
     def read(self) -> None:
         """Read the current status. Raises LedgerUnavailable or LedgerMisconfigured."""
         session = self._session.refreshed()
-        statuses = {one: session.ledger.status(one) for one in session.resolve_for_query(self._words)}
+        statuses = session.ledger.statuses(session.resolve_for_query(self._words))
         self.now_ms = session.ledger.now_ms()
         self._rates.update(statuses, self.now_ms)
         self.lines = [TopLine(session.label(one), status, self._rates.of(one)) for one, status in statuses.items()]

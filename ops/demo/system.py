@@ -70,8 +70,7 @@ class System:
         """Return how many lines the producer has read, and the status of every integration, by id."""
         with connect(self._url()) as client:
             counters = [report.counters for report in fetch_producer_reports(client)]
-            ledger = Ledger(client)
-            statuses = {name: ledger.status(name) for name in published_ids(client)}
+            statuses = Ledger(client).statuses(published_ids(client))
         lines = sum(counts.get("lines", 0) + counts.get(OVERLONG, 0) for counts in counters)
         return lines, statuses
 

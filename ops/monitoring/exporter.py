@@ -17,12 +17,12 @@ from prometheus_client.registry import Collector
 
 from common.connection.client import connect
 from common.errors import LedgerError
-from common.ledger.snapshot import take_snapshot
 from common.logs import Condition
 from common.metrics import serve
 from common.metrics.factory import process_registry
 from common.reports.producer import fetch_producer_reports
 from ops.monitoring.metric_families import families, up
+from ops.monitoring.snapshot import take_snapshot
 from ops.standalone.state_dir import redis_url
 
 if TYPE_CHECKING:

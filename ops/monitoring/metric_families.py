@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from common.ledger.enums import BreakerState
 from common.metrics.labels import ledger_pairs
 from common.metrics.table import MetricType, find
 from common.reports.producer import FOREIGN_WRITE, ForeignWrite
@@ -13,12 +14,13 @@ from producer.filters.decode import FilterField
 from producer.metrics import BAD, REJECT_REASONS, WRONG_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client import Metric
 
-    from common.ledger.snapshot import IntegrationSnapshot, Server, Snapshot
-    from common.reports.producer import ProducerReport
+    from common.ledger import Status
+    from common.reports.producer import NodeReport, ProducerReport
+    from ops.monitoring.snapshot import Server, Snapshot
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
@@ -31,9 +33,9 @@ def up(*, answered: bool, seconds: float) -> Iterator[Metric]:
     yield _family("courier_scrape_duration_seconds", [((), seconds)])
 
 
-def families(snapshot: Snapshot, nodes: list[ProducerReport]) -> Iterator[Metric]:
+def families(snapshot: Snapshot, nodes: list[NodeReport]) -> Iterator[Metric]:
     """Yield the metrics of integrations, nodes and the Redis server."""
-    yield from _integration_families(snapshot.integrations)
+    yield from _integration_families(snapshot.integrations, snapshot.now_ms)
     yield from _node_families(nodes)
     yield from _lag_families(nodes)
     yield from _server_families(snapshot.server)
@@ -49,44 +51,42 @@ def deliveries(totals: Mapping[str, int]) -> dict[tuple[str, str], int]:
     return counted
 
 
-def _integration_families(found: Mapping[str, IntegrationSnapshot]) -> Iterator[Metric]:
-    def each(name: str, value: str) -> Family:
-        return _family(name, (((one,), float(getattr(s, value))) for one, s in found.items()))
+def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[Metric]:
+    def each(name: str, value: Callable[[Status], float]) -> Family:
+        return _family(name, (((one,), value(status)) for one, status in found.items()))
 
     def total(name: str, field: str) -> Family:
-        return _family(name, (((one,), s.totals.get(field, 0)) for one, s in found.items()))
+        return each(name, lambda status: status.totals.get(field, 0))
 
     yield total("courier_committed", "committed")
     yield _family(
         "courier_deliveries",
-        (((one, *pair), count) for one, s in found.items() for pair, count in deliveries(s.totals).items()),
+        (((one, *pair), count) for one, status in found.items() for pair, count in deliveries(status.totals).items()),
     )
-    yield each("courier_waiting", "waiting")
-    yield each("courier_released", "released")
-    yield each("courier_dead", "dead")
-    yield each("courier_oldest_delivery_age_seconds", "oldest_s")
-    yield each("courier_overdue_seconds", "overdue_s")
+    yield each("courier_waiting", lambda status: status.waiting)
+    yield each("courier_released", lambda status: status.released)
+    yield each("courier_dead", lambda status: status.dead)
+    yield each("courier_oldest_delivery_age_seconds", lambda status: status.unsettled_age_s or 0.0)
+    yield each("courier_overdue_seconds", lambda status: status.overdue_s)
     yield total("courier_backlog_bytes", "bytes")
     yield total("courier_dead_bytes", "dead_bytes")
     yield total("courier_breaker_opened", "breaker_opened")
     yield total("courier_target_pauses", "target_paused")
-    yield each("courier_ledger_damaged_keys", "damaged")
-    yield _family("courier_breaker_open", (((one,), s.blocked_by.breaker_open) for one, s in found.items()))
-    yield _family("courier_paused", (((one,), s.blocked_by.paused) for one, s in found.items()))
-    yield _family(
-        "courier_target_pause_remaining_seconds", (((one,), s.blocked_by.target_pause_s) for one, s in found.items())
-    )
+    yield each("courier_ledger_damaged_keys", lambda status: len(status.damaged))
+    yield each("courier_breaker_open", lambda status: status.breaker is not BreakerState.CLOSED)
+    yield each("courier_paused", lambda status: status.paused_ms != 0)
+    yield each("courier_target_pause_remaining_seconds", lambda status: max(0, status.target_until_ms - now_ms) / 1000)
 
 
-def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
-    def text(name: str, value: str, unit: float = 1) -> Family:
-        return _family(name, (((n.node,), n.integer(value) / unit) for n in nodes))
+def _node_families(nodes: list[NodeReport]) -> Iterator[Metric]:
+    def each(name: str, value: Callable[[ProducerReport], float]) -> Family:
+        return _family(name, (((n.node,), value(n.report)) for n in nodes))
 
     def counted(name: str, counter: str) -> Family:
         return _family(name, (((n.node,), n.counters.get(counter, 0)) for n in nodes))
 
-    yield text("courier_producer_report_timestamp_seconds", "seen_ms", 1000)
-    yield _family("courier_intake_paused", (((n.node,), bool(n.texts.get("intake_paused"))) for n in nodes))
+    yield each("courier_producer_report_timestamp_seconds", lambda report: report.seen_ms / 1000)
+    yield each("courier_intake_paused", lambda report: bool(report.intake_paused))
     yield counted("courier_lines", "lines")
     yield counted("courier_matched", "matched")
     yield _family("courier_lines_rejected", (((n.node, r), c) for n in nodes for r, c in _rejected(n).items()))
@@ -94,18 +94,18 @@ def _node_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
     yield _family("courier_field_type_errors", wrong_type)
     foreign = (((n.node, what), n.counters.get(f"{FOREIGN_WRITE}{what}", 0)) for n in nodes for what in ForeignWrite)
     yield _family("courier_foreign_writes", foreign)
-    yield text("courier_config_hash", "config_digest")
-    yield text("courier_config_loaded_timestamp_seconds", "config_loaded_ms", 1000)
-    yield _family("courier_config_ok", (((n.node,), not n.texts.get("config_error")) for n in nodes))
+    yield each("courier_config_hash", lambda report: report.config_digest)
+    yield each("courier_config_loaded_timestamp_seconds", lambda report: report.config_loaded_ms / 1000)
+    yield each("courier_config_ok", lambda report: not report.config_error)
 
 
-def _rejected(node: ProducerReport) -> dict[str, int]:
+def _rejected(node: NodeReport) -> dict[str, int]:
     rejected = {name.removeprefix(BAD): count for name, count in node.counters.items() if name.startswith(BAD)}
     return dict.fromkeys(map(str, REJECT_REASONS), 0) | rejected
 
 
-def _lag_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
-    readings = [((one, n.node), reading) for n in nodes for one, reading in n.integration_lags.items()]
+def _lag_families(nodes: list[NodeReport]) -> Iterator[Metric]:
+    lags = [((one, n.node), lag) for n in nodes for one, lag in n.report.lags.items()]
     for name, value in (
         ("courier_reader_lag_bytes", "lag_bytes"),
         ("courier_reader_lag_seconds", "lag_s"),
@@ -113,7 +113,7 @@ def _lag_families(nodes: list[ProducerReport]) -> Iterator[Metric]:
         ("courier_backlog_limit", "max_backlog"),
         ("courier_backlog_limit_bytes", "max_backlog_bytes"),
     ):
-        yield _family(name, ((labels, getattr(reading, value)) for labels, reading in readings))
+        yield _family(name, ((labels, getattr(lag, value)) for labels, lag in lags))
 
 
 def _server_families(server: Server) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import ConfigError
 from common.integration import SCRIPT_PREFIX, Integration
+from common.integration_options import parse_options
 from common.secret import Secret
 from common.settings.values import quoted
 from producer.ossec_conf import elements
@@ -143,9 +144,9 @@ class _BlockReader:
         if "hook_url" in values and "hook_url" in REQUIRED[name]:
             self._check("hook_url", values["hook_url"], elements.check_hook_url)
         if "options" in values and name in elements.MERGES_OPTIONS:
-            self._check("options", values["options"], elements.check_options)
+            self._check("options", values["options"], parse_options)
 
-    def _check(self, element: str, value: Secret, check: Callable[[str], None]) -> None:
+    def _check(self, element: str, value: Secret, check: Callable[[str], object]) -> None:
         try:
             check(value.reveal())
         except ValueError as error:

@@ -5,11 +5,9 @@ An invalid text raises ValueError, which says what is wrong and what to write, a
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from common.json_depth import check_depth
 from common.settings.values import quoted
 from producer.ossec_conf.placeholders import looks_like_placeholder
 
@@ -110,31 +108,6 @@ def _rule_ids(text: str) -> tuple[list[int], bool]:
         ignored = ignored or bool(item.strip(_IGNORED))
         rest = rest.lstrip(" ,")
     return numbers, ignored or bool(rest.strip(_IGNORED))
-
-
-def check_options(text: str) -> None:
-    """Raise ValueError unless these options can be merged into a JSON message (spec 5.1, D13)."""
-    try:
-        check_depth(text)
-        value = json.loads(text, parse_int=float, parse_constant=_no_constant)  # int() refuses thousands of digits
-    except json.JSONDecodeError as error:
-        hint = r"; write < as \u003c" if "\\<" in text else ""
-        if "'" in text[error.pos : error.pos + 1]:
-            hint = "; JSON has its texts in double quotes"
-        where = f"line {error.lineno}, column {error.colno} of the text"
-        raise ValueError(f"is not JSON ({where}): write an object such as {{}} or leave it out{hint}") from None
-    except ValueError:
-        raise ValueError("is not JSON that can be read: write an object such as {} or leave it out") from None
-    try:
-        merged = dict(value) if value else {}
-        json.dumps(merged)
-    except (TypeError, ValueError):
-        raise ValueError('is JSON, but not an object: write one such as {"pretext":"…"} or leave it out') from None
-
-
-def _no_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity: Python reads and writes them, but JSON has none and no service accepts them."""
-    raise ValueError(name)
 
 
 def without_blanks(text: str) -> str:

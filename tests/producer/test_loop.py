@@ -215,12 +215,12 @@ def test_intake_pauses_if_redis_is_nearly_full_or_may_evict(world: World) -> Non
         world.append(alert(before))
         world.settle(producer)
         assert len(world.waiting()) == before
-        assert fetch_producer_reports(world.client)[0].texts["intake_paused"]
+        assert fetch_producer_reports(world.client)[0].report.intake_paused
         world.client.config_set(name, back)
         world.settle(producer)
         world.settle(producer)
         assert len(world.waiting()) == before + 1
-    assert not fetch_producer_reports(world.client)[0].texts["intake_paused"]
+    assert not fetch_producer_reports(world.client)[0].report.intake_paused
 
 
 def test_line_read_again_is_counted_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

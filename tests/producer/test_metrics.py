@@ -52,14 +52,14 @@ def test_report_contains_lag_limits_and_configuration(client: redis.Redis, new_w
     world.append(*(alert(n) for n in range(5)))
     world.settle(producer)
     world.settle(producer)
-    (report,) = fetch_producer_reports(client)
+    ((_, report, _),) = fetch_producer_reports(client)
     lag = world.source.lag(world.cursor())
     assert lag.size_bytes > 0
-    reading = report.integration_lags["slack"]
+    reading = report.lags["slack"]
     assert (reading.backpressured, reading.max_backlog) == (True, 2)
     assert (reading.lag_bytes, reading.lag_s) == (lag.size_bytes, lag.age_s)
-    assert 0 < report.integer("config_digest") < 2**48
-    assert report.integer("config_loaded_ms") > 0
+    assert 0 < report.config_digest < 2**48
+    assert report.config_loaded_ms > 0
 
 
 def test_digest_is_of_the_active_configuration(client: redis.Redis, world: World) -> None:
@@ -68,8 +68,8 @@ def test_digest_is_of_the_active_configuration(client: redis.Redis, world: World
     def digest() -> tuple[int, bool]:
         world.settle(producer)
         world.settle(producer)
-        (report,) = fetch_producer_reports(client)
-        return report.integer("config_digest"), bool(report.texts["config_error"])
+        ((_, report, _),) = fetch_producer_reports(client)
+        return report.config_digest, bool(report.config_error)
 
     first = digest()
     world.write("<integration><name>slack</name></integration>", SLACK_BLOCK.format(""))

@@ -353,9 +353,9 @@ class Machine(RuleBasedStateMachine):
         counts = over or token == one.token
         assert settled.count == int(counts)
         if not counts:
-            assert settled.breaker == ""
+            assert settled.breaker is None
             return
-        assert settled.breaker == self.health.judge(i, signal, self.now_ms, again=one.failed)
+        assert settled.breaker == (self.health.judge(i, signal, self.now_ms, again=one.failed) or None)
         self.last_success_ms = self.now_ms if signal == "success" else self.last_success_ms
         if settled.breaker:
             self.totals["breaker_opened" if settled.breaker == "open" else "breaker_closed"] += 1

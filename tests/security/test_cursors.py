@@ -66,9 +66,9 @@ def test_a_cursor_that_somebody_else_moved_loses_no_alert(
     assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == LINES - 1
     assert world.cursor() == cursor_before(LINES)
     assert caplog.text.count("cursor in Redis has no signature") == 1
-    (report,) = fetch_producer_reports(world.client)
-    assert report.counters["foreign:cursor"] == 1
-    assert report.texts["foreign_writes"].endswith("within the last hour: cursor")
+    (node,) = fetch_producer_reports(world.client)
+    assert node.counters["foreign:cursor"] == 1
+    assert node.report.foreign_writes.endswith("within the last hour: cursor")
     assert "Redis has lost" not in caplog.text
 
 
@@ -77,10 +77,10 @@ def test_the_note_about_it_ends_after_an_hour(world: World) -> None:
     read_on(world, producer)
     world.client.hset(CURSOR, NODE, cursor_before(9))
     read_on(world, producer)
-    assert fetch_producer_reports(world.client)[0].texts["foreign_writes"]
+    assert fetch_producer_reports(world.client)[0].report.foreign_writes
     world.clock.now_s += 3600
     read_on(world, producer, 1)
-    assert fetch_producer_reports(world.client)[0].texts["foreign_writes"] == ""
+    assert fetch_producer_reports(world.client)[0].report.foreign_writes == ""
 
 
 def test_the_place_of_a_block_that_left_is_handed_on_from_memory(world: World) -> None:

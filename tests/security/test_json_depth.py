@@ -12,19 +12,20 @@ from hypothesis import strategies as st
 
 from common import lenient_json
 from common.errors import UnreadableRecord
+from common.exact_json import read_json, write_json
 from common.integration import Integration
 from common.json_depth import MAX_DEPTH, check_depth
 from common.ledger import Delivery, Header
 from common.ledger.record import decode_record, encode_record
 from common.outcome import Rejected
-from common.reports.producer import INTEGRATION_LAGS, ProducerReport
+from common.reports.producer import ProducerReport
+from common.reports.store import ReportStore
 from common.secret import Secret
 from ops.admin.dead_letter_file import read_line
 from producer.cursors.backup import CursorBackup
 from producer.filters.decode import InvalidAlert, decode_line
 from tests.support.fakes import SIGNER
 from workers.alert.alert import Alert
-from workers.alert.exact_json import read_json, write_json
 from workers.calls import Response
 from workers.integrations.base import NotSendable
 from workers.integrations.helpers.json_response import parse_json
@@ -47,8 +48,8 @@ READERS: dict[str, tuple[Callable[[bytes], object], tuple[type[Exception], ...]]
     "answer": (lambda raw: parse_json(Response(status=200, body=raw)), (ValueError,)),
     "record": (lambda raw: decode_record("1", raw), (UnreadableRecord,)),
     "letter": (read_line, (ValueError,)),
-    "readings": (
-        lambda raw: ProducerReport(node="n", counters={}, texts={INTEGRATION_LAGS: text_of(raw)}).integration_lags,
+    "report": (
+        lambda raw: ReportStore("", ProducerReport, expire_s=None).decode({b"report": raw, b"n:lines": raw}),
         (),
     ),
     "options": (

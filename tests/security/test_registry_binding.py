@@ -196,8 +196,8 @@ def test_a_running_producer_repairs_within_seconds_and_says_so(
     entries = PublishedRegistry(client, Cipher(world.key)).load()
     assert (set(entries.entries), entries.rejected) == ({"slack", "shuffle", "manager"}, {})
     assert caplog.text.count("modified by another writer; published again") == 1
-    (report,) = fetch_producer_reports(client)
-    assert report.texts["foreign_writes"].endswith("within the last hour: registry")
+    (node,) = fetch_producer_reports(client)
+    assert node.report.foreign_writes.endswith("within the last hour: registry")
     assert client.hget(f"courier:node:{NODE}", "n:foreign:registry") == b"1"
 
 

@@ -28,7 +28,7 @@ from common.printable import printable, printable_json
 from common.registry.encryption import Cipher
 from common.registry.entries import CATALOGUE, KEY
 from common.registry.published import PublishedRegistry
-from common.reports.producer import publish_producer_report
+from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from common.secret import Secret
 from ops.admin import terminal
@@ -121,8 +121,15 @@ def fill(client: redis.Redis, text: str) -> None:
     registry.publish("m1", [Integration(id="slack", name="slack", hook_url=Secret("https://h.example/x"))])
     client.hset(KEY, hostile_id, b"x")
     client.hset(CATALOGUE, hostile_id, json.dumps({"name": "slack", "nodes": []}).encode())
-    seen = {"seen_ms": str(ledger.now_ms()), "config_error": text, "backpressured": text, "intake_paused": text}
-    publish_producer_report(client, f"m{text}", added={"lines": 1}, texts=seen)
+    report = ProducerReport(
+        seen_ms=ledger.now_ms(),
+        config=text,
+        config_error=text,
+        intake_paused=text,
+        foreign_writes=text,
+        lags={text: IntegrationLag(backpressured=True)},
+    )
+    publish_producer_report(client, f"m{text}", report, added={"lines": 1})
     publish_worker_report(
         client, f"http@{text}", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=1)
     )

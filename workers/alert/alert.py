@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from common import lenient_json
-from workers.alert.exact_json import read_json
+from common.exact_json import read_json
 
 MAX_LENIENT_DEPTH: Final = 200
 """Levels of nesting that are kept of a line that is not strict JSON. The lenient reader is recursive."""

@@ -149,6 +149,7 @@ class EventGate:
         """Return the message to pass to Celery in place of `raw`; b"" drops it."""
         events, dropped = decode(raw)
         self._dropped += dropped
+        # Not a `Condition`, which logs a beginning and an end: invalid events have a number and no end.
         if self._dropped and self._now() - self._logged_at_s >= LOG_INTERVAL_S:
             self._log.warning("Flower ignored invalid events", extra={"dropped": self._dropped})
             self._dropped, self._logged_at_s = 0, self._now()

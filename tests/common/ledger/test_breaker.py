@@ -160,7 +160,7 @@ def test_retry_after_pauses_all_integrations_with_the_credential(world: World) -
     late = world.release(cap=1, integration="slack-2")
     settled = world.attempt("rate_limited", pause_s=30)
     until_ms = world.ledger.now_ms() + 30_000
-    assert settled == Settled(1, "", 0, until_ms, is_blocked=True)
+    assert settled == Settled(1, None, 0, until_ms, is_blocked=True)
     assert world.release() == world.release(integration="slack-2") == []
     assert world.begin(late, "slack-2") == []
     assert world.ledger.status("slack").target_until_ms == until_ms
@@ -231,7 +231,7 @@ def test_pause_written_by_the_previous_version_is_kept(world: World, client: red
 def test_consecutive_failures_open_the_breaker(world: World) -> None:
     world.commit(10)
     assert [world.attempt(reason).breaker for reason in ("http_5xx", "connection_failed", "", "timeout", "tls")] == [
-        ""
+        None
     ] * 5
     assert world.breaker == "closed"
     settled = world.attempt("invalid_response")
@@ -306,14 +306,14 @@ def test_deliveries_in_flight_do_not_count_after_it_opened(world: World) -> None
     world.commit(20)
     ids = world.release(cap=10)
     begun = world.begin(ids[:6])
-    assert [world.end(one, "http_5xx").breaker for one in begun[:3]] == ["", "", "open"]
+    assert [world.end(one, "http_5xx").breaker for one in begun[:3]] == [None, None, "open"]
     assert world.begin(ids[6:]) == []
-    assert world.end(begun[3], "http_5xx").breaker == ""
-    assert world.end(begun[4]).breaker == ""
+    assert world.end(begun[3], "http_5xx").breaker is None
+    assert world.end(begun[4]).breaker is None
     assert world.ledger.status("slack").totals["put_back"] == 4
     world.clock.now_s += 10
     (probe,) = world.release()
-    assert world.end(begun[5], "http_5xx").breaker == ""
+    assert world.end(begun[5], "http_5xx").breaker is None
     assert world.begin([probe]) == [probe]
     assert world.end(probe).breaker == "closed"
 
@@ -321,13 +321,13 @@ def test_deliveries_in_flight_do_not_count_after_it_opened(world: World) -> None
 @pytest.mark.parametrize("reason", sorted(set(Reason) - BREAKER_FAILURES - REFUSALS))
 def test_neutral_reasons_never_open_the_breaker(world: World, reason: Reason) -> None:
     world.commit(20)
-    assert {world.attempt(reason, outcome="dead").breaker for _ in range(20)} == {""}
+    assert {world.attempt(reason, outcome="dead").breaker for _ in range(20)} == {None}
 
 
 def test_high_failure_ratio_opens_the_breaker(world: World) -> None:
     world.commit(20)
     outcomes = ["", "http_5xx", "", "http_5xx", "", "http_5xx", "", "http_5xx", ""]
-    assert {world.attempt(reason).breaker for reason in outcomes} == {""}
+    assert {world.attempt(reason).breaker for reason in outcomes} == {None}
     assert world.attempt("http_5xx").breaker == "open"
 
 
@@ -336,9 +336,9 @@ def test_failure_ratio_ignores_old_samples(world: World) -> None:
     for reason in ["", "http_5xx"] * 4:
         world.attempt(reason)
     world.clock.now_s += 120
-    assert {world.attempt(reason).breaker for reason in ["", "http_5xx"] * 4} == {""}
+    assert {world.attempt(reason).breaker for reason in ["", "http_5xx"] * 4} == {None}
     world.clock.now_s += 60
-    assert [world.attempt(reason).breaker for reason in ["", "http_5xx"]] == ["", "open"]
+    assert [world.attempt(reason).breaker for reason in ["", "http_5xx"]] == [None, "open"]
 
 
 def test_disabled_breaker_blocks_nothing(world: World) -> None:
@@ -348,7 +348,7 @@ def test_disabled_breaker_blocks_nothing(world: World) -> None:
     assert len(world.release()) == 2
     assert world.breaker == "closed"
     ids = [f"{n:03}" for n in range(3, 5)]
-    assert [world.end(one, "http_5xx").breaker for one in world.begin(ids)] == ["", ""]
+    assert [world.end(one, "http_5xx").breaker for one in world.begin(ids)] == [None, None]
 
 
 def test_probe_needs_a_rate_limit_token(world: World) -> None:
@@ -398,7 +398,7 @@ def test_only_the_first_failure_of_a_delivery_counts(world: World) -> None:
         for one in world.begin(world.release()):
             header = Header(committed_ms=1, attempts=1)
             failed = Settlement(id=one, outcome="retry", reason="http_5xx", delay_ms=1, header=header)
-            assert world.ledger.settle("slack", [failed], token="w", limits=LIMITS).breaker == ""
+            assert world.ledger.settle("slack", [failed], token="w", limits=LIMITS).breaker is None
         world.clock.now_s += 1
 
 
@@ -424,9 +424,9 @@ def test_failed_deliveries_let_others_go_first_for_a_while(world: World) -> None
 def test_only_consecutive_refusals_open_the_breaker(world: World, reason: Reason) -> None:
     world.commit(60)
     for _ in range(20):
-        assert world.attempt(reason).breaker == ""
-        assert world.attempt(reason, outcome="dead").breaker == ""
-        assert world.attempt().breaker == ""
+        assert world.attempt(reason).breaker is None
+        assert world.attempt(reason, outcome="dead").breaker is None
+        assert world.attempt().breaker is None
     world.ledger.commit(
         "slack",
         node="m",
@@ -436,7 +436,7 @@ def test_only_consecutive_refusals_open_the_breaker(world: World, reason: Reason
         max_backlog=99,
         max_backlog_bytes=10**9,
     )
-    assert [world.attempt(reason).breaker for _ in range(3)] == ["", "", "open"]
+    assert [world.attempt(reason).breaker for _ in range(3)] == [None, None, "open"]
     assert world.ledger.status("slack").breaker_reason == reason
     world.clock.now_s += 10
     assert world.attempt(reason).breaker == "open"
@@ -449,12 +449,12 @@ def test_final_exit_status_does_not_open_the_breaker(world: World) -> None:
         final = Settlement(
             id=one, outcome="dead", reason="script_failed", header=Header(committed_ms=1, attempts=1), final=True
         )
-        assert world.ledger.settle("slack", [final], token="w", limits=LIMITS).breaker == ""
+        assert world.ledger.settle("slack", [final], token="w", limits=LIMITS).breaker is None
 
 
 def test_changed_credential_closes_the_breaker(world: World) -> None:
     world.commit(5)
-    assert [world.attempt("unauthorized").breaker for _ in range(3)] == ["", "", "open"]
+    assert [world.attempt("unauthorized").breaker for _ in range(3)] == [None, None, "open"]
     assert world.release() == []
     world.limits = msgspec.structs.replace(LIMITS, target="new")
     world.clock.now_s += 1

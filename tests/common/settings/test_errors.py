@@ -20,12 +20,23 @@ from tests.common.settings.test_load import load, refusal
         ("x = " + "[" * 5000, "courier.toml: is not TOML: "),
         ("x = " + "9" * 5000, "courier.toml: is not TOML: "),
         ("[worker]\nmax_task = 5", "courier.toml:2: there is no key worker.max_task; did you mean worker.max_tasks?"),
+        ("[worker]\nslotz = 5", "courier.toml:2: there is no key worker.slotz; did you mean worker.max_tasks?"),
+        (
+            "[worker]\nqueue_sock = 5",
+            "courier.toml:2: there is no key worker.queue_sock; did you mean worker.queue_socket?",
+        ),
+        ("[worker]\nrun_user = 5", "courier.toml:2: there is no key worker.run_user; `courier config` lists all keys"),
+        ("[worker]\nnode = 5", "courier.toml:2: there is no key worker.node; did you mean producer.node?"),
+        (
+            "[integrations.slack]\ndeadlin = '1s'",
+            "courier.toml:2: there is no key integrations.slack.deadlin; did you mean integrations.slack.script_t",
+        ),
         ("max_tasks = 5", "courier.toml:1: there is no key max_tasks; did you mean worker.max_tasks?"),
         ("[wroker]\nmax_tasks = 5", "courier.toml:1: there is no section [wroker]; did you mean worker?"),
         ("\nworker = 5", "courier.toml:2: worker is a section; write [worker] and its keys below"),
         (
             "[integrations]\nlease = 5",
-            "courier.toml:2: there is no key integrations.lease; did you mean integrations.",
+            "courier.toml:2: there is no key integrations.lease; did you mean integrations.default.lease?",
         ),
         (
             "[integrations]\nslack = 5",
@@ -33,7 +44,7 @@ from tests.common.settings.test_load import load, refusal
         ),
         (
             '[integrations."s*"]\r\nlaese = 5',
-            'courier.toml:2: there is no key integrations."s*".laese; did you mean',
+            'courier.toml:2: there is no key integrations."s*".laese; did you mean integrations."s*".lease?',
         ),
         ("[worker]\nhome = 'x'", "courier.toml:2: worker.home is now called worker.wazuh_home"),
         (
@@ -153,6 +164,32 @@ def test_invalid_percentages(tmp_path: Path, value: str, expected: str) -> None:
             "COURIER_WORKER_MAX_TASK",
             "5",
             "COURIER_WORKER_MAX_TASK: there is no such setting; did you mean COURIER_WORKER_MAX_TASKS?",
+        ),
+        (
+            "COURIER_WORKER_SLOTZ",
+            "5",
+            "COURIER_WORKER_SLOTZ: there is no such setting; did you mean COURIER_WORKER_MAX_TASKS?",
+        ),
+        ("COURIER_WORKER_SLOTS", "5", "COURIER_WORKER_SLOTS: is now called COURIER_WORKER_MAX_TASKS"),
+        (
+            "COURIER_REDIS_PASWORD_FILE",
+            "5",
+            "COURIER_REDIS_PASWORD_FILE: there is no such setting; did you mean COURIER_REDIS_PASSWORD?",
+        ),
+        (
+            "COURIER_STATE_SECRET_KEY",
+            "5",
+            "COURIER_STATE_SECRET_KEY: there is no such setting; did you mean COURIER_SECRET_KEY?",
+        ),
+        (
+            "COURIER_INTEGRATIONS_DEFALT_LEASE",
+            "5",
+            "COURIER_INTEGRATIONS_DEFALT_LEASE: there is no such setting; did you mean COURIER_INTEGRATIONS_DEFAULT_L",
+        ),
+        (
+            "COURIER_WORKER_RUN_USER",
+            "5",
+            "COURIER_WORKER_RUN_USER: there is no such setting; `courier config` lists all keys",
         ),
         (
             "COURIER_FLOWR_PORT",

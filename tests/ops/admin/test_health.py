@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Ledger
-from common.reports.producer import publish_producer_report
+from common.reports.producer import ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from ops.admin.health import Unhealthy
 from ops.cli.main import courier
@@ -41,7 +41,7 @@ def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0, process: Pro
     now_ms = Ledger(client).now_ms()
     idle_since_ms = now_ms - int(idle_s * 1000) if idle_s else 0
     seen_ms = now_ms - int(ago_s * 1000)
-    publish_producer_report(client, "n", added={}, texts={"seen_ms": str(seen_ms)})
+    publish_producer_report(client, "n", ProducerReport(seen_ms=seen_ms), added={})
     told = WorkerReport(seen_ms=seen_ms, begun=5, running=0, idle_since_ms=idle_since_ms)
     publish_worker_report(client, "http@host", str(process), told)
 

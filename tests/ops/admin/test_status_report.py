@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from common.ledger import Ledger
-from common.reports.producer import IntegrationLag, encode_integration_lags, publish_producer_report
+from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from ops.admin.health import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
 from ops.admin.status_report import StatusReport
@@ -34,13 +35,16 @@ def ledger(client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.Monk
     return Ledger(client)
 
 
-def alive(client: redis.Redis, *, ago_s: float = 0, idle_s: float = 0, **texts: str) -> None:
+def alive(
+    client: redis.Redis, *, ago_s: float = 0, idle_s: float = 0, backpressured: tuple[str, ...] = (), **texts: str
+) -> None:
     now_ms = Ledger(client).now_ms()
     seen_ms = now_ms - round(ago_s * 1000)
-    reading = encode_integration_lags({"slack": IntegrationLag(lag_bytes=3, lag_s=1.5)})
-    publish_producer_report(
-        client, "m1", added={"lines": 1}, texts={"seen_ms": str(seen_ms), "readings": reading, **texts}
-    )
+    lags = {
+        one: IntegrationLag(lag_bytes=3, lag_s=1.5, backpressured=one in backpressured) for one in ("shuffle", "slack")
+    }
+    report = structs.replace(ProducerReport(seen_ms=seen_ms, lags=lags), **texts)
+    publish_producer_report(client, "m1", report, added={"lines": 1})
     idle_since_ms = now_ms - round(idle_s * 1000) if idle_s else 0
     publish_worker_report(
         client, "http@h1", "1", WorkerReport(seen_ms=seen_ms, begun=1, running=0, idle_since_ms=idle_since_ms)
@@ -68,7 +72,7 @@ def keys(value: Any) -> Any:
 
 
 def test_json_is_typed_and_not_nested_as_text(client: redis.Redis, ledger: Ledger) -> None:
-    alive(client, backpressured="slack,shuffle")
+    alive(client, backpressured=("slack", "shuffle"))
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     ledger.pause("slack", "why")
     document = told()
@@ -84,11 +88,11 @@ def test_json_is_typed_and_not_nested_as_text(client: redis.Redis, ledger: Ledge
         "idle_since_ms": None,
     }
     node = document["nodes"]["m1"]
-    assert node["backpressured"] == ["slack", "shuffle"]
+    assert node["backpressured"] == ["shuffle", "slack"]
     assert node["integrations"]["slack"] | {} == {
         "lag_bytes": 3,
         "lag_s": 1.5,
-        "backpressured": False,
+        "backpressured": True,
         "max_backlog": 0,
         "max_backlog_bytes": 0,
     }
@@ -144,7 +148,7 @@ def test_check_is_ok_without_findings(client: redis.Redis, ledger: Ledger) -> No
 
 
 def test_check_is_warning_for_dead_letters_and_holds(client: redis.Redis, ledger: Ledger) -> None:
-    alive(client, config_error="ossec.conf:3: no", backpressured="slack", foreign_writes="somebody wrote")
+    alive(client, config_error="ossec.conf:3: no", backpressured=("slack",), foreign_writes="somebody wrote")
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     ledger.pause("slack", "a|b\nc")
     code, out = status("--check")

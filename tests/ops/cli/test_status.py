@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from common.ledger import Header, Ledger, Settlement
 from common.ledger.record import Attempt, FallbackOf, LastResponse
-from common.reports.producer import publish_producer_report
+from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from ops.cli.main import courier
 
 if TYPE_CHECKING:
@@ -78,9 +78,8 @@ def bury(
 
 def test_status_shows_every_integration_and_node(client: redis.Redis, ledger: Ledger) -> None:
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
-    publish_producer_report(
-        client, "wazuh-1", added={"lines": 7, "matched": 3, "bad:no_rule": 2}, texts={"backpressured": "slack"}
-    )
+    report = ProducerReport(lags={"slack": IntegrationLag(backpressured=True)})
+    publish_producer_report(client, "wazuh-1", report, added={"lines": 7, "matched": 3, "bad:no_rule": 2})
     text = run("status")
     (slack,) = [line.split("\t") for line in text.splitlines() if line.startswith("slack\t")]
     assert slack[:4] == ["slack", "0", "0", "1"]

@@ -22,7 +22,7 @@ from common.ledger import Header, Ledger, Settlement
 from common.ledger.record import Attempt
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
-from common.reports.producer import publish_producer_report
+from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from common.secret import Secret
 
@@ -43,8 +43,12 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\x1b[=>]")
 def ledger(client: redis.Redis) -> Ledger:
     registry, ledger = PublishedRegistry(client, Cipher(Fernet.generate_key())), Ledger(client)
     registry.publish("m1", [Integration(id=i, name=i, hook_url=Secret(f"https://h.example/{i}")) for i in IDS])
-    seen = {"seen_ms": str(ledger.now_ms()), "config_error": f"ossec.conf:1: {ERROR}", "backpressured": ",".join(IDS)}
-    publish_producer_report(client, "m1", added={"lines": 12_345_678, "matched": 345_678}, texts=seen)
+    report = ProducerReport(
+        seen_ms=ledger.now_ms(),
+        config_error=f"ossec.conf:1: {ERROR}",
+        lags=dict.fromkeys(IDS, IntegrationLag(backpressured=True)),
+    )
+    publish_producer_report(client, "m1", report, added={"lines": 12_345_678, "matched": 345_678})
     publish_worker_report(
         client, "http@m1", "1", WorkerReport(seen_ms=ledger.now_ms(), begun=3, running=1, idle_since_ms=0)
     )

@@ -11,23 +11,24 @@ from prometheus_client import CollectorRegistry, generate_latest
 import common.ledger as ledger_room
 from common.connection.client import connect
 from common.ledger import Header, Ledger, Settlement
+from common.ledger.keys import keys_with_cursor, limit_keys
 from common.ledger.limits import Breaker, Limits
 from common.ledger.record import Attempt
 from common.metrics import TABLE, ExposedBy
 from common.metrics.labels import ledger_pairs
-from common.reports.producer import INTEGRATION_LAGS, IntegrationLag, encode_integration_lags, publish_producer_report
+from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from ops.monitoring.exporter import LedgerCollector
+from ops.monitoring.snapshot import take_snapshot
 from ops.standalone.embedded_redis import free_port
 from producer.filters.decode import FilterField
 from producer.metrics import REJECT_REASONS
+from tests.support.round_trips import counted_round_trips
 from tests.support.tools import needs, run
 
 SECRET = "https://hooks.example/services/T0/B0/secret"
 LIMITS: Any = {"max_backlog": 100, "max_backlog_bytes": 10**6}
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import redis
 
 
@@ -161,19 +162,17 @@ def test_breaker_and_pauses_are_exposed(registry: CollectorRegistry, client: red
 
 
 def test_producer_reports_are_exposed(registry: CollectorRegistry, client: redis.Redis) -> None:
-    readings = {
-        "slack": IntegrationLag(lag_bytes=7, lag_s=1.5, backpressured=True, max_backlog=10, max_backlog_bytes=99)
-    }
-    texts = {
-        "seen_ms": "5000",
-        "config_digest": str(2**48 - 1),
-        "config_loaded_ms": "3000",
-        "config_error": "refused",
-        "intake_paused": "Redis is full",
-        INTEGRATION_LAGS: encode_integration_lags(readings),
-    }
+    lag = IntegrationLag(lag_bytes=7, lag_s=1.5, backpressured=True, max_backlog=10, max_backlog_bytes=99)
+    report = ProducerReport(
+        seen_ms=5000,
+        config_digest=2**48 - 1,
+        config_loaded_ms=3000,
+        config_error="refused",
+        intake_paused="Redis is full",
+        lags={"slack": lag},
+    )
     added = {"lines": 9, "matched": 4, "bad:no_rule": 2, "wrong_type:level": 3, "foreign:cursor": 2}
-    publish_producer_report(client, "wazuh-1", added=added, texts=texts)
+    publish_producer_report(client, "wazuh-1", report, added=added)
     expected = {
         "courier_producer_report_timestamp_seconds": 5,
         "courier_lines_total": 9,
@@ -202,17 +201,13 @@ def test_producer_reports_are_exposed(registry: CollectorRegistry, client: redis
 
 
 def test_report_of_another_version_does_not_break_a_scrape(registry: CollectorRegistry, client: redis.Redis) -> None:
-    publish_producer_report(
-        client, "old", added={"lines": 1}, texts={INTEGRATION_LAGS: '{"slack": []}', "seen_ms": "soon"}
-    )
+    client.hset("courier:node:old", mapping={"n:lines": 1, "report": '{"lags": {"slack": []}}', "seen_ms": "soon"})
     assert value(registry, "courier_lines_total", node="old") == 1
     assert value(registry, "courier_producer_report_timestamp_seconds", node="old") == 0
 
 
 def test_exporter_exposes_exactly_the_metrics_of_the_table(registry: CollectorRegistry, client: redis.Redis) -> None:
-    publish_producer_report(
-        client, "n", added={}, texts={INTEGRATION_LAGS: encode_integration_lags({"slack": IntegrationLag()})}
-    )
+    publish_producer_report(client, "n", ProducerReport(lags={"slack": IntegrationLag()}), added={})
     shown = {s.name: tuple(s.labels) for family in registry.collect() for s in family.samples}
     assert shown == {m.full_name: m.labels for m in TABLE if m.exposed_by is ExposedBy.EXPORTER}
 
@@ -229,28 +224,23 @@ def test_redis_down_exposes_only_up_and_logs_once(caplog: pytest.LogCaptureFixtu
     assert "s3cret" not in said
 
 
-class Counting:
-    """A client that counts how often it goes to Redis."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self.client, self.trips = client, 0
-
-    def pipeline(self, **options: Any) -> redis.client.Pipeline:
-        self.trips += 1
-        return self.client.pipeline(**options)
-
-    def scan_iter(self, **options: Any) -> Iterator[Any]:
-        self.trips += 1
-        return self.client.scan_iter(**options)
-
-
 def test_scrape_of_100_integrations_takes_few_round_trips(client: redis.Redis) -> None:
     client.hset("courier:integrations", mapping={f"custom-{n}": "sealed" for n in range(100)})
-    counting = Counting(client)
-    registry = registered(counting)  # type: ignore[arg-type]  # all that is used of a client
-    counting.trips = 0
-    assert value(registry, "courier_up") == 1
-    assert counting.trips <= 5
+    with counted_round_trips() as trips:
+        assert len(take_snapshot(client).integrations) == 101
+    assert trips() == 3
+    registry = registered(client)
+    with counted_round_trips() as trips:
+        assert value(registry, "courier_up") == 1
+    assert trips() <= 5
+
+
+def test_damage_of_any_key_of_an_integration_is_exposed(registry: CollectorRegistry, client: redis.Redis) -> None:
+    keys = [*keys_with_cursor("slack"), *limit_keys("slack")]
+    for key in keys:
+        client.set(key, "x")
+    assert value(registry, "courier_ledger_damaged_keys", integration="slack") == len(keys)
+    assert value(registry, "courier_ledger_damaged_keys", integration="manager") == 0
 
 
 def test_scrape_holds_no_secret(registry: CollectorRegistry) -> None:
@@ -259,7 +249,5 @@ def test_scrape_holds_no_secret(registry: CollectorRegistry) -> None:
 
 @needs("promtool", "prometheus")
 def test_promtool_accepts_the_metrics(registry: CollectorRegistry, client: redis.Redis) -> None:
-    publish_producer_report(
-        client, "n", added={}, texts={INTEGRATION_LAGS: encode_integration_lags({"slack": IntegrationLag()})}
-    )
+    publish_producer_report(client, "n", ProducerReport(lags={"slack": IntegrationLag()}), added={})
     assert run("promtool", "check", "metrics", text=generate_latest(registry)).stdout == ""

@@ -52,7 +52,7 @@ def test_changed_configuration_is_loaded_unless_invalid(world: World) -> None:
     world.settle(producer)
     assert (len(world.waiting("slack")), len(world.waiting("shuffle"))) == (2, 2)
     (node,) = fetch_producer_reports(world.client)
-    assert "level" in node.texts["config_error"]
+    assert "level" in node.report.config_error
 
 
 def test_block_with_a_changed_id_keeps_its_cursor(world: World) -> None:
@@ -154,7 +154,7 @@ def test_half_written_configuration_is_rejected(new_world: NewWorld) -> None:
     world.settle(producer)
     assert len(world.waiting("shuffle")) == 1
     (node,) = fetch_producer_reports(world.client)
-    assert "the file is not well-formed" in node.texts["config_error"]
+    assert "the file is not well-formed" in node.report.config_error
 
 
 def test_block_removed_from_a_valid_file_loses_its_cursor(new_world: NewWorld) -> None:

@@ -61,6 +61,7 @@ def warnings(block: str) -> list[str]:
         (HOOK + r'<options>{"a":"\<s3cr3t\>"}</options>', r"; write < as \u003c"),
         (HOOK + '<options>"s3cr3t"</options>', "<options>: is JSON, but not an object"),
         (HOOK + "<options>5</options>", "is JSON, but not an object"),
+        (HOOK + "<options>[[1,2]]</options>", "is JSON, but not an object"),
         (HOOK + '<options>[{"s3cr3t":1}]</options>', "is JSON, but not an object"),
         (HOOK + f"<options>{'[' * 9000}</options>", "is not JSON"),
         (HOOK + f"<group>{'g' * 20480}</group>", "<group>: is longer than 20479 bytes"),
@@ -116,7 +117,7 @@ def test_duplicate_explicit_id_is_refused() -> None:
     assert str(error).startswith('f:3: <integration>: id="soc" is the id of an earlier block')
 
 
-@pytest.mark.parametrize("options", ["{}", "[]", "null", "0", '""', "false", '[["a",1]]', '["ab"]'])
+@pytest.mark.parametrize("options", ["{}", "[]", "null", "0", "0.0", '""', "false", '[["a",1]]', '["ab"]'])
 def test_valid_options(options: str) -> None:
     assert warnings(HOOK + f"<options>{options}</options>") == []
 

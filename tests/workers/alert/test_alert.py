@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from common.exact_json import write_json
 from workers.alert.alert import Alert
-from workers.alert.exact_json import write_json
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from common.exact_json import as_number, write_json
 from common.outcome import Reason, Rejected
-from workers.alert.exact_json import as_number, write_json
 from workers.integrations.base import NotSendable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from common.errors import ConfigError
-from workers.integrations.helpers.options import parse_options
+from common.integration_options import parse_options
 
 if TYPE_CHECKING:
     from common.integration import Integration

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from common.exact_json import write_json
 from common.json_depth import check_depth
 from common.outcome import ManagerEvent
-from workers.alert.exact_json import write_json
 
 if TYPE_CHECKING:
     from common.registry.encryption import Cipher

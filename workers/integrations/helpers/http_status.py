@@ -28,8 +28,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from common.exact_json import as_number
 from common.outcome import Delivered, Reason, Rejected, Retry
-from workers.alert.exact_json import as_number
 from workers.integrations.helpers.alert_fields import get
 from workers.integrations.helpers.json_response import parse_json
 

@@ -6,7 +6,7 @@ import json
 from email.message import Message
 from typing import TYPE_CHECKING, Any
 
-from workers.alert.exact_json import read_json
+from common.exact_json import read_json
 
 if TYPE_CHECKING:
     from workers.calls import Response

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from common.exact_json import write_json
 from common.outcome import ManagerEvent
-from workers.alert.exact_json import write_json
 from workers.integrations.helpers.alert_fields import Fields, get, require
 from workers.integrations.helpers.event_signer import without_delete
 from workers.integrations.helpers.text_limits import truncate

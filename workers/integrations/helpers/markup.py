@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workers.alert.exact_json import read_json
+from common.exact_json import read_json
 from workers.integrations.helpers.alert_fields import json_body
 
 if TYPE_CHECKING:

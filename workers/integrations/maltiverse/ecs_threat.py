@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from workers.alert.exact_json import as_number
+from common.exact_json import as_number
 
 SITE: Final = "https://maltiverse.com"
 

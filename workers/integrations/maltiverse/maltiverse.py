@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 from urllib.parse import quote
 
 from common.connection.urls import normalised
+from common.exact_json import read_json, write_json
 from common.outcome import Delivered, Reason, Retry, Skipped
 from common.secret import Secret
-from workers.alert.exact_json import read_json, write_json
 from workers.calls import MAX_REPORT_BYTES, Request
 from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers import config

@@ -6,7 +6,7 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.alert.exact_json import as_number
+from common.exact_json import as_number
 from workers.calls import MAX_REPORT_BYTES, Request
 from workers.integrations.helpers.alert_fields import Fields, get
 from workers.integrations.helpers.json_response import parse_json

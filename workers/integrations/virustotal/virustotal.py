@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from common.exact_json import as_number, read_json
 from common.outcome import Delivered, Reason, Rejected, Retry, Skipped
-from workers.alert.exact_json import as_number, read_json
 from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import Fields, fields_of, get, json_body

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.alert.exact_json import RawNumber, as_number, read_json, write_json
+from common.exact_json import RawNumber, as_number, read_json, write_json
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
