@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Final
 
+from ops.module_runner import module_command
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Target:
 
     def __init__(self, stack: ExitStack, *, latency_ms: float = 0.0) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "ops.bench.target", str(self.port), str(latency_ms)]
+        command = module_command("ops.bench.target", str(self.port), str(latency_ms))
         self._process = process = subprocess.Popen(command)
         stack.callback(process.wait)
         stack.callback(process.terminate)
@@ -195,7 +195,7 @@ class System:
             "COURIER_LOG_LEVEL": "error",
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli.main", *arguments],
+            module_command("ops.cli.main", *arguments),
             env=environment,
             stderr=subprocess.DEVNULL if self._quiet else None,
         )
