@@ -10,13 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 LAUNCHER = "ops/launcher"
-FOLDERS = find_packages(
-    include=["common*", "ops*", "producer*", "workers*"], exclude=[LAUNCHER.replace("/", "."), "ops.docs"]
+FOLDERS = find_namespace_packages(
+    include=["common*", "ops*", "producer*", "workers*"],
+    exclude=["ops.docs*", "ops.launcher*", "*.__pycache__*"],
 )
 COMMIT_FILE = "common/commit.txt"
 SHORT = 7

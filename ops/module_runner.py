@@ -1,8 +1,8 @@
 """Runs a module of Courier in a process of its own: `python -P ops/module_runner.py MODULE [ARGUMENT ...]`.
 
 As `python -m MODULE`, except that it finds the module beside this file: in a wheel the four folders are inside the
-package `courier` (decision 10). `python -m` would also search the current folder, and first, where another user may have
-put a file of that name. It imports only the standard library, so that it starts within milliseconds.
+package `courier` (decision 10). `python -m` would also search the current folder, and first, where another user may
+have put a file of that name. It imports only the standard library, so that it starts within milliseconds.
 """
 
 from __future__ import annotations

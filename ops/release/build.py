@@ -28,8 +28,7 @@ IMAGE: Final = "courier"
 def main() -> int:
     """Build and check everything. Return the exit status."""
     try:
-        if changes := _run("git", "status", "--porcelain"):
-            raise CourierError(f"there are uncommitted changes; commit them first:\n{changes}")
+        refuse_changes()
         for archive in build(DIST):
             check(archive)
             print(f"{archive}: installs, and is {full_version()}")
@@ -40,8 +39,14 @@ def main() -> int:
     return 0
 
 
+def refuse_changes() -> None:
+    """Raise CourierError if a file differs from the commit that the release is to name."""
+    if changes := _run("git", "status", "--porcelain"):
+        raise CourierError(f"there are uncommitted changes; commit them first:\n{changes}")
+
+
 def build(folder: Path) -> list[Path]:
-    """Build the source archive and from it the wheel, in place of those in `folder`, and return both."""
+    """Build the source archive and from it the wheel, in place of those in `folder`. Return wheel and archive."""
     for old in (*folder.glob("*.whl"), *folder.glob("*.tar.gz")):
         old.unlink()
     # The tools of this environment, which the lock gives: nothing is downloaded.
