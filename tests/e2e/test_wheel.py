@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from common.version import full_version
 from ops.release.build import build, check, install, top_level
 from tests.support.processes import UNLIMITED, Manager
 from tests.support.recorder import Recorder, eventually
+from tests.support.wheels import wheel_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -25,18 +25,6 @@ RAISES = "raise SystemExit('not the module that Courier means')\n"
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return build(tmp_path_factory.mktemp("dist"))
-
-
-def wheel_of(folder: Path, name: str, *files: str) -> Path:
-    """Write a wheel of version 1 whose modules raise when they are imported."""
-    path, info = folder / f"{name}-1-py3-none-any.whl", f"{name}-1.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        for file in files:
-            wheel.writestr(file, RAISES)
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return path
 
 
 def test_both_archives_work_in_an_empty_environment(archives: list[Path]) -> None:
@@ -57,7 +45,7 @@ def test_the_wheel_delivers_beside_foreign_packages_of_the_same_names(
     assert top_level(wheel) == {"courier"}
     environment = install(wheel, tmp_path / "environment")
     names = ("common", "ops", "producer", "workers")
-    foreign = wheel_of(tmp_path, "foreign", *(f"{name}/__init__.py" for name in names))
+    foreign = wheel_of(tmp_path, "foreign", "1", {f"{name}/__init__.py": RAISES for name in names})
     pip = (str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--no-deps")
     subprocess.run([*pip, "--python", str(environment / "bin/python"), str(foreign)], check=True)
     hostile = tmp_path / "cwd"
