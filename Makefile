@@ -82,6 +82,10 @@ release: install ## build wheel, source archive, image and bills of materials in
 	$(MAKE) --no-print-directory sbom
 	! docker info >/dev/null 2>&1 || $(MAKE) --no-print-directory sbom IMAGE="courier:$$($(BIN)/python -c 'from common.version import version; print(version())')"
 
+pictures: install ## take the pictures of README again, with Chromium, from a demo that runs
+	$(BIN)/pytest -q -n 0 -m e2e tests/e2e/test_pictures.py
+	cp artifacts/demo-page.png artifacts/status.svg ops/docs/pictures/
+
 docs: install ## the documentation as a website in dist/docs, with every link between the pages checked
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -c ops/docs -d build/doctrees . dist/docs
 
@@ -97,4 +101,4 @@ bench-%: install ## run one benchmark, such as bench-delivery or bench-isolation
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom release docs bench soak clean
+.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom release pictures docs bench soak clean
