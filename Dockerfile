@@ -14,12 +14,12 @@ RUN python -m venv --without-pip /opt/courier
 COPY requirements-run.lock ./
 RUN pip --python /opt/courier/bin/python install --quiet --require-hashes --requirement requirements-run.lock
 COPY . ./
-# setuptools is needed only to build the project.
-RUN pip --python /opt/courier/bin/python install --quiet --no-deps --no-build-isolation . \
+ARG REVISION=unknown
+# setuptools is needed only to build the project. It has no git here: the commit comes from outside.
+RUN COURIER_REVISION="${REVISION}" pip --python /opt/courier/bin/python install --quiet --no-deps --no-build-isolation . \
  && pip --python /opt/courier/bin/python uninstall --quiet --yes setuptools \
  && find /opt/courier -name __pycache__ -prune -exec rm -r {} +
-# Not from /src: Python would import its modules in place of the installed ones.
-RUN cd / && /opt/courier/bin/python -m ops.deploy.bytecode
+RUN /opt/courier/bin/python -P /opt/courier/lib/python3*/site-packages/courier/ops/module_runner.py ops.deploy.bytecode
 # The user is two files, because useradd would store the time of the build.
 RUN echo 'courier:x:999:999:Courier:/tmp:/usr/sbin/nologin' >>/etc/passwd \
  && echo 'courier:x:999:' >>/etc/group \

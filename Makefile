@@ -4,6 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VECTORS ?= ../shared/conformance
 
+# The system's list of certificate authorities, which also has that of a proxy that inspects TLS. uv and older versions of
+# pip bring a list of their own.
+CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem))
+
 .DEFAULT_GOAL := help
 
 help: ## list every target
@@ -11,7 +15,9 @@ help: ## list every target
 
 install: $(VENV)/.installed ## make .venv from requirements.lock; the command is then .venv/bin/courier
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed lock: export UV_SYSTEM_CERTS := true
+$(VENV)/.installed: export PIP_CERT := $(or $(PIP_CERT),$(CERTIFICATES))
+$(VENV)/.installed: requirements.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Courier needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps "$$(grep -oE '^uv==[^ ]+' requirements.lock)"
@@ -70,6 +76,16 @@ audit: install ## check every locked package against the advisory database
 sbom: install ## write the bill of materials of the wheel, or with IMAGE=NAME of the image, to dist/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m ops.release.sbom $(if $(IMAGE),--image "$(IMAGE)")
 
+release: install ## build wheel, source archive, image and bills of materials into dist/, and check them in empty environments
+	$(BIN)/python -m ops.release.copy_version --check
+	$(BIN)/python -m ops.release.build
+	$(MAKE) --no-print-directory sbom
+	! docker info >/dev/null 2>&1 || $(MAKE) --no-print-directory sbom IMAGE="courier:$$($(BIN)/python -c 'from common.version import version; print(version())')"
+
+pictures: install ## take the pictures of README again, with Chromium, from a demo that runs
+	$(BIN)/pytest -q -n 0 -m e2e tests/e2e/test_pictures.py
+	cp artifacts/demo-page.png artifacts/status.svg ops/docs/pictures/
+
 docs: install ## the documentation as a website in dist/docs, with every link between the pages checked
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -c ops/docs -d build/doctrees . dist/docs
 
@@ -85,4 +101,4 @@ bench-%: install ## run one benchmark, such as bench-delivery or bench-isolation
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .venv-* build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom docs bench soak clean
+.PHONY: help install lock demo lint format test test-on conformance chaos e2e fuzz audit sbom release pictures docs bench soak clean

@@ -18,6 +18,7 @@ from common.metrics import serve
 from common.process import ends_with_terminal
 from common.registry.encryption import load_cipher
 from common.registry.published import PublishedRegistry
+from common.version import full_version
 from producer.alertlog import AlertLog
 from producer.config_file import ConfigFile
 from producer.cursors.backup import CursorBackup
@@ -77,7 +78,12 @@ def run(settings: Settings, start: str) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, end)
     signal.signal(signal.SIGHUP, end if ends_with_terminal() else reload)
-    extra = {"alerts": str(settings.producer.alerts), "node": settings.producer.node, "redis": settings.redis.address}
+    extra = {
+        "alerts": str(settings.producer.alerts),
+        "node": settings.producer.node,
+        "redis": settings.redis.address,
+        "version": full_version(),
+    }
     PathMonitor(url, _log).start()
     trim()
     _log.info("following the alert log", extra=extra)

@@ -24,6 +24,7 @@ from common.registry.encryption import load_cipher
 from common.registry.published import PublishedRegistry
 from common.settings.schema import INTEGRATIONS
 from common.settings.sources import dotted
+from common.version import full_version
 from workers.delivery.factory import build_service
 from workers.delivery.lookup_store import PURPOSE, LookupStore
 from workers.delivery.served import ServedIntegrations
@@ -109,7 +110,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     wait_until_available(integrations.refresh, _log)
     metrics.init_series(integrations.ids())
     PathMonitor(url, _log).start()
-    _log.info("worker started", extra={"worker": name, "redis": settings.redis.address})
+    _log.info("worker started", extra={"worker": name, "redis": settings.redis.address, "version": full_version()})
     worker = Worker(
         name=name,
         slots=settings.worker.max_tasks,

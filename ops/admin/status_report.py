@@ -7,7 +7,6 @@ time. `ops/docs/command-line.md` describes each key.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from common.metrics.labels import OUTCOMES_WITHOUT_REASON
 from common.reports.producer import IntegrationLag, fetch_producer_reports
 from common.reports.worker import fetch_all_worker_reports
+from common.version import commit, version
 from ops.admin.hold_reason import hold_reason
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     courier: str
+    commit: str
     time: str
     time_ms: int
     redis: RedisStatus
@@ -139,7 +140,8 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
     )
     return StatusReport(
         version=VERSION,
-        courier=version("courier-integrator"),
+        courier=version(),
+        commit=commit(),
         time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         time_ms=now_ms,
         redis=RedisStatus(error=ledger.disk_error() or ledger.intake_block_reason()),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.bench.compare import changes, missed
 from ops.bench.report import OUT
+from ops.module_runner import module_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ def run(name: str, options: Sequence[str] = ()) -> dict[str, Any] | None:
     out = OUT / f"{name}.json"
     out.unlink(missing_ok=True)
     print(f"\n== {name}", flush=True)
-    subprocess.run([sys.executable, "-m", f"ops.bench.{name}", *options], check=False)
+    subprocess.run(module_command(f"ops.bench.{name}", *options), check=False)
     if not out.exists():
         return None
     found: dict[str, Any] = json.loads(out.read_text())

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from itertools import count
@@ -22,6 +21,7 @@ from typing import Any, Final
 from celery import Celery
 
 from common.connection.client import broker_url
+from ops.module_runner import module_command
 from ops.standalone.embedded_redis import EmbeddedServer
 
 TASKS: Final = 1000
@@ -62,7 +62,7 @@ def measure(tasks: int) -> float:
             with make(server.url, tasks) as app:
                 for number in range(tasks):
                     app.send_task("noop", args=(f"bench:{number}",))
-            command = [sys.executable, "-m", "ops.bench.celery_noop", "--tasks", str(tasks), "--work"]
+            command = module_command("ops.bench.celery_noop", "--tasks", str(tasks), "--work")
             environment = os.environ | {"COURIER_REDIS_URL": server.url}
             done = subprocess.run(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=LIMIT_S

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
+from ops.module_runner import module_command
 from ops.standalone.embedded_redis import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def producer(
         "COURIER_LOG_LEVEL": "warning",
     }
     files = ("--config", str(folder / "ossec.conf"), "--alerts", str(folder / "alerts.json"), "--node", "bench")
-    process = subprocess.Popen([sys.executable, "-m", "ops.cli.main", "producer", *files], env=environment)
+    process = subprocess.Popen(module_command("ops.cli.main", "producer", *files), env=environment)
     try:
         yield process
     finally:

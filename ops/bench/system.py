@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.bench.alerts import write_steadily
+from ops.module_runner import module_command
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LIMIT_S: Final = 600.0
 CONFIG: Final = """<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:{port}/hook</hook_url>
 <alert_format>json</alert_format></integration></ossec_config>
 """
-COURIER: Final = (sys.executable, "-m", "ops.cli.main")
+COURIER: Final = tuple(module_command("ops.cli.main"))
 """The command `courier` of this checkout."""
 
 SETTINGS: Final = "[integrations.default]\nrate_limits = []\n"
@@ -66,7 +66,7 @@ class Target:
 
     def __init__(self, stack: ExitStack, *, latency_ms: float = 0.0) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "ops.bench.target", str(self.port), str(latency_ms)]
+        command = module_command("ops.bench.target", str(self.port), str(latency_ms))
         self._process = process = subprocess.Popen(command)
         stack.callback(process.wait)
         stack.callback(process.terminate)

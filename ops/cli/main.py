@@ -18,6 +18,7 @@ import click
 
 from common.errors import ConfigError, CourierError, LedgerMisconfigured, LedgerUnavailable, SettingsError
 from common.process import hide_memory
+from common.version import full_version
 from ops.admin.terminal import one_line
 from ops.cli.options import Group, Invocation, example
 
@@ -77,12 +78,25 @@ class LazyGroup(Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"courier {full_version()}")
+        ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example("courier check", "courier up --state /var/lib/courier", "courier status", "courier dead list"),
 )
-@click.version_option(package_name="courier-integrator", prog_name="courier", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and the commit, and exit.",
+)
 @click.option(
     "--settings",
     "file",

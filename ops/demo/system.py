@@ -24,6 +24,7 @@ from common.ledger import Ledger, Status
 from common.registry.entries import published_ids
 from common.reports.producer import fetch_producer_reports
 from common.settings.load import load_settings
+from ops.module_runner import module_command
 from ops.standalone import state_dir
 from ops.standalone.supervisor import exit_status_of
 from producer.metrics import BAD
@@ -90,10 +91,10 @@ class System:
 @contextmanager
 def running(stage: Stage) -> Iterator[System]:
     """Start the system; stop it at the end of the block, within STOP_LIMIT_S."""
-    attached = [sys.executable, "-m", "ops.standalone.exec_with_parent", str(os.getpid())]
+    system = module_command("ops.demo.system", str(stage.settings))
     with stage.log.open("ab") as log:
         process = subprocess.Popen(
-            [*attached, sys.executable, "-m", "ops.demo.system", str(stage.settings)],
+            module_command("ops.standalone.exec_with_parent", str(os.getpid()), *system),
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,

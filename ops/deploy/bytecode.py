@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 import sys
 from contextlib import suppress
+from pathlib import Path
 from py_compile import PycInvalidationMode
 
 import celery
@@ -33,6 +34,7 @@ def imported_files() -> list[str]:
                 with suppress(Exception):  # a module whose library is not installed is not used
                     importlib.import_module(module.name)
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    files |= {str(file) for file in Path(common.__file__).parents[1].glob("__*__.py")}  # of the package courier itself
     return sorted(file for file in files if file and file.endswith(".py"))
 
 

@@ -12,7 +12,6 @@ import re
 import secrets
 import socket
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -24,6 +23,7 @@ from common.connection.client import connect
 from common.errors import LedgerUnavailable, SettingsError
 from common.logs import Condition
 from common.permissions import explain
+from ops.module_runner import module_command
 from ops.standalone.supervisor import exit_status_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class EmbeddedServer:
         except OSError as error:
             raise SettingsError(f"{self.directory}: {explain(error)}; chown it to the user of `courier up`") from None
         log_path = self.directory / "valkey.log"
-        command = [sys.executable, "-m", "ops.standalone.exec_with_parent", str(os.getpid()), self._binary(), "-"]
+        command = module_command("ops.standalone.exec_with_parent", str(os.getpid()), self._binary(), "-")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(

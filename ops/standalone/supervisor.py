@@ -10,12 +10,12 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.errors import CourierError
+from ops.module_runner import module_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,7 +128,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         self._running[child.name] = subprocess.Popen(
-            [sys.executable, "-m", "ops.standalone.exec_with_parent", str(os.getpid()), *child.command],
+            module_command("ops.standalone.exec_with_parent", str(os.getpid()), *child.command),
             env=self._environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,

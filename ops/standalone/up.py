@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from common.settings.units import format_duration
+from ops.module_runner import module_command
 from ops.standalone import state_dir
 from ops.standalone.addresses import address
 from ops.standalone.embedded_redis import EmbeddedServer, free_port, is_free
@@ -83,7 +83,7 @@ def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], b
 
 def _parts(settings: Settings, settings_file: Path | None, http_workers: int, start: str) -> list[Child]:
     file = ["--settings", str(settings_file)] if settings_file else []
-    courier = [sys.executable, "-m", "ops.cli.main", "--own-server", *file]
+    courier = module_command("ops.cli.main", "--own-server", *file)
     ports = _metrics_ports(settings)
     exporter = [Child("exporter", [*courier, "exporter", *next(ports)])] if settings.metrics.port else []
     workers = [

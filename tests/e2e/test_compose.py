@@ -46,7 +46,7 @@ def test_the_same_commit_gives_the_same_small_image(stack: Stack) -> None:
 
 
 def test_what_is_for_developers_and_for_other_installations_is_not_in_the_image(stack: Stack) -> None:
-    lists = "import ops, os; print(*(folder for folder, _, _ in os.walk(ops.__path__[0])))"
+    lists = "import courier, os; print(*(folder for folder, _, _ in os.walk(courier.__path__[0] + '/ops')))"
     folders = stack.project.compose("exec", "-T", "producer", "python", "-c", lists).split()
     names = {folder.rpartition("/")[2] for folder in folders}
     assert {"cli", "monitoring", "deploy"} <= names
@@ -55,7 +55,8 @@ def test_what_is_for_developers_and_for_other_installations_is_not_in_the_image(
 
 def test_nothing_is_compiled_at_a_start(stack: Stack) -> None:
     lists = "import sys; print(*(m.__cached__ for m in sys.modules.values() if getattr(m, '__cached__', None)))"
-    imports = "import ops.cli.worker, ops.admin.health, workers.main, celery.apps.worker, kombu.transport.redis"
+    imports = "import courier.__main__, sys; sys.path.insert(0, courier.__path__[0]); "
+    imports += "import ops.cli.worker, ops.admin.health, workers.main, celery.apps.worker, kombu.transport.redis"
     found = stack.project.compose("exec", "-T", "worker-http", "python", "-c", f"{imports}; {lists}").split()
     assert len(found) > 500
     probe = f"import os; print(*(p for p in {found!r} if not os.path.exists(p)))"

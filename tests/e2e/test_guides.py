@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from common.version import version
 from ops.standalone.embedded_redis import free_port
 from tests.e2e.compose.engine import docker
 from tests.e2e.compose.manager import Manager
@@ -140,8 +141,8 @@ def test_the_page_on_compose_works_as_it_stands(host: Path) -> None:
         assert "custom-ticket" in checked
         assert "alerts of rule 5720" in checked
         assert "courier-guide" not in docker("volume", "ls") + docker("network", "ls")
-        built = docker("image", "inspect", "--format", "{{json .Config.Labels}}", "courier:0.1.0")
-        assert '"org.opencontainers.image.version":"0.1.0"' in built
+        built = docker("image", "inspect", "--format", "{{json .Config.Labels}}", f"courier:{version()}")
+        assert f'"org.opencontainers.image.version":"{version()}"' in built
         assert re.search(r'"org.opencontainers.image.revision":"[0-9a-f]{40}"', built)
         operator.run(up)
         before = running(operator)
@@ -196,7 +197,7 @@ def _update_and_back(operator: Shell, steps: list[Block], origin: Path) -> None:
         file.write("# changed\n")
     operator.do("cd ../origin; git -c user.name=t -c user.email=t@example.org commit --quiet -a -m changed")
     operator.run(update)
-    new, old = (docker("image", "inspect", "--format", "{{.Id}}", f"courier:{tag}") for tag in ("0.1.0", "former"))
+    new, old = (docker("image", "inspect", "--format", "{{.Id}}", f"courier:{tag}") for tag in (version(), "former"))
     assert new != old
     after = running(operator)
     assert [after[name] for name in ("redis", "prometheus", "grafana")] == [

@@ -1,4 +1,4 @@
-"""The commands of README's section on `courier up`, run as they are written, with the paths of a test's own manager."""
+"""The commands of README, run as they are written: with a test's own manager and a clone of this working tree."""
 
 from __future__ import annotations
 
@@ -6,22 +6,82 @@ import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from tests.support.guide import PAGES, ROOT, blocks
+import pytest
+
+from common.version import version
+from tests.support.guide import PAGES, ROOT, Block, Shell, blocks
 from tests.support.processes import UNLIMITED, Manager
 from tests.support.recorder import Recorder, eventually
 
-if TYPE_CHECKING:
-    from pathlib import Path
+README = ROOT / "README.md"
+RUN_BY = {
+    "Install": "test_each_way_to_install_works_as_written",
+    "Quick start": "test_quick_start_works_as_written",
+    "courier up": "test_courier_up_section_works_as_written",
+    "docker compose up on a manager": "test_the_readme_shows_commands_of_the_page_on_compose",
+}
+"""The test of each block. That of Compose shows that the page on Compose has the same commands, which a test runs."""
+
+URL = "https://…/courier.git"
+IN_AN_IMAGE = "docker compose build"
+"""The line of Install that the page on Compose has too."""
+
+
+def section(name: str) -> str:
+    """Return the commands of the section's only block, without comments."""
+    (block,) = (one for one in blocks(README) if one.section == name)
+    return re.sub(r" +# .*", "", block.commands)
+
+
+def a_clone(folder: Path, **environment: str) -> Shell:
+    """A clone of this working tree. The page's URL leads to its origin; the tools are those of this environment."""
+    origin = folder / "published/courier.git"
+    origin.parent.mkdir()
+    origin.symlink_to(folder / "origin")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return Shell(folder, instead={URL: f"file://{origin}"}, tools={}, path=path, **environment)
+
+
+def test_a_test_runs_each_block() -> None:
+    assert {one.section for one in blocks(README)} == set(RUN_BY)
+    written = "".join((ROOT / "tests/e2e" / name).read_text() for name in ("test_readme.py", "test_guides.py"))
+    assert [name for name in RUN_BY.values() if f"\ndef {name}(" not in written] == []
+    assert IN_AN_IMAGE in {line for one in blocks(PAGES / "compose.md") for line in one.commands.splitlines()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_each_way_to_install_works_as_written(tmp_path: Path) -> None:
+    *lines, image = section("Install").splitlines()
+    assert image == IN_AN_IMAGE
+    places = {
+        "pipx": {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "pipx-bin")},
+        "uv": {"UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(tmp_path / "uv-bin")},
+        "make": {},
+    }
+    commands = {"pipx": tmp_path / "pipx-bin/courier", "uv": tmp_path / "uv-bin/courier", "make": ".venv/bin/courier"}
+    with_all = {name: value for one in places.values() for name, value in one.items()}
+    clone = a_clone(tmp_path, **with_all)
+    commit = clone.do("git rev-parse --short=7 HEAD").strip()
+    assert [line.split()[0] for line in lines] == list(commands)
+    for line, command in zip(lines, commands.values(), strict=True):
+        clone.do(line)
+        assert clone.do(f"{command} --version") == f"courier {version()} ({commit})\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_quick_start_works_as_written(tmp_path: Path) -> None:
+    shown = a_clone(tmp_path).run(Block("Quick start", section("Quick start")))
+    (line,) = re.findall(r"`(\d+ of \d+ expected messages\s+arrived)`", README.read_text())
+    assert " ".join(line.split()) in shown
 
 
 def test_courier_up_section_works_as_written(tmp_path: Path) -> None:
     block, same = (
-        one
-        for page in (ROOT / "README.md", PAGES / "running.md")
-        for one in blocks(page)
-        if one.section == "courier up"
+        one for page in (README, PAGES / "running.md") for one in blocks(page) if one.section == "courier up"
     )
     assert block == same
     check, up, status = re.sub(r" +# .*", "", block.commands).splitlines()

@@ -38,10 +38,12 @@ class Shell:
     """A folder with a copy of this repository, in which blocks run as for an operator.
 
     `instead` has, for each placeholder of the pages, such as a host's name, what stands for it here. `tools` are
-    programs of the test's own, by name, that are found before the system's.
+    programs of the test's own, by name, that are found before those of `path` (default: the system's).
     """
 
-    def __init__(self, folder: Path, *, instead: dict[str, str], tools: dict[str, str], **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *, instead: dict[str, str], tools: dict[str, str], path: str = "", **environment: str
+    ) -> None:
         self.folder, self._instead = folder / "courier", instead
         own = folder / "tools"
         own.mkdir(parents=True)
@@ -49,7 +51,7 @@ class Shell:
             (own / name).write_text(f"#!/bin/sh\n{script}\n")
             (own / name).chmod(0o755)
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("COURIER_", "COMPOSE_"))}
-        self._environment = ours | environment | {"PATH": f"{own}:{ours['PATH']}"}
+        self._environment = ours | environment | {"PATH": f"{own}:{path or ours['PATH']}"}
         checkout(folder / "origin", self.folder)
 
     def run(self, block: Block) -> str:

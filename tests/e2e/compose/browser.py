@@ -19,9 +19,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
-    "--window-size=1800,700",
     "--virtual-time-budget=10000",
 )
+SIZE = "1800,700"
 LIMIT_S = 120
 
 
@@ -37,10 +37,10 @@ def _run(url: str, *flags: str) -> str:
 
 def text_of(url: str) -> str:
     """Return the page as it stands after its scripts have run, as HTML."""
-    return _run(url, "--dump-dom")
+    return _run(url, f"--window-size={SIZE}", "--dump-dom")
 
 
-def picture(url: str, file: Path) -> None:
-    """Write a PNG of the page."""
+def picture(url: str, file: Path, *, size: str = SIZE) -> None:
+    """Write a PNG of the page in a window of that size: `WIDTH,HEIGHT` in pixels."""
     file.parent.mkdir(exist_ok=True)
-    _run(url, f"--screenshot={file}")
+    _run(url, f"--window-size={size}", f"--screenshot={file}")

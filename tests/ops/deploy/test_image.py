@@ -33,7 +33,7 @@ def test_image_has_exactly_the_tested_versions() -> None:
 
 
 def test_wheel_has_all_code_and_installable_files(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     for room in ROOMS:
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", ".*", "docs"))
@@ -41,7 +41,11 @@ def test_wheel_has_all_code_and_installable_files(tmp_path: Path) -> None:
     build = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
     done = subprocess.run([sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, check=True)
     built = zipfile.ZipFile(tmp_path / done.stdout.split()[-1]).namelist()
-    assert there - set(built) == set()
+    assert {f"courier/{file}" for file in there} - set(built) == {
+        "courier/ops/launcher/__init__.py",  # which are the files of `courier` itself
+        "courier/ops/launcher/__main__.py",
+    }
+    assert {file.partition("/")[0].partition("-")[0] for file in built} == {"courier", "courier_integrator"}
 
 
 def test_build_needs_no_external_frontend() -> None:

@@ -150,6 +150,14 @@ def test_the_readme_is_read_in_minutes() -> None:
     assert len(text_of("README.md").split()) < 1500
 
 
+def test_the_readme_shows_the_demo() -> None:
+    """A test takes the pictures (`make pictures`)."""
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text_of("README.md"))
+    assert set(shown) >= {"ops/docs/pictures/demo-page.png", "ops/docs/pictures/status.svg"}
+    assert (ROOT / "ops/docs/pictures/demo-page.png").read_bytes().startswith(b"\x89PNG")
+    assert "custom-ticket" in text_of("ops/docs/pictures/status.svg")
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     seen, left = set[Path](), [ROOT / "README.md"]
     while left:
