@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _EXCERPT_CHARS: Final = 80
 """How much of a long condition an error quotes."""
 
+_PROBLEM_CHARS: Final = 300
+"""A problem quotes what it is about, which may be long."""
+
 
 class CourierError(Exception):
     """The root of all exceptions. The text is for the operator."""
@@ -56,8 +59,10 @@ class ConditionError(CourierError):
         start = max(0, min(column - _EXCERPT_CHARS // 2, len(text) - _EXCERPT_CHARS))
         excerpt = printable(text[start : start + _EXCERPT_CHARS])
         before, after = "…" * (start > 0), "…" * (start + _EXCERPT_CHARS < len(text))
-        place = f"{where}, column {column}" if where else f"column {column}"
-        super().__init__(f"{place}: {problem}; the condition is: {before}{excerpt}{after}")
+        place = f"{printable(where)}, column {column}" if where else f"column {column}"
+        shown = printable(problem)
+        shown = shown if len(shown) <= _PROBLEM_CHARS else f"{shown[:_PROBLEM_CHARS]}…"
+        super().__init__(f"{place}: {shown}; the condition is: {before}{excerpt}{after}")
 
 
 class LedgerError(CourierError):

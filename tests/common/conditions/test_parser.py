@@ -6,6 +6,7 @@ import pytest
 
 from common.conditions import parse_condition
 from common.errors import ConditionError
+from common.printable import printable
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,14 @@ def test_an_error_quotes_what_can_be_shown() -> None:
     assert len(shown) < 300
     assert shown.isprintable()
     assert "\\u001b" in shown
+
+
+@pytest.mark.parametrize("start", ["x > ", "x in ", "x ~ (", "x ", "@", "x = or "])
+def test_an_error_is_short_and_has_no_control_characters(start: str) -> None:
+    with pytest.raises(ConditionError) as raised:
+        parse_condition(f"{start}\u00e9\u3164" + "a" * 10_000, where="file\x1b: key")
+    assert len(str(raised.value)) < 600
+    assert str(raised.value) == printable(str(raised.value))
 
 
 def test_fields_are_all_that_it_needs() -> None:
