@@ -3,6 +3,7 @@
     CourierError
     ├── ConfigError              ossec.conf cannot be read, or one of its elements is invalid
     ├── SettingsError            courier.toml or a COURIER_* variable is invalid
+    ├── ConditionError           a condition cannot be read; carries its text and the column
     ├── LedgerError              Redis cannot be used
     │   ├── LedgerUnavailable    … at the moment: waiting helps
     │   ├── LedgerMisconfigured  … with its configuration: waiting does not help
@@ -15,10 +16,19 @@ The command line prints a CourierError as one line, without a traceback, and exi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from common.printable import printable
 
 if TYPE_CHECKING:
     from common.outcome import Reason
+
+
+_EXCERPT_CHARS: Final = 80
+"""How much of a long condition an error quotes."""
+
+_PROBLEM_CHARS: Final = 300
+"""A problem quotes what it is about, which may be long."""
 
 
 class CourierError(Exception):
@@ -38,6 +48,21 @@ class ConfigError(CourierError):
 
 class SettingsError(CourierError):
     """Raised when a setting is unknown or has an invalid value. The text names the source of the setting."""
+
+
+class ConditionError(CourierError):
+    """Raised when a condition cannot be read. Carries its text, the column (from 1) and the problem."""
+
+    def __init__(self, text: str, column: int, problem: str, where: str = "") -> None:
+        """Build the message; `where` names the file and the key, such as `courier.toml: integrations.soc.only[1]`."""
+        self.text, self.column, self.problem, self.where = text, column, problem, where
+        start = max(0, min(column - _EXCERPT_CHARS // 2, len(text) - _EXCERPT_CHARS))
+        excerpt = printable(text[start : start + _EXCERPT_CHARS])
+        before, after = "…" * (start > 0), "…" * (start + _EXCERPT_CHARS < len(text))
+        place = f"{printable(where)}, column {column}" if where else f"column {column}"
+        shown = printable(problem)
+        shown = shown if len(shown) <= _PROBLEM_CHARS else f"{shown[:_PROBLEM_CHARS]}…"
+        super().__init__(f"{place}: {shown}; the condition is: {before}{excerpt}{after}")
 
 
 class LedgerError(CourierError):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from unicodedata import category
 
 from common.broker import task_message
-from common.errors import ConfigError, SettingsError, UnreadableRecord
+from common.conditions import compile_condition, explain_condition, parse_condition, parse_named_conditions
+from common.errors import ConditionError, ConfigError, SettingsError, UnreadableRecord
 from common.integration import Integration
 from common.ledger import DeadLetter
 from common.ledger.record import decode_record, encode_record
@@ -60,6 +61,7 @@ BLOCKS: Final = tuple(
 )
 SERVICES: Final = tuple(make_service(block, now=lambda: 1.8e9) for block in BLOCKS)
 FILTERS: Final = tuple(map(IntegrationFilter, BLOCKS))
+NAMED: Final = parse_named_conditions({"noisy": ["rule.id = 550, 551", "agent.name = build-*"]})
 STATUSES: Final = (200, 204, 302, 400, 401, 403, 404, 413, 422, 429, 500, 503)
 VAULT: Final = Cipher(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 MANAGER: Final = Manager(EventSigner(VAULT))
@@ -97,6 +99,20 @@ def alert_line(data: bytes) -> None:
     for service in SERVICES:
         with suppress(NotSendable):
             service.build_calls(alert)
+
+
+def conditions(data: bytes) -> None:
+    """Read the first line as a condition, and evaluate it for the alert behind it."""
+    text, _, line = data.decode("utf-8", "surrogateescape").partition("\n")
+    try:
+        condition = parse_condition(text, names=NAMED)
+    except ConditionError:
+        return
+    assert parse_condition(str(condition), names=NAMED) == condition, "what is printed does not read back"
+    alert = ALERT.fields
+    with suppress(ValueError):
+        alert = Alert(line.encode("utf-8", "surrogateescape")).fields
+    assert explain_condition(condition, alert).holds == compile_condition(condition)(alert)
 
 
 def options(data: bytes) -> None:
@@ -195,7 +211,7 @@ def retry_after(data: bytes) -> None:
 DOORS: Final[Mapping[str, Callable[[bytes], None]]] = {
     door.__name__: door
     for door in (
-        *(ossec_conf, sregex, alert_line, options, courier_toml),
+        *(ossec_conf, sregex, alert_line, conditions, options, courier_toml),
         *(queue_message, record, registry_entry, manager_event, letter, http_answer, retry_after),
         *(flower_event, printable_text),
     )
