@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from ops.standalone.embedded_redis import EmbeddedServer
 from tests.support import recorder  # noqa: F401 — takes COURIER_TEST_PATIENCE out of the environment
+from workers.delivery.event_loop import EventLoop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,3 +41,12 @@ def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
     with server.client() as connection:
         connection.flushall()
         yield connection
+
+
+@pytest.fixture(scope="session")
+def event_loop() -> Iterator[EventLoop]:
+    """A worker's event loop, which runs in its own thread."""
+    loop = EventLoop()
+    loop.start()
+    yield loop
+    loop.stop()

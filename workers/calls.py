@@ -86,7 +86,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transport(Protocol):
-    """Makes calls of one kind."""
+    """Makes calls of one kind on the event loop, any number at once."""
 
-    def send(self, call: Any) -> Any:
+    async def send(self, call: Any) -> Any:
         """Make one call and return its response. Raises TransportError if no response arrives."""

@@ -30,7 +30,7 @@ from workers.delivery.lookup_store import PURPOSE, LookupStore
 from workers.delivery.served import ServedIntegrations
 from workers.integrations.helpers.event_signer import EventSigner
 from workers.metrics import WorkerMetrics
-from workers.transports.http.pool import ConnectionPool
+from workers.transports.http.multi import Connections
 from workers.transports.script.home import home_warnings
 from workers.transports.script.process_groups import ProcessGroups
 from workers.transports.script.user import clear_ambient_capabilities, script_user
@@ -47,8 +47,8 @@ GC_THRESHOLD: Final = 50_000
 """New objects between two runs of the garbage collector. Python's default, 700, is about five deliveries."""
 
 OPEN_FILES: Final = 65_536
-"""libcurl opens three files per connection, and an integration has up to `concurrency` connections. The usual limit
-is 1,024."""
+"""An integration has up to `concurrency` connections, and while a name is resolved libcurl opens further files. The
+usual limit is 1,024."""
 
 _log = logging.getLogger("courier.worker")
 
@@ -74,7 +74,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     for warning in wait_until_available(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
-    connections, groups = ConnectionPool(), ProcessGroups(monotonic)
+    connections, groups = Connections(), ProcessGroups(monotonic)
 
     @cache
     def check_home() -> None:
@@ -120,7 +120,6 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         integrations=integrations,
         groups=groups,
         metrics=metrics,
-        retry_hooks=[connections.close_idle],
     )
     _tune_gc()
     status = worker.run()

@@ -82,7 +82,7 @@ class _Timed:
     def __init__(self, transport: Transport, request_s: Histogram) -> None:
         self._transport, self._request_s = transport, request_s
 
-    def send(self, call: Any) -> Any:
+    async def send(self, call: Any) -> Any:
         """Make the call and record its duration in seconds."""
         with self._request_s.time():
-            return self._transport.send(call)
+            return await self._transport.send(call)

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import warnings
-from time import sleep
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import celery.apps.worker
@@ -26,6 +26,7 @@ from workers.celery_worker.consumer import FixedDelayConsumer
 from workers.celery_worker.message_gate import MessageGate, gated_amqp
 from workers.celery_worker.request import NoAckRequest
 from workers.celery_worker.watchdog import Watchdog
+from workers.delivery.event_loop import EventLoop
 from workers.delivery.task import DeliveryTask
 from workers.maintenance.heartbeat import Heartbeat
 from workers.maintenance.loop import Maintenance
@@ -33,7 +34,7 @@ from workers.maintenance.retention import Retention
 from workers.process_identity import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from redis import Redis
 
@@ -50,7 +51,7 @@ class Worker:
 
     `slots` is the number of tasks that run at once; a task can carry several deliveries. `drain_s` is the time in
     seconds to finish deliveries in flight after a stop signal. `groups` holds the process groups of all scripts;
-    the worker kills them when it exits. Maintenance calls `retry_hooks` once a second.
+    the worker kills them when it exits.
     """
 
     def __init__(
@@ -64,7 +65,6 @@ class Worker:
         integrations: ServedIntegrations,
         groups: ProcessGroups,
         metrics: WorkerMetrics | None = None,
-        retry_hooks: Sequence[Callable[[], object]] = (),
     ) -> None:
         self.integrations, self._groups = integrations, groups
         hostname = f"{name}@{socket.gethostname()}"
@@ -73,8 +73,9 @@ class Worker:
         ledger = Ledger(client)
         dispatcher = Dispatcher(ledger, client)
         process = this_process()
+        self._loop = EventLoop(on_crash=partial(self._end_now, os.EX_SOFTWARE))
         delivery_task = DeliveryTask(
-            ledger, dispatcher, self.integrations, identity=process, sleep=sleep, metrics=metrics
+            ledger, dispatcher, self.integrations, self._loop, identity=process, metrics=metrics
         )
         self._watchdog = Watchdog(
             queued=lambda: dispatcher.queued(self.integrations.ids()),
@@ -92,7 +93,7 @@ class Worker:
             heartbeat=heartbeat,
             retention=Retention(ledger),
             on_fatal=self._exit_with_error,
-            retry_hooks=[integrations.retry_threads, groups.retry_start, *retry_hooks],
+            retry_hooks=[groups.retry_start],
             metrics=metrics,
         )
         self._drain_s = drain_s
@@ -106,6 +107,7 @@ class Worker:
         If the worker stops without a signal, the status is EX_SOFTWARE, so that supervisors restart it. Raises
         SettingsError after the same orderly stop if the registry has been encrypted with another key meanwhile.
         """
+        self._loop.start()
         try:
             self._worker.start()
         finally:

@@ -114,7 +114,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """How a begun delivery ended: `outcome` is a SettleOutcome. Retry and dead need the new `header`.
+    """How a begun delivery ended. Retry and dead need the new `header`.
 
     `returned` means that no attempt was made: the delivery goes back to the head of the queue. `postponed` means the
     same, but the delivery waits for `delay_ms`, and `header` keeps the calls that are completed.
@@ -127,7 +127,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    outcome: str
+    outcome: SettleOutcome
     reason: str = ""
     delay_ms: int = 0
     pause_ms: int = 0

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from common.ledger import Breaker, Header, Ledger, Limits, Settlement
+from common.ledger import Breaker, Header, Ledger, Limits, Settlement, SettleOutcome
 from common.settings.rate_limit import parse_rate_limit
 from ops.bench.alerts import alert
 from ops.bench.report import Figure, report
@@ -70,7 +70,7 @@ class Backlog:
         while done < count:
             for ids in self.release(FREE):
                 begun = self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE)
-                settlements = [Settlement(id=one.id, outcome="delivered") for one in begun]
+                settlements = [Settlement(id=one.id, outcome=SettleOutcome.DELIVERED) for one in begun]
                 done += self._ledger.settle(self.name, settlements, token=WORKER, limits=FREE).count
         self.commit(done)
         return 1000 * (time.perf_counter() - start_s) / done
@@ -88,7 +88,11 @@ class Backlog:
         for ids in self.release(FREE):
             for one in self._ledger.begin(self.name, ids, token=WORKER, lease_s=60, limits=FREE):
                 failed = Settlement(
-                    id=one.id, outcome="retry", reason="http_5xx", delay_ms=1000, header=Header(committed_ms=1)
+                    id=one.id,
+                    outcome=SettleOutcome.RETRY,
+                    reason="http_5xx",
+                    delay_ms=1000,
+                    header=Header(committed_ms=1),
                 )
                 self._ledger.settle(self.name, [failed], token=WORKER, limits=FREE)
 

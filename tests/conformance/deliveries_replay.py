@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from random import Random
@@ -70,7 +71,7 @@ class Canned:
         self._matched = [response for response in case["responses"] if "match" in response]
         self._others = [response for response in case["responses"] if "match" not in response]
 
-    def send(self, call: Any) -> Any:
+    async def send(self, call: Any) -> Any:
         """Answer one call as the recording did."""
         return self._datagram(call) if isinstance(call, Datagram) else self._request(call)
 
@@ -122,11 +123,11 @@ def _attempt(case: Case, policy: Policy) -> tuple[Canned, Settlement, list[str]]
     """Make one attempt, and one for each event that it leaves for the manager."""
     canned, random = Canned(case), Random(0)
     service = make_service(integration_of(case), ServiceOptions(escape=policy.escape), now=lambda: 0.0)
-    settlement = Pipeline(service, canned, policy, random, signer=SIGNER).attempt(
-        _delivery(case["id"], field_bytes(case, "alert"))
-    )
+    pipeline = Pipeline(service, canned, policy, random, signer=SIGNER)
+    settlement = asyncio.run(pipeline.attempt(_delivery(case["id"], field_bytes(case, "alert"))))
     manager = Pipeline(make_service(MANAGER, signer=SIGNER), canned, POLICY, random, signer=SIGNER)
-    return canned, settlement, [_end(manager.attempt(_delivery(one.id, one.payload))) for one in settlement.events]
+    injected = [asyncio.run(manager.attempt(_delivery(one.id, one.payload))) for one in settlement.events]
+    return canned, settlement, [_end(one) for one in injected]
 
 
 def _delivery(delivery_id: str, payload: bytes) -> Delivery:

@@ -13,7 +13,7 @@ import pytest
 from common.broker.dispatcher import LINGER_S
 from common.connection.client import connect
 from common.errors import LedgerUnavailable
-from common.ledger import Settlement
+from common.ledger import Settlement, SettleOutcome
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from common.reports.producer import fetch_producer_reports
@@ -356,4 +356,7 @@ def test_invalid_lines_are_counted_and_reading_continues(world: World) -> None:
 
 
 def _deliver(ledger: Ledger, integration_id: str, delivery_id: str) -> None:
-    assert ledger.settle(integration_id, [Settlement(id=delivery_id, outcome="delivered")], token="w").count == 1
+    assert (
+        ledger.settle(integration_id, [Settlement(id=delivery_id, outcome=SettleOutcome.DELIVERED)], token="w").count
+        == 1
+    )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ledger import Settlement
+from common.ledger import Settlement, SettleOutcome
 from producer.salvage import spans
 from tests.support.world import World, alert
 
@@ -67,7 +67,7 @@ def test_producer_goes_on_behind_the_last_alert_that_it_committed(new_world: New
     for number in range(1, 5):
         world.settle(producer)
         (one,) = world.waiting()
-        world.ledger.settle("slack", [Settlement(id=one, outcome="delivered")], token="w")
+        world.ledger.settle("slack", [Settlement(id=one, outcome=SettleOutcome.DELIVERED)], token="w")
         assert world.ledger.status("slack").totals["committed"] == number
         producer = world.producer()
     world.settle(producer)

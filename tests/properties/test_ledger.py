@@ -29,6 +29,7 @@ from common.ledger import (
     Limits,
     Notifications,
     Settlement,
+    SettleOutcome,
     Stale,
     Stored,
 )
@@ -342,7 +343,7 @@ class Machine(RuleBasedStateMachine):
         reason = {"delivered": "", "skipped": "no_file_hash"}.get(outcome) or REASONS.get(signal, "")
         settlement = Settlement(
             id=i,
-            outcome=outcome,
+            outcome=SettleOutcome(outcome),
             reason=reason,
             delay_ms=2000,
             pause_ms=pause_s * 1000,

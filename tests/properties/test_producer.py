@@ -20,7 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from common.ledger import CommitResult, Ledger, Settlement
+from common.ledger import CommitResult, Ledger, Settlement, SettleOutcome
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from common.settings.schema import Start
@@ -193,7 +193,7 @@ class Following(RuleBasedStateMachine):
             for delivery in self.ledger.begin(name, ids, token="w", lease_s=60):
                 self.got[name].append(delivery.alert)
                 self.owed[name].discard(delivery.alert)
-                self.ledger.settle(name, [Settlement(id=delivery.id, outcome="delivered")], token="w")
+                self.ledger.settle(name, [Settlement(id=delivery.id, outcome=SettleOutcome.DELIVERED)], token="w")
 
     @invariant()
     def nothing_comes_twice(self) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from common.settings.schema import Policy
     from ops.standalone.embedded_redis import EmbeddedServer
     from workers.calls import Transport
+    from workers.delivery.event_loop import EventLoop
     from workers.integrations.base import Service
 
 ID = "n:log:1+abc"
@@ -49,7 +50,7 @@ NOTICE = {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 
 class World:
     """A worker that serves `manager`, the manager's socket, and an attacker who has the worker's Redis user."""
 
-    def __init__(self, client: redis.Redis, attacker: redis.Redis, folder: Path) -> None:
+    def __init__(self, client: redis.Redis, attacker: redis.Redis, folder: Path, loop: EventLoop) -> None:
         self.attacker, self.ledger = attacker, Ledger(client)
         self.queue = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.queue.bind(str(folder / "queue"))
@@ -69,7 +70,7 @@ class World:
         )
         routes.refresh()
         dispatcher: Any = NoDispatch()
-        self._deliverer = DeliveryTask(self.ledger, dispatcher, routes, identity=this_process(), sleep=lambda _: None)
+        self._deliverer = DeliveryTask(self.ledger, dispatcher, routes, loop, identity=this_process())
 
     def _outfit(self, integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
         service, transport = build_service(integration, policy, self._worker, signer=SIGNER)
@@ -79,7 +80,7 @@ class World:
     def close(self) -> None:
         self.queue.close()
         for transport in self._transports:
-            transport._close()
+            transport.transport._close()
 
     def written(self, payload: bytes, delivery_id: str = ID) -> list[bytes]:
         """Let the attacker write a record into the ledger of `manager`; return what the manager gets of it."""
@@ -105,9 +106,9 @@ class World:
 
 
 @pytest.fixture
-def world(client: redis.Redis, server: EmbeddedServer, tmp_path: Path) -> Iterator[World]:
+def world(client: redis.Redis, server: EmbeddedServer, tmp_path: Path, event_loop: EventLoop) -> Iterator[World]:
     with logged_in(server, "worker") as attacker:
-        world = World(client, attacker, tmp_path)
+        world = World(client, attacker, tmp_path, event_loop)
         yield world
         world.close()
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from common.broker.dispatcher import ReleaseTarget
 from common.errors import LedgerDamaged
-from common.ledger import Ledger, Limits, Notifications, Reap, Release, Settlement
+from common.ledger import Ledger, Limits, Notifications, Reap, Release, Settlement, SettleOutcome
 from common.ledger.keys import KEY_NAMES, keys_of, keys_with_cursor, limit_keys
 from common.ledger.record import MAX_TIME_MS, Header, encode_header
 from common.outcome import Reason
@@ -113,7 +113,9 @@ class World:
             if state in {"dead", "retried"}:
                 header = Header(committed_ms=1, attempts=1)
                 outcome = "dead" if state == "dead" else "retry"
-                one = Settlement(id=state, outcome=outcome, reason="http_4xx", delay_ms=10, header=header)
+                one = Settlement(
+                    id=state, outcome=SettleOutcome(outcome), reason="http_4xx", delay_ms=10, header=header
+                )
                 self.settle(integration_id, one)
         self.commit(integration_id, "waiting")
 
@@ -126,7 +128,7 @@ class World:
         for integration_id, ids in self.release(*integration_ids).items():
             try:
                 begun = self.begin(integration_id, ids)
-                self.settle(integration_id, *(Settlement(id=one.id, outcome="delivered") for one in begun))
+                self.settle(integration_id, *(Settlement(id=one.id, outcome=SettleOutcome.DELIVERED) for one in begun))
             except LedgerDamaged as error:
                 self.stopped.add(error.integration_id)
             else:
@@ -170,7 +172,7 @@ def test_no_script_that_meets_a_wrong_type_loses_a_delivery(world: World, key: s
     before = world.members()
     world.clock.now_s += 120
     ledger, header = world.ledger, Header(committed_ms=1, attempts=1)
-    retry = Settlement(id="begun", outcome="retry", reason="http_4xx", header=header)
+    retry = Settlement(id="begun", outcome=SettleOutcome.RETRY, reason="http_4xx", header=header)
     moves: list[Callable[[], object]] = [
         lambda: world.commit(BAD, "new"),
         lambda: world.release(BAD),
@@ -215,7 +217,9 @@ def test_a_damaged_manager_holds_up_nobody_who_has_nothing_for_it(world: World, 
     world.commit("good", *map(str, range(20)))
     (first, *_) = world.release("good")["good"]
     world.begin("good", [first])
-    world.settle("good", Settlement(id=first, outcome="dead", reason="http_4xx", header=Header(committed_ms=1)))
+    world.settle(
+        "good", Settlement(id=first, outcome=SettleOutcome.DEAD, reason="http_4xx", header=Header(committed_ms=1))
+    )
     world.round("good", "manager")
     assert len(world.arrived["good"]) == 19
 

@@ -5,6 +5,7 @@ A look-up's path is made of alert text. An address is what a name has when libcu
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from workers.calls import Request
 from workers.integrations.base import NotSendable
 from workers.integrations.registry import ServiceOptions, make_service
 from workers.transports.http.addresses import NEVER, refusal
-from workers.transports.http.pool import ConnectionPool
+from workers.transports.http.multi import Connections
 from workers.transports.http.transport import HttpTransport, prepare
 
 if TYPE_CHECKING:
@@ -71,14 +72,25 @@ def policy(**changes: Any) -> Policy:
     return msgspec.structs.replace(DEFAULTS, connect_timeout_s=0.5, **changes)
 
 
-def get(url: str, connections: ConnectionPool | None = None, **changes: Any) -> int:
-    call = Request(method="GET", url=url, headers={})
-    return HttpTransport(policy(**changes), connections or ConnectionPool()).send(call).status
+async def get_over(connections: Connections, url: str, **changes: Any) -> int:
+    response = await HttpTransport(policy(**changes), connections).send(Request(method="GET", url=url, headers={}))
+    return response.status
 
 
-def refused(url: str, connections: ConnectionPool | None = None, **changes: Any) -> str:
+def get(url: str, **changes: Any) -> int:
+    async def once() -> int:
+        connections = Connections()
+        try:
+            return await get_over(connections, url, **changes)
+        finally:
+            connections.close()
+
+    return asyncio.run(once())
+
+
+def refused(url: str, **changes: Any) -> str:
     with pytest.raises(TransportError) as raised:
-        get(url, connections, **changes)
+        get(url, **changes)
     assert raised.value.reason is Reason.NOT_CONFIGURED
     return str(raised.value)
 
@@ -138,10 +150,16 @@ def test_private_addresses_are_refused_where_that_is_asked_for(server: Web, host
 
 
 def test_a_connection_of_an_integration_that_may_is_not_used_by_one_that_may_not(server: Web) -> None:
-    shared = ConnectionPool()
-    assert get(server.url, shared) == 200
-    refused(server.url, shared, deny_private=True)
-    assert get(server.url, shared) == 200
+    async def in_turns() -> None:
+        shared = Connections()
+        assert await get_over(shared, server.url) == 200
+        with pytest.raises(TransportError, match="deny_private"):
+            await get_over(shared, server.url, deny_private=True)
+        assert await get_over(shared, server.url) == 200
+        shared.close()
+
+    asyncio.run(in_turns())
+    assert len(server.seen) == 2
     assert len({seen.port for seen in server.seen}) == 1
 
 

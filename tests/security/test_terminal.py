@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from common.errors import CourierError
 from common.integration import Integration
-from common.ledger import Header, Ledger, Settlement
+from common.ledger import Header, Ledger, Settlement, SettleOutcome
 from common.ledger.record import Attempt, LastResponse
 from common.logs import JsonFormatter, TextFormatter
 from common.printable import printable, printable_json
@@ -158,7 +158,7 @@ def fill(client: redis.Redis, text: str) -> None:
         header = Header(committed_ms=1, attempts=3, history=(Attempt(1, text, text),), response=answer)
         ledger.settle(
             one,
-            [Settlement(id=delivery, outcome="dead", reason="unauthorized", header=header)],
+            [Settlement(id=delivery, outcome=SettleOutcome.DEAD, reason="unauthorized", header=header)],
             token="w",
             last_error=text,
         )

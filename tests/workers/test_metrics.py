@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from common.errors import TransportError
-from common.ledger import Delivery, Header, Settlement
+from common.ledger import Delivery, Header, Settlement, SettleOutcome
 from common.metrics import TABLE, ExposedBy
 from common.metrics.labels import attempt_pairs
 from common.outcome import Reason
@@ -52,9 +53,11 @@ def test_integration_no_longer_served_has_no_info_series(metrics: WorkerMetrics)
 
 
 def test_attempts_are_counted_and_accepted_alerts_have_a_latency(metrics: WorkerMetrics) -> None:
-    metrics.record_attempt("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="delivered"))
     metrics.record_attempt(
-        "slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="retry", reason="timeout")
+        "slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome=SettleOutcome.DELIVERED)
+    )
+    metrics.record_attempt(
+        "slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome=SettleOutcome.RETRY, reason="timeout")
     )
     assert value(metrics, "courier_attempts_total", **SLACK, outcome="delivered", reason="") == 1
     assert value(metrics, "courier_attempts_total", **SLACK, outcome="retry", reason="timeout") == 1
@@ -71,18 +74,20 @@ def test_attempts_are_counted_and_accepted_alerts_have_a_latency(metrics: Worker
     ids=["no time", "no readable time", "replayed"],
 )
 def test_delivery_without_a_meaningful_latency_has_none(metrics: WorkerMetrics, late: Delivery) -> None:
-    metrics.record_attempt("slack", late, Settlement(id=late.id, outcome="delivered"))
+    metrics.record_attempt("slack", late, Settlement(id=late.id, outcome=SettleOutcome.DELIVERED))
     assert accepted(metrics) == (0, 0)
 
 
 def test_postponed_delivery_is_not_an_attempt(metrics: WorkerMetrics) -> None:
-    metrics.record_attempt("slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome="postponed"))
+    metrics.record_attempt(
+        "slack", delivery(timestamp=WRITTEN), Settlement(id="n:f:1", outcome=SettleOutcome.POSTPONED)
+    )
     assert value(metrics, "courier_attempts_total", **SLACK, outcome="postponed", reason="") is None
 
 
 def test_latency_is_never_negative(metrics: WorkerMetrics) -> None:
     metrics.record_attempt(
-        "slack", delivery(timestamp="2027-01-31T08:00:00.000+0000"), Settlement(id="x", outcome="delivered")
+        "slack", delivery(timestamp="2027-01-31T08:00:00.000+0000"), Settlement(id="x", outcome=SettleOutcome.DELIVERED)
     )
     assert accepted(metrics) == (1, 0)
 
@@ -91,16 +96,17 @@ class Wire:
     def __init__(self, response: str | Exception) -> None:
         self.response = response
 
-    def send(self, call: str) -> str:
+    async def send(self, call: str) -> str:
         if isinstance(self.response, Exception):
             raise self.response
         return f"{call}: {self.response}"
 
 
 def test_calls_are_timed_even_if_they_fail(metrics: WorkerMetrics) -> None:
-    assert metrics.wrap_timed("slack", Wire("ok")).send("call") == "call: ok"
+    assert asyncio.run(metrics.wrap_timed("slack", Wire("ok")).send("call")) == "call: ok"
+    failing = Wire(TransportError(Reason.CONNECTION_FAILED, "gone"))
     with pytest.raises(TransportError):
-        metrics.wrap_timed("slack", Wire(TransportError(Reason.CONNECTION_FAILED, "gone"))).send("call")
+        asyncio.run(metrics.wrap_timed("slack", failing).send("call"))
     assert value(metrics, "courier_request_seconds_count", **SLACK) == 2
 
 

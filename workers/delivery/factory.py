@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from common.integration import Kind
 from workers.integrations.registry import ServiceOptions, make_service
 from workers.redaction import Redactor
-from workers.transports.http.pool import ConnectionPool
+from workers.transports.http.multi import Connections
 from workers.transports.http.transport import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.script.transport import ScriptTransport
+from workers.transports.threads import InThreads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ def build_service(
     policy: Policy,
     worker: WorkerSettings,
     *,
-    connections: ConnectionPool | None = None,
+    connections: Connections | None = None,
     groups: ProcessGroups | None = None,
     environ: Mapping[str, str] = os.environ,
     debug: bool = False,
@@ -45,10 +46,10 @@ def build_service(
     redactor = Redactor.of(integration, policy, environ)
     service = make_service(integration, choices, redactor=redactor, signer=signer)
     if integration.kind is Kind.HTTP:
-        return service, HttpTransport(policy, connections or ConnectionPool())
+        return service, HttpTransport(policy, connections or Connections())
     if integration.kind is Kind.MANAGER:
-        return service, ManagerSocket(worker.queue_socket, request_timeout_s=policy.request_timeout_s)
-    return service, ScriptTransport(
+        return service, InThreads(ManagerSocket(worker.queue_socket, request_timeout_s=policy.request_timeout_s))
+    script = ScriptTransport(
         policy,
         redactor=redactor,
         home=worker.wazuh_home,
@@ -58,3 +59,4 @@ def build_service(
         environ=environ,
         debug=debug,
     )
+    return service, InThreads(script)

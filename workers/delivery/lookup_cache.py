@@ -1,10 +1,13 @@
 """The cache between the delivery pipeline and a look-up service; of concurrent equal look-ups, only one is sent.
 
 While a worker sends a look-up, other deliveries with the same one are postponed. They use no attempt and no quota.
+
+The store is in Redis, so its calls block and run on threads beside the event loop.
 """
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from typing import TYPE_CHECKING, Any, Final
 
 from common.outcome import Postponed
@@ -25,7 +28,7 @@ class LookupCache:
     def __init__(self, service: Cacheable, store: LookupStore) -> None:
         self._service, self._store = service, store
 
-    def get(self, alert: Alert, call: Any) -> Outcome | None:
+    async def get(self, alert: Alert, call: Any) -> Outcome | None:
         """Return the outcome from the cache, or Postponed if another worker is sending the same look-up.
 
         None means that the caller must send the call, and then call `put` or `release`.
@@ -33,23 +36,23 @@ class LookupCache:
         key = self._service.cache_key(call)
         if not key:
             return None
-        content = self._store.get(key)
+        content = await to_thread(self._store.get, key)
         if content is None:
-            if not self._store.acquire(key):
+            if not await to_thread(self._store.acquire, key):
                 return Postponed(LOCK_POLL_S)
             # Another worker may have cached the response between the first read and the lock.
-            content = self._store.get(key)
+            content = await to_thread(self._store.get, key)
             if content is None:
                 return None
-            self.release(call)
+            await self.release(call)
         return self._service.from_cache(alert, call, content)
 
-    def put(self, call: Any, response: Any) -> None:
+    async def put(self, call: Any, response: Any) -> None:
         """Cache the response if it qualifies, and release the lock."""
         if key := self._service.cache_key(call):
-            self._store.put(key, *self._service.cache_entry(call, response))
+            await to_thread(self._store.put, key, *self._service.cache_entry(call, response))
 
-    def release(self, call: Any) -> None:
+    async def release(self, call: Any) -> None:
         """Release the lock without a response, so that another worker can send the look-up."""
         if key := self._service.cache_key(call):
-            self._store.put(key, b"", 0.0)
+            await to_thread(self._store.put, key, b"", 0.0)

@@ -4,6 +4,7 @@ Its steps, with those before and after it:
 
     release    the dispatcher releases deliveries as far as rate limits, pauses and the breaker allow (release.lua)
     begin      the task begins the delivery, unless a pause or the breaker blocks the integration now (begin.lua)
+    run        the runner starts the attempt on the event loop when fewer than `concurrency` are in progress
     annotate   an alert for a fallback integration gets the reason why it comes this way
     build      the service module builds the calls, or raises NotSendable if there is nothing to send
     look up    the look-up cache may have the response of a look-up service; then no call is sent
@@ -11,7 +12,7 @@ Its steps, with those before and after it:
     interpret  the service module turns the response, or the TransportError, into an outcome
     combine    the most severe outcome of all calls decides: delivered, skipped, postponed, retry or dead
     redact     the response recorder masks the secrets in the response and truncates it for the record
-    settle     the task stores the settlement, which also updates the breaker and pauses (settle.lua)
+    settle     the settler stores the settlement, which also updates the breaker and pauses (settle.lua)
 
 The service module knows its service, the transport knows the protocol, the ledger stores the result.
 """
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from common.errors import TransportError
-from common.ledger import Attempt, Event, Header, Settlement
+from common.ledger import Attempt, Event, Header, Settlement, SettleOutcome
 from common.outcome import Delivered, ManagerEvent, Outcome, Postponed, Reason, Rejected, Retry, Skipped
 from workers.alert.alert import Alert
 from workers.delivery.backoff import budget_spent, retry_delay_s
@@ -98,17 +99,17 @@ class Pipeline:
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
         self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
 
-    def attempt(self, delivery: Delivery) -> Settlement:
-        """Make one attempt and return its settlement. Never raises: an internal error leads to a retry."""
+    async def attempt(self, delivery: Delivery) -> Settlement:
+        """Make one attempt on the event loop and return its settlement. An internal error leads to a retry."""
+        completed = delivery.header.completed_calls
         try:
-            result = self._build_and_call(_annotated(delivery), delivery.header.completed_calls)
+            return self._settlement(delivery, await self._build_and_call(_annotated(delivery), completed))
         except Exception as error:  # noqa: BLE001 — no error may lose the delivery
             _log.exception("attempt failed: internal error", extra={"delivery": delivery.id})
             outcome = Retry(Reason.INTERNAL, type(error).__name__)
-            result = AttemptResult(outcome, delivery.header.completed_calls, contacted=True)
-        return self._settlement(delivery, result)
+            return self._settlement(delivery, AttemptResult(outcome, completed, contacted=True))
 
-    def _build_and_call(self, alert: Alert, completed: tuple[str, ...]) -> AttemptResult:
+    async def _build_and_call(self, alert: Alert, completed: tuple[str, ...]) -> AttemptResult:
         """Build the calls, make those that are not completed yet, and combine their results."""
         try:
             calls = self._service.build_calls(alert)
@@ -119,7 +120,7 @@ class Pipeline:
         for call in calls:
             if call.key and call.key in completed:
                 continue
-            result = self._look_up(alert, call) or self._send(alert, call)
+            result = await self._look_up(alert, call) or await self._send(alert, call)
             results.append(result)
             # A rejected call is repeated, so that its rejection counts in the last attempt, too.
             if call.key and isinstance(result.outcome, Delivered | Skipped):
@@ -129,35 +130,39 @@ class Pipeline:
         contacted = any(result.contacted for result in results)
         return AttemptResult(outcome, completed, contacted, worst.response if worst else None)
 
-    def _look_up(self, alert: Alert, call: Any) -> CallResult | None:
+    async def _look_up(self, alert: Alert, call: Any) -> CallResult | None:
         """Return the result of a call that need not be sent: its response is cached, or another worker gets it now."""
-        outcome = self._lookup_cache.get(alert, call) if self._lookup_cache else None
+        outcome = await self._lookup_cache.get(alert, call) if self._lookup_cache else None
         return CallResult(outcome, None, contacted=False) if outcome else None
 
-    def _send(self, alert: Alert, call: Any) -> CallResult:
+    async def _send(self, alert: Alert, call: Any) -> CallResult:
         try:
-            response = self._transport.send(call)
+            response = await self._transport.send(call)
         except TransportError as error:
             if self._lookup_cache:
-                self._lookup_cache.release(call)
+                await self._lookup_cache.release(call)
             return CallResult(self._service.interpret_failure(alert, call, error), error, contacted=True)
         if self._lookup_cache:
-            self._lookup_cache.put(call, response)
+            await self._lookup_cache.put(call, response)
         return CallResult(self._service.interpret(alert, call, response), response, contacted=True)
 
     def _settlement(self, delivery: Delivery, result: AttemptResult) -> Settlement:
         outcome, events = result.outcome, self._events(delivery, getattr(result.outcome, "events", ()))
         match outcome:
             case Delivered():
-                return Settlement(id=delivery.id, outcome="delivered", events=events, contacted=result.contacted)
+                return Settlement(
+                    id=delivery.id, outcome=SettleOutcome.DELIVERED, events=events, contacted=result.contacted
+                )
             case Skipped():
-                return Settlement(id=delivery.id, outcome="skipped", reason=outcome.reason, contacted=result.contacted)
+                return Settlement(
+                    id=delivery.id, outcome=SettleOutcome.SKIPPED, reason=outcome.reason, contacted=result.contacted
+                )
             case Postponed():
                 header = msgspec.structs.replace(delivery.header, completed_calls=result.completed_calls)
                 delay_ms = round(1000 * outcome.after_s * self._random.uniform(1.0, 1.5))
                 return Settlement(
                     id=delivery.id,
-                    outcome="postponed",
+                    outcome=SettleOutcome.POSTPONED,
                     delay_ms=delay_ms,
                     header=header,
                     events=events,
@@ -174,7 +179,7 @@ class Pipeline:
         if isinstance(outcome, Retry) and not spent:
             return Settlement(
                 id=delivery.id,
-                outcome="retry",
+                outcome=SettleOutcome.RETRY,
                 reason=outcome.reason,
                 delay_ms=round(1000 * retry_delay_s(outcome, header.attempts, self._policy, self._random)),
                 pause_ms=pause_ms,
@@ -185,7 +190,7 @@ class Pipeline:
         final_events = outcome.final_events if isinstance(outcome, Retry) else ()
         return Settlement(
             id=delivery.id,
-            outcome="dead",
+            outcome=SettleOutcome.DEAD,
             reason=outcome.reason,
             pause_ms=pause_ms,
             header=self._with_response(header, result, DEAD_BYTES),

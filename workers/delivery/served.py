@@ -12,7 +12,6 @@ from common.broker.dispatcher import ReleaseTarget
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
 from common.registry.entries import MANAGER, Registry
-from workers.delivery.executor import BoundedExecutor, ThreadPool
 from workers.delivery.pipeline import Pipeline
 from workers.delivery.response import ResponseRecorder
 from workers.integrations.base import Cacheable
@@ -43,7 +42,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class ServedIntegration(NamedTuple):
-    """One integration that this worker serves; `executor` limits how many of its deliveries run at once.
+    """One integration that this worker serves.
 
     Integrations with the same credential share their limits and pauses (`Limits.target`). `notifications` names the
     fallback, which gets the alerts of its dead letters.
@@ -53,7 +52,6 @@ class ServedIntegration(NamedTuple):
     policy: Policy
     limits: Limits
     pipeline: Pipeline
-    executor: BoundedExecutor
     notifications: Notifications
 
     @property
@@ -87,7 +85,6 @@ class ServedIntegrations:
         self._policy = policy
         self.manager = ReleaseTarget.of(MANAGER_ID, policy(MANAGER), registry.target(MANAGER))
         self._build, self._random, self._lookups = build, random, lookups
-        self._threads = ThreadPool()
         self._version = 0
         self._missing_fallbacks: set[tuple[str, str]] = set()
         self._missing_names = frozenset[str]()
@@ -101,10 +98,6 @@ class ServedIntegrations:
     def ids(self) -> set[str]:
         """Return the ids of all integrations that this worker serves."""
         return set(self._served)
-
-    def retry_threads(self) -> None:
-        """Retry the start of a thread that the system refused. To be called once a second."""
-        self._threads.retry_start()
 
     def refresh(self) -> bool:
         """Load the registry if it changed; return whether it did. Raises LedgerError or SettingsError."""
@@ -179,6 +172,5 @@ class ServedIntegrations:
                 signer=self.signer,
                 last_response=ResponseRecorder.of(integration, policy),
             ),
-            BoundedExecutor(self._threads, policy.concurrency),
             Notifications.of(policy, integration.id, fallback=""),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from common.ledger import Breaker, Header, Ledger, Limits, Settled, Settlement
+from common.ledger import Breaker, Header, Ledger, Limits, Settled, Settlement, SettleOutcome
 from common.ledger.types import Reap
 from common.outcome import BREAKER_FAILURES, BREAKER_NEUTRAL, REFUSALS, Reason
 from common.settings.rate_limit import parse_rate_limit
@@ -54,11 +54,11 @@ class World:
 
     def end(self, delivery_id: str, reason: str = "", *, pause_s: float = 0, outcome: str = "retry") -> Settled:
         if not reason:
-            settlement = Settlement(id=delivery_id, outcome="delivered")
+            settlement = Settlement(id=delivery_id, outcome=SettleOutcome.DELIVERED)
         else:
             settlement = Settlement(
                 id=delivery_id,
-                outcome=outcome,
+                outcome=SettleOutcome(outcome),
                 reason=reason,
                 delay_ms=1,
                 pause_ms=round(pause_s * 1000),
@@ -139,7 +139,7 @@ def test_begun_delivery_can_be_returned_without_an_attempt(world: World) -> None
     ids = world.begin(world.release(cap=2))
     world.ledger.pause("slack")
     assert world.end(ids[0]).is_blocked
-    returned = [Settlement(id=ids[1], outcome="returned")]
+    returned = [Settlement(id=ids[1], outcome=SettleOutcome.RETURNED)]
     assert world.ledger.settle("slack", returned, token="another", limits=LIMITS).count == 0
     assert world.ledger.settle("slack", returned, token="w", limits=LIMITS).count == 1
     status = world.ledger.status("slack")
@@ -286,7 +286,7 @@ def test_probe_that_did_not_contact_the_target_is_repeated(world: World) -> None
     world.clock.now_s += 10
     (probe,) = world.begin(world.release())
     assert world.ledger.settle(
-        "slack", [Settlement(id=probe, outcome="skipped", reason="no_file_hash")], token="w", limits=LIMITS
+        "slack", [Settlement(id=probe, outcome=SettleOutcome.SKIPPED, reason="no_file_hash")], token="w", limits=LIMITS
     ) == Settled(1, is_blocked=True)
     assert world.breaker == "half-open"
     assert world.attempt().breaker == "closed"
@@ -397,7 +397,7 @@ def test_only_the_first_failure_of_a_delivery_counts(world: World) -> None:
     for _ in range(20):
         for one in world.begin(world.release()):
             header = Header(committed_ms=1, attempts=1)
-            failed = Settlement(id=one, outcome="retry", reason="http_5xx", delay_ms=1, header=header)
+            failed = Settlement(id=one, outcome=SettleOutcome.RETRY, reason="http_5xx", delay_ms=1, header=header)
             assert world.ledger.settle("slack", [failed], token="w", limits=LIMITS).breaker is None
         world.clock.now_s += 1
 
@@ -447,7 +447,11 @@ def test_final_exit_status_does_not_open_the_breaker(world: World) -> None:
     world.commit(10)
     for one in world.begin(world.release()):
         final = Settlement(
-            id=one, outcome="dead", reason="script_failed", header=Header(committed_ms=1, attempts=1), final=True
+            id=one,
+            outcome=SettleOutcome.DEAD,
+            reason="script_failed",
+            header=Header(committed_ms=1, attempts=1),
+            final=True,
         )
         assert world.ledger.settle("slack", [final], token="w", limits=LIMITS).breaker is None
 

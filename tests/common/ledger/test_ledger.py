@@ -10,7 +10,7 @@ from redis import Connection
 
 from common.connection.client import connect
 from common.errors import LedgerMisconfigured, LedgerUnavailable
-from common.ledger import Commit, Event, Full, Header, Ledger, Reaped, Release, Settlement, Stale, Stored
+from common.ledger import Commit, Event, Full, Header, Ledger, Reaped, Release, Settlement, SettleOutcome, Stale, Stored
 from common.ledger.keys import FAILED_OFFSET_MS, keys_of
 from common.settings.load import load_settings
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
@@ -63,7 +63,7 @@ def test_delivery_goes_from_commit_to_delivered(ledger: Ledger) -> None:
     assert release(ledger) == [["a"], ["b"]]
     begun = ledger.begin(ID, ["a", "b"], token="w1", lease_s=60)
     assert [(d.id, d.alert) for d in begun] == [("a", b'{"alert":"a"}'), ("b", b'{"alert":"b"}')]
-    assert ledger.settle(ID, [Settlement(id=i, outcome="delivered") for i in "ab"], token="w1").count == 2
+    assert ledger.settle(ID, [Settlement(id=i, outcome=SettleOutcome.DELIVERED) for i in "ab"], token="w1").count == 2
     status = ledger.status(ID)
     assert (status.waiting, status.released, status.dead, status.oldest_age_s) == (0, 0, 0, None)
     assert status.totals == {"committed": 2, "delivered": 2, "bytes": 0}
@@ -234,7 +234,7 @@ def test_integration_with_waiting_or_released_is_not_empty(ledger: Ledger) -> No
     release(ledger)
     assert ledger.non_empty({"other", ID}) == {ID}
     ledger.begin(ID, ["a"], token="w", lease_s=60)
-    ledger.settle(ID, [Settlement(id="a", outcome="rejected")], token="w")
+    ledger.settle(ID, [Settlement(id="a", outcome=SettleOutcome.DEAD)], token="w")
     assert ledger.non_empty([ID]) == set()
 
 
@@ -255,7 +255,7 @@ def test_begin_skips_settled_and_taken_deliveries(ledger: Ledger) -> None:
     release(ledger)
     ledger.begin(ID, ["a"], token="w1", lease_s=60)
     assert [d.id for d in ledger.begin(ID, ["a", "b", "gone"], token="w2", lease_s=60)] == ["b"]
-    ledger.settle(ID, [Settlement(id="a", outcome="delivered")], token="w1")
+    ledger.settle(ID, [Settlement(id="a", outcome=SettleOutcome.DELIVERED)], token="w1")
     assert ledger.begin(ID, ["a"], token="w3", lease_s=60) == []
 
 
@@ -264,7 +264,7 @@ def test_retry_waits_until_due_and_keeps_its_header(ledger: Ledger, clock: Clock
     release(ledger)
     (delivery,) = ledger.begin(ID, ["a"], token="w", lease_s=60)
     header = Header(committed_ms=delivery.header.committed_ms, attempts=1, completed_calls=("ip",))
-    retry = Settlement(id="a", outcome="retry", reason="http_5xx", delay_ms=5000, header=header)
+    retry = Settlement(id="a", outcome=SettleOutcome.RETRY, reason="http_5xx", delay_ms=5000, header=header)
     assert ledger.settle(ID, [retry], token="w", last_error="server: 500").count == 1
     assert release(ledger) == []
     clock.now_s += 5
@@ -346,7 +346,7 @@ def test_clock_set_forward_ends_leases_early(ledger: Ledger, clock: Clock) -> No
     ledger.begin(ID, ["a"], token="w", lease_s=60)
     clock.now_s += 86_400
     assert ledger.reap(ID, queued=(), lease_s=60) == Reaped(1, 0, 0)
-    assert ledger.settle(ID, [Settlement(id="a", outcome="delivered")], token="w").count == 1
+    assert ledger.settle(ID, [Settlement(id="a", outcome=SettleOutcome.DELIVERED)], token="w").count == 1
     assert ledger.status(ID).waiting == 0
 
 
@@ -367,8 +367,8 @@ def test_late_success_counts_and_late_failure_does_not(ledger: Ledger, clock: Cl
     ledger.begin(ID, ["a", "b"], token="w1", lease_s=1)
     clock.now_s += 2
     ledger.reap(ID, queued=(), lease_s=60)
-    late = Settlement(id="b", outcome="dead", reason="http_4xx", header=Header(committed_ms=1))
-    assert ledger.settle(ID, [Settlement(id="a", outcome="delivered"), late], token="w1").count == 1
+    late = Settlement(id="b", outcome=SettleOutcome.DEAD, reason="http_4xx", header=Header(committed_ms=1))
+    assert ledger.settle(ID, [Settlement(id="a", outcome=SettleOutcome.DELIVERED), late], token="w1").count == 1
     status = ledger.status(ID)
     assert (status.waiting, status.dead) == (1, 0)
 
@@ -377,7 +377,7 @@ def test_settle_queues_events_for_the_manager_once(ledger: Ledger) -> None:
     commit(ledger, ["a"])
     release(ledger)
     ledger.begin(ID, ["a"], token="w", lease_s=60)
-    settlement = Settlement(id="a", outcome="delivered", events=(Event("a:v1", b"{}"),))
+    settlement = Settlement(id="a", outcome=SettleOutcome.DELIVERED, events=(Event("a:v1", b"{}"),))
     assert ledger.settle(ID, [settlement], token="w").count == 1
     assert ledger.settle(ID, [settlement], token="w").count == 0
     assert ledger.status("manager").waiting == 1
@@ -388,7 +388,9 @@ def test_dead_letters_are_listed_replayed_and_discarded(ledger: Ledger, clock: C
     release(ledger)
     for delivery in ledger.begin(ID, ["a", "b", "c"], token="w", lease_s=60):
         header = Header(committed_ms=delivery.header.committed_ms, attempts=7)
-        ledger.settle(ID, [Settlement(id=delivery.id, outcome="dead", reason="http_4xx", header=header)], token="w")
+        ledger.settle(
+            ID, [Settlement(id=delivery.id, outcome=SettleOutcome.DEAD, reason="http_4xx", header=header)], token="w"
+        )
     assert [letter.delivery.id for letter in ledger.dead_letters(ID, chunk=2)] == ["a", "b", "c"]
     clock.now_s += 100
     assert ledger.replay(ID, ["a", "b", "nobody"], interval_s=10) == 2
@@ -408,7 +410,9 @@ def test_dead_letters_are_listed_replayed_and_discarded(ledger: Ledger, clock: C
 def bury_one(ledger: Ledger, delivery_id: str) -> None:
     (delivery,) = ledger.begin(ID, [delivery_id], token="w", lease_s=60)
     header = Header(committed_ms=delivery.header.committed_ms, attempts=7, completed_calls=("ip",))
-    ledger.settle(ID, [Settlement(id=delivery_id, outcome="dead", reason="http_4xx", header=header)], token="w")
+    ledger.settle(
+        ID, [Settlement(id=delivery_id, outcome=SettleOutcome.DEAD, reason="http_4xx", header=header)], token="w"
+    )
 
 
 def test_dead_letters_move_to_another_integration_once(ledger: Ledger) -> None:

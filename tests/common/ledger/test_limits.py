@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import Header, Ledger, Limits, Settlement
+from common.ledger import Header, Ledger, Limits, Settlement, SettleOutcome
 from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock
 
@@ -234,7 +234,9 @@ def test_retry_spends_a_token(ledger: Ledger, clock: Clock) -> None:
     limits = limits_of("1/min")
     ids = release(ledger, limits)
     ledger.begin("slack", ids, token="w", lease_s=60, limits=limits)
-    retry = Settlement(id=ids[0], outcome="retry", reason="http_5xx", delay_ms=1, header=Header(committed_ms=1))
+    retry = Settlement(
+        id=ids[0], outcome=SettleOutcome.RETRY, reason="http_5xx", delay_ms=1, header=Header(committed_ms=1)
+    )
     ledger.settle("slack", [retry], token="w", limits=limits)
     clock.now_s += 59.9
     assert release(ledger, limits) == []
@@ -265,7 +267,9 @@ def test_delivery_that_did_not_contact_the_target_is_refunded(ledger: Ledger) ->
         ids = release(ledger, limits)
         header = Header(committed_ms=1, completed_calls=("ip",))
         for one in ledger.begin("slack", ids, token="w", lease_s=60, limits=limits):
-            remembered = Settlement(id=one.id, outcome=outcome, contacted=False, header=header, delay_ms=10**6)
+            remembered = Settlement(
+                id=one.id, outcome=SettleOutcome(outcome), contacted=False, header=header, delay_ms=10**6
+            )
             ledger.settle("slack", [remembered], token="w", limits=limits)
     assert len(ids) == 2
     status = ledger.status("slack")

@@ -19,6 +19,7 @@ from common.ledger import (
     Notifications,
     Reaped,
     Settlement,
+    SettleOutcome,
 )
 from tests.support.fakes import SIGNER, Clock, policy
 from workers.alert.alert import Alert
@@ -68,7 +69,7 @@ class World:
         attempt = Attempt(delivery.begun_ms, reason, "x")
         origin = delivery.header.fallback_of
         header = Header(committed_ms=delivery.header.committed_ms, attempts=1, history=(attempt,), fallback_of=origin)
-        settlement = Settlement(id=delivery.id, outcome=outcome, reason=reason, header=header)
+        settlement = Settlement(id=delivery.id, outcome=SettleOutcome(outcome), reason=reason, header=header)
         error = f'{reason}: "x"\n%s'
         self.ledger.settle(
             of,
@@ -102,7 +103,7 @@ class World:
             fields = json.loads(message)
             assert (head, fields.pop("integration"), set(fields)) == ("1", "courier", {"courier"})
             events.append(fields["courier"])
-            self.ledger.settle(MANAGER_ID, [Settlement(id=delivery.id, outcome="delivered")], token=TOKEN)
+            self.ledger.settle(MANAGER_ID, [Settlement(id=delivery.id, outcome=SettleOutcome.DELIVERED)], token=TOKEN)
         return events
 
 

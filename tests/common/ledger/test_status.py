@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.ledger import BreakerState, Header, Ledger, Limits, Settlement
+from common.ledger import BreakerState, Header, Ledger, Limits, Settlement, SettleOutcome
 from common.ledger.keys import keys_of, keys_with_cursor, limit_keys
 from common.ledger.record import Attempt
 from common.ledger.status import MAX_RECORDS, read_statuses
@@ -65,7 +65,7 @@ def test_each_status_is_that_of_its_integration(ledger: Ledger, client: redis.Re
     (task,) = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, limits=LIMITS)
     ledger.begin("slack", task, token="w", lease_s=60, limits=LIMITS)
     header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "timeout", ""),))
-    failed = Settlement(id=task[0], outcome="retry", reason="timeout", delay_ms=9_000, header=header)
+    failed = Settlement(id=task[0], outcome=SettleOutcome.RETRY, reason="timeout", delay_ms=9_000, header=header)
     ledger.settle("slack", [failed], token="w", last_error="timeout: slow", limits=LIMITS)
     ledger.pause("pagerduty", "why")
     client.set(keys_of("shuffle").dead, "x")

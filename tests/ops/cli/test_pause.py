@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from common.ledger import Breaker, Header, Ledger, Limits, Settlement
+from common.ledger import Breaker, Header, Ledger, Limits, Settlement, SettleOutcome
 from common.settings.rate_limit import parse_rate_limit
 from ops.cli.main import courier
 
@@ -58,7 +58,7 @@ def fail(ledger: Ledger, *, pause_s: int = 0) -> None:
     ledger.begin("slack", ids, token="w", lease_s=60, limits=PACE)
     failed = Settlement(
         id=ids[0],
-        outcome="retry",
+        outcome=SettleOutcome.RETRY,
         reason="http_5xx",
         delay_ms=1000,
         pause_ms=1000 * pause_s,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from common.ledger import Header, Ledger, Settlement
+from common.ledger import Header, Ledger, Settlement, SettleOutcome
 from common.ledger.record import Attempt, FallbackOf, LastResponse
 from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from ops.cli.main import courier
@@ -72,7 +72,7 @@ def bury(
         response=ANSWER,
         fallback_of=fallback_of,
     )
-    settlement = Settlement(id=delivery_id, outcome="dead", reason=reason, header=header)
+    settlement = Settlement(id=delivery_id, outcome=SettleOutcome.DEAD, reason=reason, header=header)
     assert ledger.settle("slack", [settlement], token="w", last_error=f"{reason}: {detail}").count == 1
 
 

@@ -18,7 +18,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from common.integration import Integration
-from common.ledger import Header, Ledger, Settlement
+from common.ledger import Header, Ledger, Settlement, SettleOutcome
 from common.ledger.record import Attempt
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
@@ -73,7 +73,7 @@ def die(ledger: Ledger, integration_id: str) -> None:
     ledger.release(integration_id, max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
     ledger.begin(integration_id, [DELIVERY], token="w", lease_s=60)
     header = Header(committed_ms=1, attempts=3, history=(Attempt(1, "unauthorized", ERROR),))
-    dead = Settlement(id=DELIVERY, outcome="dead", reason="unauthorized", header=header)
+    dead = Settlement(id=DELIVERY, outcome=SettleOutcome.DEAD, reason="unauthorized", header=header)
     ledger.settle(integration_id, [dead], token="w", last_error=f"auth: {ERROR}")
 
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 import common.ledger as ledger_room
 from common.connection.client import connect
-from common.ledger import Header, Ledger, Settlement
+from common.ledger import Header, Ledger, Settlement, SettleOutcome
 from common.ledger.keys import keys_with_cursor, limit_keys
 from common.ledger.limits import Breaker, Limits
 from common.ledger.record import Attempt
@@ -58,7 +58,7 @@ def settle(ledger: Ledger, outcome: str, reason: str = "") -> None:
     (task,) = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0)
     (begun,) = ledger.begin("slack", task, token="w", lease_s=60)
     header = Header(committed_ms=begun.header.committed_ms, attempts=1, history=(Attempt(1, reason, ""),))
-    settlement = Settlement(id=begun.id, outcome=outcome, reason=reason, delay_ms=60_000, header=header)
+    settlement = Settlement(id=begun.id, outcome=SettleOutcome(outcome), reason=reason, delay_ms=60_000, header=header)
     ledger.settle("slack", [settlement], token="w")
 
 
@@ -149,7 +149,9 @@ def test_breaker_and_pauses_are_exposed(registry: CollectorRegistry, client: red
     task = ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, limits=pace)[0]
     ledger.begin("slack", task, token="w", lease_s=60, limits=pace)
     header = Header(committed_ms=1, attempts=1, history=(Attempt(1, "http_5xx", ""),))
-    refused = Settlement(id=task[0], outcome="retry", reason="http_5xx", delay_ms=1, pause_ms=60_000, header=header)
+    refused = Settlement(
+        id=task[0], outcome=SettleOutcome.RETRY, reason="http_5xx", delay_ms=1, pause_ms=60_000, header=header
+    )
     ledger.settle("slack", [refused], token="w", limits=pace)
     ledger.pause("slack")
     slack = {"integration": "slack"}

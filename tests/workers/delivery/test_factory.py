@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from workers.delivery.factory import build_service
 from workers.transports.http.transport import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.script.transport import ScriptTransport
+from workers.transports.threads import InThreads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +39,7 @@ def test_kind_determines_the_transport(
     service: Any  # the block itself
     service, transport = build_service(block, settings.policy(block), settings.worker)
     assert service is block
-    assert isinstance(transport, kind)
+    assert isinstance(transport.transport if isinstance(transport, InThreads) else transport, kind)
 
 
 @pytest.mark.parametrize(
@@ -60,5 +62,5 @@ def test_custom_script_from_alert_to_outcome(tmp_path: Path, command: str, outco
     service, transport = build_service(block, settings.policy(block), worker)
     alert = Alert(b'{"rule":{"id":"5710"}}')
     (call,) = service.build_calls(alert)
-    assert service.interpret(alert, call, transport.send(call)) == outcome
+    assert service.interpret(alert, call, asyncio.run(transport.send(call))) == outcome
     assert not any(files for _, _, files in os.walk(tmp_path / "private"))

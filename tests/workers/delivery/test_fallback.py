@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from random import Random
 from typing import Any
@@ -86,13 +87,13 @@ def test_only_the_message_of_a_fallback_gives_the_reason() -> None:
     bodies: list[bytes] = []
 
     class Wire:
-        def send(self, call: Request) -> Response:
+        async def send(self, call: Request) -> Response:
             bodies.append(call.body or b"")
             return Response(status=200)
 
     pipeline = Pipeline(make_service(SLACK), Wire(), policy(), Random(1), signer=SIGNER)
     for header in (Header(committed_ms=1, fallback_of=ORIGIN), Header(committed_ms=1)):
-        assert pipeline.attempt(Delivery("a", header, alert(1))).outcome == "delivered"
+        assert asyncio.run(pipeline.attempt(Delivery("a", header, alert(1)))).outcome == "delivered"
     marked_one, plain = (json.loads(body)["attachments"][0] for body in bodies)
     assert (marked_one["title"], marked_one["text"]) == (f"{PREFIX}sshd: brute force", f"{PREFIX}Invalid user x")
     assert (plain["title"], plain["text"]) == ("sshd: brute force", "Invalid user x")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ class Wire:
     def __init__(self, status: int, body: object) -> None:
         self.response, self.asked = Response(status=status, body=json.dumps(body).encode()), list[str]()
 
-    def send(self, call: Request) -> Response:
+    async def send(self, call: Request) -> Response:
         self.asked.append(call.url)
         return self.response
 
@@ -53,7 +54,8 @@ def attempt(client: redis.Redis, integration: Integration, wire: Wire, number: i
         "syscheck": {"path": f"/tmp/{number}", "md5_after": MD5, "sha1_after": "x"},
         **fields,
     }
-    return pipeline.attempt(Delivery(f"n:f:{number}", Header(committed_ms=1), json.dumps(alert).encode(), 2))
+    delivery = Delivery(f"n:f:{number}", Header(committed_ms=1), json.dumps(alert).encode(), 2)
+    return asyncio.run(pipeline.attempt(delivery))
 
 
 def test_hash_is_looked_up_once_and_each_alert_gets_its_event(client: redis.Redis) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class PreparedTransport:
         self.statuses, self.body = list(statuses), body
         self.sent: list[str] = []
 
-    def send(self, call: Request) -> Response:
+    async def send(self, call: Request) -> Response:
         self.sent.append(call.key)
         response = self.statuses.pop(0)
         if isinstance(response, Exception):
@@ -85,7 +86,7 @@ def attempt(
     delivery = Delivery(
         "n:f:1", header, f'{{"keys": {keys}}}'.encode(), begun_ms=1_005_000, last_success_ms=last_success_ms
     )
-    return pipeline.attempt(delivery), transport
+    return asyncio.run(pipeline.attempt(delivery)), transport
 
 
 def test_success_settles_as_delivered_with_repeatable_event_ids() -> None:

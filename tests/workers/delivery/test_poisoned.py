@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from common.ledger import Header, Ledger, Limits, Settlement
+from common.ledger import Header, Ledger, Limits, Settlement, SettleOutcome
 from common.outcome import Reason, Retry
 from common.settings.rate_limit import parse_rate_limit
 from tests.support.fakes import Clock, policy
@@ -71,10 +71,10 @@ class Loop:
     def outcome(self, one: str, header: Header) -> Settlement:
         if one.startswith("good") and not self.down:
             self.arrived[one] = self.now_s
-            return Settlement(id=one, outcome="delivered")
+            return Settlement(id=one, outcome=SettleOutcome.DELIVERED)
         failed = msgspec.structs.replace(header, attempts=header.attempts + 1)
         delay_ms = round(1000 * retry_delay_s(Retry(self.reason), failed.attempts, POLICY, self.random))
-        return Settlement(id=one, outcome="retry", reason=self.reason, delay_ms=delay_ms, header=failed)
+        return Settlement(id=one, outcome=SettleOutcome.RETRY, reason=self.reason, delay_ms=delay_ms, header=failed)
 
     def late(self, seconds: float) -> float:
         """Return the share of good deliveries that took longer than `seconds` or have not arrived."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.errors import TransportError
 from common.integration import Integration
-from common.ledger import Header, Ledger, Settlement
+from common.ledger import Header, Ledger, Settlement, SettleOutcome
 from common.ledger.record import encode_header
 from common.outcome import Reason
 from common.secret import MASK, Secret
@@ -124,7 +124,9 @@ def test_response_survives_the_lua_scripts_and_is_counted(client: redis.Redis) -
         ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
         ledger.begin("slack", ["a"], token="w", lease_s=60)
         header = Header(committed_ms=1, attempts=1, response=response)
-        ledger.settle("slack", [Settlement(id="a", outcome=outcome, reason="http_5xx", header=header)], token="w")
+        ledger.settle(
+            "slack", [Settlement(id="a", outcome=SettleOutcome(outcome), reason="http_5xx", header=header)], token="w"
+        )
     assert ledger.replay("slack", ["a"]) == 1
     assert ledger.bury("slack", reason="buried") == 1
     (letter,) = ledger.dead_letters("slack")

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from random import Random
 from threading import Barrier, BrokenBarrierError, Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytest
 from cryptography.fernet import Fernet
 
 from common.errors import LedgerUnavailable
 from common.integration import Integration
-from common.ledger import Ledger, Limits, Settled, Settlement
+from common.ledger import Ledger, Limits, Settled, Settlement, SettleOutcome
 from common.outcome import Delivered, Reason, Retry
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
@@ -20,16 +22,17 @@ from workers.delivery.lookup_store import LookupStore
 from workers.delivery.served import Selection, ServedIntegrations
 from workers.delivery.task import DeliveryTask
 from workers.process_identity import ProcessIdentity, this_process
+from workers.transports.threads import InThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import pytest
     import redis
 
     from common.ledger import Delivery
     from common.outcome import Outcome
     from workers.alert.alert import Alert
+    from workers.delivery.event_loop import EventLoop
 
 TICKET = Integration(id="custom-ticket", name="custom-ticket")
 
@@ -72,6 +75,8 @@ class Calls:
 class World:
     """A worker's task with a real ledger; `send` is the transport."""
 
+    loop: ClassVar[EventLoop]
+
     def __init__(
         self,
         client: redis.Redis,
@@ -81,6 +86,10 @@ class World:
         concurrency: int = 128,
     ) -> None:
         self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
+
+        async def sleep(seconds: float) -> None:
+            self.pauses.append(seconds)
+
         settings = policy(concurrency=concurrency)
         self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
         self.registry.publish("n", [SLACK, TICKET])
@@ -88,7 +97,7 @@ class World:
             self.registry,
             Selection(),
             policy=lambda _integration: settings,
-            build=lambda _integration, _policy: (service or Plain(), Calls(send)),
+            build=lambda _integration, _policy: (service or Plain(), InThreads(Calls(send))),
             random=Random(1),
             signer=SIGNER,
             lookups=lambda namespace: LookupStore(client, namespace, SIGNATURES),
@@ -96,7 +105,7 @@ class World:
         self.integrations.refresh()
         dispatcher: Any = self.dispatcher
         self.task = DeliveryTask(
-            self.ledger, dispatcher, self.integrations, identity=this_process(), sleep=self.pauses.append
+            self.ledger, dispatcher, self.integrations, self.loop, identity=this_process(), sleep=sleep
         )
 
     def released(self, *ids: str) -> list[str]:
@@ -112,6 +121,11 @@ class World:
         limits = Limits.of(policy(), self.registry.target(SLACK))
         tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=limits)
         return [one for task in tasks for one in task]
+
+
+@pytest.fixture(autouse=True)
+def loop(event_loop: EventLoop) -> None:
+    World.loop = event_loop
 
 
 def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Redis) -> None:
@@ -304,7 +318,77 @@ def test_late_failure_with_a_lost_lease_changes_nothing(client: redis.Redis) -> 
 
     world = World(client, send)
     world.task.deliver("slack", world.released("a"))
-    assert world.ledger.settle("slack", [Settlement(id="a", outcome="delivered")], token="somebody-else").count == 1
+    assert (
+        world.ledger.settle("slack", [Settlement(id="a", outcome=SettleOutcome.DELIVERED)], token="somebody-else").count
+        == 1
+    )
+
+
+def test_delivery_that_is_still_attempted_is_not_begun_again(client: redis.Redis) -> None:
+    again: list[dict[str, int]] = []
+
+    def send(_call: Request) -> Response:
+        world.ledger.expire("slack", world.ledger.leases("slack"))  # as if this worker had been stalled
+        assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
+        limits = Limits.of(policy(), world.registry.target(SLACK))
+        (ids,) = world.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=limits)
+        again.append(world.task.deliver("slack", ids))
+        return Response(status=200)
+
+    world = World(client, send)
+    assert world.task.deliver("slack", world.released("a")) == {"delivered": 1}
+    assert again == [{}]
+    assert world.task.counters() == (1, 0)
+
+
+def test_delivery_that_comes_back_at_once_is_begun_again(client: redis.Redis) -> None:
+    world = World(client, lambda _call: Response(status=500))
+    ids, outcomes = world.released("a"), list[dict[str, int]]()
+
+    def dispatch(*_args: Any, **_kwargs: Any) -> int:
+        if not outcomes:  # as a task of the next release would, before the first one has ended
+            client.zadd("courier:{slack}:waiting", {"a": 1})
+            outcomes.append({})
+            limits = Limits.of(policy(), world.registry.target(SLACK))
+            world.ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, limits=limits)
+            outcomes[0] = {"begun": len(world.task._begin(served, world.task._in_flight.new("slack", ids)))}
+        return 0
+
+    served: Any = world.integrations.get("slack")
+    world.dispatcher.dispatch = dispatch  # type: ignore[method-assign]  # between two settlements
+    world.task.deliver("slack", ids)
+    assert outcomes == [{"begun": 1}]
+
+
+def test_integration_whose_settle_waits_delays_no_other(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(client, lambda _call: Response(status=200))
+    ids, waits, goes_on = world.released("a"), Event(), Event()
+    real = world.ledger.settle
+
+    def settle(integration_id: str, *args: Any, **kwargs: Any) -> Settled:
+        if integration_id == "slack":
+            waits.set()
+            goes_on.wait(30)
+        return real(integration_id, *args, **kwargs)
+
+    monkeypatch.setattr(world.ledger, "settle", settle)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(world.task.deliver, "slack", ids)
+        assert waits.wait(30)
+        world.ledger.commit(
+            "custom-ticket",
+            node="n",
+            expected="",
+            cursor="c",
+            deliveries=[("t", b"{}")],
+            max_backlog=9,
+            max_backlog_bytes=10**6,
+        )
+        world.ledger.release("custom-ticket", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
+        assert world.task.deliver("custom-ticket", ["t"]) == {"delivered": 1}
+        assert not slow.done()
+        goes_on.set()
+        assert slow.result(30) == {"delivered": 1}
 
 
 def test_leases_of_a_dead_local_worker_are_reclaimed_immediately(client: redis.Redis) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import redis
 
+    from workers.delivery.event_loop import EventLoop
+
 
 class NothingLost(NoDispatch):
     def reap(self, wanted: Collection[str]) -> dict[str, Reaped]:
@@ -46,7 +48,7 @@ def test_tick_is_shorter_than_the_smallest_bucket(limits: list[str], tick_s: flo
     assert Limits(rate_limits=tuple(map(parse_rate_limit, limits))).tick_s == tick_s
 
 
-def test_tick_releases_small_buckets_and_run_once_everything(client: redis.Redis) -> None:
+def test_tick_releases_small_buckets_and_run_once_everything(client: redis.Redis, event_loop: EventLoop) -> None:
     registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
     registry.publish("n", [SLACK])
     small = policy(rate_limits=(parse_rate_limit("10/s burst 1"),))
@@ -61,7 +63,7 @@ def test_tick_releases_small_buckets_and_run_once_everything(client: redis.Redis
     )
     integrations.refresh()
     dispatcher: Any = NothingLost()
-    task = DeliveryTask(Ledger(client), dispatcher, integrations, identity=this_process(), sleep=lambda _s: None)
+    task = DeliveryTask(Ledger(client), dispatcher, integrations, event_loop, identity=this_process())
     watchdog = Watchdog(queued=lambda: 0, begun=lambda: 0, free=lambda: True)
     maintenance = Maintenance(
         integrations,

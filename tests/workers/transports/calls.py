@@ -10,8 +10,8 @@ from common.errors import TransportError
 from workers.calls import Request
 
 if TYPE_CHECKING:
+    from tests.support.blocking import Blocking
     from tests.workers.transports.servers import Web
-    from workers.transports.http.transport import HttpTransport
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SECRET_PATH: Final = "/services/s3cret?token=s3cret"
@@ -21,7 +21,7 @@ def post(url: str, body: bytes = b"{}", **more: Any) -> Request:
     return Request(method="POST", url=url, headers={"Content-Type": "application/json"}, body=body, **more)
 
 
-def error(transport: HttpTransport, call: Request) -> TransportError:
+def error(transport: Blocking, call: Request) -> TransportError:
     with pytest.raises(TransportError) as raised:
         transport.send(call)
     assert "s3cret" not in str(raised.value)

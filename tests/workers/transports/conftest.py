@@ -10,14 +10,16 @@ import pytest
 
 from common.integration import Integration
 from common.settings.load import load_settings
+from tests.support.blocking import Blocking
 from tests.workers.transports.servers import Authority, Web, web
-from workers.transports.http.pool import ConnectionPool
+from workers.transports.http.multi import Connections
 from workers.transports.http.transport import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from common.settings.schema import Policy
+    from workers.delivery.event_loop import EventLoop
 
 
 class MakePolicy(Protocol):
@@ -45,9 +47,16 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def http(policy: MakePolicy) -> Callable[..., HttpTransport]:
-    def make(**changes: Any) -> HttpTransport:
-        return HttpTransport(policy(**changes), ConnectionPool())
+def connections(event_loop: EventLoop) -> Iterator[Connections]:
+    made = Connections()
+    yield made
+    event_loop.call_soon(made.close)
+
+
+@pytest.fixture
+def http(policy: MakePolicy, connections: Connections, event_loop: EventLoop) -> Callable[..., Blocking]:
+    def make(**changes: Any) -> Blocking:
+        return Blocking(HttpTransport(policy(**changes), connections), event_loop)
 
     return make
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from tests.support.blocking import Blocking
     from workers.calls import Response
-    from workers.transports.http.transport import HttpTransport
 
 OK: Final = b"HTTP/1.1 200 OK\r\n"
 ALLOWED_S: Final = 0.4
@@ -54,7 +54,7 @@ BROKEN: Final[dict[str, tuple[bytes, bool, str]]] = {
 """What is sent, whether the connection is then kept, and a part of the error text; empty where libcurl may pass."""
 
 
-def served(http: Callable[..., HttpTransport], sent: bytes, *, kept: bool = False) -> Response:
+def served(http: Callable[..., Blocking], sent: bytes, *, kept: bool = False) -> Response:
     """Return what comes of a call to a server that says this."""
 
     def behave(connection: socket.socket) -> None:
@@ -64,11 +64,13 @@ def served(http: Callable[..., HttpTransport], sent: bytes, *, kept: bool = Fals
             pass
 
     with raw(behave) as address:
-        return http(request_timeout_s=ALLOWED_S if kept else 10).send(post(f"http://{address}{SECRET_PATH}"))
+        transport = http(request_timeout_s=ALLOWED_S if kept else 10)
+        response: Response = transport.send(post(f"http://{address}{SECRET_PATH}"))
+    return response
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_body_does_not_change_the_status(http: Callable[..., HttpTransport], case: str) -> None:
+def test_a_broken_body_does_not_change_the_status(http: Callable[..., Blocking], case: str) -> None:
     sent, kept, words = BROKEN[case]
     response = served(http, sent, kept=kept)
     assert response.status == 200
@@ -76,7 +78,7 @@ def test_a_broken_body_does_not_change_the_status(http: Callable[..., HttpTransp
 
 
 @pytest.mark.parametrize("status", [b"500 Oops", b"429 Slow", b"403 No"])
-def test_a_failed_status_counts_despite_a_broken_body(http: Callable[..., HttpTransport], status: bytes) -> None:
+def test_a_failed_status_counts_despite_a_broken_body(http: Callable[..., Blocking], status: bytes) -> None:
     head = b"HTTP/1.1 " + status + b"\r\nRetry-After: 7\r\nContent-Encoding: utf-8\r\n\r\nx"
     response = served(http, head)
     assert (response.status, response.headers["retry-after"]) == (int(status[:3]), "7")
@@ -85,11 +87,11 @@ def test_a_failed_status_counts_despite_a_broken_body(http: Callable[..., HttpTr
 @pytest.mark.parametrize(
     "sent", [OK + b"Content-Length: 2\r\n\r\nok", b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"]
 )
-def test_a_complete_response_is_not_broken(http: Callable[..., HttpTransport], sent: bytes) -> None:
+def test_a_complete_response_is_not_broken(http: Callable[..., Blocking], sent: bytes) -> None:
     assert served(http, sent).broken == ""
 
 
-def test_the_status_of_the_previous_call_is_not_used(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_the_status_of_the_previous_call_is_not_used(server: Web, http: Callable[..., Blocking]) -> None:
     transport, calls = http(request_timeout_s=10), []
 
     def behave(connection: socket.socket) -> None:
@@ -103,7 +105,7 @@ def test_the_status_of_the_previous_call_is_not_used(server: Web, http: Callable
     assert transport.send(post(server.url)).status == 200
 
 
-def test_a_slow_body_ends_at_the_time_limit(http: Callable[..., HttpTransport]) -> None:
+def test_a_slow_body_ends_at_the_time_limit(http: Callable[..., Blocking]) -> None:
     def behave(connection: socket.socket) -> None:
         request_of(connection)
         connection.sendall(OK + b"Content-Length: 99999\r\n\r\n")
@@ -125,7 +127,7 @@ def test_a_slow_body_ends_at_the_time_limit(http: Callable[..., HttpTransport]) 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(end=st.integers(0, 200), encoding=st.sampled_from([b"", b"gzip", b"UTF-8", b"zstd", b"x"]))
 def test_a_truncated_response_counts_from_its_status_line_on(
-    http: Callable[..., HttpTransport], end: int, encoding: bytes
+    http: Callable[..., Blocking], end: int, encoding: bytes
 ) -> None:
     whole = OK + b"Content-Encoding: " + encoding + b"\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
     sent = whole[:end]
@@ -141,7 +143,7 @@ HASHED: Final = alert(syscheck={"md5_after": "0" * 32})
 
 
 @pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle"])
-def test_a_service_that_checks_the_status_succeeds(http: Callable[..., HttpTransport], name: str) -> None:
+def test_a_service_that_checks_the_status_succeeds(http: Callable[..., Blocking], name: str) -> None:
     serving = service(name, **SETTINGS)
     (call,) = serving.build_calls(HASHED)
     for sent, kept, _ in BROKEN.values():
@@ -149,7 +151,7 @@ def test_a_service_that_checks_the_status_succeeds(http: Callable[..., HttpTrans
 
 
 @pytest.mark.parametrize("name", ["virustotal", "maltiverse"])
-def test_a_service_that_reads_the_body_retries(http: Callable[..., HttpTransport], name: str) -> None:
+def test_a_service_that_reads_the_body_retries(http: Callable[..., Blocking], name: str) -> None:
     serving = service(name, **SETTINGS)
     call = serving.build_calls(HASHED)[0]
     sent = b'{"response_code": 0}'

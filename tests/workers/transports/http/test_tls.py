@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from workers.transports.http.transport import HttpTransport
+    from tests.support.blocking import Blocking
 
 
-def test_a_private_authority_is_trusted_if_it_is_named(
-    authority: Authority, http: Callable[..., HttpTransport]
-) -> None:
+def test_a_private_authority_is_trusted_if_it_is_named(authority: Authority, http: Callable[..., Blocking]) -> None:
     with web(authority.context(authority.certificate("server"))) as server:
         transport = http(ca_bundle=authority.file)
         for _ in range(3):
@@ -57,7 +55,7 @@ def _without_paths(paths: Callable[[], ssl.DefaultVerifyPaths]) -> Callable[[], 
 
 
 def test_what_the_system_trusts_is_trusted(
-    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+    authority: Authority, http: Callable[..., Blocking], system_folder: Path
 ) -> None:
     authority.folder(system_folder)
     with web(authority.context(authority.certificate("server"))) as server:
@@ -66,7 +64,7 @@ def test_what_the_system_trusts_is_trusted(
 
 
 def test_the_system_s_file_is_trusted_if_its_folder_is_not_hashed(
-    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+    authority: Authority, http: Callable[..., Blocking], system_folder: Path
 ) -> None:
     system_folder.mkdir()
     (system_folder.parent / "bundle.crt").write_bytes(authority.file.read_bytes())
@@ -77,7 +75,7 @@ def test_the_system_s_file_is_trusted_if_its_folder_is_not_hashed(
 @pytest.mark.parametrize("variable", VARIABLES[:-1])
 def test_a_variable_selects_the_trust_store(
     authority: Authority,
-    http: Callable[..., HttpTransport],
+    http: Callable[..., Blocking],
     system_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
@@ -98,7 +96,7 @@ def test_the_variables_have_priorities(system_folder: Path, monkeypatch: pytest.
 
 
 def test_a_variable_with_a_missing_file_is_an_error(
-    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, http: Callable[..., Blocking], system_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority.folder(system_folder)
     missing = system_folder.parent / "missing.pem"
@@ -110,7 +108,7 @@ def test_a_variable_with_a_missing_file_is_an_error(
 
 
 def test_a_folder_without_hashed_names_is_an_error(
-    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, http: Callable[..., Blocking], system_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system_folder.mkdir()
     (system_folder / "mine.pem").write_bytes(authority.file.read_bytes())
@@ -122,7 +120,7 @@ def test_a_folder_without_hashed_names_is_an_error(
 
 
 def test_each_folder_of_a_list_is_used(
-    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, http: Callable[..., Blocking], system_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unhashed, hashed = system_folder.parent / "unhashed", system_folder.parent / "hashed"
     unhashed.mkdir()
@@ -145,7 +143,7 @@ def test_each_folder_of_a_list_is_used(
 )
 def test_folders_without_certificates_are_an_error(
     authority: Authority,
-    http: Callable[..., HttpTransport],
+    http: Callable[..., Blocking],
     system_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -162,7 +160,7 @@ def test_folders_without_certificates_are_an_error(
 
 
 def test_an_incomplete_folder_does_not_replace_the_system_s_file(
-    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+    authority: Authority, http: Callable[..., Blocking], system_folder: Path
 ) -> None:
     system_folder.mkdir()
     other = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
@@ -173,7 +171,7 @@ def test_an_incomplete_folder_does_not_replace_the_system_s_file(
 
 
 def test_an_untrusted_target_says_what_to_set(
-    authority: Authority, http: Callable[..., HttpTransport], system_folder: Path
+    authority: Authority, http: Callable[..., Blocking], system_folder: Path
 ) -> None:
     with web(authority.context(authority.certificate("server"))) as server:
         detail = error(http(), post(tls_url(server))).detail
@@ -193,13 +191,13 @@ def test_the_bundled_file_is_the_last_choice(system_folder: Path) -> None:
     assert default_trust_store().is_folder
 
 
-def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+def test_a_certificate_for_another_host_is_refused(authority: Authority, http: Callable[..., Blocking]) -> None:
     with web(authority.context(authority.certificate("other", "192.0.2.1"))) as server:
         refused = error(http(ca_bundle=authority.file), post(tls_url(server)))
     assert (refused.reason, "mismatch" in refused.detail) == (Reason.TLS, True)
 
 
-def test_a_client_certificate_is_sent(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+def test_a_client_certificate_is_sent(authority: Authority, http: Callable[..., Blocking]) -> None:
     with web(authority.context(authority.certificate("server"), wants_client=True)) as server:
         pem = authority.certificate("client")
         assert http(ca_bundle=authority.file, client_cert=pem).send(post(tls_url(server))).status == 200
@@ -209,12 +207,12 @@ def test_a_client_certificate_is_sent(authority: Authority, http: Callable[..., 
     assert refused.reason in {Reason.TLS, Reason.CONNECTION_FAILED}  # by who is faster: the alert or the reset
 
 
-def test_plain_http_behind_https_is_an_error(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_plain_http_behind_https_is_an_error(server: Web, http: Callable[..., Blocking]) -> None:
     refused = error(http(), post(tls_url(server)))
     assert (refused.reason, "is not trusted, or does not speak TLS" in refused.detail) == (Reason.TLS, True)
 
 
-def test_an_interrupted_handshake_is_retried(http: Callable[..., HttpTransport]) -> None:
+def test_an_interrupted_handshake_is_retried(http: Callable[..., Blocking]) -> None:
     with raw(lambda connection: connection.recv(10)) as address:
         assert error(http(), post(f"https://{address}/")).reason is Reason.CONNECTION_FAILED
 
@@ -222,7 +220,7 @@ def test_an_interrupted_handshake_is_retried(http: Callable[..., HttpTransport])
 @pytest.mark.parametrize("setting", ["ca_bundle", "client_cert"])
 @pytest.mark.parametrize("content", [None, "no pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"])
 def test_an_unusable_file_is_named(
-    authority: Authority, http: Callable[..., HttpTransport], tmp_path: Path, setting: str, content: str | None
+    authority: Authority, http: Callable[..., Blocking], tmp_path: Path, setting: str, content: str | None
 ) -> None:
     file = tmp_path / "file.pem"
     if content:
@@ -234,7 +232,7 @@ def test_an_unusable_file_is_named(
     assert unfit.detail.endswith("not a PEM file" if content == "no pem" else "")
 
 
-def test_a_proxy_is_used(server: Web, http: Callable[..., HttpTransport], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_used(server: Web, http: Callable[..., Blocking], monkeypatch: pytest.MonkeyPatch) -> None:
     by_setting = http(proxy=Secret(f"http://me:pw@127.0.0.1:{server.port}"))
     assert by_setting.send(post("http://target.example/a")).status == 200
     assert (server.seen[0].path, server.seen[0].headers["host"]) == ("http://target.example/a", "target.example")
@@ -246,7 +244,7 @@ def test_a_proxy_is_used(server: Web, http: Callable[..., HttpTransport], monkey
     assert [seen.path for seen in server.seen[1:]] == ["http://target.example/b", "/direct"]
 
 
-def test_a_tunnel_carries_tls(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+def test_a_tunnel_carries_tls(authority: Authority, http: Callable[..., Blocking]) -> None:
     with web(authority.context(authority.certificate("server"))) as server:
 
         def tunnel(connection: socket.socket) -> None:
@@ -262,7 +260,7 @@ def test_a_tunnel_carries_tls(authority: Authority, http: Callable[..., HttpTran
             assert transport.send(post(tls_url(server))).body == b"ok"
 
 
-def test_the_certificate_of_a_proxy_is_checked(authority: Authority, http: Callable[..., HttpTransport]) -> None:
+def test_the_certificate_of_a_proxy_is_checked(authority: Authority, http: Callable[..., Blocking]) -> None:
     with web(authority.context(authority.certificate("server"))) as server:
         proxy = Secret(f"https://127.0.0.1:{server.port}")
         assert http(proxy=proxy, ca_bundle=authority.file).send(post("http://target.example/a")).status == 200
@@ -282,7 +280,7 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("response", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b""])
-def test_a_refusing_proxy_is_retried(http: Callable[..., HttpTransport], response: bytes) -> None:
+def test_a_refusing_proxy_is_retried(http: Callable[..., Blocking], response: bytes) -> None:
     def refuse(connection: socket.socket) -> None:
         request_of(connection)
         connection.sendall(response)

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from workers.transports.http.transport import HttpTransport
+    from tests.support.blocking import Blocking
 
 
 # What goes out and comes back
 
 
-def test_a_request_and_its_response(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_a_request_and_its_response(server: Web, http: Callable[..., Blocking]) -> None:
     response = http().send(post(f"{server.url}/a/b?c=d", b'{"e":1}'))
     assert (response.status, response.body, response.headers["x-kind"]) == (200, b"ok", "test")
     method, path, headers, body, _ = server.seen[0]
@@ -36,12 +36,12 @@ def test_a_request_and_its_response(server: Web, http: Callable[..., HttpTranspo
     assert headers["content-length"] == "7"
 
 
-def test_scheme_and_host_may_be_in_capitals(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_scheme_and_host_may_be_in_capitals(server: Web, http: Callable[..., Blocking]) -> None:
     assert http().send(post(f"HTTP://LOCALHOST:{server.port}/A?B=C")).status == 200
     assert server.seen[0].path == "/A?B=C"
 
 
-def test_the_next_body_is_its_own(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_the_next_body_is_its_own(server: Web, http: Callable[..., Blocking]) -> None:
     transport = http()
     for body in (b"one", b"", b"three!"):
         transport.send(post(server.url, body))
@@ -52,7 +52,7 @@ def test_the_next_body_is_its_own(server: Web, http: Callable[..., HttpTransport
     ]
 
 
-def test_parameters_and_headers_of_a_look_up(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_parameters_and_headers_of_a_look_up(server: Web, http: Callable[..., Blocking]) -> None:
     headers = {"user-agent": "gzip,  Python", "Authorization": "Bearer k"}
     http().send(
         Request(method="GET", url=f"{server.url}/x", headers=headers, params={"apikey": "a b", "resource": "ü"})
@@ -64,9 +64,7 @@ def test_parameters_and_headers_of_a_look_up(server: Web, http: Callable[..., Ht
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 307, 400, 404, 429, 500, 503])
-def test_every_status_is_a_response_without_redirects(
-    server: Web, http: Callable[..., HttpTransport], status: int
-) -> None:
+def test_every_status_is_a_response_without_redirects(server: Web, http: Callable[..., Blocking], status: int) -> None:
     server.status, server.headers = status, {"Location": "/elsewhere", "Retry-After": "7"}
     server.body = b"" if status == 204 else b"body"
     response = http().send(post(server.url))
@@ -74,13 +72,13 @@ def test_every_status_is_a_response_without_redirects(
     assert len(server.seen) == 1
 
 
-def test_a_compressed_response_is_decoded(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_a_compressed_response_is_decoded(server: Web, http: Callable[..., Blocking]) -> None:
     server.headers, server.body = {"Content-Encoding": "gzip"}, gzip.compress(b"unpacked")
     assert http().send(post(server.url)).body == b"unpacked"
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_an_endless_response_is_truncated(server: Web, http: Callable[..., HttpTransport], *, packed: bool) -> None:
+def test_an_endless_response_is_truncated(server: Web, http: Callable[..., Blocking], *, packed: bool) -> None:
     body = b"x" * (8 * MAX_REPORT_BYTES)
     server.body = gzip.compress(body) if packed else body
     server.headers = {"Content-Encoding": "gzip"} if packed else {}
@@ -93,7 +91,7 @@ def test_an_endless_response_is_truncated(server: Web, http: Callable[..., HttpT
 
 
 def test_no_cookie_and_no_netrc_is_sent(
-    server: Web, http: Callable[..., HttpTransport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Web, http: Callable[..., Blocking], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password s3cret\n", encoding="ascii")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -105,9 +103,7 @@ def test_no_cookie_and_no_netrc_is_sent(
     assert not any({"cookie", "authorization"} & set(seen.headers) for seen in server.seen)
 
 
-def test_user_and_password_of_the_url_are_sent_as_requests_does(
-    server: Web, http: Callable[..., HttpTransport]
-) -> None:
+def test_user_and_password_of_the_url_are_sent_as_requests_does(server: Web, http: Callable[..., Blocking]) -> None:
     http().send(post(f"http://me:pw@127.0.0.1:{server.port}/"))
     assert server.seen[0].headers["authorization"] == "Basic bWU6cHc="
 
@@ -134,7 +130,7 @@ def drip(start: bytes, piece: bytes) -> Callable[[socket.socket], None]:
         (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
 )
-def test_a_slow_server_cannot_exceed_the_limit(http: Callable[..., HttpTransport], start: bytes, piece: bytes) -> None:
+def test_a_slow_server_cannot_exceed_the_limit(http: Callable[..., Blocking], start: bytes, piece: bytes) -> None:
     began = time.monotonic()
     with raw(drip(start, piece)) as address:
         slow = error(http(request_timeout_s=0.4), post(f"http://{address}{SECRET_PATH}"))
@@ -142,7 +138,7 @@ def test_a_slow_server_cannot_exceed_the_limit(http: Callable[..., HttpTransport
     assert 0.35 < time.monotonic() - began < 2
 
 
-def test_a_server_that_does_not_read_times_out(http: Callable[..., HttpTransport]) -> None:
+def test_a_server_that_does_not_read_times_out(http: Callable[..., Blocking]) -> None:
     wait = threading.Event()
     with raw(lambda _: wait.wait(5)) as address:
         slow = error(http(request_timeout_s=0.3), post(f"http://{address}/", b"x" * 16_000_000))
@@ -150,7 +146,7 @@ def test_a_server_that_does_not_read_times_out(http: Callable[..., HttpTransport
     assert slow.reason is Reason.TIMEOUT
 
 
-def test_a_missing_handshake_times_out(http: Callable[..., HttpTransport]) -> None:
+def test_a_missing_handshake_times_out(http: Callable[..., Blocking]) -> None:
     wait = threading.Event()
     with raw(lambda _: wait.wait(5)) as address:
         slow = error(http(request_timeout_s=5, connect_timeout_s=0.3), post(f"https://{address}/"))
@@ -158,13 +154,13 @@ def test_a_missing_handshake_times_out(http: Callable[..., HttpTransport]) -> No
     assert slow.reason is Reason.TIMEOUT
 
 
-def test_a_call_may_have_its_own_limit(http: Callable[..., HttpTransport]) -> None:
+def test_a_call_may_have_its_own_limit(http: Callable[..., Blocking]) -> None:
     with raw(drip(b"", b"")) as address:
         slow = error(http(request_timeout_s=60), post(f"http://{address}/", timeout_s=0.2))
     assert "0.2 s" in slow.detail
 
 
-def test_a_limit_is_for_one_call(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_a_limit_is_for_one_call(server: Web, http: Callable[..., Blocking]) -> None:
     transport = http(request_timeout_s=10)
     transport.send(post(server.url))
     with raw(drip(b"", b"")) as address:
@@ -175,7 +171,7 @@ def test_a_limit_is_for_one_call(server: Web, http: Callable[..., HttpTransport]
 # No answer
 
 
-def test_a_refused_connection(http: Callable[..., HttpTransport]) -> None:
+def test_a_refused_connection(http: Callable[..., Blocking]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     refused = error(http(), post(f"http://user:s3cret@{address}{SECRET_PATH}"))
@@ -185,7 +181,7 @@ def test_a_refused_connection(http: Callable[..., HttpTransport]) -> None:
     )
 
 
-def test_a_name_that_cannot_be_resolved(http: Callable[..., HttpTransport]) -> None:
+def test_a_name_that_cannot_be_resolved(http: Callable[..., Blocking]) -> None:
     name = f"{'.'.join(['x' * 60] * 5)}.example"  # longer than RFC 1035 allows, so that no server is asked
     lost = error(http(), post(f"https://{name}{SECRET_PATH}"))
     assert (lost.reason, lost.detail) == (
@@ -194,7 +190,7 @@ def test_a_name_that_cannot_be_resolved(http: Callable[..., HttpTransport]) -> N
     )
 
 
-def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTransport]) -> None:
+def test_the_next_address_is_tried(server: Web, http: Callable[..., Blocking]) -> None:
     assert http().send(post(f"http://localhost:{server.port}/")).status == 200  # ::1 comes first
 
 
@@ -208,7 +204,7 @@ def test_the_next_address_is_tried(server: Web, http: Callable[..., HttpTranspor
         (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason.CONNECTION_FAILED, "without a response"),
     ],
 )
-def test_invalid_responses(http: Callable[..., HttpTransport], response: bytes, reason: Reason, words: str) -> None:
+def test_invalid_responses(http: Callable[..., Blocking], response: bytes, reason: Reason, words: str) -> None:
     def behave(connection: socket.socket) -> None:
         request_of(connection)
         connection.sendall(response)
@@ -228,21 +224,21 @@ def test_invalid_responses(http: Callable[..., HttpTransport], response: bytes, 
         *("http://user:pa/s3cret@host/", "\\s3cret", "http://" + "s3cret" * 50 + "/", "http://a b/s3cret"),
     ],
 )
-def test_an_invalid_url(http: Callable[..., HttpTransport], url: str) -> None:
+def test_an_invalid_url(http: Callable[..., Blocking], url: str) -> None:
     refused = error(http(request_timeout_s=2), post(url))
     assert refused.reason in {Reason.INVALID_URL, Reason.CONNECTION_FAILED}
 
 
 @pytest.mark.parametrize("value", ["Bearer s3cret\n", "Bearer s3cret\r\nX: y", "s3cret\u20ac"])
-def test_a_header_that_cannot_be_sent(server: Web, http: Callable[..., HttpTransport], value: str) -> None:
+def test_a_header_that_cannot_be_sent(server: Web, http: Callable[..., Blocking], value: str) -> None:
     call = Request(method="GET", url=server.url, headers={"Authorization": value})
     refused = error(http(), call)
     assert (refused.reason, "a header cannot be sent" in refused.detail) == (Reason.INVALID_URL, True)
     assert server.seen == []
 
 
-def test_the_repr_of_a_transport_has_no_secret(http: Callable[..., HttpTransport]) -> None:
+def test_the_repr_of_a_transport_has_no_secret(http: Callable[..., Blocking]) -> None:
     transport = http(proxy=Secret("http://s3cret@127.0.0.1:1"))
-    assert "s3cret" not in repr(transport)
+    assert "s3cret" not in repr(transport.transport)
     assert "s3cret" not in repr(post("http://host/s3cret"))
     assert Response(status=200).body == b""

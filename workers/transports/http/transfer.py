@@ -1,14 +1,13 @@
-"""A keep-alive connection of libcurl. Its time limit applies to the whole call, from the first to the last byte.
+"""One HTTP call of libcurl. Its time limit applies to the whole call, from the first to the last byte.
 
 The limit includes name resolution, the proxy and TLS, and it stops a server that sends only one byte a second. libcurl
 uses a quarter of the CPU time of `requests` (`ops/docs/decisions/0004`). Before it reuses an idle connection, it checks
-whether the server has closed it; it does not reuse one that was idle for two minutes.
+whether the server has closed it.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,15 +16,14 @@ import pycurl
 from workers.calls import Response
 from workers.transports.http.addresses import refusal
 from workers.transports.http.errors import broken_by
+from workers.transports.http.multi import MAX_IDLE_S
 from workers.transports.http.trust import trust_store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from common.settings.schema import Policy
-
-_ENDED: Final = getattr(select, "POLLRDHUP", 0)
-"""Linux's event for a peer that has closed its side (poll(2)); other systems only report a broken connection."""
+    from workers.transports.http.multi import Multi
 
 FINAL: Final = 200
 """Lower status codes are interim: the final one follows (RFC 9110, 15.2)."""
@@ -45,10 +43,10 @@ class RequestTemplate:
     """A request without its body, prepared for libcurl. It contains secrets, so its `repr` omits its parts.
 
     `url` has no user and password, `headers` are lines, `proxy` is empty for none, `policy` names the trusted
-    authorities. Calls with the same `origin` share connections.
+    authorities.
     """
 
-    __slots__ = ("accept_encoding", "headers", "method", "origin", "policy", "proxy", "url")
+    __slots__ = ("accept_encoding", "headers", "method", "policy", "proxy", "url")
 
     def __init__(
         self,
@@ -56,16 +54,15 @@ class RequestTemplate:
         url: str,
         headers: list[bytes],
         *,
-        origin: str,
         accept_encoding: str,
         proxy: str,
         policy: Policy,
     ) -> None:
-        self.method, self.url, self.headers, self.origin = method, url, headers, origin
+        self.method, self.url, self.headers = method, url, headers
         self.accept_encoding, self.proxy, self.policy = accept_encoding, proxy, policy
 
 
-class Connection:
+class Transfer:
     """Makes calls one after the other. With the same template, a call sets only one option of libcurl: its body."""
 
     def __init__(self) -> None:
@@ -78,7 +75,9 @@ class Connection:
         self._refused, self._opened = "", False
         self._socket: socket.socket | None = None
 
-    def call(self, template: RequestTemplate, body: bytes | None, limit_s: float, max_body_bytes: int) -> Response:
+    async def call(
+        self, multi: Multi, template: RequestTemplate, body: bytes | None, limit_s: float, max_body_bytes: int
+    ) -> Response:
         """Return the response to one request, which may take `limit_s`, with at most `max_body_bytes` of its body.
 
         After a final status line there is always a response; `broken` says why the rest cannot be read. The target has
@@ -100,7 +99,7 @@ class Connection:
         self._max_body_bytes = max_body_bytes
         broken = ""
         try:
-            curl.perform()
+            await multi.perform(curl)
         except pycurl.error as error:
             if curl.getinfo(pycurl.RESPONSE_CODE) < FINAL:
                 raise
@@ -120,17 +119,8 @@ class Connection:
         """Return why the last call was blocked (`addresses`); empty if it could open a connection to any address."""
         return "" if self._opened else self._refused
 
-    def is_closed(self) -> bool:
-        """Say whether the server has closed its side. Unread bytes, such as a TLS ticket, do not count as closed."""
-        descriptor = self._curl.getinfo(pycurl.ACTIVESOCKET)
-        if descriptor < 0:
-            return False
-        poll = select.poll()
-        poll.register(descriptor, _ENDED)
-        return bool(poll.poll(0))
-
     def close(self) -> None:
-        """Close the connection. reset() breaks the callbacks' reference cycle: workers seldom collect garbage."""
+        """Free the memory. reset() breaks the callbacks' reference cycle: workers seldom collect garbage."""
         self._curl.reset()
         self._curl.close()
 
@@ -148,6 +138,7 @@ class Connection:
         curl.setopt(pycurl.ACCEPT_ENCODING, template.accept_encoding)
         curl.setopt(pycurl.PROXY, template.proxy)
         curl.setopt(pycurl.NOPROXY, "")  # the transport has already applied the environment's
+        curl.setopt(pycurl.MAXAGE_CONN, MAX_IDLE_S)
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
         curl.setopt(pycurl.TCP_KEEPIDLE, _PROBE_AFTER_S)
         curl.setopt(pycurl.TCP_KEEPINTVL, _PROBE_INTERVAL_S)

@@ -1,0 +1,69 @@
+"""The event loop of a worker: asyncio in a thread of its own, which runs the attempts of all integrations.
+
+Nothing on it may block. Calls to Redis block, so they run on a few threads beside it (`asyncio.to_thread`), scripts in
+threads of their own (`workers/transports/threads.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+THREADS: Final = 4
+"""Threads for calls to Redis. A settlement takes about a millisecond; if Redis hangs, all integrations wait for it."""
+
+_log = logging.getLogger("courier.worker")
+
+
+class EventLoop:
+    """The loop and its threads. `on_crash` is called if the loop ends without `stop`."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, on_crash: Callable[[], object] = lambda: None) -> None:
+        self._on_crash = on_crash
+        self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
+
+    def start(self) -> None:
+        """Start the threads. Raises RuntimeError if the system refuses one."""
+        pool = _started_pool()
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_default_executor(pool)
+        self._thread.start()
+
+    def call_soon(self, call: Callable[..., object], *arguments: Any) -> None:
+        """Call it on the loop. May be called from any thread."""
+        self.loop.call_soon_threadsafe(call, *arguments)
+
+    def stop(self) -> None:
+        """Stop the loop. Nothing may run on it any more."""
+        self.call_soon(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def _run(self) -> None:
+        try:
+            self.loop.run_forever()
+        except BaseException:  # noqa: BLE001 — logged; asyncio itself handles every Exception of a callback
+            _log.exception("event loop crashed: internal error")
+            self._on_crash()
+
+
+def _started_pool() -> ThreadPoolExecutor:
+    """Return a pool whose threads all run: later the system might refuse one, and the pool would lose the call."""
+    pool, all_run = ThreadPoolExecutor(THREADS, "redis"), threading.Barrier(THREADS + 1)
+    try:
+        for _ in range(THREADS):
+            pool.submit(all_run.wait)
+        all_run.wait()
+    except RuntimeError:
+        all_run.abort()  # those that run would wait for the others for ever
+        raise
+    return pool
