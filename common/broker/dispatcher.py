@@ -96,7 +96,7 @@ class Dispatcher:
                 {one.integration_id: one.release_params(coalesce=coalesce) for one in batch}
             )
             if tasks:
-                self._publish(tasks)
+                self.publish(tasks)
             count += sum(len(ids) for id_lists in tasks.values() for ids in id_lists)
         return count
 
@@ -108,7 +108,7 @@ class Dispatcher:
         releases = {one.integration_id: one.release_params(coalesce=False) for one in targets}
         results, tasks = self._ledger.commit_all(commits, releases)
         if tasks:
-            self._publish(tasks)
+            self.publish(tasks)
         return results
 
     def reap(self, wanted: Mapping[str, tuple[Policy, Notifications]]) -> dict[str, Reaped]:
@@ -148,7 +148,7 @@ class Dispatcher:
             for (i, ids), messages in zip(overdue.items(), queues, strict=True)
         }
 
-    def _publish(self, tasks: Mapping[str, Sequence[Sequence[str]]]) -> None:
+    def publish(self, tasks: Mapping[str, Sequence[Sequence[str]]]) -> None:
         """Publish the ids of each task, by integration.
 
         A queue key of the wrong type takes no tasks: a worker deletes it, and the deliveries are released again.

@@ -23,6 +23,7 @@ class Calls:
     def __init__(self, client: Redis, clock: Callable[[], float] | None) -> None:
         self._redis, self._clock = client, clock
         self._scripts = scripts.load(client)
+        self._are_scripts_sent = False
         self._damage = DamageLog(client)
 
     def now_ms(self) -> int:
@@ -39,7 +40,7 @@ class Calls:
         """Run a script for one integration and return its result. Also raises LedgerDamaged."""
         calls = {integration_id: (keys or keys_of(integration_id), list(arguments))}
         (result,) = self.run_in_order([(name, calls)])
-        return _undamaged(result[integration_id])
+        return undamaged(result[integration_id])
 
     def run_all(self, name: str, calls: Mapping[str, scripts.Call]) -> dict[str, Any]:
         """Run a script for several integrations in one round trip. Return the results, without damaged integrations."""
@@ -58,6 +59,9 @@ class Calls:
             for keys, arguments in by_integration.values()
         ]
         with as_ledger_errors():
+            if len(groups) > 1 and not self._are_scripts_sent:  # a later script counts on what an earlier one did
+                scripts.send(self._redis, self._scripts.values())
+                self._are_scripts_sent = True
             results = iter(scripts.run(self._redis, calls))
             return [
                 {i: self._damage.checked(i, keys, next(results)) for i, (keys, _) in by_integration.items()}
@@ -78,7 +82,7 @@ class Calls:
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
             add(pipe)
             results = [self._checked(integration_id, keys, result) for result in pipe.execute(raise_on_error=False)]
-        return [_undamaged(result) for result in results]
+        return [undamaged(result) for result in results]
 
     def ask_all(
         self, commands: Mapping[str, Callable[[Pipeline], object]], *, keys: Callable[[str], Sequence[str]] = keys_of
@@ -97,7 +101,8 @@ class Calls:
         return self._damage.checked(integration_id, keys(integration_id), result)
 
 
-def _undamaged(result: Any) -> Any:
+def undamaged(result: Any) -> Any:
+    """Return a result of a script, or raise it if it is LedgerDamaged."""
     if isinstance(result, LedgerDamaged):
         raise result
     return result

@@ -10,7 +10,7 @@ from common.connection.errors import as_ledger_errors
 from common.errors import LedgerDamaged, UnreadableRecord
 from common.integration import MANAGER_ID
 from common.ledger import server_check
-from common.ledger.calls import Calls
+from common.ledger.calls import Calls, undamaged
 from common.ledger.dead_letters import read_dead_letters
 from common.ledger.enums import BreakerState
 from common.ledger.keys import cursor_key, keys_of, keys_with_cursor, limit_keys
@@ -302,12 +302,14 @@ class Ledger:
         last_error_mac: str = "",
         limits: Limits = UNLIMITED,
         notifications: Notifications = NO_NOTIFICATIONS,
+        release: Release | None = None,
     ) -> Settled:
         """Record the outcomes of begun deliveries, the events that they caused and the health of the target.
 
-        `last_error_mac` signs `last_error`, so that a notification of the manager can include it.
+        `last_error_mac` signs `last_error`, so that a notification of the manager can include it. With `release`, the
+        next deliveries are released in the same round trip, and `Settled.tasks` holds the ids of each task to publish.
         """
-        arguments: list[str | bytes | int] = [token, last_error, *limits.settle_args(), *notifications.settle_arg()]
+        arguments: list[str | bytes | float] = [token, last_error, *limits.settle_args(), *notifications.settle_arg()]
         arguments.append(last_error_mac)
         for s in settlements:
             header = encode_header(s.header) if s.header else b""
@@ -315,11 +317,18 @@ class Ledger:
             for event in s.events:
                 arguments += (event.id, event.payload)
         keys = [*_limit_keys(integration_id, limits), *_notification_keys(notifications)]
-        count, breaker, until_ms, paused_until_ms, blocked = self._calls.run(
-            "settle", integration_id, *arguments, keys=keys
+        releases = {integration_id: release} if release else {}
+        result, released = self._calls.run_in_order(
+            [("settle", {integration_id: (keys, arguments)}), ("release", _release_calls(releases))]
         )
+        count, breaker, until_ms, paused_until_ms, blocked = undamaged(result[integration_id])
         return Settled(
-            count, BreakerState(breaker.decode()) if breaker else None, until_ms, paused_until_ms, bool(blocked)
+            count=count,
+            breaker=BreakerState(breaker.decode()) if breaker else None,
+            until_ms=until_ms,
+            paused_until_ms=paused_until_ms,
+            is_blocked=bool(blocked),
+            tasks=self._tasks(released).get(integration_id, []),
         )
 
     # -- for operators

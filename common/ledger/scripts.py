@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from common.ledger.damage import is_damage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from redis import Redis
     from redis.commands.core import Script
@@ -40,6 +40,14 @@ def load(client: Redis) -> dict[str, Script]:
     return {name: client.register_script(source_of(name)) for name in INCLUDES}
 
 
+def send(client: Redis, loaded: Iterable[Script]) -> None:
+    """Send scripts to Redis in one round trip, so that the next `run` of several of them keeps their order."""
+    with client.pipeline(transaction=False) as pipe:
+        for script in loaded:
+            pipe.script_load(script.script)
+        pipe.execute()
+
+
 def source_of(name: str) -> str:
     """Return the complete text of a script, as it is sent to Redis."""
     here = files(__package__)
@@ -50,7 +58,8 @@ def run(client: Redis, calls: Sequence[tuple[Script, Call]]) -> list[Any]:
     """Run each script with its keys and arguments, in this order and in one round trip. Return the results.
 
     Each run is atomic by itself; commands of other clients may run between two of them. If a value in the keys of a
-    call makes it fail, its result is that error (`is_damage`), and the other calls still run.
+    call makes it fail, its result is that error (`is_damage`), and the other calls still run. A script that Redis does
+    not have is run again behind the others.
     """
     if len(calls) == 1:
         return [_run_one(*calls[0])]

@@ -147,7 +147,8 @@ class Settled(msgspec.Struct, frozen=True):
 
     `breaker` is its new state if this settle opened or closed it, else None; `until_ms` is then the end of its pause.
     `paused_until_ms` is the end of a pause that the target requested, if there was none before. `is_blocked` is whether
-    the integration is blocked now; the worker should return the deliveries that it has not started to send.
+    the integration is blocked now; the worker should return the deliveries that it has not started to send. `tasks`
+    holds the ids of each task to publish, if the settle also released.
     """
 
     count: int
@@ -155,6 +156,7 @@ class Settled(msgspec.Struct, frozen=True):
     until_ms: int = 0
     paused_until_ms: int = 0
     is_blocked: bool = False
+    tasks: list[list[str]] = []
 
 
 class Reaped(msgspec.Struct, frozen=True):

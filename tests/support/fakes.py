@@ -39,10 +39,14 @@ class Clock:
 
 
 class NoDispatch:
-    """Records the dispatched integrations and releases nothing."""
+    """Records the dispatched integrations and the published tasks, and does nothing else."""
 
     def __init__(self) -> None:
         self.dispatched: list[str] = []
+        self.published: list[tuple[str, Sequence[Sequence[str]]]] = []
+
+    def publish(self, tasks: Mapping[str, Sequence[Sequence[str]]]) -> None:
+        self.published += tasks.items()
 
     def dispatch(self, target: ReleaseTarget, *, coalesce: bool = False) -> int:  # noqa: ARG002 — as in the real one
         self.dispatched.append(target.integration_id)

@@ -17,7 +17,7 @@ from common.ledger import SettleOutcome
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from common.broker.dispatcher import Dispatcher, ReleaseTarget
+    from common.broker.dispatcher import Dispatcher
     from common.ledger import Ledger, Settled, Settlement
     from workers.delivery.in_flight import InFlight
     from workers.delivery.served import ServedIntegration, ServedIntegrations
@@ -85,21 +85,20 @@ class Settler:
             last_error_mac=self._integrations.signer.sign_error(integration_id, last_error) if last_error else "",
             limits=served.limits,
             notifications=served.notifications,
+            release=served.release_target.release_params(coalesce=integration_id != MANAGER_ID),
         )
-        # Before the release: a delivery that comes back at once must not count as in flight.
+        # Before the tasks are published: a delivery that comes back at once must not count as in flight.
         self._in_flight.remove(integration_id, (one.id for one in settlements))
         _log_target_state(integration_id, settled, last_error)
         _log_settlements(integration_id, settlements)
-        self._release(served.release_target, coalesce=integration_id != MANAGER_ID)
-        if any(one.events for one in settlements):
-            self._release(self._integrations.manager)
-        return settled.is_blocked
-
-    def _release(self, target: ReleaseTarget, *, coalesce: bool = False) -> None:
         try:
-            self._dispatcher.dispatch(target, coalesce=coalesce)
+            if settled.tasks:
+                self._dispatcher.publish({integration_id: settled.tasks})
+            if any(one.events for one in settlements):
+                self._dispatcher.dispatch(self._integrations.manager)
         except LedgerError as error:
-            _log.warning("release failed: %s", error, extra={"integration": target.integration_id})
+            _log.warning("release failed: %s", error, extra={"integration": integration_id})
+        return settled.is_blocked
 
 
 def _describe(settlement: Settlement) -> str:

@@ -108,7 +108,7 @@ class World:
             self.ledger, dispatcher, self.integrations, self.loop, identity=this_process(), sleep=sleep
         )
 
-    def released(self, *ids: str) -> list[str]:
+    def committed(self, *ids: str) -> None:
         self.ledger.commit(
             "slack",
             node="n",
@@ -118,6 +118,9 @@ class World:
             max_backlog=1000,
             max_backlog_bytes=10**6,
         )
+
+    def released(self, *ids: str) -> list[str]:
+        self.committed(*ids)
         limits = Limits.of(policy(), self.registry.target(SLACK))
         tasks = self.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=limits)
         return [one for task in tasks for one in task]
@@ -134,7 +137,15 @@ def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Red
     status = world.ledger.status("slack")
     assert (status.waiting, status.released, status.totals["delivered"]) == (1, 0, 2)
     assert status.last_error == "http_5xx: answered 500"
-    assert set(world.dispatcher.dispatched) == {"slack"}
+
+
+def test_settle_releases_and_publishes_what_waits(client: redis.Redis) -> None:
+    world = World(client, lambda _: Response(status=200))
+    first = world.released("a")
+    world.committed("b", "c")
+    world.task.deliver("slack", first)
+    assert world.dispatcher.published == [("slack", [["b", "c"]])]
+    assert world.ledger.status("slack").released == 2
 
 
 def test_record_keeps_the_last_response_redacted(client: redis.Redis) -> None:
@@ -344,18 +355,18 @@ def test_delivery_that_is_still_attempted_is_not_begun_again(client: redis.Redis
 def test_delivery_that_comes_back_at_once_is_begun_again(client: redis.Redis) -> None:
     world = World(client, lambda _call: Response(status=500))
     ids, outcomes = world.released("a"), list[dict[str, int]]()
+    world.committed("b")  # the settlement of the first releases it
 
-    def dispatch(*_args: Any, **_kwargs: Any) -> int:
+    def publish(tasks: object) -> None:  # noqa: ARG001 — as in the real one
         if not outcomes:  # as a task of the next release would, before the first one has ended
             client.zadd("courier:{slack}:waiting", {"a": 1})
             outcomes.append({})
             limits = Limits.of(policy(), world.registry.target(SLACK))
             world.ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, limits=limits)
             outcomes[0] = {"begun": len(world.task._begin(served, world.task._in_flight.new("slack", ids)))}
-        return 0
 
     served: Any = world.integrations.get("slack")
-    world.dispatcher.dispatch = dispatch  # type: ignore[method-assign]  # between two settlements
+    world.dispatcher.publish = publish  # type: ignore[method-assign]  # right behind the settlement
     world.task.deliver("slack", ids)
     assert outcomes == [{"begun": 1}]
 
