@@ -70,6 +70,8 @@ def test_a_git_that_cannot_run_costs_only_the_commit(folder: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("command", [[sys.executable, "-m", "courier"], module_command("ops.cli.main")])
-def test_each_way_to_the_command_prints_it(command: list[str], tmp_path: Path) -> None:
+def test_each_way_to_the_command_prints_it_in_any_folder(command: list[str], tmp_path: Path) -> None:
+    for name in ("common", "ops"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the module that Courier means')\n")
     done = subprocess.run([*command, "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == f"courier {full_version()}\n"
