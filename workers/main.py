@@ -30,7 +30,7 @@ from workers.delivery.lookup_store import PURPOSE, LookupStore
 from workers.delivery.served import ServedIntegrations
 from workers.integrations.helpers.event_signer import EventSigner
 from workers.metrics import WorkerMetrics
-from workers.transports.http.multi import Connections
+from workers.transports.http.connections import Connections
 from workers.transports.script.home import home_warnings
 from workers.transports.script.process_groups import ProcessGroups
 from workers.transports.script.user import clear_ambient_capabilities, script_user

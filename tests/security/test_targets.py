@@ -28,7 +28,7 @@ from workers.calls import Request
 from workers.integrations.base import NotSendable
 from workers.integrations.registry import ServiceOptions, make_service
 from workers.transports.http.addresses import NEVER, refusal
-from workers.transports.http.multi import Connections
+from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport, prepare
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from common.integration import Kind
 from workers.integrations.registry import ServiceOptions, make_service
 from workers.redaction import Redactor
-from workers.transports.http.multi import Connections
+from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport
 from workers.transports.manager_socket import ManagerSocket
 from workers.transports.script.transport import ScriptTransport

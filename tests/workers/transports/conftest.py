@@ -12,7 +12,7 @@ from common.integration import Integration
 from common.settings.load import load_settings
 from tests.support.blocking import Blocking
 from tests.workers.transports.servers import Authority, Web, web
-from workers.transports.http.multi import Connections
+from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport
 
 if TYPE_CHECKING:

@@ -4,24 +4,25 @@ libcurl names the sockets that it waits for, and the time at which it wants to b
 are in an epoll(7) of their own, of which the event loop watches one descriptor: so a call costs no handles and
 selector keys of asyncio, and all sockets that are ready at the same moment are handled together.
 
-libcurl keeps the connections for further calls. When a call starts, it closes those that their server has closed, and
-those that nothing used for MAX_IDLE_S, but it does nothing between calls. So after a pause without calls all of them
-are closed.
+Each multi handle keeps connections for further calls. When a call starts, libcurl closes those that their server has
+closed, and those that nothing used for MAX_IDLE_S, but it does nothing between calls. So after a pause without calls
+the handle is closed.
+
+libcurl resolves host names on at most twenty threads a multi handle, which one name server that does not respond can
+occupy. So calls share a multi handle only if they resolve the same name (`connections.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import select
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pycurl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from ipaddress import IPv4Network, IPv6Network
-
-    from common.settings.schema import Policy
+    from collections.abc import Callable, Sequence
 
 MAX_IDLE_S: Final = 30
 """A connection that was not used for this time is closed when the next call starts (CURLOPT_MAXAGE_CONN)."""
@@ -35,63 +36,62 @@ in progress and would close connections between two floods; the limits of the in
 
 
 class Multi:
-    """Makes calls over shared connections. Use it on one event loop, the one of the first call."""
+    """A multi handle on the running event loop, until a pause without calls. `on_close` is called then."""
 
-    def __init__(self) -> None:
-        self._multi: pycurl.CurlMulti | None = None
-        self._epoll: select.epoll
-        self._loop: asyncio.AbstractEventLoop
+    def __init__(self, on_close: Callable[[], object]) -> None:
+        self._on_close = on_close
+        self._loop, self._epoll = asyncio.get_running_loop(), select.epoll()
+        self._loop.add_reader(self._epoll.fileno(), self._on_ready)
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, MAX_CONNECTIONS)
         self._calls: dict[pycurl.Curl, asyncio.Future[None]] = {}
         self._watched: set[int] = set()
         self._timer: asyncio.Handle | None = None
-        self._used_s = 0.0
+        self._used_s = self._loop.time()
+        self._closed = False
+        self._pause = self._loop.call_later(CLOSE_AFTER_S, self._close_if_idle)
 
     async def perform(self, curl: pycurl.Curl) -> None:
         """Make the call for which `curl` is configured. Raises pycurl.error with libcurl's number and text."""
-        multi = self._multi or self._open()
-        multi.add_handle(curl)
+        self._multi.add_handle(curl)
         done = self._calls[curl] = self._loop.create_future()
         try:
             await done
         finally:
             del self._calls[curl]
-            multi.remove_handle(curl)
+            self._multi.remove_handle(curl)
             self._used_s = self._loop.time()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there may be connections."""
-        return self._multi is not None
-
     def close(self) -> None:
-        """Close all connections. There must be no call in progress."""
-        if self._multi is None:
+        """Close all connections, unless the system refuses a thread. There must be no call in progress.
+
+        It needs a thread because libcurl waits for the look-up of each name that it has begun, although the call has
+        timed out.
+        """
+        self._closed = True  # first: libcurl reports the sockets that it closes, in that thread
+        try:
+            threading.Thread(target=self._multi.close, name="close", daemon=True).start()
+        except RuntimeError:
+            self._closed = False
             return
-        self._multi.close()
-        self._set_timer(-1)
+        self._pause.cancel()
+        if self._timer:
+            self._timer.cancel()
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
-        self._multi = None
-        self._watched.clear()
+        self._on_close()
 
-    def _open(self) -> pycurl.CurlMulti:
-        self._loop, self._epoll = asyncio.get_running_loop(), select.epoll()
-        multi = self._multi = pycurl.CurlMulti()
-        multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        multi.setopt(pycurl.M_MAXCONNECTS, MAX_CONNECTIONS)
-        self._loop.add_reader(self._epoll.fileno(), self._on_ready)
-        self._loop.call_later(CLOSE_AFTER_S, self._close_idle)
-        return multi
-
-    def _close_idle(self) -> None:
+    def _close_if_idle(self) -> None:
+        self._pause = self._loop.call_later(CLOSE_AFTER_S, self._close_if_idle)
         if not self._calls and self._loop.time() - self._used_s >= CLOSE_AFTER_S:
             self.close()
-        else:
-            self._loop.call_later(CLOSE_AFTER_S, self._close_idle)
 
     def _watch(self, what: int, descriptor: int, _multi: pycurl.CurlMulti, _data: object) -> None:
         """Wait for these events of a socket, or no longer (CURLMOPT_SOCKETFUNCTION(3))."""
+        if self._closed:
+            return
         if what == pycurl.POLL_REMOVE:
             if descriptor in self._watched:
                 self._watched.remove(descriptor)
@@ -106,6 +106,8 @@ class Multi:
 
     def _set_timer(self, delay_ms: int) -> None:
         """Call libcurl after this time; -1 means that it need not be called (CURLMOPT_TIMERFUNCTION(3))."""
+        if self._closed:
+            return
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -123,7 +125,6 @@ class Multi:
 
     def _act(self, ready: Sequence[tuple[int, int]]) -> None:
         """Let libcurl handle these events, and end the calls that are done."""
-        assert self._multi is not None  # noqa: S101 — `close` removes what calls this
         try:
             for descriptor, events in ready:
                 self._multi.socket_action(descriptor, _as_curl_events(events))
@@ -138,27 +139,6 @@ class Multi:
             for done in self._calls.values():
                 if not done.done():
                     done.set_exception(RuntimeError(f"libcurl's multi interface failed: {type(error).__name__}"))
-
-
-class Connections:
-    """The connections of a worker. Integrations share them, except those with `deny_private`.
-
-    libcurl would lend a connection to any integration that calls the same host, and with it an address that
-    `deny_private` forbids. So integrations with `deny_private` share connections only with those that allow the same
-    addresses.
-    """
-
-    def __init__(self) -> None:
-        self._by_addresses: dict[Sequence[IPv4Network | IPv6Network] | None, Multi] = {}
-
-    def of(self, policy: Policy) -> Multi:
-        """Return what makes the calls of integrations with this policy."""
-        return self._by_addresses.setdefault(policy.allow_private if policy.deny_private else None, Multi())
-
-    def close(self) -> None:
-        """Close all connections. There must be no call in progress."""
-        for multi in self._by_addresses.values():
-            multi.close()
 
 
 def _as_curl_events(events: int) -> Any:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from common.settings.schema import Policy
+    from workers.transports.http.connections import Route
     from workers.transports.http.multi import Multi
 
 FINAL: Final = 200
@@ -42,11 +43,10 @@ _OF_A_PROXY: Final = {pycurl.CAINFO: pycurl.PROXY_CAINFO, pycurl.CAPATH: pycurl.
 class RequestTemplate:
     """A request without its body, prepared for libcurl. It contains secrets, so its `repr` omits its parts.
 
-    `url` has no user and password, `headers` are lines, `proxy` is empty for none, `policy` names the trusted
-    authorities.
+    `url` has no user and password, `headers` are lines, `policy` names the trusted authorities.
     """
 
-    __slots__ = ("accept_encoding", "headers", "method", "policy", "proxy", "url")
+    __slots__ = ("accept_encoding", "headers", "method", "policy", "route", "url")
 
     def __init__(
         self,
@@ -55,11 +55,11 @@ class RequestTemplate:
         headers: list[bytes],
         *,
         accept_encoding: str,
-        proxy: str,
+        route: Route,
         policy: Policy,
     ) -> None:
         self.method, self.url, self.headers = method, url, headers
-        self.accept_encoding, self.proxy, self.policy = accept_encoding, proxy, policy
+        self.accept_encoding, self.route, self.policy = accept_encoding, route, policy
 
 
 class Transfer:
@@ -136,7 +136,7 @@ class Transfer:
         curl.setopt(pycurl.CUSTOMREQUEST, template.method)
         curl.setopt(pycurl.HTTPHEADER, template.headers)
         curl.setopt(pycurl.ACCEPT_ENCODING, template.accept_encoding)
-        curl.setopt(pycurl.PROXY, template.proxy)
+        curl.setopt(pycurl.PROXY, template.route.proxy)
         curl.setopt(pycurl.NOPROXY, "")  # the transport has already applied the environment's
         curl.setopt(pycurl.MAXAGE_CONN, MAX_IDLE_S)
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
@@ -157,7 +157,7 @@ class Transfer:
     def _open(self, _purpose: int, to: Any) -> socket.socket | int:
         """Return a socket for one of the target's addresses, or SOCKET_BAD if the address is blocked."""
         assert self._template is not None  # noqa: S101 — libcurl connects only within a call
-        why = refusal(to.addr[0], self._template.policy, of_proxy=bool(self._template.proxy))
+        why = refusal(to.addr[0], self._template.policy, of_proxy=bool(self._template.route.proxy))
         if why:
             self._refused = why
             return int(pycurl.SOCKET_BAD)

@@ -20,6 +20,7 @@ from requests.utils import default_headers, get_environ_proxies, select_proxy
 from common.errors import TransportError
 from common.outcome import Reason
 from workers.transports.http.addresses import refusal_behind_proxy
+from workers.transports.http.connections import Route
 from workers.transports.http.errors import classify
 from workers.transports.http.transfer import RequestTemplate, Transfer
 from workers.transports.http.trust import trust_store_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from common.settings.schema import Policy
     from workers.calls import Request, Response
-    from workers.transports.http.multi import Connections
+    from workers.transports.http.connections import Connections
 
 _UNKNOWN_AUTHORITY: Final = ("issuer certificate", "self-signed", "self signed")
 """Parts of OpenSSL's texts for a chain without a trusted authority (X509_verify_cert_error_string(3))."""
@@ -47,7 +48,7 @@ class HttpTransport:
     """Makes the calls of one integration on the event loop, any number at once. Integrations share `connections`."""
 
     def __init__(self, policy: Policy, connections: Connections) -> None:
-        self._policy, self._multi = policy, connections.of(policy)
+        self._policy, self._connections = policy, connections
         self._idle: list[Transfer] = []
         self._cache = lru_cache(_CACHE_SIZE)(self._prepare)
 
@@ -65,7 +66,8 @@ class HttpTransport:
             raise TransportError(Reason.INVALID_URL, _url_or_header_error(error)) from None
         transfer = self._idle.pop() if self._idle else Transfer()
         try:
-            return await transfer.call(self._multi, template, call.body, limit_s, call.max_body_bytes)
+            multi = self._connections.of(template.route)
+            return await transfer.call(multi, template, call.body, limit_s, call.max_body_bytes)
         except pycurl.error as error:
             raise self._failure(error, transfer, _where(call.url), limit_s) from None
         except Exception as error:  # noqa: BLE001 — the text of the error could quote a secret
@@ -97,7 +99,9 @@ class HttpTransport:
             parts._replace(netloc=host).geturl(),
             _lines(request.headers),
             accept_encoding=request.headers["Accept-Encoding"],
-            proxy=proxy,
+            route=Route(
+                f"{parts.scheme}://{host}", proxy, self._policy.allow_private if self._policy.deny_private else None
+            ),
             policy=self._policy,
         )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pytest
 
     from tests.support.blocking import Blocking
-    from workers.transports.http.multi import Connections
+    from workers.transports.http.connections import Connections
     from workers.transports.http.transfer import Transfer
 
 
@@ -251,7 +251,8 @@ def test_failures_leave_no_connection(http: Callable[..., Blocking], connections
     transport = http()
     for _ in range(3):
         error(transport, post("http://127.0.0.1:1/"))
-    assert connections.of(transport.transport._policy)._watched == set()  # type: ignore[attr-defined]  # as above
+    (multi_handle,) = connections._by_route.values()
+    assert multi_handle._watched == set()
 
 
 def test_a_value_that_libcurl_refuses_fails_each_time(server: Web, http: Callable[..., Blocking]) -> None:
