@@ -9,7 +9,6 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from common.broker.celery_app import make_app
 from common.broker.dispatcher import Dispatcher
 from common.connection.client import connect
 from common.connection.path_monitor import PathMonitor
@@ -55,7 +54,7 @@ def run(settings: Settings, start: str) -> None:
         registry=PublishedRegistry(client, vault),
         policy=settings.policy,
         ledger=ledger,
-        dispatcher=Dispatcher(make_app(url), ledger, client),
+        dispatcher=Dispatcher(ledger, client),
         client=client,
         quarantine=Quarantine(settings.state.dir / QUARANTINE_FILE, settings.producer.quarantine_max_bytes, time.time),
         cursor_backup=CursorBackup(settings.state.dir / f"places-{settings.producer.node}.json"),

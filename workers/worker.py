@@ -17,9 +17,9 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from celery.worker import state
 from kombu import Queue
 
-from common.broker.celery_app import make_app, queue, queue_name
+from common.broker.celery_app import make_app, queue
 from common.broker.dispatcher import Dispatcher
-from common.broker.task_message import DELIVER
+from common.broker.task_message import DELIVER, queue_name
 from common.ledger import Ledger
 from workers.celery_worker import remote_control
 from workers.celery_worker.consumer import FixedDelayConsumer
@@ -71,7 +71,7 @@ class Worker:
         gate = MessageGate(hostname, on_drop=metrics.message_dropped if metrics else _noop)
         self._app = make_app(redis_url, gated_amqp(gate))
         ledger = Ledger(client)
-        dispatcher = Dispatcher(self._app, ledger, client)
+        dispatcher = Dispatcher(ledger, client)
         process = this_process()
         delivery_task = DeliveryTask(
             ledger, dispatcher, self.integrations, identity=process, sleep=sleep, metrics=metrics

@@ -12,6 +12,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from common.broker.redacted import RedactedAMQP
+from common.broker.task_message import queue_name
 from common.connection.client import (
     CONNECT_TIMEOUT_S,
     KEEPALIVE,
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from celery.app.amqp import AMQP
 
 _EXCHANGE: Final = Exchange("courier", type="direct")
-
-
-def queue_name(integration_id: str) -> str:
-    """Return the name of an integration's Celery queue, which is also the Redis key of its list."""
-    return f"courier.{integration_id}"
 
 
 def queue(integration_id: str) -> Queue:

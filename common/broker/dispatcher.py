@@ -1,17 +1,17 @@
 """Releases deliveries in the ledger and publishes them to the Celery queues. Producer and workers both do this.
 
+A queue of Celery is a list in Redis, and `task_message` writes what Celery would: so that the producer does not import
+Celery, which takes as long as everything else that it imports.
+
 If the process dies between release and publish, the leases expire and the deliveries are released again.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from uuid import uuid4
 
-from kombu.exceptions import BatchPublishError, OperationalError
-from redis import RedisError
-
-from common.broker.celery_app import queue, queue_name
-from common.broker.task_message import DELIVER, decode
+from common.broker.task_message import Task, decode, encode, queue_name
 from common.connection.errors import as_ledger_errors
 from common.errors import LedgerUnavailable
 from common.ledger import Limits, Reap, Release
@@ -20,7 +20,6 @@ from common.ledger.damage import unless_damaged
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from celery import Celery
     from redis import Redis
 
     from common.ledger import Ledger, Notifications, Reaped
@@ -44,7 +43,8 @@ it again costs one message and cannot deliver it twice, so this time can be shor
 MAX_SCANNED_MESSAGES: Final = 10_000
 """Messages of one queue to scan. The ids of further messages are published again, which delivers nothing twice."""
 
-_PUBLISH_ERRORS: Final = (BatchPublishError, OperationalError, RedisError, OSError)
+MESSAGES_PER_ROUND_TRIP: Final = 500
+"""Queue messages published in one round trip, which bounds the memory of the largest release."""
 
 
 class ReleaseTarget(NamedTuple):
@@ -80,8 +80,8 @@ class Dispatcher:
     Methods raise LedgerUnavailable or LedgerMisconfigured; they skip damaged integrations.
     """
 
-    def __init__(self, app: Celery, ledger: Ledger, client: Redis) -> None:
-        self._app, self._ledger, self._redis = app, ledger, client
+    def __init__(self, ledger: Ledger, client: Redis) -> None:
+        self._ledger, self._redis = ledger, client
 
     def dispatch(self, target: ReleaseTarget, *, coalesce: bool = False) -> int:
         """Call `dispatch_all` for one integration."""
@@ -142,21 +142,16 @@ class Dispatcher:
         }
 
     def _publish(self, tasks: Mapping[str, Sequence[Sequence[str]]]) -> None:
-        """Publish the ids of each task, by integration."""
+        """Publish the ids of each task, by integration. A queue key of a wrong type is left to the workers' gate."""
+        found = [(i, ids) for i, id_lists in tasks.items() for ids in id_lists]
         try:
-            with self._app.producer_pool.acquire(block=True) as producer, producer.batch(max_size=500):
-                for integration_id, id_lists in tasks.items():
-                    target = queue(integration_id)
-                    for ids in id_lists:
-                        self._app.send_task(
-                            DELIVER,
-                            args=(integration_id, ids),
-                            queue=target,
-                            producer=producer,
-                            retry=False,
-                            ignore_result=True,
-                        )
-        except _PUBLISH_ERRORS as error:
+            for first in range(0, len(found), MESSAGES_PER_ROUND_TRIP):
+                with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
+                    for integration_id, ids in found[first : first + MESSAGES_PER_ROUND_TRIP]:
+                        pipe.lpush(queue_name(integration_id), encode(Task(str(uuid4()), integration_id, list(ids))))
+                    for response in pipe.execute(raise_on_error=False):
+                        unless_damaged(response, 0)
+        except LedgerUnavailable as error:
             raise LedgerUnavailable(f"released deliveries could not be published: {error}") from error
 
 

@@ -85,8 +85,8 @@ _RUN: Final = frozenset({"evalsha", "script|exists", "script|load"})
 _CONNECT: Final = "client|setinfo client|setname hello info ping select time"
 _TRANSACTION: Final = "discard exec multi unwatch watch"
 _READ_STATUS: Final = "hget hgetall hkeys hmget lrange scan zcard zcount zrange zrank"
-_PUBLISH: Final = "llen lpush sadd smembers"
-"""The commands with which kombu publishes to a queue. LPUSH needs write permission, LLEN only access to the key."""
+_PUBLISH: Final = "lpush"
+"""The command that publishes to a queue."""
 
 _CONSUME: Final = (
     "brpop del evalsha exists llen pexpire psubscribe publish punsubscribe sadd script|exists script|load smembers "
@@ -114,7 +114,6 @@ ROLES: Final = (
             "~courier:catalogue",
             "~courier:node:*",
             "%W~courier.*",
-            *_QUEUE_BINDINGS,
         ),
         commands=_commands(
             _CONNECT,

@@ -25,6 +25,7 @@ from common.registry.entries import published_ids
 from common.reports.producer import fetch_producer_reports
 from common.settings.load import load_settings
 from ops.standalone import state_dir
+from ops.standalone.exec_with_parent import command_line
 from ops.standalone.supervisor import exit_status_of
 from producer.metrics import BAD
 from producer.source import LossReason
@@ -91,10 +92,9 @@ class System:
 @contextmanager
 def running(stage: Stage) -> Iterator[System]:
     """Start the system; stop it at the end of the block, within STOP_LIMIT_S."""
-    attached = [sys.executable, "-m", "ops.standalone.exec_with_parent", str(os.getpid())]
     with stage.log.open("ab") as log:
         process = subprocess.Popen(
-            [*attached, sys.executable, "-m", "ops.demo.system", str(stage.settings)],
+            command_line([sys.executable, "-m", "ops.demo.system", str(stage.settings)]),
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,

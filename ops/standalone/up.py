@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from common.settings.units import format_duration
 from ops.standalone import state_dir
 from ops.standalone.addresses import address
+from ops.standalone.child import Child
 from ops.standalone.embedded_redis import EmbeddedServer, free_port, is_free
-from ops.standalone.supervisor import Child, Interrupted, Supervisor, interruptible
+from ops.standalone.supervisor import Interrupted, Supervisor, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +57,7 @@ def run(
                 _parts(settings, settings_file, http_workers, start),
                 _environment(settings, stop_limit_s),
                 stop_limit_s=stop_limit_s,
+                close=[lock],
             )
             _watch(supervisor, server, until)
         except Interrupted as interrupted:
@@ -83,21 +84,29 @@ def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], b
 
 def _parts(settings: Settings, settings_file: Path | None, http_workers: int, start: str) -> list[Child]:
     file = ["--settings", str(settings_file)] if settings_file else []
-    courier = [sys.executable, "-m", "ops.cli.main", "--own-server", *file]
+    courier = ["--own-server", *file]
     ports = _metrics_ports(settings)
-    exporter = [Child("exporter", [*courier, "exporter", *next(ports)])] if settings.metrics.port else []
+    exporter = (
+        [Child("exporter", [*courier, "exporter", *next(ports)], "ops.monitoring.exporter")]
+        if settings.metrics.port
+        else []
+    )
     workers = [
-        Child(name, [*courier, "worker", "--http", "--name", name, *next(ports)])
+        Child(name, [*courier, "worker", "--http", "--name", name, *next(ports)], "workers.main")
         for name in ("http" if http_workers == 1 else f"http-{n + 1}" for n in range(http_workers))
     ]
     producer = ["producer", "--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
     port = flower_port(settings)
     _log.info("starting Flower", extra={"url": address(settings.flower, port)})
+    local = ["worker", "--scripts", "--manager", "--name", "local"]
+    producer += ["--node", settings.producer.node, "--start", start]
+    # The producer first: it imports least, and reads the log while the supervisor imports Celery for the others.
     return [
-        Child("producer", [*courier, *producer, "--node", settings.producer.node, "--start", start, *next(ports)]),
+        Child("producer", [*courier, *producer, *next(ports)], "producer.main"),
         *workers,
-        Child("local", [*courier, "worker", "--scripts", "--manager", "--name", "local", *next(ports)]),
-        Child("flower", [*courier, "flower", "--flower-port", str(port)]),
+        Child("local", [*courier, *local, *next(ports)], "workers.main"),
+        # Flower's own modules are imported in its process alone, and last.
+        Child("flower", [*courier, "flower", "--flower-port", str(port)], "workers.main"),
         *exporter,
     ]
 

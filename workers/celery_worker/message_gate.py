@@ -18,8 +18,8 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from common.broker import task_message
-from common.broker.celery_app import queue_name
 from common.broker.gated import amqp_with
+from common.broker.task_message import queue_name
 from workers.celery_worker import remote_control
 
 if TYPE_CHECKING:

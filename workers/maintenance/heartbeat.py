@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from common.broker.celery_app import queue_name
+from common.broker.task_message import queue_name
 from common.connection.errors import as_ledger_errors
 from common.ledger.damage import unless_damaged
 from common.reports.worker import (

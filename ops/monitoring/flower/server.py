@@ -26,7 +26,7 @@ from ops.monitoring.flower.browser import GuardedFlower
 from ops.monitoring.flower.event_gate import EventGate
 from ops.monitoring.flower.events import ReconnectingEvents
 from ops.standalone.addresses import address
-from ops.standalone.supervisor import STOP_SIGNALS
+from ops.standalone.child import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from common.settings.load import Settings

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from common.broker.celery_app import make_app
 from common.broker.dispatcher import PICKUP_TIMEOUT_S, Dispatcher, ReleaseTarget
 from common.connection.client import connect
 from common.errors import LedgerUnavailable
@@ -16,7 +15,7 @@ from ops.standalone.embedded_redis import EmbeddedServer, free_port
 from tests.support.fakes import Clock, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import redis
@@ -35,10 +34,8 @@ def ledger(client: redis.Redis, clock: Clock) -> Ledger:
 
 
 @pytest.fixture
-def dispatcher(server: EmbeddedServer, client: redis.Redis, ledger: Ledger) -> Iterator[Dispatcher]:
-    app = make_app(server.url)
-    yield Dispatcher(app, ledger, client)
-    app.close()
+def dispatcher(client: redis.Redis, ledger: Ledger) -> Dispatcher:
+    return Dispatcher(ledger, client)
 
 
 def commit(ledger: Ledger, count: int, to: str = "slack") -> None:
@@ -144,10 +141,8 @@ def test_redis_dying_between_release_and_publish_loses_nothing(tmp_path: Path) -
                 server.kill()
                 return tasks
 
-        app = make_app(server.url)
         with pytest.raises(LedgerUnavailable, match="published"):
-            Dispatcher(app, Dying(client), client).dispatch(ReleaseTarget.of("slack", policy(), "t"))
-        app.close()
+            Dispatcher(Dying(client), client).dispatch(ReleaseTarget.of("slack", policy(), "t"))
     server.start()
     with connect(server.url) as client:
         status = Ledger(client).status("slack")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.broker.celery_app import queue_name
+from common.broker.task_message import queue_name
 from common.ledger import Ledger
 from common.reports.worker import EXPIRE_S, WorkerReport, fetch_worker_reports
 from common.reports.worker import publish_worker_report as publish_for
