@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from producer.cursors.backup import CursorBackup
     from producer.cursors.signatures import CursorSigner
     from producer.cursors.subscription import Subscription
+    from producer.health import ProducerHealth
     from producer.log_lines import LogLine
     from producer.metrics import ProducerMetrics
     from producer.quarantine import Quarantine
@@ -89,6 +90,7 @@ class Producer:
         now: Callable[[], float],
         metrics: ProducerMetrics | None = None,
         start: Start | None = None,
+        health: ProducerHealth | None = None,
     ) -> None:
         """Read the configuration. Raises ConfigError if the file cannot be read at all.
 
@@ -99,6 +101,7 @@ class Producer:
         self._quarantine, self._now, self._metrics, self._signer = quarantine, now, metrics, signer
         self._subscriptions: dict[str, Subscription] | None = None
         self._start, self._changed = start, False
+        self._health = health
         self._cursor_backup, self._remembered = cursor_backup, cursor_backup.load()
         self._line_counter = LineCounter()
         self._foreign = ForeignWrites(self._line_counter.counts, now)
@@ -138,6 +141,8 @@ class Producer:
                 self._redis_unavailable.set(f"{error}; waiting for Redis; alerts stay in the alert log")
                 if self._metrics:
                     self._metrics.redis_down()
+                if self._health:
+                    self._health.unavailable(error)
                 self._reload_cursors()
                 pause(RETRY_DELAY_S)
             else:
@@ -363,3 +368,5 @@ class Producer:
         self._status_reporter.publish(
             subscriptions, intake_paused=self._intake_paused, foreign_writes=self._foreign.recent()
         )
+        if self._health:
+            self._health.reported()

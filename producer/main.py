@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from common.broker.dispatcher import Dispatcher
 from common.connection.client import connect
 from common.connection.path_monitor import PathMonitor
+from common.health.state_file import HealthFile
 from common.ledger import Ledger
 from common.malloc import trim
 from common.metrics import serve
@@ -23,6 +24,7 @@ from producer.alertlog.watch import Watcher
 from producer.config_file import ConfigFile
 from producer.cursors.backup import CursorBackup
 from producer.cursors.signatures import CursorSigner
+from producer.health import ProducerHealth
 from producer.loop import Producer, Start
 from producer.metrics import ProducerMetrics
 from producer.quarantine import Quarantine
@@ -62,6 +64,7 @@ def run(settings: Settings, start: str) -> None:
         now=time.monotonic,
         metrics=metrics,
         start=Start(start, source.at),
+        health=ProducerHealth(HealthFile(settings.health.file), settings.producer.node, settings.producer.alerts),
     )
     serve(settings.metrics, metrics.registry)
     watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_interval_s)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from common.errors import SettingsError
+    from common.health.state_file import HealthFile
     from workers.delivery.served import ServedIntegrations
     from workers.metrics import WorkerMetrics
     from workers.transports.script.process_groups import ProcessGroups
@@ -64,6 +65,7 @@ class Worker:
         integrations: ServedIntegrations,
         groups: ProcessGroups,
         metrics: WorkerMetrics | None = None,
+        health: HealthFile | None = None,
         retry_hooks: Sequence[Callable[[], object]] = (),
     ) -> None:
         self.integrations, self._groups = integrations, groups
@@ -82,7 +84,7 @@ class Worker:
             free=lambda: len(state.reserved_requests) < slots,
             end=self._end_now,
         )
-        heartbeat = Heartbeat(client, hostname, process, delivery_task.counters)
+        heartbeat = Heartbeat(client, hostname, process, delivery_task.counters, health)
         self._maintenance = Maintenance(
             self.integrations,
             dispatcher,

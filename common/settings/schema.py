@@ -166,6 +166,12 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, integer(0, 65_535)]
 
 
+class HealthSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[health]`."""
+
+    file: Annotated[Path | None, optional(path())]
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[log]`."""
 
@@ -256,6 +262,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "state": StateSettings,
     "flower": FlowerSettings,
     "metrics": MetricsSettings,
+    "health": HealthSettings,
     "log": LogSettings,
 }
 KEYS: Final = {section: dict(_keys(struct, section)) for section, struct in STRUCTS.items()}

@@ -127,11 +127,12 @@ def _environment() -> dict[str, str]:
 def main(settings_file: Path) -> None:
     """Run `courier up` in this process until a signal stops it."""
     from common.logs import configure_logging  # noqa: PLC0415 — only here
-    from ops.standalone.up import run  # noqa: PLC0415 — Celery's worker is slow to import
+    from ops.cli.main import main as courier  # noqa: PLC0415 — as above
+    from ops.standalone.up import run  # noqa: PLC0415 — redis is slow to import
 
     settings = load_settings(file=settings_file, environment=os.environ, cwd=Path.cwd())
     configure_logging(settings.log.level, settings.log.format)
-    run(settings, settings_file=settings_file, http_workers=1, stop_limit_s=WORKERS_STOP_LIMIT_S)
+    run(settings, courier, settings_file=settings_file, http_workers=1, stop_limit_s=WORKERS_STOP_LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ops.standalone.exec_with_parent import end_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from multiprocessing.context import ForkProcess
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -47,18 +47,27 @@ def stop_signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def fork(child: Child, environment: Mapping[str, str], close: Sequence[int] = ()) -> ForkProcess:
-    """Start `child` with `environment`; it closes the file descriptors `close`.
+def fork(
+    child: Child, courier: Callable[[Sequence[str]], None], environment: Mapping[str, str], close: Sequence[int]
+) -> ForkProcess:
+    """Start `child`: it calls `courier`, the command, with `environment`. It closes the file descriptors `close`.
 
     Call it from a single-threaded process, with STOP_SIGNALS blocked: the child inherits the supervisor's handlers.
     """
-    process = get_context("fork").Process(target=_run, args=(child, os.getpid(), environment, close), name=child.name)
+    arguments = (child, courier, os.getpid(), environment, close)
+    process = get_context("fork").Process(target=_run, args=arguments, name=child.name)
     process.start()
     return process
 
 
-def _run(child: Child, supervisor: int, environment: Mapping[str, str], close: Sequence[int]) -> None:
-    """Become what a new `courier` process would be; multiprocessing exits with the status of `main`."""
+def _run(
+    child: Child,
+    courier: Callable[[Sequence[str]], None],
+    supervisor: int,
+    environment: Mapping[str, str],
+    close: Sequence[int],
+) -> None:
+    """Become what a new `courier` process would be; multiprocessing exits with the status of the command."""
     for signum in STOP_SIGNALS:
         if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(signum, signal.SIG_DFL)
@@ -72,6 +81,4 @@ def _run(child: Child, supervisor: int, environment: Mapping[str, str], close: S
     os.environ.update(environment)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_NAME, f"courier-{child.name}".encode(), 0, 0, 0)
-    from ops.cli.main import main  # noqa: PLC0415 — that module imports this one, for `courier up`
-
-    main(child.arguments)
+    courier(child.arguments)

@@ -5,6 +5,7 @@ A child ends when the supervisor ends, even if the supervisor is killed.
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import time
@@ -66,7 +67,7 @@ def exit_status_of(process: subprocess.Popen[bytes]) -> int | None:
 
 
 class Supervisor:
-    """Starts, restarts and stops the children, which all get `environment`, secrets included.
+    """Starts, restarts and stops the children, which call the command `courier` with `environment`, secrets included.
 
     The children close the file descriptors `close`, which they must not keep open. Use it in a single-threaded process.
     """
@@ -74,13 +75,14 @@ class Supervisor:
     def __init__(
         self,
         children: Sequence[Child],
+        courier: Callable[[Sequence[str]], None],
         environment: Mapping[str, str],
         *,
         stop_limit_s: float,
         close: Sequence[int] = (),
     ) -> None:
         """`stop_limit_s` is the time in which all children together must exit after SIGTERM."""
-        self._children, self._environment = children, dict(environment)
+        self._children, self._courier, self._environment = children, courier, dict(environment)
         self._stop_limit_s, self._close = stop_limit_s, close
         self._running: dict[str, ForkProcess] = {}
 
@@ -124,5 +126,6 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         import_module(child.module)
+        gc.freeze()  # the collector would write to every shared page
         with stop_signals_blocked():  # a child that is started but not yet noted would not be stopped
-            self._running[child.name] = fork(child, self._environment, self._close)
+            self._running[child.name] = fork(child, self._courier, self._environment, self._close)

@@ -15,7 +15,7 @@ from ops.standalone.embedded_redis import EmbeddedServer, free_port, is_free
 from ops.standalone.supervisor import Interrupted, Supervisor, interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from common.settings.load import Settings
@@ -33,6 +33,7 @@ _log = logging.getLogger("courier.up")
 
 def run(
     settings: Settings,
+    courier: Callable[[Sequence[str]], None],
     *,
     settings_file: Path | None,
     http_workers: int,
@@ -42,8 +43,9 @@ def run(
 ) -> None:
     """Start everything and keep it running until SIGTERM, SIGINT or SIGHUP, or until `until()` is true.
 
-    `start` is the cursor of the alert log's end when the command started. Raises CourierError if another `courier up`
-    runs in the same state directory, or if a process has an invalid configuration.
+    `courier` is the command, which each process calls with its arguments. `start` is the cursor of the alert log's end
+    when the command started. Raises CourierError if another `courier up` runs in the same state directory, or if a
+    process has an invalid configuration.
     """
     lock = state_dir.lock(settings.state.dir)
     password = state_dir.load_or_create_password(settings.state.dir)
@@ -55,6 +57,7 @@ def run(
             state_dir.write_address(settings.state.dir, server.url)
             supervisor = Supervisor(
                 _parts(settings, settings_file, http_workers, start),
+                courier,
                 _environment(settings, stop_limit_s),
                 stop_limit_s=stop_limit_s,
                 close=[lock],

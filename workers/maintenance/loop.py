@@ -149,6 +149,7 @@ class Maintenance:
                     self.run_once()
             except CourierError as error:
                 self._watchdog.reset()
+                self._heartbeat.failed(error)
                 self._failure.set(f"maintenance failed, retrying every second: {error}")
             except Exception:  # noqa: BLE001 — the thread must survive: without it nothing is renewed or released
                 _log.exception("maintenance failed: internal error")

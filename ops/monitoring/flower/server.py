@@ -10,6 +10,7 @@ import secrets
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from flower.urls import settings as handler_settings
 from flower.utils import prepend_url
 from tornado.ioloop import IOLoop, PeriodicCallback
@@ -20,7 +21,9 @@ from common.connection.client import connect
 from common.connection.path_monitor import PathMonitor
 from common.connection.wait import wait_until_available
 from common.errors import SettingsError
+from common.health.state_file import HealthFile
 from common.ledger import Ledger
+from ops.monitoring import probe
 from ops.monitoring.flower import pages, socket_broker
 from ops.monitoring.flower.browser import GuardedFlower
 from ops.monitoring.flower.event_gate import EventGate
@@ -64,7 +67,10 @@ def run(settings: Settings) -> None:
     for signum in (s for s in STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN):  # nohup ignores SIGHUP
         # Stop the loop between two callbacks: an exception inside one could leave a thread that nothing stops.
         flower.io_loop.asyncio_loop.add_signal_handler(signum, flower.io_loop.stop)
-    _log.info("Flower is at %s", address(settings.flower, _listen(flower, settings)))
+    port = _listen(flower, settings)
+    _log.info("Flower is at %s", address(settings.flower, port))
+    listening = msgspec.structs.replace(settings.flower, port=port)
+    HealthFile(settings.health.file).keep(lambda: probe.flower(listening))
     PeriodicCallback(flower.update_workers, INSPECT_INTERVAL_MS).start()
     flower.start()
     flower.stop()

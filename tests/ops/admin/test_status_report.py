@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from common.health.checks import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
 from common.ledger import Ledger
 from common.reports.producer import IntegrationLag, encode_integration_lags, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
-from ops.admin.health import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
 from ops.admin.status_report import StatusReport
 from ops.cli.main import courier
 from tests.ops.cli.test_status import bury
