@@ -64,7 +64,7 @@ def run(settings: Settings, start: str) -> None:
         now=time.monotonic,
         metrics=metrics,
         start=Start(start, source.at),
-        health=ProducerHealth(HealthFile(settings.health.file), settings.producer.node, settings.producer.alerts),
+        health=ProducerHealth(HealthFile(settings.health.path), settings.producer.node, settings.producer.alerts),
     )
     serve(settings.metrics, metrics.registry)
     watcher = Watcher(settings.producer.alerts, poll_s=settings.producer.poll_interval_s)

@@ -69,7 +69,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     cipher = load_cipher(settings.state.secret_key, settings.state.dir)
     registry, signer = PublishedRegistry(client, cipher), EventSigner(cipher)
     authenticator = cipher.authenticator(PURPOSE)
-    metrics, health = WorkerMetrics(), HealthFile(settings.health.file)
+    metrics, health = WorkerMetrics(), HealthFile(settings.health.path)
     serve(settings.metrics, metrics.registry)
     for warning in wait_until_available(Ledger(client).check_server, _log):
         _log.warning("%s", warning)

@@ -1,4 +1,4 @@
-"""The file in which a process keeps whether it is healthy (`health.file`), for health checks without Python.
+"""The file in which a process keeps whether it is healthy (`health.path`), for health checks without Python.
 
 It has one line, `SECONDS healthy TEXT` or `SECONDS unhealthy REASON`, and is replaced each time; SECONDS is the time of
 the check since the epoch. `ops/deploy/courier-health` reads it: a hung process is unhealthy because its line gets old.
@@ -81,6 +81,6 @@ class HealthFile:
                 file.write(line)
             fresh.replace(self._path)
         except OSError as error:
-            self._unwritable.set(f"health.file: {self._path} cannot be written: {error.strerror}")
+            self._unwritable.set(f"health.path: {self._path} cannot be written: {error.strerror}")
         else:
-            self._unwritable.clear(f"health.file: {self._path} is written again")
+            self._unwritable.clear(f"health.path: {self._path} is written again")

@@ -169,7 +169,7 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
 class HealthSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[health]`."""
 
-    file: Annotated[Path | None, optional(path())]
+    path: Annotated[Path | None, optional(path())]
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):

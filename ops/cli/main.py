@@ -45,7 +45,7 @@ COMMANDS: Final = {
 }
 """Name → summary in `courier --help`, short enough for one line of 80 columns."""
 
-NOT_OF_UP: Final = ("redis.password", "redis.ca", "redis.sentinel_password", "health.file")
+NOT_OF_UP: Final = ("redis.password", "redis.ca", "redis.sentinel_password", "health.path")
 """Settings that do not apply to the processes of `courier up`: those of an external Redis other than its address, and
 the file that each process would need for itself."""
 

@@ -72,5 +72,5 @@ def run(settings: Settings) -> None:
         registry.register(LedgerCollector(client))
         metrics = settings.metrics
         serve(msgspec.structs.replace(metrics, port=metrics.port or probe.EXPORTER_PORT), registry)
-        HealthFile(settings.health.file).keep(lambda: probe.exporter(metrics))
+        HealthFile(settings.health.path).keep(lambda: probe.exporter(metrics))
         signal.sigwait(stop_signals)

@@ -70,7 +70,7 @@ def run(settings: Settings) -> None:
     port = _listen(flower, settings)
     _log.info("Flower is at %s", address(settings.flower, port))
     listening = msgspec.structs.replace(settings.flower, port=port)
-    HealthFile(settings.health.file).keep(lambda: probe.flower(listening))
+    HealthFile(settings.health.path).keep(lambda: probe.flower(listening))
     PeriodicCallback(flower.update_workers, INSPECT_INTERVAL_MS).start()
     flower.start()
     flower.stop()

@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).parents[3] / "ops" / "deploy" / "courier-health"
 
 def ask(file: Path) -> tuple[int, str]:
     """Run the script without Python in its path; return its exit status and all that it prints."""
-    environment = {"COURIER_HEALTH_FILE": str(file), "PATH": "/usr/bin:/bin"}
+    environment = {"COURIER_HEALTH_PATH": str(file), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         ["/bin/sh", SCRIPT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -100,7 +100,7 @@ def test_unwritable_file_is_logged_once_and_stops_nothing(tmp_path: Path, caplog
     for _ in range(3):
         file.record(lambda: "fine")
     (record,) = caplog.records
-    assert "health.file" in record.getMessage()
+    assert "health.path" in record.getMessage()
     assert "cannot be written: No such file or directory" in record.getMessage()
 
 
