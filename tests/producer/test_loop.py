@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.schema import Policy
     from ops.standalone.embedded_redis import EmbeddedServer
+    from producer.health import ProducerHealth
     from producer.source import Source
 
 NODE = "wazuh-1"
@@ -43,7 +44,16 @@ def alert(number: int, level: int = 5) -> bytes:
 class World:
     """A producer with its dependencies; `limits` changes the policy of every integration."""
 
-    def __init__(self, client: redis.Redis, directory: Path, *blocks: str, node: str = NODE, **limits: Any) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        directory: Path,
+        *blocks: str,
+        node: str = NODE,
+        health: ProducerHealth | None = None,
+        **limits: Any,
+    ) -> None:
+        self.health = health
         self.config = directory / "ossec.conf"
         self.write(*blocks or (SLACK_BLOCK.format(""),))
         self.client, self.clock, self.source, self.limits = client, Clock(), ListSource(), limits
@@ -67,6 +77,7 @@ class World:
             cursor_backup=CursorBackup(self.config.with_name("places.json")),
             signer=CursorSigner(Cipher(self.key), self.node),
             now=self.clock,
+            health=self.health,
         )
 
     def policy(self, _integration: Integration) -> Policy:

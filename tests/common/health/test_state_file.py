@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from common.errors import LedgerUnavailable, Unhealthy
 from common.health.state_file import MAX_CHARS, HealthFile
+from tests.support.health_script import ask
 
-SCRIPT = Path(__file__).parents[3] / "ops" / "deploy" / "courier-health"
-
-
-def ask(file: Path) -> tuple[int, str]:
-    """Run the script without Python in its path; return its exit status and all that it prints."""
-    environment = {"COURIER_HEALTH_PATH": str(file), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        ["/bin/sh", SCRIPT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    return done.returncode, done.stdout
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def unhealthy() -> str:
