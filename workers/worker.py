@@ -79,7 +79,6 @@ class Worker:
             ledger, dispatcher, self.integrations, identity=process, sleep=sleep, metrics=metrics
         )
         self._watchdog = Watchdog(
-            queued=lambda: dispatcher.queued(self.integrations.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
             end=self._end_now,

@@ -91,7 +91,7 @@ class Supervisor:
         for child in self._children:
             self._start(child)
 
-    def watch(self, *, until: Callable[[], bool] = lambda: False, interval_s: float = 0.5) -> None:
+    def watch(self, *, until: Callable[[], bool] = lambda: False, interval_s: float = 1.0) -> None:
         """Restart children that exit until `until()` is true, which is called every `interval_s`.
 
         Raises CourierError if one exits with EX_CONFIG.

@@ -53,8 +53,11 @@ class Heartbeat:
         self._begun = 0
         self._idle_since_ms = 0
 
-    def publish(self, ids: Collection[str]) -> None:
-        """Publish the report of a worker that serves `ids`. Raises LedgerUnavailable or LedgerMisconfigured."""
+    def publish(self, ids: Collection[str]) -> int:
+        """Publish the report of a worker that serves `ids`; return the number of tasks in its queues.
+
+        Raises LedgerUnavailable or LedgerMisconfigured.
+        """
         now_ms, queued = self._queue_lengths(ids)
         if self._is_first:
             self._check_namesakes(now_ms)
@@ -69,6 +72,7 @@ class Heartbeat:
         publish_worker_report(self._redis, self._worker, str(self._process), report)
         if self._health:
             self._health.record(lambda: check_progress(f"the worker {self._worker}", report, now_ms))
+        return queued
 
     def failed(self, error: CourierError) -> None:
         """Record in the health file why maintenance failed, which usually is that Redis is unavailable."""

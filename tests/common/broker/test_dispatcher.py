@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from common.broker.dispatcher import PICKUP_TIMEOUT_S, Dispatcher, ReleaseTarget
+from common.broker.task_message import decode
 from common.connection.client import connect
 from common.errors import LedgerUnavailable
 from common.ledger import NO_NOTIFICATIONS, Ledger, Reaped, Release
@@ -54,13 +57,6 @@ def commit(ledger: Ledger, count: int, to: str = "slack") -> None:
 def published(client: redis.Redis, to: str = "slack") -> list[Any]:
     messages: Any = client.lrange(f"courier.{to}", 0, -1)
     return [json.loads(base64.b64decode(json.loads(m)["body"]))[0] for m in messages]
-
-
-def test_queued_counts_the_tasks_of_several_queues(ledger: Ledger, dispatcher: Dispatcher) -> None:
-    assert dispatcher.queued(["slack", "shuffle"]) == 0
-    commit(ledger, 3)
-    dispatcher.dispatch(ReleaseTarget.of("slack", policy(), "t"))
-    assert dispatcher.queued(["slack", "shuffle"]) == 3
 
 
 def test_short_backlog_gets_one_task_each_with_ids_only(
@@ -148,3 +144,30 @@ def test_redis_dying_between_release_and_publish_loses_nothing(tmp_path: Path) -
         status = Ledger(client).status("slack")
         assert status.waiting + status.released == 1
     server.stop()
+
+
+def test_queue_key_of_a_wrong_type_stops_no_other_integration(
+    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
+) -> None:
+    client.set("courier.slack", "x")
+    for one in ("slack", "shuffle"):
+        commit(ledger, 1, one)
+    assert dispatcher.dispatch_all([ReleaseTarget.of(one, policy(), "t") for one in ("slack", "shuffle")]) == 2
+    assert published(client, "shuffle") == [["shuffle", ["0000"]]]
+
+
+def test_published_message_is_one_that_a_worker_accepts(
+    client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
+) -> None:
+    commit(ledger, 1)
+    dispatcher.dispatch(ReleaseTarget.of("slack", policy(), "t"))
+    messages: Any = client.lrange("courier.slack", 0, 0)
+    task = decode(messages[0])
+    assert task is not None
+    assert (task.integration_id, task.delivery_ids) == ("slack", ["0000"])
+
+
+def test_publishing_imports_no_celery() -> None:
+    code = "import producer.main, sys; print([m for m in ('celery', 'kombu', 'requests') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
