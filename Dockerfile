@@ -19,6 +19,7 @@ ARG REVISION=unknown
 RUN COURIER_REVISION="${REVISION}" pip --python /opt/courier/bin/python install --quiet --no-deps --no-build-isolation . \
  && pip --python /opt/courier/bin/python uninstall --quiet --yes setuptools \
  && find /opt/courier -name __pycache__ -prune -exec rm -r {} +
+RUN install -m 755 ops/deploy/courier-health /opt/courier/bin/
 RUN /opt/courier/bin/python -P /opt/courier/lib/python3*/site-packages/courier/ops/module_runner.py ops.deploy.bytecode
 # The user is two files, because useradd would store the time of the build.
 RUN echo 'courier:x:999:999:Courier:/tmp:/usr/sbin/nologin' >>/etc/passwd \
@@ -33,7 +34,8 @@ RUN echo 'courier:x:999:999:Courier:/tmp:/usr/sbin/nologin' >>/etc/passwd \
 FROM ${PYTHON}
 ARG VERSION=unknown REVISION=unknown
 COPY --from=build /rootfs/ /
-ENV HOME=/tmp PATH=/opt/courier/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1
+# The process of a container writes the file once a second; the health check `courier-health` reads it.
+ENV HOME=/tmp PATH=/opt/courier/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 COURIER_HEALTH_PATH=/tmp/courier.health
 # Courier reads a courier.toml mounted here.
 WORKDIR /etc/courier
 USER 999:999

@@ -9,7 +9,8 @@
     │   ├── LedgerMisconfigured  … with its configuration: waiting does not help
     │   ├── LedgerDamaged        … for one integration: another client wrote to its keys
     │   └── UnreadableRecord     … for one delivery: its value is not a valid record
-    └── TransportError           a call got no response; carries the reason
+    ├── TransportError           a call got no response; carries the reason
+    └── Unhealthy                a process makes no progress
 
 The command line prints a CourierError as one line, without a traceback, and exits.
 """
@@ -108,3 +109,7 @@ class TransportError(CourierError):
         """Build the text `reason: detail`."""
         self.reason, self.detail, self.output = reason, detail, output
         super().__init__(f"{reason}: {detail}")
+
+
+class Unhealthy(CourierError):  # noqa: N818 — the name says the state
+    """Raised when a process makes no progress; the message says for how long and what to do."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from producer.cursors.backup import CursorBackup
     from producer.cursors.signatures import CursorSigner
     from producer.cursors.subscription import Commits, Subscription
+    from producer.health import ProducerHealth
     from producer.matching import Matches
     from producer.metrics import ProducerMetrics
     from producer.quarantine import Quarantine
@@ -85,6 +86,7 @@ class Producer:
         commit_delay_s: float,
         metrics: ProducerMetrics | None = None,
         start: Start | None = None,
+        health: ProducerHealth | None = None,
     ) -> None:
         """Read the configuration. Raises ConfigError if the file cannot be read at all.
 
@@ -96,6 +98,7 @@ class Producer:
         self._now, self._metrics, self._signer = now, metrics, signer
         self._subscriptions: dict[str, Subscription] | None = None
         self._start, self._changed = start, False
+        self._health = health
         self._cursor_backup, self._remembered = cursor_backup, cursor_backup.load()
         self._integrations: Sequence[Integration] = config.load()
         self._matcher = Matcher(self._integrations, quarantine)
@@ -134,6 +137,8 @@ class Producer:
                 self._redis_unavailable.set(f"{error}; waiting for Redis; alerts stay in the alert log")
                 if self._metrics:
                     self._metrics.redis_down()
+                if self._health:
+                    self._health.unavailable(error)
                 self._reload_cursors()
                 pause(RETRY_DELAY_S)
             else:
@@ -315,3 +320,5 @@ class Producer:
         self._status_reporter.publish(
             subscriptions, intake_paused=self._intake_paused, foreign_writes=self._foreign.recent()
         )
+        if self._health:
+            self._health.reported()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from common.broker.dispatcher import Dispatcher
 from common.connection.client import connect
 from common.connection.path_monitor import PathMonitor
+from common.health.state_file import HealthFile
 from common.ledger import Ledger
 from common.malloc import trim
-from common.metrics import serve
 from common.process import ends_with_terminal
 from common.registry.encryption import load_cipher
 from common.registry.published import PublishedRegistry
@@ -23,12 +23,14 @@ from producer.alertlog import AlertLog
 from producer.config_file import ConfigFile
 from producer.cursors.backup import CursorBackup
 from producer.cursors.signatures import CursorSigner
+from producer.health import ProducerHealth
 from producer.loop import Producer, Start
-from producer.metrics import ProducerMetrics
 from producer.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from common.settings.load import Settings
+    from common.settings.schema import MetricsSettings
+    from producer.metrics import ProducerMetrics
 
 QUARANTINE_FILE: Final = "passed-over.jsonl"
 """The file in the state directory that keeps rejected log lines."""
@@ -46,7 +48,7 @@ def run(settings: Settings, start: str) -> None:
     url = settings.redis.connection_url.reveal()
     client = connect(url)
     vault = load_cipher(settings.state.secret_key, settings.state.dir)
-    ledger, metrics = Ledger(client), ProducerMetrics()
+    ledger, metrics = Ledger(client), _metrics(settings.metrics)
     producer = Producer(
         node=settings.producer.node,
         source=source,
@@ -63,8 +65,8 @@ def run(settings: Settings, start: str) -> None:
         commit_delay_s=settings.producer.commit_delay_s,
         metrics=metrics,
         start=Start(start, source.at),
+        health=ProducerHealth(HealthFile(settings.health.path), settings.producer.node, settings.producer.alerts),
     )
-    serve(settings.metrics, metrics.registry)
     stop = threading.Event()
 
     def end(_signum: int, _frame: object) -> None:
@@ -90,3 +92,15 @@ def run(settings: Settings, start: str) -> None:
     with closing(source):
         producer.run(time.sleep, stop.is_set)
     _log.info("producer stopped; cursors saved")
+
+
+def _metrics(settings: MetricsSettings) -> ProducerMetrics | None:
+    """Serve the producer's metrics if a port is set. Raises SettingsError if it cannot listen."""
+    if not settings.port:
+        return None
+    from common.metrics import serve  # noqa: PLC0415 — the client of Prometheus takes a tenth of the start
+    from producer.metrics import ProducerMetrics  # noqa: PLC0415 — as above
+
+    metrics = ProducerMetrics()
+    serve(settings, metrics.registry)
+    return metrics

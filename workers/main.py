@@ -15,6 +15,7 @@ from common.connection.client import connect
 from common.connection.path_monitor import PathMonitor
 from common.connection.wait import wait_until_available
 from common.errors import SettingsError
+from common.health.state_file import HealthFile
 from common.integration import SCRIPT_PREFIX, Integration, Kind
 from common.ledger import Ledger
 from common.logs import LogLevel
@@ -69,7 +70,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     cipher = load_cipher(settings.state.secret_key, settings.state.dir)
     registry, signer = PublishedRegistry(client, cipher), EventSigner(cipher)
     authenticator = cipher.authenticator(PURPOSE)
-    metrics = WorkerMetrics()
+    metrics, health = WorkerMetrics(), HealthFile(settings.health.path)
     serve(settings.metrics, metrics.registry)
     for warning in wait_until_available(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
@@ -120,6 +121,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         integrations=integrations,
         groups=groups,
         metrics=metrics,
+        health=health,
     )
     _tune_gc()
     status = worker.run()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from common.errors import SettingsError
+    from common.health.state_file import HealthFile
     from workers.delivery.served import ServedIntegrations
     from workers.metrics import WorkerMetrics
     from workers.transports.script.process_groups import ProcessGroups
@@ -65,6 +66,7 @@ class Worker:
         integrations: ServedIntegrations,
         groups: ProcessGroups,
         metrics: WorkerMetrics | None = None,
+        health: HealthFile | None = None,
     ) -> None:
         self.integrations, self._groups = integrations, groups
         hostname = f"{name}@{socket.gethostname()}"
@@ -78,12 +80,11 @@ class Worker:
             ledger, dispatcher, self.integrations, self._loop, identity=process, metrics=metrics
         )
         self._watchdog = Watchdog(
-            queued=lambda: dispatcher.queued(self.integrations.ids()),
             begun=lambda: state.all_total_count[0],
             free=lambda: len(state.reserved_requests) < slots,
             end=self._end_now,
         )
-        heartbeat = Heartbeat(client, hostname, process, delivery_task.counters)
+        heartbeat = Heartbeat(client, hostname, process, delivery_task.counters, health)
         self._maintenance = Maintenance(
             self.integrations,
             dispatcher,

@@ -130,13 +130,6 @@ class Dispatcher:
         """Return the integrations that have waiting or released deliveries."""
         return self._ledger.non_empty(integration_ids)
 
-    def queued(self, integration_ids: Collection[str]) -> int:
-        """Return the number of tasks in the queues of these integrations."""
-        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
-            for integration_id in integration_ids:
-                pipe.llen(queue_name(integration_id))
-            return sum(unless_damaged(response, 0) for response in pipe.execute(raise_on_error=False))
-
     def _queued(self, overdue: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
         """Return the overdue ids that are still in their integration's queue, which `max_in_flight` limits."""
         with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:

@@ -27,6 +27,7 @@ MAX_MESSAGE_BYTES: Final = 512 * 1024
 _ARGSREPR_CHARS: Final = 1024
 """Maximum length of the arguments that Flower shows; the same limit as Celery's `argsrepr_maxsize`."""
 
+
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 _Ids = Annotated[list[_Text], msgspec.Meta(min_length=1, max_length=1000)]
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import RedisError
 
 from common.connection.client import connect
+from common.connection.urls import LOCAL_SCHEME
 
 if TYPE_CHECKING:
     import logging
@@ -54,6 +55,7 @@ class PathMonitor:
 
     def __init__(self, url: str, log: logging.Logger) -> None:
         """`url` is as for `common.connection.client.connect`. Nothing is sent yet."""
+        self._url = url
         self._pool = connect(
             url, response_timeout_s=CONNECT_TIMEOUT_S, connect_timeout_s=CONNECT_TIMEOUT_S
         ).connection_pool
@@ -64,8 +66,9 @@ class PathMonitor:
         self._thread = threading.Thread(target=self._run, name="redis-path-monitor", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread, unless Redis has a socket file: its connections cross no network."""
+        if not self._url.startswith(f"{LOCAL_SCHEME}:"):
+            self._thread.start()
 
     def check(self) -> int:
         """Check once; return the number of closed connections. Raises RedisError or OSError if it cannot connect."""

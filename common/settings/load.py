@@ -28,6 +28,7 @@ from common.settings.schema import (
     POLICY_KEYS,
     STRUCTS,
     FlowerSettings,
+    HealthSettings,
     LogSettings,
     MetricsSettings,
     Policy,
@@ -75,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state: StateSettings
     flower: FlowerSettings
     metrics: MetricsSettings
+    health: HealthSettings
     log: LogSettings
     integrations: Mapping[str, Mapping[str, Any]]
     user_policies: Mapping[str, Mapping[str, Any]]

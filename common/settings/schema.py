@@ -167,6 +167,12 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, integer(0, 65_535)]
 
 
+class HealthSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[health]`."""
+
+    path: Annotated[Path | None, optional(path())]
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[log]`."""
 
@@ -257,6 +263,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "state": StateSettings,
     "flower": FlowerSettings,
     "metrics": MetricsSettings,
+    "health": HealthSettings,
     "log": LogSettings,
 }
 KEYS: Final = {section: dict(_keys(struct, section)) for section, struct in STRUCTS.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ops.admin.health import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
+from common.health.checks import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
 from ops.admin.terminal import age, plain, pluralize
 
 if TYPE_CHECKING:

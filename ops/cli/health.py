@@ -1,4 +1,4 @@
-"""`courier health`: exit status 0 while a process makes progress, for the health check of a container."""
+"""`courier health`: exit status 0 while a process makes progress."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from common.connection.client import connect
 from ops.admin import health
 from ops.admin.terminal import plain
 from ops.cli.options import Group, example, pass_settings, server_options, setting_option
+from ops.monitoring import probe
 from ops.standalone.state_dir import redis_url
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def command() -> None:
     """Check whether a process makes progress.
 
     Exits with 0 if it is healthy, 1 if not, and 75 if Redis is unavailable. The producer and the workers report their
-    progress in Redis every second; the check reads the last report.
+    progress in Redis every second; the check reads the last report. Containers run the script courier-health
+    instead, which says the same without starting Python.
     """
 
 
@@ -54,4 +56,13 @@ def worker(settings: Settings, name: str, host: str) -> None:
 @pass_settings
 def flower(settings: Settings) -> None:
     """Check Flower."""
-    click.echo(plain(health.flower(settings.flower)))
+    click.echo(plain(probe.flower(settings.flower)))
+
+
+@command.command(epilog=example("courier health exporter"))
+@setting_option("metrics.address", help="Address that the exporter listens on.")
+@setting_option("metrics.port", help="Port that the exporter listens on; 0 means 9464.")
+@pass_settings
+def exporter(settings: Settings) -> None:
+    """Check the exporter."""
+    click.echo(plain(probe.exporter(settings.metrics)))

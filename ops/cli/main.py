@@ -39,15 +39,16 @@ COMMANDS: Final = {
     "replay-log": "Queue alerts of a past period again, from the archived log.",
     "check": "Check ossec.conf, scripts, settings and paths.",
     "init": "Create the keys and passwords of an installation.",
-    "health": "Check that a producer, a worker or Flower makes progress.",
+    "health": "Check that a producer, a worker, Flower or the exporter makes progress.",
     "render": "Show what Courier would send for an alert.",
     "shadow": "Count what Courier would send, without sending it.",
     "config": "Show the effective settings and their sources.",
 }
 """Name → summary in `courier --help`, short enough for one line of 80 columns."""
 
-NOT_OF_OWN_SERVER: Final = ("redis.password", "redis.ca", "redis.sentinel_password")
-"""Settings of an external Redis other than its address; they do not apply to the embedded server."""
+NOT_OF_UP: Final = ("redis.password", "redis.ca", "redis.sentinel_password", "health.path")
+"""Settings that do not apply to the processes of `courier up`: those of an external Redis other than its address, and
+the file that each process would need for itself."""
 
 EX_FAILED: Final = 1
 EX_TEMPFAIL: Final = 75
@@ -110,7 +111,7 @@ def courier(ctx: click.Context, file: Path | None, *, own_server: bool) -> None:
     """Deliver every Wazuh alert to its integrations without losing any."""
     ctx.obj = Invocation(file)
     if own_server:
-        ctx.obj.overrides |= dict.fromkeys(NOT_OF_OWN_SERVER, "")
+        ctx.obj.overrides |= dict.fromkeys(NOT_OF_UP, "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from common.errors import CourierError
+from common.health.checks import IDLE_LIMIT_S
 from common.printable import printable_json
-from ops.admin.health import IDLE_LIMIT_S
 from ops.admin.hold_reason import last_error
 from ops.admin.nagios import Level, line, verdict
 from ops.admin.session import open_session

@@ -35,8 +35,9 @@ def command(settings: Settings, http_workers: int) -> None:
     or sent twice.
     """
     start = end_at_launch(settings)
-    from ops.standalone.up import run  # noqa: PLC0415 — Celery is slow to import, and `--help` needs none of it
+    from ops.cli.main import main  # noqa: PLC0415 — that module imports this one
+    from ops.standalone.up import run  # noqa: PLC0415 — redis is slow to import, and `--help` needs none of it
 
     configure_logging(settings.log.level, settings.log.format)
     file = click.get_current_context().ensure_object(Invocation).file
-    run(settings, settings_file=file, http_workers=http_workers, start=start)
+    run(settings, main, settings_file=file, http_workers=http_workers, start=start)

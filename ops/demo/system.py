@@ -26,6 +26,7 @@ from common.reports.producer import fetch_producer_reports
 from common.settings.load import load_settings
 from ops.module_runner import module_command
 from ops.standalone import state_dir
+from ops.standalone.exec_with_parent import command_line
 from ops.standalone.supervisor import exit_status_of
 from producer.metrics import BAD
 from producer.source import LossReason
@@ -91,10 +92,9 @@ class System:
 @contextmanager
 def running(stage: Stage) -> Iterator[System]:
     """Start the system; stop it at the end of the block, within STOP_LIMIT_S."""
-    system = module_command("ops.demo.system", str(stage.settings))
     with stage.log.open("ab") as log:
         process = subprocess.Popen(
-            module_command("ops.standalone.exec_with_parent", str(os.getpid()), *system),
+            command_line(module_command("ops.demo.system", str(stage.settings))),
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -127,11 +127,12 @@ def _environment() -> dict[str, str]:
 def main(settings_file: Path) -> None:
     """Run `courier up` in this process until a signal stops it."""
     from common.logs import configure_logging  # noqa: PLC0415 — only here
-    from ops.standalone.up import run  # noqa: PLC0415 — Celery's worker is slow to import
+    from ops.cli.main import main as courier  # noqa: PLC0415 — as above
+    from ops.standalone.up import run  # noqa: PLC0415 — redis is slow to import
 
     settings = load_settings(file=settings_file, environment=os.environ, cwd=Path.cwd())
     configure_logging(settings.log.level, settings.log.format)
-    run(settings, settings_file=settings_file, http_workers=1, stop_limit_s=WORKERS_STOP_LIMIT_S)
+    run(settings, courier, settings_file=settings_file, http_workers=1, stop_limit_s=WORKERS_STOP_LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,19 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 from prometheus_client.registry import Collector
 
 from common.connection.client import connect
 from common.errors import LedgerError
+from common.health.state_file import HealthFile
 from common.logs import Condition
 from common.metrics import serve
 from common.metrics.factory import process_registry
 from common.reports.producer import fetch_producer_reports
+from ops.monitoring import probe
 from ops.monitoring.metric_families import families, up
 from ops.monitoring.snapshot import take_snapshot
 from ops.standalone.state_dir import redis_url
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from common.settings.load import Settings
-
-DEFAULT_PORT: Final = 9464
-"""OpenTelemetry's default port for Prometheus exporters; used if `metrics.port` is 0."""
 
 _log = logging.getLogger("courier.metrics")
 
@@ -72,5 +71,6 @@ def run(settings: Settings) -> None:
     with connect(redis_url(settings)) as client:
         registry.register(LedgerCollector(client))
         metrics = settings.metrics
-        serve(msgspec.structs.replace(metrics, port=metrics.port or DEFAULT_PORT), registry)
+        serve(msgspec.structs.replace(metrics, port=metrics.port or probe.EXPORTER_PORT), registry)
+        HealthFile(settings.health.path).keep(lambda: probe.exporter(metrics))
         signal.sigwait(stop_signals)

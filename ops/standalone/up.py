@@ -8,14 +8,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from common.settings.units import format_duration
-from ops.module_runner import module_command
 from ops.standalone import state_dir
 from ops.standalone.addresses import address
+from ops.standalone.child import Child
 from ops.standalone.embedded_redis import EmbeddedServer, free_port, is_free
-from ops.standalone.supervisor import Child, Interrupted, Supervisor, interruptible
+from ops.standalone.supervisor import Interrupted, Supervisor, interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from common.settings.load import Settings
@@ -33,6 +33,7 @@ _log = logging.getLogger("courier.up")
 
 def run(
     settings: Settings,
+    courier: Callable[[Sequence[str]], None],
     *,
     settings_file: Path | None,
     http_workers: int,
@@ -42,8 +43,9 @@ def run(
 ) -> None:
     """Start everything and keep it running until SIGTERM, SIGINT or SIGHUP, or until `until()` is true.
 
-    `start` is the cursor of the alert log's end when the command started. Raises CourierError if another `courier up`
-    runs in the same state directory, or if a process has an invalid configuration.
+    `courier` is the command, which each process calls with its arguments. `start` is the cursor of the alert log's end
+    when the command started. Raises CourierError if another `courier up` runs in the same state directory, or if a
+    process has an invalid configuration.
     """
     lock = state_dir.lock(settings.state.dir)
     password = state_dir.load_or_create_password(settings.state.dir)
@@ -55,8 +57,10 @@ def run(
             state_dir.write_address(settings.state.dir, server.url)
             supervisor = Supervisor(
                 _parts(settings, settings_file, http_workers, start),
+                courier,
                 _environment(settings, stop_limit_s),
                 stop_limit_s=stop_limit_s,
+                close=[lock],
             )
             _watch(supervisor, server, until)
         except Interrupted as interrupted:
@@ -83,21 +87,29 @@ def _watch(supervisor: Supervisor, server: EmbeddedServer, until: Callable[[], b
 
 def _parts(settings: Settings, settings_file: Path | None, http_workers: int, start: str) -> list[Child]:
     file = ["--settings", str(settings_file)] if settings_file else []
-    courier = module_command("ops.cli.main", "--own-server", *file)
+    courier = ["--own-server", *file]
     ports = _metrics_ports(settings)
-    exporter = [Child("exporter", [*courier, "exporter", *next(ports)])] if settings.metrics.port else []
+    exporter = (
+        [Child("exporter", [*courier, "exporter", *next(ports)], "ops.monitoring.exporter")]
+        if settings.metrics.port
+        else []
+    )
     workers = [
-        Child(name, [*courier, "worker", "--http", "--name", name, *next(ports)])
+        Child(name, [*courier, "worker", "--http", "--name", name, *next(ports)], "workers.main")
         for name in ("http" if http_workers == 1 else f"http-{n + 1}" for n in range(http_workers))
     ]
     producer = ["producer", "--config", str(settings.producer.config), "--alerts", str(settings.producer.alerts)]
     port = flower_port(settings)
     _log.info("starting Flower", extra={"url": address(settings.flower, port)})
+    local = ["worker", "--scripts", "--manager", "--name", "local"]
+    producer += ["--node", settings.producer.node, "--start", start]
+    # The producer first: it imports least, and reads the log while the supervisor imports Celery for the others.
     return [
-        Child("producer", [*courier, *producer, "--node", settings.producer.node, "--start", start, *next(ports)]),
+        Child("producer", [*courier, *producer, *next(ports)], "producer.main"),
         *workers,
-        Child("local", [*courier, "worker", "--scripts", "--manager", "--name", "local", *next(ports)]),
-        Child("flower", [*courier, "flower", "--flower-port", str(port)]),
+        Child("local", [*courier, *local, *next(ports)], "workers.main"),
+        # Flower's own modules are imported in its process alone, and last.
+        Child("flower", [*courier, "flower", "--flower-port", str(port)], "workers.main"),
         *exporter,
     ]
 

@@ -38,7 +38,7 @@ def in_a_terminal(*arguments: str) -> tuple[int, int]:
 def test_a_closed_terminal_ends_it_in_order(manager: Manager, target: Recorder) -> None:
     del target
     pid, ours = in_a_terminal("up", *manager.files(), "--flower-port", "0")
-    wait_for(READY, ours)
+    wait_for("courier.up: running", ours)
     family = children(pid)
     assert len(family) >= 5
     os.close(ours)  # the kernel sends SIGHUP

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings.schema import Policy
+    from producer.health import ProducerHealth
     from producer.loop import Start
     from tests.support.sources import FileSource, ListSource, Log
 
@@ -53,8 +54,10 @@ class World:
         *blocks: str,
         log: Callable[[Path], Log] = ListLog,
         node: str = NODE,
+        health: ProducerHealth | None = None,
         **limits: Any,
     ) -> None:
+        self.health = health
         directory.mkdir(exist_ok=True)
         self.config = directory / "ossec.conf"
         self.write(*blocks or (SLACK_BLOCK.format(""),))
@@ -87,6 +90,7 @@ class World:
             now=self.clock,
             commit_delay_s=0.05,
             start=start,
+            health=self.health,
         )
 
     def policy(self, _integration: Integration) -> Policy:

@@ -25,26 +25,25 @@ _log = logging.getLogger("courier.worker")
 class Watchdog:
     """Counts consecutive checks with queued tasks and a free slot but no task begun since the previous check.
 
-    `queued` returns the number of tasks in this worker's queues, `begun` the number of tasks begun since the start,
-    `free` whether a slot is free. `end` exits immediately; the leases of deliveries in flight expire.
+    `begun` returns the number of tasks begun since the start, `free` whether a slot is free. `end` exits immediately;
+    the leases of deliveries in flight expire.
     """
 
     def __init__(
         self,
         *,
-        queued: Callable[[], int],
         begun: Callable[[], int],
         free: Callable[[], bool],
         end: Callable[[int], object] = os._exit,
     ) -> None:
-        self._queued, self._begun, self._free, self._end = queued, begun, free, end
+        self._begun, self._free, self._end = begun, free, end
         self._stalled_checks = self._begun_before = 0
         self._armed = True
 
-    def check(self) -> None:
-        """Check once. Raises LedgerUnavailable or LedgerMisconfigured if the queues cannot be read."""
+    def check(self, queued: int) -> None:
+        """Check once; `queued` is the number of tasks in this worker's queues."""
         before, self._begun_before = self._begun_before, self._begun()
-        stalled = self._begun_before == before and self._free() and self._queued() > 0
+        stalled = self._begun_before == before and self._free() and queued > 0
         self._stalled_checks = self._stalled_checks + 1 if stalled else 0
         if self._armed and self._stalled_checks >= STALLED_CHECKS:
             _log.error(

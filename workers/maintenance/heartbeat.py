@@ -1,5 +1,7 @@
 """The report that a worker publishes once a second, from the maintenance thread, which no delivery can block.
 
+The same second it records in its health file what `courier health` would say of that report.
+
 A running process may still be stalled: Celery's consumer can stop consuming after a reconnect. The report therefore
 says since when tasks have been queued while the worker neither began nor ran a delivery.
 """
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.broker.task_message import queue_name
 from common.connection.errors import as_ledger_errors
+from common.health.checks import check_progress
 from common.ledger.damage import unless_damaged
 from common.reports.worker import (
     EXPIRE_S,
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from common.errors import CourierError
+    from common.health.state_file import HealthFile
     from workers.process_identity import ProcessIdentity
 
 _log = logging.getLogger("courier.worker")
@@ -34,16 +39,25 @@ class Heartbeat:
     """Publishes the worker's report. `counters` returns the deliveries begun since the start and those in flight."""
 
     def __init__(
-        self, client: Redis, worker: str, process: ProcessIdentity, counters: Callable[[], tuple[int, int]]
+        self,
+        client: Redis,
+        worker: str,
+        process: ProcessIdentity,
+        counters: Callable[[], tuple[int, int]],
+        health: HealthFile | None = None,
     ) -> None:
         """`worker` is the name of the worker, NAME@HOST; `process` identifies it among workers of the same name."""
         self._redis, self._worker, self._process, self._counters = client, worker, process, counters
+        self._health = health
         self._is_first = True
         self._begun = 0
         self._idle_since_ms = 0
 
-    def publish(self, ids: Collection[str]) -> None:
-        """Publish the report of a worker that serves `ids`. Raises LedgerUnavailable or LedgerMisconfigured."""
+    def publish(self, ids: Collection[str]) -> int:
+        """Publish the report of a worker that serves `ids`; return the number of tasks in its queues.
+
+        Raises LedgerUnavailable or LedgerMisconfigured.
+        """
         now_ms, queued = self._queue_lengths(ids)
         if self._is_first:
             self._check_namesakes(now_ms)
@@ -56,6 +70,14 @@ class Heartbeat:
         self._begun = begun
         report = WorkerReport(seen_ms=now_ms, begun=begun, running=running, idle_since_ms=self._idle_since_ms)
         publish_worker_report(self._redis, self._worker, str(self._process), report)
+        if self._health:
+            self._health.record(lambda: check_progress(f"the worker {self._worker}", report, now_ms))
+        return queued
+
+    def failed(self, error: CourierError) -> None:
+        """Record in the health file why maintenance failed, which usually is that Redis is unavailable."""
+        if self._health:
+            self._health.unhealthy(error)
 
     def _check_namesakes(self, now_ms: int) -> None:
         """Log a warning if a running process has the same name; delete the reports of processes that have exited."""

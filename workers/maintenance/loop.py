@@ -95,8 +95,7 @@ class Maintenance:
         for integration_id, served in integrations.items():
             with suppress(LedgerDamaged):
                 self._retention.run(integration_id, served.policy, self._runs)
-        self._watchdog.check()
-        self._heartbeat.publish(self._integrations.ids())
+        self._watchdog.check(self._heartbeat.publish(self._integrations.ids()))
         self._runs += 1
         if self._metrics:
             self._metrics.maintenance_succeeded()
@@ -149,6 +148,7 @@ class Maintenance:
                     self.run_once()
             except CourierError as error:
                 self._watchdog.reset()
+                self._heartbeat.failed(error)
                 self._failure.set(f"maintenance failed, retrying every second: {error}")
             except Exception:  # noqa: BLE001 — the thread must survive: without it nothing is renewed or released
                 _log.exception("maintenance failed: internal error")

@@ -10,6 +10,7 @@ import secrets
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from flower.urls import settings as handler_settings
 from flower.utils import prepend_url
 from tornado.ioloop import IOLoop, PeriodicCallback
@@ -20,20 +21,23 @@ from common.connection.client import connect
 from common.connection.path_monitor import PathMonitor
 from common.connection.wait import wait_until_available
 from common.errors import SettingsError
+from common.health.state_file import HealthFile
 from common.ledger import Ledger
+from ops.monitoring import probe
 from ops.monitoring.flower import pages, socket_broker
 from ops.monitoring.flower.browser import GuardedFlower
 from ops.monitoring.flower.event_gate import EventGate
 from ops.monitoring.flower.events import ReconnectingEvents
 from ops.standalone.addresses import address
-from ops.standalone.supervisor import STOP_SIGNALS
+from ops.standalone.child import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from common.settings.load import Settings
     from common.settings.schema import FlowerSettings
 
-INSPECT_INTERVAL_MS: Final = 10_000
-"""Flower reads the workers' queues only at its start; workers may start later or serve more queues."""
+INSPECT_INTERVAL_MS: Final = 30_000
+"""Flower reads the workers' queues only at its start; workers may start later or serve more queues. Each time, every
+worker answers six queries, which is most of the CPU time of an idle Flower."""
 
 SAVE_INTERVAL_MS: Final = 60_000
 """What a killed Flower loses of its tasks; writing 10,000 tasks takes a second."""
@@ -64,7 +68,10 @@ def run(settings: Settings) -> None:
     for signum in (s for s in STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN):  # nohup ignores SIGHUP
         # Stop the loop between two callbacks: an exception inside one could leave a thread that nothing stops.
         flower.io_loop.asyncio_loop.add_signal_handler(signum, flower.io_loop.stop)
-    _log.info("Flower is at %s", address(settings.flower, _listen(flower, settings)))
+    port = _listen(flower, settings)
+    _log.info("Flower is at %s", address(settings.flower, port))
+    listening = msgspec.structs.replace(settings.flower, port=port)
+    HealthFile(settings.health.path).keep(lambda: probe.flower(listening))
     PeriodicCallback(flower.update_workers, INSPECT_INTERVAL_MS).start()
     flower.start()
     flower.stop()

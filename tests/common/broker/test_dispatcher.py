@@ -56,13 +56,6 @@ def published(client: redis.Redis, to: str = "slack") -> list[Any]:
     return [json.loads(base64.b64decode(json.loads(m)["body"]))[0] for m in messages]
 
 
-def test_queued_counts_the_tasks_of_several_queues(ledger: Ledger, dispatcher: Dispatcher) -> None:
-    assert dispatcher.queued(["slack", "shuffle"]) == 0
-    commit(ledger, 3)
-    dispatcher.dispatch(ReleaseTarget.of("slack", policy(batch_max=1), "t"))
-    assert dispatcher.queued(["slack", "shuffle"]) == 3
-
-
 def test_short_backlog_shares_one_task_with_ids_only(
     client: redis.Redis, ledger: Ledger, dispatcher: Dispatcher
 ) -> None:

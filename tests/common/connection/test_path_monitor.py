@@ -135,3 +135,14 @@ def test_idle_connections_closed_by_redis_are_shut(
     assert monitor.shutdown_closed() == 0
     assert other.ping()
     assert client.client_id() == ours
+
+
+def test_socket_file_needs_no_monitor() -> None:
+    def running() -> int:
+        return sum(thread.name == "redis-path-monitor" for thread in threading.enumerate())
+
+    before = running()
+    PathMonitor("unix:///run/redis.sock", LOG).start()
+    assert running() == before
+    PathMonitor("redis://127.0.0.1:1", LOG).start()
+    assert running() == before + 1

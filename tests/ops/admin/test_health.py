@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from click.testing import CliRunner
 
+from common.errors import Unhealthy
 from common.ledger import Ledger
 from common.reports.producer import ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
-from ops.admin.health import Unhealthy
 from ops.cli.main import courier
 from workers.process_identity import ProcessIdentity, of_child, this_process
 

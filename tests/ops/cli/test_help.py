@@ -79,7 +79,17 @@ def test_shared_options_have_the_same_help(option: str) -> None:
 
 def test_commands_that_use_the_ledger_have_redis_options() -> None:
     asking = [*ALL]
-    for local in ((), ("up",), ("check",), ("init",), ("render",), ("shadow",), ("config",), ("health", "flower")):
+    for local in (
+        (),
+        ("up",),
+        ("check",),
+        ("init",),
+        ("render",),
+        ("shadow",),
+        ("config",),
+        ("health", "flower"),
+        ("health", "exporter"),
+    ):
         asking.remove(local)
     for path in asking:
         options = {option for parameter in ALL[path].params for option in parameter.opts}

@@ -5,14 +5,9 @@ What a real engine makes of them is shown by `make e2e`.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -72,26 +67,20 @@ def test_every_service_is_unprivileged_and_has_a_health_check(one: Service) -> N
     assert one["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
 
 
-def test_exporter_health_check_ignores_proxies() -> None:
-    _, _, option, code = services("compose.yaml")["exporter"]["healthcheck"]["test"]
-    with HTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = Thread(target=server.handle_request, daemon=True)
-        thread.start()
-        own = code.replace("9464", str(server.server_address[1]))
-        proxy = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
-        ended = subprocess.run([sys.executable, option, own], env=os.environ | proxy, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+@pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
+def test_no_health_check_starts_python(one: Service) -> None:
+    if str(one["image"]).startswith("${COURIER_IMAGE"):
+        assert one["healthcheck"]["test"] == ["CMD", "courier-health"]
+    assert not {"courier", "python", "python3"} & set(one["healthcheck"]["test"])
 
 
-class Page(BaseHTTPRequestHandler):
-    """Responds to every request with an empty page."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+@pytest.mark.parametrize("one", RUNNING.values(), ids=list(RUNNING))
+def test_image_decides_where_the_health_file_is(one: Service) -> None:
+    assert "COURIER_HEALTH_PATH" not in one.get("environment", {})
+    (path,) = re.findall(r"COURIER_HEALTH_PATH=(\S+)", (ROOT / "Dockerfile").read_text())
+    assert f":-{path}}}" in (ROOT / "ops/deploy/courier-health").read_text(), "the script's default"
+    if str(one["image"]).startswith("${COURIER_IMAGE"):
+        assert any(mount.startswith(f"{Path(path).parent}:") for mount in one["tmpfs"])
 
 
 def test_only_init_runs_as_root_and_has_no_network() -> None:
@@ -105,10 +94,8 @@ def test_only_init_runs_as_root_and_has_no_network() -> None:
 
 
 @pytest.mark.parametrize("one", WORKERS.values(), ids=list(WORKERS))
-def test_worker_health_check_and_stop_timeout(one: Service) -> None:
+def test_worker_stop_timeout(one: Service) -> None:
     words = str(one["command"]).split()
-    name = words[words.index("--name") + 1]
-    assert one["healthcheck"]["test"] == ["CMD", "courier", "health", "worker", "--name", name]
     environment = {"COURIER_WORKER_DRAIN_TIMEOUT": one["environment"].get("COURIER_WORKER_DRAIN_TIMEOUT", "")}
     settings = load_settings(file=None, environment=environment, cwd=Path("/nonexistent"))
     served = "custom-x" if "--scripts" in words else "slack"

@@ -209,3 +209,15 @@ def test_network_policies_allow_only_what_is_needed() -> None:
     assert everyone["policyTypes"] == ["Ingress", "Egress"]
     ports = {port["containerPort"] for one in CONTAINERS for port in one["ports"] if port["name"].startswith("metrics")}
     assert {port["port"] for rule in everyone["ingress"] for port in rule["ports"]} == ports
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=named)
+def test_containers_of_a_pod_have_a_health_file_each(deployment: Manifest) -> None:
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    paths = [variables(one).get("COURIER_HEALTH_PATH", "/tmp/courier.health") for one in containers]
+    assert len(set(paths)) == len(containers)
+    assert all(Path(path).parent == Path("/tmp") for path in paths)
+    for one in containers:
+        if one["args"][0] in {"producer", "worker"}:
+            assert one["readinessProbe"]["exec"] == {"command": ["courier-health"]}
+            assert "exec" not in one["livenessProbe"], "a restart does not bring Redis back"

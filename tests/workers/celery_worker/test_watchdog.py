@@ -11,13 +11,11 @@ class Worker:
     def __init__(self) -> None:
         self.queued, self.begun, self.free = 1, 0, True
         self.exits: list[int] = []
-        self.watchdog = Watchdog(
-            queued=lambda: self.queued, begun=lambda: self.begun, free=lambda: self.free, end=self.exits.append
-        )
+        self.watchdog = Watchdog(begun=lambda: self.begun, free=lambda: self.free, end=self.exits.append)
 
     def check(self, times: int) -> None:
         for _ in range(times):
-            self.watchdog.check()
+            self.watchdog.check(self.queued)
 
 
 @pytest.fixture

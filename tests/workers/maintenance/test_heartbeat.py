@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.broker.task_message import queue_name
+from common.errors import LedgerUnavailable, Unhealthy
+from common.health.state_file import HealthFile
 from common.ledger import Ledger
 from common.reports.worker import EXPIRE_S, WorkerReport, fetch_worker_reports
 from common.reports.worker import publish_worker_report as publish_for
+from ops.admin.health import worker
+from tests.support.health_script import ask
 from workers.maintenance.heartbeat import Heartbeat
 from workers.process_identity import of_child, this_process
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import redis
 
 NAME, OURS = "http@host", this_process()
@@ -41,8 +47,10 @@ def test_idle_since_is_reported_while_tasks_are_queued(client: redis.Redis, coun
     heartbeat = Heartbeat(client, NAME, OURS, counters)
     assert publish(client, heartbeat).idle_since_ms == 0
     client.lpush(queue_name("slack"), "task")
+    client.lpush(queue_name("shuffle"), "task", "task")
+    assert heartbeat.publish({"slack", "shuffle"}) == 3
     first = publish(client, heartbeat)
-    assert first.idle_since_ms == first.seen_ms
+    assert 0 < first.idle_since_ms <= first.seen_ms
     later = publish(client, heartbeat)
     assert later.seen_ms >= later.idle_since_ms == first.idle_since_ms
 
@@ -88,3 +96,23 @@ def test_namesake_is_logged_and_reports_of_dead_workers_are_deleted(
     assert "another worker on this host has the same name" in warning.message
     assert warning.__dict__["pid"] == os.getppid()
     assert set(fetch_worker_reports(client, NAME)) == {str(OURS), str(running), str(elsewhere)}
+
+
+def test_health_file_says_what_courier_health_says(
+    client: redis.Redis, counters: Counters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "courier.health"
+    heartbeat = Heartbeat(client, NAME, OURS, counters, HealthFile(path))
+    client.lpush(queue_name("slack"), "task")
+    publish(client, heartbeat)
+    assert ask(path) == (0, worker(client, NAME) + "\n")
+    monkeypatch.setattr("common.health.checks.IDLE_LIMIT_S", -1)  # the maintenance thread lives, its consumer is stuck
+    publish(client, heartbeat)
+    with pytest.raises(Unhealthy) as stuck:
+        worker(client, NAME)
+    assert ask(path) == (1, f"{stuck.value}\n")
+    counters.begun = 1
+    publish(client, heartbeat)
+    assert ask(path)[0] == 0
+    heartbeat.failed(LedgerUnavailable("Redis is unavailable"))
+    assert ask(path) == (1, "Redis is unavailable\n")

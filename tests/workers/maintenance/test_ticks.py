@@ -64,14 +64,14 @@ def test_tick_releases_small_buckets_and_run_once_everything(client: redis.Redis
     integrations.refresh()
     dispatcher: Any = NothingLost()
     task = DeliveryTask(Ledger(client), dispatcher, integrations, event_loop, identity=this_process())
-    watchdog = Watchdog(queued=lambda: 0, begun=lambda: 0, free=lambda: True)
+    watchdog = Watchdog(begun=lambda: 0, free=lambda: True)
     maintenance = Maintenance(
         integrations,
         dispatcher,
         task,
         lambda _ids: None,
         watchdog=watchdog,
-        heartbeat=Mock(),
+        heartbeat=Mock(publish=Mock(return_value=0)),
         retention=Mock(),
         on_fatal=Mock(),
     )
