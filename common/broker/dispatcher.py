@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LINGER_S: Final = 1.0
 """How long a task with few ids waits for more ids while many deliveries are in flight."""
 
-TASKS_PER_WORKER: Final = 4
+TASKS_PER_WORKER: Final = 2
 """Tasks of one integration that a worker attempts at the same time with all their ids, so that no id waits for another
 one in its task. The ids of a task share the CPU time of Celery for it, 1.3 to 2 ms."""
 
