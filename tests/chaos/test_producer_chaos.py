@@ -54,7 +54,7 @@ def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     server.stop()
 
 
-class Writing(threading.Thread):
+class LogWriter(threading.Thread):
     """The manager: writes all alerts at a steady pace, and begins or packs a file now and then."""
 
     def __init__(self, log: ManagerLog, random: Random) -> None:
@@ -74,7 +74,7 @@ class Writing(threading.Thread):
         self._log.close()
 
 
-class Producing:
+class RestartingProducer:
     """The producer, started again whenever it is killed."""
 
     def __init__(self, folder: Path, server: EmbeddedServer, alerts: Path) -> None:
@@ -114,21 +114,19 @@ class Producing:
         self._start()
 
 
-def test_kills_of_producer_and_server_lose_nothing_and_repeat_nothing(
-    own_server: EmbeddedServer, tmp_path: Path
-) -> None:
+def test_random_kills_of_producer_and_redis_lose_and_repeat_nothing(own_server: EmbeddedServer, tmp_path: Path) -> None:
     random = Random(SEED)
     log = ManagerLog(tmp_path / "alerts", Random(SEED))
     log.append(1)
-    writing = Writing(log, Random(SEED + 1))
-    with Producing(tmp_path, own_server, log.current) as producing, own_server.client() as client:
+    writing = LogWriter(log, Random(SEED + 1))
+    with RestartingProducer(tmp_path, own_server, log.current) as producing, own_server.client() as client:
         writing.start()
-        crashes, forgot = torment(producing, own_server, writing, random)
+        crashes, forgot = kill_at_random(producing, own_server, writing, random)
         for name, step in EXPECTED.items():
-            eventually(partial(all_held, client, name, log, step), limit_s=120)
-        eventually(lambda: producing.is_at_work() and everything_read(client))
+            eventually(partial(all_stored, client, name, log, step), limit_s=120)
+        eventually(lambda: producing.is_at_work() and is_fully_read(client))
     with own_server.client() as client:
-        found = {name: verdict(client, name, set(range(0, log.written, step))) for name, step in EXPECTED.items()}
+        found = {name: count_errors(client, name, set(range(0, log.written, step))) for name, step in EXPECTED.items()}
     figures = {
         "part": "producer",
         "seed": SEED,
@@ -149,7 +147,9 @@ def test_kills_of_producer_and_server_lose_nothing_and_repeat_nothing(
     assert producing.peak_kib < MOST_MEMORY_KIB
 
 
-def torment(producing: Producing, server: EmbeddedServer, writing: Writing, random: Random) -> tuple[int, int]:
+def kill_at_random(
+    producing: RestartingProducer, server: EmbeddedServer, writing: LogWriter, random: Random
+) -> tuple[int, int]:
     """Kill both until all is written. Return how often the server was killed, and how often it forgot something."""
     crashes = forgot = 0
     while producing.kills < ROUNDS or writing.is_alive():
@@ -164,26 +164,26 @@ def torment(producing: Producing, server: EmbeddedServer, writing: Writing, rand
     return crashes, forgot
 
 
-def all_held(client: redis.Redis, name: str, log: ManagerLog, step: int) -> bool:
-    return held(client, name) >= len(range(0, log.written, step))
+def all_stored(client: redis.Redis, name: str, log: ManagerLog, step: int) -> bool:
+    return count_records(client, name) >= len(range(0, log.written, step))
 
 
-def held(client: redis.Redis, name: str) -> int:
+def count_records(client: redis.Redis, name: str) -> int:
     found: Any = client.hlen(f"courier:{{{name}}}:records")
     return int(found)
 
 
-def everything_read(client: redis.Redis) -> bool:
+def is_fully_read(client: redis.Redis) -> bool:
     """Say whether both stand at the same place, which is committed within a second of an idle producer's last read."""
     places: list[Any] = [client.hget(f"courier:{{{name}}}:cursor", NODE) for name in EXPECTED]
     return None not in places and len({place.partition(b" ")[0] for place in places}) == 1
 
 
-def verdict(client: redis.Redis, name: str, expected: set[int]) -> dict[str, int]:
+def count_errors(client: redis.Redis, name: str, expected: set[int]) -> dict[str, int]:
     """Compare what the ledger holds with what was written: by alert, by delivery id and by state."""
     keys = {part: f"courier:{{{name}}}:{part}" for part in ("records", "waiting", "released", "totals")}
     numbers = Counter(number_of(record) for _, record in client.hscan_iter(keys["records"], count=5000))
-    records = held(client, name)
+    records = count_records(client, name)
     states: Any = client.zcard(keys["waiting"]), client.zcard(keys["released"])
     total: Any = client.hget(keys["totals"], "committed")
     return {

@@ -27,7 +27,7 @@ FRESH_LIMIT_S = 5.0
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
 
-def test_kills_of_workers_and_server_lose_nothing(tmp_path: Path) -> None:
+def test_random_kills_of_workers_and_redis_lose_nothing(tmp_path: Path) -> None:
     random = Random(SEED)
     faults = ["worker"] * WORKER_KILLS + ["server"] * SERVER_KILLS
     random.shuffle(faults)
@@ -47,7 +47,7 @@ def test_kills_of_workers_and_server_lose_nothing(tmp_path: Path) -> None:
         fleet.crash_server(forgets_s=1.0)
         after_server_s = fleet.fresh_alert_s(limit_s=60)
         fleet.wait_for(lambda: not fleet.records(), limit_s=60)
-        figures = told(fleet, part="workers") | {
+        figures = summary(fleet, part="workers") | {
             "drained_s": round(drained_s, 1),
             "fresh_after_worker_kill_s": round(after_worker_s, 2),
             "fresh_after_server_kill_s": round(after_server_s, 2),
@@ -61,7 +61,7 @@ def is_past(fleet: Fleet, moment: int) -> bool:
     return fleet.target.distinct() > moment
 
 
-def told(fleet: Fleet, *, part: str) -> dict[str, object]:
+def summary(fleet: Fleet, *, part: str) -> dict[str, object]:
     """Return a run's figures; `repeats_at_most` are the deliveries that were at risk of being sent twice."""
     arrived, totals = fleet.target.numbers(), fleet.totals()
     return {

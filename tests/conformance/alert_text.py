@@ -43,13 +43,13 @@ def _file(raw: bytes, block: dict[str, Any]) -> bytes:
 # The deviations: what was recorded is the stock daemon's habit, and ours is made of the line alone.
 
 
-def hands_on_own_bytes(case: Case, ours: Files) -> bool:
+def passes_on_the_original_bytes(case: Case, ours: Files) -> bool:
     pairs = zip(case["blocks"], ours, recorded(case), strict=False)
     differing = [block for block, our, their in pairs if our != their]
     return all(map(stock_text.is_json, differing)) and from_the_line(case, ours) and _explained(case)
 
 
-def reads_keys_as_everyone(case: Case, ours: Files) -> bool:
+def reads_keys_like_standard_json(case: Case, ours: Files) -> bool:
     """The text form has the values of other keys; or the line has no `rule` but one in other letters: no alert."""
     raw = field_bytes(case, "alert")
     if not ours and "rule" not in stock_line.repaired(raw):
@@ -62,13 +62,13 @@ def works_on_a_copy(case: Case, ours: Files) -> bool:
     return from_the_line(case, ours) and not _explained(case) and not _explained(case, keys=True) and alike
 
 
-def takes_the_line(cause: str, case: Case, ours: Files) -> bool:
+def accepts_the_line(cause: str, case: Case, ours: Files) -> bool:
     """The stock reader drops the line for this cause."""
     dropped = case["outcome"] == "ok" and not case["files"]
     return dropped and cause in stock_line.why_dropped(field_bytes(case, "alert")) and from_the_line(case, ours)
 
 
-def takes_whole_alerts(case: Case, ours: Files) -> bool:
+def accepts_whole_alerts(case: Case, ours: Files) -> bool:
     """The stock reader drops the line, or reads what is before a NUL byte; here there are files of each whole alert."""
     raw = field_bytes(case, "alert")
     made = [_file(alert, block) for alert in alerts_on(raw) for block in case["blocks"]]

@@ -99,7 +99,7 @@ def needs_no_file_and_no_arguments(case: Case, ours: Ours) -> bool:
     return cause and _right_without(case, {**case, "alert_file": "json", "argv_count": 8}, ours)
 
 
-def asks_whatever_the_limits(case: Case, ours: Ours) -> bool:
+def makes_lookups_despite_limits(case: Case, ours: Ours) -> bool:
     """The script makes no request with a time limit of 0 or less, or a negative number of retries."""
     config = case["config"]
     if case["integration"] != "virustotal" or (config["timeout"] > 0 and config["retries"] >= 0):
@@ -165,7 +165,7 @@ def _any_number_of_digits() -> Iterator[None]:
         sys.set_int_max_str_digits(limit)
 
 
-def asks_nothing_in_vain(case: Case, ours: Ours) -> bool:
+def skips_lookups_without_agent(case: Case, ours: Ours) -> bool:
     """The script spends quota on what it cannot credit to an agent without id or name."""
     agent = alert_of(case).get("agent")
     odd = isinstance(agent, dict) and bool(agent) and not ("id" in agent and ("name" in agent or agent["id"] == "000"))

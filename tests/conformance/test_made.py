@@ -27,7 +27,7 @@ MUTATED_OF = {"deliveries": 29, "config": 5, "filters": 3}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", MADE)
-def test_no_made_case_is_different(family: str) -> None:
+def test_no_generated_case_is_different(family: str) -> None:
     tally = Tally()
     for case in MADE[family]():
         judge(family, case, tally)
@@ -38,7 +38,7 @@ def test_no_made_case_is_different(family: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", MADE)
-def test_every_changed_value_of_a_made_case_is_noticed(family: str) -> None:
+def test_every_mutation_of_a_generated_case_is_noticed(family: str) -> None:
     """As with the sample: a predicate that was widened holds for what its reason says, and for nothing else."""
     for case in islice(MADE[family](), 0, None, MUTATED_OF.get(family, 1)):
         before = _judged(family, case)
@@ -53,6 +53,6 @@ def _judged(family: str, case: dict[str, object]) -> Tally:
     return tally
 
 
-def test_the_written_scripts_do_what_was_recorded() -> None:
+def test_the_rewritten_stock_scripts_match_the_recordings() -> None:
     """What completes the made deliveries agrees with every recording of the sample."""
     assert [case["id"] for case in cases(SAMPLE / "deliveries.jsonl") if not is_stock(case)] == []

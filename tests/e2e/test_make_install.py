@@ -46,10 +46,10 @@ import shutil
 def build_editable(folder, config_settings=None, metadata_directory=None):
     return shutil.copy("project-1-py3-none-any.whl", folder).rpartition("/")[2]
 """
-IN_THE_STORE = 'mount --bind "$0" "$1" && echo mounted >&2 && exec make install PYTHON="$2"'
+INSTALL_WITH_CA_IN_STORE = 'mount --bind "$0" "$1" && echo mounted >&2 && exec make install PYTHON="$2"'
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class QuietHandler(SimpleHTTPRequestHandler):
     """Files of a folder."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the name of the base class
@@ -59,7 +59,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def index(folder: Path, context: ssl.SSLContext) -> Iterator[str]:
     """Serve a folder over TLS; yield the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -102,7 +102,7 @@ def project(tmp_path: Path) -> Path:
 
 @as_root
 @pytest.mark.slow
-def test_make_install_trusts_whom_the_system_trusts(project: Path, tmp_path: Path) -> None:
+def test_make_install_trusts_the_certificate_authorities_of_the_system(project: Path, tmp_path: Path) -> None:
     if not STORE.exists():
         pytest.skip(f"this system's store is not {STORE}")
     authority = Authority(tmp_path)
@@ -125,7 +125,9 @@ def test_make_install_trusts_whom_the_system_trusts(project: Path, tmp_path: Pat
 
         stranger = run("make", "install", f"PYTHON={sys.executable}")
         assert stranger.returncode != 0
-        done = run("unshare", "--mount", "sh", "-c", IN_THE_STORE, str(authority.file), str(STORE), sys.executable)
+        done = run(
+            "unshare", "--mount", "sh", "-c", INSTALL_WITH_CA_IN_STORE, str(authority.file), str(STORE), sys.executable
+        )
     if "mounted" not in done.stderr:
         pytest.skip(f"this system lets root mount nothing: {done.stderr}")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -21,7 +21,7 @@ def up(manager: Manager, **environment: str) -> Courier:
     return Courier(manager.folder, "up", *manager.files(), "--flower-port", "0", **environment)
 
 
-def test_courier_goes_on_where_the_stock_integrator_was(tmp_path: Path) -> None:
+def test_courier_starts_where_the_stock_integrator_stopped(tmp_path: Path) -> None:
     """It lagged: what it had read is not sent again, and what it had not is not lost, midnight or not."""
     with Recorder() as target:
         manager = Manager(tmp_path, target)
@@ -47,7 +47,7 @@ def test_courier_goes_on_where_the_stock_integrator_was(tmp_path: Path) -> None:
             assert sorted(target.ids) == sorted(wanted)
 
 
-def test_what_waits_is_delivered_after_its_block_was_taken_out(tmp_path: Path) -> None:
+def test_queued_alerts_are_delivered_after_their_block_is_removed(tmp_path: Path) -> None:
     """The way back: nothing more is read, and what was read before still goes out."""
     refuse, refused = [True], list[bytes]()
 

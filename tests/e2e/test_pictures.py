@@ -34,7 +34,7 @@ INTEGRATIONS = ("custom-ticket", "maltiverse", "manager", "pagerduty", "shuffle"
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[tuple[str, Path]]:
+def running_demo() -> Iterator[tuple[str, Path]]:
     """A demo that has delivered its sample and keeps running: the address of its page, and its settings."""
     with tempfile.TemporaryDirectory(prefix="e2e-") as name, demo(Path(name), "--keep") as (process, output):
         wait_for(output, "running until Ctrl-C")
@@ -46,7 +46,7 @@ def played() -> Iterator[tuple[str, Path]]:
         process.wait(30)
 
 
-def at_a_terminal(*command: str) -> str:
+def run_in_terminal(*command: str) -> str:
     """Return what a command writes to a terminal of COLUMNS columns, with its colours."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
@@ -62,7 +62,7 @@ def at_a_terminal(*command: str) -> str:
     return raw.decode()
 
 
-def svg_of(output: str, title: str) -> str:
+def render_svg(output: str, title: str) -> str:
     """Return a terminal's window as SVG. It loads no font from elsewhere: those of the reader are good enough."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(output.replace("\r\n", "\n")))
@@ -70,20 +70,20 @@ def svg_of(output: str, title: str) -> str:
     return re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
 
 
-def test_the_page_of_the_demo(played: tuple[str, Path]) -> None:
-    address, _ = played
-    text = browser.text_of(address)
+def test_screenshot_of_the_demo_page(running_demo: tuple[str, Path]) -> None:
+    address, _ = running_demo
+    text = browser.rendered_html(address)
     assert "what arrived at the services" in text
     assert all(name in text for name in ("slack", "pagerduty", "shuffle", "maltiverse"))
     browser.picture(address, ARTIFACTS / "demo-page.png", size="1400,900")
     assert (ARTIFACTS / "demo-page.png").stat().st_size > 10_000
 
 
-def test_status_of_the_demo(played: tuple[str, Path]) -> None:
-    _, settings = played
-    shown = at_a_terminal(sys.executable, "-m", "ops.cli.main", "--settings", str(settings), "status")
+def test_picture_of_courier_status(running_demo: tuple[str, Path]) -> None:
+    _, settings = running_demo
+    shown = run_in_terminal(sys.executable, "-m", "ops.cli.main", "--settings", str(settings), "status")
     assert all(name in shown for name in INTEGRATIONS)
-    picture = svg_of(shown, "courier status")
+    picture = render_svg(shown, "courier status")
     assert not re.search(r"url\((?!#)|@import", picture), "it loads something"
     ARTIFACTS.mkdir(exist_ok=True)
     (ARTIFACTS / "status.svg").write_text(picture, encoding="utf-8")

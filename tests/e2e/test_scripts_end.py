@@ -67,7 +67,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_an_up_that_is_interrupted_stops_the_scripts_that_it_cannot_finish(home: Home) -> None:
+def test_an_interrupted_courier_up_stops_its_scripts(home: Home) -> None:
     with home.courier("up", "--flower-port", "0") as up:
         pids = home.begun(1)
         assert up.stop(signal.SIGINT) == 0
@@ -75,7 +75,7 @@ def test_an_up_that_is_interrupted_stops_the_scripts_that_it_cannot_finish(home:
     assert "did not stop in time" not in up.log
 
 
-def test_a_script_of_a_killed_worker_is_ended_before_it_is_run_again(
+def test_a_script_of_a_killed_worker_is_stopped_before_its_retry(
     client: object, server: EmbeddedServer, home: Home
 ) -> None:
     del client

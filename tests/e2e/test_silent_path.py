@@ -87,7 +87,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 @contextmanager
-def asks(namespace: str, server: redis.Redis, *command: str) -> Iterator[subprocess.Popen[str]]:
+def pending_request(namespace: str, server: redis.Redis, *command: str) -> Iterator[subprocess.Popen[str]]:
     """A client that has asked, and has no answer yet."""
     port = server.connection_pool.connection_kwargs["port"]
     python = [sys.executable, "-c", CLIENT, f"redis://{HERE}:{port}/0", *command]
@@ -102,10 +102,10 @@ def asks(namespace: str, server: redis.Redis, *command: str) -> Iterator[subproc
 
 @needs("ip", "iproute2")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces")
-def test_a_blocked_read_ends_soon_after_its_path_went_silent(tmp_path: Path) -> None:
+def test_a_blocked_read_fails_soon_after_the_network_path_is_lost(tmp_path: Path) -> None:
     with ExitStack() as stack:
         network, redis_server = stack.enter_context(namespace()), stack.enter_context(server(tmp_path))
-        client = stack.enter_context(asks(network, redis_server, "BRPOP", "queue", "50"))
+        client = stack.enter_context(pending_request(network, redis_server, "BRPOP", "queue", "50"))
         eventually(lambda: redis_server.info("clients")["blocked_clients"] == 1)
         silent_since = time.monotonic()
         ip("route", "add", "blackhole", THERE)
@@ -116,8 +116,8 @@ def test_a_blocked_read_ends_soon_after_its_path_went_silent(tmp_path: Path) -> 
 
 @needs("ip", "iproute2")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces")
-def test_a_redis_that_is_busy_for_longer_keeps_its_connections(tmp_path: Path) -> None:
+def test_a_busy_redis_keeps_its_connections(tmp_path: Path) -> None:
     with ExitStack() as stack:
         network, redis_server = stack.enter_context(namespace()), stack.enter_context(server(tmp_path))
-        client = stack.enter_context(asks(network, redis_server, "DEBUG", "SLEEP", "6"))
+        client = stack.enter_context(pending_request(network, redis_server, "DEBUG", "SLEEP", "6"))
         assert client.communicate(timeout=30 * patience())[0] == ""

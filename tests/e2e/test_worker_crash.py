@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LATENCY_MS = 300
 
 
-def test_what_was_answered_but_not_settled_is_sent_once_more_and_nothing_else_is(tmp_path: Path) -> None:
+def test_only_an_unsettled_delivery_is_repeated_after_a_worker_crash(tmp_path: Path) -> None:
     with ExitStack() as stack:
         fleet = Fleet(stack, tmp_path, latency_ms=LATENCY_MS, workers=1)
         fleet.manager.append(1)

@@ -264,14 +264,14 @@ def _latin(requests: list[bytes]) -> str:
 
 
 @pytest.mark.parametrize("integration_id", [*IDS, "all"])
-def test_no_secret_is_seen_anywhere(seen: Seen, integration_id: str) -> None:
+def test_no_secret_is_visible_anywhere(seen: Seen, integration_id: str) -> None:
     wanted = [(role, needle) for role in ROLES for needle in needles(letters(integration_id, role))]
     found = [(place, role) for place, text in seen.places.items() for role, needle in wanted if needle in text]
     assert found == []
 
 
 @pytest.mark.parametrize("integration_id", [one for one in HTTP_IDS if one.rpartition("-")[2] in ANSWERS])
-def test_the_target_was_sent_the_secrets_that_it_repeats(seen: Seen, integration_id: str) -> None:
+def test_the_target_received_the_secrets(seen: Seen, integration_id: str) -> None:
     """Or the other test would show nothing."""
     sent = [role for role in ROLES if any(needle in seen.sent for needle in needles(letters(integration_id, role)))]
     service, _, failure = integration_id.partition("-")
@@ -281,7 +281,7 @@ def test_the_target_was_sent_the_secrets_that_it_repeats(seen: Seen, integration
     assert wanted <= set(sent)
 
 
-def test_the_places_show_what_was_said_without_the_secrets(seen: Seen) -> None:
+def test_everything_but_the_secrets_is_shown(seen: Seen) -> None:
     export = [json.loads(line) for line in seen.places["courier dead export -"].splitlines() if line.startswith("{")]
     assert len(export) == len(IDS)
     reached = [line for line in export if line["integration"].rpartition("-")[2] in {*ANSWERS, "exits", "hangs"}]

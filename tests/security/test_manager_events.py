@@ -154,21 +154,21 @@ FORGED = {
 
 
 @pytest.mark.parametrize("payload", FORGED.values(), ids=list(FORGED))
-def test_what_courier_did_not_write_is_a_dead_letter(world: World, payload: bytes) -> None:
+def test_an_event_without_a_valid_signature_becomes_a_dead_letter(world: World, payload: bytes) -> None:
     assert world.written(payload) == []
     (why,) = world.dead()
     assert why.startswith(("not_authentic: its ", "not_authentic: it "))
 
 
 @pytest.mark.parametrize("location", ["/var/log/secure", "[001] (w) any->sshd", "[001] (a\nb) any->virustotal", ""])
-def test_a_signed_event_from_no_location_of_ours_does_not_pass(world: World, location: str) -> None:
+def test_a_signed_event_with_a_foreign_location_is_refused(world: World, location: str) -> None:
     assert world.written(SIGNER.sign(ID, ManagerEvent(location, "{}"))) == []
     assert world.dead() == [
         "not_authentic: its location is not one of Courier's, or its message has control characters"
     ]
 
 
-def test_what_courier_wrote_passes_and_the_next_one_after_a_forged_one_too(world: World) -> None:
+def test_signed_events_are_sent_even_after_a_forged_one(world: World) -> None:
     assert world.written(FORGED["another key"]) == []
     assert world.written(SIGNER.sign("b", VERDICT), "b") == [f"1:{VERDICT.location}:{VERDICT.message}".encode()]
     told = f"1:courier:{json.dumps({'integration': 'courier', 'courier': NOTICE})}".encode()
@@ -179,14 +179,14 @@ def test_what_courier_wrote_passes_and_the_next_one_after_a_forged_one_too(world
 
 
 @given(st.binary() | st.builds(msgspec.json.encode, st.recursive(st.none() | st.integers() | st.text(), st.lists)))
-def test_no_bytes_raise_anything_undeclared(raw: bytes) -> None:
+def test_any_bytes_raise_only_declared_errors(raw: bytes) -> None:
     for payload in (raw, b'{"location":"courier","message":' + msgspec.json.encode(raw.decode("latin-1")) + b"}"):
         with pytest.raises(ValueError):  # noqa: PT011 — any of them: the caller makes a dead letter of it
             SIGNER.verify(Alert(payload, ID))
 
 
 @given(st.dictionaries(st.text(), st.text()), st.text(st.characters()), st.text(st.characters()))
-def test_every_event_of_a_look_up_passes_whatever_the_alert_says(
+def test_every_lookup_event_is_accepted_whatever_the_alert_says(
     message: dict[str, str], name: str, address: str
 ) -> None:
     """No name of a file or an agent keeps a verdict from the manager."""

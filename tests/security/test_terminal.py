@@ -65,7 +65,7 @@ def is_seen(text: str) -> bool:
 
 @given(st.text(st.characters(categories=None), max_size=50))
 @example(WORST)
-def test_any_text_becomes_printable_and_a_second_time_changes_nothing(text: str) -> None:
+def test_escaping_makes_any_text_printable_and_is_idempotent(text: str) -> None:
     once = printable(text)
     assert is_seen(once)
     assert not {"\n", "\t"} & set(once)
@@ -75,12 +75,12 @@ def test_any_text_becomes_printable_and_a_second_time_changes_nothing(text: str)
 @pytest.mark.parametrize(
     "text", ["plain", "naïve café", "大阪 東京\u3000x", "a\u00a0b", "C:\\Windows", '"quoted"', "🔥"]
 )
-def test_what_is_shown_stays_as_it_is(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     assert printable(text) == text
 
 
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_json_keeps_its_meaning(value: Any) -> None:
+def test_escaped_json_keeps_its_meaning(value: Any) -> None:
     for indent in (None, 2):
         told = printable_json(json.dumps(value, ensure_ascii=False, indent=indent))
         assert is_seen(told)
@@ -102,7 +102,7 @@ def test_a_log_line_shows_any_text(text: str) -> None:
 
 
 @given(rows=st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=3), width=st.integers(20, 120))
-def test_a_table_shows_any_cell_in_a_line_of_its_own(rows: list[tuple[str, ...]], width: int) -> None:
+def test_a_table_shows_any_cell_on_one_line(rows: list[tuple[str, ...]], width: int) -> None:
     columns = (
         terminal.Column("A", terminal.ColumnKind.ID),
         terminal.Column("B"),
@@ -187,7 +187,7 @@ COMMANDS = (
 @given(HOSTILE)
 @example(WORST)
 @pytest.mark.parametrize("at_terminal", [True, False])
-def test_no_command_lets_a_text_of_redis_command_the_terminal(
+def test_no_command_prints_control_characters_from_redis(
     client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, at_terminal: bool, text: str
 ) -> None:
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)

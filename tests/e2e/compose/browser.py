@@ -35,7 +35,7 @@ def _run(url: str, *flags: str) -> str:
     return done.stdout
 
 
-def text_of(url: str) -> str:
+def rendered_html(url: str) -> str:
     """Return the page as it stands after its scripts have run, as HTML."""
     return _run(url, f"--window-size={SIZE}", "--dump-dom")
 

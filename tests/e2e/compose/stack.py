@@ -82,7 +82,7 @@ class Stack:
         lines = self._messages.read_text().splitlines() if self._messages.exists() else []
         return Counter(one.partition(" ")[2] for one in lines if one.startswith(f"{service} "))
 
-    def everything_arrives(self, *services: str, limit_s: float = 240) -> None:
+    def wait_until_all_arrived(self, *services: str, limit_s: float = 240) -> None:
         """Wait until nothing that was written is missing; tell how much came more than once."""
         for service in services or ("slack",):
 

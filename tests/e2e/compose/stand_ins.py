@@ -9,7 +9,7 @@ from tests.e2e.compose.engine import can_pull, docker
 FILE = Path(__file__).with_name("stand-ins.dockerfile")
 
 
-def image_of(name: str, wanted: str) -> str:
+def image_or_stand_in(name: str, wanted: str) -> str:
     """Return `wanted` if it can be pulled, else the stand-in called `name` in the file beside this one; tell which."""
     if can_pull(wanted):
         return wanted
