@@ -1,10 +1,11 @@
-"""The one table of what differs on purpose: DESIGN's D1 to D20, and the project's own, C1 and on.
+"""The table of intended differences: D1 to D20 of the design, and C1 and on, which the comparison found.
 
-deviations.toml says of each what the stock Integrator does, what Courier does, why, and what an operator sees of it.
-Here are, per family, its exact predicates over a recorded case and our result. One holds only if the case has the cause
-*and* our result is what the table says that we do instead; a case that none explains is *different*.
+deviations.toml has the texts: what the stock Integrator does, what Courier does, why, and what an operator notices.
+This module has, for each family, exact predicates over a recorded case and Courier's result. A predicate holds only if
+the case has the cause *and* the result is the one that the table promises. A case that no predicate explains is
+*different*.
 
-From both `python -m tests.conformance.render` writes ops/docs/compatibility.md.
+`python -m tests.conformance.render` writes ops/docs/compatibility.md from both.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Predicate = Callable[[Case, Any], bool]
 
 
 class Deviation(NamedTuple):
-    """One row. `holds` is empty where no recording can show it: what the machine or the clock does."""
+    """One row. `holds` is empty if no recording can show the difference, because it depends on machine or clock."""
 
     id: str
     stock: str
@@ -39,14 +40,14 @@ class Deviation(NamedTuple):
     holds: Mapping[str, tuple[Predicate, ...]]
 
     def explains(self, family: str, case: Case, ours: Any) -> bool:
-        """Say whether this is why case and result differ. What a predicate cannot even look at, it does not explain."""
+        """Return whether this explains why case and result differ. A predicate that raises explains nothing."""
         return any(_tried(predicate, case, ours) for predicate in self.holds.get(family, ()))
 
 
 def _tried(predicate: Predicate, case: Case, ours: Any) -> bool:
     try:
         return predicate(case, ours)
-    except Exception:  # noqa: BLE001 — whatever is in a case, it must not end the run
+    except Exception:  # noqa: BLE001 — a case must not end the run, whatever it contains
         return False
 
 
@@ -148,4 +149,4 @@ def _table() -> tuple[Deviation, ...]:
 
 
 DEVIATIONS = _table()
-"""In the order in which a case is explained: of several reasons the first counts."""
+"""If several explain a case, the first one counts."""
