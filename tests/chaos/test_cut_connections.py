@@ -1,6 +1,6 @@
-"""Connections between workers and Redis that are cut, held and forgotten: deliveries go on by themselves.
+"""Deliveries continue after connections between workers and Redis were cut, stalled or dropped.
 
-Nobody helps the workers but what starts them again when they end.
+Only workers that exit are restarted, as by a supervisor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BUSY = 400
 FRESH_S = 5.0
-"""How long a new alert may take once a trouble is over."""
+"""The longest time that a new alert may take after a fault."""
 
 Kind = Literal["cut", "held", "forgotten"]
 SHORT: tuple[tuple[Kind, float], ...] = (("cut", 10), ("held", 10), ("forgotten", 0.1))
@@ -44,13 +44,13 @@ def reconnect_without_reading(self, error):
 FixedDelayConsumer.on_connection_error_after_connected = reconnect_without_reading
 main()
 """
-"""It takes tasks until it has to connect again, as in celery#8030, #8091 and #10302."""
+"""It takes tasks until its first reconnect, as in celery#8030, #8091 and #10302."""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 class Network:
-    """A fleet that reaches the server through a proxy, and how long each trouble lasted beyond its end."""
+    """A fleet with a proxy in front of its server. `recovered_s` is the recovery time after each fault."""
 
     def __init__(self, stack: ExitStack, folder: Path, *, producer_too: bool) -> None:
         self._stack = stack
@@ -62,7 +62,7 @@ class Network:
         return self.proxy.port
 
     def trouble(self, kind: Kind, seconds: float) -> None:
-        """Let nothing through for a while, in the middle of deliveries; then see a new alert pass, and the rest."""
+        """Interrupt the network during deliveries, then check that a new alert arrives in time, and all others."""
         fleet, before = self.fleet, self.fleet.target.distinct()
         fleet.manager.append(BUSY)
         fleet.wait_for(lambda: fleet.target.distinct() > before + BUSY // 4, limit_s=60)
@@ -79,7 +79,7 @@ class Network:
 
 
 def run_faults(tmp_path: Path, troubles: tuple[tuple[Kind, float], ...], *, producer_too: bool) -> None:
-    """Let the troubles come one after the other, and look at what is lost and repeated."""
+    """Cause the faults one after the other, and check that no alert is lost or repeated unnecessarily."""
     with ExitStack() as stack:
         network = Network(stack, tmp_path, producer_too=producer_too)
         for kind, seconds in troubles:

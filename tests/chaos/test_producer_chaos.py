@@ -1,4 +1,4 @@
-"""Real processes, killed at random while alerts are written, rotated and packed: none is lost, none enqueued twice.
+"""Producer and Redis are killed at random while the log grows and rotates: each alert is enqueued exactly once.
 
 `make chaos` runs it and shows its counts; SEED repeats a run's choices, ROUNDS is how often the producer is killed.
 """
@@ -33,7 +33,7 @@ ALERTS_PER_S = 2000
 SERVER_KILLS = 5
 NODE = "wazuh-1"
 EXPECTED = {"slack": 1, "shuffle": HIGH_EVERY}
-"""Of which integration every how many-th alert is."""
+"""Each integration gets every n-th alert."""
 MOST_MEMORY_KIB = 100 * 1024
 CONFIG = (
     "<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/a</hook_url>"
@@ -55,7 +55,7 @@ def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
 
 
 class LogWriter(threading.Thread):
-    """The manager: writes all alerts at a steady pace, and begins or packs a file now and then."""
+    """The manager: writes all alerts at a steady rate, and sometimes rotates or compresses a file."""
 
     def __init__(self, log: ManagerLog, random: Random) -> None:
         super().__init__(daemon=True)
@@ -75,7 +75,7 @@ class LogWriter(threading.Thread):
 
 
 class RestartingProducer:
-    """The producer, started again whenever it is killed."""
+    """The producer, which is restarted after each kill."""
 
     def __init__(self, folder: Path, server: EmbeddedServer, alerts: Path) -> None:
         (folder / "ossec.conf").write_text(CONFIG)
@@ -150,7 +150,7 @@ def test_random_kills_of_producer_and_redis_lose_and_repeat_nothing(own_server: 
 def kill_at_random(
     producing: RestartingProducer, server: EmbeddedServer, writing: LogWriter, random: Random
 ) -> tuple[int, int]:
-    """Kill both until all is written. Return how often the server was killed, and how often it forgot something."""
+    """Kill both until all alerts are written. Return the number of server kills, and of those that lost data."""
     crashes = forgot = 0
     while producing.kills < ROUNDS or writing.is_alive():
         if random.random() < 0.8:
@@ -174,13 +174,13 @@ def count_records(client: redis.Redis, name: str) -> int:
 
 
 def is_fully_read(client: redis.Redis) -> bool:
-    """Say whether both stand at the same place, which is committed within a second of an idle producer's last read."""
+    """Return whether both cursors are equal; an idle producer writes them within a second."""
     places: list[Any] = [client.hget(f"courier:{{{name}}}:cursor", NODE) for name in EXPECTED]
     return None not in places and len({place.partition(b" ")[0] for place in places}) == 1
 
 
 def count_errors(client: redis.Redis, name: str, expected: set[int]) -> dict[str, int]:
-    """Compare what the ledger holds with what was written: by alert, by delivery id and by state."""
+    """Compare the ledger with the written alerts: by alert, by delivery id and by state."""
     keys = {part: f"courier:{{{name}}}:{part}" for part in ("records", "waiting", "released", "totals")}
     numbers = Counter(number_of(record) for _, record in client.hscan_iter(keys["records"], count=5000))
     records = count_records(client, name)

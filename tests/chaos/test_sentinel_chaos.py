@@ -1,4 +1,4 @@
-"""A failover and its end: what the former primary still knows does no harm when it comes back."""
+"""After a failover, the old data of the former primary does no harm when it returns."""
 
 from __future__ import annotations
 

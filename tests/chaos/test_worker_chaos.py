@@ -1,6 +1,7 @@
-"""Real workers and a real server, killed at random while they deliver: nothing is lost, little is sent twice.
+"""Workers and Redis are killed at random during deliveries: no alert is lost, few are sent twice.
 
-What may be sent twice is counted at each fault: what the killed one held, and what the server forgot to be over.
+At each fault the test counts the deliveries that may be sent twice: those in flight in the killed worker, and those
+whose settlement the server lost.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def is_past(fleet: Fleet, moment: int) -> bool:
 
 
 def summary(fleet: Fleet, *, part: str) -> dict[str, object]:
-    """Return a run's figures; `repeats_at_most` are the deliveries that were at risk of being sent twice."""
+    """Return the figures of a run. `repeats_at_most` is the number of deliveries that may have been sent twice."""
     arrived, totals = fleet.target.numbers(), fleet.totals()
     return {
         "part": part,

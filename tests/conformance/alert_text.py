@@ -90,13 +90,13 @@ def survives(case: Case, ours: Files) -> bool:
     values = alert.get("full_log", ""), data.get("srcip", "") if isinstance(data, dict) else ""
     wrong = [name for name, value in zip((b"alertlog", b"srcip"), values, strict=True) if not isinstance(value, str)]
     is_text = not stock_text.is_json(case["blocks"][before])
-    told = is_text and all(b"\n%s=''" % name in ours[before] for name in wrong)
+    are_empty = is_text and all(b"\n%s=''" % name in ours[before] for name in wrong)
     written = stock_text.files(raw, case["blocks"][:before], keys=True, changes=False)
-    return bool(wrong) and told and recorded(case) == written and from_the_line(case, ours)
+    return bool(wrong) and are_empty and recorded(case) == written and from_the_line(case, ours)
 
 
 def _explained(case: Case, *, keys: bool = False, changes: bool = False) -> bool:
-    """Say whether what was recorded is our reading of the alert and nothing but these stock habits."""
+    """Return whether what was recorded is our reading of the alert and nothing but these stock habits."""
     if case["outcome"] != "ok" or not case["files"]:
         return False
     raw = field_bytes(case, "alert")
@@ -104,8 +104,10 @@ def _explained(case: Case, *, keys: bool = False, changes: bool = False) -> bool
 
 
 def from_the_line(case: Case, ours: Files) -> bool:
-    """Say whether each of our files is made of the line alone: JSON is its own bytes up to a NUL byte behind the value,
-    in which control characters are escaped, or blanks between tokens; the text form reads it whole.
+    """Return whether each of our files comes from the line alone.
+
+    A JSON file has the line's own bytes up to a NUL byte behind the value. Control characters are escaped in texts and
+    blanks between tokens. The text form reads the whole line.
     """
     line = field_bytes(case, "alert").removeprefix(stock_line.BOM)
     own = _STRING.sub(lambda string: _CONTROL.sub(_escaped, string[0]), _until_nul(line)) + b"\n"

@@ -38,14 +38,14 @@ STAND_IN = "plain-value-"
 
 
 def explained(case: Case, ours: Ours) -> bool:
-    """Say whether ours is the same as recorded, or some deviation explains the difference."""
+    """Return whether ours is the same as recorded, or some deviation explains the difference."""
     from tests.conformance.deviations import DEVIATIONS  # noqa: PLC0415 — that table is made of these predicates
 
     return same(case, ours) or any(one.explains("deliveries", case, ours) for one in DEVIATIONS)
 
 
 def _right_without(case: Case, there: Case, ours: Ours) -> bool:
-    """Say whether ours is right for the case without its cause, and is what we make of that."""
+    """Return whether ours is right for the case without its cause, and is what we make of that."""
     there = recorded(there)
     return is_stock(case) and ours == replay(there) and explained(there, ours)
 
@@ -64,7 +64,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def _is_printed(ours: Any, theirs: Any) -> bool:
-    """Say whether theirs is ours but for numbers that went through a double, also in a text, and what follows a NUL."""
+    """Return whether theirs equals ours, except for numbers printed as doubles (also in texts) and text after a NUL."""
     if isinstance(ours, dict):
         return list(ours) == list(theirs) and all(_is_printed(ours[key], theirs[key]) for key in ours)
     if isinstance(ours, list):

@@ -114,8 +114,9 @@ def handles_each_lookup_separately(case: Case, ours: Ours) -> bool:
 
 
 def _as_script(case: Case, ours: Ours) -> bool:
-    """Say whether the record is what the script makes of our requests: it follows redirects, looks at no status, stops
-    at the first answer that it cannot read, and sends the events of all answers at last.
+    """Return whether the record is what the script does with our requests.
+
+    It follows redirects, ignores the status, stops at the first unreadable response, and sends all events last.
     """
     asked = followed(case, ours.requests, reads_json=True)
     if recorded_requests(case) != asked.requests:

@@ -117,7 +117,7 @@ def _vectors_become_recorded(case: Case, ours: Ours) -> bool:
 
 
 def _explained_by(habit: str, case: Case) -> bool:
-    """Say whether what was recorded follows from the stock habits, and does not without this one."""
+    """Return whether what was recorded follows from the stock habits, and does not without this one."""
     return _follows(case, _with_habits(case)) and not _follows(case, _with_habits(case, but=habit))
 
 
@@ -187,7 +187,7 @@ def _causes(block: str) -> set[str]:
 
 
 def _ends_at_wrong_type(case: Case, ours: Ours) -> bool:
-    """Say whether the recorded blocks are those of ours before one that looks at a value of the wrong type."""
+    """Return whether the recorded blocks are those of ours before one that looks at a value of the wrong type."""
     if case["outcome"] != "crash" or not case["accepted"]:
         return False
     count = len(case["fired"])

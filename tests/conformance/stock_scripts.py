@@ -92,7 +92,7 @@ def recorded(case: Case) -> Case:
 
 
 def is_stock(case: Case) -> bool:
-    """Say whether a record is what the script does: its requests, how it ended and what it told the manager."""
+    """Return whether a record is what the script does: its requests, how it ended and what it told the manager."""
     script = recorded(case)
     ended = (case["exit"], case["exception"]) == (script["exit"], script["exception"])
     told = [[(one["prefix"], one["json"]) for one in record["datagrams"]] for record in (case, script)]

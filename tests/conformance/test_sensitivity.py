@@ -1,4 +1,4 @@
-"""The comparison is one: it notices every expected value that is changed."""
+"""The comparison notices every mutation of an expected value."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_sample_has_no_difference(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_mutation_is_noticed(family: str) -> None:
-    """A change makes the case different. Only where stock and Courier differ, may it turn one result into the other."""
+    """A mutation makes the case different. Only if stock and Courier differ can it turn one result into the other."""
     noticed = 0
     for case in cases(SAMPLE / f"{family}.jsonl"):
         was_same = bool(judged(family, case).same)
@@ -47,7 +47,7 @@ def test_every_mutation_is_noticed(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_predicate_accepts_a_result_of_another_case(family: str) -> None:
-    """A deviation is also what we do instead: with the result of another case, it explains nothing."""
+    """A deviation also describes Courier's result: with the result of another case it explains nothing."""
     sample = list(cases(SAMPLE / f"{family}.jsonl"))
     for case, other in zip(sample, [*sample[1:], sample[0]], strict=True):
         foreign = _ours(family, other)

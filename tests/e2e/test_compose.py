@@ -1,6 +1,6 @@
-"""`docker compose up` on a manager, on a real engine: it starts, delivers, scales, and loses nothing when killed.
+"""`docker compose up` on a manager, with a real engine: it starts, delivers, scales, and survives kills without loss.
 
-Needs root, since it makes files that belong to the manager and kills processes of containers from outside.
+Needs root, because it creates files of the manager's user and kills processes of containers from outside.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The profiles of compose.yaml on a real engine: a worker for each integration, and Prometheus with Grafana.
+"""The profiles of compose.yaml with a real engine: a worker for each integration, and Prometheus with Grafana.
 
-Where the engine reaches no registry, Debian's Prometheus stands in for Prometheus's image, and something that does
-nothing for Grafana's: its place is tried then, not Grafana itself, and the test says so.
+If the engine reaches no registry, Debian's Prometheus replaces the image of Prometheus, and an image that does nothing
+replaces that of Grafana. The test then checks only Grafana's container, not Grafana itself, and prints this.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def test_prometheus_scrapes_every_process_and_grafana_queries_it(stack: Stack) -
 
 
 def check_alert_reaches_alertmanager(stack: Stack, prometheus: Prometheus) -> None:
-    """Pause an exporter until its rule fires, and find that alert, with a link, at Alertmanager."""
+    """Stop the exporter until its rule fires, and check that Alertmanager has this alert, with a link."""
     del prometheus
     stack.project.compose("stop", "exporter")
     try:
@@ -89,7 +89,7 @@ def check_alert_reaches_alertmanager(stack: Stack, prometheus: Prometheus) -> No
 
 
 def use_image(stack: Stack, name: str) -> bool:
-    """Take the image that compose.yaml names, or its stand-in; tell whether it is the real one."""
+    """Use the image that compose.yaml names, or its stand-in. Return whether it is the real one."""
     wanted = json.loads(stack.project.compose("--profile", "monitoring", "config", "--format", "json"))
     image: str = wanted["services"][name]["image"]
     taken = image_or_stand_in(name, image)
@@ -98,18 +98,18 @@ def use_image(stack: Stack, name: str) -> bool:
 
 
 def grafana_data_source(stack: Stack) -> str:
-    """Return the data source as Grafana's container is given it."""
+    """Return the definition of the data source in Grafana's container."""
     file = "/etc/grafana/provisioning/datasources/prometheus.yml"
     return stack.project.compose("exec", "-T", "grafana", "cat", file)
 
 
 def fetch_in_grafana(stack: Stack, url: str) -> str:
-    """Fetch a page from within Grafana's container."""
+    """Fetch a page from inside Grafana's container."""
     return stack.project.compose("exec", "-T", "grafana", "wget", "-qO-", url)
 
 
 def check_grafana_reads_only_its_secret(stack: Stack) -> None:
-    """Fail if it cannot read its own secret, or can read another one."""
+    """Fail if Grafana cannot read its own secret, or can read another one."""
     read = ("exec", "-T", "grafana", "sh", "-c")
     assert stack.project.compose(*read, "cat $GF_SECURITY_ADMIN_PASSWORD__FILE").strip()
     for other in ("redis.password", "secret.key", "flower.login", "redis.acl"):
@@ -118,7 +118,7 @@ def check_grafana_reads_only_its_secret(stack: Stack) -> None:
 
 
 def check_grafana_dashboard(stack: Stack) -> None:
-    """Ask a real Grafana, as its administrator, for the dashboard and whether its data source answers."""
+    """Check the dashboard and the data source of a real Grafana, as its administrator."""
     password = stack.project.compose("exec", "-T", "grafana", "cat", "/run/courier/grafana.password").strip()
     login = base64.b64encode(f"admin:{password}".encode()).decode()
 

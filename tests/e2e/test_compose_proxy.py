@@ -1,4 +1,4 @@
-"""Flower behind a real nginx, with the lines of ops/docs/flower.md as they stand there."""
+"""Flower behind a real nginx, with the configuration of ops/docs/flower.md as written."""
 
 from __future__ import annotations
 

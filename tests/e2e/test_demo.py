@@ -1,4 +1,4 @@
-"""The demo as a person runs it: real processes, the committed sample, and nothing left at the end."""
+"""The demo, as a user runs it: real processes, the committed sample, and nothing left at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMIT_S = 90.0
 
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Run it with its temporary folders below `folder`."""
+    """Run the demo with its temporary folders below `folder`."""
     output = folder / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -66,7 +66,7 @@ def check_nothing_is_left(folder: Path, within_s: float) -> None:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder with a short name, since sockets are made in it."""
+    """A folder with a short path, because it will contain sockets."""
 
     with tempfile.TemporaryDirectory(prefix="e2e-") as name:
         yield Path(name)

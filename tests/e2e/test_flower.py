@@ -1,4 +1,4 @@
-"""Flower shows workers, queues and tasks; it carries ids only, touches nothing and gives away no secret."""
+"""Flower shows workers, queues and tasks, with ids only. It changes nothing and shows no secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 FORM = b"draw=1&start=0&length=10&search[value]=&order[0][column]=0&order[0][dir]=asc&columns[0][data]=name"
-"""What Flower's page asks the server for."""
+"""The request that Flower's page sends to the server."""
 
 
 SIGTERM_DURING_START = """
@@ -48,18 +48,18 @@ def start_then_sigterm(thread):
 threading.Thread.start = start_then_sigterm
 main()
 """
-"""`courier`, told to end at the moment at which Flower's pool has its first thread and does not know it yet."""
+"""`courier`, stopped at the moment when Flower's pool has started its first thread but not registered it."""
 
 
 class FlowerClient:
-    """A person with a browser, and with a name and password or without."""
+    """An HTTP client of Flower, with a login or without."""
 
     def __init__(self, address: str, user: str = "") -> None:
         self._address = address
         self._headers = {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"} if user else {}
 
     def page(self, path: str, data: bytes | None = None) -> str:
-        """Return a page's text, or the status of a refusal."""
+        """Return the text of a page, or the status if it is an error."""
         request = urllib.request.Request(self._address + path, data=data, headers=self._headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:

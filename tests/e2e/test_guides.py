@@ -1,7 +1,7 @@
-"""Every command block of the pages on containers, run as it stands there, on a real engine.
+"""Runs every command block of the pages on containers as written, with a real engine.
 
-The manager of the pages is in /var/ossec, and settings are in /etc/courier: where these paths are free they lead to
-the test's own folders meanwhile, else the test fails and touches nothing.
+On the pages, the manager is in /var/ossec and settings are in /etc/courier. If these paths do not exist, the test links
+them to its own folders; otherwise it fails and changes nothing.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ FAKE_RSYNC = """shift
 for last; do :; done
 mkdir -p "$last"
 for one; do [ "$one" = "$last" ] || cp -a "${one#*:}" "$last"; done"""
-"""In place of rsync, from another machine: it is the same one here."""
+"""Replaces rsync: it copies locally, because both machines of the page are this one."""
 
 
 @contextmanager
 def symlinked(path: Path, folder: Path) -> Iterator[None]:
-    """Let a path of the pages lead to a folder of the test."""
+    """Link a path of the pages to a folder of the test."""
     assert not os.path.lexists(path), f"{path} exists here: this test would need its place"
     folder.mkdir(parents=True, exist_ok=True)
     path.symlink_to(folder)
@@ -56,7 +56,7 @@ def symlinked(path: Path, folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Path]:
-    """A host with a manager in /var/ossec; yields the folder that holds everything."""
+    """A host with a manager in /var/ossec. Yields the folder that contains everything."""
     with ExitStack() as stack:
         stack.enter_context(symlinked(Path("/etc/courier"), tmp_path / "etc"))
         manager = Manager(tmp_path / "ossec", uid=UID, gid=GID, script=ROOT / "ops/demo/sample/custom-ticket")
@@ -70,12 +70,12 @@ def host(tmp_path: Path) -> Iterator[Path]:
 COURIER = f"""unset COURIER_FLOWER_PUBLISH COURIER_GRAFANA_PUBLISH COURIER_REDIS_PUBLISH
 exec timeout --preserve-status 60 "{sys.executable}" -m ops.cli.main "$@"
 """
-"""The command on a host: the variables that it unsets are the test's own, for Compose alone."""
+"""The command on a host. The variables that it unsets are those of the test, for Compose only."""
 
 
 @contextmanager
 def shell(folder: Path, project: str, **variables: str) -> Iterator[Shell]:
-    """A shell whose Compose project is the test's own, on free ports; what it started is gone afterwards."""
+    """A shell with its own Compose project on free ports. At the end everything that it started is removed."""
     made = Shell(
         folder,
         instead={"manager.example:6380": variables.get("COURIER_REDIS_PUBLISH", "")},
@@ -102,13 +102,13 @@ def running(one: Shell) -> dict[str, list[str]]:
 
 
 def is_healthy(one: Shell) -> bool:
-    """Tell whether all containers are."""
+    """Return whether all containers are healthy."""
     states = one.do("docker compose ps --format '{{.Health}}'").split()
     return bool(states) and set(states) == {"healthy"}
 
 
 def page(file: Path, *, but: str = "") -> dict[str, list[Block]]:
-    """Return the blocks of a page by their section."""
+    """Return the command blocks of a page by section, without the section `but`."""
     found: dict[str, list[Block]] = {}
     for block in blocks(file):
         if block.section != but:

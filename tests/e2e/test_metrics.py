@@ -1,4 +1,4 @@
-"""Producer, worker and exporter as processes, asked as Prometheus asks them."""
+"""The metrics of producer, worker and exporter as processes, read in the same way as by Prometheus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class Scrape:
-    """What one endpoint shows, as often as it is asked."""
+    """One metrics endpoint; each call reads it again."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/metrics"

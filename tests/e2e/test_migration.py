@@ -1,4 +1,4 @@
-"""The migration steps of README, with real processes: from the stock Integrator, and the way back."""
+"""The migration steps with real processes: from the stock Integrator, and the way back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def up(manager: Manager, **environment: str) -> Courier:
 
 
 def test_courier_starts_where_the_stock_integrator_stopped(tmp_path: Path) -> None:
-    """It lagged: what it had read is not sent again, and what it had not is not lost, midnight or not."""
+    """The Integrator lagged behind, and midnight came: no alert is repeated, none is lost."""
     with Recorder() as target:
         manager = Manager(tmp_path, target)
         day = tmp_path / DAY
@@ -48,7 +48,7 @@ def test_courier_starts_where_the_stock_integrator_stopped(tmp_path: Path) -> No
 
 
 def test_queued_alerts_are_delivered_after_their_block_is_removed(tmp_path: Path) -> None:
-    """The way back: nothing more is read, and what was read before still goes out."""
+    """The way back: Courier reads no new alerts and still delivers the queued ones."""
     refuse, refused = [True], list[bytes]()
 
     def answer(body: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Pace and pause through the public doors: `courier up` with a limit, and an operator who stops and resumes."""
+"""Rate limits, pause and breaker with real processes: `courier up`, and the commands of an operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of README, taken while the demo runs: its page in Chromium, and `courier status` at a terminal."""
+"""Creates the pictures of the README while the demo runs: its page in Chromium, and `courier status` at a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ INTEGRATIONS = ("custom-ticket", "maltiverse", "manager", "pagerduty", "shuffle"
 
 @pytest.fixture(scope="module")
 def running_demo() -> Iterator[tuple[str, Path]]:
-    """A demo that has delivered its sample and keeps running: the address of its page, and its settings."""
+    """A running demo that has delivered its sample. Yields the address of its page, and its settings file."""
     with tempfile.TemporaryDirectory(prefix="e2e-") as name, demo(Path(name), "--keep") as (process, output):
         wait_for(output, "running until Ctrl-C")
         found = re.search(r"page +(http://\S+)", output.read_text())
@@ -47,7 +47,7 @@ def running_demo() -> Iterator[tuple[str, Path]]:
 
 
 def run_in_terminal(*command: str) -> str:
-    """Return what a command writes to a terminal of COLUMNS columns, with its colours."""
+    """Return the output of a command at a terminal with COLUMNS columns, including colours."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
@@ -63,7 +63,7 @@ def run_in_terminal(*command: str) -> str:
 
 
 def render_svg(output: str, title: str) -> str:
-    """Return a terminal's window as SVG. It loads no font from elsewhere: those of the reader are good enough."""
+    """Return a terminal window as SVG that loads no fonts from the network."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(output.replace("\r\n", "\n")))
     drawn = console.export_svg(title=title, unique_id="courier")

@@ -1,4 +1,4 @@
-"""The commands of README, run as they are written: with a test's own manager and a clone of this working tree."""
+"""Runs the commands of the README as written, with a manager of the test and a clone of this working tree."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN_BY = {
     "courier up": "test_courier_up_section_works_as_written",
     "docker compose up on a manager": "test_readme_commands_are_on_the_compose_page",
 }
-"""The test of each block. That of Compose shows that the page on Compose has the same commands, which a test runs."""
+"""The test of each block. For Compose it compares the commands with the Compose page, which another test runs."""
 
 URL = "https://…/courier.git"
 IN_AN_IMAGE = "docker compose build"

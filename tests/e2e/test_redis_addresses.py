@@ -1,4 +1,4 @@
-"""Producer and worker reach Redis in every way that an address can say: password, socket file, TLS."""
+"""Producer, worker and Flower reach Redis by every kind of address: password, socket file, TLS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_delivery(manager: Manager, target: Recorder, **environment: str) -> None:
-    """Let the parts deliver one alert over the Redis that the environment names."""
+    """Check that the processes deliver one alert with the Redis of this environment."""
     with (
         Courier(manager.folder, "producer", *manager.files(), **environment) as producer,
         Courier(manager.folder, "worker", "--http", "--state", str(manager.state), **environment) as worker,

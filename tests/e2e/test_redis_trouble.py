@@ -1,6 +1,6 @@
-"""Whatever is wrong with Redis for a while: afterwards everything arrives, and nothing twice that need not.
+"""After any fault of Redis all alerts arrive, and none is repeated unnecessarily.
 
-Real processes that reach a real server through a proxy; nobody helps them but what starts again what ends.
+Real processes use a real server through a proxy. Only processes that exit are restarted, as by a supervisor.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 LIMIT_S = 40.0
 FRESH_S = 5.0
-"""How long a new alert may take once the trouble is over."""
+"""The longest time that a new alert may take after the fault."""
 LEASE = "5s"
 
 
 class System(Fleet):
-    """A fleet of one worker with a proxy before its server."""
+    """A fleet of one worker with a proxy in front of its server."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self._stack = stack
@@ -54,20 +54,20 @@ class System(Fleet):
         return self.proxy.port
 
     def command(self, *words: str | int) -> Any:
-        """Run a command on the server, not through the proxy."""
+        """Run a command directly on the server, without the proxy."""
         with self.server.client() as client:
             return client.execute_command(*words)
 
     def wait_until_settled(self) -> None:
-        """Wait until everything that was written has arrived and is settled."""
+        """Wait until all written alerts have arrived and are settled."""
         self.wait_for(lambda: self.target.distinct() == self.manager.written and not self.records(), limit_s=LIMIT_S)
 
     def repeats(self) -> int:
-        """Return how many alerts too many have arrived."""
+        """Return the number of repeated alerts."""
         return self.target.numbers().total() - self.target.distinct()
 
     def wait_for_producer_log(self, words: str) -> None:
-        """Wait until the producer has told of its trouble."""
+        """Wait until the producer's log contains `words`."""
         eventually(lambda: words in self.producer.log)
 
 
@@ -82,7 +82,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 def system(running: System) -> Iterator[System]:
-    """A healthy system; after the test it is one again, no process of it has ended, and nothing has come twice."""
+    """A healthy system. After the test it must be healthy again, with no process exited and no alert repeated."""
     before = running.repeats() - running.at_risk
     yield running
     running.manager.append(1)

@@ -1,4 +1,4 @@
-"""A hook that the service refuses: the alerts wait instead of dying, and go on as soon as the block is mended."""
+"""If the service refuses the hook, the alerts stay queued until the operator corrects the block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds a custom script under a real `courier up`: its variables, its Python, the manager's own log."""
+"""The surroundings of a custom script in a real `courier up`: its variables, its Python, the manager's own log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentinels, a primary and a replica as real processes: the primary dies, and everything goes on by itself."""
+"""Sentinels, a primary and a replica as real processes: deliveries continue by themselves after the primary dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection whose path goes silent, without a word from either end: two network namespaces, as root."""
+"""Connections whose network path is lost without a FIN or RST: two network namespaces, as root."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NETWORK = f"10.231.{os.getpid() % 250}"
-"""Another one for each process of the tests, since they run at once."""
+"""A different one for each test process, because they run at the same time."""
 
 HERE, THERE = f"{NETWORK}.1", f"{NETWORK}.2"
 NOTICED_WITHIN_S = 8
@@ -46,7 +46,7 @@ def ip(*arguments: str) -> None:
 
 @contextmanager
 def namespace() -> Iterator[str]:
-    """A network of its own for the client, which reaches HERE and nothing else."""
+    """A separate network for the client, which reaches only HERE."""
     name = f"courier-{os.getpid()}"
     try:
         ip("netns", "add", name)
@@ -88,7 +88,7 @@ def _answers(client: redis.Redis) -> bool:
 
 @contextmanager
 def pending_request(namespace: str, server: redis.Redis, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A client that has asked, and has no answer yet."""
+    """A client with a pending request."""
     port = server.connection_pool.connection_kwargs["port"]
     python = [sys.executable, "-c", CLIENT, f"redis://{HERE}:{port}/0", *command]
     run = [str(shutil.which("ip")), "netns", "exec", namespace, *python]

@@ -1,4 +1,4 @@
-"""Telling that telling fails, through the public doors: a fallback, and events in a manager's real queue socket."""
+"""When deliveries fail: the fallback, and events in a real queue socket of a manager."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ fallback = "second"
 
 
 class Queue:
-    """The manager's end of its queue socket."""
+    """The manager's end of the queue socket. `received` are its events so far."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

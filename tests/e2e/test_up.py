@@ -1,4 +1,4 @@
-"""`courier up` through its public door: real processes, a real server, a real target."""
+"""`courier up` with real processes, a real server and a real target."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def up(manager: Manager) -> Courier:
 
 
 def descendants(pid: int) -> set[int]:
-    """Return the process ids of all that descend from `pid`."""
+    """Return the ids of all descendants of the process `pid`."""
     parents = {int(stat.parent.name): fields(stat)[1] for stat in Path("/proc").glob("[0-9]*/stat")}
     family, more = set[int](), {pid}
     while more := {child for child, parent in parents.items() if parent in more}:
@@ -33,7 +33,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def fields(stat: Path) -> list[int]:
-    """Return state (0 for a zombie) and parent of a process (proc(5))."""
+    """Return the state (0 for a zombie, else 1) and the parent of a process (proc(5))."""
     try:
         state, parent = stat.read_text().rpartition(")")[2].split()[:2]
     except OSError:

@@ -1,4 +1,4 @@
-"""What a terminal and a shell do to `courier up`: it is closed, or its state folder has an odd name."""
+"""`courier up` and terminals: a closed terminal, nohup, and unusual names of the state folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def start_in_terminal(*arguments: str) -> tuple[int, int]:
-    """Start `courier` as the leader of a terminal of its own; return its process id and our end of the terminal."""
+    """Start `courier` in a new terminal. Return its process id and the other end of the terminal."""
     command = [sys.executable, "-m", "ops.cli.main", *arguments]
     pid, ours = pty.fork()
     if pid == 0:
@@ -50,7 +50,7 @@ def test_closing_the_terminal_stops_courier_up_cleanly(manager: Manager, target:
 
 
 def wait_for(words: str, terminal: int) -> None:
-    """Read what is shown until these words come."""
+    """Read from the terminal until `words` appear."""
     shown = b""
     while words.encode() not in shown:
         shown += os.read(terminal, 65_536)

@@ -1,4 +1,4 @@
-"""A worker that dies at the worst moment: the target has answered, and nobody wrote it down."""
+"""A worker that dies after the target's response and before the settlement."""
 
 from __future__ import annotations
 

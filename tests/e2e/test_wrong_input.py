@@ -1,4 +1,4 @@
-"""What is wrong gets one clear message and the right behaviour, in every process, and never a traceback."""
+"""Invalid input causes one clear message and the right behaviour in every process, and never a traceback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def part(manager: Manager, server: EmbeddedServer, name: str, *more: str, **envi
 
 
 def ended(courier: Courier) -> str:
-    """Wait for the end with a configuration error; return the one message."""
+    """Wait until the process exits with a configuration error. Return its only message."""
     assert courier.process.wait(30) == CONFIG_ERROR, courier.log
     errors = [line for line in courier.log.splitlines() if not line.startswith("{")]
     assert len(errors) == 1, courier.log
@@ -164,7 +164,7 @@ def test_a_redis_that_evicts_keys_is_refused(
 
 
 class Cluster(EmbeddedServer):
-    """A Valkey of a Redis Cluster; `serves` says whether it has the slots, else every command fails."""
+    """A Valkey in cluster mode. With `serves` it has all slots; without, every command fails."""
 
     serves = True
 

@@ -1,4 +1,4 @@
-"""What fuzzing found, and where it starts from, on every run; the fuzzer itself for a few seconds in CI."""
+"""Runs every input of the corpus: what fuzzing once found, and its starting points."""
 
 from __future__ import annotations
 

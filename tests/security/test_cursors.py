@@ -1,4 +1,4 @@
-"""Whoever may write cursors makes no alert vanish: the producer goes on at its own place and says so."""
+"""An attacker who can write cursors loses no alert: the producer continues at its own cursor and logs it."""
 
 from __future__ import annotations
 

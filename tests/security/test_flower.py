@@ -1,4 +1,4 @@
-"""What a browser's other pages, and who may publish in Redis, can do to Flower: nothing."""
+"""Other sites in a browser, and clients that can publish in Redis, cannot attack Flower."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Answer(NamedTuple):
 
 
 class Flower(NamedTuple):
-    """A real Flower, whoever visits it, and a client and an application of its Redis for the attacker."""
+    """A real Flower with an HTTP client, and a Redis client and a Celery application for the attacker."""
 
     process: Courier
     url: str
@@ -145,7 +145,7 @@ def rows(flower: Flower) -> dict[str, dict[str, Any]]:
 
 
 def seen(flower: Flower, name: str) -> dict[str, Any]:
-    """Send a heartbeat of a worker of that name, and return its row: whatever was sent before has been dealt with."""
+    """Send a heartbeat of a worker called `name` and return its row. All earlier events are then processed."""
     flower.publish(HEARTBEAT | {"hostname": name, "timestamp": time.time()})
     row: dict[str, Any] = eventually(lambda: rows(flower).get(name))
     return row

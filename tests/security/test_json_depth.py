@@ -1,4 +1,4 @@
-"""Whoever writes an alert, a record or a letter chooses its bytes: they cost a declared error, and little time."""
+"""Any bytes of an alert, a record or a dead letter cause at most a declared error, and take little time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def text_of(raw: bytes) -> str:
 
 
 def attempt(reader: str, raw: bytes) -> object:
-    """Return what is read, or the declared error; anything else is raised."""
+    """Return the value, or the declared error. Any other error is raised."""
     read, declared = READERS[reader]
     try:
         return read(raw)
@@ -159,7 +159,7 @@ def test_an_event_nested_too_deeply_is_a_dead_letter() -> None:
 
 
 def cpu_s(work: Callable[[], object]) -> float:
-    """Return the seconds of CPU that this thread takes for it, so that a busy machine does not count."""
+    """Return the CPU seconds of this thread, which do not depend on the load of the machine."""
     before = time.thread_time()
     work()
     return time.thread_time() - before

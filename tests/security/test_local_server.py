@@ -1,4 +1,4 @@
-"""The server of `courier up` is its user's alone: another user of the host can neither reach it nor take its place."""
+"""Only its own user can reach the server of `courier up`; no other user of the host can replace it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OLD_PASSWORD = "hunter2"
 
 @contextmanager
 def foreign_listener() -> Iterator[socket.socket]:
-    """Listen on a port as another user could; the socket tells whether anybody came."""
+    """Listen on a port, as another user could. The socket shows whether a client connected."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         yield listening
@@ -51,7 +51,7 @@ def nobody_connected(listening: socket.socket) -> bool:
 
 
 def state_of_an_earlier_version(folder: Path, listening: socket.socket) -> Path:
-    """Make a state folder whose server listened on a TCP port, where somebody else listens now."""
+    """Create a state folder whose server listened on a TCP port, on which another process listens now."""
     folder.mkdir(mode=0o700)
     port = listening.getsockname()[1]
     state_dir.write_address(folder, f"redis://:{OLD_PASSWORD}@127.0.0.1:{port}/0")
@@ -142,9 +142,9 @@ def test_a_state_folder_path_too_long_for_a_socket_file_is_refused(name: str, tm
 
 def test_remote_control_does_not_show_the_password_of_a_socket_file() -> None:
     with make_app(f"unix://:{OLD_PASSWORD}@/run/redis.sock?db=2").connection() as connection:
-        told = connection.info()
-        assert OLD_PASSWORD not in str(told)
-        assert "/run/redis.sock" in told["hostname"]
+        shown = connection.info()
+        assert OLD_PASSWORD not in str(shown)
+        assert "/run/redis.sock" in shown["hostname"]
         assert OLD_PASSWORD in connection.clone().hostname  # what connects has it
 
 

@@ -1,4 +1,4 @@
-"""Whoever may write in Redis cannot make up what VirusTotal says: unsigned answers are not taken."""
+"""An attacker who can write in Redis cannot forge verdicts of VirusTotal: unsigned responses are ignored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def key(client: redis.Redis) -> bytes:
 
 
 def remembered(client: redis.Redis, name: str, question: str, content: bytes) -> bytes:
-    """Let a worker remember an answer, and return what is then in Redis."""
+    """Let a worker cache a response. Return the resulting value in Redis."""
     LookupStore(client, name, SIGNATURES).put(question, content, DAY_S)
     held: Any = client.getdel(key(client))
     return bytes(held)

@@ -1,4 +1,4 @@
-"""Whoever may write in Redis cannot write into the manager's log: only events of Courier's pass."""
+"""An attacker who can write in Redis cannot write into the manager's log: only Courier's own events are sent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NOTICE = {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 
 
 
 class World:
-    """A worker that serves `manager`, the manager's socket, and an attacker who has the worker's Redis user."""
+    """A worker that serves `manager`, the manager's socket, and an attacker with the worker's Redis user."""
 
     def __init__(self, client: redis.Redis, attacker: redis.Redis, folder: Path) -> None:
         self.attacker, self.ledger = attacker, Ledger(client)
@@ -63,7 +63,7 @@ class World:
             registry,
             Selection(frozenset({Kind.MANAGER})),
             policy=lambda _: policy(),
-            build=self._outfit,
+            build=self._build,
             random=Random(1),
             signer=SIGNER,
         )
@@ -71,7 +71,7 @@ class World:
         dispatcher: Any = NoDispatch()
         self._deliverer = DeliveryTask(self.ledger, dispatcher, routes, identity=this_process(), sleep=lambda _: None)
 
-    def _outfit(self, integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
+    def _build(self, integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
         service, transport = build_service(integration, policy, self._worker, signer=SIGNER)
         self._transports.append(transport)
         return service, transport
@@ -82,7 +82,7 @@ class World:
             transport._close()
 
     def written(self, payload: bytes, delivery_id: str = ID) -> list[bytes]:
-        """Let the attacker write a record into the ledger of `manager`; return what the manager gets of it."""
+        """Let the attacker write a record into the ledger of `manager`. Return the messages that the manager gets."""
         self.attacker.hset(f"courier:{{{MANAGER_ID}}}:records", delivery_id, b'{"committed_ms":1}\n' + payload)
         self.attacker.zadd(f"courier:{{{MANAGER_ID}}}:waiting", {delivery_id: 1})
         tasks = self.ledger.release(MANAGER_ID, max_in_flight=100, batch_max=10, lease_s=60, linger_s=0)
@@ -99,7 +99,7 @@ class World:
                 return found
 
     def dead(self) -> list[str]:
-        """Return why each dead letter died."""
+        """Return the last reason and detail of each dead letter."""
         history = [letter.delivery.header.history for letter in self.ledger.dead_letters(MANAGER_ID)]
         return [f"{attempts[-1].reason}: {attempts[-1].detail}" for attempts in history]
 
@@ -189,7 +189,7 @@ def test_any_bytes_raise_only_declared_errors(raw: bytes) -> None:
 def test_every_lookup_event_is_accepted_whatever_the_alert_says(
     message: dict[str, str], name: str, address: str
 ) -> None:
-    """No name of a file or an agent keeps a verdict from the manager."""
+    """No file name and no agent name can block a verdict."""
     agent = {"id": "001", "name": name or "x", "ip": address}
     written = event(agent_location({"agent": agent}, "virustotal"), message)
     assert SIGNER.verify(Alert(SIGNER.sign(ID, written), ID)) == written

@@ -1,4 +1,4 @@
-"""What an alert's author can do with a service's markup: nothing."""
+"""The author of an alert cannot use the markup of a service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 
 
 def hostile(text: Any) -> Any:
-    """Return an alert with a text in every place that its author may write."""
+    """Return an alert with `text` in every field that its author controls."""
     agent = {"id": text, "name": text, "ip": text}
     return alert(
         rule=rule(description=text, id=text), agent=agent, agentless={"host": text}, full_log=text, location=text

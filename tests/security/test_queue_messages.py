@@ -1,4 +1,4 @@
-"""Whoever may write to a queue can cost its integration a moment, and nothing else (SECURITY.md, Redis)."""
+"""An attacker who can write to a queue can only delay its integration for a moment (SECURITY.md, Redis)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": Non
 
 
 def published(client: redis.Redis, url: str, **options: Any) -> bytes:
-    """Return the bytes that Celery itself writes for a task, with options of an attacker's choice."""
+    """Return the bytes that Celery itself writes for a task, with these options."""
     app = make_app(url)
     app.send_task("courier.deliver", args=("slack", ["a", "b"]), queue="courier.slack", **options)
     raw: Any = client.rpop(QUEUE.decode())
@@ -52,7 +52,7 @@ def with_body(message: bytes, body: object) -> bytes:
 
 
 def attacks(good: bytes) -> list[bytes]:
-    """Return messages of which each once ended a worker, stopped it, or made it do something else."""
+    """Return messages that once stopped a worker, or made it do something else."""
     arguments = ["slack", ["a"]]
     bomb = base64.b64encode(gzip.compress(b"0" * 50_000_000)).decode()
     return [

@@ -1,4 +1,4 @@
-"""Whoever may write the keys of one integration can stop it, and cost it what he wrote, and nothing else."""
+"""An attacker who can write the keys of one integration can stop this integration, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHERS: Final = ("good", "manager", "other")
 LIMITS: Final = tuple(map(parse_rate_limit, ("100/s burst 100", "1000/min", "1000/h", "1000/day")))
 POLICY: Final = policy(rate_limits=LIMITS)
 BUSY: Final = ("waiting", "released", "begun", "retried", "dead")
-"""States in which one delivery each is when the damage comes."""
+"""The states that have one delivery each when the damage occurs."""
 
 
 def pace(integration_id: str) -> Limits:
@@ -41,7 +41,7 @@ def pace(integration_id: str) -> Limits:
 
 
 def wrong_values(key: str) -> dict[str, Callable[[redis.Redis], object]]:
-    """Return by type how a key is given a value of it; the key's own type leaves it as it is."""
+    """Return, by type, a function that gives the key a value of this type."""
     return {
         "string": lambda client: client.set(key, "x"),
         "list": lambda client: client.rpush(key, "x"),
@@ -55,7 +55,7 @@ WRONG: Final = [(key, kind) for key in KEYS for kind in wrong_values(key)]
 
 
 def put(client: redis.Redis, key: str, kind: str) -> bool:
-    """Make the key one of that type; return whether it was not before."""
+    """Give the key this type. Return False if it already had the type."""
     if client.type(key) == kind.encode():
         return False
     client.delete(key)
@@ -64,7 +64,7 @@ def put(client: redis.Redis, key: str, kind: str) -> bool:
 
 
 class World:
-    """Integrations, a worker and a clock in hand; what is delivered is in `arrived`."""
+    """Integrations, a worker and a manual clock. `arrived` are the delivered ids."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.client, self.clock = client, Clock()
@@ -103,7 +103,7 @@ class World:
         return self.ledger.begin(integration_id, ids, token="w", lease_s=60, limits=pace(integration_id))
 
     def every_state(self, integration_id: str) -> None:
-        """Bring a delivery into each state; its id says which."""
+        """Bring one delivery into each state. Its id is the name of the state."""
         for state in ("dead", "retried", "begun", "released"):
             self.commit(integration_id, state)
             ids = self.release(integration_id)[integration_id]
@@ -118,7 +118,7 @@ class World:
         self.commit(integration_id, "waiting")
 
     def round(self, *integration_ids: str) -> None:
-        """Do what workers do in a round: reap, release, deliver."""
+        """Do one round of a worker's work: reap, release, deliver."""
         self.clock.now_s += 61
         telling = Notifications(interval_s=60, lag_s=900)
         self.ledger.overdue(integration_ids)
@@ -133,7 +133,7 @@ class World:
                 self.arrived.setdefault(integration_id, set()).update(one.id for one in begun)
 
     def members(self) -> set[bytes]:
-        """Return what is in a state."""
+        """Return the ids that are in any state."""
         found: set[bytes] = set()
         for part in ("waiting", "released", "dead"):
             key = f"courier:{{{BAD}}}:{part}"

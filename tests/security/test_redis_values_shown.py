@@ -1,4 +1,4 @@
-"""Whatever Redis holds for one integration, every command shows the others, and no operator sees a traceback."""
+"""Whatever Redis contains for one integration, every command shows the others, and none prints a traceback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ledger(server: EmbeddedServer, client: redis.Redis, monkeypatch: pytest.Monk
 
 
 def run(*arguments: str) -> Result:
-    """Run a command: it ends by itself or with an error for a person."""
+    """Run a command. It must succeed or fail with a readable error."""
     result = CliRunner().invoke(courier, arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit | CourierError), result.exception
     return result

@@ -1,4 +1,4 @@
-"""Whoever may write the registry's hash can neither divert alerts nor stop the workers."""
+"""An attacker who can write the registry in Redis can neither divert alerts nor stop the workers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def field(client: redis.Redis, name: str) -> bytes:
 
 
 def entry_of_version_01(integration: Integration, *nodes: str) -> bytes:
-    """Return an entry as version 0.1 sealed it."""
+    """Return an entry as version 0.1 encrypted it."""
     secret = {"hook_url": integration.hook_url.reveal()} if integration.hook_url else {}
     return VAULT.encrypt(
         msgspec.json.encode({"integration": {"id": integration.id, "name": integration.name} | secret, "nodes": nodes})
@@ -49,7 +49,7 @@ def entry_of_version_01(integration: Integration, *nodes: str) -> bytes:
 
 
 class Worker:
-    """The routes of a worker that runs."""
+    """The integrations that a running worker serves."""
 
     def __init__(self, client: redis.Redis, now: Callable[[], int] = time.time_ns) -> None:
         parts: Any = (None, None)
@@ -71,7 +71,7 @@ class Worker:
 
 @pytest.fixture
 def producer(client: redis.Redis) -> PublishedRegistry:
-    """A registry in which `slack` had another hook before."""
+    """A registry in which `slack` had a different hook before."""
     registry = PublishedRegistry(client, VAULT)
     registry.publish(NODE, [FORMER, SHUFFLE])
     return registry

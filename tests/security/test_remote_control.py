@@ -1,4 +1,4 @@
-"""Celery's remote control answers what Flower asks, and obeys nobody (SECURITY.md, Redis)."""
+"""Celery's remote control responds to Flower's requests and executes no command (SECURITY.md, Redis)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PASSWORD = "a-password-of-redis"
 
 @contextmanager
 def worker_of(tmp_path: Path) -> Iterator[tuple[Courier, Celery, redis.Redis]]:
-    """Run a worker, with an application and a client of the same server for the attacker."""
+    """Run a worker. Yield a Celery application and a Redis client of the same server for the attacker."""
     with ExitStack() as stack:
         server = EmbeddedServer(tmp_path / "redis", password=PASSWORD)
         server.start()

@@ -1,4 +1,4 @@
-"""Each role of Redis can do its work with its own user and password, and nothing else (SECURITY.md, Redis)."""
+"""Each Redis role can do its own work, and nothing else (SECURITY.md, Redis)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def execute(client: redis.Redis, *words: str) -> None:
 
 @pytest.fixture(autouse=True)
 def users(client: redis.Redis) -> Iterator[None]:
-    """The users of every role, made on the real server, which refuses nothing of anybody else's meanwhile."""
+    """Create the users of every role on the real server."""
     for line in acl_lines(PASSWORDS, "of-the-administrator"):
         _, name, *rules = line.split()
         if name in NAMES:
@@ -56,7 +56,7 @@ def login(server: EmbeddedServer, name: str) -> Iterator[redis.Redis]:
 
 
 def refused(client: redis.Redis) -> list[str]:
-    """Return what Redis has refused so far, of whom."""
+    """Return the commands that Redis has refused so far, with their users."""
     return [f"{one['username']}: {one['reason']} {one['object']}" for one in client.acl_log()]
 
 
@@ -126,7 +126,7 @@ def test_every_process_works_as_the_user_of_its_role(
 
 
 def test_flower_can_read_queues_and_query_workers(client: redis.Redis, server: EmbeddedServer, tmp_path: Path) -> None:
-    """What Flower's pages ask, and what kubectl or compose stop: a worker answers, and both end without an error."""
+    """A worker responds to the requests of Flower's pages, and both stop without an error."""
     with Recorder() as target:
         manager = Manager(tmp_path, target)
         system = System(tmp_path, server, manager)

@@ -1,4 +1,4 @@
-"""Custom scripts: what one can take from its worker, and the user of its own that it may run as."""
+"""Custom scripts: what a script can read of its worker, and scripts with a separate user."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_script_inherits_no_descriptor_and_no_variable_of_courier(home: Home) 
 
 
 def test_a_script_with_the_workers_user_cannot_read_secrets_of_its_processes(home: Home) -> None:
-    """As one of `courier up`: neither in any environment or command line, nor in the worker's memory or files."""
+    """As in `courier up`: not in environments, command lines, the worker's memory or its open files."""
     home.write(
         "#!/bin/sh\n"
         "exec 2>/dev/null\n"
@@ -159,9 +159,11 @@ def test_an_unknown_user_is_reported(home: Home) -> None:
 
 @needs_root
 def test_a_worker_that_cannot_become_the_user_reports_it(home: Home) -> None:
-    told = as_user(WAZUH, lambda: script_user(home.policy(user="nobody")))
-    assert told.startswith(f"SettingsError: user: this process runs as {WAZUH} and may not start scripts as nobody; ")
-    assert "CAP_SETUID" in told
+    message = as_user(WAZUH, lambda: script_user(home.policy(user="nobody")))
+    assert message.startswith(
+        f"SettingsError: user: this process runs as {WAZUH} and may not start scripts as nobody; "
+    )
+    assert "CAP_SETUID" in message
     assert as_user(WAZUH, lambda: script_user(home.policy(user=f"{WAZUH}:{WAZUH}"))) is None
 
 
@@ -203,7 +205,7 @@ def test_a_script_worker_with_an_unknown_user_exits_at_start(home: Home, selecti
 @needs_root
 @needs("setpriv", "util-linux")
 def test_a_script_inherits_no_capability_of_the_worker(home: Home) -> None:
-    """An ambient one would: with CAP_SETUID a script of any user becomes root."""
+    """Otherwise a script could become root with an ambient CAP_SETUID."""
     home.write("#!/bin/sh\ngrep ^Cap[IPEA] /proc/self/status; id -u\n")
     (home.path / "private").mkdir(mode=0o777)
     (home.path / "private").chmod(0o777)

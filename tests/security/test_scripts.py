@@ -1,4 +1,4 @@
-"""Custom scripts: who else could change what is run."""
+"""Custom scripts that other users can change are refused."""
 
 from __future__ import annotations
 

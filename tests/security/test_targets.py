@@ -1,4 +1,4 @@
-"""Where a call can be led: to no path but that of its question, and to no address that is not a target's.
+"""No alert can lead a call to another path, and no target name to an address that is not allowed.
 
 A look-up's path is made of alert text. An address is what a name has when libcurl connects, however it was written.
 """
@@ -87,7 +87,7 @@ def refused(url: str, connections: ConnectionPool | None = None, **changes: Any)
 
 
 def paths(name: str, api: VirusTotalApi, value: str) -> list[str]:
-    """Return the paths of the prepared requests, as they go over the wire."""
+    """Return the paths of the prepared requests, as sent."""
     hashes = {"md5_after": value, "sha1_after": value, "sha256_after": value}
     hostile = alert(syscheck=hashes, data={"srcip": value, "hostname": value})
     block = Integration(id=name, name=name, file="ossec.conf", line=7, **SETTINGS)  # type: ignore[arg-type]  # by name
@@ -117,9 +117,9 @@ def test_no_value_becomes_a_dot_segment_of_a_url(look_up: tuple[str, VirusTotalA
 @pytest.mark.parametrize("proxy", [None, Secret("http://127.0.0.1:1")])
 def test_metadata_addresses_are_refused_in_every_notation(host: str, proxy: Secret | None) -> None:
     everything = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-    told = refused(f"http://{host}/latest/meta-data", proxy=proxy, allow_private=everything)
-    assert "to which Courier never connects" in told
-    assert "latest" not in told
+    message = refused(f"http://{host}/latest/meta-data", proxy=proxy, allow_private=everything)
+    assert "to which Courier never connects" in message
+    assert "latest" not in message
 
 
 def test_a_proxy_at_a_metadata_address_is_refused() -> None:
@@ -129,9 +129,9 @@ def test_a_proxy_at_a_metadata_address_is_refused() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433"])
 def test_deny_private_refuses_private_addresses(server: Web, host: str) -> None:
     url = f"http://{host}:{server.port}/s3cret"
-    told = refused(url, deny_private=True, allow_private=(ip_network("10.0.0.0/8"),))
-    assert "a private address, which deny_private blocks; to allow it, add its network to allow_private" in told
-    assert "s3cret" not in told
+    message = refused(url, deny_private=True, allow_private=(ip_network("10.0.0.0/8"),))
+    assert "a private address, which deny_private blocks; to allow it, add its network to allow_private" in message
+    assert "s3cret" not in message
     assert server.seen == []
     assert get(url) == 200
     assert get(url, deny_private=True, allow_private=(ip_network("127.0.0.0/8"),)) == 200

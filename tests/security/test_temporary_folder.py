@@ -1,4 +1,4 @@
-"""Whoever has an account on the host can fill /tmp: that does not slow each call of a script."""
+"""A user who fills /tmp does not slow down each run of a script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings and secrets are taken only from files that nobody but root and the present user can have written."""
+"""Courier accepts settings and secrets only from files that only root and the current user can write."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_files_that_only_their_owner_can_write_are_accepted(mode: int, folder: P
 
 
 def test_a_secret_from_a_pipe_and_settings_from_dev_null_are_accepted(tmp_path: Path) -> None:
-    """As `COURIER_…_FILE=<(pass show redis)` of bash hands it over."""
+    """As bash passes it: `COURIER_…_FILE=<(pass show redis)`."""
     ours, theirs = os.pipe()
     os.write(theirs, b"hunter2\n")
     os.close(theirs)
@@ -146,7 +146,7 @@ def test_files_of_root_and_of_the_user_are_trusted(owner: int) -> None:
 
 
 class KubernetesVolume:
-    """A volume of a ConfigMap or a Secret: the folder is everybody's, each file a link into one of the kubelet's."""
+    """A volume of a ConfigMap or a Secret: all users can write the folder, and each file is a link."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "with blank"
@@ -161,7 +161,7 @@ class KubernetesVolume:
 
 
 def mounted(folder: Path, place: Path, options: str) -> Path:
-    """Write what the kernel says of mounts."""
+    """Write a list of mounts in the kernel's format."""
     table = folder / "mountinfo"
     name = str(place).replace(" ", r"\040")
     table.write_text(f"21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n36 21 0:3 / {name} {options} - tmpfs tmpfs rw\n")
@@ -184,7 +184,7 @@ def test_a_read_only_kubernetes_volume_is_accepted(tmp_path: Path, monkeypatch: 
 def test_a_read_only_mount_of_a_host_users_file_is_accepted(
     place: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As compose.yaml mounts COURIER_SETTINGS_DIR, and Docker a file that is a secret."""
+    """As compose.yaml mounts COURIER_SETTINGS_DIR, and Docker mounts the file of a secret."""
     given_away(folder / "courier.toml")
     with pytest.raises(SettingsError, match=f"belongs to user {SOMEBODY}"):
         read_trusted(folder / "courier.toml", "x")
@@ -195,7 +195,7 @@ def test_a_read_only_mount_of_a_host_users_file_is_accepted(
 def test_a_read_only_root_file_system_makes_no_file_trusted(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ProtectSystem=strict of systemd: the service cannot write, others can."""
+    """With systemd's ProtectSystem=strict the service cannot write, but others can."""
     folder.chmod(0o777)
     monkeypatch.setattr(permissions, "_MOUNTS", mounted(tmp_path, Path("/"), "ro"))
     with pytest.raises(SettingsError, match="mode 0777"):

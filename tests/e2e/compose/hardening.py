@@ -1,4 +1,4 @@
-"""What every container of the composed system must be held to, as the engine tells it."""
+"""Checks that every container is hardened, by `docker inspect`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USERS = {f"{UID}:{GID}", "10002:10002", "65534:65534", "472:0"}
 
 
 def check_containers(containers: Iterable[dict[str, Any]]) -> None:
-    """Fail with the name of the service that may more than it should."""
+    """Fail with the name of a service that has more rights than it needs."""
     for one in containers:
         service = one["Config"]["Labels"]["com.docker.compose.service"]
         if service not in UNCHECKED_SERVICES:
@@ -24,7 +24,7 @@ def check_containers(containers: Iterable[dict[str, Any]]) -> None:
 
 
 def check_container(service: str, one: dict[str, Any]) -> None:
-    """Fail if a container may do more than it must."""
+    """Fail if a container has more rights than it needs."""
     host = one["HostConfig"]
     assert host["ReadonlyRootfs"], service
     assert host["CapDrop"] == ["ALL"], service
