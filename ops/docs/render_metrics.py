@@ -22,11 +22,11 @@ HEAD: Final = """# Metrics
 <!-- Written by `python -m ops.docs.render_metrics` from common/metrics/table.py. -->
 
 Every process can show its metrics at `http://ADDRESS:PORT/metrics` (settings `metrics.address` and `metrics.port`).
-Scrape one `courier exporter` for the ledger and all producers, and each producer and worker for what only it knows.
-Counters of the exporter stand in the ledger: they survive every restart and may be added up over all integrations.
-Labels are ids, node names and the closed lists below; each pair of outcome and reason is there from the start, at zero.
-No metric holds a URL, a key or anything of an alert. Each endpoint also shows the memory, CPU and descriptors of its
-process (`process_*`).
+Scrape one `courier exporter`, which shows the ledger and all producers. Also scrape each producer and worker for the
+metrics that only they have. The ledger stores the counters of the exporter: they survive every restart, and you can
+add them up over all integrations. Labels are ids, node names and values of the closed lists below. Each pair of outcome
+and reason exists from the start, with the value zero. No metric contains a URL, a key or any part of an alert. Each
+endpoint also shows the memory, CPU and file descriptors of its process (`process_*`).
 """
 TITLES: Final = {
     ExposedBy.EXPORTER: "The exporter",

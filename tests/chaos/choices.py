@@ -1,4 +1,4 @@
-"""What whoever runs the chaos may choose: SEED repeats a run's choices, ROUNDS is how often something is killed."""
+"""Variables for chaos tests: SEED repeats the random choices of a run, ROUNDS is the number of kills."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 SEED: Final = int(os.environ.get("SEED") or time.time_ns() % 1_000_000)
-"""Another one in each run unless it is given; it is printed with the counts."""
+"""Different in each run unless it is given. Each run prints it with its counts."""
 
 ROUNDS: Final = int(os.environ.get("ROUNDS") or 50)
-"""Kills of the producer; a worker is killed three times for every five of them."""
+"""The number of kills of the producer. Workers are killed three times for every five of these."""

@@ -1,4 +1,4 @@
-"""Real processes, killed at random while alerts are written, rotated and packed: none is lost, none enqueued twice.
+"""Producer and Redis are killed at random while the log grows and rotates: each alert is enqueued exactly once.
 
 `make chaos` runs it and shows its counts; SEED repeats a run's choices, ROUNDS is how often the producer is killed.
 """
@@ -33,7 +33,7 @@ ALERTS_PER_S = 2000
 SERVER_KILLS = 5
 NODE = "wazuh-1"
 EXPECTED = {"slack": 1, "shuffle": HIGH_EVERY}
-"""Of which integration every how many-th alert is."""
+"""Each integration gets every n-th alert."""
 MOST_MEMORY_KIB = 100 * 1024
 CONFIG = (
     "<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/a</hook_url>"
@@ -54,8 +54,8 @@ def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     server.stop()
 
 
-class Writing(threading.Thread):
-    """The manager: writes all alerts at a steady pace, and begins or packs a file now and then."""
+class LogWriter(threading.Thread):
+    """The manager: writes all alerts at a steady rate, and sometimes rotates or compresses a file."""
 
     def __init__(self, log: ManagerLog, random: Random) -> None:
         super().__init__(daemon=True)
@@ -74,8 +74,8 @@ class Writing(threading.Thread):
         self._log.close()
 
 
-class Producing:
-    """The producer, started again whenever it is killed."""
+class RestartingProducer:
+    """The producer, which is restarted after each kill."""
 
     def __init__(self, folder: Path, server: EmbeddedServer, alerts: Path) -> None:
         (folder / "ossec.conf").write_text(CONFIG)
@@ -114,21 +114,19 @@ class Producing:
         self._start()
 
 
-def test_kills_of_producer_and_server_lose_nothing_and_repeat_nothing(
-    own_server: EmbeddedServer, tmp_path: Path
-) -> None:
+def test_random_kills_of_producer_and_redis_lose_and_repeat_nothing(own_server: EmbeddedServer, tmp_path: Path) -> None:
     random = Random(SEED)
     log = ManagerLog(tmp_path / "alerts", Random(SEED))
     log.append(1)
-    writing = Writing(log, Random(SEED + 1))
-    with Producing(tmp_path, own_server, log.current) as producing, own_server.client() as client:
+    writing = LogWriter(log, Random(SEED + 1))
+    with RestartingProducer(tmp_path, own_server, log.current) as producing, own_server.client() as client:
         writing.start()
-        crashes, forgot = torment(producing, own_server, writing, random)
+        crashes, forgot = kill_at_random(producing, own_server, writing, random)
         for name, step in EXPECTED.items():
-            eventually(partial(all_held, client, name, log, step), limit_s=120)
-        eventually(lambda: producing.is_at_work() and everything_read(client))
+            eventually(partial(all_stored, client, name, log, step), limit_s=120)
+        eventually(lambda: producing.is_at_work() and is_fully_read(client))
     with own_server.client() as client:
-        found = {name: verdict(client, name, set(range(0, log.written, step))) for name, step in EXPECTED.items()}
+        found = {name: count_errors(client, name, set(range(0, log.written, step))) for name, step in EXPECTED.items()}
     figures = {
         "part": "producer",
         "seed": SEED,
@@ -149,8 +147,10 @@ def test_kills_of_producer_and_server_lose_nothing_and_repeat_nothing(
     assert producing.peak_kib < MOST_MEMORY_KIB
 
 
-def torment(producing: Producing, server: EmbeddedServer, writing: Writing, random: Random) -> tuple[int, int]:
-    """Kill both until all is written. Return how often the server was killed, and how often it forgot something."""
+def kill_at_random(
+    producing: RestartingProducer, server: EmbeddedServer, writing: LogWriter, random: Random
+) -> tuple[int, int]:
+    """Kill both until all alerts are written. Return the number of server kills, and of those that lost data."""
     crashes = forgot = 0
     while producing.kills < ROUNDS or writing.is_alive():
         if random.random() < 0.8:
@@ -164,26 +164,26 @@ def torment(producing: Producing, server: EmbeddedServer, writing: Writing, rand
     return crashes, forgot
 
 
-def all_held(client: redis.Redis, name: str, log: ManagerLog, step: int) -> bool:
-    return held(client, name) >= len(range(0, log.written, step))
+def all_stored(client: redis.Redis, name: str, log: ManagerLog, step: int) -> bool:
+    return count_records(client, name) >= len(range(0, log.written, step))
 
 
-def held(client: redis.Redis, name: str) -> int:
+def count_records(client: redis.Redis, name: str) -> int:
     found: Any = client.hlen(f"courier:{{{name}}}:records")
     return int(found)
 
 
-def everything_read(client: redis.Redis) -> bool:
-    """Say whether both stand at the same place, which is committed within a second of an idle producer's last read."""
+def is_fully_read(client: redis.Redis) -> bool:
+    """Return whether both cursors are equal; an idle producer writes them within a second."""
     places: list[Any] = [client.hget(f"courier:{{{name}}}:cursor", NODE) for name in EXPECTED]
     return None not in places and len({place.partition(b" ")[0] for place in places}) == 1
 
 
-def verdict(client: redis.Redis, name: str, expected: set[int]) -> dict[str, int]:
-    """Compare what the ledger holds with what was written: by alert, by delivery id and by state."""
+def count_errors(client: redis.Redis, name: str, expected: set[int]) -> dict[str, int]:
+    """Compare the ledger with the written alerts: by alert, by delivery id and by state."""
     keys = {part: f"courier:{{{name}}}:{part}" for part in ("records", "waiting", "released", "totals")}
     numbers = Counter(number_of(record) for _, record in client.hscan_iter(keys["records"], count=5000))
-    records = held(client, name)
+    records = count_records(client, name)
     states: Any = client.zcard(keys["waiting"]), client.zcard(keys["released"])
     total: Any = client.hget(keys["totals"], "committed")
     return {

@@ -1,4 +1,4 @@
-"""A failover and its end: what the former primary still knows does no harm when it comes back."""
+"""After a failover, the old data of the former primary does no harm when it returns."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
-def test_the_former_primary_comes_back_as_a_replica(tmp_path: Path) -> None:
+def test_a_former_primary_that_returns_as_a_replica_does_no_harm(tmp_path: Path) -> None:
     with ExitStack() as stack:
         system = System(stack, tmp_path)
-        system.begins(400)
+        system.start_delivering(400)
         system.redis.primary.kill()
         system.redis.wait_for_failover()
         system.manager.append(200)
@@ -27,6 +27,6 @@ def test_the_former_primary_comes_back_as_a_replica(tmp_path: Path) -> None:
         system.manager.append(200)
         system.redis.wait_for_demotion()
         system.manager.append(200)
-        system.everything_arrives()
+        system.wait_until_all_arrived()
         eventually(lambda: "courier.slack" in system.queues_page())
-        system.is_well_and_discreet()
+        system.check_processes_and_logs()

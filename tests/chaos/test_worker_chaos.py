@@ -1,6 +1,7 @@
-"""Real workers and a real server, killed at random while they deliver: nothing is lost, little is sent twice.
+"""Workers and Redis are killed at random during deliveries: no alert is lost, few are sent twice.
 
-What may be sent twice is counted at each fault: what the killed one held, and what the server forgot to be over.
+At each fault the test counts the deliveries that may be sent twice: those in flight in the killed worker, and those
+whose settlement the server lost.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FRESH_LIMIT_S = 5.0
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
 
-def test_kills_of_workers_and_server_lose_nothing(tmp_path: Path) -> None:
+def test_random_kills_of_workers_and_redis_lose_nothing(tmp_path: Path) -> None:
     random = Random(SEED)
     faults = ["worker"] * WORKER_KILLS + ["server"] * SERVER_KILLS
     random.shuffle(faults)
@@ -47,7 +48,7 @@ def test_kills_of_workers_and_server_lose_nothing(tmp_path: Path) -> None:
         fleet.crash_server(forgets_s=1.0)
         after_server_s = fleet.fresh_alert_s(limit_s=60)
         fleet.wait_for(lambda: not fleet.records(), limit_s=60)
-        figures = told(fleet, part="workers") | {
+        figures = summary(fleet, part="workers") | {
             "drained_s": round(drained_s, 1),
             "fresh_after_worker_kill_s": round(after_worker_s, 2),
             "fresh_after_server_kill_s": round(after_server_s, 2),
@@ -61,8 +62,8 @@ def is_past(fleet: Fleet, moment: int) -> bool:
     return fleet.target.distinct() > moment
 
 
-def told(fleet: Fleet, *, part: str) -> dict[str, object]:
-    """Return a run's figures; `repeats_at_most` are the deliveries that were at risk of being sent twice."""
+def summary(fleet: Fleet, *, part: str) -> dict[str, object]:
+    """Return the figures of a run. `repeats_at_most` is the number of deliveries that may have been sent twice."""
     arrived, totals = fleet.target.numbers(), fleet.totals()
     return {
         "part": part,

@@ -43,13 +43,13 @@ def _file(raw: bytes, block: dict[str, Any]) -> bytes:
 # The deviations: what was recorded is the stock daemon's habit, and ours is made of the line alone.
 
 
-def hands_on_own_bytes(case: Case, ours: Files) -> bool:
+def passes_on_the_original_bytes(case: Case, ours: Files) -> bool:
     pairs = zip(case["blocks"], ours, recorded(case), strict=False)
     differing = [block for block, our, their in pairs if our != their]
     return all(map(stock_text.is_json, differing)) and from_the_line(case, ours) and _explained(case)
 
 
-def reads_keys_as_everyone(case: Case, ours: Files) -> bool:
+def reads_keys_like_standard_json(case: Case, ours: Files) -> bool:
     """The text form has the values of other keys; or the line has no `rule` but one in other letters: no alert."""
     raw = field_bytes(case, "alert")
     if not ours and "rule" not in stock_line.repaired(raw):
@@ -62,13 +62,13 @@ def works_on_a_copy(case: Case, ours: Files) -> bool:
     return from_the_line(case, ours) and not _explained(case) and not _explained(case, keys=True) and alike
 
 
-def takes_the_line(cause: str, case: Case, ours: Files) -> bool:
+def accepts_the_line(cause: str, case: Case, ours: Files) -> bool:
     """The stock reader drops the line for this cause."""
     dropped = case["outcome"] == "ok" and not case["files"]
     return dropped and cause in stock_line.why_dropped(field_bytes(case, "alert")) and from_the_line(case, ours)
 
 
-def takes_whole_alerts(case: Case, ours: Files) -> bool:
+def accepts_whole_alerts(case: Case, ours: Files) -> bool:
     """The stock reader drops the line, or reads what is before a NUL byte; here there are files of each whole alert."""
     raw = field_bytes(case, "alert")
     made = [_file(alert, block) for alert in alerts_on(raw) for block in case["blocks"]]
@@ -90,13 +90,13 @@ def survives(case: Case, ours: Files) -> bool:
     values = alert.get("full_log", ""), data.get("srcip", "") if isinstance(data, dict) else ""
     wrong = [name for name, value in zip((b"alertlog", b"srcip"), values, strict=True) if not isinstance(value, str)]
     is_text = not stock_text.is_json(case["blocks"][before])
-    told = is_text and all(b"\n%s=''" % name in ours[before] for name in wrong)
+    are_empty = is_text and all(b"\n%s=''" % name in ours[before] for name in wrong)
     written = stock_text.files(raw, case["blocks"][:before], keys=True, changes=False)
-    return bool(wrong) and told and recorded(case) == written and from_the_line(case, ours)
+    return bool(wrong) and are_empty and recorded(case) == written and from_the_line(case, ours)
 
 
 def _explained(case: Case, *, keys: bool = False, changes: bool = False) -> bool:
-    """Say whether what was recorded is our reading of the alert and nothing but these stock habits."""
+    """Return whether what was recorded is our reading of the alert and nothing but these stock habits."""
     if case["outcome"] != "ok" or not case["files"]:
         return False
     raw = field_bytes(case, "alert")
@@ -104,8 +104,10 @@ def _explained(case: Case, *, keys: bool = False, changes: bool = False) -> bool
 
 
 def from_the_line(case: Case, ours: Files) -> bool:
-    """Say whether each of our files is made of the line alone: JSON is its own bytes up to a NUL byte behind the value,
-    in which control characters are escaped, or blanks between tokens; the text form reads it whole.
+    """Return whether each of our files comes from the line alone.
+
+    A JSON file has the line's own bytes up to a NUL byte behind the value. Control characters are escaped in texts and
+    blanks between tokens. The text form reads the whole line.
     """
     line = field_bytes(case, "alert").removeprefix(stock_line.BOM)
     own = _STRING.sub(lambda string: _CONTROL.sub(_escaped, string[0]), _until_nul(line)) + b"\n"

@@ -95,8 +95,9 @@ def same(case: Case, ours: Ours) -> bool:
 
 
 def reads_alike(case: Case, ours: Ours, *, refused_for: Sequence[set[str]] = ()) -> bool:
-    """Say whether we read what the daemon enables, and refuse what it disables and what is `refused_for` a reason:
-    of each block, the elements that a refusal must name. What is refused must also be what was recorded.
+    """Return whether we read what the daemon enables, and refuse what it disables and what is `refused_for` a reason.
+
+    `refused_for` has, for each block, the elements that a refusal must name. Refused blocks must also be as recorded.
     """
     refused: set[str] = set()
     wanted: list[Block] = []
@@ -115,9 +116,9 @@ def reads_alike(case: Case, ours: Ours, *, refused_for: Sequence[set[str]] = ())
 
 
 def _refused_alike(case: Case) -> bool:
-    """Say whether the texts of all blocks are as recorded, read without what makes us refuse some of them: each under
-    the name of a script, without a `rule_id` that has no number, with `max_log` as 32 bits hold it and without bytes
-    that are no text.
+    """Return whether the texts of all blocks are as recorded, without the elements for which we refuse some of them.
+
+    Each block has the name of a script, no `rule_id` without a number, `max_log` as 32 bits hold it, and only text.
     """
     xml = COMMENT.sub("", field_text(case, "xml"))
     names = [NAME.findall(source)[-1] for source in BLOCK.findall(xml)]
@@ -151,7 +152,7 @@ def _as_text(block: Block) -> Block:
 
 
 def _is_disabled(block: Block) -> bool:
-    """Say whether the daemon disables the block for a reason that is seen in the file: not a custom script's lack."""
+    """Return whether the daemon disables the block for a reason in the file, not because its script is missing."""
     if block.get("startup", "enabled") == "enabled":
         return False
     return not (block["startup"] == "script not found" and field_text(block, "name").startswith("custom-"))

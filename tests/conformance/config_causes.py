@@ -18,7 +18,7 @@ _UNREADABLE = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def has_unusable_options(text: str | None) -> bool:
-    """Say whether the stock script ends without sending anything (spec 5.1)."""
+    """Return whether the stock script ends without sending anything (spec 5.1)."""
     if text is None:
         return False
     try:
@@ -29,7 +29,7 @@ def has_unusable_options(text: str | None) -> bool:
 
 
 def has_no_json_number(text: str | None) -> bool:
-    """Say whether the stock script sends something that is no JSON: NaN or Infinity."""
+    """Return whether the stock script sends something that is no JSON: NaN or Infinity."""
     if text is None or has_unusable_options(text):
         return False
     try:
@@ -44,7 +44,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 def has_unusable_hook_url(text: str | None) -> bool:
-    """Say whether the library that the stock script uses makes no request to this URL."""
+    """Return whether the library that the stock script uses makes no request to this URL."""
     if text is None:
         return False
     try:
@@ -55,18 +55,18 @@ def has_unusable_hook_url(text: str | None) -> bool:
 
 
 def unreadable_text(source: str) -> bool:
-    """Say whether a block holds bytes that are not UTF-8, or control characters."""
+    """Return whether a block holds bytes that are not UTF-8, or control characters."""
     return bool(_UNREADABLE.search(source))
 
 
 def has_wrapping_max_log(source: str) -> bool:
-    """Say whether a block's `max_log` is within its bounds only because 32 bits hold no more of it."""
+    """Return whether a block's `max_log` is within its bounds only because 32 bits hold no more of it."""
     texts = re.findall(r"<max_log\b[^<>]*>([0-9]+)</", source)
     return any(int(text) >= 2**32 and 165 <= int(text) % 2**32 <= 1024 for text in texts)
 
 
 def has_rule_id_without_number(source: str) -> bool:
-    """Say whether a block's `rule_id` has text and yet sets no filter (spec 1.5)."""
+    """Return whether a block's `rule_id` has text and yet sets no filter (spec 1.5)."""
     texts = re.findall(r"<rule_id\b[^<>]*>(.*?)</rule_id>", re.sub(r"<!.*?(?:-->|!>)", "", source), re.DOTALL)
     numbers = [text for text in texts if re.match("[ ,]*[0-9]", text)]
     return not numbers and any(text.strip(" ,\t\r\n") for text in texts)

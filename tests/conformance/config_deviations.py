@@ -141,7 +141,7 @@ def _without_an_element(xml: str, name: str) -> Iterator[Ours]:
 
 
 def _reads_alike(ours: Ours, without: Ours) -> bool:
-    """Say whether ours is what is read without something, but for a warning about it."""
+    """Return whether ours is what is read without something, but for a warning about it."""
     alike = (ours.blocks, ours.refused, ours.fatal, without.fatal) == (without.blocks, without.refused, None, None)
     return alike and ours.warnings > without.warnings
 
@@ -168,7 +168,7 @@ def refuses_a_file_without_root(case: Case, ours: Ours) -> bool:
 
 
 def _exceeds_stock_limits(xml: str) -> bool:
-    """Say whether there is more text, or more depth, than the stock reader takes (spec 1.2)."""
+    """Return whether there is more text, or more depth, than the stock reader takes (spec 1.2)."""
     depth = deepest = 0
     for tag in re.findall(r"</?[^<>!?/][^<>]*>", xml):
         depth += -1 if tag.startswith("</") else not tag.endswith("/>")

@@ -51,8 +51,8 @@ def ours(case: Case) -> Ours:
 
 
 def same(case: Case, ours: Ours) -> bool:
-    told = ours.datagrams == recorded_datagrams(case) and set(ours.manager) <= {"delivered"}
-    return told and ours.requests == recorded_requests(case) and ends_alike(case, ours)
+    notified = ours.datagrams == recorded_datagrams(case) and set(ours.manager) <= {"delivered"}
+    return notified and ours.requests == recorded_requests(case) and ends_alike(case, ours)
 
 
 def ends_alike(case: Case, ours: Ours) -> bool:

@@ -38,14 +38,14 @@ STAND_IN = "plain-value-"
 
 
 def explained(case: Case, ours: Ours) -> bool:
-    """Say whether ours is the same as recorded, or some deviation explains the difference."""
+    """Return whether ours is the same as recorded, or some deviation explains the difference."""
     from tests.conformance.deviations import DEVIATIONS  # noqa: PLC0415 — that table is made of these predicates
 
     return same(case, ours) or any(one.explains("deliveries", case, ours) for one in DEVIATIONS)
 
 
 def _right_without(case: Case, there: Case, ours: Ours) -> bool:
-    """Say whether ours is right for the case without its cause, and is what we make of that."""
+    """Return whether ours is right for the case without its cause, and is what we make of that."""
     there = recorded(there)
     return is_stock(case) and ours == replay(there) and explained(there, ours)
 
@@ -64,7 +64,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def _is_printed(ours: Any, theirs: Any) -> bool:
-    """Say whether theirs is ours but for numbers that went through a double, also in a text, and what follows a NUL."""
+    """Return whether theirs equals ours, except for numbers printed as doubles (also in texts) and text after a NUL."""
     if isinstance(ours, dict):
         return list(ours) == list(theirs) and all(_is_printed(ours[key], theirs[key]) for key in ours)
     if isinstance(ours, list):
@@ -99,7 +99,7 @@ def needs_no_file_and_no_arguments(case: Case, ours: Ours) -> bool:
     return cause and _right_without(case, {**case, "alert_file": "json", "argv_count": 8}, ours)
 
 
-def asks_whatever_the_limits(case: Case, ours: Ours) -> bool:
+def makes_lookups_despite_limits(case: Case, ours: Ours) -> bool:
     """The script makes no request with a time limit of 0 or less, or a negative number of retries."""
     config = case["config"]
     if case["integration"] != "virustotal" or (config["timeout"] > 0 and config["retries"] >= 0):
@@ -165,7 +165,7 @@ def _any_number_of_digits() -> Iterator[None]:
         sys.set_int_max_str_digits(limit)
 
 
-def asks_nothing_in_vain(case: Case, ours: Ours) -> bool:
+def skips_lookups_without_agent(case: Case, ours: Ours) -> bool:
     """The script spends quota on what it cannot credit to an agent without id or name."""
     agent = alert_of(case).get("agent")
     odd = isinstance(agent, dict) and bool(agent) and not ("id" in agent and ("name" in agent or agent["id"] == "000"))

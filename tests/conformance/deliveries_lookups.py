@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.deliveries import end_of_status, same
-from tests.conformance.deliveries_messages import alert_of, tries, waits_for_the_manager, with_alert
+from tests.conformance.deliveries_messages import alert_of, queues_events_for_the_manager, tries, with_alert
 from tests.conformance.deliveries_replay import Ours, recorded_datagrams, recorded_requests, replay
 from tests.conformance.deliveries_stock import followed, is_odd
 from tests.conformance.stock_scripts import is_stock
@@ -30,9 +30,9 @@ def skips_without_hash(case: Case, ours: Ours) -> bool:
     return died and without and silent and ours.end == "skipped no_file_hash" and not ours.requests
 
 
-def tells_of_errors_last(case: Case, ours: Ours) -> bool:
+def reports_errors_after_the_last_attempt(case: Case, ours: Ours) -> bool:
     """The recorded error event comes, with its source, when the look-up has failed for good."""
-    if case["integration"] != "virustotal" or not ours.final_events or not _failed_look_up(ours):
+    if case["integration"] != "virustotal" or not ours.final_events or not _failed_lookup(ours):
         return False
     told = [_without_source(case, datagram) for datagram in ours.final_events]
     at_last = ours.datagrams == (ours.final_events if ours.end.startswith("dead") else [])
@@ -40,7 +40,7 @@ def tells_of_errors_last(case: Case, ours: Ours) -> bool:
     return ended and at_last and told == recorded_datagrams(case) and ours.requests * tries(case) == case["requests"]
 
 
-def waits_instead_of_repeating(case: Case, ours: Ours) -> bool:
+def retries_later(case: Case, ours: Ours) -> bool:
     """The script repeats a request that timed out, at once; we come back later. Then all is as with its last answer."""
     count = tries(case)
     if case["integration"] != "virustotal" or count < 2 or ours.end != "retry timeout" or ours.datagrams:
@@ -49,7 +49,11 @@ def waits_instead_of_repeating(case: Case, ours: Ours) -> bool:
     config = {**case["config"], "retries": 0}
     there = {**case, "config": config, "responses": [last], "requests": case["requests"][:1]}
     later = replay(there)
-    alike = same(there, later) or tells_of_errors_last(there, later) or waits_for_the_manager(there, later)
+    alike = (
+        same(there, later)
+        or reports_errors_after_the_last_attempt(there, later)
+        or queues_events_for_the_manager(there, later)
+    )
     return alike and recorded_requests(case) == ours.requests * count
 
 
@@ -76,7 +80,7 @@ def _without_source(case: Case, datagram: bytes) -> bytes:
     return prefix + b":virustotal:" + json.dumps(message).encode()
 
 
-def _failed_look_up(ours: Ours) -> bool:
+def _failed_lookup(ours: Ours) -> bool:
     answer = ours.answers[0]
     if answer is None:
         return ours.end == "retry timeout"
@@ -87,7 +91,7 @@ def _failed_look_up(ours: Ours) -> bool:
     return ours.end == end_of_status(answer.status, "virustotal")
 
 
-def tells_what_it_knows(case: Case, ours: Ours) -> bool:
+def sends_partial_verdict(case: Case, ours: Ours) -> bool:
     """The script dies after the answer of a part of the alert that the verdict can do without."""
     if case["integration"] != "virustotal" or (case["exit"], case["exception"]) != (1, "KeyError"):
         return False
@@ -101,7 +105,7 @@ def tells_what_it_knows(case: Case, ours: Ours) -> bool:
     return bool(missing) and lost and ours.end == "delivered" and ours.datagrams == told
 
 
-def each_look_up_by_itself(case: Case, ours: Ours) -> bool:
+def handles_each_lookup_separately(case: Case, ours: Ours) -> bool:
     """Some answer is no 200 with an object: it gives no event, and takes none from the others."""
     if case["integration"] != "maltiverse" or all(map(_is_good, ours.answers)) or ours.answers != replay(case).answers:
         return False
@@ -110,8 +114,9 @@ def each_look_up_by_itself(case: Case, ours: Ours) -> bool:
 
 
 def _as_script(case: Case, ours: Ours) -> bool:
-    """Say whether the record is what the script makes of our requests: it follows redirects, looks at no status, stops
-    at the first answer that it cannot read, and sends the events of all answers at last.
+    """Return whether the record is what the script does with our requests.
+
+    It follows redirects, ignores the status, stops at the first unreadable response, and sends all events last.
     """
     asked = followed(case, ours.requests, reads_json=True)
     if recorded_requests(case) != asked.requests:
@@ -180,7 +185,7 @@ def _with_groups(alert: dict[str, Any]) -> dict[str, Any]:
     return {**alert, "rule": {"groups": [], **alert["rule"]}}
 
 
-def takes_odd_answers(case: Case, ours: Ours) -> bool:
+def accepts_malformed_blacklist(case: Case, ours: Ours) -> bool:
     """The script dies of a blacklist with odd parts; the event goes without them."""
     good = all(map(_is_good, ours.answers)) and ours.answers == replay(case).answers
     if case["integration"] != "maltiverse" or not good or ours.end != "delivered":

@@ -55,7 +55,7 @@ def goes_by_the_status(case: Case, ours: Ours) -> bool:
     return status // 100 != 2 and as_recorded and ours.end == end_of_status(status)
 
 
-def pages_better(case: Case, ours: Ours) -> bool:
+def improves_pagerduty_events(case: Case, ours: Ours) -> bool:
     """Severities above warning and a dedup_key; an alert without agent names another source."""
     if case["integration"] != "pagerduty" or len(ours.requests) != 1:
         return False
@@ -111,7 +111,7 @@ def _severity(level: float) -> str:
     return "critical" if level >= 13 else "error" if level >= 10 else "warning" if level >= 7 else "info"
 
 
-def waits_for_the_manager(case: Case, ours: Ours) -> bool:
+def queues_events_for_the_manager(case: Case, ours: Ours) -> bool:
     """Nobody takes the messages: they wait, each as a delivery of its own."""
     waits = set(ours.manager) == {"retry manager_down"} and not ours.datagrams and not ours.final_events
     ended = (case["exit"], case["exception"]) in ENDS_WITHOUT_MANAGER.get((case["integration"], case["queue"]), ())

@@ -82,7 +82,7 @@ def followed(case: Case, wanted: list[dict[str, Any]], *, reads_json: bool = Fal
 
 
 def is_odd(body: Any) -> bool:
-    """Say whether an answer of Maltiverse has parts that its script does not expect (spec 5.6)."""
+    """Return whether an answer of Maltiverse has parts that its script does not expect (spec 5.6)."""
     if not body:
         return False
     if not isinstance(body, dict):

@@ -1,10 +1,11 @@
-"""The one table of what differs on purpose: DESIGN's D1 to D20, and the project's own, C1 and on.
+"""The table of intended differences: D1 to D20 of the design, and C1 and on, which the comparison found.
 
-deviations.toml says of each what the stock Integrator does, what Courier does, why, and what an operator sees of it.
-Here are, per family, its exact predicates over a recorded case and our result. One holds only if the case has the cause
-*and* our result is what the table says that we do instead; a case that none explains is *different*.
+deviations.toml has the texts: what the stock Integrator does, what Courier does, why, and what an operator notices.
+This module has, for each family, exact predicates over a recorded case and Courier's result. A predicate holds only if
+the case has the cause *and* the result is the one that the table promises. A case that no predicate explains is
+*different*.
 
-From both `python -m tests.conformance.render` writes ops/docs/compatibility.md.
+`python -m tests.conformance.render` writes ops/docs/compatibility.md from both.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Predicate = Callable[[Case, Any], bool]
 
 
 class Deviation(NamedTuple):
-    """One row. `holds` is empty where no recording can show it: what the machine or the clock does."""
+    """One row. `holds` is empty if no recording can show the difference, because it depends on machine or clock."""
 
     id: str
     stock: str
@@ -39,14 +40,14 @@ class Deviation(NamedTuple):
     holds: Mapping[str, tuple[Predicate, ...]]
 
     def explains(self, family: str, case: Case, ours: Any) -> bool:
-        """Say whether this is why case and result differ. What a predicate cannot even look at, it does not explain."""
+        """Return whether this explains why case and result differ. A predicate that raises explains nothing."""
         return any(_tried(predicate, case, ours) for predicate in self.holds.get(family, ()))
 
 
 def _tried(predicate: Predicate, case: Case, ours: Any) -> bool:
     try:
         return predicate(case, ours)
-    except Exception:  # noqa: BLE001 — whatever is in a case, it must not end the run
+    except Exception:  # noqa: BLE001 — a case must not end the run, whatever it contains
         return False
 
 
@@ -57,16 +58,16 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
         "alert_text": (text.survives,),
     },
     "D2": {
-        "filters": (partial(filters.takes_the_line, "D2"),),
-        "alert_text": (partial(text.takes_the_line, "D2"),),
-        "tail": (tail.takes_long_or_padded_lines,),
+        "filters": (partial(filters.accepts_the_line, "D2"),),
+        "alert_text": (partial(text.accepts_the_line, "D2"),),
+        "tail": (tail.accepts_long_or_padded_lines,),
     },
     "D3": {
-        "filters": (filters.reads_keys_as_everyone,),
-        "alert_text": (text.reads_keys_as_everyone,),
+        "filters": (filters.reads_keys_like_standard_json,),
+        "alert_text": (text.reads_keys_like_standard_json,),
     },
     "D4": {
-        "alert_text": (text.hands_on_own_bytes,),
+        "alert_text": (text.passes_on_the_original_bytes,),
         "deliveries": (
             composed.sends_what_the_line_says,
             composed.sends_numbers_as_written,
@@ -78,15 +79,15 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "D7": {"config": (partial(config.refuses, "rule_id"),), "filters": (partial(filters.refuses, "rule_id"),)},
     "D8": {"config": (config.reads_other_xml,)},
     "D9": {"deliveries": (messages.goes_by_the_status, lookups.stops_at_a_redirect)},
-    "D10": {"deliveries": (messages.pages_better,)},
+    "D10": {"deliveries": (messages.improves_pagerduty_events,)},
     "D11": {
         "deliveries": (
             lookups.skips_without_hash,
-            lookups.tells_of_errors_last,
-            lookups.waits_instead_of_repeating,
+            lookups.reports_errors_after_the_last_attempt,
+            lookups.retries_later,
         )
     },
-    "D12": {"deliveries": (lookups.each_look_up_by_itself,)},
+    "D12": {"deliveries": (lookups.handles_each_lookup_separately,)},
     "D13": {
         "config": (partial(config.refuses, "options"),),
         "filters": (partial(filters.refuses, "options"),),
@@ -101,14 +102,14 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
     "C2": {"config": (partial(config.refuses, "hook_url"),), "filters": (partial(filters.refuses, "hook_url"),)},
     "C3": {"config": (partial(config.refuses, "no text"),), "filters": (partial(filters.refuses, "no text"),)},
     "C4": {
-        "filters": (partial(filters.takes_the_line, "C4"),),
-        "alert_text": (partial(text.takes_the_line, "C4"),),
-        "tail": (partial(tail.takes_dropped_lines, "C4"),),
+        "filters": (partial(filters.accepts_the_line, "C4"),),
+        "alert_text": (partial(text.accepts_the_line, "C4"),),
+        "tail": (partial(tail.accepts_dropped_lines, "C4"),),
     },
     "C6": {
-        "filters": (partial(filters.takes_the_line, "C6"),),
-        "alert_text": (partial(text.takes_the_line, "C6"),),
-        "tail": (partial(tail.takes_dropped_lines, "C6"), tail.goes_on_behind_a_nul),
+        "filters": (partial(filters.accepts_the_line, "C6"),),
+        "alert_text": (partial(text.accepts_the_line, "C6"),),
+        "tail": (partial(tail.accepts_dropped_lines, "C6"), tail.continues_after_a_nul),
     },
     "C7": {
         "config": (partial(config.refuses, "no JSON number"),),
@@ -116,27 +117,27 @@ HOLDS: Mapping[str, Mapping[str, tuple[Predicate, ...]]] = {
         "deliveries": (composed.refuses_nan,),
     },
     "C8": {"deliveries": (composed.needs_no_file_and_no_arguments,)},
-    "C9": {"deliveries": (messages.waits_for_the_manager,)},
+    "C9": {"deliveries": (messages.queues_events_for_the_manager,)},
     "C10": {"deliveries": (messages.refuses_long_datagrams, messages.shortens_long_events)},
     "C11": {"deliveries": (lookups.goes_without_groups, composed.goes_without)},
-    "C12": {"deliveries": (lookups.takes_odd_answers,)},
-    "C13": {"deliveries": (composed.asks_nothing_in_vain,)},
+    "C12": {"deliveries": (lookups.accepts_malformed_blacklist,)},
+    "C13": {"deliveries": (composed.skips_lookups_without_agent,)},
     "C14": {"deliveries": (composed.quotes_values,)},
     "C15": {"deliveries": (composed.refuses_settings,)},
-    "C16": {"deliveries": (lookups.tells_what_it_knows,)},
-    "C17": {"deliveries": (composed.asks_whatever_the_limits,)},
+    "C16": {"deliveries": (lookups.sends_partial_verdict,)},
+    "C17": {"deliveries": (composed.makes_lookups_despite_limits,)},
     "C18": {"config": (config.refuses_a_file_without_root,)},
     "C19": {"tail": (tail.completes_the_first_line,)},
     "C20": {"tail": (tail.reads_a_copy_once,)},
-    "C21": {"tail": (partial(tail.reads_on_after, "truncate"),)},
-    "C22": {"tail": (partial(tail.reads_on_after, "delete"),)},
-    "C23": {"tail": (partial(tail.reads_on_after, "rotate"),)},
+    "C21": {"tail": (partial(tail.keeps_reading_after, "truncate"),)},
+    "C22": {"tail": (partial(tail.keeps_reading_after, "delete"),)},
+    "C23": {"tail": (partial(tail.keeps_reading_after, "rotate"),)},
     "C27": {"config": (partial(config.refuses, "max_log"),), "filters": (partial(filters.refuses, "max_log"),)},
     "C31": {"deliveries": (messages.cuts_long_texts,)},
     "C32": {
-        "filters": (filters.takes_whole_alerts,),
-        "alert_text": (text.takes_whole_alerts,),
-        "tail": (tail.takes_whole_alerts,),
+        "filters": (filters.accepts_whole_alerts,),
+        "alert_text": (text.accepts_whole_alerts,),
+        "tail": (tail.accepts_whole_alerts,),
     },
 }
 """Id → family → predicates."""
@@ -148,4 +149,4 @@ def _table() -> tuple[Deviation, ...]:
 
 
 DEVIATIONS = _table()
-"""In the order in which a case is explained: of several reasons the first counts."""
+"""If several explain a case, the first one counts."""

@@ -87,7 +87,7 @@ def recorded(case: Case) -> list[tuple[int, str]]:
 
 
 def is_enabled(integration: Integration) -> bool:
-    """Say whether the stock daemon enables the block, given the executables of the recording (spec 1.4)."""
+    """Return whether the stock daemon enables the block, given the executables of the recording (spec 1.4)."""
     name = integration.name
     return (
         name in EXECUTABLES

@@ -55,7 +55,7 @@ def _recorded(fired: dict[str, Any]) -> Command:
 
 
 def passes_a_vector(ours: Command, recorded: Command, name: str) -> bool:
-    """Say whether ours is a clean vector, and becomes the recorded one when printed and split."""
+    """Return whether ours is a clean vector, and becomes the recorded one when printed and split."""
     file, options = _stock_names(name)
     text = " ".join(ours.argv).replace(FILE, file, 1)
     if ours.options_file is not None:

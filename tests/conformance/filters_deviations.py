@@ -43,7 +43,7 @@ def survives(case: Case, ours: Ours) -> bool:
     return _ends_at_wrong_type(case, ours) and ours.fired == without.fired and not without.type_errors
 
 
-def takes_the_line(cause: str, case: Case, ours: Ours) -> bool:
+def accepts_the_line(cause: str, case: Case, ours: Ours) -> bool:
     """The stock reader drops the line for this cause; here it passes the filters by what it says."""
     raw = field_bytes(case, "alert")
     if case["accepted"] or case["fired"] or case["outcome"] != "ok" or cause not in stock_line.why_dropped(raw):
@@ -53,7 +53,7 @@ def takes_the_line(cause: str, case: Case, ours: Ours) -> bool:
     return ours.accepted and ours.fired == filters.ours(with_field(case, "alert", json.dumps(plain).encode())).fired
 
 
-def takes_whole_alerts(case: Case, ours: Ours) -> bool:
+def accepts_whole_alerts(case: Case, ours: Ours) -> bool:
     """The stock reader drops the line, or reads what is before a NUL byte; here each whole alert on it fires."""
     raw = field_bytes(case, "alert")
     if alerts_on(raw) == [raw] or not ours.accepted or ours != filters.ours(case):
@@ -65,8 +65,8 @@ def takes_whole_alerts(case: Case, ours: Ours) -> bool:
     return case["outcome"] == "ok" and not case["accepted"] and not case["fired"]
 
 
-def reads_keys_as_everyone(case: Case, ours: Ours) -> bool:
-    everyone = with_field(case, "alert", stock_line.as_everyone_reads_keys(field_bytes(case, "alert")))
+def reads_keys_like_standard_json(case: Case, ours: Ours) -> bool:
+    everyone = with_field(case, "alert", stock_line.with_standard_json_keys(field_bytes(case, "alert")))
     return _explained_by("keys", case) and ours.fired == filters.ours(everyone).fired
 
 
@@ -117,7 +117,7 @@ def _vectors_become_recorded(case: Case, ours: Ours) -> bool:
 
 
 def _explained_by(habit: str, case: Case) -> bool:
-    """Say whether what was recorded follows from the stock habits, and does not without this one."""
+    """Return whether what was recorded follows from the stock habits, and does not without this one."""
     return _follows(case, _with_habits(case)) and not _follows(case, _with_habits(case, but=habit))
 
 
@@ -187,7 +187,7 @@ def _causes(block: str) -> set[str]:
 
 
 def _ends_at_wrong_type(case: Case, ours: Ours) -> bool:
-    """Say whether the recorded blocks are those of ours before one that looks at a value of the wrong type."""
+    """Return whether the recorded blocks are those of ours before one that looks at a value of the wrong type."""
     if case["outcome"] != "crash" or not case["accepted"]:
         return False
     count = len(case["fired"])

@@ -32,13 +32,13 @@ SHOWN = 20
 
 
 class Family(Protocol):
-    """What a family module offers."""
+    """The interface of a family module."""
 
     def ours(self, case: Case) -> Any:
-        """Return what Courier's public code makes of the case."""
+        """Return the result of Courier's public code for the case."""
 
     def same(self, case: Case, ours: Any) -> bool:
-        """Say whether that is what was recorded."""
+        """Return whether the result equals the recording."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ def family_module(name: str) -> Family:
 
 
 def judge(name: str, case: Case, tally: Tally) -> None:
-    """Run one case and count it. What our code cannot even take is different, too."""
+    """Run one case and count it. If Courier's code raises, the case is different."""
     family = family_module(name)
     try:
         ours = family.ours(case)
@@ -103,7 +103,7 @@ def run_all(directory: Path) -> dict[str, Tally]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print each family's line and what differs. Return the exit status: 1 if anything does, 2 without any vectors."""
+    """Print each family's line and its differences. Return the exit status: 1 with differences, 2 without vectors."""
     directory = Path(arguments[0]) if arguments else SAMPLE
     if not directory.is_dir():
         print(f"there is no folder {directory}: running the project's own sample instead of the recorded vectors")

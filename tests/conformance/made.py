@@ -1,4 +1,4 @@
-"""Cases made by rule, of kinds that the recorded vectors hold few of or none: what the stock Integrator does with them
+"""Generated cases, of kinds that are rare in the recorded vectors: what the stock Integrator does with them
 is what the specification says.
 
 Each function yields the cases of one family. Those of `deliveries` are completed by `stock_scripts`.

@@ -1,4 +1,4 @@
-"""Every expected value of a recorded case, changed: a comparison that is one must notice each of them.
+"""Mutates every expected value of a recorded case: the comparison must notice each mutation.
 
 Of `config`, the wording of errors and warnings is not compared, as its README says: which files fail is.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def mutations(family: str, case: Case) -> Iterator[tuple[str, Case]]:
-    """Yield what was changed, and the case with that change."""
+    """Yield a description of each mutation, and the mutated case."""
     for path in _BY_FAMILY[family](case):
         mutated = deepcopy(case)
         *way, last = path

@@ -2,8 +2,8 @@
 
     python -m tests.conformance.render [DIR]
 
-The counts come from the vectors in DIR; without it, those that the page has stay. `--check` writes nothing and exits
-with 1 if the page is not current, counts included where DIR is there.
+The counts come from the vectors in DIR; without it, the page keeps its counts. `--check` writes nothing and exits with
+1 if the page is not current; it also checks the counts if DIR exists.
 """
 
 from __future__ import annotations
@@ -27,56 +27,63 @@ DEFAULT_VECTORS: Final = Path("../shared/conformance")
 
 START, END = "<!-- counts -->\n", "<!-- end of counts -->\n"
 STRICTER: Final = {"D6", "D7", "D13", "C2", "C3", "C7", "C15", "C18", "C24", "C27"}
-"""Where Courier refuses what the stock Integrator runs: what to look at before the switch."""
+"""Courier refuses what the stock Integrator runs: an operator checks these before the switch."""
 
 FAMILIES_IN_WORDS: Final = {
-    "sregex": "does an `event_location` pattern match",
-    "config": "what an `ossec.conf` is read as",
-    "filters": "which blocks an alert fires, and with what arguments",
-    "alert_text": "the bytes of the file that a script is given",
+    "sregex": "whether an `event_location` pattern matches",
+    "config": "the integrations read from an `ossec.conf`",
+    "filters": "the blocks that match an alert, and their arguments",
+    "alert_text": "the bytes of the file that a script gets",
     "deliveries": "requests, messages to the manager and outcomes",
-    "tail": "which lines of a growing, rotated or emptied log arrive",
+    "tail": "the lines delivered from a growing, rotated or emptied log",
 }
 
-HEAD: Final = """# Compatible with the stock Integrator, and on purpose not
+HEAD: Final = """# Compatibility with the stock Integrator
 
 <!-- Written by `python -m tests.conformance.render` from tests/conformance/deviations.toml. -->
 
-Courier reads the manager's own `ossec.conf` and `alerts.json`, runs its custom scripts unchanged and sends what the
-stock integrations send. This page is for who migrates: it lists everything that differs, and why. What is not listed is
-the same, and proved by comparison with what the stock Integrator (4.14.7) was recorded to do: `make conformance`.
+Courier reads the manager's own `ossec.conf` and `alerts.json`, runs its custom scripts unchanged and sends the same
+messages as the stock integrations. If you migrate, read this page: it lists every intended difference and the reason
+for it. Everything else is the same. `make conformance` proves this: it compares Courier with recordings of the stock
+Integrator (4.14.7).
 
-Before the switch: `courier check` says what of your configuration is refused, `courier shadow` beside the running
-Integrator says what would be sent, and `courier render` shows one message in full.
+Before you switch:
 
-## The same
+- `courier check` shows which blocks of your configuration Courier refuses, and why.
+- `courier shadow`, beside the running Integrator, shows what Courier would send.
+- `courier render` shows one message in full.
 
-- the configuration: elements, defaults, bounds, and how odd texts are read, down to blanks and comments
-- the filters: order, AND and OR, whole and untrimmed groups, the pattern language of `event_location`
-- a script's arguments by position, its working directory, its empty standard input, the text form of its alert file
+## What is the same
+
+- the configuration: elements, defaults, limits, and how unusual texts are read, including blanks and comments
+- the filters: their order, AND and OR, groups (compared whole and untrimmed), the pattern language of `event_location`
+- scripts: arguments by position, working directory, empty standard input, the text form of the alert file
 - the messages of slack, pagerduty and shuffle, the look-ups of virustotal and maltiverse, and their events
 
 ## Counts
+
+`make conformance` compares these recorded cases. *Same* cases have equal results. Each of the *deviations* has one of
+the differences below; the last column names them. No case may be *different* for any other reason.
 
 """
 
 
 def render(counts: str) -> str:
-    """Return the whole page around the lines of counts."""
+    """Return the page with these lines of counts."""
     stricter = [one for one in DEVIATIONS if one.id in STRICTER]
     other = [one for one in DEVIATIONS if one.id not in STRICTER]
     tables = [
-        "## Stricter: what is refused\n\nLook at these before the switch.\n\n",
+        "## What Courier refuses\n\nCheck these before you switch.\n\n",
         *_table(stricter),
-        "\n## Other differences on purpose\n\n",
+        "\n## Other intended differences\n\n",
         *_table(other),
-        "\nD1 to D20 are the design's; C1 and on were found by comparing.\n",
+        "\nD1 to D20 come from the design. The comparison found C1 and the following ones.\n",
     ]
     return f"{HEAD}{START}{counts}{END}\n{''.join(tables)}"
 
 
 def _table(rows: Iterable[Deviation]) -> list[str]:
-    head = "| | stock Integrator | Courier | why | what you see |\n|---|---|---|---|---|\n"
+    head = "| | stock Integrator | Courier | why | what you notice |\n|---|---|---|---|---|\n"
     lines = [
         "| " + " | ".join(map(_cell, (one.id, one.stock, one.courier, one.reason, one.seen))) + " |\n" for one in rows
     ]
@@ -84,7 +91,7 @@ def _table(rows: Iterable[Deviation]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Return a text as Markdown: what looks like a tag outside of code is text."""
+    """Return a text as Markdown, with `<` escaped outside of code and `|` everywhere."""
     parts = text.split("`")
     parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
     return "`".join(parts).replace("|", "\\|")
@@ -108,7 +115,7 @@ def count(tallies: Mapping[str, Tally]) -> str:
 
 
 def counts_of(page: str) -> str:
-    """Return the lines of counts that a page has."""
+    """Return the lines of counts of a page."""
     return page.partition(START)[2].partition(END)[0]
 
 

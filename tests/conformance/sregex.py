@@ -24,7 +24,7 @@ def same(case: Case, ours: str) -> bool:
 
 
 def has_unanchored_non_ascii(pattern: bytes) -> bool:
-    """Say whether the stock matcher cannot find one of the alternatives (spec 3.3, last row)."""
+    """Return whether the stock matcher cannot find one of the alternatives (spec 3.3, last row)."""
     return any(map(is_unanchored_non_ascii, pattern.removeprefix(b"!").split(b"|")))
 
 

@@ -79,7 +79,7 @@ def as_stock_reads_keys(raw: bytes) -> bytes:
     return _read_anew(raw, lambda pairs: {_lower(key): value for key, value in reversed(pairs)})
 
 
-def as_everyone_reads_keys(raw: bytes) -> bytes:
+def with_standard_json_keys(raw: bytes) -> bytes:
     """Return a line as any JSON reader has it: the last duplicate wins."""
     return _read_anew(raw, dict)
 

@@ -92,7 +92,7 @@ def recorded(case: Case) -> Case:
 
 
 def is_stock(case: Case) -> bool:
-    """Say whether a record is what the script does: its requests, how it ended and what it told the manager."""
+    """Return whether a record is what the script does: its requests, how it ended and what it told the manager."""
     script = recorded(case)
     ended = (case["exit"], case["exception"]) == (script["exit"], script["exception"])
     told = [[(one["prefix"], one["json"]) for one in record["datagrams"]] for record in (case, script)]
@@ -224,7 +224,7 @@ def _failed(run: Run, number: int, words: str) -> NoReturn:
     raise Ended(4)
 
 
-class _LookUp(NamedTuple):
+class _Lookup(NamedTuple):
     path: str
     name: str
     slug: str
@@ -236,7 +236,7 @@ def _maltiverse(run: Run) -> None:
         raise Ended(5)
     headers = {"Accept": "application/json", "Authorization": f"Bearer {run.config['api_key'] or ''}"}
     messages = []
-    for one in _look_ups(run.alert):
+    for one in _lookups(run.alert):
         known = run.session.get(f"{url.rstrip('/')}{one.path}", headers=headers).json()
         if known:
             threat = _threat(known, one)
@@ -247,19 +247,19 @@ def _maltiverse(run: Run) -> None:
         run.tell(message, run.alert["agent"])
 
 
-def _look_ups(alert: dict[str, Any]) -> Iterator[_LookUp]:
+def _lookups(alert: dict[str, Any]) -> Iterator[_Lookup]:
     syscheck, data = alert.get("syscheck", {}), alert.get("data", {})
     for kind in ("md5", "sha1"):
         if f"{kind}_after" in syscheck:
             value = syscheck[f"{kind}_after"]
-            yield _LookUp(f"/sample/{kind}/" + value, value, value)
+            yield _Lookup(f"/sample/{kind}/" + value, value, value)
     if "srcip" in data and _is_public(data["srcip"]):
-        yield _LookUp(f"/ip/{data['srcip']}", data["srcip"], data["srcip"])
+        yield _Lookup(f"/ip/{data['srcip']}", data["srcip"], data["srcip"])
     if "hostname" in data:
-        yield _LookUp("/hostname/" + data["hostname"], data["hostname"], data["hostname"])
+        yield _Lookup("/hostname/" + data["hostname"], data["hostname"], data["hostname"])
     if "url" in data:
         digest = hashlib.sha256(data["url"].encode()).hexdigest()
-        yield _LookUp(f"/url/{digest}", data["url"], digest)
+        yield _Lookup(f"/url/{digest}", data["url"], digest)
 
 
 def _is_public(text: str) -> bool:
@@ -270,7 +270,7 @@ def _is_public(text: str) -> bool:
     return not (address.is_private or address.is_loopback or address.is_reserved)
 
 
-def _threat(known: dict[str, Any], one: _LookUp) -> dict[str, Any]:
+def _threat(known: dict[str, Any], one: _Lookup) -> dict[str, Any]:
     entries, kind = known.get("blacklist", []), known.get("type")
     types = {"ip": f"ipv{'6' if known.get('ip_version') == 6 else '4'}-addr", "hostname": "domain-name"}
     types |= {"sample": "file", "url": "url"}

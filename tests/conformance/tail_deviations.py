@@ -96,17 +96,17 @@ def _recorded(case: Case) -> tuple[list[str], list[int]]:
     return case["delivered"], case["delivered_after_settle"]
 
 
-def takes_long_or_padded_lines(case: Case, ours: Ours) -> bool:
+def accepts_long_or_padded_lines(case: Case, ours: Ours) -> bool:
     stock = Reading(case, drops=lambda line: len(line) > LONGEST_BYTES or line != line.rstrip())
     return reads_all(case, ours) and _recorded(case) == _of(stock)
 
 
-def takes_dropped_lines(cause: str, case: Case, ours: Ours) -> bool:
+def accepts_dropped_lines(cause: str, case: Case, ours: Ours) -> bool:
     stock = Reading(case, drops=lambda line: cause in why_dropped(bytes(line)))
     return reads_all(case, ours) and _recorded(case) == _of(stock)
 
 
-def takes_whole_alerts(case: Case, ours: Ours) -> bool:
+def accepts_whole_alerts(case: Case, ours: Ours) -> bool:
     return reads_all(case, ours) and _recorded(case) == _of(Reading(case, reads=_as_stock_reads))
 
 
@@ -115,7 +115,7 @@ def _as_stock_reads(line: bytes) -> list[bytes]:
     return [line.partition(b"\0")[0]] if is_alert(line.partition(b"\0")[0]) else []
 
 
-def goes_on_behind_a_nul(case: Case, ours: Ours) -> bool:
+def continues_after_a_nul(case: Case, ours: Ours) -> bool:
     """The stock reader sees no line end behind a NUL byte: it waits for one, and reads nothing more of that file."""
     seen: list[bytes] = []
 
@@ -135,7 +135,7 @@ def reads_a_copy_once(case: Case, ours: Ours) -> bool:
     return reads_all(case, ours) and _recorded(case) == _of(Reading(case, copies=True))
 
 
-def reads_on_after(cause: str, case: Case, ours: Ours) -> bool:
+def keeps_reading_after(cause: str, case: Case, ours: Ours) -> bool:
     """What `cause` makes the stock reader lose, and nothing else, is delivered in its place among the others."""
     lost = [one for group, recorded in _settled(case, ours) for one in _missing(group, recorded)]
     losable, counts = _LOSABLE[cause](case), case["delivered_after_settle"]

@@ -1,4 +1,4 @@
-"""Kinds of cases that the recorded vectors hold few of: each is the same here, or a deviation with a name."""
+"""Generated cases: each has the same result in Courier, or a named deviation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MUTATED_OF = {"deliveries": 29, "config": 5, "filters": 3}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", MADE)
-def test_no_made_case_is_different(family: str) -> None:
+def test_no_generated_case_is_different(family: str) -> None:
     tally = Tally()
     for case in MADE[family]():
         judge(family, case, tally)
@@ -38,8 +38,8 @@ def test_no_made_case_is_different(family: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", MADE)
-def test_every_changed_value_of_a_made_case_is_noticed(family: str) -> None:
-    """As with the sample: a predicate that was widened holds for what its reason says, and for nothing else."""
+def test_every_mutation_of_a_generated_case_is_noticed(family: str) -> None:
+    """As with the sample: a predicate holds only for its own reason."""
     for case in islice(MADE[family](), 0, None, MUTATED_OF.get(family, 1)):
         before = _judged(family, case)
         for what, mutated in mutations(family, case):
@@ -53,6 +53,6 @@ def _judged(family: str, case: dict[str, object]) -> Tally:
     return tally
 
 
-def test_the_written_scripts_do_what_was_recorded() -> None:
-    """What completes the made deliveries agrees with every recording of the sample."""
+def test_the_rewritten_stock_scripts_match_the_recordings() -> None:
+    """The scripts that complete the generated deliveries agree with every recording of the sample."""
     assert [case["id"] for case in cases(SAMPLE / "deliveries.jsonl") if not is_stock(case)] == []

@@ -5,8 +5,8 @@ from tests.conformance.harness import FAMILIES, SAMPLE, run_all
 from tests.conformance.render import PAGE, STRICTER, count, counts_of, render
 
 
-def test_the_page_is_what_the_table_says() -> None:
-    """The counts are those of the recorded vectors: where these are, `make conformance` compares them too."""
+def test_the_compatibility_page_is_current() -> None:
+    """The counts come from the recorded vectors; if these exist, `make conformance` compares the counts too."""
     page = PAGE.read_text(encoding="utf-8")
     assert page == render(counts_of(page)), "run: python -m tests.conformance.render"
     assert all(f"| {family} |" in counts_of(page) for family in FAMILIES)

@@ -1,4 +1,4 @@
-"""What these tests share: a target and a manager's files; the composed system, started once for all that look at it."""
+"""Shared fixtures: a target and a manager's files; the Compose system, started once for all tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROFILES = ("--profile", "dedicated", "--profile", "monitoring")
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole system, built and started; stopped and removed with its volumes at the end."""
+    """The whole system, built and started. At the end it is removed with its volumes."""
     made = Stack(tmp_path_factory.mktemp("compose"))
     made.project.compose("build", "--quiet")
     with made.manager:
@@ -35,12 +35,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def target() -> Iterator[Recorder]:
-    """A Slack that takes everything."""
+    """A Slack that accepts everything."""
     with Recorder() as recorder:
         yield recorder
 
 
 @pytest.fixture
 def manager(tmp_path: Path, target: Recorder) -> Manager:
-    """A manager's files, with a block for the target."""
+    """A manager's files, with an integration for the target."""
     return Manager(tmp_path, target)

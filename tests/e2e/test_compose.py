@@ -1,6 +1,6 @@
-"""`docker compose up` on a manager, on a real engine: it starts, delivers, scales, and loses nothing when killed.
+"""`docker compose up` on a manager, with a real engine: it starts, delivers, scales, and survives kills without loss.
 
-Needs root, since it makes files that belong to the manager and kills processes of containers from outside.
+Needs root, because it creates files of the manager's user and kills processes of containers from outside.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.compose import browser
 from tests.e2e.compose.engine import ROOT, Project, docker
-from tests.e2e.compose.hardening import are_shut_in, may_little
+from tests.e2e.compose.hardening import check_container, check_containers
 from tests.e2e.compose.stack import ARTIFACTS, GID, HEALTHY_LIMIT_S, PORT, UID, Stack
 from tests.support.recorder import eventually
 from tests.workers.transports.servers import Authority
@@ -27,11 +27,11 @@ LARGEST_MB = 110
 HERE = Path(__file__).with_name("compose")
 
 
-def test_every_service_is_shut_in(stack: Stack) -> None:
-    are_shut_in(stack.project.containers())
+def test_every_container_is_hardened(stack: Stack) -> None:
+    check_containers(stack.project.containers())
 
 
-def test_the_same_commit_gives_the_same_small_image(stack: Stack) -> None:
+def test_image_builds_are_reproducible_and_small(stack: Stack) -> None:
     image = stack.variables["COURIER_IMAGE"]
 
     def identity() -> str:
@@ -45,7 +45,7 @@ def test_the_same_commit_gives_the_same_small_image(stack: Stack) -> None:
     assert size - below < LARGEST_MB * 1e6
 
 
-def test_what_is_for_developers_and_for_other_installations_is_not_in_the_image(stack: Stack) -> None:
+def test_the_image_has_no_developer_files(stack: Stack) -> None:
     lists = "import courier, os; print(*(folder for folder, _, _ in os.walk(courier.__path__[0] + '/ops')))"
     folders = stack.project.compose("exec", "-T", "producer", "python", "-c", lists).split()
     names = {folder.rpartition("/")[2] for folder in folders}
@@ -53,7 +53,7 @@ def test_what_is_for_developers_and_for_other_installations_is_not_in_the_image(
     assert not {"bench", "docs", "grafana", "kubernetes", "prometheus", "alertmanager", "compose", "systemd"} & names
 
 
-def test_nothing_is_compiled_at_a_start(stack: Stack) -> None:
+def test_the_image_contains_bytecode_for_all_imports(stack: Stack) -> None:
     lists = "import sys; print(*(m.__cached__ for m in sys.modules.values() if getattr(m, '__cached__', None)))"
     imports = "import courier.__main__, sys; sys.path.insert(0, courier.__path__[0]); "
     imports += "import ops.cli.worker, ops.admin.health, workers.main, celery.apps.worker, kombu.transport.redis"
@@ -63,7 +63,7 @@ def test_nothing_is_compiled_at_a_start(stack: Stack) -> None:
     assert stack.project.compose("exec", "-T", "worker-http", "python", "-c", probe).split() == []
 
 
-def test_redis_is_not_reachable_from_outside_and_wants_a_password(stack: Stack) -> None:
+def test_redis_has_no_published_port_and_requires_a_password(stack: Stack) -> None:
     (redis,) = stack.project.containers("redis")
     assert set(redis["NetworkSettings"]["Networks"]) == {"courier-e2e_ledger"}
     assert not any(redis["NetworkSettings"]["Ports"].values())
@@ -80,13 +80,13 @@ def test_five_thousand_alerts_of_every_kind_arrive(stack: Stack) -> None:
     stack.manager.brute_force(5_000)
     stack.manager.tickets(20)
     stack.manager.new_file(KNOWN_FILE)
-    stack.everything_arrives("slack", "ticket", "virustotal")
+    stack.wait_until_all_arrived("slack", "ticket", "virustotal")
     (verdict,) = eventually(lambda: stack.manager.events)
     assert verdict.startswith(b"1:")
     assert b'"integration":"virustotal"' in verdict.replace(b'": "', b'":"')
 
 
-def test_workers_are_added_and_taken_away_while_it_runs(stack: Stack) -> None:
+def test_workers_can_be_added_and_removed_while_running(stack: Stack) -> None:
     before = len(stack.arrived("slack"))
     stack.manager.brute_force(1_500)
     stack.project.compose("up", "--detach", "--no-recreate", "--scale", "worker-http=4")
@@ -95,17 +95,17 @@ def test_workers_are_added_and_taken_away_while_it_runs(stack: Stack) -> None:
     stack.wait_for(before + 1_600)
     stack.project.compose("up", "--detach", "--no-recreate", "--scale", "worker-http=1")
     assert len(stack.project.containers("worker-http")) == 1
-    stack.everything_arrives()
+    stack.wait_until_all_arrived()
 
 
 @pytest.mark.parametrize("service", ["producer", "worker-http", "redis"])
-def test_nothing_is_lost_when_a_process_is_killed(stack: Stack, service: str) -> None:
+def test_no_alert_is_lost_when_a_process_is_killed(stack: Stack, service: str) -> None:
     before = len(stack.arrived("slack"))
     stack.manager.brute_force(1_000)
     stack.wait_for(before + 50)
     killed = stack.project.kill(service)
     stack.manager.brute_force(500)
-    stack.everything_arrives()
+    stack.wait_until_all_arrived()
 
     def is_back() -> bool:
         state: dict[str, Any] = stack.project.containers(service)[0]
@@ -114,32 +114,32 @@ def test_nothing_is_lost_when_a_process_is_killed(stack: Stack, service: str) ->
     eventually(is_back, limit_s=90)
 
 
-def test_a_browser_shows_workers_and_tasks(stack: Stack) -> None:
+def test_flower_shows_workers_and_tasks_in_a_browser(stack: Stack) -> None:
     stack.manager.brute_force(20)
-    stack.everything_arrives()
+    stack.wait_until_all_arrived()
     login = stack.secret("flower.login")
     address = f"http://{login}@127.0.0.1:{PORT}"
-    assert "http@" not in browser.text_of(f"http://127.0.0.1:{PORT}/workers")
-    eventually(lambda: all(f"{name}@" in browser.text_of(f"{address}/workers") for name in ("http", "scripts")))
-    assert "courier.deliver" in browser.text_of(f"{address}/tasks")
+    assert "http@" not in browser.rendered_html(f"http://127.0.0.1:{PORT}/workers")
+    eventually(lambda: all(f"{name}@" in browser.rendered_html(f"{address}/workers") for name in ("http", "scripts")))
+    assert "courier.deliver" in browser.rendered_html(f"{address}/tasks")
     for page in ("workers", "tasks", "broker"):
         browser.picture(f"{address}/{page}", ARTIFACTS / f"flower-{page}.png")
 
 
-def test_down_and_up_goes_on_where_it_was(stack: Stack) -> None:
+def test_compose_down_and_up_loses_no_alert(stack: Stack) -> None:
     before, login = len(stack.arrived("slack")), stack.secret("flower.login")
     stack.manager.brute_force(1_000)
     stack.wait_for(before + 100)
     stack.project.compose("down")
     stack.manager.brute_force(500)
     stack.up()
-    stack.everything_arrives()
+    stack.wait_until_all_arrived()
     assert stack.secret("flower.login") == login
-    eventually(lambda: "courier.deliver" in browser.text_of(f"http://{login}@127.0.0.1:{PORT}/tasks"))
+    eventually(lambda: "courier.deliver" in browser.rendered_html(f"http://{login}@127.0.0.1:{PORT}/tasks"))
 
 
-def test_the_exporter_counts_what_the_target_counted(stack: Stack) -> None:
-    stack.everything_arrives("slack", "ticket", "virustotal")
+def test_the_counts_of_exporter_and_targets_agree(stack: Stack) -> None:
+    stack.wait_until_all_arrived("slack", "ticket", "virustotal")
     # By its name, since the profile would bring Prometheus and Grafana as well.
     stack.project.compose("up", "--detach", "--wait", "--no-recreate", "exporter")
     try:
@@ -172,13 +172,13 @@ def test_workers_on_another_machine_take_over(stack: Stack) -> None:
         elsewhere.compose("--profile", "scripts", "up", "--detach", "--scale", "worker-http=2")
         elsewhere.wait_until_healthy(HEALTHY_LIMIT_S)
         for one in elsewhere.containers():
-            may_little("elsewhere", one)
+            check_container("elsewhere", one)
             assert {m["Source"] for m in one["Mounts"] if m["Destination"].startswith("/var/ossec/")} <= {
                 str(path) for path in copied.iterdir()
             }
         stack.manager.brute_force(500)
         stack.manager.tickets(5)
-        stack.everything_arrives("slack", "ticket")
+        stack.wait_until_all_arrived("slack", "ticket")
         assert not stack.project.containers("worker-http")
         assert not stack.project.containers("worker-scripts")
         assert (secrets / "redis.password").read_text() not in elsewhere.compose("logs")

@@ -1,4 +1,4 @@
-"""The demo as a person runs it: real processes, the committed sample, and nothing left at the end."""
+"""The demo, as a user runs it: real processes, the committed sample, and nothing left at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMIT_S = 90.0
 
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Run it with its temporary folders below `folder`."""
+    """Run the demo with its temporary folders below `folder`."""
     output = folder / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -57,7 +57,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def nothing_is_left(folder: Path, within_s: float) -> None:
+def check_nothing_is_left(folder: Path, within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while left := processes_of(folder):
         assert time.monotonic() < deadline, left
@@ -66,7 +66,7 @@ def nothing_is_left(folder: Path, within_s: float) -> None:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder with a short name, since sockets are made in it."""
+    """A folder with a short path, because it will contain sockets."""
 
     with tempfile.TemporaryDirectory(prefix="e2e-") as name:
         yield Path(name)
@@ -81,18 +81,18 @@ def test_every_expected_message_arrives(folder: Path) -> None:
     assert found is not None
     assert found[1] == found[2]
     assert "more than once" not in text
-    nothing_is_left(folder, 1.0)
+    check_nothing_is_left(folder, 1.0)
 
 
-def test_ctrl_c_stops_all_of_it_within_five_seconds(folder: Path) -> None:
+def test_ctrl_c_stops_the_demo_within_five_seconds(folder: Path) -> None:
     with demo(folder) as (process, output):
         wait_for(output, "ok, 200")
         process.send_signal(signal.SIGINT)
         assert process.wait(5.0) == 130
-        nothing_is_left(folder, 1.0)
+        check_nothing_is_left(folder, 1.0)
 
 
-def test_own_files_that_match_nothing_fail(folder: Path) -> None:
+def test_the_demo_fails_if_own_files_match_no_alert(folder: Path) -> None:
     (folder / "alerts.json").write_text("\nno alert\n")
     (folder / "ossec.conf").write_text(
         "<ossec_config><integration><name>slack</name><hook_url>http://x/y</hook_url></integration></ossec_config>"

@@ -1,4 +1,4 @@
-"""Flower shows workers, queues and tasks; it carries ids only, touches nothing and gives away no secret."""
+"""Flower shows workers, queues and tasks, with ids only. It changes nothing and shows no secret."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ if TYPE_CHECKING:
 
 
 FORM = b"draw=1&start=0&length=10&search[value]=&order[0][column]=0&order[0][dir]=asc&columns[0][data]=name"
-"""What Flower's page asks the server for."""
+"""The request that Flower's page sends to the server."""
 
 
-ENDED_AT_ITS_FIRST_INSPECTION = """
+SIGTERM_DURING_START = """
 import signal, threading
 from ops.cli.main import main
 
 start = threading.Thread.start
 
-def start_and_end(thread):
+def start_then_sigterm(thread):
     start(thread)
     if thread.name.startswith("ThreadPoolExecutor"):
         threading.Thread.start = start
         signal.raise_signal(signal.SIGTERM)
 
-threading.Thread.start = start_and_end
+threading.Thread.start = start_then_sigterm
 main()
 """
-"""`courier`, told to end at the moment at which Flower's pool has its first thread and does not know it yet."""
+"""`courier`, stopped at the moment when Flower's pool has started its first thread but not registered it."""
 
 
-class Visitor:
-    """A person with a browser, and with a name and password or without."""
+class FlowerClient:
+    """An HTTP client of Flower, with a login or without."""
 
     def __init__(self, address: str, user: str = "") -> None:
         self._address = address
         self._headers = {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"} if user else {}
 
     def page(self, path: str, data: bytes | None = None) -> str:
-        """Return a page's text, or the status of a refusal."""
+        """Return the text of a page, or the status if it is an error."""
         request = urllib.request.Request(self._address + path, data=data, headers=self._headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
@@ -70,7 +70,7 @@ class Visitor:
 
 
 @pytest.mark.slow
-def test_flower_shows_and_does_not_touch(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
+def test_flower_shows_workers_but_cannot_control_them(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
     del client
     with Recorder() as target:
         manager = Manager(tmp_path, target)
@@ -84,8 +84,8 @@ def test_flower_shows_and_does_not_touch(client: object, server: EmbeddedServer,
         ):
             eventually(lambda: "new integration; reading starts" in producer.log)
             found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
-            assert {Visitor(found[1]).page(name) for name in ("workers", "metrics", "healthcheck")} == {"401"}
-            visitor = Visitor(found[1], "soc:s3cret-pass")
+            assert {FlowerClient(found[1]).page(name) for name in ("workers", "metrics", "healthcheck")} == {"401"}
+            visitor = FlowerClient(found[1], "soc:s3cret-pass")
             eventually(lambda: "web@" in visitor.page("workers"))
             manager.append(3)
             eventually(lambda: len(target.bodies) == 3)
@@ -101,7 +101,7 @@ def test_flower_shows_and_does_not_touch(client: object, server: EmbeddedServer,
             eventually(lambda: len(target.bodies) == 4)
 
 
-def test_flower_remembers_over_a_restart_and_stands_behind_a_proxy(
+def test_flower_keeps_tasks_across_a_restart_and_works_behind_a_proxy(
     client: object, server: EmbeddedServer, tmp_path: Path
 ) -> None:
     del client
@@ -112,9 +112,9 @@ def test_flower_remembers_over_a_restart_and_stands_behind_a_proxy(
         "COURIER_FLOWER_DB": str(tmp_path / "flower.db"),
     }
 
-    def visitor(flower: Courier, starts: int) -> Visitor:
+    def visitor(flower: Courier, starts: int) -> FlowerClient:
         found = eventually(lambda: re.findall(r"Flower is at (http://[^\"]+/soc/flower/)", flower.log)[starts:])
-        return Visitor(found[0])
+        return FlowerClient(found[0])
 
     with Recorder() as target:
         manager = Manager(tmp_path, target)
@@ -135,7 +135,9 @@ def test_flower_remembers_over_a_restart_and_stands_behind_a_proxy(
         assert "'delivered': 1" in visitor(flower, 1).page("tasks/datatable", FORM)
 
 
-def test_flower_keeps_no_more_tasks_than_it_is_told(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
+def test_flower_keeps_at_most_the_configured_number_of_tasks(
+    client: object, server: EmbeddedServer, tmp_path: Path
+) -> None:
     del client
     ours = {"COURIER_REDIS_URL": server.url, "COURIER_INTEGRATIONS_DEFAULT_BATCH_MAX": "1"}
     with Recorder() as target:
@@ -147,7 +149,7 @@ def test_flower_keeps_no_more_tasks_than_it_is_told(client: object, server: Embe
         ):
             found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
             eventually(lambda: "new integration; reading starts" in producer.log and "ready" in worker.log)
-            visitor = Visitor(found[1])
+            visitor = FlowerClient(found[1])
 
             def remembered() -> int:
                 return int(json.loads(visitor.page("tasks/datatable", FORM))["recordsTotal"])
@@ -161,7 +163,7 @@ def test_flower_keeps_no_more_tasks_than_it_is_told(client: object, server: Embe
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_flower_sees_again_soon_after_redis_is_back_and_says_so_meanwhile(
+def test_flower_recovers_soon_after_redis_and_is_unhealthy_meanwhile(
     client: object, server: EmbeddedServer, tmp_path: Path
 ) -> None:
     del client
@@ -172,7 +174,7 @@ def test_flower_sees_again_soon_after_redis_is_back_and_says_so_meanwhile(
             Courier(tmp_path, "worker", "--http", "--name", "web", COURIER_REDIS_URL=server.url),
             Courier(tmp_path, "flower", **ours, **flower_port) as flower,
         ):
-            visitor = Visitor(f"http://127.0.0.1:{flower_port['COURIER_FLOWER_PORT']}/")
+            visitor = FlowerClient(f"http://127.0.0.1:{flower_port['COURIER_FLOWER_PORT']}/")
             eventually(lambda: "Flower is at" in flower.log)
 
             def health() -> str:
@@ -201,7 +203,7 @@ def test_flower_sees_again_soon_after_redis_is_back_and_says_so_meanwhile(
             assert flower.log.count("Flower receives no events") in {1, 2}
 
 
-def test_a_dead_worker_is_at_nothing(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
+def test_flower_shows_no_active_tasks_for_a_dead_worker(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
     del client
     latest = Recorder(latency_s=60)
     with latest as target:
@@ -213,7 +215,7 @@ def test_a_dead_worker_is_at_nothing(client: object, server: EmbeddedServer, tmp
             Courier(tmp_path, "flower", "--flower-port", "0", **redis) as flower,
         ):
             found = eventually(lambda: re.search(r"Flower is at (http://[^\"]+/)", flower.log))
-            visitor = Visitor(found[1])
+            visitor = FlowerClient(found[1])
             eventually(lambda: "new integration; reading starts" in producer.log and "ready" in worker.log)
             manager.append(2)
 
@@ -232,10 +234,10 @@ def test_a_dead_worker_is_at_nothing(client: object, server: EmbeddedServer, tmp
             assert visitor.page("").count("<tr") == visitor.page("workers").count("<tr")
 
 
-def test_flower_ends_when_it_is_told_to_while_it_starts(client: object, server: EmbeddedServer) -> None:
+def test_flower_stops_on_sigterm_during_its_start(client: object, server: EmbeddedServer) -> None:
     del client
     ended = subprocess.run(
-        [sys.executable, "-c", ENDED_AT_ITS_FIRST_INSPECTION, "flower", "--flower-port", "0"],
+        [sys.executable, "-c", SIGTERM_DURING_START, "flower", "--flower-port", "0"],
         env=os.environ | {"COURIER_REDIS_URL": server.url},
         capture_output=True,
         text=True,

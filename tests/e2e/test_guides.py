@@ -1,7 +1,7 @@
-"""Every command block of the pages on containers, run as it stands there, on a real engine.
+"""Runs every command block of the pages on containers as written, with a real engine.
 
-The manager of the pages is in /var/ossec, and settings are in /etc/courier: where these paths are free they lead to
-the test's own folders meanwhile, else the test fails and touches nothing.
+On the pages, the manager is in /var/ossec and settings are in /etc/courier. If these paths do not exist, the test links
+them to its own folders; otherwise it fails and changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ops.standalone.embedded_redis import free_port
 from tests.e2e.compose.engine import docker
 from tests.e2e.compose.manager import Manager
 from tests.e2e.compose.stack import GID, UID
-from tests.e2e.compose.stand_ins import image_of
+from tests.e2e.compose.stand_ins import image_or_stand_in
 from tests.support.guide import PAGES, ROOT, Block, Shell, blocks
 from tests.support.recorder import eventually
 from tests.workers.transports.servers import Authority
@@ -35,16 +35,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 COMPOSE, REMOTE, FLOWER = (PAGES / f"{name}.md" for name in ("compose", "remote-workers", "flower"))
 GATEWAY = "{{(index .IPAM.Config 0).Gateway}}"
 HEALTHY_WITHIN_S = 180.0
-COPY = """shift
+FAKE_RSYNC = """shift
 for last; do :; done
 mkdir -p "$last"
 for one; do [ "$one" = "$last" ] || cp -a "${one#*:}" "$last"; done"""
-"""In place of rsync, from another machine: it is the same one here."""
+"""Replaces rsync: it copies locally, because both machines of the page are this one."""
 
 
 @contextmanager
-def leads_to(path: Path, folder: Path) -> Iterator[None]:
-    """Let a path of the pages lead to a folder of the test."""
+def symlinked(path: Path, folder: Path) -> Iterator[None]:
+    """Link a path of the pages to a folder of the test."""
     assert not os.path.lexists(path), f"{path} exists here: this test would need its place"
     folder.mkdir(parents=True, exist_ok=True)
     path.symlink_to(folder)
@@ -56,11 +56,11 @@ def leads_to(path: Path, folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Path]:
-    """A host with a manager in /var/ossec; yields the folder that holds everything."""
+    """A host with a manager in /var/ossec. Yields the folder that contains everything."""
     with ExitStack() as stack:
-        stack.enter_context(leads_to(Path("/etc/courier"), tmp_path / "etc"))
+        stack.enter_context(symlinked(Path("/etc/courier"), tmp_path / "etc"))
         manager = Manager(tmp_path / "ossec", uid=UID, gid=GID, script=ROOT / "ops/demo/sample/custom-ticket")
-        stack.enter_context(leads_to(Path("/var/ossec"), manager.home))
+        stack.enter_context(symlinked(Path("/var/ossec"), manager.home))
         stack.enter_context(manager)
         for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
             folder.chmod(0o755)
@@ -70,16 +70,16 @@ def host(tmp_path: Path) -> Iterator[Path]:
 COURIER = f"""unset COURIER_FLOWER_PUBLISH COURIER_GRAFANA_PUBLISH COURIER_REDIS_PUBLISH
 exec timeout --preserve-status 60 "{sys.executable}" -m ops.cli.main "$@"
 """
-"""The command on a host: the variables that it unsets are the test's own, for Compose alone."""
+"""The command on a host. The variables that it unsets are those of the test, for Compose only."""
 
 
 @contextmanager
 def shell(folder: Path, project: str, **variables: str) -> Iterator[Shell]:
-    """A shell whose Compose project is the test's own, on free ports; what it started is gone afterwards."""
+    """A shell with its own Compose project on free ports. At the end everything that it started is removed."""
     made = Shell(
         folder,
         instead={"manager.example:6380": variables.get("COURIER_REDIS_PUBLISH", "")},
-        tools={"rsync": COPY, "courier": COURIER},
+        tools={"rsync": FAKE_RSYNC, "courier": COURIER},
         COMPOSE_PROJECT_NAME=project,
         COURIER_FLOWER_PUBLISH=f"127.0.0.1:{free_port()}",
         COURIER_GRAFANA_PUBLISH=f"127.0.0.1:{free_port()}",
@@ -102,13 +102,13 @@ def running(one: Shell) -> dict[str, list[str]]:
 
 
 def is_healthy(one: Shell) -> bool:
-    """Tell whether all containers are."""
+    """Return whether all containers are healthy."""
     states = one.do("docker compose ps --format '{{.Health}}'").split()
     return bool(states) and set(states) == {"healthy"}
 
 
 def page(file: Path, *, but: str = "") -> dict[str, list[Block]]:
-    """Return the blocks of a page by their section."""
+    """Return the command blocks of a page by section, without the section `but`."""
     found: dict[str, list[Block]] = {}
     for block in blocks(file):
         if block.section != but:
@@ -116,7 +116,7 @@ def page(file: Path, *, but: str = "") -> dict[str, list[Block]]:
     return found
 
 
-def test_the_readme_shows_commands_of_the_page_on_compose() -> None:
+def test_readme_commands_are_on_the_compose_page() -> None:
     (block,) = (one for one in blocks(ROOT / "README.md") if one.section == "docker compose up on a manager")
     clone, *commands = re.sub(r" +# .*", "", block.commands).splitlines()
     assert clone.startswith("git clone")
@@ -124,10 +124,10 @@ def test_the_readme_shows_commands_of_the_page_on_compose() -> None:
     assert [line for line in commands if line not in known] == []
 
 
-def test_the_page_on_compose_works_as_it_stands(host: Path) -> None:
+def test_the_compose_page_works_as_written(host: Path) -> None:
     sections = page(COMPOSE, but="Where Wazuh itself runs in containers")
     images = {
-        f"COURIER_{name.upper()}_IMAGE": image_of(name, f"docker.io/{image}")
+        f"COURIER_{name.upper()}_IMAGE": image_or_stand_in(name, f"docker.io/{image}")
         for name, image in (
             ("prometheus", "prom/prometheus:v3.5.0"),
             ("alertmanager", "prom/alertmanager:v0.28.1"),
@@ -152,13 +152,13 @@ def test_the_page_on_compose_works_as_it_stands(host: Path) -> None:
         (look,) = sections.pop("Look")
         assert "courier:" in operator.run(look)
 
-        _scale(operator, sections.pop("Scale"))
+        _check_scaling(operator, sections.pop("Scale"))
         assert running(operator)["redis"] == before["redis"]
         operator.do("docker compose --profile '*' down 2>&1")
-        _watch(operator, sections.pop("Prometheus, Alertmanager and Grafana"))
+        _check_monitoring(operator, sections.pop("Prometheus, Alertmanager and Grafana"))
         (settings,) = sections.pop("Settings")
         operator.run(settings)
-        _update_and_back(operator, sections.pop("Update, and back"), host / "manager/origin")
+        _check_update_and_rollback(operator, sections.pop("Update, and back"), host / "manager/origin")
         (selinux,) = sections.pop("SELinux")
         operator.run(selinux)
         (stop,) = sections.pop("Stop")
@@ -167,7 +167,7 @@ def test_the_page_on_compose_works_as_it_stands(host: Path) -> None:
         assert sections == {}
 
 
-def _scale(operator: Shell, steps: list[Block]) -> None:
+def _check_scaling(operator: Shell, steps: list[Block]) -> None:
     more, dedicated = steps
     operator.run(more)
     assert len(running(operator)["worker-http"]) == 2
@@ -179,7 +179,7 @@ def _scale(operator: Shell, steps: list[Block]) -> None:
     assert len(after["worker-slack"]) == 2
 
 
-def _watch(operator: Shell, steps: list[Block]) -> None:
+def _check_monitoring(operator: Shell, steps: list[Block]) -> None:
     *watch, password = steps
     for block in watch:
         operator.run(block)
@@ -190,7 +190,7 @@ def _watch(operator: Shell, steps: list[Block]) -> None:
     assert "# CourierRedisUnsafe" in operator.do(f"docker compose exec -T grafana {runbook}")
 
 
-def _update_and_back(operator: Shell, steps: list[Block], origin: Path) -> None:
+def _check_update_and_rollback(operator: Shell, steps: list[Block], origin: Path) -> None:
     update, back = steps
     before = running(operator)
     with (origin / "ops/admin/top.py").open("a") as file:
@@ -208,7 +208,7 @@ def _update_and_back(operator: Shell, steps: list[Block], origin: Path) -> None:
     assert docker("inspect", "--format", "{{.Image}}", *running(operator)["producer"]) == old
 
 
-def test_the_login_and_the_prefix_of_the_page_on_flower(host: Path) -> None:
+def test_the_flower_page_works_as_written(host: Path) -> None:
     (status,), (proxied,) = page(FLOWER).values()
     with shell(host / "manager", "courier-guide-flower") as operator:
         describe, check, up = page(COMPOSE)["Start"]
@@ -221,11 +221,11 @@ def test_the_login_and_the_prefix_of_the_page_on_flower(host: Path) -> None:
         eventually(lambda: "/flower/healthcheck" in operator.do(f"{asked} || true"), limit_s=HEALTHY_WITHIN_S)
 
 
-def test_the_page_on_workers_elsewhere_works_as_it_stands(host: Path) -> None:
+def test_the_remote_workers_page_works_as_written(host: Path) -> None:
     gateway = docker("network", "inspect", "bridge", "--format", GATEWAY).strip()
     published = f"{gateway}:{free_port()}"
     with ExitStack() as stack:
-        stack.enter_context(leads_to(Path("/srv/ossec"), host / "copied"))
+        stack.enter_context(symlinked(Path("/srv/ossec"), host / "copied"))
         operator = stack.enter_context(shell(host / "manager", "courier-guide-tls", COURIER_REDIS_PUBLISH=published))
         other = stack.enter_context(shell(host / "other", "courier-guide-other", COURIER_REDIS_PUBLISH=published))
         for block in page(COMPOSE)["Start"]:
@@ -256,7 +256,7 @@ def test_the_page_on_workers_elsewhere_works_as_it_stands(host: Path) -> None:
         eventually(lambda: is_healthy(other), limit_s=HEALTHY_WITHIN_S)
 
 
-def test_wazuh_in_containers_is_served_from_its_volumes(host: Path) -> None:
+def test_the_compose_page_works_with_wazuh_in_containers(host: Path) -> None:
     (block,) = page(COMPOSE)["Where Wazuh itself runs in containers"]
     names = [f"single-node_wazuh_{name}" for name in ("etc", "logs", "queue", "integrations")]
     assert not set(names) & set(docker("volume", "ls", "--quiet").split()), "these volumes are not the test's"

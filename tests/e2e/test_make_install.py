@@ -1,6 +1,6 @@
-"""`make install` behind a proxy that inspects TLS: the index has a certificate whose authority only the system knows.
+"""`make install` behind a proxy that inspects TLS: only the system trusts the authority of the index.
 
-The index, its packages and the project are the test's own, so that nothing is downloaded; the Makefile is ours.
+The test has its own index, packages and project, so nothing is downloaded. The Makefile is that of this repository.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 UV = Path(sys.executable).with_name("uv")
 STORE = Path("/etc/ssl/certs/ca-certificates.crt")
-"""The system's store on Debian; the Makefile knows others."""
+"""The certificate store on Debian; the Makefile knows others."""
 
 PROJECT = """
 [project]
@@ -46,11 +46,11 @@ import shutil
 def build_editable(folder, config_settings=None, metadata_directory=None):
     return shutil.copy("project-1-py3-none-any.whl", folder).rpartition("/")[2]
 """
-IN_THE_STORE = 'mount --bind "$0" "$1" && echo mounted >&2 && exec make install PYTHON="$2"'
+INSTALL_WITH_CA_IN_STORE = 'mount --bind "$0" "$1" && echo mounted >&2 && exec make install PYTHON="$2"'
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Files of a folder."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves the files of a folder without logging."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the name of the base class
         """Log nothing."""
@@ -58,8 +58,8 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def index(folder: Path, context: ssl.SSLContext) -> Iterator[str]:
-    """Serve a folder over TLS; yield the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    """Serve a folder over TLS. Yield the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -70,7 +70,7 @@ def index(folder: Path, context: ssl.SSLContext) -> Iterator[str]:
 
 
 def publish(folder: Path, wheel: Path) -> str:
-    """Put a wheel into the index, and return its line for a lock file."""
+    """Add a wheel to the index and return its line for a lock file."""
     name, version = wheel.name.split("-")[:2]
     place = folder / "simple" / name
     place.mkdir(parents=True)
@@ -82,7 +82,7 @@ def publish(folder: Path, wheel: Path) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project that the Makefile installs: with the locked uv, which leads to this environment's, and one package."""
+    """A project for the Makefile. Its lock file has one package, and a uv that calls this environment's uv."""
     version = subprocess.run([UV, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
     script = {f"uv-{version}.data/scripts/uv": f'#!/bin/sh\nexec "{UV}" "$@"\n'}
     folder = tmp_path / "project"
@@ -102,7 +102,7 @@ def project(tmp_path: Path) -> Path:
 
 @as_root
 @pytest.mark.slow
-def test_make_install_trusts_whom_the_system_trusts(project: Path, tmp_path: Path) -> None:
+def test_make_install_trusts_the_certificate_authorities_of_the_system(project: Path, tmp_path: Path) -> None:
     if not STORE.exists():
         pytest.skip(f"this system's store is not {STORE}")
     authority = Authority(tmp_path)
@@ -125,7 +125,9 @@ def test_make_install_trusts_whom_the_system_trusts(project: Path, tmp_path: Pat
 
         stranger = run("make", "install", f"PYTHON={sys.executable}")
         assert stranger.returncode != 0
-        done = run("unshare", "--mount", "sh", "-c", IN_THE_STORE, str(authority.file), str(STORE), sys.executable)
+        done = run(
+            "unshare", "--mount", "sh", "-c", INSTALL_WITH_CA_IN_STORE, str(authority.file), str(STORE), sys.executable
+        )
     if "mounted" not in done.stderr:
         pytest.skip(f"this system lets root mount nothing: {done.stderr}")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Producer, worker and exporter as processes, asked as Prometheus asks them."""
+"""The metrics of producer, worker and exporter as processes, read in the same way as by Prometheus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class Scrape:
-    """What one endpoint shows, as often as it is asked."""
+    """One metrics endpoint; each call reads it again."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/metrics"
@@ -39,7 +39,7 @@ class Scrape:
             return None
 
 
-def test_every_process_shows_its_part_and_the_counts_agree(server: EmbeddedServer, tmp_path: Path) -> None:
+def test_every_process_exposes_its_metrics_and_the_counts_agree(server: EmbeddedServer, tmp_path: Path) -> None:
     ports = {name: free_port() for name in ("producer", "worker", "exporter")}
     with server.client() as client:
         client.flushall()
@@ -81,10 +81,10 @@ def test_every_process_shows_its_part_and_the_counts_agree(server: EmbeddedServe
     assert {metric.name for metric in TABLE if metric.type == "histogram"} <= {n.removesuffix("_sum") for n in bare}
 
 
-def test_up_gives_each_of_its_parts_a_port(tmp_path: Path) -> None:
+def test_courier_up_gives_each_process_its_own_metrics_port(tmp_path: Path) -> None:
     with Recorder() as target:
         manager = Manager(tmp_path, target)
-        first = next(port for port in range(20_000, 30_000, 10) if all(map(is_free_here, range(port, port + 4))))
+        first = next(port for port in range(20_000, 30_000, 10) if all(map(is_local_port_free, range(port, port + 4))))
         arguments = ("up", *manager.files(), "--flower-port", "0")
         with Courier(tmp_path, *arguments, COURIER_METRICS_PORT=str(first)):
             eventually(lambda: Scrape(first).value("courier_up") == 1)
@@ -103,7 +103,7 @@ def test_up_gives_each_of_its_parts_a_port(tmp_path: Path) -> None:
                 eventually(shows)
 
 
-def is_free_here(port: int) -> bool:
+def is_local_port_free(port: int) -> bool:
     return is_free("127.0.0.1", port)
 
 

@@ -1,4 +1,4 @@
-"""The migration steps of README, with real processes: from the stock Integrator, and the way back."""
+"""The migration steps with real processes: from the stock Integrator, and the way back."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def up(manager: Manager, **environment: str) -> Courier:
     return Courier(manager.folder, "up", *manager.files(), "--flower-port", "0", **environment)
 
 
-def test_courier_goes_on_where_the_stock_integrator_was(tmp_path: Path) -> None:
-    """It lagged: what it had read is not sent again, and what it had not is not lost, midnight or not."""
+def test_courier_starts_where_the_stock_integrator_stopped(tmp_path: Path) -> None:
+    """The Integrator lagged behind, and midnight came: no alert is repeated, none is lost."""
     with Recorder() as target:
         manager = Manager(tmp_path, target)
         day = tmp_path / DAY
@@ -47,8 +47,8 @@ def test_courier_goes_on_where_the_stock_integrator_was(tmp_path: Path) -> None:
             assert sorted(target.ids) == sorted(wanted)
 
 
-def test_what_waits_is_delivered_after_its_block_was_taken_out(tmp_path: Path) -> None:
-    """The way back: nothing more is read, and what was read before still goes out."""
+def test_queued_alerts_are_delivered_after_their_block_is_removed(tmp_path: Path) -> None:
+    """The way back: Courier reads no new alerts and still delivers the queued ones."""
     refuse, refused = [True], list[bytes]()
 
     def answer(body: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Pace and pause through the public doors: `courier up` with a limit, and an operator who stops and resumes."""
+"""Rate limits, pause and breaker with real processes: `courier up`, and the commands of an operator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def slack(manager: Manager) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_limit_is_kept_and_a_paused_integration_waits(tmp_path: Path) -> None:
+def test_rate_limit_is_kept_and_a_paused_integration_sends_nothing(tmp_path: Path) -> None:
     arrived_s: list[float] = []
 
     def status(_body: bytes) -> int:
@@ -59,7 +59,7 @@ def test_a_limit_is_kept_and_a_paused_integration_waits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_target_that_is_down_is_left_alone_and_taken_up_again(tmp_path: Path) -> None:
+def test_breaker_opens_for_a_failing_target_and_closes_after_recovery(tmp_path: Path) -> None:
     (tmp_path / "courier.toml").write_text(
         '[integrations.default]\nbreaker_failures = 5\nbreaker_pause = "200ms"\n'
         'retry_delay = "100ms"\nretry_delay_max = "1s"\n'

@@ -1,4 +1,4 @@
-"""The pictures of README, taken while the demo runs: its page in Chromium, and `courier status` at a terminal."""
+"""Creates the pictures of the README while the demo runs: its page in Chromium, and `courier status` at a terminal."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ INTEGRATIONS = ("custom-ticket", "maltiverse", "manager", "pagerduty", "shuffle"
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[tuple[str, Path]]:
-    """A demo that has delivered its sample and keeps running: the address of its page, and its settings."""
+def running_demo() -> Iterator[tuple[str, Path]]:
+    """A running demo that has delivered its sample. Yields the address of its page, and its settings file."""
     with tempfile.TemporaryDirectory(prefix="e2e-") as name, demo(Path(name), "--keep") as (process, output):
         wait_for(output, "running until Ctrl-C")
         found = re.search(r"page +(http://\S+)", output.read_text())
@@ -46,8 +46,8 @@ def played() -> Iterator[tuple[str, Path]]:
         process.wait(30)
 
 
-def at_a_terminal(*command: str) -> str:
-    """Return what a command writes to a terminal of COLUMNS columns, with its colours."""
+def run_in_terminal(*command: str) -> str:
+    """Return the output of a command at a terminal with COLUMNS columns, including colours."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
@@ -62,28 +62,28 @@ def at_a_terminal(*command: str) -> str:
     return raw.decode()
 
 
-def svg_of(output: str, title: str) -> str:
-    """Return a terminal's window as SVG. It loads no font from elsewhere: those of the reader are good enough."""
+def render_svg(output: str, title: str) -> str:
+    """Return a terminal window as SVG that loads no fonts from the network."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(output.replace("\r\n", "\n")))
     drawn = console.export_svg(title=title, unique_id="courier")
     return re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
 
 
-def test_the_page_of_the_demo(played: tuple[str, Path]) -> None:
-    address, _ = played
-    text = browser.text_of(address)
+def test_screenshot_of_the_demo_page(running_demo: tuple[str, Path]) -> None:
+    address, _ = running_demo
+    text = browser.rendered_html(address)
     assert "what arrived at the services" in text
     assert all(name in text for name in ("slack", "pagerduty", "shuffle", "maltiverse"))
     browser.picture(address, ARTIFACTS / "demo-page.png", size="1400,900")
     assert (ARTIFACTS / "demo-page.png").stat().st_size > 10_000
 
 
-def test_status_of_the_demo(played: tuple[str, Path]) -> None:
-    _, settings = played
-    shown = at_a_terminal(sys.executable, "-m", "ops.cli.main", "--settings", str(settings), "status")
+def test_picture_of_courier_status(running_demo: tuple[str, Path]) -> None:
+    _, settings = running_demo
+    shown = run_in_terminal(sys.executable, "-m", "ops.cli.main", "--settings", str(settings), "status")
     assert all(name in shown for name in INTEGRATIONS)
-    picture = svg_of(shown, "courier status")
+    picture = render_svg(shown, "courier status")
     assert not re.search(r"url\((?!#)|@import", picture), "it loads something"
     ARTIFACTS.mkdir(exist_ok=True)
     (ARTIFACTS / "status.svg").write_text(picture, encoding="utf-8")

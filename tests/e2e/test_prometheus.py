@@ -1,4 +1,4 @@
-"""A real Prometheus with the project's configuration and rules scrapes real processes, and the dashboard asks it."""
+"""A real Prometheus with the project's rules scrapes real processes and answers the queries of the dashboard."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RULES = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["
 
 
 def started(stack: ExitStack, folder: Path, ports: dict[str, int]) -> Prometheus:
-    """Start it with the packaged prometheus.yml, with other targets and a shorter interval."""
+    """Start Prometheus with the packaged prometheus.yml, but with other targets and a shorter interval."""
     config: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(FOLDER / name) for name in config["rule_files"]]

@@ -1,4 +1,4 @@
-"""The commands of README, run as they are written: with a test's own manager and a clone of this working tree."""
+"""Runs the commands of the README as written, with a manager of the test and a clone of this working tree."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ RUN_BY = {
     "Install": "test_each_way_to_install_works_as_written",
     "Quick start": "test_quick_start_works_as_written",
     "courier up": "test_courier_up_section_works_as_written",
-    "docker compose up on a manager": "test_the_readme_shows_commands_of_the_page_on_compose",
+    "docker compose up on a manager": "test_readme_commands_are_on_the_compose_page",
 }
-"""The test of each block. That of Compose shows that the page on Compose has the same commands, which a test runs."""
+"""The test of each block. For Compose it compares the commands with the Compose page, which another test runs."""
 
 URL = "https://…/courier.git"
 IN_AN_IMAGE = "docker compose build"
@@ -35,7 +35,7 @@ def section(name: str) -> str:
     return re.sub(r" +# .*", "", block.commands)
 
 
-def a_clone(folder: Path, **environment: str) -> Shell:
+def clone_of_working_tree(folder: Path, **environment: str) -> Shell:
     """A clone of this working tree. The page's URL leads to its origin; the tools are those of this environment."""
     origin = folder / "published/courier.git"
     origin.parent.mkdir()
@@ -63,7 +63,7 @@ def test_each_way_to_install_works_as_written(tmp_path: Path) -> None:
     }
     commands = {"pipx": tmp_path / "pipx-bin/courier", "uv": tmp_path / "uv-bin/courier", "make": ".venv/bin/courier"}
     with_all = {name: value for one in places.values() for name, value in one.items()}
-    clone = a_clone(tmp_path, **with_all)
+    clone = clone_of_working_tree(tmp_path, **with_all)
     commit = clone.do("git rev-parse --short=7 HEAD").strip()
     assert [line.split()[0] for line in lines] == list(commands)
     for line, command in zip(lines, commands.values(), strict=True):
@@ -74,7 +74,7 @@ def test_each_way_to_install_works_as_written(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_quick_start_works_as_written(tmp_path: Path) -> None:
-    shown = a_clone(tmp_path).run(Block("Quick start", section("Quick start")))
+    shown = clone_of_working_tree(tmp_path).run(Block("Quick start", section("Quick start")))
     (line,) = re.findall(r"`(\d+ of \d+ expected messages\s+arrived)`", README.read_text())
     assert " ".join(line.split()) in shown
 

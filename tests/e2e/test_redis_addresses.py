@@ -1,4 +1,4 @@
-"""Producer and worker reach Redis in every way that an address can say: password, socket file, TLS."""
+"""Producer, worker and Flower reach Redis by every kind of address: password, socket file, TLS."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ops.standalone.embedded_redis import EmbeddedServer
 
 
-def delivers(manager: Manager, target: Recorder, **environment: str) -> None:
-    """Let the parts deliver one alert over the Redis that the environment names."""
+def check_delivery(manager: Manager, target: Recorder, **environment: str) -> None:
+    """Check that the processes deliver one alert with the Redis of this environment."""
     with (
         Courier(manager.folder, "producer", *manager.files(), **environment) as producer,
         Courier(manager.folder, "worker", "--http", "--state", str(manager.state), **environment) as worker,
@@ -30,23 +30,25 @@ def delivers(manager: Manager, target: Recorder, **environment: str) -> None:
     assert "Traceback" not in said
 
 
-def test_a_password_in_a_file(client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
+def test_redis_password_from_a_file(client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
     del client
     (tmp_path / "password").write_text(server.password + "\n")
     address = {
         "COURIER_REDIS_URL": f"redis://127.0.0.1:{server.port}/0",
         "COURIER_REDIS_PASSWORD_FILE": str(tmp_path / "password"),
     }
-    delivers(Manager(tmp_path, target), target, **address)
+    check_delivery(Manager(tmp_path, target), target, **address)
 
 
-def test_a_socket_file(client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
+def test_redis_on_a_socket_file(client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
     del client
     url = f"unix://:{server.password}@{server.socket}?db=0"
-    delivers(Manager(tmp_path, target), target, COURIER_REDIS_URL=url)
+    check_delivery(Manager(tmp_path, target), target, COURIER_REDIS_URL=url)
 
 
-def test_tls_with_a_ca_of_ones_own(client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
+def test_redis_over_tls_with_a_private_ca(
+    client: object, server: EmbeddedServer, tmp_path: Path, target: Recorder
+) -> None:
     del client
     authority = Authority(tmp_path)
     with tls_in_front_of(server.port, authority.context(authority.certificate("redis"))) as port:
@@ -54,10 +56,10 @@ def test_tls_with_a_ca_of_ones_own(client: object, server: EmbeddedServer, tmp_p
             "COURIER_REDIS_URL": f"rediss://:{server.password}@127.0.0.1:{port}/0",
             "COURIER_REDIS_CA": str(authority.file),
         }
-        delivers(Manager(tmp_path, target), target, **address)
+        check_delivery(Manager(tmp_path, target), target, **address)
 
 
-def test_tls_that_is_not_trusted_is_told(server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
+def test_an_untrusted_redis_certificate_is_logged(server: EmbeddedServer, tmp_path: Path, target: Recorder) -> None:
     manager = Manager(tmp_path, target)
     authority = Authority(tmp_path)
     with tls_in_front_of(server.port, authority.context(authority.certificate("redis"))) as port:

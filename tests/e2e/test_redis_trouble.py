@@ -1,6 +1,6 @@
-"""Whatever is wrong with Redis for a while: afterwards everything arrives, and nothing twice that need not.
+"""After any fault of Redis all alerts arrive, and none is repeated unnecessarily.
 
-Real processes that reach a real server through a proxy; nobody helps them but what starts again what ends.
+Real processes use a real server through a proxy. Only processes that exit are restarted, as by a supervisor.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 LIMIT_S = 40.0
 FRESH_S = 5.0
-"""How long a new alert may take once the trouble is over."""
+"""The longest time that a new alert may take after the fault."""
 LEASE = "5s"
 
 
 class System(Fleet):
-    """A fleet of one worker with a proxy before its server."""
+    """A fleet of one worker with a proxy in front of its server."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self._stack = stack
@@ -54,20 +54,20 @@ class System(Fleet):
         return self.proxy.port
 
     def command(self, *words: str | int) -> Any:
-        """Run a command on the server, not through the proxy."""
+        """Run a command directly on the server, without the proxy."""
         with self.server.client() as client:
             return client.execute_command(*words)
 
-    def wait_until_all_is_over(self) -> None:
-        """Wait until everything that was written has arrived and is settled."""
+    def wait_until_settled(self) -> None:
+        """Wait until all written alerts have arrived and are settled."""
         self.wait_for(lambda: self.target.distinct() == self.manager.written and not self.records(), limit_s=LIMIT_S)
 
     def repeats(self) -> int:
-        """Return how many alerts too many have arrived."""
+        """Return the number of repeated alerts."""
         return self.target.numbers().total() - self.target.distinct()
 
-    def producer_says(self, words: str) -> None:
-        """Wait until the producer has told of its trouble."""
+    def wait_for_producer_log(self, words: str) -> None:
+        """Wait until the producer's log contains `words`."""
         eventually(lambda: words in self.producer.log)
 
 
@@ -76,46 +76,46 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with ExitStack() as stack:
         system = System(stack, tmp_path_factory.mktemp("trouble"))
         system.manager.append(1)
-        system.wait_until_all_is_over()
+        system.wait_until_settled()
         yield system
 
 
 @pytest.fixture
 def system(running: System) -> Iterator[System]:
-    """A healthy system; after the test it is one again, no process of it has ended, and nothing has come twice."""
+    """A healthy system. After the test it must be healthy again, with no process exited and no alert repeated."""
     before = running.repeats() - running.at_risk
     yield running
     running.manager.append(1)
-    running.wait_until_all_is_over()
+    running.wait_until_settled()
     assert running.ended == []
     assert running.repeats() - running.at_risk <= before
 
 
-def test_a_slow_redis_slows_and_loses_nothing(system: System) -> None:
+def test_a_slow_redis_loses_no_alert(system: System) -> None:
     system.proxy.delay_s = 0.05
     system.manager.append(100)
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
     system.proxy.delay_s = 0.0
 
 
-def test_a_redis_that_stands_still_for_a_while_is_waited_for(system: System) -> None:
+def test_deliveries_continue_after_redis_stalled(system: System) -> None:
     system.manager.append(100)
     system.proxy.hold()
     system.manager.append(100)
     pause(2)
     system.proxy.go_on()
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
 
 
-def test_connections_that_are_cut_again_and_again(system: System) -> None:
+def test_deliveries_continue_after_connections_were_cut_repeatedly(system: System) -> None:
     for _ in range(10):
         system.manager.append(20)
         system.proxy.cut()
         pause(0.1)
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
 
 
-def test_a_new_alert_passes_soon_after_the_path_forgot_all_connections(system: System) -> None:
+def test_a_new_alert_arrives_soon_after_a_firewall_dropped_all_connections(system: System) -> None:
     pause(2)  # the test before cut all connections, and the path monitor needs one again to notice (decision 1)
     system.at_risk += system.held()
     system.proxy.hold()
@@ -124,7 +124,7 @@ def test_a_new_alert_passes_soon_after_the_path_forgot_all_connections(system: S
 
 
 @pytest.mark.slow
-def test_a_new_alert_passes_soon_after_ten_seconds_without_connections(system: System) -> None:
+def test_a_new_alert_arrives_soon_after_ten_seconds_without_redis(system: System) -> None:
     system.at_risk += system.held()
     system.proxy.refuse()
     pause(10)
@@ -132,30 +132,30 @@ def test_a_new_alert_passes_soon_after_ten_seconds_without_connections(system: S
     assert system.fresh_alert_s(limit_s=LIMIT_S) <= FRESH_S
 
 
-def test_a_read_only_replica_is_waited_for(system: System) -> None:
+def test_deliveries_continue_after_redis_was_read_only(system: System) -> None:
     system.command("REPLICAOF", "127.0.0.1", free_port())
     system.manager.append(20)
-    system.producer_says("read only replica")
+    system.wait_for_producer_log("read only replica")
     system.command("REPLICAOF", "NO", "ONE")
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
 
 
-def test_a_redis_without_memory_is_waited_for(system: System) -> None:
+def test_deliveries_continue_after_redis_was_out_of_memory(system: System) -> None:
     system.command("CONFIG", "SET", "maxmemory", 1024 * 1024)
     system.manager.append(20)
-    system.producer_says("'maxmemory'")
+    system.wait_for_producer_log("'maxmemory'")
     system.command("CONFIG", "SET", "maxmemory", 0)
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
 
 
-def test_a_full_disk_under_redis_is_waited_for(system: System) -> None:
+def test_deliveries_continue_after_the_disk_of_redis_was_full(system: System) -> None:
     pid = system.server.pid
     assert pid is not None
     before = len(system.producer.log)
     _, size = append_only_file(system.server)
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
     system.manager.append(20)
-    system.producer_says("Redis cannot write to its disk (MISCONF: No space left on device)")
+    system.wait_for_producer_log("Redis cannot write to its disk (MISCONF: No space left on device)")
     asked = {"COURIER_REDIS_URL": system.server.url}
     for question in (["health", "producer", "--node", "n"], ["health", "worker", "--name", "w"], ["status"]):
         answer = CliRunner().invoke(courier, question, env=asked)
@@ -163,35 +163,35 @@ def test_a_full_disk_under_redis_is_waited_for(system: System) -> None:
         assert answer.exit_code == (0 if question == ["status"] else 1)
     pause(4)  # the producer tries again every second
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
     log = system.producer.log[before:]
     assert log.count("cannot write to its disk") == 1
     assert "Command #" not in log
 
 
-def test_a_restarted_redis_is_found_again(system: System) -> None:
+def test_deliveries_continue_after_a_redis_restart(system: System) -> None:
     system.manager.append(200)
     system.server.stop()
     system.manager.append(200)
     system.server.start()
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
 
 
-def test_a_crashed_redis_that_forgot_its_last_second_is_told_again(system: System) -> None:
+def test_alerts_that_a_crashed_redis_lost_are_committed_again(system: System) -> None:
     system.manager.append(500)
     system.crash_server(forgets_s=0.5)
     system.manager.append(50)
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
 
 
-def test_an_old_backup_brings_back_what_came_after_it_and_no_more(system: System, tmp_path: Path) -> None:
+def test_a_restored_redis_backup_repeats_only_the_later_alerts(system: System, tmp_path: Path) -> None:
     data = system.server.directory / "appendonlydir"
     system.manager.append(20)
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
     pause(1.2)  # an idle producer's cursor is written by then
     shutil.copytree(data, tmp_path / "backup")
     system.manager.append(30)
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
     system.server.stop()
     shutil.rmtree(data)
     shutil.copytree(tmp_path / "backup", data)
@@ -201,13 +201,13 @@ def test_an_old_backup_brings_back_what_came_after_it_and_no_more(system: System
     system.wait_for(lambda: system.target.numbers().total() == before + 30, limit_s=LIMIT_S)
 
 
-def test_an_emptied_redis_is_filled_again(system: System) -> None:
+def test_deliveries_continue_after_redis_was_flushed(system: System) -> None:
     system.command("FLUSHALL")
     system.manager.append(20)
-    system.wait_until_all_is_over()
+    system.wait_until_settled()
 
 
-def test_a_full_disk_under_the_state_directory_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_full_disk_at_the_state_folder_is_reported_and_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "ossec.conf").write_text("<ossec_config></ossec_config>")
     arguments = ("producer", "--config", str(tmp_path / "ossec.conf"), "--state", str(tmp_path / "state"))
     script = 'ulimit -f 0; exec "$0" -m ops.cli.main "$@"'

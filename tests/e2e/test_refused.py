@@ -1,4 +1,4 @@
-"""A hook that the service refuses: the alerts wait instead of dying, and go on as soon as the block is mended."""
+"""If the service refuses the hook, the alerts stay queued until the operator corrects the block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAIT_S = 90.0
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("status", "reason"), [(403, "unauthorized"), (404, "gone")])
-def test_a_refused_hook_holds_the_alerts_until_it_is_mended(tmp_path: Path, status: int, reason: str) -> None:
+def test_alerts_wait_while_the_service_refuses_the_hook(tmp_path: Path, status: int, reason: str) -> None:
     refused = list[bytes]()
 
     def refuse(body: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What surrounds a custom script under a real `courier up`: its variables, its Python, the manager's own log."""
+"""The surroundings of a custom script in a real `courier up`: its variables, its Python, the manager's own log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ os.rename("seen.new", "seen")
 """
 
 
-def test_a_script_sees_what_the_stock_daemon_would_show_it_and_nothing_of_courier(tmp_path: Path) -> None:
+def test_a_script_gets_the_workers_environment_without_courier_variables(tmp_path: Path) -> None:
     script = tmp_path / "integrations" / "custom-x"
     script.parent.mkdir()
     script.write_text(SCRIPT)
@@ -52,7 +52,7 @@ def test_a_script_sees_what_the_stock_daemon_would_show_it_and_nothing_of_courie
     assert (tmp_path / "logs" / "integrations.log").read_text() == "called\n"
 
 
-def test_a_worker_says_at_its_start_that_scripts_cannot_write_the_manager_s_log(tmp_path: Path) -> None:
+def test_a_worker_warns_at_start_if_it_cannot_append_to_integrations_log(tmp_path: Path) -> None:
     (tmp_path / "logs" / "integrations.log").mkdir(parents=True)  # what not even root can append to
     (tmp_path / "alerts.json").write_bytes(b"")
     (tmp_path / "ossec.conf").write_text(

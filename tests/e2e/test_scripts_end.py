@@ -1,4 +1,4 @@
-"""No custom script outlives its worker, however that ends: a real worker, a real server, a script that hangs."""
+"""No custom script outlives its worker, however the worker stops: real processes and a script that hangs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ wait
 
 
 class Home:
-    """A manager's folder with a script that hangs, of which one may run at a time, and an alert for it."""
+    """A manager's folder with a script that hangs, of which only one can run at a time, and an alert for it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,12 +49,12 @@ class Home:
         return Courier(self.folder, *arguments, *more, "--state", f"{self.folder}/state", **settings, **environment)
 
     def begun(self, count: int) -> list[int]:
-        """Wait for as many runs of the script, and return their process ids and those of their children."""
+        """Wait until the script has started `count` times. Return the process ids of the runs and of their children."""
         eventually(lambda: all(len(self.pids(name)) >= count for name in ("begun", "children")))
         return [*self.pids("begun"), *self.pids("children")]
 
     def pids(self, name: str) -> list[int]:
-        """Return what the script wrote down so far: its own process ids, or those of its children."""
+        """Return the process ids that the script has written so far: its own (`begun`) or those of its `children`."""
         file = self.folder / name
         return [int(pid) for pid in file.read_text().split()] if file.exists() else []
 
@@ -67,7 +67,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_an_up_that_is_interrupted_stops_the_scripts_that_it_cannot_finish(home: Home) -> None:
+def test_an_interrupted_courier_up_stops_its_scripts(home: Home) -> None:
     with home.courier("up", "--flower-port", "0") as up:
         pids = home.begun(1)
         assert up.stop(signal.SIGINT) == 0
@@ -75,7 +75,7 @@ def test_an_up_that_is_interrupted_stops_the_scripts_that_it_cannot_finish(home:
     assert "did not stop in time" not in up.log
 
 
-def test_a_script_of_a_killed_worker_is_ended_before_it_is_run_again(
+def test_a_script_of_a_killed_worker_is_stopped_before_its_retry(
     client: object, server: EmbeddedServer, home: Home
 ) -> None:
     del client

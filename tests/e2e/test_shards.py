@@ -30,7 +30,7 @@ class Shard:
         eventually(lambda: "new integration; reading starts" in self.producer.log)
 
 
-def test_two_shards_read_one_log(tmp_path: Path) -> None:
+def test_two_redis_servers_share_the_integrations_of_one_manager(tmp_path: Path) -> None:
     (tmp_path / "manager").mkdir()
     with ExitStack() as stack:
         nobody = stack.enter_context(Recorder())

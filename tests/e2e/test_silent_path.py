@@ -1,4 +1,4 @@
-"""A connection whose path goes silent, without a word from either end: two network namespaces, as root."""
+"""Connections whose network path is lost without a FIN or RST: two network namespaces, as root."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NETWORK = f"10.231.{os.getpid() % 250}"
-"""Another one for each process of the tests, since they run at once."""
+"""A different one for each test process, because they run at the same time."""
 
 HERE, THERE = f"{NETWORK}.1", f"{NETWORK}.2"
 NOTICED_WITHIN_S = 8
@@ -46,7 +46,7 @@ def ip(*arguments: str) -> None:
 
 @contextmanager
 def namespace() -> Iterator[str]:
-    """A network of its own for the client, which reaches HERE and nothing else."""
+    """A separate network for the client, which reaches only HERE."""
     name = f"courier-{os.getpid()}"
     try:
         ip("netns", "add", name)
@@ -87,8 +87,8 @@ def _answers(client: redis.Redis) -> bool:
 
 
 @contextmanager
-def asks(namespace: str, server: redis.Redis, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A client that has asked, and has no answer yet."""
+def pending_request(namespace: str, server: redis.Redis, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """A client with a pending request."""
     port = server.connection_pool.connection_kwargs["port"]
     python = [sys.executable, "-c", CLIENT, f"redis://{HERE}:{port}/0", *command]
     run = [str(shutil.which("ip")), "netns", "exec", namespace, *python]
@@ -102,10 +102,10 @@ def asks(namespace: str, server: redis.Redis, *command: str) -> Iterator[subproc
 
 @needs("ip", "iproute2")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces")
-def test_a_blocked_read_ends_soon_after_its_path_went_silent(tmp_path: Path) -> None:
+def test_a_blocked_read_fails_soon_after_the_network_path_is_lost(tmp_path: Path) -> None:
     with ExitStack() as stack:
         network, redis_server = stack.enter_context(namespace()), stack.enter_context(server(tmp_path))
-        client = stack.enter_context(asks(network, redis_server, "BRPOP", "queue", "50"))
+        client = stack.enter_context(pending_request(network, redis_server, "BRPOP", "queue", "50"))
         eventually(lambda: redis_server.info("clients")["blocked_clients"] == 1)
         silent_since = time.monotonic()
         ip("route", "add", "blackhole", THERE)
@@ -116,8 +116,8 @@ def test_a_blocked_read_ends_soon_after_its_path_went_silent(tmp_path: Path) -> 
 
 @needs("ip", "iproute2")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces")
-def test_a_redis_that_is_busy_for_longer_keeps_its_connections(tmp_path: Path) -> None:
+def test_a_busy_redis_keeps_its_connections(tmp_path: Path) -> None:
     with ExitStack() as stack:
         network, redis_server = stack.enter_context(namespace()), stack.enter_context(server(tmp_path))
-        client = stack.enter_context(asks(network, redis_server, "DEBUG", "SLEEP", "6"))
+        client = stack.enter_context(pending_request(network, redis_server, "DEBUG", "SLEEP", "6"))
         assert client.communicate(timeout=30 * patience())[0] == ""

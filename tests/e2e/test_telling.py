@@ -1,4 +1,4 @@
-"""Telling that telling fails, through the public doors: a fallback, and events in a manager's real queue socket."""
+"""When deliveries fail: the fallback, and events in a real queue socket of a manager."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ fallback = "second"
 
 
 class Queue:
-    """The manager's end of its queue socket."""
+    """The manager's end of the queue socket. `received` are its events so far."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         self._socket.setblocking(False)
-        self.told: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -43,8 +43,8 @@ class Queue:
         self._socket.close()
 
     def of(self, event: str) -> list[dict[str, Any]]:
-        self.told += [json.loads(message)["courier"] for message in self._waiting()]
-        return [one for one in self.told if one["event"] == event]
+        self.received += [json.loads(message)["courier"] for message in self._waiting()]
+        return [one for one in self.received if one["event"] == event]
 
     def _waiting(self) -> Iterator[str]:
         while True:
@@ -64,7 +64,7 @@ def block(name: str, url: str, level: int) -> str:
 
 
 @pytest.mark.slow
-def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_of_it(tmp_path: Path) -> None:
+def test_fallback_gets_undelivered_alerts_and_the_manager_is_notified(tmp_path: Path) -> None:
     answers = [400]
     (tmp_path / "courier.toml").write_text(SETTINGS)
     with (
@@ -87,7 +87,7 @@ def test_what_one_integration_cannot_deliver_another_does_and_the_manager_hears_
             assert attachment["title"] == "[Courier: undelivered to first, http_4xx] sshd: brute force"
             assert attachment["text"] == "[Courier: undelivered to first, http_4xx] Invalid user x"
             eventually(lambda: sum(one["number"] for one in queue.of("dead_letters")) == 5)
-            assert {(one["integration"], one["reason"]) for one in queue.told} == {("first", "http_4xx")}
+            assert {(one["integration"], one["reason"]) for one in queue.received} == {("first", "http_4xx")}
             answers[0] = 503
             manager.append(5)
             eventually(lambda: queue.of("breaker_opened"))

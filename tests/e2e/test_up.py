@@ -1,4 +1,4 @@
-"""`courier up` through its public door: real processes, a real server, a real target."""
+"""`courier up` with real processes, a real server and a real target."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def up(manager: Manager) -> Courier:
     return Courier(manager.folder, "up", *manager.files(), "--flower-port", "0")
 
 
-def children(pid: int) -> set[int]:
-    """Return the process ids of all that descend from `pid`."""
+def descendants(pid: int) -> set[int]:
+    """Return the ids of all descendants of the process `pid`."""
     parents = {int(stat.parent.name): fields(stat)[1] for stat in Path("/proc").glob("[0-9]*/stat")}
     family, more = set[int](), {pid}
     while more := {child for child, parent in parents.items() if parent in more}:
@@ -33,7 +33,7 @@ def children(pid: int) -> set[int]:
 
 
 def fields(stat: Path) -> list[int]:
-    """Return state (0 for a zombie) and parent of a process (proc(5))."""
+    """Return the state (0 for a zombie, else 1) and the parent of a process (proc(5))."""
     try:
         state, parent = stat.read_text().rpartition(")")[2].split()[:2]
     except OSError:
@@ -41,19 +41,19 @@ def fields(stat: Path) -> list[int]:
     return [int(state != "Z"), int(parent)]
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     return bool(fields(Path(f"/proc/{pid}/stat"))[0])
 
 
-def test_it_delivers_stops_and_goes_on_with_nothing_lost_or_repeated(manager: Manager, target: Recorder) -> None:
+def test_a_restart_of_courier_up_loses_and_repeats_nothing(manager: Manager, target: Recorder) -> None:
     with up(manager) as courier:
         eventually(lambda: READY in courier.log)
         manager.append(50)
         eventually(lambda: len(target.bodies) >= 50)
-        family = children(courier.process.pid)
+        family = descendants(courier.process.pid)
         assert len(family) >= 5
         assert courier.stop(signal.SIGINT) == 0
-        assert not [pid for pid in family if alive(pid)]
+        assert not [pid for pid in family if is_alive(pid)]
     manager.append(50)
     with up(manager):
         eventually(lambda: len(target.bodies) >= 100)
@@ -62,7 +62,7 @@ def test_it_delivers_stops_and_goes_on_with_nothing_lost_or_repeated(manager: Ma
     assert Counter(target.ids) == Counter(manager.ids)
 
 
-def test_the_end_of_the_log_is_where_it_was_when_the_command_was_started(manager: Manager, target: Recorder) -> None:
+def test_start_at_end_means_the_time_when_the_command_was_started(manager: Manager, target: Recorder) -> None:
     def write() -> None:
         line = json.loads(alert(manager.written)) | {"timestamp": datetime.now(UTC).isoformat(timespec="milliseconds")}
         with manager.alerts.open("a") as log:
@@ -80,7 +80,7 @@ def test_the_end_of_the_log_is_where_it_was_when_the_command_was_started(manager
     assert Counter(target.ids) == Counter(manager.ids - before)
 
 
-def test_it_uses_its_own_server_whatever_the_settings_say_of_another_one(manager: Manager, target: Recorder) -> None:
+def test_courier_up_uses_its_own_redis_whatever_the_settings_say(manager: Manager, target: Recorder) -> None:
     file = manager.folder / "courier.toml"
     file.write_text('[redis]\nurl = "rediss://redis.example"\npassword = "hunter2"\nca = "ca.pem"\n')
     with Courier(manager.folder, "up", *manager.files(), "--flower-port", "0", COURIER_SETTINGS=str(file)) as courier:
@@ -90,7 +90,7 @@ def test_it_uses_its_own_server_whatever_the_settings_say_of_another_one(manager
         assert "cannot run" not in courier.log
 
 
-def test_killed_in_the_middle_it_loses_nothing(tmp_path: Path) -> None:
+def test_a_killed_courier_up_loses_no_alert(tmp_path: Path) -> None:
     with Recorder(latency_s=0.02) as target:
         manager = Manager(tmp_path, target)
         (tmp_path / "courier.toml").write_text('[integrations.default]\nlease = "2s"\n')
@@ -107,7 +107,7 @@ def test_killed_in_the_middle_it_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_in_one_state_directory_are_one_too_many(manager: Manager) -> None:
+def test_a_second_courier_up_in_one_state_folder_is_refused(manager: Manager) -> None:
     with up(manager) as courier:
         eventually(lambda: READY in courier.log)
         other = subprocess.run(

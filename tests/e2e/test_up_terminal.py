@@ -1,4 +1,4 @@
-"""What a terminal and a shell do to `courier up`: it is closed, or its state folder has an odd name."""
+"""`courier up` and terminals: a closed terminal, nohup, and unusual names of the state folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from common.reports.worker import fetch_all_worker_reports
 from ops.standalone.state_dir import ADDRESS_FILE
-from tests.e2e.test_up import READY, alive, children
+from tests.e2e.test_up import READY, descendants, is_alive
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 
@@ -23,53 +23,53 @@ if TYPE_CHECKING:
     from ops.standalone.embedded_redis import EmbeddedServer
 
 
-def in_a_terminal(*arguments: str) -> tuple[int, int]:
-    """Start `courier` as the leader of a terminal of its own; return its process id and our end of the terminal."""
+def start_in_terminal(*arguments: str) -> tuple[int, int]:
+    """Start `courier` in a new terminal. Return its process id and the other end of the terminal."""
     command = [sys.executable, "-m", "ops.cli.main", *arguments]
     pid, ours = pty.fork()
     if pid == 0:
         signal.signal(
             signal.SIGHUP, signal.SIG_DFL
-        )  # under nohup the tests have it ignored, and so would their children
+        )  # under nohup the tests have it ignored, and so would their descendants
         os.execv(sys.executable, command)  # noqa: S606 — our own command
     return pid, ours
 
 
-def test_a_closed_terminal_ends_it_in_order(manager: Manager, target: Recorder) -> None:
+def test_closing_the_terminal_stops_courier_up_cleanly(manager: Manager, target: Recorder) -> None:
     del target
-    pid, ours = in_a_terminal("up", *manager.files(), "--flower-port", "0")
+    pid, ours = start_in_terminal("up", *manager.files(), "--flower-port", "0")
     wait_for("courier.up: running", ours)
-    family = children(pid)
+    family = descendants(pid)
     assert len(family) >= 5
     os.close(ours)  # the kernel sends SIGHUP
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert not [one for one in family if alive(one)]
+    assert not [one for one in family if is_alive(one)]
     log = next(manager.folder.rglob("valkey.log")).read_text()
     assert "User requested shutdown" in log
     assert "bye bye" in log
 
 
 def wait_for(words: str, terminal: int) -> None:
-    """Read what is shown until these words come."""
+    """Read from the terminal until `words` appear."""
     shown = b""
     while words.encode() not in shown:
         shown += os.read(terminal, 65_536)
 
 
 @pytest.mark.parametrize(("part", "ready"), [("producer", READY), ("flower", "Flower is at")])
-def test_a_closed_terminal_ends_a_part_in_order(
+def test_closing_the_terminal_stops_a_process_cleanly(
     client: object, server: EmbeddedServer, manager: Manager, monkeypatch: pytest.MonkeyPatch, *, part: str, ready: str
 ) -> None:
     del client
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
-    pid, ours = in_a_terminal(part, *(manager.files() if part == "producer" else ("--flower-port", "0")))
+    pid, ours = start_in_terminal(part, *(manager.files() if part == "producer" else ("--flower-port", "0")))
     wait_for(ready, ours)
     os.close(ours)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("under_nohup", [False, True])
-def test_a_closed_terminal_ends_a_worker_in_order_but_for_nohup(
+def test_closing_the_terminal_stops_a_worker_cleanly_unless_under_nohup(
     client: object, server: EmbeddedServer, manager: Manager, target: Recorder, *, under_nohup: bool
 ) -> None:
     del client, target
@@ -92,7 +92,7 @@ def test_a_closed_terminal_ends_a_worker_in_order_but_for_nohup(
         assert "worker stopping; waiting up to" in worker.log
 
 
-def test_nohup_keeps_it_running_without_its_terminal(manager: Manager, target: Recorder) -> None:
+def test_nohup_keeps_courier_up_running_without_its_terminal(manager: Manager, target: Recorder) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup(1) does
     try:
         courier = Courier(manager.folder, "up", *manager.files(), "--flower-port", "0")

@@ -1,4 +1,4 @@
-"""The wheel and the source archive, installed into empty environments, beside a package that has one of our names."""
+"""The wheel and the source archive in empty environments, beside a package with the same module names."""
 
 from __future__ import annotations
 

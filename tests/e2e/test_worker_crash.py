@@ -1,4 +1,4 @@
-"""A worker that dies at the worst moment: the target has answered, and nobody wrote it down."""
+"""A worker that dies after the target's response and before the settlement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LATENCY_MS = 300
 
 
-def test_what_was_answered_but_not_settled_is_sent_once_more_and_nothing_else_is(tmp_path: Path) -> None:
+def test_only_an_unsettled_delivery_is_repeated_after_a_worker_crash(tmp_path: Path) -> None:
     with ExitStack() as stack:
         fleet = Fleet(stack, tmp_path, latency_ms=LATENCY_MS, workers=1)
         fleet.manager.append(1)

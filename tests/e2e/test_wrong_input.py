@@ -1,4 +1,4 @@
-"""What is wrong gets one clear message and the right behaviour, in every process, and never a traceback."""
+"""Invalid input causes one clear message and the right behaviour in every process, and never a traceback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def part(manager: Manager, server: EmbeddedServer, name: str, *more: str, **envi
 
 
 def ended(courier: Courier) -> str:
-    """Wait for the end with a configuration error; return the one message."""
+    """Wait until the process exits with a configuration error. Return its only message."""
     assert courier.process.wait(30) == CONFIG_ERROR, courier.log
     errors = [line for line in courier.log.splitlines() if not line.startswith("{")]
     assert len(errors) == 1, courier.log
@@ -39,18 +39,18 @@ def ended(courier: Courier) -> str:
     return errors[0]
 
 
-def test_a_missing_configuration_ends_it(server: EmbeddedServer, manager: Manager) -> None:
+def test_a_missing_ossec_conf_stops_the_producer(server: EmbeddedServer, manager: Manager) -> None:
     manager.config.unlink()
     assert "there is no such file" in ended(part(manager, server, "producer"))
 
 
-def test_an_unreadable_configuration_ends_it(server: EmbeddedServer, manager: Manager) -> None:
+def test_an_unreadable_ossec_conf_stops_the_producer(server: EmbeddedServer, manager: Manager) -> None:
     manager.config.unlink()
     manager.config.mkdir()
     assert "cannot be read: Is a directory" in ended(part(manager, server, "producer"))
 
 
-def test_an_up_whose_part_cannot_run_ends_as_a_whole(manager: Manager) -> None:
+def test_courier_up_exits_if_one_of_its_processes_cannot_run(manager: Manager) -> None:
     manager.config.unlink()
     with Courier(manager.folder, "up", *manager.files(), "--flower-port", "0") as courier:
         assert courier.process.wait(30) == 1
@@ -59,7 +59,7 @@ def test_an_up_whose_part_cannot_run_ends_as_a_whole(manager: Manager) -> None:
     assert "Traceback" not in courier.log
 
 
-def test_without_an_integration_it_waits_for_one(
+def test_a_producer_without_integrations_waits_for_one(
     client: object, server: EmbeddedServer, manager: Manager, target: Recorder
 ) -> None:
     del client
@@ -73,7 +73,7 @@ def test_without_an_integration_it_waits_for_one(
         eventually(lambda: len(target.bodies) == 1)
 
 
-def test_a_changed_configuration_that_is_wrong_is_not_taken_over_and_said_at_once(
+def test_an_invalid_change_of_ossec_conf_is_rejected_and_logged(
     client: object, server: EmbeddedServer, manager: Manager, target: Recorder
 ) -> None:
     del client
@@ -86,7 +86,7 @@ def test_a_changed_configuration_that_is_wrong_is_not_taken_over_and_said_at_onc
         eventually(lambda: len(target.bodies) == 1)
 
 
-def test_an_alert_file_that_comes_later_is_read_from_its_beginning(
+def test_an_alert_log_that_appears_later_is_read_from_its_beginning(
     client: object, server: EmbeddedServer, manager: Manager, target: Recorder
 ) -> None:
     del client
@@ -97,7 +97,7 @@ def test_an_alert_file_that_comes_later_is_read_from_its_beginning(
         eventually(lambda: len(target.bodies) == 3)
 
 
-def test_garbage_and_a_huge_line_stall_nothing(
+def test_garbage_and_huge_lines_do_not_stop_deliveries(
     client: object, server: EmbeddedServer, manager: Manager, target: Recorder
 ) -> None:
     del client
@@ -115,7 +115,7 @@ def test_garbage_and_a_huge_line_stall_nothing(
         assert "Traceback" not in producer.log
 
 
-def test_a_redis_that_comes_later_is_waited_for(tmp_path: Path, manager: Manager, target: Recorder) -> None:
+def test_processes_wait_for_a_redis_that_starts_later(tmp_path: Path, manager: Manager, target: Recorder) -> None:
     server = EmbeddedServer(tmp_path / "redis", port=free_port())
     with part(manager, server, "producer") as producer, part(manager, server, "worker", "--http") as worker:
         eventually(lambda: "waiting for Redis; alerts stay in the alert log" in producer.log)
@@ -129,7 +129,7 @@ def test_a_redis_that_comes_later_is_waited_for(tmp_path: Path, manager: Manager
 
 
 @pytest.mark.slow
-def test_a_redis_that_is_still_loading_is_waited_for(tmp_path: Path, manager: Manager, target: Recorder) -> None:
+def test_processes_wait_for_a_redis_that_is_loading(tmp_path: Path, manager: Manager, target: Recorder) -> None:
     server = slow_server(tmp_path / "redis", keys=100_000, delay_us=400)
     server.waits = False
     server.start()
@@ -151,7 +151,9 @@ def test_a_redis_that_is_still_loading_is_waited_for(tmp_path: Path, manager: Ma
 
 
 @pytest.mark.parametrize("name", ["producer", "worker", "flower"])
-def test_a_redis_that_may_evict_is_refused(name: str, client: object, server: EmbeddedServer, manager: Manager) -> None:
+def test_a_redis_that_evicts_keys_is_refused(
+    name: str, client: object, server: EmbeddedServer, manager: Manager
+) -> None:
     del client
     with server.client() as redis:
         redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -162,7 +164,7 @@ def test_a_redis_that_may_evict_is_refused(name: str, client: object, server: Em
 
 
 class Cluster(EmbeddedServer):
-    """A Valkey of a Redis Cluster; `serves` says whether it has the slots, else every command fails."""
+    """A Valkey in cluster mode. With `serves` it has all slots; without, every command fails."""
 
     serves = True
 
@@ -200,7 +202,9 @@ def test_a_wrong_password_is_refused_and_not_shown(name: str, server: EmbeddedSe
 
 
 @pytest.mark.slow
-def test_a_worker_whose_key_is_outdated_ends(client: redis.Redis, server: EmbeddedServer, manager: Manager) -> None:
+def test_a_worker_with_an_outdated_secret_key_exits(
+    client: redis.Redis, server: EmbeddedServer, manager: Manager
+) -> None:
     with part(manager, server, "producer") as producer:
         eventually(lambda: "new integration; reading starts" in producer.log)
     with part(manager, server, "worker", "--http") as worker:
@@ -211,7 +215,7 @@ def test_a_worker_whose_key_is_outdated_ends(client: redis.Redis, server: Embedd
     assert "worker stopping; waiting up to" in worker.log
 
 
-def test_a_port_that_is_taken_is_named(server: EmbeddedServer, manager: Manager) -> None:
+def test_a_port_in_use_is_named_in_the_error(server: EmbeddedServer, manager: Manager) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -221,7 +225,7 @@ def test_a_port_that_is_taken_is_named(server: EmbeddedServer, manager: Manager)
     assert "Address already in use" in message
 
 
-def test_an_unknown_setting_is_told_by_name(manager: Manager, server: EmbeddedServer) -> None:
+def test_an_unknown_setting_is_named_in_the_error(manager: Manager, server: EmbeddedServer) -> None:
     (manager.folder / "courier.toml").write_text("[worker]\nmax_taskz = 3\n")
     courier = part(manager, server, "worker", COURIER_SETTINGS=str(manager.folder / "courier.toml"))
     assert "did you mean worker.max_tasks?" in ended(courier)

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of everything that reads bytes of a stranger's: `make fuzz MINUTES=10`."""
+"""Coverage-guided fuzzing of everything that reads untrusted bytes: `make fuzz MINUTES=10`."""

@@ -1,4 +1,4 @@
-"""Run the doors in turn: `python -m tests.fuzz --minutes 10 [DOOR ...]`; prints the cases of each.
+"""Fuzz each function of doors.py in turn: `python -m tests.fuzz --minutes 10 [DOOR ...]`. Prints the cases of each.
 
 A finding ends its door's run. Its input is written into the committed corpus, whose test fails until it is mended.
 """

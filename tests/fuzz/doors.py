@@ -1,4 +1,4 @@
-"""The doors to fuzz: each takes any bytes, and may raise nothing but what it declares to raise.
+"""The functions to fuzz, one for each input from outside. Each takes any bytes and raises only declared errors.
 
 A door suppresses the declared errors itself, so whatever it raises is a finding. Two promises are checked beside that:
 what the filters accept every service can read, and no input of a few kilobytes costs more than `MAX_CPU_S`.
@@ -133,7 +133,7 @@ def courier_toml(data: bytes) -> None:
 
 
 def queue_message(data: bytes) -> None:
-    """Decode it as a task and as a question of remote control; what is accepted comes back the same."""
+    """Decode it as a task and as a remote-control request. An accepted one is unchanged after encoding."""
     if task := task_message.decode(data):
         assert task_message.decode(task_message.encode(task)) == task
     if command := remote_control.decode(data):
@@ -141,7 +141,7 @@ def queue_message(data: bytes) -> None:
 
 
 def record(data: bytes) -> None:
-    """Decode a delivery; what is accepted can be written and exported."""
+    """Decode a delivery. An accepted one can be written and exported."""
     with suppress(UnreadableRecord):
         delivery = decode_record("id", data)
         assert decode_record("id", encode_record(delivery)) == delivery
@@ -159,7 +159,7 @@ class _Published:
 
 
 def registry_entry(data: bytes) -> None:
-    """Load it as somebody wrote it, and as somebody with the secret key wrote it."""
+    """Load the bytes as an entry, unencrypted and encrypted with the secret key."""
     for sealed in (data, VAULT.encrypt(data)):
         with suppress(SettingsError):
             client: Any = _Published(sealed)
@@ -167,7 +167,7 @@ def registry_entry(data: bytes) -> None:
 
 
 def manager_event(data: bytes) -> None:
-    """Ask for the datagram of a record of `manager`: nobody without the key gets one."""
+    """Build the datagram of a record of `manager`: without the key there is none."""
     with suppress(NotSendable):
         assert not MANAGER.build_calls(Alert(data, "delivery")), "an event without a signature is sent"
 
@@ -190,7 +190,7 @@ def letter(data: bytes) -> None:
 
 
 def http_answer(data: bytes) -> None:
-    """Give an answer to every service."""
+    """Let every service interpret a response."""
     status, headers, body = STATUSES[data[0] % len(STATUSES)] if data else 200, data[1:21], data[21:]
     answer = Response(status=status, headers={"retry-after": headers.decode("latin-1")}, body=body)
     for service in SERVICES[:-1]:
@@ -203,7 +203,7 @@ def http_answer(data: bytes) -> None:
 
 
 def retry_after(data: bytes) -> None:
-    """Read the header; what is asked for is a number of seconds that somebody can wait."""
+    """Read the header; the result is a finite number of seconds."""
     seconds = retry_after_s(Response(status=429, headers={"retry-after": data.decode("latin-1")}), 1.8e9)
     assert seconds is None or 0 <= seconds <= 86_400
 

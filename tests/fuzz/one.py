@@ -1,4 +1,4 @@
-"""Fuzz one door until the time is over: `python -m tests.fuzz.one DOOR SECONDS FOLDER`; libFuzzer ends the process."""
+"""Fuzz one function for SECONDS: `python -m tests.fuzz.one DOOR SECONDS FOLDER`; libFuzzer ends the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_BYTES: Final = 4096
 
 
 def main(door: str, seconds: str, kept: str) -> None:
-    """Begin with the committed corpus and what is in the folder `kept`, which gets each input that reaches new code."""
+    """Start with the committed corpus and the folder `kept`, to which each input that reaches new code is added."""
     enter, found = DOORS[door], CORPUS / door
 
     def enter_in_time(data: bytes) -> None:

@@ -531,7 +531,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("examples", EXAMPLES)
-def test_the_ledger_does_what_its_model_does(server: EmbeddedServer, examples: int) -> None:
+def test_the_ledger_equals_its_model(server: EmbeddedServer, examples: int) -> None:
     with server.client() as client:
         run_state_machine_as_test(
             cast("type[RuleBasedStateMachine]", lambda: Machine(client)),  # hypothesis takes any factory

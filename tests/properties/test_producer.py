@@ -60,7 +60,7 @@ class Killed(BaseException):
     """Simulates SIGKILL: nothing in the producer may catch it."""
 
 
-class MortalLedger(Ledger):
+class CrashingLedger(Ledger):
     """A ledger that crashes its user at commit number `fatal`, counted from 0, before or after the commit."""
 
     fatal: int | None = None
@@ -97,7 +97,7 @@ class Following(RuleBasedStateMachine):
         self.client, self.monotonic = client, Clock()
         vault = Cipher(Fernet.generate_key())
         self.registry, self.signer = PublishedRegistry(client, vault), CursorSigner(vault, NODE)
-        self.ledger = MortalLedger(client)
+        self.ledger = CrashingLedger(client)
         self.start_at = Start.END
         self.owed: dict[str, set[bytes]] = {name: set() for name in LEVELS}
         self.got: dict[str, list[bytes]] = {name: [] for name in LEVELS}

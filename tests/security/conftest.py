@@ -1,4 +1,4 @@
-"""A manager's folder that every user may enter."""
+"""A manager's folder that every user can enter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A target that fails in every way, and says again in every form what it was sent."""
+"""A target that fails in every way and repeats the request in every encoding."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ANSWERS: Final = {
     "proxy": b"HTTP/1.1 502 Bad Gateway",
     "cut": b"HTTP/1.1 503 Service Unavailable",
 }
-"""The ways in which a target that was reached fails, with its whole request in the answer."""
+"""The ways in which a reached target fails, with the whole request in its response."""
 
 FAILURES: Final = (*ANSWERS, "malformed", "timeout", "connect", "tls")
 
 
 class RepeatingTarget:
-    """A server that fails in the way that the path names, and repeats the request in every form."""
+    """A server that fails in the way that the path names, and repeats the request in every encoding."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Whoever may write cursors makes no alert vanish: the producer goes on at its own place and says so."""
+"""An attacker who can write cursors loses no alert: the producer continues at its own cursor and logs it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FORGED: dict[str, Callable[[World], Any]] = {
 }
 
 
-def read_on(world: World, producer: Any, seconds: int = 3) -> None:
+def continue_reading(world: World, producer: Any, seconds: int = 3) -> None:
     for _ in range(seconds):
         world.clock.now_s += 1
         producer.run_once()
@@ -52,17 +52,17 @@ def read_on(world: World, producer: Any, seconds: int = 3) -> None:
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=list(FORGED))
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_cursor_that_somebody_else_moved_loses_no_alert(
+def test_a_forged_cursor_loses_no_alert(
     world: World, caplog: pytest.LogCaptureFixture, forge: Callable[[World], Any], restarted: bool
 ) -> None:
     producer = world.producer()
     world.append(alert(0))
-    read_on(world, producer)
+    continue_reading(world, producer)
     world.append(*(alert(n) for n in range(1, LINES)))
     world.client.hset(CURSOR, NODE, forge(world))
     if restarted:
         producer = world.producer()
-    read_on(world, producer)
+    continue_reading(world, producer)
     assert len(world.waiting("slack")) == len(world.waiting("shuffle")) == LINES - 1
     assert world.cursor() == cursor_before(LINES)
     assert caplog.text.count("cursor in Redis has no signature") == 1
@@ -72,47 +72,47 @@ def test_a_cursor_that_somebody_else_moved_loses_no_alert(
     assert "Redis has lost" not in caplog.text
 
 
-def test_the_note_about_it_ends_after_an_hour(world: World) -> None:
+def test_the_warning_about_a_forged_cursor_ends_after_an_hour(world: World) -> None:
     producer = world.producer()
-    read_on(world, producer)
+    continue_reading(world, producer)
     world.client.hset(CURSOR, NODE, cursor_before(9))
-    read_on(world, producer)
+    continue_reading(world, producer)
     assert fetch_producer_reports(world.client)[0].report.foreign_writes
     world.clock.now_s += 3600
-    read_on(world, producer, 1)
+    continue_reading(world, producer, 1)
     assert fetch_producer_reports(world.client)[0].report.foreign_writes == ""
 
 
-def test_the_place_of_a_block_that_left_is_handed_on_from_memory(world: World) -> None:
+def test_the_cursor_of_a_removed_block_is_inherited_from_memory(world: World) -> None:
     producer = world.producer()
-    read_on(world, producer)
+    continue_reading(world, producer)
     world.append(*(alert(n) for n in range(LINES)))
     world.client.hset(CURSOR, NODE, cursor_before(LINES))
     world.write(SLACK_BLOCK.format("").replace("/a<", "/b<"), SHUFFLE_BLOCK)
     producer.request_reload()
-    read_on(world, producer)
+    continue_reading(world, producer)
     assert len(world.waiting("slack")) == LINES
 
 
-def test_the_cursor_of_a_second_producer_is_followed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_signed_cursor_of_a_second_producer_is_accepted(world: World, caplog: pytest.LogCaptureFixture) -> None:
     one, two = world.producer(), world.producer()
-    read_on(world, one, 1)
-    read_on(world, two, 1)
+    continue_reading(world, one, 1)
+    continue_reading(world, two, 1)
     world.append(*(alert(n) for n in range(LINES)))
-    read_on(world, one)
-    read_on(world, two)
+    continue_reading(world, one)
+    continue_reading(world, two)
     assert "cursor in Redis was moved" in caplog.text
     assert "has no signature" not in caplog.text
     assert world.ledger.status("slack").totals["committed"] == LINES
 
 
-def test_a_cursor_of_version_01_is_taken_over_and_signed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cursor_of_version_01_is_accepted_and_signed(world: World, caplog: pytest.LogCaptureFixture) -> None:
     for integration_id in ("slack", "shuffle"):
         world.client.hset(f"courier:{{{integration_id}}}:cursor", NODE, cursor_before(2))
     world.config.with_name("places.json").write_text(json.dumps({"slack": cursor_before(1)}))
     world.append(*(alert(n) for n in range(LINES)))
     producer = world.producer()
-    read_on(world, producer)
+    continue_reading(world, producer)
     assert len(world.waiting("slack")) == LINES - 2
     held: Any = world.client.hget(CURSOR, NODE)
     assert CursorSigner(Cipher(world.key), NODE).is_signed("slack", held.decode())
@@ -127,8 +127,8 @@ def test_no_bytes_in_a_cursor_stop_the_producer(world: World, held: bytes) -> No
     world.config.with_name("places.json").unlink(missing_ok=True)
     world.log = ListLog(world.config.parent)
     producer = world.producer()
-    read_on(world, producer)
+    continue_reading(world, producer)
     world.append(*(alert(n) for n in range(LINES)))
     world.client.hset(CURSOR, NODE, held)
-    read_on(world, producer, 4)
+    continue_reading(world, producer, 4)
     assert len(world.waiting("slack")) == LINES

@@ -1,4 +1,4 @@
-"""What a browser's other pages, and who may publish in Redis, can do to Flower: nothing."""
+"""Other sites in a browser, and clients that can publish in Redis, cannot attack Flower."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Answer(NamedTuple):
 
 
 class Flower(NamedTuple):
-    """A real Flower, whoever visits it, and a client and an application of its Redis for the attacker."""
+    """A real Flower with an HTTP client, and a Redis client and a Celery application for the attacker."""
 
     process: Courier
     url: str
@@ -145,7 +145,7 @@ def rows(flower: Flower) -> dict[str, dict[str, Any]]:
 
 
 def seen(flower: Flower, name: str) -> dict[str, Any]:
-    """Send a heartbeat of a worker of that name, and return its row: whatever was sent before has been dealt with."""
+    """Send a heartbeat of a worker called `name` and return its row. All earlier events are then processed."""
     flower.publish(HEARTBEAT | {"hostname": name, "timestamp": time.time()})
     row: dict[str, Any] = eventually(lambda: rows(flower).get(name))
     return row
@@ -157,7 +157,7 @@ def seen(flower: Flower, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path", ["workers", "healthcheck", "metrics", "static/css/bootstrap.min.css", "nothing", "api/workers"]
 )
-def test_a_name_that_another_site_may_have_is_refused(flower: Flower, host: str, path: str) -> None:
+def test_an_unknown_host_name_is_refused(flower: Flower, host: str, path: str) -> None:
     answer = flower.get(path, host)
     assert (answer.status, "flower.hosts" in answer.text) == (421, True)
     assert "evil" not in answer.text
@@ -168,7 +168,7 @@ def test_a_name_that_another_site_may_have_is_refused(flower: Flower, host: str,
     ["", "localhost", "LOCALHOST:5555", "flower.localhost", "127.0.0.1", "10.0.0.5:5555", "[::1]:5555",
      "soc.example.org", "Other.Example.:443", socket.gethostname()],
 )  # fmt: skip
-def test_the_names_of_the_settings_the_host_s_own_and_addresses_are_not(flower: Flower, host: str) -> None:
+def test_configured_and_own_host_names_and_addresses_are_accepted(flower: Flower, host: str) -> None:
     assert flower.get("workers", host).status == 200
 
 
@@ -176,7 +176,7 @@ def test_the_names_of_the_settings_the_host_s_own_and_addresses_are_not(flower: 
     "path",
     ["", "workers", "tasks", "broker", "metrics", "healthcheck", "api/workers", "worker/x", f"tasks/datatable?{TABLE}"],
 )
-def test_every_page_wants_the_login(flower: Flower, path: str) -> None:
+def test_every_page_requires_the_login(flower: Flower, path: str) -> None:
     assert flower.get(path, login="").status == 401
     assert flower.get(path, login="soc:wrong").status == 401
 
@@ -204,7 +204,7 @@ def test_no_forged_event_makes_a_page_fail(flower: Flower) -> None:
     assert "Flower ignored invalid events" in flower.process.log
 
 
-def test_no_odd_message_stops_the_events(flower: Flower) -> None:
+def test_malformed_messages_do_not_stop_the_events(flower: Flower) -> None:
     good = json.loads(envelope(HEARTBEAT, {}))
     packed = base64.b64encode(gzip.compress(b" " * 50_000_000)).decode()
     odd: tuple[Any, ...] = (
@@ -224,7 +224,7 @@ def test_no_odd_message_stops_the_events(flower: Flower) -> None:
     assert "Traceback" not in flower.process.log
 
 
-def test_the_events_of_real_workers_pass_whole(flower: Flower) -> None:
+def test_events_of_real_workers_are_accepted_unchanged(flower: Flower) -> None:
     row = rows(flower)[f"web@{socket.gethostname()}"]
     assert row["status"] is True
     assert (row["sw_ident"], len(row["loadavg"])) == ("py-celery", 3)
@@ -233,7 +233,7 @@ def test_the_events_of_real_workers_pass_whole(flower: Flower) -> None:
 
 
 @pytest.mark.parametrize("event", [HEARTBEAT, TASK])
-def test_an_event_passes_as_it_was_sent(event: dict[str, Any]) -> None:
+def test_a_valid_event_is_accepted_unchanged(event: dict[str, Any]) -> None:
     passed, dropped = decode(envelope([event, event], {}))
     assert dropped == 0
     assert passed == [{**event, **({"loadavg": (0.1, 0.2, 0.3)} if "loadavg" in event else {})}] * 2
@@ -241,14 +241,14 @@ def test_an_event_passes_as_it_was_sent(event: dict[str, Any]) -> None:
 
 @given(st.binary(max_size=300) | st.recursive(st.none() | st.text() | st.floats() | st.integers(), st.lists).map(
     lambda body: json.dumps(body).encode()))  # fmt: skip
-def test_no_bytes_raise(raw: bytes) -> None:
+def test_any_bytes_are_an_event_or_dropped(raw: bytes) -> None:
     events, dropped = decode(raw)
     assert (events, dropped) == ([], 1)
     body = json.dumps({"body": base64.b64encode(raw).decode(), "properties": {"body_encoding": "base64"}}).encode()
     assert decode(body)[0] == []
 
 
-def test_what_is_dropped_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_dropped_events_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
     gate = EventGate(logging.getLogger("courier.flower"), lambda: now[0])
     for moment in (0.0, 1.0, LOG_INTERVAL_S - 1, LOG_INTERVAL_S + 1):

@@ -1,4 +1,4 @@
-"""Whoever writes an alert, a record or a letter chooses its bytes: they cost a declared error, and little time."""
+"""Any bytes of an alert, a record or a dead letter cause at most a declared error, and take little time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def text_of(raw: bytes) -> str:
 
 
 def attempt(reader: str, raw: bytes) -> object:
-    """Return what is read, or the declared error; anything else is raised."""
+    """Return the value, or the declared error. Any other error is raised."""
     read, declared = READERS[reader]
     try:
         return read(raw)
@@ -97,13 +97,13 @@ def test_any_bytes_are_a_value_or_a_declared_error(reader: str, raw: bytes) -> N
 
 @pytest.mark.parametrize("unit", [b"[", b'{"a":', b'{"rule":', b'[{"', b'"[', b'\\"[', b"[0,"])
 @pytest.mark.parametrize("reader", ["line", "alert", "record", "letter", "answer"])
-def test_ten_megabytes_of_nesting_cost_little(reader: str, unit: bytes) -> None:
+def test_ten_megabytes_of_nesting_are_refused_quickly(reader: str, unit: bytes) -> None:
     raw = unit * (TEN_MEGABYTES // len(unit))
     assert cpu_s(lambda: attempt(reader, raw)) < 4 * LIMIT_S
 
 
 @pytest.mark.parametrize("reader", ["line", "alert", "record", "letter", "answer"])
-def test_ten_megabytes_of_brackets_cost_half_a_second(reader: str) -> None:
+def test_ten_megabytes_of_brackets_are_refused_within_half_a_second(reader: str) -> None:
     assert min(cpu_s(lambda: attempt(reader, b"[" * TEN_MEGABYTES)) for _ in range(3)) < LIMIT_S
 
 
@@ -118,14 +118,14 @@ def test_ten_megabytes_of_brackets_cost_half_a_second(reader: str) -> None:
         (b"[", b'{"a":07},', b"0]"),
     ],
 )
-def test_a_wide_line_that_is_odd_costs_little(before: bytes, unit: bytes, behind: bytes) -> None:
+def test_a_wide_malformed_line_is_read_quickly(before: bytes, unit: bytes, behind: bytes) -> None:
     wide = before + unit * (TEN_MEGABYTES // len(unit)) + behind
     line = b'{"rule":{"level":3},"x":' + wide + b"}"
     assert cpu_s(lambda: decode_line(line)) < 4 * LIMIT_S
 
 
 @pytest.mark.parametrize("opener", [b"[", b'{"a":', b'["[[\\"[[",'])
-def test_every_reader_has_the_same_limit(opener: bytes) -> None:
+def test_every_json_reader_has_the_same_depth_limit(opener: bytes) -> None:
     closer = b"}" if opener.startswith(b"{") else b"]"
     for levels, fits in [(MAX_DEPTH, True), (MAX_DEPTH + 1, False)]:
         raw = opener * levels + b"1" + closer * levels
@@ -135,7 +135,7 @@ def test_every_reader_has_the_same_limit(opener: bytes) -> None:
         assert isinstance(attempt("line", line), InvalidAlert) is not fits
 
 
-def test_what_is_read_can_be_written() -> None:
+def test_json_at_the_depth_limit_can_be_written() -> None:
     value = read_json("[" * MAX_DEPTH + "0.5" + "]" * MAX_DEPTH)
     assert json.loads(write_json(value))
     with pytest.raises(ValueError, match="nested too deeply"):
@@ -143,11 +143,11 @@ def test_what_is_read_can_be_written() -> None:
 
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))
-def test_brackets_in_texts_are_no_levels(value: object) -> None:
+def test_brackets_inside_strings_do_not_count_as_nesting(value: object) -> None:
     check_depth(json.dumps([value, "[{" * MAX_DEPTH, '\\"' + "[" * MAX_DEPTH]))
 
 
-def test_junk_in_the_state_folder_is_no_traceback(tmp_path: Path) -> None:
+def test_malformed_files_in_the_state_folder_cause_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "places.json").write_bytes(b"[" * 100_000)
     assert CursorBackup(tmp_path / "places.json").load() == {}
 
@@ -159,7 +159,7 @@ def test_an_event_nested_too_deeply_is_a_dead_letter() -> None:
 
 
 def cpu_s(work: Callable[[], object]) -> float:
-    """Return the seconds of CPU that this thread takes for it, so that a busy machine does not count."""
+    """Return the CPU seconds of this thread, which do not depend on the load of the machine."""
     before = time.thread_time()
     work()
     return time.thread_time() - before

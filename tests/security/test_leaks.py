@@ -1,7 +1,7 @@
-"""No secret of an integration is seen anywhere, whatever its service or script does.
+"""No secret of an integration is visible anywhere, whatever its service or script does.
 
-One run of real processes: a block for every service and every way to fail, each with secrets of its own, whose target
-repeats what it was sent in every form. Then every place that is written is searched for the secrets' own letters.
+One run of real processes: a block for every service and every kind of failure, each with its own secrets. The target
+repeats each request in every encoding. Then the tests search everything that was written for the secrets.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ sys.exit(1)
 
 
 def letters(integration_id: str, role: str) -> str:
-    """Return what is secret of one role: letters that no number in any place has, few where short ones have leaked."""
+    """Return the secret of one role: letters that occur nowhere else; few for roles with short secrets."""
     size = 6 if role in {"query", "short"} else 12
     digest = sha256(f"{integration_id}/{role}".encode()).digest()
     return "".join("ghjkmnpqrstvwxyz"[byte % 16] for byte in digest[:size])
 
 
 def needles(secret: str) -> Iterator[str]:
-    """Yield what betrays a secret: itself, and what base64 makes of it wherever it begins."""
+    """Yield the texts that reveal a secret: itself, and its base64 form at every offset."""
     yield secret
     for before, skipped in enumerate((0, 2, 3)):
         encoded = b64encode(bytes(before) + secret.encode()).decode()
@@ -81,7 +81,7 @@ def needles(secret: str) -> Iterator[str]:
 
 
 class Block(NamedTuple):
-    """One integration with a secret in every place that it has."""
+    """One integration with a secret in every possible place."""
 
     id: str
     port: int
@@ -135,7 +135,7 @@ class Block(NamedTuple):
 
 
 class Monitor:
-    """Everything that anybody writes to Redis, task messages and Celery's events for Flower among it."""
+    """Records all commands that Redis receives, including task messages and Celery's events for Flower."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._monitor = client.monitor()  # type: ignore[no-untyped-call]  # redis-py left it untyped
@@ -162,7 +162,7 @@ class Monitor:
 
 
 def dumped(client: redis.Redis) -> str:
-    """Return every key of the server with what it holds."""
+    """Return all keys of the server with their values."""
     read: dict[bytes, Any] = {
         b"string": client.get,
         b"hash": client.hgetall,
@@ -179,7 +179,7 @@ def _bytes(value: Any) -> bytes:
 
 
 class Seen(NamedTuple):
-    """What the run left behind: places by name, and what the target was sent."""
+    """The output of the run: texts by the name of their place, and the requests that the target received."""
 
     places: dict[str, str]
     sent: str
@@ -220,7 +220,7 @@ def seen(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def _installed(folder: Path, server: EmbeddedServer, blocks: list[Block]) -> dict[str, str]:
-    """Write all files, and return the environment of the processes."""
+    """Write all files. Return the environment of the processes."""
     (folder / "ossec.conf").write_text(f"<ossec_config>{''.join(block.element() for block in blocks)}</ossec_config>")
     (folder / "alerts.json").touch()
     (folder / "home/integrations").mkdir(parents=True)
@@ -243,7 +243,7 @@ def _installed(folder: Path, server: EmbeddedServer, blocks: list[Block]) -> dic
 
 
 def _shown(environment: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield what the commands write that show deliveries."""
+    """Yield the output of the commands that show deliveries."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -264,15 +264,15 @@ def _latin(requests: list[bytes]) -> str:
 
 
 @pytest.mark.parametrize("integration_id", [*IDS, "all"])
-def test_no_secret_is_seen_anywhere(seen: Seen, integration_id: str) -> None:
+def test_no_secret_is_visible_anywhere(seen: Seen, integration_id: str) -> None:
     wanted = [(role, needle) for role in ROLES for needle in needles(letters(integration_id, role))]
     found = [(place, role) for place, text in seen.places.items() for role, needle in wanted if needle in text]
     assert found == []
 
 
 @pytest.mark.parametrize("integration_id", [one for one in HTTP_IDS if one.rpartition("-")[2] in ANSWERS])
-def test_the_target_was_sent_the_secrets_that_it_repeats(seen: Seen, integration_id: str) -> None:
-    """Or the other test would show nothing."""
+def test_the_target_received_the_secrets(seen: Seen, integration_id: str) -> None:
+    """Otherwise the test for leaks would prove nothing."""
     sent = [role for role in ROLES if any(needle in seen.sent for needle in needles(letters(integration_id, role)))]
     service, _, failure = integration_id.partition("-")
     wanted = {"path", *(["proxy"] if failure == "proxy" else [])}
@@ -281,7 +281,7 @@ def test_the_target_was_sent_the_secrets_that_it_repeats(seen: Seen, integration
     assert wanted <= set(sent)
 
 
-def test_the_places_show_what_was_said_without_the_secrets(seen: Seen) -> None:
+def test_everything_but_the_secrets_is_shown(seen: Seen) -> None:
     export = [json.loads(line) for line in seen.places["courier dead export -"].splitlines() if line.startswith("{")]
     assert len(export) == len(IDS)
     reached = [line for line in export if line["integration"].rpartition("-")[2] in {*ANSWERS, "exits", "hangs"}]

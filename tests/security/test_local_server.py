@@ -1,4 +1,4 @@
-"""The server of `courier up` is its user's alone: another user of the host can neither reach it nor take its place."""
+"""Only its own user can reach the server of `courier up`; no other user of the host can replace it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ops.cli.main import courier, exit_code
 from ops.monitoring.flower import socket_broker
 from ops.standalone import state_dir
 from ops.standalone.embedded_redis import MAX_SOCKET_PATH_BYTES, EmbeddedServer
-from tests.e2e.test_up import READY, children
+from tests.e2e.test_up import READY, descendants
 from tests.support.ordinary_user import as_root, run_as_nobody
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
@@ -35,14 +35,14 @@ OLD_PASSWORD = "hunter2"
 
 
 @contextmanager
-def squatter() -> Iterator[socket.socket]:
-    """Listen on a port as another user could; the socket tells whether anybody came."""
+def foreign_listener() -> Iterator[socket.socket]:
+    """Listen on a port, as another user could. The socket shows whether a client connected."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         yield listening
 
 
-def nobody_came(listening: socket.socket) -> bool:
+def nobody_connected(listening: socket.socket) -> bool:
     try:
         listening.accept()
     except BlockingIOError:
@@ -51,7 +51,7 @@ def nobody_came(listening: socket.socket) -> bool:
 
 
 def state_of_an_earlier_version(folder: Path, listening: socket.socket) -> Path:
-    """Make a state folder whose server listened on a TCP port, where somebody else listens now."""
+    """Create a state folder whose server listened on a TCP port, on which another process listens now."""
     folder.mkdir(mode=0o700)
     port = listening.getsockname()[1]
     state_dir.write_address(folder, f"redis://:{OLD_PASSWORD}@127.0.0.1:{port}/0")
@@ -76,8 +76,8 @@ def listening_ports(pids: set[int]) -> set[int]:
     return {port for name, port in ports.items() if name in opened}
 
 
-def test_it_listens_on_no_port_but_flowers_and_asks_none(tmp_path: Path) -> None:
-    with Recorder() as target, squatter() as listening:
+def test_courier_up_uses_no_tcp_port_but_flowers(tmp_path: Path) -> None:
+    with Recorder() as target, foreign_listener() as listening:
         manager = Manager(tmp_path, target)
         state_of_an_earlier_version(manager.state, listening)
         with Courier(tmp_path, "up", *manager.files(), "--flower-port", "0") as up:
@@ -85,26 +85,26 @@ def test_it_listens_on_no_port_but_flowers_and_asks_none(tmp_path: Path) -> None
             eventually(lambda: READY in up.log)
             manager.append(1)
             eventually(lambda: len(target.bodies) == 1)
-            family = children(up.process.pid)
+            family = descendants(up.process.pid)
             assert len(family) >= 5
             assert listening_ports(family) == {int(flower[1])}
             url = (manager.state / state_dir.ADDRESS_FILE).read_text()
             assert urlsplit(url).scheme == "unix"
             assert OLD_PASSWORD not in url
-        assert nobody_came(listening)
+        assert nobody_connected(listening)
 
 
 def test_a_command_sends_nothing_to_the_port_of_an_earlier_version(tmp_path: Path) -> None:
-    with squatter() as listening:
+    with foreign_listener() as listening:
         state = state_of_an_earlier_version(tmp_path / "state", listening)
         result = CliRunner().invoke(courier, ["status", "--state", str(state)])
         assert isinstance(result.exception, SettingsError)
         assert exit_code(result.exception) == 78
         assert "no `courier up` of this version has run in" in str(result.exception)
-        assert nobody_came(listening)
+        assert nobody_connected(listening)
 
 
-def test_a_password_is_kept_for_workers_that_outlive_a_run_but_not_one_that_a_port_may_have_got(tmp_path: Path) -> None:
+def test_the_redis_password_is_kept_unless_an_earlier_version_sent_it_to_a_port(tmp_path: Path) -> None:
     first = EmbeddedServer(tmp_path, port=None, password=state_dir.load_or_create_password(tmp_path))
     state_dir.write_address(tmp_path, first.url)
     assert state_dir.load_or_create_password(tmp_path) == first.password
@@ -114,7 +114,7 @@ def test_a_password_is_kept_for_workers_that_outlive_a_run_but_not_one_that_a_po
 
 @as_root
 @pytest.mark.parametrize("opened", [False, True])
-def test_another_user_cannot_connect_even_where_the_folder_was_opened(*, opened: bool) -> None:
+def test_another_user_cannot_connect_even_if_the_folder_is_open_to_all(*, opened: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="courier-test-") as name:
         Path(name).chmod(0o755)  # the one of pytest lets nobody else pass
         folder = Path(name) / "redis"
@@ -135,20 +135,20 @@ def test_another_user_cannot_connect_even_where_the_folder_was_opened(*, opened:
 
 
 @pytest.mark.parametrize("name", ["x" * MAX_SOCKET_PATH_BYTES, os.fsdecode(b"caf\xe9")])
-def test_a_folder_whose_path_no_socket_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_state_folder_path_too_long_for_a_socket_file_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="set a directory with a shorter path"):
         EmbeddedServer(tmp_path / name, port=None)
 
 
-def test_a_worker_that_is_asked_over_redis_does_not_say_the_password_of_a_socket_file() -> None:
+def test_remote_control_does_not_show_the_password_of_a_socket_file() -> None:
     with make_app(f"unix://:{OLD_PASSWORD}@/run/redis.sock?db=2").connection() as connection:
-        told = connection.info()
-        assert OLD_PASSWORD not in str(told)
-        assert "/run/redis.sock" in told["hostname"]
+        shown = connection.info()
+        assert OLD_PASSWORD not in str(shown)
+        assert "/run/redis.sock" in shown["hostname"]
         assert OLD_PASSWORD in connection.clone().hostname  # what connects has it
 
 
-def test_flower_counts_the_queues_behind_a_socket_file_with_any_name(tmp_path: Path) -> None:
+def test_flower_shows_queue_lengths_with_any_socket_file_name(tmp_path: Path) -> None:
     folder = tmp_path / "a#b%20c?d é"
     server = EmbeddedServer(folder, port=None)
     server.start()

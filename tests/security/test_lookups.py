@@ -1,4 +1,4 @@
-"""Whoever may write in Redis cannot make up what VirusTotal says: unsigned answers are not taken."""
+"""An attacker who can write in Redis cannot forge verdicts of VirusTotal: unsigned responses are ignored."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def key(client: redis.Redis) -> bytes:
 
 
 def remembered(client: redis.Redis, name: str, question: str, content: bytes) -> bytes:
-    """Let a worker remember an answer, and return what is then in Redis."""
+    """Let a worker cache a response. Return the resulting value in Redis."""
     LookupStore(client, name, SIGNATURES).put(question, content, DAY_S)
     held: Any = client.getdel(key(client))
     return bytes(held)
 
 
 @pytest.mark.parametrize("kind", ["clean", "another question's", "another service's", "another purpose's", "shifted"])
-def test_a_verdict_that_no_worker_wrote_is_asked_for_again(
+def test_a_forged_verdict_in_the_cache_is_ignored(
     client: redis.Redis, server: EmbeddedServer, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     attempt(client, VIRUSTOTAL, Wire(200, REPORT))
@@ -62,7 +62,7 @@ def test_a_verdict_that_no_worker_wrote_is_asked_for_again(
     assert len(wire.asked) == 1
 
 
-def test_an_old_verdict_that_is_put_back_is_over(client: redis.Redis, server: EmbeddedServer) -> None:
+def test_an_expired_verdict_that_is_put_back_is_ignored(client: redis.Redis, server: EmbeddedServer) -> None:
     clock = Clock()
     lookups = LookupStore(client, "virustotal-v2", SIGNATURES, clock)
     lookups.put(MD5, b"clean", DAY_S)
@@ -76,7 +76,7 @@ def test_an_old_verdict_that_is_put_back_is_over(client: redis.Redis, server: Em
 
 
 @given(st.binary())
-def test_no_bytes_are_taken_for_an_answer(held: bytes) -> None:
+def test_arbitrary_bytes_in_the_cache_are_ignored(held: bytes) -> None:
     class Held:
         def get(self, _key: str) -> bytes:
             return held

@@ -1,4 +1,4 @@
-"""Whoever may write in Redis cannot write into the manager's log: only events of Courier's pass."""
+"""An attacker who can write in Redis cannot write into the manager's log: only Courier's own events are sent."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NOTICE = {"event": "dead_letters", "integration": "slack", "number": 1, "dead": 
 
 
 class World:
-    """A worker that serves `manager`, the manager's socket, and an attacker who has the worker's Redis user."""
+    """A worker that serves `manager`, the manager's socket, and an attacker with the worker's Redis user."""
 
     def __init__(self, client: redis.Redis, attacker: redis.Redis, folder: Path, loop: EventLoop) -> None:
         self.attacker, self.ledger = attacker, Ledger(client)
@@ -64,7 +64,7 @@ class World:
             registry,
             Selection(frozenset({Kind.MANAGER})),
             policy=lambda _: policy(),
-            build=self._outfit,
+            build=self._build,
             random=Random(1),
             signer=SIGNER,
         )
@@ -72,7 +72,7 @@ class World:
         dispatcher: Any = NoDispatch()
         self._deliverer = DeliveryTask(self.ledger, dispatcher, routes, loop, identity=this_process())
 
-    def _outfit(self, integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
+    def _build(self, integration: Integration, policy: Policy) -> tuple[Service[Any, Any], Transport]:
         service, transport = build_service(integration, policy, self._worker, signer=SIGNER)
         self._transports.append(transport)
         return service, transport
@@ -83,7 +83,7 @@ class World:
             transport.transport._close()
 
     def written(self, payload: bytes, delivery_id: str = ID) -> list[bytes]:
-        """Let the attacker write a record into the ledger of `manager`; return what the manager gets of it."""
+        """Let the attacker write a record into the ledger of `manager`. Return the messages that the manager gets."""
         self.attacker.hset(f"courier:{{{MANAGER_ID}}}:records", delivery_id, b'{"committed_ms":1}\n' + payload)
         self.attacker.zadd(f"courier:{{{MANAGER_ID}}}:waiting", {delivery_id: 1})
         tasks = self.ledger.release(MANAGER_ID, max_in_flight=100, batch_max=10, lease_s=60, linger_s=0)
@@ -100,7 +100,7 @@ class World:
                 return found
 
     def dead(self) -> list[str]:
-        """Return why each dead letter died."""
+        """Return the last reason and detail of each dead letter."""
         history = [letter.delivery.header.history for letter in self.ledger.dead_letters(MANAGER_ID)]
         return [f"{attempts[-1].reason}: {attempts[-1].detail}" for attempts in history]
 
@@ -155,21 +155,21 @@ FORGED = {
 
 
 @pytest.mark.parametrize("payload", FORGED.values(), ids=list(FORGED))
-def test_what_courier_did_not_write_is_a_dead_letter(world: World, payload: bytes) -> None:
+def test_an_event_without_a_valid_signature_becomes_a_dead_letter(world: World, payload: bytes) -> None:
     assert world.written(payload) == []
     (why,) = world.dead()
     assert why.startswith(("not_authentic: its ", "not_authentic: it "))
 
 
 @pytest.mark.parametrize("location", ["/var/log/secure", "[001] (w) any->sshd", "[001] (a\nb) any->virustotal", ""])
-def test_a_signed_event_from_no_location_of_ours_does_not_pass(world: World, location: str) -> None:
+def test_a_signed_event_with_a_foreign_location_is_refused(world: World, location: str) -> None:
     assert world.written(SIGNER.sign(ID, ManagerEvent(location, "{}"))) == []
     assert world.dead() == [
         "not_authentic: its location is not one of Courier's, or its message has control characters"
     ]
 
 
-def test_what_courier_wrote_passes_and_the_next_one_after_a_forged_one_too(world: World) -> None:
+def test_signed_events_are_sent_even_after_a_forged_one(world: World) -> None:
     assert world.written(FORGED["another key"]) == []
     assert world.written(SIGNER.sign("b", VERDICT), "b") == [f"1:{VERDICT.location}:{VERDICT.message}".encode()]
     told = f"1:courier:{json.dumps({'integration': 'courier', 'courier': NOTICE})}".encode()
@@ -180,17 +180,17 @@ def test_what_courier_wrote_passes_and_the_next_one_after_a_forged_one_too(world
 
 
 @given(st.binary() | st.builds(msgspec.json.encode, st.recursive(st.none() | st.integers() | st.text(), st.lists)))
-def test_no_bytes_raise_anything_undeclared(raw: bytes) -> None:
+def test_any_bytes_raise_only_declared_errors(raw: bytes) -> None:
     for payload in (raw, b'{"location":"courier","message":' + msgspec.json.encode(raw.decode("latin-1")) + b"}"):
         with pytest.raises(ValueError):  # noqa: PT011 — any of them: the caller makes a dead letter of it
             SIGNER.verify(Alert(payload, ID))
 
 
 @given(st.dictionaries(st.text(), st.text()), st.text(st.characters()), st.text(st.characters()))
-def test_every_event_of_a_look_up_passes_whatever_the_alert_says(
+def test_every_lookup_event_is_accepted_whatever_the_alert_says(
     message: dict[str, str], name: str, address: str
 ) -> None:
-    """No name of a file or an agent keeps a verdict from the manager."""
+    """No file name and no agent name can block a verdict."""
     agent = {"id": "001", "name": name or "x", "ip": address}
     written = event(agent_location({"agent": agent}, "virustotal"), message)
     assert SIGNER.verify(Alert(SIGNER.sign(ID, written), ID)) == written

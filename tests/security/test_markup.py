@@ -1,4 +1,4 @@
-"""What an alert's author can do with a service's markup: nothing."""
+"""The author of an alert cannot use the markup of a service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 
 
 def hostile(text: Any) -> Any:
-    """Return an alert with a text in every place that its author may write."""
+    """Return an alert with `text` in every field that its author controls."""
     agent = {"id": text, "name": text, "ip": text}
     return alert(
         rule=rule(description=text, id=text), agent=agent, agentless={"host": text}, full_log=text, location=text
@@ -54,7 +54,7 @@ def test_each_service_names_its_markup() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("name", ["slack", "pagerduty", "shuffle"])
-def test_alert_text_stays_text(name: str, text: str) -> None:
+def test_alert_text_cannot_become_markup(name: str, text: str) -> None:
     (call,) = service(name, **SETTINGS[name]).build_calls(hostile(text))
     assert not re.search(rb"[\x00-\x1f\x7f-\xff]", call.body)  # control characters are JSON escapes
     sent = json.loads(call.body)
@@ -63,12 +63,12 @@ def test_alert_text_stays_text(name: str, text: str) -> None:
     assert any(MARKUPS[name].escaped(text) in one for one in _texts(sent))
 
 
-def test_text_within_lists_and_objects_stays_text() -> None:
+def test_text_in_lists_and_objects_cannot_become_markup() -> None:
     (call,) = service("slack", **SETTINGS["slack"]).build_calls(hostile([{"<!here>": "<!channel>"}]))
     assert not [one for one in _texts(json.loads(call.body)) if OPEN.search(one)]
 
 
-def test_the_operators_own_markup_is_sent_as_it_is() -> None:
+def test_the_operators_own_markup_is_sent_unchanged() -> None:
     (call,) = service("slack", options='{"pretext": "<!here> & co"}', **SETTINGS["slack"]).build_calls(alert())
     assert json.loads(call.body)["attachments"][0]["pretext"] == "<!here> & co"
 
@@ -80,7 +80,7 @@ def test_escape_false_sends_the_bytes_of_the_stock_script() -> None:
 
 
 @given(st.integers(0, 12), st.text("&<>ab", min_size=1, max_size=8))
-def test_a_cut_goes_through_no_entity(offset: int, end: str) -> None:
+def test_truncation_never_splits_an_entity(offset: int, end: str) -> None:
     text = SLACK.escaped("x" * (slack.LONGEST_TEXT - offset) + end * 20)
     short = slack.fit({"text": text})["text"]
     assert len(short) <= slack.LONGEST_TEXT

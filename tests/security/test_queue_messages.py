@@ -1,4 +1,4 @@
-"""Whoever may write to a queue can cost its integration a moment, and nothing else (SECURITY.md, Redis)."""
+"""An attacker who can write to a queue can only delay its integration for a moment (SECURITY.md, Redis)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": Non
 
 
 def published(client: redis.Redis, url: str, **options: Any) -> bytes:
-    """Return the bytes that Celery itself writes for a task, with options of an attacker's choice."""
+    """Return the bytes that Celery itself writes for a task, with these options."""
     app = make_app(url)
     app.send_task("courier.deliver", args=("slack", ["a", "b"]), queue="courier.slack", **options)
     raw: Any = client.rpop(QUEUE.decode())
@@ -52,7 +52,7 @@ def with_body(message: bytes, body: object) -> bytes:
 
 
 def attacks(good: bytes) -> list[bytes]:
-    """Return messages of which each once ended a worker, stopped it, or made it do something else."""
+    """Return messages that once stopped a worker, or made it do something else."""
     arguments = ["slack", ["a"]]
     bomb = base64.b64encode(gzip.compress(b"0" * 50_000_000)).decode()
     return [
@@ -91,7 +91,7 @@ def attacks(good: bytes) -> list[bytes]:
     ]
 
 
-def test_what_the_dispatcher_publishes_is_read_and_what_is_handed_on_is_read_again(
+def test_messages_of_the_dispatcher_are_accepted_before_and_after_rewriting(
     client: redis.Redis, server: EmbeddedServer
 ) -> None:
     task = decode(published(client, server.url))
@@ -113,7 +113,7 @@ def test_what_the_dispatcher_publishes_is_read_and_what_is_handed_on_is_read_aga
         {"group_id": "g"},
     ],
 )
-def test_what_celery_would_carry_out_beside_the_task_is_refused(
+def test_callbacks_and_other_actions_of_celery_are_refused(
     client: redis.Redis, server: EmbeddedServer, options: dict[str, Any]
 ) -> None:
     assert decode(published(client, server.url, **options)) is None
@@ -123,7 +123,7 @@ def test_what_celery_would_carry_out_beside_the_task_is_refused(
     st.binary() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda v: json.dumps(v).encode())
 )
 @example(b"[" * 300_000)
-def test_any_bytes_are_a_task_or_none(raw: bytes) -> None:
+def test_any_bytes_are_a_task_or_refused(raw: bytes) -> None:
     assert decode(raw) is None
 
 
@@ -135,7 +135,7 @@ _JSON = st.recursive(
 
 
 @given(data=st.data(), value=_JSON)
-def test_whatever_stands_in_any_place_of_a_message_only_our_ids_are_handed_on(data: st.DataObject, value: Any) -> None:
+def test_only_delivery_ids_are_passed_on_whatever_a_message_contains(data: st.DataObject, value: Any) -> None:
     good = json.loads(encode(Task("t", "slack", ["a"])))
     good["headers"].update(eta=None, expires=None, timelimit=[None, None], retries=0, group=None)
     part = data.draw(st.sampled_from([good, good["headers"], good["properties"]]))
@@ -146,7 +146,7 @@ def test_whatever_stands_in_any_place_of_a_message_only_our_ids_are_handed_on(da
         assert handed_on == encode(Task(task_id, "slack", ["a"]))
 
 
-def test_what_is_dropped_is_counted_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_dropped_messages_are_counted_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
     dropped: list[str] = []
     gate = MessageGate("http@host", dropped.append, now=lambda: now)

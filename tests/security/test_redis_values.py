@@ -1,4 +1,4 @@
-"""Whoever may write the keys of one integration can stop it, and cost it what he wrote, and nothing else."""
+"""An attacker who can write the keys of one integration can stop this integration, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHERS: Final = ("good", "manager", "other")
 LIMITS: Final = tuple(map(parse_rate_limit, ("100/s burst 100", "1000/min", "1000/h", "1000/day")))
 POLICY: Final = policy(rate_limits=LIMITS)
 BUSY: Final = ("waiting", "released", "begun", "retried", "dead")
-"""States in which one delivery each is when the damage comes."""
+"""The states that have one delivery each when the damage occurs."""
 
 
 def pace(integration_id: str) -> Limits:
@@ -41,7 +41,7 @@ def pace(integration_id: str) -> Limits:
 
 
 def wrong_values(key: str) -> dict[str, Callable[[redis.Redis], object]]:
-    """Return by type how a key is given a value of it; the key's own type leaves it as it is."""
+    """Return, by type, a function that gives the key a value of this type."""
     return {
         "string": lambda client: client.set(key, "x"),
         "list": lambda client: client.rpush(key, "x"),
@@ -55,7 +55,7 @@ WRONG: Final = [(key, kind) for key in KEYS for kind in wrong_values(key)]
 
 
 def put(client: redis.Redis, key: str, kind: str) -> bool:
-    """Make the key one of that type; return whether it was not before."""
+    """Give the key this type. Return False if it already had the type."""
     if client.type(key) == kind.encode():
         return False
     client.delete(key)
@@ -64,7 +64,7 @@ def put(client: redis.Redis, key: str, kind: str) -> bool:
 
 
 class World:
-    """Integrations, a worker and a clock in hand; what is delivered is in `arrived`."""
+    """Integrations, a worker and a manual clock. `arrived` are the delivered ids."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.client, self.clock = client, Clock()
@@ -103,7 +103,7 @@ class World:
         return self.ledger.begin(integration_id, ids, token="w", lease_s=60, limits=pace(integration_id))
 
     def every_state(self, integration_id: str) -> None:
-        """Bring a delivery into each state; its id says which."""
+        """Bring one delivery into each state. Its id is the name of the state."""
         for state in ("dead", "retried", "begun", "released"):
             self.commit(integration_id, state)
             ids = self.release(integration_id)[integration_id]
@@ -120,7 +120,7 @@ class World:
         self.commit(integration_id, "waiting")
 
     def round(self, *integration_ids: str) -> None:
-        """Do what workers do in a round: reap, release, deliver."""
+        """Do one round of a worker's work: reap, release, deliver."""
         self.clock.now_s += 61
         telling = Notifications(interval_s=60, lag_s=900)
         self.ledger.overdue(integration_ids)
@@ -135,7 +135,7 @@ class World:
                 self.arrived.setdefault(integration_id, set()).update(one.id for one in begun)
 
     def members(self) -> set[bytes]:
-        """Return what is in a state."""
+        """Return the ids that are in any state."""
         found: set[bytes] = set()
         for part in ("waiting", "released", "dead"):
             key = f"courier:{{{BAD}}}:{part}"
@@ -150,7 +150,7 @@ def world(client: redis.Redis) -> World:
 
 
 @pytest.mark.parametrize(("key", "kind"), WRONG)
-def test_a_wrong_type_stops_its_integration_and_no_other(world: World, key: str, kind: str) -> None:
+def test_a_key_of_the_wrong_type_stops_only_its_integration(world: World, key: str, kind: str) -> None:
     world.every_state(BAD)
     for other in OTHERS:
         world.commit(other, *map(str, range(20)))
@@ -164,7 +164,7 @@ def test_a_wrong_type_stops_its_integration_and_no_other(world: World, key: str,
 
 
 @pytest.mark.parametrize(("key", "kind"), WRONG)
-def test_no_script_that_meets_a_wrong_type_loses_a_delivery(world: World, key: str, kind: str) -> None:
+def test_a_key_of_the_wrong_type_loses_no_delivery(world: World, key: str, kind: str) -> None:
     world.every_state(BAD)
     held = {one: world.client.dump(one) for one in keys_with_cursor(BAD)}
     if not put(world.client, key, kind):
@@ -202,7 +202,7 @@ def test_no_script_that_meets_a_wrong_type_loses_a_delivery(world: World, key: s
 
 
 @pytest.mark.parametrize("part", [part for part in KEY_NAMES if part != "cursor"])
-def test_nothing_is_sent_that_could_not_be_settled(world: World, part: str) -> None:
+def test_deliveries_that_could_not_be_settled_are_not_sent(world: World, part: str) -> None:
     world.commit(BAD, "a")
     world.client.delete(f"courier:{{{BAD}}}:{part}")
     world.client.set(f"courier:{{{BAD}}}:{part}", "x")
@@ -212,7 +212,7 @@ def test_nothing_is_sent_that_could_not_be_settled(world: World, part: str) -> N
 
 
 @pytest.mark.parametrize("part", KEY_NAMES)
-def test_a_damaged_manager_holds_up_nobody_who_has_nothing_for_it(world: World, part: str) -> None:
+def test_damaged_keys_of_manager_stop_only_deliveries_with_events(world: World, part: str) -> None:
     world.client.set(f"courier:{{manager}}:{part}", "x")
     world.commit("good", *map(str, range(20)))
     (first, *_) = world.release("good")["good"]
@@ -264,7 +264,7 @@ FIELDS: Final = [
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(values=st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(ODD), min_size=1))
-def test_malformed_fields_are_as_if_they_were_absent(client: redis.Redis, values: dict[tuple[str, str], bytes]) -> None:
+def test_malformed_fields_count_as_absent(client: redis.Redis, values: dict[tuple[str, str], bytes]) -> None:
     client.flushall()
     world = World(client)
     world.every_state(BAD)
@@ -283,7 +283,7 @@ def test_malformed_fields_are_as_if_they_were_absent(client: redis.Redis, values
 
 @pytest.mark.parametrize("entry", ODD)
 @pytest.mark.parametrize("key", limit_keys(f"T-{BAD}")[1:])
-def test_a_malformed_entry_of_a_window_holds_nothing_up(world: World, key: str, entry: bytes) -> None:
+def test_a_malformed_rate_limit_entry_blocks_nothing(world: World, key: str, entry: bytes) -> None:
     world.every_state(BAD)
     world.client.lpush(key, entry)
     world.client.rpush(key, entry)
@@ -353,7 +353,9 @@ _JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(field=st.sampled_from(Header.__struct_fields__), value=_JSON, state=st.sampled_from(BUSY))
-def test_whatever_a_field_of_a_header_holds_all_end(client: redis.Redis, field: str, value: Any, state: str) -> None:
+def test_every_delivery_ends_whatever_its_header_contains(
+    client: redis.Redis, field: str, value: Any, state: str
+) -> None:
     client.flushall()
     world = World(client)
     world.every_state(BAD)
@@ -370,7 +372,7 @@ def test_whatever_a_field_of_a_header_holds_all_end(client: redis.Redis, field: 
 
 
 @pytest.mark.parametrize("odd", [b"\xff", b"", b"x" * 10_000, b"\xed\xa0\x80"])
-def test_an_id_that_no_message_can_carry_becomes_a_dead_letter(world: World, odd: bytes) -> None:
+def test_a_delivery_id_that_is_not_text_becomes_a_dead_letter(world: World, odd: bytes) -> None:
     world.commit(BAD, "a")
     world.client.hset(f"courier:{{{BAD}}}:records", odd, encode_header(Header(committed_ms=1)) + b"\n{}")
     world.client.zadd(f"courier:{{{BAD}}}:waiting", {odd: 1})
@@ -382,7 +384,7 @@ def test_an_id_that_no_message_can_carry_becomes_a_dead_letter(world: World, odd
 
 @pytest.mark.parametrize("score", [float("inf"), float("-inf"), -5.0, 1e300, 0.5])
 @pytest.mark.parametrize("part", ["waiting", "released", "dead"])
-def test_an_odd_score_costs_its_delivery_at_most(world: World, part: str, score: float) -> None:
+def test_a_malformed_score_affects_only_its_delivery(world: World, part: str, score: float) -> None:
     world.every_state(BAD)
     world.client.zadd(f"courier:{{{BAD}}}:{part}", {part: score})
     world.ledger.status(BAD)
@@ -394,7 +396,7 @@ def test_an_odd_score_costs_its_delivery_at_most(world: World, part: str, score:
     assert 0 <= letter.died_ms <= MAX_TIME_MS
 
 
-def test_damage_is_logged_once_with_its_key_and_once_when_it_ends(
+def test_damage_is_logged_once_with_its_key_and_once_when_repaired(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "courier.ledger")
@@ -413,14 +415,14 @@ def test_damage_is_logged_once_with_its_key_and_once_when_it_ends(
     assert world.arrived[BAD] == {"a"}
 
 
-def test_status_names_each_damaged_key_and_the_survey_counts_them(world: World) -> None:
+def test_status_names_damaged_keys_and_the_metrics_count_them(world: World) -> None:
     for key in keys_of("manager"):
         world.client.set(key, "x")
     assert set(world.ledger.status("manager").damaged) == set(keys_of("manager"))
     assert len(take_snapshot(world.client).integrations["manager"].damaged) == len(keys_of("manager"))
 
 
-def test_one_release_that_is_asked_for_alone_leaves_a_damaged_integration_out(world: World) -> None:
+def test_a_single_release_skips_a_damaged_integration(world: World) -> None:
     world.client.set(f"courier:{{{BAD}}}:waiting", "x")
     how = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
     assert world.ledger.release_all({BAD: how}) == {}
@@ -428,7 +430,7 @@ def test_one_release_that_is_asked_for_alone_leaves_a_damaged_integration_out(wo
         world.ledger.begin(BAD, ["a"], token="w", lease_s=60) or world.ledger.bury(BAD, reason="buried")
 
 
-def test_what_the_runbook_says_brings_back_what_a_deleted_key_knew(world: World) -> None:
+def test_the_runbook_restores_deliveries_after_a_key_was_deleted(world: World) -> None:
     page = Path(__file__).parents[2] / "ops/docs/runbooks/CourierLedgerDamaged.md"
     (script,) = re.findall(r'EVAL "([^"]+)"', page.read_text(encoding="utf-8"))
     world.every_state(BAD)

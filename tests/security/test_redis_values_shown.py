@@ -1,4 +1,4 @@
-"""Whatever Redis holds for one integration, every command shows the others, and no operator sees a traceback."""
+"""Whatever Redis contains for one integration, every command shows the others, and none prints a traceback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ledger(server: EmbeddedServer, client: redis.Redis, monkeypatch: pytest.Monk
 
 
 def run(*arguments: str) -> Result:
-    """Run a command: it ends by itself or with an error for a person."""
+    """Run a command. It must succeed or fail with a readable error."""
     result = CliRunner().invoke(courier, arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit | CourierError), result.exception
     return result
@@ -52,7 +52,7 @@ def metric(client: redis.Redis, name: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("part", KEY_NAMES)
-def test_a_damaged_key_is_shown_and_the_others_too(client: redis.Redis, ledger: Ledger, part: str) -> None:
+def test_commands_show_a_damaged_integration_and_all_others(client: redis.Redis, ledger: Ledger, part: str) -> None:
     key = f"courier:{{bad}}:{part}"
     client.delete(key)
     client.set(key, "x")
@@ -72,7 +72,7 @@ def test_a_damaged_key_is_shown_and_the_others_too(client: redis.Redis, ledger: 
 
 
 @pytest.mark.parametrize("record", [JUNK, b"\xff\xfe", b"", b"[" * 100_000, b'{"committed_ms":"x"}\n"\\ud800"'])
-def test_an_unreadable_letter_can_be_listed_shown_exported_and_discarded(
+def test_an_unreadable_dead_letter_can_be_listed_shown_exported_and_discarded(
     client: redis.Redis, ledger: Ledger, tmp_path: Path, record: bytes
 ) -> None:
     client.hset("courier:{bad}:records", "bad", record)
@@ -90,7 +90,7 @@ def test_an_unreadable_letter_can_be_listed_shown_exported_and_discarded(
     assert ledger.status("bad").dead == 0
 
 
-def test_ids_that_are_no_text_can_be_listed_shown_exported_and_discarded(
+def test_ids_that_are_not_text_can_be_listed_shown_exported_and_discarded(
     client: redis.Redis, ledger: Ledger, tmp_path: Path
 ) -> None:
     client.hset("courier:{bad}:records", b"\xff\x1b[2J", JUNK)
@@ -103,7 +103,7 @@ def test_ids_that_are_no_text_can_be_listed_shown_exported_and_discarded(
     assert ledger.status("bad").dead == 0
 
 
-def test_values_that_are_no_numbers_are_shown_as_none(client: redis.Redis, ledger: Ledger) -> None:
+def test_values_that_are_not_numbers_are_shown_as_none(client: redis.Redis, ledger: Ledger) -> None:
     for field in ("paused_ms", "breaker", "breaker_until_ms", "target", "limits", "last_error", "last_error_ms"):
         client.hset("courier:{bad}:control", field, b"\xff inf")
     client.hset("courier:{bad}:totals", mapping={"delivered": "nan", b"\xff": "1e999", "dead": "x"})

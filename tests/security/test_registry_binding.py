@@ -1,4 +1,4 @@
-"""Whoever may write the registry's hash can neither divert alerts nor stop the workers."""
+"""An attacker who can write the registry in Redis can neither divert alerts nor stop the workers."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def field(client: redis.Redis, name: str) -> bytes:
     return bytes(held)
 
 
-def of_version_01(integration: Integration, *nodes: str) -> bytes:
-    """Return an entry as version 0.1 sealed it."""
+def entry_of_version_01(integration: Integration, *nodes: str) -> bytes:
+    """Return an entry as version 0.1 encrypted it."""
     secret = {"hook_url": integration.hook_url.reveal()} if integration.hook_url else {}
     return VAULT.encrypt(
         msgspec.json.encode({"integration": {"id": integration.id, "name": integration.name} | secret, "nodes": nodes})
@@ -49,7 +49,7 @@ def of_version_01(integration: Integration, *nodes: str) -> bytes:
 
 
 class Worker:
-    """The routes of a worker that runs."""
+    """The integrations that a running worker serves."""
 
     def __init__(self, client: redis.Redis, now: Callable[[], int] = time.time_ns) -> None:
         parts: Any = (None, None)
@@ -71,7 +71,7 @@ class Worker:
 
 @pytest.fixture
 def producer(client: redis.Redis) -> PublishedRegistry:
-    """A registry in which `slack` had another hook before."""
+    """A registry in which `slack` had a different hook before."""
     registry = PublishedRegistry(client, VAULT)
     registry.publish(NODE, [FORMER, SHUFFLE])
     return registry
@@ -79,7 +79,7 @@ def producer(client: redis.Redis) -> PublishedRegistry:
 
 ATTACKS: dict[str, Callable[[redis.Redis, bytes], object]] = {
     "the former entry": lambda client, former: client.hset(KEY, "slack", former),
-    "an entry of version 0.1": lambda client, _: client.hset(KEY, "slack", of_version_01(FORMER, NODE)),
+    "an entry of version 0.1": lambda client, _: client.hset(KEY, "slack", entry_of_version_01(FORMER, NODE)),
     "another integration's": lambda client, _: client.hset(KEY, "slack", field(client, "shuffle")),
     "garbage": lambda client, _: client.hset(KEY, "slack", b"\xff"),
     "nothing": lambda client, _: client.hset(KEY, "slack", b""),
@@ -90,7 +90,7 @@ ATTACKS: dict[str, Callable[[redis.Redis, bytes], object]] = {
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=list(ATTACKS))
 @pytest.mark.parametrize("version", ["9" * 17, "x", ""])
-def test_no_entry_diverts_a_running_worker_and_its_producer_repairs_it(
+def test_a_forged_entry_diverts_no_worker_and_the_producer_repairs_it(
     client: redis.Redis,
     producer: PublishedRegistry,
     caplog: pytest.LogCaptureFixture,
@@ -111,7 +111,7 @@ def test_no_entry_diverts_a_running_worker_and_its_producer_repairs_it(
     assert Worker(client).hook() == HOOK.format("now")
 
 
-def test_an_update_that_somebody_hides_is_shown_again(client: redis.Redis, producer: PublishedRegistry) -> None:
+def test_a_hidden_update_is_published_again(client: redis.Redis, producer: PublishedRegistry) -> None:
     worker = Worker(client)
     before: Any = client.hgetall(KEY)
     producer.publish(NODE, [SLACK, SHUFFLE])
@@ -125,9 +125,7 @@ def test_an_update_that_somebody_hides_is_shown_again(client: redis.Redis, produ
     assert client.hget(KEY, VERSION) == version
 
 
-def test_garbage_in_foreign_fields_is_removed_and_nothing_else(
-    client: redis.Redis, producer: PublishedRegistry
-) -> None:
+def test_only_garbage_in_foreign_fields_is_removed(client: redis.Redis, producer: PublishedRegistry) -> None:
     PublishedRegistry(client, VAULT).publish("wazuh-2", [SLACK])
     client.hset(KEY, mapping={"x": b"x", b"\xff": b"", "manager": "x", "slack-2": field(client, "slack")})
     client.hset(CATALOGUE, b"\xff", "{")
@@ -149,7 +147,7 @@ def test_two_nodes_that_describe_one_id_differently_do_not_repair_each_other(
     assert producer.load().get("slack") == SLACK
 
 
-def test_a_worker_ends_only_if_no_entry_can_be_opened(client: redis.Redis, producer: PublishedRegistry) -> None:
+def test_a_worker_exits_only_if_it_can_decrypt_no_entry(client: redis.Redis, producer: PublishedRegistry) -> None:
     times = [0]
     worker = Worker(client, lambda: times[-1])
     client.hset(KEY, mapping={"slack": "x", VERSION: 5})
@@ -170,19 +168,21 @@ def test_a_worker_ends_only_if_no_entry_can_be_opened(client: redis.Redis, produ
         worker.hook()
 
 
-def test_entries_of_version_01_are_read_once_and_sealed_anew(client: redis.Redis) -> None:
-    client.hset(KEY, mapping={"slack": of_version_01(FORMER, NODE), "shuffle": of_version_01(SHUFFLE), VERSION: 5})
+def test_entries_of_version_01_are_read_and_encrypted_again(client: redis.Redis) -> None:
+    client.hset(
+        KEY, mapping={"slack": entry_of_version_01(FORMER, NODE), "shuffle": entry_of_version_01(SHUFFLE), VERSION: 5}
+    )
     worker = Worker(client)
     assert worker.hook() == HOOK.format("former")
     producer = PublishedRegistry(client, VAULT)
     assert producer.publish(NODE, [FORMER]).entries["shuffle"].removed
     assert worker.hook() == HOOK.format("former")
     assert all(entry.version for id_, entry in producer.load().entries.items() if id_ != "manager")
-    client.hset(KEY, mapping={"slack": of_version_01(SLACK, NODE), VERSION: 7})
+    client.hset(KEY, mapping={"slack": entry_of_version_01(SLACK, NODE), VERSION: 7})
     assert worker.hook() == HOOK.format("former")
 
 
-def test_a_running_producer_repairs_within_seconds_and_says_so(
+def test_a_running_producer_repairs_the_registry_and_logs_it(
     client: redis.Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World(client, tmp_path, SLACK_BLOCK.format(""), SHUFFLE_BLOCK)
@@ -203,7 +203,7 @@ def test_a_running_producer_repairs_within_seconds_and_says_so(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.dictionaries(st.binary(min_size=1, max_size=70), st.binary(max_size=100), max_size=5), st.binary(max_size=30))
-def test_no_bytes_in_the_registry_raise_anything_undeclared(
+def test_any_bytes_in_the_registry_raise_only_declared_errors(
     client: redis.Redis, fields: dict[bytes, bytes], version: bytes
 ) -> None:
     client.delete(KEY, CATALOGUE)

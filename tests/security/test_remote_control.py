@@ -1,4 +1,4 @@
-"""Celery's remote control answers what Flower asks, and obeys nobody (SECURITY.md, Redis)."""
+"""Celery's remote control responds to Flower's requests and executes no command (SECURITY.md, Redis)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PASSWORD = "a-password-of-redis"
 
 @contextmanager
 def worker_of(tmp_path: Path) -> Iterator[tuple[Courier, Celery, redis.Redis]]:
-    """Run a worker, with an application and a client of the same server for the attacker."""
+    """Run a worker. Yield a Celery application and a Redis client of the same server for the attacker."""
     with ExitStack() as stack:
         server = EmbeddedServer(tmp_path / "redis", password=PASSWORD)
         server.start()
@@ -58,7 +58,7 @@ def hostile(body: object) -> bytes:
     ).encode()
 
 
-def test_no_command_changes_a_worker_and_no_message_ends_or_stalls_it(tmp_path: Path) -> None:
+def test_remote_control_cannot_change_stop_or_stall_a_worker(tmp_path: Path) -> None:
     with worker_of(tmp_path) as (worker, app, client):
         for method, arguments in {
             "shutdown": {},
@@ -98,7 +98,7 @@ def test_no_command_changes_a_worker_and_no_message_ends_or_stalls_it(tmp_path: 
 
 
 @pytest.mark.slow
-def test_what_flower_asks_is_answered_without_a_secret(tmp_path: Path) -> None:
+def test_responses_to_flower_contain_no_secret(tmp_path: Path) -> None:
     with worker_of(tmp_path) as (worker, app, _):
         for method in sorted(ALLOWED - {"ping"}):
             answer: Any = getattr(app.control.inspect(timeout=2), method)()
@@ -107,12 +107,12 @@ def test_what_flower_asks_is_answered_without_a_secret(tmp_path: Path) -> None:
         assert "ignored" not in worker.log
 
 
-def test_an_end_that_was_asked_for_has_status_0(tmp_path: Path) -> None:
+def test_a_requested_stop_exits_with_status_0(tmp_path: Path) -> None:
     with worker_of(tmp_path) as (worker, *_):
         assert worker.stop(signal.SIGTERM) == os.EX_OK
 
 
-def test_a_command_for_another_worker_is_not_handed_on() -> None:
+def test_a_command_for_another_worker_is_ignored() -> None:
     dropped: list[str] = []
     gate = MessageGate("http@here", dropped.append)
     assert gate.control(hostile({"method": "ping", "destination": ["http@there"]})) == b""
@@ -121,11 +121,11 @@ def test_a_command_for_another_worker_is_not_handed_on() -> None:
 
 
 @pytest.mark.parametrize("method", ["shutdown", "rate_limit", "dump_conf"])
-def test_no_command_but_those_of_flower_is_handed_on(method: str) -> None:
+def test_only_the_commands_of_flower_are_accepted(method: str) -> None:
     assert MessageGate("http@here", lambda _: None).control(hostile({"method": method})) == b""
 
 
-def test_what_flower_sends_by_itself_is_ignored_without_a_warning() -> None:
+def test_other_messages_of_flower_are_ignored_without_a_warning() -> None:
     dropped: list[str] = []
     gate = MessageGate("http@here", dropped.append)
     assert [gate.control(hostile({"method": m})) for m in ("heartbeat", "enable_events", "revoked")] == [b""] * 3
@@ -133,5 +133,5 @@ def test_what_flower_sends_by_itself_is_ignored_without_a_warning() -> None:
 
 
 @given(st.binary())
-def test_any_bytes_are_a_command_or_none(raw: bytes) -> None:
+def test_any_bytes_are_a_command_or_refused(raw: bytes) -> None:
     assert decode(raw) is None

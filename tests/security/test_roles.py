@@ -1,4 +1,4 @@
-"""Each role of Redis can do its work with its own user and password, and nothing else (SECURITY.md, Redis)."""
+"""Each Redis role can do its own work, and nothing else (SECURITY.md, Redis)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def execute(client: redis.Redis, *words: str) -> None:
 
 @pytest.fixture(autouse=True)
 def users(client: redis.Redis) -> Iterator[None]:
-    """The users of every role, made on the real server, which refuses nothing of anybody else's meanwhile."""
+    """Create the users of every role on the real server."""
     for line in acl_lines(PASSWORDS, "of-the-administrator"):
         _, name, *rules = line.split()
         if name in NAMES:
@@ -56,7 +56,7 @@ def login(server: EmbeddedServer, name: str) -> Iterator[redis.Redis]:
 
 
 def refused(client: redis.Redis) -> list[str]:
-    """Return what Redis has refused so far, of whom."""
+    """Return the commands that Redis has refused so far, with their users."""
     return [f"{one['username']}: {one['reason']} {one['object']}" for one in client.acl_log()]
 
 
@@ -125,8 +125,8 @@ def test_every_process_works_as_the_user_of_its_role(
     assert refused(client) == []
 
 
-def test_flower_sees_queues_and_asks_workers(client: redis.Redis, server: EmbeddedServer, tmp_path: Path) -> None:
-    """What Flower's pages ask, and what kubectl or compose stop: a worker answers, and both end without an error."""
+def test_flower_can_read_queues_and_query_workers(client: redis.Redis, server: EmbeddedServer, tmp_path: Path) -> None:
+    """A worker responds to the requests of Flower's pages, and both stop without an error."""
     with Recorder() as target:
         manager = Manager(tmp_path, target)
         system = System(tmp_path, server, manager)
@@ -161,7 +161,7 @@ def test_each_command_of_an_operator_works(client: redis.Redis, server: Embedded
     assert refused(client) == []
 
 
-def test_a_worker_remembers_lookups_and_gives_up_old_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
+def test_a_worker_can_cache_lookups_and_expire_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
     with login(server, "worker") as connection:
         lookups = LookupStore(connection, "virustotal-v3", SIGNATURES)
         assert lookups.acquire("x")
@@ -173,7 +173,7 @@ def test_a_worker_remembers_lookups_and_gives_up_old_dead_letters(client: redis.
 
 
 @pytest.mark.parametrize("role", ["producer", "worker"])
-def test_who_releases_makes_a_dead_letter_of_an_unreadable_delivery(
+def test_every_role_that_releases_can_bury_an_unreadable_delivery(
     client: redis.Redis, server: EmbeddedServer, role: str
 ) -> None:
     client.hset("courier:{slack}:records", b"\xed\xa0\x80", b"junk")
@@ -222,7 +222,7 @@ def test_no_role_administers_redis_or_touches_other_keys(server: EmbeddedServer,
         execute(connection, *command.split())
 
 
-def test_of_the_dangerous_commands_every_role_has_info_only(client: redis.Redis) -> None:
+def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> None:
     dangerous = {*client.acl_cat("dangerous"), *client.acl_cat("admin")}
     for role in ROLES:
         assert role.allowed & dangerous == {"info"}, role.name
@@ -276,7 +276,7 @@ def test_of_the_dangerous_commands_every_role_has_info_only(client: redis.Redis)
         ("operator", "SET courier:lookups:{virustotal}:x x"),
     ],
 )
-def test_a_role_can_not_do_the_work_of_another(server: EmbeddedServer, role: str, command: str) -> None:
+def test_a_role_cannot_do_the_work_of_another(server: EmbeddedServer, role: str, command: str) -> None:
     with login(server, role) as connection, pytest.raises(redis.exceptions.NoPermissionError):
         execute(connection, *command.split())
 
@@ -291,14 +291,14 @@ def test_a_role_can_not_do_the_work_of_another(server: EmbeddedServer, role: str
         ("operator", "return redis.call('LPUSH', 'courier.slack', 'x')"),
     ],
 )
-def test_a_script_of_ones_own_may_no_more_than_its_user(server: EmbeddedServer, role: str, script: str) -> None:
+def test_a_lua_script_has_only_the_rights_of_its_user(server: EmbeddedServer, role: str, script: str) -> None:
     with login(server, role) as connection:
         digest = connection.script_load(script)
         with pytest.raises(redis.exceptions.RedisError, match=r"(?i)permission|NOPERM|ACL failure"):
             connection.evalsha(digest, 0)
 
 
-def test_who_is_refused_learns_which_user_to_take_and_no_alert_is_in_the_error(server: EmbeddedServer) -> None:
+def test_a_permission_error_names_the_right_user_and_shows_no_alert(server: EmbeddedServer) -> None:
     with login(server, "exporter") as connection:
         with pytest.raises(LedgerMisconfigured, match="`operator` for commands") as refusal:
             Ledger(connection).pause("slack")
@@ -310,17 +310,17 @@ def test_who_is_refused_learns_which_user_to_take_and_no_alert_is_in_the_error(s
         assert "words of an alert" not in str(refusal.value)
 
 
-def test_a_role_that_is_not_logged_in_may_ask_nothing(server: EmbeddedServer) -> None:
+def test_a_client_without_login_can_read_nothing(server: EmbeddedServer) -> None:
     wrong = redis.Redis(port=server.port, username="worker", password=PASSWORDS["producer"])
     with wrong as connection, pytest.raises(redis.exceptions.AuthenticationError):
         connection.ping()
 
 
-def test_each_script_of_the_ledger_is_run_by_a_role() -> None:
+def test_every_ledger_script_belongs_to_a_role() -> None:
     assert {name for role in ROLES for name in role.scripts} == set(scripts.INCLUDES)
 
 
-def test_redis_is_given_no_password_in_clear() -> None:
+def test_the_acl_lines_contain_no_plain_password() -> None:
     text = "\n".join(acl_lines(PASSWORDS, "of-the-administrator"))
     for password in (*PASSWORDS.values(), "of-the-administrator"):
         assert password not in text

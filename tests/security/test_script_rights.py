@@ -1,4 +1,4 @@
-"""Custom scripts: what one can take from its worker, and the user of its own that it may run as."""
+"""Custom scripts: what a script can read of its worker, and scripts with a separate user."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_a_script_inherits_no_descriptor_and_no_variable_of_courier(home: Home) 
     assert not [line for line in lines if "COURIER" in line or "s3cret" in line]
 
 
-def test_a_script_of_the_worker_s_own_user_reads_no_secret_of_its_processes(home: Home) -> None:
-    """As one of `courier up`: neither in any environment or command line, nor in the worker's memory or files."""
+def test_a_script_with_the_workers_user_cannot_read_secrets_of_its_processes(home: Home) -> None:
+    """As in `courier up`: not in environments, command lines, the worker's memory or its open files."""
     home.write(
         "#!/bin/sh\n"
         "exec 2>/dev/null\n"
@@ -76,7 +76,7 @@ def test_a_script_of_the_worker_s_own_user_reads_no_secret_of_its_processes(home
 
 
 @needs_root
-def test_a_hidden_process_still_sees_of_itself_what_courier_looks_at(home: Home) -> None:
+def test_a_protected_process_can_still_read_its_own_state(home: Home) -> None:
     def look() -> list[bool]:
         hide_memory()
         process_identity._machine.cache_clear()  # it may have been asked before
@@ -99,7 +99,7 @@ def test_a_hidden_process_still_sees_of_itself_what_courier_looks_at(home: Home)
 
 
 @needs_root
-def test_a_script_runs_as_its_own_user_and_reads_its_files_and_nothing_beside_them(home: Home) -> None:
+def test_a_script_with_its_own_user_can_read_only_its_own_files(home: Home) -> None:
     home.write('#!/bin/sh\nid -u; id -g; id -G; cat "$1" "$5"; stat -c "%u %a" "$1"; ls "$(dirname "$1")" || echo no\n')
     secret = home.write("s3cret-key", home.path / "state" / "secret.key", 0o600)
     lines = home.send(user=f"{SCRIPTS}:{SCRIPTS}").splitlines()
@@ -110,7 +110,7 @@ def test_a_script_runs_as_its_own_user_and_reads_its_files_and_nothing_beside_th
 
 
 @needs_root
-def test_a_user_by_name_has_his_groups_and_variables(home: Home) -> None:
+def test_a_user_given_by_name_has_its_groups_and_variables(home: Home) -> None:
     home.write('#!/bin/sh\nid -un; echo "$HOME $USER $LOGNAME"; grep ^Groups: /proc/self/status\n')
     name, variables, groups = home.send(user="nobody").splitlines()
     assert (name, variables.split()[1:]) == ("nobody", ["nobody", "nobody"])
@@ -119,7 +119,7 @@ def test_a_user_by_name_has_his_groups_and_variables(home: Home) -> None:
 
 
 @needs_root
-def test_a_script_of_another_user_is_stopped_with_all_that_it_started(home: Home) -> None:
+def test_a_script_of_another_user_is_stopped_with_its_children(home: Home) -> None:
     (home.path / "pids").write_text("")
     (home.path / "pids").chmod(0o666)
     home.write("#!/bin/sh\ntrap '' TERM\nsleep 99 & echo $! $$ >pids\nwait; sleep 99\n")
@@ -130,7 +130,7 @@ def test_a_script_of_another_user_is_stopped_with_all_that_it_started(home: Home
 
 @needs_root
 @pytest.mark.skipif(not may_limit, reason="the container's root lacks CAP_SYS_RESOURCE")
-def test_processes_of_a_user_of_the_scripts_own_can_be_limited(home: Home) -> None:
+def test_process_limit_applies_to_the_user_of_the_script(home: Home) -> None:
     home.write("#!/bin/sh\nsleep 0.2\nfor n in 1 2 3 4 5 6 7 8; do sleep 1 & done\nwait; echo all\n")
     user = f"{SCRIPTS + 7}:{SCRIPTS}"
     assert home.send(user=user) == "all\n"
@@ -139,7 +139,7 @@ def test_processes_of_a_user_of_the_scripts_own_can_be_limited(home: Home) -> No
 
 
 @needs_root
-def test_a_limit_that_cannot_be_set_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_cannot_be_set_is_reported(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.transports.script.user.effective_capabilities", lambda: 0xFF)
     user = f"{SCRIPTS}:{SCRIPTS}"
     assert home.send(user=user) == "runs\n"
@@ -148,25 +148,27 @@ def test_a_limit_that_cannot_be_set_is_told(home: Home, monkeypatch: pytest.Monk
     )
 
 
-def test_a_limit_of_processes_without_a_user_is_refused(home: Home) -> None:
+def test_a_process_limit_without_a_user_is_refused(home: Home) -> None:
     with pytest.raises(SettingsError, match="process_limit needs a `user`"):
         script_user(home.policy(process_limit=10))
 
 
-def test_a_user_who_is_not_there_is_told(home: Home) -> None:
+def test_an_unknown_user_is_reported(home: Home) -> None:
     assert "there is no user 'no-such-user' on this host" in home.refusal(user="no-such-user")
 
 
 @needs_root
-def test_a_worker_that_may_not_become_the_user_says_so(home: Home) -> None:
-    told = as_user(WAZUH, lambda: script_user(home.policy(user="nobody")))
-    assert told.startswith(f"SettingsError: user: this process runs as {WAZUH} and may not start scripts as nobody; ")
-    assert "CAP_SETUID" in told
+def test_a_worker_that_cannot_become_the_user_reports_it(home: Home) -> None:
+    message = as_user(WAZUH, lambda: script_user(home.policy(user="nobody")))
+    assert message.startswith(
+        f"SettingsError: user: this process runs as {WAZUH} and may not start scripts as nobody; "
+    )
+    assert "CAP_SETUID" in message
     assert as_user(WAZUH, lambda: script_user(home.policy(user=f"{WAZUH}:{WAZUH}"))) is None
 
 
 @pytest.mark.parametrize(("selection", "status"), [("--scripts", 78), ("--integration=custom-x", 78), ("--http", 75)])
-def test_a_worker_for_scripts_ends_at_its_start_with_a_line(home: Home, selection: str, status: int) -> None:
+def test_a_script_worker_with_an_unknown_user_exits_at_start(home: Home, selection: str, status: int) -> None:
     (home.path / "courier.toml").write_text('[integrations.custom-x]\nuser = "no-such-user"\n')
     environment = {n: v for n, v in os.environ.items() if not n.startswith("COURIER_")}
     worker = subprocess.Popen(
@@ -202,8 +204,8 @@ def test_a_worker_for_scripts_ends_at_its_start_with_a_line(home: Home, selectio
 
 @needs_root
 @needs("setpriv", "util-linux")
-def test_no_capability_of_the_worker_reaches_a_script(home: Home) -> None:
-    """An ambient one would: with CAP_SETUID a script of any user becomes root."""
+def test_a_script_inherits_no_capability_of_the_worker(home: Home) -> None:
+    """Otherwise a script could become root with an ambient CAP_SETUID."""
     home.write("#!/bin/sh\ngrep ^Cap[IPEA] /proc/self/status; id -u\n")
     (home.path / "private").mkdir(mode=0o777)
     (home.path / "private").chmod(0o777)

@@ -1,4 +1,4 @@
-"""Custom scripts: who else could change what is run."""
+"""Custom scripts that other users can change are refused."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def test_a_folder_that_others_may_write_is_refused(home: Home, folder: str, mode
 
 @needs_root
 @pytest.mark.parametrize("name", [".", "integrations", "integrations/custom-x"])
-def test_what_belongs_to_another_user_is_refused_even_where_he_may_not_write_it(home: Home, name: str) -> None:
+def test_files_of_another_user_are_refused_even_if_read_only(home: Home, name: str) -> None:
     os.chown(home.path / name, SOMEBODY, 0)
     (home.path / name).chmod(0o555)
     assert f"belongs to {SOMEBODY}, who could" in home.refusal()
 
 
 @pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o6755])
-def test_a_script_with_another_one_s_rights_is_refused(home: Home, mode: int) -> None:
+def test_a_setuid_or_setgid_script_is_refused(home: Home, mode: int) -> None:
     home.write(Path("/bin/echo").read_bytes()).chmod(mode & 0o7555)
     assert "has the setuid or setgid bit" in home.refusal()
 
 
-def test_a_link_is_followed_and_every_folder_behind_it_is_checked(home: Home) -> None:
+def test_every_folder_behind_a_link_is_checked(home: Home) -> None:
     real = home.write("#!/bin/sh\necho real\n", home.path / "shared" / "real", 0o555)
     (home.path / "there").symlink_to("shared/../shared")
     home.script.unlink()
@@ -55,7 +55,7 @@ def test_a_link_is_followed_and_every_folder_behind_it_is_checked(home: Home) ->
         assert f"{home.path}/there belongs to {SOMEBODY}, who could replace it" in home.refusal()
 
 
-def test_links_in_a_circle_are_refused(home: Home) -> None:
+def test_circular_links_are_refused(home: Home) -> None:
     home.script.unlink()
     home.script.symlink_to("custom-x")
     assert "cannot be checked" in home.refusal()
@@ -95,7 +95,7 @@ def test_an_interpreter_that_others_may_change_is_refused(home: Home, first: str
         assert f"the interpreter {mine} belongs to {SOMEBODY}" in home.refusal(path)
 
 
-def test_a_folder_of_path_that_everybody_may_write_hides_no_interpreter(home: Home) -> None:
+def test_an_interpreter_behind_a_world_writable_folder_of_path_is_refused(home: Home) -> None:
     trap = home.path / "trap"
     trap.mkdir()
     home.write("#!/usr/bin/env sh\necho runs\n")
@@ -107,7 +107,7 @@ def test_a_folder_of_path_that_everybody_may_write_hides_no_interpreter(home: Ho
     assert home.send(f"{trap}:{PATH}") == "runs\n"
 
 
-def test_what_env_cannot_find_is_left_for_env_to_say(home: Home) -> None:
+def test_an_interpreter_that_env_cannot_find_is_not_refused(home: Home) -> None:
     home.write("#!/usr/bin/env no-such-program\n")
     assert "no-such-program" in home.send()
     home.write("#!/usr/bin/env -S -u X sh\necho runs\n")
@@ -120,14 +120,14 @@ def test_what_env_cannot_find_is_left_for_env_to_say(home: Home) -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300).map(lambda noise: b"#!" + noise) | st.binary(max_size=300))
-def test_no_first_line_raises_anything_undeclared(home: Home, first: bytes) -> None:
+def test_any_first_line_raises_only_declared_errors(home: Home, first: bytes) -> None:
     home.write(first.replace(b"/", b"_"))
     with suppress(TransportError):
         home.send(script_timeout_s=5.0)
 
 
 @needs_root
-def test_the_stock_layout_passes_as_the_manager_s_own_user(home: Home) -> None:
+def test_the_stock_layout_is_accepted_for_the_managers_user(home: Home) -> None:
     for path in (home.path, home.integrations, home.script):
         os.chown(path, 0, WAZUH)
         path.chmod(0o750)

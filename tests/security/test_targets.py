@@ -1,4 +1,4 @@
-"""Where a call can be led: to no path but that of its question, and to no address that is not a target's.
+"""No alert can lead a call to another path, and no target name to an address that is not allowed.
 
 A look-up's path is made of alert text. An address is what a name has when libcurl connects, however it was written.
 """
@@ -99,7 +99,7 @@ def refused(url: str, **changes: Any) -> str:
 
 
 def paths(name: str, api: VirusTotalApi, value: str) -> list[str]:
-    """Return the paths of the prepared requests, as they go over the wire."""
+    """Return the paths of the prepared requests, as sent."""
     hashes = {"md5_after": value, "sha1_after": value, "sha256_after": value}
     hostile = alert(syscheck=hashes, data={"srcip": value, "hostname": value})
     block = Integration(id=name, name=name, file="ossec.conf", line=7, **SETTINGS)  # type: ignore[arg-type]  # by name
@@ -112,12 +112,12 @@ def paths(name: str, api: VirusTotalApi, value: str) -> list[str]:
 
 @pytest.mark.parametrize(("name", "api"), LOOK_UPS)
 @pytest.mark.parametrize("value", [".", ".."])
-def test_a_dot_segment_is_not_asked_for(name: str, api: VirusTotalApi, value: str) -> None:
+def test_dot_segments_are_not_looked_up(name: str, api: VirusTotalApi, value: str) -> None:
     assert paths(name, api, value) == []
 
 
 @given(st.sampled_from(LOOK_UPS), st.text("./%2eE\\?#;x", max_size=8) | st.text("./%2e", max_size=3).map("a".join))
-def test_no_value_makes_a_dot_segment_of_the_prepared_url(look_up: tuple[str, VirusTotalApi], value: str) -> None:
+def test_no_value_becomes_a_dot_segment_of_a_url(look_up: tuple[str, VirusTotalApi], value: str) -> None:
     for path in paths(*look_up, value):
         assert not {".", ".."} & set(path.lower().replace("%2e", ".").split("/"))
 
@@ -127,29 +127,29 @@ def test_no_value_makes_a_dot_segment_of_the_prepared_url(look_up: tuple[str, Vi
 
 @pytest.mark.parametrize("host", METADATA)
 @pytest.mark.parametrize("proxy", [None, Secret("http://127.0.0.1:1")])
-def test_no_call_connects_to_metadata_however_it_is_written(host: str, proxy: Secret | None) -> None:
+def test_metadata_addresses_are_refused_in_every_notation(host: str, proxy: Secret | None) -> None:
     everything = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-    told = refused(f"http://{host}/latest/meta-data", proxy=proxy, allow_private=everything)
-    assert "to which Courier never connects" in told
-    assert "latest" not in told
+    message = refused(f"http://{host}/latest/meta-data", proxy=proxy, allow_private=everything)
+    assert "to which Courier never connects" in message
+    assert "latest" not in message
 
 
-def test_a_proxy_at_such_an_address_is_refused_as_well() -> None:
+def test_a_proxy_at_a_metadata_address_is_refused() -> None:
     assert "never connects" in refused("http://hooks.example/", proxy=Secret("http://169.254.169.254:80"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433"])
-def test_private_addresses_are_refused_where_that_is_asked_for(server: Web, host: str) -> None:
+def test_deny_private_refuses_private_addresses(server: Web, host: str) -> None:
     url = f"http://{host}:{server.port}/s3cret"
-    told = refused(url, deny_private=True, allow_private=(ip_network("10.0.0.0/8"),))
-    assert "a private address, which deny_private blocks; to allow it, add its network to allow_private" in told
-    assert "s3cret" not in told
+    message = refused(url, deny_private=True, allow_private=(ip_network("10.0.0.0/8"),))
+    assert "a private address, which deny_private blocks; to allow it, add its network to allow_private" in message
+    assert "s3cret" not in message
     assert server.seen == []
     assert get(url) == 200
     assert get(url, deny_private=True, allow_private=(ip_network("127.0.0.0/8"),)) == 200
 
 
-def test_a_connection_of_an_integration_that_may_is_not_used_by_one_that_may_not(server: Web) -> None:
+def test_integrations_with_and_without_deny_private_share_no_connection(server: Web) -> None:
     async def in_turns() -> None:
         shared = Connections()
         assert await get_over(shared, server.url) == 200
@@ -163,7 +163,7 @@ def test_a_connection_of_an_integration_that_may_is_not_used_by_one_that_may_not
     assert len({seen.port for seen in server.seen}) == 1
 
 
-def test_a_proxy_may_be_at_a_private_address_and_is_asked_for_no_private_number(server: Web) -> None:
+def test_a_private_proxy_is_allowed_but_not_for_private_addresses(server: Web) -> None:
     by_proxy: dict[str, Any] = {"proxy": Secret(server.url), "deny_private": True}
     assert get("http://hooks.example/x", **by_proxy) == 200
     assert [seen.path for seen in server.seen] == ["http://hooks.example/x"]
@@ -172,7 +172,7 @@ def test_a_proxy_may_be_at_a_private_address_and_is_asked_for_no_private_number(
     assert len(server.seen) == 1
 
 
-def test_a_target_that_is_merely_away_is_not_called_refused() -> None:
+def test_an_unreachable_target_is_not_reported_as_refused() -> None:
     with pytest.raises(TransportError) as raised:
         get("http://127.0.0.1:1/")
     assert raised.value.reason is Reason.CONNECTION_FAILED
@@ -191,7 +191,7 @@ def test_what_deny_private_refuses(address: str) -> None:
 
 
 @given(st.ip_addresses(v=4) | st.sampled_from(NEVER).flatmap(lambda one: st.ip_addresses(network=one)))
-def test_an_address_within_another_is_judged_as_itself(address: IPv4Address | IPv6Address) -> None:
+def test_an_address_embedded_in_another_is_checked_too(address: IPv4Address | IPv6Address) -> None:
     if isinstance(address, IPv6Address):
         assert refusal(str(address), policy())
         return
@@ -208,6 +208,6 @@ def test_an_address_within_another_is_judged_as_itself(address: IPv4Address | IP
 
 @given(st.ip_addresses())
 @example(IPv6Address("64:ff9b:1::b00:0"))  # a translator's own prefix (RFC 8215): global for Python 3.11 only
-def test_only_addresses_that_are_global_pass(address: IPv4Address | IPv6Address) -> None:
+def test_only_global_addresses_are_allowed(address: IPv4Address | IPv6Address) -> None:
     if not refusal(str(address), policy(deny_private=True)):
         assert address.is_global or (isinstance(address, IPv6Address) and (address.sixtofour or address.teredo))

@@ -1,4 +1,4 @@
-"""Whoever has an account on the host can fill /tmp: that does not slow each call of a script."""
+"""A user who fills /tmp does not slow down each run of a script."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALL = ScriptCall(
 )
 
 
-def test_foreign_folders_are_looked_through_every_few_seconds_only(
+def test_the_temporary_folder_is_scanned_every_few_seconds_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]

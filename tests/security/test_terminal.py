@@ -1,4 +1,4 @@
-"""What an alert, a service, Redis or a file says is shown, and does nothing to the terminal.
+"""Text of an alert, a service, Redis or a file is shown, but cannot control the terminal.
 
 The same hostile text stands in every field that can hold one; each command is run as an operator does, at a terminal
 and elsewhere. What it writes has no character that a terminal obeys or does not show, but for line ends and tabs.
@@ -55,8 +55,8 @@ HOSTILE = st.text(
 )
 
 
-def is_seen(text: str) -> bool:
-    """Say whether every character is one that a terminal shows, or a line end or tab."""
+def is_printable(text: str) -> bool:
+    """Return whether every character is printable, a line end or a tab."""
     return not any(
         category(one)[0] == "C" or category(one) in {"Zl", "Zp"} or one in "\u115f\ufe0f"
         for one in re.sub("[\n\t]", "", text)
@@ -65,9 +65,9 @@ def is_seen(text: str) -> bool:
 
 @given(st.text(st.characters(categories=None), max_size=50))
 @example(WORST)
-def test_any_text_becomes_printable_and_a_second_time_changes_nothing(text: str) -> None:
+def test_escaping_makes_any_text_printable_and_is_idempotent(text: str) -> None:
     once = printable(text)
-    assert is_seen(once)
+    assert is_printable(once)
     assert not {"\n", "\t"} & set(once)
     assert printable(once) == once
 
@@ -75,16 +75,16 @@ def test_any_text_becomes_printable_and_a_second_time_changes_nothing(text: str)
 @pytest.mark.parametrize(
     "text", ["plain", "naïve café", "大阪 東京\u3000x", "a\u00a0b", "C:\\Windows", '"quoted"', "🔥"]
 )
-def test_what_is_shown_stays_as_it_is(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     assert printable(text) == text
 
 
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_json_keeps_its_meaning(value: Any) -> None:
+def test_escaped_json_keeps_its_meaning(value: Any) -> None:
     for indent in (None, 2):
-        told = printable_json(json.dumps(value, ensure_ascii=False, indent=indent))
-        assert is_seen(told)
-        assert json.loads(told) == value
+        shown = printable_json(json.dumps(value, ensure_ascii=False, indent=indent))
+        assert is_printable(shown)
+        assert json.loads(shown) == value
 
 
 @given(HOSTILE)
@@ -98,11 +98,11 @@ def test_a_log_line_shows_any_text(text: str) -> None:
         made = logging.LogRecord(text, logging.INFO, "f", 1, "said %s", (text,), info)
         made.integration = text
         handler.handle(made)
-        assert is_seen(stream.getvalue())
+        assert is_printable(stream.getvalue())
 
 
 @given(rows=st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=3), width=st.integers(20, 120))
-def test_a_table_shows_any_cell_in_a_line_of_its_own(rows: list[tuple[str, ...]], width: int) -> None:
+def test_a_table_shows_any_cell_on_one_line(rows: list[tuple[str, ...]], width: int) -> None:
     columns = (
         terminal.Column("A", terminal.ColumnKind.ID),
         terminal.Column("B"),
@@ -110,11 +110,11 @@ def test_a_table_shows_any_cell_in_a_line_of_its_own(rows: list[tuple[str, ...]]
     )
     drawn = terminal.lines(columns, rows, width)
     assert len(drawn) == len(rows) + 1
-    assert all(is_seen(line) and not {"\n", "\t"} & set(line) for line in drawn)
+    assert all(is_printable(line) and not {"\n", "\t"} & set(line) for line in drawn)
 
 
 def fill(client: redis.Redis, text: str) -> None:
-    """Put the text wherever Redis can hold one that an operator is shown."""
+    """Write the text into every place in Redis that commands show."""
     client.flushall()
     registry, ledger = PublishedRegistry(client, Cipher(Fernet.generate_key())), Ledger(client)
     hostile_id = f"slack{text}"
@@ -187,7 +187,7 @@ COMMANDS = (
 @given(HOSTILE)
 @example(WORST)
 @pytest.mark.parametrize("at_terminal", [True, False])
-def test_no_command_lets_a_text_of_redis_command_the_terminal(
+def test_no_command_prints_control_characters_from_redis(
     client: redis.Redis, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, at_terminal: bool, text: str
 ) -> None:
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
@@ -196,8 +196,8 @@ def test_no_command_lets_a_text_of_redis_command_the_terminal(
     fill(client, text)
     for words in COMMANDS:
         done = CliRunner().invoke(courier, words, color=at_terminal, input="n\n")
-        told = BOLD.sub("", done.output)
-        assert is_seen(told), (words, told)
+        shown = BOLD.sub("", done.output)
+        assert is_printable(shown), (words, shown)
         assert done.exception is None or isinstance(done.exception, SystemExit | CourierError), (
             words,
             done.exception,
@@ -210,7 +210,7 @@ def test_top_shows_any_text(
 ) -> None:
     monkeypatch.setenv("COURIER_REDIS_URL", server.url)
     fill(client, text)
-    assert is_seen(CliRunner().invoke(courier, ["top", "--once"]).output)
+    assert is_printable(CliRunner().invoke(courier, ["top", "--once"]).output)
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
@@ -225,11 +225,11 @@ def test_render_shows_any_text_of_an_alert(tmp_path: Path, words: tuple[str, ...
         json.dumps(alert | {"agent": {"id": WORST, "name": WORST}}, ensure_ascii=False)
     )
     given_files = ("--config", str(tmp_path / "ossec.conf"), "--alert", str(tmp_path / "alert.json"))
-    told = CliRunner().invoke(
+    shown = CliRunner().invoke(
         courier, ["render", "--integration", "slack", "--integration", "custom-x", *given_files, *words]
     )
-    assert told.exit_code == 0, told.output
-    assert is_seen(told.output)
+    assert shown.exit_code == 0, shown.output
+    assert is_printable(shown.output)
 
 
 @pytest.mark.parametrize("words", [("check",), ("check", "--json"), ("shadow", "--once")])
@@ -245,9 +245,9 @@ def test_check_and_shadow_show_any_text_of_ossec_conf(
     (tmp_path / "alerts.json").touch()
     with pytest.raises(SystemExit):
         main([*words, "--config", str(tmp_path / "ossec.conf"), "--alerts", str(tmp_path / "alerts.json")])
-    told = capsys.readouterr()
-    assert is_seen(told.out)
-    assert is_seen(told.err)
+    shown = capsys.readouterr()
+    assert is_printable(shown.out)
+    assert is_printable(shown.err)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +259,6 @@ def test_an_error_shows_any_text(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (folder / "courier.toml").write_text('[producer]\nconfig = "ossec\u202e\u0085.conf"\n')
     with pytest.raises(SystemExit):
         main(["--settings", str(folder / "courier.toml"), *words, *([str(folder)] if words[0] == "dead" else [])])
-    told = capsys.readouterr()
-    assert is_seen(told.out)
-    assert is_seen(told.err)
+    shown = capsys.readouterr()
+    assert is_printable(shown.out)
+    assert is_printable(shown.err)

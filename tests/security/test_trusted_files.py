@@ -1,4 +1,4 @@
-"""Settings and secrets are taken only from files that nobody but root and the present user can have written."""
+"""Courier accepts settings and secrets only from files that only root and the current user can write."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize(("place", "fault"), FAULTS)
-def test_a_settings_file_that_others_can_write_is_refused_until_the_command_that_is_named_was_run(
+def test_a_settings_file_that_others_can_write_is_refused_until_the_named_command_was_run(
     place: str, fault: Callable[[Path], None], folder: Path, *, named: bool
 ) -> None:
     arguments = ("--settings", "courier.toml", "config") if named else ("config",)
@@ -76,7 +76,7 @@ def test_a_settings_file_that_others_can_write_is_refused_until_the_command_that
     assert "max_tasks = 7" in courier(*arguments, cwd=folder).stdout
 
 
-def test_a_redis_that_another_user_named_in_a_shared_folder_is_not_asked(tmp_path: Path) -> None:
+def test_settings_of_another_user_in_a_shared_folder_are_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         shared_folder = tmp_path / "shared"
@@ -91,7 +91,7 @@ def test_a_redis_that_another_user_named_in_a_shared_folder_is_not_asked(tmp_pat
             listening.accept()
 
 
-def test_a_shared_working_directory_without_settings_is_no_fault(tmp_path: Path) -> None:
+def test_a_shared_working_directory_without_settings_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o1777)
     assert courier("config", cwd=tmp_path / "shared").returncode == 0
@@ -112,13 +112,13 @@ def test_a_file_with_a_secret_that_others_can_write_is_refused_and_not_shown(
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o440, 0o444, 0o600, 0o640, 0o644])
-def test_what_only_its_owner_can_write_is_taken(mode: int, folder: Path) -> None:
+def test_files_that_only_their_owner_can_write_are_accepted(mode: int, folder: Path) -> None:
     (folder / "courier.toml").chmod(mode)
     assert read_trusted(folder / "courier.toml", "x") == TOML.encode()
 
 
-def test_a_secret_from_a_pipe_and_settings_from_dev_null_are_taken(tmp_path: Path) -> None:
-    """As `COURIER_…_FILE=<(pass show redis)` of bash hands it over."""
+def test_a_secret_from_a_pipe_and_settings_from_dev_null_are_accepted(tmp_path: Path) -> None:
+    """As bash passes it: `COURIER_…_FILE=<(pass show redis)`."""
     ours, theirs = os.pipe()
     os.write(theirs, b"hunter2\n")
     os.close(theirs)
@@ -131,7 +131,7 @@ def test_a_secret_from_a_pipe_and_settings_from_dev_null_are_taken(tmp_path: Pat
 
 @as_root
 @pytest.mark.parametrize("owner", [0, NOBODY, SOMEBODY])
-def test_an_ordinary_user_trusts_root_and_himself(owner: int) -> None:
+def test_files_of_root_and_of_the_user_are_trusted(owner: int) -> None:
     with tempfile.TemporaryDirectory(prefix="courier-test-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -145,8 +145,8 @@ def test_an_ordinary_user_trusts_root_and_himself(owner: int) -> None:
             assert "max_tasks = 7" in done.stdout, done.stderr
 
 
-class AsKubernetesDoes:
-    """A volume of a ConfigMap or a Secret: the folder is everybody's, each file a link into one of the kubelet's."""
+class KubernetesVolume:
+    """A volume of a ConfigMap or a Secret: all users can write the folder, and each file is a link."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "with blank"
@@ -161,17 +161,15 @@ class AsKubernetesDoes:
 
 
 def mounted(folder: Path, place: Path, options: str) -> Path:
-    """Write what the kernel says of mounts."""
+    """Write a list of mounts in the kernel's format."""
     table = folder / "mountinfo"
     name = str(place).replace(" ", r"\040")
     table.write_text(f"21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n36 21 0:3 / {name} {options} - tmpfs tmpfs rw\n")
     return table
 
 
-def test_a_volume_of_kubernetes_is_taken_since_it_is_a_read_only_mount(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    volume = AsKubernetesDoes(tmp_path)
+def test_a_read_only_kubernetes_volume_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = KubernetesVolume(tmp_path)
     with pytest.raises(SettingsError, match="mode 1777"):
         read_trusted(volume.file, "x")
     monkeypatch.setattr(permissions, "_MOUNTS", mounted(tmp_path, volume.root, "rw,relatime"))
@@ -183,10 +181,10 @@ def test_a_volume_of_kubernetes_is_taken_since_it_is_a_read_only_mount(
 
 @as_root
 @pytest.mark.parametrize("place", [".", "courier.toml"])
-def test_a_folder_or_file_of_a_host_user_is_taken_where_it_is_mounted_read_only(
+def test_a_read_only_mount_of_a_host_users_file_is_accepted(
     place: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As compose.yaml mounts COURIER_SETTINGS_DIR, and Docker a file that is a secret."""
+    """As compose.yaml mounts COURIER_SETTINGS_DIR, and Docker mounts the file of a secret."""
     given_away(folder / "courier.toml")
     with pytest.raises(SettingsError, match=f"belongs to user {SOMEBODY}"):
         read_trusted(folder / "courier.toml", "x")
@@ -194,10 +192,10 @@ def test_a_folder_or_file_of_a_host_user_is_taken_where_it_is_mounted_read_only(
     assert read_trusted(folder / "courier.toml", "x") == TOML.encode()
 
 
-def test_a_system_that_is_read_only_as_a_whole_makes_nothing_trusted(
+def test_a_read_only_root_file_system_makes_no_file_trusted(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ProtectSystem=strict of systemd: the service cannot write, others can."""
+    """With systemd's ProtectSystem=strict the service cannot write, but others can."""
     folder.chmod(0o777)
     monkeypatch.setattr(permissions, "_MOUNTS", mounted(tmp_path, Path("/"), "ro"))
     with pytest.raises(SettingsError, match="mode 0777"):
@@ -205,7 +203,7 @@ def test_a_system_that_is_read_only_as_a_whole_makes_nothing_trusted(
 
 
 @as_root
-def test_a_real_read_only_mount_is_seen(folder: Path) -> None:
+def test_a_real_read_only_mount_is_detected(folder: Path) -> None:
     given_away(folder / "courier.toml")
     mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && echo mounted >&2 && exec "$@"'
     command = ["unshare", "--mount", "sh", "-c", mount, str(folder), sys.executable, "-m", "ops.cli.main", "config"]
@@ -245,9 +243,7 @@ def status(*, owner: int, mode: int) -> os.stat_result:
     kind=st.sampled_from([stat.S_IFREG, stat.S_IFDIR, stat.S_IFIFO, stat.S_IFSOCK]),
     name=st.text(min_size=1).filter(lambda text: "\0" not in text),
 )
-def test_whatever_owner_and_mode_only_root_and_the_present_user_may_write(
-    owner: int, mode: int, kind: int, name: str
-) -> None:
+def test_only_files_writable_by_root_or_the_user_alone_are_trusted(owner: int, mode: int, kind: int, name: str) -> None:
     path = Path("/", name)
     if owner in (0, os.geteuid()) and not mode & 0o022:
         refuse_other_writers(path, status(owner=owner, mode=kind | mode), "x")

@@ -11,7 +11,7 @@ from ops.standalone.embedded_redis import free_port
 from tests.support.fleet import LEASES, RECORDS, TOTALS, Target
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import eventually
-from tests.support.sentinels import PASSWORD, SENTINEL_PASSWORD, Watched
+from tests.support.sentinels import PASSWORD, SENTINEL_PASSWORD, SentinelCluster
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -24,7 +24,7 @@ class System:
     """Producer, worker and Flower that find Redis through Sentinels, and a target that counts requests."""
 
     def __init__(self, stack: ExitStack, folder: Path, tls: Tls | None = None) -> None:
-        self.redis, self._tls = Watched(stack, folder, tls), tls
+        self.redis, self._tls = SentinelCluster(stack, folder, tls), tls
         self.target = Target(stack, latency_ms=20)
         self.manager = Manager(folder, self.target)
         flower_port = free_port()
@@ -43,19 +43,19 @@ class System:
             )
         ]
 
-    def everything_arrives(self) -> None:
+    def wait_until_all_arrived(self) -> None:
         """Wait until all written alerts have arrived and are settled on the current primary."""
         eventually(lambda: self.target.distinct() == self.manager.written)
         with self.redis.replica.client() as client:
             eventually(lambda: not client.hlen(RECORDS) and not client.hlen(LEASES))
 
-    def begins(self, count: int) -> None:
+    def start_delivering(self, count: int) -> None:
         """Write `count` alerts and wait until some have arrived."""
         eventually(lambda: "new integration; reading starts" in self.parts[0].log)
         self.manager.append(count)
         eventually(lambda: self.target.distinct() > count // 4)
 
-    def unknown_to_the_replica(self) -> int:
+    def count_unsettled_on_replica(self) -> int:
         """Return how many deliveries have arrived that are not settled on the replica."""
         with self.redis.replica.client() as client:
             known = int(client.hget(TOTALS, "delivered") or 0)
@@ -67,16 +67,16 @@ class System:
             page: str = answer.read().decode()
             return page
 
-    def is_well_and_discreet(self) -> None:
+    def check_processes_and_logs(self) -> None:
         """Fail if a process has exited, or if a log has a traceback or a password."""
         assert all(part.process.poll() is None for part in self.parts)
-        said = "".join(part.log for part in self.parts) + self._workers_tell()
+        said = "".join(part.log for part in self.parts) + self._workers_respond()
         before, found, after = said.partition("Traceback")
         assert not found, before[-500:] + found + after[:3000]
         assert PASSWORD not in said
         assert SENTINEL_PASSWORD not in said
 
-    def _workers_tell(self) -> str:
+    def _workers_respond(self) -> str:
         """Return the workers' responses to a remote-control request, as Flower sends it."""
         trusted = f"&ssl_ca_certs={self._tls.ca}" if self._tls else ""
         url = f"{self.redis.url}?sentinel_password={SENTINEL_PASSWORD}{trusted}"

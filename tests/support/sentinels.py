@@ -29,7 +29,7 @@ another 30 s (Redis documentation, "High availability with Redis Sentinel", TILT
 PASSWORD, SENTINEL_PASSWORD = "of-the-servers", "of-the-sentinels"
 
 
-class Watched:
+class SentinelCluster:
     """Starts everything and waits until the replica is in sync; `url` is the address for Courier."""
 
     def __init__(self, stack: ExitStack, folder: Path, tls: Tls | None = None) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEBIANS: Final = "redis-check-rdb"
+REDIS_WITH_TLS: Final = "redis-check-rdb"
 """From Debian's package redis-tools: the same program as redis-server, without a service."""
 
 
@@ -36,7 +36,7 @@ class Tls(NamedTuple):
         """Create certificates, and a link to the program as redis-server, because it acts by its name."""
         authority = Authority(folder)
         binary = folder / "redis-server"
-        binary.symlink_to(str(shutil.which(DEBIANS)))
+        binary.symlink_to(str(shutil.which(REDIS_WITH_TLS)))
         return cls(binary, authority.certificate("redis"), authority.file)
 
     def listen(self, port: int) -> str:

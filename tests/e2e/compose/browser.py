@@ -1,4 +1,4 @@
-"""Chromium without a screen: what a person sees of a page, as text and as a picture."""
+"""Headless Chromium: returns a page as HTML or as a screenshot."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _run(url: str, *flags: str) -> str:
     return done.stdout
 
 
-def text_of(url: str) -> str:
-    """Return the page as it stands after its scripts have run, as HTML."""
+def rendered_html(url: str) -> str:
+    """Return the page as HTML, after its scripts have run."""
     return _run(url, f"--window-size={SIZE}", "--dump-dom")
 
 
 def picture(url: str, file: Path, *, size: str = SIZE) -> None:
-    """Write a PNG of the page in a window of that size: `WIDTH,HEIGHT` in pixels."""
+    """Write a PNG of the page in a window of `size`: `WIDTH,HEIGHT` in pixels."""
     file.parent.mkdir(exist_ok=True)
     _run(url, f"--window-size={size}", f"--screenshot={file}")

@@ -1,4 +1,4 @@
-"""`docker compose` for one project of the test, with the files and variables that it needs."""
+"""Runs `docker compose` for a project of the test, with its own files and variables."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[3]
 
 
 class Project:
-    """A project that runs `files`; `variables` stand for an operator's .env."""
+    """A project with the Compose files `files`; `variables` are like an operator's .env."""
 
     def __init__(self, name: str, *files: Path, **variables: str) -> None:
         self.name, self._files = name, files
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("COURIER_")} | variables
 
     def also(self, file: Path) -> Project:
-        """Return the same project with one more file."""
+        """Return the same project with another Compose file."""
         more = Project(self.name, *self._files, file)
         more._environment = self._environment
         return more
@@ -32,7 +32,7 @@ class Project:
         self._environment |= variables
 
     def compose(self, *arguments: str, stdin: str = "") -> str:
-        """Run a subcommand and return what it printed; its messages are in the error if it fails."""
+        """Run a subcommand and return its output. Fail with its messages if it fails."""
         chosen = [word for file in self._files for word in ("-f", str(file))]
         command = ["docker", "compose", "--project-name", self.name, "--project-directory", str(ROOT), *chosen]
         done = subprocess.run(
@@ -48,7 +48,7 @@ class Project:
         return done.stdout
 
     def containers(self, service: str = "") -> list[dict[str, Any]]:
-        """Return what the engine knows of the project's containers, or of those of one service."""
+        """Return what `docker inspect` shows of the project's containers, or of those of one service."""
         wanted = [f"label=com.docker.compose.project={self.name}"]
         if service:
             wanted.append(f"label=com.docker.compose.service={service}")
@@ -57,7 +57,7 @@ class Project:
         return found
 
     def unhealthy(self) -> dict[str, str]:
-        """Return, for each container that should be healthy and is not, its state and what its last check said."""
+        """Return the state and the last health check of each container that is not healthy."""
         states = {}
         for one in self.containers():
             state = one["State"]
@@ -68,16 +68,16 @@ class Project:
         return states
 
     def wait_until_healthy(self, limit_s: float) -> None:
-        """Wait until every container is healthy; fail with those that are not, and why."""
+        """Wait until every container is healthy. Fail with the unhealthy ones and the reasons."""
         try:
             eventually(lambda: not self.unhealthy(), limit_s=limit_s)
         except AssertionError:
             raise AssertionError(f"{self.name} is not healthy: {json.dumps(self.unhealthy(), indent=2)}") from None
 
     def kill(self, service: str) -> str:
-        """End a service's process with SIGKILL from outside, as the kernel would; return the container's id.
+        """Kill a service's process with SIGKILL from outside, as the kernel would. Return the container's id.
 
-        `docker kill` will not do: the engine takes it as a wish to have the container stopped for good.
+        `docker kill` cannot replace this: after it the engine does not restart the container.
         """
         container = self.containers(service)[0]
         os.kill(container["State"]["Pid"], signal.SIGKILL)
@@ -85,7 +85,7 @@ class Project:
 
 
 def docker(*arguments: str) -> str:
-    """Run `docker` and return what it printed."""
+    """Run `docker` and return its output."""
     command = ["docker", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr}"
@@ -93,6 +93,6 @@ def docker(*arguments: str) -> str:
 
 
 def can_pull(image: str) -> bool:
-    """Fetch the image; tell whether the engine reaches a registry that has it."""
+    """Try to pull the image and return whether the engine could."""
     command = ["docker", "pull", "--quiet", image]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

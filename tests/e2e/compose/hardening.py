@@ -1,4 +1,4 @@
-"""What every container of the composed system must be held to, as the engine tells it."""
+"""Checks that every container is hardened, by `docker inspect`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from tests.e2e.compose.stack import GID, UID
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NOT_OURS = {"target", "init"}
+UNCHECKED_SERVICES = {"target", "init"}
 USERS = {f"{UID}:{GID}", "10002:10002", "65534:65534", "472:0"}
 """Courier's, Redis's, Prometheus's and Grafana's; root is none of them (Grafana's group 0 gives it nothing here)."""
 
 
-def are_shut_in(containers: Iterable[dict[str, Any]]) -> None:
-    """Fail with the name of the service that may more than it should."""
+def check_containers(containers: Iterable[dict[str, Any]]) -> None:
+    """Fail with the name of a service that has more rights than it needs."""
     for one in containers:
         service = one["Config"]["Labels"]["com.docker.compose.service"]
-        if service not in NOT_OURS:
-            may_little(service, one)
-            _sees_little(service, {m["Destination"]: m for m in one["Mounts"]})
+        if service not in UNCHECKED_SERVICES:
+            check_container(service, one)
+            _check_mounts(service, {m["Destination"]: m for m in one["Mounts"]})
 
 
-def may_little(service: str, one: dict[str, Any]) -> None:
-    """Fail if a container may do more than it must."""
+def check_container(service: str, one: dict[str, Any]) -> None:
+    """Fail if a container has more rights than it needs."""
     host = one["HostConfig"]
     assert host["ReadonlyRootfs"], service
     assert host["CapDrop"] == ["ALL"], service
@@ -40,7 +40,7 @@ def may_little(service: str, one: dict[str, Any]) -> None:
     assert one["Config"]["Healthcheck"]["Test"], service
 
 
-def _sees_little(service: str, mounts: dict[str, dict[str, Any]]) -> None:
+def _check_mounts(service: str, mounts: dict[str, dict[str, Any]]) -> None:
     assert all(not m["RW"] for m in mounts.values() if m["Type"] == "bind"), service
     assert ("/var/ossec/queue/sockets" in mounts) == (service in {"worker-manager", "worker-scripts"}), service
     assert ("/var/ossec/integrations" in mounts) == (service == "worker-scripts"), service

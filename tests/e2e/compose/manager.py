@@ -1,4 +1,4 @@
-"""A manager's folder as a package leaves it: owners, modes, dated logs, a script, and the queue with a listener."""
+"""A manager's folder as the packages create it: owners, modes, dated logs, a script, and a listener on the queue."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def alert(number: int, *, rule: str, level: int, groups: list[str], **more: obje
 
 
 class Manager:
-    """Use as a context, which listens on the queue. `events` is what was injected there."""
+    """A context manager that listens on the queue. `events` are the messages that arrived there."""
 
     def __init__(self, home: Path, *, uid: int, gid: int, script: Path) -> None:
         self.home, self._uid, self._gid = home, uid, gid
@@ -86,7 +86,7 @@ class Manager:
         return range(first, self._number)
 
     def _own(self) -> None:
-        """Give everything the owners and modes of a real manager (spec, section 2)."""
+        """Set the owners and modes of a real manager (spec, section 2)."""
         for path in (self.home, *self.home.rglob("*")):
             os.chown(path, 0 if "integrations" in path.parts or path.name == "ossec.conf" else self._uid, self._gid)
             path.chmod(0o750 if path.is_dir() or path.parent.name == "integrations" else 0o660)

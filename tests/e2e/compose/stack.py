@@ -1,4 +1,4 @@
-"""The composed system of the tests: its settings, the manager's folder beside it, and what has arrived."""
+"""The Compose system of the tests: its settings, the manager's folder beside it, and the messages that arrived."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _HERE = Path(__file__).parent
 
 
 class Stack:
-    """The composed system, the manager's folder beside it, and what has arrived."""
+    """The Compose system, the manager's folder beside it, and the messages that arrived."""
 
     def __init__(self, folder: Path) -> None:
         record, settings = folder / "record", folder / "settings"
@@ -70,7 +70,7 @@ class Stack:
         self.healthy_after_s = 0.0
 
     def up(self) -> None:
-        """Start it and wait until every service is healthy, which must not take longer than a minute."""
+        """Start it and wait until every service is healthy, for at most a minute."""
         start_s = time.monotonic()
         self.project.compose("up", "--detach")
         self.project.wait_until_healthy(HEALTHY_LIMIT_S)
@@ -82,8 +82,8 @@ class Stack:
         lines = self._messages.read_text().splitlines() if self._messages.exists() else []
         return Counter(one.partition(" ")[2] for one in lines if one.startswith(f"{service} "))
 
-    def everything_arrives(self, *services: str, limit_s: float = 240) -> None:
-        """Wait until nothing that was written is missing; tell how much came more than once."""
+    def wait_until_all_arrived(self, *services: str, limit_s: float = 240) -> None:
+        """Wait until all written alerts have arrived, and print how many arrived twice."""
         for service in services or ("slack",):
 
             def is_complete(service: str = service) -> bool:
@@ -102,24 +102,24 @@ class Stack:
         return len(self.manager.written[service] - set(self.arrived(service)))
 
     def accepted(self) -> dict[str, int]:
-        """Return how many different messages of each integration its target has; the manager also hears of trouble."""
+        """Return the number of different messages at the target of each integration, and of the manager's events."""
         arrived = {"slack": "slack", "custom-ticket": "ticket", "virustotal": "virustotal"}
         return {one: len(self.arrived(name)) for one, name in arrived.items()} | {
             "manager": len(set(self.manager.events))
         }
 
     def delivered(self) -> dict[str, int]:
-        """Return how many deliveries of each integration the exporter counts as accepted by the target."""
+        """Return the number of delivered deliveries of each integration, by the exporter."""
         samples = self.metrics("exporter")
         wanted = [s for s in samples if s.name == "courier_deliveries_total" and s.labels["outcome"] == "delivered"]
         return {s.labels["integration"]: int(s.value) for s in wanted}
 
     def metrics(self, service: str) -> list[Sample]:
-        """Return what a container of that service shows to Prometheus."""
+        """Return the metrics of a container of this service."""
         text = self.project.compose("exec", "-T", service, "python", "-c", SCRAPE)
         return [one for family in text_string_to_metric_families(text) for one in family.samples]
 
     def secret(self, name: str) -> str:
-        """Return one of the secrets that `init` made, read as an operator reads it."""
+        """Return one of the secrets that `init` created, read in the same way as by an operator."""
         read = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "init")
         return self.project.compose(*read, f"/run/courier/{name}").strip()

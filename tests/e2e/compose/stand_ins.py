@@ -1,4 +1,4 @@
-"""Images that upstream publishes, or what stands in for them where the engine reaches no registry."""
+"""Published images, or stand-ins for them if the engine reaches no registry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.e2e.compose.engine import can_pull, docker
 FILE = Path(__file__).with_name("stand-ins.dockerfile")
 
 
-def image_of(name: str, wanted: str) -> str:
-    """Return `wanted` if it can be pulled, else the stand-in called `name` in the file beside this one; tell which."""
+def image_or_stand_in(name: str, wanted: str) -> str:
+    """Return `wanted` if it can be pulled, else build and print the stand-in `name` of the file beside this one."""
     if can_pull(wanted):
         return wanted
     stand_in = f"courier-e2e-{name}"

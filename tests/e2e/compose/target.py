@@ -1,9 +1,9 @@
-"""The services that the composed system talks to, in a container of Courier's own image.
+"""The services that the Compose system calls, in a container of Courier's own image.
 
     python target.py FOLDER
 
-Each message that is accepted becomes a line `SERVICE ID` in FOLDER/messages, which outlives the container: what was
-accepted before a `docker compose down` counts after the `up`.
+Each accepted message becomes a line `SERVICE ID` in FOLDER/messages. The file outlives the container, so that messages
+from before a `docker compose down` still count after the `up`.
 """
 
 from __future__ import annotations
