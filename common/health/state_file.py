@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 MAX_CHARS: Final = 500
 """Maximum length of the text: an error may quote a response of Redis."""
 
+START_INTERVAL_S: Final = 0.5
 CHECK_INTERVAL_S: Final = 5.0
-"""Time between two checks of `keep`. The reader accepts a line that is six times as old."""
+"""Time between two checks of `keep`, before and after the first one that succeeds. The reader accepts a line that is
+six times as old."""
 
 _log = logging.getLogger("courier.health")
 
@@ -44,31 +46,37 @@ class HealthFile:
             with suppress(OSError):
                 path.unlink()
 
-    def record(self, check: Callable[[], str]) -> None:
-        """Write the text that `check` returns, or the reason if it raises a CourierError."""
+    def record(self, check: Callable[[], str]) -> bool:
+        """Write the text that `check` returns, or the reason if it raises a CourierError; return whether it is healthy.
+
+        Without a path, `check` is not called and the result is False.
+        """
         if not self._path:
-            return
+            return False
         try:
             text = check()
         except CourierError as error:
             self.unhealthy(error)
-        else:
-            self._write("healthy", text)
+            return False
+        self._write("healthy", text)
+        return True
 
     def unhealthy(self, reason: CourierError) -> None:
         """Write why the process is not healthy."""
         self._write("unhealthy", str(reason))
 
     def keep(self, check: Callable[[], str]) -> None:
-        """Start a daemon thread that records `check` every CHECK_INTERVAL_S, if there is a path."""
+        """Start a daemon thread that records `check` every few seconds, if there is a path."""
         if self._path:
             threading.Thread(target=self._keep, args=(check,), name="health", daemon=True).start()
 
     def _keep(self, check: Callable[[], str]) -> None:
         pause = threading.Event()
+        while not self.record(check):
+            pause.wait(START_INTERVAL_S)
         while True:
-            self.record(check)
             pause.wait(CHECK_INTERVAL_S)
+            self.record(check)
 
     def _write(self, state: str, text: str) -> None:
         if not self._path:

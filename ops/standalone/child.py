@@ -80,5 +80,5 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_NAME, f"courier-{child.name}".encode(), 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_NAME, child.name.encode(), 0, 0, 0)
     courier(child.arguments)

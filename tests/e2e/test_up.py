@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests.support.crashes import pause
 from tests.support.processes import Courier, Manager, alert
 from tests.support.recorder import Recorder, eventually
 
+PARTS = {"producer", "http", "local", "flower"}
 READY = "new integration; reading starts"
 
 
@@ -104,6 +106,27 @@ def test_a_killed_courier_up_loses_no_alert(tmp_path: Path) -> None:
         manager.append(10)
         with Courier(tmp_path, *arguments, **settings):
             eventually(lambda: set(target.ids) == manager.ids, limit_s=60)
+
+
+def test_killed_part_is_restarted_under_its_name(manager: Manager, target: Recorder) -> None:
+    def parts() -> dict[str, int]:
+        found = {pid: Path(f"/proc/{pid}/comm") for pid in children(courier.process.pid)}
+        return {file.read_text().strip(): pid for pid, file in found.items() if file.exists()}
+
+    with up(manager) as courier:
+        eventually(lambda: parts().keys() >= PARTS)
+        before = parts()
+        os.kill(before["http"], signal.SIGKILL)
+        eventually(lambda: parts().get("http", before["http"]) != before["http"])
+        manager.append(1)
+        eventually(lambda: target.bodies)
+        assert {name: pid for name, pid in parts().items() if name != "http"} == {
+            name: pid for name, pid in before.items() if name != "http"
+        }
+        for name, pid in parts().items():
+            files = [str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir() if one.is_symlink()]
+            holds_lock = str(manager.state / "lock") in files
+            assert holds_lock == (name not in PARTS), "a part that outlives `courier up` would keep it"
 
 
 @pytest.mark.slow

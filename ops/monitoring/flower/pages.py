@@ -44,6 +44,9 @@ class RedisHealthcheck(Healthcheck):  # type: ignore[misc]  # Flower ships no ty
             self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         self.write(error or "OK")
 
+    def _log(self) -> None:
+        """Log no request: Flower's own process sends one every few seconds, and logs when it loses Redis."""
+
     async def _redis_error(self) -> str:
         """Send a command to Redis: an open connection may no longer carry data."""
         try:
