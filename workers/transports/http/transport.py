@@ -38,7 +38,7 @@ _UNKNOWN_AUTHORITY: Final = ("issuer certificate", "self-signed", "self signed")
 _CACHE_SIZE: Final = 256
 """Prepared requests that are cached. One is enough for a fixed URL; look-ups of the same value repeat."""
 
-_MAX_IDLE_TRANSFERS: Final = 8
+_MAX_IDLE_TRANSFERS: Final = 64
 """Handles of libcurl that an integration keeps, about 6 KiB each. A new one takes 15 µs."""
 
 Pairs = tuple[tuple[str, str], ...]
