@@ -47,7 +47,7 @@ def read_json(text: str, *, strict: bool = True) -> Any:
     quote the text.
     """
     check_depth(text)
-    return json.loads(text, strict=strict, parse_float=RawNumber, parse_int=_integer, parse_constant=_no_constant)
+    return (_strict if strict else _lenient).decode(text)
 
 
 def write_json(value: Any) -> str:
@@ -73,6 +73,12 @@ def _integer(text: str) -> int | RawNumber:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_strict, _lenient = (
+    json.JSONDecoder(strict=strict, parse_float=RawNumber, parse_int=_integer, parse_constant=_no_constant)
+    for strict in (True, False)
+)
 
 
 def _not_plain(value: object) -> NoReturn:

@@ -8,6 +8,7 @@ for a script, so the request buckets end there.
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from common.metrics.factory import counter, gauge, histogram, process_registry
@@ -38,6 +39,7 @@ class WorkerMetrics:
         self._maintained_at_s = gauge("courier_worker_maintenance_timestamp_seconds", self.registry)
         self._serves = gauge("courier_worker_integration_info", self.registry)
         self._messages_dropped = counter("courier_messages_dropped", self.registry)
+        self._attempts_of, self._accepted_s_of = cache(self._attempts.labels), cache(self._accepted_s.labels)
 
     def init_series(self, ids: Collection[str]) -> None:
         """Create every series of these integrations at zero, so that `increase()` sees the first failure of a kind."""
@@ -64,12 +66,12 @@ class WorkerMetrics:
         """
         if settlement.outcome == "postponed":
             return
-        self._attempts.labels(integration_id, settlement.outcome, settlement.reason).inc()
+        self._attempts_of(integration_id, settlement.outcome, settlement.reason).inc()
         if settlement.outcome != "delivered" or delivery.header.replays:
             return
         written_s = written_at_s(delivery.alert)
         if written_s is not None:
-            self._accepted_s.labels(integration_id).observe(max(0.0, self._now() - written_s))
+            self._accepted_s_of(integration_id).observe(max(0.0, self._now() - written_s))
 
     def wrap_timed(self, integration_id: str, transport: Transport) -> Transport:
         """Return a transport that records the duration of each call of `transport`."""

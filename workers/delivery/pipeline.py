@@ -221,6 +221,8 @@ def _annotated(delivery: Delivery) -> Alert:
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:
     """Return the outcome of several calls of one delivery: the most severe one, with the events of all."""
+    if len(outcomes) == 1:
+        return outcomes[0]
     worst = max(outcomes, key=_severity, default=Delivered())
     if isinstance(worst, Skipped):
         return worst

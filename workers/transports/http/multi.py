@@ -15,6 +15,7 @@ occupy. So calls share a multi handle only if they resolve the same name (`conne
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,9 @@ MAX_CONNECTIONS: Final = 20_000
 in progress and would close connections between two floods; the limits of the integrations are much lower."""
 
 
+_TIMER_RESOLUTION_S: Final = 0.001
+
+
 class Multi:
     """A multi handle on the running event loop, until a pause without calls. `on_close` is called then."""
 
@@ -48,7 +52,8 @@ class Multi:
         self._multi.setopt(pycurl.M_MAXCONNECTS, MAX_CONNECTIONS)
         self._calls: dict[pycurl.Curl, asyncio.Future[None]] = {}
         self._watched: set[int] = set()
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake_s = self._due_s = math.inf
         self._used_s = self._loop.time()
         self._closed = False
         self._pause = self._loop.call_later(CLOSE_AFTER_S, self._close_if_idle)
@@ -108,17 +113,23 @@ class Multi:
         """Call libcurl after this time; -1 means that it need not be called (CURLMOPT_TIMERFUNCTION(3))."""
         if self._closed:
             return
+        self._due_s = self._loop.time() + delay_ms / 1000 if delay_ms >= 0 else math.inf
+        if self._due_s < self._wake_s:  # else the timer that runs is early enough; most calls only defer the time
+            self._start_timer()
+
+    def _start_timer(self) -> None:
         if self._timer:
             self._timer.cancel()
-            self._timer = None
-        if delay_ms == 0:  # not at once: libcurl must not be called from its own callback
-            self._timer = self._loop.call_soon(self._on_timer)
-        elif delay_ms > 0:
-            self._timer = self._loop.call_later(delay_ms / 1000, self._on_timer)
+        self._wake_s = self._due_s
+        self._timer = self._loop.call_at(self._due_s, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
-        self._act([(pycurl.SOCKET_TIMEOUT, 0)])
+        self._wake_s = math.inf
+        if self._due_s <= self._loop.time() + _TIMER_RESOLUTION_S:
+            self._due_s = math.inf
+            self._act([(pycurl.SOCKET_TIMEOUT, 0)])
+        elif self._due_s < math.inf:
+            self._start_timer()
 
     def _on_ready(self) -> None:
         self._act(self._epoll.poll(0))
