@@ -59,7 +59,8 @@ class Calls:
             for keys, arguments in by_integration.values()
         ]
         with as_ledger_errors():
-            if len(groups) > 1 and not self._are_scripts_sent:  # a later script counts on what an earlier one did
+            used = {script.sha for script, _ in calls}
+            if len(used) > 1 and not self._are_scripts_sent:  # a later script counts on what an earlier one did
                 scripts.send(self._redis, self._scripts.values())
                 self._are_scripts_sent = True
             results = iter(scripts.run(self._redis, calls))

@@ -110,7 +110,7 @@ def test_a_killed_courier_up_loses_no_alert(tmp_path: Path) -> None:
 
 def test_killed_part_is_restarted_under_its_name(manager: Manager, target: Recorder) -> None:
     def parts() -> dict[str, int]:
-        found = {pid: Path(f"/proc/{pid}/comm") for pid in children(courier.process.pid)}
+        found = {pid: Path(f"/proc/{pid}/comm") for pid in descendants(courier.process.pid)}
         return {file.read_text().strip(): pid for pid, file in found.items() if file.exists()}
 
     with up(manager) as courier:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,6 +99,10 @@ def test_namesake_is_logged_and_reports_of_dead_workers_are_deleted(
     assert set(fetch_worker_reports(client, NAME)) == {str(OURS), str(running), str(elsewhere)}
 
 
+def without_numbers(text: str) -> str:
+    return re.sub(r"\d+", "N", text)  # of seconds, which the two count at different moments
+
+
 def test_health_file_says_what_courier_health_says(
     client: redis.Redis, counters: Counters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +115,8 @@ def test_health_file_says_what_courier_health_says(
     publish(client, heartbeat)
     with pytest.raises(Unhealthy) as stuck:
         worker(client, NAME)
-    assert ask(path) == (1, f"{stuck.value}\n")
+    status, text = ask(path)
+    assert (status, without_numbers(text)) == (1, without_numbers(f"{stuck.value}\n"))
     counters.begun = 1
     publish(client, heartbeat)
     assert ask(path)[0] == 0
