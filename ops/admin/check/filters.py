@@ -1,4 +1,4 @@
-"""The filters and conditions of an integration as text."""
+"""The filters of a block as text."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 def describe(integration: Integration) -> str:
     """Return which alerts the integration receives, such as `alerts of level 7 or higher`."""
     parts = list(_filters(integration))
-    filters = f"alerts {' and '.join(parts)}" if parts else "every alert"
-    only = f", only if {' and '.join(integration.only)}" if integration.only else ""
-    without = f", except if {' or if '.join(integration.except_)}" if integration.except_ else ""
-    return filters + only + without
+    return f"alerts {' and '.join(parts)}" if parts else "every alert"
 
 
 def _filters(integration: Integration) -> Iterator[str]:

@@ -132,10 +132,6 @@ def test_the_setting_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
             "alerts of level 3 or higher and from a location that does not match '^/var'",
         ),
         (Integration(id="a", name="a", event_location="x"), "alerts from a location that matches 'x'"),
-        (
-            Integration(id="a", name="a", level=3, only=("x = 1", "y"), except_=("@noisy", "z = 2")),
-            "alerts of level 3 or higher, only if x = 1 and y, except if @noisy or if z = 2",
-        ),
     ],
 )
 def test_filters_as_text(integration: Integration, words: str) -> None:
