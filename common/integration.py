@@ -30,7 +30,8 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     `id` is stable: the name, or the name and a suffix if several blocks share the name.
     `level` 0 means no filter. `rule_ids` is None for no filter; empty, the filter rejects every alert (spec 1.5).
     `event_location` is the sregex pattern, with its leading `!` if it has one. `timeout_s` and `retries` are passed to
-    scripts. `line` is the first line of the block in `file`, counted from 1.
+    scripts. `only` and `except_` are conditions as written. `line` is the first line of the block in `file`, counted
+    from 1.
     """
 
     id: str
@@ -46,6 +47,8 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     options: Secret | None = None
     timeout_s: int = 10
     retries: int = 3
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from common.json_depth import check_depth
+from common.json_depth import MAX_DEPTH, check_depth
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -73,6 +74,18 @@ def parse(raw: bytes, *, levels: int, keys: Collection[str] | None = None) -> ob
     return value
 
 
+def parse_whole(raw: bytes) -> object:
+    """Return the whole JSON value of `raw`, otherwise as `parse` does. Much faster unless only this parser accepts it.
+
+    An integer of 301 to 4,300 digits can be an int instead of an infinite float.
+    """
+    check_depth(raw)
+    reader = _Parser(raw.removeprefix(BOM).decode("utf-8", "surrogateescape"))
+    value = reader.whole_value()
+    reader.end()
+    return value
+
+
 def value_offsets(text: str, at: int = 0) -> tuple[dict[str, int], int]:
     """Return the offsets of the values of the object at `at`, by key (D3), and the offset of its closing brace.
 
@@ -99,6 +112,14 @@ class _Parser:
             return ELIDED
         self._expect(opener)
         return self._members(levels - 1, keys) if opener == "{" else self._items(levels - 1)
+
+    def whole_value(self) -> object:
+        """Read a value with all of its levels."""
+        if self._peek() in _CLOSERS:
+            with suppress(ValueError, RecursionError):  # as in _skip
+                value, self._at = _STRICTLY.raw_decode(self._text, self._at)
+                return value
+        return self.value(MAX_DEPTH)
 
     def value_offsets(self) -> tuple[dict[str, int], int]:
         """Read an object; return the offsets of its values and of its closing brace."""

@@ -16,7 +16,7 @@ from common.errors import ConfigError
 from producer.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from common.integration import Integration
@@ -34,12 +34,14 @@ class ConfigFile:
     """The file at `path`. `error` says what is wrong with it, for status; empty if nothing is.
 
     `digest` holds 48 bits of the active content, which was loaded at `loaded_ms` and written at `changed_at_s`.
-    `is_complete` says whether it was loaded without errors. `now` is seconds since the epoch.
+    `is_complete` says whether it was loaded without errors. `conditions` are the active named
+    conditions. `now` is seconds since the epoch.
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self.path, self._now = path, now
         self.error, self.is_complete, self.digest, self.loaded_ms = "", True, 0, 0
+        self.conditions: Mapping[str, tuple[str, ...]] = {}
         self._signature: FileSignature | None = None
         self.changed_at_s = 0.0
 

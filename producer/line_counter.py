@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
+
+from common.reports.producer import EXCEPTED
 
 if TYPE_CHECKING:
     from producer.source import Lines, Span
@@ -13,15 +15,19 @@ MAX_TRACKED_STREAMS: Final = 16
 
 
 class LineCounter:
-    """`counts` holds the counters since the last report; each stream's lines are counted up to a position."""
+    """`counts` holds the counters since the last report; each stream's lines are counted up to a position.
+
+    Excepted alerts have a position for each integration, since an integration can read long after the others.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._until: dict[str, int] = {}
+        self._read = _Positions()
+        self._excepted: defaultdict[str, _Positions] = defaultdict(_Positions)
 
     def is_new(self, line: Span) -> bool:
         """Say whether a line has not been counted yet; for several lines, whether none of them has."""
-        return line.start >= self._until.get(line.stream, 0)
+        return self._read.are_before(line)
 
     def count(self, lines: Lines, number: int) -> None:
         """Count `number` lines after they were processed; until then they are new."""
@@ -33,9 +39,31 @@ class LineCounter:
         for line in filter(self.is_new, lines):
             self._add(line, 1)
 
+    def count_excepted(self, integration_id: str, line: Span, alerts: int = 1) -> None:
+        """Count the alerts of a line that the conditions of an integration except. It reads this line now."""
+        positions = self._excepted[integration_id]
+        if positions.are_before(line):
+            self.counts[f"{EXCEPTED}{integration_id}"] += alerts
+            positions.advance(line)
+
     def _add(self, last: Span, number: int) -> None:
         self.counts["lines"] += number
-        self._until.pop(last.stream, None)
-        self._until[last.stream] = last.end
+        self._read.advance(last)
+
+
+class _Positions:
+    """Up to where each stream is counted."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, int] = {}
+
+    def are_before(self, span: Span) -> bool:
+        """Say whether nothing of `span` is counted."""
+        return span.start >= self._until.get(span.stream, 0)
+
+    def advance(self, span: Span) -> None:
+        """Move the position of its stream behind `span`."""
+        self._until.pop(span.stream, None)
+        self._until[span.stream] = span.end
         if len(self._until) > MAX_TRACKED_STREAMS:
             del self._until[next(iter(self._until))]

@@ -18,7 +18,7 @@ from producer.matching import Matcher
 from producer.status_report import StatusReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from redis import Redis
 
@@ -101,7 +101,7 @@ class Producer:
         self._health = health
         self._cursor_backup, self._remembered = cursor_backup, cursor_backup.load()
         self._integrations: Sequence[Integration] = config.load()
-        self._matcher = Matcher(self._integrations, quarantine)
+        self._matcher = Matcher(self._integrations, quarantine, config.conditions)
         self._foreign = ForeignWrites(self._matcher.counts, now)
         self._status_reporter = StatusReporter(
             node=node,
@@ -160,7 +160,7 @@ class Producer:
             self._coalescing_since_s = now_s
         # A copy of the subscriptions by cursor, since a commit moves their cursors.
         for cursor, subscriptions in self._by_cursor(now_s).items() if not self._intake_paused else ():
-            matches, after, at_end = self._read(cursor)
+            matches, after, at_end = self._read(cursor, {one.integration.id for one in subscriptions})
             busy = busy or not at_end
             self._commit(subscriptions, matches, after, now_s, flush=due or at_end)
             self._window.start(max(map(len, matches.values()), default=0), now_s)
@@ -174,7 +174,7 @@ class Producer:
         if integrations is not None:
             self._flush_cursors()
             self._integrations = integrations
-            self._matcher.configure(integrations)
+            self._matcher.configure(integrations, self._config.conditions)
             self._changed = True
             self._reload_cursors()
 
@@ -237,13 +237,13 @@ class Producer:
         except LedgerUnavailable as error:
             _log.warning("last cursors not written: %s; some alerts will be read again", error)
 
-    def _read(self, cursor: str) -> tuple[Matches, str, bool]:
+    def _read(self, cursor: str, readers: Collection[str]) -> tuple[Matches, str, bool]:
         """Return the matches of each integration from `cursor`, the cursor behind them, and whether that is the end."""
         matches: Matches = defaultdict(list)
         size = 0
         for _ in range(MAX_READS_PER_COMMIT):
             batch = self._source.read(cursor, BATCH_BYTES)
-            size += self._matcher.match(batch, matches)
+            size += self._matcher.match(batch, matches, readers)
             cursor = batch.cursor
             if batch.at_end or size >= COMMIT_BYTES * len(matches):
                 break

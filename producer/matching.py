@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from producer.filters.decode import InvalidAlert
-from producer.filters.index import FilterIndex
+from producer.filters.index import NO_CONDITIONS, FilterIndex
 from producer.line_counter import LineCounter
 from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
-    from collections import Counter, defaultdict
-    from collections.abc import Sequence
+    from collections import defaultdict
+    from collections.abc import Collection, Mapping, Sequence
 
     from common.integration import Integration
     from producer.quarantine import Quarantine
@@ -23,51 +24,67 @@ if TYPE_CHECKING:
 
 
 class Matcher:
-    """Matches lines against `integrations`. Rejected lines go to the quarantine."""
+    """Matches lines against `integrations`, whose conditions can use the named ones. Rejected lines are quarantined."""
 
-    def __init__(self, integrations: Sequence[Integration], quarantine: Quarantine) -> None:
-        self._index, self._quarantine = FilterIndex(integrations), quarantine
+    def __init__(
+        self,
+        integrations: Sequence[Integration],
+        quarantine: Quarantine,
+        named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+    ) -> None:
+        self._index, self._quarantine = FilterIndex(integrations, named_conditions), quarantine
         self._line_counter = LineCounter()
 
-    def configure(self, integrations: Sequence[Integration]) -> None:
+    def configure(
+        self, integrations: Sequence[Integration], named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS
+    ) -> None:
         """Match against these integrations from now on."""
-        self._index = FilterIndex(integrations)
+        self._index = FilterIndex(integrations, named_conditions)
 
     @property
     def counts(self) -> Counter[str]:
         """The counters since the last report."""
         return self._line_counter.counts
 
-    def match(self, batch: Batch, matches: Matches) -> int:
-        """Add the matches of each integration, and count the lines. Return the size of matching lines in bytes."""
+    def match(self, batch: Batch, matches: Matches, readers: Collection[str]) -> int:
+        """Add the matches of each integration, and count the lines. Return the size of matching lines in bytes.
+
+        `readers` are the ids of the integrations that read the batch; the others read it at another time.
+        """
         size = 0
         number, lines = self._index.prefilter(batch.lines)
         for line in lines:
             try:
-                ids = self._index.match(line.raw)
+                found = self._index.evaluate(line.raw)
             except InvalidAlert as bad:
-                size += self._match_damaged(line, bad, matches)
+                size += self._match_damaged(line, bad, matches, readers)
                 continue
             if self._index.type_errors:
                 self._count_type_errors(line)
-            for integration_id in ids:
+            for integration_id in found.ids:
                 matches[integration_id].append(line)
-            size += len(line.raw) if ids else 0
+            for integration_id in found.excepted:
+                if integration_id in readers:
+                    self._line_counter.count_excepted(integration_id, line)
+            size += len(line.raw) if found.ids else 0
         for skipped in batch.skipped:
             if not batch.lines or self._line_counter.is_new(batch.lines[-1]):
                 self._reject(skipped.reason, skipped.detail, skipped.sample)
         self._line_counter.count(batch.lines, number)
         return size
 
-    def _match_damaged(self, line: Line, bad: InvalidAlert, matches: Matches) -> int:
+    def _match_damaged(self, line: Line, bad: InvalidAlert, matches: Matches, readers: Collection[str]) -> int:
         """Add the whole alerts on an invalid line, and quarantine the line. Return the size of its matches in bytes."""
-        whole, size = salvage_alerts(line), 0
+        whole, size, excepted = salvage_alerts(line), 0, Counter[str]()
         for part in whole:
             with suppress(InvalidAlert):
-                ids = self._index.match(part.raw)
-                for integration_id in ids:
+                found = self._index.evaluate(part.raw)
+                for integration_id in found.ids:
                     matches[integration_id].append(part)
-                size += len(part.raw) if ids else 0
+                excepted.update(found.excepted)
+                size += len(part.raw) if found.ids else 0
+        for integration_id in excepted.keys() & readers:
+            self._line_counter.count_excepted(integration_id, line, excepted[integration_id])
         self._index.type_errors.clear()
         if self._line_counter.is_new(line):
             read = f"; {len(whole)} whole alert(s) on the line were used" if whole else ""

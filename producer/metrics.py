@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from common.metrics.factory import counter, gauge, process_registry
+from common.reports.producer import EXCEPTED
 from producer.filters.decode import FilterField, RejectReason
 from producer.source import LossReason
 
@@ -30,6 +31,7 @@ class ProducerMetrics:
         self._redis_up = gauge("courier_producer_redis_up", self.registry)
         self._lines = counter("courier_producer_lines", self.registry)
         self._matched = counter("courier_producer_matched", self.registry)
+        self._excepted = counter("courier_producer_excepted", self.registry)
         self._dropped = counter("courier_producer_lines_rejected", self.registry)
         self._wrong_type = counter("courier_producer_field_type_errors", self.registry)
         self._lag_bytes = gauge("courier_producer_reader_lag_bytes", self.registry)
@@ -58,9 +60,12 @@ class ProducerMetrics:
                 self._dropped.labels(name.removeprefix(BAD)).inc(count)
             elif name.startswith(WRONG_TYPE):
                 self._wrong_type.labels(name.removeprefix(WRONG_TYPE)).inc(count)
+            elif name.startswith(EXCEPTED):
+                self._excepted.labels(name.removeprefix(EXCEPTED)).inc(count)
         self._lag_bytes.clear()
         self._lag_s.clear()
         for integration_id, reading in readings.items():
             self._lag_bytes.labels(integration_id).set(reading.lag_bytes)
             self._lag_s.labels(integration_id).set(reading.lag_s)
+            self._excepted.labels(integration_id)  # the series exists before the first event
         self._config_ok.set(config_ok)

@@ -55,9 +55,10 @@ from common.conditions.evaluate import compile_all, compile_any, compile_conditi
 from common.conditions.explain import Explanation, Step, explain_condition
 from common.conditions.model import Condition, NamedCondition
 from common.conditions.named import parse_named_conditions
-from common.conditions.parser import parse_condition
+from common.conditions.parser import NO_NAMES, parse_condition
 
 __all__ = [
+    "NO_NAMES",
     "Condition",
     "Explanation",
     "NamedCondition",

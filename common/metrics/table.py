@@ -125,6 +125,12 @@ TABLE: Final = (
     _exporter("courier_lines", _COUNTER, "node", "lines read from the alert log"),
     _exporter("courier_matched", _COUNTER, "node", "deliveries that the node's producer committed"),
     _exporter(
+        "courier_excepted",
+        _COUNTER,
+        "integration node",
+        "alerts that pass the filters and are excluded by the conditions only and except",
+    ),
+    _exporter(
         "courier_lines_rejected",
         _COUNTER,
         "node reason",
@@ -185,6 +191,7 @@ TABLE: Final = (
     ),
     _producer("courier_producer_lines", _COUNTER, "", "lines read by this process"),
     _producer("courier_producer_matched", _COUNTER, "", "deliveries committed by this process"),
+    _producer("courier_producer_excepted", _COUNTER, "integration", "as courier_excepted_total, by this process"),
     _producer(
         "courier_producer_lines_rejected", _COUNTER, "reason", "as courier_lines_rejected_total, by this process"
     ),

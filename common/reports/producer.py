@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FOREIGN_WRITE: Final = "foreign:"
 """Prefix of the counters of foreign writes; a ForeignWrite follows."""
 
+EXCEPTED: Final = "excepted:"
+"""Prefix of the counters of alerts that the conditions of an integration excepted; its id follows."""
+
 _PROCESS: Final = "report"
 """A node has one producer. A second one by mistake replaces its report."""
 
@@ -65,11 +68,17 @@ class ProducerReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class NodeReport(NamedTuple):
-    """The last report of a node's producer, and the node's counters (`lines`, `matched`, `bad:REASON`)."""
+    """The last report of a node's producer, and the node's counters (`lines`, `matched`, `bad:REASON`, …)."""
 
     node: str
     report: ProducerReport
     counters: dict[str, int]
+
+    @property
+    def excepted(self) -> dict[str, int]:
+        """The number of excepted alerts of each integration that the node has or had."""
+        counted = {n.removeprefix(EXCEPTED): count for n, count in self.counters.items() if n.startswith(EXCEPTED)}
+        return dict.fromkeys(self.report.lags, 0) | counted
 
 
 _store: Final = ReportStore("courier:node:", ProducerReport, expire_s=None)

@@ -1,18 +1,21 @@
-"""Which filters of a block do not match an alert, and why: for `courier render`.
+"""Which filters and conditions of an integration exclude an alert, and why: for `courier render`.
 
-Each filter is tested alone with the producer's index, so that the result is the same as in the producer.
+Each filter is tested alone with the producer's index, so that the result is the same as in the producer. Conditions are
+explained with the alert as the producer decodes it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from common.conditions import explain_condition, parse_condition, parse_named_conditions
 from common.integration import Integration
-from producer.filters.index import FilterIndex
+from producer.filters.decode import decode_alert
+from producer.filters.index import NO_CONDITIONS, FilterIndex
 from workers.alert.alert import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 FILTERS: Final = ("level", "rule_ids", "group", "event_location")
 """Every filter field of an integration (spec 1.5), in the order of a block."""
@@ -21,15 +24,17 @@ ELEMENTS: Final = {"rule_ids": "rule_id"}
 ALERT_FIELDS: Final = {"level": ("rule", "level"), "rule_ids": ("rule", "id"), "group": ("rule", "groups")}
 
 
-def mismatches(integration: Integration, raw: bytes) -> list[str]:
-    """Return, for each filter that does not match, the required value and the value of the alert.
+def mismatches(
+    integration: Integration, raw: bytes, named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS
+) -> list[str]:
+    """Return, for each filter and condition that excludes the alert, what it requires and what the alert has.
 
     Raises InvalidAlert if `raw` is not an alert.
     """
-    return list(_mismatches(integration, raw))
+    return [*_filters(integration, raw), *_conditions(integration, raw, named_conditions)]
 
 
-def _mismatches(integration: Integration, raw: bytes) -> Iterator[str]:
+def _filters(integration: Integration, raw: bytes) -> Iterator[str]:
     blank = Integration(id=integration.id, name=integration.name)
     for name in FILTERS:
         wanted = getattr(integration, name)
@@ -39,6 +44,20 @@ def _mismatches(integration: Integration, raw: bytes) -> Iterator[str]:
         if not FilterIndex([alone]).match(raw):
             element, value = ELEMENTS.get(name, name), _describe_value(name, raw)
             yield f"<{element}> requires {_describe_filter(name, wanted)}, the alert has {value}"
+
+
+def _conditions(integration: Integration, raw: bytes, named_conditions: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    if not integration.only and not integration.except_:
+        return
+    names, alert = parse_named_conditions(named_conditions), decode_alert(raw)
+    for text in integration.only:
+        missed = explain_condition(parse_condition(text, names=names), alert).decided_by
+        if missed:
+            yield f"only requires {missed.term}: {missed.saw}"
+    for text in integration.except_:
+        met = explain_condition(parse_condition(text, names=names), alert)
+        if met.holds:
+            yield f"except excludes {text}: {'; '.join(step.saw for step in met.steps)}"
 
 
 def _describe_filter(name: str, wanted: object) -> str:

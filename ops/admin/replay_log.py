@@ -16,11 +16,11 @@ from common.errors import CourierError
 from common.ledger import Full, Stale
 from common.timestamps import written_at_s
 from producer.filters.decode import InvalidAlert
-from producer.filters.index import FilterIndex
+from producer.filters.index import NO_CONDITIONS, FilterIndex
 from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from common.integration import Integration
     from common.ledger import Ledger
@@ -81,12 +81,13 @@ class LogReplay:
         policy: Policy,
         pace: Callable[[int], object],
         sleep: Callable[[float], object],
+        named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
     ) -> None:
         """`node` is the node name of the manager that wrote the log."""
         self._time_range, self._integration, self._node = time_range, integration, node
         self._source, self._ledger, self._policy = source, ledger, policy
         self._pace, self._sleep = pace, sleep
-        self._index = FilterIndex([integration])
+        self._index = FilterIndex([integration], named_conditions)
         self._reader = f"replay:{node}:{time_range}"
 
     def count(self) -> Iterator[Progress]:

@@ -16,13 +16,13 @@ from common.outcome import Skipped
 from ops.admin.render import Renderer
 from ops.admin.terminal import Column, ColumnKind, pluralize
 from producer.filters.decode import InvalidAlert
-from producer.filters.index import FilterIndex
+from producer.filters.index import NO_CONDITIONS, FilterIndex
 from producer.salvage import salvage_alerts
 from workers.alert.alert import Alert
 from workers.integrations.base import NotSendable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
     from common.integration import Integration
@@ -68,8 +68,9 @@ class Shadow:
         cursor: str,
         node: str,
         out: BinaryIO | None = None,
+        named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
     ) -> None:
-        self._index = FilterIndex(integrations)
+        self._index = FilterIndex(integrations, named_conditions)
         self._renderers = {one.id: Renderer(one, policy(one), worker) for one in integrations}
         self._source, self._cursor, self._node, self._out = source, cursor, node, out
         self.counts = {one.id: Counts() for one in integrations}

@@ -19,7 +19,7 @@ from producer.ossec_conf import read_ossec_conf
 from workers.alert.alert import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from common.integration import Integration
     from common.settings.load import Settings
@@ -61,8 +61,9 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
     raw = one_alert(stream.read())
     file = settings.producer.config
     unexpected = list[str]()
-    for number, integration in enumerate(in_configuration(read_ossec_conf(file), wanted, file=file)):
-        verdict = passes(integration, raw)
+    configuration = read_ossec_conf(file)
+    for number, integration in enumerate(in_configuration(configuration, wanted, file=file)):
+        verdict = passes(integration, raw, configuration.conditions)
         rendered = _rendered(settings, integration, raw)
         if as_json:
             document = msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode()
@@ -99,10 +100,10 @@ def _is_alone(line: bytes) -> bool:
         return False
 
 
-def passes(integration: Integration, raw: bytes) -> str:
-    """Return whether the filters match the alert, and which of them do not, as text."""
+def passes(integration: Integration, raw: bytes, named_conditions: Mapping[str, Sequence[str]]) -> str:
+    """Return whether the filters and conditions let the alert pass, and which of them do not, as text."""
     try:
-        why = mismatches(integration, raw)
+        why = mismatches(integration, raw, named_conditions)
     except InvalidAlert as bad:
         return f"not an alert: the line would be rejected ({bad})"
     if why:

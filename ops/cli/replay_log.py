@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from common.integration import Integration
     from common.settings.load import Settings
 
 PROGRESS_INTERVAL_S: Final = 5.0
@@ -80,7 +79,9 @@ def command(
     """
     if start >= stop:
         raise CourierError("--from must be earlier than --to")
-    chosen = _integrations(settings, combined((), words))
+    file = settings.producer.config
+    configuration = read_ossec_conf(file)
+    chosen = in_configuration(configuration, combined((), words), file=file)
     click.echo(f"from {start.isoformat()} to {stop.isoformat()}", err=True)
     with open_session(settings) as session:
         for integration in chosen:
@@ -93,6 +94,7 @@ def command(
                 policy=settings.policy(integration),
                 pace=lambda count: time.sleep(count / rate),
                 sleep=time.sleep,
+                named_conditions=configuration.conditions,
             )
             last = _show(replay.count() if dry_run else replay.run(again=again))
             _report(last, f"{integration.id}: " if len(chosen) > 1 else "", dry_run=dry_run)
@@ -104,11 +106,6 @@ def _report(last: Progress, prefix: str, *, dry_run: bool) -> None:
     done = "would be queued" if dry_run else f"queued, {last.matched - last.enqueued} already existed"
     number = last.matched if dry_run else last.enqueued
     click.echo(plain(f"{prefix}{last.read} read, {last.matched} matched, {number} {done}"))
-
-
-def _integrations(settings: Settings, words: list[str]) -> list[Integration]:
-    file = settings.producer.config
-    return in_configuration(read_ossec_conf(file), words, file=file)
 
 
 def _show(steps: Iterator[Progress]) -> Progress:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from common.integration import Integration
     from common.settings.load import Settings
+    from producer.ossec_conf import Configuration
     from producer.source import Source
 
 REFRESH_S: Final = 1.0
@@ -73,8 +73,10 @@ def command(settings: Settings, start: Start | datetime, once: bool, out: Path |
     source = AlertLog.of(settings.producer)
     with ExitStack() as stack:
         stack.enter_context(closing(source))
+        configuration = usable_configuration(settings)
         shadow = Shadow(
-            usable_integrations(settings, words),
+            in_configuration(configuration, words, file=settings.producer.config),
+            named_conditions=configuration.conditions,
             policy=settings.policy,
             worker=settings.worker,
             source=source,
@@ -97,8 +99,8 @@ def start_cursor(source: Source, start: Start | datetime) -> str:
     return source.beginning() if start is Start.BEGINNING else source.end()
 
 
-def usable_integrations(settings: Settings, words: tuple[str, ...]) -> tuple[Integration, ...]:
-    """Return the valid integrations that `words` select, and print the refused ones. Raises CourierError."""
+def usable_configuration(settings: Settings) -> Configuration:
+    """Return the configuration, and print the refused integrations. Raises CourierError if no valid one is left."""
     configuration = read_ossec_conf(settings.producer.config)
     for refused in configuration.refused:
         click.echo(one_line(f"refused: {refused}"), err=True)
@@ -106,7 +108,7 @@ def usable_integrations(settings: Settings, words: tuple[str, ...]) -> tuple[Int
         raise CourierError(
             f"{settings.producer.config} has no valid integration, so there is nothing to count; run `courier check`"
         )
-    return tuple(in_configuration(configuration, words, file=settings.producer.config))
+    return configuration
 
 
 @contextmanager

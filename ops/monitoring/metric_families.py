@@ -89,6 +89,7 @@ def _node_families(nodes: list[NodeReport]) -> Iterator[Metric]:
     yield each("courier_intake_paused", lambda report: bool(report.intake_paused))
     yield counted("courier_lines", "lines")
     yield counted("courier_matched", "matched")
+    yield _family("courier_excepted", (((one, n.node), c) for n in nodes for one, c in n.excepted.items()))
     yield _family("courier_lines_rejected", (((n.node, r), c) for n in nodes for r, c in _rejected(n).items()))
     wrong_type = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in FilterField)
     yield _family("courier_field_type_errors", wrong_type)

@@ -3,20 +3,29 @@
 Alerts come from rules, and a rule fixes level, id and groups. So the result of these filters is cached by rule, and
 fifty integrations cost little more than one: decoding, one cache access and, only if a matching block has an
 `<event_location>`, a second one by location. The caches are bounded in number and size.
+
+Conditions (`only`, `except`) come last. Those on level, id and groups of the rule are part of the cached result. For
+the others the whole alert is decoded, once for all integrations, and only if it passes the filters of one that has
+such a condition.
+
 Most alerts match nothing; if the level alone decides, `producer.filters.prefilter` rejects them at less cost.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from producer.filters.decode import FilterField, Rule, decode_line
+import msgspec
+
+from common.conditions import parse_named_conditions
+from producer.filters.decode import FilterField, Rule, decode_alert, decode_line
 from producer.filters.integration_filter import IntegrationFilter
 from producer.filters.prefilter import UNDECIDED, make_prefilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from msgspec import UnsetType
 
@@ -30,20 +39,40 @@ CACHE_SIZE: Final = 8192
 MAX_CACHED_LINE_BYTES: Final = 4096
 """Longer lines are not cached, so that a cache uses less memory than CACHE_SIZE times this."""
 
+NO_CONDITIONS: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
+"""No named conditions."""
+
+_Candidate = tuple[IntegrationFilter, bool | None]
+"""A block that passes its filters, and whether its conditions pass too; None if that depends on the alert."""
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+
+
+class MatchResult(msgspec.Struct, frozen=True):
+    """Which integrations take an alert, and which ones except it by a condition: ids, in file order."""
+
+    ids: tuple[str, ...]
+    excepted: tuple[str, ...]
 
 
 class FilterIndex:
     """The filters of all integrations. `type_errors` counts values of a wrong type in matched lines, by field (D1)."""
 
-    def __init__(self, integrations: Sequence[Integration]) -> None:
-        """Prepare the filters. Raises ValueError if an `event_location` is too long for a pattern."""
+    def __init__(
+        self, integrations: Sequence[Integration], named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS
+    ) -> None:
+        """Prepare the filters and conditions; `named_conditions` are the lists of `[conditions]`, by name.
+
+        Raises ConditionError, and ValueError if an `event_location` is too long for a pattern.
+        """
+        names = parse_named_conditions(named_conditions)
         self.type_errors: Counter[FilterField] = Counter()
-        self._filters = tuple(IntegrationFilter(integration) for integration in integrations)
-        self._selections: dict[tuple[IntegrationFilter, ...], _RuleMatches] = {}
-        self._by_rule: dict[Rule, _RuleMatches] = {}
-        self._by_location: dict[tuple[_RuleMatches, str | UnsetType], tuple[str, ...]] = {}
+        self._filters = tuple(IntegrationFilter(integration, names) for integration in integrations)
+        self._has_conditions = not all(block.conditions.is_empty for block in self._filters)
+        self._selections: dict[tuple[tuple[_Candidate, ...], bool], _Selection] = {}
+        self._by_rule: dict[Rule, _Selection] = {}
+        self._by_location: dict[tuple[_Selection, str | UnsetType], _Selection] = {}
         self._prefilter = make_prefilter(self._filters)
 
     def prefilter(self, lines: Lines) -> tuple[int, Iterable[Line]]:
@@ -54,48 +83,84 @@ class FilterIndex:
         return lines.prefilter(self._prefilter, UNDECIDED) if self._prefilter else (len(lines), lines)
 
     def match(self, raw: bytes) -> tuple[str, ...]:
-        """Return the ids of the matching integrations, in file order.
+        """Return the ids of the matching integrations, as `evaluate` does."""
+        return self.evaluate(raw).ids
 
-        `raw` is one line of the source, with or without its line end. Raises InvalidAlert if it is not an alert.
-        """
+    def evaluate(self, raw: bytes) -> MatchResult:
+        """Match one line of the source, with or without its line end. Raises InvalidAlert if it is not an alert."""
         line = decode_line(raw)
         if line.type_errors:
             self.type_errors.update(line.type_errors)
-        return self._match(line, remember=len(raw) <= MAX_CACHED_LINE_BYTES)
-
-    def _match(self, line: FilterFields, *, remember: bool) -> tuple[str, ...]:
+        if self._has_conditions and not line.is_exact:
+            return self._evaluate_inexact(line, raw)
+        remember = len(raw) <= MAX_CACHED_LINE_BYTES
         selection = self._by_rule.get(line.rule) or self._select(line.rule, remember=remember)
-        if selection.ids is not None:
-            return selection.ids
-        ids = self._by_location.get((selection, line.location))
-        return self._match_location(selection, line, remember=remember) if ids is None else ids
+        if selection.needs_location:
+            key = (selection, line.location)
+            selection = self._by_location.get(key) or self._select_location(*key, remember=remember)
+        return selection.result or _decide(selection.candidates, raw)
 
-    def _select(self, rule: Rule, *, remember: bool) -> _RuleMatches:
-        blocks = tuple(block for block in self._filters if block.passes_rule(rule))
-        selection = self._selections.get(blocks)
-        if selection is None:
-            selection = _RuleMatches(blocks)
-            _cache(self._selections, blocks, selection)
+    def _evaluate_inexact(self, line: FilterFields, raw: bytes) -> MatchResult:
+        """Match a line whose rule is not exact: without a cache, since conditions see the alert and not the rule."""
+        blocks = [block for block in self._filters if block.passes_rule(line.rule)]
+        passing = [block for block in blocks if block.passes_location(line.location)]
+        return _decide([(block, block.conditions.is_empty or None) for block in passing], raw)
+
+    def _select(self, rule: Rule, *, remember: bool) -> _Selection:
+        blocks = [block for block in self._filters if block.passes_rule(rule)]
+        selection = self._selection(tuple((block, block.conditions.pass_rule(rule)) for block in blocks))
         if remember:
             _cache(self._by_rule, rule, selection)
         return selection
 
-    def _match_location(self, selection: _RuleMatches, line: FilterFields, *, remember: bool) -> tuple[str, ...]:
-        ids = tuple(block.id for block in selection.blocks if block.passes_location(line.location))
+    def _select_location(self, selection: _Selection, location: str | UnsetType, *, remember: bool) -> _Selection:
+        passing = tuple(one for one in selection.candidates if one[0].passes_location(location))
+        located = self._selection(passing, is_located=True)
         if remember:
-            _cache(self._by_location, (selection, line.location), ids)
-        return ids
+            _cache(self._by_location, (selection, location), located)
+        return located
+
+    def _selection(self, candidates: tuple[_Candidate, ...], *, is_located: bool = False) -> _Selection:
+        """Return the one selection of these candidates, so that many rules share it."""
+        key = (candidates, is_located)
+        if key not in self._selections:
+            _cache(self._selections, key, _Selection(candidates, is_located=is_located))
+        return self._selections[key]
 
 
-class _RuleMatches:
-    """The blocks whose rule filters pass. `ids` holds their ids, or None if the location must be checked too."""
+class _Selection:
+    """The blocks whose filters by rule pass, or these and those by location.
 
-    __slots__ = ("blocks", "ids")
+    `result` is None if the location or the whole alert is needed too.
+    """
 
-    def __init__(self, filters: tuple[IntegrationFilter, ...]) -> None:
-        self.blocks = filters
-        settled = not any(FilterField.LOCATION in block.used_fields for block in filters)
-        self.ids = tuple(block.id for block in filters) if settled else None
+    __slots__ = ("candidates", "needs_location", "result")
+
+    def __init__(self, candidates: tuple[_Candidate, ...], *, is_located: bool) -> None:
+        self.candidates = candidates
+        self.needs_location = not is_located and any(FilterField.LOCATION in one.used_fields for one, _ in candidates)
+        settled = not self.needs_location and all(passes is not None for _, passes in candidates)
+        self.result = _result(candidates) if settled else None
+
+
+def _decide(candidates: Iterable[_Candidate], raw: bytes) -> MatchResult:
+    """Evaluate the open conditions. The alert is decoded once for all of them, and only if there are any."""
+    decided: list[_Candidate] = []
+    alert: dict[str, Any] | None = None
+    for block, passes in candidates:
+        if passes is None:
+            alert = decode_alert(raw) if alert is None else alert
+            decided.append((block, block.conditions.pass_alert(alert)))
+        else:
+            decided.append((block, passes))
+    return _result(decided)
+
+
+def _result(candidates: Iterable[_Candidate]) -> MatchResult:
+    return MatchResult(
+        tuple(block.id for block, passes in candidates if passes),
+        tuple(block.id for block, passes in candidates if not passes),
+    )
 
 
 def _cache(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:

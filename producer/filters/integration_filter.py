@@ -1,4 +1,4 @@
-"""The filters of one integration, exactly as the stock Integrator reads them (spec 3.2)."""
+"""The filters of one integration, exactly as the stock Integrator reads them (spec 3.2), and its conditions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, UnsetType
 
+from common.conditions import NO_NAMES
+from producer.filters.conditions import AlertConditions
 from producer.filters.decode import FilterField
 from producer.filters.sregex import compile_sregex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from common.conditions import NamedCondition
     from common.integration import Integration
     from producer.filters.decode import Rule
 
@@ -23,15 +26,19 @@ _LEADING_NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,20})")
 
 
 class IntegrationFilter:
-    """The prepared filters of one integration. All configured filters must pass."""
+    """The prepared filters of one integration. All configured filters must pass, and then its conditions."""
 
-    def __init__(self, integration: Integration) -> None:
-        """Prepare the filters. Raises ValueError if `event_location` is too long for a pattern."""
+    def __init__(self, integration: Integration, names: Mapping[str, NamedCondition] = NO_NAMES) -> None:
+        """Prepare the filters and conditions, which can use those of `names`.
+
+        Raises ConditionError, and ValueError if `event_location` is too long for a pattern.
+        """
         pattern, groups, rule_ids = integration.event_location, integration.group, integration.rule_ids
         self.id = integration.id
         self.level = integration.level & _UNSIGNED
         self._groups = None if groups is None else _group_items(groups)
         self._rule_ids = None if rule_ids is None else _rule_numbers(rule_ids)
+        self.conditions = AlertConditions(integration, names)
         self._matches = None if pattern is None else compile_sregex(_as_bytes(pattern))
 
     @property

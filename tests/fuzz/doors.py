@@ -27,6 +27,7 @@ from ops.admin.dead_letter_file import read_line, write_line
 from ops.admin.dead_letters import FoundLetter
 from ops.monitoring.flower import event_gate
 from producer.filters.decode import InvalidAlert, decode_line
+from producer.filters.index import FilterIndex
 from producer.filters.integration_filter import IntegrationFilter
 from producer.filters.sregex import compile_sregex
 from producer.ossec_conf import parse_ossec_conf
@@ -61,6 +62,12 @@ BLOCKS: Final = tuple(
 )
 SERVICES: Final = tuple(make_service(block, now=lambda: 1.8e9) for block in BLOCKS)
 FILTERS: Final = tuple(map(IntegrationFilter, BLOCKS))
+CONDITIONED: Final = FilterIndex(
+    [
+        Integration(id="a", name="custom-a", only=("rule.level > 3 and not rule.id = 5*",)),
+        Integration(id="b", name="custom-b", except_=("agent.name = web* and data.win.x ~ a+b", "location")),
+    ]
+)
 NAMED: Final = parse_named_conditions({"noisy": ["rule.id = 550, 551", "agent.name = build-*"]})
 STATUSES: Final = (200, 204, 302, 400, 401, 403, 404, 413, 422, 429, 500, 503)
 VAULT: Final = Cipher(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
@@ -94,6 +101,7 @@ def alert_line(data: bytes) -> None:
     for block in FILTERS:
         block.passes_rule(line.rule)
         block.passes_location(line.location)
+    CONDITIONED.evaluate(data)
     alert = Alert(data, "delivery")
     assert isinstance(alert.fields, dict), "the filters accept it, and the services cannot read it"
     for service in SERVICES:

@@ -33,13 +33,15 @@ def test_every_reason_is_exported_with_zero(metrics: ProducerMetrics) -> None:
 
 
 def test_counts_add_up_and_lags_are_replaced(metrics: ProducerMetrics) -> None:
-    counts = {"lines": 3, "matched": 2, "bad:no_rule": 1, "wrong_type:level": 1}
+    counts = {"lines": 3, "matched": 2, "bad:no_rule": 1, "wrong_type:level": 1, "excepted:slack": 4}
     metrics.record(counts, {"slack": IntegrationLag(lag_bytes=9, lag_s=2.5)}, config_ok=False)
     metrics.record(counts, {"shuffle": IntegrationLag()}, config_ok=True)
     assert [value(metrics, f"{name}_total") for name in ("lines", "matched")] == [6, 4]
     assert value(metrics, "lines_rejected_total", reason="no_rule") == 2
     assert value(metrics, "field_type_errors_total", field="level") == 2
     assert value(metrics, "field_type_errors_total", field="location") == 0
+    assert value(metrics, "excepted_total", integration="slack") == 8
+    assert value(metrics, "excepted_total", integration="shuffle") == 0
     assert value(metrics, "reader_lag_bytes", integration="slack") is None
     assert value(metrics, "reader_lag_bytes", integration="shuffle") == 0
     assert value(metrics, "config_ok") == 1

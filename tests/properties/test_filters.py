@@ -52,7 +52,8 @@ def test_both_decoders_agree(alert: Any, ascii_only: bool) -> None:
         fast = msgspec.json.decode(raw, type=FilterFields)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
-    assert decode_leniently(raw) == fast
+    lenient = decode_leniently(raw)
+    assert (lenient.rule, lenient.location, lenient.type_errors) == (fast.rule, fast.location, ())
 
 
 @given(st.lists(st.sampled_from([b"{", b"}", b"[", b"]", b'"rule"', b":", b",", b"1", b"01", b" ", b"\0", b"\xff"])))

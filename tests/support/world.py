@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
+from msgspec.structs import replace
 
 from common.ledger import Ledger
 from common.registry.encryption import Cipher
@@ -19,7 +20,7 @@ from tests.support.fakes import Clock, CommitOnly, policy
 from tests.support.sources import ListLog, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import redis
@@ -39,10 +40,29 @@ def alert(number: int, level: int = 5) -> bytes:
     return json.dumps({"id": str(number), "rule": {"level": level, "id": "1"}, "location": "x"}).encode()
 
 
+class ConfigWithConditions(ConfigFile):
+    """An ossec.conf whose integrations have `conditions`: `only` and `except_`, by id."""
+
+    def __init__(self, path: Path, conditions: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
+        super().__init__(path)
+        self._conditions = conditions
+
+    def load(self) -> tuple[Integration, ...]:
+        return self._with_conditions(super().load())
+
+    def reload(self, *, forced: bool = False) -> tuple[Integration, ...] | None:
+        changed = super().reload(forced=forced)
+        return None if changed is None else self._with_conditions(changed)
+
+    def _with_conditions(self, integrations: tuple[Integration, ...]) -> tuple[Integration, ...]:
+        return tuple(replace(one, **self._conditions.get(one.id, {})) for one in integrations)
+
+
 class World:
     """A log, producers that read it, and their dependencies; `limits` changes the policy of every integration.
 
-    `source` is that of the latest producer.
+    `conditions` are those of the integrations, by id, from the next read of the configuration on. `source` is that of
+    the latest producer.
     """
 
     source: ListSource | FileSource
@@ -64,6 +84,7 @@ class World:
         self.client, self.clock, self.log, self.limits = client, Clock(), log(directory), limits
         self.key, self.node, self.ledger = Fernet.generate_key(), node, Ledger(client)
         self.dispatcher = CommitOnly(self.ledger)
+        self.conditions: dict[str, dict[str, tuple[str, ...]]] = {}
         self._sources: list[ListSource | FileSource] = []
 
     def write(self, *blocks: str) -> None:
@@ -78,7 +99,7 @@ class World:
         return Producer(
             node=self.node,
             source=self.source,
-            config=ConfigFile(self.config),
+            config=ConfigWithConditions(self.config, self.conditions),
             registry=PublishedRegistry(self.client, Cipher(self.key)),
             policy=self.policy,
             ledger=self.ledger,

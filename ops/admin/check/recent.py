@@ -17,7 +17,7 @@ import msgspec
 
 from producer.alertlog.directory import LogDirectory
 from producer.filters.decode import InvalidAlert, decode_line
-from producer.filters.index import FilterIndex
+from producer.filters.index import NO_CONDITIONS, FilterIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,8 +39,16 @@ COMMON_GROUPS: Final = (
 )
 """Common groups of the stock ruleset, for suggestions if the log contains no similar group."""
 
-_NO_FILTER: Final = {"level": 0, "rule_ids": None, "group": None, "event_location": None}
-_FIELDS: Final = {"level": "level", "rule_ids": "rule_id", "group": "group", "event_location": "event_location"}
+_NO_FILTER: Final = {
+    "level": 0,
+    "rule_ids": None,
+    "group": None,
+    "event_location": None,
+    "only": (),
+    "except_": (),
+}
+_ELEMENTS: Final = {"level": "level", "rule_ids": "rule_id", "group": "group", "event_location": "event_location"}
+_CONDITIONS: Final = {"only": "only", "except_": "except"}
 
 
 class RecentCounts(NamedTuple):
@@ -51,10 +59,17 @@ class RecentCounts(NamedTuple):
     why_none: Mapping[str, str]
 
 
-def count_recent(path: Path, integrations: Sequence[Integration], *, clock: Callable[[], float]) -> RecentCounts:
+def count_recent(
+    path: Path,
+    integrations: Sequence[Integration],
+    named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+    *,
+    clock: Callable[[], float],
+) -> RecentCounts:
     """Match the last alerts of the log at `path`; none if it cannot be read. `clock` is monotonic."""
     single = {f"{one.id}\0{field}": _with_one_filter(one, field) for one in integrations for field in _filters(one)}
-    index = FilterIndex([*integrations, *(msgspec.structs.replace(one, id=key) for key, one in single.items())])
+    alone = (msgspec.structs.replace(one, id=key) for key, one in single.items())
+    index = FilterIndex([*integrations, *alone], named_conditions)
     counts, groups, alerts = Counter[str](), set[str](), 0
     for raw in _last_lines(path, clock() + LIMIT_S, clock):
         try:
@@ -88,9 +103,11 @@ def _why(integration: Integration, counts: Mapping[str, int], groups: set[str], 
     start = f"matches 0 of the last {alerts:,} alerts: "
     if not unmatched:
         return f"{start}no alert matches all of its filters together" if _filters(integration) else ""
-    names = " and ".join(f"<{_FIELDS[field]}>" for field in unmatched)
-    hint = f"; {group}" if group and "group" in unmatched else ""
-    return f"{start}no alert matches {names}{hint}"
+    names = " and ".join(f"<{_ELEMENTS[field]}>" for field in unmatched if field in _ELEMENTS)
+    reasons = [f"no alert matches {names}"] if names else []
+    reasons += [f"{_CONDITIONS[field]} excludes every alert" for field in unmatched if field in _CONDITIONS]
+    reasons += [group] if group and "group" in unmatched else []
+    return start + "; ".join(reasons)
 
 
 def _suggestion(text: str, groups: set[str]) -> str:

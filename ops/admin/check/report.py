@@ -75,7 +75,7 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
     """Run all checks; `clock` is monotonic. Raises ConfigError if ossec.conf cannot be parsed."""
     path = settings.producer.config
     configuration = read_ossec_conf(path)
-    recent = count_recent(settings.producer.alerts, configuration.integrations, clock=clock)
+    recent = count_recent(settings.producer.alerts, configuration.integrations, configuration.conditions, clock=clock)
     blocks = [_refused(block, str(path)) for block in configuration.refused_blocks]
     of_blocks = {integration.id for integration in configuration.integrations}
     around = [one for one in configuration.warnings if one.block not in of_blocks]

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from common.secret import MASK
+from common.integration import Integration
+from common.secret import MASK, Secret
+from common.settings.load import load_settings
+from ops.admin.shadow import Shadow
+from ops.cli import shadow as command
 from ops.cli.main import courier, main
 from tests.support.fakes import policy
 from tests.support.sources import ListSource
@@ -123,12 +127,6 @@ def wait_for_lines(file: Path, count: int) -> None:
 
 
 def test_terminal_shows_live_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from common.integration import Integration  # noqa: PLC0415 — needed only here
-    from common.secret import Secret  # noqa: PLC0415 — as above
-    from common.settings.load import load_settings  # noqa: PLC0415 — as above
-    from ops.admin.shadow import Shadow  # noqa: PLC0415 — as above
-    from ops.cli import shadow as command  # noqa: PLC0415 — as above
-
     slack = Integration(id="slack", name="slack", hook_url=Secret("https://x.example/s3cr3t"))
     source = ListSource([line(7).encode()])
     start = source.beginning()
@@ -141,3 +139,23 @@ def test_terminal_shows_live_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         assert isinstance(show, command.LiveTable)
         assert show._table().row_count == 1
     assert counting.rows() == [("slack", "1", "1", "-", "-")]
+
+
+def test_conditions_apply(tmp_path: Path) -> None:
+    hook = Secret("https://h.example/x")
+    blocks = [
+        Integration(id="one", name="slack", hook_url=hook, only=("@web",)),
+        Integration(id="two", name="slack", hook_url=hook, except_=("@web", "rule.level < 7")),
+    ]
+    source = ListSource([line(level, agent={"name": name}).encode() for level in (5, 7) for name in ("web1", "db1")])
+    counting = Shadow(
+        blocks,
+        policy=lambda _: policy(),
+        worker=load_settings(file=None, environment={}, cwd=tmp_path).worker,
+        source=source,
+        cursor=source.beginning(),
+        node="n",
+        named_conditions={"web": ["agent.name = web*"]},
+    )
+    assert counting.read()
+    assert {name: counts.matched for name, counts in counting.counts.items()} == {"one": 2, "two": 1}

@@ -174,6 +174,7 @@ def test_producer_reports_are_exposed(registry: CollectorRegistry, client: redis
         lags={"slack": lag},
     )
     added = {"lines": 9, "matched": 4, "bad:no_rule": 2, "wrong_type:level": 3, "foreign:cursor": 2}
+    added |= {"excepted:old": 6}
     publish_producer_report(client, "wazuh-1", report, added=added)
     expected = {
         "courier_producer_report_timestamp_seconds": 5,
@@ -197,6 +198,8 @@ def test_producer_reports_are_exposed(registry: CollectorRegistry, client: redis
     both = {"integration": "slack", "node": "wazuh-1"}
     lags = {"lag_bytes": 7, "lag_seconds": 1.5}
     assert {name: value(registry, f"courier_reader_{name}", **both) for name in lags} == lags
+    assert value(registry, "courier_excepted_total", **both) == 0
+    assert value(registry, "courier_excepted_total", integration="old", node="wazuh-1") == 6
     assert value(registry, "courier_backpressure", **both) == 1
     assert value(registry, "courier_backlog_limit", **both) == 10
     assert value(registry, "courier_backlog_limit_bytes", **both) == 99

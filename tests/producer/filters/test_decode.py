@@ -4,7 +4,15 @@ import pytest
 from msgspec import UNSET
 
 from common.json_depth import MAX_DEPTH
-from producer.filters.decode import FilterField, InvalidAlert, RejectReason, Rule, decode_leniently, decode_line
+from producer.filters.decode import (
+    FilterField,
+    InvalidAlert,
+    RejectReason,
+    Rule,
+    decode_alert,
+    decode_leniently,
+    decode_line,
+)
 
 LOWEST_INT, HIGHEST_INT = 2**31, 2**31 - 1
 
@@ -102,7 +110,9 @@ def test_keys_are_case_sensitive_and_the_last_one_wins() -> None:
 def test_readable_lines_are_decoded(raw: bytes) -> None:
     line = decode_line(raw)
     assert (line.rule, line.type_errors) == (Rule(level=7), ())
-    assert decode_leniently(raw) == line
+    lenient = decode_leniently(raw)
+    assert (lenient.rule, lenient.location, lenient.type_errors) == (line.rule, line.location, ())
+    assert decode_alert(raw)["rule"] == {"level": 7}
 
 
 def test_invalid_utf_8_reaches_the_filters() -> None:
@@ -132,3 +142,38 @@ def test_invalid_lines_give_a_reason_and_quote_nothing(raw: bytes, reason: Rejec
         decode_line(raw)
     assert caught.value.reason is reason
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "alert"),
+    [
+        (b'{"a":1,"a":{"b":1,"b":2}}', {"a": {"b": 2}}),
+        (b'{"a":1,"a":"\xff","b":{"c":1,"c":2}}', {"a": "\udcff", "b": {"c": 2}}),
+        (b'{"a":007,"a":[7.,-.5]}', {"a": [7.0, -0.5]}),
+        (b'{"a":1e400}', {"a": float("inf")}),
+        (b'{"a":1}\0{"b":2}', {"a": 1}),
+    ],
+)
+def test_whole_alerts_are_decoded_as_everyone_reads_json(raw: bytes, alert: object) -> None:
+    assert decode_alert(raw) == alert
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b'{"a":', RejectReason.INVALID_JSON),
+        (b"[1]", RejectReason.NOT_AN_OBJECT),
+        (b"7", RejectReason.NOT_AN_OBJECT),
+        (b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", RejectReason.INVALID_JSON),
+    ],
+)
+def test_what_is_no_alert_is_refused(raw: bytes, reason: RejectReason) -> None:
+    with pytest.raises(InvalidAlert) as refused:
+        decode_alert(raw)
+    assert refused.value.reason is reason
+
+
+def test_nesting_up_to_the_limit_is_decoded_by_every_reader() -> None:
+    arrays = b"[" * (MAX_DEPTH - 1) + b"%s" + b"]" * (MAX_DEPTH - 1)
+    for value in (b"7", b'"\xff"', b"007"):
+        assert decode_alert(b'{"a":' + arrays % value + b"}")
