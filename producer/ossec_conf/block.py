@@ -12,6 +12,7 @@ from common.errors import ConfigError
 from common.integration import SCRIPT_PREFIX, Integration
 from common.integration_options import parse_options
 from common.secret import Secret
+from common.services import MERGES_OPTIONS
 from common.settings.values import quoted
 from producer.ossec_conf import elements
 from producer.ossec_conf.dialect import MAX_TEXT_BYTES, UNREADABLE
@@ -143,7 +144,7 @@ class _BlockReader:
                 self._refuse(f"is missing: {name} needs it; add <{element}>…</{element}> to the block", element)
         if "hook_url" in values and "hook_url" in REQUIRED[name]:
             self._check("hook_url", values["hook_url"], elements.check_hook_url)
-        if "options" in values and name in elements.MERGES_OPTIONS:
+        if "options" in values and name in MERGES_OPTIONS:
             self._check("options", values["options"], parse_options)
 
     def _check(self, element: str, value: Secret, check: Callable[[str], object]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from common.services import MERGES_OPTIONS
 from common.settings.values import quoted
-from producer.ossec_conf.elements import MERGES_OPTIONS, REQUIRED, SECRETS, rule_ids
+from producer.ossec_conf.elements import REQUIRED, SECRETS, rule_ids
 from producer.ossec_conf.placeholders import looks_like_placeholder
 
 if TYPE_CHECKING:

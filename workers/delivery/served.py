@@ -12,6 +12,7 @@ from common.broker.dispatcher import ReleaseTarget
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
 from common.registry.entries import MANAGER, Registry
+from common.settings.published_policy import merge_policy
 from workers.delivery.pipeline import Pipeline
 from workers.delivery.response import ResponseRecorder
 from workers.integrations.base import Cacheable
@@ -74,7 +75,9 @@ class ServedIntegrations:
         signer: EventSigner,
         lookups: Callable[[str], LookupStore] | None = None,
     ) -> None:
-        """`build` returns the service and the transport of an integration.
+        """`policy` returns this worker's own policy of an integration: what is published replaces most of it.
+
+        `build` returns the service and the transport of an integration.
 
         `lookups` returns the cache for the namespace of a look-up service. `signer` signs the events for the manager.
 
@@ -114,13 +117,17 @@ class ServedIntegrations:
             return True
 
     def _build_all(self, registry: Registry) -> dict[str, ServedIntegration]:
-        wanted = {e.integration.id: e.integration for e in registry.entries.values()} | {MANAGER_ID: MANAGER}
+        manager_policy = merge_policy(self._policy(MANAGER), registry.entries[MANAGER_ID].policy)
+        self.manager = ReleaseTarget.of(MANAGER_ID, manager_policy, self._registry.target(MANAGER))
         built: dict[str, ServedIntegration] = {}
-        for integration in wanted.values():
+        for entry in registry.entries.values():
+            integration = entry.integration
             previous = self._served.get(integration.id)
             if not self._selection.includes(integration):
                 continue
-            served = previous if previous and previous.integration == integration else self._serve(integration)
+            policy = merge_policy(self._policy(integration), entry.policy)
+            is_same = previous and (previous.integration, previous.policy) == (integration, policy)
+            served = previous if previous and is_same else self._serve(integration, policy)
             fallback = self._fallback(served, registry)
             if served.notifications.fallback != fallback:
                 served = served._replace(notifications=Notifications.of(served.policy, integration.id, fallback))
@@ -152,8 +159,7 @@ class ServedIntegrations:
             _log.warning("fallback not found in any ossec.conf; dead letters are not forwarded", extra=extra)
         return ""
 
-    def _serve(self, integration: Integration) -> ServedIntegration:
-        policy = self._policy(integration)
+    def _serve(self, integration: Integration, policy: Policy) -> ServedIntegration:
         service, transport = self._build(integration, policy)
         lookups = None
         if self._lookups and policy.lookup_cache and isinstance(service, Cacheable):
