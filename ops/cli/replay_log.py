@@ -24,7 +24,7 @@ from ops.cli.options import (
     setting_option,
 )
 from producer.alertlog import AlertLog
-from producer.ossec_conf import read_ossec_conf
+from producer.configuration import read_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def _report(last: Progress, prefix: str, *, dry_run: bool) -> None:
 
 def _integrations(settings: Settings, words: list[str]) -> list[Integration]:
     file = settings.producer.config
-    return in_configuration(read_ossec_conf(file), words, file=file)
+    return in_configuration(read_configuration(settings), words, file=file)
 
 
 def _show(steps: Iterator[Progress]) -> Progress:

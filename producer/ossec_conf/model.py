@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from common.errors import ConfigError
     from common.integration import Integration
 
@@ -35,15 +38,17 @@ class RefusedBlock(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """One ossec.conf: `integrations` and `refused_blocks` in file order.
+    """One ossec.conf: `integrations` and `refused_blocks` in file order, behind them those of courier.toml.
 
-    `syntax_error` is one of the warnings: the file is not well-formed. It may be half written, with blocks missing.
+    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`. `syntax_error` is
+    one of the warnings: the file is not well-formed. It may be half written, with blocks missing.
     """
 
     integrations: tuple[Integration, ...] = ()
     refused_blocks: tuple[RefusedBlock, ...] = ()
     warnings: tuple[ConfigWarning, ...] = ()
     syntax_error: ConfigWarning | None = None
+    conditions: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:

@@ -15,7 +15,7 @@ from producer.cursors.backup import CursorBackup
 from producer.cursors.signatures import CursorSigner
 from producer.loop import Producer
 from producer.quarantine import Quarantine
-from tests.support.fakes import Clock, CommitOnly, policy
+from tests.support.fakes import Clock, CommitOnly, policy, settings_for
 from tests.support.sources import ListLog, read_all
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class World:
         return Producer(
             node=self.node,
             source=self.source,
-            config=ConfigFile(self.config),
+            config=ConfigFile(settings_for(self.config)),
             registry=PublishedRegistry(self.client, Cipher(self.key)),
             policy=self.policy,
             ledger=self.ledger,
