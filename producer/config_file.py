@@ -14,25 +14,22 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from common.errors import ConfigError, SettingsError
-from common.settings.schema import STRUCTS
+from common.files import file_signature
+from common.settings.settings_file import SettingsFile
 from producer.configuration import read_configuration
-from producer.secret_references import SecretReferences, file_signature
+from producer.secret_references import SecretReferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from common.files import FileSignature
     from common.integration import Integration
     from common.settings.load import Settings
     from common.settings.schema import Policy
     from producer.ossec_conf import Configuration
-    from producer.secret_references import FileSignature
 
 DIGEST_BYTES: Final = 6
 """Bytes of the SHA-256 that a metric can hold exactly: it is a double."""
-
-SETTLE_S: Final = 0.3
-"""A settings file that was written less than this ago is read at the next check: half a TOML file can be a valid one,
-in which integrations are missing."""
 
 _log = logging.getLogger("courier.producer")
 
@@ -48,23 +45,21 @@ class ConfigFile:
     """
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
-        self.path, self._settings, self._now = settings.producer.config, settings, now
+        self.path, self._settings, self._now = settings.producer.config, SettingsFile(settings, now), now
         self.error, self.is_complete, self.digest, self.loaded_ms = "", True, 0, 0
         self.conditions: Mapping[str, tuple[str, ...]] = {}
         self._references = SecretReferences()
-        self._signatures: tuple[FileSignature | None, FileSignature | None] = (None, None)
-        self._had_settings = False
+        self._signature: FileSignature | None = None
         self.changed_at_s = 0.0
 
     def policy(self, integration: Integration) -> Policy:
         """Return the active policy of an integration."""
-        return self._settings.policy(integration)
+        return self._settings.active.policy(integration)
 
     def load(self) -> tuple[Integration, ...]:
         """Return the valid integrations. Raises ConfigError if ossec.conf cannot be read at all."""
-        self._signatures = self._stat()
-        self._had_settings = self._signatures[1] is not None
-        configuration = read_configuration(self._settings, references=self._references)
+        self._signature = file_signature(self.path)
+        configuration = read_configuration(self._settings.active, references=self._references)
         _log_problems(configuration)
         self.error = "; ".join(map(str, configuration.refused))
         self.is_complete = not configuration.problems
@@ -73,17 +68,16 @@ class ConfigFile:
 
     def reload(self, *, forced: bool = False) -> tuple[Integration, ...] | None:
         """Return the integrations if a file changed; None if none did or the change is not valid as a whole."""
-        signatures = self._stat()
-        changed = signatures != self._signatures or self._references.changed()
-        if not forced and (not changed or self._is_being_written(signatures[1])):
+        signature = file_signature(self.path)
+        if not any((forced, signature != self._signature, self._settings.changed(), self._references.changed())):
             return None
-        self._signatures = signatures
-        settings, references = self._settings, SecretReferences()
+        self._signature = signature
+        references = SecretReferences()
         try:
-            settings = self._read_settings(is_there=signatures[1] is not None)
+            settings = self._settings.read()
             configuration = read_configuration(settings, config=self.path, references=references)
         except (ConfigError, SettingsError) as error:
-            self._references.files.update({path: file_signature(path) for path in self._references.files})
+            self._references.mark_seen()
             self._reject(str(error))
             return None
         self._references = references
@@ -91,30 +85,11 @@ class ConfigFile:
         if configuration.problems:
             self._reject("; ".join(configuration.problems))
             return None
-        self._warn_of_process_settings(settings)
-        self._settings, self._had_settings = settings, signatures[1] is not None
+        self._settings.activate(settings)
         self.error, self.is_complete = "", True
         self._record(configuration)
         _log.info("configuration reloaded", extra={"config": str(self.path), "settings": str(settings.file)})
         return configuration.integrations
-
-    def _read_settings(self, *, is_there: bool) -> Settings:
-        """Read courier.toml again. Raises SettingsError, also if it is gone: an editor may be replacing it."""
-        if self._had_settings and not is_there:
-            raise SettingsError(f"{self._settings.file}: is gone; put it back, or restart the producer to run without")
-        return self._settings.read_again()
-
-    def _warn_of_process_settings(self, settings: Settings) -> None:
-        changed = [f"[{name}]" for name in STRUCTS if getattr(settings, name) != getattr(self._settings, name)]
-        if changed:
-            _log.warning("changes of %s are used after a restart", ", ".join(changed))
-
-    def _is_being_written(self, signature: FileSignature | None) -> bool:
-        return (
-            signature is not None
-            and signature != self._signatures[1]
-            and 0 <= self._now() - signature[2] / 1e9 < SETTLE_S
-        )
 
     def _reject(self, error: str) -> None:
         self.error = error
@@ -127,15 +102,12 @@ class ConfigFile:
             content = self.path.read_bytes()
             # Not the modification time: `cp -p` keeps that, so it can be long before the file was put here.
             self.changed_at_s = self.path.stat().st_ctime
-            if self._had_settings:
-                self.changed_at_s = max(self.changed_at_s, self._settings.file.stat().st_ctime)
+            if self._settings.exists:
+                self.changed_at_s = max(self.changed_at_s, self._settings.active.file.stat().st_ctime)
         except OSError:
             return
         self.digest = int.from_bytes(hashlib.sha256(content).digest()[:DIGEST_BYTES], "big")
         self.loaded_ms = round(self._now() * 1000)
-
-    def _stat(self) -> tuple[FileSignature | None, FileSignature | None]:
-        return file_signature(self.path), file_signature(self._settings.file)
 
 
 def _log_problems(configuration: Configuration) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from common.errors import SettingsError
+from common.files import file_signature
 from common.permissions import explain, read_trusted
 from common.settings.definition import ENVIRONMENT, FILE
 from common.settings.values import quoted
@@ -20,20 +21,11 @@ from common.settings.values import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from common.files import FileSignature
+
 MAX_BYTES: Final = 64 * 1024
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-FileSignature = tuple[int, int, int]
-
-
-def file_signature(path: Path) -> FileSignature | None:
-    """Return what changes when a file does, None if it cannot be accessed."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class SecretReferences:
@@ -46,6 +38,10 @@ class SecretReferences:
     def changed(self) -> bool:
         """Return whether any of the files has changed since it was read."""
         return any(file_signature(path) != signature for path, signature in self.files.items())
+
+    def mark_seen(self) -> None:
+        """Count the files as read as they are now."""
+        self.files = {path: file_signature(path) for path in self.files}
 
     def resolve(self, text: str) -> str:
         """Return the secret that `text` stands for, or `text` itself. Raises ValueError, which says what to do."""

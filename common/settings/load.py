@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.errors import SettingsError
-from common.files import exists
+from common.files import FileSignature, exists, file_signature
 from common.settings.definition import CONDITIONS, DEFINITION_KEYS, Definition, definition
 from common.settings.schema import (
     DEFAULT,
@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `integrations` holds the tables of policies by name or pattern; `policy` merges them. `user_policies` is the part
     that the operator set, without the packaged defaults. `definitions` holds what tables say of their integrations
     besides, `conditions` the named conditions, `refused` the errors in tables. `file` is the settings file, also if it
-    does not exist; `read_again` loads all this anew.
+    does not exist, and `file_signature` tells whether it has changed since; `read_again` loads all this anew.
     """
 
     redis: RedisSettings
@@ -92,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     conditions: Mapping[str, tuple[str, ...]]
     refused: tuple[RefusedTable, ...]
     file: Path
+    file_signature: FileSignature | None
     read_again: Callable[[], Settings]
 
     def policy(self, integration: Integration) -> Policy:
@@ -101,6 +102,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         of_service = msgspec.structs.replace(integration, id=integration.service, name=integration.service)
         return Policy(**_merged(self.integrations, of_service) | _merged(self.user_policies, integration))
+
+    def set_by_operator(self, integration: Integration) -> dict[str, Any]:
+        """Return the fields of the policy that the operator set, without the packaged defaults."""
+        return _merged(self.user_policies, integration)
 
     def refused_for(self, integration: Integration) -> list[RefusedTable]:
         """Return the errors in tables that are about `integration`."""
@@ -150,6 +155,7 @@ def load_settings(
     kept in `Settings.refused`.
     """
     chosen, called = _chosen_file(file, environment, cwd)
+    signature = file_signature(chosen)  # before it is read: a change in between is noticed later
     refused: list[RefusedTable] = []
 
     def read_again() -> Settings:  # no partial: its repr would show the environment
@@ -192,6 +198,7 @@ def load_settings(
         conditions=tables.get((CONDITIONS,), {}),
         refused=tuple(refused),
         file=chosen,
+        file_signature=signature,
         read_again=read_again,
     )
     _check_combinations(settings)

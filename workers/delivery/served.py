@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from workers.delivery.lookup_store import LookupStore
     from workers.integrations.base import Service
     from workers.integrations.helpers.event_signer import EventSigner
+    from workers.own_settings import OwnSettings
 
 _log = logging.getLogger("courier.worker")
 
@@ -74,8 +75,11 @@ class ServedIntegrations:
         random: Random,
         signer: EventSigner,
         lookups: Callable[[str], LookupStore] | None = None,
+        own: OwnSettings | None = None,
     ) -> None:
         """`policy` returns this worker's own policy of an integration: what is published replaces most of it.
+
+        `own` follows the file of these settings, and excludes integrations whose own settings are invalid.
 
         `build` returns the service and the transport of an integration.
 
@@ -85,7 +89,7 @@ class ServedIntegrations:
         of every worker add events.
         """
         self._registry, self._selection, self.signer = registry, selection, signer
-        self._policy = policy
+        self._policy, self._own = policy, own
         self.manager = ReleaseTarget.of(MANAGER_ID, policy(MANAGER), registry.target(MANAGER))
         self._build, self._random, self._lookups = build, random, lookups
         self._version = 0
@@ -105,6 +109,8 @@ class ServedIntegrations:
     def refresh(self) -> bool:
         """Load the registry if it changed; return whether it did. Raises LedgerError or SettingsError."""
         with self._lock:
+            if self._own and self._own.reload():
+                self._version = 0
             if self._served and self._registry.version() == self._version:
                 return False
             registry = self._registry.load()
@@ -124,6 +130,8 @@ class ServedIntegrations:
             integration = entry.integration
             previous = self._served.get(integration.id)
             if not self._selection.includes(integration):
+                continue
+            if self._own and not self._own.is_usable(integration, entry.policy):
                 continue
             policy = merge_policy(self._policy(integration), entry.policy)
             is_same = previous and (previous.integration, previous.policy) == (integration, policy)

@@ -132,7 +132,8 @@ def test_attribute_repeated_or_without_a_value_is_refused(attribute: str) -> Non
 
 def test_greater_than_in_an_attribute_is_read_with_a_warning() -> None:
     text = '<ossec_config>\n<integration a="x>y"><name>custom-x</name></integration></ossec_config>'
-    assert [(one.name, str(warning)) for one, warning in zip(*parse(text)[::2], strict=True)] == [
+    found = parse(text)
+    assert [(one.name, str(warning)) for one, warning in zip(found.integrations, found.warnings, strict=True)] == [
         (
             "custom-x",
             "ossec.conf:2: > in an attribute's value is read here, but the stock daemon refuses the file because of it",
