@@ -102,6 +102,11 @@ class ServedIntegrations:
         """Return the integration, None if this worker does not serve it."""
         return self._served.get(integration_id)
 
+    @property
+    def config_error(self) -> str:
+        """Why the last change of the worker's own settings was refused, empty if it was not."""
+        return self._own.error if self._own else ""
+
     def ids(self) -> set[str]:
         """Return the ids of all integrations that this worker serves."""
         return set(self._served)

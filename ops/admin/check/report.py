@@ -9,6 +9,7 @@ from common.settings.schema import INTEGRATIONS
 from common.settings.sources import dotted
 from ops.admin.check.filters import describe
 from ops.admin.check.finding import Finding, Severity, error, warning
+from ops.admin.check.nodes import check_nodes
 from ops.admin.check.paths import check_paths
 from ops.admin.check.recent import count_recent
 from ops.admin.check.scripts import check_home, check_script
@@ -103,6 +104,7 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
     general = [*map(_warning, around), *_settings(settings, configuration)]
     if path_checks:
         general += [*check_home(configuration.integrations, settings.worker.wazuh_home), *check_paths(settings)]
+        general += check_nodes(settings)
     if not blocks:
         general.append(warning("has no <integration>, so there is nothing to deliver", str(path)))
     blocks.sort(key=lambda block: (block.file != str(path), block.file, block.line))
