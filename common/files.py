@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 NOT_FOUND: Final = (FileNotFoundError, NotADirectoryError)
 """ENOENT and ENOTDIR: the path does not exist. After any other error it may exist or not."""
 
+FileSignature = tuple[int, int, int]
+"""Inode, size in bytes and modification time in nanoseconds."""
+
 
 def stat_or_none(path: Path) -> os.stat_result | None:
     """Return the status of `path`, following links, or None if it does not exist. Raises OSError if that is unknown."""
@@ -22,6 +25,15 @@ def stat_or_none(path: Path) -> os.stat_result | None:
         return path.stat()
     except NOT_FOUND:
         return None
+
+
+def file_signature(path: Path) -> FileSignature | None:
+    """Return what changes whenever a file does, None if it cannot be accessed."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def exists(path: Path) -> bool:

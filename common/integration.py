@@ -1,4 +1,4 @@
-"""The integration: one validated `<integration>` block of ossec.conf."""
+"""The integration: one validated `<integration>` block of ossec.conf, or table of courier.toml."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Kind(StrEnum):
 
 
 class Integration(msgspec.Struct, frozen=True, kw_only=True):
-    """One validated block. Texts are unchanged; spec 1.3 gives the defaults and the meaning of each option.
+    """One validated block or table. Texts are unchanged; spec 1.3 gives the defaults and the meaning of each option.
 
-    `id` is stable: the name, or the name and a suffix if several blocks share the name.
+    `id` is stable: the name, or the name and a suffix if several blocks share the name; that of a table is its own
+    name. `service_override` is set if courier.toml names a service in place of the block's own.
     `level` 0 means no filter. `rule_ids` is None for no filter; empty, the filter rejects every alert (spec 1.5).
     `event_location` is the sregex pattern, with its leading `!` if it has one. `timeout_s` and `retries` are passed to
     scripts. `only` and `except_` are conditions as written. `line` is the first line of the block in `file`, counted
@@ -49,15 +50,21 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 3
     only: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
+    service_override: str = ""
     file: str = ""
     line: int = 0
 
     @property
+    def service(self) -> str:
+        """The name of the service, or of the script, that delivers."""
+        return self.service_override or self.name
+
+    @property
     def kind(self) -> Kind:
-        """The kind, which follows from id and name."""
+        """The kind, which follows from id and service."""
         if self.id == MANAGER_ID:
             return Kind.MANAGER
-        return Kind.SCRIPT if self.name.startswith(SCRIPT_PREFIX) else Kind.HTTP
+        return Kind.SCRIPT if self.service.startswith(SCRIPT_PREFIX) else Kind.HTTP
 
     @property
     def wants_json(self) -> bool:

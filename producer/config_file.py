@@ -1,8 +1,9 @@
-"""The active ossec.conf: read at the start, and again when the file changes.
+"""The active configuration: ossec.conf, the tables of courier.toml and the files of secrets that they name.
 
-A changed file becomes active only if it is well-formed and every block is valid, because it may be half written.
-Otherwise the error is logged and the previous configuration stays active. At the start there is no previous one: valid
-blocks run without the invalid ones (D6), and the cursors of integrations that may be missing are kept.
+It is read at the start, and again when one of these files changes. A change becomes active only if both files are
+well-formed and every block and table is valid, because a file may be half written. Otherwise the error is logged and
+the previous configuration stays active, as a whole. At the start there is no previous one: what is valid runs without
+the rest (D6), and the cursors of integrations that may be missing are kept.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from common.errors import ConfigError
-from producer.ossec_conf import read_ossec_conf
+from common.errors import ConfigError, SettingsError
+from common.files import file_signature
+from common.settings.settings_file import SettingsFile
+from producer.configuration import read_configuration
+from producer.secret_references import SecretReferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
+    from common.files import FileSignature
     from common.integration import Integration
+    from common.settings.load import Settings
+    from common.settings.schema import Policy
     from producer.ossec_conf import Configuration
-
-FileSignature = tuple[int, int, int]
 
 DIGEST_BYTES: Final = 6
 """Bytes of the SHA-256 that a metric can hold exactly: it is a double."""
@@ -31,71 +35,79 @@ _log = logging.getLogger("courier.producer")
 
 
 class ConfigFile:
-    """The file at `path`. `error` says what is wrong with it, for status; empty if nothing is.
+    """The ossec.conf that `settings` name, and their tables.
 
-    `digest` holds 48 bits of the active content, which was loaded at `loaded_ms` and written at `changed_at_s`.
-    `is_complete` says whether it was loaded without errors. `conditions` are the active named
+    `error` says what is wrong, for status; it is empty if nothing is.
+
+    `digest` holds 48 bits of the active ossec.conf, which was loaded at `loaded_ms`; the files were written at
+    `changed_at_s`. `is_complete` says whether all was loaded without errors. `conditions` are the active named
     conditions. `now` is seconds since the epoch.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        self.path, self._now = path, now
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
+        self.path, self._settings, self._now = settings.producer.config, SettingsFile(settings, now), now
         self.error, self.is_complete, self.digest, self.loaded_ms = "", True, 0, 0
         self.conditions: Mapping[str, tuple[str, ...]] = {}
+        self._references = SecretReferences()
         self._signature: FileSignature | None = None
         self.changed_at_s = 0.0
 
+    def policy(self, integration: Integration) -> Policy:
+        """Return the active policy of an integration."""
+        return self._settings.active.policy(integration)
+
     def load(self) -> tuple[Integration, ...]:
-        """Return the valid integrations. Raises ConfigError if the file cannot be read at all."""
-        self._signature = self._stat()
-        configuration = read_ossec_conf(self.path)
+        """Return the valid integrations. Raises ConfigError if ossec.conf cannot be read at all."""
+        self._signature = file_signature(self.path)
+        configuration = read_configuration(self._settings.active, references=self._references)
         _log_problems(configuration)
         self.error = "; ".join(map(str, configuration.refused))
         self.is_complete = not configuration.problems
-        self._record()
+        self._record(configuration)
         return configuration.integrations
 
     def reload(self, *, forced: bool = False) -> tuple[Integration, ...] | None:
-        """Return the integrations of a changed file; None if it has not changed or is not valid as a whole."""
-        signature = self._stat()
-        if signature == self._signature and not forced:
+        """Return the integrations if a file changed; None if none did or the change is not valid as a whole."""
+        signature = file_signature(self.path)
+        if not any((forced, signature != self._signature, self._settings.changed(), self._references.changed())):
             return None
         self._signature = signature
+        references = SecretReferences()
         try:
-            configuration = read_ossec_conf(self.path)
-        except ConfigError as error:
+            settings = self._settings.read()
+            configuration = read_configuration(settings, config=self.path, references=references)
+        except (ConfigError, SettingsError) as error:
+            self._references.mark_seen()
             self._reject(str(error))
             return None
+        self._references = references
         _log_problems(configuration)
         if configuration.problems:
             self._reject("; ".join(configuration.problems))
             return None
+        self._settings.activate(settings)
         self.error, self.is_complete = "", True
-        self._record()
-        _log.info("configuration reloaded", extra={"config": str(self.path)})
+        self._record(configuration)
+        _log.info("configuration reloaded", extra={"config": str(self.path), "settings": str(settings.file)})
         return configuration.integrations
 
     def _reject(self, error: str) -> None:
         self.error = error
         _log.error("changed configuration rejected; the previous one stays active: %s", error)
 
-    def _record(self) -> None:
+    def _record(self, configuration: Configuration) -> None:
         """Record digest and time of the active content. If it changed since it was read, the next reload reads it."""
+        self.conditions = configuration.conditions
         try:
             content = self.path.read_bytes()
             # Not the modification time: `cp -p` keeps that, so it can be long before the file was put here.
             self.changed_at_s = self.path.stat().st_ctime
+            if self._settings.exists:
+                self.changed_at_s = max(self.changed_at_s, self._settings.active.file.stat().st_ctime)
         except OSError:
             return
         self.digest = int.from_bytes(hashlib.sha256(content).digest()[:DIGEST_BYTES], "big")
         self.loaded_ms = round(self._now() * 1000)
-
-    def _stat(self) -> FileSignature | None:
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _log_problems(configuration: Configuration) -> None:

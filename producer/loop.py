@@ -11,7 +11,7 @@ from common.broker.dispatcher import LINGER_S, ReleaseTarget
 from common.errors import LedgerUnavailable
 from common.logs import Condition
 from common.reports.producer import ForeignWrite
-from producer.cursors.assignment import assign_cursors
+from producer.cursors.assignment import assign_cursors, published_policies
 from producer.foreign_writes import ForeignWrites
 from producer.group_commit import GroupWindow, commit_together
 from producer.matching import Matcher
@@ -299,7 +299,8 @@ class Producer:
         if now_s - self._registry_checked_at_s < REGISTRY_CHECK_S:
             return
         self._registry_checked_at_s = now_s
-        if self._registry.repair(self._node, self._integrations):
+        policies = published_policies(self._integrations, self._policy)
+        if self._registry.repair(self._node, self._integrations, policies):
             self._foreign.record(ForeignWrite.REGISTRY)
             _log.error("integrations in Redis were missing or modified by another writer; published again")
 

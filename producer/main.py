@@ -49,12 +49,13 @@ def run(settings: Settings, start: str) -> None:
     client = connect(url)
     vault = load_cipher(settings.state.secret_key, settings.state.dir)
     ledger, metrics = Ledger(client), _metrics(settings.metrics)
+    config = ConfigFile(settings)
     producer = Producer(
         node=settings.producer.node,
         source=source,
-        config=ConfigFile(settings.producer.config),
+        config=config,
         registry=PublishedRegistry(client, vault),
-        policy=settings.policy,
+        policy=config.policy,
         ledger=ledger,
         dispatcher=Dispatcher(ledger, client),
         client=client,

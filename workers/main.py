@@ -16,21 +16,20 @@ from common.connection.path_monitor import PathMonitor
 from common.connection.wait import wait_until_available
 from common.errors import SettingsError
 from common.health.state_file import HealthFile
-from common.integration import SCRIPT_PREFIX, Integration, Kind
+from common.integration import Integration, Kind
 from common.ledger import Ledger
 from common.logs import LogLevel
 from common.malloc import limit_arenas, trim
 from common.metrics import serve
 from common.registry.encryption import load_cipher
 from common.registry.published import PublishedRegistry
-from common.settings.schema import INTEGRATIONS
-from common.settings.sources import dotted
 from common.version import full_version
 from workers.delivery.factory import build_service
 from workers.delivery.lookup_store import PURPOSE, LookupStore
 from workers.delivery.served import ServedIntegrations
 from workers.integrations.helpers.event_signer import EventSigner
 from workers.metrics import WorkerMetrics
+from workers.own_settings import OwnSettings
 from workers.transports.http.connections import Connections
 from workers.transports.script.home import home_warnings
 from workers.transports.script.process_groups import ProcessGroups
@@ -62,8 +61,6 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     environ = dict(os.environ)  # before Celery adds its own variables, which scripts must not see
     clear_ambient_capabilities()  # before the first thread starts: each thread has its own capabilities
     limit_arenas()
-    if Kind.SCRIPT in selection.kinds or any(name.startswith(SCRIPT_PREFIX) for name in selection.names):
-        check_script_users(settings)
     raise_file_limit()
     url = settings.redis.connection_url.reveal()
     client = connect(url)
@@ -98,17 +95,20 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         )
         return service, metrics.wrap_timed(integration.id, transport)
 
+    own = OwnSettings(settings, monotonic)
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
     integrations = ServedIntegrations(
         registry,
         selection,
-        policy=settings.policy,
+        policy=own.policy,
         build=build,
         random=jitter,
         signer=signer,
         lookups=lambda namespace: LookupStore(client, namespace, authenticator),
+        own=own,
     )
     wait_until_available(integrations.refresh, _log)
+    check_script_users(integrations)
     metrics.init_series(integrations.ids())
     PathMonitor(url, _log).start()
     _log.info("worker started", extra={"worker": name, "redis": settings.redis.address, "version": full_version()})
@@ -129,13 +129,15 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     return status
 
 
-def check_script_users(settings: Settings) -> None:
-    """Raise SettingsError if the settings name a script user that this process cannot switch to."""
-    for table in settings.integrations:
-        try:
-            script_user(settings.policy(Integration(id=table, name=table)))
-        except SettingsError as error:
-            raise SettingsError(f"[{dotted((INTEGRATIONS, table))}] {error}") from None
+def check_script_users(integrations: ServedIntegrations) -> None:
+    """Raise SettingsError if an integration has a script user that this process cannot switch to."""
+    for integration_id in sorted(integrations.ids()):
+        served = integrations.get(integration_id)
+        if served and served.integration.kind is Kind.SCRIPT:
+            try:
+                script_user(served.policy)
+            except SettingsError as error:
+                raise SettingsError(f"integration {integration_id}: {error}") from None
 
 
 def raise_file_limit() -> None:

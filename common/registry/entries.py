@@ -7,10 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from common.connection.errors import as_ledger_errors
 from common.integration import MANAGER_ID, Integration
 from common.json_depth import check_depth
+from common.registry.description import Description, Shared
 from common.secret import Secret
 
 if TYPE_CHECKING:
@@ -29,39 +31,56 @@ ALL_NODES: Final = ("*",)
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One integration of the registry, and the manager nodes that have it in their ossec.conf.
+    """One integration of the registry, its policy, and the manager nodes that have it configured.
 
-    `version` is that of the publication; 0 if version 0.1 of Courier published it.
+    `version` is that of the publication; 0 if version 0.1 of Courier published it. `others` holds the descriptions of
+    those nodes that differ from the one in force. `policy` is empty, and `others` too, if a version without them
+    published it; such a version ignores both, so their names and forms must not change.
     """
 
     integration: Integration
     nodes: tuple[str, ...] = ()
     version: int = 0
+    policy: dict[str, Any] = {}
+    others: dict[str, Description] = {}
+
+    @classmethod
+    def of(cls, shared: Shared, version: int) -> Entry:
+        """Return the entry for what nodes published."""
+        return cls(shared.in_force.integration, shared.nodes, version, shared.in_force.policy, shared.others)
+
+    @property
+    def shared(self) -> Shared:
+        """What nodes published of it."""
+        return Shared(Description(self.integration, self.policy), self.nodes, self.others)
 
     @property
     def removed(self) -> bool:
-        """Whether no node has it in its ossec.conf any more."""
+        """Whether no node has it configured any more."""
         return not self.nodes
 
     def is_equivalent_to(self, other: Entry) -> bool:
         """Return whether the two differ at most in their versions, and neither is from version 0.1 of Courier."""
-        return all((self.version, other.version, self.integration == other.integration, self.nodes == other.nodes))
+        return bool(self.version and other.version and self.shared == other.shared)
 
 
 class Registry(msgspec.Struct, frozen=True):
     """All published integrations, always with the built-in `manager`. `version` 0 means that nothing is published.
 
-    `rejected` maps the name of each field that could not be used to the reason.
+    `manager` is the entry with the policy of the built-in one, as nodes published it; None if none did. `rejected` maps
+    the name of each field that could not be used to the reason.
     """
 
     version: int
     entries: dict[str, Entry]
     rejected: dict[bytes, str] = {}
+    manager: Entry | None = None
 
     @property
     def newest(self) -> int:
         """The highest version of an entry, 0 if there is none."""
-        return max((entry.version for entry in self.entries.values()), default=0)
+        entries = [*self.entries.values(), *([self.manager] if self.manager else [])]
+        return max((entry.version for entry in entries), default=0)
 
     def get(self, integration_id: str) -> Integration | None:
         """Return an integration, also if it is removed; None if no node ever published this id."""
@@ -70,10 +89,14 @@ class Registry(msgspec.Struct, frozen=True):
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True):
-    """The catalogue's entry of an integration: its name in ossec.conf, and the nodes that have it configured."""
+    """The catalogue's entry of an integration: its name in ossec.conf, and the nodes that have it configured.
+
+    `differing` has the names of the settings in which nodes differ from what is in force, by node; unset if in none.
+    """
 
     name: str
     nodes: tuple[str, ...] = ()
+    differing: dict[str, list[str]] | UnsetType = UNSET
 
     @property
     def removed(self) -> bool:

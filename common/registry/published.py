@@ -1,11 +1,13 @@
 """The published registry: producers publish their integrations in Redis, and workers on any host read them.
 
-The hash `courier:integrations` maps the id of each integration to its encrypted entry; its field `version` grows with
-every change. An integration that is no longer in any ossec.conf stays, marked as removed: its queued deliveries are
+The hash `courier:integrations` maps the id of each integration to its encrypted entry, with its service, credential,
+filters and policy; its field `version` grows with every change. The entry `manager` has the policy of the built-in
+integration. An integration that is no longer in any ossec.conf stays, marked as removed: its queued deliveries are
 still sent, and its dead letters can still be read.
 
 The hash `courier:catalogue` holds, unencrypted, what operators' commands need without the key: for each id the name and
-the nodes that have the integration configured. Deliveries never use it.
+the nodes that have the integration configured, with the names of settings in which they differ. Deliveries never use
+it.
 
 A version is the time of its publication in microseconds, so that two contents never have the same version. A counter
 would not guarantee this: if Redis loses its data, or the last second of it, the counter repeats old numbers, and
@@ -21,14 +23,17 @@ from __future__ import annotations
 
 import logging
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
 from redis import WatchError
 
 from common.connection.errors import as_ledger_errors
 from common.connection.urls import normalised
 from common.errors import SettingsError
 from common.integration import MANAGER_ID
+from common.registry.description import Description, Shared
 from common.registry.entries import (
     ALL_NODES,
     CATALOGUE,
@@ -45,16 +50,19 @@ from common.registry.entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from redis import Redis
 
     from common.integration import Integration
     from common.registry.encryption import Cipher
+    from common.settings.published_policy import PublishedPolicy
 
 KEY_MISMATCH_GRACE_NS: Final = 15 * 10**9
 """How long a process keeps running when its key, which worked before, cannot decrypt any entry. A producer repairs the
 registry within 5 s, so a client that overwrites all entries does not stop the workers; a new key still does."""
+
+NO_POLICIES: Final[Mapping[str, PublishedPolicy]] = MappingProxyType({})
 
 _log = logging.getLogger("courier.registry")
 
@@ -79,7 +87,7 @@ class PublishedRegistry:
         """Return a digest of the credential. Integrations with the same credential share the limits of their target."""
         credential = integration.api_key or integration.hook_url
         owner = ("of", normalised(credential.reveal())) if credential else ("id", integration.id)
-        return self._cipher.digest("target", integration.name, *owner)
+        return self._cipher.digest("target", integration.service, *owner)
 
     def version(self) -> int:
         """Return the current version. Cheap enough for polling."""
@@ -113,9 +121,10 @@ class PublishedRegistry:
         self._check_key(key_errors if len(key_errors) == len(encrypted) else [])
         entries |= {k: entry for k, entry in self._seen.items() if k.encode() in rejected}
         self._log_rejected(rejected)
-        return Registry(
-            to_version(fields.get(VERSION, b"")), entries | {MANAGER_ID: Entry(MANAGER, ALL_NODES)}, rejected
-        )
+        manager = entries.get(MANAGER_ID)
+        built_in = Entry(MANAGER, ALL_NODES, policy=manager.policy if manager else {})
+        version = to_version(fields.get(VERSION, b""))
+        return Registry(version, entries | {MANAGER_ID: built_in}, rejected, manager)
 
     def _check_key(self, errors: list[SettingsError]) -> None:
         """Raise if no entry can be decrypted: the key is wrong. A key that worked before gets time for a repair."""
@@ -150,14 +159,16 @@ class PublishedRegistry:
             )
         self._rejected = rejected
 
-    def publish(self, node: str, integrations: Iterable[Integration]) -> Registry:
-        """Replace the integrations of `node`; return the whole registry.
+    def publish(
+        self, node: str, integrations: Iterable[Integration], policies: Mapping[str, PublishedPolicy] = NO_POLICIES
+    ) -> Registry:
+        """Replace the integrations of `node`, with their policies by id; return the whole registry.
 
-        If two nodes publish different integrations with one id, the last one wins. The version grows only with a
-        change. Two nodes that publish at the same time both succeed. Rejected fields that this process cannot replace
-        are deleted; their own producer publishes them again.
+        If two nodes publish different integrations with one id, the one that changed last is in force, and both are
+        kept. The version grows only with a change. Two nodes that publish at the same time both succeed. Rejected
+        fields that this process cannot replace are deleted; their own producer publishes them again.
         """
-        wanted = {i.id: i for i in integrations}
+        wanted = _described(integrations, policies)
         with as_ledger_errors(), self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
@@ -186,7 +197,9 @@ class PublishedRegistry:
                     continue
                 return self.load()
 
-    def repair(self, node: str, integrations: Sequence[Integration]) -> bool:
+    def repair(
+        self, node: str, integrations: Sequence[Integration], policies: Mapping[str, PublishedPolicy] = NO_POLICIES
+    ) -> bool:
         """Publish the integrations of this node again if any is missing or rejected; return whether that was so.
 
         Cheap while nothing changes. An integration that another node published since under the same id stays unchanged.
@@ -197,35 +210,53 @@ class PublishedRegistry:
             held = pipe.execute()
         if held == self._checked:
             return False
-        ids = {i.id for i in integrations}
+        wanted = _described(integrations, policies)
         registry = self._decrypted(held[0])
-        is_complete = all(i in registry.entries and node in registry.entries[i].nodes for i in ids)
+        published = _entries(registry)
+        is_complete = all(i in published and node in published[i].nodes for i in wanted) and all(
+            published[i].shared.of(node).policy for i, description in wanted.items() if description.policy
+        )
         if is_complete and not registry.rejected and _is_consistent(registry, held[1]):
             self._checked = held
             return False
-        self.publish(node, integrations)
+        self.publish(node, integrations, policies)
         return True
 
     def _newest(self) -> int:
         return max((entry.version for entry in self._seen.values()), default=0)
 
 
-def _merged(before: Registry, node: str, wanted: dict[str, Integration], version: int) -> dict[str, Entry]:
-    others = {k: tuple(n for n in e.nodes if n != node) for k, e in before.entries.items() if k != MANAGER_ID}
-    kept = {k: Entry(before.entries[k].integration, nodes, version) for k, nodes in others.items() if k not in wanted}
-    ours = {k: Entry(i, tuple(sorted({*others.get(k, ()), node})), version) for k, i in wanted.items()}
-    return kept | ours
+def _described(integrations: Iterable[Integration], policies: Mapping[str, PublishedPolicy]) -> dict[str, Description]:
+    with_manager = [*integrations, *([MANAGER] if MANAGER_ID in policies else [])]
+    return {i.id: Description(i, dict(policies.get(i.id, {}))) for i in with_manager}
+
+
+def _entries(registry: Registry) -> dict[str, Entry]:
+    """Return the entries as nodes published them."""
+    published = {k: e for k, e in registry.entries.items() if k != MANAGER_ID}
+    return published | ({MANAGER_ID: registry.manager} if registry.manager else {})
+
+
+def _merged(before: Registry, node: str, wanted: dict[str, Description], version: int) -> dict[str, Entry]:
+    merged = {k: e.shared.without(node) for k, e in _entries(before).items() if k not in wanted}
+    for k, description in wanted.items():
+        entry = _entries(before).get(k)
+        merged[k] = (entry.shared if entry else Shared(description)).with_node(node, description)
+    return {k: Entry.of(shared, version) for k, shared in merged.items()}
 
 
 def _is_published(entry: Entry, registry: Registry) -> bool:
-    before = registry.entries.get(entry.integration.id)
+    before = _entries(registry).get(entry.integration.id)
     is_accepted = entry.integration.id.encode() not in registry.rejected
     return is_accepted and before is not None and before.is_equivalent_to(entry)
 
 
 def _catalogue(entries: dict[str, Entry]) -> dict[str, bytes]:
     found = {k: e for k, e in entries.items() if k != MANAGER_ID}
-    return {k: encode_catalogue_entry(CatalogueEntry(e.integration.name, e.nodes)) for k, e in found.items()}
+    return {
+        k: encode_catalogue_entry(CatalogueEntry(e.integration.name, e.nodes, e.shared.differences() or UNSET))
+        for k, e in found.items()
+    }
 
 
 def _is_consistent(registry: Registry, catalogue: dict[bytes, bytes]) -> bool:

@@ -23,13 +23,15 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     """The last report of one process. Times are milliseconds of the ledger's clock.
 
     `begun` counts deliveries since the process started, `running` those in flight. `idle_since_ms` is the time since
-    which tasks are queued but the process neither begins nor runs any; 0 if this is not so.
+    which tasks are queued but the process neither begins nor runs any; 0 if this is not so. `config_error` is why the
+    last change of its settings file was refused.
     """
 
     seen_ms: Count
     begun: Count
     running: Count
     idle_since_ms: Count
+    config_error: str = ""
 
 
 _store: Final = ReportStore("courier:worker:", WorkerReport, expire_s=EXPIRE_S)

@@ -4,14 +4,15 @@ Precedence, lowest to highest:
 
     packaged courier.toml  <  courier.toml  <  COURIER_* variables  <  command-line options
 
-Everything is read and checked once, at the start. An unknown key is an error, because the setting that it was meant for
-would silently keep its default.
+The settings of processes are read and checked once, at the start; the tables of integrations again when the file
+changes (`reload`). An unknown key is an error, because the setting that it was meant for would silently keep its
+default.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from common.errors import SettingsError
-from common.files import exists
+from common.files import FileSignature, exists, file_signature
+from common.settings.definition import CONDITIONS, DEFINITION_KEYS, Definition, definition
 from common.settings.schema import (
     DEFAULT,
     INTEGRATIONS,
@@ -41,16 +43,19 @@ from common.settings.sources import (
     SETTINGS_VARIABLE,
     KeyPath,
     RawValue,
+    RefusedTable,
     dotted,
     from_environment,
     from_file,
     from_overrides,
+    refused_table,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from common.integration import Integration
+    from common.settings.schema import Key
     from common.settings.values import Displayed
 
 DEFAULTS_FILE: Final = Path(__file__).with_name("courier.toml")
@@ -67,7 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. `origin` gives the source of each value, by dotted key.
 
     `integrations` holds the tables of policies by name or pattern; `policy` merges them. `user_policies` is the part
-    that the operator set, without the packaged defaults.
+    that the operator set, without the packaged defaults. `definitions` holds what tables say of their integrations
+    besides, `conditions` the named conditions, `refused` the errors in tables. `file` is the settings file, also if it
+    does not exist, and `file_signature` tells whether it has changed since; `read_again` loads all this anew.
     """
 
     redis: RedisSettings
@@ -81,16 +88,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     integrations: Mapping[str, Mapping[str, Any]]
     user_policies: Mapping[str, Mapping[str, Any]]
     origin: Mapping[str, str]
+    definitions: Mapping[str, Definition]
+    conditions: Mapping[str, tuple[str, ...]]
+    refused: tuple[RefusedTable, ...]
+    file: Path
+    file_signature: FileSignature | None
+    read_again: Callable[[], Settings]
 
     def policy(self, integration: Integration) -> Policy:
-        """Return the merged policy of `integration`: default < patterns < name < id, and packaged < operator's."""
-        return Policy(**_merged(self.integrations, integration) | _merged(self.user_policies, integration))
+        """Return the merged policy: default < patterns < service < name < id, and packaged < operator's.
+
+        Packaged tables are about services. So a block of a script that a service replaces has the policy of that.
+        """
+        of_service = msgspec.structs.replace(integration, id=integration.service, name=integration.service)
+        return Policy(**_merged(self.integrations, of_service) | _merged(self.user_policies, integration))
+
+    def set_by_operator(self, integration: Integration) -> dict[str, Any]:
+        """Return the fields of the policy that the operator set, without the packaged defaults."""
+        return _merged(self.user_policies, integration)
+
+    def refused_for(self, integration: Integration) -> list[RefusedTable]:
+        """Return the errors in tables that are about `integration`."""
+        return [one for one in self.refused if one.table and _rank(one.table, integration) is not None]
 
     def unused_tables(self, integrations: Iterable[Integration]) -> list[str]:
         """Return the operator's tables under `[integrations]` that match none of `integrations`."""
         known = list(integrations)
         return [
-            table for table in self.user_policies if table != DEFAULT and not any(_rank(table, one) for one in known)
+            table
+            for table in {**self.user_policies, **self.definitions}
+            if table != DEFAULT and not any(_rank(table, one) for one in known)
         ]
 
     def listing(self) -> Iterator[tuple[str, Displayed, str]]:
@@ -100,59 +127,103 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for key in keys.values():
                 name = dotted((section, key.name))
                 yield name, key.reader.show(getattr(values, key.field)), self.origin[name]
-        for table, fields in self.integrations.items():
-            for key in POLICY_KEYS.values():
-                if key.field in fields:
+        for table in {**self.integrations, **self.definitions}:
+            fields = self.integrations.get(table, {})
+            said = msgspec.structs.asdict(self.definitions.get(table, Definition()))
+            for key in (*DEFINITION_KEYS.values(), *POLICY_KEYS.values()):
+                if (value := said.get(key.field, fields.get(key.field))) is not None or key.field in fields:
                     name = dotted((INTEGRATIONS, table, key.name))
-                    yield name, key.reader.show(fields[key.field]), self.origin[name]
+                    yield name, key.reader.show(value), self.origin[name]
+        for condition, texts in self.conditions.items():
+            name = dotted((CONDITIONS, condition))
+            yield name, list(texts), self.origin[name]
 
 
 def load_settings(
-    *, file: Path | None, environment: Mapping[str, str], cwd: Path, overrides: Mapping[str, str] = NO_OVERRIDES
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+    cwd: Path,
+    overrides: Mapping[str, str] = NO_OVERRIDES,
+    keep_refused: bool = False,
 ) -> Settings:
     """Return the settings. Raises SettingsError, whose text names the source, the key and the remedy.
 
     `file` is the argument of `--settings`; without it the file is COURIER_SETTINGS, else courier.toml in `cwd`. Only
     the latter may be missing. `overrides` are texts from the command line by dotted key, such as
-    `{"state.dir": "/srv/courier"}`.
+    `{"state.dir": "/srv/courier"}`. With `keep_refused`, an error in the table of an integration is not raised, but
+    kept in `Settings.refused`.
     """
+    chosen, called = _chosen_file(file, environment, cwd)
+    signature = file_signature(chosen)  # before it is read: a change in between is noticed later
+    refused: list[RefusedTable] = []
+
+    def read_again() -> Settings:  # no partial: its repr would show the environment
+        return load_settings(file=file, environment=environment, cwd=cwd, overrides=overrides, keep_refused=True)
+
     given = {
         path: value._replace(origin=DEFAULT_ORIGIN)
         for path, value in from_file(DEFAULTS_FILE, "default", packaged=True).items()
     }
     packaged_home = str(given[HOME].raw)
-    given |= _from_chosen_file(file, environment, cwd)
+    if called:
+        given |= from_file(chosen, called, refused=refused)
     given |= from_environment(environment, cwd)
     given |= from_overrides(overrides, cwd)
     given |= _moved_with_home(given, packaged_home)
     tables: dict[KeyPath, dict[str, Any]] = {}
     for path, value in given.items():
-        field, parsed = _read(path, value)
+        try:
+            field, parsed = _read(value)
+        except ValueError as error:
+            problem = f"{dotted(path)}: {error}; write {value.key.reader.expected}"
+            if not (in_table := refused_table(path, value.origin, problem)):
+                raise SettingsError(f"{value.origin}: {problem}") from None
+            refused.append(in_table)
+            continue
         tables.setdefault(path[:-1], {})[field] = parsed
+    if refused and not keep_refused:
+        raise SettingsError(str(refused[0]))
     sections: dict[str, Any] = {name: struct(**tables[(name,)]) for name, struct in STRUCTS.items()}
-    policies = {path[1]: fields for path, fields in tables.items() if path[0] == INTEGRATIONS}
+    own = {path[1]: fields for path, fields in tables.items() if path[0] == INTEGRATIONS}
+    policies = {table: found for table, fields in own.items() if (found := _fields(fields, POLICY_KEYS))}
+    definitions = {table: definition(fields) for table, fields in own.items() if _fields(fields, DEFINITION_KEYS)}
     origin = {dotted(path): value.origin for path, value in given.items()}
     settings = Settings(
-        **sections, integrations=policies, user_policies=_user_policies(policies, origin), origin=origin
+        **sections,
+        integrations=policies,
+        user_policies=_user_policies(policies, origin),
+        origin=origin,
+        definitions=definitions,
+        conditions=tables.get((CONDITIONS,), {}),
+        refused=tuple(refused),
+        file=chosen,
+        file_signature=signature,
+        read_again=read_again,
     )
     _check_combinations(settings)
     return settings
 
 
-def _from_chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Path) -> dict[KeyPath, RawValue]:
+def _chosen_file(file: Path | None, environment: Mapping[str, str], cwd: Path) -> tuple[Path, str]:
+    """Return the path of the settings file and its name in origins, which is empty if there is no file."""
     if file is not None:
-        return from_file(cwd / file, str(file))
+        return cwd / file, str(file)
     if chosen := environment.get(SETTINGS_VARIABLE):
-        return from_file(cwd / chosen, chosen)
+        return cwd / chosen, chosen
     local = cwd / LOCAL_FILE
     try:
-        is_local = exists(local)
+        return local, LOCAL_FILE if exists(local) else ""
     except OSError as error:
         raise SettingsError(
             f"{local}: cannot check whether it exists: {error.strerror or error}; let user {os.geteuid()} enter the "
             f"folder, start from another folder, or name the file with --settings or {SETTINGS_VARIABLE}"
         ) from None
-    return from_file(local, LOCAL_FILE) if is_local else {}
+
+
+def _fields(fields: Mapping[str, Any], keys: Mapping[str, Key]) -> dict[str, Any]:
+    """Return the fields of a table that belong to `keys`."""
+    return {key.field: fields[key.field] for key in keys.values() if key.field in fields}
 
 
 def _moved_with_home(given: Mapping[KeyPath, RawValue], packaged_home: str) -> Iterator[tuple[KeyPath, RawValue]]:
@@ -165,14 +236,10 @@ def _moved_with_home(given: Mapping[KeyPath, RawValue], packaged_home: str) -> I
             yield path, home._replace(key=default.key, raw=str(Path(home.raw) / relative))
 
 
-def _read(path: KeyPath, given: RawValue) -> tuple[str, Any]:
-    """Return the field and its parsed value; paths are absolute."""
-    key, raw, origin, base = given
-    try:
-        value = key.reader.parse(raw)
-    except ValueError as error:
-        raise SettingsError(f"{origin}: {dotted(path)}: {error}; write {key.reader.expected}") from None
-    return key.field, base / value if isinstance(value, Path) else value
+def _read(given: RawValue) -> tuple[str, Any]:
+    """Return the field and its parsed value; paths are absolute. Raises ValueError."""
+    value = given.key.reader.parse(given.raw)
+    return given.key.field, given.base / value if isinstance(value, Path) else value
 
 
 def _check_combinations(settings: Settings) -> None:
@@ -212,10 +279,7 @@ def _rank(table: str, integration: Integration) -> tuple[int, int] | None:
     """Return how specifically a table under `[integrations]` matches `integration`, None if it does not match."""
     if table == DEFAULT:
         return 0, 0
-    if table == integration.id:
-        return 3, 0
-    if table == integration.name:
-        return 2, 0
-    if fnmatchcase(integration.id, table) or fnmatchcase(integration.name, table):
-        return 1, len(table)
-    return None
+    names = (integration.service, integration.name, integration.id)
+    if table in names:
+        return 2 + max(at for at, name in enumerate(names) if name == table), 0
+    return (1, len(table)) if any(fnmatchcase(name, table) for name in names) else None

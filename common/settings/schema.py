@@ -244,7 +244,8 @@ class Key(NamedTuple):
     option: str
 
 
-def _keys(struct: type[msgspec.Struct], *sections: str) -> Iterator[tuple[str, Key]]:
+def keys_of(struct: type[msgspec.Struct], *sections: str) -> Iterator[tuple[str, Key]]:
+    """Yield the keys of a table, by name; its fields are annotated with their readers."""
     hints = get_type_hints(struct, include_extras=True)
     for field, hint in hints.items():
         reader, named = (*hint.__metadata__, NameOverrides())[:2]
@@ -266,7 +267,13 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "health": HealthSettings,
     "log": LogSettings,
 }
-KEYS: Final = {section: dict(_keys(struct, section)) for section, struct in STRUCTS.items()}
+KEYS: Final = {section: dict(keys_of(struct, section)) for section, struct in STRUCTS.items()}
 """All keys by section and name, without those of `[integrations]`."""
 
-POLICY_KEYS: Final = dict(_keys(Policy, INTEGRATIONS, DEFAULT))
+POLICY_KEYS: Final = dict(keys_of(Policy, INTEGRATIONS, DEFAULT))
+
+LOCAL_KEYS: Final = ("proxy", "ca_bundle", "client_cert", "client_key", "verify_tls", "concurrency")
+"""The keys of a policy that each worker takes from its own settings: they are about its own network and size. The
+producer publishes all others."""
+
+PUBLISHED_KEYS: Final = {name: key for name, key in POLICY_KEYS.items() if name not in LOCAL_KEYS}

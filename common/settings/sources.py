@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import SettingsError
 from common.permissions import explain, read_trusted
+from common.settings.definition import CONDITION_LIST, CONDITIONS, DEFINITION_KEYS, is_pattern
 from common.settings.schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
 from common.settings.toml_lines import line_numbers
 
@@ -64,7 +65,12 @@ RENAMED: Final[Mapping[KeyPath, str]] = {
 _KNOWN: Final = {path: path for path in FIXED} | {path: (*path[:-1], name) for path, name in RENAMED.items()}
 """Every key that a misspelt one may stand for, and its current path."""
 
+_NEAR_POLICY: Final = [known[-1] for known in _KNOWN if known[:-1] == (INTEGRATIONS, DEFAULT)]
+
 _OLD_VARIABLES: Final = {"_".join(("COURIER", *path)).upper(): path for path in RENAMED}
+
+
+_SECTIONS: Final = (*KEYS, INTEGRATIONS, CONDITIONS)
 
 
 class RawValue(NamedTuple):
@@ -76,15 +82,40 @@ class RawValue(NamedTuple):
     base: Path
 
 
+class RefusedTable(NamedTuple):
+    """An error in a table of an integration, or of a pattern; `table` is empty for `[conditions]`.
+
+    It costs the integrations that the table is about, and nothing else.
+    """
+
+    table: str
+    origin: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.problem}"
+
+
+def refused_table(path: KeyPath, origin: str, problem: str) -> RefusedTable | None:
+    """Return what an error at `path` is to the table that it is in; None if it concerns more than some integrations."""
+    if path[0] == CONDITIONS and len(path) > 1:
+        return RefusedTable("", origin, problem)
+    is_own = path[0] == INTEGRATIONS and len(path) > 1 and path[1] != DEFAULT
+    return RefusedTable(path[1], origin, problem) if is_own else None
+
+
 def dotted(path: KeyPath) -> str:
     """Return the key in TOML notation, names with special characters in quotes."""
     return ".".join(name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name) for name in path)
 
 
-def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[KeyPath, RawValue]:
+def from_file(
+    file: Path, called: str, *, packaged: bool = False, refused: list[RefusedTable] | None = None
+) -> dict[KeyPath, RawValue]:
     """Return the values of a TOML file; `called` is its name in origins.
 
-    Raises SettingsError, also if other users can write the file. A `packaged` file is trusted like the code.
+    Raises SettingsError, also if other users can write the file. A `packaged` file is trusted like the code. With
+    `refused`, errors in the tables of integrations are added to it instead.
     """
     text = _decoded(called, file.read_bytes if packaged else lambda: read_trusted(file, called))
     try:
@@ -97,7 +128,11 @@ def from_file(file: Path, called: str, *, packaged: bool = False) -> dict[KeyPat
         origin = f"{called}:{lines[path]}" if path in lines else called
         key = _key_at(path)
         if key is None:
-            raise SettingsError(f"{origin}: {_unknown_key(path, raw)}")
+            problem = _unknown_key(path, raw)
+            if refused is None or not (in_table := refused_table(path, origin, problem)):
+                raise SettingsError(f"{origin}: {problem}")
+            refused.append(in_table)
+            continue
         given[path] = RawValue(key, raw, origin, file.parent)
     return given
 
@@ -136,14 +171,16 @@ def from_overrides(overrides: Mapping[str, str], cwd: Path) -> dict[KeyPath, Raw
 def _key_at(path: KeyPath) -> Key | None:
     """Return the key at `path`, None if there is no such key."""
     if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
-        return POLICY_KEYS.get(path[2])
+        return POLICY_KEYS.get(path[2]) or (DEFINITION_KEYS.get(path[2]) if _is_of_one(path) else None)
+    if len(path) == 2 and path[0] == CONDITIONS:  # noqa: PLR2004 — section, name
+        return CONDITION_LIST._replace(name=path[1], field=path[1])
     return FIXED.get(path)
 
 
 def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
     """Yield every key with its path. A section or table that has a plain value counts as a key."""
     for section, body in document.items():
-        if not isinstance(body, dict) or (section not in KEYS and section != INTEGRATIONS):
+        if not isinstance(body, dict) or section not in _SECTIONS:
             yield (section,), body
             continue
         for name, inner in body.items():
@@ -167,12 +204,14 @@ def _unknown_key(path: KeyPath, raw: object) -> str:
     name = dotted(path)
     if current := _current_name(path):
         return f"{name} is now called {dotted((*path[:-1], current))}"
-    if len(path) == 1 and (path[0] in KEYS or path[0] == INTEGRATIONS):
+    if len(path) == 1 and path[0] in _SECTIONS:
         return f"{name} is a section; write [{name}] and its keys below"
     if path[0] == INTEGRATIONS and len(path) == 2 and path[1] not in POLICY_KEYS:  # noqa: PLR2004 — no table
         return f"{name} is a table; write [{name}] and its keys below"
+    if len(path) == 3 and path[0] == INTEGRATIONS and path[2] in DEFINITION_KEYS:  # noqa: PLR2004 — as above
+        return f"{name} belongs in the table of one integration, [{INTEGRATIONS}.ID]"
     if isinstance(raw, dict):
-        sections = [*KEYS, f"{INTEGRATIONS}.{DEFAULT}"]
+        sections = [*KEYS, CONDITIONS, f"{INTEGRATIONS}.{DEFAULT}"]
         return f"there is no section [{name}]{_did_you_mean(*get_close_matches(name, sections, n=1))}"
     return f"there is no key {name}{_did_you_mean(*map(dotted, _nearest(path)))}"
 
@@ -190,6 +229,11 @@ def _current_name(path: KeyPath) -> str:
     return RENAMED.get((*_table_of(path), path[-1]), "")
 
 
+def _is_of_one(path: KeyPath) -> bool:
+    """Return whether the table of a key can be that of one integration."""
+    return len(path) == 3 and path[0] == INTEGRATIONS and path[1] != DEFAULT and not is_pattern(path[1])  # noqa: PLR2004
+
+
 def _table_of(path: KeyPath) -> KeyPath:
     """Return the table that has the keys of this one: all tables under `[integrations]` have the same."""
     is_policy = len(path) == 3 and path[0] == INTEGRATIONS  # noqa: PLR2004 — section, table, key
@@ -203,6 +247,8 @@ def _nearest(path: KeyPath) -> list[KeyPath]:
     in the wrong table must have its full name.
     """
     name, table = path[-1], _table_of(path)
+    if _is_of_one(path) and (own := get_close_matches(name, [*DEFINITION_KEYS, *_NEAR_POLICY], n=1)):
+        return [(*path[:-1], own[0] if own[0] in DEFINITION_KEYS else _KNOWN[INTEGRATIONS, DEFAULT, own[0]][-1])]
     near = get_close_matches(name, [known[-1] for known in _KNOWN if known[:-1] == table], n=1)
     if near:
         return [(*path[:-1], _KNOWN[*table, near[0]][-1])]

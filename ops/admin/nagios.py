@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.health.checks import HEARTBEAT_TIMEOUT_S, IDLE_LIMIT_S
+from ops.admin.node_differences import describe_differences
 from ops.admin.terminal import age, plain, pluralize
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def _findings(report: StatusReport) -> Iterator[Finding]:
     for one, what in report.integrations.items():
         if what.dead:
             yield Finding(Level.WARNING, f"{one}: {pluralize(what.dead, 'dead letter')}")
+        for text in describe_differences(what.nodes, what.differing):
+            yield Finding(Level.WARNING, f"{one}: {text}")
         if what.held_back:
             yield Finding(Level.CRITICAL if what.damaged else Level.WARNING, f"{one}: {what.held_back}")
 
@@ -81,6 +84,8 @@ def _worker_findings(report: StatusReport) -> Iterator[Finding]:
     if not alive:
         yield Finding(Level.CRITICAL, "no worker is running")
     for name, worker in alive.items():
+        if worker.config_error:
+            yield Finding(Level.WARNING, f"{name}: {worker.config_error}")
         idle_s = 0 if worker.idle_since_ms is None else (report.time_ms - worker.idle_since_ms) / 1000
         if idle_s > IDLE_LIMIT_S:
             yield Finding(

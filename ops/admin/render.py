@@ -85,7 +85,7 @@ class Renderer:
         if self._integration.kind is not Kind.SCRIPT:
             return ""
         try:
-            check(self._integration.name, self._policy, self._worker)
+            check(self._integration.service, self._policy, self._worker)
         except TransportError as error:
             return error.detail
         except SettingsError as error:

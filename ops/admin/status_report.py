@@ -55,6 +55,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     removed: bool
     nodes: list[str]
+    differing: dict[str, list[str]]
     waiting: int
     failed: int
     released: int
@@ -108,6 +109,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     begun: int
     running: int
     idle_since_ms: int | None
+    config_error: str
 
 
 class RedisStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +162,7 @@ def _integration(listed: CatalogueEntry, status: Status, excepted: int, now_ms: 
         name=listed.name,
         removed=listed.removed,
         nodes=[*listed.nodes],
+        differing=listed.differing or {},
         waiting=status.waiting,
         failed=status.failed,
         released=status.released,
@@ -211,4 +214,5 @@ def _worker(worker: str, report: WorkerReport) -> WorkerStatus:
         begun=report.begun,
         running=report.running,
         idle_since_ms=report.idle_since_ms or None,
+        config_error=report.config_error,
     )

@@ -17,6 +17,7 @@ from common.errors import ConfigError, CourierError
 from common.settings.values import LogPosition
 from producer.alertlog.directory import LogDirectory, root_of
 from producer.alertlog.log_file import open_log_file
+from producer.configuration import read_configuration
 from producer.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def duplicated_targets(settings: Settings, daemons: Iterable[Daemon]) -> Iterato
     """Yield the process id of each daemon, and as text the integrations that both it and Courier serve."""
     for daemon in daemons:
         try:
-            ours = read_ossec_conf(settings.producer.config).integrations
+            ours = read_configuration(settings).integrations
             theirs = {_target(one) for one in read_ossec_conf(_config(daemon, settings)).integrations}
         except ConfigError:
             yield daemon.pid, "unknown: its ossec.conf cannot be read"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from common.errors import SettingsError
 from common.printable import printable, printable_json
 from ops.admin.terminal import is_terminal
 from ops.cli.options import example, pass_settings
@@ -28,6 +29,8 @@ def command(settings: Settings, as_json: bool) -> None:
 
     At a terminal the output is a table. Otherwise it is TOML: `key = value  # source`.
     """
+    if settings.refused:
+        raise SettingsError("; ".join(map(str, settings.refused)))
     rows = list(settings.listing())
     if as_json:
         document = {key: {"value": value, "source": source} for key, value, source in rows}

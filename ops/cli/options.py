@@ -183,8 +183,10 @@ class Invocation:
         self.overrides: dict[str, str] = {}
 
     def settings(self) -> Settings:
-        """Load the settings. Raises SettingsError."""
-        return load_settings(file=self.file, environment=os.environ, cwd=Path.cwd(), overrides=self.overrides)
+        """Load the settings. Raises SettingsError; an invalid table of an integration costs only that integration."""
+        return load_settings(
+            file=self.file, environment=os.environ, cwd=Path.cwd(), overrides=self.overrides, keep_refused=True
+        )
 
 
 def setting_option(name: str, *, help: str) -> Callable[[F], F]:  # noqa: A002 — click's word for it

@@ -14,8 +14,8 @@ from ops.admin.filter_mismatch import mismatches
 from ops.admin.names import in_configuration
 from ops.admin.render import Renderer
 from ops.cli.options import combined, example, integration_option, pass_settings, setting_option
+from producer.configuration import read_configuration
 from producer.filters.decode import InvalidAlert
-from producer.ossec_conf import read_ossec_conf
 from workers.alert.alert import Alert
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
     raw = one_alert(stream.read())
     file = settings.producer.config
     unexpected = list[str]()
-    configuration = read_ossec_conf(file)
+    configuration = read_configuration(settings)
     for number, integration in enumerate(in_configuration(configuration, wanted, file=file)):
         verdict = passes(integration, raw, configuration.conditions)
         rendered = _rendered(settings, integration, raw)

@@ -24,7 +24,6 @@ from ops.cli.options import (
     setting_option,
 )
 from producer.alertlog import AlertLog
-from producer.ossec_conf import read_ossec_conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +79,7 @@ def command(
     if start >= stop:
         raise CourierError("--from must be earlier than --to")
     file = settings.producer.config
-    configuration = read_ossec_conf(file)
+    configuration = read_configuration(settings)
     chosen = in_configuration(configuration, combined((), words), file=file)
     click.echo(f"from {start.isoformat()} to {stop.isoformat()}", err=True)
     with open_session(settings) as session:

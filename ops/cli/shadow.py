@@ -20,7 +20,7 @@ from ops.admin.shadow import COLUMNS, Shadow
 from ops.admin.terminal import fit, is_terminal, one_line, print_table, terminal_width
 from ops.cli.options import TimeParam, example, integration_option, pass_settings, setting_option
 from producer.alertlog import AlertLog
-from producer.ossec_conf import read_ossec_conf
+from producer.configuration import read_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ def start_cursor(source: Source, start: Start | datetime) -> str:
 
 def usable_configuration(settings: Settings) -> Configuration:
     """Return the configuration, and print the refused integrations. Raises CourierError if no valid one is left."""
-    configuration = read_ossec_conf(settings.producer.config)
+    configuration = read_configuration(settings)
     for refused in configuration.refused:
         click.echo(one_line(f"refused: {refused}"), err=True)
     if not configuration.integrations:

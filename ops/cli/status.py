@@ -13,6 +13,7 @@ from common.health.checks import IDLE_LIMIT_S
 from common.printable import printable_json
 from ops.admin.hold_reason import last_error
 from ops.admin.nagios import Level, line, verdict
+from ops.admin.node_differences import describe_differences
 from ops.admin.session import open_session
 from ops.admin.status_report import read_report
 from ops.admin.terminal import (
@@ -108,6 +109,9 @@ def print_report(session: LedgerSession, report: StatusReport) -> None:
     now_ms, at_terminal = report.time_ms, is_terminal()
     if report.redis.error:  # to standard error, because standard output has fixed tables
         click.echo(f"{plain(report.redis.error)}\n", err=True)
+    if not at_terminal:  # as above
+        for one, text in _differences(report):
+            click.echo(plain(f"{one}: {text}"), err=True)
     rows = [_row(session.label(one), what, now_ms) for one, what in report.integrations.items()]
     if at_terminal:
         print_table(COLUMNS[:-1], [row[:-1] for row in rows])
@@ -132,7 +136,12 @@ def _notes(report: StatusReport) -> list[tuple[str, str]]:
         for one, what in report.integrations.items()
         if what.last_error
     ]
-    return held + errors
+    return held + _differences(report) + errors
+
+
+def _differences(report: StatusReport) -> list[tuple[str, str]]:
+    found = report.integrations.items()
+    return [(one, text) for one, what in found for text in describe_differences(what.nodes, what.differing)]
 
 
 def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
@@ -154,7 +163,8 @@ def _error(node: ProducerStatus) -> str:
 
 def _worker_row(name: str, worker: WorkerStatus, now_ms: int) -> tuple[str, ...]:
     idle_s = 0 if worker.idle_since_ms is None else (now_ms - worker.idle_since_ms) / 1000
-    error = f"no task started for {age(idle_s)} although tasks are queued" if idle_s > IDLE_LIMIT_S else ""
+    idle = f"no task started for {age(idle_s)} although tasks are queued" if idle_s > IDLE_LIMIT_S else ""
+    error = "; ".join(filter(None, (idle, worker.config_error)))
     return (name, str(worker.running), str(worker.begun), _ago(worker.seen_ms, now_ms), error)
 
 

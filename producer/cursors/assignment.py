@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from common.errors import LedgerDamaged
 from common.ledger import Stored
+from common.registry.entries import MANAGER
+from common.settings.published_policy import publish_policy
 from common.settings.schema import Start
 from common.settings.values import LogPosition
 from producer.cursors.signatures import unsigned
 from producer.cursors.subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from common.integration import Integration
     from common.ledger import Ledger
     from common.registry.published import PublishedRegistry
+    from common.settings.published_policy import PublishedPolicy
     from common.settings.schema import Policy
     from producer.cursors.signatures import CursorSigner
     from producer.source import Source
@@ -60,7 +63,7 @@ def assign_cursors(
     With `all_known` false, blocks of the file could not be read: the cursors of removed integrations are kept for them.
     Raises LedgerUnavailable, LedgerMisconfigured, and SettingsError if the registry was sealed with another key.
     """
-    entries = registry.publish(node, integrations).entries
+    entries = registry.publish(node, integrations, published_policies(integrations, policy)).entries
     gone = [entry.integration for entry in entries.values() if node not in entry.nodes]
     cursors = ledger.cursors([one.id for one in [*integrations, *gone]], node)
     trusted = {i: _trusted(i, held, remembered, signer) for i, held in cursors.items()}
@@ -94,6 +97,13 @@ def assign_cursors(
             with suppress(LedgerDamaged):
                 ledger.forget_cursor(old.integration.id, node)
     return subscriptions
+
+
+def published_policies(
+    integrations: Iterable[Integration], policy: Callable[[Integration], Policy]
+) -> dict[str, PublishedPolicy]:
+    """Return what is published of the policies of these integrations and of the built-in `manager`, by id."""
+    return {one.id: publish_policy(policy(one)) for one in [*integrations, MANAGER]}
 
 
 def _trusted(integration_id: str, held: str, remembered: Mapping[str, str], signer: CursorSigner) -> str:

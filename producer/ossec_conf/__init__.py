@@ -18,6 +18,7 @@ from producer.ossec_conf.dialect import to_xml
 from producer.ossec_conf.integration_ids import assign_ids
 from producer.ossec_conf.model import Configuration, ConfigWarning, RefusedBlock
 from producer.ossec_conf.structure import find_blocks
+from producer.secret_references import SecretReferences
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +32,11 @@ MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 """A larger file is not an ossec.conf: that of a big manager has a few hundred kilobytes."""
 
 
-def read_ossec_conf(path: Path) -> Configuration:
-    """Read a file. Raises ConfigError if it is missing, unreadable, too large or not an ossec.conf."""
+def read_ossec_conf(path: Path, references: SecretReferences | None = None) -> Configuration:
+    """Read a file. Raises ConfigError if it is missing, unreadable, too large or not an ossec.conf.
+
+    `references` reads the secrets that the file only refers to (`file:PATH`).
+    """
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -43,17 +47,18 @@ def read_ossec_conf(path: Path) -> Configuration:
         raise ConfigError(f"cannot be read: {explain(error)}", file=str(path)) from None
     except ValueError:
         raise ConfigError("cannot be read: not a valid file name", file=str(path)) from None
-    return parse_ossec_conf(content, file=str(path))
+    return parse_ossec_conf(content, file=str(path), references=references)
 
 
-def parse_ossec_conf(content: bytes, *, file: str) -> Configuration:
+def parse_ossec_conf(content: bytes, *, file: str, references: SecretReferences | None = None) -> Configuration:
     """Read the content of a file; `file` is its name in errors. Raises ConfigError if it is not an ossec.conf."""
+    references = references or SecretReferences()
     if len(content) > MAX_FILE_BYTES:
         problem = f"is larger than {MAX_FILE_BYTES // 1024**2} MiB: not an ossec.conf"
         raise ConfigError(problem, file=file)
     translation = to_xml(content)
     found = find_blocks(translation.xml, file)
-    readings = [read_block(block, file) for block in found.blocks]
+    readings = [read_block(block, file, references) for block in found.blocks]
     integrations, refused, of_blocks = _assign_ids(readings, file)
     warnings = [ConfigWarning(note.text, file, note.line) for note in translation.remarks]
     warnings += found.warnings

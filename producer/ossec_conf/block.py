@@ -12,6 +12,7 @@ from common.errors import ConfigError
 from common.integration import SCRIPT_PREFIX, Integration
 from common.integration_options import parse_options
 from common.secret import Secret
+from common.services import MERGES_OPTIONS
 from common.settings.values import quoted
 from producer.ossec_conf import elements
 from producer.ossec_conf.dialect import MAX_TEXT_BYTES, UNREADABLE
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from producer.ossec_conf.structure import BlockElement
+    from producer.secret_references import SecretReferences
 
 _NUMBERS: Final[dict[str, Callable[[str], int]]] = {
     "level": elements.unsigned,
@@ -48,12 +50,12 @@ class ParsedBlock(NamedTuple):
     warnings: tuple[ConfigWarning, ...] = ()
 
 
-def read_block(block: BlockElement, file: str) -> ParsedBlock:
-    """Read one block. The integration has no id yet, and is None if there are errors."""
+def read_block(block: BlockElement, file: str, references: SecretReferences) -> ParsedBlock:
+    """Read one block. The integration has no id yet, and is None if there are errors. `references` reads secrets."""
     if block.element is None:
         errors = (block.problem,) if block.problem else ()
         return ParsedBlock(block.line, _id_source_of_broken(block.source), None, errors)
-    return _BlockReader(block.element, file, block.lines_before).result()
+    return _BlockReader(block.element, file, block.lines_before, references).result()
 
 
 def _id_source_of_broken(source: str) -> IdSource:
@@ -66,7 +68,8 @@ def _id_source_of_broken(source: str) -> IdSource:
 class _BlockReader:
     """Collects the values, errors and warnings of one block."""
 
-    def __init__(self, element: _Element, file: str, lines_before: int) -> None:
+    def __init__(self, element: _Element, file: str, lines_before: int, references: SecretReferences) -> None:
+        self._references = references
         self.element, self.file, self.lines_before = element, file, lines_before
         self.line = line_of(element) + lines_before
         self.texts: dict[str, list[str]] = defaultdict(list)
@@ -114,10 +117,20 @@ class _BlockReader:
         values: dict[str, Any] = {}
         for name, texts in self.texts.items():
             try:
-                values[_FIELDS.get(name, name)] = _value(name, texts)
+                values[_FIELDS.get(name, name)] = self._value(name, texts)
             except ValueError as error:
                 self._refuse(str(error), name)
         return values
+
+    def _value(self, name: str, texts: list[str]) -> object:
+        """Return an option's value: the last of repeated elements counts, but all are checked (spec 1.3)."""
+        if name == "rule_id":
+            return elements.rule_ids(texts).numbers
+        if name in _NUMBERS:
+            return [_NUMBERS[name](text) for text in texts][-1]
+        if name in _TRIMMED:
+            return Secret(self._references.resolve(elements.without_blanks(texts[-1])))
+        return Secret(texts[-1]) if name in elements.SECRETS else texts[-1]
 
     def _explicit_id(self) -> str | None:
         explicit_id = self.element.get("id")
@@ -143,7 +156,7 @@ class _BlockReader:
                 self._refuse(f"is missing: {name} needs it; add <{element}>…</{element}> to the block", element)
         if "hook_url" in values and "hook_url" in REQUIRED[name]:
             self._check("hook_url", values["hook_url"], elements.check_hook_url)
-        if "options" in values and name in elements.MERGES_OPTIONS:
+        if "options" in values and name in MERGES_OPTIONS:
             self._check("options", values["options"], parse_options)
 
     def _check(self, element: str, value: Secret, check: Callable[[str], object]) -> None:
@@ -158,17 +171,6 @@ class _BlockReader:
 
     def _warn(self, text: str, element: str) -> None:
         self.warnings.append(ConfigWarning(text, self.file, self.lines.get(element, self.line), element))
-
-
-def _value(name: str, texts: list[str]) -> object:
-    """Return an option's value: the last of repeated elements counts, but all are checked (spec 1.3)."""
-    if name == "rule_id":
-        return elements.rule_ids(texts).numbers
-    if name in _NUMBERS:
-        return [_NUMBERS[name](text) for text in texts][-1]
-    if name in _TRIMMED:
-        return Secret(elements.without_blanks(texts[-1]))
-    return Secret(texts[-1]) if name in elements.SECRETS else texts[-1]
 
 
 def _unsupported(name: str) -> str:

@@ -8,23 +8,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from common import services
 from common.settings.values import quoted
 from producer.ossec_conf.placeholders import looks_like_placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-REQUIRED: Final = {
-    "slack": ("hook_url",),
-    "pagerduty": ("api_key",),
-    "virustotal": ("api_key",),
-    "shuffle": ("hook_url",),
-    "maltiverse": ("hook_url", "api_key"),
-}
+REQUIRED: Final = {name: services.REQUIRED[name] for name in services.STOCK}
 """The stock names, and the options that each requires (spec 1.4)."""
-
-MERGES_OPTIONS: Final = frozenset({"slack", "pagerduty", "shuffle"})
-"""The stock names that merge `<options>` into their message (spec 5.1); the others ignore them."""
 
 ELEMENTS: Final = (
     *("name", "hook_url", "api_key", "level", "rule_id", "group", "event_location"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from common.services import MERGES_OPTIONS
+from common.settings.definition import is_reference
 from common.settings.values import quoted
-from producer.ossec_conf.elements import MERGES_OPTIONS, REQUIRED, SECRETS, rule_ids
+from producer.ossec_conf.elements import REQUIRED, SECRETS, rule_ids
 from producer.ossec_conf.placeholders import looks_like_placeholder
 
 if TYPE_CHECKING:
@@ -78,8 +80,9 @@ def _about_stock_name(integration: Integration) -> Iterator[tuple[str, str]]:
 
 def _about_secrets(integration: Integration, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
     for element, secret in (("hook_url", integration.hook_url), ("api_key", integration.api_key)):
+        written = texts[element][-1] if element in texts else ""
         text = secret.reveal() if secret else ""
-        if element in texts and texts[element][-1] != text:
+        if written != text and not is_reference(written.strip()):
             yield element, "has spaces or line breaks around it; Courier removes them (D20)"
         if re.search(r"\s", text):
             yield element, "has a space or line break in it, which is sent too; the stock Integrator splits it there"

@@ -38,10 +38,10 @@ class RefusedBlock(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """One ossec.conf: `integrations` and `refused_blocks` in file order.
+    """One ossec.conf: `integrations` and `refused_blocks` in file order, behind them those of courier.toml.
 
-    `conditions` holds the named conditions, whose texts others use as `@name`. `syntax_error` is one of
-    the warnings: the file is not well-formed. It may be half written, with blocks missing.
+    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`. `syntax_error` is
+    one of the warnings: the file is not well-formed. It may be half written, with blocks missing.
     """
 
     integrations: tuple[Integration, ...] = ()

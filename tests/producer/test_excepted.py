@@ -50,7 +50,9 @@ def enqueued(world: World, integration_id: str = "slack") -> int:
 def deliver_all(world: World, integration_id: str) -> None:
     for ids in world.ledger.release(integration_id, max_in_flight=99, batch_max=99, lease_s=9, linger_s=0):
         for delivery in world.ledger.begin(integration_id, ids, token="w", lease_s=9):
-            world.ledger.settle(integration_id, [Settlement(id=delivery.id, outcome=SettleOutcome.DELIVERED)], token="w")
+            world.ledger.settle(
+                integration_id, [Settlement(id=delivery.id, outcome=SettleOutcome.DELIVERED)], token="w"
+            )
 
 
 def read_all(world: World, producer: Producer) -> None:

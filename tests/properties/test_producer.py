@@ -32,7 +32,7 @@ from producer.loop import Producer
 from producer.quarantine import Quarantine
 from tests.support.alert_files import AlertFiles
 from tests.support.examples import EXAMPLES
-from tests.support.fakes import Clock, CommitOnly, policy
+from tests.support.fakes import Clock, CommitOnly, policy, settings_for
 from tests.support.sources import ListLog
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Following(RuleBasedStateMachine):
         self.producer = Producer(
             node=NODE,
             source=self.source,
-            config=ConfigFile(self.home / "ossec.conf"),
+            config=ConfigFile(settings_for(self.home / "ossec.conf")),
             registry=self.registry,
             policy=self.policy,
             ledger=self.ledger,

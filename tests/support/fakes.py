@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from common.broker.dispatcher import ReleaseTarget
     from common.ledger import Commit, CommitResult, Ledger
+    from common.settings.load import Settings
     from common.settings.schema import Policy
 
 SLACK = Integration(id="slack", name="slack", hook_url=Secret("https://hooks.example/services/T0/B0/x"))
@@ -75,3 +76,9 @@ def policy(**changes: object) -> Policy:
     """Return the default policy with these fields changed; without rate limits unless given."""
     settings = load_settings(file=None, environment={}, cwd=Path("/nonexistent"))
     return msgspec.structs.replace(settings.policy(SLACK), **({"rate_limits": ()} | changes))
+
+
+def settings_for(config: Path) -> Settings:
+    """Return the settings of a producer with this ossec.conf, and with the courier.toml beside it if there is one."""
+    overrides = {"producer.config": str(config)}
+    return load_settings(file=None, environment={}, cwd=config.parent, overrides=overrides, keep_refused=True)

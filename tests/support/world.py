@@ -44,7 +44,7 @@ class ConfigWithConditions(ConfigFile):
     """An ossec.conf whose integrations have `conditions`: `only` and `except_`, by id."""
 
     def __init__(self, path: Path, conditions: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
-        super().__init__(path)
+        super().__init__(settings_for(path))
         self._conditions = conditions
 
     def load(self) -> tuple[Integration, ...]:

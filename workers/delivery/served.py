@@ -12,6 +12,7 @@ from common.broker.dispatcher import ReleaseTarget
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
 from common.registry.entries import MANAGER, Registry
+from common.settings.published_policy import merge_policy
 from workers.delivery.pipeline import Pipeline
 from workers.delivery.response import ResponseRecorder
 from workers.integrations.base import Cacheable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from workers.delivery.lookup_store import LookupStore
     from workers.integrations.base import Service
     from workers.integrations.helpers.event_signer import EventSigner
+    from workers.own_settings import OwnSettings
 
 _log = logging.getLogger("courier.worker")
 
@@ -73,8 +75,13 @@ class ServedIntegrations:
         random: Random,
         signer: EventSigner,
         lookups: Callable[[str], LookupStore] | None = None,
+        own: OwnSettings | None = None,
     ) -> None:
-        """`build` returns the service and the transport of an integration.
+        """`policy` returns this worker's own policy of an integration: what is published replaces most of it.
+
+        `own` follows the file of these settings, and excludes integrations whose own settings are invalid.
+
+        `build` returns the service and the transport of an integration.
 
         `lookups` returns the cache for the namespace of a look-up service. `signer` signs the events for the manager.
 
@@ -82,7 +89,7 @@ class ServedIntegrations:
         of every worker add events.
         """
         self._registry, self._selection, self.signer = registry, selection, signer
-        self._policy = policy
+        self._policy, self._own = policy, own
         self.manager = ReleaseTarget.of(MANAGER_ID, policy(MANAGER), registry.target(MANAGER))
         self._build, self._random, self._lookups = build, random, lookups
         self._version = 0
@@ -95,6 +102,11 @@ class ServedIntegrations:
         """Return the integration, None if this worker does not serve it."""
         return self._served.get(integration_id)
 
+    @property
+    def config_error(self) -> str:
+        """Why the last change of the worker's own settings was refused, empty if it was not."""
+        return self._own.error if self._own else ""
+
     def ids(self) -> set[str]:
         """Return the ids of all integrations that this worker serves."""
         return set(self._served)
@@ -102,6 +114,8 @@ class ServedIntegrations:
     def refresh(self) -> bool:
         """Load the registry if it changed; return whether it did. Raises LedgerError or SettingsError."""
         with self._lock:
+            if self._own and self._own.reload():
+                self._version = 0
             if self._served and self._registry.version() == self._version:
                 return False
             registry = self._registry.load()
@@ -114,13 +128,19 @@ class ServedIntegrations:
             return True
 
     def _build_all(self, registry: Registry) -> dict[str, ServedIntegration]:
-        wanted = {e.integration.id: e.integration for e in registry.entries.values()} | {MANAGER_ID: MANAGER}
+        manager_policy = merge_policy(self._policy(MANAGER), registry.entries[MANAGER_ID].policy)
+        self.manager = ReleaseTarget.of(MANAGER_ID, manager_policy, self._registry.target(MANAGER))
         built: dict[str, ServedIntegration] = {}
-        for integration in wanted.values():
+        for entry in registry.entries.values():
+            integration = entry.integration
             previous = self._served.get(integration.id)
             if not self._selection.includes(integration):
                 continue
-            served = previous if previous and previous.integration == integration else self._serve(integration)
+            if self._own and not self._own.is_usable(integration, entry.policy):
+                continue
+            policy = merge_policy(self._policy(integration), entry.policy)
+            is_same = previous and (previous.integration, previous.policy) == (integration, policy)
+            served = previous if previous and is_same else self._serve(integration, policy)
             fallback = self._fallback(served, registry)
             if served.notifications.fallback != fallback:
                 served = served._replace(notifications=Notifications.of(served.policy, integration.id, fallback))
@@ -152,8 +172,7 @@ class ServedIntegrations:
             _log.warning("fallback not found in any ossec.conf; dead letters are not forwarded", extra=extra)
         return ""
 
-    def _serve(self, integration: Integration) -> ServedIntegration:
-        policy = self._policy(integration)
+    def _serve(self, integration: Integration, policy: Policy) -> ServedIntegration:
         service, transport = self._build(integration, policy)
         lookups = None
         if self._lookups and policy.lookup_cache and isinstance(service, Cacheable):

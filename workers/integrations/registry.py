@@ -118,6 +118,6 @@ class MisconfiguredService:
 def _make(integration: Integration, choices: ServiceOptions, now: Clock, redactor: Redactor) -> Service[Any, Any]:
     if integration.kind is Kind.SCRIPT:
         return Script(integration, redactor, choices.permanent_exit_codes)
-    if integration.name not in SERVICES:
+    if integration.service not in SERVICES:
         raise config_error(integration, "name", "there is no such integration")
-    return SERVICES[integration.name](integration, StatusClassifier(now, redactor), choices)
+    return SERVICES[integration.service](integration, StatusClassifier(now, redactor), choices)

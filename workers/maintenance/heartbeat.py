@@ -53,10 +53,10 @@ class Heartbeat:
         self._begun = 0
         self._idle_since_ms = 0
 
-    def publish(self, ids: Collection[str]) -> int:
+    def publish(self, ids: Collection[str], config_error: str = "") -> int:
         """Publish the report of a worker that serves `ids`; return the number of tasks in its queues.
 
-        Raises LedgerUnavailable or LedgerMisconfigured.
+        `config_error` is why a change of its settings was refused. Raises LedgerUnavailable or LedgerMisconfigured.
         """
         now_ms, queued = self._queue_lengths(ids)
         if self._is_first:
@@ -68,7 +68,13 @@ class Heartbeat:
         elif not self._idle_since_ms:
             self._idle_since_ms = now_ms
         self._begun = begun
-        report = WorkerReport(seen_ms=now_ms, begun=begun, running=running, idle_since_ms=self._idle_since_ms)
+        report = WorkerReport(
+            seen_ms=now_ms,
+            begun=begun,
+            running=running,
+            idle_since_ms=self._idle_since_ms,
+            config_error=config_error,
+        )
         publish_worker_report(self._redis, self._worker, str(self._process), report)
         if self._health:
             self._health.record(lambda: check_progress(f"the worker {self._worker}", report, now_ms))

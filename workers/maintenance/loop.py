@@ -95,7 +95,8 @@ class Maintenance:
         for integration_id, served in integrations.items():
             with suppress(LedgerDamaged):
                 self._retention.run(integration_id, served.policy, self._runs)
-        self._watchdog.check(self._heartbeat.publish(self._integrations.ids()))
+        queued = self._heartbeat.publish(self._integrations.ids(), self._integrations.config_error)
+        self._watchdog.check(queued)
         self._runs += 1
         if self._metrics:
             self._metrics.maintenance_succeeded()

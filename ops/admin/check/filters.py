@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 def describe(integration: Integration) -> str:
     """Return which alerts the integration receives, such as `alerts of level 7 or higher`."""
     parts = list(_filters(integration))
-    return f"alerts {' and '.join(parts)}" if parts else "every alert"
+    conditions = list(_conditions(integration))
+    stock = f"alerts {' and '.join(parts)}" if parts else "every alert"
+    return f"{stock} where {' and '.join(conditions)}" if conditions else stock
 
 
 def _filters(integration: Integration) -> Iterator[str]:
@@ -27,6 +29,11 @@ def _filters(integration: Integration) -> Iterator[str]:
         negated = integration.event_location.startswith("!")
         pattern = integration.event_location.removeprefix("!")
         yield f"from a location that {'does not match' if negated else 'matches'} {pattern!r}"
+
+
+def _conditions(integration: Integration) -> Iterator[str]:
+    yield from integration.only
+    yield from (f"not ({text})" for text in integration.except_)
 
 
 def _one_of(noun: str, items: list[str]) -> str:

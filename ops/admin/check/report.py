@@ -9,11 +9,12 @@ from common.settings.schema import INTEGRATIONS
 from common.settings.sources import dotted
 from ops.admin.check.filters import describe
 from ops.admin.check.finding import Finding, Severity, error, warning
+from ops.admin.check.nodes import check_nodes
 from ops.admin.check.paths import check_paths
 from ops.admin.check.recent import count_recent
 from ops.admin.check.scripts import check_home, check_script
 from ops.admin.terminal import pluralize
-from producer.ossec_conf import read_ossec_conf
+from producer.configuration import read_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 
 class BlockReport(NamedTuple):
-    """One block. `taken` is None if the block is refused or the log has no alerts. A refused block has no id."""
+    """One block or table. `taken` is None if it is refused or the log has no alerts. A refused one has no id."""
 
     id: str
     name: str
+    service: str
+    file: str
     line: int
     alerts: str
     taken: int | None
@@ -74,35 +77,49 @@ class Report(NamedTuple):
 def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: bool = True) -> Report:
     """Run all checks; `clock` is monotonic. Raises ConfigError if ossec.conf cannot be parsed."""
     path = settings.producer.config
-    configuration = read_ossec_conf(path)
+    configuration = read_configuration(settings)
     recent = count_recent(settings.producer.alerts, configuration.integrations, configuration.conditions, clock=clock)
-    blocks = [_refused(block, str(path)) for block in configuration.refused_blocks]
+    blocks = [_refused(block) for block in configuration.refused_blocks]
     of_blocks = {integration.id for integration in configuration.integrations}
     around = [one for one in configuration.warnings if one.block not in of_blocks]
     for integration in configuration.integrations:
         own = [_warning(one) for one in configuration.warnings if one.block == integration.id]
         found = [*own, *check_script(integration, settings.policy(integration), settings.worker)]
         if why := recent.why_none.get(integration.id):
-            found.append(warning(why, f"{path}:{integration.line}"))
+            found.append(warning(why, f"{integration.file}:{integration.line}"))
         taken = recent.taken[integration.id] if recent.alerts else None
         words = describe(integration)
-        block = BlockReport(integration.id, integration.name, integration.line, words, taken, False, tuple(found))
+        block = BlockReport(
+            id=integration.id,
+            name=integration.name,
+            service=integration.service,
+            file=integration.file,
+            line=integration.line,
+            alerts=words,
+            taken=taken,
+            refused=False,
+            findings=tuple(found),
+        )
         blocks.append(block)
     general = [*map(_warning, around), *_settings(settings, configuration)]
     if path_checks:
         general += [*check_home(configuration.integrations, settings.worker.wazuh_home), *check_paths(settings)]
+        general += check_nodes(settings)
     if not blocks:
         general.append(warning("has no <integration>, so there is nothing to deliver", str(path)))
-    blocks.sort(key=lambda block: block.line)
+    blocks.sort(key=lambda block: (block.file != str(path), block.file, block.line))
     return Report(path, tuple(blocks), tuple(general), recent.alerts)
 
 
-def _refused(block: RefusedBlock, file: str) -> BlockReport:
+def _refused(block: RefusedBlock) -> BlockReport:
     found = tuple(
-        error(f"{'' if one.element is None else f'<{one.element}>: '}{one.problem}", f"{file}:{one.line}")
+        error(
+            f"{'' if one.element is None else f'<{one.element}>: '}{one.problem}",
+            one.file if one.line is None else f"{one.file}:{one.line}",
+        )
         for one in block.errors
     )
-    return BlockReport("", block.name, block.line, "", None, True, found)
+    return BlockReport("", block.name, "", block.errors[0].file, block.line, "", None, True, found)
 
 
 def _warning(one: ConfigWarning) -> Finding:
@@ -120,7 +137,10 @@ def _settings(settings: Settings, configuration: Configuration) -> Iterator[Find
             )
     refused = (Integration(id=block.name, name=block.name) for block in configuration.refused_blocks)
     known = [*configuration.integrations, *refused, Integration(id=MANAGER_ID, name=MANAGER_ID)]
+    defined = settings.definitions.keys() | {one.table for one in settings.refused}
     for table in settings.unused_tables(known):
+        if table in defined:  # reported with the configuration
+            continue
         key_prefix = dotted((INTEGRATIONS, table))
         known_ids = ", ".join(sorted(ids)) or "none"
         text = f"[{key_prefix}] matches no integration of this ossec.conf; known names and ids: {known_ids}"

@@ -39,11 +39,11 @@ def check_script(integration: Integration, policy: Policy, worker: WorkerSetting
         )
         return
     try:
-        check(integration.name, policy, worker)
+        check(integration.service, policy, worker)
     except SettingsError as problem:
         yield error(f"the script cannot run: {problem}", where)
     except TransportError as problem:
-        yield error(f"the script cannot run: {problem.detail}{_nearest(folder, integration.name)}", where)
+        yield error(f"the script cannot run: {problem.detail}{_nearest(folder, integration.service)}", where)
 
 
 def check_home(integrations: Iterable[Integration], home: Path) -> Iterator[Finding]:

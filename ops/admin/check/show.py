@@ -23,7 +23,7 @@ def show(report: Report) -> None:
     """Print the report as text."""
     if report.blocks:
         columns = ("Integration", "Line", "Filters", f"Matches in last {report.alerts:,}", "Verdict")
-        print_table(columns, [_row(block) for block in report.blocks])
+        print_table(columns, [_row(block, str(report.config)) for block in report.blocks])
         click.echo()
     for finding in report.findings:
         click.echo(one_line(str(finding)))
@@ -56,6 +56,8 @@ def as_json(report: Report) -> dict[str, Any]:
             {
                 "id": block.id or None,
                 "name": block.name,
+                "service": block.service or None,
+                "file": block.file,
                 "line": block.line,
                 "filters": block.alerts,
                 "taken": block.taken,
@@ -72,10 +74,11 @@ def _plain(findings: tuple[Finding, ...]) -> Iterator[dict[str, str]]:
     return ({"severity": str(one.severity), "where": one.where, "text": one.text} for one in findings)
 
 
-def _row(block: BlockReport) -> tuple[str, ...]:
+def _row(block: BlockReport, config: str) -> tuple[str, ...]:
     name = block.id or block.name or "(no name)"
     taken = "-" if block.taken is None else f"{block.taken:,}"
-    return name, str(block.line), block.alerts or "-", taken, _verdict(block)
+    line = str(block.line) if block.file == config else f"{block.file}:{block.line}"
+    return name, line, block.alerts or "-", taken, _verdict(block)
 
 
 def _verdict(block: BlockReport) -> str:

@@ -42,5 +42,5 @@ def config_error(block: Integration, element: str, problem: str) -> ConfigError:
 
 def _require(block: Integration, element: str, value: Secret | None) -> Secret:
     if value is None:
-        raise config_error(block, element, f"{block.name} needs it")
+        raise config_error(block, element, f"{block.service} needs it")
     return value

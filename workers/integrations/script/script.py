@@ -58,7 +58,7 @@ class Script:
         block = self._integration
         return (
             ScriptCall(
-                name=block.name,
+                name=block.service,
                 alert_file=self._alert_file(alert.raw),
                 options_file=self._options,
                 api_key=block.api_key,

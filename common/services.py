@@ -1,0 +1,45 @@
+"""The services that Courier has code for, and the options that each needs. Everything else is a script, `custom-*`.
+
+`workers/integrations/registry.py` has the code, by the same names.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from common.integration import SCRIPT_PREFIX
+from common.settings.values import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "slack": ("hook_url",),
+        "pagerduty": ("api_key",),
+        "virustotal": ("api_key",),
+        "shuffle": ("hook_url",),
+        "maltiverse": ("hook_url", "api_key"),
+    }
+)
+"""The options that each service requires (spec 1.4)."""
+
+STOCK: Final = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
+"""The names that the stock Integrator knows: what a `<name>` in ossec.conf can be, besides `custom-*`."""
+
+MERGES_OPTIONS: Final = frozenset({"slack", "pagerduty", "shuffle"})
+"""The services that merge `options` into their message (spec 5.1); the others ignore them."""
+
+
+def check_service(name: str) -> None:
+    """Raise ValueError, which says what to write, unless there is such a service or it is the name of a script."""
+    if name in REQUIRED or name.startswith(SCRIPT_PREFIX):
+        return
+    close = get_close_matches(name.strip().lower(), REQUIRED, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise ValueError(
+        f"{quoted(name)} is no service: write {', '.join(REQUIRED)}, or a name that begins with {SCRIPT_PREFIX} for "
+        f"a script of your own{hint}"
+    )

@@ -1,0 +1,207 @@
+"""Compiles ossec.conf and the tables of courier.toml into the integrations of this node.
+
+A table `[integrations.ID]` that is named as a block, by its id or its name, changes what the block says; any other with
+a `service` is an integration of its own. An invalid table costs its own integration, or that of its block, as an
+invalid block does (D6); the error names the file, the line and the key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from common.conditions import parse_named_conditions
+from common.errors import ConditionError, ConfigError
+from common.integration import Integration
+from common.secret import Secret
+from common.settings.definition import CONDITIONS, DEFINITION_KEYS, Definition, is_pattern
+from common.settings.schema import DEFAULT, INTEGRATIONS
+from common.settings.sources import dotted
+from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
+from producer.ossec_conf.elements import without_blanks
+from producer.secret_references import SecretReferences
+from producer.table_checks import table_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from common.conditions import NamedCondition
+    from common.settings.load import Settings
+    from common.settings.sources import KeyPath
+
+_SECRETS: Final = ("hook_url", "api_key")
+_FIELDS: Final = {"service": "service_override", "rule_id": "rule_ids", "timeout": "timeout_s"}
+
+
+class Said(NamedTuple):
+    """The value of one key of a table, and its path."""
+
+    path: KeyPath
+    value: Any
+
+
+def read_configuration(
+    settings: Settings, *, config: Path | None = None, references: SecretReferences | None = None
+) -> Configuration:
+    """Read ossec.conf, `producer.config` unless `config` is given, and add what courier.toml says.
+
+    `references` reads secrets from files and variables. Raises ConfigError if ossec.conf cannot be read at all.
+    """
+    references = references or SecretReferences()
+    found = read_ossec_conf(config or settings.producer.config, references)
+    return compile_configuration(found, settings, references)
+
+
+def compile_configuration(found: Configuration, settings: Settings, references: SecretReferences) -> Configuration:
+    """Return the integrations of ossec.conf with those of courier.toml, and what is wrong with either."""
+    return _Compiler(found, settings, references).result()
+
+
+class _Compiler:
+    """Collects the integrations and the errors; those of an integration are gathered before it is refused."""
+
+    def __init__(self, found: Configuration, settings: Settings, references: SecretReferences) -> None:
+        self._found, self._settings, self._references = found, settings, references
+        self._refused: list[RefusedBlock] = []
+        self._warnings: list[ConfigWarning] = []
+        self._reported: set[str] = set()
+        self._named = self._named_conditions()
+
+    def result(self) -> Configuration:
+        blocks = [one for block in self._found.integrations if (one := self._of_block(block))]
+        alone = list(self._tables())
+        self._refuse_tables()
+        return self._found._replace(
+            integrations=(*blocks, *alone),
+            refused_blocks=(*self._found.refused_blocks, *self._refused),
+            warnings=(*self._found.warnings, *self._warnings),
+            conditions={name: self._settings.conditions[name] for name in self._named},
+        )
+
+    # -- named conditions
+
+    def _named_conditions(self) -> dict[str, NamedCondition]:
+        """Return the valid named conditions; each is refused by itself, with those that use it."""
+        table = self._settings.conditions
+        try:
+            return parse_named_conditions(table)
+        except ConditionError:
+            pass
+        good: dict[str, NamedCondition] = {}
+        errors: dict[str, ConditionError] = {}
+        while True:  # a condition can be read once those that it uses can be
+            before = len(good)
+            for name in table.keys() - good.keys():
+                try:
+                    good = parse_named_conditions({one: table[one] for one in (*good, name)})
+                except ConditionError as error:
+                    errors[name] = error
+            if len(good) == before:
+                break
+        for name in sorted(table.keys() - good.keys()):
+            self._refuse(
+                f"@{name}", [_config_error(self._settings.origin[dotted((CONDITIONS, name))], str(errors[name]))]
+            )
+        return good
+
+    # -- blocks and tables
+
+    def _of_block(self, block: Integration) -> Integration | None:
+        """Return a block with what its tables say, None if it is refused."""
+        if self._refused_by_table(block):
+            return None
+        said: dict[str, Said] = {}
+        for table in dict.fromkeys((block.name, block.id)):  # the id is stronger
+            said |= self._said(table)
+        return self._checked(block, said) if said else block
+
+    def _tables(self) -> Iterator[Integration]:
+        """Yield the integrations that courier.toml defines alone."""
+        blocks = {name for one in self._found.integrations for name in (one.id, one.name)}
+        blocks |= {one.name for one in self._found.refused_blocks}
+        for table, definition in self._settings.definitions.items():
+            if table in blocks or table == DEFAULT or is_pattern(table):
+                continue
+            if definition.service is None:
+                problem = "has no `service`, and ossec.conf has no block of that id or name: the table is not used"
+                self._warn(table, problem)
+                continue
+            base = Integration(id=table, name=definition.service)
+            if not self._refused_by_table(base) and (one := self._checked(base, self._said(table))):
+                yield one
+
+    def _said(self, table: str) -> dict[str, Said]:
+        """Return what a table says besides its policy, by field."""
+        definition = self._settings.definitions.get(table, Definition())
+        said = {key: getattr(definition, key.field) for key in DEFINITION_KEYS.values()}
+        return {k.field: Said((INTEGRATIONS, table, k.name), v) for k, v in said.items() if v is not None}
+
+    def _checked(self, base: Integration, said: dict[str, Said]) -> Integration | None:
+        """Return `base` with what was said, None if that is refused."""
+        problems: list[tuple[str, str]] = []
+        changes: dict[str, Any] = {}
+        for field, (path, value) in said.items():
+            changes[_FIELDS.get(field, field)] = value
+            if field in _SECRETS:
+                try:
+                    changes[field] = self._resolved(value)
+                except ValueError as error:
+                    problems.append((path[-1], str(error)))
+        if changes.get("service_override") == base.name:
+            del changes["service_override"]
+        paths = {path[-1]: path for path, _ in said.values()}
+        anywhere = paths.get("service") or next(iter(paths.values()))
+        file, line = _place(self._settings.origin[dotted(anywhere)])
+        place = {} if base.file else {"file": file, "line": line or 0}
+        integration = msgspec.structs.replace(base, **changes, **place)
+        problems += [] if problems else table_problems(integration, self._named, is_new=not base.file)
+        if problems:
+            errors = [self._error(paths.get(key, anywhere), f"{key}: {problem}") for key, problem in problems]
+            self._refuse(base.id, errors, base.line)
+            return None
+        return integration
+
+    def _resolved(self, secret: Secret) -> Secret:
+        return Secret(without_blanks(self._references.resolve(without_blanks(secret.reveal()))))
+
+    # -- errors
+
+    def _refused_by_table(self, integration: Integration) -> bool:
+        """Refuse an integration if a table that is about it is invalid; return whether that is so."""
+        errors = self._settings.refused_for(integration)
+        if errors:
+            self._reported |= {one.table for one in errors}
+            self._refuse(integration.id, [_config_error(one.origin, one.problem) for one in errors], integration.line)
+        return bool(errors)
+
+    def _refuse_tables(self) -> None:
+        """Report the errors of the tables that are about no known integration, and those of `[conditions]`."""
+        for one in self._settings.refused:
+            if one.table not in self._reported:
+                self._refuse(one.table or f"[{CONDITIONS}]", [_config_error(one.origin, one.problem)])
+
+    def _refuse(self, name: str, errors: list[ConfigError], line: int | None = None) -> None:
+        self._refused.append(RefusedBlock(line or errors[0].line or 0, name, tuple(errors)))
+
+    def _error(self, path: KeyPath, problem: str) -> ConfigError:
+        """Return the error of a key; the problem begins with its name."""
+        return _config_error(self._settings.origin[dotted(path)], f"{dotted(path[:-1])}.{problem}")
+
+    def _warn(self, table: str, problem: str) -> None:
+        prefix = f"{dotted((INTEGRATIONS, table))}."
+        origin = next(where for key, where in self._settings.origin.items() if key.startswith(prefix))
+        file, line = _place(origin)
+        self._warnings.append(ConfigWarning(f"[{prefix[:-1]}] {problem}", file, line or 0))
+
+
+def _config_error(origin: str, problem: str) -> ConfigError:
+    file, line = _place(origin)
+    return ConfigError(problem, file=file, line=line)
+
+
+def _place(origin: str) -> tuple[str, int | None]:
+    """Return the file and the line of an origin such as `courier.toml:12`."""
+    file, colon, line = origin.rpartition(":")
+    return (file, int(line)) if colon and line.isdecimal() else (origin, None)

@@ -1,0 +1,80 @@
+"""Reads the secrets that are written as `env:NAME` or `file:PATH`: from a variable of the producer, or from a file.
+
+So a key is neither in ossec.conf nor in courier.toml. The producer publishes the secret itself, encrypted; the errors
+here never quote it. A file is read again when it changes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from common.errors import SettingsError
+from common.files import file_signature
+from common.permissions import explain, read_trusted
+from common.settings.definition import ENVIRONMENT, FILE
+from common.settings.values import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from common.files import FileSignature
+
+MAX_BYTES: Final = 64 * 1024
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class SecretReferences:
+    """Resolves references, and remembers the files that it read. `environ` is the environment of the producer."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self.files: dict[Path, FileSignature | None] = {}
+
+    def changed(self) -> bool:
+        """Return whether any of the files has changed since it was read."""
+        return any(file_signature(path) != signature for path, signature in self.files.items())
+
+    def mark_seen(self) -> None:
+        """Count the files as read as they are now."""
+        self.files = {path: file_signature(path) for path in self.files}
+
+    def resolve(self, text: str) -> str:
+        """Return the secret that `text` stands for, or `text` itself. Raises ValueError, which says what to do."""
+        if text.startswith(ENVIRONMENT):
+            return self._from_environment(text.removeprefix(ENVIRONMENT))
+        return self._from_file(text.removeprefix(FILE)) if text.startswith(FILE) else text
+
+    def _from_environment(self, name: str) -> str:
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError(f"{quoted(name)} is not a valid variable name: write {ENVIRONMENT}NAME")
+        value = self._environ.get(name, "").strip()
+        if not value:
+            raise ValueError(f"the variable {name} is not set in the environment of this process: set it")
+        return value
+
+    def _from_file(self, name: str) -> str:
+        path = Path(name)
+        if not path.is_absolute():
+            raise ValueError(f"{quoted(name)} is not an absolute path: write {FILE}/PATH")
+        self.files[path] = file_signature(path)
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+                raise ValueError(
+                    f"{path} is not a file of at most {MAX_BYTES // 1024} KiB: name the file of the secret"
+                )
+            value = read_trusted(path, str(path)).decode().strip()
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {explain(error)}") from None
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not UTF-8 text") from None
+        if not value:
+            raise ValueError(f"{path} is empty: write the secret into it")
+        return value

@@ -1,0 +1,60 @@
+"""Checks an integration that a table of courier.toml defines or changes: as the reader of ossec.conf checks a block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from common.conditions import parse_condition
+from common.errors import ConditionError
+from common.integration_options import parse_options
+from common.services import MERGES_OPTIONS, REQUIRED, check_service
+from producer.filters.index import FilterIndex
+from producer.ossec_conf.elements import check_hook_url
+from producer.ossec_conf.integration_ids import check_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from common.conditions import NamedCondition
+    from common.integration import Integration
+
+Value = TypeVar("Value")
+
+
+def table_problems(
+    integration: Integration, named: Mapping[str, NamedCondition], *, is_new: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield the key and the problem for everything that is wrong; no problem quotes a secret.
+
+    `is_new` if ossec.conf has no such block, so that the table's name becomes the id.
+    """
+    if is_new:
+        yield from _problem("service", check_id, integration.id, prefix=f"the name of the table {integration.id!r} ")
+    yield from _problem("service", check_service, integration.service)
+    required = REQUIRED.get(integration.service, ())
+    for option in required:
+        if getattr(integration, option) is None:
+            yield "service", f"{integration.service} needs {option}: add it to the table"
+    if "hook_url" in required and integration.hook_url is not None:
+        yield from _problem("hook_url", check_hook_url, integration.hook_url.reveal())
+    if integration.service in MERGES_OPTIONS and integration.options is not None:
+        yield from _problem("options", parse_options, integration.options.reveal())
+    stock = msgspec.structs.replace(integration, only=(), except_=())
+    yield from _problem("event_location", FilterIndex, [stock])
+    for key, texts in (("only", integration.only), ("except", integration.except_)):
+        for number, text in enumerate(texts, start=1):
+            try:
+                parse_condition(text, names=named, where=f"condition {number}")
+            except ConditionError as error:
+                yield key, str(error)
+
+
+def _problem(
+    key: str, check: Callable[[Value], object], value: Value, *, prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    try:
+        check(value)
+    except ValueError as error:
+        yield key, f"{prefix}{error}"
