@@ -24,6 +24,7 @@ from ops.cli.options import (
     setting_option,
 )
 from producer.alertlog import AlertLog
+from producer.configuration import read_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

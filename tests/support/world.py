@@ -16,7 +16,7 @@ from producer.cursors.backup import CursorBackup
 from producer.cursors.signatures import CursorSigner
 from producer.loop import Producer
 from producer.quarantine import Quarantine
-from tests.support.fakes import Clock, CommitOnly, policy
+from tests.support.fakes import Clock, CommitOnly, policy, settings_for
 from tests.support.sources import ListLog, read_all
 
 if TYPE_CHECKING:
