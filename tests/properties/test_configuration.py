@@ -110,7 +110,8 @@ def test_what_is_written_is_what_workers_get(
     assert placeless(found) == {name: expected(name, blocks, tables.get(name, {})) for name in {*blocks, *tables}}
     for one in found.integrations:
         sent = json.loads(json.dumps(publish_policy(ours.policy(one))))
-        merged, table = merge_policy(policy(concurrency=77), sent), tables.get(one.id, {})
+        merged = merge_policy(policy(concurrency=77), sent)
+        table = {**tables.get(one.service, {}), **tables.get(one.id, {})}  # a table of a service is for all of it
         assert merged.lease_s == int(table.get("lease", "60s")[:-1])
         assert merged.concurrency == 77
 

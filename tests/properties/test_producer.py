@@ -138,7 +138,7 @@ class Following(RuleBasedStateMachine):
             owed.difference_update(lines)
 
     def policy(self, integration: Integration) -> Policy:
-        return policy(max_backlog=BACKLOGS[integration.id], start_at=self.start_at)
+        return policy(max_backlog=BACKLOGS.get(integration.id, 1000), start_at=self.start_at)
 
     def start_producer(self) -> None:
         self.source = self.open_source()

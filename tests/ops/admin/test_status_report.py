@@ -86,6 +86,7 @@ def test_json_is_typed_and_not_nested_as_text(client: redis.Redis, ledger: Ledge
         "begun": 1,
         "running": 0,
         "idle_since_ms": None,
+        "config_error": "",
     }
     node = document["nodes"]["m1"]
     assert node["backpressured"] == ["shuffle", "slack"]
