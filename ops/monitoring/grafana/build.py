@@ -182,8 +182,11 @@ _PRODUCERS: Final = Row(
     [
         Panel("Lines read", (Query(f"rate(courier_lines_total{_NODE}[$__rate_interval])", "{{node}}"),), "ops"),
         Panel(
-            "Deliveries committed",
-            (Query(f"rate(courier_matched_total{_NODE}[$__rate_interval])", "{{node}}"),),
+            "Deliveries committed, and alerts that conditions exclude",
+            (
+                Query(f"rate(courier_matched_total{_NODE}[$__rate_interval])", "{{node}}"),
+                Query(f"rate(courier_excepted_total{_NODE}[$__rate_interval]) > 0", "{{node}} not {{integration}}"),
+            ),
             "ops",
         ),
         Panel(
