@@ -265,10 +265,17 @@ class Producer:
         self._commit_together(commits, targets)
 
     def _commit_together(self, commits: Mapping[str, Commits], targets: Mapping[str, ReleaseTarget]) -> None:
+        released: set[str] = set()
+
         def commit_all(batch: Mapping[str, Commit]) -> Mapping[str, CommitResult]:
+            released.update(batch)
             return self._dispatcher.commit_all(batch, [targets[i] for i in batch if i in targets])
 
-        for integration_id, stored in commit_together(commits, commit_all).items():
+        stored_by_id = commit_together(commits, commit_all)
+        # An integration without new matches had nothing to commit, but deliveries of earlier reads can wait for it.
+        if left := [target for i, target in targets.items() if i not in released]:
+            self._dispatcher.dispatch_all(left)
+        for integration_id, stored in stored_by_id.items():
             self._matcher.counts["matched"] += stored
             is_released = integration_id in targets
             self._undispatched[integration_id] = 0 if is_released else self._undispatched[integration_id] + stored
