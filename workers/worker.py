@@ -94,7 +94,7 @@ class Worker:
             heartbeat=heartbeat,
             retention=Retention(ledger),
             on_fatal=self._exit_with_error,
-            retry_hooks=[groups.retry_start],
+            retry_hooks=[groups.retry_start, self._loop.check],
             metrics=metrics,
         )
         self._drain_s = drain_s

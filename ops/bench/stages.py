@@ -35,7 +35,7 @@ WORKER: Final = {
     "settle": ("settle (common/ledger/",),
     "begin": ("begin (common/ledger/",),
     "pipeline: decode, build the request, classify": ("(workers/delivery/pipeline.py",),
-    "threads: start a delivery, wait for its end": ("(workers/delivery/executor.py",),
+    "event loop: start deliveries, gather what ended": ("(workers/delivery/runner.py", "run_forever (asyncio/"),
     "Celery task around its deliveries": ("(workers/delivery/task.py",),
     "Celery: events for Flower": ("(celery/events/",),
     "Celery: receive and run tasks": ("(celery/", "(kombu/"),

@@ -7,20 +7,31 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.fernet import Fernet
 
 from common.connection.path_monitor import shutdown_connections
 from common.errors import SettingsError, TransportError
+from common.integration import Integration
 from common.metrics.factory import process_registry
 from common.process import hide_memory, started_at
+from common.registry.encryption import Cipher
+from common.registry.published import PublishedRegistry
+from common.settings.published_policy import publish_policy
 from tests.support.manager_home import SCRIPTS, WAZUH, Home, as_user, needs_root
 from tests.support.ordinary_user import python_as_ordinary_user
-from tests.support.processes import alert, runs
+from tests.support.processes import Courier, alert, runs
 from tests.support.recorder import eventually
 from tests.support.tools import needs
 from workers import process_identity
 from workers.transports.script.user import CAPABILITIES_TO_LIMIT, effective_capabilities, script_user
+
+if TYPE_CHECKING:
+    import redis
+
+    from ops.standalone.embedded_redis import EmbeddedServer
 
 may_limit = bool(effective_capabilities() >> CAPABILITIES_TO_LIMIT["CAP_SYS_RESOURCE"] & 1)
 
@@ -167,39 +178,26 @@ def test_a_worker_that_cannot_become_the_user_reports_it(home: Home) -> None:
     assert as_user(WAZUH, lambda: script_user(home.policy(user=f"{WAZUH}:{WAZUH}"))) is None
 
 
-@pytest.mark.parametrize(("selection", "status"), [("--scripts", 78), ("--integration=custom-x", 78), ("--http", 75)])
-def test_a_script_worker_with_an_unknown_user_exits_at_start(home: Home, selection: str, status: int) -> None:
-    (home.path / "courier.toml").write_text('[integrations.custom-x]\nuser = "no-such-user"\n')
-    environment = {n: v for n, v in os.environ.items() if not n.startswith("COURIER_")}
-    worker = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "ops.cli.main",
-            "worker",
-            selection,
-            "--redis-url",
-            "redis://127.0.0.1:1",
-            "--state",
-            "s",
-        ],
-        cwd=home.path,
-        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        stderr=subprocess.PIPE,
-        text=True,
+@pytest.mark.parametrize(
+    ("selection", "exits"), [("--scripts", True), ("--integration=custom-x", True), ("--http", False)]
+)
+def test_a_script_worker_with_an_unknown_user_exits_at_start(
+    home: Home, client: redis.Redis, server: EmbeddedServer, selection: str, *, exits: bool
+) -> None:
+    key = Fernet.generate_key()
+    published = {"custom-x": publish_policy(home.policy(user="no-such-user"))}
+    script = Integration(id="custom-x", name="custom-x")
+    PublishedRegistry(client, Cipher(key)).publish("wazuh-1", [script], published)
+    access = {"COURIER_REDIS_URL": server.url, "COURIER_SECRET_KEY": key.decode()}
+    with Courier(home.path, "worker", selection, **access) as worker:
+        if not exits:
+            eventually(lambda: "worker started" in worker.log)
+            return
+        assert worker.process.wait(30) == 78
+    assert worker.log.endswith(
+        "courier: integration custom-x: user: there is no user 'no-such-user' on this host; create it, or write "
+        "UID:GID\n"
     )
-    if status == 78:
-        _, said = worker.communicate()
-        assert worker.returncode == 78
-        assert said.endswith(
-            "courier: [integrations.custom-x] user: there is no user 'no-such-user' on this host; create it, or write "
-            "UID:GID\n"
-        )
-    else:  # it waits for its Redis
-        assert worker.stderr
-        assert "no-such-user" not in worker.stderr.readline()
-        worker.terminate()
-        worker.communicate()
 
 
 @needs_root

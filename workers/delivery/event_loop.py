@@ -19,17 +19,21 @@ if TYPE_CHECKING:
 THREADS: Final = 4
 """Threads for calls to Redis. A settlement takes about a millisecond; if Redis hangs, all integrations wait for it."""
 
+STALLED_CHECKS: Final = 20
+"""Consecutive checks, one a second, that a loop must fail. Nothing on it takes longer than some milliseconds."""
+
 _log = logging.getLogger("courier.worker")
 
 
 class EventLoop:
-    """The loop and its threads. `on_crash` is called if the loop ends without `stop`."""
+    """The loop and its threads. `on_crash` is called if the loop ends without `stop`, or does not respond any more."""
 
     loop: asyncio.AbstractEventLoop
 
     def __init__(self, on_crash: Callable[[], object] = lambda: None) -> None:
         self._on_crash = on_crash
         self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
+        self._responded, self._failed_checks = True, 0
 
     def start(self) -> None:
         """Start the threads. Raises RuntimeError if the system refuses one."""
@@ -41,6 +45,23 @@ class EventLoop:
     def call_soon(self, call: Callable[..., object], *arguments: Any) -> None:
         """Call it on the loop. May be called from any thread."""
         self.loop.call_soon_threadsafe(call, *arguments)
+
+    def check(self) -> None:
+        """Check that the loop has responded since the last check. To be called once a second, from one thread.
+
+        Checks are counted rather than seconds: a machine that was suspended is no reason to end the worker.
+        """
+        if self._responded:
+            self._responded, self._failed_checks = False, 0
+            self.call_soon(self._respond)
+            return
+        self._failed_checks += 1
+        if self._failed_checks == STALLED_CHECKS:
+            _log.error("event loop does not respond: internal error; exiting so that the supervisor restarts it")
+            self._on_crash()
+
+    def _respond(self) -> None:
+        self._responded = True
 
     def stop(self) -> None:
         """Stop the loop. Nothing may run on it any more."""

@@ -40,8 +40,8 @@ class Maintenance:
     """The maintenance run and the thread that repeats it.
 
     `set_queues` gets the ids to consume in every run: Celery may apply a change that it gets during a reconnect late
-    or never. `retry_hooks` need no Redis and run first: each retries something that the system refused, such as a
-    thread. `on_fatal` gets, once, the reason why the registry is no longer readable, and stops the worker; maintenance
+    or never. `retry_hooks` need no Redis and run first: retries of what the system refused, such as a thread, and
+    checks. `on_fatal` gets, once, the reason why the registry is no longer readable, and stops the worker; maintenance
     goes on for the deliveries in flight.
     """
 

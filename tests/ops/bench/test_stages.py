@@ -4,11 +4,12 @@ import pytest
 
 from ops.bench.stages import OUTSIDE, REST, SAMPLES_A_SECOND, WORKER, shares
 
-ATTEMPT = "_run (workers/delivery/executor.py:58);attempt (workers/delivery/pipeline.py:84)"
+LOOP = "run_forever (asyncio/base_events.py:607)"
+ATTEMPT = f"{LOOP};_run (workers/delivery/runner.py:58);attempt (workers/delivery/pipeline.py:84)"
 STACKS = (
-    f"{ATTEMPT};call (workers/transports/http/connection.py:77) 40",
+    f"{ATTEMPT};call (workers/transports/http/transfer.py:77) 40",
     f"{ATTEMPT};build_calls (workers/integrations/slack.py:41) 30",
-    "_run (workers/delivery/executor.py:58);acquire (threading.py:10) 20",
+    f"{LOOP};_run_once (asyncio/base_events.py:1922) 20",
     "start (celery/worker/consumer.py:406);flush (celery/events/dispatcher.py:240) 5",
     "main (somewhere.py:1) 5",
 )
@@ -20,7 +21,7 @@ def test_each_stack_counts_for_one_stage() -> None:
         OUTSIDE: pytest.approx(0.5),
         "HTTP: prepare, send, read the response": pytest.approx(0.2),
         "pipeline: decode, build the request, classify": pytest.approx(0.15),
-        "threads: start a delivery, wait for its end": pytest.approx(0.1),
+        "event loop: start deliveries, gather what ended": pytest.approx(0.1),
         "Celery: events for Flower": pytest.approx(0.025),
         REST: pytest.approx(0.025),
     }

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from workers.delivery.event_loop import THREADS, EventLoop
+from workers.delivery.event_loop import STALLED_CHECKS, THREADS, EventLoop
 
 
 def test_blocking_calls_run_beside_the_loop_and_start_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,3 +61,29 @@ def test_error_of_a_callback_is_no_crash() -> None:
     assert done.wait(30)
     loop.stop()
     crashed.assert_not_called()
+
+
+def test_loop_that_does_not_respond_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    crashed, blocked, goes_on, done = Mock(), threading.Event(), threading.Event(), threading.Event()
+
+    def block() -> None:
+        blocked.set()
+        goes_on.wait(30)
+
+    loop = EventLoop(crashed)
+    loop.start()
+    loop.call_soon(block)
+    assert blocked.wait(30)
+    for _ in range(STALLED_CHECKS):
+        loop.check()
+    crashed.assert_not_called()
+    loop.check()
+    crashed.assert_called_once_with()
+    assert "event loop does not respond" in caplog.text
+    goes_on.set()
+    loop.call_soon(done.set)
+    assert done.wait(30)
+    for _ in range(3):
+        loop.check()
+    assert loop._failed_checks < 3
+    loop.stop()
