@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING, Final
-
-from common.reports.producer import EXCEPTED
 
 if TYPE_CHECKING:
     from producer.source import Lines, Span
@@ -15,15 +13,11 @@ MAX_TRACKED_STREAMS: Final = 16
 
 
 class LineCounter:
-    """`counts` holds the counters since the last report; each stream's lines are counted up to a position.
-
-    Excepted alerts have a position for each integration, since an integration can read long after the others.
-    """
+    """`counts` holds the counters since the last report; each stream's lines are counted up to a position."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._read = _Positions()
-        self._excepted: defaultdict[str, _Positions] = defaultdict(_Positions)
 
     def is_new(self, line: Span) -> bool:
         """Say whether a line has not been counted yet; for several lines, whether none of them has."""
@@ -38,13 +32,6 @@ class LineCounter:
             return
         for line in filter(self.is_new, lines):
             self._add(line, 1)
-
-    def count_excepted(self, integration_id: str, line: Span, alerts: int = 1) -> None:
-        """Count the alerts of a line that the conditions of an integration except. It reads this line now."""
-        positions = self._excepted[integration_id]
-        if positions.are_before(line):
-            self.counts[f"{EXCEPTED}{integration_id}"] += alerts
-            positions.advance(line)
 
     def _add(self, last: Span, number: int) -> None:
         self.counts["lines"] += number

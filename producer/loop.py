@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from common.broker.dispatcher import LINGER_S, ReleaseTarget
 from common.errors import LedgerUnavailable
 from common.logs import Condition
-from common.reports.producer import ForeignWrite
+from common.reports.producer import EXCEPTED, ForeignWrite
 from producer.cursors.assignment import assign_cursors, published_policies
 from producer.foreign_writes import ForeignWrites
 from producer.group_commit import GroupWindow, commit_together
@@ -18,7 +18,7 @@ from producer.matching import Matcher
 from producer.status_report import StatusReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis import Redis
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from producer.cursors.signatures import CursorSigner
     from producer.cursors.subscription import Commits, Subscription
     from producer.health import ProducerHealth
-    from producer.matching import Matches
+    from producer.matching import Excepted, Matches
     from producer.metrics import ProducerMetrics
     from producer.quarantine import Quarantine
     from producer.source import Source
@@ -160,9 +160,9 @@ class Producer:
             self._coalescing_since_s = now_s
         # A copy of the subscriptions by cursor, since a commit moves their cursors.
         for cursor, subscriptions in self._by_cursor(now_s).items() if not self._intake_paused else ():
-            matches, after, at_end = self._read(cursor, {one.integration.id for one in subscriptions})
+            matches, excepted, after, at_end = self._read(cursor)
             busy = busy or not at_end
-            self._commit(subscriptions, matches, after, now_s, flush=due or at_end)
+            self._commit(subscriptions, matches, excepted, after, now_s, flush=due or at_end)
             self._window.start(max(map(len, matches.values()), default=0), now_s)
         return self._redis_lost_cursors() or busy
 
@@ -237,27 +237,37 @@ class Producer:
         except LedgerUnavailable as error:
             _log.warning("last cursors not written: %s; some alerts will be read again", error)
 
-    def _read(self, cursor: str, readers: Collection[str]) -> tuple[Matches, str, bool]:
-        """Return the matches of each integration from `cursor`, the cursor behind them, and whether that is the end."""
+    def _read(self, cursor: str) -> tuple[Matches, Excepted, str, bool]:
+        """Return what each integration matches and excepts, the cursor behind it, and whether that is the end."""
         matches: Matches = defaultdict(list)
+        excepted: Excepted = defaultdict(list)
         size = 0
         for _ in range(MAX_READS_PER_COMMIT):
             batch = self._source.read(cursor, BATCH_BYTES)
-            size += self._matcher.match(batch, matches, readers)
+            size += self._matcher.match(batch, matches, excepted)
             cursor = batch.cursor
             if batch.at_end or size >= COMMIT_BYTES * len(matches):
                 break
-        return matches, cursor, batch.at_end
+        return matches, excepted, cursor, batch.at_end
 
     def _commit(
-        self, subscriptions: Sequence[Subscription], matches: Matches, after: str, now_s: float, *, flush: bool
+        self,
+        subscriptions: Sequence[Subscription],
+        matches: Matches,
+        excepted: Excepted,
+        after: str,
+        now_s: float,
+        *,
+        flush: bool,
     ) -> None:
         """Commit and release; if the producer stops before the release, the workers do it within a second."""
         commits, targets = {}, {}
         for subscription in subscriptions:
             integration_id = subscription.integration.id
             ours = matches.get(integration_id, [])
-            commits[integration_id] = subscription.commits(self._node, ours, after, now_s)
+            commits[integration_id] = subscription.commits(
+                self._node, ours, after, now_s, excepted.get(integration_id, ())
+            )
             number = self._undispatched[integration_id] + len(ours)
             if number and (flush or not COALESCE_FROM <= number < subscription.policy.batch_max):
                 target = self._registry.target(subscription.integration)
@@ -325,6 +335,9 @@ class Producer:
             if subscription.forged:
                 self._foreign.record(ForeignWrite.CURSOR, subscription.forged)
                 subscription.forged = 0
+            if subscription.excepted:
+                self._matcher.counts[f"{EXCEPTED}{subscription.integration.id}"] += subscription.excepted
+                subscription.excepted = 0
         self._status_reporter.publish(
             subscriptions, intake_paused=self._intake_paused, foreign_writes=self._foreign.recent()
         )

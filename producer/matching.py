@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,15 +11,19 @@ from producer.line_counter import LineCounter
 from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
-    from collections import defaultdict
-    from collections.abc import Collection, Mapping, Sequence
+    from collections import Counter, defaultdict
+    from collections.abc import Mapping, Sequence
 
     from common.integration import Integration
+    from producer.filters.index import MatchResult
     from producer.quarantine import Quarantine
     from producer.source import Batch, Line
 
     Matches = defaultdict[str, list[Line]]
     """The matching lines of each integration, by its id."""
+
+    Excepted = defaultdict[str, list[int]]
+    """For each alert that an integration excepts, the number of its matches before, by the id of the integration."""
 
 
 class Matcher:
@@ -46,10 +49,10 @@ class Matcher:
         """The counters since the last report."""
         return self._line_counter.counts
 
-    def match(self, batch: Batch, matches: Matches, readers: Collection[str]) -> int:
-        """Add the matches of each integration, and count the lines. Return the size of matching lines in bytes.
+    def match(self, batch: Batch, matches: Matches, excepted: Excepted) -> int:
+        """Add the matches and what each integration excepts, and count the lines. Return the size of matches in bytes.
 
-        `readers` are the ids of the integrations that read the batch; the others read it at another time.
+        What is excepted is counted with the commit, since a line can be read again.
         """
         size = 0
         number, lines = self._index.prefilter(batch.lines)
@@ -57,34 +60,23 @@ class Matcher:
             try:
                 found = self._index.evaluate(line.raw)
             except InvalidAlert as bad:
-                size += self._match_damaged(line, bad, matches, readers)
+                size += self._match_damaged(line, bad, matches, excepted)
                 continue
             if self._index.type_errors:
                 self._count_type_errors(line)
-            for integration_id in found.ids:
-                matches[integration_id].append(line)
-            for integration_id in found.excepted:
-                if integration_id in readers:
-                    self._line_counter.count_excepted(integration_id, line)
-            size += len(line.raw) if found.ids else 0
+            size += _add(found, line, matches, excepted)
         for skipped in batch.skipped:
             if not batch.lines or self._line_counter.is_new(batch.lines[-1]):
                 self._reject(skipped.reason, skipped.detail, skipped.sample)
         self._line_counter.count(batch.lines, number)
         return size
 
-    def _match_damaged(self, line: Line, bad: InvalidAlert, matches: Matches, readers: Collection[str]) -> int:
+    def _match_damaged(self, line: Line, bad: InvalidAlert, matches: Matches, excepted: Excepted) -> int:
         """Add the whole alerts on an invalid line, and quarantine the line. Return the size of its matches in bytes."""
-        whole, size, excepted = salvage_alerts(line), 0, Counter[str]()
+        whole, size = salvage_alerts(line), 0
         for part in whole:
             with suppress(InvalidAlert):
-                found = self._index.evaluate(part.raw)
-                for integration_id in found.ids:
-                    matches[integration_id].append(part)
-                excepted.update(found.excepted)
-                size += len(part.raw) if found.ids else 0
-        for integration_id in excepted.keys() & readers:
-            self._line_counter.count_excepted(integration_id, line, excepted[integration_id])
+                size += _add(self._index.evaluate(part.raw), part, matches, excepted)
         self._index.type_errors.clear()
         if self._line_counter.is_new(line):
             read = f"; {len(whole)} whole alert(s) on the line were used" if whole else ""
@@ -99,3 +91,12 @@ class Matcher:
     def _reject(self, reason: str, detail: str, sample: bytes) -> None:
         self.counts[f"bad:{reason}"] += 1
         self._quarantine.add(reason, detail, sample)
+
+
+def _add(found: MatchResult, line: Line, matches: Matches, excepted: Excepted) -> int:
+    """Add the result for one line. Return its size in bytes, 0 if it matches nothing."""
+    for integration_id in found.ids:
+        matches[integration_id].append(line)
+    for integration_id in found.excepted:
+        excepted[integration_id].append(len(matches.get(integration_id, ())))
+    return len(line.raw) if found.ids else 0

@@ -2,7 +2,7 @@
 -- two for one node, neither loses nor duplicates an alert.
 -- KEYS: 1-8 as in every script, 9 the cursors, which no other script may use.
 -- ARGV: now, node, expected cursor, new cursor, maximum number of deliveries, maximum bytes, 1 if this is a replay of
--- the log, then id, alert, ...
+-- the log, alerts up to the new cursor that conditions excepted, then id, alert, ...
 -- Returns {'ok', stored}, {'stale', cursor} or {'full', room for deliveries}.
 local cursor = KEYS[9]
 local node, expected, new_cursor = ARGV[2], ARGV[3], ARGV[4]
@@ -11,8 +11,8 @@ if held ~= expected then
   return {'stale', held}
 end
 local header = new_header(ARGV[7] == '1' and ',"replays":1' or '')
-local offered, bytes = (#ARGV - 7) / 2, 0
-for i = 9, #ARGV, 2 do
+local offered, bytes = (#ARGV - 8) / 2, 0
+for i = 10, #ARGV, 2 do
   bytes = bytes + #header + #ARGV[i]
 end
 local room = tonumber(ARGV[5]) - redis.call('ZCARD', waiting) - redis.call('ZCARD', released)
@@ -34,7 +34,7 @@ if offered > 0 and (offered > room or bytes > room_bytes) and not (offered == 1 
   return {'full', math.max(room, 0)}
 end
 local stored, stored_bytes = 0, 0
-for i = 8, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   if redis.call('HSETNX', records, ARGV[i], header .. ARGV[i + 1]) == 1 then
     redis.call('ZADD', waiting, now, ARGV[i])
     stored, stored_bytes = stored + 1, stored_bytes + #header + #ARGV[i + 1]
@@ -44,5 +44,8 @@ redis.call('HSET', cursor, node, new_cursor)
 if stored > 0 then
   count('committed', stored)
   count('bytes', stored_bytes)
+end
+if tonumber(ARGV[8]) > 0 then
+  count('excepted', ARGV[8])
 end
 return {'ok', stored}

@@ -43,7 +43,8 @@ CommitResult = Stored | Stale | Full
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of a commit: store (id, alert) pairs and the new `cursor` of `node`, if that is still `expected`.
 
-    `replayed` marks the deliveries as read from the log a second time on purpose.
+    `replayed` marks the deliveries as read from the log a second time on purpose. `excepted` is the number of alerts
+    between the two cursors that conditions excepted; it is counted with the commit.
     """
 
     node: str
@@ -53,10 +54,11 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     max_backlog: int
     max_backlog_bytes: int
     replayed: bool = False
+    excepted: int = 0
 
     def script_args(self) -> list[str | bytes | float]:
         """Return the arguments of the script `commit`."""
-        limits = (self.max_backlog, self.max_backlog_bytes, int(self.replayed))
+        limits = (self.max_backlog, self.max_backlog_bytes, int(self.replayed), self.excepted)
         pairs = (part for pair in self.deliveries for part in pair)
         return [self.node, id_bytes(self.expected), self.cursor, *limits, *pairs]
 

@@ -66,6 +66,12 @@ TABLE: Final = (
     _exporter("courier_scrape_duration_seconds", _GAUGE, "", "duration of reading the ledger for this scrape"),
     _exporter("courier_committed", _COUNTER, "integration", "deliveries that producers added to the ledger"),
     _exporter(
+        "courier_excepted",
+        _COUNTER,
+        "integration",
+        "alerts that pass the filters and are excluded by the conditions only and except",
+    ),
+    _exporter(
         "courier_deliveries",
         _COUNTER,
         "integration outcome reason",
@@ -124,12 +130,6 @@ TABLE: Final = (
     ),
     _exporter("courier_lines", _COUNTER, "node", "lines read from the alert log"),
     _exporter("courier_matched", _COUNTER, "node", "deliveries that the node's producer committed"),
-    _exporter(
-        "courier_excepted",
-        _COUNTER,
-        "integration node",
-        "alerts that pass the filters and are excluded by the conditions only and except",
-    ),
     _exporter(
         "courier_lines_rejected",
         _COUNTER,

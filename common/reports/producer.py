@@ -74,12 +74,6 @@ class NodeReport(NamedTuple):
     report: ProducerReport
     counters: dict[str, int]
 
-    @property
-    def excepted(self) -> dict[str, int]:
-        """The number of excepted alerts of each integration that the node has or had."""
-        counted = {n.removeprefix(EXCEPTED): count for n, count in self.counters.items() if n.startswith(EXCEPTED)}
-        return dict.fromkeys(self.report.lags, 0) | counted
-
 
 _store: Final = ReportStore("courier:node:", ProducerReport, expire_s=None)
 

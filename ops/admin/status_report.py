@@ -148,16 +148,13 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
         time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         time_ms=now_ms,
         redis=RedisStatus(error=ledger.disk_error() or ledger.intake_block_reason()),
-        integrations={
-            one: _integration(session.listed[one], status, sum(node.excepted.get(one, 0) for node in nodes), now_ms)
-            for one, status in statuses.items()
-        },
+        integrations={one: _integration(session.listed[one], status, now_ms) for one, status in statuses.items()},
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},
     )
 
 
-def _integration(listed: CatalogueEntry, status: Status, excepted: int, now_ms: int) -> IntegrationReport:
+def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> IntegrationReport:
     return IntegrationReport(
         name=listed.name,
         removed=listed.removed,
@@ -167,7 +164,7 @@ def _integration(listed: CatalogueEntry, status: Status, excepted: int, now_ms: 
         failed=status.failed,
         released=status.released,
         dead=status.dead,
-        excepted=excepted,
+        excepted=status.totals.get("excepted", 0),
         oldest_age_s=status.oldest_age_s,
         held_back=hold_reason(status, now_ms),
         damaged=[*status.damaged],

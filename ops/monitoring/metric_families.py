@@ -59,6 +59,7 @@ def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[
         return each(name, lambda status: status.totals.get(field, 0))
 
     yield total("courier_committed", "committed")
+    yield total("courier_excepted", "excepted")
     yield _family(
         "courier_deliveries",
         (((one, *pair), count) for one, status in found.items() for pair, count in deliveries(status.totals).items()),
@@ -89,7 +90,6 @@ def _node_families(nodes: list[NodeReport]) -> Iterator[Metric]:
     yield each("courier_intake_paused", lambda report: bool(report.intake_paused))
     yield counted("courier_lines", "lines")
     yield counted("courier_matched", "matched")
-    yield _family("courier_excepted", (((one, n.node), c) for n in nodes for one, c in n.excepted.items()))
     yield _family("courier_lines_rejected", (((n.node, r), c) for n in nodes for r, c in _rejected(n).items()))
     wrong_type = (((n.node, f), n.counters.get(f"{WRONG_TYPE}{f}", 0)) for n in nodes for f in FilterField)
     yield _family("courier_field_type_errors", wrong_type)

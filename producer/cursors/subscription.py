@@ -7,6 +7,7 @@ backpressure: its cursor stays, reading is retried after a pause, and it then re
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -46,7 +47,8 @@ class Subscription:
     """The reading state of one integration. `cursor` is how far it has read, `committed` the signed cursor in Redis.
 
     While its keys in Redis are `damaged` its cursor stays, as under backpressure. `forged` counts the forged cursors
-    found in Redis since the last report.
+    found in Redis since the last report, `excepted` the excepted alerts that were committed since then; `uncommitted`
+    are those between `committed` and `cursor`.
     """
 
     integration: Integration
@@ -55,25 +57,36 @@ class Subscription:
     committed: str
     signer: CursorSigner
     forged: int = 0
+    excepted: int = 0
+    uncommitted: int = 0
     committed_at_s: float = 0.0
     retry_at_s: float = 0.0
     backpressured: bool = False
     damaged: bool = False
 
-    def commits(self, node: str, matches: Sequence[Line], after: str, now_s: float) -> Commits:
+    def commits(
+        self, node: str, matches: Sequence[Line], after: str, now_s: float, excepted: Sequence[int] = ()
+    ) -> Commits:
         """Yield the commits that store these matches and move to the cursor `after`, which is behind them.
+
+        `excepted` has, in order, for each excepted alert the number of matches before it. A commit counts those up to
+        its cursor in the same step: so each is counted once, also if lines are read again.
 
         Each commit gets its result before the next one; None means that the keys in Redis are damaged. A full backlog,
         damage and a moved cursor end it. Return the number of new deliveries.
         """
         if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or self.signed(after) == self.committed):
             self.cursor = after
+            self.uncommitted += len(excepted)
             return 0
+        done = counted = 0  # of `matches` and of `excepted`
         stored, pending = 0, list(split_into_commits(matches)) or [[]]  # one empty commit moves the cursor
         while pending:  # changed in the loop: a chunk that does not fit is split in two
             chunk = pending.pop(0)
             target = chunk[-1].next_cursor if pending else after
             signed = self.signed(target)
+            until = bisect_left(excepted, done + len(chunk)) if pending else len(excepted)
+            new_excepted = self.uncommitted + until - counted
             result = yield Commit(
                 node=node,
                 expected=self.committed,
@@ -81,16 +94,19 @@ class Subscription:
                 deliveries=[(f"{node}:{line.id}", line.raw) for line in chunk],
                 max_backlog=self.policy.max_backlog,
                 max_backlog_bytes=self.policy.max_backlog_bytes,
+                excepted=new_excepted,
             )
             self.damaged = result is None
             match result:
                 case None:  # logged by the ledger; the cursor does not move, so nothing is lost
-                    self.cursor = unsigned(self.committed) or self.cursor
+                    self._return_to_committed()
                     self.retry_at_s = now_s + BACKPRESSURE_RETRY_S
                     return stored
                 case Stored(new):
                     stored += new
                     self.cursor, self.committed, self.committed_at_s = target, signed, now_s
+                    self.excepted, self.uncommitted = self.excepted + new_excepted, 0
+                    done, counted = done + len(chunk), until
                 case Full(0):
                     self._start_backpressure(now_s)
                     return stored
@@ -151,9 +167,9 @@ class Subscription:
             _log.error(
                 "cursor missing in Redis (emptied?); continuing from the last known cursor", extra=self._log_fields()
             )
-            self.cursor = unsigned(self.committed) or self.cursor
+            self._return_to_committed()
         elif self.signer.is_signed(self.integration.id, held):
-            self.cursor = unsigned(held)
+            self.cursor, self.uncommitted = unsigned(held), 0
             _log.warning(
                 "cursor in Redis was moved (by a second producer of this node, or a restored Redis); continuing there",
                 extra=self._log_fields() | {"cursor": self.cursor},
@@ -162,6 +178,10 @@ class Subscription:
             self.replace_forged(held, self.cursor)
         self.committed = held
         self.committed_at_s = 0.0
+
+    def _return_to_committed(self) -> None:
+        """Read the lines behind the last commit again."""
+        self.cursor, self.uncommitted = unsigned(self.committed) or self.cursor, 0
 
     def replace_forged(self, held: str, cursor: str) -> None:
         """Continue at `cursor`, because the one in Redis is forged."""

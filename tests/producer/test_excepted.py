@@ -9,7 +9,6 @@ import pytest
 
 from common.errors import LedgerUnavailable
 from common.ledger import Settlement, SettleOutcome
-from common.reports.producer import fetch_producer_reports
 from tests.support.world import SHUFFLE_BLOCK, SLACK_BLOCK
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ def alerts(numbers: Iterable[int]) -> list[bytes]:
 
 
 def excepted(world: World, integration_id: str = "slack") -> int:
-    (node,) = fetch_producer_reports(world.client)
-    return node.excepted[integration_id]
+    return world.ledger.status(integration_id).totals.get("excepted", 0)
 
 
 def enqueued(world: World, integration_id: str = "slack") -> int:
@@ -132,3 +130,32 @@ def test_restarted_producer_goes_on_counting(new_world: NewWorld) -> None:
         world.append(*alerts(range(10)))
         read_all(world, producer)
     assert (enqueued(world), excepted(world)) == (6, 4)
+
+
+def test_numbers_add_up_if_the_conditions_change_while_the_backlog_is_full(new_world: NewWorld) -> None:
+    world = new_world(SHUFFLE_BLOCK, max_backlog=2)
+    world.conditions["shuffle"] = {"except_": ("agent.name = web1",)}
+    producer = world.producer()
+    world.settle(producer)
+    world.append(*alerts(range(30)))
+    world.settle(producer)
+    world.conditions["shuffle"] = {"except_": ("agent.name = db1",)}
+    world.write(SHUFFLE_BLOCK, SLACK)
+    read_all(world, producer)
+    assert (excepted(world, "shuffle"), enqueued(world, "shuffle")) == (9 + 1, 18 + 2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_numbers_add_up_if_the_producer_is_killed_at_any_time(new_world: NewWorld, steps: int) -> None:
+    world = new_world(SHUFFLE_BLOCK, max_backlog=5)
+    world.conditions["shuffle"] = {"except_": ("agent.name = web1",)}
+    world.settle(world.producer())
+    for start in range(0, 60, 3):
+        world.append(*alerts(range(start, start + 3)))
+        killed = world.producer()
+        for _ in range(steps):
+            world.clock.now_s += 0.3  # no heartbeat, which would publish the status
+            killed.run_once()
+        deliver_all(world, "shuffle")
+    read_all(world, world.producer())
+    assert (excepted(world, "shuffle"), enqueued(world, "shuffle")) == (20, 40)

@@ -185,7 +185,7 @@ _PRODUCERS: Final = Row(
             "Deliveries committed, and alerts that conditions exclude",
             (
                 Query(f"rate(courier_matched_total{_NODE}[$__rate_interval])", "{{node}}"),
-                Query(f"rate(courier_excepted_total{_NODE}[$__rate_interval]) > 0", "{{node}} not {{integration}}"),
+                Query("rate(courier_excepted_total[$__rate_interval]) > 0", "not {{integration}}"),
             ),
             "ops",
         ),
