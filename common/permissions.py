@@ -19,15 +19,18 @@ from common.errors import SettingsError
 WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 """If a file has an access control list, the group bits are the maximum that the list grants (acl(5))."""
 
+_MAX_LINKS: Final = 40
+"""Linux follows no more links to a file (path_resolution(7))."""
+
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 def read_trusted(path: Path, called: str) -> bytes:
     """Return the content of a file that only root and the current user can write.
 
-    The check includes the folder of the file and the folder of a link's target, because a user who can write there can
-    replace the file. Read-only mounts, as Docker and Kubernetes create for settings and secrets, are trusted: root
-    created them, and the owners and modes inside can be those of another machine.
+    The check includes the folder of the file and, if it is a link, the folders of all links that lead to the file,
+    because a user who can write there can replace it. Read-only mounts, as Docker and Kubernetes create for settings
+    and secrets, are trusted: root created them, and the owners and modes inside can be those of another machine.
 
     Raises OSError if the file cannot be read. Raises SettingsError, whose text starts with `called`, if other users can
     write it.
@@ -35,11 +38,22 @@ def read_trusted(path: Path, called: str) -> bytes:
     with path.open("rb") as file:
         content, status = file.read(), os.fstat(file.fileno())
     real, mounts = path.resolve(), _read_only_mounts()
-    for folder in {path.parent.resolve(), real.parent} - mounts:
+    for folder in {*_folders(path), real.parent} - mounts:
         refuse_other_writers(folder, folder.stat(), called)
     if not mounts & {real, real.parent}:
         refuse_other_writers(real, status, called)
     return content
+
+
+def _folders(path: Path) -> set[Path]:
+    """Return the folder of a file, and those of the links that lead to it one after another."""
+    folders = {path.parent.resolve()}
+    for _ in range(_MAX_LINKS):
+        if not path.is_symlink():
+            break
+        path = path.parent / path.readlink()
+        folders.add(path.parent.resolve())
+    return folders
 
 
 def refuse_other_writers(path: Path, status: os.stat_result, called: str) -> None:

@@ -128,6 +128,9 @@ class _Compiler:
                 problem = "has no `service`, and ossec.conf has no block of that id or name: the table is not used"
                 self._warn(table, problem)
                 continue
+            if like := next((one for one in blocks if one.casefold() == table.casefold()), None):
+                self._warn(table, f"differs from {like} only in upper and lower case: it is an integration of its own")
+            blocks.add(table)
             base = Integration(id=table, name=definition.service)
             if not self._refused_by_table(base) and (one := self._checked(base, self._said(table))):
                 yield one

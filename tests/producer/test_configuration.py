@@ -153,6 +153,15 @@ only = ["@uses-bad"]
     ]
 
 
+def test_a_table_that_differs_from_another_only_by_case_is_a_warning(tmp_path: Path) -> None:
+    found = read(
+        tmp_path, SOC + SOC.replace("soc", "SOC") + SOC.replace("soc-slack", "Slack"), BLOCK.format("slack", "")
+    )
+    assert set(by_id(found)) == {"slack", "soc-slack", "SOC-slack", "Slack"}
+    told = [str(one) for one in found.warnings if "upper and lower case" in str(one)]
+    assert ["courier.toml:5" in told[0], "soc-slack" in told[0], "from slack only" in told[1]] == [True] * 3
+
+
 def test_a_table_without_service_and_block_is_a_warning(tmp_path: Path) -> None:
     found = read(tmp_path, "[integrations.nobody]\nlevel = 7")
     (warning,) = map(str, found.warnings)

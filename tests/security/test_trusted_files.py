@@ -117,6 +117,17 @@ def test_files_that_only_their_owner_can_write_are_accepted(mode: int, folder: P
     assert read_trusted(folder / "courier.toml", "x") == TOML.encode()
 
 
+def test_a_link_that_leads_through_a_folder_of_others_is_refused(folder: Path, tmp_path: Path) -> None:
+    between, first = tmp_path / "between", folder / "first"
+    between.mkdir()
+    (between / "link").symlink_to(folder / "courier.toml")
+    first.symlink_to("../between/link")
+    assert read_trusted(first, "called").decode() == TOML
+    between.chmod(0o777)
+    with pytest.raises(SettingsError, match=f"other users can write {between}"):
+        read_trusted(first, "called")
+
+
 def test_a_secret_from_a_pipe_and_settings_from_dev_null_are_accepted(tmp_path: Path) -> None:
     """As bash passes it: `COURIER_…_FILE=<(pass show redis)`."""
     ours, theirs = os.pipe()
