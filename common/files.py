@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 NOT_FOUND: Final = (FileNotFoundError, NotADirectoryError)
 """ENOENT and ENOTDIR: the path does not exist. After any other error it may exist or not."""
 
-FileSignature = tuple[int, int, int]
-"""Inode, size in bytes and modification time in nanoseconds."""
+FileSignature = tuple[int, int, int, int]
+"""Inode, size in bytes, modification time and change time in nanoseconds. A new mode sets only the last one."""
+
+SETTLE_S: Final = 0.3
+"""A file that was written less than this ago is read at the next check: half a file can be a valid one, in which
+integrations are missing."""
 
 
 def stat_or_none(path: Path) -> os.stat_result | None:
@@ -33,7 +37,13 @@ def file_signature(path: Path) -> FileSignature | None:
         status = path.stat()
     except (OSError, ValueError):
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def is_being_written(path: Path, now_s: float) -> bool:
+    """Return whether a file was written a moment ago, so that it may be half of what it will be."""
+    signature = file_signature(path)
+    return signature is not None and 0 <= now_s - signature[2] / 1e9 < SETTLE_S
 
 
 def exists(path: Path) -> bool:

@@ -63,10 +63,16 @@ class Committer:
         self._commit_together({one.integration.id: one.flush(self._node, now_s) for one in subscriptions}, {})
 
     def _commit_together(self, commits: Mapping[str, Commits], targets: Mapping[str, ReleaseTarget]) -> int:
+        released: set[str] = set()
+
         def commit_all(batch: Mapping[str, Commit]) -> Mapping[str, CommitResult]:
+            released.update(batch)
             return self._dispatcher.commit_all(batch, [targets[i] for i in batch if i in targets])
 
         stored = commit_together(commits, commit_all)
+        # An integration without new matches had nothing to commit, but deliveries of earlier reads can wait for it.
+        if left := [target for i, target in targets.items() if i not in released]:
+            self._dispatcher.dispatch_all(left)
         for integration_id, count in stored.items():
             is_released = integration_id in targets
             self._undispatched[integration_id] = 0 if is_released else self._undispatched[integration_id] + count

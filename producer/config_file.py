@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from common.errors import ConfigError, SettingsError
-from common.files import file_signature
+from common.files import file_signature, is_being_written
 from common.settings.settings_file import SettingsFile
 from producer.configuration import read_configuration
 from producer.secret_references import SecretReferences
@@ -50,6 +50,7 @@ class ConfigFile:
         self.conditions: Mapping[str, tuple[str, ...]] = {}
         self._references = SecretReferences()
         self._signature: FileSignature | None = None
+        self._is_due = False
         self.changed_at_s = 0.0
 
     def policy(self, integration: Integration) -> Policy:
@@ -69,8 +70,13 @@ class ConfigFile:
     def reload(self, *, forced: bool = False) -> tuple[Integration, ...] | None:
         """Return the integrations if a file changed; None if none did or the change is not valid as a whole."""
         signature = file_signature(self.path)
-        if not any((forced, signature != self._signature, self._settings.changed(), self._references.changed())):
+        self._is_due |= any(
+            (forced, signature != self._signature, self._settings.changed(), self._references.changed())
+        )
+        # All wait for a file that may be half written: another file or SIGHUP is no reason to read it.
+        if not self._is_due or self._settings.is_being_written() or is_being_written(self.path, self._now()):
             return None
+        self._is_due = False
         self._signature = signature
         references = SecretReferences()
         try:

@@ -26,6 +26,10 @@ class Description(msgspec.Struct, frozen=True):
     integration: Integration
     policy: dict[str, Any] = {}
 
+    def __repr__(self) -> str:
+        """Leave out the policy, which holds secrets in plain text."""
+        return f"Description({self.integration!r})"
+
 
 class Shared(msgspec.Struct, frozen=True):
     """The description in force, the nodes that have the integration, and the descriptions of those that differ."""

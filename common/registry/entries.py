@@ -44,6 +44,10 @@ class Entry(msgspec.Struct, frozen=True):
     policy: dict[str, Any] = {}
     others: dict[str, Description] = {}
 
+    def __repr__(self) -> str:
+        """Leave out the policy, which holds secrets in plain text."""
+        return f"Entry({self.integration!r}, nodes={self.nodes!r}, version={self.version})"
+
     @classmethod
     def of(cls, shared: Shared, version: int) -> Entry:
         """Return the entry for what nodes published."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from common.errors import SettingsError
-from common.files import file_signature
+from common.files import file_signature, is_being_written
 from common.settings.schema import STRUCTS
 
 if TYPE_CHECKING:
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from common.files import FileSignature
     from common.settings.load import Settings
-
-SETTLE_S: Final = 0.3
-"""A file that was written less than this ago is read at the next check: half a TOML file can be a valid one, in which
-integrations are missing."""
 
 _log = logging.getLogger("courier.settings")
 
@@ -38,21 +34,24 @@ class SettingsFile:
 
     def changed(self) -> bool:
         """Return whether the file has changed since it was read, and is not being written at this moment."""
-        signature = self._signature()
-        if signature == self._seen:
-            return False
-        age_s = self._now() - signature[2] / 1e9 if signature else SETTLE_S
-        return not 0 <= age_s < SETTLE_S
+        return self._signature() != self._seen and not self.is_being_written()
+
+    def is_being_written(self) -> bool:
+        """Return whether the file was written a moment ago, so that it may be half written."""
+        return is_being_written(self.active.file, self._now())
 
     def read(self) -> Settings:
         """Return the settings of the file as it is now; `activate` puts them in force.
 
-        Raises SettingsError, also if the file is gone: an editor may be replacing it.
+        Raises SettingsError, also if the file is gone or written meanwhile: an editor may be replacing it.
         """
         self._seen = self._signature()
         if self._is_required and self._seen is None:
             raise SettingsError(f"{self.active.file}: is gone; put it back, or restart this process to run without it")
-        return self.active.read_again()
+        settings = self.active.read_again()
+        if self._signature() != self._seen:
+            raise SettingsError(f"{self.active.file}: was written while it was read; it is read again")
+        return settings
 
     def activate(self, settings: Settings) -> None:
         """Put settings in force, and log a warning if something changed that needs a restart."""

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from producer.config_file import ConfigFile
 from tests.support.fakes import settings_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOOK = "https://hooks.slack.com/services/T0/B0/{}"
 TABLE = '[integrations.soc]\nservice = "slack"\nhook_url = "{}"\n'
@@ -111,11 +109,76 @@ def test_a_settings_file_that_is_gone_or_being_written_changes_nothing(files: Fi
     assert hooks(config) is None
     assert config.error == ""
     files.toml.unlink()
+    files.age_s = 60.0
     assert hooks(config) is None
     assert "courier.toml: is gone" in config.error
     files.toml.write_text(before)
-    files.age_s = 60.0
     assert hooks(config) == {"soc": HOOK.format("first")}
+
+
+@pytest.mark.parametrize("changed", ["ossec.conf", "secret", ""])
+def test_another_change_waits_for_a_settings_file_that_is_being_written(files: Files, changed: str) -> None:
+    config = files.config()
+    hooks(config, first=True)
+    before = files.toml.read_text()
+    files.toml.write_text("")
+    if changed:
+        files.toml.with_name(changed).write_text("<ossec_config> </ossec_config>")
+    files.age_s = 0.1
+    assert config.reload(forced=not changed) is None
+    files.toml.write_text(before + TABLE.format(HOOK.format("x")).replace("soc", "b"))
+    files.secret.write_text(HOOK.format("second"))
+    files.age_s = 60.0
+    assert hooks(config) == {"soc": HOOK.format("second"), "b": HOOK.format("x")}
+    assert config.error == ""
+
+
+def test_an_ossec_conf_that_is_being_written_is_not_read(files: Files) -> None:
+    block = "<ossec_config><integration><name>custom-a</name></integration></ossec_config>"
+    files.conf.write_text(f"<ossec_config></ossec_config>{block}")
+    config = files.config()
+    assert set(hooks(config, first=True) or ()) == {"custom-a", "soc"}
+    files.conf.write_text("<ossec_config></ossec_config>")
+    files.age_s = 0.1
+    assert hooks(config) is None
+    files.conf.write_text(f"<ossec_config></ossec_config>{block} ")
+    files.age_s = 60.0
+    assert set(hooks(config) or ()) == {"custom-a", "soc"}
+
+
+def test_a_settings_file_that_is_written_while_it_is_read_is_read_again(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = files.config()
+    hooks(config, first=True)
+    before = files.toml.read_text()
+    files.toml.write_text("# half\n")
+    read = Path.open
+
+    def open_and_write(path: Path, *more: Any, **named: Any) -> Any:
+        opened = read(path, *more, **named)
+        if path == files.toml:
+            monkeypatch.undo()
+            files.toml.write_text(before + "# whole\n")
+        return opened
+
+    monkeypatch.setattr(Path, "open", open_and_write)
+    assert hooks(config) is None
+    assert hooks(config) == {"soc": HOOK.format("first")}
+
+
+@pytest.mark.parametrize("name", ["secret", "courier.toml"])
+def test_a_file_that_others_can_no_longer_write_is_read(files: Files, name: str) -> None:
+    config, file = files.config(), files.toml.with_name(name)
+    hooks(config, first=True)
+    text = file.read_text()
+    file.write_text(text.replace("soc", "renamed").replace("first", "second"))
+    file.chmod(0o666)
+    assert hooks(config) is None
+    assert f"chmod go-w {file}" in config.error
+    file.chmod(0o600)
+    assert hooks(config) is not None
+    assert config.error == ""
 
 
 def test_settings_of_the_process_are_used_after_a_restart(files: Files, caplog: pytest.LogCaptureFixture) -> None:

@@ -67,6 +67,20 @@ def test_flood_fills_tasks_but_few_matches_dispatch_at_once(
     assert dispatched() == []
 
 
+def test_end_of_a_flood_is_dispatched_although_its_last_lines_match_nothing(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.loop.MAX_READS_PER_COMMIT", 1)
+    world = World(client, tmp_path, SLACK_BLOCK.format("<level>7</level>"), batch_max=25)  # as above
+    producer = world.producer()
+    producer.run_once()
+    world.append(*(alert(n, level=7 if n < 10 else 5) for n in range(15)))
+    assert producer.run_once(), "there is more to read, and too little for a task"
+    assert world.dispatcher.dispatched == []
+    producer.run_once()
+    assert world.dispatcher.dispatched == ["slack"]
+
+
 def test_few_matches_of_several_batches_share_one_commit(client: redis.Redis, tmp_path: Path) -> None:
     world = World(client, tmp_path)  # lines in a list: a read returns ten
     producer = world.producer()

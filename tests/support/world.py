@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
@@ -44,7 +45,7 @@ class ConfigWithConditions(ConfigFile):
     """An ossec.conf whose integrations have `conditions`: `only` and `except_`, by id."""
 
     def __init__(self, path: Path, conditions: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
-        super().__init__(settings_for(path))
+        super().__init__(settings_for(path), lambda: time.time() + 60)  # no file is being written
         self._conditions = conditions
 
     def load(self) -> tuple[Integration, ...]:

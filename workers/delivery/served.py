@@ -12,6 +12,7 @@ from common.broker.dispatcher import ReleaseTarget
 from common.integration import MANAGER_ID, Integration, Kind
 from common.ledger import Limits, Notifications
 from common.registry.entries import MANAGER, Registry
+from common.services import check_service
 from common.settings.published_policy import merge_policy
 from workers.delivery.pipeline import Pipeline
 from workers.delivery.response import ResponseRecorder
@@ -95,6 +96,7 @@ class ServedIntegrations:
         self._version = 0
         self._missing_fallbacks: set[tuple[str, str]] = set()
         self._missing_names = frozenset[str]()
+        self._unknown_services: set[tuple[str, str]] = set()
         self._served: dict[str, ServedIntegration] = {}
         self._lock = threading.Lock()
 
@@ -136,6 +138,8 @@ class ServedIntegrations:
             previous = self._served.get(integration.id)
             if not self._selection.includes(integration):
                 continue
+            if not self._knows_service(integration):
+                continue
             if self._own and not self._own.is_usable(integration, entry.policy):
                 continue
             policy = merge_policy(self._policy(integration), entry.policy)
@@ -156,6 +160,23 @@ class ServedIntegrations:
                 "selected integration not found in any ossec.conf; waiting for it", extra={"integration": name}
             )
         self._missing_names = missing
+
+    def _knows_service(self, integration: Integration) -> bool:
+        """Return whether this version has the service, and log once if not: its deliveries wait for another worker."""
+        if integration.kind is Kind.MANAGER:
+            return True
+        try:
+            check_service(integration.service)
+        except ValueError:
+            unknown = integration.id, integration.service
+            if unknown not in self._unknown_services:
+                self._unknown_services.add(unknown)
+                _log.error(
+                    "integration not served: this version does not have its service; upgrade this worker",
+                    extra={"integration": integration.id, "service": integration.service},
+                )
+            return False
+        return True
 
     def _fallback(self, served: ServedIntegration, registry: Registry) -> str:
         """Return the fallback, empty if there is no such integration. Log a missing fallback once."""

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from common.integration import Integration
 from common.registry.description import Description, Shared
+from common.registry.entries import Entry, Registry
 
 NODES = st.sampled_from(["a", "b", "c"])
 
@@ -42,3 +43,12 @@ def test_lines_and_policies_of_old_versions_are_no_differences() -> None:
     old = Description(Integration(id="slack", name="slack", line=4))
     new = Description(Integration(id="slack", name="slack", line=5), {"lease": "60s"})
     assert Shared(old, ("a",)).with_node("b", new).differences() == {}
+
+
+def test_repr_shows_no_published_secret() -> None:
+    described = Description(Integration(id="custom-a", name="custom-a"), {"environment": {"TOKEN": "hush"}})
+    shared = Shared(described, ("a", "b"), {"b": described})
+    entry = Entry.of(shared, 5)
+    for one in (described, shared, entry, Registry(5, {"custom-a": entry}, manager=entry)):
+        assert "hush" not in repr(one)
+        assert "custom-a" in repr(one)
