@@ -35,7 +35,7 @@ _SECRETS: Final = ("hook_url", "api_key")
 _FIELDS: Final = {"service": "service_override", "rule_id": "rule_ids", "timeout": "timeout_s"}
 
 
-class Said(NamedTuple):
+class TableValue(NamedTuple):
     """The value of one key of a table, and its path."""
 
     path: KeyPath
@@ -70,8 +70,8 @@ class _Compiler:
         self._named = self._named_conditions()
 
     def result(self) -> Configuration:
-        blocks = [one for block in self._found.integrations if (one := self._of_block(block))]
-        alone = list(self._tables())
+        blocks = [one for block in self._found.integrations if (one := self._merge_block(block))]
+        alone = list(self._tables_without_block())
         self._refuse_tables()
         return self._found._replace(
             integrations=(*blocks, *alone),
@@ -108,16 +108,16 @@ class _Compiler:
 
     # -- blocks and tables
 
-    def _of_block(self, block: Integration) -> Integration | None:
+    def _merge_block(self, block: Integration) -> Integration | None:
         """Return a block with what its tables say, None if it is refused."""
         if self._refused_by_table(block):
             return None
-        said: dict[str, Said] = {}
+        values: dict[str, TableValue] = {}
         for table in dict.fromkeys((block.name, block.id)):  # the id is stronger
-            said |= self._said(table)
-        return self._checked(block, said) if said else block
+            values |= self._values_of(table)
+        return self._build(block, values) if values else block
 
-    def _tables(self) -> Iterator[Integration]:
+    def _tables_without_block(self) -> Iterator[Integration]:
         """Yield the integrations that courier.toml defines alone."""
         blocks = {name for one in self._found.integrations for name in (one.id, one.name)}
         blocks |= {one.name for one in self._found.refused_blocks}
@@ -132,20 +132,20 @@ class _Compiler:
                 self._warn(table, f"differs from {like} only in upper and lower case: it is an integration of its own")
             blocks.add(table)
             base = Integration(id=table, name=definition.service)
-            if not self._refused_by_table(base) and (one := self._checked(base, self._said(table))):
+            if not self._refused_by_table(base) and (one := self._build(base, self._values_of(table))):
                 yield one
 
-    def _said(self, table: str) -> dict[str, Said]:
-        """Return what a table says besides its policy, by field."""
+    def _values_of(self, table: str) -> dict[str, TableValue]:
+        """Return what a table defines, without its policy, by field."""
         definition = self._settings.definitions.get(table, Definition())
-        said = {key: getattr(definition, key.field) for key in DEFINITION_KEYS.values()}
-        return {k.field: Said((INTEGRATIONS, table, k.name), v) for k, v in said.items() if v is not None}
+        values = {key: getattr(definition, key.field) for key in DEFINITION_KEYS.values()}
+        return {k.field: TableValue((INTEGRATIONS, table, k.name), v) for k, v in values.items() if v is not None}
 
-    def _checked(self, base: Integration, said: dict[str, Said]) -> Integration | None:
-        """Return `base` with what was said, None if that is refused."""
+    def _build(self, base: Integration, values: dict[str, TableValue]) -> Integration | None:
+        """Return `base` with these values, None if they are refused."""
         problems: list[tuple[str, str]] = []
         changes: dict[str, Any] = {}
-        for field, (path, value) in said.items():
+        for field, (path, value) in values.items():
             changes[_FIELDS.get(field, field)] = value
             if field in _SECRETS:
                 try:
@@ -154,14 +154,14 @@ class _Compiler:
                     problems.append((path[-1], str(error)))
         if changes.get("service_override") == base.name:
             del changes["service_override"]
-        paths = {path[-1]: path for path, _ in said.values()}
-        anywhere = paths.get("service") or next(iter(paths.values()))
-        file, line = _place(self._settings.origin[dotted(anywhere)])
-        place = {} if base.file else {"file": file, "line": line or 0}
-        integration = msgspec.structs.replace(base, **changes, **place)
+        paths = {path[-1]: path for path, _ in values.values()}
+        first_path = paths.get("service") or next(iter(paths.values()))
+        file, line = _file_and_line(self._settings.origin[dotted(first_path)])
+        location = {} if base.file else {"file": file, "line": line or 0}
+        integration = msgspec.structs.replace(base, **changes, **location)
         problems += [] if problems else table_problems(integration, self._named, is_new=not base.file)
         if problems:
-            errors = [self._error(paths.get(key, anywhere), f"{key}: {problem}") for key, problem in problems]
+            errors = [self._error(paths.get(key, first_path), f"{key}: {problem}") for key, problem in problems]
             self._refuse(base.id, errors, base.line)
             return None
         return integration
@@ -195,16 +195,16 @@ class _Compiler:
     def _warn(self, table: str, problem: str) -> None:
         prefix = f"{dotted((INTEGRATIONS, table))}."
         origin = next(where for key, where in self._settings.origin.items() if key.startswith(prefix))
-        file, line = _place(origin)
+        file, line = _file_and_line(origin)
         self._warnings.append(ConfigWarning(f"[{prefix[:-1]}] {problem}", file, line or 0))
 
 
 def _config_error(origin: str, problem: str) -> ConfigError:
-    file, line = _place(origin)
+    file, line = _file_and_line(origin)
     return ConfigError(problem, file=file, line=line)
 
 
-def _place(origin: str) -> tuple[str, int | None]:
+def _file_and_line(origin: str) -> tuple[str, int | None]:
     """Return the file and the line of an origin such as `courier.toml:12`."""
     file, colon, line = origin.rpartition(":")
     return (file, int(line)) if colon and line.isdecimal() else (origin, None)

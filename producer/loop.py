@@ -7,30 +7,30 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from common.broker.dispatcher import LINGER_S, ReleaseTarget
 from common.errors import LedgerUnavailable
 from common.logs import Condition
 from common.reports.producer import EXCEPTED, ForeignWrite
+from producer.committer import Committer
 from producer.cursors.assignment import assign_cursors, published_policies
 from producer.foreign_writes import ForeignWrites
-from producer.group_commit import GroupWindow, commit_together
+from producer.group_commit import GroupWindow
 from producer.matching import Matcher
 from producer.status_report import StatusReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from redis import Redis
 
     from common.broker.dispatcher import Dispatcher
     from common.integration import Integration
-    from common.ledger import Commit, CommitResult, Ledger
+    from common.ledger import Ledger
     from common.registry.published import PublishedRegistry
     from common.settings.schema import Policy
     from producer.config_file import ConfigFile
     from producer.cursors.backup import CursorBackup
     from producer.cursors.signatures import CursorSigner
-    from producer.cursors.subscription import Commits, Subscription
+    from producer.cursors.subscription import Subscription
     from producer.health import ProducerHealth
     from producer.matching import Excepted, Matches
     from producer.metrics import ProducerMetrics
@@ -51,9 +51,6 @@ producers with different secret keys repair each other's entries."""
 IDLE_WAIT_S: Final = 1.0
 RETRY_DELAY_S: Final = 1.0
 HEARTBEAT_S: Final = 1.0
-COALESCE_FROM: Final = 4
-"""While there is more to read, an integration with at least this many matches is dispatched when they fill a task, or
-after the linger. Otherwise a flood over many integrations would be split into tasks with few ids each."""
 
 _log = logging.getLogger("courier.producer")
 
@@ -94,7 +91,7 @@ class Producer:
         `start_at = "end"` is the end of the source when an integration is first assigned a cursor.
         """
         self._node, self._source, self._config, self._registry = node, source, config, registry
-        self._policy, self._ledger, self._dispatcher = policy, ledger, dispatcher
+        self._policy, self._ledger = policy, ledger
         self._now, self._metrics, self._signer = now, metrics, signer
         self._subscriptions: dict[str, Subscription] | None = None
         self._start, self._changed = start, False
@@ -112,8 +109,7 @@ class Producer:
             counts=self._matcher.counts,
             metrics=metrics,
         )
-        self._undispatched: defaultdict[str, int] = defaultdict(int)
-        self._coalescing_since_s = now()
+        self._committer = Committer(node, registry, dispatcher, now())
         self._window = GroupWindow(commit_delay_s)
         self._intake_paused = ""
         self._intake_condition = Condition(_log, logging.ERROR)
@@ -155,14 +151,13 @@ class Producer:
             self._heartbeat()
         if self._subscriptions is None:
             self._subscriptions = self._assign_cursors()
-        busy = False
-        if due := now_s - self._coalescing_since_s >= LINGER_S:
-            self._coalescing_since_s = now_s
+        busy, is_due = False, self._committer.is_due(now_s)
         # A copy of the subscriptions by cursor, since a commit moves their cursors.
         for cursor, subscriptions in self._by_cursor(now_s).items() if not self._intake_paused else ():
             matches, excepted, after, at_end = self._read(cursor)
             busy = busy or not at_end
-            self._commit(subscriptions, matches, excepted, after, now_s, flush=due or at_end)
+            stored = self._committer.commit(subscriptions, matches, excepted, after, now_s, flush=is_due or at_end)
+            self._matcher.counts["matched"] += stored
             self._window.start(max(map(len, matches.values()), default=0), now_s)
         return self._redis_lost_cursors() or busy
 
@@ -231,8 +226,7 @@ class Producer:
     def _flush_cursors(self) -> None:
         """Write the cursors that are not committed yet, so that the next start reads nothing again."""
         try:
-            now_s = self._now()
-            self._commit_together({i: s.flush(self._node, now_s) for i, s in (self._subscriptions or {}).items()}, {})
+            self._committer.flush_cursors((self._subscriptions or {}).values(), self._now())
             self._publish_status()
         except LedgerUnavailable as error:
             _log.warning("last cursors not written: %s; some alerts will be read again", error)
@@ -249,46 +243,6 @@ class Producer:
             if batch.at_end or size >= COMMIT_BYTES * len(matches):
                 break
         return matches, excepted, cursor, batch.at_end
-
-    def _commit(
-        self,
-        subscriptions: Sequence[Subscription],
-        matches: Matches,
-        excepted: Excepted,
-        after: str,
-        now_s: float,
-        *,
-        flush: bool,
-    ) -> None:
-        """Commit and release; if the producer stops before the release, the workers do it within a second."""
-        commits, targets = {}, {}
-        for subscription in subscriptions:
-            integration_id = subscription.integration.id
-            ours = matches.get(integration_id, [])
-            commits[integration_id] = subscription.commits(
-                self._node, ours, after, now_s, excepted.get(integration_id, ())
-            )
-            number = self._undispatched[integration_id] + len(ours)
-            if number and (flush or not COALESCE_FROM <= number < subscription.policy.batch_max):
-                target = self._registry.target(subscription.integration)
-                targets[integration_id] = ReleaseTarget.of(integration_id, subscription.policy, target)
-        self._commit_together(commits, targets)
-
-    def _commit_together(self, commits: Mapping[str, Commits], targets: Mapping[str, ReleaseTarget]) -> None:
-        released: set[str] = set()
-
-        def commit_all(batch: Mapping[str, Commit]) -> Mapping[str, CommitResult]:
-            released.update(batch)
-            return self._dispatcher.commit_all(batch, [targets[i] for i in batch if i in targets])
-
-        stored_by_id = commit_together(commits, commit_all)
-        # An integration without new matches had nothing to commit, but deliveries of earlier reads can wait for it.
-        if left := [target for i, target in targets.items() if i not in released]:
-            self._dispatcher.dispatch_all(left)
-        for integration_id, stored in stored_by_id.items():
-            self._matcher.counts["matched"] += stored
-            is_released = integration_id in targets
-            self._undispatched[integration_id] = 0 if is_released else self._undispatched[integration_id] + stored
 
     def _heartbeat(self) -> None:
         """Once a second: reload a changed configuration, verify the cursors in Redis, and publish the status."""

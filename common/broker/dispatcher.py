@@ -56,7 +56,7 @@ class ReleaseTarget(NamedTuple):
         return cls(integration_id, policy, Limits.of(policy, target))
 
     def release_params(self, *, coalesce: bool) -> Release:
-        """Return how it is released; with `gather` a few wait for company."""
+        """Return how it is released. With `coalesce`, fewer ids than fill a task wait until LINGER_S is over."""
         policy = self.policy
         together = max(1, min(policy.batch_max, policy.concurrency // TASKS_PER_WORKER))
         return Release(

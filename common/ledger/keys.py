@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from common.integration import MANAGER_ID
+
 FAILED_OFFSET_MS = 10**13
 """Added to the due time of a waiting delivery that has failed, in ms; FAILED in `prelude.lua`."""
 
@@ -46,3 +48,19 @@ def limit_keys(target: str) -> list[str]:
     """Return the keys that integrations with one credential share: state, then releases by minute and by hour."""
     key = f"courier:limits:{{{target}}}"
     return [key, f"{key}:min", f"{key}:h"]
+
+
+def keys_with_limits(integration_id: str, target: str) -> list[str]:
+    """Return the keys of an integration and those of the limits that it shares with others of the same `target`."""
+    return [*keys_of(integration_id), *limit_keys(target or integration_id)]
+
+
+def intake_keys(integration_id: str) -> list[str]:
+    """Return the keys that a new delivery of an integration changes: records, waiting and totals."""
+    keys = keys_of(integration_id)
+    return [keys.records, keys.waiting, keys.totals]
+
+
+def notification_keys(fallback: str) -> list[str]:
+    """Return the keys that notifications change: those of the manager and of the fallback, if there is one."""
+    return [*intake_keys(MANAGER_ID), *(intake_keys(fallback) if fallback else ())]

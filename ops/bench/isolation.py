@@ -5,7 +5,7 @@
 Five cases in turns, compared round by round:
 
     alone    the healthy integration by itself
-    sick     next to one whose target never responds, one that returns 500 and one at 1/s with 50,000 waiting
+    failing  next to one whose target never responds, one that returns 500 and one at 1/s with 50,000 waiting
     stuck    the same, but three hang, without a breaker, and their alerts came one by one: this gives the most tasks,
              each of which occupies the worker until its calls time out; it has no goal, because hundreds of calls
              that time out at the same moment have a fixed cost
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from ops.bench.system import System
 
 LEAST_THROUGHPUT: Final = 0.90
-MOST_LATENCY: Final = {"sick": 2.0, "large": 1.3}
-SICK: Final = {"hang": ("/hang", 3000), "fail": ("/fail", 3000), "slow": ("/other", 50_000)}
+MOST_LATENCY: Final = {"failing": 2.0, "large": 1.3}
+FAILING: Final = {"hang": ("/hang", 3000), "fail": ("/fail", 3000), "slow": ("/other", 50_000)}
 """Integration → path at the target, number of its alerts."""
 
 STUCK: Final = ("hang", "hang-2", "hang-3")
@@ -56,7 +56,7 @@ PATHS: Final = {
     "healthy": "/hook",
     **ERROR_PAGES,
     **dict.fromkeys(STUCK, "/hang"),
-    **{name: path for name, (path, _) in SICK.items()},
+    **{name: path for name, (path, _) in FAILING.items()},
 }
 CONFIG: Final = "\n".join(
     [
@@ -69,25 +69,25 @@ SETTINGS: Final = '[integrations.default]\nrate_limits = []\n[integrations.slow]
 NO_BREAKER: Final = 'breaker_failures = 0\nbreaker_ratio = "0%"\n'
 CASES: Final = {
     "alone": SETTINGS,
-    "sick": SETTINGS,
+    "failing": SETTINGS,
     "stuck": f'{SETTINGS}[integrations."hang*"]\n{NO_BREAKER}',
     **{name: f'{SETTINGS}[integrations.{name}]\nrate_limits = ["10/s"]\n{NO_BREAKER}' for name in ERROR_PAGES},
 }
 
 
-def sicken(system: System, *, stuck: bool) -> None:
+def make_targets_fail(system: System, *, stuck: bool) -> None:
     """Write alerts for the failing integrations; return when all are committed and each has begun to fail."""
     if stuck:
         lines = [line for n in range(STUCK_ALERTS) for name in STUCK for line in alerts(1, name, first=10**6 + n)]
         system.append_steadily(lines, per_s=100 * len(STUCK))
-    for name, (_, count) in SICK.items():
+    for name, (_, count) in FAILING.items():
         system.append(alerts(count, name))
-    total = sum(count for _, count in SICK.values()) + stuck * len(STUCK) * STUCK_ALERTS
+    total = sum(count for _, count in FAILING.values()) + stuck * len(STUCK) * STUCK_ALERTS
     wait_until(
         lambda: sum(system.total(name, "committed") for name in PATHS) >= total + WARM_UP,
         "not all alerts were committed",
     )
-    wait_until(lambda: len(system.target.counts()["by_path"]) == len(SICK), "not every sick target was called")
+    wait_until(lambda: len(system.target.counts()["by_path"]) == len(FAILING), "not every failing target was called")
 
 
 def send_for_error_pages(system: System, name: str) -> None:
@@ -103,7 +103,7 @@ def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str,
         if case in ERROR_PAGES:
             send_for_error_pages(system, case)
         elif case != "alone":
-            sicken(system, stuck=case == "stuck")
+            make_targets_fail(system, stuck=case == "stuck")
         start_s = time.time()
         system.append(alerts(flood, "healthy", first=WARM_UP))
         wait_until(lambda: system.target.counts()["requests"] >= WARM_UP + flood, "not everything arrived")
@@ -114,7 +114,7 @@ def measure(case: str, *, flood: int, per_s: float, seconds: float) -> dict[str,
         "per_s": rate,
         "p50_ms": median(found),
         "p99_ms": percentile(found, 99),
-        **{f"{name}_calls": calls.get(PATHS[name], 0) for name in (*SICK, *ERROR_PAGES)},
+        **{f"{name}_calls": calls.get(PATHS[name], 0) for name in (*FAILING, *ERROR_PAGES)},
     }
 
 
@@ -133,7 +133,7 @@ def compare(ran: dict[str, list[dict[str, float]]]) -> list[Figure]:
             least = LEAST_THROUGHPUT if case in MOST_LATENCY else None
             figures.append(Figure(f"{case}_throughput_ratio", throughput, "more", least))
             figures.append(Figure(f"{case}_p99_ratio", p99, "less", MOST_LATENCY.get(case)))
-            called = (case,) if case in ERROR_PAGES else tuple(SICK)
+            called = (case,) if case in ERROR_PAGES else tuple(FAILING)
             figures += [
                 Figure(f"{case}_{name}_calls", tuple(one[f"{name}_calls"] for one in rounds)) for name in called
             ]

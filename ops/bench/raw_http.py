@@ -37,7 +37,7 @@ def post(url: str, seconds: float) -> Rate:
             request.body = body = alert(number)
             request.headers["Content-Length"] = str(len(body))
             if (status := session.send(request).status_code) != requests.codes.ok:
-                raise RuntimeError(f"the target answered {status}")
+                raise RuntimeError(f"the target responded {status}")
             if (took_s := time.perf_counter() - start_s) >= seconds:
                 break
         return Rate(number / took_s, 1000 * (time.process_time() - cpu_s) / number)

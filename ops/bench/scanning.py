@@ -4,10 +4,10 @@
 
 One core. Ours is the producer's own path from the file to the next cursor: AlertLog, prefilter, match; without Redis,
 which gets one cursor a second of such a range. The reference iterates over the file's lines and decodes eight fields
-of each. All are measured in turns by CPU time, so a ratio is of one round. In the rows `look_level` and
-`look_level_group` every block has a level from which the prefilter is used (`producer.filters.prefilter`); in the rows
-`look_rule_ids`, `look_low_level_group` and `no_look` each line takes the full match. Those three have no goal: the
-prefilters for rule ids, groups and locations, for which they had one, were removed.
+of each. All are measured in turns by CPU time, so a ratio is of one round. In the rows `prefilter_level` and
+`prefilter_level_group` every block has a level from which the prefilter is used (`producer.filters.prefilter`). In the
+rows `prefilter_rule_ids`, `prefilter_low_level_group` and `no_prefilter` each line takes the full match. Those three
+have no goal: the prefilters for rule ids, groups and locations, for which they had one, were removed.
 
 The rows `rule_condition` and `agent_condition` have the filters of `matching_3_percent`, and a condition. One on rule
 fields is answered from the cache by rule; one on another field decodes the 3 % of the alerts that pass the filters.
@@ -72,11 +72,11 @@ def _mixed(n: int) -> Integration:
 
 
 CASES: Final[dict[str, list[Integration]]] = {
-    "look_level": [_block(0, level=16)],
-    "look_rule_ids": [_block(0, rule_ids=(1, 2, 3))],
-    "look_level_group": [_block(0, level=10, group="none")],
-    "look_low_level_group": [_block(0, level=3, group="none")],
-    "no_look": [_block(0, level=3, group="none", event_location="none"), _block(1, rule_ids=(1, 2))],
+    "prefilter_level": [_block(0, level=16)],
+    "prefilter_rule_ids": [_block(0, rule_ids=(1, 2, 3))],
+    "prefilter_level_group": [_block(0, level=10, group="none")],
+    "prefilter_low_level_group": [_block(0, level=3, group="none")],
+    "no_prefilter": [_block(0, level=3, group="none", event_location="none"), _block(1, rule_ids=(1, 2))],
     "one": [_block(0, level=3, group="none", rule_ids=(1, 2), event_location="none")],
     "fifty": [_mixed(n) for n in range(50)],
     "matching_3_percent": [_block(0, level=10)],
@@ -126,16 +126,16 @@ def figures(path: Path, alerts: int, rounds: int) -> list[Figure]:
     def a_second(name: str) -> tuple[float, ...]:
         return tuple(alerts / s for s in taken[name])
 
-    goals = {"look_level": 1.2, "look_level_group": 1.2}
+    goals = {"prefilter_level": 1.2, "prefilter_level_group": 1.2}
     megabytes = path.stat().st_size / 1e6
     return [
         Figure("msgspec_alerts_per_s", a_second("reference")),
         *(Figure(f"{name}_alerts_per_s", a_second(name), "more") for name in CASES),
-        Figure("look_level_mb_per_s", tuple(megabytes / s for s in taken["look_level"]), "more"),
+        Figure("prefilter_level_mb_per_s", tuple(megabytes / s for s in taken["prefilter_level"]), "more"),
         Figure("matching_3_percent_cpu_us", tuple(1e6 * s / alerts for s in taken["matching_3_percent"]), "less"),
         *(Figure(f"{name}_vs_msgspec", ratio("reference", name), "more", goals.get(name)) for name in CASES),
         Figure("fifty_vs_one", ratio("fifty", "one"), "less", 1.3),
-        Figure("fifty_vs_one_by_level", ratio("fifty", "look_level"), "less"),
+        Figure("fifty_vs_one_by_level", ratio("fifty", "prefilter_level"), "less"),
         Figure("rule_condition_vs_none", ratio("matching_3_percent", "rule_condition"), "more", 0.95),
         Figure("agent_condition_vs_none", ratio("matching_3_percent", "agent_condition"), "more", 0.7),
     ]

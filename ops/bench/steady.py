@@ -3,7 +3,7 @@
     python -m ops.bench.steady [--rates lone 50 200 500 1000 flood] [--flower] [--idle] [--integrations 1 10 100]
                                [--base 07631ae | none] [--seconds 10] [--flood 6000] [--rounds 5] [--to one | all]
 
-One Slack integration, one worker, a Redis of its own and a target that answers at once. The parts, of which those that
+One Slack integration, one worker, a Redis of its own and a target that responds at once. The parts, of which those that
 are named run, or all of them:
 
     --rates         CPU of a delivery and latency from newline to receipt: at these rates, of a `lone` alert every 2 s,

@@ -7,14 +7,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-import msgspec
 from click.core import ParameterSource
 
 from common.errors import CourierError
-from common.json_depth import check_depth
 from common.outcome import Reason
 from common.printable import printable_json
-from ops.admin.dead_letters import FoundLetter, detail, find, reason, summarize
+from ops.admin.dead_letter_json import full_letter_json, letter_json
+from ops.admin.dead_letters import detail, find, reason, summarize
 from ops.admin.session import open_session
 from ops.admin.terminal import (
     Column,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from common.settings.load import Settings
+    from ops.admin.dead_letters import FoundLetter
     from ops.admin.session import LedgerSession
 
 COLUMNS: Final = (
@@ -197,31 +197,6 @@ def bury(settings: Settings, /, *, ids: tuple[str, ...], words: tuple[str, ...],
     click.echo(f"{buried} buried")
 
 
-def letter_json(found: FoundLetter) -> dict[str, Any]:
-    """Return the JSON form of a letter in `list --json`; times are in ms since the epoch."""
-    header = found.letter.delivery.header
-    alert = summarize(found.letter)
-    return {
-        "integration": found.integration_id,
-        "delivery": found.letter.delivery.id,
-        "died_ms": found.letter.died_ms,
-        "committed_ms": header.committed_ms,
-        "reason": reason(found.letter),
-        "detail": detail(found.letter),
-        "attempts": header.attempts,
-        "replays": header.replays,
-        "fallback_of": None if header.fallback_of is None else msgspec.structs.asdict(header.fallback_of),
-        "alert_id": alert.alert_id,
-        "rule": {
-            "id": alert.rule_id,
-            "level": int(alert.level) if alert.level.isdecimal() else None,
-            "description": alert.description,
-        },
-        "agent": {"id": alert.agent_id, "name": alert.agent_name},
-        "history": [{"at_ms": a.at_ms, "reason": a.reason, "detail": a.detail} for a in header.history],
-    }
-
-
 def _confirmed(
     session: LedgerSession, options: dict[str, Any], verb: str, *, yes: bool, readable: bool = False
 ) -> dict[str, list[str]]:
@@ -292,21 +267,3 @@ def _print(rows: Sequence[tuple[str, ...]]) -> None:
         tries = pluralize(int(attempts), "attempt")
         parts = filter(None, (alert, died, f"{why}, {tries}", level and f"level {level}", rule, agent, error))
         click.echo(truncate(f"  {'  '.join(parts)}", width))
-
-
-def full_letter_json(found: FoundLetter) -> dict[str, Any]:
-    """Return the JSON form of a letter in `show`: that of `list --json`, the last response and the alert."""
-    response = found.letter.delivery.header.response
-    return letter_json(found) | {
-        "response": None if response is None else msgspec.structs.asdict(response),
-        "alert": _alert(found),
-    }
-
-
-def _alert(found: FoundLetter) -> Any:
-    raw = found.letter.delivery.alert
-    try:
-        check_depth(raw)
-        return json.loads(raw)
-    except ValueError:
-        return raw.decode("utf-8", "replace")

@@ -172,7 +172,7 @@ function show(message) {
   place.tally.textContent = String(place.accepted);
 }
 
-function tell(words, lost) {
+function setStatus(words, lost) {
   const state = document.getElementById("state");
   state.textContent = words;
   state.classList.toggle("lost", lost);
@@ -187,9 +187,9 @@ async function poll() {
     answer.messages.forEach(show);
     if (answer.messages.length) last = answer.messages.at(-1).number;
     if (last < answer.total) pause = 0;
-    tell(answer.total ? `${answer.total} requests and events so far, live` : "waiting for the first message…", false);
+    setStatus(answer.total ? `${answer.total} requests and events so far, live` : "waiting for the first message…", false);
   } catch {
-    tell("the demo has ended; what it received stays here until you close the page", true);
+    setStatus("the demo has ended; what it received stays here until you close the page", true);
     pause = 3000;
   }
   setTimeout(poll, pause);

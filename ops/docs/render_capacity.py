@@ -125,7 +125,7 @@ def _tables() -> Iterator[str]:
     yield "| measured | figure | shown by |\n|---|---|---|\n"
     for one in MEASURED.values():
         yield f"| {one.meaning} | {one.value:g} {one.unit} | `{command(one.bench)}`: `{one.figure}` |\n"
-    yield f"\nAssumed: a core is busy for {LOAD:.0%} of its time, a target answers after {1000 * LATENCY_S:.0f} ms, "
+    yield f"\nAssumed: a core is busy for {LOAD:.0%} of its time, a target responds after {1000 * LATENCY_S:.0f} ms, "
     yield f"and all targets are away for {OUTAGE_S // 60} minutes.\n\n"
     yield f"| {' | '.join(COLUMNS)} |\n|{'---:|' * len(COLUMNS)}\n"
     for alerts in RATES:

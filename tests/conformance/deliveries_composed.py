@@ -219,14 +219,14 @@ def _with_stand_in(request: dict[str, Any], odd: dict[str, str]) -> dict[str, An
 
 
 def _with_values(plain: Ours, odd: dict[str, str]) -> Ours:
-    """Return ours with the odd values in what the manager is told about their stand-ins."""
+    """Return ours with the odd values in the events about their stand-ins."""
 
-    def told(text: bytes) -> bytes:
+    def restored(text: bytes) -> bytes:
         for stand_in, value in odd.items():
             text = text.replace(stand_in.encode(), json.dumps(value)[1:-1].encode())
         return text
 
     datagrams, final_events, events = (
-        list(map(told, one)) for one in (plain.datagrams, plain.final_events, plain.events)
+        list(map(restored, one)) for one in (plain.datagrams, plain.final_events, plain.events)
     )
     return plain._replace(datagrams=datagrams, final_events=final_events, events=events)

@@ -34,10 +34,10 @@ def reports_errors_after_the_last_attempt(case: Case, ours: Ours) -> bool:
     """The recorded error event comes, with its source, when the look-up has failed for good."""
     if case["integration"] != "virustotal" or not ours.final_events or not _failed_lookup(ours):
         return False
-    told = [_without_source(case, datagram) for datagram in ours.final_events]
+    sent = [_without_source(case, datagram) for datagram in ours.final_events]
     at_last = ours.datagrams == (ours.final_events if ours.end.startswith("dead") else [])
     ended = (case["exit"], case["exception"]) == (4, None)
-    return ended and at_last and told == recorded_datagrams(case) and ours.requests * tries(case) == case["requests"]
+    return ended and at_last and sent == recorded_datagrams(case) and ours.requests * tries(case) == case["requests"]
 
 
 def retries_later(case: Case, ours: Ours) -> bool:
@@ -58,14 +58,14 @@ def retries_later(case: Case, ours: Ours) -> bool:
 
 
 def stops_at_a_redirect(case: Case, ours: Ours) -> bool:
-    """The script goes where VirusTotal's answer sends it; here the manager is told of the redirect itself."""
+    """The script goes where VirusTotal's response sends it; here the manager gets an event about the redirect."""
     if case["integration"] != "virustotal" or ours.end != "dead redirect" or not ours.answers[0]:
         return False
     error = {"error": ours.answers[0].status, "description": "Error: API request fail"}
     event = b"1:virustotal:" + json.dumps({"virustotal": error, "integration": "virustotal"}).encode()
-    told = [_without_source(case, datagram) for datagram in ours.events] == [event]
-    told = told and ours.datagrams == (ours.events if case["queue"] == "ok" else [])
-    return told and ours.requests == recorded_requests(case)[:1] and is_stock(case)
+    sent = [_without_source(case, datagram) for datagram in ours.events] == [event]
+    sent = sent and ours.datagrams == (ours.events if case["queue"] == "ok" else [])
+    return sent and ours.requests == recorded_requests(case)[:1] and is_stock(case)
 
 
 def _without_source(case: Case, datagram: bytes) -> bytes:
@@ -100,9 +100,9 @@ def sends_partial_verdict(case: Case, ours: Ours) -> bool:
     missing = [name for name in ("path", "sha1_after") if name not in syscheck] + ["id"] * ("id" not in alert)
     whole = with_alert(case, {"id": "?", **alert, "syscheck": {"path": "?", "sha1_after": "?", **syscheck}})
     without = re.compile(rb'(?:, )?"(?:alert_id|file|sha1)": "\?"')
-    told = [without.sub(b"", datagram).replace(b"{, ", b"{") for datagram in replay(whole).datagrams]
+    sent = [without.sub(b"", datagram).replace(b"{, ", b"{") for datagram in replay(whole).datagrams]
     lost = not case["datagrams"] and recorded_requests(case) == ours.requests
-    return bool(missing) and lost and ours.end == "delivered" and ours.datagrams == told
+    return bool(missing) and lost and ours.end == "delivered" and ours.datagrams == sent
 
 
 def handles_each_lookup_separately(case: Case, ours: Ours) -> bool:
@@ -190,6 +190,6 @@ def accepts_malformed_blacklist(case: Case, ours: Ours) -> bool:
     good = all(map(_is_good, ours.answers)) and ours.answers == replay(case).answers
     if case["integration"] != "maltiverse" or not good or ours.end != "delivered":
         return False
-    told = [json.loads(one.partition(b"maltiverse:")[2])["maltiverse"]["source"] for one in ours.datagrams]
+    sent = [json.loads(one.partition(b"maltiverse:")[2])["maltiverse"]["source"] for one in ours.datagrams]
     answered = [json.loads(answer.body) for answer in ours.answers if answer]
-    return any(map(is_odd, answered)) and told == [one for one in answered if one] and _as_script(case, ours)
+    return any(map(is_odd, answered)) and sent == [one for one in answered if one] and _as_script(case, ours)

@@ -140,14 +140,14 @@ def cuts_long_texts(case: Case, ours: Ours) -> bool:
 
 
 def shortens_long_events(case: Case, ours: Ours) -> bool:
-    """The manager is told the same with long parts cut, where it would have cut the message itself or lost it."""
+    """The manager gets the same with long parts cut, where it would have cut the message itself or lost it."""
     if ours.requests != recorded_requests(case) or set(ours.manager) != {"delivered"}:
         return False
     if case["exit"] == (7 if case["integration"] == "maltiverse" else 1) and not case["datagrams"]:
-        return any(b'"courier": {"shortened": ' in told for told in ours.events)
-    told = [event(one["prefix"].removeprefix("1:").removesuffix(":"), one["json"]) for one in case["datagrams"]]
+        return any(b'"courier": {"shortened": ' in sent for sent in ours.events)
+    sent = [event(one["prefix"].removeprefix("1:").removesuffix(":"), one["json"]) for one in case["datagrams"]]
     is_cut = any(one["length"] > MAX_DATAGRAM_BYTES for one in case["datagrams"])
-    return case["exit"] == 0 and is_cut and ours.events == [datagram(one) for one in told]
+    return case["exit"] == 0 and is_cut and ours.events == [datagram(one) for one in sent]
 
 
 def refuses_long_datagrams(case: Case, ours: Ours) -> bool:
@@ -155,5 +155,5 @@ def refuses_long_datagrams(case: Case, ours: Ours) -> bool:
     lost = case["exit"] == (7 if case["integration"] == "maltiverse" else 1) and not case["datagrams"]
     cut = case["exit"] == 0 and any(one["length"] > MAX_DATAGRAM_BYTES for one in case["datagrams"])
     too_large = "dead too_large" in ours.manager and set(ours.manager) <= {"delivered", "dead too_large"}
-    told = lost or ours.events == recorded_datagrams(case)
-    return (lost or cut) and too_large and told and ours.requests == recorded_requests(case)
+    sent = lost or ours.events == recorded_datagrams(case)
+    return (lost or cut) and too_large and sent and ours.requests == recorded_requests(case)

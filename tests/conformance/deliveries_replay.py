@@ -46,9 +46,9 @@ NEEDED_SETTINGS = {
 class Ours(NamedTuple):
     """What Courier makes of a case in one attempt.
 
-    `end` is outcome and reason. `answers` are status and body of each answer, None where none came. `datagrams` reach
+    `end` is outcome and reason. `answers` are status and body of each response, None where none came. `datagrams` reach
     the manager after this attempt. `final_events` are those that would if it were the last; `events` are all that it
-    would then be told, and `manager` says how the deliveries of these ended.
+    would then get, and `manager` says how the deliveries of these ended.
     """
 
     requests: list[dict[str, Any]]

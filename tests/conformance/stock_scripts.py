@@ -60,7 +60,7 @@ class Run:
         self.options: Any = None
         self.sent: list[dict[str, Any]] = []
 
-    def tell(self, message: dict[str, Any], agent: dict[str, Any] | None) -> None:
+    def send(self, message: dict[str, Any], agent: dict[str, Any] | None) -> None:
         """Send an event; a socket that nobody reads ends the scripts in their own ways (spec 7)."""
         tag, name = message["integration"], self.case["integration"]
         prefix = f"1:{tag}:"
@@ -92,11 +92,11 @@ def recorded(case: Case) -> Case:
 
 
 def is_stock(case: Case) -> bool:
-    """Return whether a record is what the script does: its requests, how it ended and what it told the manager."""
+    """Return whether a record is what the script does: its requests, how it ended and what it sent to the manager."""
     script = recorded(case)
     ended = (case["exit"], case["exception"]) == (script["exit"], script["exception"])
-    told = [[(one["prefix"], one["json"]) for one in record["datagrams"]] for record in (case, script)]
-    return ended and case["requests"] == script["requests"] and told[0] == told[1]
+    sent = [[(one["prefix"], one["json"]) for one in record["datagrams"]] for record in (case, script)]
+    return ended and case["requests"] == script["requests"] and sent[0] == sent[1]
 
 
 def _script_input(case: Case) -> dict[str, str]:
@@ -192,7 +192,7 @@ def _virustotal(run: Run) -> None:
     if found:
         verdict["malicious"] = int(report["positives"] > 0)
         verdict |= {name: report[name] for name in ("sha1", "scan_date", "positives", "total", "permalink")}
-    run.tell({"virustotal": verdict, "integration": "virustotal"}, alert["agent"])
+    run.send({"virustotal": verdict, "integration": "virustotal"}, alert["agent"])
 
 
 def _report(run: Run, md5: str) -> Any:
@@ -220,7 +220,7 @@ def _report(run: Run, md5: str) -> Any:
 
 
 def _failed(run: Run, number: int, words: str) -> NoReturn:
-    run.tell({"virustotal": {"error": number, "description": words}, "integration": "virustotal"}, None)
+    run.send({"virustotal": {"error": number, "description": words}, "integration": "virustotal"}, None)
     raise Ended(4)
 
 
@@ -244,7 +244,7 @@ def _maltiverse(run: Run) -> None:
                 {"integration": "maltiverse", "alert_id": run.alert["id"], "maltiverse": {"source": known}, **threat}
             )
     for message in messages:
-        run.tell(message, run.alert["agent"])
+        run.send(message, run.alert["agent"])
 
 
 def _lookups(alert: dict[str, Any]) -> Iterator[_Lookup]:

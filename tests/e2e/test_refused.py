@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.test_pace import READY, courier, slack
+from tests.e2e.test_limits_and_breaker import READY, courier, slack
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
 

@@ -509,8 +509,8 @@ class Machine(RuleBasedStateMachine):
     def every_death_is_notified(self) -> None:
         waiting: Any = self.client.zrange("courier:{backup}:waiting", 0, -1)
         assert {i.decode() for i in waiting} == {f"{i}+fallback:{ID}" for i in self.fell_back}
-        told: Any = self.client.hvals(f"courier:{{{MANAGER_ID}}}:records")
-        events = [json.loads(json.loads(one.partition(b"\n")[2])["message"])["courier"] for one in told]
+        values: Any = self.client.hvals(f"courier:{{{MANAGER_ID}}}:records")
+        events = [json.loads(json.loads(one.partition(b"\n")[2])["message"])["courier"] for one in values]
         untold: Any = self.client.hget(f"courier:{{{ID}}}:control", "dead_untold")
         assert sum(e.get("number", 0) for e in events) + int(untold or 0) == self.totals["dead"]
         assert sum(e["event"] == "breaker_opened" for e in events) == self.first_opens

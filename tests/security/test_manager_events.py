@@ -172,8 +172,8 @@ def test_a_signed_event_with_a_foreign_location_is_refused(world: World, locatio
 def test_signed_events_are_sent_even_after_a_forged_one(world: World) -> None:
     assert world.written(FORGED["another key"]) == []
     assert world.written(SIGNER.sign("b", VERDICT), "b") == [f"1:{VERDICT.location}:{VERDICT.message}".encode()]
-    told = f"1:courier:{json.dumps({'integration': 'courier', 'courier': NOTICE})}".encode()
-    assert world.written(notice(), "c") == [told]
+    event_datagram = f"1:courier:{json.dumps({'integration': 'courier', 'courier': NOTICE})}".encode()
+    assert world.written(notice(), "c") == [event_datagram]
     (breaker,) = world.written(opened("http_5xx: a\n\x7f", SIGNER.sign_error("slack", "http_5xx: a\n\x7f")), "d")
     assert b'"last_error": "http_5xx: a\\n\\u007f"' in breaker
     assert b"mac" not in breaker

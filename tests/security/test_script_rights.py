@@ -88,7 +88,7 @@ def test_a_script_with_the_workers_user_cannot_read_secrets_of_its_processes(hom
 
 @needs_root
 def test_a_protected_process_can_still_read_its_own_state(home: Home) -> None:
-    def look() -> list[bool]:
+    def readable() -> list[bool]:
         hide_memory()
         process_identity._machine.cache_clear()  # it may have been asked before
         names = {sample.name for metric in process_registry().collect() for sample in metric.samples}
@@ -102,7 +102,7 @@ def test_a_protected_process_can_still_read_its_own_state(home: Home) -> None:
             shutdown_connections(("127.0.0.1", 1)) == 0,
         ]
 
-    assert as_user(WAZUH, look) == [False, True, True, True, True, True]
+    assert as_user(WAZUH, readable) == [False, True, True, True, True, True]
     assert home.send() == "runs\n"
 
 

@@ -160,12 +160,12 @@ class Fleet:
         """Kill the server with data loss and restart it; count begun deliveries and lost settlements."""
         before: dict[str, int] = {}
 
-        def look() -> None:
+        def check_queue() -> None:
             with self.server.client() as client:
                 client.client_pause(PAUSED_MS, all=False)
             before.update(self.totals(), held=self.held())
 
-        crash(self.server, forgets_s=forgets_s, just_before=look)
+        crash(self.server, forgets_s=forgets_s, just_before=check_queue)
         # No process uses this port, so the counts do not change meanwhile.
         other = EmbeddedServer(self.server.directory, password=self.server.password)
         other.start()

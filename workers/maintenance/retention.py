@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from common.ledger.ledger import RETAIN_LIMIT
+from common.ledger.operator_operations import RETAIN_LIMIT
 
 if TYPE_CHECKING:
     from common.ledger import Ledger

@@ -42,8 +42,8 @@ def seen(client: redis.Redis, *, ago_s: float, idle_s: float = 0.0, process: Pro
     idle_since_ms = now_ms - int(idle_s * 1000) if idle_s else 0
     seen_ms = now_ms - int(ago_s * 1000)
     publish_producer_report(client, "n", ProducerReport(seen_ms=seen_ms), added={})
-    told = WorkerReport(seen_ms=seen_ms, begun=5, running=0, idle_since_ms=idle_since_ms)
-    publish_worker_report(client, "http@host", str(process), told)
+    report = WorkerReport(seen_ms=seen_ms, begun=5, running=0, idle_since_ms=idle_since_ms)
+    publish_worker_report(client, "http@host", str(process), report)
 
 
 def test_process_is_healthy_while_its_report_is_recent(client: redis.Redis) -> None:

@@ -57,7 +57,7 @@ def status(*options: str) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
-def told() -> dict[str, Any]:
+def status_document() -> dict[str, Any]:
     code, out = status("--json")
     assert code == 0
     found: dict[str, Any] = json.loads(out)
@@ -75,7 +75,7 @@ def test_json_is_typed_and_not_nested_as_text(client: redis.Redis, ledger: Ledge
     alive(client, backpressured=("slack", "shuffle"))
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
     ledger.pause("slack", "why")
-    document = told()
+    document = status_document()
     assert msgspec.convert(document, StatusReport, strict=True)
     assert document["version"] == 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document["time"])
@@ -109,14 +109,14 @@ def test_json_is_typed_and_not_nested_as_text(client: redis.Redis, ledger: Ledge
 
 def test_json_always_has_all_keys(client: redis.Redis, ledger: Ledger) -> None:
     alive(client)
-    quiet = told()["integrations"]["manager"]
+    quiet = status_document()["integrations"]["manager"]
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx")
-    busy = told()["integrations"]["slack"]
+    busy = status_document()["integrations"]["slack"]
     assert set(quiet) == set(busy)
     assert set(quiet["totals"]) <= set(busy["totals"])
-    empty = told()
+    empty = status_document()
     client.flushall()
-    assert set(told()) == set(empty)
+    assert set(status_document()) == set(empty)
 
 
 def test_every_key_is_documented() -> None:

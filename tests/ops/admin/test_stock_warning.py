@@ -37,8 +37,8 @@ def test_shared_integrations_are_reported(tmp_path: Path) -> None:
     home = manager(tmp_path, SLACK.format("soc"), SCRIPT, SLACK.format("ops"))
     ours = settings(tmp_path, SCRIPT, SLACK.format("ops"), SLACK.format("new"))
     with stock_daemon(home / "alerts.json", 0, home=home) as pid:
-        ((told, integrations),) = duplicated_targets(ours, [Daemon(pid)])
-    assert told == pid
+        ((found_pid, integrations),) = duplicated_targets(ours, [Daemon(pid)])
+    assert found_pid == pid
     assert integrations.startswith("custom-a, slack-")
     assert integrations.count(",") == 1
 

@@ -46,17 +46,17 @@ class Target:
 
 
 class Fake:
-    """A Subject that spends one second of CPU in each of two parts between two looks."""
+    """A Subject that spends one second of CPU in each of two parts between two samples."""
 
     def __init__(self, folder: Path, *, delay_s: float = 0.0, each: int = 1) -> None:
         self.log = folder / "alerts.json"
         self.log.touch()
         self.target: Any = Target(self.log, delay_s, each)
-        self.looks = 0
+        self.samples = 0
 
     def cpu(self) -> dict[str, float]:
-        self.looks += 1
-        return {"producer": float(self.looks), "workers": float(self.looks)}
+        self.samples += 1
+        return {"producer": float(self.samples), "workers": float(self.samples)}
 
     def is_settled(self) -> bool:
         return True

@@ -146,7 +146,7 @@ GOOD = write_line(FoundLetter("slack", letters(1)[0]))
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         (b"{", "not a dead letter"),
         (b"[]", "not a dead letter"),
@@ -160,10 +160,10 @@ GOOD = write_line(FoundLetter("slack", letters(1)[0]))
         (GOOD.replace(b"slack", b"slak"), "unknown integration 'slak'"),
     ],
 )
-def test_import_names_the_invalid_line_and_keeps_those_before_it(ledger: Ledger, line: bytes, told: str) -> None:
+def test_import_names_the_invalid_line_and_keeps_those_before_it(ledger: Ledger, line: bytes, expected: str) -> None:
     error = refusal("import", "-", given=GOOD + b"\n" + line.rstrip(b"\n") + b"\n" + GOOD)
     assert error.startswith("-:3: ")
-    assert told in error
+    assert expected in error
     assert ledger.status("slack").dead == 1
 
 

@@ -76,9 +76,9 @@ def test_pause_and_resume_print_backlog_and_status_shows_pause(ledger: Ledger) -
     held = row(run("status"), "slack")["Held back"]
     assert held.startswith("paused 0.")
     assert held.endswith("s ago: chat is\\u001bmoved")
-    told = json.loads(run("status", "--json"))["integrations"]
-    assert told["slack"]["paused"]["reason"] == "chat is\x1bmoved"
-    assert told["manager"]["paused"] is None
+    document = json.loads(run("status", "--json"))["integrations"]
+    assert document["slack"]["paused"]["reason"] == "chat is\x1bmoved"
+    assert document["manager"]["paused"] is None
     assert ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0) == []
     assert run("resume", "slack") == "slack resumed; 3 deliveries waiting\n"
     assert run("resume", "slack") == "slack was not paused; 3 deliveries waiting\n"
@@ -99,8 +99,8 @@ def test_status_shows_breaker_pause_and_limits(ledger: Ledger) -> None:
     assert held.startswith("breaker open, next try in ")
     assert "target requested a pause, 1m left" in held or "target requested a pause, 2m left" in held
     assert held.endswith("rate limit 1/day reached")
-    told = json.loads(run("status", "--json"))["integrations"]["slack"]
-    assert told["limits"] == {"1/day": 0}
-    assert told["breaker"]["state"] == "open"
-    assert told["breaker"]["until_ms"] > ledger.now_ms()
-    assert told["target_paused_until_ms"] > told["breaker"]["until_ms"]
+    document = json.loads(run("status", "--json"))["integrations"]["slack"]
+    assert document["limits"] == {"1/day": 0}
+    assert document["breaker"]["state"] == "open"
+    assert document["breaker"]["until_ms"] > ledger.now_ms()
+    assert document["target_paused_until_ms"] > document["breaker"]["until_ms"]

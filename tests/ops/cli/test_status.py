@@ -86,11 +86,11 @@ def test_status_shows_every_integration_and_node(client: redis.Redis, ledger: Le
     assert slack[:4] == ["slack", "0", "0", "1"]
     assert "http_4xx: no\\u001b[2J" in slack[-1]
     assert "wazuh-1\t7\t3\t2\tnever\tslack\t" in text
-    told = json.loads(run("status", "--json"))
-    assert told["integrations"]["slack"]["dead"] == 1
-    assert told["integrations"]["manager"]["waiting"] == 0
-    assert [told["integrations"][one]["excepted"] for one in ("slack", "manager")] == [4, 0]
-    assert told["nodes"]["wazuh-1"]["counters"]["matched"] == 3
+    document = json.loads(run("status", "--json"))
+    assert document["integrations"]["slack"]["dead"] == 1
+    assert document["integrations"]["manager"]["waiting"] == 0
+    assert [document["integrations"][one]["excepted"] for one in ("slack", "manager")] == [4, 0]
+    assert document["nodes"]["wazuh-1"]["counters"]["matched"] == 3
 
 
 def test_dead_list_filters(ledger: Ledger) -> None:
@@ -118,10 +118,10 @@ def test_alert_id_selects_all_dead_letters_of_the_alert(client: redis.Redis, led
     bury(ledger, "n:f:1", rule="5712", reason="http_4xx", alert_id="1769846400.17")
     bury(ledger, "n:f:2", rule="550", reason="unauthorized", alert_id="1769846400.18")
     (line,) = run("dead", "list", "--json", "1769846400.17").splitlines()
-    told = json.loads(line)
-    assert (told["delivery"], told["alert_id"]) == ("n:f:1", "1769846400.17")
-    assert told["rule"] == {"id": "5712", "level": 10, "description": "sshd: brute force"}
-    assert told["agent"] == {"id": "001", "name": "web01"}
+    document = json.loads(line)
+    assert (document["delivery"], document["alert_id"]) == ("n:f:1", "1769846400.17")
+    assert document["rule"] == {"id": "5712", "level": 10, "description": "sshd: brute force"}
+    assert document["agent"] == {"id": "001", "name": "web01"}
     titles, row = (text.split("\t") for text in run("dead", "list", "1769846400.18").splitlines())
     shown = dict(zip(titles, row, strict=True))
     assert (shown["Alert"], shown["Rule"], shown["Level"]) == ("1769846400.18", "550 sshd: brute force", "10")

@@ -56,7 +56,7 @@ def blocks(home: Path, *names: str, more: str = "") -> None:
     (home / "ossec.conf").write_text(f"<ossec_config>\n{text}\n</ossec_config>")
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+def checked(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
     with pytest.raises(SystemExit) as end:
         main(["check", "--json"])
     return int(end.value.code or 0), json.loads(capsys.readouterr().out)
@@ -76,7 +76,7 @@ def write_script(home: Path, name: str, content: bytes = b"#!/bin/sh\n", mode: i
 def test_check_passes_without_findings(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks(home, "custom-a")
     write_script(home, "custom-a")
-    code, report = told(capsys)
+    code, report = checked(capsys)
     assert code == 0
     assert report["integrations"][0]["verdict"] == "runs"
     assert report["integrations"][0]["taken"] == 1
@@ -103,7 +103,7 @@ def test_scripts(home: Path, capsys: pytest.CaptureFixture[str], content: bytes 
     write_script(home, "custom-b")
     if content is not None:
         write_script(home, "custom-a", content, mode)
-    code, report = told(capsys)
+    code, report = checked(capsys)
     first, second = report["integrations"]
     assert (code, first["verdict"], second["verdict"]) == (78, "cannot run", "runs")
     (finding,) = first["findings"]
@@ -117,18 +117,18 @@ def test_manager_log_that_scripts_cannot_write(home: Path, capsys: pytest.Captur
     log.mkdir(parents=True)  # a directory, so that even root cannot append to it
     blocks(home, "custom-a")
     write_script(home, "custom-a")
-    code, report = told(capsys)
+    code, report = checked(capsys)
     assert code == 0
     assert [one["severity"] for one in report["findings"] if f"cannot append to {log}" in one["text"]] == ["warning"]
     blocks(home, "slack", more="<hook_url>http://x</hook_url>")  # no script, no warning
-    assert not [one for one in told(capsys)[1]["findings"] if "cannot append" in one["text"]]
+    assert not [one for one in checked(capsys)[1]["findings"] if "cannot append" in one["text"]]
 
 
 def test_missing_paths_are_warnings(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks(home)
     (home / "alerts.json").unlink()
     (home / "state").rmdir()
-    code, report = told(capsys)
+    code, report = checked(capsys)
     assert code == 0
     said = texts(report)
     assert f"warning: {home}/alerts.json the alert log does not exist yet" in said
@@ -154,7 +154,7 @@ def test_state_folder_with_secrets_writable_by_others_is_an_error(
         monkeypatch.setattr("os.geteuid", lambda: as_user)
     elif not as_user:
         pytest.skip("it takes root to check as root")
-    code, report = told(capsys)
+    code, report = checked(capsys)
     assert (f"other users can write {home}/state, mode 0777; run `chmod go-w {home}/state`" in texts(report)) == refused
     assert code == (78 if refused else 0)
 
@@ -166,7 +166,7 @@ def test_paths_of_the_wrong_type_are_errors(home: Path, capsys: pytest.CaptureFi
     (home / "state").rmdir()
     (home / "state").write_text("")
     (home / "queue/queue").write_text("")
-    code, report = told(capsys)
+    code, report = checked(capsys)
     assert code == 78
     errors = [one["text"] for one in report["findings"] if one["severity"] == "error"]
     assert [text.split(" ")[:4] for text in errors] == [

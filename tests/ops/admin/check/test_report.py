@@ -80,16 +80,16 @@ def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "ossec.conf"
     code, out, err = check(file, capsys, f"{SLACK}<integration><name>slack</name></integration>", "--json")
-    told = json.loads(out)
-    assert (code, err, told["version"], told["passed"], told["alerts"]) == (78, "", 1, False, 0)
-    assert [(one["name"], one["taken"], one["verdict"]) for one in told["integrations"]] == [
+    report = json.loads(out)
+    assert (code, err, report["version"], report["passed"], report["alerts"]) == (78, "", 1, False, 0)
+    assert [(one["name"], one["taken"], one["verdict"]) for one in report["integrations"]] == [
         ("slack", None, "runs, 1 warning"),
         ("slack", None, "refused"),
     ]
-    (finding,) = told["integrations"][1]["findings"]
+    (finding,) = report["integrations"][1]["findings"]
     assert (finding["severity"], finding["where"]) == ("error", f"{file}:3")
     code, out, _ = check(tmp_path / "none", capsys, None, "--json")
-    assert (code, json.loads(out).keys()) == (78, told.keys())
+    assert (code, json.loads(out).keys()) == (78, report.keys())
 
 
 def test_unknown_fallback_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

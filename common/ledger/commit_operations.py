@@ -1,0 +1,114 @@
+"""The producer's operations: cursors, and commits of new deliveries."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from common.errors import LedgerDamaged
+from common.ledger.base import LedgerBase, release_calls
+from common.ledger.keys import cursor_key, keys_of, keys_with_cursor
+from common.ledger.record import id_text, to_int
+from common.ledger.types import Commit, CommitResult, Full, Stale, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from redis.client import Pipeline
+
+    from common.ledger.types import Release
+
+
+class CommitOperations(LedgerBase):
+    """Stores deliveries together with the cursor behind them."""
+
+    def cursor(self, integration_id: str, node: str) -> str:
+        """Return the committed cursor of a node, '' if there is none."""
+        (held,) = self._calls.ask(
+            integration_id, lambda pipe: pipe.hget(cursor_key(integration_id), node), keys=keys_with_cursor
+        )
+        return id_text(held or b"")
+
+    def cursors(self, integration_ids: Sequence[str], node: str) -> dict[str, str]:
+        """Return the committed cursors of a node by integration, '' where there is none, in one round trip.
+
+        An integration whose cursors cannot be read is left out.
+        """
+        found = self._calls.ask_all(
+            {i: partial(_hget, cursor_key(i), node) for i in integration_ids}, keys=keys_with_cursor
+        )
+        return {i: id_text(held or b"") for i, held in found.items()}
+
+    def forget_cursor(self, integration_id: str, node: str) -> None:
+        """Delete the cursor of an integration that the node no longer has."""
+        self._calls.ask(integration_id, lambda pipe: pipe.hdel(cursor_key(integration_id), node), keys=keys_with_cursor)
+
+    def room(self, integration_id: str, *, max_backlog: int, max_backlog_bytes: int) -> float:
+        """Return the free share of the backlog, from 0 to 1: the smaller of the shares by count and by bytes."""
+        keys = keys_of(integration_id)
+
+        def add(pipe: Pipeline) -> None:
+            pipe.zcard(keys.waiting)
+            pipe.zcard(keys.released)
+            pipe.hget(keys.totals, "bytes")
+
+        waiting, released, stored_bytes = self._calls.ask(integration_id, add)
+        used: float = max((waiting + released) / max_backlog, to_int(stored_bytes) / max_backlog_bytes)
+        return max(0.0, 1 - used)
+
+    def commit(
+        self,
+        integration_id: str,
+        *,
+        node: str,
+        expected: str,
+        cursor: str,
+        deliveries: Sequence[tuple[str, bytes]],
+        max_backlog: int,
+        max_backlog_bytes: int,
+        replayed: bool = False,
+    ) -> CommitResult:
+        """Run one commit of `commit_all`. Also raises LedgerDamaged."""
+        terms = Commit(
+            node=node,
+            expected=expected,
+            cursor=cursor,
+            deliveries=deliveries,
+            max_backlog=max_backlog,
+            max_backlog_bytes=max_backlog_bytes,
+            replayed=replayed,
+        )
+        arguments = terms.script_args()
+        return _commit_result(
+            self._calls.run("commit", integration_id, *arguments, keys=keys_with_cursor(integration_id))
+        )
+
+    def commit_all(
+        self, commits: Mapping[str, Commit], releases: Mapping[str, Release]
+    ) -> tuple[dict[str, CommitResult], dict[str, list[list[str]]]]:
+        """Commit for several integrations and then release, in one round trip.
+
+        Each commit stores its deliveries and its cursor in one step, or changes nothing. Return the results of the
+        commits, without damaged integrations, and what `release_all` returns.
+        """
+        committed, released = self._calls.run_in_order(
+            [
+                ("commit", {i: (keys_with_cursor(i), terms.script_args()) for i, terms in commits.items()}),
+                ("release", release_calls(releases)),
+            ]
+        )
+        results = {
+            i: _commit_result(result) for i, result in committed.items() if not isinstance(result, LedgerDamaged)
+        }
+        return results, self._tasks(released)
+
+
+def _commit_result(result: list[Any]) -> CommitResult:
+    kind, value = result
+    if kind == b"ok":
+        return Stored(value)
+    return Stale(id_text(value)) if kind == b"stale" else Full(value)
+
+
+def _hget(key: str, field: str, pipe: Pipeline) -> None:
+    pipe.hget(key, field)

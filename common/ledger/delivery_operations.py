@@ -1,0 +1,191 @@
+"""The operations that move a delivery from the backlog to a worker and to its end: release, begin, settle, reap."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from common.connection.errors import as_ledger_errors
+from common.errors import UnreadableRecord
+from common.ledger.base import LedgerBase, release_calls, to_ms
+from common.ledger.calls import undamaged
+from common.ledger.enums import BreakerState
+from common.ledger.keys import keys_of, keys_with_limits, notification_keys
+from common.ledger.limits import UNLIMITED, Limits, health_signal
+from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
+from common.ledger.record import decode_record, encode_header, id_bytes, id_text
+from common.ledger.types import REAP_LIMIT, Reap, Reaped, Release, Settled
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from redis.client import Pipeline
+
+    from common.ledger.record import Delivery
+    from common.ledger.types import Settlement
+
+
+class DeliveryOperations(LedgerBase):
+    """Releases deliveries, leases them to workers, records their outcomes and returns those whose worker is gone."""
+
+    # -- from waiting to Celery, and back
+
+    def non_empty(self, integration_ids: Collection[str]) -> set[str]:
+        """Return the integrations with a waiting or released delivery, in one round trip."""
+        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for integration_id in integration_ids:
+                keys = keys_of(integration_id)
+                pipe.exists(keys.waiting, keys.released)
+            found = pipe.execute()
+        return {i for i, number in zip(integration_ids, found, strict=True) if number}
+
+    def release(
+        self,
+        integration_id: str,
+        *,
+        max_in_flight: int,
+        batch_max: int,
+        lease_s: float,
+        linger_s: float,
+        limits: Limits = UNLIMITED,
+        ids_per_task: int = 1,
+        min_ids: int = 1,
+    ) -> list[list[str]]:
+        """Run `release_all` for one integration. Returns nothing if the integration is damaged."""
+        terms = Release(
+            max_in_flight=max_in_flight,
+            batch_max=batch_max,
+            lease_s=lease_s,
+            linger_s=linger_s,
+            limits=limits,
+            ids_per_task=ids_per_task,
+            min_ids=min_ids,
+        )
+        return self.release_all({integration_id: terms}).get(integration_id, [])
+
+    def release_all(self, wanted: Mapping[str, Release]) -> dict[str, list[list[str]]]:
+        """Move deliveries that may be sent now to released. Return the ids of each task to publish, by integration."""
+        return self._tasks(self._calls.run_all("release", release_calls(wanted)))
+
+    def overdue(self, integration_ids: Collection[str]) -> dict[str, list[str]]:
+        """Return released deliveries that no worker began before their lease expired, up to REAP_LIMIT each.
+
+        It takes two round trips for all integrations. Integrations without such deliveries are left out.
+        """
+        now_ms = self.now_ms()
+        expired = self._calls.ask_all({i: partial(_expired, keys_of(i).released, now_ms) for i in integration_ids})
+        expired = {i: ids for i, ids in expired.items() if ids}
+        begun = self._calls.ask_all({i: partial(_hmget, keys_of(i).leases, ids) for i, ids in expired.items()})
+        free = {
+            i: [id_text(one) for one, token in zip(expired[i], tokens, strict=True) if token is None]
+            for i, tokens in begun.items()
+        }
+        return {i: ids for i, ids in free.items() if ids}
+
+    def leases(self, integration_id: str) -> dict[str, str]:
+        """Return the lease token of each begun delivery, by delivery id."""
+        (held,) = self._calls.ask(integration_id, lambda pipe: pipe.hgetall(keys_of(integration_id).leases))
+        return {id_text(i): id_text(token) for i, token in held.items()}
+
+    def expire(self, integration_id: str, held: Mapping[str, str]) -> None:
+        """Expire leases (token by delivery id) now because their worker is gone. The next reap handles them."""
+        self.renew(integration_id, held, lease_s=0)
+
+    def reap(
+        self,
+        integration_id: str,
+        *,
+        queued: Collection[str],
+        lease_s: float,
+        notifications: Notifications = NO_NOTIFICATIONS,
+    ) -> Reaped:
+        """Run `reap_all` for one integration."""
+        keys, arguments = _reap_call(integration_id, Reap(queued=queued, lease_s=lease_s, notifications=notifications))
+        return Reaped(*self._calls.run("reap", integration_id, *arguments, keys=keys))
+
+    def reap_all(self, wanted: Mapping[str, Reap]) -> dict[str, Reaped]:
+        """Return deliveries with an expired lease to waiting, except those whose task is still in the queue."""
+        calls = {i: _reap_call(i, terms) for i, terms in wanted.items()}
+        return {i: Reaped(*result) for i, result in self._calls.run_all("reap", calls).items()}
+
+    # -- for workers
+
+    def begin(
+        self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float, limits: Limits = UNLIMITED
+    ) -> list[Delivery]:
+        """Take the lease of every id that is released and that no worker has begun. Return those deliveries.
+
+        If the integration is blocked, the deliveries return to waiting instead. A delivery whose record cannot be read
+        becomes a dead letter and is left out.
+        """
+        keys = keys_with_limits(integration_id, limits.target)
+        now_ms, last_success_ms, *records = self._calls.run(
+            "begin", integration_id, token, to_ms(lease_s), *ids, keys=keys
+        )
+        begun: list[Delivery] = []
+        unreadable: list[str] = []
+        for delivery_id, record in zip(ids, records, strict=True):
+            if record:
+                try:
+                    begun.append(decode_record(delivery_id, record, now_ms, last_success_ms))
+                except UnreadableRecord:
+                    unreadable.append(delivery_id)
+        if unreadable:
+            self._bury_unreadable(integration_id, unreadable)
+        return begun
+
+    def renew(self, integration_id: str, held: Mapping[str, str], *, lease_s: float) -> None:
+        """Extend the leases (token by delivery id) of a worker, in one round trip."""
+        pairs = [id_bytes(part) for pair in held.items() for part in pair]
+        self._calls.run("renew", integration_id, to_ms(lease_s), *pairs)
+
+    def settle(
+        self,
+        integration_id: str,
+        settlements: Sequence[Settlement],
+        *,
+        token: str,
+        last_error: str = "",
+        last_error_mac: str = "",
+        limits: Limits = UNLIMITED,
+        notifications: Notifications = NO_NOTIFICATIONS,
+        release: Release | None = None,
+    ) -> Settled:
+        """Record the outcomes of begun deliveries, the events that they caused and the health of the target.
+
+        `last_error_mac` signs `last_error`, so that a notification of the manager can include it. With `release`, the
+        next deliveries are released in the same round trip, and `Settled.tasks` holds the ids of each task to publish.
+        """
+        arguments: list[str | bytes | float] = [token, last_error, *limits.settle_args(), *notifications.settle_arg()]
+        arguments.append(last_error_mac)
+        for s in settlements:
+            header = encode_header(s.header) if s.header else b""
+            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, health_signal(s), s.pause_ms, len(s.events))
+            for event in s.events:
+                arguments += (event.id, event.payload)
+        keys = [*keys_with_limits(integration_id, limits.target), *notification_keys(notifications.fallback)]
+        releases = {integration_id: release} if release else {}
+        result, released = self._calls.run_in_order(
+            [("settle", {integration_id: (keys, arguments)}), ("release", release_calls(releases))]
+        )
+        count, breaker, until_ms, paused_until_ms, blocked = undamaged(result[integration_id])
+        return Settled(
+            count=count,
+            breaker=BreakerState(breaker.decode()) if breaker else None,
+            until_ms=until_ms,
+            paused_until_ms=paused_until_ms,
+            is_blocked=bool(blocked),
+            tasks=self._tasks(released).get(integration_id, []),
+        )
+
+
+def _reap_call(integration_id: str, terms: Reap) -> tuple[list[str], list[str | bytes | float]]:
+    return [*keys_of(integration_id), *notification_keys(terms.notifications.fallback)], terms.script_args()
+
+
+def _hmget(key: str, fields: Sequence[bytes], pipe: Pipeline) -> None:
+    pipe.hmget(key, fields)
+
+
+def _expired(released: str, now_ms: int, pipe: Pipeline) -> None:
+    pipe.zrange(released, "-inf", now_ms, byscore=True, offset=0, num=REAP_LIMIT)

@@ -1,0 +1,88 @@
+"""The operator's operations: dead letters, pauses and status. Workers use `retain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from common.connection.errors import as_ledger_errors
+from common.ledger.base import LedgerBase, to_ms
+from common.ledger.dead_letters import read_dead_letters
+from common.ledger.keys import intake_keys, keys_of
+from common.ledger.record import encode_record, id_bytes
+from common.ledger.status import read_statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from common.ledger.types import DeadLetter, Status
+
+RETAIN_LIMIT: Final = 1000
+"""Maximum number of dead letters that one `retain` deletes, because a script blocks Redis while it runs."""
+
+
+class OperatorOperations(LedgerBase):
+    """Reads, replays, moves and deletes dead letters, pauses integrations and reads their status."""
+
+    def dead_letters(self, integration_id: str, *, chunk: int = 500) -> Iterator[DeadLetter]:
+        """Yield the dead letters, the oldest first, reading `chunk` at a time."""
+        return read_dead_letters(self._calls, integration_id, chunk)
+
+    def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
+        """Move dead letters to waiting: the first is due after `after_s`, then one every `interval_s`. Return how many.
+
+        A dead letter that cannot be read is left unchanged.
+        """
+        return int(self._calls.run("replay", integration_id, to_ms(after_s), to_ms(interval_s), *map(id_bytes, ids)))
+
+    def move(self, integration_id: str, ids: Sequence[str], *, to: str) -> int:
+        """Move dead letters to another integration. Return how many; an id that is already there stays dead here."""
+        return int(
+            self._calls.run(
+                "move", integration_id, *map(id_bytes, ids), keys=[*keys_of(integration_id), *intake_keys(to)]
+            )
+        )
+
+    def bury(self, integration_id: str, *, reason: str, limit: int = 1000) -> int:
+        """Move up to `limit` waiting deliveries to the dead letters, where they can be read, moved or discarded."""
+        return int(self._calls.run("bury", integration_id, reason, limit))
+
+    def discard(self, integration_id: str, ids: Sequence[str]) -> int:
+        """Delete dead letters and count them. Return how many."""
+        return int(self._calls.run("discard", integration_id, *map(id_bytes, ids)))
+
+    def import_dead(self, integration_id: str, letters: Sequence[DeadLetter]) -> int:
+        """Add dead letters from another ledger. Return how many; an id that is here in any state is left unchanged."""
+        arguments: list[str | bytes | int] = []
+        for one in letters:
+            arguments += (one.delivery.id, one.died_ms, encode_record(one.delivery))
+        return int(self._calls.run("import", integration_id, *arguments))
+
+    def retain(
+        self, integration_id: str, *, max_age_s: float | None, max_bytes: int | None, limit: int = RETAIN_LIMIT
+    ) -> int:
+        """Delete up to `limit` of the oldest dead letters beyond an age or a total size. Return how many."""
+        longest_ms = "" if max_age_s is None else to_ms(max_age_s)
+        return int(self._calls.run("retain", integration_id, longest_ms, "" if max_bytes is None else max_bytes, limit))
+
+    def status(self, integration_id: str) -> Status:
+        """Return counts, totals, what blocks the integration, and the age of the oldest of the next 100 deliveries."""
+        return self.statuses([integration_id])[integration_id]
+
+    def statuses(self, integration_ids: Collection[str]) -> dict[str, Status]:
+        """Return the status of each integration, in three round trips. The sample of many integrations is smaller."""
+        with as_ledger_errors():
+            return read_statuses(self._redis, integration_ids, self.now_ms())
+
+    def pause(self, integration_id: str, reason: str = "") -> bool:
+        """Pause an integration until it is resumed, or change the reason. Return whether it was not paused before."""
+        control, now_ms = keys_of(integration_id).control, self.now_ms()
+        (is_new,) = self._calls.ask(integration_id, lambda pipe: pipe.hsetnx(control, "paused_ms", str(now_ms)))
+        if is_new or reason:
+            self._calls.ask(integration_id, lambda pipe: pipe.hset(control, "pause_reason", reason))
+        return bool(is_new)
+
+    def resume(self, integration_id: str) -> bool:
+        """Resume an integration. Return whether it was paused."""
+        control = keys_of(integration_id).control
+        (deleted,) = self._calls.ask(integration_id, lambda pipe: pipe.hdel(control, "paused_ms", "pause_reason"))
+        return bool(deleted)

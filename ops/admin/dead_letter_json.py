@@ -1,0 +1,57 @@
+"""Dead letters as JSON, for `courier dead list --json` and `courier dead show`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from common.json_depth import check_depth
+from ops.admin.dead_letters import detail, reason, summarize
+
+if TYPE_CHECKING:
+    from ops.admin.dead_letters import FoundLetter
+
+
+def letter_json(found: FoundLetter) -> dict[str, Any]:
+    """Return the JSON form of a letter in `list --json`; times are in ms since the epoch."""
+    header = found.letter.delivery.header
+    alert = summarize(found.letter)
+    return {
+        "integration": found.integration_id,
+        "delivery": found.letter.delivery.id,
+        "died_ms": found.letter.died_ms,
+        "committed_ms": header.committed_ms,
+        "reason": reason(found.letter),
+        "detail": detail(found.letter),
+        "attempts": header.attempts,
+        "replays": header.replays,
+        "fallback_of": None if header.fallback_of is None else msgspec.structs.asdict(header.fallback_of),
+        "alert_id": alert.alert_id,
+        "rule": {
+            "id": alert.rule_id,
+            "level": int(alert.level) if alert.level.isdecimal() else None,
+            "description": alert.description,
+        },
+        "agent": {"id": alert.agent_id, "name": alert.agent_name},
+        "history": [{"at_ms": a.at_ms, "reason": a.reason, "detail": a.detail} for a in header.history],
+    }
+
+
+def full_letter_json(found: FoundLetter) -> dict[str, Any]:
+    """Return the JSON form of a letter in `show`: that of `list --json`, the last response and the alert."""
+    response = found.letter.delivery.header.response
+    return letter_json(found) | {
+        "response": None if response is None else msgspec.structs.asdict(response),
+        "alert": _alert(found),
+    }
+
+
+def _alert(found: FoundLetter) -> Any:
+    raw = found.letter.delivery.alert
+    try:
+        check_depth(raw)
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode("utf-8", "replace")
