@@ -149,8 +149,9 @@ def test_the_compose_page_works_as_written(host: Path) -> None:
         operator.do("docker compose up -d --build 2>&1")
         assert running(operator) == before
 
-        (look,) = sections.pop("Look")
+        look, health = sections.pop("Look")
         assert "courier:" in operator.run(look)
+        assert "the worker http@" in operator.run(health)
 
         _check_scaling(operator, sections.pop("Scale"))
         assert running(operator)["redis"] == before["redis"]
