@@ -63,7 +63,8 @@ def check(archive: Path) -> None:
         environment = install(archive, Path(name) / "environment")
         _must_be(_run(str(environment / "bin/courier"), "--version", cwd=name))
         sample = ("--config", str(SAMPLE.absolute() / "ossec.conf"), "--alerts", str(SAMPLE.absolute() / "alerts.json"))
-        _run(str(environment / "bin/courier"), "check", *sample, cwd=name)
+        # This machine may have a manager, which does not have the sample's script.
+        _run(str(environment / "bin/courier"), "check", *sample, cwd=name, COURIER_WORKER_WAZUH_HOME=f"{name}/none")
 
 
 def top_level(wheel: Path) -> set[str]:
