@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from ops.cli.main import courier
+from ops.monitoring.flower.server import INSPECT_INTERVAL_MS
 from ops.standalone.embedded_redis import free_port
 from tests.support.crashes import pause
 from tests.support.processes import STOP_LIMIT_S, Courier, Manager
@@ -96,7 +97,7 @@ def test_flower_shows_workers_but_cannot_control_them(client: object, server: Em
             eventually(lambda: len(target.bodies) == 3)
             eventually(lambda: delivered(visitor.page("tasks/datatable", FORM)) == 3)
             tasks = visitor.page("tasks/datatable", FORM)
-            eventually(lambda: "courier.slack" in visitor.page("broker"))
+            eventually(lambda: "courier.slack" in visitor.page("broker"), limit_s=2 * INSPECT_INTERVAL_MS / 1000)
             name = eventually(lambda: re.search(r"web@[\w.-]+", visitor.page("workers")))[0]
             pages = tasks + visitor.page("broker") + visitor.page(f"worker/{name}")
             for unseen in ("Invalid user x", "/hook", server.password, "s3cret"):
