@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 MB: Final = 1_000_000
 
 
@@ -22,16 +21,13 @@ class Process(NamedTuple):
     ticks: int
     """User and system time of the process and of those children that it has waited for."""
 
-    pages: int
-    """Resident memory."""
-
 
 class Usage(NamedTuple):
     """What a process and its children have used."""
 
     cpu_s: float
-    resident_mb: float
-    """The sum over the processes; memory that they share counts for each of them."""
+    memory_mb: float
+    """Proportional set size: memory that processes share, such as those that `courier up` forks, counts once."""
 
 
 def parse_stat(line: str) -> Process:
@@ -42,7 +38,6 @@ def parse_stat(line: str) -> Process:
         pid=int(head.split(None, 1)[0]),
         parent=int(fields[1]),
         ticks=sum(map(int, fields[11:15])),
-        pages=int(fields[21]),
     )
 
 
@@ -61,8 +56,16 @@ def usage(pids: Iterable[int]) -> Usage:
     found = [one for pid in pids for one in family(pid, processes)]
     return Usage(
         cpu_s=sum(one.ticks for one in found) / TICKS_A_SECOND,
-        resident_mb=sum(one.pages for one in found) * PAGE_BYTES / MB,
+        memory_mb=sum(_pss_bytes(one.pid) for one in found) / MB,
     )
+
+
+def _pss_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return 0
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("Pss:")))
 
 
 def _all_processes() -> Iterator[Process]:

@@ -76,7 +76,7 @@ def idle(commands: Mapping[str, Sequence[str]], rounds: int) -> Found:
             for name, (pid, start) in started.items():
                 now = usage([pid])
                 percent = 100 * (now.cpu_s - before[name].cpu_s) / took_s
-                found[name].append({"percent": percent, "mb": now.resident_mb, **start})
+                found[name].append({"percent": percent, "mb": now.memory_mb, **start})
     return {"idle": found}
 
 

@@ -63,7 +63,7 @@ class Fake:
 
 
 def test_stat_of_a_process_whose_name_has_brackets_and_blanks() -> None:
-    assert parse_stat(STAT) == Process(pid=41, parent=7, ticks=5 + 6 + 70 + 80, pages=321)
+    assert parse_stat(STAT) == Process(pid=41, parent=7, ticks=5 + 6 + 70 + 80)
 
 
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), max_size=15))
@@ -73,18 +73,18 @@ def test_name_of_a_process_never_shifts_its_fields(name: str) -> None:
 
 def test_family_is_a_process_and_its_descendants_only() -> None:
     parents = {1: 0, 2: 1, 3: 2, 4: 2, 5: 1, 6: 4}
-    processes = {pid: Process(pid, parent, 0, 0) for pid, parent in parents.items()}
+    processes = {pid: Process(pid, parent, 0) for pid, parent in parents.items()}
     assert [one.pid for one in family(2, processes)] == [2, 3, 4, 6]
     assert list(family(99, processes)) == []
 
 
 def test_usage_counts_a_living_child() -> None:
     code = "import sys; block = bytearray(200_000_000); print(flush=True); sys.stdin.read()"
-    before = usage([os.getpid()]).resident_mb
+    before = usage([os.getpid()]).memory_mb
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        assert usage([os.getpid()]).resident_mb > before + 150
+        assert usage([os.getpid()]).memory_mb > before + 150
         assert usage([child.pid]).cpu_s >= 0
         child.communicate()
 
