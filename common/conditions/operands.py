@@ -1,4 +1,4 @@
-"""Reads what stands behind an operator, and checks it, so that a condition that was read can be compiled."""
+"""Reads what follows an operator, and checks it, so that a condition that was read can be compiled."""
 
 from __future__ import annotations
 

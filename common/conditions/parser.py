@@ -104,7 +104,7 @@ class Parser:
         while scanner.take(AND):
             terms.append(self._term())
         if not scanner.at_end():
-            raise scanner.error(f'{scanner.text[scanner.at]!r} stands where "and" or the end should be')
+            raise scanner.error(f'{scanner.text[scanner.at]!r} is where "and" or the end should be')
         if sum(1 for _ in islice(comparisons(terms), MAX_COMPARISONS + 1)) > MAX_COMPARISONS:
             raise scanner.error(f"it has more than {MAX_COMPARISONS} comparisons, with those of its names", 0)
         return Condition(tuple(terms))
@@ -169,7 +169,7 @@ class Parser:
         scanner, start = self._scanner, self._scanner.at
         found = scanner.take(_OPERATOR)
         if not found:
-            raise scanner.error(f"{scanner.text[start]!r} stands where an operator should be")
+            raise scanner.error(f"{scanner.text[start]!r} is where an operator should be")
         try:
             return Operator(found)
         except ValueError:

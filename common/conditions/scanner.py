@@ -24,7 +24,7 @@ _JOINS: Final = frozenset({"or", "OR", "||", "AND", "&&"})
 
 
 def is_plain_value(text: str, *, in_list: bool) -> bool:
-    """Say whether `text` is read unchanged when it stands as a value without quotes."""
+    """Say whether `text` is read unchanged when it is written as a value without quotes."""
     scanner = Scanner(text)
     try:
         return scanner.plain_value(in_list=in_list) == text and scanner.at_end()

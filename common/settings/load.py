@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `integrations` holds the tables of policies by name or pattern; `policy` merges them. `user_policies` is the part
     that the operator set, without the packaged defaults. `definitions` holds what tables say of their integrations
     besides, `conditions` the named conditions, `refused` the errors in tables. `file` is the settings file, also if it
-    does not exist, and `file_signature` tells whether it has changed since; `read_again` loads all this anew.
+    does not exist, and `file_signature` tells whether it has changed since; `read_again` loads all this again.
     """
 
     redis: RedisSettings

@@ -231,7 +231,7 @@ def _current_name(path: KeyPath) -> str:
 
 def _is_of_one(path: KeyPath) -> bool:
     """Return whether the table of a key can be that of one integration."""
-    return len(path) == 3 and path[0] == INTEGRATIONS and path[1] != DEFAULT and not is_pattern(path[1])  # noqa: PLR2004
+    return len(path) == 3 and path[0] == INTEGRATIONS and path[1] != DEFAULT and not is_pattern(path[1])  # noqa: PLR2004 — section, table, key
 
 
 def _table_of(path: KeyPath) -> KeyPath:
