@@ -10,7 +10,7 @@ are named run, or all of them:
                     and in a `flood`. Where syslog-ng is installed, it runs beside.
     --flower        CPU of Flower at 500 alerts/s
     --idle          CPU, memory and start of `courier up` without alerts
-    --integrations  what a delivery costs with this number of integrations; each alert matches one, with `--to all` every one
+    --integrations  what a delivery costs with N integrations; each alert matches one, with `--to all` every one
 
 The base (`ops.bench.base_commit`) runs in the same minutes: both systems are up all the time and get alerts in turns,
 and each round has its own ratio. What other load on the machine does to one, it does to both. But if it leaves too
