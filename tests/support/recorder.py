@@ -44,6 +44,17 @@ def eventually(what: Callable[[], Any], *, limit_s: float = LIMIT_S) -> Any:
     return value
 
 
+class Server(ThreadingHTTPServer):
+    """A server in which more connections than in Python's, 5, may wait for `accept`.
+
+    Beyond that the kernel drops what a client sends, and the client retries later and later: a worker that opens 50
+    connections at once waited for some of them for more than 10 s.
+    """
+
+    request_queue_size = 512
+    daemon_threads = True
+
+
 class Recorder:
     """A context manager. `ids` are the alert ids of the requests in order; `status` maps a body to a status."""
 
@@ -69,8 +80,7 @@ class Recorder:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:

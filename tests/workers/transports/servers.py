@@ -75,6 +75,8 @@ def web(context: ssl.SSLContext | None = None) -> Iterator[Web]:
             """Say nothing."""
 
     class Server(ThreadingHTTPServer):
+        request_queue_size = 512
+
         def handle_error(self, *_: object) -> None:
             """Say nothing of clients that go."""
 
