@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.bench import base_commit, steady, steady_integrations, syslog_ng
+from ops.bench import base_commit, syslog_ng
 from ops.bench.alerts import alert
 from ops.bench.process_tree import Process, family, parse_stat, usage
 from ops.bench.regimes import Meter, regime
-from ops.bench.steady_figures import figures_of, ratios
+from ops.bench.steady import __main__ as steady
+from ops.bench.steady import integrations
+from ops.bench.steady.figures import figures_of, ratios
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,16 +181,16 @@ def test_named_parts_run_or_all(arguments: list[str], chosen: list[str]) -> None
 
 
 def test_alert_for_all_matches_each_integration() -> None:
-    alone, to_all = (steady_integrations.config(3, to_all=choice) for choice in (False, True))
+    alone, to_all = (integrations.config(3, to_all=choice) for choice in (False, True))
     assert [alone.count(f"<group>g{n},</group>") for n in range(3)] == [1, 1, 1]
     assert to_all.count("<group>all,</group>") == to_all.count("{port}") == 3
-    assert [steady_integrations.group(n, over=3) for n in (0, 4)] == ["g0", "g1"]
-    assert steady_integrations.group(7, over=0) == "all"
+    assert [integrations.group(n, over=3) for n in (0, 4)] == ["g0", "g1"]
+    assert integrations.group(7, over=0) == "all"
 
 
 def test_growth_is_relative_to_the_first_number_of_integrations() -> None:
     costs = {1: [{"cpu_ms": 2.0}], 10: [{"cpu_ms": 3.0}], 100: [{"cpu_ms": 2.5}]}
-    found = {one.name: one for one in steady_integrations.figures("50_per_s", costs)}
+    found = {one.name: one for one in integrations.figures("50_per_s", costs)}
     assert found["50_per_s_ratio_10_to_1_integrations"].values == (1.5,)
     assert found["50_per_s_ratio_10_to_1_integrations"].goal is None
     assert found["50_per_s_ratio_100_to_1_integrations"].met

@@ -136,7 +136,7 @@ def test_export_never_overwrites_or_leaves_a_partial_file(
     assert file.read_text() == "mine"
     assert "cannot be written" in refusal("export", str(tmp_path / "no" / "folder"))
     ledger.import_dead("slack", letters(1))
-    monkeypatch.setattr("ops.cli.dead_transfer.write_line", Mock(side_effect=LedgerUnavailable("away")))
+    monkeypatch.setattr("ops.cli.dead.transfer.write_line", Mock(side_effect=LedgerUnavailable("away")))
     assert refusal("export", str(tmp_path / "half")) == "away"
     assert not (tmp_path / "half").exists()
     assert "cannot be read" in refusal("import", str(tmp_path / "nothing"))

@@ -21,7 +21,7 @@ from ops.standalone.embedded_redis import free_port, is_free
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ops.bench.steady_figures import Found
+    from ops.bench.steady.figures import Found
     from ops.bench.system import System
 
 RATE: Final = regime("500")

@@ -27,17 +27,18 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from ops.bench import steady_integrations, steady_up, syslog_ng
+from ops.bench import syslog_ng
 from ops.bench.base_commit import DEFAULT, courier_of
 from ops.bench.regimes import NAMED, Courier, Meter, Regime, regime
 from ops.bench.report import Figure, report
-from ops.bench.steady_figures import figures_of
+from ops.bench.steady import integrations, up
+from ops.bench.steady.figures import figures_of
 from ops.bench.system import COURIER, running
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ops.bench.steady_figures import Found
+    from ops.bench.steady.figures import Found
 
 RATES: Final = ("lone", "50", "200", "500", "1000", "flood")
 INTEGRATIONS: Final = (1, 10, 100)
@@ -88,14 +89,14 @@ def main() -> int:
     if options.rates:
         figures += figures_of(measure(commands, options.rates, options))
     if options.flower:
-        figures += figures_of(steady_up.flower(commands, options.seconds, options.rounds))
+        figures += figures_of(up.flower(commands, options.seconds, options.rounds))
     if options.idle:
-        figures += figures_of(steady_up.idle(commands, options.rounds))
+        figures += figures_of(up.idle(commands, options.rounds))
     if options.integrations:
-        figures += steady_integrations.measure(
+        figures += integrations.measure(
             options.integrations,
-            [how for how in options.rates or () if how.name in steady_integrations.RATES]
-            or [*map(regime, steady_integrations.RATES)],
+            [how for how in options.rates or () if how.name in integrations.RATES]
+            or [*map(regime, integrations.RATES)],
             to_all=options.to == "all",
             seconds=options.seconds,
             rounds=options.rounds,
@@ -105,7 +106,7 @@ def main() -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; without a part, all are chosen."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m ops.bench.steady", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rates", nargs="+", type=regime, metavar="RATE", help="alerts a second, lone or flood")
     parser.add_argument("--flower", action="store_true", help="the CPU of Flower")
     parser.add_argument("--idle", action="store_true", help="`courier up` without alerts")

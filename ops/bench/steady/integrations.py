@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ops.bench import flood
 from ops.bench.regimes import Courier, Meter, regime
 from ops.bench.report import Figure
-from ops.bench.steady_figures import column, ratios
+from ops.bench.steady.figures import column, ratios
 from ops.bench.system import running
 
 if TYPE_CHECKING:

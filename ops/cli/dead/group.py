@@ -27,8 +27,8 @@ from ops.admin.terminal import (
     terminal_width,
     truncate,
 )
-from ops.cli.dead_filters import CHUNK, filters, nothing_found, parse_filters
-from ops.cli.dead_transfer import export_letters, import_letters
+from ops.cli.dead.filters import CHUNK, filters, nothing_found, parse_filters
+from ops.cli.dead.transfer import export_letters, import_letters
 from ops.cli.options import (
     Group,
     Rate,

@@ -1,0 +1,1 @@
+"""The benchmark of steady rates: `python -m ops.bench.steady`."""
