@@ -99,7 +99,9 @@ def test_readme_shows_every_command() -> None:
 def test_make_targets_exist(name: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", text_of("Makefile"), re.MULTILINE))
     named = {target for line in code_of(name) for target in re.findall(r"\bmake ([a-z][a-z0-9-]*)", line)}
-    benchmarks = {f"bench-{path.stem.replace('_', '-')}" for path in (ROOT / "ops" / "bench").glob("[a-z]*.py")}
+    folder = ROOT / "ops" / "bench"
+    modules = [*folder.glob("[a-z]*.py"), *(main.parent for main in folder.glob("*/__main__.py"))]
+    benchmarks = {f"bench-{path.stem.replace('_', '-')}" for path in modules}
     assert named <= targets | benchmarks
 
 
