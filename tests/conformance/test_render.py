@@ -18,6 +18,7 @@ def test_every_deviation_is_on_the_page_once() -> None:
     assert {one.id for one in DEVIATIONS} >= STRICTER
 
 
+@pytest.mark.slow
 def test_counts_of_a_run() -> None:
     tallies = run_all(SAMPLE)
     line = next(line for line in count(tallies).splitlines() if line.startswith("| sregex |"))

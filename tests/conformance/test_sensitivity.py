@@ -32,6 +32,7 @@ def test_the_sample_has_no_difference(family: str) -> None:
     assert tally.deviations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_mutation_is_noticed(family: str) -> None:
     """A mutation makes the case different. Only if stock and Courier differ can it turn one result into the other."""

@@ -107,6 +107,7 @@ def test_flower_shows_workers_but_cannot_control_them(client: object, server: Em
             eventually(lambda: len(target.bodies) == 4)
 
 
+@pytest.mark.slow
 def test_flower_keeps_tasks_across_a_restart_and_works_behind_a_proxy(
     client: object, server: EmbeddedServer, tmp_path: Path
 ) -> None:
@@ -209,6 +210,7 @@ def test_flower_recovers_soon_after_redis_and_is_unhealthy_meanwhile(
             assert flower.log.count("Flower receives no events") in {1, 2}
 
 
+@pytest.mark.slow
 def test_flower_shows_no_active_tasks_for_a_dead_worker(client: object, server: EmbeddedServer, tmp_path: Path) -> None:
     del client
     latest = Recorder(latency_s=60)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PARTS = ("producer", "worker", "flower", "exporter")
 
 
+@pytest.mark.slow
 def test_health_files_agree_with_the_command(manager: Manager, target: Recorder, tmp_path: Path) -> None:
     del target
     server = EmbeddedServer(tmp_path / "redis")

@@ -6,4 +6,6 @@ from typing import Final
 
 import pytest
 
-EXAMPLES: Final = [15, pytest.param(150, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])]
+LONG: Final = pytest.param(150, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])
+
+EXAMPLES: Final = [15, LONG]

@@ -165,6 +165,7 @@ def test_a_call_in_progress_is_no_pause(http: Callable[..., Blocking], monkeypat
         assert http().send(post(f"http://{address}/")).body == b"ok"
 
 
+@pytest.mark.slow
 def test_a_connection_that_its_server_closed_is_closed_by_the_next_call(
     server: Web, http: Callable[..., Blocking]
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_connection_that_its_server_closed_is_closed_by_the_next_call(
     assert len({seen.port for seen in server.seen}) == 1
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_not_used_is_closed_by_calls_to_others(
     server: Web, http: Callable[..., Blocking], monkeypatch: pytest.MonkeyPatch
 ) -> None:
