@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.conformance.deviations import DEVIATIONS
 from tests.conformance.harness import FAMILIES, SAMPLE, run_all
 from tests.conformance.render import PAGE, STRICTER, count, counts_of, render

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from common.outcome import Reason
 from common.secret import Secret
 from tests.support.recorder import eventually
@@ -22,8 +24,6 @@ from workers.transports.http import multi, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from tests.support.blocking import Blocking
     from workers.transports.http.connections import Connections
