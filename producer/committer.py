@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from common.ledger import Commit, CommitResult
     from common.registry.published import PublishedRegistry
     from producer.cursors.subscription import Commits, Subscription
+    from producer.holds import Holds
     from producer.matching import Excepted, Matches
 
 COALESCE_FROM: Final = 4
@@ -28,8 +29,10 @@ class Committer:
     Methods raise LedgerUnavailable or LedgerMisconfigured.
     """
 
-    def __init__(self, node: str, registry: PublishedRegistry, dispatcher: Dispatcher, now_s: float) -> None:
-        self._node, self._registry, self._dispatcher = node, registry, dispatcher
+    def __init__(
+        self, node: str, registry: PublishedRegistry, dispatcher: Dispatcher, holds: Holds, now_s: float
+    ) -> None:
+        self._node, self._registry, self._dispatcher, self._holds = node, registry, dispatcher, holds
         self._undispatched: defaultdict[str, int] = defaultdict(int)
         self._coalescing_since_s = now_s
 
@@ -59,7 +62,8 @@ class Committer:
             integration_id = subscription.integration.id
             ours = matches.get(integration_id, [])
             positions = excepted.get(integration_id, ())
-            commits[integration_id] = subscription.commits(self._node, ours, after, now_s, positions)
+            held = self._holds.held(subscription.integration, ours, now_s)
+            commits[integration_id] = subscription.commits(self._node, ours, after, now_s, positions, held=held)
             number = self._undispatched[integration_id] + len(ours)
             if number and (flush or not COALESCE_FROM <= number < subscription.policy.batch_max):
                 target = self._registry.target(subscription.integration)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.load import Settings
     from common.settings.schema import Policy
+    from common.windows import Window
     from producer.ossec_conf import Configuration
 
 DIGEST_BYTES: Final = 6
@@ -41,13 +42,14 @@ class ConfigFile:
 
     `digest` holds 48 bits of the active ossec.conf, which was loaded at `loaded_ms`; the files were written at
     `changed_at_s`. `is_complete` says whether all was loaded without errors. `conditions` are the active named
-    conditions. `now` is seconds since the epoch.
+    conditions, `windows` the active windows. `now` is seconds since the epoch.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self.path, self._settings, self._now = settings.producer.config, SettingsFile(settings, now), now
         self.error, self.is_complete, self.digest, self.loaded_ms = "", True, 0, 0
         self.conditions: Mapping[str, tuple[str, ...]] = {}
+        self.windows: Mapping[str, Window] = {}
         self._references = SecretReferences()
         self._signature: FileSignature | None = None
         self._is_due = False
@@ -103,7 +105,7 @@ class ConfigFile:
 
     def _record(self, configuration: Configuration) -> None:
         """Record digest and time of the active content. If it changed since it was read, the next reload reads it."""
-        self.conditions = configuration.conditions
+        self.conditions, self.windows = configuration.conditions, configuration.windows
         try:
             content = self.path.read_bytes()
             # Not the modification time: `cp -p` keeps that, so it can be long before the file was put here.

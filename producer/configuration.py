@@ -15,9 +15,10 @@ from common.conditions import parse_named_conditions
 from common.errors import ConditionError, ConfigError
 from common.integration import Integration
 from common.secret import Secret
-from common.settings.definition import CONDITIONS, DEFINITION_KEYS, Definition, is_pattern
+from common.settings.definition import CONDITIONS, DEFINITION_KEYS, WINDOWS, Definition, is_pattern
 from common.settings.schema import DEFAULT, INTEGRATIONS
 from common.settings.sources import dotted
+from common.windows import hold_problem
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
@@ -73,11 +74,13 @@ class _Compiler:
         blocks = [one for block in self._found.integrations if (one := self._merge_block(block))]
         alone = list(self._tables_without_block())
         self._refuse_tables()
+        self._warn_of_unused_windows()
         return self._found._replace(
             integrations=(*blocks, *alone),
             refused_blocks=(*self._found.refused_blocks, *self._refused),
             warnings=(*self._found.warnings, *self._warnings),
             conditions={name: self._settings.conditions[name] for name in self._named},
+            windows=self._settings.windows,
         )
 
     # -- named conditions
@@ -160,6 +163,8 @@ class _Compiler:
         location = {} if base.file else {"file": file, "line": line or 0}
         integration = msgspec.structs.replace(base, **changes, **location)
         problems += [] if problems else table_problems(integration, self._named, is_new=not base.file)
+        if integration.hold and (problem := hold_problem(integration.hold, self._settings.windows)):
+            problems.append(("hold", problem))
         if problems:
             errors = [self._error(paths.get(key, first_path), f"{key}: {problem}") for key, problem in problems]
             self._refuse(base.id, errors, base.line)
@@ -168,6 +173,13 @@ class _Compiler:
 
     def _resolved(self, secret: Secret) -> Secret:
         return Secret(without_blanks(self._references.resolve(without_blanks(secret.reveal()))))
+
+    def _warn_of_unused_windows(self) -> None:
+        holds = [one.hold for one in self._settings.definitions.values() if one.hold]
+        for name in sorted(self._settings.windows.keys() - {one.window for one in holds}):
+            key = dotted((WINDOWS, name))
+            file, line = _file_and_line(self._settings.origin[key])
+            self._warnings.append(ConfigWarning(f"{key}: no `hold` uses this window", file, line or 0))
 
     # -- errors
 
@@ -180,10 +192,11 @@ class _Compiler:
         return bool(errors)
 
     def _refuse_tables(self) -> None:
-        """Report the errors of the tables that are about no known integration, and those of `[conditions]`."""
+        """Report the errors of the tables that are about no known integration, and of named conditions and windows."""
         for one in self._settings.refused:
             if one.table not in self._reported:
-                self._refuse(one.table or f"[{CONDITIONS}]", [_config_error(one.origin, one.problem)])
+                section = one.problem.partition(".")[0]  # the problem begins with the key
+                self._refuse(one.table or f"[{section}]", [_config_error(one.origin, one.problem)])
 
     def _refuse(self, name: str, errors: list[ConfigError], line: int | None = None) -> None:
         self._refused.append(RefusedBlock(line or errors[0].line or 0, name, tuple(errors)))

@@ -14,6 +14,7 @@ from producer.committer import Committer
 from producer.cursors.assignment import assign_cursors, published_policies
 from producer.foreign_writes import ForeignWrites
 from producer.group_commit import GroupWindow
+from producer.holds import Holds
 from producer.matching import Matcher
 from producer.status_report import StatusReporter
 
@@ -109,7 +110,7 @@ class Producer:
             counts=self._matcher.counts,
             metrics=metrics,
         )
-        self._committer = Committer(node, registry, dispatcher, now())
+        self._committer = Committer(node, registry, dispatcher, Holds(ledger.now_ms, config), now())
         self._window = GroupWindow(commit_delay_s)
         self._intake_paused = ""
         self._intake_condition = Condition(_log, logging.ERROR)

@@ -109,6 +109,7 @@ from common.ledger.limits import UNLIMITED, Breaker, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
 from common.ledger.types import (
+    NO_HOLDS,
     Commit,
     CommitResult,
     DeadLetter,
@@ -125,6 +126,7 @@ from common.ledger.types import (
 )
 
 __all__ = [
+    "NO_HOLDS",
     "NO_NOTIFICATIONS",
     "UNLIMITED",
     "Attempt",

@@ -2,7 +2,8 @@
 -- two for one node, neither loses nor duplicates an alert.
 -- KEYS: 1-8 as in every script, 9 the cursors, which no other script may use.
 -- ARGV: now, node, expected cursor, new cursor, maximum number of deliveries, maximum bytes, 1 if this is a replay of
--- the log, alerts up to the new cursor that conditions excepted, then id, alert, ...
+-- the log, alerts up to the new cursor that conditions excepted, then for each delivery: id, alert, time until which it
+-- is held in ms or 0.
 -- Returns {'ok', stored}, {'stale', cursor} or {'full', room for deliveries}.
 local cursor = KEYS[9]
 local node, expected, new_cursor = ARGV[2], ARGV[3], ARGV[4]
@@ -10,10 +11,17 @@ local held = redis.call('HGET', cursor, node) or ''
 if held ~= expected then
   return {'stale', held}
 end
-local header = new_header(ARGV[7] == '1' and ',"replays":1' or '')
-local offered, bytes = (#ARGV - 8) / 2, 0
-for i = 10, #ARGV, 2 do
+local more = ARGV[7] == '1' and ',"replays":1' or ''
+local header = new_header(more)
+local offered, bytes, ends = (#ARGV - 8) / 3, 0, {}
+for i = 10, #ARGV, 3 do
   bytes = bytes + #header + #ARGV[i]
+  if tonumber(ARGV[i + 1]) > now then
+    ends[ARGV[i + 1]] = true
+  end
+end
+if next(ends) then
+  redis.call('HEXISTS', control, '') -- fails before the first write if the key is damaged
 end
 local room = tonumber(ARGV[5]) - redis.call('ZCARD', waiting) - redis.call('ZCARD', released)
 local held_bytes = to_number(redis.call('HGET', totals, 'bytes'), 0)
@@ -34,11 +42,17 @@ if offered > 0 and (offered > room or bytes > room_bytes) and not (offered == 1 
   return {'full', math.max(room, 0)}
 end
 local stored, stored_bytes = 0, 0
-for i = 9, #ARGV, 2 do
-  if redis.call('HSETNX', records, ARGV[i], header .. ARGV[i + 1]) == 1 then
-    redis.call('ZADD', waiting, now, ARGV[i])
-    stored, stored_bytes = stored + 1, stored_bytes + #header + #ARGV[i + 1]
+for i = 9, #ARGV, 3 do
+  local due = tonumber(ARGV[i + 2])
+  local is_held = due > now -- not if the window has ended meanwhile by this clock
+  local record = (is_held and new_header(string.format('%s,"held_until_ms":%d', more, due)) or header) .. ARGV[i + 1]
+  if redis.call('HSETNX', records, ARGV[i], record) == 1 then
+    redis.call('ZADD', waiting, is_held and due or now, ARGV[i])
+    stored, stored_bytes = stored + 1, stored_bytes + #record
   end
+end
+for due in pairs(ends) do
+  remember_hold(tonumber(due))
 end
 redis.call('HSET', cursor, node, new_cursor)
 if stored > 0 then

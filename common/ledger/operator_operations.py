@@ -46,6 +46,10 @@ class OperatorOperations(LedgerBase):
         """Move up to `limit` waiting deliveries to the dead letters, where they can be read, moved or discarded."""
         return int(self._calls.run("bury", integration_id, reason, limit))
 
+    def let_go(self, integration_id: str, *, limit: int = 500) -> int:
+        """End the hold of up to `limit` held deliveries: they are due now. Return how many."""
+        return int(self._calls.run("let_go", integration_id, limit))
+
     def discard(self, integration_id: str, ids: Sequence[str]) -> int:
         """Delete dead letters and count them. Return how many."""
         return int(self._calls.run("discard", integration_id, *map(id_bytes, ids)))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     Call = tuple[Sequence[str], list[str | bytes | float]]
 
 INCLUDES: Final = {
-    "commit": (),
-    "release": ("blocked", "limits"),
+    "commit": ("holds",),
+    "release": ("blocked", "limits", "holds"),
     "begin": ("blocked", "limits"),
     "renew": (),
     "bury_unreadable": (),
@@ -30,6 +30,7 @@ INCLUDES: Final = {
     "move": (),
     "bury": (),
     "import": (),
+    "let_go": ("holds",),
     "retain": (),
 }
 """Script → the files that it includes, in this order, after the prelude."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -17,6 +18,9 @@ MAX_LOST_ATTEMPTS: Final = 10
 
 REAP_LIMIT: Final = 1000
 """Maximum number of expired leases that one reap handles; the next reap runs a second later."""
+
+
+NO_HOLDS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -44,7 +48,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of a commit: store (id, alert) pairs and the new `cursor` of `node`, if that is still `expected`.
 
     `replayed` marks the deliveries as read from the log a second time on purpose. `excepted` is the number of alerts
-    between the two cursors that conditions excepted; it is counted with the commit.
+    between the two cursors that conditions excepted; it is counted with the commit. `held_until_ms` has the ids of the
+    deliveries that are held, with the end of their hold in ms since the epoch.
     """
 
     node: str
@@ -55,12 +60,14 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     max_backlog_bytes: int
     replayed: bool = False
     excepted: int = 0
+    held_until_ms: Mapping[str, int] = NO_HOLDS
 
     def script_args(self) -> list[str | bytes | float]:
         """Return the arguments of the script `commit`."""
         limits = (self.max_backlog, self.max_backlog_bytes, int(self.replayed), self.excepted)
-        pairs = (part for pair in self.deliveries for part in pair)
-        return [self.node, id_bytes(self.expected), self.cursor, *limits, *pairs]
+        held = self.held_until_ms
+        each = (part for one, alert in self.deliveries for part in (one, alert, held.get(one, 0)))
+        return [self.node, id_bytes(self.expected), self.cursor, *limits, *each]
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +197,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `paused_ms` is when an operator paused it, 0 if it is not paused. `target_until_ms` and `breaker_until_ms` are the
     ends of the pauses of the target and of the breaker, 0 if there is none. `breaker_reason` is the reason of the
     failure that opened the breaker. `failed` is the number of waiting deliveries that have
-    failed. `limits` is the number of remaining tokens by limit. `damaged` lists the keys of the wrong type.
+    failed. `held` is the number of held deliveries by the end of their hold, the earliest first.
+    `limits` is the number of remaining tokens by limit. `damaged` lists the keys of the wrong type.
     """
 
     waiting: int
@@ -210,5 +218,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     breaker_until_ms: int = 0
     breaker_reason: str = ""
     failed: int = 0
+    held: dict[int, int] = {}
     limits: dict[str, int] = {}
     damaged: tuple[str, ...] = ()

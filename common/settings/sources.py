@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import SettingsError
 from common.permissions import explain, read_trusted
-from common.settings.definition import CONDITION_LIST, CONDITIONS, DEFINITION_KEYS, is_pattern
+from common.settings.definition import DEFINITION_KEYS, NAMED, is_pattern
 from common.settings.schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
 from common.settings.toml_lines import line_numbers
 
@@ -70,7 +70,7 @@ _NEAR_POLICY: Final = [known[-1] for known in _KNOWN if known[:-1] == (INTEGRATI
 _OLD_VARIABLES: Final = {"_".join(("COURIER", *path)).upper(): path for path in RENAMED}
 
 
-_SECTIONS: Final = (*KEYS, INTEGRATIONS, CONDITIONS)
+_SECTIONS: Final = (*KEYS, INTEGRATIONS, *NAMED)
 
 
 class RawValue(NamedTuple):
@@ -83,7 +83,7 @@ class RawValue(NamedTuple):
 
 
 class RefusedTable(NamedTuple):
-    """An error in a table of an integration, or of a pattern; `table` is empty for `[conditions]`.
+    """An error in a table of an integration, or of a pattern; `table` is empty for `[conditions]` and `[windows]`.
 
     It costs the integrations that the table is about, and nothing else.
     """
@@ -98,7 +98,7 @@ class RefusedTable(NamedTuple):
 
 def refused_table(path: KeyPath, origin: str, problem: str) -> RefusedTable | None:
     """Return what an error at `path` is to the table that it is in; None if it concerns more than some integrations."""
-    if path[0] == CONDITIONS and len(path) > 1:
+    if path[0] in NAMED and len(path) > 1:
         return RefusedTable("", origin, problem)
     is_own = path[0] == INTEGRATIONS and len(path) > 1 and path[1] != DEFAULT
     return RefusedTable(path[1], origin, problem) if is_own else None
@@ -172,8 +172,8 @@ def _key_at(path: KeyPath) -> Key | None:
     """Return the key at `path`, None if there is no such key."""
     if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
         return POLICY_KEYS.get(path[2]) or (DEFINITION_KEYS.get(path[2]) if _is_of_one(path) else None)
-    if len(path) == 2 and path[0] == CONDITIONS:  # noqa: PLR2004 — section, name
-        return CONDITION_LIST._replace(name=path[1], field=path[1])
+    if len(path) == 2 and path[0] in NAMED:  # noqa: PLR2004 — section, name
+        return NAMED[path[0]]._replace(name=path[1], field=path[1])
     return FIXED.get(path)
 
 
@@ -211,7 +211,7 @@ def _unknown_key(path: KeyPath, raw: object) -> str:
     if len(path) == 3 and path[0] == INTEGRATIONS and path[2] in DEFINITION_KEYS:  # noqa: PLR2004 — as above
         return f"{name} belongs in the table of one integration, [{INTEGRATIONS}.ID]"
     if isinstance(raw, dict):
-        sections = [*KEYS, CONDITIONS, f"{INTEGRATIONS}.{DEFAULT}"]
+        sections = [*KEYS, *NAMED, f"{INTEGRATIONS}.{DEFAULT}"]
         return f"there is no section [{name}]{_did_you_mean(*get_close_matches(name, sections, n=1))}"
     return f"there is no key {name}{_did_you_mean(*map(dotted, _nearest(path)))}"
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerDamaged
-from common.ledger import Commit, Full, Stale, Stored
+from common.ledger import NO_HOLDS, Commit, Full, Stale, Stored
 from producer.cursors.signatures import unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from common.integration import Integration
     from common.ledger import CommitResult, Ledger
@@ -65,12 +65,20 @@ class Subscription:
     damaged: bool = False
 
     def commits(
-        self, node: str, matches: Sequence[Line], after: str, now_s: float, excepted: Sequence[int] = ()
+        self,
+        node: str,
+        matches: Sequence[Line],
+        after: str,
+        now_s: float,
+        excepted: Sequence[int] = (),
+        *,
+        held: Mapping[str, int] = NO_HOLDS,
     ) -> Commits:
         """Yield the commits that store these matches and move to the cursor `after`, which is behind them.
 
         `excepted` has, in order, for each excepted alert the number of matches before it. A commit counts those up to
-        its cursor in the same step: so each is counted once, also if lines are read again.
+        its cursor in the same step: so each is counted once, also if lines are read again. `held` has the ids of the
+        matches that are held, with the end of the hold in ms since the epoch.
 
         Each commit gets its result before the next one; None means that the keys in Redis are damaged. A full backlog,
         damage and a moved cursor end it. Return the number of new deliveries.
@@ -95,6 +103,7 @@ class Subscription:
                 max_backlog=self.policy.max_backlog,
                 max_backlog_bytes=self.policy.max_backlog_bytes,
                 excepted=new_excepted,
+                held_until_ms={f"{node}:{line.id}": held[line.id] for line in chunk if line.id in held},
             )
             self.damaged = result is None
             match result:

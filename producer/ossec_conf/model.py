@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from common.errors import ConfigError
     from common.integration import Integration
+    from common.windows import Window
 
 
 class ConfigWarning(NamedTuple):
@@ -40,8 +41,9 @@ class RefusedBlock(NamedTuple):
 class Configuration(NamedTuple):
     """One ossec.conf: `integrations` and `refused_blocks` in file order, behind them those of courier.toml.
 
-    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`. `syntax_error` is
-    one of the warnings: the file is not well-formed. It may be half written, with blocks missing.
+    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`, and `windows`
+    its windows. `syntax_error` is one of the warnings: the file is not well-formed. It may be half written, with blocks
+    missing.
     """
 
     integrations: tuple[Integration, ...] = ()
@@ -49,6 +51,7 @@ class Configuration(NamedTuple):
     warnings: tuple[ConfigWarning, ...] = ()
     syntax_error: ConfigWarning | None = None
     conditions: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    windows: Mapping[str, Window] = MappingProxyType({})
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:
