@@ -13,14 +13,12 @@ if held ~= expected then
 end
 local more = ARGV[7] == '1' and ',"replays":1' or ''
 local header = new_header(more)
-local offered, bytes, ends = (#ARGV - 8) / 3, 0, {}
+local offered, bytes, holds = (#ARGV - 8) / 3, 0, false
 for i = 10, #ARGV, 3 do
   bytes = bytes + #header + #ARGV[i]
-  if tonumber(ARGV[i + 1]) > now then
-    ends[ARGV[i + 1]] = true
-  end
+  holds = holds or tonumber(ARGV[i + 1]) > now
 end
-if next(ends) then
+if holds then
   redis.call('HEXISTS', control, '') -- fails before the first write if the key is damaged
 end
 local room = tonumber(ARGV[5]) - redis.call('ZCARD', waiting) - redis.call('ZCARD', released)
@@ -41,7 +39,7 @@ if offered > 0 and (offered > room or bytes > room_bytes) and not (offered == 1 
   end
   return {'full', math.max(room, 0)}
 end
-local stored, stored_bytes = 0, 0
+local stored, stored_bytes, ends = 0, 0, {}
 for i = 9, #ARGV, 3 do
   local due = tonumber(ARGV[i + 2])
   local is_held = due > now -- not if the window has ended meanwhile by this clock
@@ -49,10 +47,13 @@ for i = 9, #ARGV, 3 do
   if redis.call('HSETNX', records, ARGV[i], record) == 1 then
     redis.call('ZADD', waiting, is_held and due or now, ARGV[i])
     stored, stored_bytes = stored + 1, stored_bytes + #record
+    if is_held then
+      ends[due] = true
+    end
   end
 end
 for due in pairs(ends) do
-  remember_hold(tonumber(due))
+  remember_hold(due)
 end
 redis.call('HSET', cursor, node, new_cursor)
 if stored > 0 then

@@ -3,7 +3,7 @@
 -- A held delivery waits as any other. Its due time is the end of its window, which it shares with all others that were
 -- held in the same period. So the number of held deliveries is the number with such a due time, and `held` in `control`
 -- only lists those: 'ms ms ...'.
-local MOST_ENDS = 16
+local MOST_ENDS = 30
 
 -- Returns the due times in the future.
 local function hold_ends()

@@ -33,7 +33,7 @@ contains a whole alert."""
 MAX_RECORDS: Final = 1000
 """The samples of more than ten integrations are smaller, so that a reply contains at most twice as many records."""
 
-MAX_HOLD_ENDS: Final = 16
+MAX_HOLD_ENDS: Final = 30
 """MOST_ENDS in `holds.lua`."""
 
 MIN_SAMPLE: Final = 3

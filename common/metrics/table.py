@@ -78,13 +78,14 @@ TABLE: Final = (
         "state changes of deliveries in the ledger; delivered, skipped, dead, discarded and expired are final",
     ),
     _exporter("courier_waiting", _GAUGE, "integration", "deliveries queued in the ledger, including those in back-off"),
+    _exporter("courier_held", _GAUGE, "integration", "queued deliveries that are held until the end of a window"),
     _exporter("courier_released", _GAUGE, "integration", "deliveries in a Celery queue or in flight in a worker"),
     _exporter("courier_dead", _GAUGE, "integration", "dead letters that are neither replayed nor discarded"),
     _exporter(
         "courier_oldest_delivery_age_seconds",
         _GAUGE,
         "integration",
-        "seconds since the commit of the oldest unsettled delivery; 0 if there is none",
+        "seconds since the commit of the oldest unsettled delivery, or since the end of its hold; 0 if there is none",
     ),
     _exporter(
         "courier_overdue_seconds",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from common.ledger import BreakerState
 from ops.admin.terminal import age, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from common.ledger import Status
     from ops.admin.status_report import IntegrationReport
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
 def hold_reason(status: Status, now_ms: int) -> str:
     """Return why the integration is held back at the ledger's time `now_ms`; empty if it is not."""
     return ", ".join(_hold_reasons(status, now_ms))
+
+
+def describe_holds(held: Mapping[int, int], now_ms: int) -> str:
+    """Return how many deliveries are held until when, from their number by the end of the hold; empty if none are.
+
+    The times are those of the operator's time zone.
+    """
+    return ", ".join(
+        f"{number:,} held until {datetime.fromtimestamp(ms / 1000).astimezone().isoformat(' ', 'minutes')}"
+        f" ({age((ms - now_ms) / 1000)} left)"
+        for ms, number in held.items()
+    )
+
+
+def with_holds(reason: str, held: Mapping[int, int], now_ms: int) -> str:
+    """Return the result of `hold_reason` with that of `describe_holds`."""
+    return ", ".join(filter(None, (reason, describe_holds(held, now_ms))))
 
 
 def _hold_reasons(status: Status, now_ms: int) -> Iterator[str]:

@@ -188,6 +188,6 @@ ROLES: Final = (
             _READ_STATUS,
             "hdel hset hsetnx",
         ),
-        scripts=("replay", "discard", "move", "bury", "import", "commit"),
+        scripts=("replay", "discard", "move", "bury", "import", "commit", "let_go"),
     ),
 )

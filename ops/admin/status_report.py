@@ -49,6 +49,13 @@ class BreakerReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class HoldReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of deliveries that are held until the end of a window, in ms since the epoch."""
+
+    until_ms: int
+    number: int
+
+
 class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """One integration. Ages are in seconds, times in ms since the epoch; null if there is none."""
 
@@ -58,6 +65,8 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     differing: dict[str, list[str]]
     waiting: int
     failed: int
+    held: int
+    holds: list[HoldReport]
     released: int
     dead: int
     excepted: int
@@ -162,6 +171,8 @@ def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> Integra
         differing=listed.differing or {},
         waiting=status.waiting,
         failed=status.failed,
+        held=sum(status.held.values()),
+        holds=[HoldReport(until_ms=ms, number=number) for ms, number in status.held.items()],
         released=status.released,
         dead=status.dead,
         excepted=status.totals.get("excepted", 0),

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "top": "Show live rates and backlogs per integration.",
     "pause": "Stop sending for an integration; new alerts are queued.",
     "resume": "Resume a paused integration.",
+    "release": "Send the deliveries that a window holds now.",
     "dead": "List, show, replay, discard, export or import dead letters.",
     "replay-log": "Queue alerts of a past period again, from the archived log.",
     "check": "Check ossec.conf, scripts, settings and paths.",

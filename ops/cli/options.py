@@ -40,6 +40,7 @@ SYNONYMS: Final = {
     "stats": "status",
     "stop": "pause",
     "hold": "pause",
+    "unhold": "release",
     "unpause": "resume",
     "continue": "resume",
     "deadletters": "dead",

@@ -11,7 +11,7 @@ import msgspec
 from common.errors import CourierError
 from common.health.checks import IDLE_LIMIT_S
 from common.printable import printable_json
-from ops.admin.hold_reason import last_error
+from ops.admin.hold_reason import last_error, with_holds
 from ops.admin.nagios import Level, line, verdict
 from ops.admin.node_differences import describe_differences
 from ops.admin.session import open_session
@@ -130,12 +130,9 @@ def print_report(session: LedgerSession, report: StatusReport) -> None:
 
 
 def _notes(report: StatusReport) -> list[tuple[str, str]]:
-    held = [(one, what.held_back) for one, what in report.integrations.items() if what.held_back]
-    errors = [
-        (one, f"error: {last_error(what, report.time_ms)}")
-        for one, what in report.integrations.items()
-        if what.last_error
-    ]
+    found = report.integrations.items()
+    held = [(one, text) for one, what in found if (text := _held_back(what, report.time_ms))]
+    errors = [(one, f"error: {last_error(what, report.time_ms)}") for one, what in found if what.last_error]
     return held + _differences(report) + errors
 
 
@@ -148,7 +145,11 @@ def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
     oldest = "" if what.oldest_age_s is None else age(what.oldest_age_s)
     totals = (what.totals[name] for name in ("delivered", "skipped", "retried"))
     numbers = map(str, (what.waiting, what.released, what.dead, *totals))
-    return (label, *numbers, oldest, what.held_back, last_error(what, now_ms))
+    return (label, *numbers, oldest, _held_back(what, now_ms), last_error(what, now_ms))
+
+
+def _held_back(what: IntegrationReport, now_ms: int) -> str:
+    return with_holds(what.held_back, {one.until_ms: one.number for one in what.holds}, now_ms)
 
 
 def _node_row(name: str, node: ProducerStatus, now_ms: int) -> tuple[str, ...]:

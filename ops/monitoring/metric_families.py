@@ -65,6 +65,7 @@ def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[
         (((one, *pair), count) for one, status in found.items() for pair, count in deliveries(status.totals).items()),
     )
     yield each("courier_waiting", lambda status: status.waiting)
+    yield each("courier_held", lambda status: sum(status.held.values()))
     yield each("courier_released", lambda status: status.released)
     yield each("courier_dead", lambda status: status.dead)
     yield each("courier_oldest_delivery_age_seconds", lambda status: status.unsettled_age_s or 0.0)
