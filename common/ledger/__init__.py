@@ -10,7 +10,7 @@ Keys of an integration
     courier:{ID}:dead      sorted set  delivery id by time of death
     courier:{ID}:cursor    hash        manager node → its position in its alert log; workers have no access to it
     courier:{ID}:control   hash        what blocks the integration (the operator's pause, the breaker), the last error,
-                                       when the manager was last notified
+                                       when the manager was last notified, until when deliveries are held
     courier:{ID}:totals    hash        counters by outcome and reason; stored bytes
     courier:{ID}:spent     hash        delivery id → the rate limit tokens it has spent, while it is in `released`
 
@@ -51,6 +51,7 @@ Scripts, who runs them and what they move
     discard   operator          dead → deleted
     move      operator          dead → waiting of another integration
     bury      operator          waiting → dead
+    let_go    operator          held deliveries wait no longer: they are due now
     import    operator          nothing → dead, unless the id is already there
     retain    worker            dead → deleted, beyond the configured age or size; off by default
     bury_unreadable  any process     released → dead, if the record or id cannot be read
@@ -88,6 +89,11 @@ changed credential closes the breaker.
 moves it from open to half-open, both by the ledger's clock. So no block depends on a process that stays alive. If the
 clock is set back, no limit is exceeded and no block lasts longer than its configured maximum; `release` moves the due
 times back as well, of 1,000 waiting deliveries a call.
+
+A held delivery is no different, only its due time is in the future: the end of the window that was in force at the
+commit. All that were held in one period share it, so `held` in `control` lists these times, and a delivery is held if
+its due time is one of them and not over. It counts in the backlog, but not as late: `held_until_ms` in its header
+says from when on its age counts. Changed windows change nothing for it; `let_go` does.
 
 Recovery after a crash
     between commit and release     still waiting: the next release takes it

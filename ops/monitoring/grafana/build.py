@@ -96,6 +96,7 @@ _BACKLOG: Final = Row(
     "Backlog",
     [
         Panel("Waiting", (Query(f"courier_waiting{_SELECTOR}", "{{integration}}"),), stacked=True),
+        Panel("Held until the end of a window", (Query(f"courier_held{_SELECTOR}", "{{integration}}"),), stacked=True),
         Panel(
             "Released: queued or being sent", (Query(f"courier_released{_SELECTOR}", "{{integration}}"),), stacked=True
         ),
