@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import redis
-
     from ops.standalone.embedded_redis import EmbeddedServer
 
 LONGEST_START_S = 15
@@ -52,11 +50,11 @@ def next_minute(moment: datetime, *, least_s: float) -> datetime:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("client")  # empties the server
 @pytest.mark.timeout(600)
 def test_alerts_are_held_until_the_window_ends_or_an_operator_releases_them(
-    client: redis.Redis, server: EmbeddedServer, manager: Manager, target: Recorder, other: Recorder, tmp_path: Path
+    server: EmbeddedServer, manager: Manager, target: Recorder, other: Recorder, tmp_path: Path
 ) -> None:
-    del client  # empties the server
     now = datetime.now(UTC)
     end = next_minute(now, least_s=LONGEST_START_S * patience())
     times = {"begin": now - timedelta(hours=1), "short": end, "long": end + timedelta(hours=8)}
