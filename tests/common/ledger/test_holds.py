@@ -155,7 +155,7 @@ def test_release_lets_all_held_go_in_bounded_calls(ledger: Ledger, clock: Clock)
 def test_release_keeps_the_count_of_bytes(client: redis.Redis, ledger: Ledger) -> None:
     commit(ledger, "ab", held="ab")
     ledger.let_go(ID)
-    stored = sum(map(len, client.hvals(keys_of(ID).records)))  # type: ignore[arg-type]  # redis-py's annotation
+    stored = sum(map(len, client.hvals(keys_of(ID).records)))
     assert ledger.status(ID).totals["bytes"] == stored
 
 

@@ -54,6 +54,12 @@ def test_rates_are_the_difference_of_two_samples() -> None:
     assert rates.of("slack") == Rate(0, 0, 0)
 
 
+def test_row_shows_what_is_held() -> None:
+    line = dict(zip(TITLES, cells("slack", status(held={3_610_000: 1234}, paused_ms=1), Rate(), 10_000), strict=True))
+    assert line["Held back"].startswith("paused 10.0s ago, 1,234 held until 1970-01-01 ")
+    assert line["Held back"].endswith("(1.0h left)")
+
+
 def test_row_shows_rates_backlog_and_hold_reason() -> None:
     line = cells("slack", status(paused_ms=1_000), Rate(1, 2, 0.25), 10_000)
     assert dict(zip(TITLES, line, strict=True)) == {
