@@ -1,4 +1,4 @@
-"""The active configuration: ossec.conf, the tables of courier.toml and the files of secrets that they name.
+"""The active configuration: ossec.conf, the tables of courier.toml, and the files of secrets and agents that they name.
 
 It is read at the start, and again when one of these files changes. A change becomes active only if both files are
 well-formed and every block and table is valid, because a file may be half written. Otherwise the error is logged and
@@ -17,6 +17,7 @@ from common.errors import ConfigError, SettingsError
 from common.files import file_signature, is_being_written
 from common.settings.settings_file import SettingsFile
 from producer.configuration import read_configuration
+from producer.filters.agents import NO_AGENTS, AgentGroups
 from producer.secret_references import SecretReferences
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ class ConfigFile:
 
     `digest` holds 48 bits of the active ossec.conf, which was loaded at `loaded_ms`; the files were written at
     `changed_at_s`. `is_complete` says whether all was loaded without errors. `conditions` are the active named
-    conditions. `now` is seconds since the epoch.
+    conditions, `agents` the groups of agents. `now` is seconds since the epoch.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self.path, self._settings, self._now = settings.producer.config, SettingsFile(settings, now), now
         self.error, self.is_complete, self.digest, self.loaded_ms = "", True, 0, 0
         self.conditions: Mapping[str, tuple[str, ...]] = {}
+        self.agents: AgentGroups = NO_AGENTS
         self._references = SecretReferences()
         self._signature: FileSignature | None = None
         self._is_due = False
@@ -74,7 +76,7 @@ class ConfigFile:
             (forced, signature != self._signature, self._settings.changed(), self._references.changed())
         )
         # All wait for a file that may be half written: another file or SIGHUP is no reason to read it.
-        if not self._is_due or self._settings.is_being_written() or is_being_written(self.path, self._now()):
+        if not self._is_due or self._is_being_written():
             return None
         self._is_due = False
         self._signature = signature
@@ -97,13 +99,18 @@ class ConfigFile:
         _log.info("configuration reloaded", extra={"config": str(self.path), "settings": str(settings.file)})
         return configuration.integrations
 
+    def _is_being_written(self) -> bool:
+        now_s = self._now()
+        paths = (self.path, *self._references.files)
+        return self._settings.is_being_written() or any(is_being_written(path, now_s) for path in paths)
+
     def _reject(self, error: str) -> None:
         self.error = error
         _log.error("changed configuration rejected; the previous one stays active: %s", error)
 
     def _record(self, configuration: Configuration) -> None:
         """Record digest and time of the active content. If it changed since it was read, the next reload reads it."""
-        self.conditions = configuration.conditions
+        self.conditions, self.agents = configuration.conditions, configuration.agents
         try:
             content = self.path.read_bytes()
             # Not the modification time: `cp -p` keeps that, so it can be long before the file was put here.

@@ -18,6 +18,9 @@ from common.secret import Secret
 from common.settings.definition import CONDITIONS, DEFINITION_KEYS, Definition, is_pattern
 from common.settings.schema import DEFAULT, INTEGRATIONS
 from common.settings.sources import dotted
+from producer.agents_file import read_agents
+from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
+from producer.filters.conditions import AlertConditions
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from common.conditions import NamedCondition
     from common.settings.load import Settings
     from common.settings.sources import KeyPath
+    from producer.filters.agents import AgentGroups
 
 _SECRETS: Final = ("hook_url", "api_key")
 _FIELDS: Final = {"service": "service_override", "rule_id": "rule_ids", "timeout": "timeout_s"}
@@ -72,13 +76,35 @@ class _Compiler:
     def result(self) -> Configuration:
         blocks = [one for block in self._found.integrations if (one := self._merge_block(block))]
         alone = list(self._tables_without_block())
+        agents, usable = self._agents([*blocks, *alone])
         self._refuse_tables()
         return self._found._replace(
-            integrations=(*blocks, *alone),
+            integrations=usable,
             refused_blocks=(*self._found.refused_blocks, *self._refused),
             warnings=(*self._found.warnings, *self._warnings),
             conditions={name: self._settings.conditions[name] for name in self._named},
+            agents=agents,
         )
+
+    def _agents(self, integrations: list[Integration]) -> tuple[AgentGroups, tuple[Integration, ...]]:
+        """Return the groups of agents, and the integrations that can run: without the file, those that need no groups.
+
+        The others would miss alerts; refused, they keep their cursors.
+        """
+        path = self._settings.agents.file
+        if not path:
+            return NO_AGENTS, tuple(integrations)
+        self._references.follow(path)
+        try:
+            return read_agents(path), tuple(integrations)
+        except ConfigError as error:
+            problem = error
+        self._refuse("[agents]", [problem])
+        uses_groups = [one for one in integrations if AlertConditions(one, self._named).use_agent_groups]
+        for one in uses_groups:
+            text = f"{one.id} has a condition on {AGENT_GROUPS}, which needs agents.file"
+            self._refuse(one.id, [ConfigError(text, file=one.file, line=one.line)], one.line)
+        return NO_AGENTS, tuple(one for one in integrations if one not in uses_groups)
 
     # -- named conditions
 

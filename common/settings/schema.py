@@ -160,6 +160,12 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     db: Annotated[Path | None, optional(path())]
 
 
+class AgentsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[agents]`."""
+
+    file: Annotated[Path | None, optional(path())]
+
+
 class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[metrics]`."""
 
@@ -262,6 +268,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "producer": ProducerSettings,
     "worker": WorkerSettings,
     "state": StateSettings,
+    "agents": AgentsSettings,
     "flower": FlowerSettings,
     "metrics": MetricsSettings,
     "health": HealthSettings,

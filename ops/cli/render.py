@@ -19,11 +19,12 @@ from producer.filters.decode import InvalidAlert
 from workers.alert.alert import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from common.integration import Integration
     from common.settings.load import Settings
     from ops.admin.render import Rendered, RenderedCall
+    from producer.ossec_conf import Configuration
 
 DELIVERY_ID_PLACEHOLDER = "<delivery id>"
 """Shown in a message in place of the delivery id, which exists only for a queued delivery."""
@@ -63,7 +64,7 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
     unexpected = list[str]()
     configuration = read_configuration(settings)
     for number, integration in enumerate(in_configuration(configuration, wanted, file=file)):
-        verdict = passes(integration, raw, configuration.conditions)
+        verdict = passes(integration, raw, configuration)
         rendered = _rendered(settings, integration, raw)
         if as_json:
             document = msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode()
@@ -100,10 +101,10 @@ def _is_alone(line: bytes) -> bool:
         return False
 
 
-def passes(integration: Integration, raw: bytes, named_conditions: Mapping[str, Sequence[str]]) -> str:
+def passes(integration: Integration, raw: bytes, configuration: Configuration) -> str:
     """Return whether the filters and conditions let the alert pass, and which of them do not, as text."""
     try:
-        why = mismatches(integration, raw, named_conditions)
+        why = mismatches(integration, raw, configuration.conditions, configuration.agents)
     except InvalidAlert as bad:
         return f"not an alert: the line would be rejected ({bad})"
     if why:

@@ -77,6 +77,7 @@ def command(settings: Settings, start: Start | datetime, once: bool, out: Path |
         shadow = Shadow(
             in_configuration(configuration, words, file=settings.producer.config),
             named_conditions=configuration.conditions,
+            agents=configuration.agents,
             policy=settings.policy,
             worker=settings.worker,
             source=source,

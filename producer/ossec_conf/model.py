@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from producer.filters.agents import NO_AGENTS, AgentGroups
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,7 +42,8 @@ class RefusedBlock(NamedTuple):
 class Configuration(NamedTuple):
     """One ossec.conf: `integrations` and `refused_blocks` in file order, behind them those of courier.toml.
 
-    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`. `syntax_error` is
+    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`, and
+    `agents` the groups of agents. `syntax_error` is
     one of the warnings: the file is not well-formed. It may be half written, with blocks missing.
     """
 
@@ -49,6 +52,7 @@ class Configuration(NamedTuple):
     warnings: tuple[ConfigWarning, ...] = ()
     syntax_error: ConfigWarning | None = None
     conditions: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    agents: AgentGroups = NO_AGENTS
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:

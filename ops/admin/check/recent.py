@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from producer.alertlog.directory import LogDirectory
+from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert, decode_line
 from producer.filters.index import NO_CONDITIONS, FilterIndex
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from common.integration import Integration
+    from producer.filters.agents import AgentGroups
 
 MAX_ALERTS: Final = 10_000
 """Maximum number of alerts to read: a day of a small manager, some minutes of a large one."""
@@ -63,13 +65,14 @@ def count_recent(
     path: Path,
     integrations: Sequence[Integration],
     named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+    agents: AgentGroups = NO_AGENTS,
     *,
     clock: Callable[[], float],
 ) -> RecentCounts:
     """Match the last alerts of the log at `path`; none if it cannot be read. `clock` is monotonic."""
     single = {f"{one.id}\0{field}": _with_one_filter(one, field) for one in integrations for field in _filters(one)}
     alone = (msgspec.structs.replace(one, id=key) for key, one in single.items())
-    index = FilterIndex([*integrations, *alone], named_conditions)
+    index = FilterIndex([*integrations, *alone], named_conditions, agents)
     counts, groups, alerts = Counter[str](), set[str](), 0
     for raw in _last_lines(path, clock() + LIMIT_S, clock):
         try:
