@@ -53,6 +53,12 @@ class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
         at_s = written_at_s(line.raw)
         return at_s is not None and self.start.timestamp() <= at_s < self.stop.timestamp()
 
+    def contains_all(self, batch: Batch) -> bool:
+        """Return whether all lines of the batch are in the period, since both ends are REORDER_WINDOW_S inside."""
+        ends = [written_at_s(line.raw) for line in (batch.lines[0], batch.lines[-1])] if batch.lines else []
+        first_s, last_s = self.start.timestamp() + REORDER_WINDOW_S, self.stop.timestamp() - REORDER_WINDOW_S
+        return all(at_s is not None and first_s <= at_s < last_s for at_s in ends)
+
     def is_over(self, batch: Batch) -> bool:
         """Return whether reading is past the end of the period, REORDER_WINDOW_S included."""
         last_s = next(filter(None, (written_at_s(line.raw) for line in reversed(batch.lines))), None)

@@ -175,13 +175,12 @@ def _problems(preview: Preview, settings: Settings, configuration: Configuration
 
 
 def _show(name: str, change: Change, *, is_new: bool) -> None:
-    total = change.total
+    now, then, more, fewer = change.total.numbers
     if is_new:
-        click.echo(f"a new integration would match {pluralize(total.then, 'alert')}")
+        click.echo(f"a new integration would match {pluralize(then, 'alert')}")
     else:
-        matches = f"{pluralize(total.now, 'alert')} now, {total.then:,} then"
-        click.echo(printable(f"{name}: {matches}: {total.more:,} more, {total.fewer:,} fewer"))
-    if not total.now and not total.then:
+        click.echo(printable(f"{name}: {pluralize(now, 'alert')} now, {then:,} then: {more:,} more, {fewer:,} fewer"))
+    if not now and not then:
         return
     click.echo()
     print_table(DAY_COLUMNS, [row[:-1] for row in rows(dict(sorted(change.days.items())))])

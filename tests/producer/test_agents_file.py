@@ -76,7 +76,8 @@ def test_groups_of_the_alert_itself_stay() -> None:
     own = {"agent": {"id": "001", "groups": ["own"]}}
     agents.add_to(own)
     assert own["agent"]["groups"] == ["own"]
-    for strange in (None, [], "001"):
+    anything: tuple[object, ...] = (None, [], "001")
+    for strange in anything:
         alert: dict[str, object] = {"agent": strange}
         agents.add_to(alert)
         assert alert == {"agent": strange}
