@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from common.errors import ConfigError, SettingsError
 from common.files import file_signature, is_being_written
 from common.settings.settings_file import SettingsFile
-from producer.configuration import read_configuration
-from producer.filters.agents import NO_AGENTS, AgentGroups
+from producer.configuration import policy_of, read_configuration
+from producer.ossec_conf import Configuration
 from producer.secret_references import SecretReferences
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.load import Settings
     from common.settings.schema import Policy
-    from producer.ossec_conf import Configuration
+    from producer.filters.agents import AgentGroups
 
 DIGEST_BYTES: Final = 6
 """Bytes of the SHA-256 that a metric can hold exactly: it is a double."""
@@ -41,23 +41,31 @@ class ConfigFile:
     `error` says what is wrong, for status; it is empty if nothing is.
 
     `digest` holds 48 bits of the active ossec.conf, which was loaded at `loaded_ms`; the files were written at
-    `changed_at_s`. `is_complete` says whether all was loaded without errors. `conditions` are the active named
-    conditions, `agents` the groups of agents. `now` is seconds since the epoch.
+    `changed_at_s`. `is_complete` says whether all was loaded without errors. `now` is seconds since the epoch.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self.path, self._settings, self._now = settings.producer.config, SettingsFile(settings, now), now
         self.error, self.is_complete, self.digest, self.loaded_ms = "", True, 0, 0
-        self.conditions: Mapping[str, tuple[str, ...]] = {}
-        self.agents: AgentGroups = NO_AGENTS
+        self._active = Configuration()
         self._references = SecretReferences()
         self._signature: FileSignature | None = None
         self._is_due = False
         self.changed_at_s = 0.0
 
+    @property
+    def conditions(self) -> Mapping[str, tuple[str, ...]]:
+        """The active named conditions."""
+        return self._active.conditions
+
+    @property
+    def agents(self) -> AgentGroups:
+        """The active groups of agents."""
+        return self._active.agents
+
     def policy(self, integration: Integration) -> Policy:
         """Return the active policy of an integration."""
-        return self._settings.active.policy(integration)
+        return policy_of(integration, self._settings.active, self._active)
 
     def load(self) -> tuple[Integration, ...]:
         """Return the valid integrations. Raises ConfigError if ossec.conf cannot be read at all."""
@@ -110,7 +118,7 @@ class ConfigFile:
 
     def _record(self, configuration: Configuration) -> None:
         """Record digest and time of the active content. If it changed since it was read, the next reload reads it."""
-        self.conditions, self.agents = configuration.conditions, configuration.agents
+        self._active = configuration
         try:
             content = self.path.read_bytes()
             # Not the modification time: `cp -p` keeps that, so it can be long before the file was put here.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import SettingsError
 from common.files import file_signature
 from common.permissions import explain, read_trusted
-from common.settings.definition import ENVIRONMENT, FILE
+from common.settings.secret_values import ENVIRONMENT, FILE
 from common.settings.values import quoted
 
 if TYPE_CHECKING:

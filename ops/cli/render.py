@@ -14,7 +14,7 @@ from ops.admin.filter_mismatch import mismatches
 from ops.admin.names import in_configuration
 from ops.admin.render import Renderer
 from ops.cli.options import combined, example, integration_option, pass_settings, setting_option
-from producer.configuration import read_configuration
+from producer.configuration import policy_of, read_configuration
 from producer.filters.decode import InvalidAlert
 from workers.alert.alert import Alert
 
@@ -65,7 +65,7 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
     configuration = read_configuration(settings)
     for number, integration in enumerate(in_configuration(configuration, wanted, file=file)):
         verdict = passes(integration, raw, configuration)
-        rendered = _rendered(settings, integration, raw)
+        rendered = _rendered(settings, integration, raw, configuration)
         if as_json:
             document = msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode()
             click.echo(printable_json(document))
@@ -78,9 +78,10 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
         raise CourierError(f"expected {expect}: {'; '.join(unexpected)}")
 
 
-def _rendered(settings: Settings, integration: Integration, raw: bytes) -> Rendered:
+def _rendered(settings: Settings, integration: Integration, raw: bytes, configuration: Configuration) -> Rendered:
     debug = settings.log.level is LogLevel.DEBUG
-    renderer = Renderer(integration, settings.policy(integration), settings.worker, debug=debug)
+    policy = policy_of(integration, settings, configuration)
+    renderer = Renderer(integration, policy, settings.worker, debug=debug)
     return msgspec.structs.replace(renderer.render(Alert(raw, DELIVERY_ID_PLACEHOLDER)), error=renderer.script_error())
 
 

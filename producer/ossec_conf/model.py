@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from common.errors import ConfigError
     from common.integration import Integration
+    from common.secret import Secret
 
 
 class ConfigWarning(NamedTuple):
@@ -43,7 +44,8 @@ class Configuration(NamedTuple):
     """One ossec.conf: `integrations` and `refused_blocks` in file order, behind them those of courier.toml.
 
     `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`, and
-    `agents` the groups of agents. `syntax_error` is
+    `agents` the groups of agents. `endpoints` has, by id, each `endpoint` that is `env:NAME` or `file:PATH`, as the
+    URL. `syntax_error` is
     one of the warnings: the file is not well-formed. It may be half written, with blocks missing.
     """
 
@@ -53,6 +55,7 @@ class Configuration(NamedTuple):
     syntax_error: ConfigWarning | None = None
     conditions: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     agents: AgentGroups = NO_AGENTS
+    endpoints: Mapping[str, Secret] = MappingProxyType({})
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:
