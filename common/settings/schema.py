@@ -163,7 +163,8 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class AgentsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[agents]`."""
 
-    file: Annotated[Path | None, optional(path())]
+    # COURIER_AGENTS_FILE would look like the name of a file with the value, as all variables in _FILE are.
+    file: Annotated[Path | None, optional(path()), NameOverrides(variable="COURIER_AGENTS_PATH")]
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
