@@ -63,16 +63,21 @@ def read_agents(path: Path) -> AgentGroups:
         raise ConfigError(f"agents.file cannot be read: {explain(error)}", file=str(path)) from None
     except SettingsError as error:
         raise ConfigError(str(error), file=str(path)) from None
+    return parse_agents(content, str(path))
+
+
+def parse_agents(content: bytes, file: str) -> AgentGroups:
+    """Return the groups of all agents. `file` is the path for errors. Raises ConfigError."""
     by_id: dict[str, tuple[str, ...]] = {}
     is_export = content.lstrip().startswith(b"{")
-    for place, line, agent_id, groups in (_of_export if is_export else _of_text)(content, str(path)):
+    for place, line, agent_id, groups in (_of_export if is_export else _of_text)(content, file):
         wrong = next((one for one in (agent_id, *groups) if not _NAME.fullmatch(one)), None)
         if wrong is not None:
             problem = f"{place}{_quoted(wrong)} is not the id of an agent or the name of a group"
-            raise ConfigError(problem, file=str(path), line=line)
+            raise ConfigError(problem, file=file, line=line)
         if agent_id in by_id:
             problem = f"{place}agent {_quoted(agent_id)} is listed twice: keep one of them"
-            raise ConfigError(problem, file=str(path), line=line)
+            raise ConfigError(problem, file=file, line=line)
         by_id[agent_id] = tuple(groups)
     return AgentGroups(by_id)
 

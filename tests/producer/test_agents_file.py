@@ -231,8 +231,14 @@ def test_without_the_file_an_integration_that_needs_it_waits_for_it(client: redi
 def test_check_and_render_know_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COURIER_PRODUCER_CONFIG", "ossec.conf")
-    (tmp_path / "courier.toml").write_text(SETTINGS)
+    monkeypatch.setenv("COURIER_PRODUCER_ALERTS", "alerts.json")
+    (tmp_path / "alerts.json").write_bytes(alert(0, "001") + b"\n")
     (tmp_path / "ossec.conf").write_text(f"<ossec_config>{BLOCK}</ossec_config>")
+    (tmp_path / "courier.toml").write_text(SETTINGS.replace('file = "agents"', 'file = ""'))
+    hint = "only excludes every alert; the alerts of Wazuh 4.x carry no agent.groups: set [agents] file"
+    assert hint in CliRunner().invoke(courier, ["check"]).output
+
+    (tmp_path / "courier.toml").write_text(SETTINGS)
     (tmp_path / "alert.json").write_bytes(alert(0, "001"))
     found = CliRunner().invoke(courier, ["check"])
     assert found.exit_code == 78
