@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from common.settings.load import load_settings
 from ops.admin.preview import Facts, facts_of
 from ops.cli.main import courier, main
+from producer.configuration import read_configuration
+from producer.filters.index import FilterIndex
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -128,10 +132,24 @@ def test_a_lower_level_by_day_rule_and_agent() -> None:
     assert "skipped lines: 1 invalid_json" in result.stderr
 
 
-def test_the_numbers_are_those_of_the_producer() -> None:
+def test_the_period_limits_what_counts() -> None:
     assert numbers(slack()) == (3, 3, 0, 0)
     assert numbers(slack("--since", "20d")) == (4, 4, 0, 0)
     assert numbers(slack("--until", f"{day(2)}T00:00:00Z")) == (1, 1, 0, 0)
+
+
+def test_the_numbers_are_those_of_the_producer() -> None:
+    settings = load_settings(file=None, environment=os.environ, cwd=Path.cwd())
+    configuration = read_configuration(settings)
+    index = FilterIndex(configuration.integrations, configuration.conditions, configuration.agents)
+    matched = Counter[str]()
+    for path in (*Path().glob("2*/*/*"), Path("alerts.json")):
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        for raw in content.splitlines():
+            if b"timestamp" in raw:
+                matched.update(index.match(raw))
+    found = document("--all", "--since", "20d")["integrations"]
+    assert {name: one["now"] for name, one in found.items()} == matched == {"slack": 4, "shuffle": 8}
 
 
 @pytest.mark.parametrize(
