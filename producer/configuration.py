@@ -16,9 +16,13 @@ from common.errors import ConditionError, ConfigError
 from common.integration import Integration
 from common.secret import Secret
 from common.settings.definition import CONDITIONS, DEFINITION_KEYS, WINDOWS, Definition, is_pattern
-from common.settings.schema import DEFAULT, INTEGRATIONS
+from common.settings.schema import DEFAULT, ENDPOINT_URL, INTEGRATIONS
+from common.settings.secret_values import is_reference
 from common.settings.sources import dotted
 from common.windows import hold_problem
+from producer.agents_file import read_agents
+from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
+from producer.filters.conditions import AlertConditions
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
@@ -30,7 +34,9 @@ if TYPE_CHECKING:
 
     from common.conditions import NamedCondition
     from common.settings.load import Settings
+    from common.settings.schema import Policy
     from common.settings.sources import KeyPath
+    from producer.filters.agents import AgentGroups
 
 _SECRETS: Final = ("hook_url", "api_key")
 _FIELDS: Final = {"service": "service_override", "rule_id": "rule_ids", "timeout": "timeout_s"}
@@ -55,6 +61,12 @@ def read_configuration(
     return compile_configuration(found, settings, references)
 
 
+def policy_of(integration: Integration, settings: Settings, configuration: Configuration) -> Policy:
+    """Return the policy of an integration, with the URL in place of an `endpoint` that is `env:NAME` or `file:PATH`."""
+    policy, endpoint = settings.policy(integration), configuration.endpoints.get(integration.id)
+    return msgspec.structs.replace(policy, endpoint=endpoint) if endpoint else policy
+
+
 def compile_configuration(found: Configuration, settings: Settings, references: SecretReferences) -> Configuration:
     """Return the integrations of ossec.conf with those of courier.toml, and what is wrong with either."""
     return _Compiler(found, settings, references).result()
@@ -73,15 +85,56 @@ class _Compiler:
     def result(self) -> Configuration:
         blocks = [one for block in self._found.integrations if (one := self._merge_block(block))]
         alone = list(self._tables_without_block())
+        agents, with_groups = self._agents([*blocks, *alone])
+        endpoints, usable = self._endpoints(with_groups)
         self._refuse_tables()
         self._warn_of_unused_windows()
         return self._found._replace(
-            integrations=(*blocks, *alone),
+            integrations=usable,
             refused_blocks=(*self._found.refused_blocks, *self._refused),
             warnings=(*self._found.warnings, *self._warnings),
             conditions={name: self._settings.conditions[name] for name in self._named},
             windows=self._settings.windows,
+            agents=agents,
+            endpoints=endpoints,
         )
+
+    def _agents(self, integrations: list[Integration]) -> tuple[AgentGroups, tuple[Integration, ...]]:
+        """Return the groups of agents, and the integrations that can run: without the file, those that need no groups.
+
+        The others would miss alerts; refused, they keep their cursors.
+        """
+        path = self._settings.agents.file
+        if not path:
+            return NO_AGENTS, tuple(integrations)
+        self._references.follow(path)
+        try:
+            return read_agents(path), tuple(integrations)
+        except ConfigError as error:
+            problem = error
+        self._refuse("[agents]", [problem])
+        uses_groups = [one for one in integrations if AlertConditions(one, self._named).use_agent_groups]
+        for one in uses_groups:
+            text = f"{one.id} has a condition on {AGENT_GROUPS}, which needs agents.file"
+            self._refuse(one.id, [ConfigError(text, file=one.file, line=one.line)], one.line)
+        return NO_AGENTS, tuple(one for one in integrations if one not in uses_groups)
+
+    def _endpoints(self, integrations: tuple[Integration, ...]) -> tuple[dict[str, Secret], tuple[Integration, ...]]:
+        """Return each `endpoint` that is a reference, as its URL, and the integrations without an invalid one."""
+        urls: dict[str, Secret] = {}
+        refused = set[str]()
+        for one in integrations:
+            endpoint = self._settings.policy(one).endpoint
+            if endpoint is None or not is_reference(endpoint.reveal()):
+                continue
+            try:
+                urls[one.id] = ENDPOINT_URL.parse(self._resolved(endpoint).reveal())
+            except ValueError as error:
+                policies = self._settings.user_policies.items()
+                table = next(name for name, keys in policies if keys.get("endpoint") == endpoint)
+                self._refuse(one.id, [self._error((INTEGRATIONS, table, "endpoint"), f"endpoint: {error}")], one.line)
+                refused.add(one.id)
+        return urls, tuple(one for one in integrations if one.id not in refused)
 
     # -- named conditions
 

@@ -99,7 +99,7 @@ class Producer:
         self._health = health
         self._cursor_backup, self._remembered = cursor_backup, cursor_backup.load()
         self._integrations: Sequence[Integration] = config.load()
-        self._matcher = Matcher(self._integrations, quarantine, config.conditions)
+        self._matcher = Matcher(self._integrations, quarantine, config.conditions, config.agents)
         self._foreign = ForeignWrites(self._matcher.counts, now)
         self._status_reporter = StatusReporter(
             node=node,
@@ -170,7 +170,7 @@ class Producer:
         if integrations is not None:
             self._flush_cursors()
             self._integrations = integrations
-            self._matcher.configure(integrations, self._config.conditions)
+            self._matcher.configure(integrations, self._config.conditions, self._config.agents)
             self._changed = True
             self._reload_cursors()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
 from producer.line_counter import LineCounter
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from common.integration import Integration
+    from producer.filters.agents import AgentGroups
     from producer.filters.index import MatchResult
     from producer.quarantine import Quarantine
     from producer.source import Batch, Line
@@ -27,22 +29,29 @@ if TYPE_CHECKING:
 
 
 class Matcher:
-    """Matches lines against `integrations`, whose conditions can use the named ones. Rejected lines are quarantined."""
+    """Matches lines against `integrations`, whose conditions can use the named ones and the groups of `agents`.
+
+    Rejected lines are quarantined.
+    """
 
     def __init__(
         self,
         integrations: Sequence[Integration],
         quarantine: Quarantine,
         named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+        agents: AgentGroups = NO_AGENTS,
     ) -> None:
-        self._index, self._quarantine = FilterIndex(integrations, named_conditions), quarantine
+        self._index, self._quarantine = FilterIndex(integrations, named_conditions, agents), quarantine
         self._line_counter = LineCounter()
 
     def configure(
-        self, integrations: Sequence[Integration], named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS
+        self,
+        integrations: Sequence[Integration],
+        named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+        agents: AgentGroups = NO_AGENTS,
     ) -> None:
         """Match against these integrations from now on."""
-        self._index = FilterIndex(integrations, named_conditions)
+        self._index = FilterIndex(integrations, named_conditions, agents)
 
     @property
     def counts(self) -> Counter[str]:

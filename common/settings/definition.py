@@ -13,19 +13,11 @@ import msgspec
 
 from common.secret import MASK, Secret
 from common.settings.schema import INTEGRATIONS, Key, NameOverrides, keys_of
+from common.settings.secret_values import is_reference
 from common.settings.values import Reader, integer, integers, quoted, require_non_empty
 from common.windows import HOLD_FORM, WINDOW_FORM, Hold, parse_hold, parse_window, show_hold, show_window
 
-ENVIRONMENT: Final = "env:"
-FILE: Final = "file:"
-"""A secret that begins so is not the secret itself: the producer reads it from a variable or a file."""
-
 _HIGHEST_LEVEL: Final = 16
-
-
-def is_reference(text: str) -> bool:
-    """Return whether a secret is `env:NAME` or `file:PATH`."""
-    return text.startswith((ENVIRONMENT, FILE))
 
 
 def secret_or_reference() -> Reader[Secret]:

@@ -29,6 +29,7 @@ from common.settings.schema import (
     KEYS,
     POLICY_KEYS,
     STRUCTS,
+    AgentsSettings,
     FlowerSettings,
     HealthSettings,
     LogSettings,
@@ -83,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     producer: ProducerSettings
     worker: WorkerSettings
     state: StateSettings
+    agents: AgentsSettings
     flower: FlowerSettings
     metrics: MetricsSettings
     health: HealthSettings

@@ -21,7 +21,7 @@ from common.connection.urls import SENTINEL_SCHEMES, complete_url, show_url
 from common.logs import LogFormat, LogLevel
 from common.secret import Secret
 from common.settings.rate_limit import RateLimit
-from common.settings.secret_values import credentials, secret, secret_url, variables
+from common.settings.secret_values import credentials, secret, secret_url, secret_url_or_reference, variables
 from common.settings.values import (
     LogPosition,
     Reader,
@@ -54,7 +54,7 @@ REDIS_URL: Final = secret_url(
     ("redis", "rediss", "unix", *SENTINEL_SCHEMES),
     "redis://HOST:PORT/NUMBER, rediss://…, unix:///PATH or sentinel://HOST:PORT,HOST:PORT/MASTER_NAME",
 )
-ENDPOINT_URL: Final = secret_url(("http", "https"), "https://HOST/PATH")
+ENDPOINT_URL: Final = secret_url_or_reference(("http", "https"), "https://HOST/PATH")
 PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
 
 
@@ -160,6 +160,13 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     db: Annotated[Path | None, optional(path())]
 
 
+class AgentsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[agents]`."""
+
+    # COURIER_AGENTS_FILE would look like the name of a file with the value, as all variables in _FILE are.
+    file: Annotated[Path | None, optional(path()), NameOverrides(variable="COURIER_AGENTS_PATH")]
+
+
 class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[metrics]`."""
 
@@ -262,6 +269,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "producer": ProducerSettings,
     "worker": WorkerSettings,
     "state": StateSettings,
+    "agents": AgentsSettings,
     "flower": FlowerSettings,
     "metrics": MetricsSettings,
     "health": HealthSettings,

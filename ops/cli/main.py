@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "release": "Send the deliveries that a window holds now.",
     "dead": "List, show, replay, discard, export or import dead letters.",
     "replay-log": "Queue alerts of a past period again, from the archived log.",
+    "preview": "Count what other filters would match in the archived log.",
     "check": "Check ossec.conf, scripts, settings and paths.",
     "init": "Create the keys and passwords of an installation.",
     "health": "Check that a producer, a worker, Flower or the exporter makes progress.",

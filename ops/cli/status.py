@@ -43,6 +43,7 @@ COLUMNS: Final = (
     Column("Delivered", NUMBER, rank=3),
     Column("Skipped", NUMBER, rank=7),
     Column("Retried", NUMBER, rank=6),
+    Column("Excepted", NUMBER, rank=9),
     Column("Oldest", NUMBER, rank=2),
     Column("Held back", rank=4),
     Column("Last error", rank=5),
@@ -145,7 +146,7 @@ def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
     oldest = "" if what.oldest_age_s is None else age(what.oldest_age_s)
     totals = (what.totals[name] for name in ("delivered", "skipped", "retried"))
     numbers = map(str, (what.waiting, what.released, what.dead, *totals))
-    return (label, *numbers, oldest, _held_back(what, now_ms), last_error(what, now_ms))
+    return (label, *numbers, str(what.excepted or ""), oldest, _held_back(what, now_ms), last_error(what, now_ms))
 
 
 def _held_back(what: IntegrationReport, now_ms: int) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from producer.filters.agents import NO_AGENTS, AgentGroups
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from common.errors import ConfigError
     from common.integration import Integration
+    from common.secret import Secret
     from common.windows import Window
 
 
@@ -41,9 +44,10 @@ class RefusedBlock(NamedTuple):
 class Configuration(NamedTuple):
     """One ossec.conf: `integrations` and `refused_blocks` in file order, behind them those of courier.toml.
 
-    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`, and `windows`
-    its windows. `syntax_error` is one of the warnings: the file is not well-formed. It may be half written, with blocks
-    missing.
+    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`, `windows` its
+    windows, and `agents` the groups of agents. `endpoints` has, by id, each `endpoint` that is `env:NAME` or
+    `file:PATH`, as the URL. `syntax_error` is one of the warnings: the file is not well-formed. It may be half written,
+    with blocks missing.
     """
 
     integrations: tuple[Integration, ...] = ()
@@ -52,6 +56,8 @@ class Configuration(NamedTuple):
     syntax_error: ConfigWarning | None = None
     conditions: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     windows: Mapping[str, Window] = MappingProxyType({})
+    agents: AgentGroups = NO_AGENTS
+    endpoints: Mapping[str, Secret] = MappingProxyType({})
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:

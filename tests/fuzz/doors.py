@@ -26,6 +26,7 @@ from common.settings.load import load_settings
 from ops.admin.dead_letter_file import read_line, write_line
 from ops.admin.dead_letters import FoundLetter
 from ops.monitoring.flower import event_gate
+from producer.agents_file import parse_agents
 from producer.filters.decode import InvalidAlert, decode_line
 from producer.filters.index import FilterIndex
 from producer.filters.integration_filter import IntegrationFilter
@@ -216,11 +217,17 @@ def retry_after(data: bytes) -> None:
     assert seconds is None or 0 <= seconds <= 86_400
 
 
+def agents(data: bytes) -> None:
+    """Read a file of agents."""
+    with suppress(ConfigError):
+        parse_agents(data, "agents")
+
+
 DOORS: Final[Mapping[str, Callable[[bytes], None]]] = {
     door.__name__: door
     for door in (
         *(ossec_conf, sregex, alert_line, conditions, options, courier_toml),
         *(queue_message, record, registry_entry, manager_event, letter, http_answer, retry_after),
-        *(flower_event, printable_text),
+        *(flower_event, printable_text, agents),
     )
 }
