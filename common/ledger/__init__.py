@@ -104,6 +104,7 @@ credential expire two days after their last use, when no limit or pause needs th
 """
 
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
+from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
 from common.ledger.limits import UNLIMITED, Breaker, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
@@ -135,10 +136,13 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Event",
+    "Facts",
     "FallbackOf",
     "Full",
     "Header",
     "HealthSignal",
+    "HistoryEntry",
+    "HistoryOutcome",
     "LastResponse",
     "Ledger",
     "Limits",
@@ -152,4 +156,5 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "UnreadableEntry",
 ]
