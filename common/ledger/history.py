@@ -59,7 +59,7 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
 
     Times are ms since the epoch by the ledger's clock; `first_attempt_ms` is 0 if there was no attempt. `attempts`
     counts those since the last replay. `worker` is NAME@HOST of the worker that ended the delivery, '' if none did.
-    `call_ms` is the duration of the last call, an HTTP request or a script, None if there was none.
+    `attempt_ms` is the duration of the last attempt with all its calls, None if the target was not contacted.
     """
 
     alert_id: ShortText = ""
@@ -72,7 +72,7 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     first_attempt_ms: NonNegative = 0
     attempts: NonNegative = 0
     worker: ShortText = ""
-    call_ms: NonNegative | None = None
+    attempt_ms: NonNegative | None = None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from common.connection.errors import as_ledger_errors
 from common.ledger.base import LedgerBase, to_ms
 from common.ledger.damage import is_damage
 from common.ledger.history import HistoryEntry, UnreadableEntry, read_entry
-from common.ledger.keys import history_key, keys_of
+from common.ledger.keys import history_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -76,16 +76,7 @@ class HistoryOperations(LedgerBase):
         With 0 entries no more are written, and the existing ones are deleted. Raises LedgerDamaged if another program
         wrote to the integration's control; a key of the wrong type in place of the history is left as it is.
         """
-        key, control = history_key(integration_id), keys_of(integration_id).control
-        oldest = max(0, self.now_ms() - to_ms(max_age_s))
-        self._calls.ask(integration_id, lambda pipe: pipe.hset(control, "history_max", str(max_entries)))
-        with as_ledger_errors(), self._redis.pipeline(transaction=False) as pipe:
-            if max_entries:
-                pipe.xtrim(key, maxlen=max_entries, approximate=True)
-                pipe.xtrim(key, minid=f"{oldest}-0", approximate=True)
-            else:
-                pipe.xtrim(key, maxlen=0, approximate=False)
-            _raise_unless_damage(pipe.execute(raise_on_error=False))
+        self._calls.run("trim_history", integration_id, max_entries, to_ms(max_age_s))
 
     def _history_of(self, integration_id: str, *, since_ms: int, newest_first: bool, chunk: int) -> Iterator[AnyEntry]:
         key, oldest, newest = history_key(integration_id), str(since_ms), "+"

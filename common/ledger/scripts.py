@@ -31,6 +31,7 @@ INCLUDES: Final = {
     "bury": (),
     "import": (),
     "retain": (),
+    "trim_history": (),
 }
 """Script → the files that it includes, in this order, after the prelude."""
 
