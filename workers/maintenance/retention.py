@@ -1,7 +1,7 @@
 """Deletes the oldest dead letters beyond `dead_max_age` or `dead_max_bytes`, and old entries of the history.
 
-Deleted dead letters are counted and logged. Every worker checks once a minute, and again a second later if one step was not enough. Steps are small, because the
-same thread renews the leases of deliveries in flight.
+Deleted dead letters are counted and logged. Every worker checks once a minute, and again a second later if one step was
+not enough. Steps are small, because the same thread renews the leases of deliveries in flight.
 """
 
 from __future__ import annotations
