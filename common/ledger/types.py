@@ -115,6 +115,9 @@ class Event(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+_ENDS: Final = (SettleOutcome.DELIVERED, SettleOutcome.SKIPPED, SettleOutcome.DEAD)
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How a begun delivery ended. Retry and dead need the new `header`.
 
@@ -143,7 +146,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ends(self) -> bool:
         """Whether the delivery ends, so that it gets an entry in the history."""
-        return self.outcome in {SettleOutcome.DELIVERED, SettleOutcome.SKIPPED, SettleOutcome.DEAD}
+        return self.outcome in _ENDS
 
     @property
     def failed(self) -> bool:
