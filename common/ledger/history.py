@@ -75,15 +75,26 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     attempt_ms: NonNegative | None = None
 
 
-class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery that ended. `position` is the id of the entry in its stream, which sorts by time.
+class Positioned(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of an integration's history. `position` is its id in the stream, '' if there is no stream."""
+
+    integration: str
+    position: str
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """The time of the entry in ms, and its number within that ms. Without a position it comes first."""
+        ms, _, number = self.position.partition("-")
+        return int(ms or 0), int(number or 0)
+
+
+class HistoryEntry(Positioned, frozen=True, kw_only=True):
+    """One delivery that ended.
 
     `outcome` is one of HistoryOutcome, or a word of a newer version. `reason` is a Reason, empty for a delivery, or the
     id of the other integration if it was moved.
     """
 
-    integration: str
-    position: str
     delivery: str
     outcome: str
     reason: str
@@ -92,7 +103,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ended_ms(self) -> int:
         """When the delivery ended, in ms since the epoch by the clock of Redis."""
-        return int(self.position.partition("-")[0])
+        return self.order[0]
 
     def is_about(self, wanted: str) -> bool:
         """Return whether `wanted` is the id of the delivery or of its alert, which entries hold cut."""
@@ -104,11 +115,9 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.ended_ms - self.facts.committed_ms) if self.facts.committed_ms else 0
 
 
-class UnreadableEntry(msgspec.Struct, frozen=True, kw_only=True):
+class UnreadableEntry(Positioned, frozen=True, kw_only=True):
     """An entry that Courier has not written, or that is damaged. `problem` says what is wrong and quotes nothing."""
 
-    integration: str
-    position: str
     problem: str
 
 

@@ -37,7 +37,7 @@ class HistoryOperations(LedgerBase):
         It reads `chunk` entries of an integration at a time, so the first ones of a long history come at once.
         """
         read = partial(self._history_of, since_ms=since_ms, newest_first=newest_first, chunk=chunk)
-        return merge(*map(read, integration_ids), key=_order, reverse=newest_first)
+        return merge(*map(read, integration_ids), key=lambda one: one.order, reverse=newest_first)
 
     def find_in_history(
         self, integration_ids: Collection[str], wanted: str, *, since_ms: int = 0
@@ -134,9 +134,3 @@ def _streams(found: Any) -> list[tuple[bytes, list[Any]]]:
     if isinstance(found, dict):
         return [(key, page[0] if page and isinstance(page[0], list) else page) for key, page in found.items()]
     return list(found or [])
-
-
-def _order(entry: AnyEntry) -> tuple[int, int]:
-    """Return the time of an entry and its number within that ms. A history that cannot be read comes first."""
-    ms, _, number = entry.position.partition("-")
-    return int(ms or 0), int(number or 0)
