@@ -82,7 +82,7 @@ HOUR_MS: Final = 3_600_000
     "outcomes",
     metavar="OUTCOME",
     multiple=True,
-    type=click.Choice([*HistoryOutcome]),
+    type=click.Choice([one.value for one in HistoryOutcome]),
     help="Only this outcome; repeatable.",
 )
 @click.option("--since", type=TimeParam(), metavar="TIME", help="Only entries since TIME, such as 2h (ago).")
@@ -93,7 +93,11 @@ HOUR_MS: Final = 3_600_000
     help=f"Only the newest N entries. [default: {DEFAULT_LAST}; all with --since or --alert]",
 )
 @click.option("--follow", "-f", is_flag=True, help="Print new entries as they are written, until Ctrl-C.")
-@click.option("--top", type=click.Choice([*Top]), help="Count the entries by rule, agent or reason. [since: 1h]")
+@click.option(
+    "--top",
+    type=click.Choice([one.value for one in Top]),
+    help="Count the entries by rule, agent or reason. [since: 1h]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line; the default without a terminal.")
 @server_options
 @pass_settings
