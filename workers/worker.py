@@ -77,7 +77,13 @@ class Worker:
         process = this_process()
         self._loop = EventLoop(on_crash=partial(self._end_now, os.EX_SOFTWARE))
         delivery_task = DeliveryTask(
-            ledger, dispatcher, self.integrations, self._loop, identity=process, metrics=metrics
+            ledger,
+            dispatcher,
+            self.integrations,
+            self._loop,
+            identity=process,
+            worker=hostname,
+            metrics=metrics,
         )
         self._watchdog = Watchdog(
             begun=lambda: state.all_total_count[0],

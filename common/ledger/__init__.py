@@ -13,6 +13,7 @@ Keys of an integration
                                        when the manager was last notified, until when deliveries are held
     courier:{ID}:totals    hash        counters by outcome and reason; stored bytes
     courier:{ID}:spent     hash        delivery id → the rate limit tokens it has spent, while it is in `released`
+    courier:{ID}:history   stream      one entry for each delivery that ended (`history.py`), bounded by number and age
 
     Integrations with the same credential share the limits of its target. H is a keyed digest of the credential.
 
@@ -55,6 +56,7 @@ Scripts, who runs them and what they move
     import    operator          nothing → dead, unless the id is already there
     retain    worker            dead → deleted, beyond the configured age or size; off by default
     bury_unreadable  any process     released → dead, if the record or id cannot be read
+    trim_history  worker        none: sets the maximum length of the history, and deletes old entries
 
 Each is one Lua script, so Redis runs it completely or not at all. Any number of processes may run them at the same
 time. A script that moves deliveries checks the types of all its keys before its first write. A key of the wrong type,
@@ -65,6 +67,20 @@ Notifications
     fallback  settle, reap      a dead letter's alert is also queued for the fallback integration, with the id
                                 `ID+fallback:INTEGRATION` and `fallback_of` in its header; it has no further fallback
     manager   settle, reap      an event is queued for `manager`: the breaker opens, dead letters, deliveries that lag
+
+History
+    Each script that ends a delivery also adds an entry to the history of its integration, in the same step:
+
+    settle                delivered, skipped, dead: with what the worker read in the alert and measured
+    reap, bury, bury_unreadable    dead: the reason is worker_lost, buried or unreadable
+    discard, retain, move          discarded, expired, moved: what became of a dead letter
+
+    A retry is not an end. Neither is a replay: the delivery ends again and then gets another entry, so `dead` may be
+    followed by `delivered`. A fallback's delivery ends in the history of the fallback. `import` adds what has its entry
+    in another ledger.
+
+    Nothing depends on the history: if its key has the wrong type, entries are lost and the deliveries go on. So
+    `check_types` does not check it, and it never makes an integration LedgerDamaged.
 
 What blocks an integration
     operator  pause, resume     nothing is released
@@ -110,6 +126,7 @@ credential expire two days after their last use, when no limit or pause needs th
 """
 
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
+from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
 from common.ledger.limits import UNLIMITED, Breaker, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
@@ -143,10 +160,13 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Event",
+    "Facts",
     "FallbackOf",
     "Full",
     "Header",
     "HealthSignal",
+    "HistoryEntry",
+    "HistoryOutcome",
     "LastResponse",
     "Ledger",
     "Limits",
@@ -160,4 +180,5 @@ __all__ = [
     "Stale",
     "Status",
     "Stored",
+    "UnreadableEntry",
 ]

@@ -39,6 +39,11 @@ def cursor_key(integration_id: str) -> str:
     return f"courier:{{{integration_id}}}:cursor"
 
 
+def history_key(integration_id: str) -> str:
+    """Return the key of an integration's history. Scripts derive it from the key of the records (`prelude.lua`)."""
+    return f"courier:{{{integration_id}}}:history"
+
+
 def keys_with_cursor(integration_id: str) -> list[str]:
     """Return the keys of `keys_of` and the key of the cursors, for `commit` and for `courier status`."""
     return [*keys_of(integration_id), cursor_key(integration_id)]

@@ -14,6 +14,7 @@ for i = 2, #ARGV do
     end)
     if rewritten and add_delivery(9, id, rewritten) then
       remove(id, record)
+      history_of(id, record, 'moved', string.match(KEYS[9], '{(.*)}'))
       moved = moved + 1
     end
   end

@@ -32,6 +32,7 @@ INCLUDES: Final = {
     "import": (),
     "let_go": ("holds",),
     "retain": (),
+    "trim_history": (),
 }
 """Script → the files that it includes, in this order, after the prelude."""
 

@@ -122,6 +122,9 @@ class Event(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+_ENDS: Final = (SettleOutcome.DELIVERED, SettleOutcome.SKIPPED, SettleOutcome.DEAD)
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How a begun delivery ended. Retry and dead need the new `header`.
 
@@ -129,7 +132,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     same, but the delivery waits for `delay_ms`, and `header` keeps the calls that are completed.
 
     `contacted` is whether the target was contacted; if not, the delivery's rate limit tokens are refunded. `final`
-    means that this delivery causes the failure and no further attempt can succeed.
+    means that this delivery causes the failure and no further attempt can succeed. `facts` are for the entry in the
+    history (`common.ledger.history`); without them there is none.
 
     `delay_ms` is how long a retry waits. `pause_ms` is the pause that the target requested for all deliveries. Both are
     by the ledger's clock.
@@ -144,6 +148,12 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     contacted: bool = True
     final: bool = False
+    facts: bytes = b""
+
+    @property
+    def ends(self) -> bool:
+        """Whether the delivery ends, so that it gets an entry in the history."""
+        return self.outcome in _ENDS
 
     @property
     def failed(self) -> bool:

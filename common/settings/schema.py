@@ -225,6 +225,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_attempts: Annotated[int, integer(1, 1_000_000)]
     dead_max_age_s: Annotated[float | None, optional(duration("1m", "3650d"))]
     dead_max_bytes: Annotated[int | None, optional(size("1MiB", "1024TiB")), NameOverrides(key="dead_max_bytes")]
+    history_max: Annotated[int, integer(0, 1_000_000)]
+    history_max_age_s: Annotated[float, duration("1m", "365d")]
     fallback: Annotated[str, text('the id of an integration, or "" for none', r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?")]
     self_alerts: Annotated[bool, boolean()]
     self_alert_interval_s: Annotated[float, duration("1s", "1d")]

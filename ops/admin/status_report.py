@@ -16,6 +16,7 @@ from common.reports.producer import IntegrationLag, fetch_producer_reports
 from common.reports.worker import fetch_all_worker_reports
 from common.version import commit, version
 from ops.admin.hold_reason import hold_reason
+from ops.admin.recent_history import RecentHistory, sample_size, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +82,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, int]
     totals: dict[str, int]
     cursors: dict[str, str]
+    history: RecentHistory
 
 
 class LagReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +147,7 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
     """Read the report from the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
     ledger = session.ledger
     statuses = ledger.statuses(ids)
+    recent = ledger.last_history(ids, sample_size(len(ids)))
     nodes, workers, now_ms = (
         fetch_producer_reports(session.client),
         fetch_all_worker_reports(session.client),
@@ -157,13 +160,16 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
         time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         time_ms=now_ms,
         redis=RedisStatus(error=ledger.disk_error() or ledger.intake_block_reason()),
-        integrations={one: _integration(session.listed[one], status, now_ms) for one, status in statuses.items()},
+        integrations={
+            one: _integration(session.listed[one], status, summarize(recent[one]), now_ms)
+            for one, status in statuses.items()
+        },
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},
     )
 
 
-def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> IntegrationReport:
+def _integration(listed: CatalogueEntry, status: Status, history: RecentHistory, now_ms: int) -> IntegrationReport:
     return IntegrationReport(
         name=listed.name,
         removed=listed.removed,
@@ -189,6 +195,7 @@ def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> Integra
         limits=status.limits,
         totals=dict.fromkeys(TOTALS, 0) | status.totals,
         cursors={node: cursor.partition(" ")[0] for node, cursor in status.cursors.items()},  # without signatures
+        history=history,
     )
 
 

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "exporter": "Serve Prometheus metrics of the ledger.",
     "status": "Show the state of integrations, producers and workers.",
     "top": "Show live rates and backlogs per integration.",
+    "history": "Show what became of alerts: delivered, skipped, dead, and when.",
     "pause": "Stop sending for an integration; new alerts are queued.",
     "resume": "Resume a paused integration.",
     "release": "Send the deliveries that a window holds now.",

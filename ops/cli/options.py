@@ -38,6 +38,8 @@ SYNONYMS: Final = {
     "ps": "status",
     "stat": "status",
     "stats": "status",
+    "events": "history",
+    "log": "history",
     "stop": "pause",
     "hold": "pause",
     "unhold": "release",

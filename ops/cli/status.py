@@ -48,6 +48,14 @@ COLUMNS: Final = (
     Column("Held back", rank=4),
     Column("Last error", rank=5),
 )
+TERMINAL_COLUMNS: Final = (
+    *COLUMNS[:-1],
+    Column("Last success", rank=9, least=9),
+    Column("p50", NUMBER, rank=11),
+    Column("p99", NUMBER, rank=10),
+)
+"""At a terminal, errors go below the table. The last columns are those of the last deliveries in the history."""
+
 NODE_COLUMNS: Final = (
     Column("Node", ID),
     Column("Lines", NUMBER, rank=2),
@@ -115,7 +123,8 @@ def print_report(session: LedgerSession, report: StatusReport) -> None:
             click.echo(plain(f"{one}: {text}"), err=True)
     rows = [_row(session.label(one), what, now_ms) for one, what in report.integrations.items()]
     if at_terminal:
-        print_table(COLUMNS[:-1], [row[:-1] for row in rows])
+        recent = [_recent(what, now_ms) for what in report.integrations.values()]
+        print_table(TERMINAL_COLUMNS, [(*row[:-1], *more) for row, more in zip(rows, recent, strict=True)])
         print_notes(_notes(report))
     else:
         print_table(COLUMNS, rows)
@@ -151,6 +160,12 @@ def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
 
 def _held_back(what: IntegrationReport, now_ms: int) -> str:
     return with_holds(what.held_back, {one.until_ms: one.number for one in what.holds}, now_ms)
+
+
+def _recent(what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
+    history = what.history
+    success = "" if history.last_success_ms is None else _ago(history.last_success_ms, now_ms)
+    return success, *("" if one is None else age(one) for one in (history.latency_p50_s, history.latency_p99_s))
 
 
 def _node_row(name: str, node: ProducerStatus, now_ms: int) -> tuple[str, ...]:

@@ -13,7 +13,17 @@ import redis
 from common.broker.celery_app import make_app
 from common.connection.errors import as_ledger_errors
 from common.errors import LedgerMisconfigured
-from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger, scripts
+from common.ledger import (
+    Attempt,
+    DeadLetter,
+    Delivery,
+    Header,
+    HistoryEntry,
+    Ledger,
+    Settlement,
+    SettleOutcome,
+    scripts,
+)
 from ops.admin.redis_roles import ROLES, acl_lines
 from ops.standalone.embedded_redis import free_port
 from tests.e2e.test_metrics import Scrape
@@ -158,7 +168,40 @@ def test_each_command_of_an_operator_works(client: redis.Redis, server: Embedded
         assert ledger.discard("slack", ["id-2"]) == 1
         assert len(list(ledger.dead_letters("slack"))) == 2
         assert ledger.intake_block_reason() == ledger.disk_error() == ""
+        entries = [one for one in ledger.history(["slack"]) if isinstance(one, HistoryEntry)]
+        assert [one.outcome for one in entries] == ["dead", "moved", "discarded"]
+        assert ledger.wait_for_history({"slack": "0-0"}, timeout_s=1) == {"slack": entries}
+    with login(server, "exporter") as connection:
+        assert Ledger(connection).last_history(["slack"], 1) == {"slack": entries[-1:]}
     assert refused(client) == []
+
+
+def test_worker_without_rights_to_the_history_delivers_and_keeps_none(
+    client: redis.Redis, server: EmbeddedServer
+) -> None:
+    """The users of a redis.acl of an older version have none."""
+    (worker,) = [role for role in ROLES if role.name == "worker"]
+    older = worker._replace(keys=tuple(key for key in worker.keys if "history" not in key))
+    _, _, *rules = older.acl_line(hashlib.sha256(b"old").hexdigest()).split()
+    with server.client() as administrator:
+        administrator.execute_command("ACL", "SETUSER", "older", *(rule for rule in rules if rule != "+xadd"))
+    deliveries = [("a", b"{}"), ("b", b"{}")]
+    Ledger(client).commit(
+        "slack", node="n", expected="", cursor="c", deliveries=deliveries, max_backlog=9, max_backlog_bytes=999
+    )
+    Ledger(client).release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
+    try:
+        with redis.Redis(port=server.port, username="older", password="old") as connection:
+            ledger = Ledger(connection)
+            ledger.trim_history("slack", max_entries=100, max_age_s=60)
+            ledger.begin("slack", ["a", "b"], token="w", lease_s=60)
+            dead = Settlement(id="a", outcome=SettleOutcome.DEAD, header=Header(committed_ms=1), facts=b"[]")
+            delivered = Settlement(id="b", outcome=SettleOutcome.DELIVERED, facts=b"[]")
+            assert ledger.settle("slack", [dead, delivered], token="w").count == 2
+    finally:
+        client.acl_deluser("older")
+    assert Ledger(client).status("slack").totals["delivered"] == 1
+    assert list(Ledger(client).history(["slack"])) == []
 
 
 def test_a_worker_can_cache_lookups_and_expire_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
@@ -168,6 +211,7 @@ def test_a_worker_can_cache_lookups_and_expire_dead_letters(client: redis.Redis,
         lookups.put("x", b"known", 60)
         assert lookups.get("x") == b"known"
         assert Ledger(connection).retain("slack", max_age_s=1, max_bytes=None) == 0
+        Ledger(connection).trim_history("slack", max_entries=10, max_age_s=60)
         assert Ledger(connection).reap("slack", queued=(), lease_s=1).lost == 0
     assert refused(client) == []
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from common.errors import LedgerDamaged, LedgerError
+from workers.delivery.history_facts import facts_of
 from workers.delivery.in_flight import InFlight
 from workers.delivery.runner import Batch, Runner
 from workers.delivery.settler import Settler
@@ -29,7 +33,10 @@ _log = logging.getLogger("courier.worker")
 
 
 class DeliveryTask:
-    """Makes deliveries in this worker process. `sleep` takes seconds; tests pass their own."""
+    """Makes deliveries in this worker process. `sleep` takes seconds; tests pass their own.
+
+    `worker` is the name for the history, NAME@HOST. `monotonic` returns seconds, to measure the duration of attempts.
+    """
 
     def __init__(
         self,
@@ -39,9 +46,12 @@ class DeliveryTask:
         loop: EventLoop,
         *,
         identity: ProcessIdentity,
+        worker: str = "",
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         metrics: WorkerMetrics | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._worker, self._monotonic = worker, monotonic
         self._ledger, self._integrations, self._loop = ledger, integrations, loop
         self._identity, self._token, self._metrics = identity, str(identity), metrics
         self._in_flight = InFlight()
@@ -95,7 +105,12 @@ class DeliveryTask:
         self._runners[integration_id].start(served, batch)
 
     async def _attempt(self, served: ServedIntegration, delivery: Delivery) -> Settlement:
+        began_s = self._monotonic()
         settlement = await served.pipeline.attempt(delivery)
+        if settlement.ends and served.policy.history_max:
+            attempt_ms = round(1000 * (self._monotonic() - began_s))
+            facts = facts_of(delivery, settlement, worker=self._worker, attempt_ms=attempt_ms)
+            settlement = msgspec.structs.replace(settlement, facts=facts)
         if self._metrics:
             self._metrics.record_attempt(served.integration.id, delivery, settlement)
         return settlement
