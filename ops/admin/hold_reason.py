@@ -48,7 +48,7 @@ def _hold_reasons(status: Status, now_ms: int) -> Iterator[str]:
     if status.target_until_ms > now_ms:
         yield f"target requested a pause, {age((status.target_until_ms - now_ms) / 1000)} left"
     spent = [limit for limit, left in status.limits.items() if not left]
-    if spent and status.waiting:
+    if spent and status.waiting > sum(status.held.values()):
         yield f"rate limit {' and '.join(spent)} reached"
 
 
