@@ -71,8 +71,8 @@ Notifications
 History
     Each script that ends a delivery also adds an entry to the history of its integration, in the same step:
 
-    settle                delivered, skipped, dead: with what the worker read in the alert and measured
-    reap, bury, bury_unreadable    dead: the reason is worker_lost, buried or unreadable
+    settle                         delivered, skipped, dead: with what the worker read in the alert and measured
+    reap, bury, bury_unreadable    dead: the reason is worker_lost, unreadable, or the one that the operator gave
     discard, retain, move          discarded, expired, moved: what became of a dead letter
 
     A retry is not an end. Neither is a replay: the delivery ends again and then gets another entry, so `dead` may be
