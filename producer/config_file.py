@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.load import Settings
     from common.settings.schema import Policy
+    from common.silences import FileSilence
     from common.windows import Window
     from producer.filters.agents import AgentGroups
 
@@ -63,6 +64,11 @@ class ConfigFile:
     def windows(self) -> Mapping[str, Window]:
         """The active windows."""
         return self._active.windows
+
+    @property
+    def silences(self) -> tuple[FileSilence, ...]:
+        """The active silences of courier.toml."""
+        return self._active.silences
 
     @property
     def agents(self) -> AgentGroups:

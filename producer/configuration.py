@@ -26,6 +26,7 @@ from producer.filters.conditions import AlertConditions
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
+from producer.silence_tables import compile_silences
 from producer.table_checks import table_problems
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class _Compiler:
         endpoints, usable = self._endpoints(with_groups)
         self._refuse_tables()
         self._warn_of_unused_windows()
+        silences, errors = compile_silences(self._settings, self._named)
+        for name, problems in errors.items():
+            self._refuse(name, [_config_error(origin, problem) for origin, problem in problems])
         return self._found._replace(
             integrations=usable,
             refused_blocks=(*self._found.refused_blocks, *self._refused),
@@ -97,6 +101,7 @@ class _Compiler:
             windows=self._settings.windows,
             agents=agents,
             endpoints=endpoints,
+            silences=silences,
         )
 
     def _agents(self, integrations: list[Integration]) -> tuple[AgentGroups, tuple[Integration, ...]]:
@@ -248,8 +253,7 @@ class _Compiler:
         """Report the errors of the tables that are about no known integration, and of named conditions and windows."""
         for one in self._settings.refused:
             if one.table not in self._reported:
-                section = one.problem.partition(".")[0]  # the problem begins with the key
-                self._refuse(one.table or f"[{section}]", [_config_error(one.origin, one.problem)])
+                self._refuse(one.table or one.section, [_config_error(one.origin, one.problem)])
 
     def _refuse(self, name: str, errors: list[ConfigError], line: int | None = None) -> None:
         self._refused.append(RefusedBlock(line or errors[0].line or 0, name, tuple(errors)))

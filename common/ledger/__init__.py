@@ -14,6 +14,9 @@ Keys of an integration
     courier:{ID}:totals    hash        counters by outcome and reason; stored bytes
     courier:{ID}:spent     hash        delivery id → the rate limit tokens it has spent, while it is in `released`
     courier:{ID}:history   stream      one entry for each delivery that ended (`history.py`), bounded by number and age
+    courier:{ID}:silenced:SILENCE  hash  what a silence kept back: number, first and last time, number by rule; `closed`
+                                       once its closing message is queued; expires 30 days after the silence's end.
+                                       Workers have no access to it
 
     Integrations with the same credential share the limits of its target. H is a keyed digest of the credential.
 
@@ -28,6 +31,7 @@ Other keys in Redis
 
     courier:integrations             hash    the integrations that the manager has published, signed
     courier:catalogue                hash    the ids and names of those integrations in clear text, for operators
+    courier:silences                 hash    silence id → the silence, in JSON (`common.silences`)
     courier:node:NODE                hash    the last report of a node's producer, and counters
     courier:worker:NAME@HOST         hash    the last report of each worker process; expires after 5 minutes
     courier:lookups:{NAME}:DIGEST    string  a cached response of a look-up service; expires
@@ -42,7 +46,9 @@ State diagram
                '------- bury ----> dead -- discard, retain --> deleted
 
 Scripts, who runs them and what they move
-    commit    producer          nothing → waiting, and the cursor; refused if the cursor is not the expected one
+    commit    producer          nothing → waiting, the cursor and counters; refused if the cursor is not the expected
+                                one, or if a silence that it counts for has been closed
+    close     producer          nothing → waiting: the closing message of a silence that ended, once
     release   any process       waiting → released; the caller then publishes to the integration's Celery queue
     begin     worker            released: takes the lease; skips ids that are settled or taken; → waiting if blocked
     renew     worker            released: extends the lease while the worker sends
@@ -83,12 +89,19 @@ History
     `check_types` does not check it, and it never makes an integration LedgerDamaged.
 
 What blocks an integration
-    operator  pause, resume     nothing is released
+    operator  pause, resume     nothing is released until the pause is resumed, or ends by itself if it has an end
     target    Retry-After       nothing is released to any integration with its credential until the pause ends; limited
     breaker   unhealthy target, nothing is released until the breaker's pause ends; then one probe, whose outcome
               or only refusals  decides: the newest delivery that has not failed, otherwise the newest
     limits    rate_limits       releases only as many as every limit allows; the release spends the tokens
     cap       max_in_flight     releases only as many as the cap leaves room for
+
+Numbers of alerts
+    In `totals`, read = not_matched + excepted + silenced + enqueued + already_queued, at any moment. A commit adds to
+    all of them in the same step in which it moves the cursor. The numbers are those between its two cursors, so they
+    only ever add up: over restarts, over several nodes, each with its cursor, and over replays of the log, which count
+    only what they enqueue. `already_queued` is what a replay of the log had enqueued before. `committed` also counts
+    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages.
 
 A delivery that waits for any of these is a member of `waiting` and nothing else: it occupies no message and no worker,
 and uses no attempt. A release that is blocked reads a few hash fields, however long the queue is.
@@ -133,6 +146,7 @@ from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
 from common.ledger.types import (
     NO_HOLDS,
+    Closed,
     Commit,
     CommitResult,
     DeadLetter,
@@ -143,6 +157,7 @@ from common.ledger.types import (
     Release,
     Settled,
     Settlement,
+    SilenceCount,
     Stale,
     Status,
     Stored,
@@ -155,6 +170,7 @@ __all__ = [
     "Attempt",
     "Breaker",
     "BreakerState",
+    "Closed",
     "Commit",
     "CommitResult",
     "DeadLetter",
@@ -177,6 +193,7 @@ __all__ = [
     "SettleOutcome",
     "Settled",
     "Settlement",
+    "SilenceCount",
     "Stale",
     "Status",
     "Stored",

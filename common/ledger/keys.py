@@ -49,6 +49,11 @@ def keys_with_cursor(integration_id: str) -> list[str]:
     return [*keys_of(integration_id), cursor_key(integration_id)]
 
 
+def silenced_key(integration_id: str, silence_id: str) -> str:
+    """Return the key of what a silence kept from an integration. Workers have no access to it."""
+    return f"courier:{{{integration_id}}}:silenced:{silence_id}"
+
+
 def limit_keys(target: str) -> list[str]:
     """Return the keys that integrations with one credential share: state, then releases by minute and by hour."""
     key = f"courier:limits:{{{target}}}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 INCLUDES: Final = {
     "commit": ("holds",),
+    "close": (),
     "release": ("blocked", "limits", "holds"),
     "begin": ("blocked", "limits"),
     "renew": (),

@@ -165,6 +165,8 @@ def _status(found: _Queues, details: _Details, damaged: tuple[str, ...], now_ms:
     windows = {Unit.MINUTE: details.minute, Unit.HOUR: details.hour}
     due_ms = [ms for _, at_ms in (*found.first, *found.first_failed) if (ms := at_ms % FAILED_OFFSET_MS) <= now_ms]
     target_until_ms = to_int(shared.get("pause_until_ms"))
+    paused_until_ms = to_int(state.get("paused_until_ms"))
+    is_paused = "paused_ms" in state and not 0 < paused_until_ms <= now_ms
     breaker = BreakerState.parse(state.get("breaker", ""))
     return Status(
         waiting=found.waiting,
@@ -177,8 +179,9 @@ def _status(found: _Queues, details: _Details, damaged: tuple[str, ...], now_ms:
         cursors=_texts(found.cursors),
         last_error=state.get("last_error", ""),
         last_error_ms=to_int(state.get("last_error_ms")),
-        paused_ms=to_int(state["paused_ms"]) or now_ms if "paused_ms" in state else 0,
-        pause_reason=state.get("pause_reason", ""),
+        paused_ms=(to_int(state["paused_ms"]) or now_ms) if is_paused else 0,
+        pause_reason=state.get("pause_reason", "") if is_paused else "",
+        paused_until_ms=paused_until_ms if is_paused else 0,
         target_until_ms=target_until_ms if target_until_ms > now_ms else 0,
         breaker=breaker,
         breaker_until_ms=to_int(state.get("breaker_until_ms")) if breaker is BreakerState.OPEN else 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -41,15 +42,41 @@ class Full(msgspec.Struct, frozen=True):
     room: int
 
 
-CommitResult = Stored | Stale | Full
+class Closed(msgspec.Struct, frozen=True):
+    """The commit was refused: the closing message of this silence already says how many alerts it kept back."""
+
+    silence_id: str
+
+
+CommitResult = Stored | Stale | Full | Closed
+
+
+class SilenceCount(msgspec.Struct, frozen=True):
+    """Alerts that a silence kept from an integration, by rule id. `delete_ms` is when the ledger may forget them."""
+
+    id: str
+    delete_ms: int
+    rules: dict[str, int]
+
+    @property
+    def number(self) -> int:
+        """The number of alerts."""
+        return sum(self.rules.values())
+
+    def added_to(self, others: tuple[SilenceCount, ...]) -> tuple[SilenceCount, ...]:
+        """Return `others` with these alerts added to those of the same silence."""
+        same = next((one for one in others if one.id == self.id), None)
+        rules = dict(Counter(same.rules) + Counter(self.rules)) if same else self.rules
+        return (*(one for one in others if one is not same), SilenceCount(self.id, self.delete_ms, rules))
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of a commit: store (id, alert) pairs and the new `cursor` of `node`, if that is still `expected`.
 
-    `replayed` marks the deliveries as read from the log a second time on purpose. `excepted` is the number of alerts
-    between the two cursors that conditions excepted; it is counted with the commit. `held_until_ms` has the ids of the
-    deliveries that are held, with the end of their hold in ms since the epoch.
+    `replayed` marks the deliveries as read from the log a second time on purpose. `counters` are added to the totals:
+    `read`, `not_matched`, `excepted` and `silenced` alerts between the two cursors. `silenced` has those of each
+    silence. `held_until_ms` has the ids of the deliveries that are held, with the end of their hold in ms since the
+    epoch.
     """
 
     node: str
@@ -59,15 +86,17 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     max_backlog: int
     max_backlog_bytes: int
     replayed: bool = False
-    excepted: int = 0
+    counters: Mapping[str, int] = {}
+    silenced: tuple[SilenceCount, ...] = ()
     held_until_ms: Mapping[str, int] = NO_HOLDS
 
     def script_args(self) -> list[str | bytes | float]:
         """Return the arguments of the script `commit`."""
-        limits = (self.max_backlog, self.max_backlog_bytes, int(self.replayed), self.excepted)
+        limits = (self.max_backlog, self.max_backlog_bytes, int(self.replayed))
+        counted = msgspec.json.encode((dict(self.counters), [(one.delete_ms, one.rules) for one in self.silenced]))
         held = self.held_until_ms
         each = (part for one, alert in self.deliveries for part in (one, alert, held.get(one, 0)))
-        return [self.node, id_bytes(self.expected), self.cursor, *limits, *each]
+        return [self.node, id_bytes(self.expected), self.cursor, *limits, counted, *each]
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +233,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     released; None if there is none. `overdue_s` is the time since the first due delivery could have been sent, 0 if
     none is due.
 
-    `paused_ms` is when an operator paused it, 0 if it is not paused. `target_until_ms` and `breaker_until_ms` are the
+    `paused_ms` is when an operator paused it, 0 if it is not paused, and `paused_until_ms` the end of that pause, 0 if
+    it has none. `target_until_ms` and `breaker_until_ms` are the
     ends of the pauses of the target and of the breaker, 0 if there is none. `breaker_reason` is the reason of the
     failure that opened the breaker. `failed` is the number of waiting deliveries that have
     failed. `held` is the number of held deliveries by the end of their hold, the earliest first.
@@ -223,6 +253,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     overdue_s: float = 0.0
     paused_ms: int = 0
     pause_reason: str = ""
+    paused_until_ms: int = 0
     target_until_ms: int = 0
     breaker: BreakerState = BreakerState.CLOSED
     breaker_until_ms: int = 0

@@ -66,6 +66,23 @@ TABLE: Final = (
     _exporter("courier_scrape_duration_seconds", _GAUGE, "", "duration of reading the ledger for this scrape"),
     _exporter("courier_committed", _COUNTER, "integration", "deliveries that producers added to the ledger"),
     _exporter(
+        "courier_read",
+        _COUNTER,
+        "integration",
+        "alerts that producers read for the integration: not matched, excepted, silenced, enqueued or already queued",
+    ),
+    _exporter("courier_not_matched", _COUNTER, "integration", "alerts that its filters do not match"),
+    _exporter(
+        "courier_silenced", _COUNTER, "integration", "alerts that a silence kept back; `courier silence list` has each"
+    ),
+    _exporter("courier_enqueued", _COUNTER, "integration", "alerts for which a delivery was added to the ledger"),
+    _exporter(
+        "courier_already_queued",
+        _COUNTER,
+        "integration",
+        "alerts that were read again by a replay of the log, or after one, and already had a delivery",
+    ),
+    _exporter(
         "courier_excepted",
         _COUNTER,
         "integration",

@@ -23,6 +23,7 @@ import msgspec
 from common.errors import SettingsError
 from common.files import FileSignature, exists, file_signature
 from common.settings.definition import CONDITIONS, DEFINITION_KEYS, NAMED, WINDOWS, Definition, definition
+from common.settings.refused import RefusedTable
 from common.settings.schema import (
     DEFAULT,
     INTEGRATIONS,
@@ -40,11 +41,11 @@ from common.settings.schema import (
     StateSettings,
     WorkerSettings,
 )
+from common.settings.silences import SilenceTable, shown_silences, silence_tables
 from common.settings.sources import (
     SETTINGS_VARIABLE,
     KeyPath,
     RawValue,
-    RefusedTable,
     dotted,
     from_environment,
     from_file,
@@ -75,9 +76,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `integrations` holds the tables of policies by name or pattern; `policy` merges them. `user_policies` is the part
     that the operator set, without the packaged defaults. `definitions` holds what tables say of their integrations
-    besides, `conditions` the named conditions, `windows` the windows, `refused` the errors in tables. `file` is the
-    settings file, also if it does not exist, and `file_signature` tells whether it has changed since; `read_again`
-    loads all this again.
+    besides, `conditions` the named conditions, `windows` the windows, `silences` the silences by number, `refused` the
+    errors in tables. `file` is the settings file, also if it does not exist, and `file_signature` tells whether it has
+    changed since; `read_again` loads all this again.
     """
 
     redis: RedisSettings
@@ -95,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     definitions: Mapping[str, Definition]
     conditions: Mapping[str, tuple[str, ...]]
     windows: Mapping[str, Window]
+    silences: Mapping[str, SilenceTable]
     refused: tuple[RefusedTable, ...]
     file: Path
     file_signature: FileSignature | None
@@ -143,6 +145,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for word, content in named.items():
                 name = dotted((section, word))
                 yield name, NAMED[section].reader.show(content), self.origin[name]
+        for name, shown in shown_silences(self.silences):
+            yield name, shown, self.origin[name]
 
 
 def load_settings(
@@ -203,6 +207,7 @@ def load_settings(
         definitions=definitions,
         conditions=tables.get((CONDITIONS,), {}),
         windows=tables.get((WINDOWS,), {}),
+        silences=silence_tables(tables),
         refused=tuple(refused),
         file=chosen,
         file_signature=signature,

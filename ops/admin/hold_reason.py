@@ -42,7 +42,8 @@ def _hold_reasons(status: Status, now_ms: int) -> Iterator[str]:
         yield f"damaged keys: {plain(', '.join(status.damaged))}"
     if status.paused_ms:
         reason = f": {plain(status.pause_reason)}" if status.pause_reason else ""
-        yield f"paused {_ago(now_ms - status.paused_ms)}{reason}"
+        left = f", {age((status.paused_until_ms - now_ms) / 1000)} left" if status.paused_until_ms else ""
+        yield f"paused {_ago(now_ms - status.paused_ms)}{left}{reason}"
     if status.breaker is not BreakerState.CLOSED:
         yield _breaker(status, now_ms)
     if status.target_until_ms > now_ms:

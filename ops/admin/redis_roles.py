@@ -94,6 +94,8 @@ _CONSUME: Final = (
 _LEDGER: Final = tuple(f"~courier:{{*}}:{part}" for part in KEY_NAMES)
 _HISTORY: Final = f"~{history_key('*')}"
 _CURSORS: Final = "~courier:{*}:cursor"
+_SILENCED: Final = "~courier:{*}:silenced:*"
+_SILENCES: Final = "~courier:silences"
 _LIMITS: Final = "~courier:limits:*"
 _QUEUE_BINDINGS: Final = ("~_kombu.binding.courier", "~_kombu.binding_permanent.courier")
 _CONTROL: Final = ("~*.celery.pidbox", "~_kombu.binding*.celeryev", "~_kombu.binding_deadlines")
@@ -108,6 +110,8 @@ ROLES: Final = (
             *_LEDGER,
             _HISTORY.replace("~", "%W~"),
             _CURSORS,
+            _SILENCED,
+            _SILENCES,
             _LIMITS,
             "~courier:integrations",
             "~courier:catalogue",
@@ -120,7 +124,7 @@ ROLES: Final = (
             "lpush",
             "exists hdel hget hgetall hincrby hkeys hmget hset hsetnx lrange zcard zcount zrange",
         ),
-        scripts=("commit", "bury_unreadable", "release"),
+        scripts=("commit", "close", "bury_unreadable", "release"),
         secrets=(SECRET_KEY,),
     ),
     Role(
@@ -166,7 +170,7 @@ ROLES: Final = (
         name="exporter",
         purpose="reads the state for Prometheus, and for `courier status`",
         keys=(
-            *(key.replace("~", "%R~") for key in (*_LEDGER, _HISTORY, _CURSORS, _LIMITS)),
+            *(key.replace("~", "%R~") for key in (*_LEDGER, _HISTORY, _CURSORS, _SILENCED, _SILENCES, _LIMITS)),
             "%R~courier:integrations",
             "%R~courier:catalogue",
             "%R~courier:node:*",
@@ -176,11 +180,13 @@ ROLES: Final = (
     ),
     Role(
         name="operator",
-        purpose="the commands: `courier status`, `pause`, `resume`, `dead`, `replay-log` and so on",
+        purpose="the commands: `courier status`, `pause`, `silence`, `dead`, `replay-log` and so on",
         keys=(
             *_LEDGER,
             _HISTORY,
             _CURSORS,
+            _SILENCED.replace("~", "%R~"),
+            _SILENCES,
             "%R~courier:limits:*",
             "%R~courier:integrations",
             "%R~courier:catalogue",

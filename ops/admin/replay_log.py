@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from common.errors import CourierError
-from common.ledger import Full, Stale
+from common.ledger import Full, Stored
 from common.timestamps import written_at_s
 from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
@@ -170,11 +170,12 @@ class LogReplay:
                 max_backlog=self._policy.max_backlog,
                 max_backlog_bytes=self._policy.max_backlog_bytes,
                 replayed=True,
+                counters={"read": len(lines)} if lines else {},
             )
             if isinstance(result, Full):
                 self._sleep(BACKLOG_RETRY_S)
                 continue
-            if isinstance(result, Stale):
+            if not isinstance(result, Stored):
                 raise CourierError(f"another replay of {self._time_range} to {self._integration.id} is running")
             self._committed = cursor
             return result.stored

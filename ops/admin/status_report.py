@@ -14,9 +14,12 @@ import msgspec
 from common.metrics.labels import OUTCOMES_WITHOUT_REASON
 from common.reports.producer import IntegrationLag, fetch_producer_reports
 from common.reports.worker import fetch_all_worker_reports
+from common.silences import State
 from common.version import commit, version
 from ops.admin.hold_reason import hold_reason
 from ops.admin.recent_history import RecentHistory, sample_size, summarize
+from ops.admin.silences import SilenceReport
+from ops.admin.silences import read_all as read_silence_reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +39,10 @@ COUNTERS: Final = ("lines", "matched")
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
-    """A pause by an operator: its start in ms since the epoch, and its reason."""
+    """A pause by an operator: its start and end in ms since the epoch, the end null if it has none; its reason."""
 
     since_ms: int
+    until_ms: int | None
     reason: str
 
 
@@ -71,6 +75,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     released: int
     dead: int
     excepted: int
+    silenced: int
     oldest_age_s: float | None
     held_back: str
     damaged: list[str]
@@ -141,6 +146,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     integrations: dict[str, IntegrationReport]
     nodes: dict[str, ProducerStatus]
     workers: dict[str, WorkerStatus]
+    silences: list[SilenceReport]
 
 
 def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
@@ -153,6 +159,7 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
         fetch_all_worker_reports(session.client),
         ledger.now_ms(),
     )
+    silences = read_silence_reports(session, [State.RUNNING]).silences
     return StatusReport(
         version=VERSION,
         courier=version(),
@@ -166,6 +173,7 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
         },
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},
+        silences=silences,
     )
 
 
@@ -182,12 +190,13 @@ def _integration(listed: CatalogueEntry, status: Status, history: RecentHistory,
         released=status.released,
         dead=status.dead,
         excepted=status.totals.get("excepted", 0),
+        silenced=status.totals.get("silenced", 0),
         oldest_age_s=status.oldest_age_s,
         held_back=hold_reason(status, now_ms),
         damaged=[*status.damaged],
         last_error=status.last_error,
         last_error_ms=status.last_error_ms or None,
-        paused=Paused(since_ms=status.paused_ms, reason=status.pause_reason) if status.paused_ms else None,
+        paused=_paused(status) if status.paused_ms else None,
         target_paused_until_ms=status.target_until_ms or None,
         breaker=BreakerReport(
             state=status.breaker, until_ms=status.breaker_until_ms or None, reason=status.breaker_reason
@@ -197,6 +206,10 @@ def _integration(listed: CatalogueEntry, status: Status, history: RecentHistory,
         cursors={node: cursor.partition(" ")[0] for node, cursor in status.cursors.items()},  # without signatures
         history=history,
     )
+
+
+def _paused(status: Status) -> Paused:
+    return Paused(since_ms=status.paused_ms, until_ms=status.paused_until_ms or None, reason=status.pause_reason)
 
 
 def _node(node: NodeReport) -> ProducerStatus:

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "pause": "Stop sending for an integration; new alerts are queued.",
     "resume": "Resume a paused integration.",
     "release": "Send the deliveries that a window holds now.",
+    "silence": "Do not send some alerts for a time; they are counted.",
     "dead": "List, show, replay, discard, export or import dead letters.",
     "replay-log": "Queue alerts of a past period again, from the archived log.",
     "preview": "Count what other filters would match in the archived log.",

@@ -44,6 +44,9 @@ SYNONYMS: Final = {
     "hold": "pause",
     "unhold": "release",
     "unpause": "resume",
+    "mute": "silence",
+    "snooze": "silence",
+    "expire": "end",
     "continue": "resume",
     "deadletters": "dead",
     "dead-letters": "dead",
@@ -119,6 +122,39 @@ class TimeParam(click.ParamType[datetime]):
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; use {TIMES}", param, ctx)
+
+
+class MomentParam(TimeParam):
+    """A point in time that may be in the future: as TimeParam, but not an age."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time with its zone. Raises click.BadParameter."""
+        if isinstance(value, str) and value != "now" and value[-1:].isalpha() and value[-1:] not in "zZ":
+            self.fail(f"{value!r} is not a time; use 2026-01-31T08:00:00, 2026-01-31T08:00:00Z or now", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as 2h, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds. Raises click.BadParameter."""
+        try:
+            return parse_duration(value) if isinstance(value, str) else float(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}; write 30m, 2h or 3d.", param, ctx)
+
+
+def end_ms(start_ms: int, for_s: float | None, until: datetime | None) -> int:
+    """Return the end in ms from `--for` and `--until`. Raises click.UsageError unless exactly one is given."""
+    if (for_s is None) == (until is None):
+        raise click.UsageError("Give the end with --for or with --until.")
+    ends_ms = round(until.timestamp() * 1000) if until else start_ms + round(1000 * (for_s or 0))
+    if ends_ms <= start_ms:
+        raise click.UsageError("The end must be after the start.")
+    return ends_ms
 
 
 def now() -> datetime:

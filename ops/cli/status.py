@@ -22,6 +22,7 @@ from ops.admin.terminal import (
     age,
     is_terminal,
     plain,
+    pluralize,
     print_notes,
     print_table,
     terminal_width,
@@ -119,7 +120,7 @@ def print_report(session: LedgerSession, report: StatusReport) -> None:
     if report.redis.error:  # to standard error, because standard output has fixed tables
         click.echo(f"{plain(report.redis.error)}\n", err=True)
     if not at_terminal:  # as above
-        for one, text in _differences(report):
+        for one, text in (*_differences(report), *_silences(report)):
             click.echo(plain(f"{one}: {text}"), err=True)
     rows = [_row(session.label(one), what, now_ms) for one, what in report.integrations.items()]
     if at_terminal:
@@ -143,7 +144,25 @@ def _notes(report: StatusReport) -> list[tuple[str, str]]:
     found = report.integrations.items()
     held = [(one, text) for one, what in found if (text := _held_back(what, report.time_ms))]
     errors = [(one, f"error: {last_error(what, report.time_ms)}") for one, what in found if what.last_error]
-    return held + _differences(report) + errors
+    return held + _differences(report) + errors + _kept_back(report) + _silences(report)
+
+
+def _kept_back(report: StatusReport) -> list[tuple[str, str]]:
+    """Return what was not sent on purpose, for integrations that have any."""
+    found = []
+    for one, what in report.integrations.items():
+        numbers = ((what.silenced, "silenced"), (what.excepted, "excluded by conditions"))
+        if text := ", ".join(f"{pluralize(number, 'alert')} {how}" for number, how in numbers if number):
+            found.append((one, text))
+    return found
+
+
+def _silences(report: StatusReport) -> list[tuple[str, str]]:
+    """Return the silences that run."""
+    return [
+        (f"silence {one.id}", f"until {one.end}, {pluralize(one.count, 'alert')} so far: {one.why}")
+        for one in report.silences
+    ]
 
 
 def _differences(report: StatusReport) -> list[tuple[str, str]]:

@@ -59,6 +59,11 @@ def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[
         return each(name, lambda status: status.totals.get(field, 0))
 
     yield total("courier_committed", "committed")
+    yield total("courier_read", "read")
+    yield total("courier_not_matched", "not_matched")
+    yield total("courier_silenced", "silenced")
+    yield total("courier_enqueued", "enqueued")
+    yield total("courier_already_queued", "already_queued")
     yield total("courier_excepted", "excepted")
     yield _family(
         "courier_deliveries",

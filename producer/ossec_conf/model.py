@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from common.errors import ConfigError
     from common.integration import Integration
     from common.secret import Secret
+    from common.silences import FileSilence
     from common.windows import Window
 
 
@@ -45,9 +46,9 @@ class Configuration(NamedTuple):
     """One ossec.conf: `integrations` and `refused_blocks` in file order, behind them those of courier.toml.
 
     `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`, `windows` its
-    windows, and `agents` the groups of agents. `endpoints` has, by id, each `endpoint` that is `env:NAME` or
-    `file:PATH`, as the URL. `syntax_error` is one of the warnings: the file is not well-formed. It may be half written,
-    with blocks missing.
+    windows, `silences` its valid silences, and `agents` the groups of agents. `endpoints` has, by id, each `endpoint`
+    that is `env:NAME` or `file:PATH`, as the URL. `syntax_error` is one of the warnings: the file is not well-formed.
+    It may be half written, with blocks missing.
     """
 
     integrations: tuple[Integration, ...] = ()
@@ -58,6 +59,7 @@ class Configuration(NamedTuple):
     windows: Mapping[str, Window] = MappingProxyType({})
     agents: AgentGroups = NO_AGENTS
     endpoints: Mapping[str, Secret] = MappingProxyType({})
+    silences: tuple[FileSilence, ...] = ()
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from common.connection.errors import as_ledger_errors
 from common.errors import LedgerMisconfigured
 from common.ledger import (
     Attempt,
+    Commit,
     DeadLetter,
     Delivery,
     Header,
@@ -22,8 +24,10 @@ from common.ledger import (
     Ledger,
     Settlement,
     SettleOutcome,
+    SilenceCount,
     scripts,
 )
+from common.silences import Silence, delete_silences, fetch_counts, fetch_silences, write_silence
 from ops.admin.redis_roles import ROLES, acl_lines
 from ops.standalone.embedded_redis import free_port
 from tests.e2e.test_metrics import Scrape
@@ -115,6 +119,9 @@ def test_every_process_works_as_the_user_of_its_role(
             eventually(lambda: len(set(target.ids)) >= 199)
             assert system.run("operator", "pause", "slack") == 0
             assert system.run("operator", "resume", "slack") == 0
+            silence = ("--integration", "slack", "--match", "rule.id = 0", "--for", "2s", "--reason", "x")
+            assert system.run("operator", "silence", "add", *silence) == 0
+            assert system.run("operator", "silence", "list", "--all") == 0
             eventually(lambda: client.zcard("courier:{slack}:dead") == 1)
             assert system.run("operator", "dead", "list") == 0
             client.set("mended", 1)
@@ -202,6 +209,29 @@ def test_worker_without_rights_to_the_history_delivers_and_keeps_none(
         client.acl_deluser("older")
     assert Ledger(client).status("slack").totals["delivered"] == 1
     assert list(Ledger(client).history(["slack"])) == []
+
+
+def test_a_producer_can_count_for_silences_and_announce_and_delete_them(
+    client: redis.Redis, server: EmbeddedServer
+) -> None:
+    now_ms = round(time.time() * 1000)
+    silence = Silence(id="s", match=("x",), start_ms=0, end_ms=now_ms, why="w", author="a")
+    count = SilenceCount("s", now_ms + 1000, {"5710": 3})
+    terms = Commit(
+        node="n", expected="", cursor="c", deliveries=[], max_backlog=9, max_backlog_bytes=99, silenced=(count,)
+    )
+    with login(server, "producer") as connection:
+        ledger = Ledger(connection)
+        ledger.commit_all({"slack": terms}, {})
+        assert ledger.close_silence("slack", "s", 3, "id", b"{}")
+        write_silence(connection, silence, is_new=True)
+        assert fetch_silences(connection)
+    with login(server, "operator") as connection:
+        write_silence(connection, silence, is_new=False)
+        assert fetch_counts(connection, [("slack", "s")])["slack", "s"].number == 3
+    with login(server, "producer") as connection:
+        delete_silences(connection, ["s"])
+    assert refused(client) == []
 
 
 def test_a_worker_can_cache_lookups_and_expire_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
@@ -292,6 +322,9 @@ def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> 
         ("worker", "HGETALL courier:{slack}:cursor"),
         ("worker", "HSET courier:{slack}:cursor n 0"),
         ("worker", "DEL courier:{slack}:cursor"),
+        ("worker", "HGETALL courier:silences"),
+        ("worker", "HSET courier:silences x y"),
+        ("worker", "HGETALL courier:{slack}:silenced:x"),
         ("worker", "LPUSH unacked x"),
         ("worker", "PUBLISH elsewhere x"),
         ("worker", "SCAN 0"),
@@ -305,6 +338,7 @@ def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> 
         ("flower", "SADD _kombu.binding.courier x"),
         ("flower", "SCAN 0"),
         ("exporter", "HSET courier:{slack}:totals delivered 9"),
+        ("exporter", "HSET courier:silences x y"),
         ("exporter", "ZREM courier:{slack}:waiting x"),
         ("exporter", "DEL courier:{slack}:records"),
         ("exporter", "EVALSHA 0000000000000000000000000000000000000000 0"),
@@ -314,6 +348,7 @@ def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> 
         ("exporter", "LRANGE courier.slack 0 -1"),
         ("operator", "HSET courier:integrations slack forged"),
         ("operator", "HSET courier:node:n seen_ms 1"),
+        ("operator", "HSET courier:{slack}:silenced:x number 0"),
         ("operator", "LPUSH courier.slack x"),
         ("operator", "PUBLISH /0.celery.pidbox x"),
         ("operator", "HSET courier:limits:{x} pause_until_ms 9"),

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from ops.monitoring.grafana.panels import ALERTS, SOURCE, Panel, Query, Row, lay_out
+from ops.monitoring.grafana.panels import ALERTS, SOURCE, UNACCOUNTED, Panel, Query, Row, lay_out
 
 FILE: Final = Path(__file__).parent / "dashboards" / "courier.json"
 
@@ -187,6 +187,7 @@ _PRODUCERS: Final = Row(
             (
                 Query(f"rate(courier_matched_total{_NODE}[$__rate_interval])", "{{node}}"),
                 Query("rate(courier_excepted_total[$__rate_interval]) > 0", "not {{integration}}"),
+                Query(f"{UNACCOUNTED} != 0", "unaccounted for {{integration}}"),
             ),
             "ops",
         ),
