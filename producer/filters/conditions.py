@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 
 class AlertConditions:
-    """The prepared conditions of one integration. Without any, every alert passes."""
+    """The prepared conditions of one integration. Without any, every alert passes.
+
+    `only` and `without` are the parsed conditions of `only` and `except`, in their order.
+    """
 
     def __init__(self, integration: Integration, names: Mapping[str, NamedCondition]) -> None:
         """Prepare the conditions. Raises ConditionError."""
-        only = _parse(integration.only, names, f"{integration.id}: only")
-        without = _parse(integration.except_, names, f"{integration.id}: except")
+        self.only = only = _parse(integration.only, names, f"{integration.id}: only")
+        self.without = without = _parse(integration.except_, names, f"{integration.id}: except")
         self._all, self._none = compile_all(only), compile_any(without)
         self._all_of_rule = compile_all(one for one in only if one.is_fixed_by_rule)
         self._none_of_rule = compile_any(one for one in without if one.is_fixed_by_rule)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from common.conditions import NamedCondition
     from common.integration import Integration
-    from producer.filters.decode import Rule
+    from producer.filters.decode import FilterFields, Rule
 
 _LONG_MIN: Final = -(2**63)
 _LONG_MAX: Final = 2**63 - 1
@@ -54,11 +54,27 @@ class IntegrationFilter:
 
     def passes_rule(self, rule: Rule) -> bool:
         """Say whether `level`, `group` and `rule_id` pass."""
-        return (
-            rule.level >= self.level
-            and (self._groups is None or any(_until_nul(group) in self._groups for group in rule.groups))
-            and (self._rule_ids is None or _rule_number(rule.id) in self._rule_ids)
-        )
+        return self._passes_level(rule) and self._passes_group(rule) and self._passes_rule_id(rule)
+
+    def verdicts(self, fields: FilterFields) -> dict[FilterField, bool]:
+        """Return for each configured filter whether it passes, by the tests that `passes_rule` makes and by location."""
+        tests = {
+            FilterField.LEVEL: self._passes_level(fields.rule),
+            FilterField.RULE_ID: self._passes_rule_id(fields.rule),
+            FilterField.GROUPS: self._passes_group(fields.rule),
+            FilterField.LOCATION: self.passes_location(fields.location),
+        }
+        used = self.used_fields
+        return {field: passes for field, passes in tests.items() if field in used}
+
+    def _passes_level(self, rule: Rule) -> bool:
+        return rule.level >= self.level
+
+    def _passes_group(self, rule: Rule) -> bool:
+        return self._groups is None or any(_until_nul(group) in self._groups for group in rule.groups)
+
+    def _passes_rule_id(self, rule: Rule) -> bool:
+        return self._rule_ids is None or _rule_number(rule.id) in self._rule_ids
 
     def passes_location(self, location: str | UnsetType) -> bool:
         """Say whether `event_location` passes; without a location not even `!x` does."""
