@@ -160,3 +160,16 @@ class Source(Protocol):
 
     def lag(self, cursor: str) -> Lag:
         """Return how far `cursor` is behind the end. Never raises because of the source's content."""
+
+
+class SearchableSource(Source, Protocol):
+    """A source in which an operator's command can find lines. The producer needs none of this."""
+
+    def line(self, line_id: str) -> Line | None:
+        """Return the line with this id, or the part of a damaged line; None if the source does not have it any more."""
+
+    def last(self, count: int) -> list[Line]:
+        """Return the last `count` lines, oldest first; fewer if there are no more."""
+
+    def is_behind(self, cursor: str, line: Line) -> bool | None:
+        """Return whether `cursor` is behind `line`, so that its reader has read the line; None if that is unknown."""

@@ -142,6 +142,7 @@ from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
 from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
 from common.ledger.limits import UNLIMITED, Breaker, Limits
+from common.ledger.locate import Located, Place
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
 from common.ledger.types import (
@@ -186,7 +187,9 @@ __all__ = [
     "LastResponse",
     "Ledger",
     "Limits",
+    "Located",
     "Notifications",
+    "Place",
     "Reap",
     "Reaped",
     "Release",

@@ -9,14 +9,16 @@ from common.connection.errors import as_ledger_errors
 from common.ledger.base import LedgerBase, to_ms
 from common.ledger.dead_letters import read_dead_letters
 from common.ledger.keys import intake_keys, keys_of
+from common.ledger.locate import locate
 from common.ledger.record import encode_record, id_bytes, to_int
 from common.ledger.status import read_statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from redis.client import Pipeline
 
+    from common.ledger.locate import Located
     from common.ledger.types import DeadLetter, Status
 
 RETAIN_LIMIT: Final = 1000
@@ -29,6 +31,10 @@ class OperatorOperations(LedgerBase):
     def dead_letters(self, integration_id: str, *, chunk: int = 500) -> Iterator[DeadLetter]:
         """Yield the dead letters, the oldest first, reading `chunk` at a time."""
         return read_dead_letters(self._calls, integration_id, chunk)
+
+    def locate(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[Located]]:
+        """Return the deliveries with these ids (by integration) that are waiting, released or dead, and their state."""
+        return locate(self._calls, wanted)
 
     def replay(self, integration_id: str, ids: Sequence[str], *, interval_s: float = 0.0, after_s: float = 0.0) -> int:
         """Move dead letters to waiting: the first is due after `after_s`, then one every `interval_s`. Return how many.

@@ -65,6 +65,16 @@ def fetch_all_worker_reports(client: Redis) -> dict[str, WorkerReport]:
     }
 
 
+def fetch_worker_names(client: Redis) -> dict[str, str]:
+    """Return the name (NAME@HOST) under which each process reports, by process.
+
+    Raises LedgerUnavailable or LedgerMisconfigured.
+    """
+    return {
+        process: worker for worker, published in _store.fetch_all(client).items() for process in published.reports
+    }
+
+
 def delete_worker_reports(client: Redis, worker: str, processes: set[str]) -> None:
     """Delete the reports of processes that have ended. Raises LedgerUnavailable or LedgerMisconfigured."""
     _store.delete(client, worker, processes)

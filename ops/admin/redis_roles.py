@@ -196,7 +196,7 @@ ROLES: Final = (
         commands=_commands(
             _CONNECT,
             _READ_STATUS,
-            "hdel hset hsetnx xrange xread",
+            "hdel hset hsetnx xrange xread zscore",
         ),
         scripts=("replay", "discard", "move", "bury", "import", "commit", "let_go"),
     ),

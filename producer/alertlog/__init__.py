@@ -4,6 +4,7 @@ alert_log.py    the source, all that the producer sees
 follower.py     reads from a cursor, and continues from one file to the next
 log_lines.py    the lines of one read
 cursor.py       cursors, and the fingerprint that identifies a file after it was renamed or compressed
+find.py         a line by its id, and the last lines, for operators' commands
 seek.py         cursors for a new reader: beginning, end, a time, a file and offset
 directory.py    lists the files
 rotation.py     which file comes next, and what is missing between two files

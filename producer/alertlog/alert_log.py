@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from producer.alertlog import seek
+from producer.alertlog import find, seek
 from producer.alertlog.cursor import NO_FILE_YET, Cursor
 from producer.alertlog.directory import LogDirectory
 from producer.alertlog.follower import Follower
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from common.settings.schema import ProducerSettings
     from common.settings.values import LogPosition
-    from producer.source import Batch, Lag
+    from producer.source import Batch, Lag, Line
 
 
 class AlertLog:
-    """The alert log whose current file is `path`; a `Source`, for one thread at a time.
+    """The alert log whose current file is `path`; a `SearchableSource`, for one thread at a time.
 
     Lines above `max_line_bytes` are skipped. While waiting it looks at the file every `poll_s`, if not notified before.
     `now` returns seconds since 1970.
@@ -99,3 +99,15 @@ class AlertLog:
         """Return how far `cursor` is behind the newest byte of the log."""
         parsed = Cursor.parse(cursor)
         return lag(parsed, self._directory.oldest_first(parsed.since), self._now())
+
+    def line(self, line_id: str) -> Line | None:
+        """Return the line with this id, or the part of a damaged line; None if no file has it any more."""
+        return find.line(self._directory, self._open_files, line_id)
+
+    def last(self, count: int) -> list[Line]:
+        """Return the last `count` complete lines, oldest first; fewer if the log has no more."""
+        return find.last(self._directory, self._open_files, count)
+
+    def is_behind(self, cursor: str, line: Line) -> bool | None:
+        """Return whether `cursor` is behind `line`, so that its reader has read the line; None if that is unknown."""
+        return find.is_behind(self._directory, Cursor.parse(cursor), line)

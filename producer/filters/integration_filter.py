@@ -57,7 +57,7 @@ class IntegrationFilter:
         return self._passes_level(rule) and self._passes_group(rule) and self._passes_rule_id(rule)
 
     def verdicts(self, fields: FilterFields) -> dict[FilterField, bool]:
-        """Return for each configured filter whether it passes, by the tests that `passes_rule` makes and by location."""
+        """Return whether each configured filter passes, by the tests of `passes_rule` and `passes_location`."""
         tests = {
             FilterField.LEVEL: self._passes_level(fields.rule),
             FilterField.RULE_ID: self._passes_rule_id(fields.rule),
