@@ -84,9 +84,9 @@ def _located(calls: Calls, integration_id: str, records: Mapping[str, bytes]) ->
             yield one
 
 
-def _state(
-    delivery_id: str, record: bytes, due: Any, rank: Any, lease: Any, holder: bytes | None, died: Any
-) -> Located | None:
+def _state(delivery_id: str, record: bytes, *state: Any) -> Located | None:
+    """Return the delivery, None if it is in no state any more; `state` are the answers of Redis in their order."""
+    due, rank, lease, holder, died = state
     try:
         delivery, problem = decode_record(delivery_id, record), ""
     except UnreadableRecord as error:

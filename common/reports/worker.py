@@ -70,9 +70,7 @@ def fetch_worker_names(client: Redis) -> dict[str, str]:
 
     Raises LedgerUnavailable or LedgerMisconfigured.
     """
-    return {
-        process: worker for worker, published in _store.fetch_all(client).items() for process in published.reports
-    }
+    return {process: worker for worker, published in _store.fetch_all(client).items() for process in published.reports}
 
 
 def delete_worker_reports(client: Redis, worker: str, processes: set[str]) -> None:

@@ -39,7 +39,8 @@ def test_every_line_is_found_by_its_id(three_days: Log) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "x", "0" * 20 + ":0000000000:00000000", "{stream}:00ffffffff:00000000", "{stream}:0000000000:00000000"]
+    "wrong",
+    ["", "x", "0" * 20 + ":0000000000:00000000", "{stream}:00ffffffff:00000000", "{stream}:0000000000:00000000"],
 )
 def test_unknown_ids_are_not_found(three_days: Log, wrong: str) -> None:
     first = three_days.read_lines()[0]
@@ -89,7 +90,7 @@ def test_last_lines_of_a_large_file_are_read_from_its_end(log: Log, monkeypatch:
     read = counted_reads(monkeypatch)
     assert [one.raw[-6:-2] for one in log.log.last(2)] == [b"9998", b"9999"]
     assert sum(read) < 4 * BLOCK_BYTES
-    assert MAX_LAST_BYTES > size
+    assert size < MAX_LAST_BYTES
 
 
 def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:

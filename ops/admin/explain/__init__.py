@@ -1,0 +1,19 @@
+"""What became of an alert, for each integration: `courier explain`, and the console.
+
+subject.py      the alert to explain: its bytes, its line in the log, its delivery id
+search.py       finds an alert by its own id, near the time that the id holds
+model.py        the report, typed; `--json` writes exactly this
+ledger.py       what Redis knows: deliveries, statuses, cursors, reports
+case.py         one alert and one integration, all that the steps may look at
+waiting.py      why a delivery waits: a list of reasons, one function each
+deliveries.py   one delivery that the ledger holds, as the report shows it
+steps.py        what became of an alert that the ledger does not hold: a list of steps, one function each
+explainer.py    puts the report together
+show.py         the report as text
+"""
+
+from ops.admin.explain.explainer import Explainer
+from ops.admin.explain.model import AlertReport
+from ops.admin.explain.search import Found, Missing
+
+__all__ = ["AlertReport", "Explainer", "Found", "Missing"]

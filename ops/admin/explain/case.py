@@ -1,0 +1,61 @@
+"""One alert and one integration: all that the steps of an explanation may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ops.admin.explain.model import State
+from ops.admin.terminal import age
+
+if TYPE_CHECKING:
+    from common.integration import Integration
+    from common.settings.schema import Policy
+    from ops.admin.explain.subject import Subject
+    from producer.filters.explain import MatchExplanation
+    from producer.source import SearchableSource
+
+
+class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the alert, and commands that can be run as they are."""
+
+    state: State
+    text: str
+    notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One alert for one integration. `policy` is that of this node, and `changed_s` when its configuration was last
+    changed, in seconds since the epoch; None if that is unknown.
+
+    `match` is None if the integration is not configured here, or the alert is none: then `problem` says why.
+    """
+
+    integration: Integration
+    policy: Policy
+    subject: Subject
+    source: SearchableSource
+    changed_s: float | None = None
+    match: MatchExplanation | None = None
+    problem: str = ""
+    configured: bool = True
+
+
+def moment(at_ms: int, now_ms: int) -> str:
+    """Return a time as text with its distance: `2026-01-31T08:00:00Z (3m ago)`."""
+    distance_s = (at_ms - now_ms) / 1000
+    distance = f"in {age(distance_s)}" if distance_s > 0 else f"{age(-distance_s)} ago"
+    return f"{clock_time(at_ms)} ({distance})"
+
+
+def clock_time(at_ms: int) -> str:
+    """Return a time as text: ISO 8601 in UTC, with seconds. A time beyond the year 9999 is a number of ms."""
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{at_ms} ms"

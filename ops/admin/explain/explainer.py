@@ -1,0 +1,209 @@
+"""Puts the report about one alert together: every integration, what its filters decide and what became of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from common.conditions import parse_named_conditions
+from common.integration import Integration
+from ops.admin.explain.case import Case
+from ops.admin.explain.deliveries import report_delivery
+from ops.admin.explain.ledger import Answer
+from ops.admin.explain.model import VERSION, AlertReport, IntegrationReport, State
+from ops.admin.explain.search import Missing, find_alert, is_alert_id
+from ops.admin.explain.steps import conclude
+from ops.admin.explain.subject import DELIVERY_ID, Subject
+from ops.admin.filter_mismatch import describe_mismatches
+from producer.filters.decode import InvalidAlert
+from producer.filters.explain import MatchVerdict, explain_match
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from common.settings.load import Settings
+    from ops.admin.explain.ledger import LedgerState
+    from ops.admin.explain.model import DeliveryReport
+    from producer.ossec_conf import Configuration
+    from producer.source import Line, SearchableSource
+
+CLOCK_TOLERANCE_MS = 3_600_000
+"""The clocks of the manager and of Redis may differ: the history is searched from this much before the alert on."""
+
+
+class Explainer:
+    """Explains alerts of one node. `state` is None if Redis does not answer; `redis_error` then says why.
+
+    All methods raise LedgerUnavailable or LedgerMisconfigured if Redis stops to answer.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        configuration: Configuration,
+        source: SearchableSource,
+        state: LedgerState | None,
+        *,
+        redis_error: str = "",
+    ) -> None:
+        self._settings, self._configuration, self._source = settings, configuration, source
+        self._state, self._redis_error = state, redis_error
+        self._node = settings.producer.node
+        self._names = parse_named_conditions(configuration.conditions)
+        self._changed_s = _changed_s(settings)
+
+    def find(self, wanted: str) -> Subject | Missing:
+        """Return the alert with this id, its own or that of a delivery, or where it was searched."""
+        if is_alert_id(wanted):
+            found = find_alert(self._source, wanted, str(self._settings.producer.alerts))
+            return found if isinstance(found, Missing) else self.subject_of(found.line)
+        return self._delivery(wanted)
+
+    def last(self, count: int) -> list[Subject]:
+        """Return the last `count` alerts of the log, oldest first."""
+        return [self.subject_of(line) for line in self._source.last(count)]
+
+    def given(self, raw: bytes, source: str) -> Subject:
+        """Return the alert with these bytes; if the log has the same one, that one."""
+        subject = Subject(raw, source)
+        if is_alert_id(subject.alert_id):
+            found = find_alert(self._source, subject.alert_id, "")
+            if not isinstance(found, Missing) and found.line.raw.strip() == raw.strip():
+                return self.subject_of(found.line)
+        return subject
+
+    def subject_of(self, line: Line) -> Subject:
+        """Return a line of this node's log as an alert to explain."""
+        log = self._settings.producer.alerts
+        return Subject(line.raw, f"{log}: {line.location}", self._node, f"{self._node}:{line.id}", line)
+
+    def explain(self, subject: Subject, ids: Sequence[str] = ()) -> AlertReport:
+        """Return the report about an alert for these integrations, for all of them if there are none."""
+        answer = self._ask(subject)
+        return AlertReport(
+            version=VERSION,
+            alert=subject.summary(),
+            delivery=subject.delivery,
+            node=subject.node,
+            source=subject.source,
+            time_ms=self._state.now_ms if self._state else None,
+            redis_error=self._redis_error,
+            notes=list(self._notes(subject)),
+            integrations=[_report(case, answer) for case in self._cases(subject, answer) if _is_wanted(case, ids)],
+        )
+
+    def _delivery(self, wanted: str) -> Subject | Missing:
+        """Return the alert of a delivery id: from the log, else from the ledger, which keeps it until the end."""
+        parts = DELIVERY_ID.fullmatch(wanted)
+        node = parts["node"] if parts else ""
+        if parts and node == self._node and (line := self._source.line(parts["line"])):
+            return self.subject_of(line)
+        if self._state:
+            for integration_id, held in self._state.locate_exactly(wanted).items():
+                base = wanted.partition("+")[0] if parts and parts["suffix"] else wanted
+                return Subject(held[0].delivery.alert, f"the ledger, integration {integration_id}", node, base)
+        return Missing("; ".join(self._searched(node, is_id=bool(parts))))
+
+    def _searched(self, node: str, *, is_id: bool) -> Iterator[str]:
+        log = self._settings.producer.alerts
+        if not is_id:
+            yield "it is neither the id of an alert (1764000000.123) nor that of a delivery (NODE:FILE:OFFSET:CHECKSUM)"
+        elif node != self._node:
+            yield f"it is of the node {node}, and this one is {self._node}: run this beside that manager"
+        else:
+            yield f"no file of {log} and its dated files has that line any more"
+        yield "the ledger holds no such delivery" if self._state else f"Redis does not answer: {self._redis_error}"
+
+    def _ask(self, subject: Subject) -> Answer | None:
+        if not self._state:
+            return None
+        if not subject.delivery:
+            return Answer(self._state, {}, {})
+        since_ms = round(1000 * (subject.written_s or 0)) - CLOCK_TOLERANCE_MS
+        ended = self._state.ended(subject.delivery, subject.alert_id, max(0, since_ms))
+        return Answer(self._state, self._state.locate(subject.delivery), ended)
+
+    def _notes(self, subject: Subject) -> Iterator[str]:
+        if self._state and (error := self._state.producer.config_error):
+            yield f"the producer of {self._node} does not use the current files: {error[:1000]}"
+        if self._configuration.refused:
+            yield "some integrations are refused and not explained; see `courier check`"
+        if subject.node and subject.node != self._node:
+            yield f"the alert is of {subject.node}; filters are those of {self._node}"
+
+    def _cases(self, subject: Subject, answer: Answer | None) -> Iterator[Case]:
+        """Yield a case for each configured integration, then for others for which the ledger knows the alert."""
+        configured = self._configuration.integrations
+        for integration in configured:
+            yield self._case(integration, subject)
+        known = {one.id for one in configured}
+        others = [] if answer is None else [one for one in (*answer.held, *answer.ended) if one not in known]
+        for one in dict.fromkeys(others):
+            name = self._state.name(one) if self._state else one
+            yield self._case(Integration(id=one, name=name), subject, configured=False)
+
+    def _case(self, integration: Integration, subject: Subject, *, configured: bool = True) -> Case:
+        match, problem = None, ""
+        try:
+            match = explain_match(integration, self._names, subject.raw) if configured else None
+        except InvalidAlert as bad:
+            problem = f"not an alert: the producer rejects the line ({bad})"
+        return Case(
+            integration=integration,
+            policy=self._settings.policy(integration),
+            subject=subject,
+            source=self._source,
+            changed_s=self._changed_s,
+            match=match,
+            problem=problem,
+            configured=configured,
+        )
+
+
+def _changed_s(settings: Settings) -> float | None:
+    """Return when ossec.conf or courier.toml was last changed or put in its place; None if neither can be read."""
+    found = list[float]()
+    for file in (settings.producer.config, settings.file):
+        with suppress(OSError):
+            found.append(file.stat().st_ctime)
+    return max(found, default=None)
+
+
+def _is_wanted(case: Case, ids: Sequence[str]) -> bool:
+    return not ids or case.integration.id in ids
+
+
+def _report(case: Case, answer: Answer | None) -> IntegrationReport:
+    held = answer.held.get(case.integration.id, ()) if answer else ()
+    deliveries = [report_delivery(case, one, answer.state) for one in held] if answer else []
+    conclusion, match = conclude(case, answer), case.match
+    state, text, notes = conclusion.state, conclusion.text, [*conclusion.notes]
+    commands = [*conclusion.commands]
+    if main := _main(case, deliveries, state):
+        state, text, commands = main.state, main.text, main.commands
+        notes = (
+            [] if conclusion.state is not State.NO_MATCH else [f"{conclusion.text} (with the current configuration)"]
+        )
+    where = f"{case.integration.file}:{case.integration.line}" if case.integration.file else ""
+    return IntegrationReport(
+        id=case.integration.id,
+        name=case.integration.name,
+        configured=case.configured,
+        where=where,
+        matches=None if match is None else match.verdict is MatchVerdict.MATCHES,
+        why_not=[] if match is None else list(describe_mismatches(match)),
+        filters=[] if match is None else [*match.filters],
+        conditions=[] if match is None else [*match.conditions],
+        state=state,
+        text=text,
+        notes=notes,
+        commands=commands,
+        deliveries=deliveries,
+    )
+
+
+def _main(case: Case, deliveries: Sequence[DeliveryReport], concluded: State) -> DeliveryReport | None:
+    """Return the delivery that says what became of the alert: its own, or any if nothing else is known."""
+    own = next((one for one in deliveries if one.id == case.subject.delivery), None)
+    is_open = concluded in {State.NO_MATCH, State.UNKNOWN} or not case.configured
+    return own or (deliveries[0] if deliveries and is_open else None)
