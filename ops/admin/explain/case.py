@@ -30,9 +30,9 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One alert for one integration. `policy` is that of this node, and `changed_s` when its configuration was last
-    changed, in seconds since the epoch; None if that is unknown.
+    """One alert for one integration; `policy` is that of this node.
 
+    `changed_s` is when the configuration was last changed, in seconds since the epoch, None if that is unknown.
     `match` is None if the integration is not configured here, or the alert is none: then `problem` says why.
     """
 
