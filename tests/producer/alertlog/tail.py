@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from producer.alertlog import AlertLog
+from producer.alertlog.log_file import PlainLogFile
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from producer.source import Line, SkippedRange
 
@@ -81,3 +84,21 @@ def compress(path: Path) -> Path:
     packed.write_bytes(gzip.compress(path.read_bytes()))
     path.unlink()
     return packed
+
+
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which each read of a plain file adds its size."""
+    read = list[int]()
+    peek, take = PlainLogFile.peek, PlainLogFile._take
+
+    def counted_peek(file: PlainLogFile, offset: int, size: int) -> bytes:
+        read.append(size)
+        return peek(file, offset, size)
+
+    def counted_take(file: PlainLogFile, max_bytes: int) -> bytes:
+        read.append(max_bytes)
+        return take(file, max_bytes)
+
+    monkeypatch.setattr(PlainLogFile, "peek", counted_peek)
+    monkeypatch.setattr(PlainLogFile, "_take", counted_take)
+    return read

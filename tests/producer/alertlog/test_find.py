@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from producer.alertlog.find import MAX_LAST_BYTES
-from producer.alertlog.log_file import BLOCK_BYTES, PlainLogFile
-from tests.producer.alertlog.tail import compress, day_lines, line
+from producer.alertlog.log_file import BLOCK_BYTES
+from tests.producer.alertlog.tail import compress, counted_reads, day_lines, line
 
 if TYPE_CHECKING:
     from producer.source import Line
@@ -91,24 +91,6 @@ def test_last_lines_of_a_large_file_are_read_from_its_end(log: Log, monkeypatch:
     assert [one.raw[-6:-2] for one in log.log.last(2)] == [b"9998", b"9999"]
     assert sum(read) < 4 * BLOCK_BYTES
     assert size < MAX_LAST_BYTES
-
-
-def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list to which each read of a plain file adds its size."""
-    read = list[int]()
-    peek, take = PlainLogFile.peek, PlainLogFile._take
-
-    def counted_peek(file: PlainLogFile, offset: int, size: int) -> bytes:
-        read.append(size)
-        return peek(file, offset, size)
-
-    def counted_take(file: PlainLogFile, max_bytes: int) -> bytes:
-        read.append(max_bytes)
-        return take(file, max_bytes)
-
-    monkeypatch.setattr(PlainLogFile, "peek", counted_peek)
-    monkeypatch.setattr(PlainLogFile, "_take", counted_take)
-    return read
 
 
 def test_cursor_is_behind_exactly_the_lines_before_it(three_days: Log) -> None:
