@@ -15,10 +15,10 @@ from ops.admin import names
 from ops.admin.explain import Explainer, Missing
 from ops.admin.explain.ledger import LedgerState
 from ops.admin.explain.show import brief_text, full_text
+from ops.admin.one_alert import one_alert
 from ops.admin.session import open_session
 from ops.admin.terminal import plain
 from ops.cli.options import example, integration_option, pass_settings, server_options, setting_option
-from ops.cli.render import one_alert
 from producer.alertlog import AlertLog
 from producer.configuration import read_configuration
 

@@ -12,6 +12,7 @@ from common.logs import LogLevel
 from common.printable import printable, printable_json
 from ops.admin.filter_mismatch import mismatches
 from ops.admin.names import in_configuration
+from ops.admin.one_alert import one_alert
 from ops.admin.render import Renderer
 from ops.cli.options import combined, example, integration_option, pass_settings, setting_option
 from producer.configuration import policy_of, read_configuration
@@ -83,23 +84,6 @@ def _rendered(settings: Settings, integration: Integration, raw: bytes, configur
     policy = policy_of(integration, settings, configuration)
     renderer = Renderer(integration, policy, settings.worker, debug=debug)
     return msgspec.structs.replace(renderer.render(Alert(raw, DELIVERY_ID_PLACEHOLDER)), error=renderer.script_error())
-
-
-def one_alert(content: bytes) -> bytes:
-    """Return the alert, which may span several lines. Raises CourierError if there is not exactly one."""
-    lines = [line for line in content.split(b"\n") if line.strip()]
-    if not lines:
-        raise CourierError("the input is empty; give one line of alerts.json")
-    if len(lines) > 1 and _is_alone(lines[0]):
-        raise CourierError(f"the input has {len(lines)} lines; give one line of alerts.json")
-    return lines[0] if len(lines) == 1 else content.strip()
-
-
-def _is_alone(line: bytes) -> bool:
-    try:
-        return bool(Alert(line).fields)
-    except ValueError:
-        return False
 
 
 def passes(integration: Integration, raw: bytes, configuration: Configuration) -> str:

@@ -23,6 +23,7 @@ except = ["agent.name = build-*"]
 retry_delay = "1h"
 retry_delay_max = "2h"
 breaker_failures = 0
+request_timeout = "200s"
 """
 DELIVERED, DEAD, RETRIED, IN_FLIGHT, PAUSED = range(5)
 
