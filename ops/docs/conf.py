@@ -42,7 +42,9 @@ CHAPTERS: Final = {
         "remote-workers",
         "scripts",
     ),
-    "Operate": ("operating", "failures", "runbooks/*", "command-line", "metrics", "flower", "scaling", "upgrade"),
+    "Operate": (
+        *("operating", "explain", "failures", "runbooks/*", "command-line", "metrics", "flower", "scaling", "upgrade"),
+    ),
     "Move": ("migration", "compatibility"),
     "Understand": ("guarantees", "limits", "performance", "decisions/*"),
 }

@@ -124,6 +124,7 @@ def test_every_process_works_as_the_user_of_its_role(
             assert system.run("operator", "silence", "list", "--all") == 0
             eventually(lambda: client.zcard("courier:{slack}:dead") == 1)
             assert system.run("operator", "dead", "list") == 0
+            assert system.run("operator", "explain", "1769846400.3", *manager.files()[:4]) == 0
             client.set("mended", 1)
             assert system.run("operator", "dead", "replay", "--integration", "slack", "--yes") == 0
             eventually(lambda: set(target.ids) == manager.ids)
@@ -173,6 +174,7 @@ def test_each_command_of_an_operator_works(client: redis.Redis, server: Embedded
         assert ledger.bury("slack", reason="buried") == 1
         assert ledger.move("slack", ["id-1"], to="shuffle") == 1
         assert ledger.discard("slack", ["id-2"]) == 1
+        assert [one.place for one in ledger.locate({"slack": ["id-0", "id-2", "id-3"]})["slack"]] == ["dead", "dead"]
         assert len(list(ledger.dead_letters("slack"))) == 2
         assert ledger.intake_block_reason() == ledger.disk_error() == ""
         entries = [one for one in ledger.history(["slack"]) if isinstance(one, HistoryEntry)]

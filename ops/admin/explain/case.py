@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the alert, and commands that can be run as they are."""
+    """What became of the alert, and commands that can be run as they are.
+
+    `outcome` is how its delivery ended, such as `delivered`; empty if that is unknown or it has not ended.
+    """
 
     state: State
     text: str
+    outcome: str = ""
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
 
@@ -51,6 +55,11 @@ def moment(at_ms: int, now_ms: int) -> str:
     distance_s = (at_ms - now_ms) / 1000
     distance = f"in {age(distance_s)}" if distance_s > 0 else f"{age(-distance_s)} ago"
     return f"{clock_time(at_ms)} ({distance})"
+
+
+def valid(text: str) -> str:
+    """Return a text from Redis, which can hold any bytes, without lone surrogates: JSON output cannot encode them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def clock_time(at_ms: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.broker.task_message import queue_name
 from common.ledger import Place
-from ops.admin.explain.case import moment
+from ops.admin.explain.case import moment, valid
 from ops.admin.explain.model import AttemptReport, DeliveryReport, ResponseReport, State
 from ops.admin.explain.waiting import waiting_reasons
 from ops.admin.terminal import pluralize
@@ -33,21 +33,21 @@ def report_delivery(case: Case, located: Located, state: LedgerState) -> Deliver
     kind, text = _state(case, located, worker, reasons, now_ms)
     response = header.response
     return DeliveryReport(
-        id=_valid(located.delivery.id),
+        id=valid(located.delivery.id),
         state=kind,
-        text=_valid(f"{_origin(located)}{text}"),
-        reasons=[*map(_valid, reasons)],
+        text=valid(f"{_origin(located)}{text}"),
+        reasons=[*map(valid, reasons)],
         committed_ms=header.committed_ms,
         due_ms=located.due_ms if located.place is Place.WAITING else None,
         lease_ms=located.lease_ms if located.place is Place.RELEASED else None,
         died_ms=located.died_ms if located.place is Place.DEAD else None,
-        worker=_valid(worker),
+        worker=valid(worker),
         attempts=header.attempts,
         lost_attempts=header.lost_attempts,
         replays=header.replays,
-        fallback_of=_valid(header.fallback_of.integration) if header.fallback_of else "",
+        fallback_of=valid(header.fallback_of.integration) if header.fallback_of else "",
         history=[
-            AttemptReport(at_ms=one.at_ms, reason=_valid(one.reason), detail=_valid(one.detail[:MAX_DETAIL_CHARS]))
+            AttemptReport(at_ms=one.at_ms, reason=valid(one.reason), detail=valid(one.detail[:MAX_DETAIL_CHARS]))
             for one in header.history[-MAX_ATTEMPTS:]
         ],
         response=None
@@ -55,7 +55,7 @@ def report_delivery(case: Case, located: Located, state: LedgerState) -> Deliver
         else ResponseReport(
             at_ms=response.at_ms,
             status=response.status,
-            text=_valid(response.text[:MAX_RESPONSE_CHARS]),
+            text=valid(response.text[:MAX_RESPONSE_CHARS]),
             truncated=response.truncated or len(response.text) > MAX_RESPONSE_CHARS,
         ),
         commands=_commands(case, located, state),
@@ -110,15 +110,10 @@ def _worker(located: Located, state: LedgerState) -> str:
 
 
 def _commands(case: Case, located: Located, state: LedgerState) -> list[str]:
-    one, delivery = shlex.quote(case.integration.id), shlex.quote(_valid(located.delivery.id))
+    one, delivery = shlex.quote(case.integration.id), shlex.quote(valid(located.delivery.id))
     if located.place is Place.DEAD:
         removed = " --removed" if state.is_removed(case.integration.id) else ""
         show = f"courier dead show {delivery} --integration {one}"
         return [show] if located.problem else [f"courier dead replay {delivery} --integration {one}{removed}", show]
     paused = located.place is Place.WAITING and state.statuses[case.integration.id].paused_ms
     return [f"courier resume {one}"] if paused else []
-
-
-def _valid(text: str) -> str:
-    """Return the text without lone surrogates, which JSON output cannot encode."""
-    return text.encode("utf-8", "replace").decode()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from common.conditions import parse_named_conditions
 from common.integration import Integration
-from ops.admin.explain.case import Case
+from ops.admin.explain.case import Case, valid
 from ops.admin.explain.deliveries import report_delivery
 from ops.admin.explain.ledger import Answer
 from ops.admin.explain.model import VERSION, AlertReport, IntegrationReport, State
@@ -83,12 +83,12 @@ class Explainer:
         return AlertReport(
             version=VERSION,
             alert=subject.summary(),
-            delivery=subject.delivery,
-            node=subject.node,
-            source=subject.source,
+            delivery=valid(subject.delivery),
+            node=valid(subject.node),
+            source=valid(subject.source),
             time_ms=self._state.now_ms if self._state else None,
-            redis_error=self._redis_error,
-            notes=list(self._notes(subject)),
+            redis_error=valid(self._redis_error),
+            notes=[*map(valid, self._notes(subject))],
             integrations=[_report(case, answer) for case in self._cases(subject, answer) if _is_wanted(case, ids)],
         )
 
@@ -195,15 +195,16 @@ def _report(case: Case, answer: Answer | None) -> IntegrationReport:
         filters=[] if match is None else [*match.filters],
         conditions=[] if match is None else [*match.conditions],
         state=state,
-        text=text,
-        notes=notes,
-        commands=commands,
+        outcome="" if main else valid(conclusion.outcome),
+        text=valid(text),
+        notes=[*map(valid, notes)],
+        commands=[*map(valid, commands)],
         deliveries=deliveries,
     )
 
 
 def _main(case: Case, deliveries: Sequence[DeliveryReport], concluded: State) -> DeliveryReport | None:
     """Return the delivery that says what became of the alert: its own, or any if nothing else is known."""
-    own = next((one for one in deliveries if one.id == case.subject.delivery), None)
+    own = next((one for one in deliveries if one.id == valid(case.subject.delivery)), None)
     is_open = concluded in {State.NO_MATCH, State.UNKNOWN} or not case.configured
     return own or (deliveries[0] if deliveries and is_open else None)

@@ -83,6 +83,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `matches` is whether the current filters and conditions let the alert pass, null if that is unknown. `why_not` has a
     text for each one that does not. `where` is FILE:LINE of its definition. `notes` say what restricts the answer.
+    `outcome` is how its delivery ended, such as `delivered`; empty if that is unknown or it has not ended.
     """
 
     id: str
@@ -94,6 +95,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     filters: list[FilterStep]
     conditions: list[ConditionStep]
     state: State
+    outcome: str
     text: str
     notes: list[str]
     commands: list[str]

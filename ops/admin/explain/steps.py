@@ -57,8 +57,9 @@ def recorded(case: Case, answer: Answer) -> Conclusion | None:
         return None
     own = [one for one in entries if one.delivery == case.subject.delivery]
     last = (own or entries)[-1]
-    others = tuple(_ended(one, answer.state.now_ms) for one in entries if one is not last)
-    return Conclusion(state=State.ENDED, text=_ended(last, answer.state.now_ms), notes=others)
+    others = [_ended(one, answer.state.now_ms) for one in entries if one is not last]
+    text = _ended(last, answer.state.now_ms)
+    return Conclusion(state=State.ENDED, text=text, outcome=last.outcome, notes=tuple(others[-MAX_ENDS:]))
 
 
 def damaged(case: Case, answer: Answer) -> Conclusion | None:
@@ -138,6 +139,9 @@ STEPS: Final[tuple[Step, ...]] = (
     never_enqueued,
     ended_unrecorded,
 )
+
+MAX_ENDS: Final = 10
+"""Earlier ends of the deliveries of one alert that are shown: each replay adds one."""
 
 UNKNOWN: Final = Conclusion(state=State.UNKNOWN, text="unknown")
 

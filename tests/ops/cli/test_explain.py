@@ -423,6 +423,14 @@ def test_foreign_values_in_redis_cost_only_themselves(world: World) -> None:
     assert slack("1769846400.1")["state"] == "waiting"
 
 
+def test_id_that_is_not_text_is_shown(world: World) -> None:
+    world.client.hset("courier:{slack}:records", b"x\xff\x1b", b'{"committed_ms":1}\n' + world.lines[0].raw)
+    world.client.zadd("courier:{slack}:waiting", {b"x\xff\x1b": 1})
+    document = json.loads(run("x\udcff\x1b", "--json"))
+    assert (document["delivery"], document["integrations"][0]["state"]) == ("x?\x1b", "waiting")
+    assert "delivery x?\\u001b\n" in run("x\udcff\x1b")
+
+
 # -- without Redis
 
 
