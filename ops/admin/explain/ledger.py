@@ -105,11 +105,6 @@ class LedgerState:
         listed = self.listed.get(integration_id)
         return listed.name if listed else ""
 
-    @property
-    def has_history(self) -> bool:
-        """Whether ended deliveries are recorded."""
-        return self._history is not None
-
     def ended(self, delivery: str, alert_id: str, since_ms: int) -> dict[str, list[EndedDelivery]]:
         """Return how the deliveries of an alert ended, by integration, the oldest first."""
         found: dict[str, list[EndedDelivery]] = {}

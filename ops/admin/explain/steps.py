@@ -118,13 +118,12 @@ def ended_unrecorded(case: Case, answer: Answer) -> Conclusion | None:
     state = answer.state
     if not case.configured:
         return Conclusion(state=State.UNKNOWN, text="not held for it")
-    why = "it ended before the history begins" if state.has_history else "no history is kept"
     begins_ms = state.history_begins_ms(case.integration.id)
-    since = f" {moment(begins_ms, state.now_ms)}" if begins_ms else ""
+    begins = f"it ended before the history begins, {moment(begins_ms, state.now_ms)}" if begins_ms else ""
     notes = ["Redis may also have been emptied since"] if case.subject.line is None else []
     return Conclusion(
         state=State.ENDED,
-        text=f"delivered, skipped or deleted: {why}{since}",
+        text=f"delivered, skipped or deleted: {begins or 'there is no history of it'}",
         notes=(*_configured_later(case, state), *notes),
         commands=_replay_log(case),
     )

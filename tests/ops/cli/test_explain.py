@@ -380,7 +380,7 @@ def test_delivered_alert_without_history(world: World) -> None:
     world.begin()
     world.settle(SettleOutcome.DELIVERED)
     found = slack()
-    assert (found["state"], found["text"]) == ("ended", "delivered, skipped or deleted: no history is kept")
+    assert (found["state"], found["text"]) == ("ended", "delivered, skipped or deleted: there is no history of it")
     assert "was changed" in found["notes"][0]
     assert found["commands"] == [
         "courier replay-log --integration slack --from 2026-01-31T08:00:00Z --to 2026-01-31T08:00:01Z"

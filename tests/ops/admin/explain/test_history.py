@@ -111,7 +111,7 @@ def test_another_delivery_of_the_same_alert_id_is_not_this_one(settings: Setting
     found = explained(settings, Entry("wazuh-2:x"))
     assert found.state == "ended"
     assert found.text.startswith(
-        "delivered, skipped or deleted: it ended before the history begins 2026-01-31T08:00:05Z"
+        "delivered, skipped or deleted: it ended before the history begins, 2026-01-31T08:00:05Z"
     )
 
 
