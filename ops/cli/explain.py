@@ -84,7 +84,8 @@ def _connect(stack: ExitStack, settings: Settings, configuration: Configuration)
     """Return what Redis knows whatever the alert is, or why it does not answer."""
     ids = [one.id for one in configuration.integrations]
     try:
-        return LedgerState(stack.enter_context(open_session(settings)), ids, settings.producer.node), ""
+        session = stack.enter_context(open_session(settings))
+        return LedgerState(session, ids, settings.producer.node, session.ledger), ""
     except (LedgerUnavailable, LedgerMisconfigured) as error:
         return None, str(error)
 

@@ -75,7 +75,7 @@ def test_explanation_is_what_the_worker_did(tmp_path: Path) -> None:
             try:
                 eventually(lambda: READY in up.log)
                 manager.append(IN_FLIGHT + 1)
-                eventually(lambda: explained.state(DELIVERED) == "ended")
+                eventually(lambda: explained.slack(DELIVERED)["outcome"] == "delivered")
                 eventually(lambda: explained.state(DEAD) == "dead")
                 eventually(lambda: explained.state(IN_FLIGHT) == "in_flight")
                 eventually(lambda: explained.state(RETRIED) == "waiting")
