@@ -9,7 +9,7 @@ from common.broker.task_message import queue_name
 from common.ledger import Place
 from ops.admin.explain.case import moment, valid
 from ops.admin.explain.model import AttemptReport, DeliveryReport, ResponseReport, State
-from ops.admin.explain.waiting import waiting_reasons
+from ops.admin.explain.waiting import is_held, waiting_reasons
 from ops.admin.terminal import pluralize
 
 if TYPE_CHECKING:
@@ -115,5 +115,7 @@ def _commands(case: Case, located: Located, state: LedgerState) -> list[str]:
         removed = " --removed" if state.is_removed(case.integration.id) else ""
         show = f"courier dead show {delivery} --integration {one}"
         return [show] if located.problem else [f"courier dead replay {delivery} --integration {one}{removed}", show]
-    paused = located.place is Place.WAITING and state.statuses[case.integration.id].paused_ms
-    return [f"courier resume {one}"] if paused else []
+    if located.place is not Place.WAITING:
+        return []
+    release = [f"courier release {one}"] if is_held(located, state.now_ms) else []
+    return release + ([f"courier resume {one}"] if state.statuses[case.integration.id].paused_ms else [])

@@ -37,10 +37,24 @@ def retry_is_due_later(_case: Case, located: Located, state: LedgerState) -> str
     return f"its retry is due {moment(located.due_ms, state.now_ms)}, after {pluralize(failed, 'failed attempt')}{last}"
 
 
+def held_by_a_window(case: Case, located: Located, state: LedgerState) -> str:
+    """It is held until the end of a window."""
+    if not is_held(located, state.now_ms):
+        return ""
+    hold = case.integration.hold
+    window = f" (hold, window {hold.window})" if hold else ""
+    return f"held until {moment(located.due_ms, state.now_ms)}{window}"
+
+
+def is_held(located: Located, now_ms: int) -> bool:
+    """Return whether a waiting delivery is due only at the end of its hold; an operator can end that earlier."""
+    return located.due_ms > now_ms and located.due_ms == located.delivery.header.held_until_ms
+
+
 def first_attempt_is_due_later(_case: Case, located: Located, state: LedgerState) -> str:
     """No attempt failed since the last replay, and the next one is due later."""
     header = located.delivery.header
-    if located.due_ms <= state.now_ms or header.attempts > header.lost_attempts:
+    if located.due_ms <= state.now_ms or header.attempts > header.lost_attempts or is_held(located, state.now_ms):
         return ""
     what = "it was replayed and is" if header.replays else "it is"
     return f"{what} due {moment(located.due_ms, state.now_ms)}"
@@ -73,6 +87,7 @@ def others_are_first(_case: Case, located: Located, _state: LedgerState) -> str:
 
 REASONS: Final[tuple[WaitingReason, ...]] = (
     retry_is_due_later,
+    held_by_a_window,
     first_attempt_is_due_later,
     integration_is_held_back,
     too_many_are_in_flight,

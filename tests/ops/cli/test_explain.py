@@ -16,6 +16,7 @@ from common.integration import Integration
 from common.ledger import (
     Attempt,
     Breaker,
+    Commit,
     Header,
     LastResponse,
     Ledger,
@@ -83,18 +84,21 @@ class World:
     def id(self, number: int = 0) -> str:
         return f"{NODE}:{self.lines[number].id}"
 
-    def commit(self, *numbers: int, to: str = "slack", cursor: str = "", ids: tuple[str, ...] = ()) -> None:
+    def commit(
+        self, *numbers: int, to: str = "slack", cursor: str = "", ids: tuple[str, ...] = (), held_until_ms: int = 0
+    ) -> None:
         """Commit these lines, with the cursor behind the last one unless another is given."""
         lines = [self.lines[n] for n in numbers]
-        self.ledger.commit(
-            to,
+        commit = Commit(
             node=NODE,
             expected=self.ledger.cursor(to, NODE),
             cursor=f"{cursor or lines[-1].next_cursor} signature",
             deliveries=[(one, line.raw) for one, line in zip(ids or map(self.id, numbers), lines, strict=True)],
             max_backlog=100,
             max_backlog_bytes=10**6,
+            held_until_ms=dict.fromkeys(map(self.id, numbers), held_until_ms) if held_until_ms else {},
         )
+        assert self.ledger.commit_all({to: commit}, {})
 
     def release(self, *, lease_s: float = 60, limits: Limits = Limits()) -> list[str]:  # noqa: B008 — immutable
         tasks = self.ledger.release(
@@ -243,6 +247,22 @@ def test_waiting_for_a_replay(world: World) -> None:
     found = slack()
     assert found["text"].startswith("replayed once: waiting, queued ")
     assert "it was replayed and is due " in found["text"]
+
+
+def test_waiting_for_the_end_of_a_window(world: World) -> None:
+    world.worker()
+    with (world.folder / "courier.toml").open("a") as settings:
+        settings.write(
+            '[integrations.slack.hold]\nin = "night"\n[windows.night]\nfrom = "22:00"\nto = "06:00"\nzone = "UTC"\n'
+        )
+    world.commit(0, held_until_ms=world.ledger.now_ms() + 3_000_000)
+    found = slack()
+    (reason,) = found["deliveries"][0]["reasons"]
+    assert reason.startswith("held until ")
+    assert reason.endswith(" (in 50m) (hold, window night)")
+    assert found["commands"] == ["courier release slack"]
+    world.ledger.let_go("slack")
+    assert slack()["commands"] == []
 
 
 def test_waiting_for_the_target(world: World) -> None:
