@@ -143,9 +143,9 @@ class Explainer:
             yield self._case(Integration(id=one, name=name), subject, configured=False)
 
     def _case(self, integration: Integration, subject: Subject, *, configured: bool = True) -> Case:
-        match, problem = None, ""
+        match, problem, agents = None, "", self._configuration.agents
         try:
-            match = explain_match(integration, self._names, subject.raw) if configured else None
+            match = explain_match(integration, self._names, subject.raw, agents) if configured else None
         except InvalidAlert as bad:
             problem = f"not an alert: the producer rejects the line ({bad})"
         return Case(

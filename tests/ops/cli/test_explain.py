@@ -198,6 +198,17 @@ def test_excluding_condition_is_named(world: World) -> None:
     assert "  except[1] @noisy and rule.level < 7: excludes the alert\n" in run("1769846400.0")
 
 
+def test_groups_of_agents_are_those_of_the_file(world: World) -> None:
+    (world.folder / "agents").write_text("001 prod,web\n")
+    with (world.folder / "courier.toml").open("a") as settings:
+        settings.write(
+            f'[agents]\nfile = "{world.folder}/agents"\n[integrations.shuffle]\nonly = ["agent.groups = prod"]\n'
+        )
+    (condition,) = slack(one="shuffle")["conditions"]
+    assert condition["passes"]
+    assert condition["explanation"]["steps"][0]["saw"] == 'saw "prod", "web"'
+
+
 # -- waiting
 
 
