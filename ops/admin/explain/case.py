@@ -14,6 +14,7 @@ from ops.admin.terminal import age
 if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.schema import Policy
+    from common.silences import Silence
     from ops.admin.explain.subject import Subject
     from producer.filters.explain import MatchExplanation
     from producer.source import SearchableSource
@@ -37,6 +38,7 @@ class Case:
     """One alert for one integration; `policy` is that of this node.
 
     `changed_s` is when the configuration was last changed, in seconds since the epoch, None if that is unknown.
+    `silence` is the one that kept the alert back if the producer read it when it was written, None if none did.
     `match` is None if the integration is not configured here, or the alert is none: then `problem` says why.
     """
 
@@ -45,6 +47,7 @@ class Case:
     subject: Subject
     source: SearchableSource
     changed_s: float | None = None
+    silence: Silence | None = None
     match: MatchExplanation | None = None
     problem: str = ""
     configured: bool = True

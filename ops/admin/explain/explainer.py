@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from common.conditions import parse_named_conditions
+from common.conditions import NO_NAMES, parse_named_conditions
+from common.errors import ConditionError
 from common.integration import Integration
+from common.silences import compile_silence, silence_for
 from ops.admin.explain.case import Case, valid
 from ops.admin.explain.deliveries import report_delivery
 from ops.admin.explain.ledger import Answer
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from common.settings.load import Settings
+    from common.silences import AppliedSilence, Silence
     from ops.admin.explain.ledger import LedgerState
     from ops.admin.explain.model import DeliveryReport
     from producer.ossec_conf import Configuration
@@ -51,6 +54,7 @@ class Explainer:
         self._node = settings.producer.node
         self._names = parse_named_conditions(configuration.conditions)
         self._changed_s = _changed_s(settings)
+        self._silences = tuple(self._compiled_silences())
 
     def find(self, wanted: str) -> Subject | Missing:
         """Return the alert with this id, its own or that of a delivery, or where it was searched."""
@@ -154,10 +158,26 @@ class Explainer:
             subject=subject,
             source=self._source,
             changed_s=self._changed_s,
+            silence=self._silence_for(integration, subject) if match else None,
             match=match,
             problem=problem,
             configured=configured,
         )
+
+    def _silence_for(self, integration: Integration, subject: Subject) -> Silence | None:
+        """Return the silence that keeps the alert back if it is read when it is written."""
+        written_s = subject.written_s
+        if not self._silences or written_s is None:
+            return None
+        alert = self._configuration.agents.decode(subject.raw)
+        return silence_for(alert, round(1000 * written_s), integration, self._silences)
+
+    def _compiled_silences(self) -> Iterator[AppliedSilence]:
+        """Yield the silences that this node's producer applies; one that cannot be read silences nothing."""
+        for one in self._state.silences if self._state else ():
+            with suppress(ConditionError):
+                if one.node in {"", self._node}:
+                    yield compile_silence(one, self._names if one.node else NO_NAMES)
 
 
 def _changed_s(settings: Settings) -> float | None:

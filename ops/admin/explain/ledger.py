@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from common.reports.producer import fetch_producer_report
 from common.reports.worker import fetch_worker_names
+from common.silences import fetch_counts, fetch_silences, read_silences
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from common.ledger import Located, Status
     from common.registry.entries import CatalogueEntry
     from common.reports.producer import ProducerReport
+    from common.silences import SilenceCounts
     from ops.admin.session import LedgerSession
 
 
@@ -76,6 +78,7 @@ class LedgerState:
         self.statuses: Mapping[str, Status] = ledger.statuses(self.ids)
         self.producer: ProducerReport = fetch_producer_report(session.client, node).report
         self.workers: Mapping[str, str] = fetch_worker_names(session.client)
+        self.silences = tuple(read_silences(fetch_silences(session.client)).silences.values())
 
     def locate(self, delivery: str) -> dict[str, list[Located]]:
         """Return what the ledger holds of the alert with this delivery id, by integration.
@@ -94,6 +97,11 @@ class LedgerState:
     def listed(self) -> Mapping[str, CatalogueEntry]:
         """Every integration that was ever published, by id."""
         return self._session.listed
+
+    def silence_counts(self, integration_id: str, silence_id: str) -> SilenceCounts | None:
+        """Return what a silence kept from an integration; None if it kept nothing."""
+        pair = (integration_id, silence_id)
+        return fetch_counts(self._session.client, [pair]).get(pair)
 
     def is_removed(self, integration_id: str) -> bool:
         """Return whether an integration was removed from every ossec.conf."""

@@ -28,6 +28,7 @@ class State(StrEnum):
     DEAD = "dead"
     ENDED = "ended"
     """Delivered, or skipped or deleted; the text says what is known."""
+    SILENCED = "silenced"
     NOT_READ = "not_read"
     NOT_ENQUEUED = "not_enqueued"
     FILTERS_ONLY = "filters_only"

@@ -1,7 +1,7 @@
 """What became of an alert that the ledger does not hold for an integration: a list of steps, one function each.
 
 The first step that concludes something decides. To add a step, write a function and put it into STEPS at its place:
-what keeps a matching alert out of the ledger, such as a silence, belongs before `not_read`.
+what keeps an alert that was read out of the ledger, such as a silence, belongs behind `not_read`.
 """
 
 from __future__ import annotations
@@ -93,6 +93,24 @@ def not_read(case: Case, answer: Answer) -> Conclusion | None:
     return Conclusion(state=State.NOT_READ, text=f"matches, not read yet: {why}")
 
 
+def silenced(case: Case, answer: Answer) -> Conclusion | None:
+    """A silence kept it back, as far as one can tell: when the producer read it is not stored."""
+    one, state = case.silence, answer.state
+    if one is None or case.subject.line is None:
+        return None
+    counts = state.silence_counts(case.integration.id, one.id)
+    if counts is None:
+        return None
+    rule = case.subject.summary().rule
+    of_rule = f", {counts.rules[rule]:,} of rule {rule}" if rule in counts.rules else ""
+    period = f"from {moment(one.start_ms, state.now_ms)} to {moment(one.end_ms, state.now_ms)}"
+    return Conclusion(
+        state=State.SILENCED,
+        text=f"silenced by {one.id} ({one.why}, by {one.author}), in force {period}",
+        notes=(f"that silence kept {pluralize(counts.number, 'alert')} from this integration{of_rule}",),
+    )
+
+
 def never_enqueued(case: Case, answer: Answer) -> Conclusion | None:
     """It was read, and the ledger can show that it was never enqueued."""
     written_s, status = case.subject.written_s, _status(case, answer)
@@ -135,6 +153,7 @@ STEPS: Final[tuple[Step, ...]] = (
     damaged,
     not_in_the_log,
     not_read,
+    silenced,
     never_enqueued,
     ended_unrecorded,
 )

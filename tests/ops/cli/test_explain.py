@@ -24,11 +24,13 @@ from common.ledger import (
     Settlement,
     SettleOutcome,
 )
+from common.ledger.keys import silenced_key
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
 from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from common.settings.rate_limit import parse_rate_limit
+from common.silences import Silence, write_silence
 from ops.cli.main import courier
 from producer.alertlog import AlertLog
 from tests.support.processes import alert
@@ -423,6 +425,23 @@ def test_alert_that_was_never_enqueued(world: World) -> None:
     found = slack()
     assert found["state"] == "not_enqueued"
     assert found["text"].startswith("matches now, but was not enqueued")
+
+
+def test_silenced_alert_names_the_silence(world: World) -> None:
+    world.commit(2)
+    at_ms = 1_769_846_400_000
+    silence = Silence(
+        id="abc234", match=("rule.id = 5712",), start_ms=at_ms - 1000, end_ms=at_ms + 1000, why=HOSTILE, author="me"
+    )
+    write_silence(world.client, silence, is_new=True)
+    assert slack()["state"] == "not_enqueued", "it has kept nothing back"
+    world.client.hset(silenced_key("slack", "abc234"), mapping={"number": 3, "rule:5712": 2})
+    found = slack()
+    assert found["state"] == "silenced"
+    assert found["text"].startswith("silenced by abc234 (no")
+    assert found["notes"] == ["that silence kept 3 alerts from this integration, 2 of rule 5712"]
+    write_silence(world.client, silence.ended(at_ms), is_new=False)
+    assert slack()["state"] == "not_enqueued", "it had ended"
 
 
 def test_alert_that_is_not_read_yet(world: World) -> None:
