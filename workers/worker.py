@@ -26,8 +26,10 @@ from workers.celery_worker.consumer import FixedDelayConsumer
 from workers.celery_worker.message_gate import MessageGate, gated_amqp
 from workers.celery_worker.request import NoAckRequest
 from workers.celery_worker.watchdog import Watchdog
+from workers.delivery import test_report
 from workers.delivery.event_loop import EventLoop
 from workers.delivery.task import DeliveryTask
+from workers.delivery.test_attempt import TestAttempts
 from workers.maintenance.heartbeat import Heartbeat
 from workers.maintenance.loop import Maintenance
 from workers.maintenance.retention import Retention
@@ -77,7 +79,13 @@ class Worker:
         process = this_process()
         self._loop = EventLoop(on_crash=partial(self._end_now, os.EX_SOFTWARE))
         delivery_task = DeliveryTask(
-            ledger, dispatcher, self.integrations, self._loop, identity=process, metrics=metrics
+            ledger,
+            dispatcher,
+            self.integrations,
+            self._loop,
+            identity=process,
+            metrics=metrics,
+            tests=TestAttempts(hostname, partial(test_report.publish, client)),
         )
         self._watchdog = Watchdog(
             begun=lambda: state.all_total_count[0],

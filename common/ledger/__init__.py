@@ -31,6 +31,7 @@ Other keys in Redis
     courier:worker:NAME@HOST         hash    the last report of each worker process; expires after 5 minutes
     courier:lookups:{NAME}:DIGEST    string  a cached response of a look-up service; expires
     courier:asking:{NAME}:DIGEST     string  the worker that is asking that service now, so that no other asks; expires
+    courier:test:{ID}:HEX            string  the result of a delivery of `courier test`; expires after 5 minutes
     courier.ID                       list    the Celery queue of an integration: tasks, each with delivery ids
 
 State diagram
@@ -53,6 +54,7 @@ Scripts, who runs them and what they move
     bury      operator          waiting → dead
     import    operator          nothing → dead, unless the id is already there
     retain    worker            dead → deleted, beyond the configured age or size; off by default
+    withdraw  operator          waiting, or released and not begun → deleted; only for deliveries of `courier test`
     bury_unreadable  any process     released → dead, if the record or id cannot be read
 
 Each is one Lua script, so Redis runs it completely or not at all. Any number of processes may run them at the same
@@ -64,6 +66,12 @@ Notifications
     fallback  settle, reap      a dead letter's alert is also queued for the fallback integration, with the id
                                 `ID+fallback:INTEGRATION` and `fallback_of` in its header; it has no further fallback
     manager   settle, reap      an event is queued for `manager`: the breaker opens, dead letters, deliveries that lag
+
+Tests
+    A delivery of `courier test` has an id that begins with `test:`. It is committed, released, begun and settled like
+    any other, but it gets one attempt. A failure is settled as skipped (`test_failed`): it says nothing about the
+    target's health and causes no retry, dead letter, fallback or event. The worker writes the result under a key of its
+    own, which no script changes.
 
 What blocks an integration
     operator  pause, resume     nothing is released
@@ -114,6 +122,7 @@ from common.ledger.types import (
     DeadLetter,
     Event,
     Full,
+    Position,
     Reap,
     Reaped,
     Release,
@@ -143,6 +152,7 @@ __all__ = [
     "Ledger",
     "Limits",
     "Notifications",
+    "Position",
     "Reap",
     "Reaped",
     "Release",

@@ -31,6 +31,7 @@ INCLUDES: Final = {
     "bury": (),
     "import": (),
     "retain": (),
+    "withdraw": (),
 }
 """Script → the files that it includes, in this order, after the prelude."""
 

@@ -180,6 +180,14 @@ class DeadLetter(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a delivery is: waiting behind `ahead` others, begun by a worker, or dead; if none of them, released."""
+
+    ahead: int | None = None
+    is_begun: bool = False
+    is_dead: bool = False
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one integration, as `courier status` and the metrics show it.
 

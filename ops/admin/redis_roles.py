@@ -129,6 +129,7 @@ ROLES: Final = (
             _LIMITS,
             "~courier:lookups:*",
             "~courier:asking:*",
+            "%W~courier:test:*",
             "%R~courier:integrations",
             "~courier:worker:*",
             "~courier",
@@ -182,12 +183,13 @@ ROLES: Final = (
             "%R~courier:catalogue",
             "%R~courier:node:*",
             "%R~courier:worker:*",
+            "%R~courier:test:*",
         ),
         commands=_commands(
             _CONNECT,
             _READ_STATUS,
-            "hdel hset hsetnx",
+            "getrange hdel hset hsetnx",
         ),
-        scripts=("replay", "discard", "move", "bury", "import", "commit"),
+        scripts=("replay", "discard", "move", "bury", "import", "commit", "withdraw"),
     ),
 )

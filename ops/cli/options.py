@@ -21,7 +21,7 @@ import click
 from common.printable import printable
 from common.settings.load import load_settings
 from common.settings.sources import FIXED
-from common.settings.units import parse_duration
+from common.settings.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +53,6 @@ SYNONYMS: Final = {
     "remove": "discard",
     "get": "show",
     "validate": "check",
-    "test": "check",
     "verify": "check",
     "lint": "check",
     "settings": "config",
@@ -81,6 +80,28 @@ class Rate(click.FloatRange):
         if not isfinite(rate):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return rate
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as `30s` or `2m`, from `least_s` to `most_s` seconds."""
+
+    name = "duration"
+
+    def __init__(self, least_s: float, most_s: float) -> None:
+        self._least_s, self._most_s = least_s, most_s
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds. Raises click.BadParameter."""
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = parse_duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}; an example is 30s", param, ctx)
+        if not self._least_s <= seconds <= self._most_s:
+            limits = f"{format_duration(self._least_s)} to {format_duration(self._most_s)}"
+            self.fail(f"{value!r} is not in the range of {limits}", param, ctx)
+        return seconds
 
 
 class Group(click.Group):

@@ -36,7 +36,7 @@ from workers.delivery.response import DEAD_BYTES, WAITING_BYTES
 from workers.integrations.base import Cacheable, NotSendable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from common.ledger import Delivery
@@ -98,6 +98,18 @@ class Pipeline:
         self._last_response, self._signer = last_response, signer
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
         self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
+
+    def for_test(self, wrap: Callable[[Transport], Transport]) -> Pipeline:
+        """Return a copy for `courier test`: without the look-up cache, and each call goes through `wrap`."""
+        transport = wrap(self._transport)
+        return Pipeline(
+            self._service,
+            transport,
+            self._policy,
+            self._random,
+            signer=self._signer,
+            last_response=self._last_response,
+        )
 
     async def attempt(self, delivery: Delivery) -> Settlement:
         """Make one attempt on the event loop and return its settlement. An internal error leads to a retry."""

@@ -10,10 +10,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from common.delivery_test import is_test
 from common.errors import LedgerDamaged, LedgerError
 from workers.delivery.in_flight import InFlight
 from workers.delivery.runner import Batch, Runner
 from workers.delivery.settler import Settler
+from workers.delivery.test_attempt import TestAttempts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -41,10 +43,11 @@ class DeliveryTask:
         identity: ProcessIdentity,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         metrics: WorkerMetrics | None = None,
+        tests: TestAttempts | None = None,
     ) -> None:
         self._ledger, self._integrations, self._loop = ledger, integrations, loop
         self._identity, self._token, self._metrics = identity, str(identity), metrics
-        self._in_flight = InFlight()
+        self._in_flight, self._tests = InFlight(), tests or TestAttempts()
         self._settler = Settler(ledger, dispatcher, integrations, self._in_flight, token=self._token, sleep=sleep)
         self._runners: dict[str, Runner] = {}
 
@@ -95,7 +98,10 @@ class DeliveryTask:
         self._runners[integration_id].start(served, batch)
 
     async def _attempt(self, served: ServedIntegration, delivery: Delivery) -> Settlement:
-        settlement = await served.pipeline.attempt(delivery)
+        if is_test(delivery.id):
+            settlement = await self._tests.attempt(served, delivery)
+        else:
+            settlement = await served.pipeline.attempt(delivery)
         if self._metrics:
             self._metrics.record_attempt(served.integration.id, delivery, settlement)
         return settlement
