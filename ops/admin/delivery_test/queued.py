@@ -151,7 +151,13 @@ class QueuedTests:
             )
         if report.begun_ms:
             begun_ms = max(0, report.begun_ms - pending.began_ms)
-            steps = msgspec.structs.replace(steps, begun_ms=begun_ms, sent_ms=begun_ms + report.attempt_ms)
+            seen_ms = steps.released_ms
+            steps = msgspec.structs.replace(
+                steps,
+                released_ms=None if seen_ms is None else min(seen_ms, begun_ms),  # it was seen by the next poll only
+                begun_ms=begun_ms,
+                sent_ms=begun_ms + report.attempt_ms,
+            )
         return DeliveryTestResult.of(integration_id, pending.delivery_id, report, steps)
 
     def _give_up(self, integration_id: str) -> DeliveryTestResult:
