@@ -9,7 +9,7 @@ shown. The command reads no more than MAX_BYTES, because other programs can writ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EXPIRE_S: Final = 300
 MAX_BYTES: Final = 512 * 1024
-"""MAX_CALLS calls with texts of MAX_TEXT_CHARS have at most 400 kB in ordinary text."""
+"""An ordinary report has some kB."""
 
 MAX_CALLS: Final = 10
 MAX_TEXT_CHARS: Final = 4000
@@ -37,7 +37,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     """One call and its response: an HTTP status or exit status, and the text. `error` is why there was no response."""
 
     request: RenderedCall
-    status: int | None = None
+    status: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31)] | None = None
     response: str = ""
     is_cut: bool = False
     error: str = ""
@@ -71,9 +71,15 @@ _decode: Final = msgspec.json.Decoder(DeliveryTestReport).decode
 
 
 def publish(client: Redis, integration_id: str, delivery_id: str, report: DeliveryTestReport) -> None:
-    """Store the report for the command. Raises LedgerUnavailable or LedgerMisconfigured."""
+    """Store the report for the command, without its calls if it is too large for MAX_BYTES.
+
+    Raises LedgerUnavailable or LedgerMisconfigured.
+    """
+    encoded = msgspec.json.encode(report)
+    if len(encoded) > MAX_BYTES:
+        encoded = msgspec.json.encode(msgspec.structs.replace(report, calls=()))
     with as_ledger_errors():
-        client.set(_key(integration_id, delivery_id), msgspec.json.encode(report), ex=EXPIRE_S)
+        client.set(_key(integration_id, delivery_id), encoded, ex=EXPIRE_S)
 
 
 def fetch(client: Redis, integration_id: str, delivery_id: str) -> DeliveryTestReport | None:
