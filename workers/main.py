@@ -122,6 +122,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         groups=groups,
         metrics=metrics,
         health=health,
+        log=settings.log.deliveries,
     )
     _tune_gc()
     status = worker.run()

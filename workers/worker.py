@@ -21,6 +21,7 @@ from common.broker.celery_app import make_app, queue
 from common.broker.dispatcher import Dispatcher
 from common.broker.task_message import DELIVER, queue_name
 from common.ledger import Ledger
+from common.logs import DeliveryLog
 from workers.celery_worker import remote_control
 from workers.celery_worker.consumer import FixedDelayConsumer
 from workers.celery_worker.message_gate import MessageGate, gated_amqp
@@ -69,6 +70,7 @@ class Worker:
         groups: ProcessGroups,
         metrics: WorkerMetrics | None = None,
         health: HealthFile | None = None,
+        log: DeliveryLog = DeliveryLog.FAILED,
     ) -> None:
         self.integrations, self._groups = integrations, groups
         hostname = f"{name}@{socket.gethostname()}"
@@ -86,6 +88,7 @@ class Worker:
             identity=process,
             metrics=metrics,
             tests=TestAttempts(hostname, partial(test_report.publish, client)),
+            log=log,
         )
         self._watchdog = Watchdog(
             begun=lambda: state.all_total_count[0],

@@ -122,7 +122,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     same, but the delivery waits for `delay_ms`, and `header` keeps the calls that are completed.
 
     `contacted` is whether the target was contacted; if not, the delivery's rate limit tokens are refunded. `final`
-    means that this delivery causes the failure and no further attempt can succeed.
+    means that this delivery causes the failure and no further attempt can succeed. `status` is the HTTP or exit status
+    of the response that decided, for the log; the ledger does not store it.
 
     `delay_ms` is how long a retry waits. `pause_ms` is the pause that the target requested for all deliveries. Both are
     by the ledger's clock.
@@ -137,6 +138,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     contacted: bool = True
     final: bool = False
+    status: int | None = None
 
     @property
     def failed(self) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hi
 import msgspec
 
 from common.connection.urls import SENTINEL_SCHEMES, complete_url, show_url
-from common.logs import LogFormat, LogLevel
+from common.logs import DeliveryLog, LogFormat, LogLevel
 from common.secret import Secret
 from common.settings.rate_limit import RateLimit
 from common.settings.secret_values import credentials, secret, secret_url, variables
@@ -178,6 +178,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     level: Annotated[LogLevel, one_of(LogLevel)]
     format: Annotated[LogFormat, one_of(LogFormat)]
+    deliveries: Annotated[DeliveryLog, one_of(DeliveryLog)]
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,6 +76,11 @@ class AttemptResult(NamedTuple):
     contacted: bool
     response: Any = None
 
+    @property
+    def status(self) -> int | None:
+        """The HTTP or exit status of `response`, None if there is none."""
+        return getattr(self.response, "status", None)
+
 
 class Pipeline:
     """Makes the attempts of one integration."""
@@ -163,11 +168,19 @@ class Pipeline:
         match outcome:
             case Delivered():
                 return Settlement(
-                    id=delivery.id, outcome=SettleOutcome.DELIVERED, events=events, contacted=result.contacted
+                    id=delivery.id,
+                    outcome=SettleOutcome.DELIVERED,
+                    events=events,
+                    contacted=result.contacted,
+                    status=result.status,
                 )
             case Skipped():
                 return Settlement(
-                    id=delivery.id, outcome=SettleOutcome.SKIPPED, reason=outcome.reason, contacted=result.contacted
+                    id=delivery.id,
+                    outcome=SettleOutcome.SKIPPED,
+                    reason=outcome.reason,
+                    contacted=result.contacted,
+                    status=result.status,
                 )
             case Postponed():
                 header = msgspec.structs.replace(delivery.header, completed_calls=result.completed_calls)
@@ -198,6 +211,7 @@ class Pipeline:
                 header=self._with_response(header, result, WAITING_BYTES),
                 events=self._events(delivery, outcome.events),
                 contacted=result.contacted,
+                status=result.status,
             )
         final_events = outcome.final_events if isinstance(outcome, Retry) else ()
         return Settlement(
@@ -209,6 +223,7 @@ class Pipeline:
             events=self._events(delivery, outcome.events + final_events),
             contacted=result.contacted,
             final=isinstance(outcome, Rejected),
+            status=result.status,
         )
 
     def _events(self, delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from common.delivery_test import is_test
 from common.errors import LedgerDamaged, LedgerError
+from common.logs import DeliveryLog
+from workers.delivery.attempt_log import AttemptLog
 from workers.delivery.in_flight import InFlight
 from workers.delivery.runner import Batch, Runner
 from workers.delivery.settler import Settler
@@ -44,9 +47,11 @@ class DeliveryTask:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         metrics: WorkerMetrics | None = None,
         tests: TestAttempts | None = None,
+        log: DeliveryLog = DeliveryLog.FAILED,
     ) -> None:
         self._ledger, self._integrations, self._loop = ledger, integrations, loop
         self._identity, self._token, self._metrics = identity, str(identity), metrics
+        self._attempt_log = AttemptLog(log)
         self._in_flight, self._tests = InFlight(), tests or TestAttempts()
         self._settler = Settler(ledger, dispatcher, integrations, self._in_flight, token=self._token, sleep=sleep)
         self._runners: dict[str, Runner] = {}
@@ -98,10 +103,12 @@ class DeliveryTask:
         self._runners[integration_id].start(served, batch)
 
     async def _attempt(self, served: ServedIntegration, delivery: Delivery) -> Settlement:
+        began_s = time.monotonic()
         if is_test(delivery.id):
             settlement = await self._tests.attempt(served, delivery)
         else:
             settlement = await served.pipeline.attempt(delivery)
+        self._attempt_log.record(served.integration.id, delivery, settlement, time.monotonic() - began_s)
         if self._metrics:
             self._metrics.record_attempt(served.integration.id, delivery, settlement)
         return settlement

@@ -153,6 +153,7 @@ def _settlement(result: Settlement) -> Settlement:
             reason=Reason.TEST_FAILED,
             pause_ms=result.pause_ms,
             contacted=result.contacted,
+            status=result.status,
         )
     return msgspec.structs.replace(result, events=())
 
