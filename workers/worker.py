@@ -37,13 +37,14 @@ from workers.maintenance.retention import Retention
 from workers.process_identity import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from redis import Redis
 
     from common.errors import SettingsError
     from common.health.state_file import HealthFile
     from workers.delivery.served import ServedIntegrations
+    from workers.delivery.task import AttemptFunction
     from workers.metrics import WorkerMetrics
     from workers.transports.script.process_groups import ProcessGroups
 
@@ -71,6 +72,7 @@ class Worker:
         metrics: WorkerMetrics | None = None,
         health: HealthFile | None = None,
         log: DeliveryLog = DeliveryLog.FAILED,
+        trace_attempts: Callable[[AttemptFunction], AttemptFunction] | None = None,
     ) -> None:
         self.integrations, self._groups = integrations, groups
         hostname = f"{name}@{socket.gethostname()}"
@@ -89,6 +91,7 @@ class Worker:
             metrics=metrics,
             tests=TestAttempts(hostname, partial(test_report.publish, client)),
             log=log,
+            trace=trace_attempts,
         )
         self._watchdog = Watchdog(
             begun=lambda: state.all_total_count[0],

@@ -181,6 +181,15 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: Annotated[DeliveryLog, one_of(DeliveryLog)]
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[telemetry]`."""
+
+    otlp_endpoint: Annotated[
+        str,
+        text('an http:// or https:// URL without login and query, or ""', r"(?:https?://[^\s/?#@]+(?:/[^\s?#@]*)?)?"),
+    ]
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one integration: the matching tables under `[integrations]`, merged."""
 
@@ -267,6 +276,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "metrics": MetricsSettings,
     "health": HealthSettings,
     "log": LogSettings,
+    "telemetry": TelemetrySettings,
 }
 KEYS: Final = {section: dict(keys_of(struct, section)) for section, struct in STRUCTS.items()}
 """All keys by section and name, without those of `[integrations]`."""

@@ -1,7 +1,7 @@
 """One log line for each attempt, with what identifies it: integration, delivery and alert.
 
-A failed attempt is logged as a warning, a dead letter as an error, everything else at level debug, or at level info with
-`log.deliveries = "all"`. A line that is not written costs nothing: the alert is decoded for the others only.
+A failed attempt is logged as a warning, a dead letter as an error, everything else at level debug, or at level info
+with `log.deliveries = "all"`. A line that is not written costs nothing: the alert is decoded for the others only.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class AttemptLog:
             "event": "delivery",
             "integration": integration_id,
             "delivery": delivery.id,
-            "alert": _alert_id(delivery.alert),
+            "alert": alert_id(delivery.alert),
             "outcome": settlement.outcome.value,
             "reason": settlement.reason,
             "status": settlement.status,
@@ -69,7 +69,7 @@ def describe_failure(settlement: Settlement) -> str:
     return f"{attempt.reason}: {attempt.detail}" if attempt.detail else str(attempt.reason)
 
 
-def _alert_id(alert: bytes) -> str:
+def alert_id(alert: bytes) -> str:
     """Return the id of an alert, '' if it has none or is not strict JSON."""
     try:
         return _decode(alert).id[:MAX_ALERT_ID_CHARS]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from common.delivery_test import is_test
 from common.errors import LedgerDamaged, LedgerError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from workers.metrics import WorkerMetrics
     from workers.process_identity import ProcessIdentity
 
+AttemptFunction: TypeAlias = "Callable[[ServedIntegration, Delivery], Awaitable[Settlement]]"
+
 _log = logging.getLogger("courier.worker")
 
 
@@ -48,10 +50,12 @@ class DeliveryTask:
         metrics: WorkerMetrics | None = None,
         tests: TestAttempts | None = None,
         log: DeliveryLog = DeliveryLog.FAILED,
+        trace: Callable[[AttemptFunction], AttemptFunction] | None = None,
     ) -> None:
         self._ledger, self._integrations, self._loop = ledger, integrations, loop
         self._identity, self._token, self._metrics = identity, str(identity), metrics
         self._attempt_log = AttemptLog(log)
+        self._traced_attempt = trace(self._attempt) if trace else self._attempt
         self._in_flight, self._tests = InFlight(), tests or TestAttempts()
         self._settler = Settler(ledger, dispatcher, integrations, self._in_flight, token=self._token, sleep=sleep)
         self._runners: dict[str, Runner] = {}
@@ -99,7 +103,7 @@ class DeliveryTask:
         """Start the attempts. Runs on the event loop."""
         integration_id = served.integration.id
         if integration_id not in self._runners:
-            self._runners[integration_id] = Runner(self._settler, self._attempt)
+            self._runners[integration_id] = Runner(self._settler, self._traced_attempt)
         self._runners[integration_id].start(served, batch)
 
     async def _attempt(self, served: ServedIntegration, delivery: Delivery) -> Settlement:
