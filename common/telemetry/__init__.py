@@ -1,6 +1,6 @@
 """OpenTelemetry traces of commits and attempts, off unless `telemetry.otlp_endpoint` is set.
 
-Off, nothing of OpenTelemetry is imported and no call is wrapped. On, a span costs 30 to 60 us of CPU.
+Off, Courier imports nothing of OpenTelemetry and wraps no call. Where it is installed, redis-py imports it by itself.
 
 The ids of a delivery's trace are digests of its integration and id, so producer and workers need to exchange nothing
 and no record becomes larger:
