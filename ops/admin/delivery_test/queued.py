@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from common.delivery_test import new_test_id
-from common.errors import CourierError
+from common.errors import CourierError, LedgerDamaged
 from common.integration import MANAGER_ID
 from ops.admin.delivery_test.result import DeliveryTestResult, Outcome, Steps
 from ops.admin.delivery_test.why import why_not_sent
@@ -74,7 +74,7 @@ class QueuedTests:
         """Send the alert for each integration; yield each result as soon as it is known.
 
         Tests that no worker has begun when the time is over, or when the caller stops, are withdrawn. Raises
-        CourierError for `manager`, LedgerUnavailable, LedgerMisconfigured and LedgerDamaged.
+        CourierError for `manager`, LedgerUnavailable and LedgerMisconfigured.
         """
         if MANAGER_ID in ids:
             raise CourierError(
@@ -84,7 +84,12 @@ class QueuedTests:
         deadline_s = self._clock() + self._timeout_s
         try:
             for integration_id in ids:
-                self._pending[integration_id] = self._commit(integration_id, alert)
+                try:
+                    self._pending[integration_id] = self._commit(integration_id, alert)
+                except LedgerDamaged as error:
+                    yield DeliveryTestResult(
+                        integration=integration_id, delivery="", outcome=Outcome.NOT_SENT, why=str(error)
+                    )
             next_why_s = self._clock() + WHY_S
             while self._pending and self._clock() < deadline_s:
                 yield from self._poll()
@@ -95,8 +100,8 @@ class QueuedTests:
             for integration_id in [*self._pending]:
                 yield self._give_up(integration_id)
         finally:
-            for integration_id, pending in self._pending.items():
-                self._session.ledger.withdraw_tests(integration_id, [pending.delivery_id])
+            for integration_id in self._pending:
+                self._withdraw(integration_id)
 
     def _commit(self, integration_id: str, alert: bytes) -> _Pending:
         ledger, delivery_id = self._session.ledger, new_test_id(self._random)
@@ -124,7 +129,18 @@ class QueuedTests:
                 self._released_ms.setdefault(integration_id, self._session.ledger.now_ms())
 
     def _position(self, integration_id: str) -> Position | None:
-        return self._session.ledger.position(integration_id, self._pending[integration_id].delivery_id)
+        """Return where the delivery is, None if the ledger does not have it, or if its keys have been damaged since."""
+        try:
+            return self._session.ledger.position(integration_id, self._pending[integration_id].delivery_id)
+        except LedgerDamaged:
+            return None
+
+    def _withdraw(self, integration_id: str) -> bool:
+        try:
+            ids = [self._pending[integration_id].delivery_id]
+            return self._session.ledger.withdraw_tests(integration_id, ids) > 0
+        except LedgerDamaged:
+            return False
 
     def _explain(self) -> None:
         for integration_id in self._pending:
@@ -164,8 +180,8 @@ class QueuedTests:
         """Withdraw a test whose time is over. One that a worker has begun cannot be withdrawn."""
         position = self._position(integration_id)
         why = why_not_sent(self._session, integration_id, position) if position else ""
+        withdrawn = self._withdraw(integration_id)
         pending = self._pending.pop(integration_id)
-        withdrawn = self._session.ledger.withdraw_tests(integration_id, [pending.delivery_id])
         return DeliveryTestResult(
             integration=integration_id,
             delivery=pending.delivery_id,

@@ -294,6 +294,32 @@ def test_says_that_no_worker_serves_it(server: EmbeddedServer, client: redis.Red
     assert status.cursors == {"n": "c"}
 
 
+def test_a_damaged_integration_costs_only_its_own_test(server: EmbeddedServer, client: redis.Redis) -> None:
+    client.hset("courier:integrations", mapping={"slack": "sealed", "shuffle": "sealed", "version": 1})
+    client.set("courier:{slack}:waiting", "not a sorted set")
+    ended = run("--all", "--timeout", "1s", "--json", environment={"COURIER_REDIS_URL": server.url})
+    assert "courier:{slack}:waiting" in ended.results["slack"]["why"]
+    assert ended.results["shuffle"]["why"] == "no worker is running"
+
+
+def test_says_what_blocks_the_integration(server: EmbeddedServer, client: redis.Redis) -> None:
+    client.hset("courier:integrations", mapping={"slack": "sealed", "version": 1})
+    until_ms = Ledger(client).now_ms() + 90_000
+    client.hset(
+        "courier:{slack}:control",
+        mapping={"breaker": "open", "breaker_until_ms": until_ms, "breaker_reason": "http_5xx"},
+    )
+    ended = run("slack", "--timeout", "1s", environment={"COURIER_REDIS_URL": server.url})
+    assert "slack: not sent: breaker open, next try in" in ended.out
+    assert "http_5xx" in ended.out
+
+
+def test_manager_is_not_tested(server: EmbeddedServer, client: redis.Redis) -> None:
+    client.hset("courier:integrations", mapping={"slack": "sealed", "version": 1})
+    ended = run("manager", environment={"COURIER_REDIS_URL": server.url})
+    assert "accepts only signed events" in ended.error
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -148,3 +148,16 @@ def test_withdraw_takes_only_what_no_worker_has_begun(client: redis.Redis) -> No
     assert position is not None
     assert position.is_begun
     assert world.ledger.withdraw_tests("slack", [second]) == 0
+
+
+def test_a_failed_test_as_the_probe_of_a_breaker_leaves_the_next_probe_to_another_delivery(client: redis.Redis) -> None:
+    world = WithReports(client, Response(status=500), Response(status=200))
+    world.committed("other")
+    client.hset("courier:{slack}:control", mapping={"breaker": "open", "breaker_until_ms": 1})
+    assert world.released(ID) == [ID], "the newest is the probe"
+    world.task.deliver("slack", [ID])
+    assert world.ledger.status("slack").breaker == "half-open"
+    ((_, ((probe,),)),) = world.dispatcher.published
+    assert probe == "other"
+    world.task.deliver("slack", [probe])
+    assert world.ledger.status("slack").breaker == "closed"
