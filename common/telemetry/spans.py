@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import (
     Link,
@@ -26,12 +28,13 @@ from opentelemetry.trace import (
     use_span,
 )
 
+from common.logs import Condition
 from common.version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace import ReadableSpan
 
     Attributes = Mapping[str, str | int]
 
@@ -60,6 +63,31 @@ class _Ids(RandomIdGenerator):
         return wanted.span_id if wanted else super().generate_span_id()
 
 
+class _LoggedOnce(SpanExporter):
+    """An exporter that logs when exports begin to fail, and when they succeed again. `where` is host and port."""
+
+    def __init__(self, exporter: SpanExporter, where: str) -> None:
+        self._exporter, self._where = exporter, where
+        self._failed = Condition(logging.getLogger("courier.telemetry"))
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export a batch. Only one thread calls this at a time (specification, "Span exporter")."""
+        result = self._exporter.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self._failed.clear(f"traces are exported to {self._where} again")
+        else:
+            self._failed.set(f"traces not exported: {self._where} does not accept them; spans are dropped")
+        return result
+
+    def shutdown(self) -> None:
+        """Stop."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Export what is left."""
+        return self._exporter.force_flush(timeout_millis)
+
+
 class Tracing:
     """Makes spans and exports them. Any thread may use it."""
 
@@ -73,8 +101,10 @@ class Tracing:
     @classmethod
     def to(cls, endpoint: str, process: str) -> Self:
         """Return one that exports to a collector by OTLP over HTTP; `endpoint` is its address without `/v1/traces`."""
+        # Its own records repeat every second while the collector is down, and quote the URL.
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
         url = f"{endpoint.rstrip('/')}/v1/traces"
-        return cls(OTLPSpanExporter(endpoint=url, timeout=TIMEOUT_S), process)
+        return cls(_LoggedOnce(OTLPSpanExporter(endpoint=url, timeout=TIMEOUT_S), urlsplit(url).netloc), process)
 
     def close(self) -> None:
         """Export what is left and stop."""

@@ -97,4 +97,7 @@ def test_a_collector_that_is_down_delays_nothing(tmp_path: Path) -> None:
             eventually(lambda: "new integration; reading starts" in up.log)
             manager.append(20)
             eventually(lambda: len(target.bodies) == 20)
+            eventually(lambda: "traces not exported: 127.0.0.1:1" in up.log)
             assert up.stop() == 0
+        assert up.log.count("traces not exported") <= 2, "once for each process"
+        assert "/v1/traces" not in up.log

@@ -6,7 +6,7 @@ import hashlib
 import re
 from contextlib import contextmanager
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
@@ -175,7 +175,8 @@ def test_an_operator_can_test_an_integration_and_read_what_the_worker_reports(
         session = LedgerSession(operator, Ledger(operator), {})
 
         def sleep(_seconds: float) -> None:
-            (delivery_id,) = client.zrange("courier:{slack}:waiting", 0, 0)
+            waiting: Any = client.zrange("courier:{slack}:waiting", 0, 0)
+            (delivery_id,) = waiting
             test_report.publish(worker, "slack", delivery_id.decode(), DeliveryTestReport(outcome="delivered"))
 
         tests = QueuedTests(session, timeout_s=1.5, random=Random(1), sleep=sleep)

@@ -85,7 +85,7 @@ FAILED = Settlement(
 
 
 def text_of(span: ReadableSpan) -> str:
-    return span.to_json()
+    return str(span.to_json())
 
 
 def test_an_attempt_and_its_call_hold_ids_and_no_secrets() -> None:
