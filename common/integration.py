@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from common.secret import Secret
+from common.windows import Hold
 
 MANAGER_ID: Final = "manager"
 """Id of the built-in integration whose deliveries are events for the manager's queue socket."""
@@ -31,7 +32,8 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     name. `service_override` is set if courier.toml names a service in place of the block's own.
     `level` 0 means no filter. `rule_ids` is None for no filter; empty, the filter rejects every alert (spec 1.5).
     `event_location` is the sregex pattern, with its leading `!` if it has one. `timeout_s` and `retries` are passed to
-    scripts. `only` and `except_` are conditions as written. `line` is the first line of the block in `file`, counted
+    scripts. `only` and `except_` are conditions as written. `hold` names a window of
+    the producer's settings. `line` is the first line of the block in `file`, counted
     from 1.
     """
 
@@ -50,6 +52,7 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 3
     only: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
+    hold: Hold | None = None
     service_override: str = ""
     file: str = ""
     line: int = 0

@@ -1,4 +1,4 @@
-"""Reads the timestamp of a line of the alert log without decoding the line."""
+"""Reads the timestamp of a line of the alert log without decoding the line, and writes times."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def written_at_s(line: bytes) -> float | None:
         return None
     # A time without a zone is UTC, not local time, so that all machines read the same time.
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
+
+
+def time_text(moment_ms: int) -> str:
+    """Return a time in ISO 8601, in UTC and to the second."""
+    return datetime.fromtimestamp(moment_ms // 1000, UTC).isoformat().replace("+00:00", "Z")

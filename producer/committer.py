@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from common.ledger import Commit, CommitResult
     from common.registry.published import PublishedRegistry
     from producer.cursors.subscription import Commits, Subscription
-    from producer.matching import Excepted, Matches
+    from producer.holds import Holds
+    from producer.reading import Reading
 
 COALESCE_FROM: Final = 4
 """While there is more to read, an integration with at least this many matches is dispatched when they fill a task, or
@@ -28,8 +29,10 @@ class Committer:
     Methods raise LedgerUnavailable or LedgerMisconfigured.
     """
 
-    def __init__(self, node: str, registry: PublishedRegistry, dispatcher: Dispatcher, now_s: float) -> None:
-        self._node, self._registry, self._dispatcher = node, registry, dispatcher
+    def __init__(
+        self, node: str, registry: PublishedRegistry, dispatcher: Dispatcher, holds: Holds, now_s: float
+    ) -> None:
+        self._node, self._registry, self._dispatcher, self._holds = node, registry, dispatcher, holds
         self._undispatched: defaultdict[str, int] = defaultdict(int)
         self._coalescing_since_s = now_s
 
@@ -41,14 +44,7 @@ class Committer:
         return is_due
 
     def commit(
-        self,
-        subscriptions: Iterable[Subscription],
-        matches: Matches,
-        excepted: Excepted,
-        after: str,
-        now_s: float,
-        *,
-        flush: bool,
+        self, subscriptions: Iterable[Subscription], reading: Reading, after: str, now_s: float, *, flush: bool
     ) -> int:
         """Commit and release; return the number of new deliveries. With `flush`, no integration is left for later.
 
@@ -57,9 +53,9 @@ class Committer:
         commits, targets = {}, {}
         for subscription in subscriptions:
             integration_id = subscription.integration.id
-            ours = matches.get(integration_id, [])
-            positions = excepted.get(integration_id, ())
-            commits[integration_id] = subscription.commits(self._node, ours, after, now_s, positions)
+            ours = reading.matches.get(integration_id, ())
+            held = self._holds.held(subscription.integration, ours, now_s)
+            commits[integration_id] = subscription.commits(self._node, reading, after, now_s, held=held)
             number = self._undispatched[integration_id] + len(ours)
             if number and (flush or not COALESCE_FROM <= number < subscription.policy.batch_max):
                 target = self._registry.target(subscription.integration)

@@ -1,4 +1,4 @@
-"""The active configuration: ossec.conf, the tables of courier.toml and the files of secrets that they name.
+"""The active configuration: ossec.conf, the tables of courier.toml, and the files of secrets and agents that they name.
 
 It is read at the start, and again when one of these files changes. A change becomes active only if both files are
 well-formed and every block and table is valid, because a file may be half written. Otherwise the error is logged and
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from common.errors import ConfigError, SettingsError
 from common.files import file_signature, is_being_written
 from common.settings.settings_file import SettingsFile
-from producer.configuration import read_configuration
+from producer.configuration import policy_of, read_configuration
+from producer.ossec_conf import Configuration
 from producer.secret_references import SecretReferences
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.load import Settings
     from common.settings.schema import Policy
-    from producer.ossec_conf import Configuration
+    from common.silences import FileSilence
+    from common.windows import Window
+    from producer.filters.agents import AgentGroups
 
 DIGEST_BYTES: Final = 6
 """Bytes of the SHA-256 that a metric can hold exactly: it is a double."""
@@ -40,22 +43,41 @@ class ConfigFile:
     `error` says what is wrong, for status; it is empty if nothing is.
 
     `digest` holds 48 bits of the active ossec.conf, which was loaded at `loaded_ms`; the files were written at
-    `changed_at_s`. `is_complete` says whether all was loaded without errors. `conditions` are the active named
-    conditions. `now` is seconds since the epoch.
+    `changed_at_s`. `is_complete` says whether all was loaded without errors. `now` is seconds since the epoch.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self.path, self._settings, self._now = settings.producer.config, SettingsFile(settings, now), now
         self.error, self.is_complete, self.digest, self.loaded_ms = "", True, 0, 0
-        self.conditions: Mapping[str, tuple[str, ...]] = {}
+        self._active = Configuration()
         self._references = SecretReferences()
         self._signature: FileSignature | None = None
         self._is_due = False
         self.changed_at_s = 0.0
 
+    @property
+    def conditions(self) -> Mapping[str, tuple[str, ...]]:
+        """The active named conditions."""
+        return self._active.conditions
+
+    @property
+    def windows(self) -> Mapping[str, Window]:
+        """The active windows."""
+        return self._active.windows
+
+    @property
+    def silences(self) -> tuple[FileSilence, ...]:
+        """The active silences of courier.toml."""
+        return self._active.silences
+
+    @property
+    def agents(self) -> AgentGroups:
+        """The active groups of agents."""
+        return self._active.agents
+
     def policy(self, integration: Integration) -> Policy:
         """Return the active policy of an integration."""
-        return self._settings.active.policy(integration)
+        return policy_of(integration, self._settings.active, self._active)
 
     def load(self) -> tuple[Integration, ...]:
         """Return the valid integrations. Raises ConfigError if ossec.conf cannot be read at all."""
@@ -74,7 +96,7 @@ class ConfigFile:
             (forced, signature != self._signature, self._settings.changed(), self._references.changed())
         )
         # All wait for a file that may be half written: another file or SIGHUP is no reason to read it.
-        if not self._is_due or self._settings.is_being_written() or is_being_written(self.path, self._now()):
+        if not self._is_due or self._is_being_written():
             return None
         self._is_due = False
         self._signature = signature
@@ -97,13 +119,18 @@ class ConfigFile:
         _log.info("configuration reloaded", extra={"config": str(self.path), "settings": str(settings.file)})
         return configuration.integrations
 
+    def _is_being_written(self) -> bool:
+        now_s = self._now()
+        paths = (self.path, *self._references.files)
+        return self._settings.is_being_written() or any(is_being_written(path, now_s) for path in paths)
+
     def _reject(self, error: str) -> None:
         self.error = error
         _log.error("changed configuration rejected; the previous one stays active: %s", error)
 
     def _record(self, configuration: Configuration) -> None:
         """Record digest and time of the active content. If it changed since it was read, the next reload reads it."""
-        self.conditions = configuration.conditions
+        self._active = configuration
         try:
             content = self.path.read_bytes()
             # Not the modification time: `cp -p` keeps that, so it can be long before the file was put here.

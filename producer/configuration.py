@@ -15,12 +15,18 @@ from common.conditions import parse_named_conditions
 from common.errors import ConditionError, ConfigError
 from common.integration import Integration
 from common.secret import Secret
-from common.settings.definition import CONDITIONS, DEFINITION_KEYS, Definition, is_pattern
-from common.settings.schema import DEFAULT, INTEGRATIONS
+from common.settings.definition import CONDITIONS, DEFINITION_KEYS, WINDOWS, Definition, is_pattern
+from common.settings.schema import DEFAULT, ENDPOINT_URL, INTEGRATIONS
+from common.settings.secret_values import is_reference
 from common.settings.sources import dotted
+from common.windows import hold_problem
+from producer.agents_file import read_agents
+from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
+from producer.filters.conditions import AlertConditions
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
+from producer.silence_tables import compile_silences
 from producer.table_checks import table_problems
 
 if TYPE_CHECKING:
@@ -29,7 +35,9 @@ if TYPE_CHECKING:
 
     from common.conditions import NamedCondition
     from common.settings.load import Settings
+    from common.settings.schema import Policy
     from common.settings.sources import KeyPath
+    from producer.filters.agents import AgentGroups
 
 _SECRETS: Final = ("hook_url", "api_key")
 _FIELDS: Final = {"service": "service_override", "rule_id": "rule_ids", "timeout": "timeout_s"}
@@ -54,6 +62,12 @@ def read_configuration(
     return compile_configuration(found, settings, references)
 
 
+def policy_of(integration: Integration, settings: Settings, configuration: Configuration) -> Policy:
+    """Return the policy of an integration, with the URL in place of an `endpoint` that is `env:NAME` or `file:PATH`."""
+    policy, endpoint = settings.policy(integration), configuration.endpoints.get(integration.id)
+    return msgspec.structs.replace(policy, endpoint=endpoint) if endpoint else policy
+
+
 def compile_configuration(found: Configuration, settings: Settings, references: SecretReferences) -> Configuration:
     """Return the integrations of ossec.conf with those of courier.toml, and what is wrong with either."""
     return _Compiler(found, settings, references).result()
@@ -72,13 +86,60 @@ class _Compiler:
     def result(self) -> Configuration:
         blocks = [one for block in self._found.integrations if (one := self._merge_block(block))]
         alone = list(self._tables_without_block())
+        agents, with_groups = self._agents([*blocks, *alone])
+        endpoints, usable = self._endpoints(with_groups)
         self._refuse_tables()
+        self._warn_of_unused_windows()
+        silences, errors = compile_silences(self._settings, self._named)
+        for name, problems in errors.items():
+            self._refuse(name, [_config_error(origin, problem) for origin, problem in problems])
         return self._found._replace(
-            integrations=(*blocks, *alone),
+            integrations=usable,
             refused_blocks=(*self._found.refused_blocks, *self._refused),
             warnings=(*self._found.warnings, *self._warnings),
             conditions={name: self._settings.conditions[name] for name in self._named},
+            windows=self._settings.windows,
+            agents=agents,
+            endpoints=endpoints,
+            silences=silences,
         )
+
+    def _agents(self, integrations: list[Integration]) -> tuple[AgentGroups, tuple[Integration, ...]]:
+        """Return the groups of agents, and the integrations that can run: without the file, those that need no groups.
+
+        The others would miss alerts; refused, they keep their cursors.
+        """
+        path = self._settings.agents.file
+        if not path:
+            return NO_AGENTS, tuple(integrations)
+        self._references.follow(path)
+        try:
+            return read_agents(path), tuple(integrations)
+        except ConfigError as error:
+            problem = error
+        self._refuse("[agents]", [problem])
+        uses_groups = [one for one in integrations if AlertConditions(one, self._named).use_agent_groups]
+        for one in uses_groups:
+            text = f"{one.id} has a condition on {AGENT_GROUPS}, which needs agents.file"
+            self._refuse(one.id, [ConfigError(text, file=one.file, line=one.line)], one.line)
+        return NO_AGENTS, tuple(one for one in integrations if one not in uses_groups)
+
+    def _endpoints(self, integrations: tuple[Integration, ...]) -> tuple[dict[str, Secret], tuple[Integration, ...]]:
+        """Return each `endpoint` that is a reference, as its URL, and the integrations without an invalid one."""
+        urls: dict[str, Secret] = {}
+        refused = set[str]()
+        for one in integrations:
+            endpoint = self._settings.policy(one).endpoint
+            if endpoint is None or not is_reference(endpoint.reveal()):
+                continue
+            try:
+                urls[one.id] = ENDPOINT_URL.parse(self._resolved(endpoint).reveal())
+            except ValueError as error:
+                policies = self._settings.user_policies.items()
+                table = next(name for name, keys in policies if keys.get("endpoint") == endpoint)
+                self._refuse(one.id, [self._error((INTEGRATIONS, table, "endpoint"), f"endpoint: {error}")], one.line)
+                refused.add(one.id)
+        return urls, tuple(one for one in integrations if one.id not in refused)
 
     # -- named conditions
 
@@ -160,6 +221,8 @@ class _Compiler:
         location = {} if base.file else {"file": file, "line": line or 0}
         integration = msgspec.structs.replace(base, **changes, **location)
         problems += [] if problems else table_problems(integration, self._named, is_new=not base.file)
+        if integration.hold and (problem := hold_problem(integration.hold, self._settings.windows)):
+            problems.append(("hold", problem))
         if problems:
             errors = [self._error(paths.get(key, first_path), f"{key}: {problem}") for key, problem in problems]
             self._refuse(base.id, errors, base.line)
@@ -168,6 +231,13 @@ class _Compiler:
 
     def _resolved(self, secret: Secret) -> Secret:
         return Secret(without_blanks(self._references.resolve(without_blanks(secret.reveal()))))
+
+    def _warn_of_unused_windows(self) -> None:
+        holds = [one.hold for one in self._settings.definitions.values() if one.hold]
+        for name in sorted(self._settings.windows.keys() - {one.window for one in holds}):
+            key = dotted((WINDOWS, name))
+            file, line = _file_and_line(self._settings.origin[key])
+            self._warnings.append(ConfigWarning(f"{key}: no `hold` uses this window", file, line or 0))
 
     # -- errors
 
@@ -180,10 +250,10 @@ class _Compiler:
         return bool(errors)
 
     def _refuse_tables(self) -> None:
-        """Report the errors of the tables that are about no known integration, and those of `[conditions]`."""
+        """Report the errors of the tables that are about no known integration, and of named conditions and windows."""
         for one in self._settings.refused:
             if one.table not in self._reported:
-                self._refuse(one.table or f"[{CONDITIONS}]", [_config_error(one.origin, one.problem)])
+                self._refuse(one.table or one.section, [_config_error(one.origin, one.problem)])
 
     def _refuse(self, name: str, errors: list[ConfigError], line: int | None = None) -> None:
         self._refused.append(RefusedBlock(line or errors[0].line or 0, name, tuple(errors)))

@@ -14,7 +14,10 @@ from producer.committer import Committer
 from producer.cursors.assignment import assign_cursors, published_policies
 from producer.foreign_writes import ForeignWrites
 from producer.group_commit import GroupWindow
+from producer.holds import Holds
 from producer.matching import Matcher
+from producer.reading import Reading
+from producer.silences import Silences
 from producer.status_report import StatusReporter
 
 if TYPE_CHECKING:
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from producer.cursors.signatures import CursorSigner
     from producer.cursors.subscription import Subscription
     from producer.health import ProducerHealth
-    from producer.matching import Excepted, Matches
     from producer.metrics import ProducerMetrics
     from producer.quarantine import Quarantine
     from producer.source import Source
@@ -98,7 +100,7 @@ class Producer:
         self._health = health
         self._cursor_backup, self._remembered = cursor_backup, cursor_backup.load()
         self._integrations: Sequence[Integration] = config.load()
-        self._matcher = Matcher(self._integrations, quarantine, config.conditions)
+        self._matcher = Matcher(self._integrations, quarantine, config.conditions, config.agents)
         self._foreign = ForeignWrites(self._matcher.counts, now)
         self._status_reporter = StatusReporter(
             node=node,
@@ -109,7 +111,8 @@ class Producer:
             counts=self._matcher.counts,
             metrics=metrics,
         )
-        self._committer = Committer(node, registry, dispatcher, now())
+        self._silences = Silences(client, ledger, node, now)
+        self._committer = Committer(node, registry, dispatcher, Holds(ledger.now_ms, config), now())
         self._window = GroupWindow(commit_delay_s)
         self._intake_paused = ""
         self._intake_condition = Condition(_log, logging.ERROR)
@@ -151,14 +154,16 @@ class Producer:
             self._heartbeat()
         if self._subscriptions is None:
             self._subscriptions = self._assign_cursors()
+            self._silences.refresh(self._config, self._subscriptions.values())
         busy, is_due = False, self._committer.is_due(now_s)
         # A copy of the subscriptions by cursor, since a commit moves their cursors.
         for cursor, subscriptions in self._by_cursor(now_s).items() if not self._intake_paused else ():
-            matches, excepted, after, at_end = self._read(cursor)
+            self._matcher.running = self._silences.running()
+            reading, after, at_end = self._read(cursor)
             busy = busy or not at_end
-            stored = self._committer.commit(subscriptions, matches, excepted, after, now_s, flush=is_due or at_end)
+            stored = self._committer.commit(subscriptions, reading, after, now_s, flush=is_due or at_end)
             self._matcher.counts["matched"] += stored
-            self._window.start(max(map(len, matches.values()), default=0), now_s)
+            self._window.start(max(map(len, reading.matches.values()), default=0), now_s)
         return self._redis_lost_cursors() or busy
 
     def request_reload(self) -> None:
@@ -169,7 +174,7 @@ class Producer:
         if integrations is not None:
             self._flush_cursors()
             self._integrations = integrations
-            self._matcher.configure(integrations, self._config.conditions)
+            self._matcher.configure(integrations, self._config.conditions, self._config.agents)
             self._changed = True
             self._reload_cursors()
 
@@ -231,18 +236,16 @@ class Producer:
         except LedgerUnavailable as error:
             _log.warning("last cursors not written: %s; some alerts will be read again", error)
 
-    def _read(self, cursor: str) -> tuple[Matches, Excepted, str, bool]:
-        """Return what each integration matches and excepts, the cursor behind it, and whether that is the end."""
-        matches: Matches = defaultdict(list)
-        excepted: Excepted = defaultdict(list)
-        size = 0
+    def _read(self, cursor: str) -> tuple[Reading, str, bool]:
+        """Return what each integration gets and does not get, the cursor behind it, and whether that is the end."""
+        reading, size = Reading(), 0
         for _ in range(MAX_READS_PER_COMMIT):
             batch = self._source.read(cursor, BATCH_BYTES)
-            size += self._matcher.match(batch, matches, excepted)
+            size += self._matcher.match(batch, reading)
             cursor = batch.cursor
-            if batch.at_end or size >= COMMIT_BYTES * len(matches):
+            if batch.at_end or size >= COMMIT_BYTES * len(reading.matches):
                 break
-        return matches, excepted, cursor, batch.at_end
+        return reading, cursor, batch.at_end
 
     def _heartbeat(self) -> None:
         """Once a second: reload a changed configuration, verify the cursors in Redis, and publish the status."""
@@ -259,6 +262,7 @@ class Producer:
         if cursors.keys() & left_out:  # their keys in Redis were damaged, and are valid again
             self._reload_cursors()
             return
+        self._silences.refresh(self._config, subscriptions.values())
         self._repair_registry()
         kept = {i: cursor for i, cursor in self._remembered.items() if i in left_out}
         self._cursor_backup.save(kept | {i: subscription.committed for i, subscription in subscriptions.items()})

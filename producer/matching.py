@@ -5,54 +5,61 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
 from producer.line_counter import LineCounter
 from producer.salvage import salvage_alerts
 
 if TYPE_CHECKING:
-    from collections import Counter, defaultdict
+    from collections import Counter
     from collections.abc import Mapping, Sequence
 
     from common.integration import Integration
+    from producer.filters.agents import AgentGroups
     from producer.filters.index import MatchResult
     from producer.quarantine import Quarantine
+    from producer.reading import Reading
+    from producer.silences import RunningSilences
     from producer.source import Batch, Line
-
-    Matches = defaultdict[str, list[Line]]
-    """The matching lines of each integration, by its id."""
-
-    Excepted = defaultdict[str, list[int]]
-    """For each alert that an integration excepts, the number of its matches before, by the id of the integration."""
 
 
 class Matcher:
-    """Matches lines against `integrations`, whose conditions can use the named ones. Rejected lines are quarantined."""
+    """Matches lines against `integrations`, whose conditions can use the named ones and the groups of `agents`.
+
+    Rejected lines are quarantined. `running` are the silences that run at this moment.
+    """
+
+    running: RunningSilences | None = None
 
     def __init__(
         self,
         integrations: Sequence[Integration],
         quarantine: Quarantine,
         named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+        agents: AgentGroups = NO_AGENTS,
     ) -> None:
-        self._index, self._quarantine = FilterIndex(integrations, named_conditions), quarantine
+        self._index, self._quarantine = FilterIndex(integrations, named_conditions, agents), quarantine
         self._line_counter = LineCounter()
 
     def configure(
-        self, integrations: Sequence[Integration], named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS
+        self,
+        integrations: Sequence[Integration],
+        named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+        agents: AgentGroups = NO_AGENTS,
     ) -> None:
         """Match against these integrations from now on."""
-        self._index = FilterIndex(integrations, named_conditions)
+        self._index = FilterIndex(integrations, named_conditions, agents)
 
     @property
     def counts(self) -> Counter[str]:
         """The counters since the last report."""
         return self._line_counter.counts
 
-    def match(self, batch: Batch, matches: Matches, excepted: Excepted) -> int:
-        """Add the matches and what each integration excepts, and count the lines. Return the size of matches in bytes.
+    def match(self, batch: Batch, reading: Reading) -> int:
+        """Add what each integration matches and does not get, and count the lines. Return the size of matches in bytes.
 
-        What is excepted is counted with the commit, since a line can be read again.
+        What an integration does not get is counted with the commit, since a line can be read again.
         """
         size = 0
         number, lines = self._index.prefilter(batch.lines)
@@ -60,23 +67,26 @@ class Matcher:
             try:
                 found = self._index.evaluate(line.raw)
             except InvalidAlert as bad:
-                size += self._match_damaged(line, bad, matches, excepted)
+                size += self._match_damaged(line, bad, reading)
                 continue
             if self._index.type_errors:
                 self._count_type_errors(line)
-            size += _add(found, line, matches, excepted)
+            size += self._add(found, line, reading)
+        reading.add_batch(batch.lines, number, has_matches=size > 0)
         for skipped in batch.skipped:
             if not batch.lines or self._line_counter.is_new(batch.lines[-1]):
                 self._reject(skipped.reason, skipped.detail, skipped.sample)
         self._line_counter.count(batch.lines, number)
         return size
 
-    def _match_damaged(self, line: Line, bad: InvalidAlert, matches: Matches, excepted: Excepted) -> int:
+    def _match_damaged(self, line: Line, bad: InvalidAlert, reading: Reading) -> int:
         """Add the whole alerts on an invalid line, and quarantine the line. Return the size of its matches in bytes."""
         whole, size = salvage_alerts(line), 0
+        reading.correct(line, -1)
         for part in whole:
             with suppress(InvalidAlert):
-                size += _add(self._index.evaluate(part.raw), part, matches, excepted)
+                size += self._add(self._index.evaluate(part.raw), part, reading)
+                reading.correct(part, 1)
         self._index.type_errors.clear()
         if self._line_counter.is_new(line):
             read = f"; {len(whole)} whole alert(s) on the line were used" if whole else ""
@@ -92,11 +102,14 @@ class Matcher:
         self.counts[f"bad:{reason}"] += 1
         self._quarantine.add(reason, detail, sample)
 
-
-def _add(found: MatchResult, line: Line, matches: Matches, excepted: Excepted) -> int:
-    """Add the result for one line. Return its size in bytes, 0 if it matches nothing."""
-    for integration_id in found.ids:
-        matches[integration_id].append(line)
-    for integration_id in found.excepted:
-        excepted[integration_id].append(len(matches.get(integration_id, ())))
-    return len(line.raw) if found.ids else 0
+    def _add(self, found: MatchResult, line: Line, reading: Reading) -> int:
+        """Add the result for one line. Return its size in bytes, 0 if no integration gets it."""
+        matches = reading.matches
+        for integration_id in found.excepted:
+            reading.excepted[integration_id].append(len(matches.get(integration_id, ())))
+        ids: Sequence[str] = found.ids
+        if ids and self.running is not None:
+            ids = self.running.apply(ids, line, reading)
+        for integration_id in ids:
+            matches[integration_id].append(line)
+        return len(line.raw) if ids else 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from common.errors import SettingsError
 from common.files import file_signature
 from common.permissions import explain, read_trusted
-from common.settings.definition import ENVIRONMENT, FILE
+from common.settings.secret_values import ENVIRONMENT, FILE
 from common.settings.values import quoted
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class SecretReferences:
         """Return whether any of the files has changed since it was read."""
         return any(file_signature(path) != signature for path, signature in self.files.items())
 
+    def follow(self, path: Path) -> None:
+        """Count another file as one of these, with its present state: that of `agents.file`, which holds no secret."""
+        self.files[path] = file_signature(path)
+
     def mark_seen(self) -> None:
         """Count the files as read as they are now."""
         self.files = {path: file_signature(path) for path in self.files}
@@ -61,7 +65,7 @@ class SecretReferences:
         path = Path(name)
         if not path.is_absolute():
             raise ValueError(f"{quoted(name)} is not an absolute path: write {FILE}/PATH")
-        self.files[path] = file_signature(path)
+        self.follow(path)
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:

@@ -10,7 +10,9 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import SettingsError
+from common.secret import Secret
 from common.settings.schema import LOCAL_KEYS, PUBLISHED_KEYS
+from common.settings.secret_values import is_reference
 from common.settings.settings_file import SettingsFile
 
 if TYPE_CHECKING:
@@ -102,6 +104,8 @@ def _differs(name: str, ours: dict[str, Any], published: PublishedPolicy) -> boo
     key = PUBLISHED_KEYS.get(name)
     if key is None or key.field not in ours:
         return False
+    if isinstance(ours[key.field], Secret) and is_reference(ours[key.field].reveal()):
+        return False  # the producer publishes what it stands for
     try:
         return bool(ours[key.field] != key.reader.parse(published[name]))
     except ValueError:  # of a newer version

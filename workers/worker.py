@@ -88,6 +88,7 @@ class Worker:
             self.integrations,
             self._loop,
             identity=process,
+            worker=hostname,
             metrics=metrics,
             tests=TestAttempts(hostname, partial(test_report.publish, client)),
             log=log,

@@ -10,9 +10,13 @@ Keys of an integration
     courier:{ID}:dead      sorted set  delivery id by time of death
     courier:{ID}:cursor    hash        manager node → its position in its alert log; workers have no access to it
     courier:{ID}:control   hash        what blocks the integration (the operator's pause, the breaker), the last error,
-                                       when the manager was last notified
+                                       when the manager was last notified, until when deliveries are held
     courier:{ID}:totals    hash        counters by outcome and reason; stored bytes
     courier:{ID}:spent     hash        delivery id → the rate limit tokens it has spent, while it is in `released`
+    courier:{ID}:history   stream      one entry for each delivery that ended (`history.py`), bounded by number and age
+    courier:{ID}:silenced:SILENCE  hash  what a silence kept back: number, first and last time, number by rule; `closed`
+                                       once its closing message is queued; expires 30 days after the silence's end.
+                                       Workers have no access to it
 
     Integrations with the same credential share the limits of its target. H is a keyed digest of the credential.
 
@@ -27,6 +31,7 @@ Other keys in Redis
 
     courier:integrations             hash    the integrations that the manager has published, signed
     courier:catalogue                hash    the ids and names of those integrations in clear text, for operators
+    courier:silences                 hash    silence id → the silence, in JSON (`common.silences`)
     courier:node:NODE                hash    the last report of a node's producer, and counters
     courier:worker:NAME@HOST         hash    the last report of each worker process; expires after 5 minutes
     courier:lookups:{NAME}:DIGEST    string  a cached response of a look-up service; expires
@@ -42,7 +47,9 @@ State diagram
                '------- bury ----> dead -- discard, retain --> deleted
 
 Scripts, who runs them and what they move
-    commit    producer          nothing → waiting, and the cursor; refused if the cursor is not the expected one
+    commit    producer          nothing → waiting, the cursor and counters; refused if the cursor is not the expected
+                                one, or if a silence that it counts for has been closed
+    close     producer          nothing → waiting: the closing message of a silence that ended, once
     release   any process       waiting → released; the caller then publishes to the integration's Celery queue
     begin     worker            released: takes the lease; skips ids that are settled or taken; → waiting if blocked
     renew     worker            released: extends the lease while the worker sends
@@ -52,10 +59,12 @@ Scripts, who runs them and what they move
     discard   operator          dead → deleted
     move      operator          dead → waiting of another integration
     bury      operator          waiting → dead
+    let_go    operator          held deliveries wait no longer: they are due now
     import    operator          nothing → dead, unless the id is already there
     retain    worker            dead → deleted, beyond the configured age or size; off by default
     withdraw  operator          waiting, or released and not begun → deleted; only for deliveries of `courier test`
     bury_unreadable  any process     released → dead, if the record or id cannot be read
+    trim_history  worker        none: sets the maximum length of the history, and deletes old entries
 
 Each is one Lua script, so Redis runs it completely or not at all. Any number of processes may run them at the same
 time. A script that moves deliveries checks the types of all its keys before its first write. A key of the wrong type,
@@ -73,13 +82,34 @@ Tests
     target's health and causes no retry, dead letter, fallback or event. The worker writes the result under a key of its
     own, which no script changes.
 
+History
+    Each script that ends a delivery also adds an entry to the history of its integration, in the same step:
+
+    settle                         delivered, skipped, dead: with what the worker read in the alert and measured
+    reap, bury, bury_unreadable    dead: the reason is worker_lost, unreadable, or the one that the operator gave
+    discard, retain, move          discarded, expired, moved: what became of a dead letter
+
+    A retry is not an end. Neither is a replay: the delivery ends again and then gets another entry, so `dead` may be
+    followed by `delivered`. A fallback's delivery ends in the history of the fallback. `import` adds what has its entry
+    in another ledger.
+
+    Nothing depends on the history: if its key has the wrong type, entries are lost and the deliveries go on. So
+    `check_types` does not check it, and it never makes an integration LedgerDamaged.
+
 What blocks an integration
-    operator  pause, resume     nothing is released
+    operator  pause, resume     nothing is released until the pause is resumed, or ends by itself if it has an end
     target    Retry-After       nothing is released to any integration with its credential until the pause ends; limited
     breaker   unhealthy target, nothing is released until the breaker's pause ends; then one probe, whose outcome
               or only refusals  decides: the newest delivery that has not failed, otherwise the newest
     limits    rate_limits       releases only as many as every limit allows; the release spends the tokens
     cap       max_in_flight     releases only as many as the cap leaves room for
+
+Numbers of alerts
+    In `totals`, read = not_matched + excepted + silenced + enqueued + already_queued, at any moment. A commit adds to
+    all of them in the same step in which it moves the cursor. The numbers are those between its two cursors, so they
+    only ever add up: over restarts, over several nodes, each with its cursor, and over replays of the log, which count
+    only what they enqueue. `already_queued` is what a replay of the log had enqueued before. `committed` also counts
+    deliveries that are no alerts that were read: fallbacks, events for the manager, closing messages.
 
 A delivery that waits for any of these is a member of `waiting` and nothing else: it occupies no message and no worker,
 and uses no attempt. A release that is blocked reads a few hash fields, however long the queue is.
@@ -97,6 +127,11 @@ moves it from open to half-open, both by the ledger's clock. So no block depends
 clock is set back, no limit is exceeded and no block lasts longer than its configured maximum; `release` moves the due
 times back as well, of 1,000 waiting deliveries a call.
 
+A held delivery is no different, only its due time is in the future: the end of the window that was in force at the
+commit. All that were held in one period share it, so `held` in `control` lists these times, and a delivery is held if
+its due time is one of them and not over. It counts in the backlog, but not as late: `held_until_ms` in its header
+says from when on its age counts. Changed windows change nothing for it; `let_go` does.
+
 Recovery after a crash
     between commit and release     still waiting: the next release takes it
     between release and publish    released, never begun: reaped when the lease expires, unless it is in the queue
@@ -112,11 +147,14 @@ credential expire two days after their last use, when no limit or pause needs th
 """
 
 from common.ledger.enums import BreakerState, HealthSignal, SettleOutcome
+from common.ledger.history import Facts, HistoryEntry, HistoryOutcome, UnreadableEntry
 from common.ledger.ledger import Ledger
 from common.ledger.limits import UNLIMITED, Breaker, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
 from common.ledger.types import (
+    NO_HOLDS,
+    Closed,
     Commit,
     CommitResult,
     DeadLetter,
@@ -128,26 +166,32 @@ from common.ledger.types import (
     Release,
     Settled,
     Settlement,
+    SilenceCount,
     Stale,
     Status,
     Stored,
 )
 
 __all__ = [
+    "NO_HOLDS",
     "NO_NOTIFICATIONS",
     "UNLIMITED",
     "Attempt",
     "Breaker",
     "BreakerState",
+    "Closed",
     "Commit",
     "CommitResult",
     "DeadLetter",
     "Delivery",
     "Event",
+    "Facts",
     "FallbackOf",
     "Full",
     "Header",
     "HealthSignal",
+    "HistoryEntry",
+    "HistoryOutcome",
     "LastResponse",
     "Ledger",
     "Limits",
@@ -159,7 +203,9 @@ __all__ = [
     "SettleOutcome",
     "Settled",
     "Settlement",
+    "SilenceCount",
     "Stale",
     "Status",
     "Stored",
+    "UnreadableEntry",
 ]

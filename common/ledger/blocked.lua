@@ -4,8 +4,11 @@ local shared = KEYS[9]
 
 local state =
   redis.call('HMGET', control, 'paused_ms', 'breaker', 'breaker_until_ms', 'probe', 'target', 'limits', 'clock_ms',
-    'well_ms', 'clock_shift')
-local paused, breaker, breaker_until, probe = state[1], state[2] or 'closed', to_number(state[3], 0), state[4] or ''
+    'well_ms', 'clock_shift', 'paused_until_ms')
+-- The operator's pause ends by itself if it has an end; the next `pause` or `resume` removes its fields.
+local paused_until = to_number(state[10], 0)
+local paused = state[1] and (paused_until <= 0 or now < paused_until)
+local breaker, breaker_until, probe = state[2] or 'closed', to_number(state[3], 0), state[4] or ''
 local target_state = redis.call('HMGET', shared, 'pause_until_ms', 'pause_ms')
 local target_until, target_pause = to_number(target_state[1], 0), to_number(target_state[2], math.huge)
 

@@ -1,19 +1,31 @@
 -- Stores deliveries and moves the cursor past them, or changes nothing. This is why restarting a producer, or running
 -- two for one node, neither loses nor duplicates an alert.
--- KEYS: 1-8 as in every script, 9 the cursors, which no other script may use.
+-- KEYS: 1-8 as in every script, 9 the cursors, which no other script may use, then what each silence kept back.
 -- ARGV: now, node, expected cursor, new cursor, maximum number of deliveries, maximum bytes, 1 if this is a replay of
--- the log, alerts up to the new cursor that conditions excepted, then id, alert, ...
--- Returns {'ok', stored}, {'stale', cursor} or {'full', room for deliveries}.
+-- the log, what to count between the cursors, then for each delivery: id, alert, time until which it is held in ms or 0.
+-- What to count is JSON: [{counter: number}, [[when it expires, {rule id: number}], for each silence in KEYS]].
+-- Returns {'ok', stored}, {'stale', cursor}, {'full', room for deliveries} or {'closed', number of the silence}.
 local cursor = KEYS[9]
 local node, expected, new_cursor = ARGV[2], ARGV[3], ARGV[4]
 local held = redis.call('HGET', cursor, node) or ''
 if held ~= expected then
   return {'stale', held}
 end
-local header = new_header(ARGV[7] == '1' and ',"replays":1' or '')
-local offered, bytes = (#ARGV - 8) / 2, 0
-for i = 10, #ARGV, 2 do
+local counters, silences = unpack(cjson.decode(ARGV[8]))
+for n = 1, #silences do
+  if redis.call('HEXISTS', KEYS[9 + n], 'closed') == 1 then -- its message would not include these alerts
+    return {'closed', n}
+  end
+end
+local more = ARGV[7] == '1' and ',"replays":1' or ''
+local header = new_header(more)
+local offered, bytes, holds = (#ARGV - 8) / 3, 0, false
+for i = 10, #ARGV, 3 do
   bytes = bytes + #header + #ARGV[i]
+  holds = holds or tonumber(ARGV[i + 1]) > now
+end
+if holds then
+  redis.call('HEXISTS', control, '') -- fails before the first write if the key is damaged
 end
 local room = tonumber(ARGV[5]) - redis.call('ZCARD', waiting) - redis.call('ZCARD', released)
 local held_bytes = to_number(redis.call('HGET', totals, 'bytes'), 0)
@@ -33,19 +45,49 @@ if offered > 0 and (offered > room or bytes > room_bytes) and not (offered == 1 
   end
   return {'full', math.max(room, 0)}
 end
-local stored, stored_bytes = 0, 0
-for i = 9, #ARGV, 2 do
-  if redis.call('HSETNX', records, ARGV[i], header .. ARGV[i + 1]) == 1 then
-    redis.call('ZADD', waiting, now, ARGV[i])
-    stored, stored_bytes = stored + 1, stored_bytes + #header + #ARGV[i + 1]
+local stored, stored_bytes, ends = 0, 0, {}
+for i = 9, #ARGV, 3 do
+  local due = tonumber(ARGV[i + 2])
+  local is_held = due > now -- not if the window has ended meanwhile by this clock
+  local record = (is_held and new_header(string.format('%s,"held_until_ms":%d', more, due)) or header) .. ARGV[i + 1]
+  if redis.call('HSETNX', records, ARGV[i], record) == 1 then
+    redis.call('ZADD', waiting, is_held and due or now, ARGV[i])
+    stored, stored_bytes = stored + 1, stored_bytes + #record
+    if is_held then
+      ends[due] = true
+    end
   end
+end
+for due in pairs(ends) do
+  remember_hold(due)
 end
 redis.call('HSET', cursor, node, new_cursor)
 if stored > 0 then
   count('committed', stored)
   count('bytes', stored_bytes)
 end
-if tonumber(ARGV[8]) > 0 then
-  count('excepted', ARGV[8])
+if offered > 0 then
+  count('enqueued', stored)
+  if offered > stored then
+    count('already_queued', offered - stored)
+  end
+end
+for field, number in pairs(counters) do
+  count(field, number)
+end
+local MAX_RULES = 100 -- numbers by rule of one silence; what exceeds them is counted together
+for n = 1, #silences do
+  local key, expires, rules = KEYS[9 + n], unpack(silences[n])
+  for rule, number in pairs(rules) do
+    local field = 'rule:' .. rule
+    if redis.call('HEXISTS', key, field) == 0 and redis.call('HLEN', key) >= MAX_RULES then
+      field = 'other_rules'
+    end
+    add(key, field, number)
+    add(key, 'number', number)
+  end
+  redis.call('HSETNX', key, 'first_ms', now)
+  redis.call('HSET', key, 'last_ms', now)
+  redis.call('PEXPIREAT', key, expires)
 end
 return {'ok', stored}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import LedgerDamaged
 from common.ledger.base import LedgerBase, release_calls
-from common.ledger.keys import cursor_key, keys_of, keys_with_cursor
+from common.ledger.keys import cursor_key, keys_of, keys_with_cursor, silenced_key
 from common.ledger.record import id_text, to_int
-from common.ledger.types import Commit, CommitResult, Full, Stale, Stored
+from common.ledger.types import Closed, Commit, CommitResult, Full, Stale, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from redis.client import Pipeline
 
+    from common.ledger.scripts import Call
     from common.ledger.types import Release
+
+
+NO_COUNTERS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class CommitOperations(LedgerBase):
@@ -67,6 +72,7 @@ class CommitOperations(LedgerBase):
         max_backlog: int,
         max_backlog_bytes: int,
         replayed: bool = False,
+        counters: Mapping[str, int] = NO_COUNTERS,
     ) -> CommitResult:
         """Run one commit of `commit_all`. Also raises LedgerDamaged."""
         terms = Commit(
@@ -77,11 +83,18 @@ class CommitOperations(LedgerBase):
             max_backlog=max_backlog,
             max_backlog_bytes=max_backlog_bytes,
             replayed=replayed,
+            counters=counters,
         )
-        arguments = terms.script_args()
-        return _commit_result(
-            self._calls.run("commit", integration_id, *arguments, keys=keys_with_cursor(integration_id))
-        )
+        keys, arguments = _commit_call(integration_id, terms)
+        return _commit_result(self._calls.run("commit", integration_id, *arguments, keys=keys), terms)
+
+    def close_silence(self, integration_id: str, silence_id: str, number: int, delivery_id: str, alert: bytes) -> bool:
+        """Queue the closing message of a silence that ended, which says `number`. Also raises LedgerDamaged.
+
+        Return whether it was queued now: not if it was before, or if the silence has counted another alert meanwhile.
+        """
+        keys = [*keys_of(integration_id), silenced_key(integration_id, silence_id)]
+        return bool(self._calls.run("close", integration_id, number, delivery_id, alert, keys=keys))
 
     def commit_all(
         self, commits: Mapping[str, Commit], releases: Mapping[str, Release]
@@ -93,21 +106,34 @@ class CommitOperations(LedgerBase):
         """
         committed, released = self._calls.run_in_order(
             [
-                ("commit", {i: (keys_with_cursor(i), terms.script_args()) for i, terms in commits.items()}),
+                ("commit", {i: _commit_call(i, terms) for i, terms in commits.items()}),
                 ("release", release_calls(releases)),
             ]
         )
         results = {
-            i: _commit_result(result) for i, result in committed.items() if not isinstance(result, LedgerDamaged)
+            i: _commit_result(result, commits[i])
+            for i, result in committed.items()
+            if not isinstance(result, LedgerDamaged)
         }
         return results, self._tasks(released)
 
 
-def _commit_result(result: list[Any]) -> CommitResult:
+def _commit_call(integration_id: str, terms: Commit) -> Call:
+    silenced = (silenced_key(integration_id, one.id) for one in terms.silenced)
+    return [*keys_with_cursor(integration_id), *silenced], terms.script_args()
+
+
+def _commit_result(result: list[Any], terms: Commit) -> CommitResult:
     kind, value = result
-    if kind == b"ok":
-        return Stored(value)
-    return Stale(id_text(value)) if kind == b"stale" else Full(value)
+    match kind:
+        case b"ok":
+            return Stored(value)
+        case b"stale":
+            return Stale(id_text(value))
+        case b"closed":
+            return Closed(terms.silenced[value - 1].id)
+        case _:
+            return Full(value)
 
 
 def _hget(key: str, field: str, pipe: Pipeline) -> None:

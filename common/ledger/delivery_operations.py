@@ -160,7 +160,8 @@ class DeliveryOperations(LedgerBase):
         arguments.append(last_error_mac)
         for s in settlements:
             header = encode_header(s.header) if s.header else b""
-            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, health_signal(s), s.pause_ms, len(s.events))
+            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, health_signal(s), s.pause_ms)
+            arguments += (s.facts, len(s.events))
             for event in s.events:
                 arguments += (event.id, event.payload)
         keys = [*keys_with_limits(integration_id, limits.target), *notification_keys(notifications.fallback)]

@@ -5,6 +5,7 @@ for i = 2, #ARGV do
   local record = redis.call('HGET', records, ARGV[i])
   if record and redis.call('ZSCORE', dead, ARGV[i]) then
     remove(ARGV[i], record)
+    history_of(ARGV[i], record, 'discarded', '')
     discarded = discarded + 1
   end
 end

@@ -39,9 +39,19 @@ def cursor_key(integration_id: str) -> str:
     return f"courier:{{{integration_id}}}:cursor"
 
 
+def history_key(integration_id: str) -> str:
+    """Return the key of an integration's history. Scripts derive it from the key of the records (`prelude.lua`)."""
+    return f"courier:{{{integration_id}}}:history"
+
+
 def keys_with_cursor(integration_id: str) -> list[str]:
     """Return the keys of `keys_of` and the key of the cursors, for `commit` and for `courier status`."""
     return [*keys_of(integration_id), cursor_key(integration_id)]
+
+
+def silenced_key(integration_id: str, silence_id: str) -> str:
+    """Return the key of what a silence kept from an integration. Workers have no access to it."""
+    return f"courier:{{{integration_id}}}:silenced:{silence_id}"
 
 
 def limit_keys(target: str) -> list[str]:

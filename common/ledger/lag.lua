@@ -5,13 +5,14 @@
 local CHECK_EVERY, SAMPLE = 10000, 3
 
 -- The age of a replayed delivery counts from the due time that the replay gave it: a dead letter of last week is not a
--- week late. The version before stored that time in `since_ms`.
+-- week late. So does that of a held delivery: it is not late while it is held. The version before stored that time in `since_ms`.
 local function age(id)
   local record, since = redis.call('HGET', records, id), now
   if record then
     pcall(function()
       local header = cjson.decode((split(record)))
       since = to_number(header.replayed_ms or header.replays and header.since_ms or header.committed_ms, now)
+      since = math.max(since, to_number(header.held_until_ms, 0))
     end)
   end
   return now - since

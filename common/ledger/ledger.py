@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from common.ledger.commit_operations import CommitOperations
 from common.ledger.delivery_operations import DeliveryOperations
+from common.ledger.history_operations import HistoryOperations
 from common.ledger.operator_operations import OperatorOperations
 
 
-class Ledger(CommitOperations, DeliveryOperations, OperatorOperations):
+class Ledger(CommitOperations, DeliveryOperations, OperatorOperations, HistoryOperations):
     """All operations on deliveries.
 
     Every method raises LedgerUnavailable or LedgerMisconfigured, and no error of the Redis client. Methods for one

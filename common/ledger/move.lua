@@ -9,11 +9,12 @@ for i = 2, #ARGV do
   local record = redis.call('HGET', records, id)
   if record and redis.call('ZSCORE', dead, id) then
     local rewritten = rewrite(record, function(header)
-      header.attempts, header.lost, header.done, header.since_ms = nil, nil, nil, nil
+      header.attempts, header.lost, header.done, header.since_ms, header.held_until_ms = nil, nil, nil, nil, nil
       header.replays, header.replayed_ms = (header.replays or 0) + 1, now
     end)
     if rewritten and add_delivery(9, id, rewritten) then
       remove(id, record)
+      history_of(id, record, 'moved', string.match(KEYS[9], '{(.*)}'))
       moved = moved + 1
     end
   end

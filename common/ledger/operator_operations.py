@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from common.connection.errors import as_ledger_errors
 from common.ledger.base import LedgerBase, to_ms
 from common.ledger.dead_letters import read_dead_letters
 from common.ledger.keys import intake_keys, keys_of
-from common.ledger.record import encode_record, id_bytes
+from common.ledger.record import encode_record, id_bytes, to_int
 from common.ledger.status import read_statuses
 from common.ledger.types import Position
 from common.outcome import Reason
@@ -49,6 +50,10 @@ class OperatorOperations(LedgerBase):
     def bury(self, integration_id: str, *, reason: str, limit: int = 1000) -> int:
         """Move up to `limit` waiting deliveries to the dead letters, where they can be read, moved or discarded."""
         return int(self._calls.run("bury", integration_id, reason, limit))
+
+    def let_go(self, integration_id: str, *, limit: int = 500) -> int:
+        """End the hold of up to `limit` held deliveries: they are due now. Return how many."""
+        return int(self._calls.run("let_go", integration_id, limit))
 
     def discard(self, integration_id: str, ids: Sequence[str]) -> int:
         """Delete dead letters and count them. Return how many."""
@@ -98,16 +103,40 @@ class OperatorOperations(LedgerBase):
         with as_ledger_errors():
             return read_statuses(self._redis, integration_ids, self.now_ms())
 
-    def pause(self, integration_id: str, reason: str = "") -> bool:
-        """Pause an integration until it is resumed, or change the reason. Return whether it was not paused before."""
-        control, now_ms = keys_of(integration_id).control, self.now_ms()
-        (is_new,) = self._calls.ask(integration_id, lambda pipe: pipe.hsetnx(control, "paused_ms", str(now_ms)))
+    def pause(self, integration_id: str, reason: str = "", *, until_ms: int = 0) -> bool:
+        """Pause an integration until it is resumed or, with `until_ms`, until this time in ms by the ledger's clock.
+
+        A pause that it has already gets this end, and the reason if there is one. Return whether it was not paused.
+        """
+        control = keys_of(integration_id).control
+        now_ms = self._forget_ended_pause(integration_id)
+
+        def add(pipe: Pipeline) -> None:
+            if until_ms:  # before the pause itself, which would otherwise have no end for a moment
+                pipe.hset(control, "paused_until_ms", str(until_ms))
+            else:
+                pipe.hdel(control, "paused_until_ms")
+            pipe.hsetnx(control, "paused_ms", str(now_ms))
+
+        *_, is_new = self._calls.ask(integration_id, add)
         if is_new or reason:
             self._calls.ask(integration_id, lambda pipe: pipe.hset(control, "pause_reason", reason))
         return bool(is_new)
 
     def resume(self, integration_id: str) -> bool:
         """Resume an integration. Return whether it was paused."""
-        control = keys_of(integration_id).control
-        (deleted,) = self._calls.ask(integration_id, lambda pipe: pipe.hdel(control, "paused_ms", "pause_reason"))
+        self._forget_ended_pause(integration_id)
+        (deleted,) = self._calls.ask(integration_id, partial(_delete_pause, keys_of(integration_id).control))
         return bool(deleted)
+
+    def _forget_ended_pause(self, integration_id: str) -> int:
+        """Delete a pause that has ended by itself. Return the ledger's time in ms."""
+        control, now_ms = keys_of(integration_id).control, self.now_ms()
+        (until_ms,) = self._calls.ask(integration_id, lambda pipe: pipe.hget(control, "paused_until_ms"))
+        if until_ms is not None and 0 < to_int(until_ms) <= now_ms:
+            self._calls.ask(integration_id, partial(_delete_pause, control))
+        return now_ms
+
+
+def _delete_pause(control: str, pipe: Pipeline) -> None:
+    pipe.hdel(control, "paused_ms", "pause_reason", "paused_until_ms")

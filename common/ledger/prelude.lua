@@ -117,13 +117,63 @@ local function to_waiting(id, due, failed)
   no_longer_released(id)
 end
 
-local function to_dead(id, record, reason)
+-- The key of the history is not in KEYS and is used by `pcall` only, because the history is not worth a delivery: if the
+-- key has the wrong type, or the Redis user may not use it (a redis.acl of an older version), the entry is lost and the
+-- script goes on. `history_max` in `control` is kept by the workers' retention.
+local history_key, history_max = (string.gsub(records, 'records$', 'history')), nil
+
+-- Adds an entry to the integration's history. `facts` is the JSON text of `Facts` in history.py.
+local function history(id, outcome, reason, facts)
+  history_max = history_max or math.min(to_number(redis.pcall('HGET', control, 'history_max'), 10000), 1e6)
+  if history_max > 0 then
+    redis.pcall('XADD', history_key, 'MAXLEN', '~', history_max, '*',
+      'id', id, 'outcome', outcome, 'reason', reason, 'facts', facts)
+  end
+end
+
+-- Returns a text of an alert, at most `most` bytes of it.
+local function text(value, most)
+  return type(value) == 'string' and string.sub(value, 1, most) or ''
+end
+
+local function parsed(json)
+  local readable, value = pcall(cjson.decode, json)
+  return readable and type(value) == 'table' and value or {}
+end
+
+-- Adds an entry for a delivery that ends without a worker, with what its record says. It does not parse large alerts,
+-- because Redis would do nothing else meanwhile.
+local function history_of(id, record, outcome, reason)
+  local line, alert = split(record)
+  pcall(function()
+    local header, fields = parsed(line), #alert <= 65536 and parsed(alert) or {}
+    local rule = type(fields.rule) == 'table' and fields.rule or {}
+    local agent = type(fields.agent) == 'table' and fields.agent or {}
+    local failed = type(header.history) == 'table' and type(header.history[1]) == 'table' and header.history[1] or {}
+    local function number(value, most)
+      return math.floor(math.min(math.max(type(value) == 'number' and to_number(value, 0) or 0, 0), most))
+    end
+    history(id, outcome, reason, cjson.encode({
+      text(fields.id, 64), text(rule.id, 32), type(rule.level) == 'number' and number(rule.level, 1000) or cjson.null,
+      text(rule.description, 100), text(agent.id, 32), text(agent.name, 64),
+      number(header.committed_ms, 1e13), number(failed[1], 1e13), number(header.attempts, 1e9), '', cjson.null,
+    }))
+  end)
+end
+
+-- `facts` are those of the worker whose attempt failed, '' if no history is kept; nil if no worker ends it.
+local function to_dead(id, record, reason, facts)
   redis.call('ZADD', dead, now, id)
   no_longer_released(id)
   count('bytes', -#record)
   count('dead_bytes', #record)
   count('dead', 1)
   count('dead:' .. reason, 1)
+  if not facts then
+    history_of(id, record, 'dead', reason)
+  elseif facts ~= '' then
+    history(id, 'dead', reason, facts)
+  end
 end
 
 local function remove(id, record)

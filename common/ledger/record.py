@@ -56,7 +56,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The part of a record that changes. Times are milliseconds since the epoch by the ledger's clock.
 
     `budget_start_ms` is the start of the retry budget: the first attempt, or the first one after a replay; 0 before it.
-    `replayed_ms` is the due time that the last replay set. `lost_attempts` counts attempts whose worker died.
+    `replayed_ms` is the due time that the last replay set, `held_until_ms` when a hold ends or ended, 0 without one.
+    `lost_attempts` counts attempts whose worker died.
     `completed_calls` names the calls of this delivery that must not be repeated. If `fallback_of` is set, this is the
     alert of another integration's dead letter. `response` is only the last one, so that a record stays small however
     many attempts there are.
@@ -68,6 +69,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lost_attempts: NonNegative = msgspec.field(name="lost", default=0)
     replays: NonNegative = 0
     replayed_ms: NonNegative = 0
+    held_until_ms: NonNegative = 0
     completed_calls: tuple[str, ...] = msgspec.field(name="done", default=())
     history: tuple[Attempt, ...] = ()
     fallback_of: FallbackOf | None = None

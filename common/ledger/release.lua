@@ -55,6 +55,9 @@ local was_set_back = step == 0 and now < last_clock - CLOCK_STEP -- a second ste
 if was_set_back then
   check_types()
   step, fresh_from, failed_from = math.floor(last_clock - now), 1, FAILED + 1 -- a due time of 0 stays
+  for _, due in ipairs(hold_ends()) do -- some are moved later, so both due times are kept
+    remember_hold(due - step)
+  end
   move_back(released, redis.call('ZRANGE', released, 0, -1, 'WITHSCORES')) -- all: the in-flight cap bounds them
   count('clock_set_back', 1)
 end

@@ -8,7 +8,7 @@ for i = 4, #ARGV do
   local record = redis.call('HGET', records, id)
   local due = math.floor(first + replayed * interval)
   local rewritten = record and rewrite(record, function(header)
-    header.attempts, header.lost, header.since_ms = nil, nil, nil
+    header.attempts, header.lost, header.since_ms, header.held_until_ms = nil, nil, nil, nil
     header.replays, header.replayed_ms = (header.replays or 0) + 1, due
   end)
   if rewritten and redis.call('ZREM', dead, id) == 1 then

@@ -12,6 +12,7 @@ for i = 1, #oldest, 2 do
   end
   local record = redis.call('HGET', records, id) or ''
   remove(id, record)
+  history_of(id, record, 'expired', '')
   bytes, expired = bytes - #record, expired + 1
 end
 if expired > 0 then

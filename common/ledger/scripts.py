@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     Call = tuple[Sequence[str], list[str | bytes | float]]
 
 INCLUDES: Final = {
-    "commit": (),
-    "release": ("blocked", "limits"),
+    "commit": ("holds",),
+    "close": (),
+    "release": ("blocked", "limits", "holds"),
     "begin": ("blocked", "limits"),
     "renew": (),
     "bury_unreadable": (),
@@ -30,8 +31,10 @@ INCLUDES: Final = {
     "move": (),
     "bury": (),
     "import": (),
+    "let_go": ("holds",),
     "retain": (),
     "withdraw": (),
+    "trim_history": (),
 }
 """Script → the files that it includes, in this order, after the prelude."""
 

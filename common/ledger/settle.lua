@@ -4,7 +4,8 @@
 -- ARGV: now, token, last error or '', longest pause of a target in ms, then for the breaker: consecutive failures,
 --       percent, samples, window, pause and longest pause in ms, interval between notifications of dead letters in ms
 --       or '', signature of the last error or '', then for each delivery: id, outcome, reason, delay in ms, new header,
---       health signal, pause that the target requested in ms, number of events, then for each event: id, payload
+--       health signal, pause that the target requested in ms, facts for the history or '', number of
+--       events, then for each event: id, payload
 -- Returns {number settled, the others were too late; the breaker's new state or ''; the end of its pause or 0; the end
 --          of a target's pause that began now or 0; 1 if the integration is blocked now}.
 --
@@ -20,8 +21,8 @@ local settled, i = 0, 13
 intake, interval = 12, tonumber(ARGV[11])
 check_types()
 while i <= #ARGV do
-  local id, outcome, reason, delay, header, signal, pause, events = unpack(ARGV, i, i + 7)
-  i = i + 8
+  local id, outcome, reason, delay, header, signal, pause, facts, events = unpack(ARGV, i, i + 8)
+  i = i + 9
   if events ~= '0' and not can_add_delivery(intake) then -- otherwise the events are lost; a settle can be repeated
     return redis.error_reply('WRONGTYPE its events cannot be stored for the integration manager')
   end
@@ -42,6 +43,9 @@ while i <= #ARGV do
       if outcome == 'skipped' then
         count('skipped:' .. reason, 1)
       end
+      if facts ~= '' then
+        history(id, outcome, reason, facts)
+      end
     elseif outcome == 'returned' then
       put_back(id, record)
     else
@@ -56,7 +60,7 @@ while i <= #ARGV do
         to_waiting(id, now + delay, has_failed(record))
         count('postponed', 1)
       else
-        to_dead(id, rewritten, reason)
+        to_dead(id, rewritten, reason, facts)
         on_death(id, rewritten, reason)
       end
     end

@@ -33,6 +33,9 @@ contains a whole alert."""
 MAX_RECORDS: Final = 1000
 """The samples of more than ten integrations are smaller, so that a reply contains at most twice as many records."""
 
+MAX_HOLD_ENDS: Final = 30
+"""MOST_ENDS in `holds.lua`."""
+
 MIN_SAMPLE: Final = 3
 """The size of the smallest sample, and of the sample of released deliveries."""
 
@@ -66,14 +69,23 @@ class _Queues(NamedTuple):
         """The sample of waiting deliveries."""
         return [*dict.fromkeys(delivery_id for delivery_id, _ in (*self.first, *self.first_failed))]
 
+    def hold_ends(self, now_ms: int) -> list[int]:
+        """Return until when deliveries are held, the earliest first; `holds.lua` writes it."""
+        ends = {to_int(text) for text in self.control.get(b"held", b"").split()[:MAX_HOLD_ENDS]}
+        return sorted(ms for ms in ends if ms > now_ms)
+
 
 class _Details(NamedTuple):
-    """The second round trip, which needs results of the first: one result for each command of `_detail_reads`."""
+    """The second round trip, which needs results of the first: one result for each command of `_detail_reads`.
+
+    `held` has the number of deliveries for each end of a hold.
+    """
 
     records: list[bytes | None]
     shared: dict[bytes, bytes]
     minute: list[bytes]
     hour: list[bytes]
+    held: list[int]
 
 
 def read_statuses(
@@ -88,8 +100,10 @@ def read_statuses(
     sample = MIN_SAMPLE if brief else max(MIN_SAMPLE, min(MAX_SAMPLE, MAX_RECORDS // len(integration_ids)))
     results, damaged = _run(client, {one: _queue_reads(one, sample) for one in integration_ids})
     queues = {one: _Queues(*values) for one, values in results.items()}
-    results, damaged_too = _run(client, {one: _detail_reads(one, found, brief=brief) for one, found in queues.items()})
-    details = {one: _Details(*values) for one, values in results.items()}
+    results, damaged_too = _run(
+        client, {one: _detail_reads(one, found, now_ms, brief=brief) for one, found in queues.items()}
+    )
+    details = {one: _Details._make([*values[:4], values[4:]]) for one, values in results.items()}
     return {
         one: _status(found, details[one], (*damaged[one], *damaged_too[one]), now_ms, brief=brief)
         for one, found in queues.items()
@@ -130,16 +144,18 @@ def _queue_reads(integration_id: str, sample: int) -> list[_Read]:
     ]
 
 
-def _detail_reads(integration_id: str, found: _Queues, *, brief: bool) -> list[_Read]:
+def _detail_reads(integration_id: str, found: _Queues, now_ms: int, *, brief: bool) -> list[_Read]:
     ids = [*found.waiting_ids, *found.first_released]
     target = found.control.get(b"target", b"").decode("utf-8", "replace")
     shared, minute, hour = limit_keys(target or integration_id)
     window = partial(Pipeline.lrange, start=0, end=0 if brief else -1)
+    keys = keys_of(integration_id)
     return [
-        _Read(partial(Pipeline.hmget, keys=ids or [""]), keys_of(integration_id).records, []),
+        _Read(partial(Pipeline.hmget, keys=ids or [""]), keys.records, []),
         _Read(Pipeline.hgetall, shared, {}),
         _Read(window, minute, []),
         _Read(window, hour, []),
+        *(_Read(partial(Pipeline.zcount, min=ms, max=ms), keys.waiting, 0) for ms in found.hold_ends(now_ms)),
     ]
 
 
@@ -149,6 +165,8 @@ def _status(found: _Queues, details: _Details, damaged: tuple[str, ...], now_ms:
     windows = {Unit.MINUTE: details.minute, Unit.HOUR: details.hour}
     due_ms = [ms for _, at_ms in (*found.first, *found.first_failed) if (ms := at_ms % FAILED_OFFSET_MS) <= now_ms]
     target_until_ms = to_int(shared.get("pause_until_ms"))
+    paused_until_ms = to_int(state.get("paused_until_ms"))
+    is_paused = "paused_ms" in state and not 0 < paused_until_ms <= now_ms
     breaker = BreakerState.parse(state.get("breaker", ""))
     return Status(
         waiting=found.waiting,
@@ -161,13 +179,15 @@ def _status(found: _Queues, details: _Details, damaged: tuple[str, ...], now_ms:
         cursors=_texts(found.cursors),
         last_error=state.get("last_error", ""),
         last_error_ms=to_int(state.get("last_error_ms")),
-        paused_ms=to_int(state["paused_ms"]) or now_ms if "paused_ms" in state else 0,
-        pause_reason=state.get("pause_reason", ""),
+        paused_ms=(to_int(state["paused_ms"]) or now_ms) if is_paused else 0,
+        pause_reason=state.get("pause_reason", "") if is_paused else "",
+        paused_until_ms=paused_until_ms if is_paused else 0,
         target_until_ms=target_until_ms if target_until_ms > now_ms else 0,
         breaker=breaker,
         breaker_until_ms=to_int(state.get("breaker_until_ms")) if breaker is BreakerState.OPEN else 0,
         breaker_reason=state.get("breaker_reason", "") if breaker is not BreakerState.CLOSED else "",
         failed=found.failed,
+        held={ms: number for ms, number in zip(found.hold_ends(now_ms), details.held, strict=True) if number},
         limits={} if brief else remaining_tokens(state.get("limits", ""), shared, windows, now_ms),
         damaged=damaged,
     )
@@ -178,10 +198,15 @@ def _texts(found: Mapping[bytes, bytes]) -> dict[str, str]:
 
 
 def _oldest_age_s(records: Iterable[bytes | None], now_ms: int) -> float | None:
-    """Return the age of the delivery that was committed first; a missing or unreadable record does not count."""
+    """Return the age of the delivery that was committed first, or whose hold ended first.
+
+    A delivery that is held, and a missing or unreadable record, do not count.
+    """
     times = []
     for record in records:
         with suppress(UnreadableRecord):
             if record is not None:
-                times.append(decode_record("", record).header.committed_ms)
+                header = decode_record("", record).header
+                if header.held_until_ms <= now_ms:
+                    times.append(max(header.committed_ms, header.held_until_ms))
     return max(0.0, (now_ms - min(times)) / 1000) if times else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -17,6 +19,9 @@ MAX_LOST_ATTEMPTS: Final = 10
 
 REAP_LIMIT: Final = 1000
 """Maximum number of expired leases that one reap handles; the next reap runs a second later."""
+
+
+NO_HOLDS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -37,14 +42,41 @@ class Full(msgspec.Struct, frozen=True):
     room: int
 
 
-CommitResult = Stored | Stale | Full
+class Closed(msgspec.Struct, frozen=True):
+    """The commit was refused: the closing message of this silence already says how many alerts it kept back."""
+
+    silence_id: str
+
+
+CommitResult = Stored | Stale | Full | Closed
+
+
+class SilenceCount(msgspec.Struct, frozen=True):
+    """Alerts that a silence kept from an integration, by rule id. `delete_ms` is when the ledger may forget them."""
+
+    id: str
+    delete_ms: int
+    rules: dict[str, int]
+
+    @property
+    def number(self) -> int:
+        """The number of alerts."""
+        return sum(self.rules.values())
+
+    def added_to(self, others: tuple[SilenceCount, ...]) -> tuple[SilenceCount, ...]:
+        """Return `others` with these alerts added to those of the same silence."""
+        same = next((one for one in others if one.id == self.id), None)
+        rules = dict(Counter(same.rules) + Counter(self.rules)) if same else self.rules
+        return (*(one for one in others if one is not same), SilenceCount(self.id, self.delete_ms, rules))
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of a commit: store (id, alert) pairs and the new `cursor` of `node`, if that is still `expected`.
 
-    `replayed` marks the deliveries as read from the log a second time on purpose. `excepted` is the number of alerts
-    between the two cursors that conditions excepted; it is counted with the commit.
+    `replayed` marks the deliveries as read from the log a second time on purpose. `counters` are added to the totals:
+    `read`, `not_matched`, `excepted` and `silenced` alerts between the two cursors. `silenced` has those of each
+    silence. `held_until_ms` has the ids of the deliveries that are held, with the end of their hold in ms since the
+    epoch.
     """
 
     node: str
@@ -54,13 +86,17 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     max_backlog: int
     max_backlog_bytes: int
     replayed: bool = False
-    excepted: int = 0
+    counters: Mapping[str, int] = {}
+    silenced: tuple[SilenceCount, ...] = ()
+    held_until_ms: Mapping[str, int] = NO_HOLDS
 
     def script_args(self) -> list[str | bytes | float]:
         """Return the arguments of the script `commit`."""
-        limits = (self.max_backlog, self.max_backlog_bytes, int(self.replayed), self.excepted)
-        pairs = (part for pair in self.deliveries for part in pair)
-        return [self.node, id_bytes(self.expected), self.cursor, *limits, *pairs]
+        limits = (self.max_backlog, self.max_backlog_bytes, int(self.replayed))
+        counted = msgspec.json.encode((dict(self.counters), [(one.delete_ms, one.rules) for one in self.silenced]))
+        held = self.held_until_ms
+        each = (part for one, alert in self.deliveries for part in (one, alert, held.get(one, 0)))
+        return [self.node, id_bytes(self.expected), self.cursor, *limits, counted, *each]
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +151,9 @@ class Event(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+_ENDS: Final = (SettleOutcome.DELIVERED, SettleOutcome.SKIPPED, SettleOutcome.DEAD)
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How a begun delivery ended. Retry and dead need the new `header`.
 
@@ -122,8 +161,9 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     same, but the delivery waits for `delay_ms`, and `header` keeps the calls that are completed.
 
     `contacted` is whether the target was contacted; if not, the delivery's rate limit tokens are refunded. `final`
-    means that this delivery causes the failure and no further attempt can succeed. `status` is the HTTP or exit status
-    of the response that decided, for the log; the ledger does not store it.
+    means that this delivery causes the failure and no further attempt can succeed. `facts` are for the entry in the
+    history (`common.ledger.history`); without them there is none. `status` is the HTTP or exit
+    status of the response that decided, for the log; the ledger does not store it.
 
     `delay_ms` is how long a retry waits. `pause_ms` is the pause that the target requested for all deliveries. Both are
     by the ledger's clock.
@@ -139,6 +179,12 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     contacted: bool = True
     final: bool = False
     status: int | None = None
+    facts: bytes = b""
+
+    @property
+    def ends(self) -> bool:
+        """Whether the delivery ends, so that it gets an entry in the history."""
+        return self.outcome in _ENDS
 
     @property
     def failed(self) -> bool:
@@ -197,10 +243,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     released; None if there is none. `overdue_s` is the time since the first due delivery could have been sent, 0 if
     none is due.
 
-    `paused_ms` is when an operator paused it, 0 if it is not paused. `target_until_ms` and `breaker_until_ms` are the
+    `paused_ms` is when an operator paused it, 0 if it is not paused, and `paused_until_ms` the end of that pause, 0 if
+    it has none. `target_until_ms` and `breaker_until_ms` are the
     ends of the pauses of the target and of the breaker, 0 if there is none. `breaker_reason` is the reason of the
     failure that opened the breaker. `failed` is the number of waiting deliveries that have
-    failed. `limits` is the number of remaining tokens by limit. `damaged` lists the keys of the wrong type.
+    failed. `held` is the number of held deliveries by the end of their hold, the earliest first.
+    `limits` is the number of remaining tokens by limit. `damaged` lists the keys of the wrong type.
     """
 
     waiting: int
@@ -215,10 +263,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     overdue_s: float = 0.0
     paused_ms: int = 0
     pause_reason: str = ""
+    paused_until_ms: int = 0
     target_until_ms: int = 0
     breaker: BreakerState = BreakerState.CLOSED
     breaker_until_ms: int = 0
     breaker_reason: str = ""
     failed: int = 0
+    held: dict[int, int] = {}
     limits: dict[str, int] = {}
     damaged: tuple[str, ...] = ()

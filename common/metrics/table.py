@@ -66,6 +66,23 @@ TABLE: Final = (
     _exporter("courier_scrape_duration_seconds", _GAUGE, "", "duration of reading the ledger for this scrape"),
     _exporter("courier_committed", _COUNTER, "integration", "deliveries that producers added to the ledger"),
     _exporter(
+        "courier_read",
+        _COUNTER,
+        "integration",
+        "alerts that producers read for the integration: not matched, excepted, silenced, enqueued or already queued",
+    ),
+    _exporter("courier_not_matched", _COUNTER, "integration", "alerts that its filters do not match"),
+    _exporter(
+        "courier_silenced", _COUNTER, "integration", "alerts that a silence kept back; `courier silence list` has each"
+    ),
+    _exporter("courier_enqueued", _COUNTER, "integration", "alerts for which a delivery was added to the ledger"),
+    _exporter(
+        "courier_already_queued",
+        _COUNTER,
+        "integration",
+        "alerts that were read again by a replay of the log, or after one, and already had a delivery",
+    ),
+    _exporter(
         "courier_excepted",
         _COUNTER,
         "integration",
@@ -78,13 +95,14 @@ TABLE: Final = (
         "state changes of deliveries in the ledger; delivered, skipped, dead, discarded and expired are final",
     ),
     _exporter("courier_waiting", _GAUGE, "integration", "deliveries queued in the ledger, including those in back-off"),
+    _exporter("courier_held", _GAUGE, "integration", "queued deliveries that are held until the end of a window"),
     _exporter("courier_released", _GAUGE, "integration", "deliveries in a Celery queue or in flight in a worker"),
     _exporter("courier_dead", _GAUGE, "integration", "dead letters that are neither replayed nor discarded"),
     _exporter(
         "courier_oldest_delivery_age_seconds",
         _GAUGE,
         "integration",
-        "seconds since the commit of the oldest unsettled delivery; 0 if there is none",
+        "seconds since the commit of the oldest unsettled delivery, or since the end of its hold; 0 if there is none",
     ),
     _exporter(
         "courier_overdue_seconds",

@@ -13,18 +13,11 @@ import msgspec
 
 from common.secret import MASK, Secret
 from common.settings.schema import INTEGRATIONS, Key, NameOverrides, keys_of
+from common.settings.secret_values import is_reference
 from common.settings.values import Reader, integer, integers, quoted, require_non_empty
-
-ENVIRONMENT: Final = "env:"
-FILE: Final = "file:"
-"""A secret that begins so is not the secret itself: the producer reads it from a variable or a file."""
+from common.windows import HOLD_FORM, WINDOW_FORM, Hold, parse_hold, parse_window, show_hold, show_window
 
 _HIGHEST_LEVEL: Final = 16
-
-
-def is_reference(text: str) -> bool:
-    """Return whether a secret is `env:NAME` or `file:PATH`."""
-    return text.startswith((ENVIRONMENT, FILE))
 
 
 def secret_or_reference() -> Reader[Secret]:
@@ -91,6 +84,9 @@ def options() -> Reader[Secret]:
     return Reader("a table, or a text with JSON", parse, str)
 
 
+HOLD: Final = Reader(HOLD_FORM, parse_hold, show_hold)
+
+
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """What a table says of its integration; None for what it does not say."""
 
@@ -103,6 +99,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     event_location: Annotated[str | None, non_empty()] = None
     only: Annotated[tuple[str, ...] | None, texts()] = None
     except_: Annotated[tuple[str, ...] | None, texts(), NameOverrides(key="except")] = None
+    hold: Annotated[Hold | None, HOLD] = None
     options: Annotated[Secret | None, options()] = None
     alert_format: Annotated[str | None, non_empty()] = None
     max_log: Annotated[int | None, integer(165, 1024)] = None
@@ -116,6 +113,14 @@ CONDITIONS: Final = "conditions"
 """The section of named conditions."""
 
 CONDITION_LIST: Final = Key("", "", texts(), "", "")
+
+WINDOWS: Final = "windows"
+"""The section of windows."""
+
+WINDOW: Final = Key("", "", Reader(WINDOW_FORM, parse_window, show_window), "", "")
+
+NAMED: Final = {CONDITIONS: CONDITION_LIST, WINDOWS: WINDOW}
+"""The sections whose keys are names that the operator chooses, and the reader of their values."""
 
 
 def is_pattern(table: str) -> bool:

@@ -22,13 +22,15 @@ import msgspec
 
 from common.errors import SettingsError
 from common.files import FileSignature, exists, file_signature
-from common.settings.definition import CONDITIONS, DEFINITION_KEYS, Definition, definition
+from common.settings.definition import CONDITIONS, DEFINITION_KEYS, NAMED, WINDOWS, Definition, definition
+from common.settings.refused import RefusedTable
 from common.settings.schema import (
     DEFAULT,
     INTEGRATIONS,
     KEYS,
     POLICY_KEYS,
     STRUCTS,
+    AgentsSettings,
     FlowerSettings,
     HealthSettings,
     LogSettings,
@@ -40,17 +42,18 @@ from common.settings.schema import (
     TelemetrySettings,
     WorkerSettings,
 )
+from common.settings.silences import SilenceTable, shown_silences, silence_tables
 from common.settings.sources import (
     SETTINGS_VARIABLE,
     KeyPath,
     RawValue,
-    RefusedTable,
     dotted,
     from_environment,
     from_file,
     from_overrides,
     refused_table,
 )
+from common.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,14 +77,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `integrations` holds the tables of policies by name or pattern; `policy` merges them. `user_policies` is the part
     that the operator set, without the packaged defaults. `definitions` holds what tables say of their integrations
-    besides, `conditions` the named conditions, `refused` the errors in tables. `file` is the settings file, also if it
-    does not exist, and `file_signature` tells whether it has changed since; `read_again` loads all this again.
+    besides, `conditions` the named conditions, `windows` the windows, `silences` the silences by number, `refused` the
+    errors in tables. `file` is the settings file, also if it does not exist, and `file_signature` tells whether it has
+    changed since; `read_again` loads all this again.
     """
 
     redis: RedisSettings
     producer: ProducerSettings
     worker: WorkerSettings
     state: StateSettings
+    agents: AgentsSettings
     flower: FlowerSettings
     metrics: MetricsSettings
     health: HealthSettings
@@ -92,6 +97,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origin: Mapping[str, str]
     definitions: Mapping[str, Definition]
     conditions: Mapping[str, tuple[str, ...]]
+    windows: Mapping[str, Window]
+    silences: Mapping[str, SilenceTable]
     refused: tuple[RefusedTable, ...]
     file: Path
     file_signature: FileSignature | None
@@ -136,9 +143,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 if (value := said.get(key.field, fields.get(key.field))) is not None or key.field in fields:
                     name = dotted((INTEGRATIONS, table, key.name))
                     yield name, key.reader.show(value), self.origin[name]
-        for condition, texts in self.conditions.items():
-            name = dotted((CONDITIONS, condition))
-            yield name, list(texts), self.origin[name]
+        for section, named in ((CONDITIONS, self.conditions), (WINDOWS, self.windows)):
+            for word, content in named.items():
+                name = dotted((section, word))
+                yield name, NAMED[section].reader.show(content), self.origin[name]
+        for name, shown in shown_silences(self.silences):
+            yield name, shown, self.origin[name]
 
 
 def load_settings(
@@ -198,6 +208,8 @@ def load_settings(
         origin=origin,
         definitions=definitions,
         conditions=tables.get((CONDITIONS,), {}),
+        windows=tables.get((WINDOWS,), {}),
+        silences=silence_tables(tables),
         refused=tuple(refused),
         file=chosen,
         file_signature=signature,

@@ -21,7 +21,7 @@ from common.connection.urls import SENTINEL_SCHEMES, complete_url, show_url
 from common.logs import DeliveryLog, LogFormat, LogLevel
 from common.secret import Secret
 from common.settings.rate_limit import RateLimit
-from common.settings.secret_values import credentials, secret, secret_url, variables
+from common.settings.secret_values import credentials, secret, secret_url, secret_url_or_reference, variables
 from common.settings.values import (
     LogPosition,
     Reader,
@@ -54,7 +54,7 @@ REDIS_URL: Final = secret_url(
     ("redis", "rediss", "unix", *SENTINEL_SCHEMES),
     "redis://HOST:PORT/NUMBER, rediss://…, unix:///PATH or sentinel://HOST:PORT,HOST:PORT/MASTER_NAME",
 )
-ENDPOINT_URL: Final = secret_url(("http", "https"), "https://HOST/PATH")
+ENDPOINT_URL: Final = secret_url_or_reference(("http", "https"), "https://HOST/PATH")
 PROXY_URL: Final = secret_url(("http", "https"), "http://HOST:PORT")
 
 
@@ -160,6 +160,13 @@ class FlowerSettings(msgspec.Struct, frozen=True, kw_only=True):
     db: Annotated[Path | None, optional(path())]
 
 
+class AgentsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[agents]`."""
+
+    # COURIER_AGENTS_FILE would look like the name of a file with the value, as all variables in _FILE are.
+    file: Annotated[Path | None, optional(path()), NameOverrides(variable="COURIER_AGENTS_PATH")]
+
+
 class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[metrics]`."""
 
@@ -228,6 +235,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_attempts: Annotated[int, integer(1, 1_000_000)]
     dead_max_age_s: Annotated[float | None, optional(duration("1m", "3650d"))]
     dead_max_bytes: Annotated[int | None, optional(size("1MiB", "1024TiB")), NameOverrides(key="dead_max_bytes")]
+    history_max: Annotated[int, integer(0, 1_000_000)]
+    history_max_age_s: Annotated[float, duration("1m", "365d")]
     fallback: Annotated[str, text('the id of an integration, or "" for none', r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?")]
     self_alerts: Annotated[bool, boolean()]
     self_alert_interval_s: Annotated[float, duration("1s", "1d")]
@@ -272,6 +281,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "producer": ProducerSettings,
     "worker": WorkerSettings,
     "state": StateSettings,
+    "agents": AgentsSettings,
     "flower": FlowerSettings,
     "metrics": MetricsSettings,
     "health": HealthSettings,

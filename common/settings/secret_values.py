@@ -12,7 +12,16 @@ from common.settings.values import Reader, quoted, require_non_empty, require_te
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+ENVIRONMENT: Final = "env:"
+FILE: Final = "file:"
+"""A secret that begins so is not the secret itself: the producer reads it from a variable or a file."""
+
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def is_reference(text: str) -> bool:
+    """Return whether a secret is `env:NAME` or `file:PATH`."""
+    return text.startswith((ENVIRONMENT, FILE))
 
 
 def secret() -> Reader[Secret]:
@@ -44,6 +53,17 @@ def secret_url(schemes: Collection[str], expected: str) -> Reader[Secret]:
         return Secret(url)
 
     return Reader(expected, parse, lambda url: show_url(url.reveal()))
+
+
+def secret_url_or_reference(schemes: Collection[str], expected: str) -> Reader[Secret]:
+    """Read a URL as `secret_url` does, or `env:NAME` or `file:PATH`, which are displayed."""
+    url = secret_url(schemes, f'{expected}, "env:NAME" or "file:PATH"')
+
+    def parse(raw: object) -> Secret:
+        text = require_text(raw).strip()
+        return Secret(text) if is_reference(text) else url.parse(text)
+
+    return Reader(url.expected, parse, lambda one: one.reveal() if is_reference(one.reveal()) else url.show(one))
 
 
 def variables() -> Reader[Mapping[str, Secret]]:

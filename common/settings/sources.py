@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import SettingsError
 from common.permissions import explain, read_trusted
-from common.settings.definition import CONDITION_LIST, CONDITIONS, DEFINITION_KEYS, is_pattern
+from common.settings.definition import DEFINITION_KEYS, NAMED, is_pattern
+from common.settings.refused import RefusedTable
 from common.settings.schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
+from common.settings.silences import SILENCE_KEYS, SILENCES, unknown_silence_key
 from common.settings.toml_lines import line_numbers
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ _NEAR_POLICY: Final = [known[-1] for known in _KNOWN if known[:-1] == (INTEGRATI
 _OLD_VARIABLES: Final = {"_".join(("COURIER", *path)).upper(): path for path in RENAMED}
 
 
-_SECTIONS: Final = (*KEYS, INTEGRATIONS, CONDITIONS)
+_SECTIONS: Final = (*KEYS, INTEGRATIONS, *NAMED, SILENCES)
 
 
 class RawValue(NamedTuple):
@@ -82,24 +84,10 @@ class RawValue(NamedTuple):
     base: Path
 
 
-class RefusedTable(NamedTuple):
-    """An error in a table of an integration, or of a pattern; `table` is empty for `[conditions]`.
-
-    It costs the integrations that the table is about, and nothing else.
-    """
-
-    table: str
-    origin: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.origin}: {self.problem}"
-
-
 def refused_table(path: KeyPath, origin: str, problem: str) -> RefusedTable | None:
     """Return what an error at `path` is to the table that it is in; None if it concerns more than some integrations."""
-    if path[0] == CONDITIONS and len(path) > 1:
-        return RefusedTable("", origin, problem)
+    if path[0] in {*NAMED, SILENCES} and len(path) > 1:
+        return RefusedTable("", origin, problem, dotted(path[:2]) if path[0] == SILENCES else f"[{path[0]}]")
     is_own = path[0] == INTEGRATIONS and len(path) > 1 and path[1] != DEFAULT
     return RefusedTable(path[1], origin, problem) if is_own else None
 
@@ -125,10 +113,11 @@ def from_file(
     lines = line_numbers(text)
     given = {}
     for path, raw in _walk(document):
-        origin = f"{called}:{lines[path]}" if path in lines else called
+        line = lines.get(path) or lines.get(path[:-1])
+        origin = f"{called}:{line}" if line else called
         key = _key_at(path)
         if key is None:
-            problem = _unknown_key(path, raw)
+            problem = unknown_silence_key(path) if path[0] == SILENCES else _unknown_key(path, raw)
             if refused is None or not (in_table := refused_table(path, origin, problem)):
                 raise SettingsError(f"{origin}: {problem}")
             refused.append(in_table)
@@ -172,15 +161,21 @@ def _key_at(path: KeyPath) -> Key | None:
     """Return the key at `path`, None if there is no such key."""
     if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
         return POLICY_KEYS.get(path[2]) or (DEFINITION_KEYS.get(path[2]) if _is_of_one(path) else None)
-    if len(path) == 2 and path[0] == CONDITIONS:  # noqa: PLR2004 — section, name
-        return CONDITION_LIST._replace(name=path[1], field=path[1])
+    if len(path) == 3 and path[0] == SILENCES:  # noqa: PLR2004 — section, number, key
+        return SILENCE_KEYS.get(path[2])
+    if len(path) == 2 and path[0] in NAMED:  # noqa: PLR2004 — section, name
+        return NAMED[path[0]]._replace(name=path[1], field=path[1])
     return FIXED.get(path)
 
 
 def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
     """Yield every key with its path. A section or table that has a plain value counts as a key."""
     for section, body in document.items():
-        if not isinstance(body, dict) or section not in _SECTIONS:
+        if section == SILENCES and isinstance(body, list) and all(isinstance(one, dict) for one in body):
+            for number, silence in enumerate(body, start=1):
+                yield from (((section, str(number), key), raw) for key, raw in (silence or {"": None}).items())
+            continue
+        if not isinstance(body, dict) or section == SILENCES or section not in _SECTIONS:
             yield (section,), body
             continue
         for name, inner in body.items():
@@ -211,7 +206,7 @@ def _unknown_key(path: KeyPath, raw: object) -> str:
     if len(path) == 3 and path[0] == INTEGRATIONS and path[2] in DEFINITION_KEYS:  # noqa: PLR2004 — as above
         return f"{name} belongs in the table of one integration, [{INTEGRATIONS}.ID]"
     if isinstance(raw, dict):
-        sections = [*KEYS, CONDITIONS, f"{INTEGRATIONS}.{DEFAULT}"]
+        sections = [*KEYS, *NAMED, f"{INTEGRATIONS}.{DEFAULT}"]
         return f"there is no section [{name}]{_did_you_mean(*get_close_matches(name, sections, n=1))}"
     return f"there is no key {name}{_did_you_mean(*map(dotted, _nearest(path)))}"
 

@@ -7,15 +7,23 @@ never a value, because values are not read here.
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 
 
 def line_numbers(text: str) -> dict[tuple[str, ...], int]:
-    """Return the first line of each key and of each table above it; lines count from 1."""
+    """Return the first line of each key and of each table above it; lines count from 1.
+
+    The tables of an array, `[[name]]`, have their number behind the name, from 1.
+    """
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
+    numbers = Counter[tuple[str, ...]]()
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if line.lstrip().startswith("["):
             table = found = path_of(line)
+            if found and line.lstrip().startswith("[["):
+                numbers[found] += 1
+                table = found = (*found, str(numbers[found]))
         else:
             key, equals, _ = line.partition("=")
             found = (*table, *path_of(f"{key} = 0")) if equals else ()

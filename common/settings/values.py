@@ -24,7 +24,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", int, float)
 
-Displayed = bool | int | str | list[int] | list[str] | dict[str, str]
+Displayed = bool | int | str | list[int] | list[str] | list[dict[str, str]] | dict[str, str] | dict[str, str | int]
 """A value for display: in the form of courier.toml, with secrets masked."""
 
 _QUOTED_CHARACTERS: Final = 60

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from common.conditions import explain_condition, parse_condition, parse_named_conditions
 from common.integration import Integration
-from producer.filters.decode import decode_alert
+from producer.filters.agents import NO_AGENTS
 from producer.filters.index import NO_CONDITIONS, FilterIndex
 from workers.alert.alert import Alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from producer.filters.agents import AgentGroups
 
 FILTERS: Final = ("level", "rule_ids", "group", "event_location")
 """Every filter field of an integration (spec 1.5), in the order of a block."""
@@ -25,13 +27,16 @@ ALERT_FIELDS: Final = {"level": ("rule", "level"), "rule_ids": ("rule", "id"), "
 
 
 def mismatches(
-    integration: Integration, raw: bytes, named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS
+    integration: Integration,
+    raw: bytes,
+    named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+    agents: AgentGroups = NO_AGENTS,
 ) -> list[str]:
     """Return, for each filter and condition that excludes the alert, what it requires and what the alert has.
 
     Raises InvalidAlert if `raw` is not an alert.
     """
-    return [*_filters(integration, raw), *_conditions(integration, raw, named_conditions)]
+    return [*_filters(integration, raw), *_conditions(integration, raw, named_conditions, agents)]
 
 
 def _filters(integration: Integration, raw: bytes) -> Iterator[str]:
@@ -46,10 +51,12 @@ def _filters(integration: Integration, raw: bytes) -> Iterator[str]:
             yield f"<{element}> requires {_describe_filter(name, wanted)}, the alert has {value}"
 
 
-def _conditions(integration: Integration, raw: bytes, named_conditions: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def _conditions(
+    integration: Integration, raw: bytes, named_conditions: Mapping[str, Sequence[str]], agents: AgentGroups
+) -> Iterator[str]:
     if not integration.only and not integration.except_:
         return
-    names, alert = parse_named_conditions(named_conditions), decode_alert(raw)
+    names, alert = parse_named_conditions(named_conditions), agents.decode(raw)
     for text in integration.only:
         missed = explain_condition(parse_condition(text, names=names), alert).decided_by
         if missed:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from common.ledger import BreakerState
 from ops.admin.terminal import age, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from common.ledger import Status
     from ops.admin.status_report import IntegrationReport
@@ -19,18 +20,36 @@ def hold_reason(status: Status, now_ms: int) -> str:
     return ", ".join(_hold_reasons(status, now_ms))
 
 
+def describe_holds(held: Mapping[int, int], now_ms: int) -> str:
+    """Return how many deliveries are held until when, from their number by the end of the hold; empty if none are.
+
+    The times are those of the operator's time zone.
+    """
+    return ", ".join(
+        f"{number:,} held until {datetime.fromtimestamp(ms / 1000).astimezone().isoformat(' ', 'minutes')}"
+        f" ({age((ms - now_ms) / 1000)} left)"
+        for ms, number in held.items()
+    )
+
+
+def with_holds(reason: str, held: Mapping[int, int], now_ms: int) -> str:
+    """Return the result of `hold_reason` with that of `describe_holds`."""
+    return ", ".join(filter(None, (reason, describe_holds(held, now_ms))))
+
+
 def _hold_reasons(status: Status, now_ms: int) -> Iterator[str]:
     if status.damaged:
         yield f"damaged keys: {plain(', '.join(status.damaged))}"
     if status.paused_ms:
         reason = f": {plain(status.pause_reason)}" if status.pause_reason else ""
-        yield f"paused {_ago(now_ms - status.paused_ms)}{reason}"
+        left = f", {age((status.paused_until_ms - now_ms) / 1000)} left" if status.paused_until_ms else ""
+        yield f"paused {_ago(now_ms - status.paused_ms)}{left}{reason}"
     if status.breaker is not BreakerState.CLOSED:
         yield _breaker(status, now_ms)
     if status.target_until_ms > now_ms:
         yield f"target requested a pause, {age((status.target_until_ms - now_ms) / 1000)} left"
     spent = [limit for limit, left in status.limits.items() if not left]
-    if spent and status.waiting:
+    if spent and status.waiting > sum(status.held.values()):
         yield f"rate limit {' and '.join(spent)} reached"
 
 

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.ledger import scripts
-from common.ledger.keys import KEY_NAMES
+from common.ledger.keys import KEY_NAMES, history_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,7 +84,7 @@ def _commands(*words: str) -> frozenset[str]:
 _RUN: Final = frozenset({"evalsha", "script|exists", "script|load"})
 _CONNECT: Final = "client|setinfo client|setname hello info ping select time"
 _TRANSACTION: Final = "discard exec multi unwatch watch"
-_READ_STATUS: Final = "hget hgetall hkeys hmget lrange scan zcard zcount zrange zrank"
+_READ_STATUS: Final = "hget hgetall hkeys hmget lrange scan xrevrange zcard zcount zrange zrank"
 _CONSUME: Final = (
     "brpop del evalsha exists llen lpush pexpire psubscribe publish punsubscribe sadd script|exists script|load "
     "smembers srem zadd zrangebyscore zrem"
@@ -92,7 +92,10 @@ _CONSUME: Final = (
 """The commands with which kombu declares and consumes queues, answers remote control and expires its messages."""
 
 _LEDGER: Final = tuple(f"~courier:{{*}}:{part}" for part in KEY_NAMES)
+_HISTORY: Final = f"~{history_key('*')}"
 _CURSORS: Final = "~courier:{*}:cursor"
+_SILENCED: Final = "~courier:{*}:silenced:*"
+_SILENCES: Final = "~courier:silences"
 _LIMITS: Final = "~courier:limits:*"
 _QUEUE_BINDINGS: Final = ("~_kombu.binding.courier", "~_kombu.binding_permanent.courier")
 _CONTROL: Final = ("~*.celery.pidbox", "~_kombu.binding*.celeryev", "~_kombu.binding_deadlines")
@@ -105,7 +108,10 @@ ROLES: Final = (
         purpose="commits alerts with its cursors, publishes integrations and tasks",
         keys=(
             *_LEDGER,
+            _HISTORY.replace("~", "%W~"),
             _CURSORS,
+            _SILENCED,
+            _SILENCES,
             _LIMITS,
             "~courier:integrations",
             "~courier:catalogue",
@@ -118,7 +124,7 @@ ROLES: Final = (
             "lpush",
             "exists hdel hget hgetall hincrby hkeys hmget hset hsetnx lrange zcard zcount zrange",
         ),
-        scripts=("commit", "bury_unreadable", "release"),
+        scripts=("commit", "close", "bury_unreadable", "release"),
         secrets=(SECRET_KEY,),
     ),
     Role(
@@ -126,6 +132,7 @@ ROLES: Final = (
         purpose="delivers what is released, and settles it",
         keys=(
             *_LEDGER,
+            _HISTORY,
             _LIMITS,
             "~courier:lookups:*",
             "~courier:asking:*",
@@ -143,7 +150,7 @@ ROLES: Final = (
             _CONSUME,
             "expire get hdel hget hgetall hmget hset lrange set zrange",
         ),
-        scripts=("begin", "bury_unreadable", "renew", "settle", "reap", "release", "retain"),
+        scripts=("begin", "bury_unreadable", "renew", "settle", "reap", "release", "retain", "trim_history"),
         channels=_CHANNELS,
         secrets=(SECRET_KEY,),
     ),
@@ -164,7 +171,7 @@ ROLES: Final = (
         name="exporter",
         purpose="reads the state for Prometheus, and for `courier status`",
         keys=(
-            *(key.replace("~", "%R~") for key in (*_LEDGER, _CURSORS, _LIMITS)),
+            *(key.replace("~", "%R~") for key in (*_LEDGER, _HISTORY, _CURSORS, _SILENCED, _SILENCES, _LIMITS)),
             "%R~courier:integrations",
             "%R~courier:catalogue",
             "%R~courier:node:*",
@@ -174,10 +181,13 @@ ROLES: Final = (
     ),
     Role(
         name="operator",
-        purpose="the commands: `courier status`, `pause`, `resume`, `dead`, `replay-log` and so on",
+        purpose="the commands: `courier status`, `pause`, `silence`, `dead`, `replay-log` and so on",
         keys=(
             *_LEDGER,
+            _HISTORY,
             _CURSORS,
+            _SILENCED.replace("~", "%R~"),
+            _SILENCES,
             "%R~courier:limits:*",
             "%R~courier:integrations",
             "%R~courier:catalogue",
@@ -188,8 +198,8 @@ ROLES: Final = (
         commands=_commands(
             _CONNECT,
             _READ_STATUS,
-            "getrange hdel hset hsetnx",
+            "getrange hdel hset hsetnx xrange xread",
         ),
-        scripts=("replay", "discard", "move", "bury", "import", "commit", "withdraw"),
+        scripts=("replay", "discard", "move", "bury", "import", "commit", "let_go", "withdraw"),
     ),
 )

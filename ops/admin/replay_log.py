@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from common.errors import CourierError
-from common.ledger import Full, Stale
+from common.ledger import Full, Stored
 from common.timestamps import written_at_s
+from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
 from producer.salvage import salvage_alerts
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.ledger import Ledger
     from common.settings.schema import Policy
+    from producer.filters.agents import AgentGroups
     from producer.source import Batch, Line, Source
 
 READ_BYTES: Final = 256 * 1024
@@ -38,7 +40,7 @@ BACKLOG_RETRY_S: Final = 1.0
 
 
 class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
-    """The period to replay; `stop` is exclusive."""
+    """A period of the log; `stop` is exclusive."""
 
     start: datetime
     stop: datetime
@@ -51,10 +53,22 @@ class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
         at_s = written_at_s(line.raw)
         return at_s is not None and self.start.timestamp() <= at_s < self.stop.timestamp()
 
+    def contains_all(self, batch: Batch) -> bool:
+        """Return whether all lines of the batch are in the period, since both ends are REORDER_WINDOW_S inside."""
+        ends = [written_at_s(line.raw) for line in (batch.lines[0], batch.lines[-1])] if batch.lines else []
+        first_s, last_s = self.start.timestamp() + REORDER_WINDOW_S, self.stop.timestamp() - REORDER_WINDOW_S
+        return all(at_s is not None and first_s <= at_s < last_s for at_s in ends)
+
     def is_over(self, batch: Batch) -> bool:
         """Return whether reading is past the end of the period, REORDER_WINDOW_S included."""
         last_s = next(filter(None, (written_at_s(line.raw) for line in reversed(batch.lines))), None)
         return batch.at_end or (last_s is not None and last_s >= self.stop.timestamp() + REORDER_WINDOW_S)
+
+    def part(self, batch: Batch) -> float:
+        """Return how much of the period is before the end of the batch, from 0 to 1 by timestamp."""
+        start_s, stop_s = self.start.timestamp(), self.stop.timestamp()
+        last_s = written_at_s(batch.lines[-1].raw) if batch.lines else None
+        return min(max(((last_s or start_s) - start_s) / (stop_s - start_s), 0.0), 1.0)
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -82,12 +96,13 @@ class LogReplay:
         pace: Callable[[int], object],
         sleep: Callable[[float], object],
         named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+        agents: AgentGroups = NO_AGENTS,
     ) -> None:
         """`node` is the node name of the manager that wrote the log."""
         self._time_range, self._integration, self._node = time_range, integration, node
         self._source, self._ledger, self._policy = source, ledger, policy
         self._pace, self._sleep = pace, sleep
-        self._index = FilterIndex([integration], named_conditions)
+        self._index = FilterIndex([integration], named_conditions, agents)
         self._reader = f"replay:{node}:{time_range}"
 
     def count(self) -> Iterator[Progress]:
@@ -119,7 +134,7 @@ class LogReplay:
             progress.read += len(batch.lines)
             progress.matched += len(matches)
             progress.missing += tuple(one.detail for one in batch.skipped)
-            progress.part = max(progress.part, self._part(batch))
+            progress.part = max(progress.part, self._time_range.part(batch))
             cursor, done = batch.cursor, self._time_range.is_over(batch)
             yield progress
 
@@ -131,11 +146,6 @@ class LogReplay:
                     yield line
             except InvalidAlert:
                 yield from (part for part in salvage_alerts(line) if self._index.match(part.raw))
-
-    def _part(self, batch: Batch) -> float:
-        start_s, stop_s = self._time_range.start.timestamp(), self._time_range.stop.timestamp()
-        last_s = written_at_s(batch.lines[-1].raw) if batch.lines else None
-        return min(max(((last_s or start_s) - start_s) / (stop_s - start_s), 0.0), 1.0)
 
     def _enqueue(self, matches: list[Line], after: str) -> int:
         stored = 0
@@ -160,11 +170,12 @@ class LogReplay:
                 max_backlog=self._policy.max_backlog,
                 max_backlog_bytes=self._policy.max_backlog_bytes,
                 replayed=True,
+                counters={"read": len(lines)} if lines else {},
             )
             if isinstance(result, Full):
                 self._sleep(BACKLOG_RETRY_S)
                 continue
-            if isinstance(result, Stale):
+            if not isinstance(result, Stored):
                 raise CourierError(f"another replay of {self._time_range} to {self._integration.id} is running")
             self._committed = cursor
             return result.stored

@@ -15,6 +15,7 @@ import msgspec
 from common.outcome import Skipped
 from ops.admin.render import Renderer
 from ops.admin.terminal import Column, ColumnKind, pluralize
+from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import InvalidAlert
 from producer.filters.index import NO_CONDITIONS, FilterIndex
 from producer.salvage import salvage_alerts
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings.schema import Policy, WorkerSettings
+    from producer.filters.agents import AgentGroups
     from producer.source import Batch, Line, Source
 
 BATCH_BYTES: Final = 1024 * 1024
@@ -69,8 +71,9 @@ class Shadow:
         node: str,
         out: BinaryIO | None = None,
         named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+        agents: AgentGroups = NO_AGENTS,
     ) -> None:
-        self._index = FilterIndex(integrations, named_conditions)
+        self._index = FilterIndex(integrations, named_conditions, agents)
         self._renderers = {one.id: Renderer(one, policy(one), worker) for one in integrations}
         self._source, self._cursor, self._node, self._out = source, cursor, node, out
         self.counts = {one.id: Counts() for one in integrations}

@@ -14,8 +14,12 @@ import msgspec
 from common.metrics.labels import OUTCOMES_WITHOUT_REASON
 from common.reports.producer import IntegrationLag, fetch_producer_reports
 from common.reports.worker import fetch_all_worker_reports
+from common.silences import State
 from common.version import commit, version
 from ops.admin.hold_reason import hold_reason
+from ops.admin.recent_history import RecentHistory, sample_size, summarize
+from ops.admin.silences import SilenceReport
+from ops.admin.silences import read_all as read_silence_reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +39,10 @@ COUNTERS: Final = ("lines", "matched")
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
-    """A pause by an operator: its start in ms since the epoch, and its reason."""
+    """A pause by an operator: its start and end in ms since the epoch, the end null if it has none; its reason."""
 
     since_ms: int
+    until_ms: int | None
     reason: str
 
 
@@ -49,6 +54,13 @@ class BreakerReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class HoldReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of deliveries that are held until the end of a window, in ms since the epoch."""
+
+    until_ms: int
+    number: int
+
+
 class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """One integration. Ages are in seconds, times in ms since the epoch; null if there is none."""
 
@@ -58,9 +70,12 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     differing: dict[str, list[str]]
     waiting: int
     failed: int
+    held: int
+    holds: list[HoldReport]
     released: int
     dead: int
     excepted: int
+    silenced: int
     oldest_age_s: float | None
     held_back: str
     damaged: list[str]
@@ -72,6 +87,7 @@ class IntegrationReport(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, int]
     totals: dict[str, int]
     cursors: dict[str, str]
+    history: RecentHistory
 
 
 class LagReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,17 +146,20 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     integrations: dict[str, IntegrationReport]
     nodes: dict[str, ProducerStatus]
     workers: dict[str, WorkerStatus]
+    silences: list[SilenceReport]
 
 
 def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
     """Read the report from the ledger. Raises LedgerUnavailable or LedgerMisconfigured."""
     ledger = session.ledger
     statuses = ledger.statuses(ids)
+    recent = ledger.last_history(ids, sample_size(len(ids)))
     nodes, workers, now_ms = (
         fetch_producer_reports(session.client),
         fetch_all_worker_reports(session.client),
         ledger.now_ms(),
     )
+    silences = read_silence_reports(session, [State.RUNNING]).silences
     return StatusReport(
         version=VERSION,
         courier=version(),
@@ -148,13 +167,17 @@ def read_report(session: LedgerSession, ids: Sequence[str]) -> StatusReport:
         time=datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         time_ms=now_ms,
         redis=RedisStatus(error=ledger.disk_error() or ledger.intake_block_reason()),
-        integrations={one: _integration(session.listed[one], status, now_ms) for one, status in statuses.items()},
+        integrations={
+            one: _integration(session.listed[one], status, summarize(recent[one]), now_ms)
+            for one, status in statuses.items()
+        },
         nodes={one.node: _node(one) for one in nodes},
         workers={name: _worker(name, report) for name, report in workers.items()},
+        silences=silences,
     )
 
 
-def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> IntegrationReport:
+def _integration(listed: CatalogueEntry, status: Status, history: RecentHistory, now_ms: int) -> IntegrationReport:
     return IntegrationReport(
         name=listed.name,
         removed=listed.removed,
@@ -162,15 +185,18 @@ def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> Integra
         differing=listed.differing or {},
         waiting=status.waiting,
         failed=status.failed,
+        held=sum(status.held.values()),
+        holds=[HoldReport(until_ms=ms, number=number) for ms, number in status.held.items()],
         released=status.released,
         dead=status.dead,
         excepted=status.totals.get("excepted", 0),
+        silenced=status.totals.get("silenced", 0),
         oldest_age_s=status.oldest_age_s,
         held_back=hold_reason(status, now_ms),
         damaged=[*status.damaged],
         last_error=status.last_error,
         last_error_ms=status.last_error_ms or None,
-        paused=Paused(since_ms=status.paused_ms, reason=status.pause_reason) if status.paused_ms else None,
+        paused=_paused(status) if status.paused_ms else None,
         target_paused_until_ms=status.target_until_ms or None,
         breaker=BreakerReport(
             state=status.breaker, until_ms=status.breaker_until_ms or None, reason=status.breaker_reason
@@ -178,7 +204,12 @@ def _integration(listed: CatalogueEntry, status: Status, now_ms: int) -> Integra
         limits=status.limits,
         totals=dict.fromkeys(TOTALS, 0) | status.totals,
         cursors={node: cursor.partition(" ")[0] for node, cursor in status.cursors.items()},  # without signatures
+        history=history,
     )
+
+
+def _paused(status: Status) -> Paused:
+    return Paused(since_ms=status.paused_ms, until_ms=status.paused_until_ms or None, reason=status.pause_reason)
 
 
 def _node(node: NodeReport) -> ProducerStatus:

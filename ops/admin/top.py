@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.ledger import BreakerState
-from ops.admin.hold_reason import hold_reason, last_error
+from ops.admin.hold_reason import hold_reason, last_error, with_holds
 from ops.admin.terminal import Column, ColumnKind, age, lines, truncate
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def cells(label: str, status: Status, rate: Rate, now_ms: int) -> tuple[str, ...
     """Return one row of the table, in the order of COLUMNS."""
     oldest = "" if status.oldest_age_s is None else age(status.oldest_age_s)
     counts = (status.waiting, status.released, status.dead)
-    texts = (oldest, hold_reason(status, now_ms), last_error(status, now_ms))
+    texts = (oldest, _held_back(status, now_ms), last_error(status, now_ms))
     return (label, *(f"{one:.1f}" for one in rate), *map(str, counts), *texts)
 
 
@@ -140,8 +140,12 @@ class View:
         return [*styled[: height - 1], Text(truncate(last, width), "dim")]
 
 
+def _held_back(status: Status, now_ms: int) -> str:
+    return with_holds(hold_reason(status, now_ms), status.held, now_ms)
+
+
 def _notes(line: TopLine, now_ms: int) -> list[str]:
-    texts = (hold_reason(line.status, now_ms), last_error(line.status, now_ms))
+    texts = (_held_back(line.status, now_ms), last_error(line.status, now_ms))
     return [f"{line.label}: {text}" for text in texts if text]
 
 

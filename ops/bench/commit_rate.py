@@ -33,11 +33,12 @@ from common.settings.load import load_settings
 from ops.bench.alerts import alerts
 from ops.bench.report import Figure, report
 from ops.bench.system import cpu_s, server_alone
-from producer.alertlog.log_lines import LogLine
+from producer.alertlog.log_lines import LogLine, LogLines
 from producer.cursors.signatures import CursorSigner
 from producer.cursors.subscription import Subscription, split_into_commits
 from producer.group_commit import commit_together
 from producer.loop import BATCH_BYTES
+from producer.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,10 @@ def commit(client: redis.Redis, lines: list[list[LogLine]]) -> None:
     )
     stored = 0
     for batch in lines:
-        commits = {slack.id: subscription.commits("bench", batch, batch[-1].next_cursor, 0.0)}
+        reading = Reading()
+        reading.matches[slack.id] = [*batch]
+        reading.add_batch(LogLines(batch), len(batch), has_matches=True)
+        commits = {slack.id: subscription.commits("bench", reading, batch[-1].next_cursor, 0.0)}
         stored += commit_together(commits, lambda commits: ledger.commit_all(commits, {})[0])[slack.id]
     if stored != sum(map(len, lines)):
         raise SystemExit(f"only {stored} alerts were committed")

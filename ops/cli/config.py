@@ -45,6 +45,8 @@ def toml(value: Displayed) -> str:
     """Return `value` in TOML syntax."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name} = {toml(content)}' for name, content in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
     return printable_json(json.dumps(value, ensure_ascii=False))
 
 

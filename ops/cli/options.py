@@ -38,9 +38,15 @@ SYNONYMS: Final = {
     "ps": "status",
     "stat": "status",
     "stats": "status",
+    "events": "history",
+    "log": "history",
     "stop": "pause",
     "hold": "pause",
+    "unhold": "release",
     "unpause": "resume",
+    "mute": "silence",
+    "snooze": "silence",
+    "expire": "end",
     "continue": "resume",
     "deadletters": "dead",
     "dead-letters": "dead",
@@ -82,28 +88,6 @@ class Rate(click.FloatRange):
         return rate
 
 
-class Duration(click.ParamType[float]):
-    """A duration such as `30s` or `2m`, from `least_s` to `most_s` seconds."""
-
-    name = "duration"
-
-    def __init__(self, least_s: float, most_s: float) -> None:
-        self._least_s, self._most_s = least_s, most_s
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds. Raises click.BadParameter."""
-        if isinstance(value, float):
-            return value
-        try:
-            seconds = parse_duration(value)
-        except ValueError as error:
-            self.fail(f"{value!r} {error}; an example is 30s", param, ctx)
-        if not self._least_s <= seconds <= self._most_s:
-            limits = f"{format_duration(self._least_s)} to {format_duration(self._most_s)}"
-            self.fail(f"{value!r} is not in the range of {limits}", param, ctx)
-        return seconds
-
-
 class Group(click.Group):
     """A group that suggests a subcommand for an unknown one."""
 
@@ -137,6 +121,48 @@ class TimeParam(click.ParamType[datetime]):
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; use {TIMES}", param, ctx)
+
+
+class MomentParam(TimeParam):
+    """A point in time that may be in the future: as TimeParam, but not an age."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time with its zone. Raises click.BadParameter."""
+        if isinstance(value, str) and value != "now" and value[-1:].isalpha() and value[-1:] not in "zZ":
+            self.fail(f"{value!r} is not a time; use 2026-01-31T08:00:00, 2026-01-31T08:00:00Z or now", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as 30s or 2h, as seconds, from `least_s` to `most_s`."""
+
+    name = "duration"
+
+    def __init__(self, least_s: float = 0.0, most_s: float = 1e12) -> None:
+        self._least_s, self._most_s = least_s, most_s
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds. Raises click.BadParameter."""
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = parse_duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}; write 30s, 5m or 2h.", param, ctx)
+        if not self._least_s <= seconds <= self._most_s:
+            limits = f"{format_duration(self._least_s)} to {format_duration(self._most_s)}"
+            self.fail(f"{value!r} is not in the range of {limits}", param, ctx)
+        return seconds
+
+
+def end_ms(start_ms: int, for_s: float | None, until: datetime | None) -> int:
+    """Return the end in ms from `--for` and `--until`. Raises click.UsageError unless exactly one is given."""
+    if (for_s is None) == (until is None):
+        raise click.UsageError("Give the end with --for or with --until.")
+    ends_ms = round(until.timestamp() * 1000) if until else start_ms + round(1000 * (for_s or 0))
+    if ends_ms <= start_ms:
+        raise click.UsageError("The end must be after the start.")
+    return ends_ms
 
 
 def now() -> datetime:

@@ -14,16 +14,17 @@ from ops.admin.filter_mismatch import mismatches
 from ops.admin.names import in_configuration
 from ops.admin.render import Renderer
 from ops.cli.options import combined, example, integration_option, pass_settings, setting_option
-from producer.configuration import read_configuration
+from producer.configuration import policy_of, read_configuration
 from producer.filters.decode import InvalidAlert
 from workers.alert.alert import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from common.integration import Integration
     from common.settings.load import Settings
     from ops.admin.render import Rendered
+    from producer.ossec_conf import Configuration
     from workers.rendering import RenderedCall
 
 DELIVERY_ID_PLACEHOLDER = "<delivery id>"
@@ -64,8 +65,8 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
     unexpected = list[str]()
     configuration = read_configuration(settings)
     for number, integration in enumerate(in_configuration(configuration, wanted, file=file)):
-        verdict = passes(integration, raw, configuration.conditions)
-        rendered = _rendered(settings, integration, raw)
+        verdict = passes(integration, raw, configuration)
+        rendered = _rendered(settings, integration, raw, configuration)
         if as_json:
             document = msgspec.json.encode({"filters": verdict, **msgspec.to_builtins(rendered)}).decode()
             click.echo(printable_json(document))
@@ -78,9 +79,10 @@ def command(settings: Settings, words: tuple[str, ...], stream: IO[bytes], as_js
         raise CourierError(f"expected {expect}: {'; '.join(unexpected)}")
 
 
-def _rendered(settings: Settings, integration: Integration, raw: bytes) -> Rendered:
+def _rendered(settings: Settings, integration: Integration, raw: bytes, configuration: Configuration) -> Rendered:
     debug = settings.log.level is LogLevel.DEBUG
-    renderer = Renderer(integration, settings.policy(integration), settings.worker, debug=debug)
+    policy = policy_of(integration, settings, configuration)
+    renderer = Renderer(integration, policy, settings.worker, debug=debug)
     return msgspec.structs.replace(renderer.render(Alert(raw, DELIVERY_ID_PLACEHOLDER)), error=renderer.script_error())
 
 
@@ -101,10 +103,10 @@ def _is_alone(line: bytes) -> bool:
         return False
 
 
-def passes(integration: Integration, raw: bytes, named_conditions: Mapping[str, Sequence[str]]) -> str:
+def passes(integration: Integration, raw: bytes, configuration: Configuration) -> str:
     """Return whether the filters and conditions let the alert pass, and which of them do not, as text."""
     try:
-        why = mismatches(integration, raw, named_conditions)
+        why = mismatches(integration, raw, configuration.conditions, configuration.agents)
     except InvalidAlert as bad:
         return f"not an alert: the line would be rejected ({bad})"
     if why:

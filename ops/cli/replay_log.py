@@ -23,6 +23,7 @@ from ops.cli.options import (
     server_options,
     setting_option,
 )
+from ops.cli.progress import show_bar
 from producer.alertlog import AlertLog
 from producer.configuration import read_configuration
 
@@ -95,6 +96,7 @@ def command(
                 pace=lambda count: time.sleep(count / rate),
                 sleep=time.sleep,
                 named_conditions=configuration.conditions,
+                agents=configuration.agents,
             )
             last = _show(replay.count() if dry_run else replay.run(again=again))
             _report(last, f"{integration.id}: " if len(chosen) > 1 else "", dry_run=dry_run)
@@ -111,23 +113,10 @@ def _report(last: Progress, prefix: str, *, dry_run: bool) -> None:
 def _show(steps: Iterator[Progress]) -> Progress:
     """Show a progress bar at a terminal, or a line every PROGRESS_INTERVAL_S seconds; return the last state."""
     if sys.stderr.isatty():
-        return _show_bar(steps)
+        return show_bar(steps, "replaying", lambda one: f"{one.read} read, {one.matched} matched") or Progress()
     last, shown_s = Progress(), time.monotonic()
     for last in steps:
         if time.monotonic() - shown_s >= PROGRESS_INTERVAL_S:
             shown_s = time.monotonic()
             click.echo(f"{last.part:.0%}: {last.read} read, {last.matched} matched", err=True)
-    return last
-
-
-def _show_bar(steps: Iterator[Progress]) -> Progress:
-    from rich.console import Console  # noqa: PLC0415 — slow to import, and needed only at a terminal
-    from rich.progress import Progress as Bar  # noqa: PLC0415 — as above
-
-    last = Progress()
-    with Bar(console=Console(stderr=True)) as bar:
-        task = bar.add_task("replaying", total=1.0)
-        for last in steps:
-            bar.update(task, completed=last.part, description=f"{last.read} read, {last.matched} matched")
-        bar.update(task, completed=1.0)
     return last

@@ -20,7 +20,7 @@ from ops.admin.shadow import COLUMNS, Shadow
 from ops.admin.terminal import fit, is_terminal, one_line, print_table, terminal_width
 from ops.cli.options import TimeParam, example, integration_option, pass_settings, setting_option
 from producer.alertlog import AlertLog
-from producer.configuration import read_configuration
+from producer.configuration import policy_of, read_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,8 @@ def command(settings: Settings, start: Start | datetime, once: bool, out: Path |
         shadow = Shadow(
             in_configuration(configuration, words, file=settings.producer.config),
             named_conditions=configuration.conditions,
-            policy=settings.policy,
+            agents=configuration.agents,
+            policy=lambda one: policy_of(one, settings, configuration),
             worker=settings.worker,
             source=source,
             cursor=start_cursor(source, start),

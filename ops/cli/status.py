@@ -11,7 +11,7 @@ import msgspec
 from common.errors import CourierError
 from common.health.checks import IDLE_LIMIT_S
 from common.printable import printable_json
-from ops.admin.hold_reason import last_error
+from ops.admin.hold_reason import last_error, with_holds
 from ops.admin.nagios import Level, line, verdict
 from ops.admin.node_differences import describe_differences
 from ops.admin.session import open_session
@@ -22,6 +22,7 @@ from ops.admin.terminal import (
     age,
     is_terminal,
     plain,
+    pluralize,
     print_notes,
     print_table,
     terminal_width,
@@ -43,10 +44,19 @@ COLUMNS: Final = (
     Column("Delivered", NUMBER, rank=3),
     Column("Skipped", NUMBER, rank=7),
     Column("Retried", NUMBER, rank=6),
+    Column("Excepted", NUMBER, rank=9),
     Column("Oldest", NUMBER, rank=2),
     Column("Held back", rank=4),
     Column("Last error", rank=5),
 )
+TERMINAL_COLUMNS: Final = (
+    *COLUMNS[:-1],
+    Column("Last success", rank=9, least=9),
+    Column("p50", NUMBER, rank=11),
+    Column("p99", NUMBER, rank=10),
+)
+"""At a terminal, errors go below the table. The last columns are those of the last deliveries in the history."""
+
 NODE_COLUMNS: Final = (
     Column("Node", ID),
     Column("Lines", NUMBER, rank=2),
@@ -110,11 +120,12 @@ def print_report(session: LedgerSession, report: StatusReport) -> None:
     if report.redis.error:  # to standard error, because standard output has fixed tables
         click.echo(f"{plain(report.redis.error)}\n", err=True)
     if not at_terminal:  # as above
-        for one, text in _differences(report):
+        for one, text in (*_differences(report), *_silences(report)):
             click.echo(plain(f"{one}: {text}"), err=True)
     rows = [_row(session.label(one), what, now_ms) for one, what in report.integrations.items()]
     if at_terminal:
-        print_table(COLUMNS[:-1], [row[:-1] for row in rows])
+        recent = [_recent(what, now_ms) for what in report.integrations.values()]
+        print_table(TERMINAL_COLUMNS, [(*row[:-1], *more) for row, more in zip(rows, recent, strict=True)])
         print_notes(_notes(report))
     else:
         print_table(COLUMNS, rows)
@@ -130,13 +141,28 @@ def print_report(session: LedgerSession, report: StatusReport) -> None:
 
 
 def _notes(report: StatusReport) -> list[tuple[str, str]]:
-    held = [(one, what.held_back) for one, what in report.integrations.items() if what.held_back]
-    errors = [
-        (one, f"error: {last_error(what, report.time_ms)}")
-        for one, what in report.integrations.items()
-        if what.last_error
+    found = report.integrations.items()
+    held = [(one, text) for one, what in found if (text := _held_back(what, report.time_ms))]
+    errors = [(one, f"error: {last_error(what, report.time_ms)}") for one, what in found if what.last_error]
+    return held + _differences(report) + errors + _kept_back(report) + _silences(report)
+
+
+def _kept_back(report: StatusReport) -> list[tuple[str, str]]:
+    """Return what was not sent on purpose, for integrations that have any."""
+    found = []
+    for one, what in report.integrations.items():
+        numbers = ((what.silenced, "silenced"), (what.excepted, "excluded by conditions"))
+        if text := ", ".join(f"{pluralize(number, 'alert')} {how}" for number, how in numbers if number):
+            found.append((one, text))
+    return found
+
+
+def _silences(report: StatusReport) -> list[tuple[str, str]]:
+    """Return the silences that run."""
+    return [
+        (f"silence {one.id}", f"until {one.end}, {pluralize(one.count, 'alert')} so far: {one.why}")
+        for one in report.silences
     ]
-    return held + _differences(report) + errors
 
 
 def _differences(report: StatusReport) -> list[tuple[str, str]]:
@@ -148,7 +174,17 @@ def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
     oldest = "" if what.oldest_age_s is None else age(what.oldest_age_s)
     totals = (what.totals[name] for name in ("delivered", "skipped", "retried"))
     numbers = map(str, (what.waiting, what.released, what.dead, *totals))
-    return (label, *numbers, oldest, what.held_back, last_error(what, now_ms))
+    return (label, *numbers, str(what.excepted or ""), oldest, _held_back(what, now_ms), last_error(what, now_ms))
+
+
+def _held_back(what: IntegrationReport, now_ms: int) -> str:
+    return with_holds(what.held_back, {one.until_ms: one.number for one in what.holds}, now_ms)
+
+
+def _recent(what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
+    history = what.history
+    success = "" if history.last_success_ms is None else _ago(history.last_success_ms, now_ms)
+    return success, *("" if one is None else age(one) for one in (history.latency_p50_s, history.latency_p99_s))
 
 
 def _node_row(name: str, node: ProducerStatus, now_ms: int) -> tuple[str, ...]:

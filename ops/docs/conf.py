@@ -31,7 +31,17 @@ suppress_warnings = [
 ]  # a language that Pygments does not know, such as `acl`, is shown plain
 
 CHAPTERS: Final = {
-    "Run": ("running", "settings", "conditions", "compose", "systemd", "kubernetes", "remote-workers", "scripts"),
+    "Run": (
+        "running",
+        "settings",
+        "conditions",
+        "windows",
+        "compose",
+        "systemd",
+        "kubernetes",
+        "remote-workers",
+        "scripts",
+    ),
     "Operate": ("operating", "failures", "runbooks/*", "command-line", "metrics", "flower", "scaling", "upgrade"),
     "Move": ("migration", "compatibility"),
     "Understand": ("guarantees", "limits", "performance", "decisions/*"),

@@ -59,12 +59,18 @@ def _integration_families(found: Mapping[str, Status], now_ms: int) -> Iterator[
         return each(name, lambda status: status.totals.get(field, 0))
 
     yield total("courier_committed", "committed")
+    yield total("courier_read", "read")
+    yield total("courier_not_matched", "not_matched")
+    yield total("courier_silenced", "silenced")
+    yield total("courier_enqueued", "enqueued")
+    yield total("courier_already_queued", "already_queued")
     yield total("courier_excepted", "excepted")
     yield _family(
         "courier_deliveries",
         (((one, *pair), count) for one, status in found.items() for pair, count in deliveries(status.totals).items()),
     )
     yield each("courier_waiting", lambda status: status.waiting)
+    yield each("courier_held", lambda status: sum(status.held.values()))
     yield each("courier_released", lambda status: status.released)
     yield each("courier_dead", lambda status: status.dead)
     yield each("courier_oldest_delivery_age_seconds", lambda status: status.unsettled_age_s or 0.0)

@@ -156,7 +156,7 @@ def _carry_over_pause(before: str, now: str, ledger: Ledger) -> None:
     state = ledger.status(before)
     if state.paused_ms:
         with suppress(LedgerDamaged):
-            ledger.pause(now, state.pause_reason)
+            ledger.pause(now, state.pause_reason, until_ms=state.paused_until_ms)
 
 
 def _start(source: Source, policy: Policy, end: Callable[[], str]) -> str:

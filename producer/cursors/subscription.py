@@ -7,21 +7,22 @@ backpressure: its cursor stays, reading is retried after a pause, and it then re
 from __future__ import annotations
 
 import logging
-from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerDamaged
-from common.ledger import Commit, Full, Stale, Stored
+from common.ledger import NO_HOLDS, Closed, Commit, Full, Stale, Stored
 from producer.cursors.signatures import unsigned
+from producer.reading import NO_COUNTS, START, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from common.integration import Integration
     from common.ledger import CommitResult, Ledger
     from common.settings.schema import Policy
     from producer.cursors.signatures import CursorSigner
+    from producer.reading import Counts
     from producer.source import Line
 
     Commits = Generator[Commit, CommitResult | None, int]
@@ -48,7 +49,7 @@ class Subscription:
 
     While its keys in Redis are `damaged` its cursor stays, as under backpressure. `forged` counts the forged cursors
     found in Redis since the last report, `excepted` the excepted alerts that were committed since then; `uncommitted`
-    are those between `committed` and `cursor`.
+    counts the alerts between `committed` and `cursor`. `closed` has the silences that turned out to have ended.
     """
 
     integration: Integration
@@ -58,35 +59,38 @@ class Subscription:
     signer: CursorSigner
     forged: int = 0
     excepted: int = 0
-    uncommitted: int = 0
+    uncommitted: Counts = NO_COUNTS
+    closed: set[str] = field(default_factory=set)
     committed_at_s: float = 0.0
     retry_at_s: float = 0.0
     backpressured: bool = False
     damaged: bool = False
 
     def commits(
-        self, node: str, matches: Sequence[Line], after: str, now_s: float, excepted: Sequence[int] = ()
+        self, node: str, reading: Reading, after: str, now_s: float, *, held: Mapping[str, int] = NO_HOLDS
     ) -> Commits:
-        """Yield the commits that store these matches and move to the cursor `after`, which is behind them.
+        """Yield the commits that store the matches of a read and move to the cursor `after`, which is behind them.
 
-        `excepted` has, in order, for each excepted alert the number of matches before it. A commit counts those up to
-        its cursor in the same step: so each is counted once, also if lines are read again.
+        A commit counts all alerts up to its cursor in the same step: so each is counted once, also if lines are read
+        again. `held` has the ids of the matches that are held, with the end of the hold in ms since the epoch.
 
         Each commit gets its result before the next one; None means that the keys in Redis are damaged. A full backlog,
-        damage and a moved cursor end it. Return the number of new deliveries.
+        damage, a moved cursor and a closed silence end it. Return the number of new deliveries.
         """
+        ours = self.integration.id
+        matches = reading.matches.get(ours, ())
         if not matches and (now_s - self.committed_at_s < IDLE_COMMIT_S or self.signed(after) == self.committed):
             self.cursor = after
-            self.uncommitted += len(excepted)
+            self.uncommitted += reading.all_counts(ours)
             return 0
-        done = counted = 0  # of `matches` and of `excepted`
+        done, end = START, reading.end(ours)
         stored, pending = 0, list(split_into_commits(matches)) or [[]]  # one empty commit moves the cursor
         while pending:  # changed in the loop: a chunk that does not fit is split in two
             chunk = pending.pop(0)
             target = chunk[-1].next_cursor if pending else after
             signed = self.signed(target)
-            until = bisect_left(excepted, done + len(chunk)) if pending else len(excepted)
-            new_excepted = self.uncommitted + until - counted
+            until = reading.mark(ours, done.matches + len(chunk), chunk[-1]) if pending else end
+            counts = self.uncommitted + reading.counts(ours, done, until)
             result = yield Commit(
                 node=node,
                 expected=self.committed,
@@ -94,7 +98,9 @@ class Subscription:
                 deliveries=[(f"{node}:{line.id}", line.raw) for line in chunk],
                 max_backlog=self.policy.max_backlog,
                 max_backlog_bytes=self.policy.max_backlog_bytes,
-                excepted=new_excepted,
+                counters=counts.totals,
+                silenced=counts.silenced,
+                held_until_ms={f"{node}:{line.id}": held[line.id] for line in chunk if line.id in held},
             )
             self.damaged = result is None
             match result:
@@ -105,13 +111,17 @@ class Subscription:
                 case Stored(new):
                     stored += new
                     self.cursor, self.committed, self.committed_at_s = target, signed, now_s
-                    self.excepted, self.uncommitted = self.excepted + new_excepted, 0
-                    done, counted = done + len(chunk), until
+                    self.excepted, self.uncommitted = self.excepted + counts.excepted, NO_COUNTS
+                    done = until
                 case Full(0):
                     self._start_backpressure(now_s)
                     return stored
                 case Full(room):
                     pending = [chunk[:room], chunk[room:], *pending]
+                case Closed(silence_id):  # by another producer, whose clock is the same: match these alerts again
+                    self.closed.add(silence_id)
+                    self._return_to_committed()
+                    return stored
                 case Stale(cursor):
                     self._adopt_cursor(cursor)
                     return stored
@@ -137,7 +147,7 @@ class Subscription:
     def flush(self, node: str, now_s: float) -> Commits:
         """Yield the commit that writes the cursor, if it is not committed yet."""
         self.committed_at_s = now_s - IDLE_COMMIT_S
-        return self.commits(node, [], self.cursor, now_s)
+        return self.commits(node, Reading(), self.cursor, now_s)
 
     def signed(self, cursor: str) -> str:
         """Return a cursor in the form that Redis stores."""
@@ -169,7 +179,7 @@ class Subscription:
             )
             self._return_to_committed()
         elif self.signer.is_signed(self.integration.id, held):
-            self.cursor, self.uncommitted = unsigned(held), 0
+            self.cursor, self.uncommitted = unsigned(held), NO_COUNTS
             _log.warning(
                 "cursor in Redis was moved (by a second producer of this node, or a restored Redis); continuing there",
                 extra=self._log_fields() | {"cursor": self.cursor},
@@ -181,7 +191,7 @@ class Subscription:
 
     def _return_to_committed(self) -> None:
         """Read the lines behind the last commit again."""
-        self.cursor, self.uncommitted = unsigned(self.committed) or self.cursor, 0
+        self.cursor, self.uncommitted = unsigned(self.committed) or self.cursor, NO_COUNTS
 
     def replace_forged(self, held: str, cursor: str) -> None:
         """Continue at `cursor`, because the one in Redis is forged."""

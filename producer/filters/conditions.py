@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.conditions import compile_all, compile_any, parse_condition
+from producer.filters.agents import AGENT_GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,7 @@ class AlertConditions:
         self._all_of_rule = compile_all(one for one in only if one.is_fixed_by_rule)
         self._none_of_rule = compile_any(one for one in without if one.is_fixed_by_rule)
         self.is_empty = not only and not without
+        self.use_agent_groups = any(AGENT_GROUPS in one.fields for one in (*only, *without))
         self._need_alert = any(not one.is_fixed_by_rule for one in (*only, *without))
 
     def pass_alert(self, alert: dict[str, Any]) -> bool:

@@ -20,16 +20,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from common.conditions import parse_named_conditions
+from producer.filters.agents import NO_AGENTS
 from producer.filters.decode import FilterField, Rule, decode_alert, decode_line
 from producer.filters.integration_filter import IntegrationFilter
 from producer.filters.prefilter import UNDECIDED, make_prefilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from msgspec import UnsetType
 
     from common.integration import Integration
+    from producer.filters.agents import AgentGroups
     from producer.filters.decode import FilterFields
     from producer.source import Line, Lines
 
@@ -60,9 +62,14 @@ class FilterIndex:
     """The filters of all integrations. `type_errors` counts values of a wrong type in matched lines, by field (D1)."""
 
     def __init__(
-        self, integrations: Sequence[Integration], named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS
+        self,
+        integrations: Sequence[Integration],
+        named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+        agents: AgentGroups = NO_AGENTS,
     ) -> None:
         """Prepare the filters and conditions; `named_conditions` are the lists of `[conditions]`, by name.
+
+        `agents` has the groups of agents whose alerts carry none.
 
         Raises ConditionError, and ValueError if an `event_location` is too long for a pattern.
         """
@@ -70,6 +77,8 @@ class FilterIndex:
         self.type_errors: Counter[FilterField] = Counter()
         self._filters = tuple(IntegrationFilter(integration, names) for integration in integrations)
         self._has_conditions = not all(block.conditions.is_empty for block in self._filters)
+        uses_groups = any(block.conditions.use_agent_groups for block in self._filters)
+        self._decode_alert = agents.decode if agents and uses_groups else decode_alert
         self._selections: dict[tuple[tuple[_Candidate, ...], bool], _Selection] = {}
         self._by_rule: dict[Rule, _Selection] = {}
         self._by_location: dict[tuple[_Selection, str | UnsetType], _Selection] = {}
@@ -98,13 +107,13 @@ class FilterIndex:
         if selection.needs_location:
             key = (selection, line.location)
             selection = self._by_location.get(key) or self._select_location(*key, remember=remember)
-        return selection.result or _decide(selection.candidates, raw)
+        return selection.result or _decide(selection.candidates, raw, self._decode_alert)
 
     def _evaluate_inexact(self, line: FilterFields, raw: bytes) -> MatchResult:
         """Match a line whose rule is not exact: without a cache, since conditions see the alert and not the rule."""
         blocks = [block for block in self._filters if block.passes_rule(line.rule)]
         passing = [block for block in blocks if block.passes_location(line.location)]
-        return _decide([(block, block.conditions.is_empty or None) for block in passing], raw)
+        return _decide([(block, block.conditions.is_empty or None) for block in passing], raw, self._decode_alert)
 
     def _select(self, rule: Rule, *, remember: bool) -> _Selection:
         blocks = [block for block in self._filters if block.passes_rule(rule)]
@@ -143,13 +152,13 @@ class _Selection:
         self.result = _result(candidates) if settled else None
 
 
-def _decide(candidates: Iterable[_Candidate], raw: bytes) -> MatchResult:
+def _decide(candidates: Iterable[_Candidate], raw: bytes, decode: Callable[[bytes], dict[str, Any]]) -> MatchResult:
     """Evaluate the open conditions. The alert is decoded once for all of them, and only if there are any."""
     decided: list[_Candidate] = []
     alert: dict[str, Any] | None = None
     for block, passes in candidates:
         if passes is None:
-            alert = decode_alert(raw) if alert is None else alert
+            alert = decode(raw) if alert is None else alert
             decided.append((block, block.conditions.pass_alert(alert)))
         else:
             decided.append((block, passes))

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from common.services import MERGES_OPTIONS
-from common.settings.definition import is_reference
+from common.settings.secret_values import is_reference
 from common.settings.values import quoted
 from producer.ossec_conf.elements import REQUIRED, SECRETS, rule_ids
 from producer.ossec_conf.placeholders import looks_like_placeholder

@@ -5,11 +5,16 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from producer.filters.agents import NO_AGENTS, AgentGroups
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from common.errors import ConfigError
     from common.integration import Integration
+    from common.secret import Secret
+    from common.silences import FileSilence
+    from common.windows import Window
 
 
 class ConfigWarning(NamedTuple):
@@ -40,8 +45,10 @@ class RefusedBlock(NamedTuple):
 class Configuration(NamedTuple):
     """One ossec.conf: `integrations` and `refused_blocks` in file order, behind them those of courier.toml.
 
-    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`. `syntax_error` is
-    one of the warnings: the file is not well-formed. It may be half written, with blocks missing.
+    `conditions` holds the valid named conditions of courier.toml, whose texts others use as `@name`, `windows` its
+    windows, `silences` its valid silences, and `agents` the groups of agents. `endpoints` has, by id, each `endpoint`
+    that is `env:NAME` or `file:PATH`, as the URL. `syntax_error` is one of the warnings: the file is not well-formed.
+    It may be half written, with blocks missing.
     """
 
     integrations: tuple[Integration, ...] = ()
@@ -49,6 +56,10 @@ class Configuration(NamedTuple):
     warnings: tuple[ConfigWarning, ...] = ()
     syntax_error: ConfigWarning | None = None
     conditions: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    windows: Mapping[str, Window] = MappingProxyType({})
+    agents: AgentGroups = NO_AGENTS
+    endpoints: Mapping[str, Secret] = MappingProxyType({})
+    silences: tuple[FileSilence, ...] = ()
 
     @property
     def refused(self) -> tuple[ConfigError, ...]:

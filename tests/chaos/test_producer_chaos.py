@@ -1,5 +1,7 @@
 """Producer and Redis are killed at random while the log grows and rotates: each alert is enqueued exactly once.
 
+Silences begin and end meanwhile: what they keep back is counted, and the numbers add up.
+
 `make chaos` runs it and shows its counts; SEED repeats a run's choices, ROUNDS is how often the producer is killed.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from functools import partial
 from random import Random
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from common.silences import Silence, write_silence
 from ops.bench.memory import peak_kib
 from ops.standalone.embedded_redis import EmbeddedServer
 from tests.chaos.choices import ROUNDS, SEED
@@ -32,13 +36,16 @@ ALERTS = 200_000
 ALERTS_PER_S = 2000
 SERVER_KILLS = 5
 NODE = "wazuh-1"
-EXPECTED = {"slack": 1, "shuffle": HIGH_EVERY}
-"""Each integration gets every n-th alert."""
+QUIET = "custom-quiet"
+EXPECTED = {"slack": 1, "shuffle": HIGH_EVERY, QUIET: 1}
+"""Each integration gets every n-th alert; silences keep some from QUIET."""
 MOST_MEMORY_KIB = 100 * 1024
 CONFIG = (
     "<ossec_config><integration><name>slack</name><hook_url>http://127.0.0.1:1/a</hook_url>"
     "<alert_format>json</alert_format></integration>"
     "<integration><name>shuffle</name><hook_url>http://127.0.0.1:1/b</hook_url><level>12</level>"
+    "<alert_format>json</alert_format></integration>"
+    "<integration><name>custom-quiet</name><hook_url>http://127.0.0.1:1/c</hook_url>"
     "<alert_format>json</alert_format></integration></ossec_config>"
 )
 SETTINGS = '[integrations.default]\nstart_at = "beginning"\n'
@@ -127,6 +134,7 @@ def test_random_kills_of_producer_and_redis_lose_and_repeat_nothing(own_server: 
         eventually(lambda: producing.is_at_work() and is_fully_read(client))
     with own_server.client() as client:
         found = {name: count_errors(client, name, set(range(0, log.written, step))) for name, step in EXPECTED.items()}
+        totals = {name: totals_of(client, name) for name in EXPECTED}
     figures = {
         "part": "producer",
         "seed": SEED,
@@ -138,12 +146,15 @@ def test_random_kills_of_producer_and_redis_lose_and_repeat_nothing(own_server: 
         "server_kills": crashes,
         "of_them_forgot_a_second": forgot,
         "producer_peak_mib": round(producing.peak_kib / 1024, 1),
+        "silenced": totals[QUIET]["silenced"],
         **found,
     }
     print(f"\n{json.dumps(figures)}")
     assert (log.written, crashes) == (ALERTS, SERVER_KILLS)
     assert producing.kills >= ROUNDS
     assert found == {name: {"lost": 0, "enqueued_twice": 0, "out_of_place": 0} for name in EXPECTED}
+    assert totals[QUIET]["silenced"] > 0
+    assert {name: unaccounted(counted, log.written) for name, counted in totals.items()} == dict.fromkeys(EXPECTED, 0)
     assert producing.peak_kib < MOST_MEMORY_KIB
 
 
@@ -160,12 +171,36 @@ def kill_at_random(
             forgot += crash(server, forgets_s=1.0 if crashes % 2 == 0 else 0.0)
             crashes += 1
             server.start()
+        with server.client() as client:
+            now_ms = round(time.time() * 1000)
+            lasts_ms = random.randint(1000, 30_000)  # a restart takes some of it
+            silence = Silence(
+                id=f"s{producing.kills}",
+                match=(f"id = *{random.randrange(10)}",),
+                integrations=(QUIET,),
+                start_ms=now_ms,
+                end_ms=now_ms + lasts_ms,
+                why="chaos",
+                author="test",
+            )
+            write_silence(client, silence, is_new=True)
         producing.kill()
     return crashes, forgot
 
 
 def all_stored(client: redis.Redis, name: str, log: ManagerLog, step: int) -> bool:
-    return count_records(client, name) >= len(range(0, log.written, step))
+    return count_records(client, name) + totals_of(client, name)["silenced"] >= len(range(0, log.written, step))
+
+
+def totals_of(client: redis.Redis, name: str) -> Counter[str]:
+    found: Any = client.hgetall(f"courier:{{{name}}}:totals")
+    return Counter({field.decode(): int(value) for field, value in found.items()})
+
+
+def unaccounted(totals: Counter[str], written: int) -> int:
+    """Return how many alerts the numbers do not account for: of those read, and of those written."""
+    parts = ("not_matched", "excepted", "silenced", "enqueued", "already_queued")
+    return abs(totals["read"] - sum(totals[part] for part in parts)) + abs(written - totals["read"])
 
 
 def count_records(client: redis.Redis, name: str) -> int:
@@ -187,7 +222,7 @@ def count_errors(client: redis.Redis, name: str, expected: set[int]) -> dict[str
     states: Any = client.zcard(keys["waiting"]), client.zcard(keys["released"])
     total: Any = client.hget(keys["totals"], "committed")
     return {
-        "lost": len(expected - set(numbers)),
+        "lost": abs(len(expected - set(numbers)) - totals_of(client, name)["silenced"]),
         "enqueued_twice": sum(numbers.values()) - len(numbers) + len(set(numbers) - expected),
         "out_of_place": abs(records - sum(states)) + abs(records - int(total)),
     }

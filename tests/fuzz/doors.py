@@ -16,7 +16,8 @@ from common.broker import task_message
 from common.conditions import compile_condition, explain_condition, parse_condition, parse_named_conditions
 from common.errors import ConditionError, ConfigError, SettingsError, UnreadableRecord
 from common.integration import Integration
-from common.ledger import DeadLetter
+from common.ledger import DeadLetter, Delivery, Header, HistoryEntry, Settlement, SettleOutcome
+from common.ledger.history import read_entry
 from common.ledger.record import decode_record, encode_record
 from common.printable import printable
 from common.registry.encryption import Cipher
@@ -25,7 +26,9 @@ from common.secret import Secret
 from common.settings.load import load_settings
 from ops.admin.dead_letter_file import read_line, write_line
 from ops.admin.dead_letters import FoundLetter
+from ops.admin.history import as_alert, describe, matcher
 from ops.monitoring.flower import event_gate
+from producer.agents_file import parse_agents
 from producer.filters.decode import InvalidAlert, decode_line
 from producer.filters.index import FilterIndex
 from producer.filters.integration_filter import IntegrationFilter
@@ -35,6 +38,7 @@ from producer.salvage import spans
 from workers.alert.alert import Alert
 from workers.calls import Response
 from workers.celery_worker import remote_control
+from workers.delivery.history_facts import facts_of
 from workers.integrations.base import NotSendable
 from workers.integrations.helpers.event_signer import EventSigner
 from workers.integrations.helpers.http_status import retry_after_s
@@ -69,6 +73,7 @@ CONDITIONED: Final = FilterIndex(
     ]
 )
 NAMED: Final = parse_named_conditions({"noisy": ["rule.id = 550, 551", "agent.name = build-*"]})
+HISTORY_CONDITION: Final = matcher("rule.level > 3 and agent.name = web* and reason")
 STATUSES: Final = (200, 204, 302, 400, 401, 403, 404, 413, 422, 429, 500, 503)
 VAULT: Final = Cipher(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 MANAGER: Final = Manager(EventSigner(VAULT))
@@ -107,6 +112,18 @@ def alert_line(data: bytes) -> None:
     for service in SERVICES:
         with suppress(NotSendable):
             service.build_calls(alert)
+
+
+def history_entry(data: bytes) -> None:
+    """Read an entry of the history with these facts, and show it; take facts from an alert."""
+    fields = {b"id": b"d", b"outcome": b"dead", b"reason": data[:9], b"facts": data}
+    entry = read_entry("slack", b"1-0", fields)
+    if isinstance(entry, HistoryEntry):
+        describe(entry)
+        HISTORY_CONDITION(as_alert(entry))
+    settlement = Settlement(id="d", outcome=SettleOutcome.DELIVERED)
+    facts = facts_of(Delivery("d", Header(committed_ms=1), data), settlement, worker="w", attempt_ms=1)
+    assert isinstance(read_entry("slack", b"1-0", fields | {b"reason": b"", b"facts": facts}), HistoryEntry)
 
 
 def conditions(data: bytes) -> None:
@@ -216,11 +233,17 @@ def retry_after(data: bytes) -> None:
     assert seconds is None or 0 <= seconds <= 86_400
 
 
+def agents(data: bytes) -> None:
+    """Read a file of agents."""
+    with suppress(ConfigError):
+        parse_agents(data, "agents")
+
+
 DOORS: Final[Mapping[str, Callable[[bytes], None]]] = {
     door.__name__: door
     for door in (
         *(ossec_conf, sregex, alert_line, conditions, options, courier_toml),
-        *(queue_message, record, registry_entry, manager_event, letter, http_answer, retry_after),
-        *(flower_event, printable_text),
+        *(queue_message, record, history_entry, registry_entry, manager_event, letter, http_answer, retry_after),
+        *(flower_event, printable_text, agents),
     )
 }

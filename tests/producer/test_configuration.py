@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from common.integration import Kind
 from common.secret import Secret
-from producer.configuration import read_configuration
+from common.settings.published_policy import publish_policy
+from producer.config_file import ConfigFile
+from producer.configuration import policy_of, read_configuration
 from producer.secret_references import SecretReferences
 from tests.support.fakes import settings_for
 
@@ -212,3 +215,51 @@ def test_settings_hide_secrets_and_show_references(tmp_path: Path) -> None:
         3,
     )
     assert "abc" not in repr(settings)
+
+
+def test_an_endpoint_can_be_in_a_file_or_a_variable(tmp_path: Path) -> None:
+    secret = tmp_path / "endpoint"
+    secret.write_text("https://gateway.example/s3cr3t\n")
+    toml = f"""
+[integrations.default]
+endpoint = "env:GATEWAY"
+[integrations.pagerduty]
+endpoint = "file:{secret}"
+"""
+    block = "<integration><name>{}</name><api_key>k</api_key></integration>"
+    blocks = [block.format(name) for name in ("pagerduty", "virustotal")]
+    found = read(tmp_path, toml, *blocks, GATEWAY="https://other.example/s3cr3t")
+    assert errors(found) == []
+    settings = settings_for(tmp_path / "ossec.conf")
+    published = {one.id: publish_policy(policy_of(one, settings, found))["endpoint"] for one in found.integrations}
+    assert published == {"pagerduty": "https://gateway.example/s3cr3t", "virustotal": "https://other.example/s3cr3t"}
+    shown = {key: value for key, value, _ in settings.listing() if key.endswith(".endpoint")}
+    assert shown == {
+        "integrations.default.endpoint": "env:GATEWAY",
+        "integrations.pagerduty.endpoint": f"file:{secret}",
+    }
+
+    secret.write_text("not-a-url-s3cr3t")
+    found = read(tmp_path, toml, *blocks)
+    assert list(by_id(found)) == []
+    first, second = errors(found)
+    assert first.startswith("courier.toml:5: integrations.pagerduty.endpoint: the URL (not shown) ")
+    assert second.startswith("courier.toml:3: integrations.default.endpoint: the variable GATEWAY is not set")
+
+
+def test_a_producer_follows_the_file_of_an_endpoint(tmp_path: Path) -> None:
+    secret = tmp_path / "endpoint"
+    secret.write_text("https://gateway.example/first")
+    (tmp_path / "ossec.conf").write_text(
+        "<ossec_config><integration><name>pagerduty</name><api_key>k</api_key></integration></ossec_config>"
+    )
+    (tmp_path / "courier.toml").write_text(f'[integrations.pagerduty]\nendpoint = "file:{secret}"\n')
+    config = ConfigFile(settings_for(tmp_path / "ossec.conf"), lambda: time.time() + 60)  # no file is being written
+    (pagerduty,) = config.load()
+    assert config.policy(pagerduty).endpoint == Secret("https://gateway.example/first")
+    secret.write_text("https://gateway.example/the-second")
+    assert config.reload() == (pagerduty,)
+    assert config.policy(pagerduty).endpoint == Secret("https://gateway.example/the-second")
+    secret.write_text("nonsense")
+    assert config.reload() is None
+    assert config.policy(pagerduty).endpoint == Secret("https://gateway.example/the-second")

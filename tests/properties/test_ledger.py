@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from common.integration import MANAGER_ID
 from common.ledger import (
     Breaker,
+    Commit,
     DeadLetter,
     Delivery,
     Header,
@@ -200,6 +201,7 @@ class Machine(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.limits, self.health = ModelLimits(self.now_ms), Health()
         self.fell_back: set[str] = set()
+        self.hold_ends: set[int] = set()
         self.first_opens, self.last_success_ms = 0, 0
         self.paused, self.target_until_ms, self.cursor, self.count = False, 0, 0, 0
         self.totals = dict.fromkeys(
@@ -232,32 +234,56 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin_somewhere_in_the_day(self) -> None:
         self.clock.now_s = 1_700_006_400.0 - 300  # five minutes before 00:00 UTC
-        self.commit(count=30, stale=False, again=False)
+        self.commit(count=30, stale=False, again=False, window_ms=0)
 
-    @rule(count=st.integers(0, 12), stale=st.booleans(), again=st.booleans())
-    def commit(self, count: int, stale: bool, again: bool) -> None:
+    @rule(
+        count=st.integers(0, 12),
+        stale=st.booleans(),
+        again=st.booleans(),
+        window_ms=st.sampled_from([0, 0, 5000, 61_000, 3_600_000]),
+    )
+    def commit(self, count: int, stale: bool, again: bool, window_ms: int) -> None:
         first = max(0, self.count - 2) if again else self.count
         ids = [f"{n:04}" for n in range(first, self.count + count)]
         expected = "elsewhere" if stale else str(self.cursor or "")
-        result = self.ledger.commit(
-            ID,
+        held = {i: (self.now_ms // window_ms + 1) * window_ms for i in ids[::2] if window_ms}
+        terms = Commit(
             node="n",
             expected=expected,
             cursor=str(self.cursor + 1),
             deliveries=[(i, b'{"n":' + i.encode() + b"}") for i in ids],
             max_backlog=10_000,
             max_backlog_bytes=10**9,
+            held_until_ms=held,
         )
+        result = self.ledger.commit_all({ID: terms}, {})[0][ID]
         if stale:
             assert result == Stale(str(self.cursor or ""))
             return
         new = [i for i in ids if i not in self.all]
         assert result == Stored(len(new))
         for i in new:
-            self.all[i] = One("waiting", self.now_ms)
+            self.all[i] = One("waiting", held.get(i, self.now_ms))
             self.gone.discard(i)
+            self.hold_ends |= {held[i]} if i in held else set()
         self.cursor, self.count = self.cursor + 1, self.count + count
         self.totals["committed"] += len(new)
+
+    @property
+    def held(self) -> list[One]:
+        """The deliveries that are held: those with the due time of a hold, whatever gave it to them."""
+        ends = {ms for ms in self.hold_ends if ms > self.now_ms}
+        return [one for one in self.all.values() if one.state == "waiting" and not one.failed and one.at_ms in ends]
+
+    @rule(limit=st.integers(1, 10))
+    def let_go(self, limit: int) -> None:
+        held, total = self.held, 0
+        while changed := self.ledger.let_go(ID, limit=limit):
+            assert changed <= limit
+            total += changed
+        assert total == len(held)
+        for one in held:
+            one.at_ms = self.now_ms
 
     @rule(ms=st.sampled_from([1, 100, 499, 500, 1000, 5000, 10_000, 30_000, 59_999, 60_000, 61_000, 1_800_000]))
     def pass_time(self, ms: int) -> None:
@@ -527,6 +553,7 @@ class Machine(RuleBasedStateMachine):
         assert status.target_until_ms == (self.target_until_ms if self.target_until_ms > self.now_ms else 0)
         assert (status.breaker, status.breaker_until_ms) == (self.health.state, self.health.until_ms)
         assert bool(status.breaker_reason) == (self.health.state != "closed")
+        assert sum(status.held.values()) == len(self.held)
         assert status.failed == sum(one.failed for one in self.all.values() if one.state == "waiting")
 
 

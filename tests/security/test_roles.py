@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,20 @@ import redis
 from common.broker.celery_app import make_app
 from common.connection.errors import as_ledger_errors
 from common.errors import LedgerMisconfigured
-from common.ledger import Attempt, DeadLetter, Delivery, Header, Ledger, scripts
+from common.ledger import (
+    Attempt,
+    Commit,
+    DeadLetter,
+    Delivery,
+    Header,
+    HistoryEntry,
+    Ledger,
+    Settlement,
+    SettleOutcome,
+    SilenceCount,
+    scripts,
+)
+from common.silences import Silence, delete_silences, fetch_counts, fetch_silences, write_silence
 from ops.admin.delivery_test.queued import QueuedTests
 from ops.admin.redis_roles import ROLES, acl_lines
 from ops.admin.session import LedgerSession
@@ -110,6 +124,9 @@ def test_every_process_works_as_the_user_of_its_role(
             eventually(lambda: len(set(target.ids)) >= 199)
             assert system.run("operator", "pause", "slack") == 0
             assert system.run("operator", "resume", "slack") == 0
+            silence = ("--integration", "slack", "--match", "rule.id = 0", "--for", "2s", "--reason", "x")
+            assert system.run("operator", "silence", "add", *silence) == 0
+            assert system.run("operator", "silence", "list", "--all") == 0
             eventually(lambda: client.zcard("courier:{slack}:dead") == 1)
             assert system.run("operator", "dead", "list") == 0
             client.set("mended", 1)
@@ -163,6 +180,62 @@ def test_each_command_of_an_operator_works(client: redis.Redis, server: Embedded
         assert ledger.discard("slack", ["id-2"]) == 1
         assert len(list(ledger.dead_letters("slack"))) == 2
         assert ledger.intake_block_reason() == ledger.disk_error() == ""
+        entries = [one for one in ledger.history(["slack"]) if isinstance(one, HistoryEntry)]
+        assert [one.outcome for one in entries] == ["dead", "moved", "discarded"]
+        assert ledger.wait_for_history({"slack": "0-0"}, timeout_s=1) == {"slack": entries}
+    with login(server, "exporter") as connection:
+        assert Ledger(connection).last_history(["slack"], 1) == {"slack": entries[-1:]}
+    assert refused(client) == []
+
+
+def test_worker_without_rights_to_the_history_delivers_and_keeps_none(
+    client: redis.Redis, server: EmbeddedServer
+) -> None:
+    """The users of a redis.acl of an older version have none."""
+    (worker,) = [role for role in ROLES if role.name == "worker"]
+    older = worker._replace(keys=tuple(key for key in worker.keys if "history" not in key))
+    _, _, *rules = older.acl_line(hashlib.sha256(b"old").hexdigest()).split()
+    with server.client() as administrator:
+        administrator.execute_command("ACL", "SETUSER", "older", *(rule for rule in rules if rule != "+xadd"))
+    deliveries = [("a", b"{}"), ("b", b"{}")]
+    Ledger(client).commit(
+        "slack", node="n", expected="", cursor="c", deliveries=deliveries, max_backlog=9, max_backlog_bytes=999
+    )
+    Ledger(client).release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
+    try:
+        with redis.Redis(port=server.port, username="older", password="old") as connection:
+            ledger = Ledger(connection)
+            ledger.trim_history("slack", max_entries=100, max_age_s=60)
+            ledger.begin("slack", ["a", "b"], token="w", lease_s=60)
+            dead = Settlement(id="a", outcome=SettleOutcome.DEAD, header=Header(committed_ms=1), facts=b"[]")
+            delivered = Settlement(id="b", outcome=SettleOutcome.DELIVERED, facts=b"[]")
+            assert ledger.settle("slack", [dead, delivered], token="w").count == 2
+    finally:
+        client.acl_deluser("older")
+    assert Ledger(client).status("slack").totals["delivered"] == 1
+    assert list(Ledger(client).history(["slack"])) == []
+
+
+def test_a_producer_can_count_for_silences_and_announce_and_delete_them(
+    client: redis.Redis, server: EmbeddedServer
+) -> None:
+    now_ms = round(time.time() * 1000)
+    silence = Silence(id="s", match=("x",), start_ms=0, end_ms=now_ms, why="w", author="a")
+    count = SilenceCount("s", now_ms + 1000, {"5710": 3})
+    terms = Commit(
+        node="n", expected="", cursor="c", deliveries=[], max_backlog=9, max_backlog_bytes=99, silenced=(count,)
+    )
+    with login(server, "producer") as connection:
+        ledger = Ledger(connection)
+        ledger.commit_all({"slack": terms}, {})
+        assert ledger.close_silence("slack", "s", 3, "id", b"{}")
+        write_silence(connection, silence, is_new=True)
+        assert fetch_silences(connection)
+    with login(server, "operator") as connection:
+        write_silence(connection, silence, is_new=False)
+        assert fetch_counts(connection, [("slack", "s")])["slack", "s"].number == 3
+    with login(server, "producer") as connection:
+        delete_silences(connection, ["s"])
     assert refused(client) == []
 
 
@@ -195,6 +268,7 @@ def test_a_worker_can_cache_lookups_and_expire_dead_letters(client: redis.Redis,
         lookups.put("x", b"known", 60)
         assert lookups.get("x") == b"known"
         assert Ledger(connection).retain("slack", max_age_s=1, max_bytes=None) == 0
+        Ledger(connection).trim_history("slack", max_entries=10, max_age_s=60)
         assert Ledger(connection).reap("slack", queued=(), lease_s=1).lost == 0
     assert refused(client) == []
 
@@ -278,6 +352,9 @@ def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> 
         ("worker", "HGETALL courier:{slack}:cursor"),
         ("worker", "HSET courier:{slack}:cursor n 0"),
         ("worker", "DEL courier:{slack}:cursor"),
+        ("worker", "HGETALL courier:silences"),
+        ("worker", "HSET courier:silences x y"),
+        ("worker", "HGETALL courier:{slack}:silenced:x"),
         ("worker", "LPUSH unacked x"),
         ("worker", "PUBLISH elsewhere x"),
         ("worker", "SCAN 0"),
@@ -291,6 +368,7 @@ def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> 
         ("flower", "SADD _kombu.binding.courier x"),
         ("flower", "SCAN 0"),
         ("exporter", "HSET courier:{slack}:totals delivered 9"),
+        ("exporter", "HSET courier:silences x y"),
         ("exporter", "ZREM courier:{slack}:waiting x"),
         ("exporter", "DEL courier:{slack}:records"),
         ("exporter", "EVALSHA 0000000000000000000000000000000000000000 0"),
@@ -300,6 +378,7 @@ def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> 
         ("exporter", "LRANGE courier.slack 0 -1"),
         ("operator", "HSET courier:integrations slack forged"),
         ("operator", "HSET courier:node:n seen_ms 1"),
+        ("operator", "HSET courier:{slack}:silenced:x number 0"),
         ("operator", "LPUSH courier.slack x"),
         ("operator", "PUBLISH /0.celery.pidbox x"),
         ("operator", "HSET courier:limits:{x} pause_until_ms 9"),

@@ -45,6 +45,7 @@ class World:
         ('[integrations.slack]\nproxy = "http://proxy:1"\nconcurrency = 3', []),
         ('[integrations.slack]\nlease = "60s"', []),  # as the producer's: perhaps the same file
         ('[integrations.default]\nlease = "9s"\nretry_delay = "3s"\nconcurrency = 5', ["lease, retry_delay"]),
+        ('[integrations.slack]\nendpoint = "env:URL"', []),  # as the producer's, which publishes the URL
         ('[integrations.shuffle]\nlease = "9s"', []),  # not served here
     ],
 )

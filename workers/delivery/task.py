@@ -11,10 +11,13 @@ import logging
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from common.delivery_test import is_test
 from common.errors import LedgerDamaged, LedgerError
 from common.logs import DeliveryLog
 from workers.delivery.attempt_log import AttemptLog
+from workers.delivery.history_facts import facts_of
 from workers.delivery.in_flight import InFlight
 from workers.delivery.runner import Batch, Runner
 from workers.delivery.settler import Settler
@@ -36,7 +39,10 @@ _log = logging.getLogger("courier.worker")
 
 
 class DeliveryTask:
-    """Makes deliveries in this worker process. `sleep` takes seconds; tests pass their own."""
+    """Makes deliveries in this worker process. `sleep` takes seconds; tests pass their own.
+
+    `worker` is the name for the history, NAME@HOST. `monotonic` returns seconds, to measure the duration of attempts.
+    """
 
     def __init__(
         self,
@@ -46,12 +52,15 @@ class DeliveryTask:
         loop: EventLoop,
         *,
         identity: ProcessIdentity,
+        worker: str = "",
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         metrics: WorkerMetrics | None = None,
         tests: TestAttempts | None = None,
         log: DeliveryLog = DeliveryLog.FAILED,
         trace: Callable[[AttemptFunction], AttemptFunction] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._worker, self._monotonic = worker, monotonic
         self._ledger, self._integrations, self._loop = ledger, integrations, loop
         self._identity, self._token, self._metrics = identity, str(identity), metrics
         self._attempt_log = AttemptLog(log)
@@ -107,12 +116,16 @@ class DeliveryTask:
         self._runners[integration_id].start(served, batch)
 
     async def _attempt(self, served: ServedIntegration, delivery: Delivery) -> Settlement:
-        began_s = time.monotonic()
+        began_s = self._monotonic()
         if is_test(delivery.id):
             settlement = await self._tests.attempt(served, delivery)
         else:
             settlement = await served.pipeline.attempt(delivery)
-        self._attempt_log.record(served.integration.id, delivery, settlement, time.monotonic() - began_s)
+        duration_s = self._monotonic() - began_s
+        self._attempt_log.record(served.integration.id, delivery, settlement, duration_s)
+        if settlement.ends and served.policy.history_max:
+            facts = facts_of(delivery, settlement, worker=self._worker, attempt_ms=round(1000 * duration_s))
+            settlement = msgspec.structs.replace(settlement, facts=facts)
         if self._metrics:
             self._metrics.record_attempt(served.integration.id, delivery, settlement)
         return settlement

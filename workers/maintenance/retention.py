@@ -1,7 +1,7 @@
-"""Deletes the oldest dead letters beyond `dead_max_age` or `dead_max_bytes`; counts and logs them.
+"""Deletes the oldest dead letters beyond `dead_max_age` or `dead_max_bytes`, and old entries of the history.
 
-Every worker checks once a minute, and again a second later if one step was not enough. Steps are small, because the
-same thread renews the leases of deliveries in flight.
+Deleted dead letters are counted and logged. Every worker checks once a minute, and again a second later if one step was
+not enough. Steps are small, because the same thread renews the leases of deliveries in flight.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class Retention:
 
     def run(self, integration_id: str, policy: Policy, runs: int) -> None:
         """Delete what exceeds the policy if a check is due. Raises LedgerUnavailable or LedgerMisconfigured."""
+        if runs % RUN_EVERY == 0:
+            self._ledger.trim_history(
+                integration_id, max_entries=policy.history_max, max_age_s=policy.history_max_age_s
+            )
         if policy.dead_max_age_s is None and policy.dead_max_bytes is None:
             return
         if runs % RUN_EVERY and integration_id not in self._unfinished:

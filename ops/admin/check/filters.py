@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from common.integration import Integration
+    from common.windows import Hold
 
 
 def describe(integration: Integration) -> str:
@@ -15,7 +16,8 @@ def describe(integration: Integration) -> str:
     parts = list(_filters(integration))
     conditions = list(_conditions(integration))
     stock = f"alerts {' and '.join(parts)}" if parts else "every alert"
-    return f"{stock} where {' and '.join(conditions)}" if conditions else stock
+    filters = f"{stock} where {' and '.join(conditions)}" if conditions else stock
+    return f"{filters}; {_hold(integration.hold)}" if integration.hold else filters
 
 
 def _filters(integration: Integration) -> Iterator[str]:
@@ -34,6 +36,11 @@ def _filters(integration: Integration) -> Iterator[str]:
 def _conditions(integration: Integration) -> Iterator[str]:
     yield from integration.only
     yield from (f"not ({text})" for text in integration.except_)
+
+
+def _hold(hold: Hold) -> str:
+    levels = "" if hold.below is None else f" below level {hold.below}"
+    return f"held{levels} {'outside' if hold.outside else 'in'} {hold.window}"
 
 
 def _one_of(noun: str, items: list[str]) -> str:

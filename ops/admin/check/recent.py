@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from producer.alertlog.directory import LogDirectory
+from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
 from producer.filters.decode import InvalidAlert, decode_line
 from producer.filters.index import NO_CONDITIONS, FilterIndex
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from common.integration import Integration
+    from producer.filters.agents import AgentGroups
 
 MAX_ALERTS: Final = 10_000
 """Maximum number of alerts to read: a day of a small manager, some minutes of a large one."""
@@ -48,6 +50,7 @@ _NO_FILTER: Final = {
     "except_": (),
 }
 _ELEMENTS: Final = {"level": "level", "rule_ids": "rule_id", "group": "group", "event_location": "event_location"}
+_NEEDS_AGENTS: Final = "the alerts of Wazuh 4.x carry no agent.groups: set [agents] file"
 _CONDITIONS: Final = {"only": "only", "except_": "except"}
 
 
@@ -63,13 +66,14 @@ def count_recent(
     path: Path,
     integrations: Sequence[Integration],
     named_conditions: Mapping[str, Sequence[str]] = NO_CONDITIONS,
+    agents: AgentGroups = NO_AGENTS,
     *,
     clock: Callable[[], float],
 ) -> RecentCounts:
     """Match the last alerts of the log at `path`; none if it cannot be read. `clock` is monotonic."""
     single = {f"{one.id}\0{field}": _with_one_filter(one, field) for one in integrations for field in _filters(one)}
     alone = (msgspec.structs.replace(one, id=key) for key, one in single.items())
-    index = FilterIndex([*integrations, *alone], named_conditions)
+    index = FilterIndex([*integrations, *alone], named_conditions, agents)
     counts, groups, alerts = Counter[str](), set[str](), 0
     for raw in _last_lines(path, clock() + LIMIT_S, clock):
         try:
@@ -82,7 +86,9 @@ def count_recent(
             break
     taken = {one.id: counts[one.id] for one in integrations}
     none = (one for one in integrations if not taken[one.id])
-    return RecentCounts(alerts, taken, {one.id: why for one in none if (why := _why(one, counts, groups, alerts))})
+    has_agents = len(agents) > 0
+    why = {one.id: _why(one, counts, groups, alerts, has_agents=has_agents) for one in none}
+    return RecentCounts(alerts, taken, {name: text for name, text in why.items() if text})
 
 
 def _filters(integration: Integration) -> list[str]:
@@ -94,7 +100,9 @@ def _with_one_filter(integration: Integration, field: str) -> Integration:
     return msgspec.structs.replace(integration, **others)
 
 
-def _why(integration: Integration, counts: Mapping[str, int], groups: set[str], alerts: int) -> str:
+def _why(
+    integration: Integration, counts: Mapping[str, int], groups: set[str], alerts: int, *, has_agents: bool
+) -> str:
     """Return which filters match no alert, with a suggestion. Without alerts, only a likely typo is reported."""
     group = _suggestion(integration.group or "", groups)
     if not alerts:
@@ -106,6 +114,8 @@ def _why(integration: Integration, counts: Mapping[str, int], groups: set[str], 
     names = " and ".join(f"<{_ELEMENTS[field]}>" for field in unmatched if field in _ELEMENTS)
     reasons = [f"no alert matches {names}"] if names else []
     reasons += [f"{_CONDITIONS[field]} excludes every alert" for field in unmatched if field in _CONDITIONS]
+    if any(AGENT_GROUPS in text for field in unmatched if field in _CONDITIONS for text in getattr(integration, field)):
+        reasons += [] if has_agents else [_NEEDS_AGENTS]
     reasons += [group] if group and "group" in unmatched else []
     return start + "; ".join(reasons)
 

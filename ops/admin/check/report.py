@@ -78,7 +78,13 @@ def make_report(settings: Settings, *, clock: Callable[[], float], path_checks: 
     """Run all checks; `clock` is monotonic. Raises ConfigError if ossec.conf cannot be parsed."""
     path = settings.producer.config
     configuration = read_configuration(settings)
-    recent = count_recent(settings.producer.alerts, configuration.integrations, configuration.conditions, clock=clock)
+    recent = count_recent(
+        settings.producer.alerts,
+        configuration.integrations,
+        configuration.conditions,
+        configuration.agents,
+        clock=clock,
+    )
     blocks = [_refused(block) for block in configuration.refused_blocks]
     of_blocks = {integration.id for integration in configuration.integrations}
     around = [one for one in configuration.warnings if one.block not in of_blocks]

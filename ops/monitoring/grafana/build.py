@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from ops.monitoring.grafana.panels import ALERTS, SOURCE, Panel, Query, Row, lay_out
+from ops.monitoring.grafana.panels import ALERTS, SOURCE, UNACCOUNTED, Panel, Query, Row, lay_out
 
 FILE: Final = Path(__file__).parent / "dashboards" / "courier.json"
 
@@ -96,6 +96,7 @@ _BACKLOG: Final = Row(
     "Backlog",
     [
         Panel("Waiting", (Query(f"courier_waiting{_SELECTOR}", "{{integration}}"),), stacked=True),
+        Panel("Held until the end of a window", (Query(f"courier_held{_SELECTOR}", "{{integration}}"),), stacked=True),
         Panel(
             "Released: queued or being sent", (Query(f"courier_released{_SELECTOR}", "{{integration}}"),), stacked=True
         ),
@@ -186,6 +187,7 @@ _PRODUCERS: Final = Row(
             (
                 Query(f"rate(courier_matched_total{_NODE}[$__rate_interval])", "{{node}}"),
                 Query("rate(courier_excepted_total[$__rate_interval]) > 0", "not {{integration}}"),
+                Query(f"{UNACCOUNTED} != 0", "unaccounted for {{integration}}"),
             ),
             "ops",
         ),

@@ -105,6 +105,47 @@ def test_paused_integration_sends_nothing_until_resumed(world: World) -> None:
     assert world.release() == ["001", "002", "003", "004"]
 
 
+def test_pause_with_an_end_ends_by_itself(world: World) -> None:
+    world.commit(3)
+    ids = world.release(cap=1)
+    until_ms = world.ledger.now_ms() + 60_000
+    assert world.ledger.pause("slack", "moved", until_ms=until_ms)
+    assert world.ledger.status("slack").paused_until_ms == until_ms
+    world.clock.now_s += 59.9
+    assert world.begin(ids) == world.release() == []
+    world.clock.now_s += 0.1
+    status = world.ledger.status("slack")
+    assert (status.paused_ms, status.paused_until_ms, status.pause_reason) == (0, 0, "")
+    assert world.release(cap=1) == ids
+    assert world.begin(ids) == ids
+    assert not world.end(ids[0]).is_blocked
+    assert not world.ledger.resume("slack"), "it had ended"
+    assert world.ledger.pause("slack"), "a new pause, without an end"
+    world.clock.now_s += 10**6
+    assert world.release() == []
+
+
+def test_end_of_a_pause_can_be_changed_and_it_can_be_resumed_before(world: World) -> None:
+    world.commit(1)
+    now_ms = world.ledger.now_ms()
+    world.ledger.pause("slack", until_ms=now_ms + 1000)
+    assert not world.ledger.pause("slack", until_ms=now_ms + 5000)
+    world.clock.now_s += 2
+    assert world.release() == []
+    assert world.ledger.resume("slack")
+    assert world.release() == ["000"]
+
+
+def test_malformed_end_of_a_pause_is_none(world: World, client: redis.Redis) -> None:
+    world.commit(1)
+    world.ledger.pause("slack", until_ms=world.ledger.now_ms() + 1000)
+    client.hset("courier:{slack}:control", "paused_until_ms", "soon")
+    world.clock.now_s += 10
+    assert world.release() == []
+    assert world.ledger.status("slack").paused_ms
+    assert world.ledger.resume("slack")
+
+
 def test_pause_uses_no_attempt(world: World) -> None:
     world.commit(1)
     ids = world.release()

@@ -77,6 +77,23 @@ from tests.common.settings.test_load import load, refusal
         ('producer.alerts = ""', "courier.toml:1: producer.alerts: the value is empty; write a path"),
         ("producer.alerts = 5", "courier.toml:1: producer.alerts: the value (not shown) is not a text; write a path"),
         ('producer.node = "a b"', 'courier.toml:1: producer.node: "a b" is not allowed; write a name of letters'),
+        ("windows = 5", "courier.toml:1: windows is a section; write [windows] and its keys below"),
+        (
+            "[windows]\nnight = {form = '22:00'}",
+            "courier.toml:2: windows.night: there is no key 'form'; the keys are days, from, to, zone; write {from = ",
+        ),
+        (
+            "[[windows.w]]\n[[windows.w]]\nzone = 'Berlin'",
+            "courier.toml:1: windows.w: span 2: zone: 'Berlin' is not a time zone; write an IANA name",
+        ),
+        (
+            "[integrations.s]\nhold = {in = 'a', above = 3}",
+            "courier.toml:2: integrations.s.hold: there is no key 'above'; the keys are in, outside, below; write {in",
+        ),
+        (
+            "[integrations.default]\nhold = {in = 'a'}",
+            "courier.toml:2: integrations.default.hold belongs in the table of one integration, [integrations.ID]",
+        ),
         ('log.level = "loud"', 'courier.toml:1: log.level: "loud" is not one of the allowed words; write "debug" or'),
         (
             'integrations.default.verify_tls = "0"',

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.ledger import Ledger, Status
+from ops.admin.hold_reason import hold_reason
 from ops.admin.top import COLUMNS, Rate, Rates, cells
 from ops.cli.main import courier
 
@@ -52,6 +53,18 @@ def test_rates_are_the_difference_of_two_samples() -> None:
     assert rates.of("slack") == Rate(5, 6, 0.5)
     rates.update({"slack": status(totals={})}, 4_000)
     assert rates.of("slack") == Rate(0, 0, 0)
+
+
+def test_row_shows_what_is_held() -> None:
+    line = dict(zip(TITLES, cells("slack", status(held={3_610_000: 1234}, paused_ms=1), Rate(), 10_000), strict=True))
+    assert line["Held back"].startswith("paused 10.0s ago, 1,234 held until ")
+    assert line["Held back"].endswith("(1h left)")
+
+
+def test_a_rate_limit_holds_back_only_what_is_due() -> None:
+    spent = {"limits": {"1/day": 0}, "waiting": 2}
+    assert hold_reason(status(**spent, held={20_000: 1}), 10_000) == "rate limit 1/day reached"
+    assert hold_reason(status(**spent, held={20_000: 1, 30_000: 1}), 10_000) == ""
 
 
 def test_row_shows_rates_backlog_and_hold_reason() -> None:

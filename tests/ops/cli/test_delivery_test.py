@@ -326,7 +326,7 @@ def test_manager_is_not_tested(server: EmbeddedServer, client: redis.Redis) -> N
         ((), "no integration given"),
         (("slack", "--all"), "omit the ids"),
         (("slack", "--timeout", "1h"), "not in the range of 1s to 5m"),
-        (("slack", "--timeout", "soon"), "an example is 30s"),
+        (("slack", "--timeout", "soon"), "write 30s, 5m or 2h"),
         (("slack", "--level", "99"), "99"),
         (("slak", "--direct"), "did you mean 'slack'"),
         (("slack",), "Redis is unavailable"),

@@ -86,6 +86,7 @@ def test_commands_that_use_the_ledger_have_redis_options() -> None:
         ("init",),
         ("render",),
         ("shadow",),
+        ("preview",),
         ("config",),
         ("health", "flower"),
         ("health", "exporter"),

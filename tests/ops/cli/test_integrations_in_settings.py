@@ -83,6 +83,34 @@ def test_check_fails_for_an_invalid_table(folder: Path) -> None:
     assert (finding["where"], finding["text"][:36]) == ("courier.toml:2", 'integrations.soc.service: "slak" is ')
 
 
+def test_check_and_config_know_windows_and_holds(folder: Path) -> None:
+    windows = 'night = {from = "22:00", to = "06:00"}\nunused = {days = "sat-sun"}\n'
+    table = (
+        f'[integrations.soc]\nservice = "slack"\nhook_url = "file:{folder}/hook"\nhold = {{in = "night", below = 12}}\n'
+    )
+    (folder / "courier.toml").write_text(f"[windows]\n{windows}{table}")
+    found = run("check")
+    assert "every alert; held below level 12 in night" in found.stdout
+    assert "warning: courier.toml:3: windows.unused: no `hold` uses this window" in found.stdout
+    assert "windows.night:" not in found.stdout
+    assert found.exit_code == 0
+    shown = run("config").stdout
+    assert 'integrations.soc.hold = {in = "night", below = 12}  # courier.toml:7' in shown
+    assert 'windows.night = [{days = "mon-sun", from = "22:00", to = "06:00", zone = "UTC"}]  # courier.toml:2' in shown
+
+    (folder / "courier.toml").write_text(f"[windows]\nnight = {{from = '26:00'}}\n{table}")
+    found = run("check")
+    assert "error: courier.toml:2: windows.night: from: '26:00' is not a time of day" in found.stdout
+    problem = "there is no window 'night'; [windows] has none"
+    assert f"error: courier.toml:6: integrations.soc.hold: {problem}" in found.stdout
+    assert found.exit_code == 78
+
+    (folder / "courier.toml").write_text(f"[windows]\nnight = {{}}\n{table}")
+    assert (
+        "error: courier.toml:6: integrations.soc.hold: the window 'night' covers the whole week" in run("check").stdout
+    )
+
+
 def test_status_shows_where_nodes_differ() -> None:
     assert f"slack: {DIFFER}" in run("status").stderr
     assert json.loads(run("status", "--json").stdout)["integrations"]["slack"]["differing"] == {"wazuh-1": ["level"]}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,19 @@ def test_pause_and_resume_print_backlog_and_status_shows_pause(ledger: Ledger) -
     assert run("resume", "slack") == "slack was not paused; 3 deliveries waiting\n"
     assert row(run("status"), "slack")["Held back"] == ""
     assert row(run("status"), "shuffle")["Held back"] != ""
+
+
+def test_pause_with_an_end_says_until_when(ledger: Ledger) -> None:
+    first = run("pause", "slack", "--for", "2h", "--reason", "moved")
+    assert re.fullmatch(r"slack paused, until 20\d\d-\d\d-\d\dT[0-9:]{8}Z; 3 deliveries waiting\n", first)
+    assert row(run("status"), "slack")["Held back"].endswith("s ago, 2h left: moved")
+    until_ms = json.loads(run("status", "--json"))["integrations"]["slack"]["paused"]["until_ms"]
+    assert 7_190_000 < until_ms - ledger.now_ms() <= 7_200_000
+    assert "already paused, until 2126-01-01T00:00:00Z" in run("pause", "slack", "--until", "2126-01-01T00:00:00Z")
+    assert run("pause", "slack") == "slack was already paused; 3 deliveries waiting\n"
+    for wrong in (["--for", "1h", "--until", "2126-01-01T00:00:00Z"], ["--until", "2020-01-01T00:00:00Z"]):
+        assert CliRunner().invoke(courier, ["pause", "slack", *wrong]).exit_code == 2
+    assert run("resume", "slack") == "slack resumed; 3 deliveries waiting\n"
 
 
 def test_unknown_name_pauses_nothing(ledger: Ledger) -> None:

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +17,7 @@ from common.registry.published import PublishedRegistry
 from common.reports.producer import IntegrationLag, ProducerReport, publish_producer_report
 from common.reports.worker import WorkerReport, publish_worker_report
 from common.secret import Secret
+from tests.support.terminal import Terminal
 
 if TYPE_CHECKING:
     import redis
@@ -36,7 +29,6 @@ MANY = tuple(f"custom-{n:02}" for n in range(40))
 ERROR = "HTTP 403 invalid_token: the webhook was revoked by an administrator of the workspace, see the documentation"
 DELIVERY = "wazuh-manager-1:66a1b2c3d4e5f6a7b8c9:1234567:deadbeef"
 ALERT = "1769846400.1234567"
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\x1b[=>]")
 
 
 @pytest.fixture
@@ -75,50 +67,6 @@ def die(ledger: Ledger, integration_id: str) -> None:
     header = Header(committed_ms=1, attempts=3, history=(Attempt(1, "unauthorized", ERROR),))
     dead = Settlement(id=DELIVERY, outcome=SettleOutcome.DEAD, reason="unauthorized", header=header)
     ledger.settle(integration_id, [dead], token="w", last_error=f"auth: {ERROR}")
-
-
-class Terminal:
-    """A command in a terminal of that size."""
-
-    def __init__(self, server: EmbeddedServer, width: int, height: int, *arguments: str) -> None:
-        self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-        environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli.main", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env=environment | {"TERM": "xterm", "COURIER_REDIS_URL": server.url},
-        )
-        os.close(theirs)
-        self._raw = b""
-
-    @property
-    def shown(self) -> str:
-        """The output so far."""
-        return CONTROL.sub("", self._raw.decode("utf-8", "replace"))
-
-    def until(self, text: str, *, after: int = 0) -> str:
-        """Wait for `text` in the output after offset `after`; return that output."""
-        while text not in self.shown[after:]:
-            self._raw += os.read(self._ours, 65_536)
-        return self.shown[after:]
-
-    def press(self, keys: bytes) -> int:
-        """Send keys; return the length of the output before them."""
-        before = len(self.shown)
-        os.write(self._ours, keys)
-        return before
-
-    def end(self) -> str:
-        """Wait for the process to exit; return its output."""
-        with suppress(OSError):  # the terminal closes when its process exits
-            while more := os.read(self._ours, 65_536):
-                self._raw += more
-        self._process.wait(30)
-        os.close(self._ours)
-        return self.shown
 
 
 @pytest.fixture(params=[60, 80, 100, 140, 200])

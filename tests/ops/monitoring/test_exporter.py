@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 import common.ledger as ledger_room
 from common.connection.client import connect
-from common.ledger import Header, Ledger, Settlement, SettleOutcome
+from common.ledger import Commit, Header, Ledger, Settlement, SettleOutcome
 from common.ledger.keys import keys_with_cursor, limit_keys
 from common.ledger.limits import Breaker, Limits
 from common.ledger.record import Attempt
@@ -118,7 +118,10 @@ def test_every_outcome_and_reason_of_the_totals_is_exposed(registry: CollectorRe
 def test_every_counter_of_the_lua_scripts_is_in_the_table() -> None:
     scripts = [path.read_text() for path in Path(ledger_room.__file__).parent.glob("*.lua")]
     counted = {name for script in scripts for name in re.findall(r"\bcount\('(\w+)'", script)}
-    of_their_own = {"committed", "excepted", "bytes", "dead_bytes", "breaker_opened", "target_paused"}
+    of_their_own = {
+        *("read", "not_matched", "silenced", "enqueued", "already_queued"),
+        *("committed", "excepted", "bytes", "dead_bytes", "breaker_opened", "target_paused"),
+    }
     not_shown = {"breaker_closed", "clock_set_back"}
     assert counted <= {outcome for outcome, _ in ledger_pairs()} | of_their_own | not_shown
 
@@ -134,6 +137,27 @@ def test_delivery_that_backs_off_is_not_overdue(registry: CollectorRegistry, cli
     settle(ledger, "retry", "timeout")
     assert value(registry, "courier_overdue_seconds", integration="slack") == 0
     assert value(registry, "courier_waiting", integration="slack") == 1
+
+
+def test_held_deliveries_are_counted_and_have_no_age(registry: CollectorRegistry, client: redis.Redis) -> None:
+    ledger = Ledger(client)
+    until_ms = ledger.now_ms() + 3_600_000
+    terms = Commit(
+        node="n",
+        expected="",
+        cursor="c",
+        deliveries=[("a", b"{}"), ("b", b"{}")],
+        max_backlog=9,
+        max_backlog_bytes=999,
+        held_until_ms={"a": until_ms, "b": until_ms},
+    )
+    ledger.commit_all({"slack": terms}, {})
+    values = [
+        value(registry, f"courier_{name}", integration="slack") for name in ("held", "waiting", "overdue_seconds")
+    ]
+    assert values == [2, 2, 0]
+    assert value(registry, "courier_oldest_delivery_age_seconds", integration="slack") == 0
+    assert value(registry, "courier_held", integration="manager") == 0
 
 
 def test_released_delivery_still_has_an_age(registry: CollectorRegistry, client: redis.Redis) -> None:

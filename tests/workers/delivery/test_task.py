@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 
 from common.errors import LedgerUnavailable
 from common.integration import Integration
-from common.ledger import Ledger, Limits, Settled, Settlement, SettleOutcome
+from common.ledger import HistoryEntry, Ledger, Limits, Settled, Settlement, SettleOutcome
 from common.outcome import Delivered, Reason, Retry
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
@@ -84,13 +84,14 @@ class World:
         service: Plain | None = None,
         *,
         concurrency: int = 128,
+        history_max: int = 100,
     ) -> None:
         self.ledger, self.dispatcher, self.pauses = Ledger(client), NoDispatch(), list[float]()
 
         async def sleep(seconds: float) -> None:
             self.pauses.append(seconds)
 
-        settings = policy(concurrency=concurrency)
+        settings = policy(concurrency=concurrency, history_max=history_max)
         self.registry = PublishedRegistry(client, Cipher(Fernet.generate_key()))
         self.registry.publish("n", [SLACK, TICKET])
         self.integrations = ServedIntegrations(
@@ -105,7 +106,13 @@ class World:
         self.integrations.refresh()
         dispatcher: Any = self.dispatcher
         self.task = DeliveryTask(
-            self.ledger, dispatcher, self.integrations, self.loop, identity=this_process(), sleep=sleep
+            self.ledger,
+            dispatcher,
+            self.integrations,
+            self.loop,
+            identity=this_process(),
+            worker="http@host",
+            sleep=sleep,
         )
 
     def committed(self, *ids: str) -> None:
@@ -146,6 +153,24 @@ def test_settle_releases_and_publishes_what_waits(client: redis.Redis) -> None:
     world.task.deliver("slack", first)
     assert world.dispatcher.published == [("slack", [["b", "c"]])]
     assert world.ledger.status("slack").released == 2
+
+
+def test_each_delivery_that_ends_gets_an_entry_in_the_history(client: redis.Redis) -> None:
+    world = World(client, lambda call: Response(status=500 if b'"b"' in (call.body or b"") else 200))
+    world.task.deliver("slack", world.released("a", "b"))
+    (found,) = world.ledger.history(["slack"])
+    assert isinstance(found, HistoryEntry)
+    assert (found.delivery, found.outcome, found.reason) == ("a", "delivered", "")
+    facts = found.facts
+    assert (facts.alert_id, facts.attempts, facts.worker) == ("a", 1, "http@host")
+    assert 0 < facts.committed_ms <= facts.first_attempt_ms <= found.ended_ms
+    assert facts.attempt_ms is not None
+
+
+def test_zero_entries_keep_no_history(client: redis.Redis) -> None:
+    world = World(client, lambda _: Response(status=200), history_max=0)
+    world.task.deliver("slack", world.released("a"))
+    assert list(world.ledger.history(["slack"])) == []
 
 
 def test_record_keeps_the_last_response_redacted(client: redis.Redis) -> None:

@@ -100,3 +100,13 @@ def test_dead_letters_of_one_moment_are_each_read_once(ledger: Ledger, clock: Cl
     seen = [next(reading).delivery.id for _ in range(4)]
     ledger.discard("slack", ids[2:4])
     assert [*seen, *(one.delivery.id for one in reading)] == ids
+
+
+def test_history_is_trimmed_once_a_minute(ledger: Ledger, client: redis.Redis) -> None:
+    key, retention = "courier:{slack}:history", Retention(ledger)
+    for run in (0, RUN_EVERY, RUN_EVERY + 1):
+        client.xadd(key, {"x": "y"})
+        retention.run("slack", policy(history_max=0), runs=run)
+        assert client.xlen(key) == (1 if run % RUN_EVERY else 0)
+    retention.run("slack", policy(history_max=7, history_max_age_s=60.0), runs=2 * RUN_EVERY)
+    assert client.hget("courier:{slack}:control", "history_max") == b"7"

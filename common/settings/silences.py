@@ -1,0 +1,80 @@
+"""The keys of `[[silences]]`: for a time, alerts that meet conditions are counted and not sent."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from common.settings.definition import non_empty, texts
+from common.settings.schema import Key, keys_of
+from common.settings.values import Reader, boolean, quoted, require_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from common.settings.values import Displayed
+
+SILENCES: Final = "silences"
+
+REQUIRED: Final = ("until", "why")
+
+
+def moment() -> Reader[datetime]:
+    """Read a time with its UTC offset."""
+
+    def parse(raw: object) -> datetime:
+        try:
+            time = raw if isinstance(raw, datetime) else datetime.fromisoformat(require_text(raw))
+            if time.tzinfo is not None:
+                return time.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        raise ValueError(f"{quoted(raw)} is not a time with UTC offset")
+
+    return Reader(
+        'a time such as "2026-01-31T08:00:00Z"', parse, lambda value: value.isoformat().replace("+00:00", "Z")
+    )
+
+
+class SilenceTable(msgspec.Struct, frozen=True, kw_only=True):
+    """What a table says; None for what it does not say."""
+
+    match: Annotated[tuple[str, ...] | None, texts()] = None
+    integrations: Annotated[tuple[str, ...] | None, texts()] = None
+    start: Annotated[datetime | None, moment()] = None
+    until: Annotated[datetime | None, moment()] = None
+    why: Annotated[str | None, non_empty()] = None
+    author: Annotated[str | None, non_empty()] = None
+    announce: Annotated[bool | None, boolean()] = None
+
+
+SILENCE_KEYS: Final[dict[str, Key]] = dict(keys_of(SilenceTable, SILENCES, "1"))
+
+
+def unknown_silence_key(path: tuple[str, ...]) -> str:
+    """Return the error for a key under `[[silences]]` that does not exist, or for what is no list of tables."""
+    if len(path) < 3:  # noqa: PLR2004 — section, number, key
+        return f"{SILENCES} is a list of tables; write [[{SILENCES}]] and the keys of each silence below"
+    _, number, key = path
+    if not key:
+        return f"silence {number} is empty; write its keys below [[{SILENCES}]], or remove it"
+    near = get_close_matches(key, SILENCE_KEYS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(SILENCE_KEYS)}"
+    return f"there is no key {SILENCES}.{number}.{json.dumps(key)[1:-1]}; {hint}"
+
+
+def shown_silences(silences: Mapping[str, SilenceTable]) -> Iterator[tuple[str, Displayed]]:
+    """Yield the dotted name of each key that a table has, and its value for display."""
+    for number, silence in silences.items():
+        for key in SILENCE_KEYS.values():
+            if (value := getattr(silence, key.field)) is not None:
+                yield f"{SILENCES}.{number}.{key.name}", key.reader.show(value)
+
+
+def silence_tables(tables: Mapping[tuple[str, ...], Mapping[str, Any]]) -> dict[str, SilenceTable]:
+    """Return the silences among all parsed tables, by number."""
+    return {path[1]: SilenceTable(**fields) for path, fields in tables.items() if path[0] == SILENCES}

@@ -1,0 +1,78 @@
+"""What the newest entries of an integration's history say, for `courier status`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from common.ledger import HistoryEntry, HistoryOutcome
+from ops.admin.history import ENDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from common.ledger import UnreadableEntry
+
+SAMPLE: Final = 100
+"""Entries that are read of each integration, of 250 bytes."""
+
+MAX_ENTRIES: Final = 2000
+"""The samples of more than 20 integrations are smaller."""
+
+MIN_SAMPLE: Final = 20
+
+
+class NoisiestRule(msgspec.Struct, frozen=True, kw_only=True):
+    """The rule with the most deliveries: its id, description and number of entries in the sample."""
+
+    id: str
+    description: str
+    entries: int
+
+
+class RecentHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """The last deliveries that ended. `entries` is their number: the size of the sample, or fewer.
+
+    `last_success_ms` is when the last one of them was delivered, in ms since the epoch. Latencies are seconds from the
+    commit until the delivery, of those that were delivered. Null if there is none.
+    """
+
+    entries: int
+    last_success_ms: int | None
+    latency_p50_s: float | None
+    latency_p99_s: float | None
+    noisiest_rule: NoisiestRule | None
+
+
+def sample_size(integrations: int) -> int:
+    """Return how many entries to read of each of so many integrations."""
+    return max(MIN_SAMPLE, min(SAMPLE, MAX_ENTRIES // max(1, integrations)))
+
+
+def summarize(entries: Iterable[HistoryEntry | UnreadableEntry]) -> RecentHistory:
+    """Return what these entries of one integration say, the newest first; unreadable ones do not count."""
+    ended = [one for one in entries if isinstance(one, HistoryEntry) and one.outcome in ENDS]
+    delivered = [one for one in ended if one.outcome == HistoryOutcome.DELIVERED]
+    latencies = sorted(one.latency_ms / 1000 for one in delivered if one.facts.committed_ms)
+    return RecentHistory(
+        entries=len(ended),
+        last_success_ms=delivered[0].ended_ms if delivered else None,
+        latency_p50_s=_percentile(latencies, 50),
+        latency_p99_s=_percentile(latencies, 99),
+        noisiest_rule=_noisiest(ended),
+    )
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float | None:
+    return ordered[ceil(len(ordered) * percent / 100) - 1] if ordered else None
+
+
+def _noisiest(entries: Sequence[HistoryEntry]) -> NoisiestRule | None:
+    counts = Counter(one.facts.rule_id for one in entries if one.facts.rule_id)
+    for rule_id, count in counts.most_common(1):
+        description = next(one.facts.rule_description for one in entries if one.facts.rule_id == rule_id)
+        return NoisiestRule(id=rule_id, description=description, entries=count)
+    return None

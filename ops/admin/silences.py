@@ -1,0 +1,141 @@
+"""What `courier silence` and `courier status` show of silences, and the conditions that its short options stand for."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from common.conditions import parse_condition
+from common.errors import ConditionError, CourierError
+from common.silences import Silence, State, fetch_counts, fetch_silences, read_silences
+from common.timestamps import time_text
+from ops.admin import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from common.registry.entries import CatalogueEntry
+    from ops.admin.session import LedgerSession
+
+FIELDS: Final = {"rule": "rule.id", "group": "rule.groups", "agent": "agent.name"}
+"""Short option → the field that it compares."""
+
+
+class SilencedReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a silence kept from one integration; times in ms since the epoch. `rules` has numbers by rule id."""
+
+    count: int
+    first_ms: int
+    last_ms: int
+    announced_ms: int | None
+    rules: dict[str, int]
+
+
+class SilenceReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One silence. `node` is empty if a command added it, else the node whose courier.toml has it."""
+
+    id: str
+    state: str
+    match: list[str]
+    integrations: list[str]
+    start: str
+    start_ms: int
+    end: str
+    end_ms: int
+    why: str
+    author: str
+    announce: bool
+    node: str
+    count: int
+    silenced: dict[str, SilencedReport]
+
+
+class Silences(msgspec.Struct, frozen=True):
+    """All silences, the one that ends last first, and why each malformed entry in Redis is ignored."""
+
+    silences: list[SilenceReport]
+    ignored: dict[str, str]
+
+
+def read_all(session: LedgerSession, states: Iterable[State] = State) -> Silences:
+    """Return the silences in these states with what they kept back, in two round trips.
+
+    Raises LedgerUnavailable and LedgerMisconfigured.
+    """
+    stored = read_silences(fetch_silences(session.client))
+    now_ms, wanted = session.ledger.now_ms(), set(states)
+    chosen = [one for one in stored.silences.values() if one.state(now_ms) in wanted]
+    counts = fetch_counts(session.client, [(i, one.id) for one in chosen for i in session.ids])
+    reports = []
+    for one in sorted(chosen, key=lambda one: (-one.end_ms, one.id)):
+        silenced = {
+            integration_id: SilencedReport(
+                count=found.number,
+                first_ms=found.first_ms,
+                last_ms=found.last_ms,
+                announced_ms=found.closed_ms or None,
+                rules=found.rules,
+            )
+            for (integration_id, silence_id), found in counts.items()
+            if silence_id == one.id
+        }
+        reports.append(_report(one, one.state(now_ms), silenced))
+    return Silences(reports, stored.refused)
+
+
+def _report(one: Silence, state: State, silenced: dict[str, SilencedReport]) -> SilenceReport:
+    return SilenceReport(
+        id=one.id,
+        state=state,
+        match=[*one.match],
+        integrations=[*one.integrations],
+        start=time_text(one.start_ms),
+        start_ms=one.start_ms,
+        end=time_text(one.end_ms),
+        end_ms=one.end_ms,
+        why=one.why,
+        author=one.author,
+        announce=one.announce,
+        node=one.node,
+        count=sum(found.count for found in silenced.values()),
+        silenced=silenced,
+    )
+
+
+def find(session: LedgerSession, silence_id: str) -> Silence:
+    """Return a silence. Raises CourierError if there is none with this id."""
+    stored = read_silences(fetch_silences(session.client))
+    if problem := stored.refused.get(silence_id):
+        raise CourierError(f"silence {silence_id!r} is ignored: {problem}")
+    if silence_id not in stored.silences:
+        raise CourierError(f"there is no silence {silence_id!r}; `courier silence list --all` shows all")
+    return stored.silences[silence_id]
+
+
+def conditions(short: Mapping[str, Sequence[str]], match: Sequence[str]) -> tuple[str, ...]:
+    """Return the conditions of `--rule`, `--group`, `--agent` (`short`, by name) and `--match`, each checked.
+
+    Raises CourierError.
+    """
+    texts = {f"--{name}": f"{FIELDS[name]} = {', '.join(values)}" for name, values in short.items() if values}
+    given = [
+        *texts.items(),
+        *((f"--match {n}" if len(match) > 1 else "--match", text) for n, text in enumerate(match, 1)),
+    ]
+    for option, text in given:
+        try:
+            parse_condition(text, where=option)
+        except ConditionError as error:
+            hint = "; the names in courier.toml's [conditions] are known only there: write what they say"
+            raise CourierError(f"{error}{hint if '@' in text else ''}") from error
+    return tuple(text for _, text in given)
+
+
+def check_integrations(patterns: Sequence[str], listed: Mapping[str, CatalogueEntry]) -> None:
+    """Raise CourierError for a pattern that matches no known integration by id or name."""
+    for pattern in patterns:
+        known = {name for one, what in listed.items() for name in (one, what.name)}
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise names.unknown(pattern, listed)
