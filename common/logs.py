@@ -52,6 +52,13 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+class DeliveryLog(StrEnum):
+    """Which attempts to deliver get a log line of at least level info."""
+
+    ALL = "all"
+    FAILED = "failed"
+
+
 class Condition:
     """A condition that is logged when it begins or changes, and once when it is over.
 

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     NO_FILE_HASH = "no_file_hash"
     NOTHING_TO_LOOK_UP = "nothing_to_look_up"
     RULE_EXCLUDED = "rule_excluded"
+    TEST_FAILED = "test_failed"
     # retried
     CONNECTION_FAILED = "connection_failed"
     TIMEOUT = "timeout"

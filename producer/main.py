@@ -18,6 +18,7 @@ from common.malloc import trim
 from common.process import ends_with_terminal
 from common.registry.encryption import load_cipher
 from common.registry.published import PublishedRegistry
+from common.telemetry import start_tracing
 from common.version import full_version
 from producer.alertlog import AlertLog
 from producer.config_file import ConfigFile
@@ -28,8 +29,11 @@ from producer.loop import Producer, Start
 from producer.quarantine import Quarantine
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from common.settings.load import Settings
     from common.settings.schema import MetricsSettings
+    from common.telemetry.spans import Tracing
     from producer.metrics import ProducerMetrics
 
 QUARANTINE_FILE: Final = "passed-over.jsonl"
@@ -49,6 +53,7 @@ def run(settings: Settings, start: str) -> None:
     client = connect(url)
     vault = load_cipher(settings.state.secret_key, settings.state.dir)
     ledger, metrics = Ledger(client), _metrics(settings.metrics)
+    tracing = start_tracing(settings.telemetry.otlp_endpoint, "producer")
     config = ConfigFile(settings)
     producer = Producer(
         node=settings.producer.node,
@@ -57,7 +62,7 @@ def run(settings: Settings, start: str) -> None:
         registry=PublishedRegistry(client, vault),
         policy=config.policy,
         ledger=ledger,
-        dispatcher=Dispatcher(ledger, client),
+        dispatcher=_dispatcher(ledger, client, tracing),
         client=client,
         quarantine=Quarantine(settings.state.dir / QUARANTINE_FILE, settings.producer.quarantine_max_bytes, time.time),
         cursor_backup=CursorBackup(settings.state.dir / f"places-{settings.producer.node}.json"),
@@ -92,7 +97,17 @@ def run(settings: Settings, start: str) -> None:
     _log.info("following the alert log", extra=extra)
     with closing(source):
         producer.run(time.sleep, stop.is_set)
+    if tracing:
+        tracing.close()
     _log.info("producer stopped; cursors saved")
+
+
+def _dispatcher(ledger: Ledger, client: Redis, tracing: Tracing | None) -> Dispatcher:
+    if not tracing:
+        return Dispatcher(ledger, client)
+    from producer.tracing import TracedDispatcher  # noqa: PLC0415 — needs OpenTelemetry, an optional dependency
+
+    return TracedDispatcher(ledger, client, tracing)
 
 
 def _metrics(settings: MetricsSettings) -> ProducerMetrics | None:

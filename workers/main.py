@@ -6,10 +6,10 @@ import gc
 import logging
 import os
 import resource
-from functools import cache
+from functools import cache, partial
 from random import Random
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from common.connection.client import connect
 from common.connection.path_monitor import PathMonitor
@@ -23,6 +23,7 @@ from common.malloc import limit_arenas, trim
 from common.metrics import serve
 from common.registry.encryption import load_cipher
 from common.registry.published import PublishedRegistry
+from common.telemetry import start_tracing
 from common.version import full_version
 from workers.delivery.factory import build_service
 from workers.delivery.lookup_store import PURPOSE, LookupStore
@@ -37,10 +38,14 @@ from workers.transports.script.user import clear_ambient_capabilities, script_us
 from workers.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from common.settings.load import Settings
     from common.settings.schema import Policy
+    from common.telemetry.spans import Tracing
     from workers.calls import Transport
     from workers.delivery.served import Selection
+    from workers.delivery.task import AttemptFunction
     from workers.integrations.base import Service
 
 GC_THRESHOLD: Final = 50_000
@@ -49,6 +54,8 @@ GC_THRESHOLD: Final = 50_000
 OPEN_FILES: Final = 65_536
 """An integration has up to `concurrency` connections, and while a name is resolved libcurl opens further files. The
 usual limit is 1,024."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger("courier.worker")
 
@@ -72,6 +79,8 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
     for warning in wait_until_available(Ledger(client).check_server, _log):
         _log.warning("%s", warning)
 
+    tracing = start_tracing(settings.telemetry.otlp_endpoint, "worker")
+    trace_calls, trace_attempts = _tracers(tracing)
     connections, groups = Connections(), ProcessGroups(monotonic)
 
     @cache
@@ -93,7 +102,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
             debug=debug,
             signer=signer,
         )
-        return service, metrics.wrap_timed(integration.id, transport)
+        return service, metrics.wrap_timed(integration.id, trace_calls(transport))
 
     own = OwnSettings(settings, monotonic)
     jitter = Random(os.urandom(16))  # noqa: S311 — spreads retries, keeps no secret
@@ -122,11 +131,32 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
         groups=groups,
         metrics=metrics,
         health=health,
+        log=settings.log.deliveries,
+        trace_attempts=trace_attempts,
     )
     _tune_gc()
-    status = worker.run()
+    try:
+        status = worker.run()
+    finally:
+        if tracing:
+            tracing.close()
     _log.info("worker stopped; unstarted deliveries stay queued", extra={"worker": name})
     return status
+
+
+def _tracers(
+    tracing: Tracing | None,
+) -> tuple[Callable[[Transport], Transport], Callable[[AttemptFunction], AttemptFunction]]:
+    """Return what wraps transports and attempts in spans; without traces, it returns them unchanged."""
+    if not tracing:
+        return _unchanged, _unchanged
+    from workers.tracing import TracedTransport, trace_attempts  # noqa: PLC0415 — needs OpenTelemetry, which is optional
+
+    return partial(TracedTransport, tracing), partial(trace_attempts, tracing)
+
+
+def _unchanged(one: T) -> T:
+    return one
 
 
 def check_script_users(integrations: ServedIntegrations) -> None:

@@ -21,26 +21,30 @@ from common.broker.celery_app import make_app, queue
 from common.broker.dispatcher import Dispatcher
 from common.broker.task_message import DELIVER, queue_name
 from common.ledger import Ledger
+from common.logs import DeliveryLog
 from workers.celery_worker import remote_control
 from workers.celery_worker.consumer import FixedDelayConsumer
 from workers.celery_worker.message_gate import MessageGate, gated_amqp
 from workers.celery_worker.request import NoAckRequest
 from workers.celery_worker.watchdog import Watchdog
+from workers.delivery import test_report
 from workers.delivery.event_loop import EventLoop
 from workers.delivery.task import DeliveryTask
+from workers.delivery.test_attempt import TestAttempts
 from workers.maintenance.heartbeat import Heartbeat
 from workers.maintenance.loop import Maintenance
 from workers.maintenance.retention import Retention
 from workers.process_identity import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from redis import Redis
 
     from common.errors import SettingsError
     from common.health.state_file import HealthFile
     from workers.delivery.served import ServedIntegrations
+    from workers.delivery.task import AttemptFunction
     from workers.metrics import WorkerMetrics
     from workers.transports.script.process_groups import ProcessGroups
 
@@ -67,6 +71,8 @@ class Worker:
         groups: ProcessGroups,
         metrics: WorkerMetrics | None = None,
         health: HealthFile | None = None,
+        log: DeliveryLog = DeliveryLog.FAILED,
+        trace_attempts: Callable[[AttemptFunction], AttemptFunction] | None = None,
     ) -> None:
         self.integrations, self._groups = integrations, groups
         hostname = f"{name}@{socket.gethostname()}"
@@ -84,6 +90,9 @@ class Worker:
             identity=process,
             worker=hostname,
             metrics=metrics,
+            tests=TestAttempts(hostname, partial(test_report.publish, client)),
+            log=log,
+            trace=trace_attempts,
         )
         self._watchdog = Watchdog(
             begun=lambda: state.all_total_count[0],

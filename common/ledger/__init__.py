@@ -36,6 +36,7 @@ Other keys in Redis
     courier:worker:NAME@HOST         hash    the last report of each worker process; expires after 5 minutes
     courier:lookups:{NAME}:DIGEST    string  a cached response of a look-up service; expires
     courier:asking:{NAME}:DIGEST     string  the worker that is asking that service now, so that no other asks; expires
+    courier:test:{ID}:HEX            string  the result of a delivery of `courier test`; expires after 5 minutes
     courier.ID                       list    the Celery queue of an integration: tasks, each with delivery ids
 
 State diagram
@@ -61,6 +62,7 @@ Scripts, who runs them and what they move
     let_go    operator          held deliveries wait no longer: they are due now
     import    operator          nothing → dead, unless the id is already there
     retain    worker            dead → deleted, beyond the configured age or size; off by default
+    withdraw  operator          waiting, or released and not begun → deleted; only for deliveries of `courier test`
     bury_unreadable  any process     released → dead, if the record or id cannot be read
     trim_history  worker        none: sets the maximum length of the history, and deletes old entries
 
@@ -73,6 +75,12 @@ Notifications
     fallback  settle, reap      a dead letter's alert is also queued for the fallback integration, with the id
                                 `ID+fallback:INTEGRATION` and `fallback_of` in its header; it has no further fallback
     manager   settle, reap      an event is queued for `manager`: the breaker opens, dead letters, deliveries that lag
+
+Tests
+    A delivery of `courier test` has an id that begins with `test:`. It is committed, released, begun and settled like
+    any other, but it gets one attempt. A failure is settled as skipped (`test_failed`): it says nothing about the
+    target's health and causes no retry, dead letter, fallback or event. The worker writes the result under a key of its
+    own, which no script changes.
 
 History
     Each script that ends a delivery also adds an entry to the history of its integration, in the same step:
@@ -153,6 +161,7 @@ from common.ledger.types import (
     DeadLetter,
     Event,
     Full,
+    Position,
     Reap,
     Reaped,
     Release,
@@ -190,6 +199,7 @@ __all__ = [
     "Located",
     "Notifications",
     "Place",
+    "Position",
     "Reap",
     "Reaped",
     "Release",

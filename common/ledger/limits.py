@@ -103,6 +103,8 @@ _HEALTH_SIGNALS: Final = (
 
 def health_signal(settlement: Settlement) -> HealthSignal:
     """Return what an outcome says about the health of its target."""
+    if settlement.contacted and settlement.reason == Reason.TEST_FAILED:
+        return HealthSignal.NONE
     if not settlement.contacted or settlement.outcome in {SettleOutcome.SKIPPED, SettleOutcome.RETURNED}:
         return HealthSignal.NOT_CONTACTED
     if settlement.outcome == SettleOutcome.DELIVERED:

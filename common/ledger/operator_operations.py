@@ -12,6 +12,8 @@ from common.ledger.keys import intake_keys, keys_of
 from common.ledger.locate import locate
 from common.ledger.record import encode_record, id_bytes, to_int
 from common.ledger.status import read_statuses
+from common.ledger.types import Position
+from common.outcome import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -69,6 +71,27 @@ class OperatorOperations(LedgerBase):
         for one in letters:
             arguments += (one.delivery.id, one.died_ms, encode_record(one.delivery))
         return int(self._calls.run("import", integration_id, *arguments))
+
+    def withdraw_tests(self, integration_id: str, ids: Sequence[str]) -> int:
+        """Delete deliveries of `courier test` that no worker has begun. Return how many."""
+        return int(self._calls.run("withdraw", integration_id, Reason.TEST_FAILED, *map(id_bytes, ids)))
+
+    def position(self, integration_id: str, delivery_id: str) -> Position | None:
+        """Return where a delivery is, None if the ledger does not have it."""
+        keys, member = keys_of(integration_id), id_bytes(delivery_id)
+
+        def add(pipe: Pipeline) -> None:
+            pipe.zrank(keys.waiting, member)
+            pipe.zrank(keys.released, member)
+            pipe.hget(keys.leases, delivery_id)
+            pipe.zrank(keys.dead, member)
+
+        ahead, released, token, dead = self._calls.ask(integration_id, add)
+        if ahead is None and released is None and dead is None:
+            return None
+        return Position(
+            ahead=None if ahead is None else int(ahead), is_begun=token is not None, is_dead=dead is not None
+        )
 
     def retain(
         self, integration_id: str, *, max_age_s: float | None, max_bytes: int | None, limit: int = RETAIN_LIMIT

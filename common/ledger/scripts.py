@@ -33,6 +33,7 @@ INCLUDES: Final = {
     "import": (),
     "let_go": ("holds",),
     "retain": (),
+    "withdraw": (),
     "trim_history": (),
 }
 """Script → the files that it includes, in this order, after the prelude."""

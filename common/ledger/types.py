@@ -162,7 +162,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
     `contacted` is whether the target was contacted; if not, the delivery's rate limit tokens are refunded. `final`
     means that this delivery causes the failure and no further attempt can succeed. `facts` are for the entry in the
-    history (`common.ledger.history`); without them there is none.
+    history (`common.ledger.history`); without them there is none. `status` is the HTTP or exit
+    status of the response that decided, for the log; the ledger does not store it.
 
     `delay_ms` is how long a retry waits. `pause_ms` is the pause that the target requested for all deliveries. Both are
     by the ledger's clock.
@@ -177,6 +178,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     contacted: bool = True
     final: bool = False
+    status: int | None = None
     facts: bytes = b""
 
     @property
@@ -224,6 +226,14 @@ class DeadLetter(msgspec.Struct, frozen=True):
     delivery: Delivery
     died_ms: int
     problem: str = ""
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a delivery is: waiting behind `ahead` others, begun by a worker, or dead; if none of them, released."""
+
+    ahead: int | None = None
+    is_begun: bool = False
+    is_dead: bool = False
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

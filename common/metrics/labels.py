@@ -12,7 +12,7 @@ from common.outcome import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SKIPPED: Final = (Reason.NO_FILE_HASH, Reason.NOTHING_TO_LOOK_UP, Reason.RULE_EXCLUDED)
+SKIPPED: Final = (Reason.NO_FILE_HASH, Reason.NOTHING_TO_LOOK_UP, Reason.RULE_EXCLUDED, Reason.TEST_FAILED)
 
 REASONS_WITHOUT_ATTEMPT: Final = (Reason.WORKER_LOST, Reason.BURIED, Reason.UNREADABLE)
 """Reasons of dead letters that are not the result of an attempt."""

@@ -24,7 +24,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `begun` counts deliveries since the process started, `running` those in flight. `idle_since_ms` is the time since
     which tasks are queued but the process neither begins nor runs any; 0 if this is not so. `config_error` is why the
-    last change of its settings file was refused.
+    last change of its settings file was refused. `serves` has the ids of the integrations that it serves; None in the
+    report of an earlier version.
     """
 
     seen_ms: Count
@@ -32,6 +33,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     running: Count
     idle_since_ms: Count
     config_error: str = ""
+    serves: tuple[str, ...] | None = None
 
 
 _store: Final = ReportStore("courier:worker:", WorkerReport, expire_s=EXPIRE_S)

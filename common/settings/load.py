@@ -39,6 +39,7 @@ from common.settings.schema import (
     ProducerSettings,
     RedisSettings,
     StateSettings,
+    TelemetrySettings,
     WorkerSettings,
 )
 from common.settings.silences import SilenceTable, shown_silences, silence_tables
@@ -90,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics: MetricsSettings
     health: HealthSettings
     log: LogSettings
+    telemetry: TelemetrySettings
     integrations: Mapping[str, Mapping[str, Any]]
     user_policies: Mapping[str, Mapping[str, Any]]
     origin: Mapping[str, str]

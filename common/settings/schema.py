@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hi
 import msgspec
 
 from common.connection.urls import SENTINEL_SCHEMES, complete_url, show_url
-from common.logs import LogFormat, LogLevel
+from common.logs import DeliveryLog, LogFormat, LogLevel
 from common.secret import Secret
 from common.settings.rate_limit import RateLimit
 from common.settings.secret_values import credentials, secret, secret_url, secret_url_or_reference, variables
@@ -185,6 +185,16 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     level: Annotated[LogLevel, one_of(LogLevel)]
     format: Annotated[LogFormat, one_of(LogFormat)]
+    deliveries: Annotated[DeliveryLog, one_of(DeliveryLog)]
+
+
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[telemetry]`."""
+
+    otlp_endpoint: Annotated[
+        str,
+        text('an http:// or https:// URL without login and query, or ""', r"(?:https?://[^\s/?#@]+(?:/[^\s?#@]*)?)?"),
+    ]
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +286,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "metrics": MetricsSettings,
     "health": HealthSettings,
     "log": LogSettings,
+    "telemetry": TelemetrySettings,
 }
 KEYS: Final = {section: dict(keys_of(struct, section)) for section, struct in STRUCTS.items()}
 """All keys by section and name, without those of `[integrations]`."""

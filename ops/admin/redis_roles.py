@@ -136,6 +136,7 @@ ROLES: Final = (
             _LIMITS,
             "~courier:lookups:*",
             "~courier:asking:*",
+            "%W~courier:test:*",
             "%R~courier:integrations",
             "~courier:worker:*",
             "~courier",
@@ -192,12 +193,13 @@ ROLES: Final = (
             "%R~courier:catalogue",
             "%R~courier:node:*",
             "%R~courier:worker:*",
+            "%R~courier:test:*",
         ),
         commands=_commands(
             _CONNECT,
             _READ_STATUS,
-            "hdel hset hsetnx xrange xread zscore",
+            "getrange hdel hset hsetnx xrange xread zscore",
         ),
-        scripts=("replay", "discard", "move", "bury", "import", "commit", "let_go"),
+        scripts=("replay", "discard", "move", "bury", "import", "commit", "let_go", "withdraw"),
     ),
 )

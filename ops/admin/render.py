@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from common.errors import SettingsError, TransportError
 from common.integration import Kind
-from common.outcome import Reason, Skipped
-from common.secret import MASK
+from common.outcome import Skipped
 from workers.delivery.factory import build_service
 from workers.integrations.base import NotSendable
 from workers.redaction import Redactor
-from workers.transports.http.transport import prepare
-from workers.transports.script.transport import arguments, check
+from workers.rendering import RenderedCall, render_call
+from workers.transports.script.transport import check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,21 +21,6 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from common.settings.schema import Policy, WorkerSettings
     from workers.alert.alert import Alert
-    from workers.calls import Request, ScriptCall
-
-ALERT_FILE: Final = Path("<alert file>")
-OPTIONS_FILE: Final = Path("<options file>")
-
-
-class RenderedCall(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One call. HTTP: method, url, headers and body. Script: argv, and the content of files by their name in argv."""
-
-    method: str = ""
-    url: str = ""
-    headers: dict[str, str] = {}
-    body: str = ""
-    argv: list[str] = []
-    files: dict[str, str] = {}
 
 
 class Rendered(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,7 +54,7 @@ class Renderer:
     def render(self, alert: Alert) -> Rendered:
         """Return the calls for this alert, regardless of the filters."""
         try:
-            calls = [self._rendered_call(call) for call in self.build_calls(alert)]
+            calls = [render_call(call, self._redactor, debug=self._debug) for call in self.build_calls(alert)]
         except NotSendable as refusal:
             outcome = refusal.outcome
             name = "skipped" if isinstance(outcome, Skipped) else "rejected"
@@ -91,32 +74,3 @@ class Renderer:
         except SettingsError as error:
             return str(error)
         return ""
-
-    def _rendered_call(self, call: Any) -> RenderedCall:
-        return self._script(call) if self._integration.kind is Kind.SCRIPT else self._request(call)
-
-    def _request(self, call: Request) -> RenderedCall:
-        """Return a request in the form that is sent. Raises TransportError for an invalid URL or header."""
-        try:
-            request = prepare(call.method, call.url, call.headers, call.params)
-        except Exception:  # noqa: BLE001 — any error of the libraries about a URL or header may quote a secret
-            raise TransportError(Reason.INVALID_URL, "the URL or a header is invalid") from None
-        headers = {name: value for name, value in request.headers.items() if isinstance(value, str)}
-        if call.body is not None:
-            headers["Content-Length"] = str(len(call.body))
-        return RenderedCall(
-            method=call.method,
-            url=self._redactor.text(request.url or ""),
-            headers={name: self._redactor.text(value) for name, value in headers.items()},
-            body="" if call.body is None else self._redactor.text(call.body.decode("utf-8", "replace")),
-        )
-
-    def _script(self, call: ScriptCall) -> RenderedCall:
-        options = None if call.options_file is None else OPTIONS_FILE
-        vector = arguments(call, ALERT_FILE, options, debug=self._debug)
-        for position, secret in ((1, call.api_key), (2, call.hook_url)):
-            vector[position] = MASK if secret else ""
-        files = {str(ALERT_FILE): self._redactor.text(call.alert_file.decode("utf-8", "replace"))}
-        if options and call.options_file is not None:
-            files[str(options)] = self._redactor.text(call.options_file.decode("utf-8", "replace"))
-        return RenderedCall(argv=[f"integrations/{call.name}", *vector], files=files)

@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "init": "Create the keys and passwords of an installation.",
     "health": "Check that a producer, a worker, Flower or the exporter makes progress.",
     "render": "Show what Courier would send for an alert.",
+    "test": "Send a test alert to an integration and show the response.",
     "shadow": "Count what Courier would send, without sending it.",
     "config": "Show the effective settings and their sources.",
 }

@@ -21,7 +21,7 @@ import click
 from common.printable import printable
 from common.settings.load import load_settings
 from common.settings.sources import FIXED
-from common.settings.units import parse_duration
+from common.settings.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,6 @@ SYNONYMS: Final = {
     "remove": "discard",
     "get": "show",
     "validate": "check",
-    "test": "check",
     "verify": "check",
     "lint": "check",
     "settings": "config",
@@ -135,16 +134,25 @@ class MomentParam(TimeParam):
 
 
 class Duration(click.ParamType[float]):
-    """A duration such as 2h, as seconds."""
+    """A duration such as 30s or 2h, as seconds, from `least_s` to `most_s`."""
 
     name = "duration"
 
+    def __init__(self, least_s: float = 0.0, most_s: float = 1e12) -> None:
+        self._least_s, self._most_s = least_s, most_s
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the seconds. Raises click.BadParameter."""
+        if isinstance(value, float):
+            return value
         try:
-            return parse_duration(value) if isinstance(value, str) else float(value)
+            seconds = parse_duration(value)
         except ValueError as error:
-            self.fail(f"{value!r} {error}; write 30m, 2h or 3d.", param, ctx)
+            self.fail(f"{value!r} {error}; write 30s, 5m or 2h.", param, ctx)
+        if not self._least_s <= seconds <= self._most_s:
+            limits = f"{format_duration(self._least_s)} to {format_duration(self._most_s)}"
+            self.fail(f"{value!r} is not in the range of {limits}", param, ctx)
+        return seconds
 
 
 def end_ms(start_ms: int, for_s: float | None, until: datetime | None) -> int:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings.load import Settings
-    from ops.admin.render import Rendered, RenderedCall
+    from ops.admin.render import Rendered
     from producer.ossec_conf import Configuration
+    from workers.rendering import RenderedCall
 
 DELIVERY_ID_PLACEHOLDER = "<delivery id>"
 """Shown in a message in place of the delivery id, which exists only for a queued delivery."""
@@ -106,7 +107,12 @@ def report(rendered: Rendered, verdict: str) -> Iterator[str]:
         yield f"{rendered.outcome}: {rendered.reason}: {rendered.detail}"
     for call in rendered.calls:
         yield ""
-        yield from _script(call) if call.argv else _request(call)
+        yield from request_lines(call)
+
+
+def request_lines(call: RenderedCall) -> Iterator[str]:
+    """Yield the lines of one call."""
+    yield from _script(call) if call.argv else _request(call)
 
 
 def _request(call: RenderedCall) -> Iterator[str]:

@@ -6,7 +6,8 @@ import hashlib
 import re
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
@@ -28,13 +29,17 @@ from common.ledger import (
     scripts,
 )
 from common.silences import Silence, delete_silences, fetch_counts, fetch_silences, write_silence
+from ops.admin.delivery_test.queued import QueuedTests
 from ops.admin.redis_roles import ROLES, acl_lines
+from ops.admin.session import LedgerSession
 from ops.standalone.embedded_redis import free_port
 from tests.e2e.test_metrics import Scrape
 from tests.support.fakes import SIGNATURES
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
+from workers.delivery import test_report
 from workers.delivery.lookup_store import LookupStore
+from workers.delivery.test_report import DeliveryTestReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,6 +241,28 @@ def test_a_producer_can_count_for_silences_and_announce_and_delete_them(
     assert refused(client) == []
 
 
+def test_an_operator_can_test_an_integration_and_read_what_the_worker_reports(
+    client: redis.Redis, server: EmbeddedServer
+) -> None:
+    client.hset("courier:integrations", mapping={"slack": "sealed", "version": 1})
+    client.hset("courier:catalogue", "slack", "slack")
+    with login(server, "operator") as operator, login(server, "worker") as worker:
+        session = LedgerSession(operator, Ledger(operator), {})
+
+        def sleep(_seconds: float) -> None:
+            waiting: Any = client.zrange("courier:{slack}:waiting", 0, 0)
+            (delivery_id,) = waiting
+            test_report.publish(worker, "slack", delivery_id.decode(), DeliveryTestReport(outcome="delivered"))
+
+        tests = QueuedTests(session, timeout_s=1.5, random=Random(1), sleep=sleep)
+        (result,) = tests.run(["slack"], b"{}")
+        assert (result.outcome, result.why) == ("not_sent", "no worker is running")
+        report = test_report.fetch(operator, "slack", result.delivery)
+        assert report is not None
+        assert report.outcome == "delivered"
+    assert refused(client) == []
+
+
 def test_a_worker_can_cache_lookups_and_expire_dead_letters(client: redis.Redis, server: EmbeddedServer) -> None:
     with login(server, "worker") as connection:
         lookups = LookupStore(connection, "virustotal-v3", SIGNATURES)
@@ -318,6 +345,9 @@ def test_info_is_the_only_dangerous_command_of_any_role(client: redis.Redis) -> 
         ("producer", "SET courier:lookups:{virustotal}:x x"),
         ("producer", "SCAN 0"),
         ("worker", "HSET courier:integrations slack forged"),
+        ("worker", "GET courier:test:{slack}:0"),
+        ("operator", "SET courier:test:{slack}:0 forged"),
+        ("exporter", "GETRANGE courier:test:{slack}:0 0 1"),
         ("worker", "DEL courier:integrations"),
         ("worker", "HSET courier:catalogue slack forged"),
         ("worker", "HSET courier:node:n seen_ms 1"),

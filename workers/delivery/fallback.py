@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from common import lenient_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from common.ledger import FallbackOf
 
 NOTE_KEY = "courier"
@@ -20,6 +22,15 @@ NOTE_KEY = "courier"
 def annotate(raw: bytes, origin: FallbackOf) -> bytes:
     """Return the alert with a last member `courier` and with a prefix in `full_log` and `rule.description`.
 
+    A line that is not a JSON object is returned unchanged.
+    """
+    note = {"undelivered_to": origin.integration, "reason": origin.reason}
+    return mark(raw, f"[Courier: undelivered to {origin.integration}, {origin.reason}] ", note)
+
+
+def mark(raw: bytes, prefix: str, note: Mapping[str, object]) -> bytes:
+    """Return the alert with `note` as its last member `courier`, and `prefix` in `full_log` and `rule.description`.
+
     Messages for people consist of these two; one that is missing or not a string stays unchanged. A line that is not
     a JSON object is returned unchanged.
     """
@@ -28,12 +39,11 @@ def annotate(raw: bytes, origin: FallbackOf) -> bytes:
         members, end = lenient_json.value_offsets(text)
     except ValueError:
         return raw
-    why = json.dumps({"undelivered_to": origin.integration, "reason": origin.reason})
-    additions = {end: f'{", " if members else ""}"{NOTE_KEY}": {why}'}
-    prefix = json.dumps(f"[Courier: undelivered to {origin.integration}, {origin.reason}] ")[1:-1]
+    additions = {end: f'{", " if members else ""}"{NOTE_KEY}": {json.dumps(note)}'}
+    escaped = json.dumps(prefix)[1:-1]
     for offset in (members.get("full_log"), _description(text, members.get("rule"))):
         if offset is not None and text[offset] == '"':
-            additions[offset + 1] = prefix
+            additions[offset + 1] = escaped
     # From the last offset to the first: an insertion moves all offsets behind it.
     for offset, addition in sorted(additions.items(), reverse=True):
         text = text[:offset] + addition + text[offset:]

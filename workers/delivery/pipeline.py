@@ -36,7 +36,7 @@ from workers.delivery.response import DEAD_BYTES, WAITING_BYTES
 from workers.integrations.base import Cacheable, NotSendable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from common.ledger import Delivery
@@ -76,6 +76,11 @@ class AttemptResult(NamedTuple):
     contacted: bool
     response: Any = None
 
+    @property
+    def status(self) -> int | None:
+        """The HTTP or exit status of `response`, None if there is none."""
+        return getattr(self.response, "status", None)
+
 
 class Pipeline:
     """Makes the attempts of one integration."""
@@ -98,6 +103,18 @@ class Pipeline:
         self._last_response, self._signer = last_response, signer
         self._service, self._transport, self._policy, self._random = service, transport, policy, random
         self._lookup_cache = LookupCache(service, lookups) if lookups and isinstance(service, Cacheable) else None
+
+    def for_test(self, wrap: Callable[[Transport], Transport]) -> Pipeline:
+        """Return a copy for `courier test`: without the look-up cache, and each call goes through `wrap`."""
+        transport = wrap(self._transport)
+        return Pipeline(
+            self._service,
+            transport,
+            self._policy,
+            self._random,
+            signer=self._signer,
+            last_response=self._last_response,
+        )
 
     async def attempt(self, delivery: Delivery) -> Settlement:
         """Make one attempt on the event loop and return its settlement. An internal error leads to a retry."""
@@ -151,11 +168,19 @@ class Pipeline:
         match outcome:
             case Delivered():
                 return Settlement(
-                    id=delivery.id, outcome=SettleOutcome.DELIVERED, events=events, contacted=result.contacted
+                    id=delivery.id,
+                    outcome=SettleOutcome.DELIVERED,
+                    events=events,
+                    contacted=result.contacted,
+                    status=result.status,
                 )
             case Skipped():
                 return Settlement(
-                    id=delivery.id, outcome=SettleOutcome.SKIPPED, reason=outcome.reason, contacted=result.contacted
+                    id=delivery.id,
+                    outcome=SettleOutcome.SKIPPED,
+                    reason=outcome.reason,
+                    contacted=result.contacted,
+                    status=result.status,
                 )
             case Postponed():
                 header = msgspec.structs.replace(delivery.header, completed_calls=result.completed_calls)
@@ -186,6 +211,7 @@ class Pipeline:
                 header=self._with_response(header, result, WAITING_BYTES),
                 events=self._events(delivery, outcome.events),
                 contacted=result.contacted,
+                status=result.status,
             )
         final_events = outcome.final_events if isinstance(outcome, Retry) else ()
         return Settlement(
@@ -197,6 +223,7 @@ class Pipeline:
             events=self._events(delivery, outcome.events + final_events),
             contacted=result.contacted,
             final=isinstance(outcome, Rejected),
+            status=result.status,
         )
 
     def _events(self, delivery: Delivery, events: Sequence[ManagerEvent]) -> tuple[Event, ...]:

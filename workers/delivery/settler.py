@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import LedgerError
 from common.integration import MANAGER_ID
-from common.ledger import SettleOutcome
+from workers.delivery.attempt_log import describe_failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -27,7 +27,6 @@ SETTLE_RETRY_DELAYS_S: Final = (0.1, 0.5, 1, 2, *[5] * 25)
 gives up: the leases have expired by then, and the deliveries are attempted again."""
 
 _log = logging.getLogger("courier.worker")
-_deliveries = logging.getLogger("courier.delivery")
 
 
 class Settler:
@@ -63,7 +62,6 @@ class Settler:
                     if attempt == 0:
                         _log.warning("settle failed, retrying: %s", error, extra=extra)
                     await self._sleep(delay_s)
-            _log_settlements(served.integration.id, settlements)
         except Exception:  # noqa: BLE001 — the runner must go on with the next ones
             _log.exception("settle failed: internal error; the deliveries are sent again", extra=extra)
         self.give_up(served, (one.id for one in settlements))
@@ -76,7 +74,7 @@ class Settler:
     def _settle_and_release(self, served: ServedIntegration, settlements: Sequence[Settlement]) -> bool:
         """Settle once, release further deliveries, and return whether the integration is blocked. Blocks."""
         integration_id = served.integration.id
-        last_error = next((_describe(s) for s in settlements if s.failed), "")
+        last_error = next((describe_failure(s) for s in settlements if s.failed), "")
         settled = self._ledger.settle(
             integration_id,
             settlements,
@@ -90,7 +88,6 @@ class Settler:
         # Before the tasks are published: a delivery that comes back at once must not count as in flight.
         self._in_flight.remove(integration_id, (one.id for one in settlements))
         _log_target_state(integration_id, settled, last_error)
-        _log_settlements(integration_id, settlements)
         try:
             if settled.tasks:
                 self._dispatcher.publish({integration_id: settled.tasks})
@@ -99,12 +96,6 @@ class Settler:
         except LedgerError as error:
             _log.warning("release failed: %s", error, extra={"integration": integration_id})
         return settled.is_blocked
-
-
-def _describe(settlement: Settlement) -> str:
-    assert settlement.header is not None  # noqa: S101 — a failed settlement has one
-    attempt = settlement.header.history[-1]
-    return f"{attempt.reason}: {attempt.detail}" if attempt.detail else str(attempt.reason)
 
 
 def _log_target_state(integration_id: str, settled: Settled, last_error: str) -> None:
@@ -117,24 +108,3 @@ def _log_target_state(integration_id: str, settled: Settled, last_error: str) ->
         _log.info("circuit breaker closed", extra=extra)
     if settled.paused_until_ms:
         _log.warning("target requested a pause", extra=extra | {"until_ms": settled.paused_until_ms})
-
-
-_LEVELS: Final = {SettleOutcome.RETRY: logging.WARNING, SettleOutcome.DEAD: logging.ERROR}
-
-
-def _log_settlements(integration_id: str, settlements: Iterable[Settlement]) -> None:
-    for settlement in settlements:
-        level = _LEVELS.get(settlement.outcome, logging.DEBUG)
-        if not _deliveries.isEnabledFor(level):
-            continue
-        fields: dict[str, object] = {
-            "integration": integration_id,
-            "delivery": settlement.id,
-            "outcome": settlement.outcome.value,
-            "reason": settlement.reason,
-        }
-        if settlement.header is None or not settlement.failed:
-            _deliveries.log(level, settlement.outcome.value, extra=fields)
-        else:
-            fields |= {"attempts": settlement.header.attempts, "delay_ms": settlement.delay_ms}
-            _deliveries.log(level, "%s: %s", settlement.outcome.value, _describe(settlement), extra=fields)

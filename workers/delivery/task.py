@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from common.delivery_test import is_test
 from common.errors import LedgerDamaged, LedgerError
+from common.logs import DeliveryLog
+from workers.delivery.attempt_log import AttemptLog
 from workers.delivery.history_facts import facts_of
 from workers.delivery.in_flight import InFlight
 from workers.delivery.runner import Batch, Runner
 from workers.delivery.settler import Settler
+from workers.delivery.test_attempt import TestAttempts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from workers.delivery.served import ServedIntegration, ServedIntegrations
     from workers.metrics import WorkerMetrics
     from workers.process_identity import ProcessIdentity
+
+AttemptFunction: TypeAlias = "Callable[[ServedIntegration, Delivery], Awaitable[Settlement]]"
 
 _log = logging.getLogger("courier.worker")
 
@@ -49,12 +55,17 @@ class DeliveryTask:
         worker: str = "",
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         metrics: WorkerMetrics | None = None,
+        tests: TestAttempts | None = None,
+        log: DeliveryLog = DeliveryLog.FAILED,
+        trace: Callable[[AttemptFunction], AttemptFunction] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._worker, self._monotonic = worker, monotonic
         self._ledger, self._integrations, self._loop = ledger, integrations, loop
         self._identity, self._token, self._metrics = identity, str(identity), metrics
-        self._in_flight = InFlight()
+        self._attempt_log = AttemptLog(log)
+        self._traced_attempt = trace(self._attempt) if trace else self._attempt
+        self._in_flight, self._tests = InFlight(), tests or TestAttempts()
         self._settler = Settler(ledger, dispatcher, integrations, self._in_flight, token=self._token, sleep=sleep)
         self._runners: dict[str, Runner] = {}
 
@@ -101,15 +112,19 @@ class DeliveryTask:
         """Start the attempts. Runs on the event loop."""
         integration_id = served.integration.id
         if integration_id not in self._runners:
-            self._runners[integration_id] = Runner(self._settler, self._attempt)
+            self._runners[integration_id] = Runner(self._settler, self._traced_attempt)
         self._runners[integration_id].start(served, batch)
 
     async def _attempt(self, served: ServedIntegration, delivery: Delivery) -> Settlement:
         began_s = self._monotonic()
-        settlement = await served.pipeline.attempt(delivery)
+        if is_test(delivery.id):
+            settlement = await self._tests.attempt(served, delivery)
+        else:
+            settlement = await served.pipeline.attempt(delivery)
+        duration_s = self._monotonic() - began_s
+        self._attempt_log.record(served.integration.id, delivery, settlement, duration_s)
         if settlement.ends and served.policy.history_max:
-            attempt_ms = round(1000 * (self._monotonic() - began_s))
-            facts = facts_of(delivery, settlement, worker=self._worker, attempt_ms=attempt_ms)
+            facts = facts_of(delivery, settlement, worker=self._worker, attempt_ms=round(1000 * duration_s))
             settlement = msgspec.structs.replace(settlement, facts=facts)
         if self._metrics:
             self._metrics.record_attempt(served.integration.id, delivery, settlement)

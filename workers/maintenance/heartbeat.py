@@ -74,6 +74,7 @@ class Heartbeat:
             running=running,
             idle_since_ms=self._idle_since_ms,
             config_error=config_error,
+            serves=tuple(sorted(ids)),
         )
         publish_worker_report(self._redis, self._worker, str(self._process), report)
         if self._health:
