@@ -101,15 +101,10 @@ class Producer:
         self._cursor_backup, self._remembered = cursor_backup, cursor_backup.load()
         self._integrations: Sequence[Integration] = config.load()
         self._matcher = Matcher(self._integrations, quarantine, config.conditions, config.agents)
-        self._foreign = ForeignWrites(self._matcher.counts, now)
+        counts = self._matcher.counts
+        self._foreign = ForeignWrites(counts, now)
         self._status_reporter = StatusReporter(
-            node=node,
-            source=source,
-            config=config,
-            ledger=ledger,
-            client=client,
-            counts=self._matcher.counts,
-            metrics=metrics,
+            node=node, source=source, config=config, ledger=ledger, client=client, counts=counts, metrics=metrics
         )
         self._silences = Silences(client, ledger, node, now)
         self._committer = Committer(node, registry, dispatcher, Holds(ledger.now_ms, config), now())

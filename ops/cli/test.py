@@ -19,6 +19,7 @@ from ops.admin.delivery_test.direct import run_direct
 from ops.admin.delivery_test.queued import QueuedTests
 from ops.admin.delivery_test.result import Outcome
 from ops.admin.names import in_configuration
+from ops.admin.one_alert import one_alert
 from ops.admin.session import open_session
 from ops.cli.options import (
     Duration,
@@ -30,7 +31,7 @@ from ops.cli.options import (
     server_options,
     setting_option,
 )
-from ops.cli.render import one_alert, request_lines
+from ops.cli.render import request_lines
 from producer.configuration import read_configuration
 
 if TYPE_CHECKING:
