@@ -26,6 +26,7 @@ from producer.filters.conditions import AlertConditions
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
+from producer.section_checks import SectionProblem, read_sections
 from producer.silence_tables import compile_silences
 from producer.table_checks import table_problems
 
@@ -71,6 +72,13 @@ def policy_of(integration: Integration, settings: Settings, configuration: Confi
 def compile_configuration(found: Configuration, settings: Settings, references: SecretReferences) -> Configuration:
     """Return the integrations of ossec.conf with those of courier.toml, and what is wrong with either."""
     return _Compiler(found, settings, references).result()
+
+
+class TableSection(NamedTuple):
+    """A section, such as `[integrations.ID.message]`, and the table that has it."""
+
+    table: str
+    values: msgspec.Struct
 
 
 class _Compiler:
@@ -174,15 +182,18 @@ class _Compiler:
         if self._refused_by_table(block):
             return None
         values: dict[str, TableValue] = {}
+        sections: dict[str, TableSection] = {}
         for table in dict.fromkeys((block.name, block.id)):  # the id is stronger
             values |= self._values_of(table)
-        return self._build(block, values) if values else block
+            sections |= self._sections_of(table)
+        return self._build(block, values, sections) if values or sections else block
 
     def _tables_without_block(self) -> Iterator[Integration]:
         """Yield the integrations that courier.toml defines alone."""
         blocks = {name for one in self._found.integrations for name in (one.id, one.name)}
         blocks |= {one.name for one in self._found.refused_blocks}
-        for table, definition in self._settings.definitions.items():
+        for table in {**self._settings.definitions, **self._settings.sections}:
+            definition = self._settings.definitions.get(table, Definition())
             if table in blocks or table == DEFAULT or is_pattern(table):
                 continue
             if definition.service is None:
@@ -193,7 +204,9 @@ class _Compiler:
                 self._warn(table, f"differs from {like} only in upper and lower case: it is an integration of its own")
             blocks.add(table)
             base = Integration(id=table, name=definition.service)
-            if not self._refused_by_table(base) and (one := self._build(base, self._values_of(table))):
+            if not self._refused_by_table(base) and (
+                one := self._build(base, self._values_of(table), self._sections_of(table))
+            ):
                 yield one
 
     def _values_of(self, table: str) -> dict[str, TableValue]:
@@ -202,8 +215,14 @@ class _Compiler:
         values = {key: getattr(definition, key.field) for key in DEFINITION_KEYS.values()}
         return {k.field: TableValue((INTEGRATIONS, table, k.name), v) for k, v in values.items() if v is not None}
 
-    def _build(self, base: Integration, values: dict[str, TableValue]) -> Integration | None:
-        """Return `base` with these values, None if they are refused."""
+    def _sections_of(self, table: str) -> dict[str, TableSection]:
+        """Return the sections of a table by name."""
+        return {name: TableSection(table, one) for name, one in self._settings.sections.get(table, {}).items()}
+
+    def _build(
+        self, base: Integration, values: dict[str, TableValue], sections: dict[str, TableSection]
+    ) -> Integration | None:
+        """Return `base` with these values and sections, None if they are refused."""
         problems: list[tuple[str, str]] = []
         changes: dict[str, Any] = {}
         for field, (path, value) in values.items():
@@ -216,15 +235,19 @@ class _Compiler:
         if changes.get("service_override") == base.name:
             del changes["service_override"]
         paths = {path[-1]: path for path, _ in values.values()}
-        first_path = paths.get("service") or next(iter(paths.values()))
-        file, line = _file_and_line(self._settings.origin[dotted(first_path)])
+        first_path = paths.get("service") or next(iter(paths.values()), ())
+        file, line = _file_and_line(self._settings.origin[dotted(first_path)]) if first_path else ("", None)
         location = {} if base.file else {"file": file, "line": line or 0}
         integration = msgspec.structs.replace(base, **changes, **location)
         problems += [] if problems else table_problems(integration, self._named, is_new=not base.file)
         if integration.hold and (problem := hold_problem(integration.hold, self._settings.windows)):
             problems.append(("hold", problem))
-        if problems:
-            errors = [self._error(paths.get(key, first_path), f"{key}: {problem}") for key, problem in problems]
+        errors = [self._error(paths.get(key, first_path), f"{key}: {problem}") for key, problem in problems]
+        if not errors:
+            given = {name: one.values for name, one in sections.items()}
+            integration, wrong = read_sections(integration, given, self._references)
+            errors = [self._section_error(one, sections, integration) for one in wrong]
+        if errors:
             self._refuse(base.id, errors, base.line)
             return None
         return integration
@@ -261,6 +284,20 @@ class _Compiler:
     def _error(self, path: KeyPath, problem: str) -> ConfigError:
         """Return the error of a key; the problem begins with its name."""
         return _config_error(self._settings.origin[dotted(path)], f"{dotted(path[:-1])}.{problem}")
+
+    def _section_error(
+        self, problem: SectionProblem, sections: dict[str, TableSection], integration: Integration
+    ) -> ConfigError:
+        """Return the error of a key of a section: at the key, or else at the section, or else at the integration."""
+        table = sections[problem.section].table if problem.section in sections else integration.id
+        section = dotted((INTEGRATIONS, table, problem.section))
+        name = f"{section}.{problem.key}" if problem.key else section
+        origins = self._settings.origin
+        origin = origins.get(name) or next((one for key, one in origins.items() if key.startswith(f"{section}.")), "")
+        text = f"{name}: {problem.text}"
+        return (
+            _config_error(origin, text) if origin else ConfigError(text, file=integration.file, line=integration.line)
+        )
 
     def _warn(self, table: str, problem: str) -> None:
         prefix = f"{dotted((INTEGRATIONS, table))}."

@@ -22,6 +22,7 @@ import msgspec
 
 from common.errors import SettingsError
 from common.files import FileSignature, exists, file_signature
+from common.services.sections import read_tables, section_keys
 from common.settings.definition import CONDITIONS, DEFINITION_KEYS, NAMED, WINDOWS, Definition, definition
 from common.settings.refused import RefusedTable
 from common.settings.schema import (
@@ -77,9 +78,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `integrations` holds the tables of policies by name or pattern; `policy` merges them. `user_policies` is the part
     that the operator set, without the packaged defaults. `definitions` holds what tables say of their integrations
-    besides, `conditions` the named conditions, `windows` the windows, `silences` the silences by number, `refused` the
-    errors in tables. `file` is the settings file, also if it does not exist, and `file_signature` tells whether it has
-    changed since; `read_again` loads all this again.
+    besides, `sections` their sections by table and name, `conditions` the named conditions, `windows` the windows,
+    `silences` the silences by number, `refused` the errors in tables. `file` is the settings file, also if it does not
+    exist, and `file_signature` tells whether it has changed since; `read_again` loads all this again.
     """
 
     redis: RedisSettings
@@ -96,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     user_policies: Mapping[str, Mapping[str, Any]]
     origin: Mapping[str, str]
     definitions: Mapping[str, Definition]
+    sections: Mapping[str, Mapping[str, msgspec.Struct]]
     conditions: Mapping[str, tuple[str, ...]]
     windows: Mapping[str, Window]
     silences: Mapping[str, SilenceTable]
@@ -125,7 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         known = list(integrations)
         return [
             table
-            for table in {**self.user_policies, **self.definitions}
+            for table in {**self.user_policies, **self.definitions, **self.sections}
             if table != DEFAULT and not any(_rank(table, one) for one in known)
         ]
 
@@ -136,13 +138,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for key in keys.values():
                 name = dotted((section, key.name))
                 yield name, key.reader.show(getattr(values, key.field)), self.origin[name]
-        for table in {**self.integrations, **self.definitions}:
+        for table in {**self.integrations, **self.definitions, **self.sections}:
             fields = self.integrations.get(table, {})
             said = msgspec.structs.asdict(self.definitions.get(table, Definition()))
             for key in (*DEFINITION_KEYS.values(), *POLICY_KEYS.values()):
                 if (value := said.get(key.field, fields.get(key.field))) is not None or key.field in fields:
                     name = dotted((INTEGRATIONS, table, key.name))
                     yield name, key.reader.show(value), self.origin[name]
+            for section, values in self.sections.get(table, {}).items():
+                for key in section_keys(section).values():
+                    if (name := dotted((INTEGRATIONS, table, section, key.name))) in self.origin:
+                        yield name, key.reader.show(getattr(values, key.field)), self.origin[name]
         for section, named in ((CONDITIONS, self.conditions), (WINDOWS, self.windows)):
             for word, content in named.items():
                 name = dotted((section, word))
@@ -197,7 +203,8 @@ def load_settings(
     if refused and not keep_refused:
         raise SettingsError(str(refused[0]))
     sections: dict[str, Any] = {name: struct(**tables[(name,)]) for name, struct in STRUCTS.items()}
-    own = {path[1]: fields for path, fields in tables.items() if path[0] == INTEGRATIONS}
+    about = {path[1:]: fields for path, fields in tables.items() if path[0] == INTEGRATIONS}
+    own = {path[0]: fields for path, fields in about.items() if len(path) == 1}
     policies = {table: found for table, fields in own.items() if (found := _fields(fields, POLICY_KEYS))}
     definitions = {table: definition(fields) for table, fields in own.items() if _fields(fields, DEFINITION_KEYS)}
     origin = {dotted(path): value.origin for path, value in given.items()}
@@ -207,6 +214,7 @@ def load_settings(
         user_policies=_user_policies(policies, origin),
         origin=origin,
         definitions=definitions,
+        sections=read_tables({path: fields for path, fields in about.items() if len(path) > 1}),
         conditions=tables.get((CONDITIONS,), {}),
         windows=tables.get((WINDOWS,), {}),
         silences=silence_tables(tables),

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from common.integration import Kind
-from workers.integrations.registry import ServiceOptions, make_service
+from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.registry import make_service
 from workers.redaction import Redactor
 from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport
@@ -42,7 +43,9 @@ def build_service(
     without Courier's own variables. `debug` is passed to scripts, as the stock Integrator passes its own. `signer`
     verifies the events that `manager` may send.
     """
-    choices = ServiceOptions(policy.endpoint, policy.virustotal_api, policy.permanent_exit_codes, policy.escape)
+    choices = ServiceOptions(
+        policy.endpoint, policy.virustotal_api, policy.permanent_exit_codes, policy.escape, policy.dashboard_url
+    )
     redactor = Redactor.of(integration, policy, environ)
     service = make_service(integration, choices, redactor=redactor, signer=signer)
     if integration.kind is Kind.HTTP:

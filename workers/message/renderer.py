@@ -1,0 +1,146 @@
+"""Renders the message of one integration: the operator's templates, and the default message where there are none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from common.errors import ConfigError, TemplateError
+from common.services.sections import options_of
+from common.settings.message import MESSAGE, MessageTemplates
+from workers.integrations.helpers.alert_fields import get
+from workers.message.default import default_message
+from workers.message.limits import Limits, fit
+from workers.message.markup import one_line
+from workers.message.message import Field, Message
+from workers.redaction import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from common.integration import Integration
+    from common.templates.environment import Template
+    from common.templates.source import TemplateSource
+    from workers.alert.alert import Alert
+    from workers.message.markup import Markup
+
+MAX_MISSING: Final = 20
+"""Missing paths that are reported of one message."""
+
+MAX_LINK_CHARS: Final = 2_000
+"""A longer link is left out: half of it would lead elsewhere."""
+
+
+class _Templates(NamedTuple):
+    """The compiled templates of the parts that have one."""
+
+    title: Template | None
+    text: Template | None
+    fields: Mapping[str, Template] | None
+    link: Template | None
+
+
+class MessageRenderer:
+    """Renders the messages of one integration. Its templates are compiled once.
+
+    `given` are the parts that the operator has written: of title, text, fields and link.
+    """
+
+    def __init__(
+        self, block: Integration, markup: Markup, limits: Limits, *, dashboard_url: str = "", escape: bool = True
+    ) -> None:
+        """Raise ConfigError if a template cannot be compiled. `escape=False` prints alert text as it is."""
+        if not escape:
+            markup = markup._replace(escape=str)
+        self._markup, self._limits, self._dashboard_url = markup, limits, dashboard_url
+        self._integration = block.id
+        templates = options_of(block, MessageTemplates)
+        given = {name for name in MessageTemplates.__struct_fields__ if getattr(templates, name) is not None}
+        self.given = frozenset(given - {"template"} | ({"text"} if "template" in given else set()))
+        try:
+            self._templates = _compile(templates, markup) if given else None
+        except TemplateError as error:
+            raise ConfigError(str(error), file=block.file, line=block.line or None, element=MESSAGE) from None
+
+    def render(self, alert: Alert, fields: dict[str, Any]) -> Message:
+        """Return the message for an alert within the service's limits. If a template fails, it is the default one."""
+        return fit(self.render_whole(alert, fields), self._limits, self._markup)
+
+    def render_whole(self, alert: Alert, fields: dict[str, Any]) -> Message:
+        """Return the message before it is cut."""
+        message = default_message(fields, self._markup, self._dashboard_url)
+        if self._templates is None:
+            return message
+        try:
+            return self._rendered(self._templates, message, variables(alert, fields, self._integration))
+        except TemplateError as error:
+            return msgspec.structs.replace(message, note=f"Courier shows the default message: {error}")
+
+    def _rendered(self, templates: _Templates, default: Message, values: Mapping[str, Any]) -> Message:
+        """Return the default message with the parts that have templates."""
+        missing: list[str] = []
+
+        def text_of(template: Template | None, otherwise: str) -> str:
+            if template is None:
+                return otherwise
+            text = template.render(values).strip()
+            missing.extend(template.missing)
+            return text
+
+        rows = default.fields
+        if templates.fields is not None:
+            found = ((name, text_of(one, "")) for name, one in templates.fields.items())
+            rows = tuple(Field(self._markup.escape(name), value) for name, value in found if value)
+        link = text_of(templates.link, "")
+        return msgspec.structs.replace(
+            default,
+            title=one_line(text_of(templates.title, default.title)) or default.title,
+            text=text_of(templates.text, default.text),
+            fields=rows,
+            link=_url(link) if templates.link else default.link,
+            missing=tuple(missing[:MAX_MISSING]),
+        )
+
+
+def variables(alert: Alert, fields: dict[str, Any], integration: str) -> dict[str, Any]:
+    """Return what a template sees: the alert's members, the whole alert as `alert`, and `courier`.
+
+    `courier` has what Courier says in the alert itself (`undelivered_to` and `reason` of a fallback, `digest`), and
+    `integration`, `node`, `attempt` and `delivery_id`.
+    """
+    own = get(fields, "courier")
+    courier = {
+        **(own if isinstance(own, dict) else {}),
+        "integration": integration,
+        "node": alert.delivery_id.partition(":")[0],
+        "attempt": alert.attempt,
+        "delivery_id": alert.delivery_id,
+    }
+    return {**fields, "alert": fields, "courier": courier}
+
+
+def _compile(templates: MessageTemplates, markup: Markup) -> _Templates:
+    """Compile all parts. Raises TemplateError."""
+    from common.templates.environment import Compiler  # noqa: PLC0415 — Jinja2 is slow to import, and not always needed
+
+    lines = Compiler(lambda text: markup.escape(one_line(text)), code=markup.code)
+    texts, urls = Compiler(markup.escape, code=markup.code), Compiler(readable)
+
+    def compiled(compiler: Compiler, source: TemplateSource | None) -> Template | None:
+        return None if source is None else compiler.compile(source)
+
+    fields = templates.fields
+    return _Templates(
+        compiled(lines, templates.title),
+        compiled(texts, templates.template or templates.text),
+        None if fields is None else {name: lines.compile(one) for name, one in fields.items()},
+        compiled(urls, templates.link),
+    )
+
+
+def _url(text: str) -> str:
+    """Return a link, empty unless it is one of HTTP without blanks and quotes."""
+    text = text.strip()
+    is_url = text.startswith(("https://", "http://")) and len(text) <= MAX_LINK_CHARS
+    return text if is_url and not any(mark in text for mark in "\"'<>| \n\t`\\") else ""
