@@ -12,10 +12,10 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from common.errors import TemplateError
-from common.templates.filters import FILTERS, TESTS, items
+from common.templates.filters import FILTERS, TESTS, each
 from common.templates.language import CONCAT, EACH, LOOP_MEMBERS, MEMBER, prepare
 from common.templates.source import MAX_TEMPLATE_BYTES
-from common.templates.values import MAX_ITEMS, MAX_TEXT_CHARS, ExactNumber, Missing, Raw, json_of, member, text_of
+from common.templates.values import MAX_TEXT_CHARS, ExactNumber, Missing, Raw, json_of, member, seen, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -94,7 +94,7 @@ class Template:
         pieces: list[str] = []
         room = state.max_chars
         try:
-            context = self._compiled.new_context(variables)  # type: ignore[arg-type]  # it only reads them
+            context = self._compiled.new_context({name: seen(value) for name, value in variables.items()})
             for piece in self._compiled.root_render_func(context):
                 pieces.append(piece)
                 room -= len(piece)
@@ -204,7 +204,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return self._escape(text_of(value))
 
     def _each(self, value: Any) -> Iterator[Any]:
-        for one in list(value)[:MAX_ITEMS] if isinstance(value, dict) else items(value):
+        for one in each(value):
             self._state.check_time()
             yield one
 

@@ -36,7 +36,7 @@ def join(value: Any, separator: str = ", ", attribute: str = "") -> str:
     """Return the items of a list, or a single value, as one text; `attribute` joins a member of each item."""
     if isinstance(value, Missing) or value is None:
         return ""
-    chosen = items(value) if isinstance(value, list | tuple) else [value]
+    chosen = each(value) if isinstance(value, list | tuple) else [value]
     if attribute:
         chosen = [one.get(attribute) for one in chosen if isinstance(one, dict)]
     return text_of(separator).join([text_of(seen(one)) for one in chosen if one is not None])[:MAX_TEXT_CHARS]
@@ -47,11 +47,14 @@ def split(value: Any, separator: str = ",") -> list[str]:
     return [part.strip() for part in text_of(value).split(text_of(separator) or ",", MAX_ITEMS)][:MAX_ITEMS]
 
 
-def items(value: Any) -> list[Any]:
-    """Return the items of a list, or the pairs of name and value of an object."""
-    if isinstance(value, dict):
-        return [[name, seen(one)] for name, one in zip(value, value.values(), strict=True)][:MAX_ITEMS]
-    return [seen(one) for one in value[:MAX_ITEMS]] if isinstance(value, list | tuple) else []
+def pairs(value: Any) -> list[Any]:
+    """Return the pairs of name and value of an object."""
+    return [[name, seen(value[name])] for name in list(value)[:MAX_ITEMS]] if isinstance(value, dict) else []
+
+
+def each(value: Any) -> list[Any]:
+    """Return the items of a list, or the names of an object: what a loop goes over."""
+    return [seen(one) for one in list(value)[:MAX_ITEMS]] if isinstance(value, list | tuple | dict) else []
 
 
 def first(value: Any) -> Any:
@@ -103,7 +106,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "default": default,
     "first": first,
     "int": to_int,
-    "items": items,
+    "items": pairs,
     "join": join,
     "last": last,
     "length": length,

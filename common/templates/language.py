@@ -3,7 +3,7 @@
 Rewriting puts Courier's own bounded functions in place of what Jinja2 would do itself:
 
 - `data.win.system` becomes one call of `values.member`, which reads the alert and knows the whole path
-- what a loop goes over becomes a call of `filters.items`
+- what a loop goes over becomes a call of `filters.each`
 - `a ~ b` becomes a call that bounds the result
 """
 
