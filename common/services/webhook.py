@@ -14,7 +14,8 @@ from common.errors import ConditionError
 from common.secret import MASK, Secret
 from common.services.declaration import Declaration
 from common.settings.definition import is_reference, non_empty, secret_or_reference
-from common.settings.template_values import template_file
+from common.settings.secret_values import http_headers
+from common.settings.template_values import template_file, template_text
 from common.settings.values import Reader, one_of, quoted
 from common.templates.source import TemplateSource
 
@@ -87,10 +88,10 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a webhook. `body`, or `template` for a file, replaces `format`."""
 
     format: Annotated[Format | None, one_of(Format)] = None
-    body: Annotated[TemplateSource | None, template()] = None
+    body: Annotated[TemplateSource | None, template_text()] = None
     template: Annotated[TemplateSource | None, template_file()] = None
     method: Annotated[Method, one_of(Method)] = Method.POST
-    headers: Annotated[Mapping[str, Secret], headers(RESERVED_HEADERS)] = {}
+    headers: Annotated[Mapping[str, Secret], http_headers(RESERVED_HEADERS)] = {}
     signing_secret: Annotated[tuple[Secret, ...], signing_secrets()] = ()
     success: Annotated[tuple[str, ...], statuses()] = ("2xx",)
     success_if: Annotated[str | None, non_empty()] = None

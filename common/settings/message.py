@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from common.settings.template_values import template_file, templates
+from common.settings.template_values import template_file, template_text, templates
 from common.templates.source import TemplateSource
 
 MESSAGE: Final = "message"
@@ -20,10 +20,10 @@ class MessageTemplates(msgspec.Struct, frozen=True, kw_only=True):
     `template` names a file that has the template of the text.
     """
 
-    title: Annotated[TemplateSource | None, template()] = None
-    text: Annotated[TemplateSource | None, template()] = None
+    title: Annotated[TemplateSource | None, template_text()] = None
+    text: Annotated[TemplateSource | None, template_text()] = None
     fields: Annotated[Mapping[str, TemplateSource] | None, templates()] = None
-    link: Annotated[TemplateSource | None, template()] = None
+    link: Annotated[TemplateSource | None, template_text()] = None
     template: Annotated[TemplateSource | None, template_file()] = None
 
 

@@ -91,7 +91,7 @@ def variables() -> Reader[Mapping[str, Secret]]:
     )
 
 
-def headers(reserved: Collection[str]) -> Reader[Mapping[str, Secret]]:
+def http_headers(reserved: Collection[str]) -> Reader[Mapping[str, Secret]]:
     """Read a table of HTTP headers, but for the `reserved` ones, whose names are lower case. No value is displayed."""
 
     def parse(raw: object) -> Mapping[str, Secret]:

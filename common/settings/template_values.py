@@ -21,7 +21,7 @@ MAX_FIELDS = 25
 MAX_FIELD_NAME_CHARS = 100
 
 
-def template() -> Reader[TemplateSource]:
+def template_text() -> Reader[TemplateSource]:
     """Read a template that is written as a text."""
     return Reader('a text such as "{{ rule.description }}"', _source, _show)
 
