@@ -41,6 +41,8 @@ def read_sections(
     """Return the integration with the sections of its table, and what is wrong with them."""
     declared = SERVICES.get(integration.service)
     problems = list(_misplaced(integration, given, declared))
+    if problems:
+        return integration, problems
     sections: dict[str, msgspec.Struct] = {}
     for name, values in given.items():
         try:

@@ -35,9 +35,7 @@ class Chat(SinglePost):
     ) -> None:
         """Without `url`, the block needs a hook_url. Raises ConfigError if the block is invalid."""
         super().__init__(block, statuses, url)
-        self.messages = MessageRenderer(
-            block, self.markup, self.limits, dashboard_url=choices.dashboard_url, escape=choices.escape
-        )
+        self.messages = MessageRenderer(block, self.markup, self.limits, choices)
 
     def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
         """Return the service's JSON. Raises NotSendable if the alert has no rule with a level."""

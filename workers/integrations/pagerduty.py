@@ -69,7 +69,7 @@ class PagerDuty(SinglePost):
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         self._key = config.api_key(block)
         super().__init__(block, statuses, choices.url or URL)
-        self._messages = MessageRenderer(block, PLAIN, MESSAGE_LIMITS, dashboard_url=choices.dashboard_url)
+        self._messages = MessageRenderer(block, PLAIN, MESSAGE_LIMITS, choices)
 
     def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
         """Return the event; of a message of the operator's, the title is the summary, and the link one of its links."""

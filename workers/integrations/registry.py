@@ -47,7 +47,7 @@ def _virustotal(block: Integration, statuses: StatusClassifier, choices: Service
 SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOptions], Service[Any, Any]]]] = {
     "slack": Slack,
     "pagerduty": PagerDuty,
-    "shuffle": lambda block, statuses, _: Shuffle(block, statuses),
+    "shuffle": Shuffle,
     "virustotal": _virustotal,
     "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
     "webhook": Webhook,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from common.integration import Integration
     from workers.alert.alert import Alert
     from workers.integrations.helpers.http_status import StatusClassifier
+    from workers.integrations.helpers.service_options import ServiceOptions
 
 
 EXCLUDED_RULES: Final = (
@@ -35,9 +36,9 @@ MESSAGE_LIMITS: Final = Limits(title=1_000, text=20_000)
 class Shuffle(SinglePost):
     """One Shuffle block. Needs hook_url."""
 
-    def __init__(self, block: Integration, statuses: StatusClassifier) -> None:
+    def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         super().__init__(block, statuses)
-        self._messages = MessageRenderer(block, PLAIN, MESSAGE_LIMITS)
+        self._messages = MessageRenderer(block, PLAIN, MESSAGE_LIMITS, choices)
 
     def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
         """Return the message, with a title and a text of the operator's. Raises NotSendable for an excluded rule."""

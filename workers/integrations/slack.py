@@ -45,9 +45,7 @@ class Slack(SinglePost):
     def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         super().__init__(block, statuses)
         self._escape = choices.escape
-        self._messages = MessageRenderer(
-            block, markup.SLACK_MESSAGE, MESSAGE_LIMITS, dashboard_url=choices.dashboard_url, escape=choices.escape
-        )
+        self._messages = MessageRenderer(block, markup.SLACK_MESSAGE, MESSAGE_LIMITS, choices)
 
     def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
         """Return the attachment; without a message of the operator's it is the stock one, but for escapes (D19)."""

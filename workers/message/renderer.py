@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from common.templates.environment import Template
     from common.templates.source import TemplateSource
     from workers.alert.alert import Alert
+    from workers.integrations.helpers.service_options import ServiceOptions
     from workers.message.markup import Markup
 
 MAX_MISSING: Final = 20
@@ -47,13 +48,11 @@ class MessageRenderer:
     `given` are the parts that the operator has written: of title, text, fields and link.
     """
 
-    def __init__(
-        self, block: Integration, markup: Markup, limits: Limits, *, dashboard_url: str = "", escape: bool = True
-    ) -> None:
-        """Raise ConfigError if a template cannot be compiled. `escape=False` prints alert text as it is."""
-        if not escape:
+    def __init__(self, block: Integration, markup: Markup, limits: Limits, choices: ServiceOptions) -> None:
+        """Raise ConfigError if a template cannot be compiled. Without `choices.escape`, alert text stays as it is."""
+        if not choices.escape:
             markup = markup._replace(escape=str)
-        self._markup, self._limits, self._dashboard_url = markup, limits, dashboard_url
+        self._markup, self._limits, self._choices = markup, limits, choices
         self._integration = block.id
         templates = options_of(block, MessageTemplates)
         given = {name for name in MessageTemplates.__struct_fields__ if getattr(templates, name) is not None}
@@ -69,13 +68,16 @@ class MessageRenderer:
 
     def render_whole(self, alert: Alert, fields: dict[str, Any]) -> Message:
         """Return the message before it is cut."""
-        message = default_message(fields, self._markup, self._dashboard_url)
+        message = default_message(fields, self._markup, self._choices.dashboard_url)
         if self._templates is None:
             return message
         try:
-            return self._rendered(self._templates, message, variables(alert, fields, self._integration))
+            rendered = self._rendered(self._templates, message, variables(alert, fields, self._integration))
         except TemplateError as error:
+            self._choices.on_render(0, failed=True)
             return msgspec.structs.replace(message, note=f"Courier shows the default message: {error}")
+        self._choices.on_render(len(rendered.missing), failed=False)
+        return rendered
 
     def _rendered(self, templates: _Templates, default: Message, values: Mapping[str, Any]) -> Message:
         """Return the default message with the parts that have templates."""

@@ -164,7 +164,7 @@ def test_a_missing_value_is_empty_and_reported_with_its_path() -> None:
     assert template.render({"data": {}, "full_log": "l"}) == "l1"
     assert template.missing == ("data.nope", "agent.name")
     template.render({"data": {"nope": {"x": 1}}, "full_log": "l", "agent": {"name": ""}})
-    assert template.missing == ()
+    assert not template.missing
 
 
 def test_numbers_are_printed_as_the_alert_has_them() -> None:

@@ -9,6 +9,7 @@ import pytest
 from common.errors import ConfigError
 from tests.workers.integrations.examples import FIELDS, alert, block, rule, the_body
 from workers.alert.alert import Alert
+from workers.integrations.helpers.service_options import ServiceOptions
 from workers.message.limits import Limits
 from workers.message.markup import HTML, PLAIN, SLACK_MESSAGE, Markup
 from workers.message.message import Field, Message
@@ -17,9 +18,11 @@ from workers.message.renderer import MessageRenderer
 HOOK = {"hook_url": "https://hooks.slack.example/services/T0/B0/x"}
 
 
-def render(message: dict[str, Any], given: Alert | None = None, markup: Markup = HTML, **settings: Any) -> Message:
+def render(message: dict[str, Any], given: Alert | None = None, markup: Markup = HTML, **choices: Any) -> Message:
     given = given or alert()
-    renderer = MessageRenderer(block("slack", message=message), markup, Limits(title=100, text=200), **settings)
+    renderer = MessageRenderer(
+        block("slack", message=message), markup, Limits(title=100, text=200), ServiceOptions(**choices)
+    )
     return renderer.render(given, given.fields)
 
 
@@ -78,6 +81,17 @@ def test_courier_says_why_a_fallback_gets_the_alert() -> None:
 def test_a_template_of_another_version_is_refused_with_the_block() -> None:
     with pytest.raises(ConfigError, match=r"^ossec.conf:7: <message>: line 1 of the template: there is no filter new"):
         render({"title": "{{ id | newer }}"})
+
+
+def test_missing_values_and_failures_are_counted() -> None:
+    counted: list[tuple[int, bool]] = []
+
+    def on_render(missing: int, *, failed: bool) -> None:
+        counted.append((missing, failed))
+
+    render({"title": "{{ data.a.b }}{{ data.c }}", "text": "{{ data.d | default('x') }}"}, on_render=on_render)
+    render({"title": "{{ 1 / 0 }}"}, on_render=on_render)
+    assert counted == [(2, False), (0, True)]
 
 
 # -- the stock services

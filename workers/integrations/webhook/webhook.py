@@ -60,6 +60,7 @@ class Webhook:
         self._method, self._success = str(options.method), frozenset(options.success)
         self._format = options.format or Format.WAZUH
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
+        self._on_render = choices.on_render
         self._origin = Origin(block.id, choices.dashboard_url)
         try:
             self._keys = [signing_key(secret) for secret in options.signing_secret]
@@ -106,11 +107,13 @@ class Webhook:
         try:
             text = self._template.render(variables(alert, fields, self._origin.integration))
             read_json(text)
+            self._on_render(len(self._template.missing), failed=False)
             return text.encode(), JSON_TYPE
         except TemplateError as error:
             problem = str(error)
         except ValueError:
             problem = "the template does not give valid JSON for this alert"
+        self._on_render(0, failed=True)
         own = fields.get(NOTE)
         note = {**(own if isinstance(own, dict) else {}), "note": f"Courier sends the whole alert: {problem}"}
         return json_body({**fields, NOTE: note}), JSON_TYPE

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.formats.json import JSONFormat
-from jsonschema import Draft202012Validator
-from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # a test needs no stubs of its own
+from ocsf_json_schema import (  # type: ignore[import-untyped]  # it has none
+    OcsfJsonSchemaEmbedded,
+    get_ocsf_schema,
+)
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
