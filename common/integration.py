@@ -42,9 +42,9 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     name. `service_override` is set if courier.toml names a service in place of the block's own.
     `level` 0 means no filter. `rule_ids` is None for no filter; empty, the filter rejects every alert (spec 1.5).
     `event_location` is the sregex pattern, with its leading `!` if it has one. `timeout_s` and `retries` are passed to
-    scripts. `only` and `except_` are conditions as written. `hold` names a window of the producer's settings. `sections`
-    hold the message and the options of the service (`common.services.sections`). `line` is the first line of the block
-    in `file`, counted from 1.
+    scripts. `only` and `except_` are conditions as written. `hold` names a window of the producer's settings.
+    `sections` hold the message and the options of the service (`common.services.sections`). `line` is the first line of
+    the block in `file`, counted from 1.
     """
 
     id: str

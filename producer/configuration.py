@@ -7,7 +7,7 @@ invalid block does (D6); the error names the file, the line and the key.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -23,10 +23,11 @@ from common.windows import hold_problem
 from producer.agents_file import read_agents
 from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
 from producer.filters.conditions import AlertConditions
+from producer.origins import TableSection, TableValue, config_error, file_and_line
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
-from producer.section_checks import SectionProblem, read_sections
+from producer.section_checks import SectionProblem, located, read_sections
 from producer.silence_tables import compile_silences
 from producer.table_checks import table_problems
 
@@ -42,13 +43,6 @@ if TYPE_CHECKING:
 
 _SECRETS: Final = ("hook_url", "api_key")
 _FIELDS: Final = {"service": "service_override", "rule_id": "rule_ids", "timeout": "timeout_s"}
-
-
-class TableValue(NamedTuple):
-    """The value of one key of a table, and its path."""
-
-    path: KeyPath
-    value: Any
 
 
 def read_configuration(
@@ -74,13 +68,6 @@ def compile_configuration(found: Configuration, settings: Settings, references: 
     return _Compiler(found, settings, references).result()
 
 
-class TableSection(NamedTuple):
-    """A section, such as `[integrations.ID.message]`, and the table that has it."""
-
-    table: str
-    values: msgspec.Struct
-
-
 class _Compiler:
     """Collects the integrations and the errors; those of an integration are gathered before it is refused."""
 
@@ -100,7 +87,7 @@ class _Compiler:
         self._warn_of_unused_windows()
         silences, errors = compile_silences(self._settings, self._named)
         for name, problems in errors.items():
-            self._refuse(name, [_config_error(origin, problem) for origin, problem in problems])
+            self._refuse(name, [config_error(origin, problem) for origin, problem in problems])
         return self._found._replace(
             integrations=usable,
             refused_blocks=(*self._found.refused_blocks, *self._refused),
@@ -171,7 +158,7 @@ class _Compiler:
                 break
         for name in sorted(table.keys() - good.keys()):
             self._refuse(
-                f"@{name}", [_config_error(self._settings.origin[dotted((CONDITIONS, name))], str(errors[name]))]
+                f"@{name}", [config_error(self._settings.origin[dotted((CONDITIONS, name))], str(errors[name]))]
             )
         return good
 
@@ -236,7 +223,7 @@ class _Compiler:
             del changes["service_override"]
         paths = {path[-1]: path for path, _ in values.values()}
         first_path = paths.get("service") or next(iter(paths.values()), ())
-        file, line = _file_and_line(self._settings.origin[dotted(first_path)]) if first_path else ("", None)
+        file, line = file_and_line(self._settings.origin[dotted(first_path)]) if first_path else ("", None)
         location = {} if base.file else {"file": file, "line": line or 0}
         integration = msgspec.structs.replace(base, **changes, **location)
         problems += [] if problems else table_problems(integration, self._named, is_new=not base.file)
@@ -259,7 +246,7 @@ class _Compiler:
         holds = [one.hold for one in self._settings.definitions.values() if one.hold]
         for name in sorted(self._settings.windows.keys() - {one.window for one in holds}):
             key = dotted((WINDOWS, name))
-            file, line = _file_and_line(self._settings.origin[key])
+            file, line = file_and_line(self._settings.origin[key])
             self._warnings.append(ConfigWarning(f"{key}: no `hold` uses this window", file, line or 0))
 
     # -- errors
@@ -269,49 +256,32 @@ class _Compiler:
         errors = self._settings.refused_for(integration)
         if errors:
             self._reported |= {one.table for one in errors}
-            self._refuse(integration.id, [_config_error(one.origin, one.problem) for one in errors], integration.line)
+            self._refuse(integration.id, [config_error(one.origin, one.problem) for one in errors], integration.line)
         return bool(errors)
 
     def _refuse_tables(self) -> None:
         """Report the errors of the tables that are about no known integration, and of named conditions and windows."""
         for one in self._settings.refused:
             if one.table not in self._reported:
-                self._refuse(one.table or one.section, [_config_error(one.origin, one.problem)])
+                self._refuse(one.table or one.section, [config_error(one.origin, one.problem)])
 
     def _refuse(self, name: str, errors: list[ConfigError], line: int | None = None) -> None:
         self._refused.append(RefusedBlock(line or errors[0].line or 0, name, tuple(errors)))
 
     def _error(self, path: KeyPath, problem: str) -> ConfigError:
         """Return the error of a key; the problem begins with its name."""
-        return _config_error(self._settings.origin[dotted(path)], f"{dotted(path[:-1])}.{problem}")
+        return config_error(self._settings.origin[dotted(path)], f"{dotted(path[:-1])}.{problem}")
 
     def _section_error(
         self, problem: SectionProblem, sections: dict[str, TableSection], integration: Integration
     ) -> ConfigError:
         """Return the error of a key of a section: at the key, or else at the section, or else at the integration."""
         table = sections[problem.section].table if problem.section in sections else integration.id
-        section = dotted((INTEGRATIONS, table, problem.section))
-        name = f"{section}.{problem.key}" if problem.key else section
-        origins = self._settings.origin
-        origin = origins.get(name) or next((one for key, one in origins.items() if key.startswith(f"{section}.")), "")
-        text = f"{name}: {problem.text}"
-        return (
-            _config_error(origin, text) if origin else ConfigError(text, file=integration.file, line=integration.line)
-        )
+        origin, text = located(problem, table, self._settings.origin)
+        return config_error(origin, text) if origin else ConfigError(text, file=integration.file, line=integration.line)
 
     def _warn(self, table: str, problem: str) -> None:
         prefix = f"{dotted((INTEGRATIONS, table))}."
         origin = next(where for key, where in self._settings.origin.items() if key.startswith(prefix))
-        file, line = _file_and_line(origin)
+        file, line = file_and_line(origin)
         self._warnings.append(ConfigWarning(f"[{prefix[:-1]}] {problem}", file, line or 0))
-
-
-def _config_error(origin: str, problem: str) -> ConfigError:
-    file, line = _file_and_line(origin)
-    return ConfigError(problem, file=file, line=line)
-
-
-def _file_and_line(origin: str) -> tuple[str, int | None]:
-    """Return the file and the line of an origin such as `courier.toml:12`."""
-    file, colon, line = origin.rpartition(":")
-    return (file, int(line)) if colon and line.isdecimal() else (origin, None)

@@ -16,6 +16,8 @@ from common.secret import Secret
 from common.services import SERVICES
 from common.services.sections import SECTIONS, publish_section, resolved, section_keys
 from common.settings.message import MESSAGE, MessageTemplates
+from common.settings.schema import INTEGRATIONS
+from common.settings.sources import dotted
 from common.templates.source import TemplateSource
 from producer.ossec_conf.elements import without_blanks
 
@@ -57,6 +59,17 @@ def read_sections(
         return integration, problems
     published = tuple(publish_section(name, sections[name]) for name in sorted(sections))
     return msgspec.structs.replace(integration, sections=published), []
+
+
+def located(problem: SectionProblem, table: str, origins: Mapping[str, str]) -> tuple[str, str]:
+    """Return the origin and the text of the error: that of the key, or else of the section, empty if neither is known.
+
+    `origins` are those of all settings by dotted key.
+    """
+    section = dotted((INTEGRATIONS, table, problem.section))
+    name = f"{section}.{problem.key}" if problem.key else section
+    first = next((one for key, one in origins.items() if key.startswith(f"{section}.")), "")
+    return origins.get(name, first), f"{name}: {problem.text}"
 
 
 def _misplaced(

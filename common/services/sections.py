@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from common.integration import Integration
     from common.settings.schema import Key
+    from common.settings.values import Displayed
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -42,6 +43,13 @@ def read_tables(tables: Mapping[tuple[str, ...], Mapping[str, Any]]) -> dict[str
     for (table, name), fields in tables.items():
         found.setdefault(table, {})[name] = SECTIONS[name](**fields)
     return found
+
+
+def shown_sections(sections: Mapping[str, msgspec.Struct]) -> Iterator[tuple[tuple[str, str], Displayed]]:
+    """Yield the path of each key of a table's sections, such as `("message", "title")`, and its value for display."""
+    for section, values in sections.items():
+        for key in section_keys(section).values():
+            yield (section, key.name), key.reader.show(getattr(values, key.field))
 
 
 @cache

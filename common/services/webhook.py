@@ -13,8 +13,8 @@ import msgspec
 from common.errors import ConditionError
 from common.secret import MASK, Secret
 from common.services.declaration import Declaration
-from common.settings.definition import is_reference, non_empty, secret_or_reference
-from common.settings.secret_values import http_headers
+from common.settings.definition import non_empty, secret_or_reference
+from common.settings.secret_values import http_headers, is_reference
 from common.settings.template_values import template_file, template_text
 from common.settings.values import Reader, one_of, quoted
 from common.templates.source import TemplateSource

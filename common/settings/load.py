@@ -22,7 +22,8 @@ import msgspec
 
 from common.errors import SettingsError
 from common.files import FileSignature, exists, file_signature
-from common.services.sections import read_tables, section_keys
+from common.services.sections import read_tables, shown_sections
+from common.settings.combinations import check_combinations
 from common.settings.definition import CONDITIONS, DEFINITION_KEYS, NAMED, WINDOWS, Definition, definition
 from common.settings.refused import RefusedTable
 from common.settings.schema import (
@@ -145,16 +146,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 if (value := said.get(key.field, fields.get(key.field))) is not None or key.field in fields:
                     name = dotted((INTEGRATIONS, table, key.name))
                     yield name, key.reader.show(value), self.origin[name]
-            for section, values in self.sections.get(table, {}).items():
-                for key in section_keys(section).values():
-                    if (name := dotted((INTEGRATIONS, table, section, key.name))) in self.origin:
-                        yield name, key.reader.show(getattr(values, key.field)), self.origin[name]
+            written = shown_sections(self.sections.get(table, {}))
+            yield from self._written({dotted((INTEGRATIONS, table, *path)): shown for path, shown in written})
         for section, named in ((CONDITIONS, self.conditions), (WINDOWS, self.windows)):
             for word, content in named.items():
                 name = dotted((section, word))
                 yield name, NAMED[section].reader.show(content), self.origin[name]
         for name, shown in shown_silences(self.silences):
             yield name, shown, self.origin[name]
+
+    def _written(self, shown: Mapping[str, Displayed]) -> Iterator[tuple[str, Displayed, str]]:
+        return ((name, value, self.origin[name]) for name, value in shown.items() if name in self.origin)
 
 
 def load_settings(
@@ -223,7 +225,7 @@ def load_settings(
         file_signature=signature,
         read_again=read_again,
     )
-    _check_combinations(settings)
+    check_combinations(settings)
     return settings
 
 
@@ -262,20 +264,6 @@ def _read(given: RawValue) -> tuple[str, Any]:
     """Return the field and its parsed value; paths are absolute. Raises ValueError."""
     value = given.key.reader.parse(given.raw)
     return given.key.field, given.base / value if isinstance(value, Path) else value
-
-
-def _check_combinations(settings: Settings) -> None:
-    """Raise SettingsError if two valid values contradict each other."""
-    if settings.redis.ca and not settings.redis.is_tls:
-        raise SettingsError(
-            f"{settings.origin['redis.ca']}: redis.ca: the connection is not encrypted, since redis.url "
-            f"({settings.origin['redis.url']}) is not a rediss:// or sentinels:// URL; set one, or remove redis.ca"
-        )
-    if settings.redis.sentinel_password and not settings.redis.has_sentinels:
-        raise SettingsError(
-            f"{settings.origin['redis.sentinel_password']}: redis.sentinel_password: there is no Sentinel, since "
-            f"redis.url ({settings.origin['redis.url']}) is not a sentinel:// URL; set one, or remove the password"
-        )
 
 
 def _user_policies(policies: Mapping[str, Mapping[str, Any]], origin: Mapping[str, str]) -> dict[str, dict[str, Any]]:
