@@ -82,15 +82,17 @@ def _slack_text(text: str) -> str:
     return _entities(readable(text)).replace("`", _SAFE_BACKTICK)
 
 
-_MARKDOWN: Final = {ord(letter): f"\\{letter}" for letter in "\\*_~|[]()<>#{}!"} | {ord("`"): _SAFE_BACKTICK}
+_MARKDOWN: Final = re.compile(r"[\\*_~|\[\]()<>#{}!]")
 _LIST_OR_RULE: Final = re.compile(r"^([ \t]*)([-+=]|\d{1,9}(?=[.)]))", re.MULTILINE)
 _MENTION: Final = re.compile(r"@(?=\w)")
 
 
 def _markdown(text: str) -> str:
-    escaped = readable(text).translate(_MARKDOWN)
-    escaped = _LIST_OR_RULE.sub(lambda found: f"{found[1]}\u200b{found[2]}", escaped)
-    return _MENTION.sub("@\u200b", escaped)
+    if text.isalpha():
+        return text
+    escaped = _MARKDOWN.sub(r"\\\g<0>", readable(text)).replace("`", _SAFE_BACKTICK)
+    escaped = _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped)
+    return _MENTION.sub("@\u200b", escaped) if "@" in escaped else escaped
 
 
 def _fenced(text: str) -> str:

@@ -10,7 +10,8 @@ from common.errors import ConfigError, TemplateError
 from common.services.sections import options_of
 from common.settings.message import MESSAGE, MessageTemplates
 from workers.integrations.helpers.alert_fields import get
-from workers.message.default import default_message
+from workers.message.dashboard import alert_link
+from workers.message.default import NO_DESCRIPTION, default_message, level_of
 from workers.message.limits import Limits, fit
 from workers.message.markup import one_line
 from workers.message.message import Field, Message
@@ -68,41 +69,44 @@ class MessageRenderer:
 
     def render_whole(self, alert: Alert, fields: dict[str, Any]) -> Message:
         """Return the message before it is cut."""
-        message = default_message(fields, self._markup, self._choices.dashboard_url)
         if self._templates is None:
-            return message
+            return self._default(fields)
         try:
-            rendered = self._rendered(self._templates, message, variables(alert, fields, self._integration))
+            rendered = self._rendered(self._templates, fields, variables(alert, fields, self._integration))
         except TemplateError as error:
             self._choices.on_render(0, failed=True)
-            return msgspec.structs.replace(message, note=f"Courier shows the default message: {error}")
+            note = f"Courier shows the default message: {error}"
+            return msgspec.structs.replace(self._default(fields), note=note)
         self._choices.on_render(len(rendered.missing), failed=False)
         return rendered
 
-    def _rendered(self, templates: _Templates, default: Message, values: Mapping[str, Any]) -> Message:
-        """Return the default message with the parts that have templates."""
+    def _default(self, fields: dict[str, Any]) -> Message:
+        return default_message(fields, self._markup, self._choices.dashboard_url)
+
+    def _rendered(self, templates: _Templates, fields: dict[str, Any], values: Mapping[str, Any]) -> Message:
+        """Return the message of the templates, with the default parts where there is no template."""
         missing: list[str] = []
 
-        def text_of(template: Template | None, otherwise: str) -> str:
-            if template is None:
-                return otherwise
+        def text_of(template: Template) -> str:
             text = template.render(values).strip()
             missing.extend(template.missing)
             return text
 
-        rows = default.fields
+        parts: dict[str, Any] = {}
+        if templates.title:
+            parts["title"] = one_line(text_of(templates.title)) or NO_DESCRIPTION
+        if templates.text:
+            parts["text"] = text_of(templates.text)
         if templates.fields is not None:
-            found = ((name, text_of(one, "")) for name, one in templates.fields.items())
-            rows = tuple(Field(self._markup.escape(name), value) for name, value in found if value)
-        link = text_of(templates.link, "")
-        return msgspec.structs.replace(
-            default,
-            title=one_line(text_of(templates.title, default.title)) or default.title,
-            text=text_of(templates.text, default.text),
-            fields=rows,
-            link=_url(link) if templates.link else default.link,
-            missing=tuple(missing[:MAX_MISSING]),
-        )
+            found = ((name, text_of(one)) for name, one in templates.fields.items())
+            parts["fields"] = tuple(Field(self._markup.escape(name), value) for name, value in found if value)
+        if templates.link:
+            parts["link"] = _url(text_of(templates.link))
+        parts["missing"] = tuple(missing[:MAX_MISSING])
+        if parts.keys() >= {"title", "text", "fields"}:  # the default message takes half the time of the templates
+            link = alert_link(self._choices.dashboard_url, fields.get("id"))
+            return Message(**{"link": link, "level": level_of(fields), **parts})
+        return msgspec.structs.replace(self._default(fields), **parts)
 
 
 def variables(alert: Alert, fields: dict[str, Any], integration: str) -> dict[str, Any]:
