@@ -4,6 +4,7 @@
     ├── ConfigError              ossec.conf cannot be read, or one of its elements is invalid
     ├── SettingsError            courier.toml or a COURIER_* variable is invalid
     ├── ConditionError           a condition cannot be read; carries its text and the column
+    ├── TemplateError            a template cannot be compiled or rendered; carries the line
     ├── LedgerError              Redis cannot be used
     │   ├── LedgerUnavailable    … at the moment: waiting helps
     │   ├── LedgerMisconfigured  … with its configuration: waiting does not help
@@ -64,6 +65,15 @@ class ConditionError(CourierError):
         shown = printable(problem)
         shown = shown if len(shown) <= _PROBLEM_CHARS else f"{shown[:_PROBLEM_CHARS]}…"
         super().__init__(f"{place}: {shown}; the condition is: {before}{excerpt}{after}")
+
+
+class TemplateError(CourierError):
+    """Raised when a template cannot be compiled or rendered. Carries the problem and the line (from 1, 0 unknown)."""
+
+    def __init__(self, problem: str, place: str, line: int = 0) -> None:
+        """Build the message `place: problem`; the problem quotes nothing of an alert."""
+        self.problem, self.line = printable(problem)[:_PROBLEM_CHARS], line
+        super().__init__(f"{printable(place)}: {self.problem}")
 
 
 class LedgerError(CourierError):

@@ -25,6 +25,16 @@ class Kind(StrEnum):
     MANAGER = "manager"
 
 
+class Section(msgspec.Struct, frozen=True):
+    """A section of an integration's table, such as `[integrations.ID.message]`. `values` are JSON (`common.services`).
+
+    All of it is secret, because some of it may be.
+    """
+
+    name: str
+    values: Secret
+
+
 class Integration(msgspec.Struct, frozen=True, kw_only=True):
     """One validated block or table. Texts are unchanged; spec 1.3 gives the defaults and the meaning of each option.
 
@@ -32,9 +42,9 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     name. `service_override` is set if courier.toml names a service in place of the block's own.
     `level` 0 means no filter. `rule_ids` is None for no filter; empty, the filter rejects every alert (spec 1.5).
     `event_location` is the sregex pattern, with its leading `!` if it has one. `timeout_s` and `retries` are passed to
-    scripts. `only` and `except_` are conditions as written. `hold` names a window of
-    the producer's settings. `line` is the first line of the block in `file`, counted
-    from 1.
+    scripts. `only` and `except_` are conditions as written. `hold` names a window of the producer's settings.
+    `sections` hold the message and the options of the service (`common.services.sections`). `line` is the first line of
+    the block in `file`, counted from 1.
     """
 
     id: str
@@ -54,6 +64,7 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     except_: tuple[str, ...] = ()
     hold: Hold | None = None
     service_override: str = ""
+    sections: tuple[Section, ...] = ()
     file: str = ""
     line: int = 0
 

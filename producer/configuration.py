@@ -7,7 +7,7 @@ invalid block does (D6); the error names the file, the line and the key.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -23,9 +23,11 @@ from common.windows import hold_problem
 from producer.agents_file import read_agents
 from producer.filters.agents import AGENT_GROUPS, NO_AGENTS
 from producer.filters.conditions import AlertConditions
+from producer.origins import TableSection, TableValue, config_error, file_and_line
 from producer.ossec_conf import Configuration, ConfigWarning, RefusedBlock, read_ossec_conf
 from producer.ossec_conf.elements import without_blanks
 from producer.secret_references import SecretReferences
+from producer.section_checks import SectionProblem, located, read_sections
 from producer.silence_tables import compile_silences
 from producer.table_checks import table_problems
 
@@ -41,13 +43,6 @@ if TYPE_CHECKING:
 
 _SECRETS: Final = ("hook_url", "api_key")
 _FIELDS: Final = {"service": "service_override", "rule_id": "rule_ids", "timeout": "timeout_s"}
-
-
-class TableValue(NamedTuple):
-    """The value of one key of a table, and its path."""
-
-    path: KeyPath
-    value: Any
 
 
 def read_configuration(
@@ -92,7 +87,7 @@ class _Compiler:
         self._warn_of_unused_windows()
         silences, errors = compile_silences(self._settings, self._named)
         for name, problems in errors.items():
-            self._refuse(name, [_config_error(origin, problem) for origin, problem in problems])
+            self._refuse(name, [config_error(origin, problem) for origin, problem in problems])
         return self._found._replace(
             integrations=usable,
             refused_blocks=(*self._found.refused_blocks, *self._refused),
@@ -163,7 +158,7 @@ class _Compiler:
                 break
         for name in sorted(table.keys() - good.keys()):
             self._refuse(
-                f"@{name}", [_config_error(self._settings.origin[dotted((CONDITIONS, name))], str(errors[name]))]
+                f"@{name}", [config_error(self._settings.origin[dotted((CONDITIONS, name))], str(errors[name]))]
             )
         return good
 
@@ -174,15 +169,18 @@ class _Compiler:
         if self._refused_by_table(block):
             return None
         values: dict[str, TableValue] = {}
+        sections: dict[str, TableSection] = {}
         for table in dict.fromkeys((block.name, block.id)):  # the id is stronger
             values |= self._values_of(table)
-        return self._build(block, values) if values else block
+            sections |= self._sections_of(table)
+        return self._build(block, values, sections) if values or sections else block
 
     def _tables_without_block(self) -> Iterator[Integration]:
         """Yield the integrations that courier.toml defines alone."""
         blocks = {name for one in self._found.integrations for name in (one.id, one.name)}
         blocks |= {one.name for one in self._found.refused_blocks}
-        for table, definition in self._settings.definitions.items():
+        for table in {**self._settings.definitions, **self._settings.sections}:
+            definition = self._settings.definitions.get(table, Definition())
             if table in blocks or table == DEFAULT or is_pattern(table):
                 continue
             if definition.service is None:
@@ -193,7 +191,9 @@ class _Compiler:
                 self._warn(table, f"differs from {like} only in upper and lower case: it is an integration of its own")
             blocks.add(table)
             base = Integration(id=table, name=definition.service)
-            if not self._refused_by_table(base) and (one := self._build(base, self._values_of(table))):
+            if not self._refused_by_table(base) and (
+                one := self._build(base, self._values_of(table), self._sections_of(table))
+            ):
                 yield one
 
     def _values_of(self, table: str) -> dict[str, TableValue]:
@@ -202,8 +202,14 @@ class _Compiler:
         values = {key: getattr(definition, key.field) for key in DEFINITION_KEYS.values()}
         return {k.field: TableValue((INTEGRATIONS, table, k.name), v) for k, v in values.items() if v is not None}
 
-    def _build(self, base: Integration, values: dict[str, TableValue]) -> Integration | None:
-        """Return `base` with these values, None if they are refused."""
+    def _sections_of(self, table: str) -> dict[str, TableSection]:
+        """Return the sections of a table by name."""
+        return {name: TableSection(table, one) for name, one in self._settings.sections.get(table, {}).items()}
+
+    def _build(
+        self, base: Integration, values: dict[str, TableValue], sections: dict[str, TableSection]
+    ) -> Integration | None:
+        """Return `base` with these values and sections, None if they are refused."""
         problems: list[tuple[str, str]] = []
         changes: dict[str, Any] = {}
         for field, (path, value) in values.items():
@@ -216,15 +222,19 @@ class _Compiler:
         if changes.get("service_override") == base.name:
             del changes["service_override"]
         paths = {path[-1]: path for path, _ in values.values()}
-        first_path = paths.get("service") or next(iter(paths.values()))
-        file, line = _file_and_line(self._settings.origin[dotted(first_path)])
+        first_path = paths.get("service") or next(iter(paths.values()), ())
+        file, line = file_and_line(self._settings.origin[dotted(first_path)]) if first_path else ("", None)
         location = {} if base.file else {"file": file, "line": line or 0}
         integration = msgspec.structs.replace(base, **changes, **location)
         problems += [] if problems else table_problems(integration, self._named, is_new=not base.file)
         if integration.hold and (problem := hold_problem(integration.hold, self._settings.windows)):
             problems.append(("hold", problem))
-        if problems:
-            errors = [self._error(paths.get(key, first_path), f"{key}: {problem}") for key, problem in problems]
+        errors = [self._error(paths.get(key, first_path), f"{key}: {problem}") for key, problem in problems]
+        if not errors:
+            given = {name: one.values for name, one in sections.items()}
+            integration, wrong = read_sections(integration, given, self._references)
+            errors = [self._section_error(one, sections, integration) for one in wrong]
+        if errors:
             self._refuse(base.id, errors, base.line)
             return None
         return integration
@@ -236,7 +246,7 @@ class _Compiler:
         holds = [one.hold for one in self._settings.definitions.values() if one.hold]
         for name in sorted(self._settings.windows.keys() - {one.window for one in holds}):
             key = dotted((WINDOWS, name))
-            file, line = _file_and_line(self._settings.origin[key])
+            file, line = file_and_line(self._settings.origin[key])
             self._warnings.append(ConfigWarning(f"{key}: no `hold` uses this window", file, line or 0))
 
     # -- errors
@@ -246,35 +256,32 @@ class _Compiler:
         errors = self._settings.refused_for(integration)
         if errors:
             self._reported |= {one.table for one in errors}
-            self._refuse(integration.id, [_config_error(one.origin, one.problem) for one in errors], integration.line)
+            self._refuse(integration.id, [config_error(one.origin, one.problem) for one in errors], integration.line)
         return bool(errors)
 
     def _refuse_tables(self) -> None:
         """Report the errors of the tables that are about no known integration, and of named conditions and windows."""
         for one in self._settings.refused:
             if one.table not in self._reported:
-                self._refuse(one.table or one.section, [_config_error(one.origin, one.problem)])
+                self._refuse(one.table or one.section, [config_error(one.origin, one.problem)])
 
     def _refuse(self, name: str, errors: list[ConfigError], line: int | None = None) -> None:
         self._refused.append(RefusedBlock(line or errors[0].line or 0, name, tuple(errors)))
 
     def _error(self, path: KeyPath, problem: str) -> ConfigError:
         """Return the error of a key; the problem begins with its name."""
-        return _config_error(self._settings.origin[dotted(path)], f"{dotted(path[:-1])}.{problem}")
+        return config_error(self._settings.origin[dotted(path)], f"{dotted(path[:-1])}.{problem}")
+
+    def _section_error(
+        self, problem: SectionProblem, sections: dict[str, TableSection], integration: Integration
+    ) -> ConfigError:
+        """Return the error of a key of a section: at the key, or else at the section, or else at the integration."""
+        table = sections[problem.section].table if problem.section in sections else integration.id
+        origin, text = located(problem, table, self._settings.origin)
+        return config_error(origin, text) if origin else ConfigError(text, file=integration.file, line=integration.line)
 
     def _warn(self, table: str, problem: str) -> None:
         prefix = f"{dotted((INTEGRATIONS, table))}."
         origin = next(where for key, where in self._settings.origin.items() if key.startswith(prefix))
-        file, line = _file_and_line(origin)
+        file, line = file_and_line(origin)
         self._warnings.append(ConfigWarning(f"[{prefix[:-1]}] {problem}", file, line or 0))
-
-
-def _config_error(origin: str, problem: str) -> ConfigError:
-    file, line = _file_and_line(origin)
-    return ConfigError(problem, file=file, line=line)
-
-
-def _file_and_line(origin: str) -> tuple[str, int | None]:
-    """Return the file and the line of an origin such as `courier.toml:12`."""
-    file, colon, line = origin.rpartition(":")
-    return (file, int(line)) if colon and line.isdecimal() else (origin, None)

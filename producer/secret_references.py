@@ -1,7 +1,7 @@
-"""Reads the secrets that are written as `env:NAME` or `file:PATH`: from a variable of the producer, or from a file.
+"""Reads what the configuration names instead of containing it: secrets, and files of templates.
 
-So a key is neither in ossec.conf nor in courier.toml. The producer publishes the secret itself, encrypted; the errors
-here never quote it. A file is read again when it changes.
+A secret that is written as `env:NAME` or `file:PATH` is neither in ossec.conf nor in courier.toml. The producer
+publishes the secret itself, encrypted; the errors here never quote it. A file is read again when it changes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from common.files import file_signature
 from common.permissions import explain, read_trusted
 from common.settings.secret_values import ENVIRONMENT, FILE
 from common.settings.values import quoted
+from common.templates.source import MAX_TEMPLATE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,20 +66,25 @@ class SecretReferences:
         path = Path(name)
         if not path.is_absolute():
             raise ValueError(f"{quoted(name)} is not an absolute path: write {FILE}/PATH")
+        value = self._read(path, MAX_BYTES, "the secret").strip()
+        if not value:
+            raise ValueError(f"{path} is empty: write the secret into it")
+        return value
+
+    def template(self, name: str) -> str:
+        """Return the text of a template's file; `name` is an absolute path. Raises ValueError as above."""
+        return self._read(Path(name), MAX_TEMPLATE_BYTES, "the template")
+
+    def _read(self, path: Path, max_bytes: int, what: str) -> str:
         self.follow(path)
         try:
             status = path.stat()
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-                raise ValueError(
-                    f"{path} is not a file of at most {MAX_BYTES // 1024} KiB: name the file of the secret"
-                )
-            value = read_trusted(path, str(path)).decode().strip()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+                raise ValueError(f"{path} is not a file of at most {max_bytes // 1024} KiB: name the file of {what}")
+            return read_trusted(path, str(path)).decode()
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {explain(error)}") from None
         except SettingsError as error:
             raise ValueError(str(error)) from None
         except UnicodeDecodeError:
             raise ValueError(f"{path} is not UTF-8 text") from None
-        if not value:
-            raise ValueError(f"{path} is empty: write the secret into it")
-        return value

@@ -101,6 +101,7 @@ def run(settings: Settings, selection: Selection, *, name: str) -> int:
             environ=environ,
             debug=debug,
             signer=signer,
+            on_render=partial(metrics.template_rendered, integration.id),
         )
         return service, metrics.wrap_timed(integration.id, trace_calls(transport))
 

@@ -39,6 +39,8 @@ class WorkerMetrics:
         self._maintained_at_s = gauge("courier_worker_maintenance_timestamp_seconds", self.registry)
         self._serves = gauge("courier_worker_integration_info", self.registry)
         self._messages_dropped = counter("courier_messages_dropped", self.registry)
+        self._missing = counter("courier_template_missing", self.registry)
+        self._failures = counter("courier_template_failures", self.registry)
         self._attempts_of, self._accepted_s_of = cache(self._attempts.labels), cache(self._accepted_s.labels)
 
     def init_series(self, ids: Collection[str]) -> None:
@@ -48,6 +50,8 @@ class WorkerMetrics:
             self._serves.labels(integration_id).set(1)
             self._request_s.labels(integration_id)
             self._accepted_s.labels(integration_id)
+            self._missing.labels(integration_id)
+            self._failures.labels(integration_id)
             for outcome, reason in attempt_pairs():
                 self._attempts.labels(integration_id, outcome, reason)
 
@@ -58,6 +62,13 @@ class WorkerMetrics:
     def message_dropped(self, integration_id: str) -> None:
         """Count a message from Redis that Courier did not write and the worker dropped."""
         self._messages_dropped.labels(integration_id).inc()
+
+    def template_rendered(self, integration_id: str, missing: int, *, failed: bool) -> None:
+        """Count the values that an alert lacks for a message or body, and whether a template failed."""
+        if missing:
+            self._missing.labels(integration_id).inc(missing)
+        if failed:
+            self._failures.labels(integration_id).inc()
 
     def record_attempt(self, integration_id: str, delivery: Delivery, settlement: Settlement) -> None:
         """Count a finished attempt. For an accepted delivery, also record the time since the manager wrote the alert.

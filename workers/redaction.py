@@ -24,6 +24,7 @@ from requests.utils import requote_uri
 from common.integration import Kind
 from common.json_depth import check_depth
 from common.secret import MASK
+from common.services.sections import secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +50,9 @@ DISPLAY_OPTIONS: Final = frozenset(
 """Members of `<options>` that services display: those of the stock messages, of Slack's attachments ("Reference:
 Secondary message attachments") and of PagerDuty's events ("Send an Alert Event"). Logins and query strings of URLs in
 them are masked nevertheless."""
+
+DISPLAY_HEADERS: Final = frozenset({"accept", "accept-language", "content-type", "user-agent"})
+"""Headers of a request whose values are no secrets."""
 
 _WORDS: Final = frozenset({"bearer", "services", "webhook", "webhooks"})
 """Words of well-known URLs and headers that are not secret."""
@@ -135,6 +139,9 @@ def secrets_of(
     others = [policy.endpoint, policy.proxy] if policy else []
     for secret in filter(None, (block.api_key, block.hook_url, *others)):
         yield from _with_parts(secret.reveal().strip())
+    for name, secret in secrets_in(block):
+        if name.lower() not in DISPLAY_HEADERS and len(secret.reveal()) >= MIN_CREDENTIAL_CHARS:
+            yield from _with_parts(secret.reveal())
     yield from _option_secrets(block.options.reveal().strip() if block.options else "")
     variables = [variable.reveal() for variable in policy.environment.values()] if policy else []
     if block.kind is Kind.SCRIPT:

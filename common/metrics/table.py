@@ -241,6 +241,18 @@ TABLE: Final = (
         "integration",
         "malformed queue messages that the worker dropped unread; `remote control` for Celery's remote control",
     ),
+    _worker(
+        "courier_template_missing",
+        _COUNTER,
+        "integration",
+        "values that the templates of a message or body print, and that an alert does not have",
+    ),
+    _worker(
+        "courier_template_failures",
+        _COUNTER,
+        "integration",
+        "messages or bodies that were sent in their default form because a template failed on the alert",
+    ),
     _worker("courier_worker_maintenance_timestamp_seconds", _GAUGE, "", "time of the last successful maintenance"),
     _worker("courier_worker_integration_info", _GAUGE, "integration", "1 for each integration that this worker serves"),
 )

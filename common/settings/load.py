@@ -22,6 +22,8 @@ import msgspec
 
 from common.errors import SettingsError
 from common.files import FileSignature, exists, file_signature
+from common.services.sections import read_tables, shown_sections
+from common.settings.combinations import check_combinations
 from common.settings.definition import CONDITIONS, DEFINITION_KEYS, NAMED, WINDOWS, Definition, definition
 from common.settings.refused import RefusedTable
 from common.settings.schema import (
@@ -77,9 +79,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `integrations` holds the tables of policies by name or pattern; `policy` merges them. `user_policies` is the part
     that the operator set, without the packaged defaults. `definitions` holds what tables say of their integrations
-    besides, `conditions` the named conditions, `windows` the windows, `silences` the silences by number, `refused` the
-    errors in tables. `file` is the settings file, also if it does not exist, and `file_signature` tells whether it has
-    changed since; `read_again` loads all this again.
+    besides, `sections` their sections by table and name, `conditions` the named conditions, `windows` the windows,
+    `silences` the silences by number, `refused` the errors in tables. `file` is the settings file, also if it does not
+    exist, and `file_signature` tells whether it has changed since; `read_again` loads all this again.
     """
 
     redis: RedisSettings
@@ -96,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     user_policies: Mapping[str, Mapping[str, Any]]
     origin: Mapping[str, str]
     definitions: Mapping[str, Definition]
+    sections: Mapping[str, Mapping[str, msgspec.Struct]]
     conditions: Mapping[str, tuple[str, ...]]
     windows: Mapping[str, Window]
     silences: Mapping[str, SilenceTable]
@@ -125,7 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         known = list(integrations)
         return [
             table
-            for table in {**self.user_policies, **self.definitions}
+            for table in {**self.user_policies, **self.definitions, **self.sections}
             if table != DEFAULT and not any(_rank(table, one) for one in known)
         ]
 
@@ -136,19 +139,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for key in keys.values():
                 name = dotted((section, key.name))
                 yield name, key.reader.show(getattr(values, key.field)), self.origin[name]
-        for table in {**self.integrations, **self.definitions}:
+        for table in {**self.integrations, **self.definitions, **self.sections}:
             fields = self.integrations.get(table, {})
             said = msgspec.structs.asdict(self.definitions.get(table, Definition()))
             for key in (*DEFINITION_KEYS.values(), *POLICY_KEYS.values()):
                 if (value := said.get(key.field, fields.get(key.field))) is not None or key.field in fields:
                     name = dotted((INTEGRATIONS, table, key.name))
                     yield name, key.reader.show(value), self.origin[name]
+            written = shown_sections(self.sections.get(table, {}))
+            yield from self._written({dotted((INTEGRATIONS, table, *path)): shown for path, shown in written})
         for section, named in ((CONDITIONS, self.conditions), (WINDOWS, self.windows)):
             for word, content in named.items():
                 name = dotted((section, word))
                 yield name, NAMED[section].reader.show(content), self.origin[name]
         for name, shown in shown_silences(self.silences):
             yield name, shown, self.origin[name]
+
+    def _written(self, shown: Mapping[str, Displayed]) -> Iterator[tuple[str, Displayed, str]]:
+        return ((name, value, self.origin[name]) for name, value in shown.items() if name in self.origin)
 
 
 def load_settings(
@@ -197,7 +205,8 @@ def load_settings(
     if refused and not keep_refused:
         raise SettingsError(str(refused[0]))
     sections: dict[str, Any] = {name: struct(**tables[(name,)]) for name, struct in STRUCTS.items()}
-    own = {path[1]: fields for path, fields in tables.items() if path[0] == INTEGRATIONS}
+    about = {path[1:]: fields for path, fields in tables.items() if path[0] == INTEGRATIONS}
+    own = {path[0]: fields for path, fields in about.items() if len(path) == 1}
     policies = {table: found for table, fields in own.items() if (found := _fields(fields, POLICY_KEYS))}
     definitions = {table: definition(fields) for table, fields in own.items() if _fields(fields, DEFINITION_KEYS)}
     origin = {dotted(path): value.origin for path, value in given.items()}
@@ -207,6 +216,7 @@ def load_settings(
         user_policies=_user_policies(policies, origin),
         origin=origin,
         definitions=definitions,
+        sections=read_tables({path: fields for path, fields in about.items() if len(path) > 1}),
         conditions=tables.get((CONDITIONS,), {}),
         windows=tables.get((WINDOWS,), {}),
         silences=silence_tables(tables),
@@ -215,7 +225,7 @@ def load_settings(
         file_signature=signature,
         read_again=read_again,
     )
-    _check_combinations(settings)
+    check_combinations(settings)
     return settings
 
 
@@ -254,20 +264,6 @@ def _read(given: RawValue) -> tuple[str, Any]:
     """Return the field and its parsed value; paths are absolute. Raises ValueError."""
     value = given.key.reader.parse(given.raw)
     return given.key.field, given.base / value if isinstance(value, Path) else value
-
-
-def _check_combinations(settings: Settings) -> None:
-    """Raise SettingsError if two valid values contradict each other."""
-    if settings.redis.ca and not settings.redis.is_tls:
-        raise SettingsError(
-            f"{settings.origin['redis.ca']}: redis.ca: the connection is not encrypted, since redis.url "
-            f"({settings.origin['redis.url']}) is not a rediss:// or sentinels:// URL; set one, or remove redis.ca"
-        )
-    if settings.redis.sentinel_password and not settings.redis.has_sentinels:
-        raise SettingsError(
-            f"{settings.origin['redis.sentinel_password']}: redis.sentinel_password: there is no Sentinel, since "
-            f"redis.url ({settings.origin['redis.url']}) is not a sentinel:// URL; set one, or remove the password"
-        )
 
 
 def _user_policies(policies: Mapping[str, Mapping[str, Any]], origin: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -215,6 +215,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     breaker_pause_s: Annotated[float, duration("100ms", "1h")]
     breaker_pause_max_s: Annotated[float, duration("100ms", "1d")]
     endpoint: Annotated[Secret | None, optional(ENDPOINT_URL)]
+    dashboard_url: Annotated[
+        str, text('an http:// or https:// address, or "" for none', r"(https?://[^\s\"'<>`|\\]+)?")
+    ]
     virustotal_api: Annotated[VirusTotalApi, one_of(VirusTotalApi)]
     escape: Annotated[bool, boolean()]
     lookup_cache: Annotated[bool, boolean()]

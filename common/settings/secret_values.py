@@ -16,6 +16,11 @@ ENVIRONMENT: Final = "env:"
 FILE: Final = "file:"
 """A secret that begins so is not the secret itself: the producer reads it from a variable or a file."""
 
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+"""A field name of HTTP (RFC 9110, 5.6.2)."""
+
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -83,4 +88,26 @@ def variables() -> Reader[Mapping[str, Secret]]:
         'a table of texts in courier.toml, such as { LANG = "C.UTF-8" }',
         parse,
         lambda table: dict.fromkeys(table, MASK),
+    )
+
+
+def http_headers(reserved: Collection[str]) -> Reader[Mapping[str, Secret]]:
+    """Read a table of HTTP headers, but for the `reserved` ones, whose names are lower case. No value is displayed."""
+
+    def parse(raw: object) -> Mapping[str, Secret]:
+        if not isinstance(raw, dict):
+            raise ValueError("the value (not shown) is not a table")  # noqa: TRY004 — one kind of bad input
+        for name, value in raw.items():
+            if not _HEADER.fullmatch(name):
+                raise ValueError(f"{quoted(name)} is not a valid name of a header")
+            if name.lower() in reserved:
+                raise ValueError(f"Courier itself sets the header {name}")
+            if not isinstance(value, str) or not value or not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(
+                    f"the value of {name} (not shown) is empty or has characters that a header cannot have"
+                )
+        return {name: Secret(value) for name, value in raw.items()}
+
+    return Reader(
+        'a table of texts, such as { Authorization = "env:TOKEN" }', parse, lambda table: dict.fromkeys(table, MASK)
     )

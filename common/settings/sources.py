@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from common.errors import SettingsError
 from common.permissions import explain, read_trusted
+from common.services.sections import SECTIONS, section_keys
 from common.settings.definition import DEFINITION_KEYS, NAMED, is_pattern
 from common.settings.refused import RefusedTable
+from common.settings.renamed import RENAMED
 from common.settings.schema import DEFAULT, INTEGRATIONS, KEYS, POLICY_KEYS, Key
 from common.settings.silences import SILENCE_KEYS, SILENCES, unknown_silence_key
 from common.settings.toml_lines import line_numbers
@@ -30,7 +32,7 @@ SETTINGS_VARIABLE: Final = "COURIER_SETTINGS"
 FILE_SUFFIX: Final = "_FILE"
 
 KeyPath = tuple[str, ...]
-"""The path of a key: ("redis", "url") or ("integrations", "slack", "lease")."""
+"""The path of a key: ("redis", "url"), ("integrations", "slack", "lease"), ("integrations", "x", "webhook", "body")."""
 
 FIXED: Final[Mapping[KeyPath, Key]] = {
     **{(section, key.name): key for section, keys in KEYS.items() for key in keys.values()},
@@ -43,26 +45,6 @@ _VARIABLES: Final = {key.variable: path for path, key in FIXED.items()}
 _LINK_NAME: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
-
-RENAMED: Final[Mapping[KeyPath, str]] = {
-    ("producer", "poll"): "poll_interval",
-    ("producer", "aside_max"): "quarantine_max",
-    ("worker", "slots"): "max_tasks",
-    ("worker", "drain"): "drain_timeout",
-    ("worker", "home"): "wazuh_home",
-    ("worker", "socket"): "queue_socket",
-    ("worker", "private_dir"): "script_temp_dir",
-    (INTEGRATIONS, DEFAULT, "pause_max"): "retry_after_max",
-    (INTEGRATIONS, DEFAULT, "time_limit"): "request_timeout",
-    (INTEGRATIONS, DEFAULT, "deadline"): "script_timeout",
-    (INTEGRATIONS, DEFAULT, "retry_base"): "retry_delay",
-    (INTEGRATIONS, DEFAULT, "retry_cap"): "retry_delay_max",
-    (INTEGRATIONS, DEFAULT, "final_exits"): "permanent_exit_codes",
-    (INTEGRATIONS, DEFAULT, "meta_alerts"): "self_alerts",
-    (INTEGRATIONS, DEFAULT, "meta_every"): "self_alert_interval",
-    (INTEGRATIONS, DEFAULT, "meta_lag"): "self_alert_lag",
-}
-"""Keys of version 0.1 and their current names, for the error that names the new key."""
 
 _KNOWN: Final = {path: path for path in FIXED} | {path: (*path[:-1], name) for path, name in RENAMED.items()}
 """Every key that a misspelt one may stand for, and its current path."""
@@ -113,7 +95,7 @@ def from_file(
     lines = line_numbers(text)
     given = {}
     for path, raw in _walk(document):
-        line = lines.get(path) or lines.get(path[:-1])
+        line = next((lines[path[:depth]] for depth in range(len(path), 0, -1) if path[:depth] in lines), 0)
         origin = f"{called}:{line}" if line else called
         key = _key_at(path)
         if key is None:
@@ -161,6 +143,8 @@ def _key_at(path: KeyPath) -> Key | None:
     """Return the key at `path`, None if there is no such key."""
     if len(path) == 3 and path[0] == INTEGRATIONS:  # noqa: PLR2004 — section, table, key
         return POLICY_KEYS.get(path[2]) or (DEFINITION_KEYS.get(path[2]) if _is_of_one(path) else None)
+    if len(path) == 4 and _is_of_one(path[:3]) and path[2] in SECTIONS:  # noqa: PLR2004 — section, table, section, key
+        return section_keys(path[2]).get(path[3])
     if len(path) == 3 and path[0] == SILENCES:  # noqa: PLR2004 — section, number, key
         return SILENCE_KEYS.get(path[2])
     if len(path) == 2 and path[0] in NAMED:  # noqa: PLR2004 — section, name
@@ -180,7 +164,11 @@ def _walk(document: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
             continue
         for name, inner in body.items():
             if section == INTEGRATIONS and isinstance(inner, dict):
-                yield from (((section, name, key), raw) for key, raw in inner.items())
+                for key, raw in inner.items():
+                    if key in SECTIONS and isinstance(raw, dict) and raw:
+                        yield from (((section, name, key, option), value) for option, value in raw.items())
+                    else:
+                        yield (section, name, key), raw
             else:
                 yield (section, name), inner
 
@@ -201,9 +189,12 @@ def _unknown_key(path: KeyPath, raw: object) -> str:
         return f"{name} is now called {dotted((*path[:-1], current))}"
     if len(path) == 1 and path[0] in _SECTIONS:
         return f"{name} is a section; write [{name}] and its keys below"
-    if path[0] == INTEGRATIONS and len(path) == 2 and path[1] not in POLICY_KEYS:  # noqa: PLR2004 — no table
+    is_table = len(path) == 2 and path[1] not in POLICY_KEYS  # noqa: PLR2004 — section, table
+    is_section = len(path) == 3 and path[2] in SECTIONS and _is_of_one(path)  # noqa: PLR2004 — section, table, key
+    if path[0] == INTEGRATIONS and (is_table or is_section):
         return f"{name} is a table; write [{name}] and its keys below"
-    if len(path) == 3 and path[0] == INTEGRATIONS and path[2] in DEFINITION_KEYS:  # noqa: PLR2004 — as above
+    belongs_to_one = len(path) > 2 and path[2] in {*DEFINITION_KEYS, *SECTIONS}  # noqa: PLR2004 — as above
+    if path[0] == INTEGRATIONS and belongs_to_one and not _is_of_one(path[:3]):
         return f"{name} belongs in the table of one integration, [{INTEGRATIONS}.ID]"
     if isinstance(raw, dict):
         sections = [*KEYS, *NAMED, f"{INTEGRATIONS}.{DEFAULT}"]
@@ -242,6 +233,8 @@ def _nearest(path: KeyPath) -> list[KeyPath]:
     in the wrong table must have its full name.
     """
     name, table = path[-1], _table_of(path)
+    if len(path) == 4 and path[2] in SECTIONS:  # noqa: PLR2004 — section, table, section, key
+        return [(*path[:-1], near) for near in get_close_matches(name, section_keys(path[2]), n=1)]
     if _is_of_one(path) and (own := get_close_matches(name, [*DEFINITION_KEYS, *_NEAR_POLICY], n=1)):
         return [(*path[:-1], own[0] if own[0] in DEFINITION_KEYS else _KNOWN[INTEGRATIONS, DEFAULT, own[0]][-1])]
     near = get_close_matches(name, [known[-1] for known in _KNOWN if known[:-1] == table], n=1)

@@ -32,15 +32,8 @@ suppress_warnings = [
 
 CHAPTERS: Final = {
     "Run": (
-        "running",
-        "settings",
-        "conditions",
-        "windows",
-        "compose",
-        "systemd",
-        "kubernetes",
-        "remote-workers",
-        "scripts",
+        *("running", "settings", "conditions", "windows", "silences", "messages", "webhook"),
+        *("compose", "systemd", "kubernetes", "remote-workers", "scripts"),
     ),
     "Operate": (
         *("operating", "explain", "failures", "runbooks/*", "command-line", "metrics", "flower", "scaling", "upgrade"),

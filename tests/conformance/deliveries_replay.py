@@ -23,7 +23,8 @@ from tests.conformance.case import field_bytes
 from tests.support.fakes import SIGNER
 from workers.calls import Datagram, Request, Response, Sent
 from workers.delivery.pipeline import Pipeline
-from workers.integrations.registry import ServiceOptions, make_service
+from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.registry import make_service
 
 if TYPE_CHECKING:
     from common.ledger import Settlement

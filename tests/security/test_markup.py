@@ -14,8 +14,9 @@ from common.integration import Integration
 from common.secret import Secret
 from tests.workers.integrations.examples import alert, rule, service
 from workers.integrations import slack
-from workers.integrations.helpers.markup import NONE, SLACK
-from workers.integrations.registry import SERVICES, ServiceOptions, make_service
+from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.registry import SERVICES, make_service
+from workers.message.markup import NONE, SLACK
 
 HOSTILE = (
     *(
@@ -34,6 +35,7 @@ SETTINGS = {
     "shuffle": {"hook_url": "https://shuffle.example/api/v1/hooks/x"},
     "virustotal": {"api_key": "0123456789abcdef"},
     "maltiverse": {"api_key": "0123456789abcdef", "hook_url": "https://api.maltiverse.example"},
+    "webhook": {"hook_url": "https://hooks.example/x"},
 }
 MARKUPS = {name: SLACK if name == "slack" else NONE for name in SERVICES}
 OPEN = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")

@@ -26,7 +26,8 @@ from tests.workers.integrations.examples import alert
 from tests.workers.transports.servers import web
 from workers.calls import Request
 from workers.integrations.base import NotSendable
-from workers.integrations.registry import ServiceOptions, make_service
+from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.registry import make_service
 from workers.transports.http.addresses import NEVER, refusal
 from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport, prepare

@@ -15,11 +15,12 @@ class Alert:
     """One line of the alert log. `raw` has no line end and is passed on byte for byte (D4).
 
     `delivery_id` is deterministic: a repeated delivery has the same one. Services that detect duplicates receive it.
+    `attempt` counts the attempts at its delivery from 1, this one included.
     """
 
-    def __init__(self, raw: bytes, delivery_id: str = "") -> None:
+    def __init__(self, raw: bytes, delivery_id: str = "", attempt: int = 1) -> None:
         self.raw = raw
-        self.delivery_id = delivery_id
+        self.delivery_id, self.attempt = delivery_id, attempt
         self._fields: dict[str, Any] | None = None
 
     @property

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from common.integration import Kind
-from workers.integrations.registry import ServiceOptions, make_service
+from workers.integrations.helpers.service_options import ServiceOptions, ignore_rendering
+from workers.integrations.registry import make_service
 from workers.redaction import Redactor
 from workers.transports.http.connections import Connections
 from workers.transports.http.transport import HttpTransport
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from workers.calls import Transport
     from workers.integrations.base import Service
     from workers.integrations.helpers.event_signer import EventSigner
+    from workers.integrations.helpers.service_options import OnRender
     from workers.transports.script.process_groups import ProcessGroups
 
 
@@ -35,14 +37,22 @@ def build_service(
     environ: Mapping[str, str] = os.environ,
     debug: bool = False,
     signer: EventSigner | None = None,
+    on_render: OnRender = ignore_rendering,
 ) -> tuple[Service[Any, Any], Transport]:
     """Return the service and the transport of one block.
 
     `connections` is shared by the HTTP calls of all integrations, `groups` by all scripts. Scripts inherit `environ`
     without Courier's own variables. `debug` is passed to scripts, as the stock Integrator passes its own. `signer`
-    verifies the events that `manager` may send.
+    verifies the events that `manager` may send. `on_render` records the rendering of templates.
     """
-    choices = ServiceOptions(policy.endpoint, policy.virustotal_api, policy.permanent_exit_codes, policy.escape)
+    choices = ServiceOptions(
+        policy.endpoint,
+        policy.virustotal_api,
+        policy.permanent_exit_codes,
+        policy.escape,
+        policy.dashboard_url,
+        on_render,
+    )
     redactor = Redactor.of(integration, policy, environ)
     service = make_service(integration, choices, redactor=redactor, signer=signer)
     if integration.kind is Kind.HTTP:

@@ -243,7 +243,8 @@ class Pipeline:
 
 def _annotated(delivery: Delivery) -> Alert:
     origin = delivery.header.fallback_of
-    return Alert(annotate(delivery.alert, origin) if origin else delivery.alert, delivery.id)
+    raw = annotate(delivery.alert, origin) if origin else delivery.alert
+    return Alert(raw, delivery.id, delivery.header.attempts + 1)
 
 
 def combine(outcomes: Sequence[Outcome]) -> Outcome:

@@ -13,7 +13,7 @@ from workers.calls import Datagram
 from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers.event_signer import NotAuthenticError
 from workers.integrations.helpers.manager_event import MAX_DATAGRAM_BYTES, datagram
-from workers.integrations.helpers.markup import NONE as NO_MARKUP
+from workers.message.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

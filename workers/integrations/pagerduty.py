@@ -21,6 +21,9 @@ from workers.integrations.helpers.alert_fields import (
 )
 from workers.integrations.helpers.text_limits import truncate
 from workers.integrations.single_post import SinglePost
+from workers.message.limits import Limits
+from workers.message.markup import PLAIN
+from workers.message.renderer import MessageRenderer
 
 if TYPE_CHECKING:
     from common.integration import Integration
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from workers.alert.alert import Alert
     from workers.calls import Request, Response
     from workers.integrations.helpers.http_status import StatusClassifier
+    from workers.integrations.helpers.service_options import ServiceOptions
 
 URL: Final = "https://events.pagerduty.com/v2/enqueue"
 
@@ -39,6 +43,8 @@ MAX_DEDUP_KEY_CHARS: Final = 255
 
 MAX_SUMMARY_CHARS: Final = 1_024
 """Characters (as above)."""
+
+MESSAGE_LIMITS: Final = Limits(title=MAX_SUMMARY_CHARS)
 
 MAX_EVENT_BYTES: Final = 512_000
 """Bytes of a whole event (PagerDuty's Events API v2 overview, "Size Limits": 512 KB)."""
@@ -60,12 +66,25 @@ _ABOUT_THE_KEY: Final = re.compile(rb"routing.?key|invalid key", re.IGNORECASE)
 class PagerDuty(SinglePost):
     """One PagerDuty block. Needs api_key, the routing key of the service."""
 
-    def __init__(self, block: Integration, statuses: StatusClassifier, url: str | None = None) -> None:
+    def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         self._key = config.api_key(block)
-        super().__init__(block, statuses, url or URL)
+        super().__init__(block, statuses, choices.url or URL)
+        self._messages = MessageRenderer(block, PLAIN, MESSAGE_LIMITS, choices)
 
     def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
-        """Return the event."""
+        """Return the event; of a message of the operator's, the title is the summary, and the link one of its links."""
+        event = self._event(alert, fields)
+        if self._messages.given:
+            message = self._messages.render(alert, fields)
+            if message.note:
+                event["payload"]["summary"] = f"{event['payload']['summary']} [{message.note}]"
+            elif "title" in self._messages.given:
+                event["payload"]["summary"] = message.title
+            if message.link:
+                event["links"] = [{"href": message.link, "text": "Alert"}]
+        return event
+
+    def _event(self, alert: Alert, fields: Fields) -> dict[str, Any]:
         return {
             "routing_key": self._key.reveal(),
             "event_action": "trigger",

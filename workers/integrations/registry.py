@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from common.errors import ConfigError
 from common.integration import Kind
@@ -11,6 +11,7 @@ from common.outcome import Reason, Rejected
 from workers.integrations.base import NotSendable, failure_outcome
 from workers.integrations.helpers.config import config_error
 from workers.integrations.helpers.http_status import StatusClassifier
+from workers.integrations.helpers.service_options import ServiceOptions
 from workers.integrations.maltiverse.maltiverse import Maltiverse
 from workers.integrations.manager import Manager
 from workers.integrations.pagerduty import PagerDuty
@@ -20,38 +21,19 @@ from workers.integrations.slack import Slack
 from workers.integrations.virustotal.v2 import V2
 from workers.integrations.virustotal.v3 import V3
 from workers.integrations.virustotal.virustotal import VirusTotal
+from workers.integrations.webhook.webhook import Webhook
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from common.errors import TransportError
     from common.integration import Integration
     from common.outcome import Outcome
-    from common.secret import Secret
     from workers.alert.alert import Alert
     from workers.integrations.base import Service
     from workers.integrations.helpers.event_signer import EventSigner
     from workers.integrations.helpers.http_status import Clock
-
-
-class ServiceOptions(NamedTuple):
-    """The settings of a service that are not in its <integration> block.
-
-    `endpoint` replaces the address of a service whose block has no hook_url. `virustotal_api` is `v2` or `v3`.
-    A script that exits with one of `permanent_exit_codes` is not retried. `escape` prevents alert text from acting as
-    the service's markup.
-    """
-
-    endpoint: Secret | None = None
-    virustotal_api: str = "v2"
-    permanent_exit_codes: Collection[int] = ()
-    escape: bool = True
-
-    @property
-    def url(self) -> str | None:
-        """The endpoint as plain text."""
-        return self.endpoint.reveal() if self.endpoint else None
 
 
 DEFAULTS: Final = ServiceOptions()
@@ -63,11 +45,12 @@ def _virustotal(block: Integration, statuses: StatusClassifier, choices: Service
 
 
 SERVICES: Final[Mapping[str, Callable[[Integration, StatusClassifier, ServiceOptions], Service[Any, Any]]]] = {
-    "slack": lambda block, statuses, choices: Slack(block, statuses, escape=choices.escape),
-    "pagerduty": lambda block, statuses, choices: PagerDuty(block, statuses, choices.url),
-    "shuffle": lambda block, statuses, _: Shuffle(block, statuses),
+    "slack": Slack,
+    "pagerduty": PagerDuty,
+    "shuffle": Shuffle,
     "virustotal": _virustotal,
     "maltiverse": lambda block, statuses, _: Maltiverse(block, statuses),
+    "webhook": Webhook,
 }
 """The services that use HTTP, by name."""
 

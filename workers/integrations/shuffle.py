@@ -11,9 +11,15 @@ from common.outcome import Reason, Skipped
 from workers.integrations.base import NotSendable
 from workers.integrations.helpers.alert_fields import Fields, get, require, require_level
 from workers.integrations.single_post import SinglePost
+from workers.message.limits import Limits
+from workers.message.markup import PLAIN
+from workers.message.renderer import MessageRenderer
 
 if TYPE_CHECKING:
+    from common.integration import Integration
     from workers.alert.alert import Alert
+    from workers.integrations.helpers.http_status import StatusClassifier
+    from workers.integrations.helpers.service_options import ServiceOptions
 
 
 EXCLUDED_RULES: Final = (
@@ -23,14 +29,29 @@ EXCLUDED_RULES: Final = (
 """Rules that the stock script does not send; Shuffle's own actions trigger some of them (spec 5.4)."""
 
 
+MESSAGE_LIMITS: Final = Limits(title=1_000, text=20_000)
+"""Shuffle states none: a title and a text that people read."""
+
+
 class Shuffle(SinglePost):
     """One Shuffle block. Needs hook_url."""
 
-    def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:  # noqa: ARG002 — the fields are enough
-        """Return the message. Raises NotSendable (skipped) for an excluded rule."""
+    def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
+        super().__init__(block, statuses)
+        self._messages = MessageRenderer(block, PLAIN, MESSAGE_LIMITS, choices)
+
+    def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
+        """Return the message, with a title and a text of the operator's. Raises NotSendable for an excluded rule."""
         if (rule_id := require(fields, "rule", "id")) in EXCLUDED_RULES:
             raise NotSendable(Skipped(Reason.RULE_EXCLUDED, f"rule {rule_id}"))
-        return _message(fields)
+        message = _message(fields)
+        if given := self._messages.given:
+            rendered = self._messages.render(alert, fields)
+            message |= {
+                name: getattr(rendered, name) for name in ("title", "text") if name in given and not rendered.note
+            }
+            message |= {"note": rendered.note} if rendered.note else {}
+        return message
 
 
 def _message(fields: Fields) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from workers.calls import Request
 from workers.integrations.base import failure_outcome
 from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import fields_of, json_body
-from workers.integrations.helpers.markup import NONE as NO_MARKUP
+from workers.message.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workers.calls import Response
     from workers.integrations.helpers.alert_fields import Fields
     from workers.integrations.helpers.http_status import StatusClassifier
-    from workers.integrations.helpers.markup import Markup
+    from workers.message.markup import Markup
 
 HEADERS: Final = {"content-type": "application/json", "Accept-Charset": "UTF-8"}
 

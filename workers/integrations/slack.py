@@ -11,16 +11,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.integrations.helpers import markup
 from workers.integrations.helpers.alert_fields import Fields, get, json_body, require, require_level
 from workers.integrations.helpers.text_limits import ELLIPSIS, truncate
 from workers.integrations.single_post import SinglePost
+from workers.message import markup
+from workers.message.limits import Limits
+from workers.message.renderer import MessageRenderer
 
 if TYPE_CHECKING:
     from common.integration import Integration
     from workers.alert.alert import Alert
     from workers.integrations.helpers.http_status import StatusClassifier
+    from workers.integrations.helpers.service_options import ServiceOptions
+    from workers.message.message import Message
 
+
+MESSAGE_LIMITS: Final = Limits(title=1_000, text=8_000, fields=20, value=2_000, total=30_000)
+"""Slack folds an attachment after 700 characters and cuts it where it says; a reader sees no more than this."""
 
 LONGEST_TEXT: Final = 40_000
 """Characters of a text; Slack truncates longer ones silently (its changelog, "Truncating really long messages")."""
@@ -35,12 +42,15 @@ class Slack(SinglePost):
 
     markup = markup.SLACK
 
-    def __init__(self, block: Integration, statuses: StatusClassifier, *, escape: bool = True) -> None:
+    def __init__(self, block: Integration, statuses: StatusClassifier, choices: ServiceOptions) -> None:
         super().__init__(block, statuses)
-        self._escape = escape
+        self._escape = choices.escape
+        self._messages = MessageRenderer(block, markup.SLACK_MESSAGE, MESSAGE_LIMITS, choices)
 
     def message(self, alert: Alert, fields: Fields) -> dict[str, Any]:
-        """Return the attachment; it is that of the stock script, byte for byte but for escapes (D19)."""
+        """Return the attachment; without a message of the operator's it is the stock one, but for escapes (D19)."""
+        if self._messages.given:
+            return message_attachment(self._messages.render(alert, fields), fields)
         attachment = _attachment(fields)
         if self._escape and self.markup.is_in(alert.raw):
             attachment = self.markup.escaped(attachment)
@@ -50,6 +60,24 @@ class Slack(SinglePost):
         """Return the body, with long texts truncated if it is too large."""
         body = json_body({"attachments": [message]})
         return body if len(body) <= LONGEST_TEXT else json_body({"attachments": [fit(message)]})
+
+
+def message_attachment(message: Message, fields: Fields) -> dict[str, Any]:
+    """Return a message as a Slack attachment ("Reference: Secondary message attachments")."""
+    attachment: dict[str, Any] = {
+        "color": f"#{message.colour:06x}",
+        "fallback": message.title,
+        "title": message.title,
+        "text": message.text,
+        "fields": [{"title": one.name, "value": one.value, "short": one.is_short} for one in message.fields],
+        "mrkdwn_in": ["text", "fields"],
+        "ts": require(fields, "id"),
+    }
+    if message.link:
+        attachment["title_link"] = message.link
+    if message.note:
+        attachment["footer"] = message.note
+    return attachment
 
 
 def fit(attachment: dict[str, Any]) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _settings(settings: Settings, configuration: Configuration) -> Iterator[Find
             )
     refused = (Integration(id=block.name, name=block.name) for block in configuration.refused_blocks)
     known = [*configuration.integrations, *refused, Integration(id=MANAGER_ID, name=MANAGER_ID)]
-    defined = settings.definitions.keys() | {one.table for one in settings.refused}
+    defined = settings.definitions.keys() | settings.sections.keys() | {one.table for one in settings.refused}
     for table in settings.unused_tables(known):
         if table in defined:  # reported with the configuration
             continue

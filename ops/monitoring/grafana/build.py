@@ -175,6 +175,16 @@ _FAILURES: Final = Row(
             (Query(_rate("courier_attempts_total", _LABELS, "outcome"), "{{outcome}}"),),
             "ops",
         ),
+        Panel(
+            "Templates that print nothing or fail",
+            (
+                Query(
+                    _rate("courier_template_missing_total", _LABELS, "integration"), "{{integration}} missing values"
+                ),
+                Query(_rate("courier_template_failures_total", _LABELS, "integration"), "{{integration}} failures"),
+            ),
+            "ops",
+        ),
         Panel("Dead letters", (Query(f"courier_dead{_SELECTOR}", "{{integration}}"),), stacked=True),
     ],
 )

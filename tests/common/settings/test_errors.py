@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from common.errors import SettingsError
 from common.settings.load import load_settings
-from common.settings.sources import FIXED, RENAMED, dotted
+from common.settings.renamed import RENAMED
+from common.settings.sources import FIXED, dotted
 from tests.common.settings.test_load import load, refusal
 
 

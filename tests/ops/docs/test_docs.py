@@ -20,6 +20,8 @@ from common.settings.sources import FILE_SUFFIX, FIXED, SETTINGS_VARIABLE
 from ops.cli.main import COMMANDS, courier
 from tests.workers.integrations.examples import FIELDS, alert, response
 from workers.integrations.helpers.http_status import StatusClassifier
+from workers.integrations.helpers.service_options import ServiceOptions
+from workers.message.markup import MARKDOWN
 from workers.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -31,8 +33,12 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 )
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 VARIABLE = re.compile(r"\bCOURIER_[A-Z_]*[A-Z]\b(?!\*)")
-EXAMPLE_FILES = {"workers/integrations/teams.py", "tests/workers/integrations/test_teams.py"}
-EXAMPLE_NAMES = {"NO_MARKUP", "MAX_TEXT_CHARS", "test_teams", "test_failed"}
+EXAMPLE_FILES = {
+    "common/services/teams.py",
+    "workers/integrations/teams.py",
+    "tests/workers/integrations/test_teams.py",
+}
+EXAMPLE_NAMES = {"TeamsOptions", "test_teams", "test_failed"}
 """What the example of CONTRIBUTING makes, and a reason that looks like the name of a test."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -141,10 +147,13 @@ def test_the_example_of_contributing_is_a_service_module(tmp_path: Path) -> None
     module = runpy.run_path(str(tmp_path / "teams.py"))
     block = Integration(id="teams", name="teams", hook_url=Secret("https://teams.example/hook"))
     statuses = StatusClassifier(lambda: 0.0, Redactor.of(block))
-    service = module["Teams"](block, statuses)
+    service = module["Teams"](block, statuses, ServiceOptions())
     (call,) = service.build_calls(alert())
     assert (call.method, call.url) == ("POST", "https://teams.example/hook")
-    assert json.loads(call.body) == {"text": FIELDS["rule"]["description"]}
+    assert json.loads(call.body) == {
+        "title": FIELDS["rule"]["description"],
+        "text": MARKDOWN.escape(FIELDS["full_log"]),
+    }
     assert service.interpret(alert(), call, response(202)) == Delivered()
     assert isinstance(service.interpret_failure(alert(), call, TransportError(Reason.TIMEOUT, "late")), Retry)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from common.integration import Integration
+from common.integration import Integration, Section
 from common.secret import Secret
+from common.services.sections import SECTIONS, publish_section, section_keys
 from workers.alert.alert import Alert
 from workers.calls import Response
 from workers.integrations.base import NotSendable
@@ -47,11 +48,23 @@ def rule(**members: Any) -> dict[str, Any]:
 
 
 def service(name: str, **settings: Any) -> Service[Any, Any]:
-    """Return the service of a block; texts of secret settings may be given as they are."""
+    """Return the service of a block; texts of secret settings and sections may be given as they are."""
+    return make_service(block(name, **settings), now=lambda: NOW_S)
+
+
+def block(name: str, **settings: Any) -> Integration:
+    """Return a block; a section, such as `message` or the one of its service, is given as in courier.toml."""
     for secret in settings.keys() & {"hook_url", "api_key", "options"}:
         settings[secret] = Secret(settings[secret])
-    block = Integration(id=name, name=name, file="ossec.conf", line=7, **settings)
-    return make_service(block, now=lambda: NOW_S)
+    sections = tuple(section(key, settings.pop(key)) for key in sorted(settings.keys() & SECTIONS.keys()))
+    return Integration(id=name, name=name, file="ossec.conf", line=7, sections=sections, **settings)
+
+
+def section(name: str, written: dict[str, Any]) -> Section:
+    """Return a section as a producer publishes it."""
+    keys = section_keys(name)
+    fields = {keys[key].field: keys[key].reader.parse(value) for key, value in written.items()}
+    return publish_section(name, SECTIONS[name](**fields))
 
 
 def the_request(name: str, alert: Alert, **settings: Any) -> Request:

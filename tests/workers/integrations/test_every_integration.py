@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workers.calls import Request
 
 TOKEN = "c4n4ry-0123456789abcdef"
+SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLsZi"
 PASSWORD = "p4ssw0rd-of-the-proxy"
 SETTINGS: dict[str, dict[str, Any]] = {
     "slack": {"hook_url": f"https://me:{PASSWORD}@hooks.example.com/services/T0/{TOKEN}?key={TOKEN}"},
@@ -26,9 +27,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pagerduty": {"api_key": TOKEN, "options": f'{{"routing_key": "{TOKEN}-other"}}'},
     "virustotal": {"api_key": TOKEN},
     "maltiverse": {"hook_url": f"https://api.example.com/{TOKEN}", "api_key": TOKEN},
+    "webhook": {
+        "hook_url": f"https://me:{PASSWORD}@hooks.example.com/{TOKEN}",
+        "webhook": {"headers": {"Authorization": f"Bearer {TOKEN}"}, "signing_secret": SIGNING_SECRET},
+    },
 }
 EVERY = alert(syscheck={"path": "/x", "md5_after": "44d88612fea8a8f36de82e1278abb02f", "sha1_after": "3395"})
-SECRETS = (TOKEN, PASSWORD)
+SECRETS = (TOKEN, PASSWORD, SIGNING_SECRET)
 
 
 def plain_meaning(status: int) -> tuple[type, Reason | None]:

@@ -78,6 +78,10 @@ class StatusClassifier:
         """`now` returns the time in seconds since the epoch. `redactor` masks secrets in the details."""
         self._now, self._redactor = now, redactor
 
+    def now_s(self) -> float:
+        """Return the time in seconds since the epoch."""
+        return self._now()
+
     def classify(self, response: Response) -> Outcome:
         """Return the outcome by the table above, with the beginning of the body in its detail."""
         if response.status in DELIVERED:

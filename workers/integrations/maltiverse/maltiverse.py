@@ -25,9 +25,9 @@ from workers.integrations.helpers.alert_fields import Fields, fields_of, get
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.json_response import parse_json
 from workers.integrations.helpers.manager_event import agent_location, event
-from workers.integrations.helpers.markup import NONE as NO_MARKUP
 from workers.integrations.helpers.text_limits import fits_into_url
 from workers.integrations.maltiverse.ecs_threat import threat
+from workers.message.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

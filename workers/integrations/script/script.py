@@ -15,9 +15,9 @@ from common.outcome import Delivered, Reason, Rejected, Retry
 from workers.calls import ScriptCall
 from workers.integrations import base
 from workers.integrations.base import NotSendable
-from workers.integrations.helpers.markup import NONE as NO_MARKUP
 from workers.integrations.script.output import last_line
 from workers.integrations.script.text_alert import render_text
+from workers.message.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -16,8 +16,8 @@ from workers.integrations.helpers import config
 from workers.integrations.helpers.alert_fields import Fields, fields_of, get, json_body
 from workers.integrations.helpers.http_status import StatusClassifier
 from workers.integrations.helpers.manager_event import agent_location, event
-from workers.integrations.helpers.markup import NONE as NO_MARKUP
 from workers.integrations.virustotal.v2 import V2
+from workers.message.markup import NONE as NO_MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

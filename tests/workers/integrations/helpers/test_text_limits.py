@@ -39,6 +39,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pagerduty": {"api_key": "k" * 32},
     "virustotal": {"api_key": "k" * 32},
     "maltiverse": {"hook_url": "https://api.example.com", "api_key": "k" * 32},
+    "webhook": {"hook_url": "https://hooks.example.com/x"},
 }
 ORIGIN = FallbackOf("custom-a-script-with-a-rather-long-name", Reason.SCRIPT_UNUSABLE)
 CHARACTERS = {"ascii": "a", "latin": "é", "asian": "警", "emoji": "🚨"}
@@ -108,6 +109,7 @@ FITS = {
     "pagerduty": fits_pagerduty,
     "virustotal": fits_url,
     "maltiverse": fits_url,
+    "webhook": fits_anything,  # any receiver has its own
 }
 
 

@@ -13,7 +13,8 @@ from common.secret import MASK, Secret
 from workers.alert.alert import Alert
 from workers.calls import ScriptCall, ScriptExit
 from workers.integrations.base import NotSendable
-from workers.integrations.registry import ServiceOptions, make_service
+from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.registry import make_service
 from workers.integrations.script.script import Script, render_json
 from workers.redaction import Redactor
 

@@ -10,7 +10,8 @@ from common.outcome import Delivered, Outcome, Reason, Retry
 from common.secret import Secret
 from tests.workers.integrations.examples import NOW_S, alert, response
 from workers.integrations.base import NotSendable
-from workers.integrations.registry import ServiceOptions, make_service
+from workers.integrations.helpers.service_options import ServiceOptions
+from workers.integrations.registry import make_service
 
 KEY = "f" * 64
 MD5, SHA1, SHA256 = "44d88612fea8a8f36de82e1278abb02f", "3395856ce81f2b7382dee72602f798b642f14140", "27" * 32

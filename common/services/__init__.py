@@ -1,6 +1,6 @@
 """The services that Courier has code for, and the options that each needs. Everything else is a script, `custom-*`.
 
-`workers/integrations/registry.py` has the code, by the same names.
+`workers/integrations/registry.py` has the code, by the same names. To add a service see CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -10,26 +10,35 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from common.integration import SCRIPT_PREFIX
+from common.services import webhook
+from common.services.declaration import Declaration
+from common.settings.message import ALL_PARTS
 from common.settings.values import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REQUIRED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+SERVICES: Final[Mapping[str, Declaration]] = MappingProxyType(
     {
-        "slack": ("hook_url",),
-        "pagerduty": ("api_key",),
-        "virustotal": ("api_key",),
-        "shuffle": ("hook_url",),
-        "maltiverse": ("hook_url", "api_key"),
+        "slack": Declaration(required=("hook_url",), message=ALL_PARTS, merges_options=True),
+        "pagerduty": Declaration(required=("api_key",), message=frozenset({"title", "link"}), merges_options=True),
+        "virustotal": Declaration(required=("api_key",)),
+        "shuffle": Declaration(
+            required=("hook_url",), message=frozenset({"title", "text", "template"}), merges_options=True
+        ),
+        "maltiverse": Declaration(required=("hook_url", "api_key")),
+        "webhook": webhook.DECLARATION,
     }
 )
+"""What each service declares. `workers/integrations/registry.py` has the code, by the same names."""
+
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {name: declared.required for name, declared in SERVICES.items()}
 """The options that each service requires (spec 1.4)."""
 
 STOCK: Final = ("slack", "pagerduty", "virustotal", "shuffle", "maltiverse")
 """The names that the stock Integrator knows: what a `<name>` in ossec.conf can be, besides `custom-*`."""
 
-MERGES_OPTIONS: Final = frozenset({"slack", "pagerduty", "shuffle"})
+MERGES_OPTIONS: Final = frozenset(name for name, declared in SERVICES.items() if declared.merges_options)
 """The services that merge `options` into their message (spec 5.1); the others ignore them."""
 
 

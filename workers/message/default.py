@@ -1,0 +1,80 @@
+"""The default message: what a person needs of an alert, also of one without a log line.
+
+It never fails: whatever is missing or of another type is left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from common.exact_json import as_number
+from common.templates.values import text_of
+from workers.integrations.helpers.alert_fields import get
+from workers.message.dashboard import alert_link
+from workers.message.markup import one_line
+from workers.message.message import Field, Message
+from workers.message.telling import telling_leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workers.message.markup import Markup
+
+NO_DESCRIPTION: Final = "Wazuh alert"
+
+MAX_LOG_CHARS: Final = 2_000
+"""Characters of the log line that are kept; a person reads the beginning, and the link leads to the rest."""
+
+MAX_TECHNIQUES: Final = 5
+
+
+def default_message(fields: dict[str, Any], markup: Markup, dashboard_url: str = "") -> Message:
+    """Return the message for an alert, escaped but not cut to a service's limits yet."""
+    escape = markup.escape
+    log = get(fields, "full_log")
+    return Message(
+        title=escape(one_line(text_of(get(fields, "rule", "description")))) or NO_DESCRIPTION,
+        text=escape(log[:MAX_LOG_CHARS].strip()) if isinstance(log, str) else "",
+        fields=tuple(Field(escape(one_line(name)), escape(one_line(value))) for name, value in _pairs(fields)),
+        link=alert_link(dashboard_url, get(fields, "id")),
+        level=level_of(fields),
+    )
+
+
+def level_of(fields: dict[str, Any]) -> float:
+    """Return the level of the rule, 0 if it has none."""
+    return as_number(get(fields, "rule", "level")) or 0
+
+
+def _pairs(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    rule = text_of(get(fields, "rule", "id"))
+    level = text_of(get(fields, "rule", "level"))
+    if rule or level:
+        yield "Rule", f"{rule or '?'} (level {level or '?'})"
+    if agent := _agent(fields):
+        yield "Agent", agent
+    if host := text_of(get(fields, "agentless", "host")):
+        yield "Agentless host", host
+    if location := text_of(fields.get("location")):
+        yield "Location", location
+    yield from telling_leaves(fields)
+    if mitre := _mitre(get(fields, "rule", "mitre")):
+        yield "MITRE ATT&CK", mitre
+
+
+def _agent(fields: dict[str, Any]) -> str:
+    name = text_of(get(fields, "agent", "name"))
+    about = ", ".join(filter(None, (text_of(get(fields, "agent", part)) for part in ("id", "ip"))))
+    return f"{name} ({about})" if name and about else name or about
+
+
+def _mitre(mitre: Any) -> str:
+    if not isinstance(mitre, dict):
+        return ""
+    ids, names = (_texts(mitre.get(part)) for part in ("id", "technique"))
+    names += [""] * (len(ids) - len(names))
+    return ", ".join(f"{one} {name}".strip() for one, name in zip(ids, names, strict=False))
+
+
+def _texts(value: Any) -> list[str]:
+    return [text_of(one) for one in value[:MAX_TECHNIQUES]] if isinstance(value, list) else []

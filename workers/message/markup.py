@@ -1,0 +1,166 @@
+"""The markups of services, and how alert text is escaped so that a service shows it as plain text.
+
+Each service class names its markup as `markup`. An attacker who can write a log line can write alert text: unescaped,
+it could mention a whole channel, hide the target of a link or pretend to be another part of the message. A bare URL
+stays as it is: a service may make it clickable, but shows where it leads.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from common.exact_json import read_json
+from workers.integrations.helpers.alert_fields import json_body
+from workers.redaction import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class Markup(NamedTuple):
+    """One markup: its display name, the function that escapes a text, and the byte sequences that may need escaping.
+
+    `repair` takes a text that was cut anywhere, and returns it without a broken sequence at its end, and what closes
+    the parts that are open. `bold`, `code` and `link` make markup of texts that are escaped already, but for `code`,
+    which takes plain text.
+    """
+
+    name: str
+    escape: Callable[[str], str]
+    special: Sequence[bytes] = ()
+    repair: Callable[[str], tuple[str, str]] = lambda text: (text, "")
+    bold: Callable[[str], str] = str
+    code: Callable[[str], str] = str
+    link: Callable[[str, str], str] = lambda text, url: f"{text}: {url}"
+
+    def is_in(self, raw: bytes) -> bool:
+        """Say whether an alert, as JSON, may contain anything to escape. Most alerts do not, which saves the work."""
+        return any(mark in raw for mark in self.special)
+
+    def escaped(self, value: Any, levels: int = 3) -> Any:
+        """Return a JSON value with all texts escaped. Raises NotSendable if it has no JSON form.
+
+        Parts below `levels` are escaped in their JSON form, where these characters occur only inside strings. That is
+        slower, but needs no recursion.
+        """
+        escape = self.escape
+        if isinstance(value, str):
+            return escape(value)
+        if not isinstance(value, dict | list):
+            return value
+        if not levels:
+            return read_json(escape(json_body({"": value}).decode("ascii")))[""]
+        if isinstance(value, list):
+            return [self.escaped(item, levels - 1) for item in value]
+        return {escape(name): self.escaped(item, levels - 1) for name, item in value.items()}
+
+
+def one_line(text: str) -> str:
+    """Return a text with each run of white space as one blank, so that it cannot pretend to be another part."""
+    return " ".join(text.split())
+
+
+def _entities(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_PARTIAL_ENTITY: Final = re.compile(r"&[A-Za-z0-9#]{0,7}\Z")
+_PARTIAL_TAG: Final = re.compile(r"<[^<>]*\Z")
+_TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]*)[^<>]*>")
+_FENCE: Final = "```"
+
+_SAFE_BACKTICK: Final = "\u02cb"
+"""A modifier letter that looks like a backtick. Nothing else is safe within code and outside of it."""
+
+
+def _html(text: str) -> str:
+    return _entities(readable(text)).replace('"', "&quot;")
+
+
+def _slack_text(text: str) -> str:
+    return _entities(readable(text)).replace("`", _SAFE_BACKTICK)
+
+
+_MARKDOWN: Final = re.compile(r"[\\*_~|\[\]()<>#{}!]")
+_LIST_OR_RULE: Final = re.compile(r"^([ \t]*)([-+=]|\d{1,9}(?=[.)]))", re.MULTILINE)
+_MENTION: Final = re.compile(r"@(?=\w)")
+
+
+def _markdown(text: str) -> str:
+    if text.isalpha():
+        return text
+    escaped = _MARKDOWN.sub(r"\\\g<0>", readable(text)).replace("`", _SAFE_BACKTICK)
+    escaped = _LIST_OR_RULE.sub("\\g<1>\u200b\\g<2>", escaped)
+    return _MENTION.sub("@\u200b", escaped) if "@" in escaped else escaped
+
+
+def _fenced(text: str) -> str:
+    return f"{_FENCE}\n{readable(text).replace('`', _SAFE_BACKTICK)}\n{_FENCE}"
+
+
+def _fence_end(text: str) -> str:
+    return f"\n{_FENCE}" if text.count(_FENCE) % 2 else ""
+
+
+def _repair_slack(text: str) -> tuple[str, str]:
+    text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text)).rstrip("`") if text.endswith("`") else text
+    text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text))
+    return text, _fence_end(text)
+
+
+def _repair_markdown(text: str) -> tuple[str, str]:
+    slashes = len(text) - len(text.rstrip("\\"))
+    text = text[: len(text) - slashes % 2]
+    return text, _fence_end(text)
+
+
+def _repair_html(text: str) -> tuple[str, str]:
+    text = _PARTIAL_TAG.sub("", _PARTIAL_ENTITY.sub("", text))
+    open_tags: list[str] = []
+    for closing, name in _TAG.findall(text):
+        if not closing:
+            open_tags.append(name)
+        elif open_tags and open_tags[-1] == name:
+            open_tags.pop()
+    return text, "".join(f"</{name}>" for name in reversed(open_tags))
+
+
+NONE: Final = Markup("none", str)
+"""For a service that shows texts without interpreting them."""
+
+PLAIN: Final = Markup("plain text", readable)
+"""As NONE, without control characters and marks that change the direction of text."""
+
+SLACK: Final = Markup("Slack mrkdwn", _entities, (b"&", b"<", b">", b"\\u00"))
+"""Mentions and links are enclosed in `<` and `>` (docs.slack.dev, "Formatting message text", Escaping text)."""
+
+SLACK_MESSAGE: Final = SLACK._replace(
+    escape=_slack_text,
+    repair=_repair_slack,
+    bold=lambda text: f"*{text}*",
+    code=lambda text: f"{_FENCE}\n{_slack_text(text)}\n{_FENCE}",
+    link=lambda text, url: f"<{url}|{text}>",
+)
+"""As SLACK, for a message with markup of the operator's own: alert text cannot begin or end a block of code."""
+
+MARKDOWN: Final = Markup(
+    "Markdown",
+    _markdown,
+    repair=_repair_markdown,
+    bold=lambda text: f"**{text}**",
+    code=_fenced,
+    link=lambda text, url: f"[{text}]({url})",
+)
+"""Discord's and Mattermost's: a backslash escapes punctuation (spec.commonmark.org, 2.4), and an invisible space breaks
+`@channel` and a list. Discord also takes `allowed_mentions`."""
+
+HTML: Final = Markup(
+    "HTML",
+    _html,
+    repair=_repair_html,
+    bold=lambda text: f"<b>{text}</b>",
+    code=lambda text: f"<pre>{_html(text)}</pre>",
+    link=lambda text, url: f'<a href="{_html(url)}">{text}</a>',
+)
+"""Telegram's and that of mails; all characters with a meaning have entities (core.telegram.org, "HTML style")."""
