@@ -1,8 +1,7 @@
 """The schema of all settings: name, type and limits of each.
 
 The loader, `courier config`, the options of the command line and the reference page all use this schema. The name of a
-field is the key in courier.toml plus the unit of the value: `lease = "60s"` becomes `lease_s`. The default and the
-description of a setting are only in courier.toml.
+field is the key plus the unit of the value: `lease = "60s"` becomes `lease_s`. courier.toml alone has the defaults.
 """
 
 from __future__ import annotations
@@ -215,9 +214,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     breaker_pause_s: Annotated[float, duration("100ms", "1h")]
     breaker_pause_max_s: Annotated[float, duration("100ms", "1d")]
     endpoint: Annotated[Secret | None, optional(ENDPOINT_URL)]
-    dashboard_url: Annotated[
-        str, text('an http:// or https:// address, or "" for none', r"(https?://[^\s\"'<>`|\\]+)?")
-    ]
+    dashboard_url: Annotated[str, text('a URL, or "" for none', r"(https?://[^\s\"'<>`|\\]+)?")]
     virustotal_api: Annotated[VirusTotalApi, one_of(VirusTotalApi)]
     escape: Annotated[bool, boolean()]
     lookup_cache: Annotated[bool, boolean()]
