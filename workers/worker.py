@@ -37,7 +37,7 @@ from workers.maintenance.retention import Retention
 from workers.process_identity import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis import Redis
 
@@ -226,8 +226,10 @@ def _noop(*_: object) -> None:
 
 def _register(app: Celery, delivery_task: DeliveryTask) -> Task:
     @app.task(name=DELIVER, Request=NoAckRequest)  # type: ignore[untyped-decorator]  # Celery ships no types
-    def deliver(integration_id: str, ids: Sequence[str]) -> dict[str, int]:
-        return delivery_task.deliver(integration_id, ids)
+    def deliver(
+        integration_id: str, ids: Sequence[str], more: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, int]:
+        return delivery_task.deliver({integration_id: ids, **(more or {})})
 
     return deliver
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from common.broker.task_message import Task, decode, encode, queue_name
 from common.connection.errors import as_ledger_errors
+from common.integration import MANAGER_ID
 from common.ledger import Limits, Reap, Release
 from common.ledger.damage import unless_damaged
 
@@ -56,7 +57,10 @@ class ReleaseTarget(NamedTuple):
         return cls(integration_id, policy, Limits.of(policy, target))
 
     def release_params(self, *, coalesce: bool) -> Release:
-        """Return how it is released. With `coalesce`, fewer ids than fill a task wait until LINGER_S is over."""
+        """Return how it is released. With `coalesce`, fewer ids than fill a task wait until LINGER_S is over.
+
+        Those for the manager do not wait: its deliveries come one by one from the workers.
+        """
         policy = self.policy
         together = max(1, min(policy.batch_max, policy.concurrency // TASKS_PER_WORKER))
         return Release(
@@ -66,7 +70,7 @@ class ReleaseTarget(NamedTuple):
             linger_s=LINGER_S,
             limits=self.limits,
             ids_per_task=together,
-            min_ids=together if coalesce else 1,
+            min_ids=together if coalesce and self.integration_id != MANAGER_ID else 1,
         )
 
 

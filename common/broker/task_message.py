@@ -11,14 +11,20 @@ kombu's virtual transports (`kombu.transport.virtual.base.Message.serializable`)
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
 from common.ledger.record import MAX_ID_CHARS
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 DELIVER: Final = "courier.deliver"
-"""The name of the only task: `deliver(integration_id, delivery_ids)`."""
+"""The name of the only task: `deliver(integration_id, delivery_ids)`.
+
+Within a worker it can have a third argument: further ids by integration, from other messages.
+"""
 
 MAX_MESSAGE_BYTES: Final = 512 * 1024
 """Maximum size of a message that is parsed. The largest published one has 1,000 ids (the limit of `batch_max`) of about
@@ -104,9 +110,13 @@ def decode(raw: bytes) -> Task | None:
     return Task(envelope.headers.id, integration_id, ids)
 
 
-def encode(task: Task) -> bytes:
-    """Return the message of a task, which the dispatcher publishes and Celery's consumer gets."""
-    arguments = (task.integration_id, task.delivery_ids)
+def encode(task: Task, more: Mapping[str, Sequence[str]] | None = None) -> bytes:
+    """Return the message of a task, which the dispatcher publishes and Celery's consumer gets.
+
+    `more` holds ids of further integrations. Only a worker adds them, for Celery in its own process: `decode` rejects
+    them, because whoever can write to one queue must not reach other integrations.
+    """
+    arguments = (task.integration_id, task.delivery_ids, *([more] if more else ()))
     headers = {
         "lang": "py",
         "task": DELIVER,

@@ -114,6 +114,9 @@ Numbers of alerts
 A delivery that waits for any of these is a member of `waiting` and nothing else: it occupies no message and no worker,
 and uses no attempt. A release that is blocked reads a few hash fields, however long the queue is.
 
+A worker begins the deliveries of several integrations in one round trip, and settles them in one. Each script still
+runs for one integration.
+
 If the block starts after the release, `begin` returns the delivery to the head of the queue and refunds its tokens: no
 attempt was made. If it starts after the begin, the worker returns the deliveries that it has not started to send with
 its next `settle`, and finishes those that it is sending.
@@ -155,6 +158,7 @@ from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
 from common.ledger.record import Attempt, Delivery, FallbackOf, Header, LastResponse
 from common.ledger.types import (
     NO_HOLDS,
+    Begin,
     Closed,
     Commit,
     CommitResult,
@@ -165,6 +169,7 @@ from common.ledger.types import (
     Reap,
     Reaped,
     Release,
+    Settle,
     Settled,
     Settlement,
     SilenceCount,
@@ -178,6 +183,7 @@ __all__ = [
     "NO_NOTIFICATIONS",
     "UNLIMITED",
     "Attempt",
+    "Begin",
     "Breaker",
     "BreakerState",
     "Closed",
@@ -203,6 +209,7 @@ __all__ = [
     "Reap",
     "Reaped",
     "Release",
+    "Settle",
     "SettleOutcome",
     "Settled",
     "Settlement",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.connection.errors import as_ledger_errors
-from common.errors import UnreadableRecord
+from common.errors import LedgerDamaged, UnreadableRecord
 from common.ledger.base import LedgerBase, release_calls, to_ms
 from common.ledger.calls import undamaged
 from common.ledger.enums import BreakerState
 from common.ledger.keys import keys_of, keys_with_limits, notification_keys
-from common.ledger.limits import UNLIMITED, Limits, health_signal
+from common.ledger.limits import UNLIMITED, Limits
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
-from common.ledger.record import decode_record, encode_header, id_bytes, id_text
-from common.ledger.types import REAP_LIMIT, Reap, Reaped, Release, Settled
+from common.ledger.record import decode_record, id_bytes, id_text
+from common.ledger.types import REAP_LIMIT, Begin, Reap, Reaped, Release, Settle, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -113,15 +114,31 @@ class DeliveryOperations(LedgerBase):
     def begin(
         self, integration_id: str, ids: Sequence[str], *, token: str, lease_s: float, limits: Limits = UNLIMITED
     ) -> list[Delivery]:
-        """Take the lease of every id that is released and that no worker has begun. Return those deliveries.
+        """Run `begin_all` for one integration. Also raises LedgerDamaged."""
+        terms = Begin(ids=ids, lease_s=lease_s, limits=limits)
+        result = undamaged(self._begin({integration_id: terms}, token)[integration_id])
+        return self._begun(integration_id, ids, result)
 
-        If the integration is blocked, the deliveries return to waiting instead. A delivery whose record cannot be read
-        becomes a dead letter and is left out.
+    def begin_all(self, wanted: Mapping[str, Begin], *, token: str) -> dict[str, list[Delivery]]:
+        """Take the lease of every id that is released and that no worker has begun, in one round trip.
+
+        Return those deliveries by integration, without damaged integrations. If an integration is blocked, its
+        deliveries return to waiting instead. A delivery whose record cannot be read becomes a dead letter and is left
+        out.
         """
-        keys = keys_with_limits(integration_id, limits.target)
-        now_ms, last_success_ms, *records = self._calls.run(
-            "begin", integration_id, token, to_ms(lease_s), *ids, keys=keys
-        )
+        begun: dict[str, list[Delivery]] = {}
+        for integration_id, result in self._begin(wanted, token).items():
+            with suppress(LedgerDamaged):
+                begun[integration_id] = self._begun(integration_id, wanted[integration_id].ids, undamaged(result))
+        return begun
+
+    def _begin(self, wanted: Mapping[str, Begin], token: str) -> dict[str, Any]:
+        calls = {i: (keys_with_limits(i, terms.limits.target), terms.script_args(token)) for i, terms in wanted.items()}
+        (results,) = self._calls.run_in_order([("begin", calls)])
+        return results
+
+    def _begun(self, integration_id: str, ids: Sequence[str], result: Sequence[Any]) -> list[Delivery]:
+        now_ms, last_success_ms, *records = result
         begun: list[Delivery] = []
         unreadable: list[str] = []
         for delivery_id, record in zip(ids, records, strict=True):
@@ -151,33 +168,51 @@ class DeliveryOperations(LedgerBase):
         notifications: Notifications = NO_NOTIFICATIONS,
         release: Release | None = None,
     ) -> Settled:
-        """Record the outcomes of begun deliveries, the events that they caused and the health of the target.
+        """Run `settle_all` for one integration. Also raises LedgerDamaged."""
+        terms = Settle(
+            settlements=settlements,
+            last_error=last_error,
+            last_error_mac=last_error_mac,
+            limits=limits,
+            notifications=notifications,
+            release=release,
+        )
+        result = self.settle_all({integration_id: terms}, token=token)[integration_id]
+        if isinstance(result, LedgerDamaged):
+            raise result
+        return result
 
-        `last_error_mac` signs `last_error`, so that a notification of the manager can include it. With `release`, the
-        next deliveries are released in the same round trip, and `Settled.tasks` holds the ids of each task to publish.
+    def settle_all(self, wanted: Mapping[str, Settle], *, token: str) -> dict[str, Settled | LedgerDamaged]:
+        """Record the outcomes of begun deliveries, the events that they caused and the health of the targets.
+
+        It takes one round trip for all integrations. The result of a damaged integration is a LedgerDamaged.
         """
-        arguments: list[str | bytes | float] = [token, last_error, *limits.settle_args(), *notifications.settle_arg()]
-        arguments.append(last_error_mac)
-        for s in settlements:
-            header = encode_header(s.header) if s.header else b""
-            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, health_signal(s), s.pause_ms)
-            arguments += (s.facts, len(s.events))
-            for event in s.events:
-                arguments += (event.id, event.payload)
-        keys = [*keys_with_limits(integration_id, limits.target), *notification_keys(notifications.fallback)]
-        releases = {integration_id: release} if release else {}
-        result, released = self._calls.run_in_order(
-            [("settle", {integration_id: (keys, arguments)}), ("release", release_calls(releases))]
-        )
-        count, breaker, until_ms, paused_until_ms, blocked = undamaged(result[integration_id])
-        return Settled(
-            count=count,
-            breaker=BreakerState(breaker.decode()) if breaker else None,
-            until_ms=until_ms,
-            paused_until_ms=paused_until_ms,
-            is_blocked=bool(blocked),
-            tasks=self._tasks(released).get(integration_id, []),
-        )
+        settles = {i: (_settle_keys(i, terms), terms.script_args(token)) for i, terms in wanted.items()}
+        releases = {i: terms.release for i, terms in wanted.items() if terms.release}
+        results, released = self._calls.run_in_order([("settle", settles), ("release", release_calls(releases))])
+        tasks = self._tasks(released)
+        return {
+            i: result if isinstance(result, LedgerDamaged) else _settled(result, tasks.get(i, []))
+            for i, result in results.items()
+        }
+
+
+def _settle_keys(integration_id: str, terms: Settle) -> list[str]:
+    fallback = terms.notifications.fallback
+    return [*keys_with_limits(integration_id, terms.limits.target), *notification_keys(fallback)]
+
+
+def _settled(result: Sequence[Any], tasks: list[list[str]]) -> Settled:
+    count, breaker, until_ms, paused_until_ms, blocked, waiting = result
+    return Settled(
+        count=count,
+        breaker=BreakerState(breaker.decode()) if breaker else None,
+        until_ms=until_ms,
+        paused_until_ms=paused_until_ms,
+        is_blocked=bool(blocked),
+        is_waiting=bool(waiting),
+        tasks=tasks,
+    )
 
 
 def _reap_call(integration_id: str, terms: Reap) -> tuple[list[str], list[str | bytes | float]]:

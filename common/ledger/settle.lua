@@ -7,7 +7,7 @@
 --       health signal, pause that the target requested in ms, facts for the history or '', number of
 --       events, then for each event: id, payload
 -- Returns {number settled, the others were too late; the breaker's new state or ''; the end of its pause or 0; the end
---          of a target's pause that began now or 0; 1 if the integration is blocked now}.
+--          of a target's pause that began now or 0; 1 if the integration is blocked now; number waiting}.
 --
 -- A success counts whoever holds the lease now, because the target has the alert. Any other outcome needs a valid
 -- lease.
@@ -93,4 +93,4 @@ if requested_until > math.max(now, target_until) then
 end
 local opened_until = transition == 'open' and breaker_until or 0
 local is_blocked = paused or target_until > now or breaker ~= 'closed'
-return {settled, transition, opened_until, pause_began, is_blocked and 1 or 0}
+return {settled, transition, opened_until, pause_began, is_blocked and 1 or 0, redis.call('ZCARD', waiting)}

@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from common.ledger.enums import BreakerState, SettleOutcome
-from common.ledger.limits import UNLIMITED, Limits
+from common.ledger.limits import UNLIMITED, Limits, health_signal
 from common.ledger.notifications import NO_NOTIFICATIONS, Notifications
-from common.ledger.record import Delivery, Header, id_bytes
+from common.ledger.record import Delivery, Header, encode_header, id_bytes
 
 MAX_LOST_ATTEMPTS: Final = 10
 """Attempts whose worker died before a delivery becomes a dead letter: it probably causes the crashes."""
@@ -144,6 +144,18 @@ class Reap(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
+class Begin(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters of a begin: the ids whose leases a worker takes for `lease_s`."""
+
+    ids: Sequence[str]
+    lease_s: float
+    limits: Limits = UNLIMITED
+
+    def script_args(self, token: str) -> list[str | bytes | float]:
+        """Return the arguments of the script `begin`; `token` is that of the worker."""
+        return [token, round(1000 * self.lease_s), *self.ids]
+
+
 class Event(msgspec.Struct, frozen=True):
     """A delivery for the built-in integration `manager`: its deterministic id and the event to inject."""
 
@@ -192,13 +204,41 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome in {SettleOutcome.RETRY, SettleOutcome.DEAD}
 
 
+class Settle(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters of a settle: the outcomes of begun deliveries.
+
+    `last_error_mac` signs `last_error`, so that a notification of the manager can include it. With `release`, the next
+    deliveries are released in the same round trip.
+    """
+
+    settlements: Sequence[Settlement]
+    last_error: str = ""
+    last_error_mac: str = ""
+    limits: Limits = UNLIMITED
+    notifications: Notifications = NO_NOTIFICATIONS
+    release: Release | None = None
+
+    def script_args(self, token: str) -> list[str | bytes | float]:
+        """Return the arguments of the script `settle`; `token` is that of the worker."""
+        arguments: list[str | bytes | float] = [token, self.last_error, *self.limits.settle_args()]
+        arguments += (*self.notifications.settle_arg(), self.last_error_mac)
+        for s in self.settlements:
+            header = encode_header(s.header) if s.header else b""
+            arguments += (s.id, s.outcome, s.reason, s.delay_ms, header, health_signal(s), s.pause_ms)
+            arguments += (s.facts, len(s.events))
+            for event in s.events:
+                arguments += (event.id, event.payload)
+        return arguments
+
+
 class Settled(msgspec.Struct, frozen=True):
     """The result of a settle: `count` outcomes were recorded, the others were too late.
 
     `breaker` is its new state if this settle opened or closed it, else None; `until_ms` is then the end of its pause.
     `paused_until_ms` is the end of a pause that the target requested, if there was none before. `is_blocked` is whether
     the integration is blocked now; the worker should return the deliveries that it has not started to send. `tasks`
-    holds the ids of each task to publish, if the settle also released.
+    holds the ids of each task to publish, if the settle also released. `is_waiting` is whether a delivery waited before
+    that release.
     """
 
     count: int
@@ -206,6 +246,7 @@ class Settled(msgspec.Struct, frozen=True):
     until_ms: int = 0
     paused_until_ms: int = 0
     is_blocked: bool = False
+    is_waiting: bool = False
     tasks: list[list[str]] = []
 
 

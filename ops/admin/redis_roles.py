@@ -148,7 +148,7 @@ ROLES: Final = (
             _CONNECT,
             _TRANSACTION,
             _CONSUME,
-            "expire get hdel hget hgetall hmget hset lrange set zrange",
+            "expire get hdel hget hgetall hmget hset lindex lrange ltrim set zrange",
         ),
         scripts=("begin", "bury_unreadable", "renew", "settle", "reap", "release", "retain", "trim_history"),
         channels=_CHANNELS,

@@ -88,7 +88,7 @@ class World:
         self.attacker.zadd(f"courier:{{{MANAGER_ID}}}:waiting", {delivery_id: 1})
         tasks = self.ledger.release(MANAGER_ID, max_in_flight=100, batch_max=10, lease_s=60, linger_s=0)
         for ids in tasks:
-            self._deliverer.deliver(MANAGER_ID, ids)
+            self._deliverer.deliver({MANAGER_ID: ids})
         return self.received()
 
     def received(self) -> list[bytes]:

@@ -37,6 +37,7 @@ from tests.e2e.test_metrics import Scrape
 from tests.support.fakes import SIGNATURES
 from tests.support.processes import Courier, Manager
 from tests.support.recorder import Recorder, eventually
+from workers.celery_worker.small_tasks import SmallTasks
 from workers.delivery import test_report
 from workers.delivery.lookup_store import LookupStore
 from workers.delivery.test_report import DeliveryTestReport
@@ -272,6 +273,14 @@ def test_a_worker_can_cache_lookups_and_expire_dead_letters(client: redis.Redis,
         assert Ledger(connection).retain("slack", max_age_s=1, max_bytes=None) == 0
         Ledger(connection).trim_history("slack", max_entries=10, max_age_s=60)
         assert Ledger(connection).reap("slack", queued=(), lease_s=1).lost == 0
+    assert refused(client) == []
+
+
+def test_a_worker_can_take_small_tasks(client: redis.Redis, server: EmbeddedServer) -> None:
+    client.lpush("courier.jira", "a task")
+    with login(server, "worker") as worker:
+        tasks = SmallTasks(worker, lambda: ["courier.slack", "courier.jira"])
+        assert tasks.take_beside(b"courier.slack", b"another") == [(b"courier.jira", b"a task")]
     assert refused(client) == []
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RETRY_DELAY_S: Final = 1.0
 
-EVENT_INTERVAL_S: Final = 0.5
+EVENT_INTERVAL_S: Final = 1.0
 """Task events of this time are published together, in messages of up to 24 (Celery's `buffer_limit`)."""
 
 _log = logging.getLogger("courier.worker")

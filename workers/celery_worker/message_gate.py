@@ -1,15 +1,19 @@
-"""The gate in front of Celery: it validates messages from Redis and drops the invalid ones.
+"""The gate in front of Celery: it validates messages from Redis, drops the invalid ones and joins small ones.
 
 It runs below kombu's parser, where the replies of Redis arrive. The gate drops a queue message that
 `common.broker.task_message` rejects or that names an integration other than its queue's. It counts each one and logs
 at most one a minute. The ledger releases the deliveries again when their leases expire. Of remote control, only the
 commands with which Flower reads a worker's state pass.
+
+Celery takes more CPU time for a task than a delivery does. At a steady rate over many integrations each task would
+carry one delivery, so the gate joins what lies in several queues to one task (`small_tasks.py`).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from queue import Empty
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -21,11 +25,15 @@ from common.broker import task_message
 from common.broker.gated import amqp_with
 from common.broker.task_message import queue_name
 from workers.celery_worker import remote_control
+from workers.celery_worker.small_tasks import SmallTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from celery.app.amqp import AMQP
+
+    from common.broker.task_message import Task
+    from workers.celery_worker.small_tasks import QueueMessage
 
 LOG_INTERVAL_S: Final = 60.0
 
@@ -50,11 +58,21 @@ class MessageGate:
         self._logged_at_s: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def task(self, queue: bytes, raw: bytes) -> bytes | None:
-        """Return the message that Celery gets instead of `raw`, None to drop it."""
+    def task(self, queue: bytes, raw: bytes, more: Callable[[], Iterable[QueueMessage]] = tuple) -> bytes | None:
+        """Return the message that Celery gets instead of `raw`, None to drop it.
+
+        `more` takes messages from other queues, whose deliveries go with the same task.
+        """
+        task = self._accepted(queue, raw)
+        if task is None:
+            return None
+        others = filter(None, (self._accepted(*message) for message in more()))
+        return task_message.encode(task, {one.integration_id: one.delivery_ids for one in others})
+
+    def _accepted(self, queue: bytes, raw: bytes) -> Task | None:
         task = task_message.decode(raw)
         if task is not None and queue_name(task.integration_id).encode() == queue:
-            return task_message.encode(task)
+            return task
         self._drop(queue.decode("utf-8", "replace").removeprefix(queue_name("")), "malformed queue message dropped")
         return None
 
@@ -84,26 +102,40 @@ class MessageGate:
         _log.warning(message, extra={"integration": source, "dropped": count})
 
 
+class _GatedClient(Redis):
+    """The client with which kombu consumes `queues()`."""
+
+    def __init__(self, gate: MessageGate, queues: Callable[[], Iterable[str]], **options: Any) -> None:
+        super().__init__(**options)
+        self._gate, self._small_tasks = gate, SmallTasks(self, queues)
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        """Return the reply; for BRPOP with the message that the gate returns, None if the gate drops it."""
+        reply: Any = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]  # untyped in redis-py
+        if command_name != "BRPOP" or not reply:
+            return reply
+        queue, raw = reply
+        message = self._gate.task(queue, raw, partial(self._small_tasks.take_beside, queue, raw))
+        return (queue, message) if message else None
+
+
 def gated_amqp(gate: MessageGate) -> type[AMQP]:
     """Return Celery's AMQP class with connections whose replies from Redis pass through `gate`."""
-
-    class GatedClient(Redis):
-        def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-            """Return the reply; for BRPOP with the message that the gate returns, None if the gate drops it."""
-            reply: Any = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]  # untyped in redis-py
-            if command_name != "BRPOP" or not reply:
-                return reply
-            message = gate.task(*reply)
-            return (reply[0], message) if message else None
 
     class Gated:
         """Mixed into both of kombu's Redis channels, which provide the inherited methods and attributes."""
 
         _create_client: Callable[[], Redis]
         active_queues: list[str]
+        _queue_cycle: Any
 
-        def _get_client(self) -> type[Redis]:
-            return GatedClient
+        def _get_client(self) -> Callable[..., Redis]:
+            return partial(_GatedClient, gate, self._queues_in_turn)
+
+        def _queues_in_turn(self) -> Iterable[str]:
+            """Return the queues in the order of the next BRPOP."""
+            queues: list[str] = self._queue_cycle.consume(len(self.active_queues))
+            return queues
 
         def _brpop_read(self, **options: Any) -> Any:
             try:

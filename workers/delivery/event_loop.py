@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
 THREADS: Final = 4
@@ -23,6 +23,15 @@ STALLED_CHECKS: Final = 20
 """Consecutive checks, one a second, that a loop must fail. Nothing on it takes longer than some milliseconds."""
 
 _log = logging.getLogger("courier.worker")
+
+_tasks: set[asyncio.Task[None]] = set()  # asyncio itself keeps only weak references
+
+
+def spawn(work: Coroutine[None, None, None]) -> None:
+    """Start a coroutine on the running loop; nothing waits for it."""
+    task = asyncio.get_running_loop().create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
 
 
 class EventLoop:

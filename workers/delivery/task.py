@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from common.delivery_test import is_test
-from common.errors import LedgerDamaged, LedgerError
+from common.errors import LedgerError
+from common.ledger import Begin
 from common.logs import DeliveryLog
 from workers.delivery.attempt_log import AttemptLog
 from workers.delivery.history_facts import facts_of
 from workers.delivery.in_flight import InFlight
 from workers.delivery.runner import Batch, Runner
+from workers.delivery.settlements import Settlements
 from workers.delivery.settler import Settler
 from workers.delivery.test_attempt import TestAttempts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from common.broker.dispatcher import Dispatcher
     from common.ledger import Delivery, Ledger, Settlement
@@ -67,53 +70,66 @@ class DeliveryTask:
         self._traced_attempt = trace(self._attempt) if trace else self._attempt
         self._in_flight, self._tests = InFlight(), tests or TestAttempts()
         self._settler = Settler(ledger, dispatcher, integrations, self._in_flight, token=self._token, sleep=sleep)
+        self._settlements = Settlements(self._settler)
         self._runners: dict[str, Runner] = {}
 
     def counters(self) -> tuple[int, int]:
         """Return the number of deliveries begun since this process started, and of those in flight."""
         return self._in_flight.counters()
 
-    def deliver(self, integration_id: str, ids: Sequence[str]) -> dict[str, int]:
-        """Attempt these deliveries and return their number by outcome, which Flower shows as the task's result.
+    def deliver(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, int]:
+        """Attempt deliveries, ids by integration. Return their number by outcome, which Flower shows as the result.
 
         Never raises LedgerError: a delivery that could not be begun or settled is released again when its lease
         expires.
         """
-        served = self._integrations.get(integration_id)
-        if served is None:
+        counts: Counter[str] = Counter()
+        served: dict[str, ServedIntegration] = {}
+        for integration_id, ids in wanted.items():
+            if one := self._integrations.get(integration_id):
+                served[integration_id] = one
+                continue
             _log.warning(
                 "integration not served by this worker; its deliveries stay queued",
                 extra={"integration": integration_id},
             )
-            return {"unknown": len(ids)}
+            counts["unknown"] += len(ids)
+        begun = self._begin(served, wanted)
+        counts["not_begun"] = sum(len(wanted[i]) for i in served.keys() - begun.keys())
+        started = [(served[i], deliveries) for i, deliveries in begun.items() if deliveries]
+        if started:
+            batch = Batch(sum(len(deliveries) for _, deliveries in started))
+            self._loop.call_soon(self._start, started, batch)
+            counts.update(batch.wait())
+        return dict(+counts)
+
+    def _begin(
+        self, served: Mapping[str, ServedIntegration], wanted: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[Delivery]]:
+        """Return the deliveries that this process may attempt, without integrations for which that is unknown."""
+        begun: dict[str, list[Delivery]] = {}
+        terms: dict[str, Begin] = {}
+        for integration_id, one in served.items():
+            if ids := self._in_flight.new(integration_id, wanted[integration_id]):
+                terms[integration_id] = Begin(ids=ids, lease_s=one.policy.lease_s, limits=one.limits)
+            else:
+                begun[integration_id] = []
         try:
-            begun = self._begin(served, self._in_flight.new(integration_id, ids))
+            found = self._ledger.begin_all(terms, token=self._token) if terms else {}
         except LedgerError as error:
-            if not isinstance(error, LedgerDamaged):  # the ledger has logged that already, once
-                _log.warning("begin failed: %s", error, extra={"integration": integration_id})
-            return {"not_begun": len(ids)}
-        if not begun:
-            return {}
-        batch = Batch(begun)
-        self._loop.call_soon(self._start, served, batch)
-        return batch.wait()
+            _log.warning("begin failed: %s", error, extra={"integrations": list(terms)})
+            return begun
+        for integration_id, deliveries in found.items():
+            self._in_flight.add(integration_id, [one.id for one in deliveries])
+        return begun | found
 
-    def _begin(self, served: ServedIntegration, ids: Sequence[str]) -> list[Delivery]:
-        if not ids:
-            return []
-        integration_id = served.integration.id
-        begun = self._ledger.begin(
-            integration_id, ids, token=self._token, lease_s=served.policy.lease_s, limits=served.limits
-        )
-        self._in_flight.add(integration_id, [one.id for one in begun])
-        return begun
-
-    def _start(self, served: ServedIntegration, batch: Batch) -> None:
+    def _start(self, started: Sequence[tuple[ServedIntegration, Sequence[Delivery]]], batch: Batch) -> None:
         """Start the attempts. Runs on the event loop."""
-        integration_id = served.integration.id
-        if integration_id not in self._runners:
-            self._runners[integration_id] = Runner(self._settler, self._traced_attempt)
-        self._runners[integration_id].start(served, batch)
+        for served, deliveries in started:
+            integration_id = served.integration.id
+            if integration_id not in self._runners:
+                self._runners[integration_id] = Runner(self._settler, self._settlements, self._traced_attempt)
+            self._runners[integration_id].start(served, batch, deliveries)
 
     async def _attempt(self, served: ServedIntegration, delivery: Delivery) -> Settlement:
         began_s = self._monotonic()

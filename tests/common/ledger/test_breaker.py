@@ -201,7 +201,7 @@ def test_retry_after_pauses_all_integrations_with_the_credential(world: World) -
     late = world.release(cap=1, integration="slack-2")
     settled = world.attempt("rate_limited", pause_s=30)
     until_ms = world.ledger.now_ms() + 30_000
-    assert settled == Settled(1, None, 0, until_ms, is_blocked=True)
+    assert settled == Settled(1, None, 0, until_ms, is_blocked=True, is_waiting=True)
     assert world.release() == world.release(integration="slack-2") == []
     assert world.begin(late, "slack-2") == []
     assert world.ledger.status("slack").target_until_ms == until_ms
@@ -328,7 +328,7 @@ def test_probe_that_did_not_contact_the_target_is_repeated(world: World) -> None
     (probe,) = world.begin(world.release())
     assert world.ledger.settle(
         "slack", [Settlement(id=probe, outcome=SettleOutcome.SKIPPED, reason="no_file_hash")], token="w", limits=LIMITS
-    ) == Settled(1, is_blocked=True)
+    ) == Settled(1, is_blocked=True, is_waiting=True)
     assert world.breaker == "half-open"
     assert world.attempt().breaker == "closed"
 

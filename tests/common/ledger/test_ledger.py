@@ -9,8 +9,23 @@ from msgspec import structs
 from redis import Connection
 
 from common.connection.client import connect
-from common.errors import LedgerMisconfigured, LedgerUnavailable
-from common.ledger import Commit, Event, Full, Header, Ledger, Reaped, Release, Settlement, SettleOutcome, Stale, Stored
+from common.errors import LedgerDamaged, LedgerMisconfigured, LedgerUnavailable
+from common.ledger import (
+    Begin,
+    Commit,
+    Event,
+    Full,
+    Header,
+    Ledger,
+    Reaped,
+    Release,
+    Settle,
+    Settled,
+    Settlement,
+    SettleOutcome,
+    Stale,
+    Stored,
+)
 from common.ledger.keys import FAILED_OFFSET_MS, keys_of
 from common.settings.load import load_settings
 from ops.standalone.embedded_redis import EmbeddedServer, free_port
@@ -192,6 +207,54 @@ def test_scripts_are_loaded_again_after_a_redis_restart(ledger: Ledger, client: 
     client.script_flush()
     how = Release(max_in_flight=9, batch_max=9, lease_s=60, linger_s=1)
     assert ledger.release_all({"slack": how, "shuffle": how}) == {"slack": [["000"]], "shuffle": [["000"]]}
+
+
+def test_begins_and_settlements_of_several_integrations_take_one_round_trip(
+    client: redis.Redis, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = Commit(
+        node="n",
+        expected="",
+        cursor="c1",
+        deliveries=[("a", b"{}"), ("b", b"{}")],
+        max_backlog=9,
+        max_backlog_bytes=10**6,
+    )
+    names = ["slack", "jira", "damaged"]
+    terms = Release(max_in_flight=1, batch_max=10, lease_s=60, linger_s=0)
+    ledger.commit_all(dict.fromkeys(names, commits), dict.fromkeys(names, terms))
+    client.set(keys_of("damaged").leases, "another program's")
+    delivered = Settlement(id="a", outcome=SettleOutcome.DELIVERED)
+    settles = {
+        "slack": Settle(settlements=[delivered], release=terms),
+        "damaged": Settle(settlements=[delivered], release=terms),
+        "jira": Settle(settlements=[delivered]),
+    }
+    ledger.begin("slack", [], token="w", lease_s=60)  # the scripts are sent
+    ledger.settle("slack", [], token="w", release=terms)
+    with pytest.raises(LedgerDamaged):
+        ledger.begin("damaged", ["a"], token="w", lease_s=60)  # it is known
+
+    trips = Counter[str]()
+    send: Any = Connection.send_packed_command
+    monkeypatch.setattr(
+        Connection,
+        "send_packed_command",
+        lambda self, command, **more: (trips.update(["sent"]), send(self, command, **more))[1],
+    )
+    begun = ledger.begin_all({i: Begin(ids=["a"], lease_s=60) for i in ("slack", "jira")}, token="w")
+    assert {i: [one.id for one in found] for i, found in begun.items()} == {"slack": ["a"], "jira": ["a"]}
+    assert trips == {"sent": 1}
+    assert "damaged" not in ledger.begin_all({"damaged": Begin(ids=["a"], lease_s=60)}, token="w")
+    trips.clear()
+    settled = ledger.settle_all({i: settles[i] for i in ("slack", "jira")}, token="w")
+    assert settled == {
+        "slack": Settled(1, is_waiting=True, tasks=[["b"]]),
+        "jira": Settled(1, is_waiting=True),
+    }
+    assert trips == {"sent": 1}
+    assert isinstance(ledger.settle_all(settles, token="w")["damaged"], LedgerDamaged)
+    assert ledger.status("jira").totals["delivered"] == 1
 
 
 def test_damaged_integration_does_not_stop_the_release_of_others(ledger: Ledger, client: redis.Redis) -> None:

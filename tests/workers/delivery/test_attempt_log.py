@@ -105,6 +105,6 @@ def test_the_alerts_id_is_bounded_and_escaped(log: StringIO, alert: bytes, shown
 
 def test_the_worker_logs_each_attempt_with_the_status(client: redis.Redis, log: StringIO) -> None:
     world = World(client, lambda call: Response(status=500 if b'"b"' in (call.body or b"") else 200))
-    world.task.deliver("slack", world.released("a", "b"))
+    world.task.deliver({"slack": world.released("a", "b")})
     (line,) = lines(log)
     assert (line["alert"], line["status"], line["attempts"]) == ("b", 500, 1)

@@ -11,6 +11,7 @@ import msgspec
 from common.ledger import Delivery, Header, Settlement, SettleOutcome
 from tests.support.fakes import policy
 from workers.delivery.runner import Batch, Runner
+from workers.delivery.settlements import Settlements
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -27,16 +28,20 @@ class World:
         self.settles: list[tuple[list[str], asyncio.Future[bool]]] = []
         self.begun, self.given_up = asyncio.Event(), list[str]()
         settler: Any = self
-        self.runner = Runner(settler, self._attempt)
+        self.settlements = Settlements(settler)
+        self.runner = Runner(settler, self.settlements, self._attempt)
 
     def start(self, *ids: str) -> Batch:
-        batch = Batch([Delivery(one, Header(committed_ms=1), b"{}") for one in ids])
-        self.runner.start(self.served, batch)
+        batch = Batch(len(ids))
+        self.runner.start(self.served, batch, [Delivery(one, Header(committed_ms=1), b"{}") for one in ids])
         return batch
 
     async def _attempt(self, _served: object, delivery: Delivery) -> Settlement:
         self.attempts[delivery.id] = asyncio.get_running_loop().create_future()
         return await self.attempts[delivery.id]
+
+    async def settle_together(self, ended: Sequence[tuple[object, Sequence[Settlement]]]) -> list[bool | None]:
+        return [await self.settle(*one) for one in ended]
 
     async def settle(self, _served: object, settlements: Sequence[Settlement]) -> bool:
         blocked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -100,7 +105,7 @@ def test_runner_that_was_idle_attempts_again() -> None:
 
 
 def test_last_delivery_is_settled_without_a_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.delivery.runner.SETTLE_DELAY_S", 3600)
+    monkeypatch.setattr("workers.delivery.settlements.SETTLE_DELAY_S", 3600)
 
     async def scenario() -> None:
         world = World()
@@ -138,6 +143,46 @@ def test_what_ends_during_a_settlement_is_settled_by_the_next_one() -> None:
         assert len(world.settles) == 1
         assert await world.settled() == ["a delivered"]
         assert await world.settled() == ["b delivered", "c delivered", "d delivered"]
+
+    run(scenario())
+
+
+def test_what_ends_at_several_integrations_is_settled_together_and_in_bounded_groups() -> None:
+    async def scenario() -> None:
+        world = World()
+        together: list[int] = []
+
+        async def settle_together(ended: Sequence[object]) -> list[bool | None]:
+            together.append(len(ended))
+            return [False] * len(ended)
+
+        world.settle_together = settle_together  # type: ignore[method-assign]  # it also succeeds at once
+        settler: Any = world
+        runners = [Runner(settler, world.settlements, world._attempt) for _ in range(25)]
+        batch = Batch(len(runners))
+        for n, runner in enumerate(runners):
+            runner.start(world.served, batch, [Delivery(f"{n}", Header(committed_ms=1), b"{}")])
+        await until_idle()
+        await world.end(*map(str, range(25)))
+        assert together == [20, 5]
+        assert batch.wait() == {"delivered": 25}
+
+    run(scenario())
+
+
+def test_integration_that_cannot_be_settled_with_the_others_is_settled_by_itself() -> None:
+    async def scenario() -> None:
+        world = World()
+
+        async def settle_together(ended: Sequence[object]) -> list[bool | None]:
+            return [None] * len(ended)
+
+        world.settle_together = settle_together  # type: ignore[method-assign]  # as if Redis were unavailable
+        batch = world.start("a", "b")
+        await until_idle()
+        await world.end("a", "b")
+        assert await world.settled() == ["a delivered", "b delivered"]
+        assert batch.wait() == {"delivered": 2}
 
     run(scenario())
 

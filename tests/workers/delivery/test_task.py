@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from cryptography.fernet import Fernet
 
-from common.errors import LedgerUnavailable
+from common.errors import LedgerDamaged, LedgerUnavailable
 from common.integration import Integration
-from common.ledger import HistoryEntry, Ledger, Limits, Settled, Settlement, SettleOutcome
+from common.ledger import HistoryEntry, Ledger, Limits, Settle, Settled, Settlement, SettleOutcome
 from common.outcome import Delivered, Reason, Retry
 from common.registry.encryption import Cipher
 from common.registry.published import PublishedRegistry
@@ -25,7 +26,7 @@ from workers.process_identity import ProcessIdentity, this_process
 from workers.transports.threads import InThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import redis
 
@@ -126,6 +127,20 @@ class World:
             max_backlog_bytes=10**6,
         )
 
+    def ticket(self, delivery_id: str) -> list[str]:
+        """Return the id of a released delivery of the other integration."""
+        self.ledger.commit(
+            "custom-ticket",
+            node="n",
+            expected="",
+            cursor="c",
+            deliveries=[(delivery_id, b"{}")],
+            max_backlog=9,
+            max_backlog_bytes=10**6,
+        )
+        self.ledger.release("custom-ticket", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
+        return [delivery_id]
+
     def released(self, *ids: str) -> list[str]:
         self.committed(*ids)
         limits = Limits.of(policy(), self.registry.target(SLACK))
@@ -140,7 +155,7 @@ def loop(event_loop: EventLoop) -> None:
 
 def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Redis) -> None:
     world = World(client, lambda call: Response(status=500 if b'"b"' in (call.body or b"") else 200))
-    assert world.task.deliver("slack", world.released("a", "b", "c")) == {"delivered": 2, "retry": 1}
+    assert world.task.deliver({"slack": world.released("a", "b", "c")}) == {"delivered": 2, "retry": 1}
     status = world.ledger.status("slack")
     assert (status.waiting, status.released, status.totals["delivered"]) == (1, 0, 2)
     assert status.last_error == "http_5xx: answered 500"
@@ -148,16 +163,97 @@ def test_each_delivery_of_a_task_is_settled_by_its_own_outcome(client: redis.Red
 
 def test_settle_releases_and_publishes_what_waits(client: redis.Redis) -> None:
     world = World(client, lambda _: Response(status=200))
-    first = world.released("a")
-    world.committed("b", "c")
-    world.task.deliver("slack", first)
-    assert world.dispatcher.published == [("slack", [["b", "c"]])]
-    assert world.ledger.status("slack").released == 2
+    first, second = world.released("a"), world.released("b")
+    world.task.deliver({"slack": first})
+    assert world.dispatcher.dispatched == []  # nothing waits
+    world.committed("c", "d")
+    world.task.deliver({"slack": second})
+    assert world.dispatcher.dispatched == ["slack"]  # with a round trip of its own; the next settlement releases itself
+    assert world.dispatcher.published == []
+    limits = Limits.of(policy(), world.registry.target(SLACK))
+    tasks = world.ledger.release("slack", max_in_flight=1, batch_max=1, lease_s=60, linger_s=0, limits=limits)
+    world.task.deliver({"slack": tasks[0]})
+    assert world.dispatcher.published == [("slack", [["d"]])]
+    assert world.dispatcher.dispatched == ["slack"]
+    assert world.ledger.status("slack").released == 1
+
+
+def test_task_can_carry_deliveries_of_several_integrations(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(client, lambda _: Response(status=200))
+    ids, others = world.released("a", "b"), world.ticket("t")
+    real, settled_together = world.ledger.settle_all, list[set[str]]()
+
+    def settle_all(wanted: Mapping[str, Settle], **named: Any) -> dict[str, Settled | LedgerDamaged]:
+        settled_together.append(set(wanted))
+        return real(wanted, **named)
+
+    monkeypatch.setattr(world.ledger, "settle_all", settle_all)
+    monkeypatch.setattr("workers.delivery.settlements.SETTLE_DELAY_S", 0.2)
+    outcomes = world.task.deliver({"slack": ids, "custom-ticket": others, "nobody": ["x", "y"]})
+    assert outcomes == {"delivered": 3, "unknown": 2}
+    assert world.ledger.status("slack").totals["delivered"] == 2
+    assert world.ledger.status("custom-ticket").totals["delivered"] == 1
+    assert {"slack", "custom-ticket"} in settled_together
+
+
+def test_damaged_integration_of_a_task_costs_only_itself(client: redis.Redis) -> None:
+    world = World(client, lambda _: Response(status=200))
+    ids, others = world.released("a"), world.ticket("t")
+    damaged = "courier:{custom-ticket}:leases"
+    client.delete(damaged)
+    client.set(damaged, "not a hash")
+    assert world.task.deliver({"custom-ticket": others, "slack": ids}) == {"delivered": 1, "not_begun": 1}
+    client.delete(damaged)
+    assert world.task.deliver({"custom-ticket": others}) == {"delivered": 1}
+
+
+def test_integration_that_is_damaged_when_it_settles_costs_only_itself(client: redis.Redis) -> None:
+    damaged = "courier:{custom-ticket}:dead"
+    both_sent = Barrier(2)
+
+    def send(_call: Request) -> Response:
+        both_sent.wait(30)
+        client.set(damaged, "not a sorted set")
+        return Response(status=200)
+
+    world = World(client, send)
+    ids, others = world.released("a"), world.ticket("t")
+
+    async def repair(_seconds: float) -> None:
+        if world.ledger.status("slack").totals.get("delivered"):
+            client.delete(damaged)
+        await asyncio.sleep(0.01)
+
+    world.task._settler._sleep = repair  # between the attempts to settle the damaged one by itself
+    assert world.task.deliver({"slack": ids, "custom-ticket": others}) == {"delivered": 2}
+    assert world.ledger.status("custom-ticket").totals["delivered"] == 1
+
+
+def test_internal_error_while_settling_costs_only_the_integration_that_causes_it(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(client, lambda _: Response(status=200))
+    ids, others = world.released("a"), world.ticket("t")
+    real = world.ledger.settle_all
+
+    def settle_all(wanted: Mapping[str, Settle], **named: Any) -> dict[str, Settled | LedgerDamaged]:
+        if "custom-ticket" in wanted:
+            raise ZeroDivisionError
+        return real(wanted, **named)
+
+    monkeypatch.setattr(world.ledger, "settle_all", settle_all)
+    world.task.deliver({"slack": ids, "custom-ticket": others})
+    assert world.ledger.status("slack").totals["delivered"] == 1
+    assert world.ledger.status("custom-ticket").released == 1
+    assert "settle failed: internal error" in caplog.text
+    assert world.task.counters() == (2, 0)
 
 
 def test_each_delivery_that_ends_gets_an_entry_in_the_history(client: redis.Redis) -> None:
     world = World(client, lambda call: Response(status=500 if b'"b"' in (call.body or b"") else 200))
-    world.task.deliver("slack", world.released("a", "b"))
+    world.task.deliver({"slack": world.released("a", "b")})
     (found,) = world.ledger.history(["slack"])
     assert isinstance(found, HistoryEntry)
     assert (found.delivery, found.outcome, found.reason) == ("a", "delivered", "")
@@ -169,7 +265,7 @@ def test_each_delivery_that_ends_gets_an_entry_in_the_history(client: redis.Redi
 
 def test_zero_entries_keep_no_history(client: redis.Redis) -> None:
     world = World(client, lambda _: Response(status=200), history_max=0)
-    world.task.deliver("slack", world.released("a"))
+    world.task.deliver({"slack": world.released("a")})
     assert list(world.ledger.history(["slack"])) == []
 
 
@@ -178,7 +274,7 @@ def test_record_keeps_the_last_response_redacted(client: redis.Redis) -> None:
         client,
         lambda _: Response(status=500, body=b"no hook at https://hooks.example/services/T0/B0/x or /services/T0/B0/x"),
     )
-    world.task.deliver("slack", world.released("a"))
+    world.task.deliver({"slack": world.released("a")})
     (record,) = client.hvals("courier:{slack}:records")
     assert b'500,"no hook at ' in record
     assert b"B0" not in record
@@ -195,7 +291,7 @@ def test_deliveries_of_one_task_run_concurrently(client: redis.Redis) -> None:
         return Response(status=200)
 
     world = World(client, send)
-    assert world.task.deliver("slack", world.released(*"abcde")) == {"delivered": 5}
+    assert world.task.deliver({"slack": world.released(*"abcde")}) == {"delivered": 5}
 
 
 def test_duplicate_task_delivers_once(client: redis.Redis) -> None:
@@ -207,28 +303,28 @@ def test_duplicate_task_delivers_once(client: redis.Redis) -> None:
 
     world = World(client, send)
     ids = world.released("a")
-    assert world.task.deliver("slack", ids) == {"delivered": 1}
-    assert world.task.deliver("slack", ids) == {}
+    assert world.task.deliver({"slack": ids}) == {"delivered": 1}
+    assert world.task.deliver({"slack": ids}) == {}
     assert len(sent) == 1
 
 
 def test_task_for_an_unserved_integration_is_ignored(client: redis.Redis) -> None:
     world = World(client, lambda _call: Response(status=200))
-    assert world.task.deliver("nobody", ["x"]) == {"unknown": 1}
+    assert world.task.deliver({"nobody": ["x"]}) == {"unknown": 1}
 
 
 def test_settle_is_retried_while_redis_is_unavailable(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(client, lambda _call: Response(status=200))
     ids = world.released("a")
-    real, failures = world.ledger.settle, [LedgerUnavailable("unavailable")] * 3
+    real, failures = world.ledger.settle_all, [LedgerUnavailable("unavailable")] * 4
 
-    def settle(*args: Any, **kwargs: Any) -> Settled:
+    def settle_all(*args: Any, **kwargs: Any) -> dict[str, Settled | LedgerDamaged]:
         if failures:
             raise failures.pop()
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(world.ledger, "settle", settle)
-    world.task.deliver("slack", ids)
+    monkeypatch.setattr(world.ledger, "settle_all", settle_all)
+    world.task.deliver({"slack": ids})
     assert world.ledger.status("slack").totals["delivered"] == 1
     assert world.pauses == [0.1, 0.5, 1]
 
@@ -240,8 +336,8 @@ def test_begin_without_redis_leaves_the_task_to_its_lease(client: redis.Redis, m
     def begin(*_args: Any, **_kwargs: Any) -> None:
         raise LedgerUnavailable("unavailable")
 
-    monkeypatch.setattr(world.ledger, "begin", begin)
-    assert world.task.deliver("slack", ids) == {"not_begun": 1}
+    monkeypatch.setattr(world.ledger, "begin_all", begin)
+    assert world.task.deliver({"slack": ids}) == {"not_begun": 1}
     assert world.ledger.status("slack").released == 1
 
 
@@ -256,7 +352,7 @@ def test_delivery_in_flight_keeps_its_lease(client: redis.Redis) -> None:
         return Response(status=200)
 
     world = World(client, send)
-    world.task.deliver("slack", world.released("a"))
+    world.task.deliver({"slack": world.released("a")})
     assert expiries[1] - expiries[0] > 3_000_000
 
 
@@ -265,8 +361,8 @@ def test_breaker_opening_is_logged_once_and_the_rest_waits(
 ) -> None:
     world = World(client, lambda _call: Response(status=500))
     ids = world.released(*(f"{n:02}" for n in range(30)))
-    assert world.task.deliver("slack", ids[:20]) == {"retry": 20}
-    assert world.task.deliver("slack", ids[20:]) == {}
+    assert world.task.deliver({"slack": ids[:20]}) == {"retry": 20}
+    assert world.task.deliver({"slack": ids[20:]}) == {}
     status = world.ledger.status("slack")
     assert (status.breaker, status.waiting, status.totals["put_back"]) == ("open", 30, 10)
     assert [r.message for r in caplog.records if "breaker opened" in r.message] == ["circuit breaker opened"]
@@ -283,17 +379,17 @@ def test_deliveries_not_started_when_the_breaker_opens_are_returned(
         return Response(status=500)
 
     world = World(client, send, concurrency=2)
-    real = world.ledger.settle
+    real = world.ledger.settle_all
 
-    def settle(*args: Any, **kwargs: Any) -> Settled:
-        settled = real(*args, **kwargs)
-        if any(one.outcome == "returned" for one in args[1]):
+    def settle_all(wanted: Mapping[str, Settle], **named: Any) -> dict[str, Settled | LedgerDamaged]:
+        settled = real(wanted, **named)
+        if any(one.outcome == "returned" for one in wanted["slack"].settlements):
             opened.set()
         return settled
 
-    monkeypatch.setattr(world.ledger, "settle", settle)
+    monkeypatch.setattr(world.ledger, "settle_all", settle_all)
     ids = world.released(*(f"{n:03}" for n in range(100)))
-    assert world.task.deliver("slack", ids) == {"retry": 12, "returned": 88}
+    assert world.task.deliver({"slack": ids}) == {"retry": 12, "returned": 88}
     status = world.ledger.status("slack")
     assert (status.breaker, status.waiting, status.released) == ("open", 100, 0)
 
@@ -305,7 +401,7 @@ def test_target_that_requests_a_pause_is_paused(client: redis.Redis, caplog: pyt
             return Retry(Reason.RATE_LIMITED, "slow down", after_s=60)
 
     world = World(client, lambda _call: Response(status=429), Limited())
-    assert world.task.deliver("slack", world.released("a")) == {"retry": 1}
+    assert world.task.deliver({"slack": world.released("a")}) == {"retry": 1}
     assert world.ledger.status("slack").target_until_ms > world.ledger.now_ms() + 50_000
     assert world.released("b") == []
     assert "target requested a pause" in caplog.text
@@ -326,17 +422,17 @@ def test_refresh_rebuilds_only_changed_integrations(client: redis.Redis) -> None
 
 def test_task_delivers_although_its_integration_was_removed_meanwhile(client: redis.Redis) -> None:
     world = World(client, lambda _call: Response(status=200))
-    ids, begin = world.released("a"), world.ledger.begin
+    ids, begin = world.released("a"), world.ledger.begin_all
 
-    def begin_as_it_goes(*arguments: Any, **named: Any) -> list[Delivery]:
+    def begin_as_it_goes(*arguments: Any, **named: Any) -> dict[str, list[Delivery]]:
         begun = begin(*arguments, **named)
         client.delete("courier:integrations")
         assert world.integrations.refresh()
         assert world.integrations.get("slack") is None
         return begun
 
-    world.ledger.begin = begin_as_it_goes  # type: ignore[method-assign]  # in the middle of the task
-    assert world.task.deliver("slack", ids) == {"delivered": 1}
+    world.ledger.begin_all = begin_as_it_goes  # type: ignore[method-assign]  # in the middle of the task
+    assert world.task.deliver({"slack": ids}) == {"delivered": 1}
 
 
 def test_removed_integration_is_served_until_it_is_empty(client: redis.Redis) -> None:
@@ -344,7 +440,7 @@ def test_removed_integration_is_served_until_it_is_empty(client: redis.Redis) ->
     ids = world.released("a")
     world.registry.publish("n", [])
     world.integrations.refresh()
-    assert world.task.deliver("slack", ids) == {"delivered": 1}
+    assert world.task.deliver({"slack": ids}) == {"delivered": 1}
 
 
 def test_late_failure_with_a_lost_lease_changes_nothing(client: redis.Redis) -> None:
@@ -353,7 +449,7 @@ def test_late_failure_with_a_lost_lease_changes_nothing(client: redis.Redis) -> 
         return Response(status=500)
 
     world = World(client, send)
-    world.task.deliver("slack", world.released("a"))
+    world.task.deliver({"slack": world.released("a")})
     assert (
         world.ledger.settle("slack", [Settlement(id="a", outcome=SettleOutcome.DELIVERED)], token="somebody-else").count
         == 1
@@ -368,11 +464,11 @@ def test_delivery_that_is_still_attempted_is_not_begun_again(client: redis.Redis
         assert world.ledger.reap("slack", queued=(), lease_s=60).lost == 1
         limits = Limits.of(policy(), world.registry.target(SLACK))
         (ids,) = world.ledger.release("slack", max_in_flight=100, batch_max=10, lease_s=60, linger_s=0, limits=limits)
-        again.append(world.task.deliver("slack", ids))
+        again.append(world.task.deliver({"slack": ids}))
         return Response(status=200)
 
     world = World(client, send)
-    assert world.task.deliver("slack", world.released("a")) == {"delivered": 1}
+    assert world.task.deliver({"slack": world.released("a")}) == {"delivered": 1}
     assert again == [{}]
     assert world.task.counters() == (1, 0)
 
@@ -382,46 +478,37 @@ def test_delivery_that_comes_back_at_once_is_begun_again(client: redis.Redis) ->
     ids, outcomes = world.released("a"), list[dict[str, int]]()
     world.committed("b")  # the settlement of the first releases it
 
-    def publish(tasks: object) -> None:  # noqa: ARG001 — as in the real one
+    def dispatch_all(*_: object, **_named: object) -> int:
         if not outcomes:  # as a task of the next release would, before the first one has ended
             client.zadd("courier:{slack}:waiting", {"a": 1})
             outcomes.append({})
             limits = Limits.of(policy(), world.registry.target(SLACK))
             world.ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, limits=limits)
-            outcomes[0] = {"begun": len(world.task._begin(served, world.task._in_flight.new("slack", ids)))}
+            outcomes[0] = {"begun": len(world.task._begin({"slack": served}, {"slack": ids})["slack"])}
+        return 0
 
     served: Any = world.integrations.get("slack")
-    world.dispatcher.publish = publish  # type: ignore[method-assign]  # right behind the settlement
-    world.task.deliver("slack", ids)
+    world.dispatcher.dispatch_all = dispatch_all  # type: ignore[method-assign]  # right behind the settlement
+    world.task.deliver({"slack": ids})
     assert outcomes == [{"begun": 1}]
 
 
 def test_integration_whose_settle_waits_delays_no_other(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(client, lambda _call: Response(status=200))
     ids, waits, goes_on = world.released("a"), Event(), Event()
-    real = world.ledger.settle
+    real = world.ledger.settle_all
 
-    def settle(integration_id: str, *args: Any, **kwargs: Any) -> Settled:
-        if integration_id == "slack":
+    def settle_all(wanted: Mapping[str, Settle], **named: Any) -> dict[str, Settled | LedgerDamaged]:
+        if "slack" in wanted:
             waits.set()
             goes_on.wait(30)
-        return real(integration_id, *args, **kwargs)
+        return real(wanted, **named)
 
-    monkeypatch.setattr(world.ledger, "settle", settle)
+    monkeypatch.setattr(world.ledger, "settle_all", settle_all)
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(world.task.deliver, "slack", ids)
+        slow = pool.submit(world.task.deliver, {"slack": ids})
         assert waits.wait(30)
-        world.ledger.commit(
-            "custom-ticket",
-            node="n",
-            expected="",
-            cursor="c",
-            deliveries=[("t", b"{}")],
-            max_backlog=9,
-            max_backlog_bytes=10**6,
-        )
-        world.ledger.release("custom-ticket", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0)
-        assert world.task.deliver("custom-ticket", ["t"]) == {"delivered": 1}
+        assert world.task.deliver({"custom-ticket": world.ticket("t")}) == {"delivered": 1}
         assert not slow.done()
         goes_on.set()
         assert slow.result(30) == {"delivered": 1}
@@ -468,9 +555,9 @@ def test_delivery_waits_for_a_concurrent_look_up_without_an_attempt(client: redi
     world = World(client, send, LooksUp())
     lookups = LookupStore(client, "test", SIGNATURES)
     assert lookups.acquire("the same")
-    assert world.task.deliver("slack", world.released("a")) == {"postponed": 1}
+    assert world.task.deliver({"slack": world.released("a")}) == {"postponed": 1}
     status = world.ledger.status("slack")
     assert (status.waiting, status.totals["postponed"], status.last_error, sent) == (1, 1, "", [])
     lookups.put("the same", b"known", 60)
-    assert world.task.deliver("slack", world.released("b")) == {"delivered": 1}
+    assert world.task.deliver({"slack": world.released("b")}) == {"delivered": 1}
     assert sent == []

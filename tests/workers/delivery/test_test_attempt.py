@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from common.delivery_test import is_test, new_test_id
-from common.ledger import Header
+from common.ledger import Header, Limits
+from tests.support.fakes import SLACK, policy
 from tests.workers.delivery.test_task import World
 from workers.calls import Request, Response
 from workers.delivery import test_report
@@ -68,7 +69,7 @@ def test_only_the_ids_of_courier_test_are_tests() -> None:
 
 def test_a_failure_is_reported_once_and_changes_nothing_else(client: redis.Redis) -> None:
     world = WithReports(client, Response(status=500, body=b"broken: https://hooks.example/services/T0/B0/x"))
-    assert world.task.deliver("slack", world.released(ID)) == {"skipped": 1}
+    assert world.task.deliver({"slack": world.released(ID)}) == {"skipped": 1}
     status = world.ledger.status("slack")
     assert (status.waiting, status.released, status.dead, status.last_error) == (0, 0, 0, "")
     assert client.hget("courier:{slack}:control", "failures") is None, "the breaker has not seen it"
@@ -83,7 +84,7 @@ def test_a_failure_is_reported_once_and_changes_nothing_else(client: redis.Redis
 
 def test_a_delivered_test_is_an_ordinary_success(client: redis.Redis) -> None:
     world = WithReports(client, Response(status=200, body=b"ok"))
-    assert world.task.deliver("slack", world.released(ID)) == {"delivered": 1}
+    assert world.task.deliver({"slack": world.released(ID)}) == {"delivered": 1}
     assert (world.report().outcome, world.report().calls[0].response) == ("delivered", "ok")
     assert world.ledger.status("slack").totals["delivered"] == 1
 
@@ -93,7 +94,7 @@ def test_a_test_is_not_sent_late_or_twice(client: redis.Redis, header: Header) -
     world = WithReports(client)
     ids = world.released(ID)
     client.hset("courier:{slack}:records", ID, msgspec.json.encode(header) + b"\n{}")
-    assert world.task.deliver("slack", ids) == {"skipped": 1}
+    assert world.task.deliver({"slack": ids}) == {"skipped": 1}
     assert not world.sent
     assert world.report().outcome == "failed"
     assert world.report().detail
@@ -155,9 +156,11 @@ def test_a_failed_test_as_the_probe_of_a_breaker_leaves_the_next_probe_to_anothe
     world.committed("other")
     client.hset("courier:{slack}:control", mapping={"breaker": "open", "breaker_until_ms": 1})
     assert world.released(ID) == [ID], "the newest is the probe"
-    world.task.deliver("slack", [ID])
+    world.task.deliver({"slack": [ID]})
     assert world.ledger.status("slack").breaker == "half-open"
-    ((_, ((probe,),)),) = world.dispatcher.published
+    assert world.dispatcher.dispatched == ["slack"], "what waits is released"
+    limits = Limits.of(policy(), world.registry.target(SLACK))
+    ((probe,),) = world.ledger.release("slack", max_in_flight=9, batch_max=9, lease_s=60, linger_s=0, limits=limits)
     assert probe == "other"
-    world.task.deliver("slack", [probe])
+    world.task.deliver({"slack": [probe]})
     assert world.ledger.status("slack").breaker == "closed"
