@@ -1,4 +1,4 @@
-"""What the newest entries of an integration's history say, for `courier status`."""
+"""What the newest entries of an integration's history say, for `courier status` and `courier top`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from common.ledger import HistoryEntry, HistoryOutcome
 from ops.admin.history import ENDS
+from ops.admin.terminal import Column, ColumnKind, age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +24,13 @@ MAX_ENTRIES: Final = 2000
 """The samples of more than 20 integrations are smaller."""
 
 MIN_SAMPLE: Final = 20
+
+
+COLUMNS: Final = (
+    Column("Last success", rank=9, least=9),
+    Column("p50", ColumnKind.NUMBER, rank=11),
+    Column("p99", ColumnKind.NUMBER, rank=10),
+)
 
 
 class NoisiestRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +53,12 @@ class RecentHistory(msgspec.Struct, frozen=True, kw_only=True):
     latency_p50_s: float | None
     latency_p99_s: float | None
     noisiest_rule: NoisiestRule | None
+
+
+def cells(history: RecentHistory, now_ms: int) -> tuple[str, ...]:
+    """Return the cells of COLUMNS, empty where nothing was delivered."""
+    success = "" if history.last_success_ms is None else f"{age((now_ms - history.last_success_ms) / 1000)} ago"
+    return success, *("" if one is None else age(one) for one in (history.latency_p50_s, history.latency_p99_s))
 
 
 def sample_size(integrations: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.ledger import BreakerState
+from ops.admin import recent_history
 from ops.admin.hold_reason import hold_reason, last_error, with_holds
 from ops.admin.terminal import Column, ColumnKind, age, lines, truncate
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from common.ledger import Status
+    from ops.admin.recent_history import RecentHistory
 
 COLUMNS: Final = (
     Column("Integration", ColumnKind.ID),
@@ -28,8 +30,9 @@ COLUMNS: Final = (
     Column("Last error", rank=8),
 )
 
-SCREEN_COLUMNS: Final = COLUMNS[:-1]
-"""On a screen the last errors go below the table, where there is more room."""
+SCREEN_COLUMNS: Final = (*COLUMNS[:-1], *recent_history.COLUMNS, Column("Noisiest rule", rank=12))
+"""On a screen the last errors go below the table, where there is more room. The last columns are those of the last
+deliveries in the history."""
 
 SORTS: Final = {"i": "Integration", "w": "Waiting", "d": "Dead", "o": "Oldest", "t": "Out/s", "r": "Retry/s"}
 """Key → the column to sort by, largest first; ids are sorted in ascending order."""
@@ -70,15 +73,17 @@ class Rates:
 
 
 class TopLine(NamedTuple):
-    """One sample of an integration: its label, status and rates."""
+    """One sample of an integration: its label, status and rates, and what its last deliveries say, None if unread."""
 
     label: str
     status: Status
     rate: Rate
+    recent: RecentHistory | None = None
 
 
-def cells(label: str, status: Status, rate: Rate, now_ms: int) -> tuple[str, ...]:
+def cells(line: TopLine, now_ms: int) -> tuple[str, ...]:
     """Return one row of the table, in the order of COLUMNS."""
+    label, status, rate, _ = line
     oldest = "" if status.oldest_age_s is None else age(status.oldest_age_s)
     counts = (status.waiting, status.released, status.dead)
     texts = (oldest, _held_back(status, now_ms), last_error(status, now_ms))
@@ -131,13 +136,20 @@ class View:
         self._page = max(1, room - (note_count + 1 if note_count > 0 else 0))
         self._first = max(0, min(self._first, len(ordered) - self._page))
         shown = ordered[self._first : self._first + self._page]
-        rows = [cells(*one, now_ms)[:-1] for one in shown]
+        rows = [(*cells(one, now_ms)[:-1], *_recent_cells(one.recent, now_ms)) for one in shown]
         titles, *drawn = lines(SCREEN_COLUMNS, rows, width)
         styled = [Text(titles, "bold"), *(Text(line, _style(one)) for line, one in zip(drawn, shown, strict=True))]
         if note_count > 0:
             styled += [Text(), *(Text(truncate(note, width), "dim") for note in notes[:note_count])]
         last = f"{self._first + 1}-{self._first + len(shown)} of {len(ordered)} by {self._sort} · {HELP}"
         return [*styled[: height - 1], Text(truncate(last, width), "dim")]
+
+
+def _recent_cells(recent: RecentHistory | None, now_ms: int) -> tuple[str, ...]:
+    if recent is None:
+        return ("",) * (len(recent_history.COLUMNS) + 1)
+    rule = recent.noisiest_rule
+    return (*recent_history.cells(recent, now_ms), f"{rule.id} {rule.description}" if rule else "")
 
 
 def _held_back(status: Status, now_ms: int) -> str:

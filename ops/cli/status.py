@@ -11,6 +11,7 @@ import msgspec
 from common.errors import CourierError
 from common.health.checks import IDLE_LIMIT_S
 from common.printable import printable_json
+from ops.admin import recent_history
 from ops.admin.hold_reason import last_error, with_holds
 from ops.admin.nagios import Level, line, verdict
 from ops.admin.node_differences import describe_differences
@@ -51,9 +52,7 @@ COLUMNS: Final = (
 )
 TERMINAL_COLUMNS: Final = (
     *COLUMNS[:-1],
-    Column("Last success", rank=9, least=9),
-    Column("p50", NUMBER, rank=11),
-    Column("p99", NUMBER, rank=10),
+    *recent_history.COLUMNS,
 )
 """At a terminal, errors go below the table. The last columns are those of the last deliveries in the history."""
 
@@ -124,7 +123,7 @@ def print_report(session: LedgerSession, report: StatusReport) -> None:
             click.echo(plain(f"{one}: {text}"), err=True)
     rows = [_row(session.label(one), what, now_ms) for one, what in report.integrations.items()]
     if at_terminal:
-        recent = [_recent(what, now_ms) for what in report.integrations.values()]
+        recent = [recent_history.cells(what.history, now_ms) for what in report.integrations.values()]
         print_table(TERMINAL_COLUMNS, [(*row[:-1], *more) for row, more in zip(rows, recent, strict=True)])
         print_notes(_notes(report))
     else:
@@ -179,12 +178,6 @@ def _row(label: str, what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
 
 def _held_back(what: IntegrationReport, now_ms: int) -> str:
     return with_holds(what.held_back, {one.until_ms: one.number for one in what.holds}, now_ms)
-
-
-def _recent(what: IntegrationReport, now_ms: int) -> tuple[str, ...]:
-    history = what.history
-    success = "" if history.last_success_ms is None else _ago(history.last_success_ms, now_ms)
-    return success, *("" if one is None else age(one) for one in (history.latency_p50_s, history.latency_p99_s))
 
 
 def _node_row(name: str, node: ProducerStatus, now_ms: int) -> tuple[str, ...]:

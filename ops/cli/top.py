@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ops.admin.recent_history import sample_size, summarize
 from ops.admin.session import open_session
 from ops.admin.terminal import print_table
 from ops.admin.top import COLUMNS, Rates, TopLine, View, cells
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from common.settings.load import Settings
+    from ops.admin.recent_history import RecentHistory
     from ops.admin.session import LedgerSession
 
 REFRESH_S: Final = 1.0
+
+HISTORY_REFRESH_S: Final = 10.0
+"""The history of all integrations is up to 500 kB a read."""
 QUIT_KEYS: Final = ("q", "Q", "\x03", "\x04")
 
 
@@ -29,16 +34,28 @@ class Sampler:
     def __init__(self, session: LedgerSession, words: tuple[str, ...]) -> None:
         self._session, self._words = session, words
         self._rates = Rates()
+        self._recent: dict[str, RecentHistory] = {}
+        self._recent_due_ms = 0
         self.lines: list[TopLine] = []
         self.now_ms = 0
 
-    def read(self) -> None:
-        """Read the current status. Raises LedgerUnavailable or LedgerMisconfigured."""
+    def read(self, *, with_history: bool = False) -> None:
+        """Read the current status, and the history if it is wanted and older than HISTORY_REFRESH_S.
+
+        Raises LedgerUnavailable or LedgerMisconfigured.
+        """
         session = self._session.refreshed()
         statuses = session.ledger.statuses(session.resolve_for_query(self._words))
         self.now_ms = session.ledger.now_ms()
         self._rates.update(statuses, self.now_ms)
-        self.lines = [TopLine(session.label(one), status, self._rates.of(one)) for one, status in statuses.items()]
+        if with_history and self.now_ms >= self._recent_due_ms:
+            entries = session.ledger.last_history(list(statuses), sample_size(len(statuses)))
+            self._recent = {one: summarize(newest) for one, newest in entries.items()}
+            self._recent_due_ms = self.now_ms + round(1000 * HISTORY_REFRESH_S)
+        self.lines = [
+            TopLine(session.label(one), status, self._rates.of(one), self._recent.get(one))
+            for one, status in statuses.items()
+        ]
 
 
 KEYS: Final = """\b
@@ -58,11 +75,11 @@ def command(settings: Settings, words: tuple[str, ...], *, once: bool) -> None:
     """Watch rates, backlogs, dead letters, the age of the oldest delivery, and errors. Press q to quit."""
     with open_session(settings) as session:
         sampler = Sampler(session, words)
-        sampler.read()
         if once or not sys.stdout.isatty():
+            sampler.read()
             time.sleep(REFRESH_S)
             sampler.read()
-            print_table(COLUMNS, [cells(*one, sampler.now_ms) for one in sampler.lines])
+            print_table(COLUMNS, [cells(one, sampler.now_ms) for one in sampler.lines])
             return
         _live(sampler)
 
@@ -75,6 +92,7 @@ def _live(sampler: Sampler) -> None:
     from ops.admin.keyboard import keys  # noqa: PLC0415 — needs a terminal
 
     view = View()
+    sampler.read(with_history=True)
 
     def screen() -> RenderableType:
         size = live.console.size
@@ -87,7 +105,7 @@ def _live(sampler: Sampler) -> None:
             while (key := pressed(max(0.0, due_s - time.monotonic()))) not in QUIT_KEYS:
                 view.press(key)
                 if time.monotonic() >= due_s:
-                    sampler.read()
+                    sampler.read(with_history=True)
                     due_s = time.monotonic() + REFRESH_S
                 live.update(screen(), refresh=True)
     except KeyboardInterrupt:

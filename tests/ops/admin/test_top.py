@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from common.ledger import Ledger, Status
 from ops.admin.hold_reason import hold_reason
-from ops.admin.top import COLUMNS, Rate, Rates, cells
+from ops.admin.recent_history import NoisiestRule, RecentHistory
+from ops.admin.top import COLUMNS, Rate, Rates, TopLine, View, cells
 from ops.cli.main import courier
 
 TITLES = [column.title for column in COLUMNS]
@@ -56,7 +57,9 @@ def test_rates_are_the_difference_of_two_samples() -> None:
 
 
 def test_row_shows_what_is_held() -> None:
-    line = dict(zip(TITLES, cells("slack", status(held={3_610_000: 1234}, paused_ms=1), Rate(), 10_000), strict=True))
+    line = dict(
+        zip(TITLES, cells(TopLine("slack", status(held={3_610_000: 1234}, paused_ms=1), Rate()), 10_000), strict=True)
+    )
     assert line["Held back"].startswith("paused 10.0s ago, 1,234 held until ")
     assert line["Held back"].endswith("(1h left)")
 
@@ -68,7 +71,7 @@ def test_a_rate_limit_holds_back_only_what_is_due() -> None:
 
 
 def test_row_shows_rates_backlog_and_hold_reason() -> None:
-    line = cells("slack", status(paused_ms=1_000), Rate(1, 2, 0.25), 10_000)
+    line = cells(TopLine("slack", status(paused_ms=1_000), Rate(1, 2, 0.25)), 10_000)
     assert dict(zip(TITLES, line, strict=True)) == {
         "Integration": "slack",
         "In/s": "1.0",
@@ -115,3 +118,17 @@ def test_top_runs_until_q_or_interrupt(*, interrupted: bool) -> None:
     os.close(ours)
     assert b"slack" in shown
     assert b"Traceback" not in shown
+
+
+def test_screen_shows_what_the_last_deliveries_say() -> None:
+    recent = RecentHistory(
+        entries=3,
+        last_success_ms=7_000,
+        latency_p50_s=2,
+        latency_p99_s=40,
+        noisiest_rule=NoisiestRule(id="5710", description="sshd: \x1b[31mno such user", entries=2),
+    )
+    titles, line, *_ = View().draw([TopLine("slack", status(), Rate(), recent)], 10_000, 200, 10)
+    assert titles.plain.endswith("Last success   p50    p99  Noisiest rule")
+    assert "3.0s ago      2.0s  40.0s  5710 sshd:" in line.plain
+    assert "\x1b" not in line.plain
